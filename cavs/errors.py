@@ -1,0 +1,57 @@
+"""Every error that cavs raises on purpose.
+
+Messages read ``[component] what was expected, what came (value), what to do``.
+"""
+
+__all__ = [
+    "CavsError",
+    "CavsRuntimeError",
+    "CheckpointError",
+    "DataError",
+    "DTypeError",
+    "GraphError",
+    "InputError",
+    "NonFiniteError",
+    "ShapeError",
+    "TraceError",
+]
+
+
+class CavsError(Exception):
+    """Base class: catching it catches whatever cavs raises on purpose."""
+
+
+class GraphError(CavsError, ValueError):
+    """An input graph is malformed: a cycle, a child out of range; names graph and vertex."""
+
+
+class ShapeError(CavsError, ValueError):
+    """Shapes do not fit; names the input or the operation with what was expected and what came."""
+
+
+class DTypeError(CavsError, TypeError):
+    """A dtype does not fit, for example floating-point ids."""
+
+
+class InputError(CavsError, ValueError):
+    """An argument or a vertex input is missing, unknown or out of range."""
+
+
+class TraceError(CavsError, TypeError):
+    """A vertex function did with symbols what only values can do; names the source line."""
+
+
+class DataError(CavsError, ValueError):
+    """A data file is not what was expected; names file and line."""
+
+
+class CheckpointError(CavsError, RuntimeError):
+    """A checkpoint cannot be read, or belongs to another model; names the mismatch."""
+
+
+class NonFiniteError(CavsError, ArithmeticError):
+    """NaN or infinity where a finite value is needed; names step and output."""
+
+
+class CavsRuntimeError(CavsError, RuntimeError):
+    """The engine was used out of order, for example two backward calls on one run."""

@@ -1,0 +1,51 @@
+// Over which vertices, in which order: the batch's vertices renumbered task by task.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "graph/graph_batch.h"
+
+namespace cavs {
+
+enum class Policy { kBatching, kSerial };
+
+// Vertex rows stand task by task (task = level = the paper's V_t: vertices activated together), so a
+// task's rows are contiguous; within a task they keep the user's order. Edge rows follow their parent
+// vertex, so a task's edges are contiguous too. Immutable once made; "row" is the new number.
+struct Schedule {
+  int64_t num_graphs = 0, num_vertices = 0, num_edges = 0, max_arity = 0;
+  std::vector<int32_t> level_ptr;       // [num_levels + 1] first vertex row of each level
+  std::vector<int32_t> level_edge_ptr;  // [num_levels + 1] first edge row of each level
+
+  std::vector<int32_t> vertex_order;  // [vertex row] -> user's vertex
+  std::vector<int32_t> vertex_row;    // [user's vertex] -> vertex row
+  std::vector<int32_t> edge_order;    // [edge row] -> user's edge
+  std::vector<int32_t> child;         // [edge row] -> vertex row of the child
+  std::vector<int32_t> parent;        // [edge row] -> vertex row of the parent
+  std::vector<int32_t> edge_slot;     // [edge row] -> position among the parent's children
+  std::vector<int32_t> child_ptr;     // [vertex row + 1] CSR vertex -> its edge rows (contiguous)
+  std::vector<int32_t> out_ptr;       // [vertex row + 1] CSR vertex -> edge rows in which it is the child,
+  std::vector<int32_t> out_edge;      //   ascending
+  std::vector<int32_t> graph;         // [vertex row] -> graph
+  std::vector<int32_t> local;         // [vertex row] -> index within its graph
+  std::vector<int32_t> edge_graph;    // [edge row] -> graph
+  std::vector<int32_t> edge_local;    // [edge row] -> index within its graph's edges
+  std::vector<int32_t> graph_ptr;     // [graph + 1] CSR graph -> its vertex rows,
+  std::vector<int32_t> graph_vertex;  //   in the user's order
+
+  int64_t num_levels() const { return static_cast<int64_t>(level_ptr.size()) - 1; }
+
+  // [vertex row] -> vertex row of the k-th child, or -1. Made on first use, kept after.
+  const std::vector<int32_t>& slot(int k) const;
+
+ private:
+  mutable std::vector<std::unique_ptr<std::vector<int32_t>>> slots_;
+};
+
+// A vertex is activated when its last child is done: level = 1 + the greatest level of its children,
+// 0 without children. Raises Error(kGraph) that names graph and vertices on a cycle. No recursion.
+Schedule make_schedule(const GraphBatch& batch, Policy policy);
+
+}  // namespace cavs

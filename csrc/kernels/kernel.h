@@ -1,0 +1,86 @@
+// What one instruction sees when it runs: operands, the range of rows, and the index table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cavs {
+
+enum class DType : uint8_t { kFloat32, kFloat64, kInt32 };
+enum class Device : uint8_t { kCpu, kCuda };
+
+inline int64_t item_size(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }
+
+// Rows r of a value start at data + r * ld elements; `size` elements of a row are meaningful.
+// Operands without rows (parameters, constants; space "none") have ld == 0 and stand densely, so
+// that the same arithmetic broadcasts them.
+struct Operand {
+  void* data = nullptr;
+  int64_t ld = 0;
+  int64_t size = 0;
+  // Elements between `size` and ld may be read, and written with anything, by a kernel: true for a
+  // value that owns its rows, false for a view into the columns of another.
+  bool padded = false;
+
+  template <class T>
+  T* row(int64_t r) const {
+    return static_cast<T*>(data) + r * ld;
+  }
+};
+
+// An index: entry r (of the driving space) refers to row `index[r]` of an operand, -1 for none.
+// A CSR table: row r stands for the operand's rows list[ptr[r]] .. list[ptr[r + 1] - 1], or, where
+// list is null, for rows ptr[r] .. ptr[r + 1] - 1 themselves.
+struct IndexTable {
+  const int32_t* index = nullptr;
+  const int32_t* ptr = nullptr;
+  const int32_t* list = nullptr;
+};
+
+// Keys of the counter-based generator: samples depend on (seed, step, op, graph, vertex) alone.
+struct RandomContext {
+  uint64_t seed = 0;
+  uint64_t step = 0;
+  bool training = true;
+  const int64_t* graph_key = nullptr;   // [graph] key that travels with the graph
+  const int32_t* vertex_graph = nullptr;  // [vertex row] -> graph
+  const int32_t* vertex_local = nullptr;  // [vertex row] -> index of the vertex within its graph
+  const int32_t* edge_graph = nullptr;    // [edge row] -> graph
+  const int32_t* edge_local = nullptr;    // [edge row] -> index of the edge within its graph
+};
+
+struct KernelCall {
+  const Operand* in = nullptr;
+  int num_in = 0;
+  const Operand* out = nullptr;
+  int num_out = 0;
+  const int64_t* ints = nullptr;    // attributes; meaning by kernel
+  const double* floats = nullptr;   // attributes; meaning by kernel
+  int64_t row_begin = 0;            // rows of the driving space that this call works on. A kernel that
+  int64_t row_end = 0;              // sums over rows reads them all and splits its output by thread.
+  const IndexTable* tables = nullptr;  // one per input operand; empty tables where it has none
+  const RandomContext* random = nullptr;
+  int thread = 0;
+  int num_threads = 1;
+  void* scratch = nullptr;  // kScratchBytes, private to the thread, 64-byte aligned
+};
+
+constexpr int64_t kScratchBytes = 256 * 1024;
+
+using KernelFunction = void (*)(const KernelCall&);
+
+// The kernel of this name, or null. Names are those of the ops table (cavs/core/ops) and of the
+// lowered instructions that it has no op for ("load", "store", "take", "fused", ...).
+KernelFunction find_kernel(Device device, DType dtype, const std::string& name);
+std::vector<std::string> kernel_names(Device device);
+
+// Number of a scalar operation of "fused", or -1. See kernels/cpu/scalar_ops.h.
+int scalar_opcode(const std::string& name);
+std::vector<std::string> scalar_op_names();
+
+// Instruction set chosen at start-up: "avx512", "avx2" or "generic". The environment variable
+// CAVS_ISA may name a lesser one than the machine has.
+std::string instruction_set();
+
+}  // namespace cavs

@@ -1,0 +1,110 @@
+// The lowered vertex function: a linear list of instructions in segments, over numbered values.
+// Written by cavs/core/program.py; knows no graph instance.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernel.h"
+
+namespace cavs {
+
+enum class SpaceKind : uint8_t { kNone, kVertex, kEdge, kGraph, kUnique };
+
+// What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs, or
+// the distinct ids of an integer input ("unique:NAME").
+struct Space {
+  SpaceKind kind = SpaceKind::kNone;
+  int unique = -1;  // index into Program::uniques
+};
+
+enum class Role : uint8_t {
+  kArena,     // memory of the run; local to a chunk of rows where one segment holds its whole life
+  kParam,     // external, parameter number `index`
+  kInput,     // external, in the user's order, input number `index`, rows dense
+  kOutput,    // external, output number `index`, rows dense
+  kView,      // columns [column, column + size) of value `base`
+  kConstant,  // `constant`, space none, size 1
+};
+
+struct ValueSpec {
+  std::string name;
+  Space space;
+  int64_t size = 1;  // elements of a row
+  DType dtype = DType::kFloat32;
+  Role role = Role::kArena;
+  int index = -1;
+  int base = -1;
+  int64_t column = 0;
+  double constant = 0;
+};
+
+// Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
+enum class TableKind : uint8_t {
+  kNone,
+  kChild,         // edge -> vertex row of the child
+  kSlot,          // vertex -> vertex row of child `argument`, -1 where missing
+  kParent,        // edge -> vertex row of the parent
+  kChildren,      // CSR vertex -> its edge rows
+  kParents,       // CSR vertex -> edge rows in which it is the child
+  kGraph,         // vertex -> graph
+  kGraphVertices, // CSR graph -> vertex rows
+  kVertexOrder,   // vertex -> user's vertex
+  kEdgeOrder,     // edge -> user's edge
+  kEdgeSlot,      // edge -> position among the parent's children
+  kUnique,        // row of the unique's base space -> its distinct row; `argument`: the unique
+  kUniqueRows,    // CSR distinct row -> rows of the base space; `argument`: the unique
+  kUniqueIds,     // distinct row -> the id (in `index`); `argument`: the unique
+};
+
+struct TableSpec {
+  TableKind kind = TableKind::kNone;
+  int argument = 0;
+};
+
+struct Instruction {
+  std::string kernel;
+  KernelFunction function = nullptr;
+  std::vector<int> inputs;
+  std::vector<int> outputs;
+  std::vector<TableSpec> tables;  // one per input
+  std::vector<int64_t> ints;
+  std::vector<double> floats;
+  Space space;  // driving space: row_begin..row_end are its rows
+};
+
+enum class SegmentKind : uint8_t {
+  kRows,    // every instruction is row by row over `space` (vertex: edge instructions ride along, each
+            // thread taking the edges of its vertices)
+  kLevels,  // the same, level by level
+  kGlobal,  // instructions that sum over rows; each splits its own output over the threads
+};
+
+// Between segments all threads meet. Within one, a thread runs all instructions on a chunk of its rows
+// and never reads a row that another thread writes in it.
+struct Segment {
+  SegmentKind kind = SegmentKind::kRows;
+  Space space;
+  std::vector<Instruction> instructions;
+};
+
+struct UniqueSpec {
+  std::string name;
+  int input = -1;  // which input holds the ids
+  Space base;      // vertex, edge or graph
+};
+
+struct Program {
+  DType dtype = DType::kFloat32;
+  Device device = Device::kCpu;
+  bool backward = false;  // levels run from the last to the first
+  std::vector<ValueSpec> values;  // a backward program's first values are all those of `forward`
+  std::vector<Segment> segments;
+  std::vector<UniqueSpec> uniques;
+  std::vector<int> saved;  // values that the backward programs read
+  std::shared_ptr<const Program> forward;  // of a backward program
+};
+
+}  // namespace cavs
