@@ -5,12 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "base/dtype.h"
+
 namespace cavs {
-
-enum class DType : uint8_t { kFloat32, kFloat64, kInt32 };
-enum class Device : uint8_t { kCpu, kCuda };
-
-inline int64_t item_size(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }
 
 // Rows r of a value start at data + r * ld elements; `size` elements of a row are meaningful.
 // Operands without rows (parameters, constants; space "none") have ld == 0 and stand densely, so

@@ -1,0 +1,52 @@
+// Where memory comes from: one allocator for each device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/dtype.h"
+
+namespace cavs {
+
+// Every allocation and every planned offset is a multiple of this, which is also the slack that
+// stands after the last byte in use: a kernel may read one full vector past the last element.
+constexpr int64_t kAlignment = 64;
+
+inline int64_t align_up(int64_t bytes, int64_t alignment = kAlignment) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  virtual Device device() const = 0;
+  // `bytes` > 0 bytes, aligned to kAlignment, not initialised. Throws std::bad_alloc.
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void deallocate(void* data, int64_t bytes) = 0;
+  // Copies between two blocks of this device.
+  virtual void copy(void* to, const void* from, int64_t bytes) = 0;
+};
+
+// The allocator of a device, which lives as long as the process. Throws Error(kRuntime) for a device
+// that this build has no support for.
+Allocator& device_allocator(Device device);
+
+// One allocation; freed with its last owner.
+class Block {
+ public:
+  Block(Allocator& allocator, int64_t bytes);
+  ~Block();
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  std::byte* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  Allocator& allocator_;
+  const int64_t bytes_;
+  std::byte* const data_;
+};
+
+}  // namespace cavs

@@ -1,0 +1,36 @@
+#include "memory/dynamic_tensor.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace cavs {
+namespace {
+
+void check_rows(int64_t count) {
+  CAVS_CHECK(count >= 0, ErrorKind::kValue, "[memory] expected 0 or more rows, got ", count);
+}
+
+}  // namespace
+
+void DynamicTensor::allocate(Arena& arena, int64_t count) {
+  check_rows(count);
+  rows = count;
+  offset = arena.allocate(bytes());
+}
+
+void DynamicTensor::grow(Arena& arena, int64_t count) {
+  check_rows(count);
+  if (offset < 0) return allocate(arena, count);
+  if (count <= rows) return;
+  const int64_t old_bytes = bytes(), old_offset = offset;
+  rows = count;
+  if (old_offset + old_bytes == arena.used()) {
+    arena.reserve(old_offset + bytes());
+    return;
+  }
+  offset = arena.allocate(bytes());
+  device_allocator(arena.device()).copy(data(arena), arena.data() + old_offset, old_bytes);
+}
+
+}  // namespace cavs

@@ -1,0 +1,39 @@
+// A value of the program at run time: fixed feature shape, as many rows as the batch gives it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "memory/arena.h"
+
+namespace cavs {
+
+// Elements between the starts of two rows: rows of 16 elements or more begin at a multiple of 16, so
+// that kernels use whole vectors and need no tail; shorter rows stand densely.
+inline int64_t row_stride(int64_t size) { return size < 16 ? size : align_up(size, 16); }
+
+// Rows of `size` elements at `offset` of an arena. An offset and not a pointer, so that growth of the
+// arena does not invalidate it.
+struct DynamicTensor {
+  int64_t size = 0;
+  DType dtype = DType::kFloat32;
+  int64_t ld = 0;  // 0: a single dense "row" (no batch dimension)
+  int64_t rows = 0;
+  int64_t offset = -1;
+
+  DynamicTensor() = default;
+  DynamicTensor(int64_t feature_size, DType element)
+      : size(feature_size), dtype(element), ld(row_stride(feature_size)) {}
+
+  int64_t bytes() const { return (ld == 0 ? size : rows * ld) * item_size(dtype); }
+  std::byte* data(const Arena& arena) const { return arena.data() + offset; }
+
+  // Takes room for `count` rows at the end of the arena.
+  void allocate(Arena& arena, int64_t count);
+  // Makes room for `count` rows; those written stay. In place where the tensor stands last in the
+  // arena, else moved to its end.
+  void grow(Arena& arena, int64_t count);
+};
+
+}  // namespace cavs

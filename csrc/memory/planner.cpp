@@ -1,0 +1,78 @@
+#include "memory/planner.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "memory/allocator.h"
+
+namespace cavs {
+namespace {
+
+struct Placed {
+  int64_t begin, end;
+  int first, last;
+};
+
+bool alive(const Lifetime& value) { return value.last >= value.first; }
+
+// `placed` is in ascending order of `begin`; regions in it may overlap where lifetimes do not.
+int64_t best_gap(const std::vector<Placed>& placed, const Lifetime& value, int64_t bytes,
+                 int64_t start) {
+  int64_t best = -1, best_room = std::numeric_limits<int64_t>::max(), free_from = start;
+  for (const Placed& other : placed) {
+    if (other.last < value.first || other.first > value.last) continue;
+    const int64_t room = other.begin - free_from;
+    if (room >= bytes && room < best_room) {
+      best = free_from;
+      best_room = room;
+    }
+    free_from = std::max(free_from, other.end);
+  }
+  return best >= 0 ? best : free_from;
+}
+
+void insert(std::vector<Placed>& placed, const Placed& region) {
+  const auto position = std::upper_bound(
+      placed.begin(), placed.end(), region,
+      [](const Placed& a, const Placed& b) { return a.begin < b.begin; });
+  placed.insert(position, region);
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
+  MemoryPlan plan;
+  plan.offsets.assign(values.size(), align_up(start));
+  plan.total = align_up(start);
+  std::vector<Placed> placed;
+  placed.reserve(values.size());
+  std::vector<int> order;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Lifetime& value = values[i];
+    CAVS_CHECK(value.bytes >= 0, ErrorKind::kValue,
+               "[planner] expected a size of 0 or more bytes, got ", value.bytes, " for value ", i);
+    if (value.offset >= 0) plan.offsets[i] = value.offset;
+    if (!alive(value) || value.bytes == 0) continue;
+    if (value.offset < 0) {
+      order.push_back(static_cast<int>(i));
+      continue;
+    }
+    const int64_t end = align_up(value.offset + value.bytes);
+    insert(placed, {value.offset, end, value.first, value.last});
+    plan.total = std::max(plan.total, end);
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return values[a].bytes > values[b].bytes; });
+  for (const int i : order) {
+    const int64_t bytes = align_up(values[i].bytes);
+    const int64_t offset = best_gap(placed, values[i], bytes, align_up(start));
+    plan.offsets[i] = offset;
+    plan.total = std::max(plan.total, offset + bytes);
+    insert(placed, {offset, offset + bytes, values[i].first, values[i].last});
+  }
+  return plan;
+}
+
+}  // namespace cavs

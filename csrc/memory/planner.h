@@ -1,0 +1,28 @@
+// Which values share memory: offsets from sizes and lifetimes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace cavs {
+
+// A value that is alive at the steps first..last, both included. With offset >= 0 it stands there
+// already and is not moved; last < first: it is not alive at all and takes no room.
+struct Lifetime {
+  int64_t bytes = 0;
+  int first = 0;
+  int last = 0;
+  int64_t offset = -1;
+};
+
+struct MemoryPlan {
+  std::vector<int64_t> offsets;  // one per value, multiples of kAlignment
+  int64_t total = 0;             // end of the last region, a multiple of kAlignment
+};
+
+// Greedy best fit: from the largest value to the smallest, each goes into the narrowest gap between
+// those that are alive with it, at `start` or behind it. At most the sum of the aligned sizes, and
+// within a few percent of the greatest sum alive at one step for the programs that models lower to.
+MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start = 0);
+
+}  // namespace cavs
