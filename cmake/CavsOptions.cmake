@@ -1,0 +1,36 @@
+# Validates the options that users set, and turns them into flags carried by `cavs_options`.
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+
+if(NOT CAVS_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "[build] CAVS_CUDA must be AUTO, ON or OFF, got '${CAVS_CUDA}'")
+endif()
+if(CAVS_CUDA STREQUAL "ON")
+  message(FATAL_ERROR "[build] CAVS_CUDA=ON: this version of cavs has no CUDA backend yet; "
+                      "build with CAVS_CUDA=OFF or CAVS_CUDA=AUTO, which give the CPU backend")
+endif()
+
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+add_library(cavs_options INTERFACE)
+target_compile_options(cavs_options INTERFACE -Wall -Wextra)
+# dl: OpenBLAS is opened at run time from the wheel scipy-openblas32, never linked.
+target_link_libraries(cavs_options INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
+
+if(CAVS_SANITIZE)
+  set(sanitize_flags -fsanitize=${CAVS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_compile_options(cavs_options INTERFACE ${sanitize_flags})
+  target_link_options(cavs_options INTERFACE ${sanitize_flags})
+endif()
