@@ -1,0 +1,54 @@
+#include "program/access.h"
+
+#include "base/error.h"
+
+namespace cavs {
+
+std::vector<Root> resolve_views(const Program& program) {
+  const auto& values = program.values;
+  const int count = static_cast<int>(values.size());
+  std::vector<Root> roots(values.size());
+  for (int i = 0; i < count; ++i) {
+    Root root{i, 0};
+    for (int steps = 0; values[root.value].role == Role::kView; ++steps) {
+      const ValueSpec& view = values[root.value];
+      CAVS_CHECK(view.base >= 0 && view.base < count && steps < count, ErrorKind::kValue,
+                 "[program] expected the view '", view.name, "' to end at a value that owns memory, "
+                 "got base ", view.base, " of ", count, " values");
+      const ValueSpec& base = values[view.base];
+      CAVS_CHECK(view.column >= 0 && view.column <= base.size - view.size, ErrorKind::kValue,
+                 "[program] expected columns ", view.column, "..", view.column + view.size,
+                 " of view '", view.name, "' to lie within the ", base.size, " of '", base.name,
+                 "'");
+      CAVS_CHECK(view.dtype == base.dtype && view.space.kind == base.space.kind &&
+                     view.space.unique == base.space.unique,
+                 ErrorKind::kValue, "[program] expected view '", view.name,
+                 "' to have the dtype and space of '", base.name, "'");
+      root = {view.base, root.column + view.column};
+    }
+    roots[i] = root;
+  }
+  return roots;
+}
+
+Access access_of(const Program& program, const Instruction& instruction, size_t input) {
+  if (program.values[instruction.inputs[input]].space.kind == SpaceKind::kNone) {
+    return Access::kShared;
+  }
+  switch (instruction.tables[input].kind) {
+    case TableKind::kNone: return Access::kAligned;
+    case TableKind::kParent:
+    case TableKind::kChildren: return Access::kChunk;
+    // `store` reads its rows in order and scatters them through the table.
+    case TableKind::kVertexOrder:
+    case TableKind::kEdgeOrder:
+      return instruction.kernel == "store" ? Access::kAligned : Access::kCross;
+    default: return Access::kCross;
+  }
+}
+
+bool is_reduction(const Instruction& instruction) {
+  return instruction.kernel == "matmul_reduce" || instruction.kernel == "reduce_rows";
+}
+
+}  // namespace cavs

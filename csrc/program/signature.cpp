@@ -1,0 +1,311 @@
+// Operands and attributes that each kernel expects: kernels trust them and do not look again.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "program/access.h"
+#include "program/validate.h"
+
+namespace cavs {
+namespace {
+
+// One instruction, with short ways to say what it must look like.
+struct Checker {
+  const Program& program;
+  const Instruction& instruction;
+
+  [[noreturn]] void reject(const std::string& expected) const {
+    std::string got;
+    for (const int id : instruction.inputs) got += " " + describe(id);
+    got += " ->";
+    for (const int id : instruction.outputs) got += " " + describe(id);
+    got += "; ints";
+    for (size_t i = 0; i < instruction.ints.size() && i < 12; ++i) {
+      got += " " + std::to_string(instruction.ints[i]);
+    }
+    fail(ErrorKind::kValue, "[program] expected ", expected, " in '", instruction.kernel, "', got",
+         got);
+  }
+  std::string describe(int id) const {
+    const ValueSpec& value = program.values[id];
+    return "'" + value.name + "' (" + dtype_name(value.dtype) + " x " + std::to_string(value.size) +
+           ")";
+  }
+  void expect(bool condition, const char* expected) const {
+    if (!condition) reject(expected);
+  }
+  const ValueSpec& in(size_t i) const { return program.values[instruction.inputs[i]]; }
+  const ValueSpec& out(size_t i = 0) const { return program.values[instruction.outputs[i]]; }
+  int64_t integer(size_t i) const { return instruction.ints[i]; }
+
+  void operands(size_t inputs, size_t outputs = 1) const {
+    expect(instruction.inputs.size() == inputs && instruction.outputs.size() == outputs,
+           "another number of inputs or outputs");
+  }
+  void attributes(size_t ints, size_t floats = 0) const {
+    expect(instruction.ints.size() >= ints && instruction.floats.size() >= floats,
+           "more attributes");
+  }
+  // All operands have the program's dtype, save the input numbered `label`, which is one int32.
+  void floats(size_t label = SIZE_MAX) const {
+    for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+      const bool integer_operand = in(i).dtype == DType::kInt32;
+      expect(integer_operand == (i == label) && (i != label || in(i).size == 1),
+             "floating-point operands (and one int32 per row as label or id)");
+    }
+    for (const int id : instruction.outputs) {
+      expect(program.values[id].dtype == program.dtype, "a floating-point output");
+    }
+  }
+  void same_sizes() const {
+    for (const int id : instruction.inputs) {
+      expect(program.values[id].size == out().size, "inputs of the output's size");
+    }
+  }
+};
+
+void check_matmul(const Checker& c) {
+  c.operands(2);
+  c.attributes(5);
+  c.floats();
+  for (size_t i = 0; i < 2; ++i) c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
+  const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
+  constexpr int64_t kLimit = int64_t{1} << 31;
+  c.expect(m >= 1 && k >= 1 && n >= 1 && m < kLimit && k < kLimit && n < kLimit, "m, k, n >= 1");
+  c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
+           "sizes m * k, k * n -> m * n");
+}
+
+void check_reduce_rows(const Checker& c) {
+  c.operands(1);
+  c.floats();
+  c.same_sizes();
+}
+
+const std::set<int64_t>& opcodes() {
+  static const std::set<int64_t> known = [] {
+    std::set<int64_t> codes;
+    for (const auto& name : scalar_op_names()) codes.insert(scalar_opcode(name));
+    return codes;
+  }();
+  return known;
+}
+
+void check_fused(const Checker& c) {
+  const auto& ints = c.instruction.ints;
+  c.attributes(3);
+  c.floats();
+  constexpr int64_t kLimit = 1 << 16;
+  const int64_t width = ints[0], registers = ints[1], ops = ints[2];
+  c.expect(width >= 1 && registers >= 0 && registers < kLimit && ops >= 0 && ops < kLimit,
+           "width >= 1 and sane counts of registers and operations");
+  c.attributes(static_cast<size_t>(4 + 5 * ops));
+  const auto inputs = static_cast<int64_t>(c.instruction.inputs.size());
+  const auto limit = inputs + registers + static_cast<int64_t>(c.instruction.floats.size());
+  for (int64_t op = 0; op < ops; ++op) {
+    const int64_t* word = ints.data() + 3 + 5 * op;
+    c.expect(opcodes().count(word[0]) > 0, "known opcodes");
+    c.expect(word[1] >= 0 && word[1] < registers, "results in one of the registers");
+    for (int i = 2; i < 5; ++i) {
+      c.expect(word[i] >= -1 && word[i] < limit, "arguments among inputs, registers and constants");
+    }
+  }
+  const int64_t* outputs = ints.data() + 3 + 5 * ops;
+  c.expect(outputs[0] == static_cast<int64_t>(c.instruction.outputs.size()),
+           "as many result registers as outputs");
+  c.attributes(static_cast<size_t>(4 + 5 * ops + outputs[0]));
+  for (int64_t i = 0; i < outputs[0]; ++i) {
+    c.expect(outputs[1 + i] >= 0 && outputs[1 + i] < registers, "outputs from the registers");
+    c.expect(c.out(static_cast<size_t>(i)).size == width, "outputs of the group's width");
+  }
+  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
+    c.expect(c.in(i).size == width || c.in(i).size == 1, "inputs of the group's width or of size 1");
+  }
+}
+
+void check_elementwise(const Checker& c) {
+  c.operands(1);
+  c.same_sizes();
+  c.expect(c.in(0).dtype == c.out().dtype, "equal dtypes");
+}
+
+void check_segment(const Checker& c) {
+  c.operands(1);
+  c.floats();
+  c.same_sizes();
+  const TableKind kind = c.instruction.tables[0].kind;
+  c.expect(kind == TableKind::kChildren || kind == TableKind::kParents ||
+               kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows,
+           "a table of row lists");
+}
+
+void check_slots_to_edges(const Checker& c) {
+  c.operands(c.instruction.inputs.size());
+  c.floats();
+  c.same_sizes();
+  for (const TableSpec& table : c.instruction.tables) {
+    c.expect(table.kind == TableKind::kParent, "the table 'parent' on every input");
+  }
+}
+
+void check_axis(const Checker& c, bool reduces) {
+  c.operands(1);
+  c.attributes(2);
+  c.floats();
+  const int64_t outer = c.integer(0), length = c.integer(1);
+  c.expect(outer >= 1 && length >= 1 && c.in(0).size % length == 0 &&
+               c.in(0).size / length == outer && c.out().size == (reduces ? outer : c.in(0).size),
+           "sizes outer * len");
+}
+
+void check_cross_entropy(const Checker& c) {
+  c.operands(2);
+  c.floats(1);
+  c.expect(c.out().size == 1, "an output of size 1");
+}
+
+void check_cross_entropy_grad(const Checker& c) {
+  c.operands(3);
+  c.floats(2);
+  c.expect(c.in(0).size == 1 && c.in(1).size == c.out().size, "dloss of size 1, output as logits");
+}
+
+void check_embedding(const Checker& c) {
+  c.operands(2);
+  c.attributes(2);
+  c.floats(1);
+  const int64_t num = c.integer(0), width = c.integer(1);
+  c.expect(num >= 1 && width >= 1 && c.in(0).size % width == 0 && c.in(0).size / width == num &&
+               c.in(0).space.kind == SpaceKind::kNone && c.out().size == width,
+           "a weight of num * d elements without rows, and rows of d");
+}
+
+void check_concat(const Checker& c) {
+  c.operands(c.instruction.inputs.size());
+  int64_t size = 0;
+  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
+    size += c.in(i).size;
+    c.expect(c.in(i).dtype == c.out().dtype, "equal dtypes");
+  }
+  c.expect(size == c.out().size, "an output as wide as the inputs together");
+}
+
+void check_shapes(const Checker& c, bool sums) {
+  c.operands(1);
+  c.attributes(1);
+  c.floats();
+  const int64_t rank = c.integer(0);
+  c.expect(rank >= 0 && rank <= 16, "a rank of 0..16");
+  c.attributes(static_cast<size_t>(1 + 2 * rank));
+  int64_t in_size = 1, out_size = 1;
+  for (int64_t i = 0; i < rank; ++i) {
+    const int64_t in = c.integer(static_cast<size_t>(1 + i));
+    const int64_t out = c.integer(static_cast<size_t>(1 + rank + i));
+    c.expect(in >= 1 && out >= 1 && (in == out || (sums ? out : in) == 1),
+             "dims that are equal or 1");
+    in_size *= in;
+    out_size *= out;
+    c.expect(in_size <= c.in(0).size && out_size <= c.out().size, "dims that multiply to the sizes");
+  }
+  c.expect(in_size == c.in(0).size && out_size == c.out().size, "dims that multiply to the sizes");
+}
+
+// The kernel reads the graph and local index of its rows from the tables of the space that it names.
+void check_dropout(const Checker& c) {
+  c.operands(1);
+  c.attributes(2, 1);
+  c.floats();
+  c.same_sizes();
+  const SpaceKind kind = c.instruction.space.kind;
+  const int64_t space = c.integer(1);
+  c.expect((space == 0 && kind == SpaceKind::kVertex) || (space == 1 && kind == SpaceKind::kEdge) ||
+               (space == 2 && kind == SpaceKind::kGraph),
+           "the number of the driving space: 0 vertex, 1 edge, 2 graph");
+}
+
+void check_transfer(const Checker& c) {
+  check_elementwise(c);
+  if (c.instruction.kernel == "load") {
+    c.attributes(1);
+    c.expect((c.integer(0) != 0) == (c.out().dtype == DType::kInt32), "is_int as the dtype");
+  }
+}
+
+void check_source(const Checker& c, TableKind table, DType dtype) {
+  c.operands(0);
+  c.expect(c.out().size == 1 && c.out().dtype == dtype, "one element per row of the right dtype");
+  c.expect(c.instruction.tables.size() == 1 && c.instruction.tables[0].kind == table, "its table");
+}
+
+void check_fill(const Checker& c) {
+  c.operands(0);
+  c.attributes(0, 1);
+  c.floats();
+}
+
+using Check = void (*)(const Checker&);
+
+const std::map<std::string, Check>& checks() {
+  static const std::map<std::string, Check> table = {
+      {"matmul", check_matmul},
+      {"matmul_reduce", check_matmul},
+      {"reduce_rows", check_reduce_rows},
+      {"fused", check_fused},
+      {"take", check_elementwise},
+      {"copy", check_elementwise},
+      {"segment_sum", check_segment},
+      {"segment_max", check_segment},
+      {"slots_to_edges", check_slots_to_edges},
+      {"row_sum", [](const Checker& c) { check_axis(c, true); }},
+      {"row_max", [](const Checker& c) { check_axis(c, true); }},
+      {"softmax", [](const Checker& c) { check_axis(c, false); }},
+      {"log_softmax", [](const Checker& c) { check_axis(c, false); }},
+      {"cross_entropy", check_cross_entropy},
+      {"cross_entropy_grad", check_cross_entropy_grad},
+      {"embedding", check_embedding},
+      {"concat", check_concat},
+      {"broadcast", [](const Checker& c) { check_shapes(c, false); }},
+      {"sum_to", [](const Checker& c) { check_shapes(c, true); }},
+      {"dropout", check_dropout},
+      {"load", check_transfer},
+      {"store", check_transfer},
+      {"unique_ids",
+       [](const Checker& c) { check_source(c, TableKind::kUniqueIds, DType::kInt32); }},
+      {"num_children",
+       [](const Checker& c) { check_source(c, TableKind::kChildren, c.program.dtype); }},
+      {"fill", check_fill},
+  };
+  return table;
+}
+
+// Kernels that read an operand through an index; all others read rows as they stand.
+bool reads_tables(const std::string& kernel) {
+  static const std::set<std::string> readers = {"fused",       "take",          "segment_sum",
+                                                "segment_max", "slots_to_edges", "load",
+                                                "store",       "unique_ids",     "num_children"};
+  return readers.count(kernel) > 0 || checks().count(kernel) == 0;
+}
+
+bool is_csr(TableKind kind) {
+  return kind == TableKind::kChildren || kind == TableKind::kParents ||
+         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows;
+}
+
+}  // namespace
+
+void check_signature(const Program& program, const Instruction& instruction) {
+  const Checker checker{program, instruction};
+  for (size_t i = 0; i < instruction.tables.size(); ++i) {
+    const TableKind kind = instruction.tables[i].kind;
+    checker.expect(kind == TableKind::kNone || reads_tables(instruction.kernel),
+                   "operands without tables");
+    const bool segments = instruction.kernel == "segment_sum" ||
+                          instruction.kernel == "segment_max" || instruction.inputs.empty();
+    checker.expect(!is_csr(kind) || segments, "tables with one row per row (no row lists)");
+  }
+  const auto check = checks().find(instruction.kernel);
+  if (check != checks().end()) check->second(checker);
+}
+
+}  // namespace cavs

@@ -1,0 +1,125 @@
+#include "program/text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "base/error.h"
+
+namespace cavs {
+namespace {
+
+constexpr int kMaxSlot = 1 << 16;
+
+template <class T>
+using Words = std::vector<std::pair<const char*, T>>;
+
+template <class T>
+T look_up(const Words<T>& words, const std::string& text, const char* what) {
+  std::string known;
+  for (const auto& [word, value] : words) {
+    if (text == word) return value;
+    known += std::string(known.empty() ? "" : ", ") + "'" + word + "'";
+  }
+  fail(ErrorKind::kValue, "[program] expected ", what, " (", known, "), got '", text, "'");
+}
+
+bool strip_prefix(const std::string& text, const std::string& prefix, std::string* rest) {
+  if (text.compare(0, prefix.size(), prefix) != 0) return false;
+  *rest = text.substr(prefix.size());
+  return true;
+}
+
+int find_unique(const std::string& name, const std::vector<UniqueSpec>& uniques) {
+  for (size_t i = 0; i < uniques.size(); ++i) {
+    if (uniques[i].name == name) return static_cast<int>(i);
+  }
+  fail(ErrorKind::kValue, "[program] expected the name of one of the program's ", uniques.size(),
+       " uniques, got '", name, "'");
+}
+
+}  // namespace
+
+Space parse_space(const std::string& text, const std::vector<UniqueSpec>& uniques) {
+  std::string name;
+  if (strip_prefix(text, "unique:", &name)) {
+    return {SpaceKind::kUnique, find_unique(name, uniques)};
+  }
+  static const Words<SpaceKind> words = {{"none", SpaceKind::kNone},
+                                         {"vertex", SpaceKind::kVertex},
+                                         {"edge", SpaceKind::kEdge},
+                                         {"graph", SpaceKind::kGraph}};
+  return {look_up(words, text, "a space, or 'unique:NAME',"), -1};
+}
+
+TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& uniques) {
+  std::string rest;
+  if (strip_prefix(text, "slot:", &rest)) {
+    const bool digits = !rest.empty() && rest.size() <= 5 &&
+                        std::all_of(rest.begin(), rest.end(),
+                                    [](unsigned char c) { return std::isdigit(c) != 0; });
+    CAVS_CHECK(digits && std::stoi(rest) < kMaxSlot, ErrorKind::kValue,
+               "[program] expected 'slot:K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
+    return {TableKind::kSlot, std::stoi(rest)};
+  }
+  const std::pair<const char*, TableKind> by_unique[] = {{"unique:", TableKind::kUnique},
+                                                         {"unique_rows:", TableKind::kUniqueRows},
+                                                         {"unique_ids:", TableKind::kUniqueIds}};
+  for (const auto& [prefix, kind] : by_unique) {
+    if (strip_prefix(text, prefix, &rest)) return {kind, find_unique(rest, uniques)};
+  }
+  static const Words<TableKind> words = {{"", TableKind::kNone},
+                                         {"child", TableKind::kChild},
+                                         {"parent", TableKind::kParent},
+                                         {"children", TableKind::kChildren},
+                                         {"parents", TableKind::kParents},
+                                         {"graph", TableKind::kGraph},
+                                         {"graph_vertices", TableKind::kGraphVertices},
+                                         {"vertex_order", TableKind::kVertexOrder},
+                                         {"edge_order", TableKind::kEdgeOrder},
+                                         {"edge_slot", TableKind::kEdgeSlot}};
+  return {look_up(words, text, "a table, or 'slot:K' or 'unique[_rows|_ids]:NAME',"), 0};
+}
+
+Role parse_role(const std::string& text) {
+  static const Words<Role> words = {{"arena", Role::kArena},   {"param", Role::kParam},
+                                    {"input", Role::kInput},   {"output", Role::kOutput},
+                                    {"view", Role::kView},     {"constant", Role::kConstant}};
+  return look_up(words, text, "a role");
+}
+
+SegmentKind parse_segment_kind(const std::string& text) {
+  static const Words<SegmentKind> words = {{"rows", SegmentKind::kRows},
+                                           {"levels", SegmentKind::kLevels},
+                                           {"global", SegmentKind::kGlobal}};
+  return look_up(words, text, "a kind of segment");
+}
+
+DType parse_dtype(const std::string& text) {
+  static const Words<DType> words = {{"float32", DType::kFloat32}, {"float64", DType::kFloat64}};
+  return look_up(words, text, "a program's dtype");
+}
+
+DType parse_value_dtype(const std::string& text, DType floats) {
+  const Words<DType> words = {{"float", floats}, {"int32", DType::kInt32}};
+  return look_up(words, text, "a value's dtype");
+}
+
+Device parse_device(const std::string& text) {
+  static const Words<Device> words = {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}};
+  return look_up(words, text, "a device");
+}
+
+std::string space_name(const Space& space, const std::vector<UniqueSpec>& uniques) {
+  switch (space.kind) {
+    case SpaceKind::kNone: return "none";
+    case SpaceKind::kVertex: return "vertex";
+    case SpaceKind::kEdge: return "edge";
+    case SpaceKind::kGraph: return "graph";
+    case SpaceKind::kUnique: break;
+  }
+  const auto index = static_cast<size_t>(space.unique);
+  return "unique:" + (index < uniques.size() ? uniques[index].name : std::string("?"));
+}
+
+}  // namespace cavs

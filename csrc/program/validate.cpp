@@ -1,0 +1,284 @@
+#include "program/validate.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "program/access.h"
+#include "program/text.h"
+
+namespace cavs {
+namespace {
+
+// Where a memory-owning value is first written and read: (segment, instruction), -1 for never.
+struct Life {
+  int written_segment = -1, written_instruction = -1;
+  bool saved_by_forward = false;
+};
+
+class Validator {
+ public:
+  explicit Validator(Program& program)
+      : program_(program),
+        num_forward_(program.forward ? static_cast<int>(program.forward->values.size()) : 0) {}
+
+  void run() {
+    check_uniques();
+    check_values();
+    roots_ = resolve_views(program_);
+    lives_.resize(program_.values.size());
+    note_saved();
+    note_writes();
+    for (segment_ = 0; segment_ < static_cast<int>(program_.segments.size()); ++segment_) {
+      check_segment(program_.segments[segment_]);
+    }
+  }
+
+ private:
+  void check_uniques() const {
+    for (const UniqueSpec& unique : program_.uniques) {
+      CAVS_CHECK(unique.input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
+                 unique.name, "' to be an input, got number ", unique.input);
+      const SpaceKind kind = unique.base.kind;
+      CAVS_CHECK(kind == SpaceKind::kVertex || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
+                 ErrorKind::kValue, "[program] expected unique '", unique.name,
+                 "' over vertices, edges or graphs, got another space");
+    }
+    if (!program_.forward) return;
+    const auto& forward = program_.forward->uniques;
+    CAVS_CHECK(program_.uniques.size() == forward.size(), ErrorKind::kValue,
+               "[program] expected the ", forward.size(), " uniques of the forward program, got ",
+               program_.uniques.size());
+    for (size_t i = 0; i < forward.size(); ++i) {
+      CAVS_CHECK(program_.uniques[i].name == forward[i].name, ErrorKind::kValue,
+                 "[program] expected the forward program's unique '", forward[i].name, "', got '",
+                 program_.uniques[i].name, "'");
+    }
+  }
+
+  void check_space(const Space& space, const std::string& name) const {
+    CAVS_CHECK(space.kind != SpaceKind::kUnique ||
+                   (space.unique >= 0 && space.unique < static_cast<int>(program_.uniques.size())),
+               ErrorKind::kValue, "[program] expected a unique of the program as the space of '", name,
+               "', got number ", space.unique);
+  }
+
+  void check_values() const {
+    if (program_.forward) {
+      const auto& forward = program_.forward->values;
+      CAVS_CHECK(program_.values.size() >= forward.size(), ErrorKind::kValue,
+                 "[program] expected the forward program's ", forward.size(),
+                 " values first, got ", program_.values.size(), " values");
+      for (size_t i = 0; i < forward.size(); ++i) {
+        const ValueSpec &mine = program_.values[i], &theirs = forward[i];
+        CAVS_CHECK(mine.space == theirs.space && mine.size == theirs.size &&
+                       mine.dtype == theirs.dtype && mine.role == theirs.role &&
+                       mine.index == theirs.index && mine.base == theirs.base &&
+                       mine.column == theirs.column,
+                   ErrorKind::kValue, "[program] expected value ", i,
+                   " of the backward program to be the forward program's '", theirs.name, "', got '",
+                   mine.name, "'");
+      }
+    }
+    for (const ValueSpec& value : program_.values) check_value(value);
+  }
+
+  void check_value(const ValueSpec& value) const {
+    const bool rowless = value.space.kind == SpaceKind::kNone;
+    const int64_t limit = int64_t{1} << (rowless ? 34 : 28);
+    CAVS_CHECK(value.size >= 1 && value.size <= limit, ErrorKind::kValue, "[program] expected 1..",
+               limit, " elements in a row of '", value.name, "', got ", value.size);
+    check_space(value.space, value.name);
+    const bool external = value.role == Role::kParam || value.role == Role::kInput ||
+                          value.role == Role::kOutput;
+    CAVS_CHECK(!external || (value.index >= 0 && value.index < (1 << 20)), ErrorKind::kValue,
+               "[program] expected the number of an array for '", value.name, "', got ", value.index);
+    CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
+               ErrorKind::kValue, "[program] expected the space 'none' for parameter or constant '",
+               value.name, "', got '", space_name(value.space, program_.uniques), "'");
+    CAVS_CHECK(value.role != Role::kConstant || (value.size == 1 && value.dtype == program_.dtype),
+               ErrorKind::kValue, "[program] expected one floating-point element in constant '",
+               value.name, "', got ", value.size, " of ", dtype_name(value.dtype));
+  }
+
+  void check_id(int id, const std::string& where) const {
+    CAVS_CHECK(id >= 0 && id < static_cast<int>(program_.values.size()), ErrorKind::kValue,
+               "[program] expected a value of 0..", program_.values.size(), " in ", where, ", got ",
+               id);
+  }
+
+  void note_saved() {
+    for (const int id : program_.saved) check_id(id, "the list of saved values");
+    if (!program_.forward) return;
+    for (const int id : program_.forward->saved) lives_[roots_[id].value].saved_by_forward = true;
+  }
+
+  void note_writes() {
+    for (size_t s = 0; s < program_.segments.size(); ++s) {
+      const auto& instructions = program_.segments[s].instructions;
+      for (size_t i = 0; i < instructions.size(); ++i) {
+        const std::string where = "'" + instructions[i].kernel + "'";
+        for (const int id : instructions[i].inputs) check_id(id, where);
+        for (const int id : instructions[i].outputs) {
+          check_id(id, where);
+          Life& life = lives_[roots_[id].value];
+          if (life.written_segment >= 0) continue;
+          life.written_segment = static_cast<int>(s);
+          life.written_instruction = static_cast<int>(i);
+        }
+      }
+    }
+  }
+
+  void check_segment(Segment& segment) {
+    check_space(segment.space, "a segment");
+    CAVS_CHECK(segment.kind != SegmentKind::kLevels || segment.space.kind == SpaceKind::kVertex,
+               ErrorKind::kValue, "[program] expected a segment by levels over vertices, got '",
+               space_name(segment.space, program_.uniques), "'");
+    for (index_ = 0; index_ < static_cast<int>(segment.instructions.size()); ++index_) {
+      Instruction& instruction = segment.instructions[index_];
+      check_driving_space(segment, instruction);
+      check_tables(instruction);
+      for (const int id : instruction.outputs) check_output(segment, instruction, id);
+      for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(segment, instruction, i);
+      check_signature(program_, instruction);
+      instruction.function = find_kernel(program_.device, program_.dtype, instruction.kernel);
+      CAVS_CHECK(instruction.function != nullptr, ErrorKind::kValue,
+                 "[program] expected a kernel for ", dtype_name(program_.dtype), ", got '",
+                 instruction.kernel, "', which this build does not have");
+    }
+  }
+
+  void check_driving_space(const Segment& segment, const Instruction& instruction) const {
+    check_space(instruction.space, instruction.kernel);
+    const bool global = segment.kind == SegmentKind::kGlobal;
+    const bool rides = segment.space.kind == SpaceKind::kVertex &&
+                       instruction.space.kind == SpaceKind::kEdge;
+    CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
+               "[program] expected '", instruction.kernel, "' over the rows of its segment ('",
+               space_name(segment.space, program_.uniques), "'), got '",
+               space_name(instruction.space, program_.uniques), "'");
+    CAVS_CHECK(global == is_reduction(instruction), ErrorKind::kValue, "[program] expected '",
+               instruction.kernel, "' in a segment ",
+               global ? "by rows or levels, got a global one" : "that is global, got another");
+  }
+
+  // The table's rows are those of the driving space, and what it refers to are the operand's rows.
+  void check_tables(Instruction& instruction) const {
+    auto& tables = instruction.tables;
+    const bool source = instruction.inputs.empty() && tables.size() == 1;
+    CAVS_CHECK(source || tables.size() <= instruction.inputs.size(), ErrorKind::kValue,
+               "[program] expected one table per input of '", instruction.kernel, "', got ",
+               tables.size(), " for ", instruction.inputs.size());
+    if (!source) tables.resize(instruction.inputs.size());
+    for (size_t i = 0; i < tables.size(); ++i) {
+      const TableSpec& table = tables[i];
+      CAVS_CHECK(table.argument >= 0, ErrorKind::kValue, "[program] expected a table of '",
+                 instruction.kernel, "' with an argument of 0 or more, got ", table.argument);
+      const bool by_unique = table.kind == TableKind::kUnique ||
+                             table.kind == TableKind::kUniqueRows ||
+                             table.kind == TableKind::kUniqueIds;
+      if (by_unique) check_space({SpaceKind::kUnique, table.argument}, instruction.kernel);
+      const bool has_rows =
+          !source && program_.values[instruction.inputs[i]].space.kind != SpaceKind::kNone;
+      Space to = source ? instruction.space : program_.values[instruction.inputs[i]].space;
+      CAVS_CHECK(table_fits(table, instruction.space, to, has_rows), ErrorKind::kValue,
+                 "[program] expected a table from '",
+                 space_name(instruction.space, program_.uniques), "' to '",
+                 space_name(to, program_.uniques), "' for input ", i, " of '", instruction.kernel,
+                 "', got another");
+    }
+  }
+
+  bool table_fits(const TableSpec& table, const Space& from, const Space& to, bool has_rows) const {
+    const auto connects = [&](SpaceKind a, SpaceKind b) {
+      return from.kind == a && (!has_rows || to.kind == b);
+    };
+    const Space distinct{SpaceKind::kUnique, table.argument};
+    switch (table.kind) {
+      case TableKind::kNone: return !has_rows || to == from;
+      case TableKind::kChild:
+      case TableKind::kParent: return connects(SpaceKind::kEdge, SpaceKind::kVertex);
+      case TableKind::kSlot:
+      case TableKind::kVertexOrder: return connects(SpaceKind::kVertex, SpaceKind::kVertex);
+      case TableKind::kChildren:
+      case TableKind::kParents: return connects(SpaceKind::kVertex, SpaceKind::kEdge);
+      case TableKind::kGraph: return connects(SpaceKind::kVertex, SpaceKind::kGraph);
+      case TableKind::kGraphVertices: return connects(SpaceKind::kGraph, SpaceKind::kVertex);
+      case TableKind::kEdgeOrder: return connects(SpaceKind::kEdge, SpaceKind::kEdge);
+      case TableKind::kEdgeSlot: return from.kind == SpaceKind::kEdge && !has_rows;
+      case TableKind::kUnique:
+        return from == program_.uniques[table.argument].base && (!has_rows || to == distinct);
+      case TableKind::kUniqueRows:
+        return from == distinct && (!has_rows || to == program_.uniques[table.argument].base);
+      case TableKind::kUniqueIds: return from == distinct && !has_rows;
+    }
+    return false;
+  }
+
+  void check_output(const Segment& segment, const Instruction& instruction, int id) const {
+    const ValueSpec& value = program_.values[id];
+    const ValueSpec& owner = program_.values[roots_[id].value];
+    CAVS_CHECK((owner.role == Role::kArena || owner.role == Role::kOutput) &&
+                   roots_[id].value >= num_forward_,
+               ErrorKind::kValue, "[program] expected '", instruction.kernel,
+               "' to write a value or output of its own program, got '", value.name, "'");
+    const Space expected =
+        segment.kind == SegmentKind::kGlobal ? Space{SpaceKind::kNone, -1} : instruction.space;
+    CAVS_CHECK(value.space == expected, ErrorKind::kValue, "[program] expected '",
+               instruction.kernel, "' to write rows of '", space_name(expected, program_.uniques),
+               "', got '", value.name, "' with rows of '",
+               space_name(value.space, program_.uniques), "'");
+  }
+
+  void check_input(const Segment& segment, const Instruction& instruction, size_t input) const {
+    const int root = roots_[instruction.inputs[input]].value;
+    const ValueSpec& owner = program_.values[root];
+    if (owner.role != Role::kArena) return;
+    const Life& life = lives_[root];
+    if (root < num_forward_) {
+      CAVS_CHECK(life.saved_by_forward, ErrorKind::kValue, "[program] expected '", owner.name,
+                 "' among the forward program's saved values, because '", instruction.kernel,
+                 "' of the backward program reads it");
+      return;
+    }
+    if (life.written_segment >= 0 && life.written_segment < segment_) return;
+    bool written = life.written_segment == segment_;
+    const Access access = access_of(program_, instruction, input);
+    if (access == Access::kCross) {
+      // Another row of the same segment is done only where it belongs to an earlier level.
+      const TableKind kind = instruction.tables[input].kind;
+      const bool earlier = program_.backward ? kind == TableKind::kParents
+                                             : kind == TableKind::kChild || kind == TableKind::kSlot;
+      written = written && segment.kind == SegmentKind::kLevels && earlier;
+    } else {
+      written = written && segment.kind != SegmentKind::kGlobal &&
+                life.written_instruction < index_;
+    }
+    CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
+               "' to be written before '", instruction.kernel, "' (instruction ", index_,
+               " of segment ", segment_, ") reads it");
+  }
+
+  Program& program_;
+  const int num_forward_;
+  std::vector<Root> roots_;
+  std::vector<Life> lives_;
+  int segment_ = 0, index_ = 0;
+};
+
+}  // namespace
+
+void resolve_and_validate(Program& program) {
+  CAVS_CHECK(program.device == Device::kCpu, ErrorKind::kRuntime,
+             "[program] expected device 'cpu', got 'cuda': CUDA support is not built; "
+             "use device='cpu'");
+  CAVS_CHECK(program.backward == (program.forward != nullptr), ErrorKind::kValue,
+             "[program] expected a backward program to name its forward program");
+  CAVS_CHECK(!program.forward || !program.forward->backward, ErrorKind::kValue,
+             "[program] expected a forward program to differentiate, got a backward program");
+  CAVS_CHECK(!program.forward || program.forward->dtype == program.dtype, ErrorKind::kValue,
+             "[program] expected the forward program's dtype, got ", dtype_name(program.dtype));
+  Validator(program).run();
+}
+
+}  // namespace cavs
