@@ -1,0 +1,36 @@
+"""Fixtures and settings for the whole suite."""
+
+import os
+from importlib import metadata, util
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A slow machine is no failure, and the examples that are tried must not change from run to run.
+settings.register_profile("cavs", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cavs"))
+
+
+def pytest_report_header() -> str:
+    spec = util.find_spec("cavs")
+    place = spec.origin if spec is not None else "nowhere: pip install -e '.[test]' first"
+    try:
+        version = metadata.version("cavs")
+    except metadata.PackageNotFoundError:
+        version = "(not installed)"
+    return f"cavs {version} from {place}"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of sst/ and lattice/: $CAVS_DATA, or ../shared/data next to the checkout."""
+    candidates = [ROOT.parent / "shared" / "data"]
+    if "CAVS_DATA" in os.environ:
+        candidates.insert(0, Path(os.environ["CAVS_DATA"]))
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    pytest.skip("no data sets: set CAVS_DATA to the folder that holds sst/ and lattice/")
