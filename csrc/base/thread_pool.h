@@ -26,6 +26,7 @@ class Barrier {
   const int count_;
   std::atomic<int> arrived_{0};
   std::atomic<uint32_t> generation_{0};
+  std::atomic<int> sleepers_{0};  // waking costs a system call: only where somebody sleeps
 };
 
 // Runs body(thread, count) once for each thread in 0..count-1, the caller being thread 0, and

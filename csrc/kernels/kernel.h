@@ -74,6 +74,7 @@ std::vector<std::string> kernel_names(Device device);
 
 // Number of a scalar operation of "fused", or -1. See kernels/cpu/scalar_ops.h.
 int scalar_opcode(const std::string& name);
+int scalar_op_arity(int opcode);  // 1, 2 or 3; -1 for a number that is no operation's
 std::vector<std::string> scalar_op_names();
 
 // Instruction set chosen at start-up: "avx512", "avx2" or "generic". The environment variable

@@ -1,0 +1,13 @@
+// Which instruction set the hot kernels use: chosen once, at start-up.
+#pragma once
+
+namespace cavs {
+
+enum class Isa { kGeneric, kAvx2, kAvx512 };
+
+// The best set that the machine has, or the lesser one that the environment variable CAVS_ISA names
+// ("generic", "avx2", "avx512"). A name that is unknown, or more than the machine has, is ignored.
+Isa current_isa();
+const char* isa_name(Isa isa);
+
+}  // namespace cavs

@@ -1,0 +1,281 @@
+#include "base/thread_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace cavs {
+namespace {
+
+// Level after level the partners arrive within microseconds of each other, so spinning nearly always
+// suffices; the limits keep a thread whose partner is descheduled from burning its time slice.
+constexpr int kSpins = 2000;
+constexpr int kYields = 20;
+
+void cpu_relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+void sleep_while_equal(std::atomic<uint32_t>* word, uint32_t value) {
+#if defined(__linux__)
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+#else
+  if (word->load() == value) std::this_thread::sleep_for(std::chrono::microseconds(50));
+#endif
+}
+
+void wake_all(std::atomic<uint32_t>* word) {
+#if defined(__linux__)
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, 0x7fffffff, nullptr, nullptr,
+          0);
+#else
+  (void)word;
+#endif
+}
+
+// Waits until *word != value. Publishes itself in *sleepers before it sleeps; both are sequentially
+// consistent, so that whoever changes the word sees the sleeper or the sleeper sees the change.
+void wait_for_change(std::atomic<uint32_t>* word, uint32_t value, std::atomic<int>* sleepers,
+                     int spins) {
+  for (int i = 0; i < spins; ++i) {
+    if (word->load(std::memory_order_acquire) != value) return;
+    cpu_relax();
+  }
+  for (int i = 0; i < kYields; ++i) {
+    if (word->load(std::memory_order_acquire) != value) return;
+    sched_yield();
+  }
+  sleepers->fetch_add(1);
+  while (word->load() == value) sleep_while_equal(word, value);
+  sleepers->fetch_sub(1);
+}
+
+void change(std::atomic<uint32_t>* word, std::atomic<int>* sleepers) {
+  word->fetch_add(1);
+  if (sleepers->load() > 0) wake_all(word);
+}
+
+int spins_for(int count) {
+  static const int cores = available_cores();
+  return count <= cores ? kSpins : 0;  // more threads than cores: the partner may need this core
+}
+
+// Cores that one file of a control group allows, or 0 where it sets no limit.
+double quota_of(const std::string& folder) {
+  std::string quota;
+  double period = 0;
+  std::ifstream version2(folder + "/cpu.max");
+  if (version2 >> quota >> period) {
+    return quota == "max" || period <= 0 ? 0 : std::atof(quota.c_str()) / period;
+  }
+  double microseconds = 0;
+  std::ifstream version1(folder + "/cpu.cfs_quota_us");
+  std::ifstream version1_period(folder + "/cpu.cfs_period_us");
+  if (version1 >> microseconds && version1_period >> period && microseconds > 0 && period > 0) {
+    return microseconds / period;
+  }
+  return 0;
+}
+
+// The least quota of the process's control groups and of those above them, or 0.
+double cgroup_quota() {
+  double least = 0;
+  const auto consider = [&least](const std::string& folder) {
+    const double quota = quota_of(folder);
+    if (quota > 0 && (least == 0 || quota < least)) least = quota;
+  };
+  std::ifstream groups("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(groups, line)) {
+    const size_t first = line.find(':');
+    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    std::string root = "/sys/fs/cgroup";
+    if (!controllers.empty()) {
+      if (("," + controllers + ",").find(",cpu,") == std::string::npos) continue;
+      root += "/" + controllers;
+    }
+    while (path.size() > 1 && path[0] == '/') {
+      consider(root + path);
+      path.resize(path.rfind('/'));
+    }
+    consider(root);
+  }
+  return least;
+}
+
+int count_cores() {
+  int cores = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
+  const double quota = cgroup_quota();
+  if (quota > 0) cores = std::min(cores, static_cast<int>(quota));
+#endif
+  return std::max(cores, 1);
+}
+
+// Each worker has a word of its own, so that a small region wakes no more workers than it uses.
+struct alignas(64) Worker {
+  std::atomic<uint32_t> round{0};
+  std::atomic<int> sleepers{0};
+};
+
+class Pool {
+ public:
+  void run(int count, const std::function<void(int, int)>& body) {
+    const std::lock_guard<std::mutex> turn(turn_);
+    grow(count - 1);
+    body_ = &body;
+    count_ = count;
+    error_ = nullptr;
+    running_.store(count - 1);
+    for (int i = 0; i < count - 1; ++i) change(&workers_[i]->round, &workers_[i]->sleepers);
+    run_body(0);
+    while (true) {
+      const uint32_t finished = finished_.load();
+      if (running_.load() == 0) break;
+      wait_for_change(&finished_, finished, &finish_sleepers_, spins_for(count));
+    }
+    body_ = nullptr;
+    if (std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
+  }
+
+ private:
+  void grow(int count) {
+    while (static_cast<int>(workers_.size()) < count) {
+      const int thread = static_cast<int>(workers_.size()) + 1;
+      auto worker = std::make_unique<Worker>();
+      std::thread([this, thread, state = worker.get()] { work(thread, state); }).detach();
+      workers_.push_back(std::move(worker));
+    }
+  }
+
+  void work(int thread, Worker* state) {
+    for (uint32_t round = 0;; ++round) {
+      wait_for_change(&state->round, round, &state->sleepers, spins_for(thread + 1));
+      run_body(thread);
+      if (running_.fetch_sub(1) == 1) change(&finished_, &finish_sleepers_);
+    }
+  }
+
+  void run_body(int thread) {
+    try {
+      (*body_)(thread, count_);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+
+  std::mutex turn_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  const std::function<void(int, int)>* body_ = nullptr;
+  int count_ = 0;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  alignas(64) std::atomic<int> running_{0};
+  std::atomic<uint32_t> finished_{0};
+  std::atomic<int> finish_sleepers_{0};
+};
+
+// Never destroyed: workers may still wait on it while the process ends. A child of fork() has none of
+// the workers and perhaps a locked mutex, so it forgets the pool and makes its own.
+std::atomic<Pool*> pool_instance{nullptr};
+std::mutex* pool_mutex = new std::mutex;
+thread_local bool inside_region = false;
+
+void forget_pool_in_child() {
+  pool_instance.store(nullptr);
+  pool_mutex = new std::mutex;
+  inside_region = false;
+}
+
+Pool& pool() {
+  Pool* instance = pool_instance.load();
+  if (instance != nullptr) return *instance;
+  const std::lock_guard<std::mutex> lock(*pool_mutex);
+  static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
+  (void)registered;
+  instance = pool_instance.load();
+  if (instance == nullptr) {
+    instance = new Pool;
+    pool_instance.store(instance);
+  }
+  return *instance;
+}
+
+std::atomic<int> thread_setting{0};
+
+struct RegionGuard {
+  RegionGuard() { inside_region = true; }
+  ~RegionGuard() { inside_region = false; }
+};
+
+}  // namespace
+
+int available_cores() {
+  static const int cores = count_cores();
+  return cores;
+}
+
+int num_threads() {
+  const int setting = thread_setting.load();
+  return setting > 0 ? setting : available_cores();
+}
+
+void set_num_threads(int count) {
+  CAVS_CHECK(count >= 1 && count <= 1024, ErrorKind::kValue,
+             "[threads] expected a number of threads from 1 to 1024, got ", count,
+             "; available_cores() is a good choice");
+  thread_setting.store(count);
+}
+
+void Barrier::wait() {
+  if (count_ <= 1) return;
+  const uint32_t generation = generation_.load();
+  if (arrived_.fetch_add(1) == count_ - 1) {
+    arrived_.store(0);
+    change(&generation_, &sleepers_);
+    return;
+  }
+  wait_for_change(&generation_, generation, &sleepers_, spins_for(count_));
+}
+
+void parallel_run(int count, const std::function<void(int, int)>& body) {
+  if (count <= 1) {
+    body(0, 1);
+    return;
+  }
+  CAVS_CHECK(!inside_region, ErrorKind::kRuntime,
+             "[threads] expected parallel regions that do not nest, got one within another");
+  const RegionGuard guard;
+  pool().run(count, body);
+}
+
+}  // namespace cavs

@@ -1,0 +1,20 @@
+// Matrix products of a BLAS library that is loaded at run time, so that building needs none.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace cavs {
+
+// Loads the library and takes cblas_sgemm and cblas_dgemm (or the same with the prefix scipy_) from it; sets
+// it to one thread, since this project splits rows over its own. Error(kRuntime) if that fails.
+void load_blas(const std::string& path);
+bool blas_loaded();
+
+// C (m,n) = alpha op(A) op(B) + beta C, row-major. Error(kRuntime) where no library is loaded.
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
+          int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double* a,
+          int64_t lda, const double* b, int64_t ldb, double beta, double* c, int64_t ldc);
+
+}  // namespace cavs

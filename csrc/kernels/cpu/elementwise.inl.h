@@ -1,0 +1,285 @@
+// "fused": an elementwise group, interpreted tile by tile. A tile is a few rows, small enough that all its
+// registers stay in the L1 cache, and large enough that choosing an operation costs little against doing it.
+#pragma once
+
+#include "kernels/cpu/isa_table.h"
+#include "kernels/cpu/scalar_math.inl.h"
+#include "kernels/cpu/scalar_ops.h"
+
+namespace cavs {
+namespace {
+
+constexpr int64_t kTile = 512;       // elements of a register
+constexpr int64_t kRowMultiple = 16;  // rows are padded to this; no instruction set has more lanes
+constexpr int64_t kCacheLine = 64;
+
+// Where an operand of an operation stands during one tile: `ld` elements from row to row.
+template <class T>
+struct Slot {
+  T* data;
+  int64_t ld;
+};
+
+template <class T>
+struct OpArgs {
+  Slot<T> dst, a, b, c;
+  int64_t rows;
+  int64_t n;  // columns, a multiple of kLanes
+};
+
+#define CAVS_DEFINE_OP(name, arity, expression)                             \
+  template <class T>                                                        \
+  void op_##name(const OpArgs<T>& args) {                                   \
+    using V = Vec<T>;                                                       \
+    [[maybe_unused]] const V zero = splat(T(0)), one = splat(T(1));         \
+    for (int64_t r = 0; r < args.rows; ++r) {                               \
+      T* dst = args.dst.data + r * args.dst.ld;                             \
+      const T* pa = args.a.data + r * args.a.ld;                            \
+      [[maybe_unused]] const T* pb = args.b.data + r * args.b.ld;           \
+      [[maybe_unused]] const T* pc = args.c.data + r * args.c.ld;           \
+      for (int64_t i = 0; i < args.n; i += kLanes<T>) {                     \
+        const V a = load_vector(pa + i);                                    \
+        [[maybe_unused]] const V b = arity > 1 ? load_vector(pb + i) : V{}; \
+        [[maybe_unused]] const V c = arity > 2 ? load_vector(pc + i) : V{}; \
+        store_vector<T>(dst + i, expression);                               \
+      }                                                                     \
+    }                                                                       \
+  }
+CAVS_SCALAR_OPS(CAVS_DEFINE_OP)
+#undef CAVS_DEFINE_OP
+
+template <class T>
+using OpFunction = void (*)(const OpArgs<T>&);
+
+#define CAVS_LIST_OP(name, arity, expression) &op_##name<T>,
+template <class T>
+constexpr OpFunction<T> kOps[] = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
+#undef CAVS_LIST_OP
+
+constexpr int64_t kNumOps = sizeof(kOps<float>) / sizeof(kOps<float>[0]);
+
+// How an input gets into a tile.
+enum class Access : uint8_t {
+  kDirect,  // read where it stands
+  kStaged,  // copied into a buffer for each tile: gathered rows, one column that broadcasts
+  kFixed,   // copied once for all tiles: it has no rows
+};
+
+struct InputPlan {
+  Access access;
+  bool readable_past_end;  // whole vectors of the last row may be read
+};
+
+struct OutputPlan {
+  int64_t reg;
+  bool direct;  // the register is the output's own memory
+};
+
+template <class T>
+class FusedGroup {
+ public:
+  explicit FusedGroup(const KernelCall& call) : call_(call) {
+    width_ = call.ints[0];
+    num_regs_ = call.ints[1];
+    num_ops_ = call.ints[2];
+    ops_ = call.ints + 3;
+    num_constants_ = 0;
+    const int64_t first_constant = call.num_in + num_regs_;
+    for (int64_t i = 0; i < num_ops_; ++i) {
+      if (ops_[5 * i] < 0 || ops_[5 * i] >= kNumOps) fail_fused("an operation that exists", ops_[5 * i]);
+      for (int64_t k = 2; k < 5; ++k) {
+        num_constants_ = greatest(num_constants_, ops_[5 * i + k] - first_constant + 1);
+      }
+    }
+    out_regs_ = ops_ + 5 * num_ops_ + 1;
+    choose_tile();
+    carve_scratch();
+  }
+
+  void run() {
+    if (width_ == 0 || call_.row_begin >= call_.row_end) return;
+    plan_inputs();
+    plan_outputs();
+    for (int64_t r = call_.row_begin; r < call_.row_end; r += tile_rows_) {
+      rows_ = least(tile_rows_, call_.row_end - r);
+      for (int64_t column = 0; column < width_; column += chunk_) {
+        run_tile(r, column, least(chunk_, width_ - column));
+      }
+    }
+  }
+
+ private:
+  // Small rows that stand without padding are one long run; larger ones keep a padded pitch.
+  void choose_tile() {
+    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    int64_t tile = kTile;
+    const int64_t overhead = 4096 + num_slots * (sizeof(Slot<T>) + sizeof(InputPlan)) +
+                             call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
+    while (num_slots * tile * static_cast<int64_t>(sizeof(T)) + overhead > kScratchBytes) tile /= 2;
+    if (tile < 2 * kRowMultiple) fail_fused("fewer registers and constants", num_slots);
+    run_mode_ = width_ < kRowMultiple;
+    const int64_t rows = call_.row_end - call_.row_begin;
+    if (run_mode_) {
+      pitch_ = greatest(width_, 1);
+      chunk_ = pitch_;
+      // A multiple of 16 rows ends where a vector ends, so that only the last tile has a remainder.
+      tile_rows_ = least(greatest(tile / pitch_ / kRowMultiple, 1) * kRowMultiple, rows);
+      if (tile_rows_ * pitch_ > tile) tile_rows_ = tile / pitch_;
+    } else {
+      pitch_ = least(round_up(width_, kRowMultiple), tile);
+      chunk_ = pitch_;
+      tile_rows_ = least(tile / pitch_, rows);
+    }
+    buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kRowMultiple);
+  }
+
+  void carve_scratch() {
+    char* at = static_cast<char*>(call_.scratch);
+    const auto take = [&at](int64_t bytes) {
+      char* start = at;
+      at += round_up(bytes, kCacheLine);
+      return start;
+    };
+    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    slots_ = reinterpret_cast<Slot<T>*>(take(num_slots * static_cast<int64_t>(sizeof(Slot<T>))));
+    inputs_ = reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
+    outputs_ =
+        reinterpret_cast<OutputPlan*>(take(call_.num_out * static_cast<int64_t>(sizeof(OutputPlan))));
+    buffers_ = reinterpret_cast<T*>(take(0));
+    for (int64_t i = 0; i < num_slots; ++i) slots_[i] = {buffer(i), pitch_};
+  }
+
+  T* buffer(int64_t slot) { return buffers_ + slot * buffer_size_; }
+
+  void plan_inputs() {
+    for (int i = 0; i < call_.num_in; ++i) {
+      const Operand& in = call_.in[i];
+      InputPlan& plan = inputs_[i];
+      plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kRowMultiple == 0;
+      const bool narrow = in.size != width_;
+      if (in.ld == 0 && (narrow || chunk_ >= width_)) {
+        plan.access = Access::kFixed;
+        const int64_t step = narrow ? 0 : 1;
+        const T* source = static_cast<const T*>(in.data);
+        for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r) stage_row(buffer(i) + r * pitch_, source, step, chunk_);
+      } else if (narrow || index_of(call_, i) != nullptr || (run_mode_ && in.ld != pitch_)) {
+        plan.access = Access::kStaged;
+      } else {
+        plan.access = Access::kDirect;
+      }
+    }
+    const int64_t first_constant = call_.num_in + num_regs_;
+    for (int64_t j = 0; j < num_constants_; ++j) {
+      fill_row(buffer(first_constant + j), static_cast<T>(call_.floats[j]), buffer_size_);
+    }
+  }
+
+  void plan_outputs() {
+    for (int j = 0; j < call_.num_out; ++j) {
+      const Operand& out = call_.out[j];
+      OutputPlan& plan = outputs_[j];
+      plan.reg = call_.num_in + out_regs_[j];
+      plan.direct = out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kRowMultiple == 0);
+      for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
+      for (int i = 0; i < call_.num_in; ++i) plan.direct = plan.direct && !overlap(out, call_.in[i], i);
+    }
+  }
+
+  // Whether writing early into `out` might destroy rows of `in` that are still to be read.
+  bool overlap(const Operand& out, const Operand& in, int input) const {
+    if (inputs_[input].access != Access::kDirect) return false;
+    const T* out_begin = row_of<T>(out, call_.row_begin);
+    const T* out_end = row_of<T>(out, call_.row_end);
+    const T* in_begin = row_of<T>(in, call_.row_begin);
+    const T* in_end = row_of<T>(in, call_.row_end - 1) + greatest(in.ld, width_);
+    return out_begin < in_end && in_begin < out_end;
+  }
+
+  void stage_row(T* target, const T* source, int64_t step, int64_t n) const {
+    if (source == nullptr) {
+      fill_row(target, T(0), n);
+    } else if (step == 0) {
+      fill_row(target, *source, n);
+    } else {
+      copy_row(target, source, least(n, width_));
+    }
+  }
+
+  void bind_input(int i, int64_t r, int64_t column, int64_t n) {
+    const Operand& in = call_.in[i];
+    const InputPlan& plan = inputs_[i];
+    if (plan.access == Access::kFixed) return;
+    if (plan.access == Access::kDirect) {
+      const bool whole = run_mode_ ? (rows_ * pitch_) % kLanes<T> == 0
+                                   : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
+      if (whole || (!run_mode_ && n == chunk_ && chunk_ < width_)) {
+        slots_[i] = {row_of<T>(in, r) + column, in.ld};
+        return;
+      }
+    }
+    const int32_t* index = index_of(call_, i);
+    const int64_t step = in.size == width_ ? 1 : 0;
+    T* target = buffer(i);
+    for (int64_t k = 0; k < rows_; ++k) {
+      const int64_t row = index == nullptr ? r + k : index[r + k];
+      const T* source = row < 0 ? nullptr : row_of<T>(in, row) + (step == 0 ? 0 : column);
+      stage_row(target + k * pitch_, source, step, n);
+    }
+    slots_[i] = {target, pitch_};
+  }
+
+  void run_tile(int64_t r, int64_t column, int64_t n) {
+    for (int i = 0; i < call_.num_in; ++i) bind_input(i, r, column, n);
+    const bool whole = !run_mode_ || (rows_ * pitch_) % kLanes<T> == 0;
+    for (int j = 0; j < call_.num_out; ++j) {
+      const OutputPlan& plan = outputs_[j];
+      if (!plan.direct) continue;
+      slots_[plan.reg] = whole ? Slot<T>{row_of<T>(call_.out[j], r) + column, call_.out[j].ld}
+                               : Slot<T>{buffer(plan.reg), pitch_};
+    }
+    for (int64_t i = 0; i < num_ops_; ++i) run_op(ops_ + 5 * i, n);
+    for (int j = 0; j < call_.num_out; ++j) {
+      if (outputs_[j].direct && whole) continue;
+      const T* source = slots_[outputs_[j].reg].data;
+      const int64_t ld = slots_[outputs_[j].reg].ld;
+      for (int64_t k = 0; k < rows_; ++k) {
+        copy_row(row_of<T>(call_.out[j], r + k) + column, source + k * ld, n);
+      }
+    }
+  }
+
+  void run_op(const int64_t* op, int64_t n) {
+    OpArgs<T> args;
+    args.dst = slots_[call_.num_in + op[1]];
+    args.a = slots_[op[2]];
+    args.b = slots_[op[3] < 0 ? op[2] : op[3]];
+    args.c = slots_[op[4] < 0 ? op[2] : op[4]];
+    const bool one_run = args.dst.ld == pitch_ && args.a.ld == pitch_ && args.b.ld == pitch_ && args.c.ld == pitch_;
+    args.rows = one_run ? 1 : rows_;
+    args.n = round_up(one_run ? (rows_ - 1) * pitch_ + n : n, kLanes<T>);
+    kOps<T>[op[0]](args);
+  }
+
+  const KernelCall& call_;
+  int64_t width_, num_regs_, num_ops_, num_constants_;
+  const int64_t* ops_;
+  const int64_t* out_regs_;
+  bool run_mode_;
+  int64_t pitch_;      // elements from row to row of a register
+  int64_t chunk_;      // columns of a tile
+  int64_t tile_rows_;  // most rows of a tile
+  int64_t rows_ = 0;   // rows of the present tile
+  int64_t buffer_size_;
+  Slot<T>* slots_;  // inputs, registers, constants
+  InputPlan* inputs_;
+  OutputPlan* outputs_;
+  T* buffers_;
+};
+
+template <class T>
+void fused(const KernelCall& call) {
+  FusedGroup<T>(call).run();
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,120 @@
+#include "kernels/cpu/matmul.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/blas.h"
+
+namespace cavs {
+namespace {
+
+// Up to this many multiplications a BLAS call costs more than the product. Measured.
+constexpr int64_t kSmallProduct = 2048;
+
+struct Shape {
+  bool ta, tb;
+  int64_t m, k, n;
+};
+
+Shape shape_of(const KernelCall& call) {
+  return {call.ints[0] != 0, call.ints[1] != 0, call.ints[2], call.ints[3], call.ints[4]};
+}
+
+void small_product(const SmallProduct<float>& product) { isa_table().small_product_single(product); }
+void small_product(const SmallProduct<double>& product) { isa_table().small_product_twice(product); }
+
+// C (m,n) = op(A) op(B), or C += it, by whichever way is faster.
+template <class T>
+void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
+             int64_t ldb, bool accumulate, T* c, int64_t ldc) {
+  if (m * n * k <= kSmallProduct && blas_loaded()) {
+    SmallProduct<T> small = {m, n, k, a, lda, 1, b, ldb, 1, c, ldc, accumulate};
+    if (ta) std::swap(small.a_row, small.a_column);
+    if (tb) std::swap(small.b_row, small.b_column);
+    small_product(small);
+  } else {
+    gemm(ta, tb, m, n, k, a, lda, b, ldb, accumulate ? T(1) : T(0), c, ldc);
+  }
+}
+
+template <class T>
+void matmul_by_row(const KernelCall& call, const Shape& s) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    product<T>(s.ta, s.tb, s.m, s.n, s.k, call.in[0].row<T>(r), s.ta ? s.m : s.k, call.in[1].row<T>(r),
+               s.tb ? s.k : s.n, false, call.out[0].row<T>(r), s.n);
+  }
+}
+
+template <class T>
+void matmul(const KernelCall& call) {
+  const Shape s = shape_of(call);
+  const Operand& a = call.in[0];
+  const Operand& b = call.in[1];
+  const Operand& c = call.out[0];
+  const int64_t rows = call.row_end - call.row_begin;
+  if (rows <= 0) return;
+  const int64_t first = call.row_begin;
+  const bool a_shared = a.ld == 0, b_shared = b.ld == 0;
+  if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
+    product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n, false,
+               c.row<T>(first), c.ld);
+  } else if (s.n == 1 && a_shared && !b_shared && c.ld != 0) {
+    // C_r = op(A) B_r is the row C_r^T = B_r^T op(A)^T.
+    product<T>(false, !s.ta, rows, s.m, s.k, b.row<T>(first), b.ld, a.row<T>(0), s.ta ? s.m : s.k,
+               false, c.row<T>(first), c.ld);
+  } else if (b_shared && !s.ta && a.ld == s.m * s.k && c.ld == s.m * s.n && !a_shared && c.ld != 0) {
+    product<T>(false, s.tb, rows * s.m, s.n, s.k, a.row<T>(first), s.k, b.row<T>(0), s.tb ? s.k : s.n,
+               false, c.row<T>(first), s.n);
+  } else {
+    matmul_by_row<T>(call, s);
+  }
+}
+
+// The part [begin, end) of `size` of this call's thread.
+void split(int64_t size, const KernelCall& call, int64_t* begin, int64_t* end) {
+  constexpr int64_t unit = 16;
+  const int64_t units = (size + unit - 1) / unit;
+  *begin = std::min(size, units * call.thread / call.num_threads * unit);
+  *end = std::min(size, units * (call.thread + 1) / call.num_threads * unit);
+}
+
+// Each thread works on rows [i0, i1) and columns [j0, j1) of C, of which one range is the whole.
+template <class T>
+void matmul_reduce(const KernelCall& call) {
+  const Shape s = shape_of(call);
+  const Operand& a = call.in[0];
+  const Operand& b = call.in[1];
+  int64_t i0 = 0, i1 = s.m, j0 = 0, j1 = s.n;
+  if (s.m >= s.n) {
+    split(s.m, call, &i0, &i1);
+  } else {
+    split(s.n, call, &j0, &j1);
+  }
+  if (i0 >= i1 || j0 >= j1) return;
+  const int64_t rows = call.row_end - call.row_begin;
+  T* c = static_cast<T*>(call.out[0].data) + i0 * s.n + j0;
+  const int64_t lda = s.ta ? s.m : s.k, ldb = s.tb ? s.k : s.n;
+  const int64_t offset_a = s.ta ? i0 : i0 * lda, offset_b = s.tb ? j0 * ldb : j0;
+  if (rows <= 0) {
+    for (int64_t i = 0; i < i1 - i0; ++i) std::fill(c + i * s.n, c + i * s.n + (j1 - j0), T(0));
+  } else if (s.k == 1 && a.ld != 0 && b.ld != 0) {
+    product<T>(true, false, i1 - i0, j1 - j0, rows, a.row<T>(call.row_begin) + i0, a.ld,
+               b.row<T>(call.row_begin) + j0, b.ld, false, c, s.n);
+  } else if (s.ta && !s.tb && a.ld == s.k * s.m && b.ld == s.k * s.n && a.ld != 0 && b.ld != 0) {
+    product<T>(true, false, i1 - i0, j1 - j0, rows * s.k, a.row<T>(call.row_begin) + i0, s.m,
+               b.row<T>(call.row_begin) + j0, s.n, false, c, s.n);
+  } else {
+    for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+      product<T>(s.ta, s.tb, i1 - i0, j1 - j0, s.k, a.row<T>(r) + offset_a, lda,
+                 b.row<T>(r) + offset_b, ldb, r > call.row_begin, c, s.n);
+    }
+  }
+}
+
+}  // namespace
+
+const KernelEntry kMatmulKernels[2] = {
+    {"matmul", matmul<float>, matmul<double>},
+    {"matmul_reduce", matmul_reduce<float>, matmul_reduce<double>},
+};
+
+}  // namespace cavs

@@ -1,0 +1,163 @@
+#include "kernels/cpu/optimizers.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/isa_table.h"
+
+namespace cavs {
+namespace {
+
+// Below this many elements a thread gains less than waking it costs.
+constexpr int64_t kElementsPerThread = 32 * 1024;
+// Sums of squares are taken over blocks of this size, whatever the threads, then added in order.
+constexpr int64_t kBlock = 16 * 1024;
+
+template <class T>
+const OptimizerTable<T>& table();
+template <>
+const OptimizerTable<float>& table<float>() {
+  return isa_table().single;
+}
+template <>
+const OptimizerTable<double>& table<double>() {
+  return isa_table().twice;
+}
+
+int threads_for(int64_t elements) {
+  const int64_t useful = elements / kElementsPerThread;
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(num_threads(), useful)));
+}
+
+// Calls body(begin, end) on ranges that cover [0, n), borders at multiples of `unit`.
+template <class Body>
+void split(int64_t n, int64_t elements, int64_t unit, const Body& body) {
+  const int64_t units = (n + unit - 1) / unit;
+  const int count = static_cast<int>(std::min<int64_t>(threads_for(elements), std::max<int64_t>(units, 1)));
+  parallel_run(count, [&](int thread, int num) {
+    const int64_t begin = std::min(n, units * thread / num * unit);
+    const int64_t end = std::min(n, units * (thread + 1) / num * unit);
+    if (begin < end) body(begin, end);
+  });
+}
+
+constexpr int64_t kUnit = 64;
+
+// Calls body(row of the parameter, row of the gradient), as offsets in elements.
+template <class Body>
+void for_rows(const int32_t* ids, int64_t count, int64_t d, const Body& body) {
+  split(count, count * d, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (ids[i] >= 0) body(ids[i] * d, i * d);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void sgd_step(const SgdSettings& settings, T* param, const T* grad, T* momentum, int64_t n) {
+  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
+    table<T>().sgd(settings, param + begin, grad + begin, momentum == nullptr ? nullptr : momentum + begin,
+                   end - begin);
+  });
+}
+
+template <class T>
+void adagrad_step(const AdagradSettings& settings, T* param, const T* grad, T* sum, int64_t n) {
+  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
+    table<T>().adagrad(settings, param + begin, grad + begin, sum + begin, end - begin);
+  });
+}
+
+template <class T>
+void adam_step(const AdamSettings& settings, T* param, const T* grad, T* m, T* v, int64_t n) {
+  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
+    table<T>().adam(settings, param + begin, grad + begin, m + begin, v + begin, end - begin);
+  });
+}
+
+void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows) {
+  std::vector<bool> seen(static_cast<size_t>(num_rows));
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t id = ids[i];
+    CAVS_CHECK(id >= -1 && id < num_rows, ErrorKind::kValue, "[optim] expected row ids from -1 to ",
+               num_rows - 1, ", got ", id, " at position ", i, "; check the ids of the gradient");
+    if (id < 0) continue;
+    CAVS_CHECK(!seen[static_cast<size_t>(id)], ErrorKind::kValue,
+               "[optim] expected distinct row ids, got ", id, " again at position ", i,
+               "; sum the rows of equal ids first");
+    seen[static_cast<size_t>(id)] = true;
+  }
+}
+
+template <class T>
+void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
+                   int64_t count, int64_t d) {
+  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
+    table<T>().sgd(settings, param + row, grad + source, nullptr, d);
+  });
+}
+
+template <class T>
+void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
+                       T* sum, int64_t count, int64_t d) {
+  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
+    table<T>().adagrad(settings, param + row, grad + source, sum + row, d);
+  });
+}
+
+template <class T>
+void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, const T* grad, T* m,
+                    T* v, int64_t count, int64_t d) {
+  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
+    table<T>().adam(settings, param + row, grad + source, m + row, v + row, d);
+  });
+}
+
+template <class T>
+double sum_squares(const T* x, int64_t n) {
+  const int64_t num_blocks = (n + kBlock - 1) / kBlock;
+  std::vector<double> sums(static_cast<size_t>(num_blocks));
+  split(num_blocks, n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      sums[static_cast<size_t>(b)] = table<T>().sum_squares(x + b * kBlock, std::min(kBlock, n - b * kBlock));
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+template <class T>
+void scale_in_place(T* x, double factor, int64_t n) {
+  split(n, n, kUnit,
+        [&](int64_t begin, int64_t end) { table<T>().scale(x + begin, factor, end - begin); });
+}
+
+template <class T>
+void add_in_place(T* x, const T* y, double factor, int64_t n) {
+  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
+    table<T>().add_scaled(x + begin, y + begin, factor, end - begin);
+  });
+}
+
+#define CAVS_INSTANTIATE(T)                                                                      \
+  template void sgd_step(const SgdSettings&, T*, const T*, T*, int64_t);                         \
+  template void adagrad_step(const AdagradSettings&, T*, const T*, T*, int64_t);                 \
+  template void adam_step(const AdamSettings&, T*, const T*, T*, T*, int64_t);                   \
+  template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, int64_t, int64_t); \
+  template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*, int64_t, \
+                                  int64_t);                                                      \
+  template void adam_step_rows(const AdamSettings&, T*, const int32_t*, const T*, T*, T*, int64_t, \
+                               int64_t);                                                         \
+  template double sum_squares(const T*, int64_t);                                                \
+  template void scale_in_place(T*, double, int64_t);                                             \
+  template void add_in_place(T*, const T*, double, int64_t);
+CAVS_INSTANTIATE(float)
+CAVS_INSTANTIATE(double)
+#undef CAVS_INSTANTIATE
+
+}  // namespace cavs

@@ -1,0 +1,74 @@
+// Optimiser steps over flat arrays, in place, with PyTorch's formulae. The functions of a table work on
+// n elements in one thread; the functions below the tables split large arrays over the pool.
+#pragma once
+
+#include <cstdint>
+
+namespace cavs {
+
+struct SgdSettings {
+  double lr = 0;
+  double momentum = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+
+struct AdagradSettings {
+  double lr = 0;
+  double eps = 0;
+  double weight_decay = 0;
+};
+
+struct AdamSettings {
+  int64_t step = 1;  // of this update, from 1
+  double lr = 0;
+  double beta1 = 0;
+  double beta2 = 0;
+  double eps = 0;
+  double weight_decay = 0;
+  bool decoupled = false;  // AdamW: the decay scales the parameter instead of joining the gradient
+  bool sparse = false;     // torch.optim.SparseAdam: eps joins before the bias correction
+};
+
+template <class T>
+struct OptimizerTable {
+  void (*sgd)(const SgdSettings&, T* param, const T* grad, T* momentum, int64_t n);
+  void (*adagrad)(const AdagradSettings&, T* param, const T* grad, T* sum, int64_t n);
+  void (*adam)(const AdamSettings&, T* param, const T* grad, T* m, T* v, int64_t n);
+  double (*sum_squares)(const T* x, int64_t n);
+  void (*scale)(T* x, double factor, int64_t n);
+  void (*add_scaled)(T* x, const T* y, double factor, int64_t n);
+};
+
+// momentum may be null where settings.momentum == 0.
+template <class T>
+void sgd_step(const SgdSettings& settings, T* param, const T* grad, T* momentum, int64_t n);
+template <class T>
+void adagrad_step(const AdagradSettings& settings, T* param, const T* grad, T* sum, int64_t n);
+template <class T>
+void adam_step(const AdamSettings& settings, T* param, const T* grad, T* m, T* v, int64_t n);
+
+// Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count, d); other
+// rows stay, their moments too. Ids of -1 are passed over; the others are distinct and in range, which
+// check_row_ids ascertains (Error(kValue) otherwise).
+void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows);
+template <class T>
+void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
+                   int64_t count, int64_t d);
+template <class T>
+void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
+                       T* sum, int64_t count, int64_t d);
+template <class T>
+void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, const T* grad, T* m,
+                    T* v, int64_t count, int64_t d);
+
+// The same to the last bit whatever the number of threads.
+template <class T>
+double sum_squares(const T* x, int64_t n);
+template <class T>
+void scale_in_place(T* x, double factor, int64_t n);
+// x += factor * y
+template <class T>
+void add_in_place(T* x, const T* y, double factor, int64_t n);
+
+}  // namespace cavs

@@ -1,0 +1,167 @@
+// Kernels that move rows: gathers, concatenations, inputs and outputs.
+#pragma once
+
+#include "base/philox.h"
+#include "kernels/cpu/simd.inl.h"
+
+namespace cavs {
+namespace {
+
+// The row of `in` for entry r of an index, null for -1.
+template <class T>
+CAVS_INLINE const T* indexed_row(const Operand& in, const int32_t* index, int64_t r) {
+  const int64_t row = index == nullptr ? r : index[r];
+  return row < 0 ? nullptr : row_of<T>(in, row);
+}
+
+template <class T>
+CAVS_INLINE void copy_or_zero(T* target, const T* source, int64_t n) {
+  if (source == nullptr) {
+    fill_row(target, T(0), n);
+  } else {
+    copy_row(target, source, n);
+  }
+}
+
+template <class T>
+void take(const KernelCall& call) {
+  const Operand& in = call.in[0];
+  const Operand& out = call.out[0];
+  const int32_t* index = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    copy_or_zero(row_of<T>(out, r), indexed_row<T>(in, index, r), out.size);
+  }
+}
+
+// The element type does not matter where only bits move: int32 inputs go as float.
+template <class T>
+void load(const KernelCall& call) {
+  if (call.ints[0] != 0) {
+    take<int32_t>(call);
+  } else {
+    take<T>(call);
+  }
+}
+
+template <class T>
+void store(const KernelCall& call) {
+  const int32_t* index = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const int64_t target = index == nullptr ? r : index[r];
+    if (target < 0) continue;
+    copy_row(row_of<T>(call.out[0], target), row_of<T>(call.in[0], r), call.out[0].size);
+  }
+}
+
+template <class T>
+void slots_to_edges(const KernelCall& call) {
+  const IndexTable* table = table_of(call, 0);
+  const Operand& out = call.out[0];
+  for (int64_t e = call.row_begin; e < call.row_end; ++e) {
+    const int32_t slot = table->list[e];
+    const T* source = slot < call.num_in ? indexed_row<T>(call.in[slot], table->index, e) : nullptr;
+    copy_or_zero(row_of<T>(out, e), source, out.size);
+  }
+}
+
+// Ids that no row belongs to give NaN: the caller has checked them, and nothing outside is read.
+template <class T>
+void embedding(const KernelCall& call) {
+  const T* weight = static_cast<const T*>(call.in[0].data);
+  const int64_t num = call.ints[0];
+  const int64_t d = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const int64_t id = *row_of<int32_t>(call.in[1], r);
+    T* target = row_of<T>(call.out[0], r);
+    if (id < num) {
+      copy_or_zero(target, id < 0 ? nullptr : weight + id * d, d);
+    } else {
+      fill_row(target, static_cast<T>(__builtin_nan("")), d);
+    }
+  }
+}
+
+template <class T>
+void concat(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    T* target = row_of<T>(call.out[0], r);
+    for (int i = 0; i < call.num_in; ++i) {
+      copy_row(target, row_of<T>(call.in[i], r), call.in[i].size);
+      target += call.in[i].size;
+    }
+  }
+}
+
+template <class T>
+void copy(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    copy_row(row_of<T>(call.out[0], r), row_of<T>(call.in[0], r), call.out[0].size);
+  }
+}
+
+template <class T>
+void fill(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    fill_row(row_of<T>(call.out[0], r), static_cast<T>(call.floats[0]), call.out[0].size);
+  }
+}
+
+template <class T>
+void unique_ids(const KernelCall& call) {
+  const int32_t* ids = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) *row_of<int32_t>(call.out[0], r) = ids[r];
+}
+
+template <class T>
+void num_children(const KernelCall& call) {
+  const int32_t* ptr = table_of(call, 0)->ptr;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    *row_of<T>(call.out[0], r) = static_cast<T>(ptr[r + 1] - ptr[r]);
+  }
+}
+
+// Which samples belong to row r: see RandomContext.
+struct SampleKey {
+  int64_t graph;
+  uint32_t local;
+};
+
+CAVS_INLINE SampleKey sample_key(const RandomContext& random, int64_t space, int64_t r) {
+  if (space == 0) {
+    return {random.graph_key[random.vertex_graph[r]], static_cast<uint32_t>(random.vertex_local[r])};
+  }
+  if (space == 1) {
+    return {random.graph_key[random.edge_graph[r]], static_cast<uint32_t>(random.edge_local[r])};
+  }
+  return {random.graph_key[r], 0xFFFFFFFFu};
+}
+
+template <class T>
+void dropout(const KernelCall& call) {
+  const RandomContext& random = *call.random;
+  if (!random.training) {
+    copy<T>(call);
+    return;
+  }
+  const double p = call.floats[0];
+  const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
+  const uint32_t op = static_cast<uint32_t>(call.ints[0]);
+  const int64_t n = call.out[0].size;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const SampleKey sample = sample_key(random, call.ints[1], r);
+    const uint64_t graph = static_cast<uint64_t>(sample.graph);
+    const PhiloxKey key = philox_key(random.seed, random.step, graph);
+    const T* x = row_of<T>(call.in[0], r);
+    T* y = row_of<T>(call.out[0], r);
+    for (int64_t j = 0; j < n; j += 4) {
+      const PhiloxBlock block = philox4x32(
+          {{static_cast<uint32_t>(j / 4), sample.local, static_cast<uint32_t>(graph), op}}, key);
+      for (int64_t k = 0; k < 4 && j + k < n; ++k) {
+        y[j + k] = philox_uniform(block.words[k]) >= p ? x[j + k] * scale : T(0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,195 @@
+// Vectors of the instruction set that the including file is compiled for, as compiler vector types, so
+// that +, *, comparisons and the rest need no intrinsics.
+//
+// The *.inl.h files are included by isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp alone. All that they
+// define stands in an unnamed namespace, and they use no inline function of any other header: were an
+// AVX-512 copy of one merged by the linker with the generic copy, lesser machines would crash.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kernel.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define CAVS_INLINE inline __attribute__((always_inline))
+
+namespace cavs {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
+  typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <>
+struct Simd<double> {
+  typedef double Vector __attribute__((vector_size(kVectorBytes)));
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <>
+struct Simd<int32_t> {
+  typedef int32_t Vector __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <class T>
+using Vec = typename Simd<T>::Vector;
+using VecF = Vec<float>;
+using VecD = Vec<double>;
+using MaskF = Simd<float>::Mask;
+using MaskD = Simd<double>::Mask;
+
+template <class T>
+constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
+
+template <class T>
+CAVS_INLINE Vec<T> load_vector(const T* source) {
+  return *reinterpret_cast<const typename Simd<T>::Unaligned*>(source);
+}
+
+template <class T>
+CAVS_INLINE void store_vector(T* target, Vec<T> value) {
+  *reinterpret_cast<typename Simd<T>::Unaligned*>(target) = value;
+}
+
+template <class T>
+CAVS_INLINE Vec<T> splat(T value) {
+  return Vec<T>{} + value;
+}
+
+CAVS_INLINE MaskF bits_of(VecF x) { return reinterpret_cast<MaskF>(x); }
+CAVS_INLINE VecF float_of(MaskF bits) { return reinterpret_cast<VecF>(bits); }
+
+// The lesser of bound and x, x where x is NaN.
+CAVS_INLINE VecF at_most(VecF x, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_mask_min_ps(x, 0xffff, splat(bound), x);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(splat(bound), x);
+#else
+  return x > bound ? splat(bound) : x;
+#endif
+}
+
+CAVS_INLINE VecF at_least(VecF x, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_mask_max_ps(x, 0xffff, splat(bound), x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(splat(bound), x);
+#else
+  return x < bound ? splat(bound) : x;
+#endif
+}
+
+CAVS_INLINE VecF sqrt_(VecF x) {
+#if defined(__AVX512F__)
+  return _mm512_mask_sqrt_ps(x, 0xffff, x);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(x);
+#else
+  VecF result;
+  for (int i = 0; i < kLanes<float>; ++i) result[i] = __builtin_sqrtf(x[i]);
+  return result;
+#endif
+}
+
+CAVS_INLINE VecD sqrt_(VecD x) {
+  VecD result;
+  for (int i = 0; i < kLanes<double>; ++i) result[i] = __builtin_sqrt(x[i]);
+  return result;
+}
+
+CAVS_INLINE VecF abs_(VecF x) { return float_of(bits_of(x) & 0x7fffffff); }
+CAVS_INLINE VecD abs_(VecD x) {
+  return reinterpret_cast<VecD>(reinterpret_cast<MaskD>(x) & 0x7fffffffffffffff);
+}
+
+// a or b by mask. Written with bits, because a mask is all ones or all zeros in each lane.
+template <class V, class M>
+CAVS_INLINE V select(M mask, V a, V b) {
+  return mask ? a : b;
+}
+
+template <class V>
+CAVS_INLINE V maximum_(V a, V b) {  // NaN where either is NaN
+  return select((a > b) | (a != a), a, b);
+}
+
+template <class V>
+CAVS_INLINE V minimum_(V a, V b) {
+  return select((a < b) | (a != a), a, b);
+}
+
+template <class T>
+CAVS_INLINE T sum_lanes(Vec<T> x) {
+  T total = 0;
+  for (int i = 0; i < kLanes<T>; ++i) total += x[i];
+  return total;
+}
+
+CAVS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+CAVS_INLINE int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
+CAVS_INLINE int64_t round_up(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+template <class T>
+CAVS_INLINE T* row_of(const Operand& operand, int64_t r) {
+  return static_cast<T*>(operand.data) + r * operand.ld;
+}
+
+// Rows are often one element (ids, losses) or a few hundred bytes: neither is worth a call's overhead.
+template <class T>
+CAVS_INLINE void copy_row(T* __restrict target, const T* __restrict source, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, load_vector(source + i));
+  for (; i < n; ++i) target[i] = source[i];
+}
+
+template <class T>
+CAVS_INLINE void fill_row(T* target, T value, int64_t n) {
+  const Vec<T> vector = splat(value);
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, vector);
+  for (; i < n; ++i) target[i] = value;
+}
+
+template <class T>
+CAVS_INLINE void add_row(T* __restrict target, const T* __restrict source, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    store_vector(target + i, load_vector(target + i) + load_vector(source + i));
+  }
+  for (; i < n; ++i) target[i] += source[i];
+}
+
+CAVS_INLINE const IndexTable* table_of(const KernelCall& call, int input) {
+  return call.tables == nullptr ? nullptr : call.tables + input;
+}
+
+CAVS_INLINE const int32_t* index_of(const KernelCall& call, int input) {
+  return call.tables == nullptr ? nullptr : call.tables[input].index;
+}
+
+}  // namespace
+}  // namespace cavs
