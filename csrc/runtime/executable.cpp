@@ -1,0 +1,248 @@
+#include "runtime/executable.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "memory/planner.h"
+#include "program/text.h"
+#include "program/validate.h"
+
+namespace cavs {
+namespace {
+
+std::mutex options_mutex;
+ExecutionOptions current_options;
+
+constexpr int64_t kFewestChunkRows = 32;
+
+// Nanoseconds per row on one core of the last years, to within a small factor: what matters is
+// whether a level costs one microsecond or a hundred.
+double row_cost(const Program& program, const Instruction& instruction) {
+  constexpr double kFlopsPerNs = 40, kElementsPerNs = 4;
+  const auto& ints = instruction.ints;
+  if (instruction.kernel == "matmul" || instruction.kernel == "matmul_reduce") {
+    return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
+           static_cast<double>(ints[4]) / kFlopsPerNs;
+  }
+  double elements = 0;
+  if (instruction.kernel == "fused") {
+    elements = static_cast<double>(ints[0]) * static_cast<double>(ints[2]);
+  }
+  for (const auto& list : {instruction.inputs, instruction.outputs}) {
+    for (const int id : list) {
+      const ValueSpec& value = program.values[id];
+      if (value.space.kind != SpaceKind::kNone) elements += static_cast<double>(value.size);
+    }
+  }
+  return elements / kElementsPerNs;
+}
+
+class LayoutBuilder {
+ public:
+  LayoutBuilder(const Executable& executable, bool keep)
+      : exe_(executable), program_(executable.program), keep_(keep) {}
+
+  Layout build() {
+    const size_t count = program_.values.size();
+    layout_.first.assign(count, 0);
+    layout_.last.assign(count, -1);
+    layout_.local.assign(count, -1);
+    layout_.segments.resize(program_.segments.size());
+    shared_.assign(count, false);
+    keep_saved();
+    for (size_t s = 0; s < program_.segments.size(); ++s) note_segment(static_cast<int>(s));
+    for (size_t s = 0; s < program_.segments.size(); ++s) find_locals(static_cast<int>(s));
+    finish_lifetimes();
+    return std::move(layout_);
+  }
+
+ private:
+  void keep_saved() {
+    if (!keep_ || program_.backward) return;
+    for (const int id : program_.saved) shared_[exe_.roots[id].value] = true;
+  }
+
+  void note_segment(int s) {
+    const Segment& segment = program_.segments[s];
+    SegmentLayout& out = layout_.segments[s];
+    const bool global = segment.kind == SegmentKind::kGlobal;
+    for (const Instruction& instruction : segment.instructions) {
+      const bool rides = segment.space.kind == SpaceKind::kVertex &&
+                         instruction.space.kind == SpaceKind::kEdge && !global;
+      out.has_edges = out.has_edges || rides;
+      (rides ? out.edge_ns : out.row_ns) += row_cost(program_, instruction);
+      for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+        note_use(s, instruction.inputs[i],
+                 global || access_of(program_, instruction, i) == Access::kCross);
+      }
+      for (const int id : instruction.outputs) note_use(s, id, global);
+    }
+  }
+
+  void note_use(int s, int id, bool cross) {
+    const int root = exe_.roots[id].value;
+    if (program_.values[root].role != Role::kArena) return;
+    if (layout_.last[root] < 0) layout_.first[root] = s;
+    if (layout_.last[root] >= 0 && layout_.last[root] != s) shared_[root] = true;
+    layout_.last[root] = s;
+    if (cross || program_.values[root].space.kind == SpaceKind::kNone || from_forward(root)) {
+      shared_[root] = true;
+    }
+  }
+
+  bool from_forward(int id) const {
+    return exe_.forward && id < static_cast<int>(exe_.forward->program.values.size());
+  }
+
+  void find_locals(int s) {
+    const Segment& segment = program_.segments[s];
+    SegmentLayout& out = layout_.segments[s];
+    for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      const Instruction& instruction = segment.instructions[i];
+      for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+        for (const int id : *list) {
+          const int root = exe_.roots[id].value;
+          if (program_.values[root].role != Role::kArena || shared_[root]) continue;
+          add_local(segment, out, root, static_cast<int>(i));
+        }
+      }
+    }
+    out.chunk = plan_chunk(out, exe_.options, 0);
+  }
+
+  void add_local(const Segment& segment, SegmentLayout& out, int root, int instruction) {
+    int& slot = layout_.local[root];
+    if (slot < 0) {
+      slot = static_cast<int>(out.locals.size());
+      const DynamicTensor& form = exe_.forms[root];
+      LocalValue local;
+      local.value = root;
+      local.edge = segment.space.kind == SpaceKind::kVertex &&
+                   program_.values[root].space.kind == SpaceKind::kEdge;
+      local.first = instruction;
+      local.row_bytes = form.ld * item_size(form.dtype);
+      out.locals.push_back(local);
+    }
+    out.locals[slot].last = instruction;
+  }
+
+  // A forward program's saved values outlive its last segment, local ones are not in the arena.
+  void finish_lifetimes() {
+    const int end = static_cast<int>(program_.segments.size());
+    for (size_t id = 0; id < program_.values.size(); ++id) {
+      if (layout_.local[id] >= 0) layout_.last[id] = -1;
+    }
+    if (!keep_ || program_.backward) return;
+    for (const int id : program_.saved) {
+      const int root = exe_.roots[id].value;
+      if (program_.values[root].role == Role::kArena) layout_.last[root] = end;
+    }
+  }
+
+  const Executable& exe_;
+  const Program& program_;
+  const bool keep_;
+  Layout layout_;
+  std::vector<bool> shared_;  // [value] read by other rows, by other segments or by backward
+};
+
+void prepare_forms(Executable& exe) {
+  const auto& values = exe.program.values;
+  exe.forms.reserve(values.size());
+  for (size_t id = 0; id < values.size(); ++id) {
+    const ValueSpec& root = values[exe.roots[id].value];
+    DynamicTensor form(values[id].size, values[id].dtype);
+    if (root.space.kind == SpaceKind::kNone) {
+      form.ld = 0;
+    } else {
+      form.ld = root.role == Role::kArena ? row_stride(root.size) : root.size;
+    }
+    exe.forms.push_back(form);
+  }
+}
+
+void prepare_externals(Executable& exe) {
+  const auto& values = exe.program.values;
+  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
+  exe.array_counts.assign(3, 0);
+  for (size_t id = own; id < values.size(); ++id) {
+    const ValueSpec& value = values[id];
+    const int list = value.role == Role::kParam    ? 0
+                     : value.role == Role::kInput  ? 1
+                     : value.role == Role::kOutput ? 2
+                                                   : -1;
+    if (list >= 0) exe.array_counts[list] = std::max(exe.array_counts[list], value.index + 1);
+  }
+  if (!exe.forward) {
+    for (const UniqueSpec& unique : exe.program.uniques) {
+      exe.array_counts[1] = std::max(exe.array_counts[1], unique.input + 1);
+    }
+  }
+  const auto slots = static_cast<int64_t>(values.size());
+  exe.constants = std::make_shared<Block>(device_allocator(exe.program.device),
+                                          (slots + 1) * kAlignment);
+  for (size_t id = 0; id < values.size(); ++id) {
+    std::byte* slot = exe.constants->data() + static_cast<int64_t>(id) * kAlignment;
+    if (exe.program.dtype == DType::kFloat64) {
+      *reinterpret_cast<double*>(slot) = values[id].constant;
+    } else {
+      *reinterpret_cast<float*>(slot) = static_cast<float>(values[id].constant);
+    }
+  }
+}
+
+}  // namespace
+
+ExecutionOptions execution_options() {
+  std::lock_guard<std::mutex> lock(options_mutex);
+  return current_options;
+}
+
+void set_execution_options(const ExecutionOptions& options) {
+  CAVS_CHECK(options.chunk_rows >= 1 && options.chunk_bytes >= 0, ErrorKind::kValue,
+             "[runtime] expected chunks of 1 or more rows, got ", options.chunk_rows);
+  std::lock_guard<std::mutex> lock(options_mutex);
+  current_options = options;
+}
+
+ChunkPlan plan_chunk(const SegmentLayout& segment, const ExecutionOptions& options,
+                     int64_t max_arity) {
+  for (int64_t rows = options.chunk_rows;; rows /= 2) {
+    ChunkPlan chunk;
+    chunk.rows = rows;
+    chunk.edges = std::max(2 * rows, max_arity);
+    std::vector<Lifetime> lifetimes;
+    lifetimes.reserve(segment.locals.size());
+    for (const LocalValue& local : segment.locals) {
+      const int64_t count = local.edge ? chunk.edges : chunk.rows;
+      lifetimes.push_back({count * local.row_bytes, local.first, local.last, -1});
+    }
+    MemoryPlan plan = plan_memory(lifetimes);
+    chunk.offsets = std::move(plan.offsets);
+    chunk.bytes = plan.total;
+    if (chunk.bytes <= options.chunk_bytes || rows / 2 < kFewestChunkRows) return chunk;
+  }
+}
+
+std::shared_ptr<const Executable> make_executable(Program program,
+                                                  std::shared_ptr<const Executable> forward) {
+  auto exe = std::make_shared<Executable>();
+  exe->program = std::move(program);
+  exe->program.backward = forward != nullptr;
+  if (forward) {
+    exe->program.forward = std::shared_ptr<const Program>(forward, &forward->program);
+  }
+  exe->forward = std::move(forward);
+  exe->options = execution_options();
+  resolve_and_validate(exe->program);
+  exe->roots = resolve_views(exe->program);
+  prepare_forms(*exe);
+  prepare_externals(*exe);
+  exe->kept = LayoutBuilder(*exe, true).build();
+  exe->dropped = exe->program.backward ? exe->kept : LayoutBuilder(*exe, false).build();
+  return exe;
+}
+
+}  // namespace cavs

@@ -1,0 +1,139 @@
+#include "runtime/memory_plan.h"
+
+#include <algorithm>
+
+#include "memory/planner.h"
+#include "runtime/unique.h"
+
+namespace cavs {
+namespace {
+
+// Lines that two threads write must not be neighbours: the prefetcher fetches them in pairs.
+constexpr int64_t kThreadAlignment = 4096;
+
+// 1 where no unit of the phase is worth more than one thread.
+int useful_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                   const Schedule& schedule, int threads) {
+  if (threads <= 1) return 1;
+  for (size_t s = 0; s < exe.program.segments.size(); ++s) {
+    const Segment& segment = exe.program.segments[s];
+    const SegmentLayout& out = layout.segments[s];
+    if (segment.kind == SegmentKind::kLevels) {
+      for (int64_t level = 0; level < schedule.num_levels(); ++level) {
+        const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
+        const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];
+        if (worth_threads(exe, out, rows, edges)) return threads;
+      }
+      continue;
+    }
+    int64_t rows = counts.of(segment.space);
+    if (segment.kind == SegmentKind::kGlobal) {
+      for (const auto& instruction : segment.instructions) {
+        rows = std::max(rows, counts.of(instruction.space));
+      }
+    }
+    if (worth_threads(exe, out, rows, out.has_edges ? counts.edges : 0)) return threads;
+  }
+  return 1;
+}
+
+void plan_threads(const Executable& exe, const Layout& layout, const Schedule& schedule,
+                  int64_t values_end, PhasePlan* plan) {
+  int64_t local_bytes = 0;
+  plan->chunks.reserve(layout.segments.size());
+  for (const SegmentLayout& segment : layout.segments) {
+    const bool fits = !segment.has_edges || schedule.max_arity <= segment.chunk.edges;
+    plan->chunks.push_back(fits ? segment.chunk
+                                : plan_chunk(segment, exe.options, schedule.max_arity));
+    local_bytes = std::max(local_bytes, plan->chunks.back().bytes);
+  }
+  plan->thread_offset = align_up(values_end, kThreadAlignment);
+  plan->thread_bytes = align_up(kScratchBytes + local_bytes + kAlignment, kThreadAlignment);
+  plan->total = plan->thread_offset + plan->threads * plan->thread_bytes;
+}
+
+Lifetime lifetime_of(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                     size_t id) {
+  Lifetime lifetime{0, layout.first[id], layout.last[id], -1};
+  if (lifetime.last < lifetime.first) return lifetime;
+  DynamicTensor tensor = exe.forms[id];
+  tensor.rows = counts.of(exe.program.values[id].space);
+  // One more line: a kernel may read a vector past the last element of short rows.
+  lifetime.bytes = tensor.bytes() + (tensor.ld % 16 == 0 && tensor.ld > 0 ? 0 : kAlignment);
+  return lifetime;
+}
+
+void plan_values(const std::vector<Lifetime>& lifetimes, int64_t start, PhasePlan* plan,
+                 int64_t* end) {
+  MemoryPlan memory = plan_memory(lifetimes, start);
+  plan->offsets = std::move(memory.offsets);
+  for (size_t id = 0; id < lifetimes.size(); ++id) {
+    if (lifetimes[id].last < lifetimes[id].first) plan->offsets[id] = -1;
+  }
+  *end = memory.total;
+}
+
+}  // namespace
+
+int64_t RowCounts::of(const Space& space) const {
+  switch (space.kind) {
+    case SpaceKind::kNone: return 1;
+    case SpaceKind::kVertex: return vertices;
+    case SpaceKind::kEdge: return edges;
+    case SpaceKind::kGraph: return graphs;
+    case SpaceKind::kUnique: break;
+  }
+  return uniques[static_cast<size_t>(space.unique)];
+}
+
+int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
+  int64_t bytes = 0;
+  for (const UniqueSpec& unique : program.uniques) {
+    bytes += unique_table_bytes(counts.of(unique.base));
+  }
+  return bytes;
+}
+
+bool worth_threads(const Executable& exe, const SegmentLayout& segment, int64_t rows,
+                   int64_t edges) {
+  return rows >= exe.options.min_parallel_rows &&
+         segment.cost_ns(rows, edges) >= exe.options.min_parallel_ns;
+}
+
+PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
+                       const Schedule& schedule, int threads) {
+  const Layout& layout = exe.layout(keep);
+  PhasePlan plan;
+  plan.threads = useful_threads(exe, layout, counts, schedule, threads);
+  std::vector<Lifetime> lifetimes;
+  lifetimes.reserve(exe.forms.size());
+  for (size_t id = 0; id < exe.forms.size(); ++id) {
+    lifetimes.push_back(lifetime_of(exe, layout, counts, id));
+  }
+  int64_t end = 0;
+  plan_values(lifetimes, unique_section_bytes(exe.program, counts), &plan, &end);
+  plan_threads(exe, layout, schedule, end, &plan);
+  return plan;
+}
+
+PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const RowCounts& counts,
+                        const Schedule& schedule, int threads) {
+  const Layout& layout = exe.layout(true);
+  PhasePlan plan;
+  plan.threads = useful_threads(exe, layout, counts, schedule, threads);
+  std::vector<Lifetime> lifetimes;
+  lifetimes.reserve(exe.forms.size());
+  for (size_t id = 0; id < exe.forms.size(); ++id) {
+    lifetimes.push_back(lifetime_of(exe, layout, counts, id));
+    if (id >= forward.offsets.size()) continue;
+    // A forward value stands where it is from the start, until the last segment that reads it.
+    lifetimes.back().first = 0;
+    lifetimes.back().offset = forward.offsets[id];
+  }
+  int64_t end = 0;
+  plan_values(lifetimes, unique_section_bytes(exe.forward->program, counts), &plan, &end);
+  plan_threads(exe, layout, schedule, end, &plan);
+  return plan;
+}
+
+}  // namespace cavs

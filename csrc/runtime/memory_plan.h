@@ -1,0 +1,43 @@
+// Memory of one phase of a run. The run and the dry run use the same functions, so they agree.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/schedule.h"
+#include "runtime/executable.h"
+
+namespace cavs {
+
+struct RowCounts {
+  int64_t vertices = 0, edges = 0, graphs = 0;
+  std::vector<int64_t> uniques;
+
+  explicit RowCounts(const Schedule& schedule)
+      : vertices(schedule.num_vertices), edges(schedule.num_edges), graphs(schedule.num_graphs) {}
+  int64_t of(const Space& space) const;
+};
+
+// The arena of a phase: [tables of the uniques][values][one private region per thread].
+struct PhasePlan {
+  int threads = 1;
+  std::vector<int64_t> offsets;   // [value] in the arena; -1 where it is not there
+  std::vector<ChunkPlan> chunks;  // [segment]
+  int64_t thread_offset = 0;      // of thread 0's region: kScratchBytes, then the local values
+  int64_t thread_bytes = 0;
+  int64_t total = 0;
+};
+
+// Bytes at the start of the arena that the tables of a program's uniques take.
+int64_t unique_section_bytes(const Program& program, const RowCounts& counts);
+
+// Whether all threads should share a unit of work (a segment, or one level of it).
+bool worth_threads(const Executable& exe, const SegmentLayout& segment, int64_t rows,
+                   int64_t edges);
+
+PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
+                       const Schedule& schedule, int threads);
+PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const RowCounts& counts,
+                        const Schedule& schedule, int threads);
+
+}  // namespace cavs

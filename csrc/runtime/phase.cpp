@@ -1,0 +1,197 @@
+#include "runtime/phase.h"
+
+#include "base/error.h"
+#include "program/text.h"
+
+namespace cavs {
+namespace {
+
+const std::vector<ExternalArray>* list_of(const ArrayLists& arrays, Role role) {
+  if (role == Role::kParam) return &arrays.params;
+  if (role == Role::kInput) return &arrays.inputs;
+  return role == Role::kOutput ? &arrays.outputs : nullptr;
+}
+
+const char* list_name(Role role) {
+  return role == Role::kParam ? "parameter" : role == Role::kInput ? "input" : "output";
+}
+
+class Binder {
+ public:
+  Binder(const PhaseSources& sources, Phase* phase)
+      : sources_(sources), phase_(*phase), exe_(*phase->exe) {}
+
+  void bind() {
+    phase_.threads.resize(static_cast<size_t>(phase_.plan->threads));
+    count_tables();
+    ThreadCode& code = phase_.threads[0];
+    size_t operands = 0;
+    for (const Segment& segment : exe_.program.segments) {
+      for (const auto& call : segment.instructions) {
+        operands += call.inputs.size() + call.outputs.size();
+      }
+    }
+    code.operands.reserve(operands);  // calls point into it
+    for (size_t s = 0; s < exe_.program.segments.size(); ++s) bind_segment(static_cast<int>(s));
+    for (size_t t = 1; t < phase_.threads.size(); ++t) copy_code(static_cast<int>(t));
+  }
+
+ private:
+  void count_tables() {
+    size_t tables = 0;
+    for (const Segment& segment : exe_.program.segments) {
+      for (const auto& instruction : segment.instructions) tables += instruction.tables.size();
+    }
+    phase_.tables.reserve(tables);  // calls point into it
+  }
+
+  void bind_segment(int s) {
+    const Segment& segment = exe_.program.segments[s];
+    ThreadCode& code = phase_.threads[0];
+    SegmentCode range;
+    range.call_begin = static_cast<int>(code.calls.size());
+    range.patch_begin = static_cast<int>(code.patches.size());
+    for (const Instruction& instruction : segment.instructions) bind_call(s, instruction);
+    range.call_end = static_cast<int>(code.calls.size());
+    range.patch_end = static_cast<int>(code.patches.size());
+    phase_.segments.push_back(range);
+  }
+
+  void bind_call(int s, const Instruction& instruction) {
+    ThreadCode& code = phase_.threads[0];
+    KernelCall call;
+    call.num_in = static_cast<int>(instruction.inputs.size());
+    call.num_out = static_cast<int>(instruction.outputs.size());
+    call.in = code.operands.data() + code.operands.size();
+    call.out = call.in + call.num_in;
+    call.ints = instruction.ints.data();
+    call.floats = instruction.floats.data();
+    call.tables = phase_.tables.data() + phase_.tables.size();
+    call.random = sources_.random;
+    call.scratch = thread_memory(0);
+    for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+      for (const int id : *list) add_operand(s, id);
+    }
+    for (const TableSpec& table : instruction.tables) phase_.tables.push_back(resolve(table));
+    code.calls.push_back(call);
+    phase_.instructions.push_back(&instruction);
+  }
+
+  std::byte* thread_memory(int thread) const {
+    return sources_.arena->data() + phase_.plan->thread_offset +
+           thread * phase_.plan->thread_bytes;
+  }
+
+  void add_operand(int s, int id) {
+    ThreadCode& code = phase_.threads[0];
+    const Root& root = exe_.roots[id];
+    const DynamicTensor& form = exe_.forms[id];
+    const ValueSpec& owner = exe_.program.values[root.value];
+    Operand operand;
+    operand.ld = form.ld;
+    operand.size = form.size;
+    operand.padded = owner.role == Role::kArena && root.value == id;
+    const int64_t column = root.column * item_size(form.dtype);
+    const int local = owner.role == Role::kArena ? phase_.layout->local[root.value] : -1;
+    if (local >= 0) {
+      const LocalValue& value = phase_.layout->segments[s].locals[local];
+      Patch patch;
+      patch.operand = static_cast<int>(code.operands.size());
+      patch.edge = value.edge;
+      patch.row_bytes = value.row_bytes;
+      patch.base =
+          thread_memory(0) + kScratchBytes + phase_.plan->chunks[s].offsets[local] + column;
+      code.patches.push_back(patch);
+    } else {
+      operand.data = base_of(root.value) + column;
+    }
+    code.operands.push_back(operand);
+  }
+
+  std::byte* base_of(int id) const {
+    const ValueSpec& value = exe_.program.values[id];
+    if (value.role == Role::kConstant) return exe_.constants->data() + id * kAlignment;
+    if (value.role == Role::kArena) return sources_.arena->data() + phase_.plan->offsets[id];
+    const bool of_forward =
+        exe_.forward && id < static_cast<int>(exe_.forward->program.values.size());
+    const auto* list = list_of(of_forward ? *sources_.forward : *sources_.own, value.role);
+    return static_cast<std::byte*>((*list)[static_cast<size_t>(value.index)].data);
+  }
+
+  IndexTable resolve(const TableSpec& table) const {
+    const Schedule& schedule = *phase_.schedule;
+    const auto unique = [&]() -> const UniqueTable& {
+      return (*sources_.uniques)[static_cast<size_t>(table.argument)];
+    };
+    switch (table.kind) {
+      case TableKind::kNone: return {};
+      case TableKind::kChild: return {schedule.child.data(), nullptr, nullptr};
+      case TableKind::kSlot: return {schedule.slot(table.argument).data(), nullptr, nullptr};
+      case TableKind::kParent:
+        return {schedule.parent.data(), nullptr, schedule.edge_slot.data()};
+      case TableKind::kChildren: return {nullptr, schedule.child_ptr.data(), nullptr};
+      case TableKind::kParents:
+        return {nullptr, schedule.out_ptr.data(), schedule.out_edge.data()};
+      case TableKind::kGraph: return {schedule.graph.data(), nullptr, nullptr};
+      case TableKind::kGraphVertices:
+        return {nullptr, schedule.graph_ptr.data(), schedule.graph_vertex.data()};
+      case TableKind::kVertexOrder: return {schedule.vertex_order.data(), nullptr, nullptr};
+      case TableKind::kEdgeOrder: return {schedule.edge_order.data(), nullptr, nullptr};
+      case TableKind::kEdgeSlot: return {schedule.edge_slot.data(), nullptr, nullptr};
+      case TableKind::kUnique: return {unique().index, nullptr, nullptr};
+      case TableKind::kUniqueRows: return {nullptr, unique().ptr, unique().list};
+      case TableKind::kUniqueIds: return {unique().ids, nullptr, nullptr};
+    }
+    return {};
+  }
+
+  // Thread t's code is thread 0's with its own operands and its own memory.
+  void copy_code(int t) {
+    const ThreadCode& from = phase_.threads[0];
+    ThreadCode& code = phase_.threads[static_cast<size_t>(t)];
+    code = from;
+    const int64_t shift = t * phase_.plan->thread_bytes;
+    for (Patch& patch : code.patches) patch.base += shift;
+    for (KernelCall& call : code.calls) {
+      call.in = code.operands.data() + (call.in - from.operands.data());
+      call.out = code.operands.data() + (call.out - from.operands.data());
+      call.scratch = static_cast<std::byte*>(call.scratch) + shift;
+    }
+  }
+
+  const PhaseSources& sources_;
+  Phase& phase_;
+  const Executable& exe_;
+};
+
+}  // namespace
+
+void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLists& arrays) {
+  const Program& program = exe.program;
+  const Role roles[] = {Role::kParam, Role::kInput, Role::kOutput};
+  for (int i = 0; i < 3; ++i) {
+    const auto& list = *list_of(arrays, roles[i]);
+    CAVS_CHECK(static_cast<int>(list.size()) >= exe.array_counts[i], ErrorKind::kShape,
+               "[runtime] expected ", exe.array_counts[i], " ", list_name(roles[i]),
+               " arrays, got ", list.size(), "; pass all arrays of the program");
+  }
+  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
+  for (size_t id = own; id < program.values.size(); ++id) {
+    const ValueSpec& value = program.values[id];
+    const auto* list = list_of(arrays, value.role);
+    if (list == nullptr) continue;
+    const ExternalArray& array = (*list)[static_cast<size_t>(value.index)];
+    CAVS_CHECK(array.dtype == value.dtype, ErrorKind::kShape, "[runtime] expected ",
+               dtype_name(value.dtype), " for ", list_name(value.role), " '", value.name,
+               "', got ", dtype_name(array.dtype), "; convert the array");
+    const int64_t rows = counts.of(value.space);
+    CAVS_CHECK(array.elements == rows * value.size, ErrorKind::kShape, "[runtime] expected ",
+               rows, " rows (", space_name(value.space, program.uniques), ") of ", value.size,
+               " elements for ", list_name(value.role), " '", value.name, "', got ",
+               array.elements, " elements in all; give one row for each");
+  }
+}
+
+void bind_phase(const PhaseSources& sources, Phase* phase) { Binder(sources, phase).bind(); }
+
+}  // namespace cavs

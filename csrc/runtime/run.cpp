@@ -1,0 +1,186 @@
+#include "runtime/run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace cavs {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+void check_threads(int num_threads) {
+  CAVS_CHECK(num_threads >= 1 && num_threads <= kMaxThreads, ErrorKind::kValue,
+             "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads);
+}
+
+}  // namespace
+
+Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
+         std::vector<int64_t> graph_keys, const RandomContext& random, bool keep)
+    : exe_(std::move(exe)),
+      schedule_(schedule),
+      graph_keys_(std::move(graph_keys)),
+      random_(random),
+      keep_(keep),
+      counts_(schedule) {
+  CAVS_CHECK(!exe_->program.backward, ErrorKind::kValue,
+             "[runtime] expected a forward program, got a backward program; give it to backward()");
+  CAVS_CHECK(static_cast<int64_t>(graph_keys_.size()) == schedule.num_graphs, ErrorKind::kShape,
+             "[runtime] expected one key for each of ", schedule.num_graphs, " graphs, got ",
+             graph_keys_.size());
+  random_.graph_key = graph_keys_.data();
+  random_.vertex_graph = schedule.graph.data();
+  random_.vertex_local = schedule.local.data();
+  random_.edge_graph = schedule.edge_graph.data();
+  random_.edge_local = schedule.edge_local.data();
+}
+
+Run::~Run() { finish(); }
+
+void Run::finish() {
+  if (arena_) cpu_arenas().give(std::move(arena_));
+  state_ = State::kFinished;
+}
+
+int64_t Run::rows(const Space& space) const {
+  CAVS_CHECK(space.kind != SpaceKind::kUnique || !counts_.uniques.empty(), ErrorKind::kRuntime,
+             "[runtime] expected rows of a unique to be asked for after forward(), got a run that "
+             "has not begun");
+  return counts_.of(space);
+}
+
+void Run::build_uniques(const ArrayLists& arrays) {
+  const Program& program = exe_->program;
+  for (const UniqueSpec& unique : program.uniques) {
+    const int64_t base = counts_.of(unique.base);
+    CAVS_CHECK(unique.input < static_cast<int>(arrays.inputs.size()), ErrorKind::kShape,
+               "[runtime] expected the ids of '", unique.name, "' as input ", unique.input,
+               ", got ", arrays.inputs.size(), " inputs");
+    const ExternalArray& ids = arrays.inputs[static_cast<size_t>(unique.input)];
+    CAVS_CHECK(ids.dtype == DType::kInt32 && ids.elements == base, ErrorKind::kShape,
+               "[runtime] expected ", base, " int32 ids for '", unique.name, "', got ",
+               ids.elements, " of ", dtype_name(ids.dtype));
+  }
+  arena_->reserve(unique_section_bytes(program, counts_));
+  counts_.uniques.assign(program.uniques.size(), 0);
+  place_uniques();
+  for (size_t i = 0; i < program.uniques.size(); ++i) {
+    const UniqueSpec& unique = program.uniques[i];
+    const auto& inputs = arrays.inputs[static_cast<size_t>(unique.input)];
+    const int32_t* order = unique.base.kind == SpaceKind::kVertex ? schedule_.vertex_order.data()
+                           : unique.base.kind == SpaceKind::kEdge ? schedule_.edge_order.data()
+                                                                  : nullptr;
+    build_unique(unique.name, static_cast<const int32_t*>(inputs.data), order, &uniques_[i]);
+    counts_.uniques[i] = uniques_[i].rows;
+  }
+}
+
+void Run::place_uniques() {
+  uniques_.clear();
+  std::byte* memory = arena_->data();
+  for (size_t i = 0; i < exe_->program.uniques.size(); ++i) {
+    const int64_t base = counts_.of(exe_->program.uniques[i].base);
+    uniques_.push_back(unique_table_at(memory, base, counts_.uniques[i]));
+    memory += unique_table_bytes(base);
+  }
+}
+
+void Run::forward(const ArrayLists& arrays, int num_threads) {
+  CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
+             "[runtime] expected a new run, got one whose forward() was called; make another run");
+  check_threads(num_threads);
+  arena_ = cpu_arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
+  try {
+    build_uniques(arrays);
+    check_arrays(*exe_, counts_, arrays);
+    forward_plan_ = plan_forward(*exe_, keep_, counts_, schedule_, num_threads);
+    forward_arrays_ = arrays;
+    execute(*exe_, exe_->layout(keep_), forward_plan_, arrays);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  state_ = State::kForwardDone;
+  if (!keep_) finish();
+}
+
+void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays,
+                   int num_threads) {
+  CAVS_CHECK(keep_, ErrorKind::kRuntime,
+             "[runtime] expected a run that keeps what backward needs, got keep=False");
+  CAVS_CHECK(state_ != State::kNew, ErrorKind::kRuntime,
+             "[runtime] expected forward() before backward(), got a new run");
+  CAVS_CHECK(state_ == State::kForwardDone, ErrorKind::kRuntime,
+             "[runtime] expected one backward() per run, got a second one, or one after an error; "
+             "run forward() again");
+  CAVS_CHECK(exe && exe->forward == exe_, ErrorKind::kValue,
+             "[runtime] expected the backward program of this run's program, got another");
+  check_threads(num_threads);
+  check_arrays(*exe, counts_, arrays);
+  state_ = State::kFinished;
+  try {
+    const PhasePlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
+    execute(*exe, exe->layout(true), plan, arrays);
+  } catch (...) {
+    finish();
+    throw;
+  }
+  finish();
+}
+
+void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
+                  const ArrayLists& arrays) {
+  arena_->reserve(plan.total);
+  place_uniques();
+  peak_bytes_ = std::max(peak_bytes_, plan.total);
+  if (exe_->expected_bytes.load(std::memory_order_relaxed) < peak_bytes_) {
+    exe_->expected_bytes.store(peak_bytes_, std::memory_order_relaxed);
+  }
+  Phase phase;
+  phase.exe = &exe;
+  phase.layout = &layout;
+  phase.schedule = &schedule_;
+  phase.counts = &counts_;
+  phase.plan = &plan;
+  bind_phase({arena_.get(), &uniques_, &random_, &arrays, &forward_arrays_}, &phase);
+  if (profile_) phase.profile.resize(phase.instructions.size());
+  run_phase(phase);
+  for (size_t s = 0; profile_ && s < phase.segments.size(); ++s) {
+    const SegmentCode& range = phase.segments[s];
+    for (int i = range.call_begin; i < range.call_end; ++i) {
+      records_.push_back({exe.program.backward, static_cast<int>(s), i - range.call_begin,
+                          phase.instructions[static_cast<size_t>(i)]->kernel,
+                          phase.profile[static_cast<size_t>(i)]});
+    }
+  }
+}
+
+void prepare_tables(const Program& program, const Schedule& schedule) {
+  for (const Segment& segment : program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      for (const TableSpec& table : instruction.tables) {
+        if (table.kind == TableKind::kSlot) schedule.slot(table.argument);
+      }
+    }
+  }
+}
+
+int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
+                   const std::vector<int64_t>& unique_rows, bool keep, int num_threads) {
+  check_threads(num_threads);
+  RowCounts counts(schedule);
+  CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
+             "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
+             unique_rows.size());
+  counts.uniques = unique_rows;
+  const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
+  if (backward == nullptr || !keep) return plan.total;
+  CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
+             "[runtime] expected the backward program of this program, got another");
+  return std::max(plan.total,
+                  plan_backward(*backward, plan, counts, schedule, num_threads).total);
+}
+
+}  // namespace cavs

@@ -1,0 +1,113 @@
+#include "runtime/unique.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "memory/allocator.h"
+
+namespace cavs {
+namespace {
+
+// Up to this id the bits and ranks are small enough whatever the batch.
+constexpr int64_t kAlwaysDense = 1 << 22;
+
+// Kept between batches; each thread that starts runs has its own.
+struct Workspace {
+  std::vector<uint64_t> bits;   // bit id + 1: the id occurs
+  std::vector<int32_t> rank;    // [id + 1] distinct row, valid where the bit is set
+  std::vector<int32_t> sorted;  // distinct ids where they are too far apart for bits
+};
+
+Workspace& workspace() {
+  thread_local Workspace space;
+  return space;
+}
+
+int64_t array_bytes(int64_t count) { return align_up(count * static_cast<int64_t>(sizeof(int32_t))); }
+
+int32_t check_range(const std::string& name, const int32_t* ids, int64_t count) {
+  int32_t least = 0, greatest = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    least = std::min(least, ids[i]);
+    greatest = std::max(greatest, ids[i]);
+  }
+  if (least < -1) {
+    const int64_t at = std::find_if(ids, ids + count, [](int32_t id) { return id < -1; }) - ids;
+    fail(ErrorKind::kValue, "[runtime] expected ids of 0 or more, or -1 for no input, in '", name,
+         "', got ", ids[at], " at position ", at, "; correct the input");
+  }
+  return greatest;
+}
+
+// A bit per possible id: ascending order for the price of a scan over the bits.
+void number_by_bits(const int32_t* ids, int32_t greatest, UniqueTable* table, Workspace& space) {
+  const int64_t span = int64_t{greatest} + 2;
+  space.bits.assign(static_cast<size_t>((span + 63) / 64), 0);
+  if (static_cast<int64_t>(space.rank.size()) < span) space.rank.resize(static_cast<size_t>(span));
+  uint64_t* bits = space.bits.data();
+  for (int64_t i = 0; i < table->base; ++i) {
+    const auto bit = static_cast<uint32_t>(ids[i] + 1);
+    bits[bit >> 6] |= uint64_t{1} << (bit & 63);
+  }
+  int32_t rows = 0;
+  for (size_t word = 0; word < space.bits.size(); ++word) {
+    for (uint64_t left = bits[word]; left != 0; left &= left - 1) {
+      const int32_t bit = static_cast<int32_t>(word * 64) + __builtin_ctzll(left);
+      space.rank[static_cast<size_t>(bit)] = rows;
+      table->ids[rows++] = bit - 1;
+    }
+  }
+  table->rows = rows;
+}
+
+void number_by_sorting(const int32_t* ids, UniqueTable* table, Workspace& space) {
+  space.sorted.assign(ids, ids + table->base);
+  std::sort(space.sorted.begin(), space.sorted.end());
+  space.sorted.erase(std::unique(space.sorted.begin(), space.sorted.end()), space.sorted.end());
+  std::copy(space.sorted.begin(), space.sorted.end(), table->ids);
+  table->rows = static_cast<int64_t>(space.sorted.size());
+}
+
+}  // namespace
+
+int64_t unique_table_bytes(int64_t base) { return 3 * array_bytes(base) + array_bytes(base + 2); }
+
+UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows) {
+  const auto part = [&](int i) {
+    return reinterpret_cast<int32_t*>(memory + i * array_bytes(base));
+  };
+  return {base, rows, part(0), part(1), part(2), part(3)};
+}
+
+void build_unique(const std::string& name, const int32_t* ids, const int32_t* order,
+                  UniqueTable* table) {
+  const int64_t count = table->base;
+  Workspace& space = workspace();
+  const int32_t greatest = check_range(name, ids, count);
+  const bool dense = greatest < std::max(kAlwaysDense, 64 * count);
+  if (dense) {
+    number_by_bits(ids, greatest, table, space);
+  } else {
+    number_by_sorting(ids, table, space);
+  }
+
+  // ptr[u + 2] counts, becomes the running start of row u + 1 below, and ends as ptr[u + 1].
+  int32_t* ptr = table->ptr;
+  std::fill(ptr, ptr + table->rows + 2, 0);
+  for (int64_t r = 0; r < count; ++r) {
+    const int32_t id = ids[order != nullptr ? order[r] : r];
+    const int32_t u = dense ? space.rank[static_cast<size_t>(id + 1)]
+                            : static_cast<int32_t>(std::lower_bound(table->ids,
+                                                                    table->ids + table->rows, id) -
+                                                   table->ids);
+    table->index[r] = u;
+    ++ptr[u + 2];
+  }
+  for (int64_t u = 0; u < table->rows; ++u) ptr[u + 2] += ptr[u + 1];
+  for (int64_t r = 0; r < count; ++r) {
+    table->list[ptr[table->index[r] + 1]++] = static_cast<int32_t>(r);
+  }
+}
+
+}  // namespace cavs

@@ -1,0 +1,31 @@
+// The distinct ids of an integer input, and which rows carry which.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace cavs {
+
+// Tables over `base` rows with `rows` distinct ids. They lie in the run's arena.
+struct UniqueTable {
+  int64_t base = 0;
+  int64_t rows = 0;
+  int32_t* index = nullptr;  // [base] row -> distinct row
+  int32_t* list = nullptr;   // [base] rows by distinct row, ascending within each
+  int32_t* ids = nullptr;    // [rows] ascending; -1 ("no input") counts as an id and comes first
+  int32_t* ptr = nullptr;    // [rows + 1] distinct row -> its part of `list`
+};
+
+// Room for the tables of `base` rows, however many ids are distinct.
+int64_t unique_table_bytes(int64_t base);
+
+// Tables at `memory`, of which `rows` distinct ids are known already (0 before they are built).
+UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
+
+// Fills the table and sets its number of rows. `ids` has one id per row in the user's order; row r is
+// the user's row order[r] (r itself where order is null). Throws Error(kValue) on an id below -1.
+void build_unique(const std::string& name, const int32_t* ids, const int32_t* order,
+                  UniqueTable* table);
+
+}  // namespace cavs
