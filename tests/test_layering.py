@@ -110,7 +110,7 @@ def imported_modules(module: str, tree: ast.Module) -> Iterator[tuple[int, str]]
                 base += [part for part in node.module.split(".") if part != "cavs" or node.level]
             for alias in node.names:
                 full = ".".join([*base, alias.name])
-                # `from cavs.core import ir` names a module, `from cavs.core.ir import Node` does not.
+                # `from cavs.core import ir` names a module, `... .ir import Node` does not.
                 is_module = full in MODULES or full == "_core"
                 yield node.lineno, full if is_module else ".".join(base)
 
