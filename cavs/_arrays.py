@@ -1,0 +1,88 @@
+"""Takes arrays from whoever has them: DLPack, the buffer protocol, ``__array__``, lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cavs.errors import DTypeError, InputError
+
+Array = NDArray[Any]
+
+FLOAT32, FLOAT64, INT32 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int32)
+SUPPORTED = (FLOAT32, FLOAT64, INT32)
+
+
+def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
+    """`value` as a NumPy array of float32, float64 or int32, without a copy where it already is.
+
+    Anything with ``__dlpack__``, the buffer protocol or ``__array__`` shares its memory. Other
+    integers become int32, other floating-point numbers and booleans float32. Python numbers, and
+    lists, have no width of their own: float32 and int32.
+
+    Args:
+        value: what to take.
+        what: component that asks, for errors.
+        dtype: float32, float64 or int32 to convert to; None keeps it.
+
+    Raises:
+        DTypeError: not numbers, or an unsupported `dtype`; InputError: an integer does not fit
+            int32, or the data cannot be read from here (such as a tensor on another device).
+    """
+    array = value if type(value) is np.ndarray else _foreign_array(value, what)
+    wanted = _default_dtype(array, value, what) if dtype is None else check_dtype(dtype, what)
+    if array.dtype == wanted:
+        return array
+    if wanted == INT32:
+        _check_int32(array, what)
+    return array.astype(wanted)
+
+
+def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
+    """`dtype` as NumPy's, if it is one of the three that cavs computes with."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(np.void)
+    if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
+        raise DTypeError(f"[{what}] float32, float64 or int32 was expected, came ({dtype})")
+    return found
+
+
+def _foreign_array(value: Any, what: str) -> Array:
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError, ValueError):
+            pass  # read-only memory and some dtypes; __array__ may still do
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"[{what}] numbers, or an array in this machine's memory, were expected, "
+            f"came ({type(value).__name__}): {error}"
+        ) from error
+
+
+def _default_dtype(array: Array, value: Any, what: str) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = array.dtype
+    if dtype in SUPPORTED and type(value) not in (float, list, tuple):
+        return dtype
+    if array.dtype.kind in "iu":
+        return INT32
+    if array.dtype.kind in "fb":
+        return FLOAT32
+    raise DTypeError(f"[{what}] numbers were expected, came dtype ({array.dtype})")
+
+
+def _check_int32(array: Array, what: str) -> None:
+    if array.dtype.kind not in "iub":
+        raise DTypeError(f"[{what}] integers were expected for int32, came ({array.dtype})")
+    if array.size == 0 or array.dtype.kind == "b":
+        return
+    low, high = int(array.min()), int(array.max())
+    if low < -(2**31) or high >= 2**31:
+        worst = low if low < -(2**31) else high
+        raise InputError(f"[{what}] integers that fit int32 were expected, came ({worst})")

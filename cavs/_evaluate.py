@@ -1,0 +1,165 @@
+"""Eager evaluation of one operation on tensors: checks, NumPy's reference, and the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cavs._arrays import INT32, Array
+from cavs._tape import Cotangent, Record, is_grad_enabled
+from cavs.core.ir import _INTEGER_OPERAND, _broadcast_shapes
+from cavs.core.ops._def import OpDef, Shape
+from cavs.core.ops.shape import broadcast
+from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
+from cavs.row_sparse import RowSparse
+
+if TYPE_CHECKING:
+    from cavs.tensor import Tensor
+
+# Operations that only move elements take ids and labels as well.
+_MOVES = frozenset({"reshape", "slice", "concat", "broadcast"})
+# Feature axes of the operands where an operation takes tensors with rows in front of them; an
+# operand of None features (a table) has no rows.
+_ROW_OPS: dict[str, tuple[int | None, ...]] = {
+    "cross_entropy": (1, 0),
+    "cross_entropy_grad": (0, 1, 0),
+    "embedding": (None, 0),
+}
+
+
+def evaluate(
+    kind: type[Tensor], op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]
+) -> Tensor:
+    """Computes `op` now, and records it where an operand requires a gradient.
+
+    Raises:
+        TraceError: the operation is about vertices; ShapeError, DTypeError, InputError: operands do
+            not fit.
+    """
+    if op.reference is None:
+        raise TraceError(
+            f"[{op.name}] a value of a vertex function was expected, came a cavs.Tensor; this "
+            "operation is about vertices and their children"
+        )
+    if op.arity >= 0 and len(operands) != op.arity:
+        raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(operands)}")
+    dtype = _float_dtype(kind, op, operands)
+    xs = [_operand(kind, x, dtype) for x in operands]
+    _check_integers(op, xs)
+    recording = is_grad_enabled() and any(x.requires_grad for x in xs)
+    if op.elementwise:
+        xs = _broadcast(op, xs, recording)
+    else:
+        _check_shapes(op, xs, attrs)
+    # As the native engine: infinities and NaN come silently, and are looked for where they matter.
+    with np.errstate(all="ignore"):
+        result = op.reference(np, *[x.data for x in xs], **attrs)
+    y = kind._wrap(np.asarray(result, dtype))
+    if recording:
+        y.requires_grad = True
+        y._record = _record(kind, op, xs, attrs, y.data)
+    return y
+
+
+def _float_dtype(kind: type[Tensor], op: OpDef, operands: Sequence[Any]) -> np.dtype[Any]:
+    """The dtype of the operation: that of all operands but ids, labels and Python numbers."""
+    integer = _INTEGER_OPERAND.get(op.name)
+    found: list[np.dtype[Any]] = []
+    for position, x in enumerate(operands):
+        if position == integer or _is_number(x):
+            continue
+        dtype = x.dtype if isinstance(x, kind) else kind(x).dtype
+        if dtype == INT32 and op.name not in _MOVES:
+            raise DTypeError(
+                f"[{op.name}] operand {position} of dtype float was expected, came (int32); "
+                "convert it with astype"
+            )
+        if dtype not in found:
+            found.append(dtype)
+    if len(found) > 1:
+        raise DTypeError(
+            f"[{op.name}] operands of one dtype were expected, came "
+            f"({', '.join(map(str, found))}); convert one with astype"
+        )
+    return found[0] if found else np.dtype(np.float32)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
+
+
+def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any]) -> Tensor:
+    if isinstance(x, kind):
+        return x
+    return kind._wrap(np.asarray(x, dtype)) if _is_number(x) else kind(x)
+
+
+def _check_integers(op: OpDef, xs: Sequence[Tensor]) -> None:
+    position = _INTEGER_OPERAND.get(op.name)
+    if position is None:
+        return
+    ids = xs[position]
+    if ids.dtype != INT32:
+        raise DTypeError(
+            f"[{op.name}] operand {position} of dtype int32 was expected, came ({ids.dtype})"
+        )
+    limit = {"cross_entropy": -1, "embedding": 0}.get(op.name)
+    if limit is None or ids.data.size == 0 or not xs[0].shape:
+        return
+    count = xs[0].shape[limit]
+    low, high = int(ids.data.min()), int(ids.data.max())
+    if low < -1 or high >= count:
+        raise InputError(
+            f"[{op.name}] ids in -1..{count - 1} were expected, came ({low if low < -1 else high})"
+        )
+
+
+def _broadcast(op: OpDef, xs: list[Tensor], recording: bool) -> list[Tensor]:
+    if all(x.shape == xs[0].shape for x in xs):
+        return xs
+    shape = _broadcast_shapes([x.shape for x in xs], op)
+    # NumPy's references broadcast by themselves; only a gradient must be summed back.
+    return [broadcast(x, shape) if recording and x.requires_grad else x for x in xs]
+
+
+def _check_shapes(op: OpDef, xs: Sequence[Tensor], attrs: Mapping[str, Any]) -> None:
+    ranks = _ROW_OPS.get(op.name)
+    if ranks is None:
+        op.infer(*[x.shape for x in xs], **attrs)
+        return
+    rows: set[Shape] = set()
+    features: list[Shape] = []
+    for x, rank in zip(xs, ranks, strict=True):
+        cut = 0 if rank is None else max(len(x.shape) - rank, 0)
+        features.append(x.shape[cut:])
+        if rank is not None:
+            rows.add(x.shape[:cut])
+    op.infer(*features, **attrs)
+    if len(rows) > 1:
+        raise ShapeError(
+            f"[{op.name}] operands with equal leading axes were expected, "
+            f"came shapes {[x.shape for x in xs]}"
+        )
+
+
+def _record(
+    kind: type[Tensor], op: OpDef, xs: list[Tensor], attrs: Mapping[str, Any], data: Array
+) -> Record:
+    def backward(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+        dy = cotangents[0]
+        assert dy is not None
+        if op.name == "embedding":
+            weight, ids = xs
+            rows = dy.reshape(-1, weight.shape[1])
+            return [RowSparse.from_rows(ids.data.reshape(-1), rows, weight.shape), None]
+        if op.vjp is None:
+            raise CavsRuntimeError(
+                f"[backward] an operation with a gradient was expected, came ({op.name})"
+            )
+        # `data` and not the tensor, which would make a cycle through its own record.
+        dxs = op.vjp(kind._wrap(dy), kind._wrap(data), *xs, **attrs)
+        return [None if dx is None else dx.data for dx in dxs]
+
+    return Record(op.name, xs, backward, [data], fresh=False)

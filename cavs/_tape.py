@@ -1,0 +1,177 @@
+"""The tape of the outer program: what was computed from what, walked in reverse by backward."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.errors import CavsRuntimeError
+from cavs.row_sparse import RowSparse
+
+if TYPE_CHECKING:
+    from cavs.tensor import Tensor
+
+Cotangent = Array | RowSparse
+Backward = Callable[[Sequence[Array | None]], Sequence[Cotangent | None]]
+
+
+class _State(threading.local):
+    enabled = True
+
+
+_state = _State()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors are recorded in this thread."""
+    return _state.enabled
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Operations on tensors inside are not recorded, in this thread."""
+    before = _state.enabled
+    _state.enabled = False
+    try:
+        yield
+    finally:
+        _state.enabled = before
+
+
+class Record:
+    """One call on the tape: tensors in, tensors out, and the function from cotangents of the ones
+    to cotangents of the others.
+
+    Attributes:
+        inputs: the operands; those that need no gradient are kept out of the walk.
+        backward: None once it ran.
+        outputs: (shape, dtype) of each output.
+        fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
+            them as its gradient without a copy.
+    """
+
+    __slots__ = ("backward", "fresh", "inputs", "name", "outputs")
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[Tensor],
+        backward: Backward,
+        outputs: Sequence[Array],
+        fresh: bool,
+    ) -> None:
+        self.name = name
+        self.inputs: Sequence[Tensor] = inputs
+        self.backward: Backward | None = backward
+        self.outputs = [(y.shape, y.dtype) for y in outputs]
+        self.fresh = fresh
+
+
+def run_backward(root: Tensor, cotangent: Array) -> None:
+    """Adds the gradients of ``sum(root * cotangent)`` to all leaves that `root` depends on.
+
+    Each record runs once, after the cotangents of all its outputs are complete, and is freed.
+
+    Raises:
+        CavsRuntimeError: a part of the graph was freed by a backward before.
+    """
+    first = root._record
+    if first is None:
+        root.accumulate_grad(cotangent)
+        return
+    waiting = _consumers(first)
+    cotangents: dict[Record, list[Array | None]] = {}
+    _add(cotangents, root, cotangent)
+    ready = [first]
+    with no_grad():
+        while ready:
+            record = ready.pop()
+            _step(record, cotangents)
+            for x in record.inputs:
+                before = x._record
+                if before is not None:
+                    waiting[before] -= 1
+                    if waiting[before] == 0:
+                        ready.append(before)
+            record.inputs = ()
+
+
+def _consumers(first: Record) -> dict[Record, int]:
+    """How often each record's outputs are used by the records from `first` backwards."""
+    uses = {first: 0}
+    stack = [first]
+    while stack:
+        record = stack.pop()
+        if record.backward is None:
+            raise CavsRuntimeError(
+                f"[backward] a graph that backward has not used yet was expected, but the record "
+                f"of {record.name!r} was freed; add the losses up and call backward once, or "
+                "compute the outputs again"
+            )
+        for x in record.inputs:
+            before = x._record
+            if before is not None:
+                if before not in uses:
+                    uses[before] = 0
+                    stack.append(before)
+                uses[before] += 1
+    return uses
+
+
+def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
+    backward, record.backward = record.backward, None
+    given = cotangents.pop(record, None)
+    if given is None or backward is None:
+        return  # reached only through operands without a gradient, such as a mask
+    results = backward([None if g is None else _contiguous(g) for g in given])
+    if len(results) != len(record.inputs):
+        raise CavsRuntimeError(
+            f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
+            f"came {len(results)}"
+        )
+    for x, dx in zip(record.inputs, results, strict=True):
+        if dx is None or not x.requires_grad:
+            continue
+        if dx.shape != x.shape or dx.dtype != x.dtype:
+            raise CavsRuntimeError(
+                f"[backward] a cotangent {x.dtype} of shape {x.shape} was expected from "
+                f"{record.name!r}, came {dx.dtype} of shape {dx.shape}"
+            )
+        if x._record is None:
+            x.accumulate_grad(dx, adopt=record.fresh and _is_own(dx, results, given))
+        else:
+            _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
+
+
+def _is_own(
+    dx: Cotangent, results: Sequence[Cotangent | None], given: Sequence[Array | None]
+) -> bool:
+    """Whether a leaf may keep `dx`: no view, nothing that came in, and given for one input only."""
+    if isinstance(dx, RowSparse):
+        return sum(dx is other for other in results) == 1
+    return (
+        dx.flags.c_contiguous
+        and dx.flags.writeable
+        and dx.base is None
+        and sum(dx is other for other in results) == 1
+        and not any(dx is g for g in given)
+    )
+
+
+def _contiguous(array: Array) -> Array:
+    # np.ascontiguousarray would give a scalar an axis.
+    return array if array.flags.c_contiguous else np.array(array, order="C")
+
+
+def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> None:
+    record = x._record
+    assert record is not None
+    slots = cotangents.setdefault(record, [None] * len(record.outputs))
+    held = slots[x._index]
+    # Not in place: what is held may be an array that another record still reads.
+    slots[x._index] = dx if held is None else held + dx

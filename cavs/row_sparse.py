@@ -1,0 +1,129 @@
+"""Gradients of tables of which a minibatch reads few rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.errors import DTypeError, ShapeError
+
+
+class RowSparse:
+    """A matrix of which only some rows are not zero, such as the gradient of an embedding.
+
+    Attributes:
+        indices: numbers of the rows, int32 (n,), ascending and distinct.
+        values: the rows, float32 or float64 (n, *shape[1:]), C-contiguous.
+        shape: shape of the whole, (rows, ...).
+    """
+
+    __slots__ = ("indices", "shape", "values")
+
+    def __init__(self, indices: Array, values: Array, shape: tuple[int, ...]) -> None:
+        """Takes the arrays as they are, without a copy.
+
+        Raises:
+            ShapeError: sizes do not fit, or indices are out of range, not ascending or repeated.
+            DTypeError: indices are not int32.
+        """
+        if indices.dtype != np.int32:
+            raise DTypeError(f"[row-sparse] int32 indices were expected, came ({indices.dtype})")
+        if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
+            raise ShapeError(
+                f"[row-sparse] indices (n,) and values (n, {', '.join(map(str, shape[1:]))}) were "
+                f"expected for shape {shape}, came {indices.shape} and {values.shape}"
+            )
+        if len(indices) and not (
+            indices[0] >= 0 and indices[-1] < shape[0] and bool((indices[1:] > indices[:-1]).all())
+        ):
+            raise ShapeError(
+                f"[row-sparse] ascending distinct indices in 0..{shape[0] - 1} were expected, "
+                f"came {indices[:8]}{'...' if len(indices) > 8 else ''}"
+            )
+        self.indices = indices
+        self.values = np.ascontiguousarray(values)
+        self.shape = shape
+
+    @staticmethod
+    def from_rows(ids: Array, rows: Array, shape: tuple[int, ...]) -> RowSparse:
+        """Sums rows that have the same id; ids of -1 are left out.
+
+        Args:
+            ids: int32 (n,), in any order.
+            rows: (n, *shape[1:]).
+            shape: shape of the whole.
+        """
+        kept = ids >= 0
+        if not kept.all():
+            ids, rows = ids[kept], rows[kept]
+        order = np.argsort(ids, kind="stable")
+        unique, starts = np.unique(ids[order], return_index=True)
+        if len(unique) == 0:
+            return RowSparse(np.empty(0, np.int32), np.empty((0, *shape[1:]), rows.dtype), shape)
+        sums = np.add.reduceat(rows[order], starts, axis=0)
+        return RowSparse(unique.astype(np.int32, copy=False), sums, shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.values.dtype
+
+    def __repr__(self) -> str:
+        return f"RowSparse({len(self.indices)} rows of {self.shape}, {self.dtype})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        dense = self.to_dense()
+        return dense if dtype is None else dense.astype(dtype, copy=False)
+
+    def copy(self) -> RowSparse:
+        """The same with arrays of its own."""
+        return RowSparse(self.indices.copy(), self.values.copy(), self.shape)
+
+    def to_dense(self) -> Array:
+        """A new array of the whole shape, zeros elsewhere."""
+        dense = np.zeros(self.shape, self.dtype)
+        dense[self.indices] = self.values
+        return dense
+
+    def add(self, other: RowSparse) -> RowSparse:
+        """The sum of two, on the union of their rows."""
+        if other.shape != self.shape:
+            raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {other.shape}")
+        if np.array_equal(self.indices, other.indices):
+            return RowSparse(self.indices, self.values + other.values, self.shape)
+        indices = np.union1d(self.indices, other.indices)
+        values = np.zeros((len(indices), *self.shape[1:]), np.result_type(self.dtype, other.dtype))
+        for part in (self, other):
+            values[np.searchsorted(indices, part.indices)] += part.values
+        return RowSparse(indices, values, self.shape)
+
+    def add_to(self, dense: Array) -> None:
+        """Adds the rows to an array of the whole shape, in place."""
+        if dense.shape != self.shape:
+            raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {dense.shape}")
+        dense[self.indices] += self.values
+
+    def scale(self, factor: float) -> None:
+        """Multiplies by `factor`, in place."""
+        self.values *= self.dtype.type(factor)
+
+    def sum_of_squares(self) -> float:
+        """Sum of the squares of all elements, in double precision."""
+        return math.fsum(sum_of_squares(chunk) for chunk in _chunks(self.values))
+
+
+_CHUNK = 1 << 16
+
+
+def _chunks(array: Array) -> list[Array]:
+    flat = array.reshape(-1)
+    return [flat[i : i + _CHUNK] for i in range(0, len(flat), _CHUNK)]
+
+
+def sum_of_squares(array: Array) -> float:
+    """Sum of the squares of an array, in double precision."""
+    flat = array.reshape(-1).astype(np.float64, copy=False)
+    return float(np.dot(flat, flat))

@@ -1,0 +1,417 @@
+"""Tensors of the outer program: eager arrays with a small tape, over the same table of operations.
+
+What a model pushes are tensors, and so are its parameters; losses across samples, and what joins
+several models, are written with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import INT32, Array, as_array, check_dtype
+from cavs._evaluate import evaluate
+from cavs._tape import Backward, Record, is_grad_enabled, no_grad, run_backward
+from cavs.core import ir
+from cavs.core.ops import reduce as reduce_ops
+from cavs.core.ops import shape as shape_ops
+from cavs.core.ops._def import OpDef, Shape
+from cavs.core.ops._operators import Operators
+from cavs.core.trace import tracing
+from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
+from cavs.row_sparse import RowSparse
+
+__all__ = ["Parameter", "RowSparse", "Tensor", "is_grad_enabled", "no_grad", "record", "tensor"]
+
+
+class Tensor(Operators):
+    """An array that knows how it was computed.
+
+    Operations broadcast as NumPy does and are those of ``cavs.ops``. Operands of one operation have
+    one dtype, float32 or float64; Python numbers take the dtype of the other operand. int32 tensors
+    are ids and labels.
+
+    Attributes:
+        data: the values, a NumPy array.
+        grad: what backward has added up so far, an array of the same shape; None before. Only of
+            leaves, that is, of tensors that no operation computed.
+        requires_grad: whether backward gives it, or tensors it depends on, a gradient.
+    """
+
+    __slots__ = ("__weakref__", "_index", "_record", "data", "grad", "requires_grad")
+    __cavs_priority__ = 1
+    space = "none"
+
+    data: Array
+    grad: Any
+    requires_grad: bool
+    _record: Record | None
+    _index: int
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        """Shares the memory of `data` where its dtype and layout allow.
+
+        Args:
+            data: anything with ``__dlpack__``, the buffer protocol or ``__array__``, a number or
+                nested lists of numbers.
+            dtype: float32, float64 or int32; None keeps that of `data`. Python's own numbers
+                and lists become float32 or int32.
+            requires_grad: whether this is a leaf that backward gives a gradient.
+
+        Raises:
+            DTypeError: not numbers, or integers with `requires_grad`; InputError: not readable.
+        """
+        array = data.data if isinstance(data, Tensor) else data
+        self._set(as_array(array, "tensor", dtype), requires_grad)
+
+    def _set(self, data: Array, requires_grad: bool) -> None:
+        if requires_grad and data.dtype == INT32:
+            raise DTypeError("[tensor] a float dtype was expected with requires_grad, came (int32)")
+        self.data = data
+        self.grad = None
+        self.requires_grad = requires_grad
+        self._record = None
+        self._index = 0
+
+    @staticmethod
+    def _wrap(data: Array) -> Tensor:
+        """A tensor around an array that is known to be of a supported dtype."""
+        x = Tensor.__new__(Tensor)
+        x.data = data
+        x.grad = None
+        x.requires_grad = False
+        x._record = None
+        x._index = 0
+        return x
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        return evaluate(Tensor, op, operands, attrs)
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64 or int32."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.data.size
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation computed it."""
+        return self._record is None
+
+    def __repr__(self) -> str:
+        values = np.array2string(self.data, separator=", ", threshold=100, prefix="Tensor(")
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        return f"{type(self).__name__}({values}, {self.dtype}{grad})"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is None:
+            return self.data if dtype is None else self.data.astype(dtype, copy=False)
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def item(self) -> float | int:
+        """The only element, as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"[item] one element was expected, came shape {self.shape}")
+        value: float | int = self.data.item()
+        return value
+
+    def numpy(self) -> Array:
+        """The values; memory is shared."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """The same values, of which backward knows nothing; memory is shared."""
+        return Tensor._wrap(self.data)
+
+    def backward(self, grad: Any = None) -> None:
+        """Adds the gradients of this tensor to ``grad`` of all leaves that it depends on.
+
+        The graph behind it is freed.
+
+        Args:
+            grad: cotangent of this tensor, of its shape; None means 1 and needs one element.
+
+        Raises:
+            ShapeError: no `grad` for a tensor of several elements, or one of another shape.
+            CavsRuntimeError: nothing requires a gradient, or the graph was freed before.
+        """
+        if not self.requires_grad:
+            raise CavsRuntimeError(
+                "[backward] a tensor that depends on one with requires_grad was expected; was it "
+                "computed under no_grad, or from inputs alone?"
+            )
+        if grad is None:
+            if self.data.size != 1:
+                raise ShapeError(
+                    f"[backward] one element was expected, came shape {self.shape}; reduce it, as "
+                    "in loss.sum().backward(), or give backward a cotangent"
+                )
+            cotangent = np.ones(self.shape, self.dtype)
+        else:
+            cotangent = as_array(grad, "backward", self.dtype)
+            if cotangent.shape != self.shape:
+                raise ShapeError(
+                    f"[backward] a cotangent of shape {self.shape} was expected, "
+                    f"came {cotangent.shape}"
+                )
+        run_backward(self, cotangent)
+
+    def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
+        """Adds to ``grad``.
+
+        Args:
+            grad: of this tensor's shape and dtype.
+            adopt: whether nobody else holds the array, so that it need not be copied.
+        """
+        dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
+        if self.grad is None:
+            self.grad = dense if adopt else np.array(dense, order="C")
+        else:
+            self.grad += dense
+
+    def zero_grad(self) -> None:
+        """Forgets the gradient."""
+        self.grad = None
+
+    def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        """Sum over one axis, or over all of them."""
+        if axis is None or axis in (-1, self.ndim - 1):
+            return reduce_ops.sum(self, axis, keepdims)
+        _check_axis("sum", axis, self.ndim)
+        axis %= self.ndim
+        kept = (*self.shape[:axis], 1, *self.shape[axis + 1 :])
+        total = shape_ops.sum_to(self, kept)
+        return total if keepdims else shape_ops.reshape(total, kept[:axis] + kept[axis + 1 :])
+
+    def mean(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        """Mean over one axis, or over all of them."""
+        if axis is not None:
+            _check_axis("mean", axis, self.ndim)
+        count = self.size if axis is None else self.shape[axis]
+        if count == 0:
+            raise ShapeError("[mean] at least one element was expected, came an empty value")
+        return self.sum(axis, keepdims) * (1.0 / count)
+
+    def max(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        """Maximum over the last axis, or over all; equal maxima share the gradient evenly."""
+        return reduce_ops.max(self, axis, keepdims)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Any:
+        """The same elements in another shape, of which one axis may be -1."""
+        to = shape[0] if len(shape) == 1 else shape
+        return shape_ops.reshape(self, to)  # type: ignore[arg-type]
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The values as float32, float64 or int32; the gradient flows between the float ones."""
+        wanted, own = check_dtype(dtype, "astype"), self.dtype
+        if wanted == own:
+            return self
+        data = self.data.astype(wanted)
+        if wanted == INT32:
+            return Tensor._wrap(data)
+        return record([data], [self], lambda dys: [_given(dys).astype(own)], name="astype")[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        """Elements as NumPy indexes them: rows by number, slice, integer array or mask."""
+        index = _index_key(key)
+        shape, dtype = self.shape, self.dtype
+
+        def backward(dys: Sequence[Array | None]) -> list[Array]:
+            dx = np.zeros(shape, dtype)
+            np.add.at(dx, index, _given(dys))
+            return [dx]
+
+        try:
+            data = np.asarray(self.data[index])
+        except IndexError as error:
+            raise ShapeError(f"[index] an index into shape {shape} was expected: {error}") from None
+        return record([data], [self], backward, name="index")[0]
+
+
+def _given(cotangents: Sequence[Array | None]) -> Array:
+    """The cotangent of a function's only output."""
+    (dy,) = cotangents
+    assert dy is not None
+    return dy
+
+
+def _index_key(key: Any) -> Any:
+    if isinstance(key, tuple):
+        return tuple(_index_key(k) for k in key)
+    return key.data if isinstance(key, Tensor) else key
+
+
+def _check_axis(what: str, axis: int, ndim: int) -> None:
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"[{what}] an axis in {-ndim}..{ndim - 1} was expected, came ({axis})")
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A :class:`Tensor` of `data`, whose memory it shares where dtype and layout allow."""
+    return Tensor(data, dtype, requires_grad)
+
+
+def record(
+    outputs: Sequence[Array],
+    inputs: Sequence[Tensor],
+    backward: Backward,
+    name: str = "function",
+) -> list[Tensor]:
+    """Tensors for what a function of tensors computed by means of its own, with its gradient.
+
+    All outputs share one place on the tape: `backward` is called at most once, when the cotangents
+    of all outputs are complete.
+
+    Args:
+        outputs: what the function computed, arrays of float32 or float64.
+        inputs: the tensors and parameters that it depends on.
+        backward: gets a cotangent per output, C-contiguous and of the output's shape and dtype, or
+            None for outputs that did not contribute. Gives a cotangent per input: an array, a
+            :class:`RowSparse`, or None. It hands its arrays over: the tape may keep them as
+            gradients, and write to them.
+        name: what to call it in errors.
+
+    Returns:
+        One tensor per output; without a place on the tape under :func:`no_grad` or when no input
+        requires a gradient.
+    """
+    results = [Tensor._wrap(y) for y in outputs]
+    if is_grad_enabled() and any(x.requires_grad for x in inputs):
+        place = Record(name, tuple(inputs), backward, outputs, fresh=True)
+        for index, y in enumerate(results):
+            y.requires_grad = True
+            y._record = place
+            y._index = index
+    return results
+
+
+class Parameter(Tensor):
+    """A tensor that training changes; in a vertex function it stands for itself as a symbol.
+
+    Attributes:
+        data: the values, C-contiguous; optimizers change them in place.
+        grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
+    """
+
+    __slots__ = ("_grad_buffer",)
+    __cavs_parameter__ = True
+    __cavs_priority__ = 2
+
+    grad: Array | RowSparse | None
+    _grad_buffer: Array | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True) -> None:
+        """Shares the memory of `data` where it is C-contiguous, writable and of `dtype`.
+
+        Raises:
+            DTypeError: not float32 or float64.
+        """
+        array = as_array(data.data if isinstance(data, Tensor) else data, "parameter", dtype)
+        if array.dtype == INT32:
+            raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
+        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+            array = np.array(array, order="C")
+        self._set(array, requires_grad)
+        self._grad_buffer = None
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        if tracing():
+            return ir.make(op, operands, attrs)
+        return evaluate(Tensor, op, operands, attrs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return ir.param(self)[key] if tracing() else super().__getitem__(key)
+
+    def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
+        """Adds to ``grad``, which stays row-sparse for as long as only row-sparse ones come."""
+        held = self.grad
+        if held is None:
+            if not adopt:
+                grad = grad.copy() if isinstance(grad, RowSparse) else self._copy(grad)
+            self.grad = grad
+        elif isinstance(grad, RowSparse):
+            if isinstance(held, RowSparse):
+                self.grad = held.add(grad)
+            else:
+                grad.add_to(held)
+        elif isinstance(held, RowSparse):
+            dense = grad if adopt else self._copy(grad)
+            held.add_to(dense)
+            self.grad = dense
+        else:
+            held += grad
+            if adopt:
+                self._grad_buffer = grad
+
+    def _copy(self, grad: Array) -> Array:
+        buffer = self.take_grad_buffer()
+        np.copyto(buffer, grad)
+        return buffer
+
+    def zero_grad(self) -> None:
+        """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
+        if isinstance(self.grad, np.ndarray) and _references(self) <= _REFERENCES_OF_ONE_HOLDER:
+            self._grad_buffer = self.grad
+        self.grad = None
+
+    def take_grad_buffer(self) -> Array:
+        """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
+
+        It is the memory of a gradient that is over where there is one, so that a training loop does
+        not allocate.
+        """
+        buffer, self._grad_buffer = self._grad_buffer, None
+        if buffer is None or buffer.shape != self.shape or buffer.dtype != self.dtype:
+            return np.empty(self.shape, self.dtype)
+        return buffer
+
+
+def _references(x: Parameter) -> int:
+    return sys.getrefcount(x.grad)
+
+
+def _references_of_one_holder() -> int:
+    probe = Parameter(np.zeros(1, np.float32))
+    probe.grad = np.zeros(1, np.float32)
+    return _references(probe)
+
+
+# What getrefcount itself adds differs between versions of Python.
+_REFERENCES_OF_ONE_HOLDER = _references_of_one_holder()
