@@ -1,0 +1,195 @@
+"""The gradient of F, as IR: reverse-mode, from each operation's vjp row.
+
+gather and scatter are each other's derivative: the cotangents of what a vertex gathered are given
+per edge, and the cotangent of what it scattered is their sum over its edges to parents
+(``state_cotangent``). So are pull and push (Xu et al. 2018, sec. 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cavs.core import ir
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.ops._def import OPS, apply
+from cavs.errors import TraceError
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """∂F as nodes over those of F.
+
+    Attributes:
+        edges: state name to the cotangent, per edge, of what was gathered of it.
+        params: (parameter, gradient node of the parameter's shape, or None where there are only
+            row-sparse ones, [row-sparse nodes ``embedding_grad``]).
+        inputs: input name to its cotangent.
+    """
+
+    edges: dict[str, Node]
+    params: list[tuple[Any, Node | None, list[Node]]]
+    inputs: dict[str, Node]
+
+    def roots(self) -> list[Node]:
+        """Every node that the gradient gives."""
+        sparse = [node for _, _, nodes in self.params for node in nodes]
+        dense = [node for _, node, _ in self.params if node is not None]
+        return [*self.edges.values(), *dense, *sparse, *self.inputs.values()]
+
+
+def differentiate(function: FunctionIR, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
+    """Gradient of F from cotangents of the outputs `pushes`, with respect to all parameters and to
+    the float inputs named."""
+    pushes, inputs = sorted(pushes), frozenset(inputs)
+    states = sorted({n.attrs["name"] for n in ancestors(function.roots()) if n.op.name == "gather"})
+    while True:
+        gradient = _Reverse(function, pushes, inputs, states).run()
+        # A state whose gathered values get no cotangent has none to hand to its children either.
+        alive = [s for s in states if s in gradient.edges]
+        if alive == states:
+            return gradient
+        states = alive
+
+
+class _Reverse:
+    def __init__(
+        self,
+        function: FunctionIR,
+        pushes: Sequence[str],
+        inputs: frozenset[str],
+        states: Sequence[str],
+    ) -> None:
+        self.order = ancestors(function.roots())
+        self.inputs = inputs
+        self.cotangents: dict[Node, list[Node]] = {}
+        self.wanted = self._wanted()
+        for name in pushes:
+            node = function.pushes[name]
+            self._add(
+                node, ir.source("push_cotangent", node.shape, node.space, name=name)
+            )
+        for name in states:
+            node = function.scatters[name]
+            self._add(node, ir.source("state_cotangent", node.shape, "vertex", name=name))
+
+    def _wanted(self) -> set[Node]:
+        """Nodes whose cotangent leads to a parameter, a gathered state or a wanted input."""
+        wanted: set[Node] = set()
+        for node in self.order:
+            if (
+                (node.op.name == "param" and node.attrs["parameter"].requires_grad)
+                or node.op.name == "gather"
+                or (node.op.name == "pull" and node.attrs["name"] in self.inputs)
+                or any(x in wanted for x in node.inputs)
+            ):
+                wanted.add(node)
+        return wanted
+
+    def _add(self, node: Node, cotangent: Node) -> None:
+        if node not in self.wanted or node.dtype != "float":
+            return
+        if node.space == "none" and cotangent.space != "none":
+            cotangent = apply(OPS["reduce_rows"], cotangent)
+        self.cotangents.setdefault(node, []).append(cotangent)
+
+    def run(self) -> Gradient:
+        for node in reversed(self.order):
+            parts = self.cotangents.get(node)
+            if not parts or not node.inputs:
+                continue
+            if node.op.vjp is None:
+                raise TraceError(
+                    f"[autodiff] an operation with a gradient was expected, came ({node.op.name})"
+                    + (f", at {node.where}" if node.where else "")
+                )
+            cotangent = self._total(node)
+            for x, dx in zip(
+                node.inputs, node.op.vjp(cotangent, node, *node.inputs, **node.attrs), strict=True
+            ):
+                if dx is not None:
+                    self._add(x, dx)
+        return Gradient(self._edges(), self._params(), self._inputs())
+
+    def _total(self, node: Node) -> Node:
+        """Sum of the cotangents of `node`; those of slices are put side by side instead."""
+        parts = self.cotangents[node]
+        slices = [p for p in parts if p.op.name == "slice_grad"]
+        rest = [p for p in parts if p.op.name not in ("slice_grad", "embedding_grad")]
+        if slices:
+            rest.extend(_assemble(slices))
+        total = rest[0]
+        for part in rest[1:]:
+            total = total + part
+        return total
+
+    def _edges(self) -> dict[str, Node]:
+        whole: dict[str, Node] = {}
+        slots: dict[str, dict[int, Node]] = {}
+        for node in self.order:
+            if node.op.name == "gather" and node in self.cotangents:
+                name, slot = node.attrs["name"], node.attrs["slot"]
+                if slot is None:
+                    whole[name] = self._total(node)
+                else:
+                    slots.setdefault(name, {})[slot] = self._total(node)
+        for name, by_slot in slots.items():
+            some = next(iter(by_slot.values()))
+            zero = ir.constant(0.0, some.shape)
+            parts = [by_slot.get(k, zero) for k in range(max(by_slot) + 1)]
+            on_edges = apply(OPS["slots_to_edges"], *parts)
+            whole[name] = whole[name] + on_edges if name in whole else on_edges
+        return whole
+
+    def _params(self) -> list[tuple[Any, Node | None, list[Node]]]:
+        merged: dict[int, tuple[Any, list[Node], list[Node]]] = {}
+        for node in self.order:
+            if node.op.name != "param" or node not in self.cotangents:
+                continue
+            parameter = node.attrs["parameter"]
+            _, dense, sparse = merged.setdefault(id(parameter), (parameter, [], []))
+            parts = self.cotangents[node]
+            sparse.extend(p for p in parts if p.op.name == "embedding_grad")
+            if any(p.op.name != "embedding_grad" for p in parts):
+                dense.append(self._total(node))
+        result: list[tuple[Any, Node | None, list[Node]]] = []
+        for parameter, dense, sparse in merged.values():
+            total: Node | None = None
+            for node in dense:
+                total = node if total is None else total + node
+            result.append((parameter, total, sparse))
+        return result
+
+    def _inputs(self) -> dict[str, Node]:
+        return {
+            node.attrs["name"]: self._total(node)
+            for node in self.order
+            if node.op.name == "pull" and node in self.cotangents
+        }
+
+
+def _assemble(slices: Sequence[Node]) -> list[Node]:
+    """Adjoints of slices as concatenations: one where they do not overlap, else several to add."""
+    results = []
+    remaining = sorted(slices, key=lambda s: (s.attrs["start"], s.number))
+    total = slices[0].attrs["total"]
+    lead = slices[0].shape[:-1]
+    while remaining:
+        pieces: list[Node] = []
+        left: list[Node] = []
+        position = 0
+        for piece in remaining:
+            start, stop = piece.attrs["start"], piece.attrs["stop"]
+            if start < position:
+                left.append(piece)
+                continue
+            if start > position:
+                pieces.append(ir.constant(0.0, (*lead, start - position)))
+            pieces.append(piece.inputs[0])
+            position = stop
+        if position < total:
+            pieces.append(ir.constant(0.0, (*lead, total - position)))
+        results.append(pieces[0] if len(pieces) == 1 else apply(OPS["concat"], *pieces))
+        remaining = left
+    return results

@@ -1,0 +1,164 @@
+"""Trace, optimise, differentiate, lower: once per vertex function, per set of wanted gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cavs.core.autodiff import Gradient, differentiate
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
+from cavs.core.ops._def import OPS, apply
+from cavs.core.passes import PASSES, Simplifier, unique_pulls
+from cavs.core.program import Output, Program
+from cavs.core.trace import Trace, trace
+from cavs.core.verify import verify
+from cavs.core.vertex import VertexFunction
+from cavs.errors import InputError
+
+
+class Compiler:
+    """F's IR and the programs made from it, each lowered when first asked for.
+
+    Attributes:
+        trace: F as traced.
+        params: the parameters that F uses, in order of their numbers.
+        function: F after the passes.
+    """
+
+    def __init__(self, function: VertexFunction, passes: Iterable[str] | None = None) -> None:
+        self.passes = _checked(PASSES if passes is None else tuple(passes))
+        self.trace: Trace = trace(function)
+        verify(self.trace.function.roots(), "trace")
+        used = {
+            id(n.attrs["parameter"])
+            for n in ancestors(self.trace.function.roots())
+            if n.op.name == "param"
+        }
+        self.params: list[Any] = [p for _, p in function.named_parameters() if id(p) in used]
+        self._simplifier = Simplifier()
+        self.function = self._optimise(self.trace.function)
+        self._forwards: dict[frozenset[str] | None, Lowered] = {}
+        self._backwards: dict[tuple[frozenset[str], frozenset[str]], Program] = {}
+
+    def _optimise(self, function: FunctionIR) -> FunctionIR:
+        if "simplify" in self.passes:
+            function = function.map(self._simplifier.run(function.roots()))
+            verify(function.roots(), "simplify")
+        if "unique_pulls" in self.passes:
+            function = unique_pulls(function)
+            verify(function.roots(), "unique_pulls")
+            if "simplify" in self.passes:
+                function = function.map(self._simplifier.run(function.roots()))
+                verify(function.roots(), "simplify")
+        return function
+
+    def gradient(self, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
+        """∂F after the passes, embedding gradients by distinct ids."""
+        gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
+        verify(gradient.roots(), "autodiff")
+        if "simplify" in self.passes:
+            gradient = _map(gradient, self._simplifier.run(gradient.roots()))
+            verify(gradient.roots(), "simplify")
+        return gradient
+
+    def inference(self) -> Program:
+        """The program of a forward call after which no backward comes."""
+        if None not in self._forwards:
+            self._forwards[None] = lower(self._sinks(set()), None, self.params, self.passes)
+        return self._forwards[None].program
+
+    def _sinks(self, saved: set[Node]) -> Sinks:
+        outputs = [
+            (Output("push", name, node.space, node.shape), node)
+            for name, node in self.function.pushes.items()
+        ]
+        gathered = {
+            n.attrs["name"] for n in ancestors(self.function.roots()) if n.op.name == "gather"
+        }
+        states = {k: v for k, v in self.function.scatters.items() if k in gathered}
+        return Sinks(states, outputs, saved)
+
+    def _forward(self, inputs: frozenset[str]) -> Lowered:
+        """F with all kept that any gradient needs, whichever outputs get cotangents."""
+        if inputs not in self._forwards:
+            gradient = self.gradient(self.function.pushes, inputs)
+            nodes = set(ancestors(self.function.roots()))
+            saved = read_from_forward(gradient.roots(), nodes)
+            if gradient.edges:
+                saved.update(self._sinks(set()).states.values())
+            counted = [
+                (n.attrs["pull"], n.attrs["base"])
+                for n in ancestors(gradient.roots())
+                if n.op.name == "unique_sum"
+            ]
+            self._forwards[inputs] = lower(
+                self._sinks(saved), None, self.params, self.passes, counted
+            )
+        return self._forwards[inputs]
+
+    def training(self, inputs: Iterable[str]) -> Program:
+        """The program of a forward call after which a backward may come; `inputs` as in
+        :meth:`backward`."""
+        return self._forward(frozenset(inputs)).program
+
+    def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
+        """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
+        the float inputs named."""
+        key = (frozenset(pushes), frozenset(inputs))
+        if key not in self._backwards:
+            forward = self._forward(key[1])
+            gradient = self.gradient(*key)
+            numbers = {id(p): i for i, p in enumerate(self.params)}
+            outputs = []
+            for parameter, dense, sparse in gradient.params:
+                number, shape = numbers[id(parameter)], tuple(parameter.shape)
+                if dense is not None:
+                    outputs.append((Output("param", "", "none", shape, number), dense))
+                for node in sparse:
+                    rows, ids = node.inputs
+                    pull = ids.attrs["name"]
+                    kind = Output("sparse", "", rows.space, rows.shape, number, pull)
+                    outputs.append((kind, rows))
+            for name, node in gradient.inputs.items():
+                outputs.append((Output("input", name, node.space, node.shape), node))
+            sinks = Sinks(gradient.edges, outputs)
+            self._backwards[key] = lower(sinks, forward, self.params, self.passes).program
+        return self._backwards[key]
+
+
+def _checked(passes: Sequence[str]) -> tuple[str, ...]:
+    unknown = [p for p in passes if p not in PASSES]
+    if unknown:
+        raise InputError(f"[compile] passes among {list(PASSES)} were expected, came {unknown}")
+    return tuple(passes)
+
+
+def _by_distinct_ids(gradient: Gradient) -> Gradient:
+    """Gradients of embeddings as sums over the rows with one id, in the space of distinct ids."""
+
+    def convert(node: Node) -> Node:
+        rows, ids = node.inputs
+        while ids.op.name in ("spread", "graph_spread"):
+            rows = apply(OPS["segment_sum" if ids.op.name == "spread" else "graph_sum"], rows)
+            ids = ids.inputs[0]
+        if ids.op.name == "pull":
+            name = ids.attrs["name"]
+            rows = apply(OPS["unique_sum"], rows, pull=name, base=ids.space)
+            ids = Node(OPS["unique_ids"], (), {"name": name}, (), rows.space)
+        return Node(node.op, (rows, ids), node.attrs, node.shape, "none")
+
+    params = [(p, dense, [convert(n) for n in sparse]) for p, dense, sparse in gradient.params]
+    return replace(gradient, params=params)
+
+
+def _map(gradient: Gradient, new: Any) -> Gradient:
+    return Gradient(
+        {k: new[v] for k, v in gradient.edges.items()},
+        [
+            (p, None if dense is None else new[dense], [new[n] for n in sparse])
+            for p, dense, sparse in gradient.params
+        ],
+        {k: new[v] for k, v in gradient.inputs.items()},
+    )

@@ -1,0 +1,459 @@
+"""Writes instructions: gives nodes their values, and operands their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cavs.core.ir import Node
+from cavs.core.ops._def import Space
+from cavs.core.passes.fuse import Unit
+from cavs.core.passes.phases import Phase
+from cavs.core.program import Instruction, Output, Program, Segment, Value
+
+if TYPE_CHECKING:
+    from cavs.core.lower import Lowered, Sinks
+
+
+class Analysis(Protocol):
+    """What the emitter asks of the lowering."""
+
+    external: set[Node]
+    wanted: set[Node]
+    order: list[Node]
+
+    def is_unit(self, node: Node) -> bool:
+        """Whether the node stores a result of its own."""
+
+
+_ORDER_TABLE = {"vertex": "vertex_order", "edge": "edge_order"}
+
+
+class Emitter:
+    """Numbers values and writes the instructions of one program."""
+
+    def __init__(
+        self, forward: Lowered | None, params: Sequence[Any], counted: Sequence[tuple[str, Space]]
+    ) -> None:
+        self.forward = forward
+        self.params = list(params)
+        self.param_number = {id(p): i for i, p in enumerate(params)}
+        self.values: list[Value] = list(forward.program.values) if forward else []
+        self.value_of: dict[Node, int] = dict(forward.value_of) if forward else {}
+        self.param_values: dict[int, int] = {
+            v.index: i for i, v in enumerate(self.values) if v.role == "param"
+        }
+        self.states: dict[str, int] = {}
+        self.inputs: list[str] = []
+        self.outputs: list[Output] = []
+        self.uniques: list[tuple[str, int, Space]] = []
+        self.beside: dict[Node, tuple[Node, int]] = {}  # written straight into a concatenation
+        self.users: dict[Node, list[Node]] = {}
+        self.counted = counted
+
+    def prepare(self, analysis: Analysis, units: dict[Node, Unit]) -> None:
+        """Looks at the whole program before the first instruction is written."""
+        self.analysis = analysis
+        for node in analysis.order:
+            for x in node.inputs:
+                self.users.setdefault(x, []).append(node)
+        self._find_uniques(analysis.order)
+        for node in units:
+            if node.op.name == "concat" and len(node.shape) == 1 and node.space != "none":
+                self._place_beside(node, units)
+
+    def _find_uniques(self, order: Sequence[Node]) -> None:
+        """Pulls whose distinct ids the program counts; a backward program uses the forward's."""
+        if self.forward:
+            self.uniques = list(self.forward.program.uniques)
+            return
+        expanded = [(n.attrs["pull"], n.attrs["base"]) for n in order if n.op.name == "expand"]
+        for name, base in dict.fromkeys([*expanded, *self.counted]):
+            self.uniques.append((name, self.input(name), base))
+
+    def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
+        column = 0
+        for x in concat.inputs:
+            free = x in units and x not in self.beside and x not in self.analysis.wanted
+            if free and x.space == concat.space and x.op.name != "concat":
+                self.beside[x] = (concat, column)
+            column += x.size
+
+    def input(self, name: str) -> int:
+        """Number of the caller's array `name`."""
+        if name not in self.inputs:
+            self.inputs.append(name)
+        return self.inputs.index(name)
+
+    def new(self, node: Node, **fields: Any) -> int:
+        """A new value of the node's rows and size."""
+        name = node.attrs.get("name") or node.op.name
+        self.values.append(Value(name, node.space, node.size, node.dtype, **fields))
+        return len(self.values) - 1
+
+    # Values of nodes
+
+    def value(self, node: Node) -> int:
+        """Value that holds the node's rows (for a unit: that will hold them)."""
+        if node in self.value_of:
+            return self.value_of[node]
+        if node.op.name == "param":
+            number = self._param(node)
+        elif not self.analysis.is_unit(node) and node.op.name in ("slice", "reshape"):
+            base = self.value(node.inputs[0])
+            column = node.attrs["start"] if node.op.name == "slice" else 0
+            number = self.new(node, role="view", base=base, column=column)
+        elif node in self.beside:
+            concat, column = self.beside[node]
+            number = self.new(node, role="view", base=self.value(concat), column=column)
+        else:
+            number = self.new(node)
+        self.value_of[node] = number
+        return number
+
+    def _param(self, node: Node) -> int:
+        index = self.param_number[id(node.attrs["parameter"])]
+        if index not in self.param_values:
+            parameter = node.attrs["parameter"]
+            self.values.append(
+                Value(
+                    getattr(parameter, "name", "") or f"param{index}",
+                    "none",
+                    node.size,
+                    role="param",
+                    index=index,
+                )
+            )
+            self.param_values[index] = len(self.values) - 1
+        return self.param_values[index]
+
+    def state(self, name: str, forward: bool) -> int:
+        """Value of what vertices scatter (``forward``), or of its cotangents on edges."""
+        if forward and self.forward:
+            return self.forward.states[name]
+        return self.states[name]
+
+    def operand(self, node: Node) -> tuple[int, str]:
+        """(value, table) through which an elementwise group reads the node."""
+        if self.analysis.is_unit(node) or node in self.analysis.external:
+            return self.value(node), ""
+        name = node.op.name
+        if name == "gather":
+            slot = node.attrs["slot"]
+            state = self.state(node.attrs["name"], forward=True)
+            return state, "child" if slot is None else f"slot:{slot}"
+        if name == "spread":
+            return self.value(node.inputs[0]), "parent"
+        if name == "graph_spread":
+            return self.value(node.inputs[0]), "graph"
+        if name == "expand":
+            return self.value(node.inputs[0]), f"unique:{node.attrs['pull']}"
+        if name == "broadcast":
+            return self.operand(node.inputs[0])
+        return self.value(node), ""
+
+    # Instructions
+
+    def emit(self, group: Sequence[Unit]) -> list[Instruction]:
+        """Instructions of a group: one fused kernel, or what a single unit needs."""
+        if group[0].output is not None:
+            return [self._store(group[0])]
+        if group[0].fusable:
+            return [self._fused([u.node for u in group])]
+        return self._single(group[0].node)
+
+    def _single(self, node: Node) -> list[Instruction]:
+        name = node.op.name
+        where = str(node.where or "")
+        if name == "concat" and len(node.shape) == 1 and node.space != "none":
+            return self._copies_beside(node)
+        make = getattr(self, f"_emit_{name}", None)
+        kernel, inputs, tables, ints, floats = make(node) if make else self._plain(node)
+        return [
+            Instruction(
+                kernel,
+                inputs,
+                [self.value(node)],
+                tables or [""] * len(inputs),
+                ints,
+                floats,
+                self._driving(node),
+                node.flops,
+                where=where,
+            )
+        ]
+
+    def _driving(self, node: Node) -> Space:
+        """Rows that the instruction runs over: those it sums, where it sums over all."""
+        if node.op.name in ("matmul_reduce", "reduce_rows"):
+            return next(x.space for x in node.inputs if x.space != "none")
+        return node.space
+
+    def _plain(self, node: Node) -> tuple[str, list[int], list[str], list[int], list[float]]:
+        return node.op.name, [self.value(x) for x in node.inputs], [], [], []
+
+    def _copies_beside(self, node: Node) -> list[Instruction]:
+        """A concatenation: its parts write into it; those that cannot are copied."""
+        whole = self.value(node)
+        copies, column = [], 0
+        for x in node.inputs:
+            if self.beside.get(x) != (node, column):
+                view = Value("part", node.space, x.size, role="view", base=whole, column=column)
+                self.values.append(view)
+                copies.append(
+                    Instruction(
+                        "copy", [self.value(x)], [len(self.values) - 1], [""], space=node.space
+                    )
+                )
+            column += x.size
+        return copies
+
+    def _fused(self, nodes: Sequence[Node]) -> Instruction:
+        group = _Group(self)
+        for node in nodes:
+            group.add(node)
+        return group.instruction(set(nodes))
+
+    def _load(self, node: Node, number: int) -> Any:
+        self.values.append(
+            Value(
+                node.attrs["name"], node.space, node.size, node.dtype, role="input", index=number
+            )
+        )
+        table = _ORDER_TABLE.get(node.space, "")
+        integer = int(node.dtype == "int32")
+        return "load", [len(self.values) - 1], [table], [integer], []
+
+    def _emit_pull(self, node: Node) -> Any:
+        return self._load(node, self.input(node.attrs["name"]))
+
+    def _emit_push_cotangent(self, node: Node) -> Any:
+        return self._load(node, self.input(node.attrs["name"]))
+
+    def _emit_state_cotangent(self, node: Node) -> Any:
+        edges = self.state(node.attrs["name"], forward=False)
+        return "segment_sum", [edges], ["parents"], [], []
+
+    def _emit_unique_ids(self, node: Node) -> Any:
+        return "unique_ids", [], [f"unique_ids:{node.attrs['name']}"], [], []
+
+    def _emit_num_children(self, node: Node) -> Any:
+        return "num_children", [], ["children"], [], []
+
+    def _emit_constant(self, node: Node) -> Any:
+        return "fill", [], [], [], [node.attrs["value"]]
+
+    def _take(self, node: Node) -> Any:
+        name = node.op.name
+        if name == "gather":
+            slot = node.attrs["slot"]
+            table = "child" if slot is None else f"slot:{slot}"
+            return "take", [self.state(node.attrs["name"], forward=True)], [table], [], []
+        tables = {"spread": "parent", "graph_spread": "graph"}
+        table = tables.get(name) or f"unique:{node.attrs['pull']}"
+        return "take", [self.value(node.inputs[0])], [table], [], []
+
+    _emit_gather = _emit_spread = _emit_graph_spread = _emit_expand = _take
+
+    def _segments(self, node: Node) -> Any:
+        tables = {"graph_sum": "graph_vertices", "segment_sum": "children", "segment_max": "children"}
+        table = tables.get(node.op.name) or f"unique_rows:{node.attrs['pull']}"
+        kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
+        return kernel, [self.value(node.inputs[0])], [table], [], []
+
+    _emit_segment_sum = _emit_segment_max = _emit_unique_sum = _emit_graph_sum = _segments
+
+    def _emit_slots_to_edges(self, node: Node) -> Any:
+        inputs = [self.value(x) for x in node.inputs]
+        return "slots_to_edges", inputs, ["parent"] * len(inputs), [], []
+
+    def _matmul(self, node: Node) -> Any:
+        a, b = node.inputs
+        ta, tb = node.attrs["ta"], node.attrs["tb"]
+        m, n = node.shape
+        k = a.shape[0] if ta else a.shape[1]
+        return node.op.name, [self.value(a), self.value(b)], [], [int(ta), int(tb), m, k, n], []
+
+    _emit_matmul = _emit_matmul_reduce = _matmul
+
+    def _over_last(self, node: Node) -> Any:
+        (x,) = node.inputs
+        length = x.shape[-1]
+        return node.op.name, [self.value(x)], [], [x.size // length, length], []
+
+    _emit_row_sum = _emit_row_max = _emit_softmax = _emit_log_softmax = _over_last
+
+    def _emit_embedding(self, node: Node) -> Any:
+        weight, ids = node.inputs
+        return "embedding", [self.value(weight), self.value(ids)], [], list(weight.shape), []
+
+    def _emit_broadcast(self, node: Node) -> Any:
+        (x,) = node.inputs
+        rank = len(node.shape)
+        padded = (1,) * (rank - len(x.shape)) + x.shape
+        return "broadcast", [self.value(x)], [], [rank, *padded, *node.shape], []
+
+    def _emit_sum_to(self, node: Node) -> Any:
+        (x,) = node.inputs
+        rank = len(x.shape)
+        padded = (1,) * (rank - len(node.shape)) + node.shape
+        return "sum_to", [self.value(x)], [], [rank, *x.shape, *padded], []
+
+    def _emit_slice(self, node: Node) -> Any:
+        (x,) = node.inputs
+        total = x.shape[-1]
+        ints = [x.size // total, total, node.attrs["start"], node.attrs["stop"]]
+        return "slice", [self.value(x)], [], ints, []
+
+    def _emit_concat(self, node: Node) -> Any:
+        inputs = [self.value(x) for x in node.inputs]
+        outer = node.size // max(node.shape[-1], 1)
+        return "concat", inputs, [], [outer], []
+
+    def _emit_dropout(self, node: Node) -> Any:
+        space = ("vertex", "edge", "graph").index(node.space)
+        ints = [node.attrs["key"], space]
+        return "dropout", [self.value(node.inputs[0])], [], ints, [node.attrs["p"]]
+
+    # The caller's arrays
+
+    def stores(
+        self,
+        sinks: Sinks,
+        units: dict[Node, Unit],
+        stored: Callable[[Node], tuple[Node | None, bool]],
+    ) -> list[Unit]:
+        """Numbers the outputs; gives units that copy to them where the result is elsewhere."""
+        stores = []
+        for name, node in sinks.states.items():
+            self.states[name] = self.value(node)
+        for output, node in sinks.outputs:
+            number = len(self.outputs)
+            self.outputs.append(output)
+            own = output.kind in ("param", "sparse") and node in units
+            if own and node not in self.value_of and node.op.name != "concat":
+                self.value_of[node] = self.new(node, role="output", index=number)
+                continue
+            partition = "vertex" if node.space == "edge" else node.space
+            store = Unit(node, Phase.DEFER, partition, False, output)
+            source, crossed = stored(node)
+            if source is not None:
+                store.add_dependency(units[source], crossed, False)
+            stores.append(store)
+        return stores
+
+    def _store(self, unit: Unit) -> Instruction:
+        node = unit.node
+        number = next(i for i, o in enumerate(self.outputs) if o is unit.output)
+        target = self.new(node, role="output", index=number)
+        table = _ORDER_TABLE.get(node.space, "")
+        kernel = "copy" if node.space == "none" else "store"
+        return Instruction(kernel, [self.value(node)], [target], [table], space=node.space)
+
+    def program(self, segments: list[Segment], sinks: Sinks, backward: bool) -> Program:
+        """The finished program."""
+        saved = sorted({self._root(self.value(n)) for n in sinks.saved})
+        if sinks.saved:
+            # Gathers are made again from the states.
+            saved = sorted({*saved, *(self._root(v) for v in self.states.values())})
+        return Program(
+            self.values,
+            segments,
+            self.inputs,
+            self.outputs,
+            self.uniques,
+            saved,
+            self.params,
+            backward,
+        )
+
+    def _root(self, number: int) -> int:
+        while self.values[number].role == "view":
+            number = self.values[number].base
+        return number
+
+
+class _Group:
+    """One elementwise group as a small register program."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self.emitter = emitter
+        self.inputs: list[tuple[int, str]] = []
+        self.constants: list[float] = []
+        self.ops: list[tuple[Node, list[tuple[str, int]]]] = []
+        self.index: dict[Node, int] = {}
+
+    def add(self, node: Node) -> None:
+        refs = [self._ref(x) for x in node.inputs]
+        self.index[node] = len(self.ops)
+        self.ops.append((node, refs))
+
+    def _ref(self, x: Node) -> tuple[str, int]:
+        if x in self.index:
+            return "op", self.index[x]
+        source = x
+        while source.op.name == "broadcast" and not self.emitter.analysis.is_unit(source):
+            source = source.inputs[0]
+        if source.op.name == "constant" and not self.emitter.analysis.is_unit(source):
+            value = float(source.attrs["value"])
+            if value not in self.constants:
+                self.constants.append(value)
+            return "constant", self.constants.index(value)
+        operand = self.emitter.operand(x)
+        if operand not in self.inputs:
+            self.inputs.append(operand)
+        return "input", self.inputs.index(operand)
+
+    def instruction(self, members: set[Node]) -> Instruction:
+        """Registers are reused after the last reader; results keep theirs to the end."""
+        emitter = self.emitter
+        last: dict[int, int] = {}
+        for i, (_, refs) in enumerate(self.ops):
+            for kind, n in refs:
+                if kind == "op":
+                    last[n] = i
+        results = [
+            i
+            for i, (node, _) in enumerate(self.ops)
+            if node in emitter.analysis.wanted
+            or any(u not in members for u in emitter.users.get(node, []))
+        ]
+        register, count = self._registers(last, set(results))
+        first = len(self.inputs)
+        encode = {
+            "input": lambda n: n,
+            "op": lambda n: first + register[n],
+            "constant": lambda n: first + count + n,
+        }
+        ops = [
+            (node.op.name, register[i], tuple(encode[kind](n) for kind, n in refs))
+            for i, (node, refs) in enumerate(self.ops)
+        ]
+        some = self.ops[0][0]
+        return Instruction(
+            "fused",
+            [value for value, _ in self.inputs],
+            [emitter.value(self.ops[i][0]) for i in results],
+            [table for _, table in self.inputs],
+            floats=list(self.constants),
+            space=some.space,
+            flops=sum(node.flops for node, _ in self.ops),
+            ops=ops,
+            out_registers=[register[i] for i in results],
+            width=some.size,
+            where=str(some.where or ""),
+        )
+
+    def _registers(self, last: dict[int, int], results: set[int]) -> tuple[list[int], int]:
+        register: list[int] = []
+        free: list[int] = []
+        count = 0
+        for i, (_, refs) in enumerate(self.ops):
+            dying = {n for kind, n in refs if kind == "op" and last[n] == i and n not in results}
+            free.extend(sorted((register[n] for n in dying), reverse=True))
+            if free:
+                register.append(free.pop())
+            else:
+                register.append(count)
+                count += 1
+        return register, count

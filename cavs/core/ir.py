@@ -1,0 +1,365 @@
+"""The intermediate representation of a vertex function: immutable nodes over row spaces."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cavs.core.ops._def import OPS, OpDef, Shape, Space, apply, join_spaces, size_of
+from cavs.core.ops._operators import Operators
+from cavs.core.ops.reduce import max as feature_max
+from cavs.core.ops.reduce import mean as feature_mean
+from cavs.core.ops.reduce import sum as feature_sum
+from cavs.core.ops.shape import broadcast
+from cavs.core.ops.structure import segment_max, segment_mean, segment_softmax, segment_sum
+from cavs.errors import DTypeError, ShapeError, TraceError
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """Where in the user's file a node was made."""
+
+    file: str
+    line: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f" ({self.text})" if self.text else "")
+
+
+# Set by the tracer for the time of a trace; nodes made by autodiff and passes have no line.
+_locate: list[Callable[[], SourceLine | None]] = [lambda: None]
+
+
+def set_locator(locate: Callable[[], SourceLine | None]) -> None:
+    """Sets what gives new nodes their source line."""
+    _locate[0] = locate
+
+
+class Node(Operators):
+    """One value of F: an operation applied to other nodes. Compared by identity, never changed.
+
+    Attributes:
+        op: its row in the ops table.
+        inputs: operand nodes.
+        attrs: what the operation needs besides.
+        shape: feature shape, of one row.
+        dtype: ``float`` (float32 or float64, chosen when compiled) or ``int32``.
+        space: what its rows are: ``none``, ``graph``, ``vertex``, ``edge``, ``unique:NAME``.
+        where: source line in the user's vertex function, for errors.
+    """
+
+    __slots__ = ("_shape", "attrs", "dtype", "inputs", "number", "op", "space", "where")
+    __cavs_priority__ = 3
+
+    def __init__(
+        self,
+        op: OpDef,
+        inputs: Sequence[Node],
+        attrs: Mapping[str, Any],
+        shape: Shape,
+        space: Space,
+        dtype: str | None = None,
+        where: SourceLine | None = None,
+    ) -> None:
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.attrs = dict(attrs)
+        self._shape = shape
+        self.space = space
+        self.dtype = dtype or op.dtype
+        self.where = where or _locate[0]()
+        self.number = next(_numbers)
+
+    @property
+    def shape(self) -> Shape:
+        """Feature shape, of one row."""
+        return self._shape
+
+    @property
+    def size(self) -> int:
+        """Elements of one row."""
+        return size_of(self._shape)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations per row (per row of the operands, where it sums over rows)."""
+        return self.op.flops([x.shape for x in self.inputs], self._shape)
+
+    def __repr__(self) -> str:
+        name = self.attrs.get("name", "")
+        return f"<{self.op.name}{f' {name!r}' if name else ''} {self.space}{list(self._shape)}>"
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
+        return make(op, operands, attrs)
+
+    def sum(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """Of an edge value without `axis`: over the children. Else over features, as ops.sum."""
+        return _reduce(self, axis, keepdims, segment_sum, feature_sum)
+
+    def mean(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """Of an edge value without `axis`: over the children. Else over features, as ops.mean."""
+        return _reduce(self, axis, keepdims, segment_mean, feature_mean)
+
+    def max(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """Of an edge value without `axis`: over the children. Else over features, as ops.max."""
+        return _reduce(self, axis, keepdims, segment_max, feature_max)
+
+    def softmax(self) -> Node:
+        """Of an edge value: over the children, element by element. Else over the last axis."""
+        if self.space == "edge":
+            softmax: Node = segment_softmax(self)
+            return softmax
+        result: Node = apply(OPS["softmax"], self)
+        return result
+
+    def _refuse(self, what: str, instead: str) -> TraceError:
+        line = _locate[0]()
+        return TraceError(
+            f"[trace] {what}, but {self!r} is a symbol without a value"
+            f"{f', at {line}' if line else ''}; {instead}"
+        )
+
+    def __bool__(self) -> bool:
+        raise self._refuse(
+            "Python's `if`, `while`, `and`, `or`, `not` need a value",
+            "use ops.where, or decide on Python numbers before",
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self._refuse("iteration needs a value", "use ops.split to take features apart")
+
+    def __float__(self) -> float:
+        raise self._refuse("float() needs a value", "keep it symbolic")
+
+    def __int__(self) -> int:
+        raise self._refuse("int() needs a value", "keep it symbolic")
+
+    def __len__(self) -> int:
+        raise self._refuse("len() needs a value", "use .shape")
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and key.step in (None, 1) and self._shape:
+            from cavs.core.ops.shape import slice_last
+
+            start, stop, _ = key.indices(self._shape[-1])
+            return slice_last(self, start, max(start, stop))
+        raise self._refuse(
+            "indexing takes a slice a:b of the last feature axis", "use ops.split or ops.reshape"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Node) or other is None:
+            return self is other
+        raise self._refuse("comparison needs a value", "use ops.equal")
+
+    __hash__ = object.__hash__
+
+    def __lt__(self, other: Any) -> Any:
+        raise self._refuse("comparison needs a value", "use ops.less")
+
+    def __gt__(self, other: Any) -> Any:
+        raise self._refuse("comparison needs a value", "use ops.greater")
+
+    def __le__(self, other: Any) -> Any:
+        raise self._refuse("comparison needs a value", "use ops.less_equal")
+
+    def __ge__(self, other: Any) -> Any:
+        raise self._refuse("comparison needs a value", "use ops.greater_equal")
+
+
+def _reduce(
+    x: Node, axis: int | None, keepdims: bool, children: Callable[[Any], Any], features: Any
+) -> Node:
+    if x.space == "edge" and axis is None:
+        if keepdims:
+            raise ShapeError("[reduce] keepdims was expected with an axis only")
+        over_children: Node = children(x)
+        return over_children
+    over_features: Node = features(x, axis, keepdims)
+    return over_features
+
+
+def constant(value: float, shape: Shape = ()) -> Node:
+    """A number, the same for every row and element."""
+    return Node(OPS["constant"], (), {"value": float(value)}, shape, "none")
+
+
+def param(parameter: Any) -> Node:
+    """A parameter of the model, as an operand without rows."""
+    shape = tuple(int(n) for n in parameter.shape)
+    return Node(OPS["param"], (), {"parameter": parameter}, shape, "none")
+
+
+def _operand(value: Any, op: OpDef) -> Node:
+    if isinstance(value, Node):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return constant(value)
+    if getattr(value, "__cavs_parameter__", False):
+        return param(value)
+    raise TraceError(
+        f"[{op.name}] a vertex value, a parameter or a number was expected, came "
+        f"({type(value).__name__}){_at(_locate[0]())}; data that differs from vertex to vertex comes "
+        "through v.pull"
+    )
+
+
+def _at(where: SourceLine | None) -> str:
+    return f", at {where}" if where else ""
+
+
+def _to_space(x: Node, space: Space) -> Node:
+    """Repeats a coarser value on the rows of `space`; values without rows stay as they are."""
+    if x.space == space or x.space == "none" or space.startswith("unique:"):
+        return x
+    if x.space == "graph":
+        x = Node(OPS["graph_spread"], (x,), {}, x.shape, "vertex", x.dtype)
+    if space == "edge" and x.space == "vertex":
+        x = Node(OPS["spread"], (x,), {}, x.shape, "edge", x.dtype)
+    return x
+
+
+def _broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
+    out: list[int] = []
+    for axis in range(1, 1 + max(map(len, shapes), default=0)):
+        sizes = {s[-axis] for s in shapes if len(s) >= axis} - {1}
+        if len(sizes) > 1:
+            raise ShapeError(
+                f"[{op.name}] shapes that broadcast were expected, came {list(shapes)}"
+            )
+        out.append(sizes.pop() if sizes else 1)
+    return tuple(reversed(out))
+
+
+_INTEGER_OPERAND = {"cross_entropy": 1, "cross_entropy_grad": 2, "embedding": 1, "embedding_grad": 1}
+_SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
+
+
+def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
+    """A checked node: operands converted, spread to common rows and broadcast to common shapes."""
+    try:
+        return _make(op, [_operand(x, op) for x in operands], dict(attrs))
+    except (ShapeError, DTypeError) as error:
+        where = _locate[0]()
+        if where is None or getattr(error, "located", False):
+            raise
+        located = type(error)(f"{error}, at {where}")
+        located.located = True  # type: ignore[union-attr]
+        raise located from None
+
+
+def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
+    if op.arity >= 0 and len(inputs) != op.arity:
+        raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(inputs)}")
+    for position, x in enumerate(inputs):
+        integer = _INTEGER_OPERAND.get(op.name) == position
+        if integer != (x.dtype == "int32") and op.name not in ("spread", "graph_spread", "expand"):
+            expected = "int32" if integer else "float"
+            raise DTypeError(
+                f"[{op.name}] operand {position} of dtype {expected} was expected, came ({x.dtype})"
+            )
+    if op.name == "num_children":
+        return Node(op, (), attrs, (), "vertex")
+    if op.name in _SAME_SPACE and inputs[0].space != _SAME_SPACE[op.name]:
+        if op.name == "spread" and inputs[0].space in ("none", "edge"):
+            return inputs[0]
+        inputs = [_to_space(inputs[0], _SAME_SPACE[op.name])]
+        if inputs[0].space != _SAME_SPACE[op.name]:
+            raise ShapeError(
+                f"[{op.name}] a value per {_SAME_SPACE[op.name]} was expected, "
+                f"came one per {inputs[0].space}"
+            )
+    if op.name == "dropout" and attrs.get("key") is None:
+        attrs["key"] = next(_dropout_keys[0])
+    rows = join_spaces([x.space for x in inputs])
+    inputs = [_to_space(x, rows) for x in inputs]
+    if op.elementwise and len({x.shape for x in inputs}) > 1:
+        shape = _broadcast_shapes([x.shape for x in inputs], op)
+        inputs = [
+            constant(x.attrs["value"], shape) if x.op.name == "constant" else broadcast(x, shape)
+            for x in inputs
+        ]
+    space = op.space([x.space for x in inputs])
+    if op.name == "expand":
+        space = attrs["base"]
+    elif op.name == "unique_sum":
+        space = f"unique:{attrs['pull']}"
+    elif op.name == "reduce_rows" and inputs[0].space == "none":
+        return inputs[0]
+    shape = op.infer(*[x.shape for x in inputs], **attrs)
+    return Node(op, inputs, attrs, shape, space, inputs[0].dtype if _moves(op) else None)
+
+
+def _moves(op: OpDef) -> bool:
+    return op.name in ("spread", "graph_spread", "expand")
+
+
+# Replaced for each trace, so that a function's dropouts are numbered the same every time.
+_dropout_keys: list[Iterator[int]] = [itertools.count()]
+
+
+def restart_random_keys() -> None:
+    """Numbers random operations from 0 again."""
+    _dropout_keys[0] = itertools.count()
+
+
+def source(op: str, /, shape: Shape, space: Space, dtype: str = "float", **attrs: Any) -> Node:
+    """A node without operands: pull, gather, push_cotangent, state_cotangent."""
+    return Node(OPS[op], (), attrs, shape, space, dtype)
+
+
+def ancestors(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that `roots` depend on and themselves, operands first. No recursion."""
+    order: list[Node] = []
+    state: dict[Node, bool] = {}
+    stack = list(reversed(list(roots)))
+    while stack:
+        node = stack[-1]
+        if node in state:
+            stack.pop()
+            if not state[node]:
+                state[node] = True
+                order.append(node)
+            continue
+        state[node] = False
+        stack.extend(x for x in reversed(node.inputs) if x not in state)
+    return order
+
+
+def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
+    """`node` with other operands, of the same shapes; itself where nothing changed."""
+    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
+        return node
+    spaces = [x.space for x in inputs]
+    space = node.op.space(spaces) if node.op.name not in ("expand", "unique_sum") else node.space
+    return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
+
+
+@dataclass(frozen=True)
+class FunctionIR:
+    """F or its gradient: what it gives, as nodes.
+
+    Attributes:
+        scatters: state name to the node that a vertex scatters to its parents.
+        pushes: output name to node.
+    """
+
+    scatters: dict[str, Node] = field(default_factory=dict)
+    pushes: dict[str, Node] = field(default_factory=dict)
+
+    def roots(self) -> list[Node]:
+        """Every node that the function gives."""
+        return [*self.scatters.values(), *self.pushes.values()]
+
+    def map(self, replace: Mapping[Node, Node]) -> FunctionIR:
+        """The same function with its results replaced."""
+        return FunctionIR(
+            {k: replace.get(v, v) for k, v in self.scatters.items()},
+            {k: replace.get(v, v) for k, v in self.pushes.items()},
+        )

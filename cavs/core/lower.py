@@ -1,0 +1,263 @@
+"""From IR to a program: which nodes need memory, which are views or index loads, in what order.
+
+A node becomes one of four things:
+
+* *nothing*: parameters and constants are operands as they stand;
+* a *view*: slice and reshape of a stored value are columns of it;
+* an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads through
+  the index and nothing is stored, unless something else needs the rows themselves;
+* a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cavs.core.emit import Emitter
+from cavs.core.ir import Node
+from cavs.core.passes.fuse import Unit, arrange
+from cavs.core.passes.phases import Phase, assign_phases
+from cavs.core.program import Output, Program, Segment
+
+INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
+GLOBAL_OPS = ("matmul_reduce", "reduce_rows")
+
+# Forward nodes that a backward program makes again rather than reads: they cost an index or nothing.
+RECOMPUTED = (
+    *INDEX_LOADS,
+    "broadcast",
+    "slice",
+    "reshape",
+    "num_children",
+    "unique_ids",
+    "param",
+    "constant",
+)
+
+
+@dataclass
+class Sinks:
+    """What a program must give.
+
+    Attributes:
+        states: state name to what is scattered (of ∂F: to the cotangents on edges).
+        outputs: arrays for the caller.
+        saved: nodes to keep for the backward programs.
+    """
+
+    states: dict[str, Node]
+    outputs: list[tuple[Output, Node]]
+    saved: set[Node] = field(default_factory=set)
+
+    def stripped(self) -> Sinks:
+        """The same without reshapes at the end: they change nothing in memory."""
+        return Sinks(
+            {name: _strip(node) for name, node in self.states.items()},
+            [(output, _strip(node)) for output, node in self.outputs],
+            {_strip(node) for node in self.saved},
+        )
+
+    def nodes(self) -> list[Node]:
+        """All of them."""
+        return [*self.states.values(), *(n for _, n in self.outputs), *self.saved]
+
+
+@dataclass
+class Lowered:
+    """A program, and which value holds which node; backward programs are lowered over it."""
+
+    program: Program
+    value_of: dict[Node, int]
+    states: dict[str, int]
+    nodes: set[Node]
+
+
+def _strip(node: Node) -> Node:
+    while node.op.name == "reshape":
+        node = node.inputs[0]
+    return node
+
+
+def is_view(node: Node) -> bool:
+    """Whether the node is columns of its stored operand."""
+    if node.op.name == "reshape":
+        return True
+    return node.op.name == "slice" and len(node.inputs[0].shape) == 1
+
+
+def is_column(node: Node) -> bool:
+    """Whether the node repeats one element along a row, which elementwise groups do themselves."""
+    return node.op.name == "broadcast" and node.inputs[0].size == 1
+
+
+def _reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
+    """Nodes that `roots` depend on, operands first, not going below `external` ones."""
+    order: list[Node] = []
+    done: dict[Node, bool] = {}
+    stack = [n for n in roots if n not in external]
+    while stack:
+        node = stack[-1]
+        if done.get(node) is None:
+            done[node] = False
+            stack.extend(x for x in node.inputs if x not in done and x not in external)
+        else:
+            stack.pop()
+            if not done[node]:
+                done[node] = True
+                order.append(node)
+    return order
+
+
+def read_from_forward(roots: Iterable[Node], forward: set[Node]) -> set[Node]:
+    """Nodes of the forward program that a gradient with these roots reads from memory."""
+    found: set[Node] = set()
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in forward and node.op.name not in RECOMPUTED:
+            found.add(node)
+        else:
+            stack.extend(node.inputs)
+    return found
+
+
+class _Lowering:
+    def __init__(
+        self,
+        sinks: Sinks,
+        forward: Lowered | None,
+        params: Sequence[object],
+        switches: set[str],
+        counted: Sequence[tuple[str, str]],
+    ) -> None:
+        self.sinks = sinks = sinks.stripped()
+        self.forward = forward
+        self.switches = switches
+        self.external = (
+            {n for n in forward.nodes if n.op.name not in RECOMPUTED} if forward else set()
+        )
+        self.order = _reachable(sinks.nodes(), self.external)
+        self.emitter = Emitter(forward, params, counted)
+        self.wanted = set(sinks.nodes())
+        self.forced = self._forced()
+
+    def _users(self) -> dict[Node, list[Node]]:
+        users: dict[Node, list[Node]] = {n: [] for n in self.order}
+        for node in self.order:
+            for x in node.inputs:
+                users.setdefault(x, []).append(node)
+        return users
+
+    def _forced(self) -> set[Node]:
+        """Index loads, columns and constants whose rows something needs in memory."""
+        users = self._users()
+        forced: set[Node] = set()
+        for node in reversed(self.order):
+            loads = node.op.name in INDEX_LOADS
+            if not loads and not is_column(node) and node.op.name != "constant":
+                continue
+            for user in users[node]:
+                reads = user.op.elementwise or (is_column(user) and user not in forced)
+                if not reads:
+                    forced.add(node)
+            if node in self.wanted:
+                forced.add(node)
+        return forced
+
+    def is_unit(self, node: Node) -> bool:
+        """Whether the node stores a result of its own."""
+        if node.op.name == "param" or is_view(node):
+            return False
+        if node.op.name in INDEX_LOADS or is_column(node) or node.op.name == "constant":
+            return node in self.forced
+        return True
+
+    def stored(self, node: Node) -> tuple[Node | None, bool]:
+        """The unit that `node` is read from (None: external or no memory), and whether through an
+        index that leaves the rows at hand."""
+        crossed = False
+        while True:
+            if node in self.external or node.op.name in ("param",):
+                return None, crossed
+            if self.is_unit(node):
+                return node, crossed
+            if node.op.name in ("gather", "constant"):
+                return None, crossed
+            crossed = crossed or node.op.name in ("expand", "graph_spread")
+            node = node.inputs[0]
+
+    def units(self) -> dict[Node, Unit]:
+        phase = assign_phases(
+            self.order,
+            lambda n: [x for x in n.inputs if x not in self.external],
+            lambda n: n.op.name == ("state_cotangent" if self.forward else "gather"),
+            self.sinks.states.values(),
+            "phases" in self.switches,
+        )
+        units: dict[Node, Unit] = {}
+        for node in self.order:
+            if not self.is_unit(node):
+                continue
+            unit = Unit(node, phase[node], _partition(node), is_fusable(node))
+            for x in node.inputs:
+                source, crossed = self.stored(x)
+                if source is None:
+                    continue
+                crossed = crossed or _crosses(node)
+                direct = source is x
+                unit.add_dependency(units[source], crossed, direct)
+            units[node] = unit
+        return units
+
+    def run(self) -> Lowered:
+        units = self.units()
+        self.emitter.prepare(self, units)
+        stores = self.emitter.stores(self.sinks, units, self.stored)
+        segments: list[Segment] = []
+        for phase in Phase:
+            members = [u for u in units.values() if u.phase == phase]
+            members.extend(s for s in stores if s.phase == phase)
+            for kind, space, groups in arrange(members, phase, "fuse" in self.switches):
+                segment = Segment(kind, space)
+                for group in groups:
+                    segment.instructions.extend(self.emitter.emit(group))
+                if segment.instructions:
+                    segments.append(segment)
+        program = self.emitter.program(segments, self.sinks, backward=self.forward is not None)
+        return Lowered(program, self.emitter.value_of, self.emitter.states, set(self.order))
+
+
+def is_fusable(node: Node) -> bool:
+    """Whether the unit can be part of an elementwise group."""
+    return node.op.elementwise
+
+
+def _partition(node: Node) -> str:
+    if node.op.name in GLOBAL_OPS:
+        return "global"
+    return "vertex" if node.space == "edge" else node.space
+
+
+def _crosses(node: Node) -> bool:
+    """Whether the unit reads rows of its operands that other threads may have written."""
+    return node.op.name in (*GLOBAL_OPS, "unique_sum", "graph_sum", "expand", "graph_spread")
+
+
+def lower(
+    sinks: Sinks,
+    forward: Lowered | None,
+    params: Sequence[object],
+    switches: Iterable[str],
+    counted: Sequence[tuple[str, str]] = (),
+) -> Lowered:
+    """Lowers F (``forward`` None) or a gradient over its lowered F.
+
+    `switches`: the passes that are on; `counted`: (name, space) of integer pulls whose distinct ids
+    a gradient by rows needs.
+    """
+    return _Lowering(sinks, forward, params, set(switches), counted).run()

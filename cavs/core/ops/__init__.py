@@ -1,0 +1,48 @@
+"""The operations, for vertex values and outer tensors alike. One table, one row per operation."""
+
+from cavs.core.ops._def import OPS as OPS
+from cavs.core.ops._def import OpDef as OpDef
+from cavs.core.ops.elementwise import abs as abs
+from cavs.core.ops.elementwise import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
+from cavs.core.ops.elementwise import clip as clip
+from cavs.core.ops.elementwise import equal as equal
+from cavs.core.ops.elementwise import exp as exp
+from cavs.core.ops.elementwise import greater as greater
+from cavs.core.ops.elementwise import greater_equal as greater_equal
+from cavs.core.ops.elementwise import less as less
+from cavs.core.ops.elementwise import less_equal as less_equal
+from cavs.core.ops.elementwise import log as log
+from cavs.core.ops.elementwise import maximum as maximum
+from cavs.core.ops.elementwise import minimum as minimum
+from cavs.core.ops.elementwise import reciprocal as reciprocal
+from cavs.core.ops.elementwise import relu as relu
+from cavs.core.ops.elementwise import rsqrt as rsqrt
+from cavs.core.ops.elementwise import sigmoid as sigmoid
+from cavs.core.ops.elementwise import sign as sign
+from cavs.core.ops.elementwise import softplus as softplus
+from cavs.core.ops.elementwise import sqrt as sqrt
+from cavs.core.ops.elementwise import square as square
+from cavs.core.ops.elementwise import squared_error as squared_error
+from cavs.core.ops.elementwise import tanh as tanh
+from cavs.core.ops.elementwise import where as where
+from cavs.core.ops.loss import cross_entropy as cross_entropy
+from cavs.core.ops.loss import dropout as dropout
+from cavs.core.ops.loss import embedding as embedding
+from cavs.core.ops.matmul import linear as linear
+from cavs.core.ops.matmul import matmul as matmul
+from cavs.core.ops.reduce import layer_norm as layer_norm
+from cavs.core.ops.reduce import log_softmax as log_softmax
+from cavs.core.ops.reduce import max as max
+from cavs.core.ops.reduce import mean as mean
+from cavs.core.ops.reduce import softmax as softmax
+from cavs.core.ops.reduce import sum as sum
+from cavs.core.ops.shape import concat as concat
+from cavs.core.ops.shape import reshape as reshape
+from cavs.core.ops.shape import slice_last as slice_last
+from cavs.core.ops.shape import split as split
+from cavs.core.ops.structure import segment_max as segment_max
+from cavs.core.ops.structure import segment_mean as segment_mean
+from cavs.core.ops.structure import segment_softmax as segment_softmax
+from cavs.core.ops.structure import segment_sum as segment_sum

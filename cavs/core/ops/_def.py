@@ -1,0 +1,118 @@
+"""What one operation is: a row with its shape rule, cost, gradient, formula and reference.
+
+The same row serves traced symbols (:class:`cavs.core.ir.Node`) and eager outer tensors
+(:class:`cavs.tensor.Tensor`): :func:`apply` hands it to whichever class the operands are of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cavs.errors import ShapeError, TraceError
+
+Shape = tuple[int, ...]
+Space = str
+"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``edge``
+or ``unique:NAME`` (the distinct ids of the integer pull NAME)."""
+
+_ORDER: dict[Space, int] = {"none": 0, "graph": 1, "vertex": 2, "edge": 3}
+
+
+def join_spaces(spaces: Sequence[Space]) -> Space:
+    """The finest of `spaces`: what an operation over these operands has for rows."""
+    unique = {space for space in spaces if space.startswith("unique:")}
+    if unique:
+        if len(unique) > 1 or any(s not in unique and s != "none" for s in spaces):
+            raise TraceError(f"[ops] operands with the same rows were expected, came {spaces}")
+        return unique.pop()
+    return max(spaces, key=_ORDER.__getitem__, default="none")
+
+
+@dataclass(frozen=True)
+class OpDef:
+    """One row of the ops table.
+
+    Attributes:
+        name: name in the table, in printed programs, and of the native kernel where it has one.
+        arity: number of operands, -1 for any.
+        infer: feature shapes and attributes to the result's feature shape; raises
+            :class:`~cavs.errors.ShapeError`.
+        reference: ``reference(np, *arrays, **attrs)`` in NumPy. Arrays carry any number of leading
+            row axes before the feature axes; operands without rows carry none. None for operations
+            that need a graph, which the executors define.
+        vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand, in terms of
+            these same operations, and so is IR for symbols and eager arithmetic for tensors.
+        scalar: formula of one element in terms of x0, x1, ...; present exactly where the operation
+            is elementwise, hence fusible.
+        flops: floating-point operations per row, from the operands' and the result's shapes.
+        space: rows of the result from the rows of the operands.
+        dtype: ``float`` or ``int32``.
+    """
+
+    name: str
+    arity: int
+    infer: Callable[..., Shape]
+    reference: Callable[..., Any] | None = None
+    vjp: Callable[..., tuple[Any, ...]] | None = None
+    scalar: str | None = None
+    flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
+    space: Callable[[Sequence[Space]], Space] = join_spaces
+    dtype: str = "float"
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element of the result depends on the same element of the operands alone."""
+        return self.scalar is not None
+
+    def __repr__(self) -> str:
+        return f"OpDef({self.name!r})"
+
+
+OPS: dict[str, OpDef] = {}
+
+
+def register(op: OpDef) -> OpDef:
+    """Adds a row to the table."""
+    if op.name in OPS:
+        raise ValueError(f"[ops] a new name was expected, came ({op.name!r}), which is taken")
+    OPS[op.name] = op
+    return op
+
+
+def size_of(shape: Shape) -> int:
+    """Number of elements of a feature shape."""
+    return math.prod(shape)
+
+
+def per_element(count: int) -> Callable[[Sequence[Shape], Shape], int]:
+    """FLOPs of an elementwise operation: `count` for each element of the result."""
+    return lambda shapes, out: count * size_of(out)
+
+
+def same_shape(*shapes: Shape, op: str = "elementwise", **_: Any) -> Shape:
+    """Shape rule of elementwise operations: all operands alike."""
+    if any(shape != shapes[0] for shape in shapes):
+        raise ShapeError(f"[{op}] operands of one shape were expected, came {list(shapes)}")
+    return shapes[0]
+
+
+def apply(op: OpDef, *operands: Any, **attrs: Any) -> Any:
+    """Applies `op` to symbols (giving a symbol) or to tensors and arrays (giving a tensor).
+
+    The operand class with the greatest ``__cavs_priority__`` decides; parameters are operands of
+    both worlds.
+    """
+    kind: Any = None
+    for operand in operands:
+        priority = getattr(type(operand), "__cavs_priority__", 0)
+        if priority > getattr(kind, "__cavs_priority__", 0):
+            kind = type(operand)
+    if kind is None:
+        raise TraceError(
+            f"[{op.name}] a vertex value or a cavs.Tensor was expected among the operands, "
+            f"came {[type(o).__name__ for o in operands]}; wrap arrays in cavs.Tensor"
+        )
+    return kind.__cavs_apply__(op, operands, attrs)

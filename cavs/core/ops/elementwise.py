@@ -1,0 +1,296 @@
+"""Elementwise operations: one row each. Their scalar formulas are also in csrc/kernels/cpu/scalar_ops.h."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
+
+
+def _sigmoid(np: Any, x: Any) -> Any:
+    # The negative argument keeps exp from overflowing on either side.
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _softplus(np: Any, x: Any) -> Any:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _comparison(name: str, scalar: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
+    return register(
+        OpDef(
+            name,
+            arity=2,
+            infer=same_shape,
+            flops=per_element(1),
+            vjp=lambda dy, y, a, b: (None, None),
+            scalar=scalar,
+            reference=lambda np, a, b: compare(np, a, b) * np.ones((), np.result_type(a, b)),
+        )
+    )
+
+
+def _row(
+    name: str,
+    arity: int,
+    flops: int,
+    scalar: str,
+    vjp: Callable[..., tuple[Any, ...]],
+    reference: Callable[..., Any],
+) -> OpDef:
+    return register(
+        OpDef(
+            name,
+            arity=arity,
+            infer=same_shape,
+            flops=per_element(flops),
+            vjp=vjp,
+            scalar=scalar,
+            reference=reference,
+        )
+    )
+
+
+ADD = _row("add", 2, 1, "x0 + x1", lambda dy, y, a, b: (dy, dy), lambda np, a, b: a + b)
+SUB = _row("sub", 2, 1, "x0 - x1", lambda dy, y, a, b: (dy, -dy), lambda np, a, b: a - b)
+MUL = _row("mul", 2, 1, "x0 * x1", lambda dy, y, a, b: (dy * b, dy * a), lambda np, a, b: a * b)
+DIV = _row(
+    "div", 2, 4, "x0 / x1", lambda dy, y, a, b: (dy / b, -(dy * y) / b), lambda np, a, b: a / b
+)
+NEG = _row("neg", 1, 1, "-x0", lambda dy, y, x: (-dy,), lambda np, x: -x)
+EXP = _row("exp", 1, 10, "exp(x0)", lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
+LOG = _row("log", 1, 10, "log(x0)", lambda dy, y, x: (dy / x,), lambda np, x: np.log(x))
+SQRT = _row(
+    "sqrt", 1, 4, "sqrt(x0)", lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x)
+)
+RSQRT = _row(
+    "rsqrt",
+    1,
+    6,
+    "1 / sqrt(x0)",
+    lambda dy, y, x: (dy * -0.5 * y * y * y,),
+    lambda np, x: 1 / np.sqrt(x),
+)
+RECIPROCAL = _row(
+    "reciprocal", 1, 4, "1 / x0", lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x
+)
+SQUARE = _row("square", 1, 1, "x0 * x0", lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
+ABS = _row("abs", 1, 1, "abs(x0)", lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
+SIGN = _row(
+    "sign", 1, 1, "(x0 > 0) - (x0 < 0)", lambda dy, y, x: (None,), lambda np, x: np.sign(x)
+)
+SIGMOID_GRAD = _row(
+    "sigmoid_grad",
+    2,
+    3,
+    "x0 * x1 * (1 - x1)",
+    lambda d, _, dy, y: (sigmoid_grad(d, y), d * dy * (1.0 - 2.0 * y)),
+    lambda np, dy, y: dy * y * (1 - y),
+)
+TANH_GRAD = _row(
+    "tanh_grad",
+    2,
+    3,
+    "x0 * (1 - x1 * x1)",
+    lambda d, _, dy, y: (tanh_grad(d, y), d * dy * -2.0 * y),
+    lambda np, dy, y: dy * (1 - y * y),
+)
+SIGMOID = _row(
+    "sigmoid", 1, 12, "1 / (1 + exp(-x0))", lambda dy, y, x: (sigmoid_grad(dy, y),), _sigmoid
+)
+TANH = _row(
+    "tanh",
+    1,
+    12,
+    "tanh(x0)",
+    lambda dy, y, x: (tanh_grad(dy, y),),
+    lambda np, x: np.tanh(x),
+)
+RELU = _row(
+    "relu",
+    1,
+    1,
+    "select(x0 > 0, x0, x0 * 0)",
+    lambda dy, y, x: (dy * greater(x, 0.0),),
+    lambda np, x: np.maximum(x, 0),
+)
+SOFTPLUS = _row(
+    "softplus",
+    1,
+    20,
+    "maximum(x0, 0) + log1p(exp(-abs(x0)))",
+    lambda dy, y, x: (dy * sigmoid(x),),
+    _softplus,
+)
+MAXIMUM = _row(
+    "maximum",
+    2,
+    1,
+    "maximum(x0, x1)",
+    lambda dy, y, a, b: (dy * greater(a, b), dy * greater_equal(b, a)),
+    lambda np, a, b: np.maximum(a, b),
+)
+MINIMUM = _row(
+    "minimum",
+    2,
+    1,
+    "minimum(x0, x1)",
+    lambda dy, y, a, b: (dy * less(a, b), dy * less_equal(b, a)),
+    lambda np, a, b: np.minimum(a, b),
+)
+WHERE = _row(
+    "where",
+    3,
+    1,
+    "select(x0 != 0, x1, x2)",
+    lambda dy, y, c, a, b: (None, where(c, dy, 0.0), where(c, 0.0, dy)),
+    lambda np, c, a, b: np.where(c != 0, a, b),
+)
+BCE_WITH_LOGITS = _row(
+    "bce_with_logits",
+    2,
+    22,
+    "maximum(x0, 0) - x0 * x1 + log1p(exp(-abs(x0)))",
+    lambda dy, y, x, t: (dy * (sigmoid(x) - t), -dy * x),
+    lambda np, x, t: _softplus(np, x) - x * t,
+)
+SQUARED_ERROR = _row(
+    "squared_error",
+    2,
+    2,
+    "(x0 - x1) * (x0 - x1)",
+    lambda dy, y, a, b: (dy * 2.0 * (a - b), dy * 2.0 * (b - a)),
+    lambda np, a, b: (a - b) * (a - b),
+)
+GREATER = _comparison("greater", "x0 > x1", lambda np, a, b: a > b)
+GREATER_EQUAL = _comparison("greater_equal", "x0 >= x1", lambda np, a, b: a >= b)
+LESS = _comparison("less", "x0 < x1", lambda np, a, b: a < b)
+LESS_EQUAL = _comparison("less_equal", "x0 <= x1", lambda np, a, b: a <= b)
+EQUAL = _comparison("equal", "x0 == x1", lambda np, a, b: a == b)
+
+
+def exp(x: Any) -> Any:
+    """Elementwise e ** x."""
+    return apply(EXP, x)
+
+
+def log(x: Any) -> Any:
+    """Elementwise natural logarithm."""
+    return apply(LOG, x)
+
+
+def sqrt(x: Any) -> Any:
+    """Elementwise square root."""
+    return apply(SQRT, x)
+
+
+def rsqrt(x: Any) -> Any:
+    """Elementwise 1 / sqrt(x)."""
+    return apply(RSQRT, x)
+
+
+def reciprocal(x: Any) -> Any:
+    """Elementwise 1 / x."""
+    return apply(RECIPROCAL, x)
+
+
+def square(x: Any) -> Any:
+    """Elementwise x * x."""
+    return apply(SQUARE, x)
+
+
+def abs(x: Any) -> Any:
+    """Elementwise absolute value; gradient 0 at 0."""
+    return apply(ABS, x)
+
+
+def sign(x: Any) -> Any:
+    """Elementwise sign, 0 at 0; no gradient."""
+    return apply(SIGN, x)
+
+
+def sigmoid(x: Any) -> Any:
+    """Elementwise logistic function 1 / (1 + exp(-x))."""
+    return apply(SIGMOID, x)
+
+
+def sigmoid_grad(dy: Any, y: Any) -> Any:
+    """dy * y * (1 - y): the cotangent of x in y = sigmoid(x)."""
+    return apply(SIGMOID_GRAD, dy, y)
+
+
+def tanh(x: Any) -> Any:
+    """Elementwise hyperbolic tangent."""
+    return apply(TANH, x)
+
+
+def tanh_grad(dy: Any, y: Any) -> Any:
+    """dy * (1 - y * y): the cotangent of x in y = tanh(x)."""
+    return apply(TANH_GRAD, dy, y)
+
+
+def relu(x: Any) -> Any:
+    """Elementwise max(x, 0); gradient 0 at 0."""
+    return apply(RELU, x)
+
+
+def softplus(x: Any) -> Any:
+    """Elementwise log(1 + exp(x)), without overflow."""
+    return apply(SOFTPLUS, x)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """Elementwise maximum; where equal, the gradient goes to the second."""
+    return apply(MAXIMUM, a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """Elementwise minimum; where equal, the gradient goes to the second."""
+    return apply(MINIMUM, a, b)
+
+
+def clip(x: Any, low: float, high: float) -> Any:
+    """Elementwise min(max(x, low), high); gradient 0 outside and on the bounds."""
+    return minimum(maximum(x, float(low)), float(high))
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """Elementwise `a` where `condition` is not zero, else `b`; no gradient to the condition."""
+    return apply(WHERE, condition, a, b)
+
+
+def greater(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a > b, else 0.0; no gradient."""
+    return apply(GREATER, a, b)
+
+
+def greater_equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a >= b, else 0.0; no gradient."""
+    return apply(GREATER_EQUAL, a, b)
+
+
+def less(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a < b, else 0.0; no gradient."""
+    return apply(LESS, a, b)
+
+
+def less_equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a <= b, else 0.0; no gradient."""
+    return apply(LESS_EQUAL, a, b)
+
+
+def equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a == b, else 0.0; no gradient."""
+    return apply(EQUAL, a, b)
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
+    """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow."""
+    return apply(BCE_WITH_LOGITS, logits, targets)
+
+
+def squared_error(a: Any, b: Any) -> Any:
+    """Elementwise (a - b) ** 2."""
+    return apply(SQUARED_ERROR, a, b)

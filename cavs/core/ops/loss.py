@@ -1,0 +1,137 @@
+"""Losses with integer targets, embedding lookup, and dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs.errors import InputError, ShapeError
+
+
+def _infer_cross_entropy(logits: Shape, label: Shape) -> Shape:
+    if len(logits) != 1 or label != ():
+        raise ShapeError(
+            "[cross_entropy] logits of shape (classes,) and a scalar label were expected, "
+            f"came {logits} and {label}"
+        )
+    return ()
+
+
+def _infer_cross_entropy_grad(dy: Shape, logits: Shape, label: Shape) -> Shape:
+    return logits
+
+
+def _reference_cross_entropy(np: Any, logits: Any, label: Any) -> Any:
+    top = logits.max(axis=-1, keepdims=True)
+    log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
+    picked = np.take_along_axis(logits, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
+    return np.where(label >= 0, log_sum - picked, np.zeros((), logits.dtype))
+
+
+def _reference_cross_entropy_grad(np: Any, dy: Any, logits: Any, label: Any) -> Any:
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p = e / e.sum(axis=-1, keepdims=True)
+    onehot = np.arange(logits.shape[-1]) == label[..., None]
+    return np.where((label >= 0)[..., None], dy[..., None] * (p - onehot), 0).astype(logits.dtype)
+
+
+def _infer_embedding(weight: Shape, ids: Shape) -> Shape:
+    if len(weight) != 2 or ids != ():
+        raise ShapeError(
+            "[embedding] a weight of shape (num, size) and scalar ids were expected, "
+            f"came {weight} and {ids}"
+        )
+    return weight[1:]
+
+
+def _reference_embedding(np: Any, weight: Any, ids: Any) -> Any:
+    rows = weight[np.maximum(ids, 0)]
+    return np.where((ids >= 0)[..., None], rows, np.zeros((), weight.dtype))
+
+
+def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
+    grad = np.zeros((num, dy.shape[-1]), dy.dtype)
+    flat, rows = np.ravel(ids), dy.reshape(-1, dy.shape[-1])
+    np.add.at(grad, flat[flat >= 0], rows[flat >= 0])
+    return grad
+
+
+CROSS_ENTROPY = register(
+    OpDef(
+        "cross_entropy",
+        arity=2,
+        infer=_infer_cross_entropy,
+        flops=lambda shapes, out: 12 * size_of(shapes[0]),
+        vjp=lambda dy, y, logits, label: (
+            apply(CROSS_ENTROPY_GRAD, dy, logits, label),
+            None,
+        ),
+        reference=_reference_cross_entropy,
+    )
+)
+CROSS_ENTROPY_GRAD = register(
+    OpDef(
+        "cross_entropy_grad",
+        arity=3,
+        infer=_infer_cross_entropy_grad,
+        flops=per_element(14),
+        reference=_reference_cross_entropy_grad,
+    )
+)
+EMBEDDING = register(
+    OpDef(
+        "embedding",
+        arity=2,
+        infer=_infer_embedding,
+        vjp=lambda dy, y, weight, ids: (
+            apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
+            None,
+        ),
+        reference=_reference_embedding,
+    )
+)
+EMBEDDING_GRAD = register(
+    OpDef(
+        "embedding_grad",
+        arity=2,
+        infer=lambda dy, ids, *, num: (num, dy[0]),
+        flops=lambda shapes, out: size_of(shapes[0]),
+        space=lambda spaces: "none",
+        reference=_reference_embedding_grad,
+    )
+)
+DROPOUT = register(
+    OpDef(
+        "dropout",
+        arity=1,
+        infer=lambda shape, *, p, key: shape,
+        flops=per_element(8),
+        vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
+    )
+)
+
+
+def cross_entropy(logits: Any, label: Any) -> Any:
+    """-log softmax(logits)[label]; 0, with no gradient, where the label is -1.
+
+    Shapes: logits (classes,), label () int32 in -1..classes-1 -> ().
+    """
+    return apply(CROSS_ENTROPY, logits, label)
+
+
+def embedding(weight: Any, ids: Any) -> Any:
+    """Row `ids` of `weight`; zeros where the id is -1.
+
+    Shapes: weight (num, size), ids () int32 in -1..num-1 -> (size,). Gradient row-sparse.
+    """
+    return apply(EMBEDDING, weight, ids)
+
+
+def dropout(x: Any, p: float) -> Any:
+    """Zeroes elements with probability p and scales the others by 1 / (1 - p), while training.
+
+    Samples depend on (seed, step, this operation, graph, vertex) alone, not on batching.
+    """
+    if not 0 <= p < 1:
+        raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
+    return x if p == 0 else apply(DROPOUT, x, p=float(p), key=None)

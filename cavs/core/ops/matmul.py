@@ -1,0 +1,113 @@
+"""Matrix products, per row of features or with a shared parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cavs.core.ops._def import OpDef, Shape, Space, apply, register
+from cavs.core.ops.shape import reshape
+from cavs.errors import ShapeError
+
+
+def _dims(a: Shape, b: Shape, ta: bool, tb: bool) -> tuple[int, int, int]:
+    if len(a) != 2 or len(b) != 2:
+        raise ShapeError(f"[matmul] two matrices were expected, came shapes {a} and {b}")
+    m, k = a[::-1] if ta else a
+    k2, n = b[::-1] if tb else b
+    if k != k2:
+        raise ShapeError(
+            f"[matmul] equal inner sizes were expected, came {k} and {k2} "
+            f"(shapes {a}{'^T' if ta else ''} and {b}{'^T' if tb else ''})"
+        )
+    return m, k, n
+
+
+def _infer(a: Shape, b: Shape, *, ta: bool, tb: bool) -> Shape:
+    m, _, n = _dims(a, b, ta, tb)
+    return (m, n)
+
+
+def _t(np: Any, x: Any, transpose: bool) -> Any:
+    return np.swapaxes(x, -1, -2) if transpose else x
+
+
+def _product(a: Any, b: Any, ta: bool, tb: bool, like: Any) -> Any:
+    """op(a) op(b), summed over the rows where the operand `like` that it belongs to has none."""
+    rows = any(x.space != "none" for x in (a, b))
+    op = MATMUL_REDUCE if rows and like.space == "none" else MATMUL
+    return apply(op, a, b, ta=ta, tb=tb)
+
+
+def _vjp(dy: Any, y: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> tuple[Any, Any]:
+    da = _product(b, dy, tb, True, a) if ta else _product(dy, b, False, not tb, a)
+    db = _product(dy, a, True, ta, b) if tb else _product(a, dy, not ta, False, b)
+    return da, db
+
+
+MATMUL = register(
+    OpDef(
+        "matmul",
+        arity=2,
+        infer=_infer,
+        flops=lambda shapes, out: 2 * out[0] * out[1] * (
+            shapes[0][0] * shapes[0][1] // max(out[0], 1)
+        ),
+        vjp=_vjp,
+        reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
+    )
+)
+
+
+def _none(spaces: Any) -> Space:
+    return "none"
+
+
+def _reference_reduce(np: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> Any:
+    y = np.matmul(_t(np, a, ta), _t(np, b, tb))
+    return y.sum(axis=tuple(range(y.ndim - 2)))
+
+
+MATMUL_REDUCE = register(
+    OpDef(
+        "matmul_reduce",
+        arity=2,
+        infer=_infer,
+        flops=MATMUL.flops,
+        space=_none,
+        reference=_reference_reduce,
+    )
+)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product of features: (k,) or (m, k) times (k,) or (k, n).
+
+    Either operand may be a parameter, shared by all rows. A vector on the left is a row, on the
+    right a column, and its axis is dropped from the result.
+    """
+    if len(a.shape) not in (1, 2) or len(b.shape) not in (1, 2):
+        raise ShapeError(f"[matmul] vectors or matrices were expected, came {a.shape}, {b.shape}")
+    left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
+    if len(b.shape) == 1 and a.space == "none" and b.space != "none" and len(a.shape) == 2:
+        # A shared matrix times a column per row is a linear layer: one product over all rows.
+        y = apply(MATMUL, reshape(b, (1, b.shape[0])), a, ta=False, tb=True)
+        return reshape(y, (a.shape[0],))
+    right = reshape(b, (b.shape[0], 1)) if len(b.shape) == 1 else b
+    y = apply(MATMUL, left, right, ta=False, tb=False)
+    shape = (a.shape[:-1] if len(a.shape) == 2 else ()) + (b.shape[1:])
+    return reshape(y, shape)
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """x W^T + b. Shapes: x (in,) or (m, in), weight (out, in), bias (out,) -> (out,) or (m, out)."""
+    if len(weight.shape) != 2 or len(x.shape) not in (1, 2) or x.shape[-1] != weight.shape[1]:
+        expected = f"(..., {weight.shape[-1]})" if len(weight.shape) == 2 else "a matrix weight"
+        raise ShapeError(
+            f"[linear] an input of shape {expected} was expected, came {x.shape}; "
+            f"the weight is {weight.shape}"
+        )
+    vector = len(x.shape) == 1
+    y = apply(MATMUL, reshape(x, (1, x.shape[0])) if vector else x, weight, ta=False, tb=True)
+    if vector:
+        y = reshape(y, (weight.shape[0],))
+    return y if bias is None else y + bias

@@ -1,0 +1,199 @@
+"""Operations that move elements: reshape, slice, concat, broadcast and their adjoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cavs.core.ops._def import OpDef, Shape, apply, register, size_of
+from cavs.errors import ShapeError
+
+
+def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
+    if size_of(shape) != size_of(to):
+        raise ShapeError(
+            f"[reshape] a shape of {size_of(shape)} elements was expected, came {to} for {shape}"
+        )
+    return to
+
+
+def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
+    if not shape or not 0 <= start <= stop <= shape[-1]:
+        raise ShapeError(
+            f"[slice] 0 <= start <= stop <= {shape[-1] if shape else 0} was expected, "
+            f"came ({start}:{stop}) of shape {shape}"
+        )
+    return (*shape[:-1], stop - start)
+
+
+def _infer_concat(*shapes: Shape) -> Shape:
+    if not shapes or any(not s or s[:-1] != shapes[0][:-1] for s in shapes):
+        raise ShapeError(
+            f"[concat] shapes equal but for the last axis were expected, came {list(shapes)}"
+        )
+    return (*shapes[0][:-1], sum(s[-1] for s in shapes))
+
+
+def _infer_broadcast(shape: Shape, *, to: Shape) -> Shape:
+    padded = (1,) * (len(to) - len(shape)) + shape
+    if len(shape) > len(to) or any(a not in (1, b) for a, b in zip(padded, to, strict=True)):
+        raise ShapeError(f"[broadcast] a shape that broadcasts to {to} was expected, came {shape}")
+    return to
+
+
+def _infer_sum_to(shape: Shape, *, to: Shape) -> Shape:
+    _infer_broadcast(to, to=shape)
+    return to
+
+
+def _rows(x: Any, rank: int) -> tuple[int, ...]:
+    return tuple(x.shape[: x.ndim - rank])
+
+
+def _reference_broadcast(np: Any, x: Any, *, to: Shape, rank: int) -> Any:
+    rows, shape = _rows(x, rank), tuple(x.shape[x.ndim - rank :])
+    padded = (1,) * (len(to) - rank) + shape
+    return np.broadcast_to(x.reshape(rows + padded), rows + to)
+
+
+def _reference_sum_to(np: Any, x: Any, *, to: Shape, rank: int) -> Any:
+    rows, shape = _rows(x, rank), tuple(x.shape[x.ndim - rank :])
+    padded = (1,) * (rank - len(to)) + to
+    axes = tuple(
+        len(rows) + i for i, (a, b) in enumerate(zip(shape, padded, strict=True)) if a != b
+    )
+    return x.sum(axis=axes, keepdims=True).reshape(rows + to)
+
+
+def _slice_vjp(dy: Any, y: Any, x: Any, *, start: int, stop: int) -> tuple[Any]:
+    return (apply(SLICE_GRAD, dy, start=start, stop=stop, total=x.shape[-1]),)
+
+
+def _reference_slice_grad(np: Any, dy: Any, *, start: int, stop: int, total: int) -> Any:
+    x = np.zeros((*dy.shape[:-1], total), dy.dtype)
+    x[..., start:stop] = dy
+    return x
+
+
+def _concat_vjp(dy: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+    parts, start = [], 0
+    for x in xs:
+        stop = start + x.shape[-1]
+        parts.append(slice_last(dy, start, stop))
+        start = stop
+    return tuple(parts)
+
+
+RESHAPE = register(
+    OpDef(
+        "reshape",
+        arity=1,
+        infer=_infer_reshape,
+        vjp=lambda dy, y, x, *, to, rank: (reshape(dy, x.shape),),
+        reference=lambda np, x, *, to, rank: x.reshape(_rows(x, rank) + to),
+    )
+)
+SLICE = register(
+    OpDef(
+        "slice",
+        arity=1,
+        infer=_infer_slice,
+        vjp=_slice_vjp,
+        reference=lambda np, x, *, start, stop: x[..., start:stop],
+    )
+)
+SLICE_GRAD = register(
+    OpDef(
+        "slice_grad",
+        arity=1,
+        infer=lambda shape, *, start, stop, total: (*shape[:-1], total),
+        vjp=lambda d, _, dy, *, start, stop, total: (slice_last(d, start, stop),),
+        reference=_reference_slice_grad,
+    )
+)
+CONCAT = register(
+    OpDef(
+        "concat",
+        arity=-1,
+        infer=_infer_concat,
+        vjp=_concat_vjp,
+        reference=lambda np, *xs: np.concatenate(xs, axis=-1),
+    )
+)
+BROADCAST = register(
+    OpDef(
+        "broadcast",
+        arity=1,
+        infer=lambda shape, *, to, rank: _infer_broadcast(shape, to=to),
+        vjp=lambda dy, y, x, *, to, rank: (sum_to(dy, x.shape),),
+        reference=_reference_broadcast,
+    )
+)
+SUM_TO = register(
+    OpDef(
+        "sum_to",
+        arity=1,
+        infer=lambda shape, *, to, rank: _infer_sum_to(shape, to=to),
+        flops=lambda shapes, out: size_of(shapes[0]),
+        vjp=lambda dy, y, x, *, to, rank: (broadcast(dy, x.shape),),
+        reference=_reference_sum_to,
+    )
+)
+
+
+def reshape(x: Any, shape: Sequence[int] | int) -> Any:
+    """The same elements in feature shape `shape`, of which one axis may be -1."""
+    to = (shape,) if isinstance(shape, int) else tuple(shape)
+    if -1 in to:
+        known = size_of(tuple(n for n in to if n != -1))
+        if to.count(-1) > 1 or known == 0 or size_of(x.shape) % known:
+            raise ShapeError(f"[reshape] one -1 that fits {x.shape} was expected, came {to}")
+        to = tuple(size_of(x.shape) // known if n == -1 else n for n in to)
+    return x if to == x.shape else apply(RESHAPE, x, to=to, rank=len(x.shape))
+
+
+def slice_last(x: Any, start: int, stop: int) -> Any:
+    """Elements start..stop-1 of the last feature axis."""
+    if start == 0 and x.shape and stop == x.shape[-1]:
+        return x
+    return apply(SLICE, x, start=start, stop=stop)
+
+
+def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
+    """Cuts the last feature axis into `parts` equal parts, or into parts of the sizes given."""
+    if not x.shape:
+        raise ShapeError("[split] at least one feature axis was expected, came a scalar")
+    total = x.shape[-1]
+    if isinstance(parts, int):
+        if parts < 1 or total % parts:
+            raise ShapeError(
+                f"[split] a number of parts that divides {total} was expected, came ({parts})"
+            )
+        parts = [total // parts] * parts
+    if sum(parts) != total:
+        raise ShapeError(f"[split] sizes that sum to {total} were expected, came {list(parts)}")
+    pieces, start = [], 0
+    for size in parts:
+        pieces.append(slice_last(x, start, start + size))
+        start += size
+    return tuple(pieces)
+
+
+def concat(values: Sequence[Any]) -> Any:
+    """The values side by side along the last feature axis."""
+    values = list(values)
+    return values[0] if len(values) == 1 else apply(CONCAT, *values)
+
+
+def broadcast(x: Any, shape: Shape) -> Any:
+    """`x` repeated to feature shape `shape` as NumPy broadcasts."""
+    if x.shape == shape:
+        return x
+    return apply(BROADCAST, x, to=shape, rank=len(x.shape))
+
+
+def sum_to(x: Any, shape: Shape) -> Any:
+    """Sums `x` over the axes along which `shape` would broadcast to it."""
+    if x.shape == shape:
+        return x
+    return apply(SUM_TO, x, to=shape, rank=len(x.shape))

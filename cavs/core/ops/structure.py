@@ -1,0 +1,137 @@
+"""Operations between spaces of rows: a vertex and its children, a graph, the distinct ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cavs.core.ops._def import OpDef, Shape, Space, apply, register, size_of
+from cavs.core.ops.elementwise import equal, exp, maximum
+
+
+def _same(shape: Shape, **_: Any) -> Shape:
+    return shape
+
+
+def _to(space: Space) -> Callable[[Sequence[Space]], Space]:
+    return lambda spaces: space
+
+
+def _sum_cost(shapes: Sequence[Shape], out: Shape) -> int:
+    return size_of(shapes[0])
+
+
+def _source(name: str, dtype: str = "float") -> OpDef:
+    """An operation without operands; its shape and space are given where it is made."""
+    return register(OpDef(name, arity=0, infer=lambda *, shape, **_: shape, dtype=dtype))
+
+
+def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    # Equal maxima share the cotangent evenly. A vertex without children has no edge to give it to;
+    # the maximum with 1 only keeps its division finite.
+    mask = equal(x, spread(y))
+    share = dy / maximum(segment_sum(mask), 1.0)
+    return (mask * spread(share),)
+
+
+PARAM = _source("param")
+CONSTANT = _source("constant")
+PULL = _source("pull")
+GATHER = _source("gather")
+# The operand only says that this is about the edges at hand; the symbol made has none.
+NUM_CHILDREN = register(
+    OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to("vertex"))
+)
+UNIQUE_IDS = _source("unique_ids", dtype="int32")
+PUSH_COTANGENT = _source("push_cotangent")
+STATE_COTANGENT = _source("state_cotangent")
+
+SPREAD = register(
+    OpDef(
+        "spread",
+        arity=1,
+        infer=_same,
+        space=_to("edge"),
+        vjp=lambda dy, y, x: (segment_sum(dy),),
+    )
+)
+SEGMENT_SUM = register(
+    OpDef(
+        "segment_sum",
+        arity=1,
+        infer=_same,
+        flops=_sum_cost,
+        space=_to("vertex"),
+        vjp=lambda dy, y, x: (spread(dy),),
+    )
+)
+SEGMENT_MAX = register(
+    OpDef(
+        "segment_max",
+        arity=1,
+        infer=_same,
+        flops=_sum_cost,
+        space=_to("vertex"),
+        vjp=_segment_max_vjp,
+    )
+)
+GRAPH_SPREAD = register(
+    OpDef(
+        "graph_spread",
+        arity=1,
+        infer=_same,
+        space=_to("vertex"),
+        vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
+    )
+)
+GRAPH_SUM = register(
+    OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to("graph"))
+)
+EXPAND = register(
+    OpDef(
+        "expand",
+        arity=1,
+        infer=lambda shape, **_: shape,
+        vjp=lambda dy, y, x, *, pull, base: (apply(UNIQUE_SUM, dy, pull=pull, base=base),),
+    )
+)
+UNIQUE_SUM = register(
+    OpDef("unique_sum", arity=1, infer=lambda shape, **_: shape, flops=_sum_cost)
+)
+SLOTS_TO_EDGES = register(
+    OpDef(
+        "slots_to_edges",
+        arity=-1,
+        infer=lambda *shapes, **_: shapes[0],
+        space=_to("edge"),
+    )
+)
+REDUCE_ROWS = register(
+    OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to("none"))
+)
+
+
+def spread(x: Any) -> Any:
+    """A vertex value on each edge to a child of the vertex."""
+    return apply(SPREAD, x)
+
+
+def segment_sum(x: Any) -> Any:
+    """Sum over the children of a vertex, of a value per edge; 0 without children."""
+    return apply(SEGMENT_SUM, x)
+
+
+def segment_mean(x: Any) -> Any:
+    """Mean over the children of a vertex; 0 without children."""
+    return segment_sum(x) / maximum(apply(NUM_CHILDREN, x), 1.0)
+
+
+def segment_max(x: Any) -> Any:
+    """Maximum over the children; 0 without children; equal maxima share the gradient evenly."""
+    return apply(SEGMENT_MAX, x)
+
+
+def segment_softmax(x: Any) -> Any:
+    """exp(x) / sum(exp(x)) over the children of a vertex, element by element, without overflow."""
+    e = exp(x - spread(segment_max(x)))
+    return e / spread(segment_sum(e))

@@ -1,0 +1,7 @@
+"""The passes, each a file, each with a switch. All on and all off give the same results to rounding."""
+
+from cavs.core.passes.simplify import Simplifier as Simplifier
+from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
+
+PASSES = ("simplify", "unique_pulls", "phases", "fuse")
+"""Names of the passes, in order; the default is all of them."""

@@ -1,0 +1,136 @@
+"""fuse: arranges units in segments, elementwise ones of one row shape in maximal groups.
+
+Segments are what threads run without meeting: within one, a unit may read only rows that the same
+thread has written. Groups become one kernel that goes through memory once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cavs.core.ir import Node
+from cavs.core.ops._def import Space
+from cavs.core.passes.phases import Phase
+from cavs.core.program import Output
+
+
+@dataclass(eq=False)
+class Unit:
+    """A node that stores its result (or, with `output`, the copy of one to the caller's array).
+
+    Attributes:
+        partition: how its rows are divided among threads: ``vertex`` (edges ride along), ``graph``,
+            ``none``, ``unique:NAME``, or ``global`` where it sums over all rows.
+        aligned, crossed: units that it reads, at the rows at hand or at any rows.
+        indirect: of the aligned ones, those read through an index or a view, hence from memory.
+    """
+
+    node: Node
+    phase: Phase
+    partition: str
+    fusable: bool
+    output: Output | None = None
+    aligned: list[Unit] = field(default_factory=list)
+    crossed: list[Unit] = field(default_factory=list)
+    indirect: set[Unit] = field(default_factory=set)
+
+    def add_dependency(self, unit: Unit, crossed: bool, direct: bool) -> None:
+        """Records that this unit reads the result of `unit`."""
+        if crossed or unit.partition != self.partition:
+            self.crossed.append(unit)
+            return
+        self.aligned.append(unit)
+        if not direct or unit.node.space != self.node.space:
+            self.indirect.add(unit)
+
+    @property
+    def key(self) -> tuple[Space, int]:
+        """Units of one group have this in common: rows and their length."""
+        return self.node.space, self.node.size
+
+
+Arranged = tuple[str, Space, list[list[Unit]]]
+
+
+def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arranged]:
+    """(segment kind, space, groups of units) in order of execution, for the units of one phase."""
+    members = set(units)
+    done: set[Unit] = set()
+    pending = list(units)
+    while pending:
+        best: list[list[Unit]] = []
+        chosen = ""
+        for partition in dict.fromkeys(u.partition for u in pending):
+            groups = _fill(pending, partition, members, done, fuse)
+            count, most = sum(map(len, groups)), sum(map(len, best))
+            # Sums over all rows come last, so that they share one segment.
+            if groups and (not best or (partition != "global" and count > most)
+                           or chosen == "global"):
+                best, chosen = groups, partition
+        if not best:
+            raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
+        if phase == Phase.LEVEL:
+            if len(best) and (chosen != "vertex" or sum(map(len, best)) != len(pending)):
+                raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
+            yield "levels", "vertex", best
+        elif chosen == "global":
+            yield "global", "none", best
+        else:
+            yield "rows", chosen, best
+        for group in best:
+            done.update(group)
+        pending = [u for u in pending if u not in done]
+
+
+def _fill(
+    pending: Sequence[Unit], partition: str, members: set[Unit], done: set[Unit], fuse: bool
+) -> list[list[Unit]]:
+    """Groups of one segment: all units of the partition that can run in it."""
+    here: set[Unit] = set()
+    groups: list[list[Unit]] = []
+
+    def available(unit: Unit) -> bool:
+        return all(u in done or u not in members for u in unit.crossed) and all(
+            u in done or u in here or u not in members for u in unit.aligned
+        )
+
+    waiting = [u for u in pending if u.partition == partition]
+    while True:
+        ready = [u for u in waiting if not u.fusable and available(u)]
+        if ready:
+            groups.extend([u] for u in ready)
+            here.update(ready)
+            waiting = [u for u in waiting if u not in here]
+            continue
+        first = [u for u in waiting if available(u)]
+        if not first:
+            return groups
+        candidates = [
+            _grow(waiting, key, members, done, here) for key in dict.fromkeys(u.key for u in first)
+        ]
+        group = max(candidates, key=len) if fuse else first[:1]
+        groups.append(group)
+        here.update(group)
+        waiting = [u for u in waiting if u not in here]
+
+
+def _grow(
+    waiting: Sequence[Unit],
+    key: tuple[Space, int],
+    members: set[Unit],
+    done: set[Unit],
+    here: set[Unit],
+) -> list[Unit]:
+    """The greatest group with this key that can run now: what it reads is stored or in the group."""
+    group: dict[Unit, None] = {}
+    for unit in waiting:  # operands come before users
+        if not unit.fusable or unit.key != key:
+            continue
+        stored = all(u in done or u not in members for u in unit.crossed)
+        if stored and all(
+            u in done or u in here or u not in members or (u in group and u not in unit.indirect)
+            for u in unit.aligned
+        ):
+            group[unit] = None
+    return list(group)

@@ -1,0 +1,180 @@
+"""simplify: common subexpressions, dead code, algebra, and slices moved to where they are views.
+
+Dead code goes by itself: only what the results depend on is rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cavs.core import ir
+from cavs.core.ir import Node, ancestors, rebuild
+from cavs.core.ops._def import OPS, apply
+
+_Key = tuple[Any, ...]
+
+
+def _key(node: Node) -> _Key:
+    attrs = tuple(sorted((k, _hashable(v)) for k, v in node.attrs.items()))
+    return (node.op.name, tuple(x.number for x in node.inputs), attrs, node.shape, node.space)
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, (int, float, str, tuple, type(None))) else id(value)
+
+
+def _constant(node: Node, value: float) -> bool:
+    return node.op.name == "constant" and node.attrs["value"] == value
+
+
+def _identity(node: Node) -> Node | None:
+    """The operand that `node` equals, where it does nothing."""
+    name, x = node.op.name, node.inputs
+    same = [operand for operand in x if operand.shape == node.shape and operand.space == node.space]
+    if name == "add" and _constant(x[0], 0.0) and x[1] in same:
+        return x[1]
+    if name in ("add", "sub") and _constant(x[1], 0.0) and x[0] in same:
+        return x[0]
+    if name == "mul" and _constant(x[0], 1.0) and x[1] in same:
+        return x[1]
+    if name in ("mul", "div") and _constant(x[1], 1.0) and x[0] in same:
+        return x[0]
+    if name == "neg" and x[0].op.name == "neg":
+        return x[0].inputs[0]
+    if name == "reshape" and node.shape == x[0].shape:
+        return x[0]
+    if name == "concat" and len(x) == 1:
+        return x[0]
+    return None
+
+
+def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
+    """A slice of a computed value as the computation on slices, which then are views."""
+    x = node.inputs[0]
+    start, stop = node.attrs["start"], node.attrs["stop"]
+    if x.op.name == "slice":
+        offset = x.attrs["start"]
+        return _slice(x.inputs[0], offset + start, offset + stop)
+    if x.op.name == "constant":
+        return ir.constant(x.attrs["value"], node.shape)
+    if x.op.name == "concat":
+        position = 0
+        for piece in x.inputs:
+            end = position + piece.shape[-1]
+            if position <= start and stop <= end:
+                return _slice(piece, start - position, stop - position)
+            position = end
+    if _movable(x) and x in only_slices:
+        return rebuild_shape(x, [_slice(y, start, stop) for y in x.inputs])
+    return None
+
+
+def _movable(x: Node) -> bool:
+    return x.op.elementwise or x.op.name in ("expand", "spread", "graph_spread")
+
+
+def _slice(x: Node, start: int, stop: int) -> Node:
+    if start == 0 and stop == x.shape[-1]:
+        return x
+    if x.op.name == "constant":
+        return ir.constant(x.attrs["value"], (*x.shape[:-1], stop - start))
+    shape = (*x.shape[:-1], stop - start)
+    return Node(OPS["slice"], (x,), {"start": start, "stop": stop}, shape, x.space, x.dtype, x.where)
+
+
+def rebuild_shape(node: Node, inputs: Sequence[Node]) -> Node:
+    """`node` over operands of another shape, which becomes its own."""
+    return Node(node.op, inputs, node.attrs, inputs[0].shape, node.space, node.dtype, node.where)
+
+
+_SUMS = ("unique_sum", "segment_sum", "graph_sum", "reduce_rows")
+
+
+def _merge_sums(node: Node) -> Node | None:
+    """Sums put side by side are the sum of what was put side by side."""
+    first = node.inputs[0]
+    if first.op.name not in _SUMS or any(
+        p.op is not first.op or p.space != first.space or p.inputs[0].space != first.inputs[0].space
+        for p in node.inputs
+    ):
+        return None
+    joined = apply(OPS["concat"], *[p.inputs[0] for p in node.inputs])
+    merged: Node = apply(first.op, joined, **first.attrs)
+    return merged
+
+
+class Simplifier:
+    """Rewrites nodes bottom-up; equal nodes become one. Keeps its table between calls, so that the
+    gradient's nodes are shared with those of F."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, Node] = {}
+
+    def run(self, roots: Iterable[Node]) -> Mapping[Node, Node]:
+        """Old node to new node, for all that `roots` depend on."""
+        roots = list(roots)
+        order = ancestors(roots)
+        only_slices = _sliced_only(order, roots)
+        new: dict[Node, Node] = {}
+        for node in order:
+            fresh = rebuild(node, [new[x] for x in node.inputs])
+            if node in only_slices:
+                only_slices.add(fresh)
+            new[node] = self._settle(fresh, only_slices)
+            if node in only_slices:
+                only_slices.add(new[node])
+        return new
+
+    def _settle(self, node: Node, only_slices: set[Node]) -> Node:
+        known = self._known.get(_key(node))
+        if known is not None:
+            return known
+        result = self._rewrite(node, only_slices)
+        if result is not node:
+            result = self._settle_all(result, only_slices)
+        self._known[_key(node)] = result
+        self._known.setdefault(_key(result), result)
+        return result
+
+    def _settle_all(self, node: Node, only_slices: set[Node]) -> Node:
+        """Settles a rewritten node whose operands may be new too."""
+        inputs = [
+            x if _key(x) in self._known else self._settle_all(x, only_slices) for x in node.inputs
+        ]
+        inputs = [self._known.get(_key(x), x) for x in inputs]
+        return self._settle(rebuild(node, inputs), only_slices)
+
+    def _rewrite(self, node: Node, only_slices: set[Node]) -> Node:
+        same = _identity(node)
+        if same is not None:
+            return same
+        if node.op.name == "slice":
+            moved = _move_slice(node, only_slices)
+            return node if moved is None else moved
+        if node.op.name == "concat":
+            merged = _merge_sums(node)
+            return node if merged is None else merged
+        if node.op.name == "reshape" and node.inputs[0].op.name == "reshape":
+            x = node.inputs[0].inputs[0]
+            return Node(
+                OPS["reshape"], (x,), {"to": node.shape, "rank": len(x.shape)}, node.shape, x.space
+            )
+        return node
+
+
+def _sliced_only(order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
+    """Nodes all of whose users are slices, directly or through movable nodes that are sliced only."""
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for x in node.inputs:
+            users.setdefault(x, []).append(node)
+    kept = set(roots)
+    result: set[Node] = set()
+    for node in reversed(order):
+        using = users.get(node, [])
+        if node in kept or not using:
+            continue
+        if all(u.op.name == "slice" or (_movable(u) and u in result) for u in using):
+            result.add(node)
+    return result

@@ -1,0 +1,164 @@
+"""The lowered form of F or its gradient: segments of instructions over numbered values.
+
+Mirrors csrc/program/program.h, where the fields are explained to the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cavs.core.ops._def import Space
+
+
+@dataclass
+class Value:
+    """A numbered value: what its rows are, how long a row is, and where it lives.
+
+    Roles: ``arena`` (memory of the run), ``param`` (parameter number `index`), ``input`` and
+    ``output`` (arrays of the caller), ``view`` (columns of `base` from `column`), ``constant``.
+    """
+
+    name: str
+    space: Space
+    size: int
+    dtype: str = "float"
+    role: str = "arena"
+    index: int = -1
+    base: int = -1
+    column: int = 0
+    constant: float = 0.0
+
+    def spec(self) -> tuple[Any, ...]:
+        """As the native Program takes it."""
+        return (
+            self.name,
+            self.space,
+            self.size,
+            self.dtype,
+            self.role,
+            self.index,
+            self.base,
+            self.column,
+            self.constant,
+        )
+
+
+@dataclass
+class Instruction:
+    """One kernel call over rows of `space`.
+
+    Attributes:
+        tables: per input, the index through which its rows are read ("" for none).
+        ints, floats: attributes, by kernel. Of ``fused``, `ops` holds the group symbolically:
+            (scalar op, destination register, operands) and `ints` is made when it is loaded.
+        flops: per row.
+        where: source lines it came from.
+    """
+
+    kernel: str
+    inputs: list[int]
+    outputs: list[int]
+    tables: list[str]
+    ints: list[int] = field(default_factory=list)
+    floats: list[float] = field(default_factory=list)
+    space: Space = "none"
+    flops: int = 0
+    ops: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
+    out_registers: list[int] = field(default_factory=list)
+    width: int = 0
+    where: str = ""
+
+
+@dataclass
+class Segment:
+    """Instructions between two meetings of the threads: ``rows``, ``levels`` or ``global``."""
+
+    kind: str
+    space: Space
+    instructions: list[Instruction] = field(default_factory=list)
+
+
+@dataclass
+class Output:
+    """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
+
+    kind: ``push``, ``param``, ``sparse`` (rows of a parameter's gradient, for the distinct ids of
+    `pull`) or ``input``.
+    """
+
+    kind: str
+    name: str
+    space: Space
+    shape: tuple[int, ...]
+    parameter: int = -1
+    pull: str = ""
+
+
+@dataclass
+class Program:
+    """A lowered function.
+
+    Attributes:
+        values: all values; of a backward program the first are those of the forward one.
+        segments: in order of execution.
+        inputs: names of the arrays that the caller gives.
+        outputs: what the caller gets, in order of their numbers.
+        uniques: (pull name, input number, base space) of the pulls counted by distinct ids.
+        saved: values that the backward programs read.
+        params: the parameters, in order of their numbers.
+    """
+
+    values: list[Value]
+    segments: list[Segment]
+    inputs: list[str]
+    outputs: list[Output]
+    uniques: list[tuple[str, int, Space]]
+    saved: list[int]
+    params: list[Any]
+    backward: bool = False
+
+    def __str__(self) -> str:
+        lines = []
+        for segment in self.segments:
+            over = f" over {segment.space}" if segment.kind == "rows" else ""
+            lines.append(f"{segment.kind}{over}:")
+            lines.extend(f"  {self._line(i)}" for i in segment.instructions)
+        return "\n".join(lines)
+
+    def _name(self, number: int) -> str:
+        value = self.values[number]
+        if value.role == "constant":
+            return f"{value.constant:g}"
+        return f"%{number}" + (f":{value.name}" if value.role in ("param", "input") else "")
+
+    def _line(self, i: Instruction) -> str:
+        inputs = [
+            self._name(n) + (f"[{table}]" if table else "")
+            for n, table in zip(i.inputs, i.tables, strict=False)
+        ]
+        outputs = ", ".join(self._declared(n) for n in i.outputs)
+        if not i.ops:
+            attrs = f" {i.ints}" if i.ints else ""
+            return f"{outputs} = {i.kernel}({', '.join(inputs)}){attrs}"
+        body = "; ".join(f"r{d} = {op}({self._refs(i, refs, inputs)})" for op, d, refs in i.ops)
+        results = ", ".join(f"r{r}" for r in i.out_registers)
+        return f"{outputs} = fused {{{body} -> {results}}}"
+
+    def _refs(self, i: Instruction, refs: Sequence[int], inputs: Sequence[str]) -> str:
+        names = []
+        registers = 1 + max((d for _, d, _ in i.ops), default=-1)
+        for ref in refs:
+            if ref < len(inputs):
+                names.append(inputs[ref])
+            elif ref < len(inputs) + registers:
+                names.append(f"r{ref - len(inputs)}")
+            else:
+                names.append(f"{i.floats[ref - len(inputs) - registers]:g}")
+        return ", ".join(names)
+
+    def _declared(self, number: int) -> str:
+        value = self.values[number]
+        view = f"@%{value.base}+{value.column}" if value.role == "view" else ""
+        return f"%{number}{view}:{value.space}[{value.size}]"

@@ -1,0 +1,236 @@
+"""Runs ``forward`` once, on symbols, and keeps what it did as IR."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cavs.core import ir
+from cavs.core.ir import FunctionIR, Node, SourceLine
+from cavs.core.ops._def import Shape, Space
+from cavs.core.vertex import VertexFunction
+from cavs.errors import DTypeError, ShapeError, TraceError
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor.py", "executor"))
+
+_active: list[bool] = []
+
+
+def tracing() -> bool:
+    """Whether a ``forward`` is being traced right now."""
+    return bool(_active)
+
+
+def _user_line() -> SourceLine | None:
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_INTERNAL):
+            text = linecache.getline(file, frame.f_lineno).strip()
+            return SourceLine(file, frame.f_lineno, text)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An external input that F pulls.
+
+    Attributes:
+        name: keyword under which the caller gives it.
+        shape: feature shape; the array given has shape (rows, *shape).
+        dtype: ``float`` or ``int32``.
+        space: ``vertex``, ``edge`` or ``graph``: what the rows are.
+        where: line of the first pull.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    space: Space
+    where: SourceLine | None
+
+
+class States:
+    """What was gathered: one attribute per state name."""
+
+    def __init__(self, states: dict[str, Node]) -> None:
+        self.__dict__.update(states)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(vars(self).values())
+
+    def __getattr__(self, name: str) -> Node:
+        raise TraceError(
+            f"[gather] one of the gathered states {sorted(vars(self))} was expected, came ({name!r})"
+        )
+
+
+def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
+        raise ShapeError(f"[{what}] positive sizes were expected, came ({shape!r})")
+    return sizes
+
+
+_DTYPES = {"float": "float", "float32": "float", "float64": "float", "int32": "int32"}
+
+
+class Vertex:
+    """The vertex that ``forward`` describes: the four calls of the paper, on symbols."""
+
+    def __init__(self) -> None:
+        self._inputs: dict[str, tuple[InputSpec, Node]] = {}
+        self._gathers: dict[tuple[str, int | None], Node] = {}
+        self._state_shapes: dict[str, Shape] = {}
+        self._scatters: dict[str, Node] | None = None
+        self._pushes: dict[str, Node] = {}
+
+    def pull(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+        """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
+
+        `dtype` is ``float32`` (whatever precision the model is compiled in) or ``int32``.
+        """
+        return self._pull(name, shape, dtype, "vertex")
+
+    def pull_edge(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+        """The input `name` on each edge to a child; an array of shape (edges, *shape)."""
+        return self._pull(name, shape, dtype, "edge")
+
+    def pull_graph(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+        """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
+        return self._pull(name, shape, dtype, "graph")
+
+    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: Space) -> Node:
+        if dtype not in _DTYPES:
+            raise DTypeError(f"[pull] dtype float32 or int32 was expected, came ({dtype!r})")
+        sizes = _feature_shape("pull", shape)
+        kind = _DTYPES[dtype]
+        if kind == "int32" and sizes != ():
+            raise ShapeError(f"[pull] one id per row was expected for int32, came shape {sizes}")
+        known = self._inputs.get(name)
+        if known is None:
+            spec = InputSpec(name, sizes, kind, space, _user_line())
+            node = ir.source("pull", sizes, space, kind, name=name)
+            self._inputs[name] = (spec, node)
+            return node
+        spec, node = known
+        if (spec.shape, spec.dtype, spec.space) != (sizes, kind, space):
+            raise TraceError(
+                f"[pull] input {name!r} as before ({spec.space}{list(spec.shape)} {spec.dtype}, "
+                f"{spec.where}) was expected, came {space}{list(sizes)} {kind}"
+            )
+        return node
+
+    def gather(self, slot: int | None = None, /, **sizes: int | Sequence[int]) -> States:
+        """What the children scattered, by state name and size.
+
+        Without `slot`: all children, as edge values, one row per child. With it: the state of the
+        child at this position, zeros where the vertex has no such child.
+        """
+        if slot is not None and (not isinstance(slot, int) or slot < 0):
+            raise TraceError(f"[gather] a child position >= 0 was expected, came ({slot!r})")
+        if not sizes:
+            raise TraceError("[gather] at least one state was expected, as in gather(h=150)")
+        states = {}
+        for name, size in sizes.items():
+            shape = _feature_shape("gather", size)
+            if self._state_shapes.setdefault(name, shape) != shape:
+                raise ShapeError(
+                    f"[gather] state {name!r} of shape {self._state_shapes[name]} as before was "
+                    f"expected, came {shape}"
+                )
+            key = (name, slot)
+            if key not in self._gathers:
+                space = "edge" if slot is None else "vertex"
+                self._gathers[key] = ir.source("gather", shape, space, name=name, slot=slot)
+            states[name] = self._gathers[key]
+        return States(states)
+
+    def scatter(self, **states: Any) -> None:
+        """Hands the states to all parents of this vertex. At most once."""
+        if self._scatters is not None:
+            raise TraceError("[scatter] one call was expected, came a second; scatter all at once")
+        self._scatters = {name: self._vertex_value("scatter", name, x) for name, x in states.items()}
+
+    def push(self, **outputs: Any) -> None:
+        """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for
+        values per child."""
+        for name, x in outputs.items():
+            if name in self._pushes:
+                raise TraceError(f"[push] a new output was expected, came {name!r} a second time")
+            edge = isinstance(x, Node) and x.space == "edge"
+            self._pushes[name] = x if edge else self._vertex_value("push", name, x)
+
+    def _vertex_value(self, what: str, name: str, x: Any) -> Node:
+        if not isinstance(x, Node) or x.space not in ("vertex", "graph"):
+            came = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
+            raise TraceError(
+                f"[{what}] a value per vertex was expected for {name!r}, came ({came})"
+                + ("; reduce it over the children first" if came == "one per edge" else "")
+            )
+        if x.dtype != "float":
+            raise DTypeError(f"[{what}] a float value was expected for {name!r}, came ({x.dtype})")
+        return ir._to_space(x, "vertex")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """F as traced: its IR, and the inputs that it pulls by name."""
+
+    function: FunctionIR
+    inputs: dict[str, InputSpec]
+    name: str
+
+
+@contextmanager
+def _recording() -> Iterator[None]:
+    _active.append(True)
+    ir.set_locator(_user_line)
+    ir.restart_random_keys()
+    try:
+        yield
+    finally:
+        _active.pop()
+        ir.set_locator(lambda: None)
+
+
+def trace(function: VertexFunction) -> Trace:
+    """Traces ``function.forward``.
+
+    Raises:
+        TraceError: ``forward`` used a symbol as a value, gathered a state that it does not scatter,
+            or pushed nothing; ShapeError, DTypeError: operands do not fit. Each names the line.
+    """
+    if not isinstance(function, VertexFunction):
+        raise TraceError(
+            f"[compile] a cavs.VertexFunction was expected, came ({type(function).__name__})"
+        )
+    vertex = Vertex()
+    with _recording():
+        function.forward(vertex)
+    scatters = vertex._scatters or {}
+    for name, shape in vertex._state_shapes.items():
+        if name not in scatters:
+            raise TraceError(
+                f"[scatter] state {name!r}, which is gathered, was expected among the scattered "
+                f"states, came {sorted(scatters)}"
+            )
+        if scatters[name].shape != shape:
+            raise ShapeError(
+                f"[scatter] state {name!r} of shape {shape}, as gathered, was expected, "
+                f"came {scatters[name].shape}"
+            )
+    if not vertex._pushes:
+        raise TraceError("[push] at least one output was expected, came none; call v.push(...)")
+    return Trace(
+        FunctionIR(dict(scatters), dict(vertex._pushes)),
+        {name: spec for name, (spec, _) in vertex._inputs.items()},
+        type(function).__name__,
+    )

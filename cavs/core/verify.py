@@ -1,0 +1,51 @@
+"""Checks that IR is well formed: after tracing, after autodiff and after each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import OPS
+
+_SPACES = ("none", "graph", "vertex", "edge")
+_SOURCES = (
+    "param",
+    "constant",
+    "pull",
+    "gather",
+    "unique_ids",
+    "push_cotangent",
+    "state_cotangent",
+    "num_children",
+)
+
+
+def verify(roots: Iterable[Node], after: str) -> None:
+    """Raises AssertionError, naming the node and what ran last, where the IR is not well formed."""
+    for node in ancestors(roots):
+        problem = _problem(node)
+        if problem:
+            raise AssertionError(f"[verify] after {after}: {node!r}: {problem}")
+
+
+def _problem(node: Node) -> str:
+    if OPS.get(node.op.name) is not node.op:
+        return "an operation of the table was expected"
+    if node.space not in _SPACES and not node.space.startswith("unique:"):
+        return f"unknown space {node.space!r}"
+    if node.dtype not in ("float", "int32"):
+        return f"unknown dtype {node.dtype!r}"
+    if node.op.name in _SOURCES:
+        return "a source has no operands" if node.inputs else ""
+    if node.op.arity >= 0 and len(node.inputs) != node.op.arity:
+        return f"{node.op.arity} operands were expected, came {len(node.inputs)}"
+    inferred = node.op.infer(*[x.shape for x in node.inputs], **node.attrs)
+    if inferred != node.shape:
+        return f"shape {inferred} was expected of {[x.shape for x in node.inputs]}"
+    if node.op.name == "expand":
+        return "" if node.space == node.attrs["base"] else "rows of the pull were expected"
+    if node.op.name == "unique_sum":
+        expected = f"unique:{node.attrs['pull']}"
+        return "" if node.space == expected else f"space {expected} was expected"
+    space = node.op.space([x.space for x in node.inputs])
+    return "" if space == node.space else f"space {space} was expected"
