@@ -1,0 +1,14 @@
+// The parts of the extension module cavs._core; one file of the same name each.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace cavs {
+
+void bind_graph(pybind11::module_& m);
+void bind_kernels(pybind11::module_& m);
+void bind_memory(pybind11::module_& m);
+void bind_optim(pybind11::module_& m);
+void bind_runtime(pybind11::module_& m);
+
+}  // namespace cavs

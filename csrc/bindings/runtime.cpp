@@ -1,0 +1,312 @@
+// Programs, runs over a batch, and the dry run.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+#include "graph/schedule.h"
+#include "program/text.h"
+#include "runtime/run.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+using ExecutablePtr = std::shared_ptr<const Executable>;
+
+py::tuple read_tuple(py::handle item, size_t length, const char* what) {
+  CAVS_CHECK(py::isinstance<py::tuple>(item) && py::len(item) == length, ErrorKind::kValue,
+             "[program] expected a tuple of ", length, " as ", what, ", got ",
+             py::repr(item).cast<std::string>());
+  return py::reinterpret_borrow<py::tuple>(item);
+}
+
+std::vector<UniqueSpec> read_uniques(const py::sequence& items) {
+  std::vector<UniqueSpec> uniques;
+  for (const py::handle item : items) {
+    const py::tuple fields = read_tuple(item, 3, "a unique");
+    uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<int>(),
+                       parse_space(fields[2].cast<std::string>(), {})});
+  }
+  return uniques;
+}
+
+ValueSpec read_value(py::handle item, const Program& program) {
+  const py::tuple fields = read_tuple(item, 9, "a value");
+  ValueSpec value;
+  value.name = fields[0].cast<std::string>();
+  value.space = parse_space(fields[1].cast<std::string>(), program.uniques);
+  value.size = fields[2].cast<int64_t>();
+  value.dtype = parse_value_dtype(fields[3].cast<std::string>(), program.dtype);
+  value.role = parse_role(fields[4].cast<std::string>());
+  value.index = fields[5].cast<int>();
+  value.base = fields[6].cast<int>();
+  value.column = fields[7].cast<int64_t>();
+  value.constant = fields[8].cast<double>();
+  return value;
+}
+
+Instruction read_instruction(py::handle item, const Program& program) {
+  const py::tuple fields = read_tuple(item, 7, "an instruction");
+  Instruction instruction;
+  instruction.kernel = fields[0].cast<std::string>();
+  instruction.inputs = fields[1].cast<std::vector<int>>();
+  instruction.outputs = fields[2].cast<std::vector<int>>();
+  for (const auto& table : fields[3].cast<std::vector<std::string>>()) {
+    instruction.tables.push_back(parse_table(table, program.uniques));
+  }
+  instruction.ints = fields[4].cast<std::vector<int64_t>>();
+  instruction.floats = fields[5].cast<std::vector<double>>();
+  instruction.space = parse_space(fields[6].cast<std::string>(), program.uniques);
+  return instruction;
+}
+
+Segment read_segment(py::handle item, const Program& program) {
+  const py::tuple fields = read_tuple(item, 3, "a segment");
+  Segment segment;
+  segment.kind = parse_segment_kind(fields[0].cast<std::string>());
+  segment.space = parse_space(fields[1].cast<std::string>(), program.uniques);
+  for (const py::handle instruction : fields[2]) {
+    segment.instructions.push_back(read_instruction(instruction, program));
+  }
+  return segment;
+}
+
+// What Python calls _core.Program.
+struct PyProgram {
+  ExecutablePtr exe;
+};
+
+PyProgram make_program(const std::string& dtype, const py::sequence& values,
+                       const py::sequence& segments, const py::sequence& uniques,
+                       std::vector<int> saved, const PyProgram* forward,
+                       const std::string& device) {
+  Program program;
+  program.dtype = parse_dtype(dtype);
+  program.device = parse_device(device);
+  program.uniques = read_uniques(uniques);
+  for (const py::handle value : values) program.values.push_back(read_value(value, program));
+  for (const py::handle segment : segments) {
+    program.segments.push_back(read_segment(segment, program));
+  }
+  program.saved = std::move(saved);
+  return {make_executable(std::move(program), forward != nullptr ? forward->exe : nullptr)};
+}
+
+// ---- Arrays
+
+ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
+  CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape, "[runtime] expected a NumPy array as ",
+             list, " ", position, ", got ", py::repr(py::type::of(item)).cast<std::string>());
+  const auto array = py::reinterpret_borrow<py::array>(item);
+  const char kind = array.dtype().kind();
+  const auto bytes = array.itemsize();
+  ExternalArray result;
+  if (kind == 'f' && bytes == 4) {
+    result.dtype = DType::kFloat32;
+  } else if (kind == 'f' && bytes == 8) {
+    result.dtype = DType::kFloat64;
+  } else if (kind == 'i' && bytes == 4) {
+    result.dtype = DType::kInt32;
+  } else {
+    fail(ErrorKind::kShape, "[runtime] expected float32, float64 or int32 as ", list, " ", position,
+         ", got ", py::str(array.dtype()).cast<std::string>(), "; convert the array");
+  }
+  const bool dense = (array.flags() & py::array::c_style) != 0;
+  const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(bytes) == 0;
+  const bool native = array.dtype().attr("isnative").cast<bool>();
+  CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
+             "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
+             position, ", got another layout; use numpy.ascontiguousarray");
+  CAVS_CHECK(!written || array.writeable(), ErrorKind::kShape,
+             "[runtime] expected a writeable array as ", list, " ", position,
+             ", got a read-only one");
+  result.data = const_cast<void*>(array.data());
+  result.elements = array.size();
+  return result;
+}
+
+std::vector<ExternalArray> read_arrays(const py::sequence& items, const char* list, bool written) {
+  std::vector<ExternalArray> arrays;
+  arrays.reserve(py::len(items));
+  for (const py::handle item : items) {
+    arrays.push_back(read_array(item, list, arrays.size(), written));
+  }
+  return arrays;
+}
+
+// ---- Runs
+
+// What Python calls _core.Run: keeps alive what the native run points at.
+class PyRun {
+ public:
+  PyRun(const PyProgram& program, py::object schedule,
+        const py::array_t<int64_t, py::array::c_style>& graph_keys, uint64_t seed, uint64_t step,
+        bool training, bool keep)
+      : schedule_(std::move(schedule)),
+        native_schedule_(schedule_.cast<const Schedule&>()),
+        run_(program.exe, native_schedule_,
+             std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
+             random(seed, step, training), keep) {}
+
+  void forward(const py::sequence& params, const py::sequence& inputs, const py::sequence& outputs,
+               int num_threads) {
+    const Turn turn(this);
+    const ArrayLists arrays = read_lists(params, inputs, outputs);
+    // Owned here, because the caller's lists may change while the interpreter runs other threads.
+    auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
+    prepare_tables(run_.executable().program, native_schedule_);
+    {
+      const py::gil_scoped_release release;
+      run_.forward(arrays, num_threads);
+    }
+    keep_alive_ = std::move(alive);  // backward reads them again
+  }
+
+  void backward(const PyProgram& program, const py::sequence& params, const py::sequence& inputs,
+                const py::sequence& outputs, int num_threads) {
+    const Turn turn(this);
+    const ArrayLists arrays = read_lists(params, inputs, outputs);
+    const auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
+    prepare_tables(program.exe->program, native_schedule_);
+    const py::gil_scoped_release release;
+    run_.backward(program.exe, arrays, num_threads);
+  }
+
+  int64_t rows(const std::string& space) {
+    const Turn turn(this);
+    return run_.rows(parse_space(space, run_.executable().program.uniques));
+  }
+
+  int64_t peak_bytes() const { return run_.peak_bytes(); }
+  bool profile() const { return run_.profile(); }
+  void set_profile(bool enabled) {
+    const Turn turn(this);
+    run_.set_profile(enabled);
+  }
+
+  py::list profile_records() {
+    const Turn turn(this);
+    py::list records;
+    for (const ProfileRecord& record : run_.profile_records()) {
+      records.append(py::make_tuple(record.backward ? "backward" : "forward", record.segment,
+                                    record.instruction, record.kernel, record.sum.calls,
+                                    record.sum.rows, record.sum.ns));
+    }
+    return records;
+  }
+
+ private:
+  // Refuses a second Python thread while the first runs without the interpreter's lock.
+  class Turn {
+   public:
+    explicit Turn(PyRun* run) : run_(run) {
+      CAVS_CHECK(!run_->busy_.exchange(true), ErrorKind::kRuntime,
+                 "[runtime] expected one call at a time on a run, got a call while another one is "
+                 "running; use one run per thread");
+    }
+    ~Turn() { run_->busy_.store(false); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    PyRun* run_;
+  };
+
+  static RandomContext random(uint64_t seed, uint64_t step, bool training) {
+    RandomContext context;
+    context.seed = seed;
+    context.step = step;
+    context.training = training;
+    return context;
+  }
+
+  static ArrayLists read_lists(const py::sequence& params, const py::sequence& inputs,
+                               const py::sequence& outputs) {
+    return {read_arrays(params, "parameter", false), read_arrays(inputs, "input", false),
+            read_arrays(outputs, "output", true)};
+  }
+
+  const py::object schedule_;
+  const Schedule& native_schedule_;
+  py::object keep_alive_;
+  std::atomic<bool> busy_{false};
+  Run run_;
+};
+
+// Keys may be "unique:NAME" or "NAME".
+int64_t plan_bytes_of(const PyProgram& program, const PyProgram* backward, const Schedule& schedule,
+                      const std::map<std::string, int64_t>& unique_rows, bool keep,
+                      int num_threads) {
+  std::vector<int64_t> rows;
+  for (const UniqueSpec& unique : program.exe->program.uniques) {
+    auto found = unique_rows.find("unique:" + unique.name);
+    if (found == unique_rows.end()) found = unique_rows.find(unique.name);
+    CAVS_CHECK(found != unique_rows.end() && found->second >= 0, ErrorKind::kValue,
+               "[runtime] expected the number of rows of 'unique:", unique.name,
+               "' (0 or more), got none");
+    rows.push_back(found->second);
+  }
+  const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
+  prepare_tables(program.exe->program, schedule);
+  return plan_bytes(*program.exe, second, schedule, rows, keep, num_threads);
+}
+
+void bind_options(py::module_& m) {
+  m.def("execution_options", [] {
+    const ExecutionOptions options = execution_options();
+    py::dict result;
+    result["chunk_rows"] = options.chunk_rows;
+    result["chunk_bytes"] = options.chunk_bytes;
+    result["min_parallel_rows"] = options.min_parallel_rows;
+    result["min_parallel_ns"] = options.min_parallel_ns;
+    return result;
+  });
+  m.def(
+      "set_execution_options",
+      [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows,
+         double min_parallel_ns) {
+        set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns});
+      },
+      py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
+      py::arg("min_parallel_ns"), "For programs that are made from now on.");
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  py::class_<PyProgram>(m, "Program")
+      .def(py::init(&make_program), py::arg("dtype"), py::arg("values"), py::arg("segments"),
+           py::arg("uniques"), py::arg("saved"), py::arg("forward").none(true) = py::none(),
+           py::arg("device") = "cpu");
+
+  py::class_<PyRun>(m, "Run")
+      .def(py::init<const PyProgram&, py::object,
+                    const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool,
+                    bool>(),
+           py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
+           py::arg("step"), py::arg("training"), py::arg("keep"))
+      .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"), py::arg("outputs"),
+           py::arg("num_threads"))
+      .def("backward", &PyRun::backward, py::arg("program"), py::arg("params"), py::arg("inputs"),
+           py::arg("outputs"), py::arg("num_threads"))
+      .def("rows", &PyRun::rows, py::arg("space"))
+      .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
+      .def_property("profile", &PyRun::profile, &PyRun::set_profile)
+      .def("profile_records", &PyRun::profile_records);
+
+  m.def("plan_bytes", &plan_bytes_of, py::arg("program"), py::arg("backward").none(true),
+        py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"));
+  bind_options(m);
+}
+
+}  // namespace cavs
