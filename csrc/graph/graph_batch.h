@@ -6,17 +6,43 @@
 
 namespace cavs {
 
-// Vertices are numbered through the batch (graph 0's, then graph 1's, ...), edges in the order of the
-// child lists. Immutable once made.
+// Vertices are numbered through the batch (graph 0's, then graph 1's, ...), edges in the order of
+// the child lists. Immutable once made. One input graph is a batch of one.
 struct GraphBatch {
-  std::vector<int32_t> ptr;        // [num_graphs + 1] first vertex of each graph
-  std::vector<int32_t> edge_ptr;   // [num_graphs + 1] first edge of each graph
-  std::vector<int32_t> child_ptr;  // [num_vertices + 1] first edge of each vertex
-  std::vector<int32_t> children;   // [num_edges] child's number in the batch
+  std::vector<int32_t> ptr{0};        // [num_graphs + 1] first vertex of each graph
+  std::vector<int32_t> edge_ptr{0};   // [num_graphs + 1] first edge of each graph
+  std::vector<int32_t> child_ptr{0};  // [num_vertices + 1] first edge of each vertex
+  std::vector<int32_t> children;      // [num_edges] child's number in the batch
 
   int64_t num_graphs() const { return static_cast<int64_t>(ptr.size()) - 1; }
   int64_t num_vertices() const { return ptr.back(); }
   int64_t num_edges() const { return static_cast<int64_t>(children.size()); }
 };
+
+// From the graphs' arrays laid end to end: `ptr` and `child_ptr` as above, `children` counted
+// within each graph. Checks lengths, that offsets start at 0 and never decrease, that children
+// exist and that all fits 32 bits: Error(kGraph) names graph and vertex. Cycles are found by
+// vertex_levels.
+GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr,
+                            const std::vector<int64_t>& children);
+
+// One graph from the parent of each vertex (-1: a root); children in increasing order.
+GraphBatch graph_from_parents(const std::vector<int64_t>& parents);
+
+// One graph from edges; a vertex's children stand in the order of the edges given.
+GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& children,
+                            const std::vector<int64_t>& parents);
+
+// The graphs of all batches, one after the other. The batches are valid, so nothing is checked
+// again.
+GraphBatch concatenate(const std::vector<const GraphBatch*>& batches);
+
+// The same vertices under the same numbers, each edge from child to parent turned round. A vertex's
+// new children (its parents) stand in the order of the edges, so a parallel edge stays one.
+GraphBatch reverse(const GraphBatch& batch);
+
+// [num_vertices] 1 + the greatest level of a vertex's children, 0 without children. Raises
+// Error(kGraph) that names graph and vertices on a cycle. No recursion.
+std::vector<int32_t> vertex_levels(const GraphBatch& batch);
 
 }  // namespace cavs

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "graph/graph_batch.h"
@@ -11,10 +12,19 @@ namespace cavs {
 
 enum class Policy { kBatching, kSerial };
 
-// Vertex rows stand task by task (task = level = the paper's V_t: vertices activated together), so a
-// task's rows are contiguous; within a task they keep the user's order. Edge rows follow their parent
-// vertex, so a task's edges are contiguous too. Immutable once made; "row" is the new number.
+// "batching" or "serial"; Error(kValue) otherwise.
+Policy policy_from_name(const std::string& name);
+
+// Vertex rows stand task by task (task = level = the paper's V_t: vertices activated together), so
+// a task's rows are contiguous; within a task they keep the user's order. Edge rows follow their
+// parent vertex, so a task's edges are contiguous too. Immutable once made; "row" is the new
+// number.
 struct Schedule {
+  Schedule();
+  Schedule(Schedule&&) noexcept;
+  Schedule& operator=(Schedule&&) noexcept;
+  ~Schedule();
+
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0, max_arity = 0;
   std::vector<int32_t> level_ptr;       // [num_levels + 1] first vertex row of each level
   std::vector<int32_t> level_edge_ptr;  // [num_levels + 1] first edge row of each level
@@ -26,7 +36,8 @@ struct Schedule {
   std::vector<int32_t> parent;        // [edge row] -> vertex row of the parent
   std::vector<int32_t> edge_slot;     // [edge row] -> position among the parent's children
   std::vector<int32_t> child_ptr;     // [vertex row + 1] CSR vertex -> its edge rows (contiguous)
-  std::vector<int32_t> out_ptr;       // [vertex row + 1] CSR vertex -> edge rows in which it is the child,
+  std::vector<int32_t>
+      out_ptr;  // [vertex row + 1] CSR vertex -> edge rows in which it is the child,
   std::vector<int32_t> out_edge;      //   ascending
   std::vector<int32_t> graph;         // [vertex row] -> graph
   std::vector<int32_t> local;         // [vertex row] -> index within its graph
@@ -37,15 +48,19 @@ struct Schedule {
 
   int64_t num_levels() const { return static_cast<int64_t>(level_ptr.size()) - 1; }
 
-  // [vertex row] -> vertex row of the k-th child, or -1. Made on first use, kept after.
+  // [vertex row] -> vertex row of the k-th child, or -1. Made on first use, kept after; any number
+  // of threads may ask at once.
   const std::vector<int32_t>& slot(int k) const;
 
  private:
-  mutable std::vector<std::unique_ptr<std::vector<int32_t>>> slots_;
+  struct SlotCache;
+  std::unique_ptr<SlotCache> slots_;
 };
 
-// A vertex is activated when its last child is done: level = 1 + the greatest level of its children,
-// 0 without children. Raises Error(kGraph) that names graph and vertices on a cycle. No recursion.
+// Batching: a vertex is activated when its last child is done: level = 1 + the greatest level of
+// its children, 0 without children. Serial: each vertex is a level of its own, graph by graph,
+// within a graph by increasing batching level. Raises Error(kGraph) that names graph and vertices
+// on a cycle. No recursion.
 Schedule make_schedule(const GraphBatch& batch, Policy policy);
 
 }  // namespace cavs

@@ -1,0 +1,275 @@
+#include "graph/graph_batch.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace cavs {
+namespace {
+
+constexpr int64_t kMaxRows = std::numeric_limits<int32_t>::max() - 1;
+
+// "graph 3, " for error messages. A graph alone has no number that the user would know it by.
+std::string graph_name(int64_t num_graphs, int64_t graph, const char* separator) {
+  return num_graphs == 1 ? "" : "graph " + std::to_string(graph) + separator;
+}
+
+void check_total(int64_t count, const char* what) {
+  CAVS_CHECK(count <= kMaxRows, ErrorKind::kGraph, "[graph] a batch must have at most ", kMaxRows,
+             " ", what, ", came (", count, "); make batches of fewer graphs");
+}
+
+void check_start(const std::vector<int64_t>& offsets, const char* name) {
+  CAVS_CHECK(!offsets.empty() && offsets[0] == 0, ErrorKind::kGraph, "[graph] ", name,
+             " must start with 0, came (", offsets.empty() ? "nothing" : std::to_string(offsets[0]),
+             "); give the offset of each and the total at the end");
+}
+
+void check_graph_offsets(const std::vector<int64_t>& ptr) {
+  check_start(ptr, "ptr");
+  for (size_t g = 0; g + 1 < ptr.size(); ++g) {
+    CAVS_CHECK(ptr[g + 1] >= ptr[g], ErrorKind::kGraph, "[graph] graph ", g,
+               ": ptr must not decrease, came (", ptr[g + 1], " after ", ptr[g],
+               "); check the offsets");
+  }
+}
+
+void check_child_offsets(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr) {
+  check_start(child_ptr, "child_ptr");
+  const auto num_graphs = static_cast<int64_t>(ptr.size()) - 1;
+  for (int64_t g = 0; g < num_graphs; ++g) {
+    for (int64_t v = ptr[g]; v < ptr[g + 1]; ++v) {
+      CAVS_CHECK(child_ptr[v + 1] >= child_ptr[v], ErrorKind::kGraph, "[graph] ",
+                 graph_name(num_graphs, g, ", "), "vertex ", v - ptr[g],
+                 ": child_ptr must not decrease, came (", child_ptr[v + 1], " after ", child_ptr[v],
+                 "); check the offsets");
+    }
+  }
+}
+
+void check_length(size_t length, int64_t expected, const char* name, const char* why) {
+  CAVS_CHECK(static_cast<int64_t>(length) == expected, ErrorKind::kGraph, "[graph] ", name,
+             " must have ", expected, " elements (", why, "), came (", length,
+             "); check the arrays");
+}
+
+// The edges by child: the inverse of the child lists. Edges of one child are ascending.
+struct ParentLists {
+  std::vector<int32_t> ptr;     // [num_vertices + 1]
+  std::vector<int32_t> parent;  // [num_edges]
+};
+
+ParentLists parent_lists(const GraphBatch& batch) {
+  const int64_t num_vertices = batch.num_vertices();
+  ParentLists lists;
+  lists.ptr.assign(num_vertices + 2, 0);
+  lists.parent.resize(batch.children.size());
+  // Counted two places ahead, so that filling leaves ptr[v] at the first edge of v.
+  for (int32_t child : batch.children) ++lists.ptr[child + 2];
+  for (int64_t v = 0; v < num_vertices; ++v) lists.ptr[v + 2] += lists.ptr[v + 1];
+  for (int64_t v = 0; v < num_vertices; ++v) {
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      lists.parent[lists.ptr[batch.children[e] + 1]++] = static_cast<int32_t>(v);
+    }
+  }
+  lists.ptr.pop_back();
+  return lists;
+}
+
+// Where every child has a smaller (Step 1) or a greater (Step -1) number than its parent, one pass
+// suffices; false where that is not so. Loaders number trees in one of these two ways.
+template <int Step>
+bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
+  const int64_t num_vertices = batch.num_vertices();
+  for (int64_t i = 0; i < num_vertices; ++i) {
+    const int64_t v = Step > 0 ? i : num_vertices - 1 - i;
+    int32_t level = 0;
+    for (int32_t e = batch.child_ptr[v]; e < batch.child_ptr[v + 1]; ++e) {
+      const int32_t child = batch.children[e];
+      if (Step > 0 ? child >= v : child <= v) return false;
+      level = std::max(level, (*levels)[child] + 1);
+    }
+    (*levels)[v] = level;
+  }
+  return true;
+}
+
+// `pending[v] > 0` for vertices on a cycle and those above one. Each of them has such a child, so
+// stepping from child to child ends in the cycle.
+[[noreturn]] void fail_on_cycle(const GraphBatch& batch, const std::vector<int32_t>& pending) {
+  const auto waits = [&](int32_t v) { return pending[v] > 0; };
+  auto v = static_cast<int32_t>(
+      std::find_if(pending.begin(), pending.end(), [](int32_t n) { return n > 0; }) -
+      pending.begin());
+  const auto graph =
+      std::upper_bound(batch.ptr.begin(), batch.ptr.end(), v) - batch.ptr.begin() - 1;
+  std::vector<int32_t> path;
+  std::vector<int32_t> position(pending.size(), -1);
+  while (position[v] < 0) {
+    position[v] = static_cast<int32_t>(path.size());
+    path.push_back(v);
+    const int32_t* children = batch.children.data();
+    v = *std::find_if(children + batch.child_ptr[v], children + batch.child_ptr[v + 1], waits);
+  }
+  path.push_back(v);
+  constexpr size_t kMaxNamed = 8;
+  std::string cycle;
+  for (size_t i = position[v], named = 0; i < path.size(); ++i, ++named) {
+    if (named > 0) cycle += " -> ";
+    if (named == kMaxNamed && i + 1 < path.size()) {
+      cycle += "... -> ";
+      i = path.size() - 1;
+    }
+    cycle += std::to_string(path[i] - batch.ptr[graph]);
+  }
+  fail(ErrorKind::kGraph, "[graph] ", graph_name(batch.num_graphs(), graph, ": "),
+       "no vertex may be its own descendant, came (vertices ", cycle,
+       ", each a child of the one before); remove an edge of this cycle");
+}
+
+}  // namespace
+
+GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr,
+                            const std::vector<int64_t>& children) {
+  check_graph_offsets(ptr);
+  check_total(ptr.back(), "vertices");
+  check_length(child_ptr.size(), ptr.back() + 1, "child_ptr", "one for each vertex and the total");
+  check_child_offsets(ptr, child_ptr);
+  check_total(child_ptr.back(), "edges");
+  check_length(children.size(), child_ptr.back(), "children", "the last of child_ptr");
+
+  GraphBatch batch;
+  batch.ptr.assign(ptr.begin(), ptr.end());
+  batch.child_ptr.assign(child_ptr.begin(), child_ptr.end());
+  batch.edge_ptr.resize(ptr.size());
+  batch.children.resize(children.size());
+  const int64_t num_graphs = batch.num_graphs();
+  for (int64_t g = 0; g < num_graphs; ++g) {
+    const int64_t size = ptr[g + 1] - ptr[g];
+    batch.edge_ptr[g + 1] = batch.child_ptr[ptr[g + 1]];
+    for (int64_t e = batch.edge_ptr[g]; e < batch.edge_ptr[g + 1]; ++e) {
+      if (children[e] < 0 || children[e] >= size) {
+        const auto v =
+            std::upper_bound(child_ptr.begin(), child_ptr.end(), e) - child_ptr.begin() - 1;
+        fail(ErrorKind::kGraph, "[graph] ", graph_name(num_graphs, g, ", "), "vertex ", v - ptr[g],
+             ": child must lie in 0..", size - 1, ", came (", children[e],
+             "); check the child list");
+      }
+      batch.children[e] = static_cast<int32_t>(ptr[g] + children[e]);
+    }
+  }
+  return batch;
+}
+
+GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& children,
+                            const std::vector<int64_t>& parents) {
+  CAVS_CHECK(num_vertices >= 0, ErrorKind::kGraph,
+             "[graph] num_vertices must be at least 0, came (", num_vertices,
+             "); give the number of vertices");
+  check_total(num_vertices, "vertices");
+  CAVS_CHECK(children.size() == parents.size(), ErrorKind::kGraph,
+             "[graph] edges must have as many children as parents, came (", children.size(),
+             " and ", parents.size(), "); give both ends of each edge");
+  std::vector<int64_t> ptr(num_vertices + 2, 0);
+  for (size_t e = 0; e < parents.size(); ++e) {
+    const auto check_end = [&](int64_t vertex, const char* what) {
+      CAVS_CHECK(vertex >= 0 && vertex < num_vertices, ErrorKind::kGraph, "[graph] edge ", e, ": ",
+                 what, " must lie in 0..", num_vertices - 1, ", came (", vertex,
+                 "); check the edges");
+    };
+    check_end(children[e], "child");
+    check_end(parents[e], "parent");
+    ++ptr[parents[e] + 2];
+  }
+  for (int64_t v = 0; v < num_vertices; ++v) ptr[v + 2] += ptr[v + 1];
+  std::vector<int64_t> sorted(children.size());
+  for (size_t e = 0; e < parents.size(); ++e) sorted[ptr[parents[e] + 1]++] = children[e];
+  ptr.pop_back();
+  return make_graph_batch({0, num_vertices}, ptr, sorted);
+}
+
+GraphBatch graph_from_parents(const std::vector<int64_t>& parents) {
+  const auto num_vertices = static_cast<int64_t>(parents.size());
+  std::vector<int64_t> edge_children, edge_parents;
+  edge_children.reserve(parents.size());
+  edge_parents.reserve(parents.size());
+  for (int64_t v = 0; v < num_vertices; ++v) {
+    CAVS_CHECK(parents[v] >= -1 && parents[v] < num_vertices, ErrorKind::kGraph, "[graph] vertex ",
+               v, ": parent must lie in -1..", num_vertices - 1, ", came (", parents[v],
+               "); use -1 for a root");
+    if (parents[v] < 0) continue;
+    edge_children.push_back(v);
+    edge_parents.push_back(parents[v]);
+  }
+  return graph_from_edges(num_vertices, edge_children, edge_parents);
+}
+
+GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
+  int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
+  for (const GraphBatch* part : batches) {
+    num_graphs += part->num_graphs();
+    num_vertices += part->num_vertices();
+    num_edges += part->num_edges();
+  }
+  check_total(num_graphs, "graphs");
+  check_total(num_vertices, "vertices");
+  check_total(num_edges, "edges");
+  GraphBatch batch;
+  batch.ptr.reserve(num_graphs + 1);
+  batch.edge_ptr.reserve(num_graphs + 1);
+  batch.child_ptr.reserve(num_vertices + 1);
+  batch.children.reserve(num_edges);
+  const auto append = [](std::vector<int32_t>* to, const std::vector<int32_t>& from, size_t first,
+                         int32_t offset) {
+    for (size_t i = first; i < from.size(); ++i) to->push_back(from[i] + offset);
+  };
+  for (const GraphBatch* part : batches) {
+    const int32_t vertex = batch.ptr.back(), edge = batch.edge_ptr.back();
+    append(&batch.ptr, part->ptr, 1, vertex);
+    append(&batch.edge_ptr, part->edge_ptr, 1, edge);
+    append(&batch.child_ptr, part->child_ptr, 1, edge);
+    append(&batch.children, part->children, 0, vertex);
+  }
+  return batch;
+}
+
+GraphBatch reverse(const GraphBatch& batch) {
+  ParentLists lists = parent_lists(batch);
+  GraphBatch reversed;
+  reversed.ptr = batch.ptr;
+  reversed.edge_ptr = batch.edge_ptr;
+  reversed.child_ptr = std::move(lists.ptr);
+  reversed.children = std::move(lists.parent);
+  return reversed;
+}
+
+std::vector<int32_t> vertex_levels(const GraphBatch& batch) {
+  const int64_t num_vertices = batch.num_vertices();
+  std::vector<int32_t> levels(num_vertices);
+  if (levels_in_order<1>(batch, &levels) || levels_in_order<-1>(batch, &levels)) return levels;
+
+  const ParentLists parents = parent_lists(batch);
+  std::vector<int32_t> pending(num_vertices);  // children whose level is not known yet
+  std::vector<int32_t> done;
+  done.reserve(num_vertices);
+  for (int64_t v = 0; v < num_vertices; ++v) {
+    pending[v] = batch.child_ptr[v + 1] - batch.child_ptr[v];
+    levels[v] = 0;
+    if (pending[v] == 0) done.push_back(static_cast<int32_t>(v));
+  }
+  for (size_t i = 0; i < done.size(); ++i) {
+    const int32_t v = done[i];
+    for (int32_t e = parents.ptr[v]; e < parents.ptr[v + 1]; ++e) {
+      const int32_t parent = parents.parent[e];
+      levels[parent] = std::max(levels[parent], levels[v] + 1);
+      if (--pending[parent] == 0) done.push_back(parent);
+    }
+  }
+  if (static_cast<int64_t>(done.size()) < num_vertices) fail_on_cycle(batch, pending);
+  return levels;
+}
+
+}  // namespace cavs
