@@ -1,0 +1,230 @@
+// Input graphs, batches of them and schedules; arrays go out as read-only views without a copy.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+#include "graph/graph_batch.h"
+#include "graph/schedule.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+// `owner`, the Python object that holds `values`, lives as long as the array.
+py::array view(const std::vector<int32_t>& values, const py::object& owner) {
+  py::array_t<int32_t> array({static_cast<py::ssize_t>(values.size())}, values.data(), owner);
+  array.attr("setflags")(py::arg("write") = false);
+  return std::move(array);
+}
+
+// What an error message calls a value: "ptr", or "vertex 3: child".
+struct Place {
+  const char* what;
+  int64_t vertex = -1;
+  std::string name() const {
+    return vertex < 0 ? what : "vertex " + std::to_string(vertex) + ": " + what;
+  }
+};
+
+[[noreturn]] void fail_type(const Place& place, const char* expected, py::handle came) {
+  throw py::type_error("[graph] " + place.name() + " must be " + expected + ", came (" +
+                       py::repr(came).cast<std::string>() + "); check its type");
+}
+
+int64_t read_int(py::handle value, const Place& place) {
+  // Any object with __index__ counts as an integer, NumPy's scalars among them.
+  auto index = py::reinterpret_borrow<py::object>(value);
+  if (!PyLong_CheckExact(value.ptr())) {
+    index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+    if (!index) {
+      PyErr_Clear();
+      fail_type(place, "an integer", value);
+    }
+  }
+  int overflow = 0;
+  const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+  CAVS_CHECK(overflow == 0, ErrorKind::kGraph, "[graph] ", place.name(),
+             " must fit 64 bits, came (", py::repr(index).cast<std::string>(),
+             "); check the value");
+  return number;
+}
+
+// Calls body(item, number) for the items of any iterable.
+template <class Body>
+void for_each_item(py::handle values, const Place& place, const char* expected, const Body& body) {
+  const auto items = py::reinterpret_steal<py::object>(PySequence_Fast(values.ptr(), ""));
+  if (!items) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw py::error_already_set();
+    PyErr_Clear();
+    fail_type(place, expected, values);
+  }
+  // The size is read anew each time, because __index__ of an item may run code that shortens a
+  // list.
+  for (py::ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.ptr()); ++i) {
+    body(py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(items.ptr(), i)), i);
+  }
+}
+
+// Lists and tuples of integers (a loader's case, kept free of NumPy's overhead), or any 1-D array.
+Ints read_ints(py::handle values, const char* what) {
+  constexpr const char* kExpected = "a one-dimensional array of integers";
+  Ints ints;
+  if (PyList_Check(values.ptr()) || PyTuple_Check(values.ptr())) {
+    ints.reserve(PyObject_Length(values.ptr()));
+    for_each_item(values, {what}, kExpected,
+                  [&](py::handle item, int64_t) { ints.push_back(read_int(item, {what})); });
+    return ints;
+  }
+  const py::array array = py::array::ensure(values);
+  const char kind = array ? array.dtype().kind() : 'O';
+  const bool is_integer = kind == 'i' || kind == 'u' || (kind == 'f' && array.size() == 0);
+  if (!is_integer || array.ndim() != 1) fail_type({what}, kExpected, values);
+  const auto numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>(array);
+  ints.assign(numbers.data(), numbers.data() + numbers.size());
+  return ints;
+}
+
+GraphBatch graph_from_children(const py::object& children) {
+  Ints child_ptr{0}, index;
+  const auto read_vertex = [&](py::handle list, int64_t vertex) {
+    const Place place{"child", vertex};
+    for_each_item(list, {"children", vertex}, "a sequence of integers",
+                  [&](py::handle child, int64_t) { index.push_back(read_int(child, place)); });
+    child_ptr.push_back(static_cast<int64_t>(index.size()));
+  };
+  for_each_item(children, {"children"}, "a sequence of sequences of integers", read_vertex);
+  return make_graph_batch({0, static_cast<int64_t>(child_ptr.size()) - 1}, child_ptr, index);
+}
+
+// One graph is checked for cycles where it is made: there its maker knows which one it is.
+std::shared_ptr<GraphBatch> share_acyclic(GraphBatch graph) {
+  vertex_levels(graph);
+  return std::make_shared<GraphBatch>(std::move(graph));
+}
+
+std::shared_ptr<GraphBatch> concatenate_list(const py::list& graphs) {
+  std::vector<const GraphBatch*> parts;
+  parts.reserve(graphs.size());
+  for (py::handle graph : graphs) parts.push_back(&graph.cast<const GraphBatch&>());
+  return std::make_shared<GraphBatch>(concatenate(parts));
+}
+
+void bind_graph_batch(py::module_& m) {
+  py::class_<GraphBatch, std::shared_ptr<GraphBatch>> batch(
+      m, "GraphBatch", "Input graphs as flat int32 arrays; one graph is a batch of one.");
+  batch
+      .def(py::init([](const py::object& ptr, const py::object& child_ptr,
+                       const py::object& children) {
+             return std::make_shared<GraphBatch>(make_graph_batch(read_ints(ptr, "ptr"),
+                                                                  read_ints(child_ptr, "child_ptr"),
+                                                                  read_ints(children, "children")));
+           }),
+           py::arg("ptr"), py::arg("child_ptr"), py::arg("children"),
+           "From the graphs' arrays laid end to end, children counted within each graph.")
+      .def_static(
+          "from_children",
+          [](const py::object& children) { return share_acyclic(graph_from_children(children)); })
+      .def_static("from_csr",
+                  [](const py::object& child_ptr, const py::object& children) {
+                    const Ints offsets = read_ints(child_ptr, "child_ptr");
+                    const auto size = static_cast<int64_t>(offsets.size());
+                    return share_acyclic(make_graph_batch({0, size > 0 ? size - 1 : 0}, offsets,
+                                                          read_ints(children, "children")));
+                  })
+      .def_static("from_parents",
+                  [](const py::object& parents) {
+                    return share_acyclic(graph_from_parents(read_ints(parents, "parents")));
+                  })
+      .def_static("from_edges",
+                  [](const py::object& num_vertices, const py::object& children,
+                     const py::object& parents) {
+                    return share_acyclic(graph_from_edges(read_int(num_vertices, {"num_vertices"}),
+                                                          read_ints(children, "children"),
+                                                          read_ints(parents, "parents")));
+                  })
+      .def_static("concatenate", &concatenate_list, "All graphs of a list of batches, in order.")
+      .def("reverse",
+           [](const GraphBatch& self) { return std::make_shared<GraphBatch>(reverse(self)); })
+      .def("vertex_levels",
+           [](const GraphBatch& self) {
+             const std::vector<int32_t> levels = vertex_levels(self);
+             return py::array_t<int32_t>(static_cast<py::ssize_t>(levels.size()), levels.data());
+           })
+      .def("__eq__",
+           [](const GraphBatch& self, const GraphBatch& other) {
+             return self.ptr == other.ptr && self.child_ptr == other.child_ptr &&
+                    self.children == other.children;
+           })
+      .def_property_readonly("num_graphs", &GraphBatch::num_graphs)
+      .def_property_readonly("num_vertices", &GraphBatch::num_vertices)
+      .def_property_readonly("num_edges", &GraphBatch::num_edges);
+  const auto array = [&batch](const char* name, std::vector<int32_t> GraphBatch::* member) {
+    batch.def_property_readonly(name, [member](const py::object& self) {
+      return view(self.cast<GraphBatch&>().*member, self);
+    });
+  };
+  array("ptr", &GraphBatch::ptr);
+  array("edge_ptr", &GraphBatch::edge_ptr);
+  array("child_ptr", &GraphBatch::child_ptr);
+  array("children", &GraphBatch::children);
+}
+
+void bind_schedule(py::module_& m) {
+  py::class_<Schedule, std::shared_ptr<Schedule>> schedule(
+      m, "Schedule", "A batch's vertices renumbered level by level, as flat int32 arrays.");
+  schedule
+      .def(py::init([](const std::shared_ptr<GraphBatch>& batch, const std::string& policy) {
+             const py::gil_scoped_release release;
+             return std::make_shared<Schedule>(make_schedule(*batch, policy_from_name(policy)));
+           }),
+           py::arg("batch"), py::arg("policy") = "batching")
+      .def(
+          "slot",
+          [](const py::object& self, int k) { return view(self.cast<Schedule&>().slot(k), self); },
+          py::arg("k"), "[vertex row] -> vertex row of the k-th child, or -1.")
+      .def_property_readonly("num_levels", &Schedule::num_levels)
+      .def_readonly("num_graphs", &Schedule::num_graphs)
+      .def_readonly("num_vertices", &Schedule::num_vertices)
+      .def_readonly("num_edges", &Schedule::num_edges)
+      .def_readonly("max_arity", &Schedule::max_arity);
+  const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
+    schedule.def_property_readonly(name, [member](const py::object& self) {
+      return view(self.cast<Schedule&>().*member, self);
+    });
+  };
+  array("level_ptr", &Schedule::level_ptr);
+  array("level_edge_ptr", &Schedule::level_edge_ptr);
+  array("vertex_order", &Schedule::vertex_order);
+  array("vertex_row", &Schedule::vertex_row);
+  array("edge_order", &Schedule::edge_order);
+  array("child", &Schedule::child);
+  array("parent", &Schedule::parent);
+  array("edge_slot", &Schedule::edge_slot);
+  array("child_ptr", &Schedule::child_ptr);
+  array("out_ptr", &Schedule::out_ptr);
+  array("out_edge", &Schedule::out_edge);
+  array("graph", &Schedule::graph);
+  array("local", &Schedule::local);
+  array("edge_graph", &Schedule::edge_graph);
+  array("edge_local", &Schedule::edge_local);
+  array("graph_ptr", &Schedule::graph_ptr);
+  array("graph_vertex", &Schedule::graph_vertex);
+}
+
+}  // namespace
+
+void bind_graph(py::module_& m) {
+  bind_graph_batch(m);
+  bind_schedule(m);
+}
+
+}  // namespace cavs
