@@ -1,0 +1,9 @@
+"""Over which vertices: input graphs, batches of them, and the order in which they run."""
+
+from cavs.scheduler.graph_batch import GraphBatch as GraphBatch
+from cavs.scheduler.graph_batch import batch as batch
+from cavs.scheduler.graph_batch import unbatch as unbatch
+from cavs.scheduler.input_graph import InputGraph as InputGraph
+from cavs.scheduler.policy import POLICIES as POLICIES
+from cavs.scheduler.schedule import ReferenceSchedule as ReferenceSchedule
+from cavs.scheduler.schedule import Schedule as Schedule

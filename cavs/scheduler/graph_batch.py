@@ -1,0 +1,211 @@
+"""`GraphBatch`: the graphs of one minibatch, and back to its parts."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs._native import core
+from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.scheduler.input_graph import InputGraph, Ints, without
+from cavs.scheduler.policy import check_policy
+from cavs.scheduler.schedule import IntArray, Schedule
+
+__all__ = ["GraphBatch", "batch", "unbatch"]
+
+
+class GraphBatch:
+    """Input graphs laid end to end; made by `batch`. Immutable.
+
+    Vertices are numbered through the batch: graph 0's, then graph 1's, ...; edges likewise, in the
+    order of the child lists. Vertex inputs and outputs are arrays over these numbers.
+    """
+
+    __slots__ = ("_keys", "_native", "_schedules")
+
+    def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
+        parts = list(graphs)
+        for position, graph in enumerate(parts):
+            if not isinstance(graph, InputGraph):
+                raise GraphError(
+                    f"[graph] graph {position} must be a cavs.InputGraph, came "
+                    f"({type(graph).__name__}); make it by InputGraph(children=...)"
+                )
+        self._set(core.GraphBatch.concatenate([graph._native for graph in parts]), keys)
+
+    @classmethod
+    def from_csr(
+        cls, ptr: Ints, child_ptr: Ints, children: Ints, keys: Ints | None = None
+    ) -> "GraphBatch":
+        """Make a batch from flat arrays, without an `InputGraph` for each graph.
+
+        `ptr` [num_graphs + 1] and `child_ptr` [num_vertices + 1] are as the attributes of these
+        names; `children` [num_edges] are counted within each graph. Cycles are found by `schedule`.
+        Raises `GraphError` that names graph and vertex.
+        """
+        try:
+            native = core.GraphBatch(ptr, child_ptr, children)
+        except TypeError as error:
+            raise DTypeError(str(error)) from None
+        return cls._from_native(native, keys)
+
+    @classmethod
+    def _from_native(cls, native: Any, keys: Ints | None) -> "GraphBatch":
+        batch = cls.__new__(cls)
+        batch._set(native, keys)
+        return batch
+
+    def _set(self, native: Any, keys: Ints | None) -> None:
+        self._native = native
+        self._keys = _check_keys(keys, native.num_graphs)
+        self._schedules: dict[str, Schedule] = {}
+
+    @property
+    def num_graphs(self) -> int:
+        """Number of graphs, also ``len(batch)``."""
+        return int(self._native.num_graphs)
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of vertices of all graphs."""
+        return int(self._native.num_vertices)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges of all graphs."""
+        return int(self._native.num_edges)
+
+    @property
+    def ptr(self) -> IntArray:
+        """First vertex of each graph; int32 [num_graphs + 1], read-only."""
+        array: IntArray = self._native.ptr
+        return array
+
+    @property
+    def edge_ptr(self) -> IntArray:
+        """First edge of each graph; int32 [num_graphs + 1], read-only."""
+        array: IntArray = self._native.edge_ptr
+        return array
+
+    @property
+    def child_ptr(self) -> IntArray:
+        """First edge of each vertex; int32 [num_vertices + 1], read-only."""
+        array: IntArray = self._native.child_ptr
+        return array
+
+    @property
+    def children(self) -> IntArray:
+        """Each edge's child, as its number in the batch; int32 [num_edges], read-only."""
+        array: IntArray = self._native.children
+        return array
+
+    @property
+    def keys(self) -> npt.NDArray[np.int64]:
+        """What each graph's random numbers are drawn by; int64 [num_graphs], read-only."""
+        return self._keys
+
+    @property
+    def roots(self) -> IntArray:
+        """Vertices without parents, ascending; int32."""
+        return without(self.children, self.num_vertices)
+
+    @property
+    def leaves(self) -> IntArray:
+        """Vertices without children, ascending; int32."""
+        return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
+
+    def schedule(self, policy: str = "batching") -> Schedule:
+        """Return the batch's schedule, built in C++ on first use and kept.
+
+        Raises `GraphError` that names graph and vertices on a cycle, `InputError` for a policy that
+        does not exist.
+        """
+        schedule = self._schedules.get(policy)
+        if schedule is None:
+            schedule = core.Schedule(self._native, check_policy(policy))
+            self._schedules[policy] = schedule
+        return schedule
+
+    def reverse(self) -> "GraphBatch":
+        """Return the batch with children and parents exchanged; numbers and keys stay.
+
+        Edge `e` of the result is this batch's ``numpy.argsort(batch.children, kind="stable")[e]``.
+        """
+        return self._from_native(self._native.reverse(), self._keys)
+
+    def __len__(self) -> int:
+        return self.num_graphs
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GraphBatch):
+            return NotImplemented
+        return bool(self._native == other._native) and np.array_equal(self._keys, other._keys)
+
+    def __hash__(self) -> int:
+        arrays = (self.ptr, self.child_ptr, self.children, self._keys)
+        return hash(tuple(array.tobytes() for array in arrays))
+
+    def __repr__(self) -> str:
+        return (
+            f"<GraphBatch of {self.num_graphs} graphs, {self.num_vertices} vertices, "
+            f"{self.num_edges} edges>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        first = np.repeat(self.ptr[:-1], np.diff(self.edge_ptr))
+        arrays = (np.array(self.ptr), np.array(self.child_ptr), self.children - first)
+        return GraphBatch.from_csr, (*arrays, self._keys)
+
+
+def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:
+    """Lay graphs end to end.
+
+    `keys`, int64 [num_graphs], are what the random numbers (dropout and the like) of each graph
+    are drawn by: its index in the data set, so that its samples do not depend on the batch it is
+    in. Without keys, its position in the batch.
+    """
+    return GraphBatch(graphs, keys)
+
+
+def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
+    """Split `values` over the vertices of `batch` into one part for each graph.
+
+    `values` has the batch's vertices as its first dimension; parts are views where its type slices
+    into views. Without `values`, returns the list of `InputGraph`. Raises `ShapeError`.
+    """
+    ptr = batch.ptr.tolist()
+    spans = list(pairwise(ptr))
+    if values is None:
+        return [_graph_of(batch, first, last) for first, last in spans]
+    if not hasattr(values, "shape"):
+        values = np.asarray(values)
+    shape = tuple(values.shape)
+    if not shape or shape[0] != batch.num_vertices:
+        raise ShapeError(
+            f"[unbatch] values must have the batch's vertices ({batch.num_vertices}) as their "
+            f"first dimension, came (shape {shape}); give one row for each vertex"
+        )
+    return [values[first:last] for first, last in spans]
+
+
+def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
+    ptr = batch.child_ptr[first : last + 1]
+    return InputGraph.from_csr(ptr - ptr[0], batch.children[ptr[0] : ptr[-1]] - first)
+
+
+def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
+    array = np.arange(num_graphs) if keys is None else np.asarray(keys)
+    if array.shape != (num_graphs,):
+        raise ShapeError(
+            f"[graph] keys must have one integer for each of the {num_graphs} graphs, came "
+            f"(shape {array.shape}); give a key for each graph"
+        )
+    if array.dtype.kind not in "iu" and array.size:
+        raise DTypeError(
+            f"[graph] keys must be integers, came ({array.dtype}); convert them to int64"
+        )
+    checked = array.astype(np.int64)
+    checked.flags.writeable = False
+    return checked

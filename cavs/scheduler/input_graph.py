@@ -1,0 +1,159 @@
+"""`InputGraph`: the structure of one sample."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs._native import core
+from cavs.errors import DTypeError
+
+__all__ = ["InputGraph"]
+
+IntArray = npt.NDArray[np.int32]
+Ints = Sequence[int] | npt.ArrayLike
+
+
+class InputGraph:
+    """A directed acyclic graph: for each vertex the list of its children. Immutable.
+
+    Children may stand before or after their parents, a vertex may have several parents, and a child
+    may stand twice in a list. The order of a list counts: `gather(k)` is its k-th child. Edges are
+    numbered in the order of the lists: vertex 0's, then vertex 1's, ...
+
+        >>> InputGraph(children=[[], [], [0, 1]])
+        InputGraph(children=[[], [], [0, 1]])
+
+    Raises `GraphError` that names the vertex for a child out of range and for a cycle, and
+    `DTypeError` for what is not an integer.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, children: Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]]) -> None:
+        try:
+            self._native = core.GraphBatch.from_children(children)
+        except TypeError as error:
+            raise DTypeError(str(error)) from None
+
+    @classmethod
+    def from_parents(cls, parents: Ints) -> "InputGraph":
+        """Make a forest from the parent of each vertex, -1 for a root; [num_vertices].
+
+        Children stand in increasing order.
+        """
+        return cls._from_native(core.GraphBatch.from_parents, parents)
+
+    @classmethod
+    def from_edges(cls, num_vertices: int, children: Ints, parents: Ints) -> "InputGraph":
+        """Make a graph from the two ends of each edge; two arrays of [num_edges].
+
+        A vertex's children stand in the order in which their edges are given. Where `parents` is
+        sorted, the graph's edges are numbered as given; otherwise edge `e` of the graph is given
+        edge ``numpy.argsort(parents, kind="stable")[e]``, and inputs on edges stand in that order.
+        """
+        return cls._from_native(core.GraphBatch.from_edges, num_vertices, children, parents)
+
+    @classmethod
+    def from_csr(cls, child_ptr: Ints, child_index: Ints) -> "InputGraph":
+        """Make a graph from arrays like the attributes `child_ptr` and `child_index`."""
+        return cls._from_native(core.GraphBatch.from_csr, child_ptr, child_index)
+
+    @classmethod
+    def _from_native(cls, make: Any, *args: Any) -> "InputGraph":
+        graph = cls.__new__(cls)
+        try:
+            graph._native = make(*args)
+        except TypeError as error:
+            raise DTypeError(str(error)) from None
+        return graph
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of vertices."""
+        return int(self._native.num_vertices)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges, which is the total length of the child lists."""
+        return int(self._native.num_edges)
+
+    @property
+    def child_ptr(self) -> IntArray:
+        """First edge of each vertex; int32 [num_vertices + 1], read-only."""
+        array: IntArray = self._native.child_ptr
+        return array
+
+    @property
+    def child_index(self) -> IntArray:
+        """Each edge's child: the lists one after the other; int32 [num_edges], read-only."""
+        array: IntArray = self._native.children
+        return array
+
+    @property
+    def children(self) -> list[list[int]]:
+        """The child list of each vertex."""
+        index, ptr = self.child_index.tolist(), self.child_ptr.tolist()
+        return [index[first:last] for first, last in pairwise(ptr)]
+
+    @property
+    def roots(self) -> IntArray:
+        """Vertices without parents, ascending; int32."""
+        return without(self.child_index, self.num_vertices)
+
+    @property
+    def leaves(self) -> IntArray:
+        """Vertices without children, ascending; int32."""
+        return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
+
+    @property
+    def levels(self) -> IntArray:
+        """Level of each vertex: 1 + its children's greatest, 0 for a leaf; int32 [num_vertices]."""
+        array: IntArray = self._native.vertex_levels()
+        return array
+
+    @property
+    def num_levels(self) -> int:
+        """Number of levels; 0 without vertices."""
+        return int(self.levels.max(initial=-1)) + 1
+
+    @property
+    def depth(self) -> int:
+        """Number of edges on the longest path, which is one less than `num_levels`, at least 0."""
+        return max(self.num_levels - 1, 0)
+
+    def reverse(self) -> "InputGraph":
+        """Return the graph with children and parents exchanged, vertices under the same numbers.
+
+        A vertex's new children stand in the order of the edges; edge `e` of the reversed graph is
+        this graph's edge ``numpy.argsort(graph.child_index, kind="stable")[e]``.
+        """
+        return self._from_native(self._native.reverse)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, InputGraph):
+            return NotImplemented
+        return bool(self._native == other._native)
+
+    def __hash__(self) -> int:
+        return hash((self.child_ptr.tobytes(), self.child_index.tobytes()))
+
+    def __repr__(self) -> str:
+        if self.num_vertices <= 16:
+            return f"InputGraph(children={self.children})"
+        return (
+            f"<InputGraph of {self.num_vertices} vertices, {self.num_edges} edges, "
+            f"{self.num_levels} levels>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InputGraph.from_csr, (np.array(self.child_ptr), np.array(self.child_index))
+
+
+def without(named: IntArray, count: int) -> IntArray:
+    """The numbers of 0..count-1 that do not stand in `named`, ascending; int32."""
+    absent = np.ones(count, bool)
+    absent[named] = False
+    return np.flatnonzero(absent).astype(np.int32)
