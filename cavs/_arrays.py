@@ -43,7 +43,7 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
 def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
     """`dtype` as NumPy's, if it is one of the three that cavs computes with."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         found = np.dtype(np.void)
     if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
@@ -67,9 +67,9 @@ def _foreign_array(value: Any, what: str) -> Array:
 
 
 def _default_dtype(array: Array, value: Any, what: str) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = array.dtype
-    if dtype in SUPPORTED and type(value) not in (float, list, tuple):
-        return dtype
+    own: np.dtype[Any] = array.dtype
+    if own in SUPPORTED and type(value) not in (float, list, tuple):
+        return own
     if array.dtype.kind in "iu":
         return INT32
     if array.dtype.kind in "fb":

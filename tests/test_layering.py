@@ -17,6 +17,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "_typing": ("errors",),
     "_native": ("_typing",),
+    "_arrays": ("errors",),
     # F: what is computed
     "core.ops": ("_typing",),
     "core": ("core.ops",),
@@ -25,7 +26,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "scheduler": ("_typing",),
     "memory": ("scheduler",),
     # F and G meet
-    "executor": ("kernels", "memory"),
+    "executor": ("kernels", "memory", "_arrays"),
     "tensor": ("executor",),
     "nn": ("tensor",),
     "optim": ("tensor",),

@@ -17,7 +17,7 @@ from cavs.core.vertex import VertexFunction
 from cavs.errors import DTypeError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor.py", "executor"))
+_INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor"))
 
 _active: list[bool] = []
 

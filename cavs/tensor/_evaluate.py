@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cavs._arrays import INT32, Array
-from cavs._tape import Cotangent, Record, is_grad_enabled
 from cavs.core.ir import _INTEGER_OPERAND, _broadcast_shapes
 from cavs.core.ops._def import OpDef, Shape
 from cavs.core.ops.shape import broadcast
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
-from cavs.row_sparse import RowSparse
+from cavs.tensor._row_sparse import RowSparse
+from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
 
 if TYPE_CHECKING:
-    from cavs.tensor import Tensor
+    from cavs.tensor._tensor import Tensor
 
 # Operations that only move elements take ids and labels as well.
 _MOVES = frozenset({"reshape", "slice", "concat", "broadcast"})

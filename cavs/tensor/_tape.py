@@ -11,10 +11,10 @@ import numpy as np
 
 from cavs._arrays import Array
 from cavs.errors import CavsRuntimeError
-from cavs.row_sparse import RowSparse
+from cavs.tensor._row_sparse import RowSparse
 
 if TYPE_CHECKING:
-    from cavs.tensor import Tensor
+    from cavs.tensor._tensor import Tensor
 
 Cotangent = Array | RowSparse
 Backward = Callable[[Sequence[Array | None]], Sequence[Cotangent | None]]

@@ -1,0 +1,13 @@
+"""Tensors of the outer program: eager arrays with a small tape, over the same table of operations.
+
+What a model pushes are tensors, and so are its parameters; losses across samples, and what joins
+several models, are written with them.
+"""
+
+from cavs.tensor._parameter import Parameter as Parameter
+from cavs.tensor._row_sparse import RowSparse as RowSparse
+from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
+from cavs.tensor._tape import no_grad as no_grad
+from cavs.tensor._tensor import Tensor as Tensor
+from cavs.tensor._tensor import record as record
+from cavs.tensor._tensor import tensor as tensor

@@ -1,0 +1,114 @@
+"""What training changes, in both worlds: a tensor outside, a symbol in a vertex function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import INT32, Array, as_array
+from cavs.core import ir
+from cavs.core.ops._def import OpDef
+from cavs.core.trace import tracing
+from cavs.errors import DTypeError
+from cavs.tensor._evaluate import evaluate
+from cavs.tensor._row_sparse import RowSparse
+from cavs.tensor._tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that training changes; in a vertex function it stands for itself as a symbol.
+
+    Attributes:
+        data: the values, C-contiguous; optimizers change them in place.
+        grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
+    """
+
+    __slots__ = ("_grad_buffer",)
+    __cavs_parameter__ = True
+    __cavs_priority__ = 2
+
+    grad: Array | RowSparse | None
+    _grad_buffer: Array | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True) -> None:
+        """Shares the memory of `data` where it is C-contiguous, writable and of `dtype`.
+
+        Raises:
+            DTypeError: not float32 or float64.
+        """
+        array = as_array(data.data if isinstance(data, Tensor) else data, "parameter", dtype)
+        if array.dtype == INT32:
+            raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
+        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+            array = np.array(array, order="C")
+        self._set(array, requires_grad)
+        self._grad_buffer = None
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+        if tracing():
+            return ir.make(op, operands, attrs)
+        return evaluate(Tensor, op, operands, attrs)
+
+    def __getitem__(self, key: Any) -> Any:
+        return ir.param(self)[key] if tracing() else super().__getitem__(key)
+
+    def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
+        """Adds to ``grad``, which stays row-sparse for as long as only row-sparse ones come."""
+        held = self.grad
+        if held is None:
+            if not adopt:
+                grad = grad.copy() if isinstance(grad, RowSparse) else self._copy(grad)
+            self.grad = grad
+        elif isinstance(grad, RowSparse):
+            if isinstance(held, RowSparse):
+                self.grad = held.add(grad)
+            else:
+                grad.add_to(held)
+        elif isinstance(held, RowSparse):
+            dense = grad if adopt else self._copy(grad)
+            held.add_to(dense)
+            self.grad = dense
+        else:
+            held += grad
+            if adopt:
+                self._grad_buffer = grad
+
+    def _copy(self, grad: Array) -> Array:
+        buffer = self.take_grad_buffer()
+        np.copyto(buffer, grad)
+        return buffer
+
+    def zero_grad(self) -> None:
+        """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
+        if isinstance(self.grad, np.ndarray) and _references(self) <= _REFERENCES_OF_ONE_HOLDER:
+            self._grad_buffer = self.grad
+        self.grad = None
+
+    def take_grad_buffer(self) -> Array:
+        """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
+
+        It is the memory of a gradient that is over where there is one, so that a training loop does
+        not allocate.
+        """
+        buffer, self._grad_buffer = self._grad_buffer, None
+        if buffer is None or buffer.shape != self.shape or buffer.dtype != self.dtype:
+            return np.empty(self.shape, self.dtype)
+        return buffer
+
+
+def _references(x: Parameter) -> int:
+    return sys.getrefcount(x.grad)
+
+
+def _references_of_one_holder() -> int:
+    probe = Parameter(np.zeros(1, np.float32))
+    probe.grad = np.zeros(1, np.float32)
+    return _references(probe)
+
+
+# What getrefcount itself adds differs between versions of Python.
+_REFERENCES_OF_ONE_HOLDER = _references_of_one_holder()
