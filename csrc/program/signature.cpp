@@ -107,8 +107,9 @@ void check_fused(const Checker& c) {
     const int64_t* word = ints.data() + 3 + 5 * op;
     c.expect(opcodes().count(word[0]) > 0, "known opcodes");
     c.expect(word[1] >= 0 && word[1] < registers, "results in one of the registers");
-    for (int i = 2; i < 5; ++i) {
-      c.expect(word[i] >= -1 && word[i] < limit, "arguments among inputs, registers and constants");
+    for (int i = 0; i < scalar_op_arity(static_cast<int>(word[0])); ++i) {
+      c.expect(word[2 + i] >= 0 && word[2 + i] < limit,
+               "arguments among inputs, registers and constants");
     }
   }
   const int64_t* outputs = ints.data() + 3 + 5 * ops;
@@ -126,8 +127,8 @@ void check_fused(const Checker& c) {
 
 void check_elementwise(const Checker& c) {
   c.operands(1);
+  c.floats();
   c.same_sizes();
-  c.expect(c.in(0).dtype == c.out().dtype, "equal dtypes");
 }
 
 void check_segment(const Checker& c) {
@@ -183,11 +184,9 @@ void check_embedding(const Checker& c) {
 
 void check_concat(const Checker& c) {
   c.operands(c.instruction.inputs.size());
+  c.floats();
   int64_t size = 0;
-  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
-    size += c.in(i).size;
-    c.expect(c.in(i).dtype == c.out().dtype, "equal dtypes");
-  }
+  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) size += c.in(i).size;
   c.expect(size == c.out().size, "an output as wide as the inputs together");
 }
 
@@ -196,7 +195,7 @@ void check_shapes(const Checker& c, bool sums) {
   c.attributes(1);
   c.floats();
   const int64_t rank = c.integer(0);
-  c.expect(rank >= 0 && rank <= 16, "a rank of 0..16");
+  c.expect(rank >= 0 && rank <= 8, "a rank of 0..8");
   c.attributes(static_cast<size_t>(1 + 2 * rank));
   int64_t in_size = 1, out_size = 1;
   for (int64_t i = 0; i < rank; ++i) {
@@ -224,12 +223,13 @@ void check_dropout(const Checker& c) {
            "the number of the driving space: 0 vertex, 1 edge, 2 graph");
 }
 
-void check_transfer(const Checker& c) {
-  check_elementwise(c);
-  if (c.instruction.kernel == "load") {
-    c.attributes(1);
-    c.expect((c.integer(0) != 0) == (c.out().dtype == DType::kInt32), "is_int as the dtype");
-  }
+void check_load(const Checker& c) {
+  c.operands(1);
+  c.attributes(1);
+  c.same_sizes();
+  const bool integer = c.integer(0) != 0;
+  c.expect(c.in(0).dtype == c.out().dtype && integer == (c.out().dtype == DType::kInt32),
+           "equal dtypes, and is_int as they are");
 }
 
 void check_source(const Checker& c, TableKind table, DType dtype) {
@@ -268,8 +268,8 @@ const std::map<std::string, Check>& checks() {
       {"broadcast", [](const Checker& c) { check_shapes(c, false); }},
       {"sum_to", [](const Checker& c) { check_shapes(c, true); }},
       {"dropout", check_dropout},
-      {"load", check_transfer},
-      {"store", check_transfer},
+      {"load", check_load},
+      {"store", check_elementwise},
       {"unique_ids",
        [](const Checker& c) { check_source(c, TableKind::kUniqueIds, DType::kInt32); }},
       {"num_children",
