@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cavs.errors import CheckpointError
 
 if TYPE_CHECKING:
     from cavs.core.trace import Vertex
@@ -23,6 +27,45 @@ class Module:
     def parameters(self) -> list[Any]:
         """The parameters, each once, in order of assignment."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Attribute path to the values of each parameter.
+
+        The arrays are the parameters' own, which training goes on changing; copy them to keep them.
+        """
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copies values into the parameters; nothing is changed unless everything fits.
+
+        Args:
+            state: attribute path to an array of the parameter's shape; dtypes are converted.
+
+        Raises:
+            CheckpointError: names that are missing or unexpected, or shapes that differ.
+        """
+        own = dict(self.named_parameters())
+        values = {name: np.asarray(value) for name, value in state.items() if name in own}
+        problems = [f"{name!r} is missing" for name in own if name not in state]
+        problems += [f"{name!r} is unexpected" for name in state if name not in own]
+        problems += [
+            f"{name!r} has shape {value.shape} instead of {tuple(own[name].shape)}"
+            for name, value in values.items()
+            if value.shape != tuple(own[name].shape)
+        ]
+        problems += [
+            f"{name!r} has dtype {value.dtype}"
+            for name, value in values.items()
+            if value.dtype.kind not in "fiu"
+        ]
+        if problems:
+            shown = "; ".join(problems[:8]) + (f"; {len(problems) - 8} more" * (len(problems) > 8))
+            raise CheckpointError(
+                f"[load_state_dict] the {len(own)} parameters of {type(self).__name__} were "
+                f"expected, came {len(state)} arrays: {shown}"
+            )
+        for name, value in values.items():
+            own[name].data[...] = value
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Any]]:
         for name, value in vars(self).items():

@@ -41,7 +41,7 @@ def evaluate(
     if op.reference is None:
         raise TraceError(
             f"[{op.name}] a value of a vertex function was expected, came a cavs.Tensor; this "
-            "operation is about vertices and their children"
+            "operation needs a graph: vertices, their children, or random numbers by vertex"
         )
     if op.arity >= 0 and len(operands) != op.arity:
         raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(operands)}")

@@ -1,0 +1,9 @@
+"""Layers and the initial values of their parameters."""
+
+from cavs.core.vertex import Module as Module
+from cavs.nn import init as init
+from cavs.nn.layers import Dropout as Dropout
+from cavs.nn.layers import Embedding as Embedding
+from cavs.nn.layers import LayerNorm as LayerNorm
+from cavs.nn.layers import Linear as Linear
+from cavs.tensor import Parameter as Parameter

@@ -1,0 +1,107 @@
+"""Initial values of parameters, all from one seeded generator.
+
+Values are drawn in double precision and then rounded, so that a model in float32 starts from the
+rounded values of the same model in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cavs.errors import CheckpointError, InputError, ShapeError
+from cavs.tensor import Parameter
+
+__all__ = [
+    "constant_",
+    "get_state",
+    "manual_seed",
+    "normal_",
+    "orthogonal_",
+    "set_state",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+]
+
+_generator = np.random.Generator(np.random.PCG64(0))
+
+
+def manual_seed(seed: int) -> None:
+    """Starts the generator of initial values anew; `seed` is 0 or more."""
+    try:
+        _generator.bit_generator.state = np.random.PCG64(seed).state
+    except (TypeError, ValueError):
+        raise InputError(f"[manual_seed] an integer >= 0 was expected, came ({seed!r})") from None
+
+
+def get_state() -> dict[str, Any]:
+    """State of the generator: a dictionary of strings and integers, fit for JSON."""
+    return dict(_generator.bit_generator.state)
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Continues from what :func:`get_state` gave.
+
+    Raises:
+        CheckpointError: not such a state.
+    """
+    try:
+        _generator.bit_generator.state = state
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"[init] a state of the PCG64 generator was expected, came one without ({error})"
+        ) from None
+
+
+def uniform_(parameter: Parameter, low: float = 0.0, high: float = 1.0) -> Parameter:
+    """Uniform values in [low, high), in place."""
+    return _fill(parameter, lambda shape: _generator.uniform(low, high, shape))
+
+
+def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0) -> Parameter:
+    """Normal values, in place."""
+    return _fill(parameter, lambda shape: _generator.normal(mean, std, shape))
+
+
+def constant_(parameter: Parameter, value: float) -> Parameter:
+    """One value everywhere, in place."""
+    return _fill(parameter, lambda shape: np.full(shape, float(value)))
+
+
+def xavier_uniform_(parameter: Parameter, gain: float = 1.0) -> Parameter:
+    """Uniform within gain * sqrt(6 / (in + out)) of 0, in place (Glorot and Bengio 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(parameter)))
+    return uniform_(parameter, -bound, bound)
+
+
+def xavier_normal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
+    """Normal with standard deviation gain * sqrt(2 / (in + out)), in place."""
+    return normal_(parameter, 0.0, gain * math.sqrt(2.0 / sum(_fans(parameter))))
+
+
+def orthogonal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
+    """A matrix with orthonormal rows or columns, whichever are fewer, times gain, in place."""
+    rows, columns = _fans(parameter)
+
+    def draw(shape: tuple[int, ...]) -> Any:
+        q, r = np.linalg.qr(_generator.normal(size=(max(rows, columns), min(rows, columns))))
+        # Without the signs of r the distribution would not be uniform (Mezzadri 2007).
+        q = q * np.sign(np.diag(r))
+        return gain * (q if rows >= columns else q.T)
+
+    return _fill(parameter, draw)
+
+
+def _fans(parameter: Parameter) -> tuple[int, int]:
+    if len(parameter.shape) != 2:
+        raise ShapeError(f"[init] a matrix was expected, came shape {parameter.shape}")
+    return parameter.shape[0], parameter.shape[1]
+
+
+def _fill(parameter: Parameter, draw: Callable[[tuple[int, ...]], Any]) -> Parameter:
+    parameter.data[...] = draw(parameter.shape)
+    return parameter

@@ -1,0 +1,141 @@
+"""Layers: modules that are called on vertex values and on outer tensors alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from cavs.core import ops
+from cavs.core.vertex import Module
+from cavs.errors import InputError, ShapeError
+from cavs.nn import init
+from cavs.tensor import Parameter
+
+
+def _size(layer: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ShapeError(f"[{layer}] {name} >= 1 was expected, came ({value!r})")
+    return int(value)
+
+
+def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+    return Parameter(np.zeros(shape, dtype))
+
+
+class Linear(Module):
+    """x W^T + b.
+
+    Attributes:
+        weight: (out, in), uniform within 1 / sqrt(in) of 0, as in PyTorch.
+        bias: (out,), likewise; None without.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = "float32"
+    ) -> None:
+        size_in = _size("linear", "in_features", in_features)
+        size_out = _size("linear", "out_features", out_features)
+        bound = 1.0 / math.sqrt(size_in)
+        self.weight = init.uniform_(_empty((size_out, size_in), dtype), -bound, bound)
+        self.bias = init.uniform_(_empty((size_out,), dtype), -bound, bound) if bias else None
+
+    def __call__(self, x: Any) -> Any:
+        """Shapes: x (in,) or (n, in) -> (out,) or (n, out)."""
+        return ops.linear(x, self.weight, self.bias)
+
+    def __repr__(self) -> str:
+        size_out, size_in = self.weight.shape
+        return f"Linear({size_in}, {size_out}, bias={self.bias is not None})"
+
+
+class Embedding(Module):
+    """A vector per id; its gradient is row-sparse.
+
+    Attributes:
+        weight: (num, size), normal with standard deviation `std`.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_size: int,
+        *,
+        std: float = 1.0,
+        values: Any = None,
+        dtype: Any = "float32",
+    ) -> None:
+        """With `values`, an array (num, size), starts from a copy of it.
+
+        Raises:
+            ShapeError: `values` of another shape.
+        """
+        shape = (
+            _size("embedding", "num_embeddings", num_embeddings),
+            _size("embedding", "embedding_size", embedding_size),
+        )
+        self.weight = _empty(shape, dtype)
+        if values is None:
+            init.normal_(self.weight, 0.0, std)
+            return
+        given = np.asarray(values)
+        if given.shape != shape:
+            raise ShapeError(
+                f"[embedding] values of shape {shape} were expected, came {given.shape}"
+            )
+        self.weight.data[...] = given
+
+    def __call__(self, ids: Any) -> Any:
+        """Rows of the weight; zeros where the id is -1. Shapes: ids () or (n,) -> (..., size)."""
+        return ops.embedding(self.weight, ids)
+
+    def __repr__(self) -> str:
+        return f"Embedding({self.weight.shape[0]}, {self.weight.shape[1]})"
+
+
+class LayerNorm(Module):
+    """Normalises the last feature axis, then scales and shifts it (Ba et al. 2016).
+
+    Attributes:
+        weight: (size,), ones.
+        bias: (size,), zeros.
+        eps: added to the variance.
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
+        shape = (_size("layer_norm", "size", size),)
+        self.weight = init.constant_(_empty(shape, dtype), 1.0)
+        self.bias = _empty(shape, dtype)
+        self.eps = float(eps)
+
+    def __call__(self, x: Any) -> Any:
+        """Shapes: x (..., size) -> (..., size)."""
+        if not x.shape or x.shape[-1] != self.weight.shape[0]:
+            raise ShapeError(
+                f"[layer_norm] a last axis of {self.weight.shape[0]} was expected, "
+                f"came shape {x.shape}"
+            )
+        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+
+    def __repr__(self) -> str:
+        return f"LayerNorm({self.weight.shape[0]}, eps={self.eps})"
+
+
+class Dropout(Module):
+    """Zeroes vertex values with probability `p` while training, and scales the others by 1/(1-p).
+
+    Only in vertex functions: samples are drawn by vertex, not by position in a batch.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p < 1:
+            raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
+        self.p = float(p)
+
+    def __call__(self, x: Any) -> Any:
+        """Any shape."""
+        return ops.dropout(x, self.p)
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"
