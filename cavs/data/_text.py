@@ -1,0 +1,83 @@
+"""Reading text files so that whatever is wrong is said with its file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cavs.errors import DataError
+
+PathLike = str | Path
+
+# Words are parted by ASCII blanks only: data sets have words with a no-break space inside.
+WORD = re.compile(r"\S+", re.ASCII)
+
+
+def fail(
+    source: str, message: str, *, line: int | None = None, column: int | None = None
+) -> NoReturn:
+    """Raise `DataError` as ``[data] SOURCE, line N, column C: message``, without empty parts."""
+    where = [source] if source else []
+    if line is not None:
+        where.append(f"line {line}")
+    if column is not None:
+        where.append(f"column {column}")
+    raise DataError(f"[data] {', '.join(where) + ': ' if where else ''}{message}")
+
+
+def read_text(path: PathLike, expected: str) -> str:
+    """The text of a UTF-8 file; `expected` says in an error what the file should have held.
+
+    Raises `DataError` for a file that is missing, unreadable, not UTF-8 or empty.
+    """
+    source = str(path)
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        fail(source, f"expected {expected}, but there is no such file; check the path")
+    except IsADirectoryError:
+        fail(source, f"expected {expected}, but this is a directory; name a file in it")
+    except OSError as error:
+        fail(source, f"expected {expected}, but it cannot be read ({error.strerror or error})")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        start = error.start
+        line_start = data.rfind(b"\n", 0, start) + 1
+        fail(
+            source,
+            f"expected UTF-8 text, got the byte 0x{data[start]:02x}; convert the file to UTF-8",
+            line=data.count(b"\n", 0, start) + 1,
+            column=len(data[line_start:start].decode("utf-8", "replace")) + 1,
+        )
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        fail(source, f"expected {expected}, but the file is empty")
+    return text
+
+
+def read_lines(path: PathLike, expected: str) -> list[str]:
+    """The lines of a UTF-8 file without their ends; errors as `read_text`.
+
+    Only a line feed ends a line (a carriage return before it is dropped): `str.splitlines` also
+    breaks at characters that occur inside words of the treebanks, such as U+0085.
+    """
+    lines = read_text(path, expected).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
+    """The first of `names` that stands in `directory`; `DataError` that says what is expected."""
+    folder = Path(directory)
+    if not folder.is_dir():
+        kind = "this is not a directory" if folder.exists() else "there is no such directory"
+        fail(str(directory), f"expected {expected}, but {kind}; check the path given as data")
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    wanted = " or ".join(names)
+    fail(str(directory), f"expected {expected}, but {wanted} is missing; check the path")

@@ -1,0 +1,146 @@
+"""Tokens and their ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.errors import InputError
+
+UNKNOWN = "<unk>"
+
+
+class Vocabulary:
+    """A fixed list of tokens; the id of a token is its place in the list.
+
+    Args:
+      tokens: the tokens in the order of their ids, each once.
+      unknown: the token that stands for every token not in the list; it must be in the list.
+        None: there is none, and looking up a token that is not in the list is an error.
+
+    Raises:
+      InputError: a token twice, a token that is not a string, or `unknown` not among the tokens.
+    """
+
+    def __init__(self, tokens: Sequence[str], unknown: str | None = UNKNOWN) -> None:
+        self._tokens = tuple(tokens)
+        self._ids: dict[str, int] = {}
+        for index, token in enumerate(self._tokens):
+            if not isinstance(token, str):
+                raise InputError(f"[vocabulary] tokens are strings, got {token!r} as token {index}")
+            if self._ids.setdefault(token, index) != index:
+                raise InputError(
+                    f"[vocabulary] every token must stand once, got {token!r} as tokens "
+                    f"{self._ids[token]} and {index}; remove one"
+                )
+        if unknown is not None and unknown not in self._ids:
+            raise InputError(
+                f"[vocabulary] expected the unknown-word token {unknown!r} among the "
+                f"{len(self._tokens)} tokens; add it, or pass unknown=None if every token is known"
+            )
+        self._unknown = unknown
+
+    @classmethod
+    def from_tokens(
+        cls,
+        tokens: Iterable[str | None],
+        *,
+        min_count: int = 1,
+        specials: Sequence[str] = (UNKNOWN,),
+        unknown: str | None = UNKNOWN,
+    ) -> Vocabulary:
+        """The vocabulary of a text: specials first, then by falling count, equal counts by token.
+
+        Args:
+          tokens: the text; None (a vertex without a word) is skipped.
+          min_count: tokens that occur fewer times are left out, and so read as `unknown`.
+          specials: tokens that are there whether they occur or not.
+          unknown: as in the constructor.
+        """
+        if min_count < 1:
+            raise InputError(f"[vocabulary] min_count must be at least 1, got {min_count}")
+        counts = Counter(token for token in tokens if token is not None)
+        for token in specials:
+            counts.pop(token, None)
+        kept = [(-count, token) for token, count in counts.items() if count >= min_count]
+        return cls([*specials, *(token for _, token in sorted(kept))], unknown)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens in the order of their ids."""
+        return self._tokens
+
+    @property
+    def unknown(self) -> str | None:
+        """The token that unknown tokens read as, or None."""
+        return self._unknown
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of the unknown token, or None."""
+        return None if self._unknown is None else self._ids[self._unknown]
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self._tokens == other._tokens and self._unknown == other._unknown
+
+    def __hash__(self) -> int:
+        return hash((self._tokens, self._unknown))
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens, unknown={self._unknown!r})"
+
+    def __getitem__(self, token: str) -> int:
+        """The id of a token, that of the unknown token where it is not known.
+
+        Raises `InputError` for an unknown token if the vocabulary has none to stand for it.
+        """
+        index = self._ids.get(token, self.unknown_id)
+        if index is None:
+            raise InputError(
+                f"[vocabulary] {token!r} is none of the {len(self)} tokens and there is no unknown "
+                f"token; expected one of {', '.join(self._tokens[:8])}{', ...' * (len(self) > 8)}"
+            )
+        return index
+
+    def encode(self, tokens: Iterable[str | None]) -> npt.NDArray[np.int32]:
+        """The ids of tokens, int32; None gives -1, which reads as "no word".
+
+        Raises `InputError` as `__getitem__` does.
+        """
+        find = self._ids.get
+        default = self.unknown_id
+        if default is None:
+            ids = [-1 if token is None else self[token] for token in tokens]
+        else:
+            ids = [-1 if token is None else find(token, default) for token in tokens]
+        return np.array(ids, dtype=np.int32)
+
+    def decode(self, ids: Iterable[int]) -> list[str | None]:
+        """The tokens of ids, None for -1; `InputError` for an id out of range."""
+        tokens: list[str | None] = []
+        for index in ids:
+            if not -1 <= index < len(self._tokens):
+                raise InputError(
+                    f"[vocabulary] ids lie in [-1, {len(self)}), got {index}; "
+                    "was it made with another vocabulary?"
+                )
+            tokens.append(None if index < 0 else self._tokens[index])
+        return tokens
+
+    def to_list(self) -> list[str]:
+        """The tokens in the order of their ids, as JSON can hold them."""
+        return list(self._tokens)
