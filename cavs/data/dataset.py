@@ -1,0 +1,243 @@
+"""Samples as flat arrays, so that assembling a batch takes no Python per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.errors import InputError, ShapeError
+from cavs.scheduler import GraphBatch, InputGraph, batch
+
+Array = npt.NDArray[Any]
+Space = Literal["vertex", "edge", "graph"]
+
+
+@dataclass(frozen=True)
+class _Field:
+    space: Space
+    values: Array
+
+
+class Dataset:
+    """Input graphs with their inputs; the i-th sample is a graph and its rows of every input.
+
+    Args:
+      graphs: the input graphs.
+      vertex: inputs with one row per vertex: name -> array [sum of num_vertices, ...], graph 0's
+        vertices first. The convention for ids and labels is int32 with -1 for "none".
+      edge: inputs with one row per edge, in the order of the child lists.
+      graph: inputs with one row per graph.
+
+    Raises:
+      ShapeError: an array whose length is not the number of vertices, edges or graphs.
+      InputError: a name given twice.
+    """
+
+    def __init__(
+        self,
+        graphs: Sequence[InputGraph],
+        *,
+        vertex: Mapping[str, npt.ArrayLike] | None = None,
+        edge: Mapping[str, npt.ArrayLike] | None = None,
+        graph: Mapping[str, npt.ArrayLike] | None = None,
+    ) -> None:
+        self._graphs = list(graphs)
+        count = len(self._graphs)
+        self._ptr: dict[Space, npt.NDArray[np.int64]] = {
+            "vertex": _offsets(item.num_vertices for item in self._graphs),
+            "edge": _offsets(item.num_edges for item in self._graphs),
+            "graph": np.arange(count + 1, dtype=np.int64),
+        }
+        self._fields: dict[str, _Field] = {}
+        given: list[tuple[Space, Mapping[str, npt.ArrayLike] | None]] = [
+            ("vertex", vertex),
+            ("edge", edge),
+            ("graph", graph),
+        ]
+        for space, arrays in given:
+            for name, values in (arrays or {}).items():
+                self._add(name, space, np.ascontiguousarray(values))
+
+    def _add(self, name: str, space: Space, values: Array) -> None:
+        rows = int(self._ptr[space][-1])
+        if name in self._fields:
+            raise InputError(f"[data] every input has one name, got {name!r} twice; rename one")
+        if values.shape[:1] != (rows,):
+            raise ShapeError(
+                f"[data] the {space} input {name!r} needs one row per {space} of the {len(self)} "
+                f"graphs ({rows} rows), got shape {values.shape}"
+            )
+        self._fields[name] = _Field(space, values)
+
+    @classmethod
+    def from_samples(
+        cls,
+        samples: Iterable[tuple[InputGraph, Mapping[str, npt.ArrayLike]]],
+        *,
+        edge: Sequence[str] = (),
+        graph: Sequence[str] = (),
+    ) -> Dataset:
+        """A data set from (graph, inputs) pairs; inputs not named in `edge` or `graph` are per
+        vertex.
+
+        Every sample must have the same inputs, with feature shapes and dtypes that go together.
+        """
+        pairs = list(samples)
+        spaces: dict[str, Space] = {
+            name: "edge" if name in edge else "graph" if name in graph else "vertex"
+            for name in (pairs[0][1] if pairs else ())
+        }
+        columns: dict[str, list[Array]] = {name: [] for name in spaces}
+        for index, (item, inputs) in enumerate(pairs):
+            if inputs.keys() != spaces.keys():
+                raise InputError(
+                    f"[data] every sample needs the inputs {sorted(spaces)}, as sample 0 has; "
+                    f"sample {index} has {sorted(inputs)}"
+                )
+            rows = {"vertex": item.num_vertices, "edge": item.num_edges, "graph": 1}
+            for name, space in spaces.items():
+                values = np.asarray(inputs[name])
+                if space == "graph":
+                    values = values[np.newaxis]
+                if values.shape[:1] != (rows[space],) or (
+                    columns[name] and values.shape[1:] != columns[name][0].shape[1:]
+                ):
+                    raise ShapeError(
+                        f"[data] the {space} input {name!r} of sample {index} needs "
+                        f"{rows[space]} rows of the shape that sample 0 has, got shape "
+                        f"{values.shape}"
+                    )
+                columns[name].append(values)
+        flat = {name: np.concatenate(parts) for name, parts in columns.items()}
+        return cls(
+            [item for item, _ in pairs],
+            vertex={name: flat[name] for name in spaces if spaces[name] == "vertex"},
+            edge={name: flat[name] for name in spaces if spaces[name] == "edge"},
+            graph={name: flat[name] for name in spaces if spaces[name] == "graph"},
+        )
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
+        """A sample: its graph, and its rows of every input (views)."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"[data] sample {index} of a data set of {len(self)}")
+        index %= len(self)
+        inputs = {}
+        for name, field in self._fields.items():
+            ptr = self._ptr[field.space]
+            rows = field.values[ptr[index] : ptr[index + 1]]
+            inputs[name] = rows[0] if field.space == "graph" else rows
+        return self._graphs[index], inputs
+
+    def __iter__(self) -> Iterator[tuple[InputGraph, dict[str, Array]]]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def graphs(self) -> Sequence[InputGraph]:
+        """The input graphs."""
+        return tuple(self._graphs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(self._fields)
+
+    @property
+    def num_vertices(self) -> int:
+        return int(self._ptr["vertex"][-1])
+
+    @property
+    def num_edges(self) -> int:
+        return int(self._ptr["edge"][-1])
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """int64 [len(self)]: the number of vertices of each sample."""
+        return np.diff(self._ptr["vertex"])
+
+    def flat(self, name: str) -> Array:
+        """An input over all samples, as the constructor takes it (not a copy)."""
+        return self._fields[name].values
+
+    def select(self, *names: str) -> Dataset:
+        """The same samples with these inputs only."""
+        missing = [name for name in names if name not in self._fields]
+        if missing:
+            raise InputError(
+                f"[data] expected some of the inputs {list(self.names)}, got {missing[0]!r}"
+            )
+        return self._like(self._graphs, {name: self.flat(name) for name in names})
+
+    def subset(self, indices: npt.ArrayLike) -> Dataset:
+        """The samples with these numbers, in this order, as a data set of its own."""
+        chosen = self._indices(indices)
+        graphs = [self._graphs[index] for index in chosen.tolist()]
+        return self._like(graphs, self.inputs(chosen))
+
+    def _like(self, graphs: Sequence[InputGraph], arrays: Mapping[str, Array]) -> Dataset:
+        spaces: dict[Space, dict[str, Array]] = {"vertex": {}, "edge": {}, "graph": {}}
+        for name, values in arrays.items():
+            spaces[self._fields[name].space][name] = values
+        return Dataset(graphs, vertex=spaces["vertex"], edge=spaces["edge"], graph=spaces["graph"])
+
+    def _indices(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise InputError(
+                "[data] samples are chosen by a list of integers, got an array of "
+                f"dtype {chosen.dtype} and shape {chosen.shape}"
+            )
+        chosen = chosen.astype(np.int64, copy=False)
+        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
+            wrong = chosen[(chosen < 0) | (chosen >= len(self))][0]
+            raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {wrong}")
+        return chosen
+
+    def inputs(self, indices: npt.ArrayLike) -> dict[str, Array]:
+        """The inputs of a batch of these samples: new flat arrays, in the order of `indices`."""
+        chosen = self._indices(indices)
+        rows: dict[Space, npt.NDArray[np.int64] | slice] = {}
+        inputs = {}
+        for name, field in self._fields.items():
+            if field.space not in rows:
+                rows[field.space] = _rows(self._ptr[field.space], chosen)
+            inputs[name] = _take(field.values, rows[field.space])
+        return inputs
+
+    def batch(self, indices: npt.ArrayLike) -> tuple[GraphBatch, dict[str, Array]]:
+        """A batch of these samples, each keyed by its number, so that random operations draw the
+        same for a sample in whichever batch it comes."""
+        chosen = self._indices(indices)
+        graphs = self._graphs
+        batched = batch([graphs[index] for index in chosen.tolist()], keys=chosen)
+        return batched, self.inputs(chosen)
+
+
+def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:
+    return np.cumsum(np.array([0, *sizes], dtype=np.int64))
+
+
+def _rows(
+    ptr: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | slice:
+    """The rows of the samples, one sample after the other; a slice where they are contiguous."""
+    if not chosen.size:
+        return slice(0, 0)
+    if (np.diff(chosen) == 1).all():
+        return slice(int(ptr[chosen[0]]), int(ptr[chosen[-1] + 1]))
+    starts = ptr[chosen]
+    sizes = ptr[chosen + 1] - starts
+    ends = np.cumsum(sizes)
+    rows = np.repeat(starts - (ends - sizes), sizes)
+    rows += np.arange(rows.size)
+    return rows
+
+
+def _take(values: Array, rows: npt.NDArray[np.int64] | slice) -> Array:
+    return values[rows].copy() if isinstance(rows, slice) else values.take(rows, axis=0)

@@ -1,0 +1,113 @@
+"""Data sets: flat arrays of any choice of samples, whatever their sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cavs.data import Dataset
+from cavs.errors import InputError, ShapeError
+from cavs.scheduler import InputGraph
+
+GRAPHS = [
+    InputGraph(children=[[], [], [0, 1]]),
+    InputGraph(children=[[]]),
+    InputGraph(children=[]),
+    InputGraph(children=[[], [0], [0, 1, 1]]),
+]
+
+
+def make() -> Dataset:
+    return Dataset(
+        GRAPHS,
+        vertex={"word": np.arange(7, dtype=np.int32), "vector": np.arange(14.0).reshape(7, 2)},
+        edge={"kind": np.arange(6, dtype=np.int32)},
+        graph={"answer": np.arange(4, dtype=np.int32)},
+    )
+
+
+def test_samples() -> None:
+    dataset = make()
+    assert (len(dataset), dataset.num_vertices, dataset.num_edges) == (4, 7, 6)
+    assert dataset.sizes.tolist() == [3, 1, 0, 3]
+    assert dataset.names == ("word", "vector", "kind", "answer")
+    graph, inputs = dataset[3]
+    assert graph == GRAPHS[3]
+    assert inputs["word"].tolist() == [4, 5, 6]
+    assert inputs["vector"].tolist() == [[8, 9], [10, 11], [12, 13]]
+    assert inputs["kind"].tolist() == [2, 3, 4, 5]
+    assert inputs["answer"] == 3
+    assert dataset[-1][1]["answer"] == 3
+    assert [inputs["word"].size for _, inputs in dataset] == [3, 1, 0, 3]
+    with pytest.raises(IndexError, match="sample 4 of a data set of 4"):
+        dataset[4]
+
+
+@given(st.lists(st.integers(0, 3), max_size=12))
+def test_a_batch_is_its_samples_end_to_end(indices: list[int]) -> None:
+    dataset = make()
+    graphs, inputs = dataset.batch(indices)
+    assert graphs.num_graphs == len(indices)
+    assert graphs.keys.tolist() == indices
+    samples = [dataset[index] for index in indices]
+    assert np.diff(graphs.ptr).tolist() == [graph.num_vertices for graph, _ in samples]
+    for name, values in inputs.items():
+        parts = [sample[name] for _, sample in samples]
+        flat = (
+            np.stack(parts)
+            if name == "answer" and parts
+            else np.concatenate([dataset.flat(name)[:0], *([] if name == "answer" else parts)])
+        )
+        np.testing.assert_array_equal(values, flat)
+        assert values.dtype == dataset.flat(name).dtype
+        assert values.flags.c_contiguous
+
+
+def test_batches_are_copies() -> None:
+    dataset = make()
+    for indices in ([0, 1], [1, 0]):
+        dataset.inputs(indices)["word"][:] = -7
+    assert dataset.flat("word").tolist() == list(range(7))
+
+
+def test_from_samples_gives_the_same() -> None:
+    dataset = make()
+    again = Dataset.from_samples(dataset, edge=["kind"], graph=["answer"])
+    assert set(again.names) == set(dataset.names)
+    for name in dataset.names:
+        np.testing.assert_array_equal(again.flat(name), dataset.flat(name))
+        assert again.flat(name).dtype == dataset.flat(name).dtype
+    assert len(Dataset.from_samples([])) == 0
+
+
+def test_subset_and_select() -> None:
+    part = make().subset([3, 0]).select("kind")
+    assert part.names == ("kind",)
+    assert part.flat("kind").tolist() == [2, 3, 4, 5, 0, 1]
+    assert part.graphs == (GRAPHS[3], GRAPHS[0])
+    with pytest.raises(InputError, match="got 'tag'"):
+        part.select("tag")
+
+
+def test_refused() -> None:
+    with pytest.raises(ShapeError, match=r"'word' needs one row per vertex .*7 rows.*\(6,\)"):
+        Dataset(GRAPHS, vertex={"word": np.zeros(6)})
+    with pytest.raises(ShapeError, match=r"one row per edge"):
+        Dataset(GRAPHS, edge={"word": np.zeros(7)})
+    with pytest.raises(InputError, match="'word' twice"):
+        Dataset(GRAPHS, vertex={"word": np.zeros(7)}, edge={"word": np.zeros(6)})
+    dataset = make()
+    with pytest.raises(InputError, match=r"lie in \[0, 4\), got 4"):
+        dataset.batch([0, 4])
+    with pytest.raises(InputError, match=r"lie in \[0, 4\), got -1"):
+        dataset.inputs([-1])
+    with pytest.raises(InputError, match="list of integers"):
+        dataset.inputs([0.5])
+    with pytest.raises(InputError, match="list of integers"):
+        dataset.inputs(3)
+    with pytest.raises(InputError, match=r"sample 1 has \['tag'\]"):
+        Dataset.from_samples([(GRAPHS[1], {"word": [1]}), (GRAPHS[1], {"tag": [1]})])
+    with pytest.raises(ShapeError, match=r"'word' of sample 1 needs 1 rows .* shape \(2,\)"):
+        Dataset.from_samples([(GRAPHS[1], {"word": [1]}), (GRAPHS[1], {"word": [1, 2]})])
+    with pytest.raises(ShapeError, match=r"of the shape that sample 0 has"):
+        Dataset.from_samples([(GRAPHS[1], {"word": [1]}), (GRAPHS[1], {"word": [[1]]})])
