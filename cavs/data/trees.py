@@ -1,0 +1,324 @@
+"""Labelled trees in Penn-Treebank brackets: ``(3 (2 It) (4 (2 's) (4 lovely)))``.
+
+A vertex is ``(label word)`` or ``(label child child ...)``, with any number of children; an inner
+vertex may have a word too, before its children: ``(9 MAX (2 2) (9 9))``. Blanks are the ASCII ones
+only, because the treebank has words with a no-break space inside. ``\\/`` and ``\\*`` are read as
+``/`` and ``*`` and written back escaped. ``-LRB-`` and ``-RRB-`` stay as they are in the file: the
+brackets that they stand for could not be written back, and vocabularies then equal the published
+counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.data._text import PathLike, fail, find_file, read_lines
+from cavs.data.dataset import Dataset
+from cavs.data.vocabulary import Vocabulary
+from cavs.errors import InputError
+from cavs.scheduler import InputGraph
+
+SST_CLASSES = 5
+_INT32_MAX = 2**31 - 1
+
+# One match is a whole leaf, the opening of an inner vertex, a closing bracket, or something that
+# cannot stand there. Few, large matches keep the loop in Python short.
+_TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|(\S)", re.ASCII)
+_LABEL = re.compile(r"-?[0-9]{1,18}")
+_BAD_IN_WORD = re.compile(r"[\s()]", re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTree:
+    """A tree with a label, and perhaps a word, on every vertex.
+
+    Attributes:
+      graph: its vertices in post-order: children before their parent, the root last.
+      labels: int32 [num_vertices]; -1 where there is no label.
+      tokens: the word of each vertex, None where it has none.
+    """
+
+    graph: InputGraph
+    labels: npt.NDArray[np.int32]
+    tokens: tuple[str | None, ...]
+
+    @property
+    def num_vertices(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def root(self) -> int:
+        """The number of the root, which is the last vertex."""
+        return len(self.tokens) - 1
+
+    @property
+    def root_label(self) -> int:
+        return int(self.labels[-1])
+
+    def words(self) -> list[str]:
+        """The words in the order of the vertices; in a treebank, the sentence."""
+        return [token for token in self.tokens if token is not None]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LabelledTree):
+            return NotImplemented
+        return (
+            self.tokens == other.tokens
+            and np.array_equal(self.labels, other.labels)
+            and self.graph == other.graph
+        )
+
+    def __str__(self) -> str:
+        return format_tree(self)
+
+
+@dataclass(frozen=True)
+class TreeCorpus:
+    """Training, development and test trees with labels 0 .. num_classes - 1."""
+
+    name: str
+    train: list[LabelledTree]
+    dev: list[LabelledTree]
+    test: list[LabelledTree]
+    num_classes: int
+
+
+class TreeBuilder:
+    """Collects the vertices of a tree in post-order."""
+
+    def __init__(self) -> None:
+        self._labels: list[int] = []
+        self._tokens: list[str | None] = []
+        self._children: list[Sequence[int]] = []
+
+    def add(self, label: int, token: str | None, children: Sequence[int] = ()) -> int:
+        """Add a vertex whose children are there already; returns its number."""
+        self._labels.append(label)
+        self._tokens.append(token)
+        self._children.append(children)
+        return len(self._labels) - 1
+
+    def label(self, vertex: int) -> int:
+        return self._labels[vertex]
+
+    def build(self) -> LabelledTree:
+        return LabelledTree(
+            InputGraph(children=self._children),
+            np.array(self._labels, dtype=np.int32),
+            tuple(self._tokens),
+        )
+
+
+class _Labels(dict[str, int]):
+    """Label texts already read and found good, with their numbers."""
+
+    def __init__(self, num_classes: int | None, allow_unlabelled: bool) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.allow_unlabelled = allow_unlabelled
+
+    def problem(self, text: str) -> str | None:
+        """Read a new label; returns what is wrong with it, or None."""
+        if not _LABEL.fullmatch(text):
+            return f"expected an integer label after '(', got {text!r}"
+        label = int(text)
+        limit = _INT32_MAX + 1 if self.num_classes is None else self.num_classes
+        lowest = -1 if self.allow_unlabelled else 0
+        if not lowest <= label < limit:
+            return f"expected a label in [{lowest}, {limit}), got {label}"
+        self[text] = label
+        return None
+
+
+def parse_tree(
+    text: str,
+    *,
+    num_classes: int | None = None,
+    allow_unlabelled: bool = False,
+    source: str = "",
+    line: int = 1,
+) -> LabelledTree:
+    """Read one tree; needs no recursion, so any depth will do.
+
+    Args:
+      text: the tree in brackets; blanks around it are ignored.
+      num_classes: labels must lie in [0, num_classes); None: any that fits int32.
+      allow_unlabelled: the label -1, "no label", is allowed too.
+      source, line: where the text comes from, for error messages.
+
+    Raises:
+      DataError: unbalanced brackets, a label that is not an integer or out of range, a leaf
+        without a word or with two, text after the tree, no tree at all. The message names line and
+        column.
+    """
+    return _parse(text, _Labels(num_classes, allow_unlabelled), source, line)
+
+
+def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
+    builder = TreeBuilder()
+    open_vertices: list[tuple[int, str | None, list[int], int]] = []
+    done = False
+
+    def bad(match: int, message: str) -> NoReturn:
+        start = next(islice(_TOKENS.finditer(text), match, None)).start()
+        _fail_at(text, start, message, source, line)
+
+    plain = "\\" not in text
+    for index, (label, word, closed, close, other) in enumerate(_TOKENS.findall(text)):
+        if done:
+            bad(index, "expected the end of the line after the tree; put one tree on a line")
+        if label:
+            if label not in labels and (problem := labels.problem(label)):
+                bad(index, problem)
+            token = word if plain else word.replace("\\/", "/").replace("\\*", "*")
+            if not closed:
+                open_vertices.append((labels[label], token or None, [], index))
+                continue
+            if not word:
+                bad(index, f"expected a word or a vertex after the label, got '({label})'")
+            vertex = builder.add(labels[label], token)
+        elif close:
+            if not open_vertices:
+                bad(index, "unbalanced brackets: ')' without '('")
+            value, token, children, _ = open_vertices.pop()
+            vertex = builder.add(value, token, children)
+        else:
+            bad(index, _explain(text, other, bool(open_vertices)))
+        if open_vertices:
+            open_vertices[-1][2].append(vertex)
+        else:
+            done = True
+    if open_vertices:
+        bad(
+            open_vertices[-1][3],
+            f"unbalanced brackets: {len(open_vertices)} not closed, this is the innermost",
+        )
+    if not done:
+        fail(source, "expected a tree such as (3 (2 so) (3 good)), got an empty line", line=line)
+    return builder.build()
+
+
+def _explain(text: str, other: str, inside: bool) -> str:
+    """What to say of a character that cannot stand where it does."""
+    if other == "(":
+        return "expected an integer label after '('"
+    if inside:
+        return "expected '(' or ')': a leaf has one word, and a word stands before the children"
+    return f"expected a tree that begins with '(', got {text.strip()[:20]!r}"
+
+
+def _fail_at(text: str, position: int, message: str, source: str, line: int) -> NoReturn:
+    line_start = text.rfind("\n", 0, position) + 1
+    fail(
+        source,
+        message,
+        line=line + text.count("\n", 0, position),
+        column=position - line_start + 1,
+    )
+
+
+def parse_trees(
+    lines: Iterable[str],
+    *,
+    num_classes: int | None = None,
+    allow_unlabelled: bool = False,
+    source: str = "",
+) -> Iterator[LabelledTree]:
+    """Read trees that stand one on a line, as on standard input; blank lines are skipped.
+
+    Arguments and errors as `parse_tree`.
+    """
+    labels = _Labels(num_classes, allow_unlabelled)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield _parse(line, labels, source, number)
+
+
+def read_trees(path: PathLike, *, num_classes: int | None = None) -> list[LabelledTree]:
+    """Read a UTF-8 file with one tree on a line; `DataError` names file, line and column."""
+    lines = read_lines(path, "trees in brackets, one on a line")
+    return list(parse_trees(lines, num_classes=num_classes, source=str(path)))
+
+
+def load_sst(directory: PathLike) -> TreeCorpus:
+    """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt.
+
+    Every phrase is labelled 0 (very negative) to 4 (very positive).
+
+    Raises:
+      DataError: the directory or a file is missing, or a file is malformed.
+    """
+    expected = (
+        "a directory with train.txt, dev.txt and test.txt of the Stanford Sentiment Treebank "
+        "(one tree in brackets on a line)"
+    )
+    paths = [find_file(directory, [f"{name}.txt"], expected) for name in ("train", "dev", "test")]
+    train, dev, test = (read_trees(path, num_classes=SST_CLASSES) for path in paths)
+    return TreeCorpus("sst", train, dev, test, SST_CLASSES)
+
+
+def format_tree(tree: LabelledTree) -> str:
+    """Write a tree in brackets on one line, so that `parse_tree` reads the same tree back.
+
+    Raises `InputError` for a word that brackets cannot hold (empty, with a blank or a bracket).
+    """
+    children = tree.graph.children
+    labels = tree.labels.tolist()
+    parts: list[str] = []
+    waiting = [tree.root]
+    while waiting:
+        vertex = waiting.pop()
+        if vertex < 0:
+            parts.append(")")
+            continue
+        token = tree.tokens[vertex]
+        parts.append(f" ({labels[vertex]}" + ("" if token is None else f" {_escape(token)}"))
+        waiting.append(-1)
+        waiting.extend(reversed(children[vertex]))
+    return "".join(parts)[1:]
+
+
+def _escape(token: str) -> str:
+    if not token or _BAD_IN_WORD.search(token):
+        raise InputError(
+            f"[data] a word in brackets has no blank and no bracket, got {token!r}; "
+            "write -LRB- and -RRB- for brackets"
+        )
+    return token.replace("/", "\\/").replace("*", "\\*")
+
+
+def tree_vocabulary(trees: Iterable[LabelledTree], *, min_count: int = 1) -> Vocabulary:
+    """The words of the trees, `<unk>` first."""
+    return Vocabulary.from_tokens(
+        (token for tree in trees for token in tree.tokens), min_count=min_count
+    )
+
+
+def tree_dataset(
+    trees: Sequence[LabelledTree],
+    vocabulary: Vocabulary,
+    *,
+    labels: Literal["all", "root"] = "all",
+) -> Dataset:
+    """Trees as a data set with the vertex inputs `word` and `label`, both int32.
+
+    `word` is -1 where a vertex has no word. `label` is -1 where it has no label; with
+    labels="root" that is everywhere but at the root.
+    """
+    words = vocabulary.encode(token for tree in trees for token in tree.tokens)
+    flat = np.concatenate([np.empty(0, np.int32), *(tree.labels for tree in trees)])
+    if labels == "root":
+        roots = np.cumsum([tree.num_vertices for tree in trees], dtype=np.int64) - 1
+        kept = np.full_like(flat, -1)
+        kept[roots] = flat[roots]
+        flat = kept
+    elif labels != "all":
+        raise InputError(f"[data] labels must be 'all' or 'root', got {labels!r}")
+    return Dataset([tree.graph for tree in trees], vertex={"word": words, "label": flat})
