@@ -1,0 +1,228 @@
+"""Word lattices over text without blanks (Chinese), for lattice LSTMs (Zhang & Yang 2018).
+
+The file begins with the number of lattices. Each lattice is its number of vertices n, a line of n
+tags, and n lines ``k from1 id1 ... fromk idk``: the in-edges of a vertex. Blank lines between are
+ignored.
+
+Vertices are the places between characters: vertex 0 stands before the first character and has no
+in-edge, vertex i after character i. An edge from i - 1 to i reads character i, and its id is one
+of the *characters*; an edge from an earlier vertex f reads the word made of the characters f + 1
+.. i, and its id is one of the *words*. Characters and words are numbered apart, each from 0. The
+tag of a vertex is that of its character; vertex 0 has a tag of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.data._text import PathLike, fail, find_file, read_lines
+from cavs.data.dataset import Dataset
+from cavs.errors import InputError
+from cavs.scheduler import InputGraph
+
+# Characters and words together, numbered in one row, must still fit int32.
+_MAX_ID = 2**30 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """A lattice; edges stand in the order of the file, which is that of the graph's child lists.
+
+    Attributes:
+      graph: vertex v has as children the vertices that its in-edges come from.
+      tags: int32 [num_vertices].
+      ids: int32 [num_edges], the character or the word that an edge reads.
+      is_word: bool [num_edges], whether the id is that of a word.
+    """
+
+    graph: InputGraph
+    tags: npt.NDArray[np.int32]
+    ids: npt.NDArray[np.int32]
+    is_word: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LatticeCorpus:
+    """Training and development lattices, and how many tags, characters and words they use."""
+
+    name: str
+    train: list[Lattice]
+    dev: list[Lattice]
+    num_tags: int
+    num_characters: int
+    num_words: int
+
+
+class _Lines:
+    """The lines of a file that are not blank, with their numbers, as lists of integers."""
+
+    def __init__(self, path: PathLike) -> None:
+        lines = read_lines(path, "lattices, their number on the first line")
+        self._lines = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        self._next = 0
+        self.source = str(path)
+        self.number = 0
+
+    def take(self, what: str) -> list[int]:
+        """The next line; `what` says in an error what it should hold."""
+        if self._next == len(self._lines):
+            fail(
+                self.source,
+                f"expected {what}, but the file ends; is it truncated?",
+                line=self._lines[-1][0] + 1,
+            )
+        self.number, line = self._lines[self._next]
+        self._next += 1
+        try:
+            values = list(map(int, line.split()))
+        except ValueError:
+            self.fail(f"expected {what}, got {line.strip()[:40]!r}")
+        if not all(0 <= value <= _MAX_ID for value in values):
+            self.fail(f"expected {what}, all from 0 to {_MAX_ID}, got {line.strip()[:40]!r}")
+        return values
+
+    def take_one(self, what: str) -> int:
+        values = self.take(what)
+        if len(values) != 1:
+            self.fail(f"expected {what} alone on its line, got {len(values)} numbers")
+        return values[0]
+
+    def fail(self, message: str) -> NoReturn:
+        fail(self.source, message, line=self.number)
+
+    def finish(self) -> None:
+        if self._next < len(self._lines):
+            number, line = self._lines[self._next]
+            fail(
+                self.source,
+                f"expected the end of the file after the last lattice, got {line.strip()[:40]!r}",
+                line=number,
+            )
+
+
+def read_lattices(path: PathLike) -> list[Lattice]:
+    """Read a file of lattices.
+
+    Raises:
+      DataError: a number that is missing or out of place, an edge that does not come from an
+        earlier vertex, a vertex other than the first without an in-edge, a truncated file. It
+        names the line.
+    """
+    lines = _Lines(path)
+    count = lines.take_one("the number of lattices")
+    lattices = [_read_lattice(lines) for _ in range(count)]
+    lines.finish()
+    return lattices
+
+
+def _read_lattice(lines: _Lines) -> Lattice:
+    length = lines.take_one("the number of vertices of a lattice")
+    if not length:
+        lines.fail("expected a lattice with at least one vertex, got 0")
+    tags = lines.take(f"{length} tags")
+    if len(tags) != length:
+        lines.fail(f"expected {length} tags, got {len(tags)}")
+    children: list[list[int]] = []
+    ids: list[int] = []
+    is_word: list[bool] = []
+    for vertex in range(length):
+        values = lines.take(f"the in-edges of vertex {vertex}, 'k from1 id1 ... fromk idk'")
+        origins = values[1::2]
+        if len(values) != 1 + 2 * values[0]:
+            lines.fail(
+                f"expected {values[0]} pairs 'from id' after the {values[0]} that begins the line, "
+                f"got {len(values) - 1} numbers"
+            )
+        if bool(origins) != bool(vertex):
+            lines.fail(
+                f"expected at least one in-edge of vertex {vertex}, got none"
+                if vertex
+                else f"expected no in-edge of vertex 0, got {len(origins)}"
+            )
+        if vertex and max(origins) >= vertex:
+            lines.fail(
+                f"expected edges to vertex {vertex} from the vertices before it, got one from "
+                f"{max(origins)}"
+            )
+        children.append(origins)
+        ids.extend(values[2::2])
+        is_word.extend(origin != vertex - 1 for origin in origins)
+    return Lattice(
+        InputGraph(children=children),
+        np.array(tags, dtype=np.int32),
+        np.array(ids, dtype=np.int32),
+        np.array(is_word, dtype=np.bool_),
+    )
+
+
+def load_lattices(directory: PathLike) -> LatticeCorpus:
+    """Read train.txt and dev.txt of a directory; `DataError` says what is missing or malformed."""
+    expected = "a directory with train.txt and dev.txt (word lattices)"
+    train, dev = (
+        read_lattices(find_file(directory, [f"{name}.txt"], expected)) for name in ("train", "dev")
+    )
+    both = [*train, *dev]
+    return LatticeCorpus(
+        "lattice",
+        train,
+        dev,
+        num_tags=_count(lattice.tags for lattice in both),
+        num_characters=_count(lattice.ids[~lattice.is_word] for lattice in both),
+        num_words=_count(lattice.ids[lattice.is_word] for lattice in both),
+    )
+
+
+def _count(arrays: Iterable[npt.NDArray[np.int32]]) -> int:
+    """One more than the greatest id."""
+    return 1 + max((int(array.max()) for array in arrays if array.size), default=-1)
+
+
+def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset:
+    """Lattices as a data set.
+
+    Args:
+      lattices: what `read_lattices` gives.
+      num_characters: how many characters there are (`LatticeCorpus.num_characters`).
+
+    Returns:
+      A `Dataset` with the int32 inputs
+      vertex `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to predict);
+      vertex `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads it);
+      edge `word`: one number for characters and words together: a character's id, or num_characters
+        plus a word's id, so that one embedding of num_characters + num_words rows holds both;
+      edge `kind`: 0 for a character, 1 for a word.
+    """
+    empty = np.empty(0, np.int32)
+    ids = np.concatenate([empty, *(lattice.ids for lattice in lattices)])
+    is_word = np.concatenate([empty > 0, *(lattice.is_word for lattice in lattices)])
+    if _count([ids[~is_word]]) > num_characters:
+        raise InputError(
+            f"[data] expected characters in [0, {num_characters}), got {ids[~is_word].max()}; "
+            "count them over all files"
+        )
+    graphs = [lattice.graph for lattice in lattices]
+    labels = np.concatenate([empty, *(lattice.tags for lattice in lattices)])
+    starts = np.cumsum([0, *(graph.num_vertices for graph in graphs)])[:-1]
+    labels[starts] = -1
+    heads = np.concatenate(
+        [empty, *(_heads(lattice) + at for lattice, at in zip(lattices, starts, strict=True))]
+    )
+    characters = np.full_like(labels, -1)
+    characters[heads[~is_word]] = ids[~is_word]
+    word = np.where(is_word, ids + np.int32(num_characters), ids).astype(np.int32)
+    return Dataset(
+        graphs,
+        vertex={"label": labels, "character": characters},
+        edge={"word": word, "kind": is_word.astype(np.int32)},
+    )
+
+
+def _heads(lattice: Lattice) -> npt.NDArray[np.int64]:
+    """The vertex that each edge leads to."""
+    counts = np.diff(lattice.graph.child_ptr)
+    return np.repeat(np.arange(lattice.graph.num_vertices), counts)

@@ -1,0 +1,110 @@
+"""Word lattices: the format, what its numbers mean, and bad files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cavs.data import lattice_dataset, load_lattices, read_lattices
+from cavs.errors import DataError, InputError
+
+GOOD = """2
+3
+0 5 3
+0 
+1 0 20
+2 1 21 0 14
+
+1
+0
+0 
+"""
+
+
+def write(tmp_path: Path, text: str, name: str = "train.txt") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_an_example(tmp_path: Path) -> None:
+    first, second = read_lattices(write(tmp_path, GOOD))
+    assert first.graph.children == [[], [0], [1, 0]]
+    assert first.tags.tolist() == [0, 5, 3]
+    assert first.ids.tolist() == [20, 21, 14]
+    assert first.is_word.tolist() == [False, False, True]
+    assert first.tags.dtype == np.int32
+    assert first.ids.dtype == np.int32
+    assert second.graph.children == [[]]
+    assert second.ids.shape == (0,)
+
+
+def test_dataset(tmp_path: Path) -> None:
+    lattices = read_lattices(write(tmp_path, GOOD))
+    dataset = lattice_dataset([lattices[1], lattices[0]], num_characters=30)
+    assert dataset.flat("label").tolist() == [-1, -1, 5, 3]
+    assert dataset.flat("character").tolist() == [-1, -1, 20, 21]
+    assert dataset.flat("word").tolist() == [20, 21, 30 + 14]
+    assert dataset.flat("kind").tolist() == [0, 0, 1]
+    assert {dataset.flat(name).dtype for name in dataset.names} == {np.dtype(np.int32)}
+    with pytest.raises(InputError, match=r"expected characters in \[0, 21\), got 21"):
+        lattice_dataset(lattices, num_characters=21)
+    assert len(lattice_dataset([], 5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("2\n3\n", "x\n3\n", 1, "expected the number of lattices, got 'x'"),
+        ("2\n3\n", "2 3\n", 1, "the number of lattices alone on its line, got 2 numbers"),
+        ("2\n3\n", "3\n3\n", 11, "expected the number of vertices of a lattice, but the file ends"),
+        ("2\n3\n", "1\n3\n", 8, "expected the end of the file after the last lattice, got '1'"),
+        ("\n3\n", "\n0\n", 2, "at least one vertex, got 0"),
+        ("0 5 3", "0 5", 3, "expected 3 tags, got 2"),
+        ("0 5 3", "0 -5 3", 3, "all from 0 to"),
+        ("1 0 20", "1 0", 5, "expected 1 pairs 'from id' after the 1 that begins the line, got 1"),
+        ("1 0 20", "1 1 20", 5, "from the vertices before it, got one from 1"),
+        ("1 0 20", "0", 5, "expected at least one in-edge of vertex 1, got none"),
+        ("0 \n1 0", "1 0 2 \n1 0", 4, "expected no in-edge of vertex 0, got 1"),
+        ("0 14", "0 9999999999", 6, "all from 0 to"),
+        ("0 14", "0 1.5", 6, "expected the in-edges of vertex 2"),
+    ],
+)
+def test_bad_files(tmp_path: Path, old: str, new: str, line: int, message: str) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(DataError) as error:
+        read_lattices(path)
+    assert str(error.value).startswith(f"[data] {path}, line {line}: ")
+    assert message in str(error.value)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"directory with train.txt and dev.txt"):
+        load_lattices(tmp_path / "none")
+    write(tmp_path, GOOD)
+    with pytest.raises(DataError, match=r"dev.txt is missing"):
+        load_lattices(tmp_path)
+
+
+def test_real_lattices(lattice_dir: Path) -> None:
+    corpus = load_lattices(lattice_dir)
+    assert (len(corpus.train), len(corpus.dev)) == (1_147, 113)
+    assert (corpus.num_tags, corpus.num_characters, corpus.num_words) == (18, 2_256, 10_966)
+    # The ids of words are what this module says they are if equal words read equal characters.
+    spelling: dict[int, tuple[int, ...]] = {}
+    for lattice in [*corpus.train, *corpus.dev]:
+        characters = lattice.ids[~lattice.is_word].tolist()
+        assert len(characters) == lattice.graph.num_vertices - 1
+        edge = 0
+        for vertex, origins in enumerate(lattice.graph.children):
+            for origin in origins:
+                word = tuple(characters[origin:vertex])
+                if lattice.is_word[edge]:
+                    assert spelling.setdefault(int(lattice.ids[edge]), word) == word
+                edge += 1
+    dataset = lattice_dataset(corpus.train, corpus.num_characters)
+    assert (dataset.num_vertices, dataset.num_edges) == (50_618, 76_248)
+    assert dataset.flat("word").max() < corpus.num_characters + corpus.num_words
+    assert (dataset.flat("label") == -1).sum() == 1_147
+    assert (dataset.flat("character") == -1).sum() == 1_147
