@@ -1,0 +1,165 @@
+"""GraphBatch: graphs laid end to end, and back."""
+
+import array
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import batches, input_graphs
+
+from cavs.errors import DTypeError, GraphError, InputError, ShapeError
+from cavs.scheduler import GraphBatch, InputGraph, batch, unbatch
+
+PAIR = [InputGraph([[], [0]]), InputGraph([[1, 2], [], []])]
+
+
+def test_arrays() -> None:
+    graphs = batch([*PAIR, InputGraph([]), InputGraph([[]])])
+    assert (graphs.num_graphs, graphs.num_vertices, graphs.num_edges) == (4, 6, 3)
+    assert len(graphs) == 4
+    assert graphs.ptr.tolist() == [0, 2, 5, 5, 6]
+    assert graphs.edge_ptr.tolist() == [0, 1, 3, 3, 3]
+    assert graphs.child_ptr.tolist() == [0, 0, 1, 3, 3, 3, 3]
+    assert graphs.children.tolist() == [0, 3, 4]
+    assert graphs.keys.tolist() == [0, 1, 2, 3]
+    assert graphs.roots.tolist() == [1, 2, 5]
+    assert graphs.leaves.tolist() == [0, 3, 4, 5]
+    assert repr(graphs) == "<GraphBatch of 4 graphs, 6 vertices, 3 edges>"
+    for values in (graphs.ptr, graphs.edge_ptr, graphs.child_ptr, graphs.children):
+        assert values.dtype == np.int32
+        assert not values.flags.writeable
+
+
+def test_arrays_outlive_the_batch() -> None:
+    children = batch(PAIR).children
+    assert children.tolist() == [0, 3, 4]
+
+
+def test_the_empty_batch() -> None:
+    graphs = batch([])
+    assert (graphs.num_graphs, graphs.num_vertices, graphs.num_edges) == (0, 0, 0)
+    assert graphs.ptr.tolist() == graphs.edge_ptr.tolist() == graphs.child_ptr.tolist() == [0]
+    assert unbatch(graphs) == unbatch(graphs, np.zeros((0, 3))) == []
+
+
+@given(st.lists(input_graphs(), max_size=5))
+def test_unbatch_undoes_batch(graphs: list[InputGraph]) -> None:
+    together = batch(graphs)
+    assert unbatch(together) == graphs
+    values = np.arange(2.0 * together.num_vertices).reshape(-1, 2)
+    parts = unbatch(together, values)
+    assert [len(part) for part in parts] == [graph.num_vertices for graph in graphs]
+    assert all(np.shares_memory(part, values) for part in parts if part.size)
+    np.testing.assert_array_equal(np.concatenate([*parts, np.zeros((0, 2))]), values)
+
+
+@given(batches())
+def test_flat_arrays_make_the_same_batch(graphs: GraphBatch) -> None:
+    first = np.repeat(graphs.ptr[:-1], np.diff(graphs.edge_ptr))
+    flat = (graphs.ptr, graphs.child_ptr, graphs.children - first)
+    assert GraphBatch.from_csr(*flat) == graphs
+    assert GraphBatch.from_csr(*(values.tolist() for values in flat)) == graphs
+    assert pickle.loads(pickle.dumps(graphs)) == graphs
+    assert hash(GraphBatch.from_csr(*flat)) == hash(graphs)
+
+
+@given(batches())
+def test_reverse_is_graph_by_graph(graphs: GraphBatch) -> None:
+    turned = graphs.reverse()
+    assert unbatch(turned) == [graph.reverse() for graph in unbatch(graphs)]
+    np.testing.assert_array_equal(turned.ptr, graphs.ptr)
+    np.testing.assert_array_equal(turned.edge_ptr, graphs.edge_ptr)
+
+
+def test_buffers_are_taken() -> None:
+    graphs = GraphBatch.from_csr(
+        array.array("i", [0, 2]), memoryview(array.array("q", [0, 0, 1])), array.array("b", [0])
+    )
+    assert unbatch(graphs) == [PAIR[0]]
+    parts = unbatch(batch(PAIR), array.array("f", range(5)))
+    assert [part.tolist() for part in parts] == [[0, 1], [2, 3, 4]]
+    assert [part.tolist() for part in unbatch(batch(PAIR), [0, 1, 2, 3, 4])] == [[0, 1], [2, 3, 4]]
+
+
+def test_keys_travel_with_the_batch() -> None:
+    graphs = batch(PAIR, keys=[7, 2**40])
+    assert graphs.keys.dtype == np.int64
+    assert graphs.keys.tolist() == [7, 2**40]
+    assert graphs.reverse().keys.tolist() == [7, 2**40]
+    assert pickle.loads(pickle.dumps(graphs)) == graphs
+    assert graphs != batch(PAIR)
+
+
+def test_keys_are_copied() -> None:
+    keys = np.array([3, 4])
+    graphs = batch(PAIR, keys)
+    keys[0] = 9
+    assert graphs.keys.tolist() == [3, 4]
+
+
+def test_the_schedule_is_kept() -> None:
+    graphs = batch(PAIR)
+    assert graphs.schedule() is graphs.schedule("batching")
+    assert graphs.schedule("serial") is graphs.schedule("serial")
+    assert graphs.schedule("serial") is not graphs.schedule()
+    with pytest.raises(InputError, match=r"policy must be one of batching, serial, came \(magic\)"):
+        graphs.schedule("magic")
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "message"),
+    [
+        ([1], ShapeError, r"one integer for each of the 2 graphs, came \(shape \(1,\)\)"),
+        ([[1, 2]], ShapeError, r"came \(shape \(1, 2\)\)"),
+        ([0.5, 1.5], DTypeError, r"keys must be integers, came \(float64\)"),
+    ],
+)
+def test_bad_keys_are_refused(keys: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        batch(PAIR, keys)
+
+
+def test_what_is_no_graph_is_refused() -> None:
+    with pytest.raises(GraphError, match=r"graph 1 must be a cavs.InputGraph, came \(list\)"):
+        batch([PAIR[0], [[]]])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([], [0], []), GraphError, r"ptr must start with 0, came \(nothing\)"),
+        (([1, 2], [0], []), GraphError, r"ptr must start with 0, came \(1\)"),
+        (
+            ([0, 2, 1], [0, 0], []),
+            GraphError,
+            r"graph 1: ptr must not decrease, came \(1 after 2\)",
+        ),
+        (([0, 1], [0], []), GraphError, r"child_ptr must have 2 elements .*came \(1\)"),
+        (([0, 1, 3], [0, 0, 1, 0], [0]), GraphError, r"graph 1, vertex 1: child_ptr must not dec"),
+        (([0, 1, 3], [0, 0, 0, 2], [0]), GraphError, r"children must have 2 elements"),
+        (([0, 1, 3], [0, 0, 0, 1], [2]), GraphError, r"graph 1, vertex 1: .* 0\.\.1, came \(2\)"),
+        (([0, 1, 3], [0, 0, 0, 1], [-1]), GraphError, r"graph 1, vertex 1: .* came \(-1\)"),
+        (([0, 2**31], [0], []), GraphError, r"at most 2147483646 vertices, came \(2147483648\)"),
+        (([0.0, 1.0], [0, 0], []), DTypeError, r"ptr must be an integer, came \(0.0\)"),
+    ],
+)
+def test_bad_flat_arrays_are_refused(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        GraphBatch.from_csr(*arguments)
+
+
+def test_a_cycle_in_flat_arrays_is_found_by_the_schedule() -> None:
+    graphs = GraphBatch.from_csr([0, 1, 4], [0, 0, 1, 2, 3], [1, 2, 1])
+    with pytest.raises(GraphError, match=r"graph 1: no vertex .* \(vertices 1 -> 2 -> 1"):
+        graphs.schedule()
+
+
+@pytest.mark.parametrize("values", [np.zeros(4), np.zeros(()), np.zeros((2, 5)), [1, 2]])
+def test_values_of_another_length_are_refused(values: Any) -> None:
+    with pytest.raises(
+        ShapeError, match=r"\[unbatch\] values must have the batch's vertices \(5\)"
+    ):
+        unbatch(batch(PAIR), values)

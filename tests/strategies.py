@@ -1,0 +1,51 @@
+"""Hypothesis strategies for graphs, for all tests that run over any structure.
+
+Vertices are numbered at random: children before, after and among their parents.
+"""
+
+from hypothesis import strategies as st
+
+from cavs.scheduler import GraphBatch, InputGraph, batch
+
+__all__ = ["batches", "dags", "forests", "input_graphs"]
+
+
+@st.composite
+def forests(draw: st.DrawFn, min_vertices: int = 0, max_vertices: int = 12) -> InputGraph:
+    """Forests of any shape: at most one parent for each vertex, children in increasing order."""
+    count = draw(st.integers(min_vertices, max_vertices))
+    order = draw(st.permutations(range(count)))
+    parents = [-1] * count
+    for position in range(1, count):
+        above = draw(st.integers(-1, position - 1))
+        parents[order[position]] = -1 if above < 0 else order[above]
+    return InputGraph.from_parents(parents)
+
+
+@st.composite
+def dags(
+    draw: st.DrawFn, min_vertices: int = 0, max_vertices: int = 12, max_arity: int = 4
+) -> InputGraph:
+    """Acyclic graphs: several parents, mixed arity, child lists in any order, parallel edges."""
+    count = draw(st.integers(min_vertices, max_vertices))
+    order = draw(st.permutations(range(count)))
+    children: list[list[int]] = [[] for _ in range(count)]
+    for position in range(1, count):
+        below = st.integers(0, position - 1).map(order.__getitem__)
+        children[order[position]] = draw(st.lists(below, max_size=max_arity))
+    return InputGraph(children)
+
+
+def input_graphs(
+    min_vertices: int = 0, max_vertices: int = 12, max_arity: int = 4
+) -> st.SearchStrategy[InputGraph]:
+    """Forests and DAGs, graphs without vertices and single vertices among them."""
+    return forests(min_vertices, max_vertices) | dags(min_vertices, max_vertices, max_arity)
+
+
+def batches(
+    graphs: st.SearchStrategy[InputGraph] | None = None, min_size: int = 0, max_size: int = 5
+) -> st.SearchStrategy[GraphBatch]:
+    """Batches of `graphs` (any, by default), the empty batch among them; default keys."""
+    graphs = input_graphs() if graphs is None else graphs
+    return st.lists(graphs, min_size=min_size, max_size=max_size).map(batch)
