@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cavs.errors import CheckpointError
+from cavs.core._state import fitting_arrays
 
 if TYPE_CHECKING:
     from cavs.core.trace import Vertex
@@ -45,25 +43,8 @@ class Module:
             CheckpointError: names that are missing or unexpected, or shapes that differ.
         """
         own = dict(self.named_parameters())
-        values = {name: np.asarray(value) for name, value in state.items() if name in own}
-        problems = [f"{name!r} is missing" for name in own if name not in state]
-        problems += [f"{name!r} is unexpected" for name in state if name not in own]
-        problems += [
-            f"{name!r} has shape {value.shape} instead of {tuple(own[name].shape)}"
-            for name, value in values.items()
-            if value.shape != tuple(own[name].shape)
-        ]
-        problems += [
-            f"{name!r} has dtype {value.dtype}"
-            for name, value in values.items()
-            if value.dtype.kind not in "fiu"
-        ]
-        if problems:
-            shown = "; ".join(problems[:8]) + (f"; {len(problems) - 8} more" * (len(problems) > 8))
-            raise CheckpointError(
-                f"[load_state_dict] the {len(own)} parameters of {type(self).__name__} were "
-                f"expected, came {len(state)} arrays: {shown}"
-            )
+        shapes = {name: tuple(parameter.shape) for name, parameter in own.items()}
+        values = fitting_arrays("load_state_dict", type(self).__name__, shapes, state)
         for name, value in values.items():
             own[name].data[...] = value
 

@@ -1,0 +1,44 @@
+"""Fitting named arrays from a checkpoint to what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cavs.errors import CheckpointError
+
+_SHOWN = 8
+
+
+def fitting_arrays(
+    component: str, owner: str, own: Mapping[str, tuple[int, ...]], state: Mapping[str, Any]
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of `state`, if they are those of `own`, by name and shape, and hold numbers.
+
+    Args:
+        component: who asks, for errors.
+        owner: what the arrays are for, for errors.
+        own: name to shape expected.
+        state: name to array.
+
+    Raises:
+        CheckpointError: names every entry that is missing, unexpected or does not fit.
+    """
+    values = {name: np.asarray(value) for name, value in state.items()}
+    problems = [f"{name!r} is missing" for name in own if name not in values]
+    for name, value in values.items():
+        if name not in own:
+            problems.append(f"{name!r} is unexpected")
+        elif value.shape != own[name]:
+            problems.append(f"{name!r} has shape {value.shape} instead of {own[name]}")
+        elif value.dtype.kind not in "fiub":
+            problems.append(f"{name!r} has dtype {value.dtype}")
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise CheckpointError(
+            f"[{component}] the {len(own)} arrays of {owner} were expected, came {len(values)}: "
+            f"{'; '.join(problems[:_SHOWN])}{more}"
+        )
+    return values

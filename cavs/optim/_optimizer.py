@@ -1,0 +1,188 @@
+"""What all optimizers share: groups of parameters, their state, and saving it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.core._state import fitting_arrays
+from cavs.errors import InputError, ShapeError
+from cavs.tensor import Parameter, RowSparse
+
+State = dict[str, Array]
+Group = dict[str, Any]
+
+
+class Optimizer:
+    """Changes parameters in place by their gradients.
+
+    Attributes:
+        groups: dictionaries with ``params``, ``names`` and the options, such as ``lr``, which may
+            be changed between steps.
+    """
+
+    def __init__(self, parameters: Any, **options: float | bool) -> None:
+        """Takes parameters, as a list, as (name, parameter) pairs such as
+        ``model.named_parameters()``, or as groups: dictionaries with ``params`` and options of
+        their own. Unnamed parameters are called 0, 1, 2, ....
+
+        Raises:
+            InputError: no parameter, one twice, something else, or an option out of its range.
+        """
+        self.groups: list[Group] = []
+        self._states: dict[int, State] = {}
+        count = 0
+        for given in _as_groups(parameters):
+            unknown = sorted(set(given) - set(options) - {"params"})
+            if unknown:
+                raise InputError(
+                    f"[optim] options among {sorted(options)} were expected, came {unknown}"
+                )
+            pairs = _named(given["params"], count)
+            count += len(pairs)
+            group: Group = {
+                name: type(value)(given.get(name, value)) for name, value in options.items()
+            }
+            group["names"] = [name for name, _ in pairs]
+            group["params"] = [parameter for _, parameter in pairs]
+            self._check_options(group)
+            self.groups.append(group)
+        self._check_parameters()
+        for group in self.groups:
+            for parameter in group["params"]:
+                self._states[id(parameter)] = self._new_state(parameter, group)
+
+    def _check_parameters(self) -> None:
+        parameters = [p for group in self.groups for p in group["params"]]
+        names = [name for group in self.groups for name in group["names"]]
+        if not parameters:
+            raise InputError("[optim] at least one parameter was expected, came none")
+        if len({id(p) for p in parameters}) < len(parameters) or len(set(names)) < len(names):
+            raise InputError(
+                "[optim] each parameter and each name once was expected, came one twice"
+            )
+
+    def _check_options(self, group: Group) -> None:
+        for name, value in group.items():
+            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"[optim] a finite {name} >= 0 was expected, came ({value})")
+
+    def _new_state(self, parameter: Parameter, group: Group) -> State:
+        """Arrays that are kept for `parameter` from step to step, by name."""
+        raise NotImplementedError
+
+    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+        """Changes `parameter` by a dense gradient."""
+        raise NotImplementedError
+
+    def _update_rows(
+        self, parameter: Parameter, grad: RowSparse, state: State, group: Group
+    ) -> None:
+        """Changes the rows of `parameter` that `grad` has; no others decay or keep momentum."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Changes every parameter that has a gradient.
+
+        Raises:
+            ShapeError: a gradient of another shape than its parameter; InputError: of another
+                dtype.
+        """
+        for group in self.groups:
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                grad = parameter.grad
+                if grad is None:
+                    continue
+                if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+                    raise ShapeError(
+                        f"[optim] a gradient {parameter.dtype} {parameter.shape} of parameter "
+                        f"{name!r} was expected, came {grad.dtype} {grad.shape}"
+                    )
+                state = self._states[id(parameter)]
+                if isinstance(grad, RowSparse):
+                    self._update_rows(parameter, grad, state, group)
+                else:
+                    self._update(parameter, grad, state, group)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients of all parameters."""
+        for group in self.groups:
+            for parameter in group["params"]:
+                parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Everything that the next step depends on, as arrays: ``NAME.STATE`` of each parameter,
+        ``groups.N.OPTION`` as arrays without axes.
+
+        The arrays of the parameters are the optimizer's own; copy them to keep them.
+        """
+        result: dict[str, Array] = {}
+        for group in self.groups:
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                for key, array in self._states[id(parameter)].items():
+                    result[f"{name}.{key}"] = array
+        for path, (group, option) in self._option_paths().items():
+            result[path] = np.asarray(group[option], np.float64)
+        return result
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from what :meth:`state_dict` gave, options included; all of it or nothing.
+
+        Raises:
+            CheckpointError: names that are missing or unexpected, or shapes that differ.
+        """
+        own = self.state_dict()
+        shapes = {name: array.shape for name, array in own.items()}
+        values = fitting_arrays("optim", type(self).__name__, shapes, state)
+        for path, (group, option) in self._option_paths().items():
+            group[option] = type(group[option])(values.pop(path).item())
+        for name, value in values.items():
+            own[name][...] = value
+
+    def _option_paths(self) -> dict[str, tuple[Group, str]]:
+        return {
+            f"groups.{number}.{option}": (group, option)
+            for number, group in enumerate(self.groups)
+            for option in group
+            if option not in ("params", "names")
+        }
+
+
+def _as_groups(parameters: Any) -> list[Group]:
+    if isinstance(parameters, (Parameter, str)) or not isinstance(parameters, Iterable):
+        raise InputError(
+            f"[optim] a list of parameters was expected, came ({type(parameters).__name__})"
+        )
+    items = list(parameters)
+    if items and all(isinstance(item, dict) for item in items):
+        if not all("params" in item for item in items):
+            raise InputError("[optim] groups with 'params' were expected, came one without")
+        return items
+    return [{"params": items}]
+
+
+def _named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
+    pairs = []
+    for number, item in enumerate(parameters, first):
+        name, parameter = item if isinstance(item, tuple) else (str(number), item)
+        if not isinstance(parameter, Parameter):
+            raise InputError(
+                "[optim] parameters or (name, parameter) pairs were expected, "
+                f"came ({type(parameter).__name__})"
+            )
+        pairs.append((name, parameter))
+    return pairs
+
+
+def decayed_rows(parameter: Parameter, grad: RowSparse, weight_decay: float) -> Array:
+    """Rows of the gradient with that of the weight decay of these rows added, (n, ...)."""
+    if weight_decay == 0:
+        return grad.values
+    rows = parameter.data[grad.indices]
+    rows *= parameter.dtype.type(weight_decay)
+    rows += grad.values
+    return rows

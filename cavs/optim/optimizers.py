@@ -1,0 +1,215 @@
+"""SGD, Adagrad, Adam, AdamW: PyTorch's formulae, computed by native code in one pass each.
+
+A row-sparse gradient changes the rows that it has and leaves the others alone: those neither decay
+nor go on by momentum, which is what makes a step over a large vocabulary cheap. Without decay and
+momentum, SGD and Adagrad then give exactly what a dense gradient would.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs._native import core
+from cavs.errors import InputError
+from cavs.optim._optimizer import Group, Optimizer, State, decayed_rows
+from cavs.tensor import Parameter, RowSparse
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    g = grad + weight_decay * p;  b = momentum * b + g;  p -= lr * b, or, with `nesterov`,
+    p -= lr * (g + momentum * b).
+    """
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        """Raises InputError for numbers out of range, or `nesterov` without momentum."""
+        super().__init__(
+            parameters,
+            lr=float(lr),
+            momentum=float(momentum),
+            weight_decay=float(weight_decay),
+            nesterov=bool(nesterov),
+        )
+
+    def _check_options(self, group: Group) -> None:
+        super()._check_options(group)
+        if group["nesterov"] and not group["momentum"]:
+            raise InputError("[optim] momentum > 0 was expected with nesterov, came (0)")
+
+    def _new_state(self, parameter: Parameter, group: Group) -> State:
+        return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
+
+    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+        core.sgd_update(
+            parameter.data,
+            grad,
+            state.get("momentum"),
+            group["lr"],
+            group["momentum"],
+            group["weight_decay"],
+            group["nesterov"],
+        )
+
+    def _update_rows(
+        self, parameter: Parameter, grad: RowSparse, state: State, group: Group
+    ) -> None:
+        rows = decayed_rows(parameter, grad, group["weight_decay"])
+        if "momentum" in state:
+            momentum = parameter.dtype.type(group["momentum"])
+            buffer = state["momentum"][grad.indices]
+            buffer *= momentum
+            buffer += rows
+            state["momentum"][grad.indices] = buffer
+            rows = rows + momentum * buffer if group["nesterov"] else buffer
+        core.sgd_update_rows(parameter.data, grad.indices, rows, group["lr"])
+
+
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al. 2011).
+
+    g = grad + weight_decay * p;  s += g * g;  p -= lr * g / (sqrt(s) + eps).
+    """
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float = 0.01,
+        eps: float = 1e-10,
+        initial_accumulator_value: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Raises InputError for numbers out of range."""
+        super().__init__(
+            parameters,
+            lr=float(lr),
+            eps=float(eps),
+            initial_accumulator_value=float(initial_accumulator_value),
+            weight_decay=float(weight_decay),
+        )
+
+    def _new_state(self, parameter: Parameter, group: Group) -> State:
+        start = group["initial_accumulator_value"]
+        # Zeros take no memory until they are touched.
+        zeros = np.zeros_like(parameter.data)
+        return {"sum": np.full_like(zeros, start) if start else zeros}
+
+    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+        core.adagrad_update(
+            parameter.data, grad, state["sum"], group["lr"], group["eps"], group["weight_decay"]
+        )
+
+    def _update_rows(
+        self, parameter: Parameter, grad: RowSparse, state: State, group: Group
+    ) -> None:
+        rows = decayed_rows(parameter, grad, group["weight_decay"])
+        core.adagrad_update_rows(
+            parameter.data, grad.indices, rows, state["sum"], group["lr"], group["eps"]
+        )
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015), with decay by the gradient.
+
+    g = grad + weight_decay * p;  m = b1 * m + (1 - b1) * g;  v = b2 * v + (1 - b2) * g * g;
+    p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps), t the number of the step.
+    """
+
+    _decoupled = False
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Raises InputError for numbers out of range."""
+        super().__init__(
+            parameters,
+            lr=float(lr),
+            beta1=float(betas[0]),
+            beta2=float(betas[1]),
+            eps=float(eps),
+            weight_decay=float(weight_decay),
+        )
+
+    def _check_options(self, group: Group) -> None:
+        super()._check_options(group)
+        for name in ("beta1", "beta2"):
+            if not group[name] < 1:
+                raise InputError(f"[optim] {name} in [0, 1) was expected, came ({group[name]})")
+
+    def _new_state(self, parameter: Parameter, group: Group) -> State:
+        return {
+            "exp_avg": np.zeros_like(parameter.data),
+            "exp_avg_sq": np.zeros_like(parameter.data),
+            "step": np.zeros((), np.int64),
+        }
+
+    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+        state["step"] += 1
+        core.adam_update(
+            parameter.data,
+            grad,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            int(state["step"]),
+            group["lr"],
+            group["beta1"],
+            group["beta2"],
+            group["eps"],
+            group["weight_decay"],
+            self._decoupled,
+        )
+
+    def _update_rows(
+        self, parameter: Parameter, grad: RowSparse, state: State, group: Group
+    ) -> None:
+        state["step"] += 1
+        rows = grad.values
+        if self._decoupled and group["weight_decay"]:
+            shrink = parameter.dtype.type(1 - group["lr"] * group["weight_decay"])
+            parameter.data[grad.indices] *= shrink
+        elif group["weight_decay"]:
+            rows = decayed_rows(parameter, grad, group["weight_decay"])
+        core.adam_update_rows(
+            parameter.data,
+            grad.indices,
+            rows,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            int(state["step"]),
+            group["lr"],
+            group["beta1"],
+            group["beta2"],
+            group["eps"],
+        )
+
+
+class AdamW(Adam):
+    """Adam with decay of its own (Loshchilov and Hutter 2019): p *= 1 - lr * weight_decay first."""
+
+    _decoupled = True
+
+    def __init__(
+        self,
+        parameters: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        """Raises InputError for numbers out of range."""
+        super().__init__(parameters, lr, betas, eps, weight_decay)

@@ -1,0 +1,131 @@
+"""Learning-rate schedules: each gives a factor of the learning rates that the groups began with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cavs.errors import CheckpointError, InputError
+from cavs.optim._optimizer import Optimizer
+
+
+class LRSchedule:
+    """Sets ``lr`` of all groups of an optimizer to the first one times :meth:`factor`.
+
+    Attributes:
+        count: calls of :meth:`step` so far.
+        base_lrs: learning rate of each group at the beginning.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.count = 0
+        self.base_lrs: list[float] = [group["lr"] for group in optimizer.groups]
+        self._apply()
+
+    def factor(self, count: int) -> float:
+        """What the first learning rate is multiplied by after `count` steps."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Goes on by one; to call after each optimizer step, or each epoch, as the user counts."""
+        self.count += 1
+        self._apply()
+
+    def _apply(self) -> None:
+        factor = self.factor(self.count)
+        for group, lr in zip(self.optimizer.groups, self.base_lrs, strict=True):
+            group["lr"] = lr * factor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands: numbers and lists of numbers."""
+        return {"count": self.count, "base_lrs": list(self.base_lrs)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from what :meth:`state_dict` gave.
+
+        Raises:
+            CheckpointError: the state is of another number of groups, or none.
+        """
+        if set(state) != {"count", "base_lrs"} or len(state["base_lrs"]) != len(self.base_lrs):
+            raise CheckpointError(
+                f"[optim] a schedule's count and {len(self.base_lrs)} base_lrs were expected, "
+                f"came ({dict(state)})"
+            )
+        self.count = int(state["count"])
+        self.base_lrs = [float(lr) for lr in state["base_lrs"]]
+        self._apply()
+
+
+class ConstantLR(LRSchedule):
+    """The learning rate as it is."""
+
+    def factor(self, count: int) -> float:
+        """1."""
+        return 1.0
+
+
+class StepLR(LRSchedule):
+    """Times `gamma` after every `step_size` steps."""
+
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+        self.step_size = _positive("step_size", step_size)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, count: int) -> float:
+        """gamma ^ (count // step_size)."""
+        return float(self.gamma ** (count // self.step_size))
+
+
+class ExponentialLR(LRSchedule):
+    """Times `gamma` after every step."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def factor(self, count: int) -> float:
+        """gamma ^ count."""
+        return float(self.gamma**count)
+
+
+class CosineLR(LRSchedule):
+    """Half a cosine from 1 down to `final` at `total_steps`, and `final` from there on."""
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, final: float = 0.0) -> None:
+        self.total_steps = _positive("total_steps", total_steps)
+        self.final = final
+        super().__init__(optimizer)
+
+    def factor(self, count: int) -> float:
+        """final + (1 - final) * (1 + cos(pi * count / total_steps)) / 2."""
+        done = min(count / self.total_steps, 1.0)
+        return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * done)) / 2.0
+
+
+class WarmupLinear(LRSchedule):
+    """From 0 up to 1 in `warmup_steps`, then down to 0 at `total_steps`, both in a line."""
+
+    def __init__(self, optimizer: Optimizer, warmup_steps: int, total_steps: int) -> None:
+        self.warmup_steps = _positive("warmup_steps", warmup_steps)
+        self.total_steps = _positive("total_steps", total_steps)
+        if total_steps <= warmup_steps:
+            raise InputError(
+                f"[optim] total_steps > warmup_steps ({warmup_steps}) was expected, "
+                f"came ({total_steps})"
+            )
+        super().__init__(optimizer)
+
+    def factor(self, count: int) -> float:
+        """count / warmup_steps before the end of the warm-up, then what is left of the rest."""
+        if count < self.warmup_steps:
+            return count / self.warmup_steps
+        return max(0.0, (self.total_steps - count) / (self.total_steps - self.warmup_steps))
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise InputError(f"[optim] {name} >= 1 was expected, came ({value})")
+    return value
