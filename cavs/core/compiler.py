@@ -111,7 +111,8 @@ class Compiler:
             forward = self._forward(key[1])
             gradient = self.gradient(*key)
             numbers = {id(p): i for i, p in enumerate(self.params)}
-            outputs = []
+            outputs: list[tuple[Output, Node]] = []
+            ids_of: dict[str, Node] = {}
             for parameter, dense, sparse in gradient.params:
                 number, shape = numbers[id(parameter)], tuple(parameter.shape)
                 if dense is not None:
@@ -121,11 +122,52 @@ class Compiler:
                     pull = ids.attrs["name"]
                     kind = Output("sparse", "", rows.space, rows.shape, number, pull)
                     outputs.append((kind, rows))
+                    ids_of[pull] = ids
+            for pull, node in ids_of.items():
+                outputs.append((Output("ids", "", node.space, (), pull=pull), node))
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
             sinks = Sinks(gradient.edges, outputs)
             self._backwards[key] = lower(sinks, forward, self.params, self.passes).program
         return self._backwards[key]
+
+    def text(self) -> str:
+        """The programs as text: inference, and training with cotangents of all outputs."""
+        return "\n".join(f"=== {title}\n{program}" for title, program in self._programs())
+
+    def _programs(self) -> list[tuple[str, Program]]:
+        return [
+            ("inference", self.inference()),
+            ("training, forward", self.training(())),
+            ("training, backward", self.backward(self.function.pushes, ())),
+        ]
+
+    def explain(self, item_size: int) -> str:
+        """F as traced and after the passes, and each program's instructions with the FLOPs and
+        bytes (each operand and result once) of one row."""
+        lines = [f"{self.trace.name}, passes: {', '.join(self.passes) or 'none'}"]
+        for title, function in (("traced", self.trace.function), ("optimised", self.function)):
+            nodes = [n for n in ancestors(function.roots()) if n.inputs]
+            flops = sum(n.flops for n in nodes if n.space == "vertex")
+            edge_flops = sum(n.flops for n in nodes if n.space == "edge")
+            lines.append(
+                f"=== F {title}: {len(nodes)} operations, "
+                f"{flops:,} FLOPs per vertex and {edge_flops:,} per edge"
+            )
+            lines.extend(f"  {_describe(n)}" for n in nodes)
+        for title, program in self._programs():
+            instructions = [i for s in program.segments for i in s.instructions]
+            lines.append(f"=== {title}: {len(instructions)} launches in {len(program.segments)} segments")
+            lines.extend(program.costs(item_size))
+        return "\n".join(lines)
+
+
+def _describe(node: Node) -> str:
+    operands = ", ".join(
+        str(x.attrs.get("name") or x.attrs.get("value", "")) or f"%{x.number}" for x in node.inputs
+    )
+    where = f"  # {node.where}" if node.where else ""
+    return f"%{node.number}: {node.space}{list(node.shape)} = {node.op.name}({operands}){where}"
 
 
 def _checked(passes: Sequence[str]) -> tuple[str, ...]:

@@ -33,13 +33,18 @@ class Emitter:
     """Numbers values and writes the instructions of one program."""
 
     def __init__(
-        self, forward: Lowered | None, params: Sequence[Any], counted: Sequence[tuple[str, Space]]
+        self,
+        forward: Lowered | None,
+        external: set[Node],
+        params: Sequence[Any],
+        counted: Sequence[tuple[str, Space]],
     ) -> None:
         self.forward = forward
         self.params = list(params)
         self.param_number = {id(p): i for i, p in enumerate(params)}
         self.values: list[Value] = list(forward.program.values) if forward else []
-        self.value_of: dict[Node, int] = dict(forward.value_of) if forward else {}
+        known = forward.value_of.items() if forward else ()
+        self.value_of: dict[Node, int] = {n: v for n, v in known if n in external}
         self.param_values: dict[int, int] = {
             v.index: i for i, v in enumerate(self.values) if v.role == "param"
         }
@@ -165,8 +170,10 @@ class Emitter:
     def _single(self, node: Node) -> list[Instruction]:
         name = node.op.name
         where = str(node.where or "")
-        if name == "concat" and len(node.shape) == 1 and node.space != "none":
+        if name == "concat":
             return self._copies_beside(node)
+        if name == "slice":
+            return self._copy_slices(node)
         make = getattr(self, f"_emit_{name}", None)
         kernel, inputs, tables, ints, floats = make(node) if make else self._plain(node)
         return [
@@ -194,19 +201,39 @@ class Emitter:
 
     def _copies_beside(self, node: Node) -> list[Instruction]:
         """A concatenation: its parts write into it; those that cannot are copied."""
-        whole = self.value(node)
         copies, column = [], 0
+        total = node.shape[-1]
         for x in node.inputs:
             if self.beside.get(x) != (node, column):
-                view = Value("part", node.space, x.size, role="view", base=whole, column=column)
-                self.values.append(view)
-                copies.append(
-                    Instruction(
-                        "copy", [self.value(x)], [len(self.values) - 1], [""], space=node.space
-                    )
+                width = x.shape[-1]
+                copies.extend(
+                    self._copy_part(x, i * width, node, i * total + column, width)
+                    for i in range(node.size // max(total, 1))
                 )
-            column += x.size
+            column += x.shape[-1]
         return copies
+
+    def _copy_slices(self, node: Node) -> list[Instruction]:
+        """A slice of matrices, whose columns do not stand together."""
+        (x,) = node.inputs
+        width, total, start = node.shape[-1], x.shape[-1], node.attrs["start"]
+        return [
+            self._copy_part(x, i * total + start, node, i * width, width)
+            for i in range(node.size // max(width, 1))
+        ]
+
+    def _copy_part(self, x: Node, start: int, y: Node, column: int, size: int) -> Instruction:
+        """Copies columns start..start+size of `x` to those of `y` from `column`."""
+        source = self._columns(x, start, size)
+        target = self._columns(y, column, size)
+        return Instruction("copy", [source], [target], [""], space=y.space)
+
+    def _columns(self, x: Node, column: int, size: int) -> int:
+        whole = self.value(x)
+        if size == x.size:
+            return whole
+        self.values.append(Value("part", x.space, size, role="view", base=whole, column=column))
+        return len(self.values) - 1
 
     def _fused(self, nodes: Sequence[Node]) -> Instruction:
         group = _Group(self)
@@ -299,17 +326,6 @@ class Emitter:
         padded = (1,) * (rank - len(node.shape)) + node.shape
         return "sum_to", [self.value(x)], [], [rank, *x.shape, *padded], []
 
-    def _emit_slice(self, node: Node) -> Any:
-        (x,) = node.inputs
-        total = x.shape[-1]
-        ints = [x.size // total, total, node.attrs["start"], node.attrs["stop"]]
-        return "slice", [self.value(x)], [], ints, []
-
-    def _emit_concat(self, node: Node) -> Any:
-        inputs = [self.value(x) for x in node.inputs]
-        outer = node.size // max(node.shape[-1], 1)
-        return "concat", inputs, [], [outer], []
-
     def _emit_dropout(self, node: Node) -> Any:
         space = ("vertex", "edge", "graph").index(node.space)
         ints = [node.attrs["key"], space]
@@ -330,7 +346,7 @@ class Emitter:
         for output, node in sinks.outputs:
             number = len(self.outputs)
             self.outputs.append(output)
-            own = output.kind in ("param", "sparse") and node in units
+            own = output.kind in ("param", "sparse", "ids") and node in units
             if own and node not in self.value_of and node.op.name != "concat":
                 self.value_of[node] = self.new(node, role="output", index=number)
                 continue

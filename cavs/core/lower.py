@@ -142,7 +142,7 @@ class _Lowering:
             {n for n in forward.nodes if n.op.name not in RECOMPUTED} if forward else set()
         )
         self.order = _reachable(sinks.nodes(), self.external)
-        self.emitter = Emitter(forward, params, counted)
+        self.emitter = Emitter(forward, self.external, params, counted)
         self.wanted = set(sinks.nodes())
         self.forced = self._forced()
 

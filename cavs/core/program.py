@@ -85,7 +85,7 @@ class Output:
     """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
 
     kind: ``push``, ``param``, ``sparse`` (rows of a parameter's gradient, for the distinct ids of
-    `pull`) or ``input``.
+    `pull`), ``ids`` (those ids, ascending, int32) or ``input``.
     """
 
     kind: str
@@ -126,6 +126,19 @@ class Program:
             lines.append(f"{segment.kind}{over}:")
             lines.extend(f"  {self._line(i)}" for i in segment.instructions)
         return "\n".join(lines)
+
+    def costs(self, item_size: int) -> list[str]:
+        """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself."""
+        lines = []
+        for segment in self.segments:
+            for i in segment.instructions:
+                moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
+                size = sum(v.size * item_size for v in moved if v.space != "none")
+                lines.append(
+                    f"  {segment.kind:6} {i.space:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
+                    f"{self._line(i)}"
+                )
+        return lines
 
     def _name(self, number: int) -> str:
         value = self.values[number]

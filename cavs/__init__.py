@@ -1,0 +1,38 @@
+"""cavs: dynamic neural networks as static vertex functions over input graphs.
+
+Declare a :class:`VertexFunction` once, :func:`compile` it, and call the model on batches of graphs.
+"""
+
+from importlib.metadata import version as _version
+
+from cavs import nn as nn
+from cavs import optim as optim
+from cavs.core import ops as ops
+from cavs.core.vertex import Module as Module
+from cavs.core.vertex import VertexFunction as VertexFunction
+from cavs.errors import CavsError as CavsError
+from cavs.errors import CavsRuntimeError as CavsRuntimeError
+from cavs.errors import CheckpointError as CheckpointError
+from cavs.errors import DataError as DataError
+from cavs.errors import DTypeError as DTypeError
+from cavs.errors import GraphError as GraphError
+from cavs.errors import InputError as InputError
+from cavs.errors import NonFiniteError as NonFiniteError
+from cavs.errors import ShapeError as ShapeError
+from cavs.errors import TraceError as TraceError
+from cavs.executor import get_num_threads as get_num_threads
+from cavs.executor import instruction_set as instruction_set
+from cavs.executor import set_num_threads as set_num_threads
+from cavs.model import Model as Model
+from cavs.model import compile as compile
+from cavs.scheduler import GraphBatch as GraphBatch
+from cavs.scheduler import InputGraph as InputGraph
+from cavs.scheduler import batch as batch
+from cavs.scheduler import unbatch as unbatch
+from cavs.tensor import Parameter as Parameter
+from cavs.tensor import RowSparse as RowSparse
+from cavs.tensor import Tensor as Tensor
+from cavs.tensor import no_grad as no_grad
+from cavs.tensor import tensor as tensor
+
+__version__ = _version("cavs")

@@ -1,0 +1,269 @@
+"""Where F and G meet: runs compiled vertex functions over batches of graphs.
+
+`NativeExecutor` runs all levels in one native call; `ReferenceExecutor` (cavs/reference.py) runs one
+vertex at a time in NumPy and is what the native one is tested against.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy_openblas32
+
+from cavs._native import core as _core
+from cavs.core.compiler import Compiler
+from cavs.core.ops._def import Space
+from cavs.core.program import Instruction, Output, Program
+from cavs.errors import CavsRuntimeError, InputError
+from cavs.scheduler import GraphBatch
+
+Array = npt.NDArray[Any]
+
+
+def _load_blas() -> None:
+    folder = scipy_openblas32.get_lib_dir()
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("libscipy_openblas") and ".so" in name:
+            _core.load_blas(os.path.join(folder, name))
+            return
+    raise ImportError(
+        f"[cavs] libscipy_openblas.so was expected in {folder}, came none; reinstall scipy-openblas32"
+    )
+
+
+_load_blas()
+
+
+def set_num_threads(count: int) -> None:
+    """Threads that native calls use from now on; at first the cores that the process may use.
+
+    Raises:
+        InputError: `count` is not at least 1.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InputError(f"[threads] a number of threads >= 1 was expected, came ({count!r})")
+    _core.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """Threads that native calls use."""
+    return int(_core.num_threads())
+
+
+def instruction_set() -> str:
+    """Instruction set of the kernels, chosen at start-up: ``avx512``, ``avx2`` or ``generic``."""
+    return str(_core.instruction_set())
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """What random operations draw from, with the keys of graph and vertex."""
+
+    seed: int
+    step: int
+    training: bool
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a backward call gives.
+
+    Attributes:
+        params: (parameter number, gradient); a gradient by rows is (ids, rows), ids ascending and
+            distinct, int32. A parameter may come several times, to be added.
+        inputs: cotangents by input name.
+    """
+
+    params: list[tuple[int, Array | tuple[Array, Array]]]
+    inputs: dict[str, Array]
+
+
+class Run(Protocol):
+    """A forward call that waits for its backward."""
+
+    def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
+        """Gradients, from cotangents of outputs in the user's order. Once."""
+
+
+class Executor(Protocol):
+    """Runs one compiled function."""
+
+    def forward(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[str, Array],
+        random: RandomState,
+        wanted: frozenset[str] | None,
+    ) -> tuple[dict[str, Array], Run | None]:
+        """Outputs in the user's order. `wanted`: inputs whose cotangents a backward will give; None
+        where no backward comes."""
+
+
+def rows_of(graphs: GraphBatch, space: Space) -> int:
+    """Number of rows of a vertex, edge or graph value over a batch."""
+    counts = {
+        "vertex": graphs.num_vertices,
+        "edge": graphs.num_edges,
+        "graph": graphs.num_graphs,
+    }
+    return counts[space]
+
+
+class NativeExecutor:
+    """Runs programs in C++: one call for all levels forward, one for all levels backward."""
+
+    def __init__(self, compiler: Compiler, dtype: str, policy: str, device: str = "cpu") -> None:
+        self.compiler = compiler
+        self.dtype = np.dtype(dtype)
+        self.policy = policy
+        self.device = device
+        self._loaded: dict[int, tuple[Program, Any]] = {}
+
+    def load(self, program: Program, forward: Any = None) -> Any:
+        """The native program, made once."""
+        known = self._loaded.get(id(program))
+        if known is None:
+            native = _core.Program(
+                self.dtype.name,
+                [value.spec() for value in program.values],
+                [
+                    (s.kind, s.space, [_instruction(i) for i in s.instructions])
+                    for s in program.segments
+                ],
+                program.uniques,
+                program.saved,
+                forward,
+                self.device,
+            )
+            known = self._loaded[id(program)] = (program, native)
+        return known[1]
+
+    def forward(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[str, Array],
+        random: RandomState,
+        wanted: frozenset[str] | None,
+    ) -> tuple[dict[str, Array], NativeRun | None]:
+        """See :class:`Executor`."""
+        keep = wanted is not None
+        program = self.compiler.inference() if wanted is None else self.compiler.training(wanted)
+        native = _core.Run(
+            self.load(program),
+            graphs.schedule(self.policy),
+            graphs.keys,
+            random.seed,
+            random.step,
+            random.training,
+            keep,
+        )
+        outputs = [
+            np.empty((rows_of(graphs, o.space), *o.shape), self.dtype) for o in program.outputs
+        ]
+        native.forward(
+            [p.data for p in program.params],
+            [inputs[name] for name in program.inputs],
+            outputs,
+            get_num_threads(),
+        )
+        named = {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}
+        if wanted is None:
+            return named, None
+        return named, NativeRun(self, native, program, graphs, wanted)
+
+    def planned_bytes(self, graphs: GraphBatch, ids: Mapping[str, Array], keep: bool) -> int:
+        """Peak bytes of a call over `graphs`, by the memory plan alone; see Model.memory."""
+        program = self.compiler.training(frozenset()) if keep else self.compiler.inference()
+        forward = self.load(program)
+        backward = None
+        if keep:
+            pushes = frozenset(self.compiler.function.pushes)
+            backward = self.load(self.compiler.backward(pushes, frozenset()), forward)
+        distinct = {}
+        for name, _, base in program.uniques:
+            rows = rows_of(graphs, base)
+            distinct[name] = len(np.unique(ids[name])) if name in ids else rows
+        schedule = graphs.schedule(self.policy)
+        return int(
+            _core.plan_bytes(forward, backward, schedule, distinct, keep, get_num_threads())
+        )
+
+
+class NativeRun:
+    """A native forward call whose kept values wait for the backward."""
+
+    def __init__(
+        self,
+        executor: NativeExecutor,
+        native: Any,
+        program: Program,
+        graphs: GraphBatch,
+        wanted: frozenset[str],
+    ) -> None:
+        self.executor = executor
+        self.native = native
+        self.program = program
+        self.graphs = graphs
+        self.wanted = wanted
+
+    def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
+        """See :class:`Run`."""
+        executor = self.executor
+        program = executor.compiler.backward(frozenset(cotangents), self.wanted)
+        native = executor.load(program, executor.load(self.program))
+        outputs = [self._allocate(o) for o in program.outputs]
+        self.native.backward(
+            native,
+            [p.data for p in program.params],
+            [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
+            outputs,
+            get_num_threads(),
+        )
+        named = list(zip(program.outputs, outputs, strict=True))
+        ids = {o.pull: array for o, array in named if o.kind == "ids"}
+        gradients = Gradients([], {})
+        for output, array in named:
+            if output.kind == "input":
+                gradients.inputs[output.name] = array
+            elif output.kind == "param":
+                gradients.params.append((output.parameter, array))
+            elif output.kind == "sparse":
+                known = ids[output.pull]
+                first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
+                gradients.params.append((output.parameter, (known[first:], array[first:])))
+        return gradients
+
+    def _allocate(self, output: Output) -> Array:
+        if output.kind == "param":
+            buffer: Array = self.program.params[output.parameter].take_grad_buffer()
+            return buffer
+        if output.kind in ("sparse", "ids"):
+            rows = self.native.rows(output.space)
+        else:
+            rows = rows_of(self.graphs, output.space)
+        dtype = np.dtype(np.int32) if output.kind == "ids" else self.executor.dtype
+        return np.empty((rows, *output.shape), dtype)
+
+
+def _instruction(i: Instruction) -> tuple[Any, ...]:
+    ints: Sequence[int] = i.ints
+    if i.ops:
+        ints = _fused_code(i)
+    return (i.kernel, i.inputs, i.outputs, i.tables, list(ints), i.floats, i.space)
+
+
+def _fused_code(i: Instruction) -> list[int]:
+    """[width, registers, ops, (opcode, destination, a, b, c)..., results, register...]"""
+    opcodes = _core.scalar_opcodes()
+    registers = 1 + max(destination for _, destination, _ in i.ops)
+    code = [i.width, registers, len(i.ops)]
+    for name, destination, refs in i.ops:
+        if name not in opcodes:
+            raise CavsRuntimeError(f"[executor] a native form of {name!r} was expected, came none")
+        code += [opcodes[name], destination, *refs, *[-1] * (3 - len(refs))]
+    return [*code, len(i.out_registers), *i.out_registers]

@@ -1,0 +1,363 @@
+"""What `cavs.compile` gives: a vertex function that is called on batches and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.core.compiler import Compiler
+from cavs.core.ir import Node, ancestors
+from cavs.core.trace import InputSpec
+from cavs.core.vertex import VertexFunction
+from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError
+from cavs.executor import Executor, NativeExecutor, RandomState, Run, rows_of
+from cavs.reference import ReferenceExecutor
+from cavs.scheduler import GraphBatch, InputGraph, batch
+from cavs.tensor import Parameter, RowSparse, Tensor, is_grad_enabled, record
+
+Array = npt.NDArray[Any]
+
+
+class Model:
+    """A compiled vertex function.
+
+    Attributes:
+        function: the vertex function; it owns the parameters.
+        training: whether random operations such as dropout act; see :meth:`train`, :meth:`eval`.
+    """
+
+    def __init__(
+        self,
+        function: VertexFunction,
+        *,
+        dtype: str = "float32",
+        passes: Iterable[str] | None = None,
+        policy: str = "batching",
+        executor: str = "native",
+        device: str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        if dtype not in ("float32", "float64"):
+            raise DTypeError(f"[compile] dtype float32 or float64 was expected, came ({dtype!r})")
+        if policy not in ("batching", "serial"):
+            raise InputError(f"[compile] policy batching or serial was expected, came ({policy!r})")
+        if device != "cpu":
+            raise InputError(
+                f"[compile] device 'cpu' was expected, came ({device!r}); the CUDA backend is not "
+                "built yet"
+            )
+        self._compiler = Compiler(function, passes)
+        self.function = function
+        self.training = True
+        self._dtype = np.dtype(dtype)
+        self._specs = self._compiler.trace.inputs
+        self._bounds = _id_bounds(self._compiler.trace.function.roots())
+        for name, parameter in function.named_parameters():
+            _convert(name, parameter, self._dtype)
+        self._seed, self._step = _checked_seed(seed), 0
+        self._executor = self._make_executor(executor, dtype, policy)
+
+    def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
+        if name == "native":
+            return NativeExecutor(self._compiler, dtype, policy)
+        if name == "reference":
+            return ReferenceExecutor(self._compiler, dtype)
+        raise InputError(f"[compile] executor native or reference was expected, came ({name!r})")
+
+    def __call__(
+        self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], **inputs: Any
+    ) -> dict[str, Tensor]:
+        """Runs F over all vertices of `graphs`.
+
+        Args:
+            graphs: a batch, a graph, or graphs.
+            inputs: for each pull an array of shape (rows, *shape) over the batch's vertices, edges
+                or graphs, in the user's order: arrays, or tensors, which then get gradients.
+
+        Returns:
+            For each push a tensor of shape (rows, *shape), in the same order.
+
+        Raises:
+            InputError: an input is missing or unknown, or an id is out of range; ShapeError,
+            DTypeError: it has another shape or dtype; GraphError: a graph has a cycle.
+        """
+        graphs = _as_batch(graphs)
+        arrays = self._check_inputs(graphs, inputs)
+        tensors = {
+            name: x
+            for name, x in inputs.items()
+            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
+        }
+        params: list[Parameter] = self._compiler.params
+        learns = any(p.requires_grad for p in params) or bool(tensors)
+        wanted = frozenset(tensors) if learns and is_grad_enabled() else None
+        random = RandomState(self._seed, self._step, self.training)
+        if self.training:
+            self._step += 1
+        outputs, run = self._executor.forward(graphs, arrays, random, wanted)
+        if run is None:
+            return {name: Tensor(y) for name, y in outputs.items()}
+        return self._record(outputs, run, tensors)
+
+    def _record(
+        self, outputs: dict[str, Array], run: Run, tensors: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        params: list[Parameter] = self._compiler.params
+        names, given = list(outputs), list(tensors)
+
+        def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+            known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
+            gradients = run.backward(known)
+            totals: list[Any] = [None] * len(params)
+            for number, part in gradients.params:
+                by_rows = isinstance(part, tuple)
+                grad = RowSparse(*part, params[number].shape) if isinstance(part, tuple) else part
+                if totals[number] is None:
+                    totals[number] = grad
+                else:
+                    totals[number] = _sum(totals[number], grad, by_rows)
+            return [*totals, *(gradients.inputs.get(name) for name in given)]
+
+        results = record(
+            list(outputs.values()), [*params, *tensors.values()], backward, name="model"
+        )
+        return dict(zip(names, results, strict=True))
+
+    def _check_inputs(
+        self, graphs: GraphBatch, inputs: Mapping[str, Any], partial: bool = False
+    ) -> dict[str, Array]:
+        unknown = sorted(set(inputs) - set(self._specs))
+        if unknown:
+            raise InputError(
+                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown[0]!r})"
+            )
+        arrays = {}
+        for name, spec in self._specs.items():
+            if name in inputs:
+                arrays[name] = self._check_input(graphs, spec, inputs[name])
+            elif not partial:
+                raise InputError(
+                    f"[input] an array for {name!r} ({_describe(graphs, spec)}) was expected, "
+                    f"came none; pulled at {spec.where}"
+                )
+        return arrays
+
+    def _check_input(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
+        array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
+        kinds = "iu" if spec.dtype == "int32" else "f"
+        empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
+        if array.dtype.kind not in kinds and not empty:
+            raise DTypeError(
+                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
+                f"came dtype ({array.dtype}); convert it with astype"
+            )
+        expected = (rows_of(graphs, spec.space), *spec.shape)
+        if array.shape != expected:
+            raise ShapeError(
+                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
+                f"came shape {array.shape}"
+            )
+        if spec.dtype == "int32":
+            self._check_ids(graphs, spec, array)
+            return np.ascontiguousarray(array, np.int32)
+        return np.ascontiguousarray(array, self._dtype)
+
+    def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
+        bound = self._bounds.get(spec.name, 2**31 - 1)
+        if ids.size == 0 or (ids.min() >= -1 and ids.max() < bound):
+            return
+        row = int(np.flatnonzero((ids < -1) | (ids >= bound))[0])
+        raise InputError(
+            f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
+            f"{_locate(graphs, spec.space, row)}; -1 stands for none"
+        )
+
+    # Parameters
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: of parameters, inputs and outputs."""
+        return self._dtype
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in order of assignment."""
+        return list(self.function.parameters())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(attribute path, parameter)."""
+        return self.function.named_parameters()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Attribute path to array; see :meth:`Module.state_dict`."""
+        return self.function.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copies values in; see :meth:`Module.load_state_dict`."""
+        self.function.load_state_dict(state)
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    # Modes and randomness
+
+    def train(self) -> Model:
+        """Random operations act from now on."""
+        self.training = True
+        return self
+
+    def eval(self) -> Model:
+        """Dropout does nothing from now on."""
+        self.training = False
+        return self
+
+    def random_state(self) -> dict[str, int]:
+        """Seed and step of the counter-based generator: the step counts calls in training mode."""
+        return {"seed": self._seed, "step": self._step}
+
+    def set_random_state(self, state: Mapping[str, int]) -> None:
+        """Goes on from what :meth:`random_state` gave."""
+        self._seed, self._step = _checked_seed(state["seed"]), _checked_seed(state["step"])
+
+    # Looking inside
+
+    @property
+    def inputs(self) -> dict[str, InputSpec]:
+        """What F pulls, by name."""
+        return dict(self._specs)
+
+    @property
+    def program(self) -> str:
+        """The compiled programs, as text: inference, training forward, and backward."""
+        return self._compiler.text()
+
+    def explain(self) -> str:
+        """F after each pass and the programs, with FLOPs and bytes per row."""
+        return self._compiler.explain(self._dtype.itemsize)
+
+    def memory(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        *,
+        gradients: bool = True,
+        **ids: Any,
+    ) -> int:
+        """Peak bytes that a call over `graphs` takes in the engine, without running it.
+
+        Counted are the values of the call (with `gradients`, of its backward too) and the threads'
+        scratch; not parameters, their gradients, inputs and outputs. Give the integer inputs, to
+        count distinct ids; without them all are taken to be distinct, which bounds the peak.
+        """
+        if not isinstance(self._executor, NativeExecutor):
+            raise CavsRuntimeError("[memory] the native executor was expected, came the reference")
+        graphs = _as_batch(graphs)
+        return self._executor.planned_bytes(
+            graphs, self._check_inputs(graphs, ids, partial=True), gradients
+        )
+
+
+def compile(
+    function: VertexFunction,
+    *,
+    dtype: str = "float32",
+    passes: Iterable[str] | None = None,
+    policy: str = "batching",
+    executor: str = "native",
+    device: str = "cpu",
+    seed: int = 0,
+) -> Model:
+    """Traces, differentiates and optimises `function`, once.
+
+    Args:
+        function: the vertex function; its parameters become `dtype`, in place.
+        dtype: ``float32``, or ``float64`` for gradient checks.
+        passes: names among ``cavs.core.passes.PASSES``; None means all of them.
+        policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
+        executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
+        device: ``cpu``.
+        seed: of the counter-based generator of random operations.
+
+    Raises:
+        TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
+    """
+    return Model(
+        function,
+        dtype=dtype,
+        passes=passes,
+        policy=policy,
+        executor=executor,
+        device=device,
+        seed=seed,
+    )
+
+
+def _sum(a: Any, b: Any, by_rows: bool) -> Any:
+    if isinstance(a, RowSparse) and isinstance(b, RowSparse):
+        return a.add(b)
+    sparse, dense = (a, b) if isinstance(a, RowSparse) else (b, a)
+    if isinstance(sparse, RowSparse):
+        sparse.add_to(dense)
+        return dense
+    return a + b
+
+
+def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
+    if parameter.data.dtype != dtype:
+        parameter.data = parameter.data.astype(dtype)
+        parameter.zero_grad()
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        raise InputError(f"[random] an integer in 0..2**64-1 was expected, came ({seed!r})")
+    return seed
+
+
+def _as_batch(graphs: Any) -> GraphBatch:
+    if isinstance(graphs, GraphBatch):
+        return graphs
+    return batch([graphs] if isinstance(graphs, InputGraph) else graphs)
+
+
+def _as_array(name: str, given: Any) -> Array:
+    try:
+        if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
+            return np.from_dlpack(given)
+        return np.asarray(given)
+    except (TypeError, ValueError, BufferError) as error:
+        raise InputError(f"[input] an array was expected for {name!r}, came {error}") from None
+
+
+def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
+    shape = (rows_of(graphs, spec.space), *spec.shape)
+    kind = "int32" if spec.dtype == "int32" else "float"
+    return f"{kind} of shape {shape}, a row per {spec.space},"
+
+
+def _locate(graphs: GraphBatch, space: str, row: int) -> str:
+    if space == "graph":
+        return f"graph {row}"
+    ptr = graphs.ptr if space == "vertex" else graphs.edge_ptr
+    graph = int(np.searchsorted(ptr, row, side="right")) - 1
+    return f"graph {graph}, {space} {row - int(ptr[graph])}"
+
+
+def _id_bounds(roots: Iterable[Node]) -> dict[str, int]:
+    """Integer input to the number of rows or classes that it selects from."""
+    bounds: dict[str, int] = {}
+    for node in ancestors(roots):
+        if node.op.name == "embedding":
+            count, ids = node.inputs[0].shape[0], node.inputs[1]
+        elif node.op.name == "cross_entropy":
+            count, ids = node.inputs[0].shape[-1], node.inputs[1]
+        else:
+            continue
+        while ids.inputs:
+            ids = ids.inputs[0]
+        name = ids.attrs["name"]
+        bounds[name] = min(count, bounds.get(name, count))
+    return bounds
