@@ -1,0 +1,178 @@
+// Batches and schedules, without Python: what sanitizers should see, and what only C++ can ask.
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "check.h"
+#include "graph/graph_batch.h"
+#include "graph/schedule.h"
+
+namespace {
+
+using cavs::Error;
+using cavs::GraphBatch;
+using cavs::make_schedule;
+using cavs::Policy;
+using cavs::Schedule;
+using Rows = std::vector<int32_t>;
+
+// Graph 0: 1 above 0. Graph 1: none. Graph 2: 0 above 1, 2 and 1 again.
+GraphBatch small_batch() {
+  return cavs::make_graph_batch({0, 2, 2, 5}, {0, 0, 1, 4, 4, 4}, {0, 1, 2, 1});
+}
+
+void test_batch() {
+  const GraphBatch batch = small_batch();
+  CHECK(batch.num_graphs() == 3 && batch.num_vertices() == 5 && batch.num_edges() == 4);
+  CHECK(batch.edge_ptr == Rows({0, 1, 1, 4}));
+  CHECK(batch.children == Rows({0, 3, 4, 3}));
+
+  const GraphBatch twice = cavs::concatenate({&batch, &batch});
+  CHECK(twice.ptr == Rows({0, 2, 2, 5, 7, 7, 10}));
+  CHECK(twice.edge_ptr == Rows({0, 1, 1, 4, 5, 5, 8}));
+  CHECK(twice.children == Rows({0, 3, 4, 3, 5, 8, 9, 8}));
+
+  const GraphBatch turned = cavs::reverse(batch);
+  CHECK(turned.child_ptr == Rows({0, 1, 1, 1, 3, 4}));
+  CHECK(turned.children == Rows({1, 2, 2, 2}));
+}
+
+void test_ways_to_make_a_graph() {
+  const GraphBatch graph = cavs::graph_from_parents({2, 2, -1});
+  CHECK(graph.child_ptr == Rows({0, 0, 0, 2}) && graph.children == Rows({0, 1}));
+  const GraphBatch edges = cavs::graph_from_edges(3, {1, 1, 0}, {2, 0, 2});
+  CHECK(edges.child_ptr == Rows({0, 1, 1, 3}) && edges.children == Rows({1, 1, 0}));
+}
+
+void test_schedule() {
+  const Schedule schedule = make_schedule(small_batch(), Policy::kBatching);
+  CHECK(schedule.num_levels() == 2 && schedule.max_arity == 3);
+  CHECK(schedule.level_ptr == Rows({0, 3, 5}));
+  CHECK(schedule.level_edge_ptr == Rows({0, 0, 4}));
+  CHECK(schedule.vertex_order == Rows({0, 3, 4, 1, 2}));
+  CHECK(schedule.vertex_row == Rows({0, 3, 4, 1, 2}));
+  CHECK(schedule.child == Rows({0, 1, 2, 1}));
+  CHECK(schedule.parent == Rows({3, 4, 4, 4}));
+  CHECK(schedule.edge_slot == Rows({0, 0, 1, 2}));
+  CHECK(schedule.child_ptr == Rows({0, 0, 0, 0, 1, 4}));
+  CHECK(schedule.out_ptr == Rows({0, 1, 3, 4, 4, 4}));
+  CHECK(schedule.out_edge == Rows({0, 1, 3, 2}));
+  CHECK(schedule.graph == Rows({0, 2, 2, 0, 2}));
+  CHECK(schedule.local == Rows({0, 1, 2, 1, 0}));
+  CHECK(schedule.edge_graph == Rows({0, 2, 2, 2}));
+  CHECK(schedule.edge_local == Rows({0, 0, 1, 2}));
+  CHECK(schedule.graph_ptr == Rows({0, 2, 2, 5}));
+  CHECK(schedule.graph_vertex == Rows({0, 3, 4, 1, 2}));
+  CHECK(schedule.slot(0) == Rows({-1, -1, -1, 0, 1}));
+  CHECK(schedule.slot(2) == Rows({-1, -1, -1, -1, 1}));
+  CHECK(schedule.slot(7) == Rows({-1, -1, -1, -1, -1}));
+
+  const Schedule serial = make_schedule(small_batch(), Policy::kSerial);
+  CHECK(serial.vertex_order == Rows({0, 1, 3, 4, 2}));
+  CHECK(serial.level_ptr == Rows({0, 1, 2, 3, 4, 5}));
+}
+
+void test_nothing() {
+  for (const GraphBatch& batch : {GraphBatch(), cavs::make_graph_batch({0, 0, 0}, {0}, {})}) {
+    for (const Policy policy : {Policy::kBatching, Policy::kSerial}) {
+      const Schedule schedule = make_schedule(batch, policy);
+      CHECK(schedule.num_levels() == 0 && schedule.num_vertices == 0);
+      CHECK(schedule.slot(0).empty());
+    }
+    CHECK(cavs::reverse(batch).num_graphs() == batch.num_graphs());
+  }
+  CHECK(cavs::concatenate({}).num_graphs() == 0);
+}
+
+// Random graphs under random numbers, so that the general way to the levels is taken.
+void test_random_graphs() {
+  std::mt19937 random(1);
+  for (int trial = 0; trial < 200; ++trial) {
+    const int64_t count = 1 + random() % 60;
+    std::vector<int64_t> order(count), children, parents;
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random);
+    for (int64_t i = 1; i < count; ++i) {
+      for (uint32_t k = random() % 4; k > 0; --k) {
+        children.push_back(order[random() % i]);
+        parents.push_back(order[i]);
+      }
+    }
+    const GraphBatch graph = cavs::graph_from_edges(count, children, parents);
+    const GraphBatch batch = cavs::concatenate({&graph, &graph});
+    const Rows levels = cavs::vertex_levels(batch);
+    for (const Policy policy : {Policy::kBatching, Policy::kSerial}) {
+      const Schedule schedule = make_schedule(batch, policy);
+      for (int64_t row = 0; row < schedule.num_vertices; ++row) {
+        CHECK(schedule.vertex_row[schedule.vertex_order[row]] == row);
+        int32_t level = 0;
+        for (int32_t e = schedule.child_ptr[row]; e < schedule.child_ptr[row + 1]; ++e) {
+          CHECK(schedule.child[e] < row);
+          level = std::max(level, levels[schedule.vertex_order[schedule.child[e]]] + 1);
+        }
+        CHECK(levels[schedule.vertex_order[row]] == level);
+      }
+    }
+  }
+}
+
+void test_long_chain() {
+  const int64_t count = 200000;
+  std::vector<int64_t> parents(count);
+  for (int64_t v = 0; v < count; ++v) parents[v] = v + 1 < count ? v + 1 : -1;
+  const GraphBatch chain = cavs::graph_from_parents(parents);
+  CHECK(make_schedule(chain, Policy::kBatching).num_levels() == count);
+  CHECK(make_schedule(cavs::reverse(chain), Policy::kBatching).num_levels() == count);
+  parents[count - 1] = 0;
+  CHECK_THROWS(cavs::vertex_levels(cavs::graph_from_parents(parents)), Error, "own descendant");
+}
+
+void test_errors() {
+  CHECK_THROWS(cavs::make_graph_batch({0, 1, 8}, {0, 0, 0, 0, 0, 0, 0, 1, 1}, {9}), Error,
+               "graph 1, vertex 5: child must lie in 0..6, came (9)");
+  CHECK_THROWS(cavs::make_graph_batch({}, {0}, {}), Error, "ptr must start with 0");
+  CHECK_THROWS(cavs::make_graph_batch({0, INT32_MAX}, {0}, {}), Error, "at most 2147483646");
+  CHECK_THROWS(cavs::make_graph_batch({0, 1, 2}, {0, 1, 0}, {0}), Error, "graph 1, vertex 0");
+  const GraphBatch cyclic = cavs::make_graph_batch({0, 1, 3}, {0, 0, 1, 2}, {1, 0});
+  CHECK_THROWS(make_schedule(cyclic, Policy::kSerial), Error, "graph 1: ");
+  CHECK_THROWS(make_schedule(cyclic, Policy::kBatching), Error, "(vertices 0 -> 1 -> 0");
+  CHECK_THROWS(cavs::policy_from_name("magic"), Error, "came (magic)");
+  CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).slot(-1), Error, "came (-1)");
+}
+
+void test_slots_from_many_threads() {
+  const int count = 64;
+  std::vector<int64_t> parents(count + 1, 0);
+  parents[0] = -1;
+  Schedule made = make_schedule(cavs::graph_from_parents(parents), Policy::kBatching);
+  const Schedule schedule = std::move(made);
+  std::vector<std::vector<const Rows*>> seen(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : seen) {
+    threads.emplace_back([&schedule, &mine] {
+      for (int k = 0; k < count; ++k) mine.push_back(&schedule.slot(k));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& mine : seen) CHECK(mine == seen[0]);
+  for (int k = 0; k < count; ++k) CHECK(seen[0][k]->back() == k);
+}
+
+}  // namespace
+
+int main() {
+  test_batch();
+  test_ways_to_make_a_graph();
+  test_schedule();
+  test_nothing();
+  test_random_graphs();
+  test_long_chain();
+  test_errors();
+  test_slots_from_many_threads();
+  return cavs_test::result();
+}
