@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,9 +36,21 @@ struct Place {
   }
 };
 
+// A value as an error message shows it: on one line and not too long.
+std::string describe(py::handle value) {
+  constexpr size_t kMaxLength = 60;
+  std::string text = py::repr(value).cast<std::string>();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  if (text.size() <= kMaxLength) return text;
+  // The cut must not fall into a UTF-8 character, which Python would refuse to decode.
+  size_t length = kMaxLength;
+  while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
+  return text.substr(0, length) + "...";
+}
+
 [[noreturn]] void fail_type(const Place& place, const char* expected, py::handle came) {
   throw py::type_error("[graph] " + place.name() + " must be " + expected + ", came (" +
-                       py::repr(came).cast<std::string>() + "); check its type");
+                       describe(came) + "); check its type");
 }
 
 int64_t read_int(py::handle value, const Place& place) {

@@ -151,6 +151,7 @@ def test_bad_children_are_refused(children: list[list[int]], message: str) -> No
         ([[], [0.5]], r"\[graph\] vertex 1: child must be an integer, came \(0.5\)"),
         ([["a"]], r"\[graph\] vertex 0: child must be an integer, came \('a'\)"),
         ([[], [np.float32(0)]], r"vertex 1: child must be an integer"),
+        ([["\n" + 99 * "ä"]], r"child must be an integer, came \('.nä*\.\.\.\); check its type$"),
         ([None], r"vertex 0: children must be a sequence of integers, came \(None\)"),
     ],
 )
