@@ -31,7 +31,7 @@ inline int result() {
 // The statement must throw an `error` whose message contains `text`.
 #define CHECK_THROWS(statement, error, text)                                                       \
   do {                                                                                             \
-    std::string message_ = "nothing";                                                   \
+    std::string message_ = "nothing";                                                              \
     try {                                                                                          \
       statement;                                                                                   \
     } catch (const error& caught_) {                                                               \
