@@ -1,0 +1,68 @@
+"""The counter-based generator of random operations, in NumPy: what native kernels are held to.
+
+Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A sample
+depends on (seed, step, operation, graph, vertex or edge, element) and on nothing else, so it is the
+same whatever the batching, the executor and the number of threads.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["GRAPH_LOCAL", "philox4x32", "uniform"]
+
+#: The local index of samples that belong to a graph as a whole.
+GRAPH_LOCAL = 0xFFFFFFFF
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = 0xFFFFFFFF
+
+
+def philox4x32(
+    counter: npt.NDArray[np.uint64], key: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint32]:
+    """Random words (..., 4) for counters (..., 4) and keys (..., 2) of 32-bit words."""
+    mask, half = np.uint64(_MASK), np.uint64(32)
+    words = [counter[..., i] & mask for i in range(4)]
+    keys = [key[..., i] & mask for i in range(2)]
+    for _ in range(10):
+        even = np.uint64(_MULTIPLIERS[0]) * words[0]
+        odd = np.uint64(_MULTIPLIERS[1]) * words[2]
+        words = [
+            (odd >> half) ^ words[1] ^ keys[0],
+            odd & mask,
+            (even >> half) ^ words[3] ^ keys[1],
+            even & mask,
+        ]
+        keys = [(keys[i] + np.uint64(_WEYL[i])) & mask for i in range(2)]
+    return np.stack(words, axis=-1).astype(np.uint32)
+
+
+def uniform(
+    seed: int,
+    step: int,
+    op_key: int,
+    graph_key: npt.ArrayLike,
+    local: npt.ArrayLike,
+    width: int,
+) -> npt.NDArray[np.float64]:
+    """Uniform numbers in [0, 1) of 24 random bits, shape (rows, width), float64.
+
+    ``graph_key`` (rows,) int64 is the key of each row's graph, ``local`` (rows,) the row's index
+    within its graph (:data:`GRAPH_LOCAL` for rows that are graphs).
+    """
+    mask, half = np.uint64(_MASK), np.uint64(32)
+    graphs = np.asarray(graph_key, np.int64).astype(np.uint64)
+    rows = graphs.shape[0]
+    blocks = (width + 3) // 4
+    counter = np.empty((rows, blocks, 4), np.uint64)
+    counter[..., 0] = np.arange(blocks, dtype=np.uint64)
+    counter[..., 1] = (np.asarray(local).astype(np.int64) & _MASK).astype(np.uint64)[:, None]
+    counter[..., 2] = (graphs & mask)[:, None]
+    counter[..., 3] = op_key & _MASK
+    key = np.empty((rows, 1, 2), np.uint64)
+    key[..., 0] = (seed & _MASK) ^ ((step & _MASK) * _WEYL[0] & _MASK)
+    high = ((graphs >> half) + np.uint64((step >> 32 & _MASK) * _WEYL[1] & _MASK)) & mask
+    key[..., 1] = (np.uint64(seed >> 32 & _MASK) ^ high)[:, None]
+    words = philox4x32(counter, key).reshape(rows, blocks * 4)[:, :width]
+    return (words >> np.uint32(8)) * 2.0**-24

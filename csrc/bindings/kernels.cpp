@@ -1,0 +1,187 @@
+// What Python asks of the kernels: their names, the BLAS library, threads; and, for tests, one call.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "bindings/bindings.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/kernel.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+DType dtype_named(const std::string& name) {
+  if (name == "float" || name == "float32") return DType::kFloat32;
+  CAVS_CHECK(name == "double" || name == "float64", ErrorKind::kValue,
+             "[kernels] expected dtype float or double, got ", name, "; kernels exist for these two");
+  return DType::kFloat64;
+}
+
+int64_t item_size_of(const py::array& array) {
+  CAVS_CHECK(array.dtype().kind() == 'f' || array.dtype().kind() == 'i', ErrorKind::kValue,
+             "[kernels] expected arrays of float32, float64 or int32, got ",
+             std::string(py::str(array.dtype())), "; convert it");
+  return static_cast<int64_t>(array.itemsize());
+}
+
+// A (rows, size) array is an operand with rows, whatever its row stride; a (size) array has none.
+Operand operand_of(const py::array& array, bool padded) {
+  const int64_t item = item_size_of(array);
+  Operand operand;
+  operand.data = const_cast<void*>(array.data());
+  operand.padded = padded;
+  CAVS_CHECK(array.ndim() == 1 || array.ndim() == 2, ErrorKind::kShape,
+             "[kernels] expected arrays of 1 or 2 dimensions, got ", array.ndim(),
+             "; flatten the features");
+  const int last = static_cast<int>(array.ndim()) - 1;
+  operand.size = array.shape(last);
+  CAVS_CHECK(array.size() == 0 || operand.size == 1 || array.strides(last) == item, ErrorKind::kShape,
+             "[kernels] expected contiguous rows, got a stride of ", array.strides(last),
+             " bytes; copy the array");
+  if (array.ndim() == 2) {
+    CAVS_CHECK(array.strides(0) % item == 0, ErrorKind::kShape,
+               "[kernels] expected a row stride in whole elements, got ", array.strides(0),
+               " bytes; copy the array");
+    operand.ld = array.strides(0) / item;
+  }
+  return operand;
+}
+
+// Keeps the converted arrays of dictionaries alive during the call.
+class ArrayHolder {
+ public:
+  template <class T>
+  const T* take(const py::dict& fields, const char* key) {
+    if (!fields.contains(key) || fields[key].is_none()) return nullptr;
+    auto array = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(fields[key]);
+    if (!array) throw py::error_already_set();
+    arrays_.push_back(array);
+    return array.data();
+  }
+
+ private:
+  std::vector<py::object> arrays_;
+};
+
+struct Scratch {
+  Scratch() : storage(new char[kScratchBytes + 64]) {
+    auto address = reinterpret_cast<uintptr_t>(storage.get());
+    data = storage.get() + (64 - address % 64) % 64;
+  }
+  std::unique_ptr<char[]> storage;
+  char* data;
+};
+
+RandomContext random_of(const py::dict& fields, ArrayHolder* holder) {
+  RandomContext random;
+  if (fields.contains("seed")) random.seed = fields["seed"].cast<uint64_t>();
+  if (fields.contains("step")) random.step = fields["step"].cast<uint64_t>();
+  if (fields.contains("training")) random.training = fields["training"].cast<bool>();
+  random.graph_key = holder->take<int64_t>(fields, "graph_key");
+  random.vertex_graph = holder->take<int32_t>(fields, "vertex_graph");
+  random.vertex_local = holder->take<int32_t>(fields, "vertex_local");
+  random.edge_graph = holder->take<int32_t>(fields, "edge_graph");
+  random.edge_local = holder->take<int32_t>(fields, "edge_local");
+  return random;
+}
+
+std::vector<Operand> operands_of(const std::vector<py::array>& arrays, const std::vector<bool>& padded,
+                                 size_t first) {
+  std::vector<Operand> operands;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    operands.push_back(operand_of(arrays[i], first + i < padded.size() && padded[first + i]));
+  }
+  return operands;
+}
+
+void call_kernel(const std::string& name, const std::string& dtype, const std::vector<py::array>& inputs,
+                 const std::vector<py::array>& outputs, const std::vector<int64_t>& ints,
+                 const std::vector<double>& floats, const std::vector<py::dict>& tables,
+                 std::pair<int64_t, int64_t> rows, const py::dict& random,
+                 const std::vector<bool>& padded, int thread, int num_threads, int repeat) {
+  const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
+  CAVS_CHECK(function != nullptr, ErrorKind::kValue, "[kernels] expected the name of a kernel, got ", name,
+             "; kernel_names() lists them");
+  for (const py::array& output : outputs) {
+    CAVS_CHECK(output.writeable(), ErrorKind::kValue,
+               "[kernels] expected writable outputs, got a read-only array; copy it");
+  }
+  const std::vector<Operand> in = operands_of(inputs, padded, 0);
+  const std::vector<Operand> out = operands_of(outputs, padded, inputs.size());
+  ArrayHolder holder;
+  std::vector<IndexTable> index_tables;
+  for (const py::dict& fields : tables) {
+    IndexTable table;
+    table.index = holder.take<int32_t>(fields, "index");
+    table.ptr = holder.take<int32_t>(fields, "ptr");
+    table.list = holder.take<int32_t>(fields, "list");
+    index_tables.push_back(table);
+  }
+  index_tables.resize(std::max(index_tables.size(), inputs.size()));
+  const RandomContext context = random_of(random, &holder);
+  const Scratch scratch;
+  KernelCall call;
+  call.in = in.data();
+  call.num_in = static_cast<int>(in.size());
+  call.out = out.data();
+  call.num_out = static_cast<int>(out.size());
+  call.ints = ints.data();
+  call.floats = floats.data();
+  call.row_begin = rows.first;
+  call.row_end = rows.second;
+  call.tables = index_tables.data();
+  call.random = &context;
+  call.thread = thread;
+  call.num_threads = num_threads;
+  call.scratch = scratch.data;
+  const py::gil_scoped_release release;
+  for (int i = 0; i < repeat; ++i) function(call);
+}
+
+py::dict scalar_opcodes() {
+  py::dict opcodes;
+  for (const std::string& name : scalar_op_names()) opcodes[name.c_str()] = scalar_opcode(name);
+  return opcodes;
+}
+
+int scalar_arity(const std::string& name) {
+  const int opcode = scalar_opcode(name);
+  CAVS_CHECK(opcode >= 0, ErrorKind::kValue, "[kernels] expected the name of a scalar operation, got ", name,
+             "; scalar_opcodes() lists them");
+  return scalar_op_arity(opcode);
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& m) {
+  m.def("load_blas", &load_blas, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+        "Loads the CBLAS library at `path`, which matrix products then use. Raises CavsRuntimeError.");
+  m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");
+  m.def("kernel_names", [] { return kernel_names(Device::kCpu); }, "Names of the CPU's kernels.");
+  m.def("scalar_opcodes", &scalar_opcodes,
+        "Number of each scalar operation that a fused instruction may contain, by name.");
+  m.def("scalar_arity", &scalar_arity, py::arg("name"), "Number of operands of a scalar operation.");
+  m.def("instruction_set", &instruction_set, "\"avx512\", \"avx2\" or \"generic\".");
+  m.def("num_threads", &num_threads, "Threads that native calls use.");
+  m.def("set_num_threads", &set_num_threads, py::arg("count"),
+        "Sets the threads that native calls use. Raises InputError below 1.");
+  m.def("available_cores", &available_cores, "Cores that this process may use.");
+  m.def("call_kernel", &call_kernel, py::arg("name"), py::arg("dtype"), py::arg("inputs"),
+        py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),
+        py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
+        py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
+        "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. What the "
+        "kernel reads and writes is not checked against the arrays' bounds.");
+}
+
+}  // namespace cavs

@@ -1,0 +1,243 @@
+"""The interpreter of elementwise groups: each operation, accuracy, and every memory layout."""
+
+import kernel_calls as kc
+import numpy as np
+import pytest
+
+from cavs._native import core
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+OPS = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda a: -a,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "abs": np.abs,
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "relu": lambda a: np.maximum(a, 0),
+    "softplus": softplus,
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "greater": lambda a, b: a > b,
+    "greater_equal": lambda a, b: a >= b,
+    "less": lambda a, b: a < b,
+    "less_equal": lambda a, b: a <= b,
+    "equal": lambda a, b: a == b,
+    "sign": np.sign,
+    "reciprocal": lambda a: 1 / a,
+    "rsqrt": lambda a: 1 / np.sqrt(a),
+    "identity": lambda a: a,
+    "bce_with_logits": lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
+    "squared_error": lambda a, b: (a - b) ** 2,
+    "mul_add": lambda a, b, c: a * b + c,
+    "sigmoid_grad": lambda dy, y: dy * y * (1 - y),
+    "tanh_grad": lambda dy, y: dy * (1 - y * y),
+}
+POSITIVE = {"log", "sqrt", "rsqrt"}
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
+
+
+def run_op(name, dtype, operands):
+    width = operands[0].shape[1]
+    out = np.empty_like(operands[0])
+    ints = kc.fused_ints(width, 1, [(name, 0, *range(len(operands)))], [0])
+    kc.call("fused", dtype, operands, [out], ints=ints)
+    return out
+
+
+def test_every_operation_has_a_case():
+    assert set(core.scalar_opcodes()) == set(OPS)
+    assert sorted(core.scalar_opcodes().values()) == list(range(len(OPS)))
+    for name, function in OPS.items():
+        arity = 1 if isinstance(function, np.ufunc) and function.nin == 1 else None
+        arity = arity or getattr(function, "nin", None) or function.__code__.co_argcount
+        assert core.scalar_arity(name) == arity
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("name", OPS)
+def test_operation(name, dtype, rng):
+    operands = [
+        rng.normal(size=(37, 23)).astype(kc.DTYPES[dtype]) for _ in range(core.scalar_arity(name))
+    ]
+    if name in POSITIVE:
+        operands[0] = np.abs(operands[0]) + 1e-3
+    if len(operands) > 1:
+        operands[0][::3] = operands[1][::3]  # equal values for the comparisons
+    if name == "where":
+        operands[0] = (operands[0] > 0).astype(operands[0].dtype)
+    expected = OPS[name](*(operand.astype(np.float64) for operand in operands))
+    tolerance = {"float": 1e-6, "double": 1e-14}[dtype]
+    np.testing.assert_allclose(run_op(name, dtype, operands), expected, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.filterwarnings("ignore:.*encountered")
+def test_special_values(name, dtype):
+    count = core.scalar_arity(name)
+    grid = np.meshgrid(*[np.array(SPECIAL, kc.DTYPES[dtype])] * count)
+    operands = [np.ascontiguousarray(axis.reshape(1, -1)) for axis in grid]
+    if name in ("mul_add", "sigmoid_grad", "tanh_grad", "bce_with_logits"):
+        # Products of infinities may contract; what matters is that NaN stays NaN.
+        got = run_op(name, dtype, operands)
+        nan = np.isnan(sum(np.where(np.isnan(x), np.nan, 0) for x in operands))
+        assert np.isnan(got[nan]).all()
+        return
+    with np.errstate(all="ignore"):
+        expected = np.asarray(OPS[name](*operands), kc.DTYPES[dtype])
+    np.testing.assert_allclose(run_op(name, dtype, operands), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("exp", -87, 88.7),
+        ("sigmoid", -87, 100),
+        ("tanh", -20, 20),
+        ("tanh", -1e-2, 1e-2),
+        ("softplus", -87, 100),
+        ("log", 1e-6, 50),
+        ("log", 0.9, 1.1),
+    ],
+)
+def test_float_accuracy(name, low, high):
+    x = np.linspace(low, high, 200_000, dtype=np.float32).reshape(-1, 100)
+    expected = OPS[name](x.astype(np.float64))
+    error = np.abs(run_op(name, "float", [x]) - expected) / np.maximum(np.abs(expected), 1e-37)
+    assert error.max() < 3e-7
+
+
+def test_float_extremes():
+    x = np.array([[1e-5, 1e-30, 1e-40, 200, -200, 90, -104, 3e38]], np.float32)
+    np.testing.assert_array_equal(run_op("tanh", "float", [x])[0, :3], x[0, :3])
+    np.testing.assert_array_equal(run_op("tanh", "float", [x])[0, 3:5], [1, -1])
+    np.testing.assert_array_equal(run_op("sigmoid", "float", [x])[0, 3:6], [1, 0, 1])
+    np.testing.assert_array_equal(run_op("exp", "float", [x])[0, 3:7], [np.inf, 0, np.inf, 0])
+    np.testing.assert_allclose(run_op("softplus", "float", [x])[0, 3:6], [200, 0, 90])
+    tiny = np.array([[1e-40, 1e-45, 1.2e-38]], np.float32)
+    np.testing.assert_allclose(run_op("log", "float", [tiny]), np.log(tiny.astype(np.float64)), 1e-6)
+    low = np.linspace(-103, -87, 50, dtype=np.float32)[None]
+    expected = np.exp(low.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(run_op("exp", "float", [low]), expected, rtol=0, atol=3e-45)
+
+
+def lstm_group(width):
+    """c = sigmoid(i + bi) * tanh(u) + f * c0; h = sigmoid(o * 0.5) * tanh(c); both come out."""
+    i, o, u, fc, bias, gate = range(6)
+    r = [6 + k for k in range(6)]
+    constant = 6 + 6
+    ops = [
+        ("add", 0, i, bias),
+        ("sigmoid", 0, r[0]),
+        ("tanh", 1, u),
+        ("mul", 2, r[0], r[1]),
+        ("mul_add", 3, fc, gate, r[2]),
+        ("tanh", 4, r[3]),
+        ("mul", 5, o, constant),
+        ("sigmoid", 5, r[5]),
+        ("mul", 4, r[5], r[4]),
+    ]
+    return kc.fused_ints(width, 6, ops, [4, 3])
+
+
+def lstm_reference(i, o, u, fc, bias, gate):
+    c = sigmoid(i + bias) * np.tanh(u) + fc * gate
+    return sigmoid(o * 0.5) * np.tanh(c), c
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("out_layout", kc.LAYOUTS)
+@pytest.mark.parametrize("width", [1, 3, 7, 15, 16, 17, 40, 150, 160, 511, 512, 600, 1100])
+def test_layouts(width, layout, out_layout, dtype, rng):
+    for rows in (1, 2, 5, 64, 67):
+        values = [rng.normal(size=(rows, width)).astype(kc.DTYPES[dtype]) for _ in range(4)]
+        bias = rng.normal(size=width).astype(kc.DTYPES[dtype])
+        gate = rng.normal(size=(rows, 1)).astype(kc.DTYPES[dtype])
+        outputs = [
+            kc.LAYOUTS[out_layout](np.full((rows + 2, width), 7, kc.DTYPES[dtype])) for _ in range(2)
+        ]
+        around = [kc.surroundings(out) for out in outputs] if out_layout == "view" else []
+        inputs = [kc.LAYOUTS[layout](value) for value in values]
+        kc.call(
+            "fused",
+            dtype,
+            [*inputs, bias, gate],
+            outputs,
+            ints=lstm_group(width),
+            floats=[0.5],
+            rows=(1, rows),
+            padded=[layout == "padded"] * 4 + [False] * 2 + [out_layout == "padded"] * 2,
+        )
+        expected = lstm_reference(*values, bias, gate)
+        for out, value in zip(outputs, expected, strict=True):
+            np.testing.assert_allclose(out[1:rows], value[1:], **kc.TOLERANCES[dtype])
+            assert (out[:1] == 7).all()
+            assert (out[rows:] == 7).all()
+        for out, before in zip(outputs, around, strict=False):
+            np.testing.assert_array_equal(kc.surroundings(out), before)
+
+
+@pytest.mark.parametrize("width", [1, 5, 33, 700])
+def test_index_and_broadcast(width, rng):
+    x = rng.normal(size=(9, width)).astype(np.float32)
+    index = rng.integers(-1, 9, size=50)
+    column = rng.normal(size=(50, 1)).astype(np.float32)
+    scalar = np.array([3.0], np.float32)
+    out = np.empty((50, width), np.float32)
+    ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
+    kc.call("fused", "float", [x, column, scalar], [out], ints=ints, tables=[{"index": index}, {}, {}])
+    gathered = np.where(index[:, None] < 0, 0, x[index])
+    np.testing.assert_allclose(out, gathered * column + 3, rtol=1e-6, atol=1e-6)
+    out_index = np.empty((50, width), np.float32)
+    column_ints = kc.fused_ints(width, 1, [("add", 0, 0, 0)], [0])
+    narrow = [{"index": index}]
+    kc.call("fused", "float", [x[:, :1].copy()], [out_index], ints=column_ints, tables=narrow)
+    np.testing.assert_allclose(out_index, np.broadcast_to(2 * gathered[:, :1], out.shape))
+
+
+def test_one_register_for_two_outputs_and_output_over_input(rng):
+    x = rng.normal(size=(40, 32)).astype(np.float32)
+    expected = x + 1
+    outputs = [np.empty_like(x), np.empty_like(x)]
+    ints = kc.fused_ints(32, 1, [("add", 0, 0, 2)], [0, 0])
+    kc.call("fused", "float", [x], outputs, ints=ints, floats=[1.0])
+    for out in outputs:
+        np.testing.assert_array_equal(out, expected)
+    ints = kc.fused_ints(32, 1, [("add", 0, 0, 2), ("mul", 0, 1, 0), ("add", 0, 1, 0)], [0])
+    kc.call("fused", "float", [x], [x], ints=ints, floats=[1.0])
+    np.testing.assert_allclose(x, expected * (expected - 1) + (expected - 1), rtol=1e-5, atol=1e-6)
+
+
+def test_many_registers_and_constants(rng):
+    x = rng.normal(size=(30, 150))
+    count = 200
+    ops = [("add", 0, 0, 1 + count)]
+    ops += [("add", k, k, 1 + count + k) for k in range(1, count)]  # register k - 1 plus constant k
+    out = np.empty_like(x)
+    constants = rng.normal(size=count)
+    kc.call("fused", "double", [x], [out], ints=kc.fused_ints(150, count, ops, [count - 1]), floats=constants)
+    np.testing.assert_allclose(out, x + constants.sum(), rtol=1e-10, atol=1e-10)
+
+
+def test_no_rows_and_no_width():
+    out = np.empty((0, 4), np.float32)
+    kc.call("fused", "float", [out], [out], ints=kc.fused_ints(4, 1, [("neg", 0, 0)], [0]))
+    empty = np.empty((3, 0), np.float32)
+    kc.call("fused", "float", [empty], [empty], ints=kc.fused_ints(0, 1, [("neg", 0, 0)], [0]))

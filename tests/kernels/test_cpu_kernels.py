@@ -1,0 +1,230 @@
+"""Every native kernel but `fused` (test_cpu_fused.py) against NumPy."""
+
+import kernel_calls as kc
+import numpy as np
+import pytest
+
+from cavs._native import core
+from cavs.kernels.philox import GRAPH_LOCAL, uniform
+
+pytestmark = pytest.mark.parametrize("dtype", kc.DTYPES)
+
+
+def draw(rng, dtype, *shape):
+    return rng.normal(size=shape).astype(kc.DTYPES[dtype])
+
+
+def check(dtype, got, expected):
+    np.testing.assert_allclose(got, expected, **kc.TOLERANCES[dtype])
+
+
+@pytest.fixture(params=list(kc.LAYOUTS))
+def layout(request):
+    return kc.LAYOUTS[request.param]
+
+
+def new(dtype, layout, rows, size):
+    return layout(np.full((rows, size), 99, kc.DTYPES[dtype]))
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 150])
+def test_take_copy_load_store(dtype, layout, size, rng):
+    x = layout(draw(rng, dtype, 8, size))
+    index = np.array([3, -1, 0, 7, 7, 2])
+    gathered = np.where(index[:, None] < 0, 0, x[index])
+    for name, ints in (("take", []), ("load", [0])):
+        out = new(dtype, layout, 6, size)
+        kc.call(name, dtype, [x], [out], ints=ints, tables=[{"index": index}])
+        check(dtype, out, gathered)
+        identity = new(dtype, layout, 8, size)
+        kc.call(name, dtype, [x], [identity], ints=ints)
+        check(dtype, identity, x)
+    order = rng.permutation(8)
+    for table, expected in (({"index": order}, x[np.argsort(order)]), ({}, x)):
+        out = new(dtype, layout, 8, size)
+        kc.call("store", dtype, [x], [out], tables=[table])
+        check(dtype, out, expected)
+    out = new(dtype, layout, 8, size)
+    kc.call("copy", dtype, [x], [out], rows=(2, 5))
+    check(dtype, out[2:5], x[2:5])
+    assert (out[:2] == 99).all()
+    assert (out[5:] == 99).all()
+
+
+def test_load_of_integers(dtype, rng):
+    ids = rng.integers(0, 2**31 - 1, size=(20, 1), dtype=np.int32)
+    order = rng.permutation(20)
+    out = np.empty((20, 1), np.int32)
+    kc.call("load", dtype, [ids], [out], ints=[1], tables=[{"index": order}])
+    np.testing.assert_array_equal(out, ids[order])
+    kc.call("unique_ids", dtype, [], [out], tables=[{"index": order}])
+    np.testing.assert_array_equal(out[:, 0], order)
+
+
+@pytest.mark.parametrize("size", [1, 7, 33])
+def test_segments(dtype, layout, size, rng):
+    x = layout(draw(rng, dtype, 12, size))
+    ptr = np.array([0, 3, 3, 4, 9])
+    for rows in (np.arange(9), rng.integers(0, 12, size=9)):
+        table = {"ptr": ptr, "list": rows} if rows[1] != 1 or rows[0] != 0 else {"ptr": ptr}
+        segments = [x[rows[ptr[r] : ptr[r + 1]]] for r in range(4)]
+        out = new(dtype, layout, 4, size)
+        kc.call("segment_sum", dtype, [x], [out], tables=[table])
+        check(dtype, out, [part.sum(0) for part in segments])
+        kc.call("segment_max", dtype, [x], [out], tables=[table])
+        check(dtype, out, [part.max(0) if len(part) else np.zeros(size) for part in segments])
+    count = new(dtype, layout, 4, 1)
+    kc.call("num_children", dtype, [], [count], tables=[{"ptr": ptr}])
+    check(dtype, count[:, 0], np.diff(ptr))
+
+
+def test_slots_to_edges(dtype, layout, rng):
+    x = [layout(draw(rng, dtype, 4, 6)) for _ in range(2)]
+    parent, slot = np.array([0, 0, 0, 2, 3]), np.array([0, 1, 2, 0, 1])
+    out = new(dtype, layout, 5, 6)
+    kc.call("slots_to_edges", dtype, x, [out], tables=[{"index": parent, "list": slot}])
+    check(dtype, out, [x[0][0], x[1][0], np.zeros(6), x[0][2], x[1][3]])
+
+
+@pytest.mark.parametrize("length", [1, 3, 8, 13, 100])
+@pytest.mark.parametrize("outer", [1, 4])
+def test_rows_reduced_and_normalised(dtype, layout, outer, length, rng):
+    x = layout(draw(rng, dtype, 9, outer * length) * 5)
+    grid = x.reshape(9, outer, length).astype(np.float64)
+    for name, expected in (("row_sum", grid.sum(-1)), ("row_max", grid.max(-1))):
+        out = new(dtype, layout, 9, outer)
+        kc.call(name, dtype, [x], [out], ints=[outer, length])
+        np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float" else 1e-12, atol=1e-5)
+    shifted = grid - grid.max(-1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    for name, expected in (("softmax", np.exp(log_softmax)), ("log_softmax", log_softmax)):
+        out = new(dtype, layout, 9, outer * length)
+        kc.call(name, dtype, [x], [out], ints=[outer, length])
+        check(dtype, out, expected.reshape(9, -1))
+
+
+def test_reductions_keep_nan(dtype):
+    x = np.arange(40, dtype=kc.DTYPES[dtype]).reshape(1, 40)
+    for place in (0, 17, 39):
+        broken = x.copy()
+        broken[0, place] = np.nan
+        for name in ("row_sum", "row_max"):
+            out = np.empty((1, 1), x.dtype)
+            kc.call(name, dtype, [broken], [out], ints=[1, 40])
+            assert np.isnan(out).all()
+        out = np.empty_like(x)
+        kc.call("softmax", dtype, [broken], [out], ints=[1, 40])
+        assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("classes", [2, 5, 40])
+def test_cross_entropy(dtype, layout, classes, rng):
+    logits = layout(draw(rng, dtype, 10, classes) * 50)
+    label = rng.integers(0, classes, size=(10, 1), dtype=np.int32)
+    label[4] = -1
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(-1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    expected = np.where(label < 0, 0, -np.take_along_axis(log_softmax, np.maximum(label, 0), 1))
+    out = new(dtype, layout, 10, 1)
+    kc.call("cross_entropy", dtype, [logits, label], [out])
+    check(dtype, out, expected)
+    dloss = layout(draw(rng, dtype, 10, 1))
+    grad = new(dtype, layout, 10, classes)
+    kc.call("cross_entropy_grad", dtype, [dloss, logits, label], [grad])
+    onehot = np.arange(classes) == label
+    check(dtype, grad, np.where(label < 0, 0, dloss * (np.exp(log_softmax) - onehot)))
+    label[0] = classes
+    kc.call("cross_entropy", dtype, [logits, label], [out])
+    kc.call("cross_entropy_grad", dtype, [dloss, logits, label], [grad])
+    assert np.isnan(out[0]).all()
+    assert np.isnan(grad[0]).all()
+
+
+def test_embedding(dtype, layout, rng):
+    weight = draw(rng, dtype, 11, 19)
+    ids = np.array([[0], [10], [-1], [3], [11]], np.int32)
+    out = new(dtype, layout, 5, 19)
+    kc.call("embedding", dtype, [weight.reshape(-1), ids], [out], ints=[11, 19])
+    check(dtype, out[:4], np.where(ids[:4] < 0, 0, weight[ids[:4, 0]]))
+    assert np.isnan(out[4]).all()
+
+
+def test_concat_and_fill(dtype, layout, rng):
+    parts = [layout(draw(rng, dtype, 6, size)) for size in (1, 20, 4)]
+    bias = draw(rng, dtype, 3)
+    out = new(dtype, layout, 6, 28)
+    kc.call("concat", dtype, [*parts, bias], [out])
+    check(dtype, out, np.concatenate([*parts, np.tile(bias, (6, 1))], 1))
+    kc.call("fill", dtype, [], [out], floats=[2.5], rows=(1, 4))
+    assert (out[1:4] == 2.5).all()
+    check(dtype, out[0, 25:], bias)
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        ((), ()),
+        ((1,), (7,)),
+        ((5,), (5,)),
+        ((3, 1), (3, 20)),
+        ((1, 20), (3, 20)),
+        ((1, 1), (4, 9)),
+        ((2, 1, 5, 1), (2, 3, 5, 4)),
+        ((1, 3, 1), (2, 3, 4)),
+    ],
+)
+def test_broadcast_and_sum_to(dtype, layout, small, large, rng):
+    x = layout(draw(rng, dtype, 4, int(np.prod(small))))
+    y = layout(draw(rng, dtype, 4, int(np.prod(large))))
+    out = new(dtype, layout, 4, y.shape[1])
+    kc.call("broadcast", dtype, [x], [out], ints=[len(small), *small, *large])
+    check(dtype, out, np.broadcast_to(x.reshape(4, *small), (4, *large)).reshape(4, -1))
+    out = new(dtype, layout, 4, x.shape[1])
+    kc.call("sum_to", dtype, [y], [out], ints=[len(small), *large, *small])
+    axes = tuple(i + 1 for i, (s, n) in enumerate(zip(small, large, strict=True)) if s != n)
+    check(dtype, out, y.reshape(4, *large).sum(axes).reshape(4, -1))
+
+
+@pytest.mark.parametrize("space", [0, 1, 2])
+def test_dropout(dtype, layout, space, rng):
+    rows, width = 12, 21
+    x = layout(draw(rng, dtype, rows, width))
+    graph = rng.integers(0, 3, size=rows).astype(np.int32)
+    local = rng.integers(0, 1000, size=rows).astype(np.int32)
+    keys = np.array([5, 2**40 + 3, -2] * 4, np.int64)
+    random = {"seed": 2**40 + 17, "step": 2**33 + 5, "training": True, "graph_key": keys}
+    if space < 2:
+        name = ("vertex", "edge")[space]
+        random |= {f"{name}_graph": graph, f"{name}_local": local}
+    row_keys = keys if space == 2 else keys[graph]
+    row_local = np.full(rows, GRAPH_LOCAL) if space == 2 else local
+    u = uniform(random["seed"], random["step"], 77, row_keys, row_local, width)
+    out = new(dtype, layout, rows, width)
+    kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[0.4], random=random)
+    check(dtype, out, x * (u >= 0.4) / 0.6)
+    for p, training in ((0.0, True), (0.4, False)):
+        options = {**random, "training": training}
+        kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[p], random=options)
+        np.testing.assert_array_equal(out, x)
+    kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[1.0], random=random)
+    assert not out.any()
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 1), (70, 3), (1000, 50), (333, 1040)])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_reduce_rows(dtype, layout, shape, num_threads, rng):
+    x = layout(draw(rng, dtype, *shape))
+    out = np.full(shape[1], 99, x.dtype)
+    for thread in range(num_threads):
+        kc.call(
+            "reduce_rows", dtype, [x], [out], rows=(0, shape[0]), thread=thread, num_threads=num_threads
+        )
+    expected = x.astype(np.float64).sum(0)
+    np.testing.assert_allclose(out, expected, **{**kc.TOLERANCES[dtype], "atol": 1e-4})
+
+
+def test_unknown_names(dtype):
+    with pytest.raises(ValueError, match="name of a kernel"):
+        kc.call("no_such", dtype, [], [np.empty((1, 1))])
+    assert {"fused", "matmul", "matmul_reduce"} <= set(core.kernel_names())

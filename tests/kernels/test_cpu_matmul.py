@@ -1,0 +1,103 @@
+"""`matmul` and `matmul_reduce` against NumPy, in every arrangement of rows and shared operands."""
+
+import itertools
+import subprocess
+import sys
+
+import kernel_calls as kc
+import numpy as np
+import pytest
+
+from cavs.errors import CavsRuntimeError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _blas():
+    kc.load_blas()
+
+
+def check(dtype, got, expected):
+    tolerance = {"float": 2e-5, "double": 1e-12}[dtype]
+    np.testing.assert_allclose(got, expected, tolerance, tolerance * 10)
+
+
+def operand(rng, dtype, rows, shape, transposed, layout):
+    """What the kernel gets, and the (rows or 1, *shape) array that it means."""
+    stored = shape[::-1] if transposed else shape
+    count = 1 if rows is None else rows
+    values = rng.normal(size=(count, stored[0] * stored[1])).astype(kc.DTYPES[dtype])
+    meaning = values.reshape(count, *stored).astype(np.float64)
+    if transposed:
+        meaning = meaning.swapaxes(1, 2)
+    return values[0].copy() if rows is None else kc.LAYOUTS[layout](values), meaning
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize(("ta", "tb"), itertools.product((0, 1), (0, 1)))
+@pytest.mark.parametrize(
+    "shape", [(1, 5, 3), (1, 150, 450), (1, 1, 4), (4, 3, 1), (3, 4, 5), (17, 30, 20), (2, 0, 3)]
+)
+def test_matmul(shape, ta, tb, layout, dtype, rng):
+    m, k, n = shape
+    for rows, a_rows, b_rows in itertools.product((1, 2, 3, 20), (True, False), (True, False)):
+        a, a_meaning = operand(rng, dtype, rows if a_rows else None, (m, k), ta, layout)
+        b, b_meaning = operand(rng, dtype, rows if b_rows else None, (k, n), tb, layout)
+        out = kc.LAYOUTS[layout](np.full((rows, m * n), 99, kc.DTYPES[dtype]))
+        around = kc.surroundings(out) if layout == "view" else None
+        first = 1 if rows > 2 else 0
+        kc.call("matmul", dtype, [a, b], [out], ints=[ta, tb, m, k, n], rows=(first, rows))
+        expected = np.broadcast_to(a_meaning @ b_meaning, (rows, m, n)).reshape(rows, -1)
+        check(dtype, out[first:], expected[first:])
+        assert (out[:first] == 99).all()
+        if around is not None:
+            np.testing.assert_array_equal(kc.surroundings(out), around)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize(("ta", "tb"), itertools.product((0, 1), (0, 1)))
+@pytest.mark.parametrize("shape", [(5, 1, 3), (150, 1, 40), (3, 1, 64), (3, 4, 5), (40, 2, 17)])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
+    m, k, n = shape
+    for rows, a_rows, b_rows in itertools.product((0, 1, 30), (True, False), (True, False)):
+        a, a_meaning = operand(rng, dtype, rows if a_rows else None, (m, k), ta, layout)
+        b, b_meaning = operand(rng, dtype, rows if b_rows else None, (k, n), tb, layout)
+        out = np.full(m * n, 99, kc.DTYPES[dtype])
+        for thread in range(num_threads):
+            kc.call(
+                "matmul_reduce",
+                dtype,
+                [a, b],
+                [out],
+                ints=[ta, tb, m, k, n],
+                rows=(0, rows),
+                thread=thread,
+                num_threads=num_threads,
+            )
+        products = a_meaning @ b_meaning
+        if not a_rows and not b_rows:
+            products = np.broadcast_to(products, (rows, m, n))
+        check(dtype, out.reshape(m, n), products[:rows].sum(0))
+
+
+def test_without_blas():
+    script = (
+        "import numpy as np\n"
+        "from cavs._native import core\n"
+        "x = np.zeros((2, 3), np.float32)\n"
+        "core.call_kernel('matmul', 'float', [x, x[0].copy()], [np.zeros((2, 1), np.float32)],"
+        " [0, 0, 1, 3, 1], [], [], (0, 2))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert CavsRuntimeError.__name__ in result.stderr
+    assert "load_blas" in result.stderr
+
+
+def test_load_blas_refuses_other_files():
+    from cavs._native import core
+
+    with pytest.raises(CavsRuntimeError, match="expected a shared library"):
+        core.load_blas("/nowhere/libblas.so")
