@@ -164,7 +164,6 @@ class PyRun {
     const ArrayLists arrays = read_lists(params, inputs, outputs);
     // Owned here, because the caller's lists may change while the interpreter runs other threads.
     auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
-    prepare_tables(run_.executable().program, native_schedule_);
     {
       const py::gil_scoped_release release;
       run_.forward(arrays, num_threads);
@@ -177,7 +176,6 @@ class PyRun {
     const Turn turn(this);
     const ArrayLists arrays = read_lists(params, inputs, outputs);
     const auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
-    prepare_tables(program.exe->program, native_schedule_);
     const py::gil_scoped_release release;
     run_.backward(program.exe, arrays, num_threads);
   }
@@ -257,7 +255,6 @@ int64_t plan_bytes_of(const PyProgram& program, const PyProgram* backward, const
     rows.push_back(found->second);
   }
   const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
-  prepare_tables(program.exe->program, schedule);
   return plan_bytes(*program.exe, second, schedule, rows, keep, num_threads);
 }
 

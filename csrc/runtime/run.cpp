@@ -157,16 +157,6 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   }
 }
 
-void prepare_tables(const Program& program, const Schedule& schedule) {
-  for (const Segment& segment : program.segments) {
-    for (const Instruction& instruction : segment.instructions) {
-      for (const TableSpec& table : instruction.tables) {
-        if (table.kind == TableKind::kSlot) schedule.slot(table.argument);
-      }
-    }
-  }
-}
-
 int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
                    const std::vector<int64_t>& unique_rows, bool keep, int num_threads) {
   check_threads(num_threads);

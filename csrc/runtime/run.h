@@ -67,10 +67,6 @@ class Run {
   std::vector<ProfileRecord> records_;
 };
 
-// Makes the tables of a program's child slots now: they are made on first use, by one thread at a
-// time, so this must come before threads share the schedule.
-void prepare_tables(const Program& program, const Schedule& schedule);
-
 // The peak_bytes of a run of the program over a batch whose uniques have so many rows, without
 // running it. `backward` may be null.
 int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
