@@ -8,7 +8,6 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 sanitizers=address,undefined
-export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 # The working tree as it stands, without what git ignores (environments, builds).
 mkdir "$place/source"
@@ -27,8 +26,18 @@ cmake --build "$place/cpp"
 ctest --test-dir "$place/cpp" --output-on-failure --no-tests=error
 
 # The interpreter is not instrumented: the runtime must be loaded before it, with libstdc++ so that
-# exceptions are intercepted; and what CPython leaves allocated at exit is no leak of ours.
+# exceptions are intercepted; and what CPython leaves allocated at exit is no leak of ours. ASan reports to
+# files, because a test may expect its subprocess to fail; UBSan knows standard error only, so pytest must
+# not capture that (--capture=sys).
 echo "== Python suite under $sanitizers"
 compiler=${CXX:-g++}
+status=0
 LD_PRELOAD="$($compiler -print-file-name=libasan.so) $($compiler -print-file-name=libstdc++.so)" \
-  ASAN_OPTIONS=detect_leaks=0 pytest "$@"
+  ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:log_path=$place/report" \
+  UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:abort_on_error=1" \
+  pytest --capture=sys "$@" || status=$?
+if compgen -G "$place/report*" >/dev/null; then
+  cat "$place"/report*
+  exit 1
+fi
+exit "$status"
