@@ -1,4 +1,7 @@
-"""Elementwise operations: one row each. Their scalar formulas are also in csrc/kernels/cpu/scalar_ops.h."""
+"""Elementwise operations: one row each.
+
+Their native formulas are in csrc/kernels/cpu/scalar_ops.h; tests hold the two together.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +65,7 @@ DIV = _row(
 NEG = _row("neg", 1, 1, "-x0", lambda dy, y, x: (-dy,), lambda np, x: -x)
 EXP = _row("exp", 1, 10, "exp(x0)", lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
 LOG = _row("log", 1, 10, "log(x0)", lambda dy, y, x: (dy / x,), lambda np, x: np.log(x))
-SQRT = _row(
-    "sqrt", 1, 4, "sqrt(x0)", lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x)
-)
+SQRT = _row("sqrt", 1, 4, "sqrt(x0)", lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
 RSQRT = _row(
     "rsqrt",
     1,
@@ -78,9 +79,7 @@ RECIPROCAL = _row(
 )
 SQUARE = _row("square", 1, 1, "x0 * x0", lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
 ABS = _row("abs", 1, 1, "abs(x0)", lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
-SIGN = _row(
-    "sign", 1, 1, "(x0 > 0) - (x0 < 0)", lambda dy, y, x: (None,), lambda np, x: np.sign(x)
-)
+SIGN = _row("sign", 1, 1, "(x0 > 0) - (x0 < 0)", lambda dy, y, x: (None,), lambda np, x: np.sign(x))
 SIGMOID_GRAD = _row(
     "sigmoid_grad",
     2,
@@ -154,7 +153,8 @@ BCE_WITH_LOGITS = _row(
     22,
     "maximum(x0, 0) - x0 * x1 + log1p(exp(-abs(x0)))",
     lambda dy, y, x, t: (dy * (sigmoid(x) - t), -dy * x),
-    lambda np, x, t: _softplus(np, x) - x * t,
+    # In this order: softplus(x) - x t would lose the small loss of a large, right logit.
+    lambda np, x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
 )
 SQUARED_ERROR = _row(
     "squared_error",

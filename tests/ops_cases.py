@@ -1,0 +1,269 @@
+"""The case table of the operations: for each row of the ops table, operands to try it on.
+
+A new operation needs a line here. `tests/core/test_ops.py` runs the table on the NumPy reference.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+# Sources of vertex functions and movements between rows, which only executors define, and dropout,
+# which draws by vertex: the executors' tests try these.
+STRUCTURE = frozenset(
+    {
+        "constant",
+        "dropout",
+        "expand",
+        "gather",
+        "graph_spread",
+        "graph_sum",
+        "num_children",
+        "param",
+        "pull",
+        "push_cotangent",
+        "reduce_rows",
+        "segment_max",
+        "segment_sum",
+        "slots_to_edges",
+        "spread",
+        "state_cotangent",
+        "unique_ids",
+        "unique_sum",
+    }
+)
+# Operations that sum over all rows: their results have none.
+OVER_ROWS = frozenset({"embedding_grad", "matmul_reduce"})
+
+_SATURATING = (
+    0.0,
+    -0.0,
+    1e-30,
+    1,
+    -1,
+    20,
+    -20,
+    30,
+    -30,
+    88,
+    -88,
+    89,
+    -89,
+    104,
+    -104,
+    1e3,
+    -1e3,
+    1e4,
+    -1e4,
+)
+_WIDE = (1.0, 1e-30, 1e-10, 1e-3, 2.0, 1e3, 1e10, 1e30)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand of a case.
+
+    Attributes:
+        shape: of one row.
+        kind: what its values are, see :func:`_draw`.
+        shared: whether it has no rows, as a parameter.
+        ids: for integer operands, how many ids there are: values are in -1..ids-1.
+    """
+
+    shape: Shape
+    kind: str = "spread"
+    shared: bool = False
+    ids: int | None = None
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """An operation on operands.
+
+    Attributes:
+        op: name in the ops table.
+        operands, attrs: what it is applied to.
+        gradient: whether it is smooth at these values, so that differences tell the gradient.
+    """
+
+    op: str
+    operands: tuple[Operand, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    gradient: bool = True
+
+    @property
+    def id(self) -> str:
+        """Name of the case, for pytest."""
+        parts = ["x".join(map(str, x.shape)) or "scalar" for x in self.operands]
+        kinds = {x.kind for x in self.operands if x.ids is None} - {"spread"}
+        attrs = [f"{k}={v}".replace(" ", "") for k, v in self.attrs.items()]
+        shared = [f"shared{i}" for i, x in enumerate(self.operands) if x.shared]
+        return "-".join([self.op, *parts, *sorted(kinds), *attrs, *shared])
+
+    def arrays(self, dtype: Any = np.float64, rows: int | None = None) -> list[np.ndarray]:
+        """Values of the operands, always the same ones; with `rows`, so many rows of each."""
+        rng = np.random.default_rng(zlib.crc32(self.id.encode()))
+        shapes = [x.shape if x.shared or rows is None else (rows, *x.shape) for x in self.operands]
+        total = sum(int(np.prod(s)) for s in shapes)
+        # Distinct, none zero, shared out over the operands: away from every kink and every tie.
+        pool = iter(rng.permutation(np.linspace(-2.0, 2.0, 2 * ((total + 2) // 2))))
+        arrays = []
+        for x, shape in zip(self.operands, shapes, strict=True):
+            if x.ids is not None:
+                arrays.append(rng.integers(-1, x.ids, shape).astype(np.int32))
+            else:
+                arrays.append(_draw(x.kind, shape, rng, pool).astype(dtype))
+        return arrays
+
+
+def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[float]) -> np.ndarray:
+    count = int(np.prod(shape))
+    if kind == "spread":
+        values = np.fromiter((next(pool) for _ in range(count)), float, count)
+    elif kind == "positive":
+        values = np.exp(rng.normal(size=count))
+    elif kind == "nonzero":
+        values = rng.choice([-1.0, 1.0], count) * (0.5 + np.abs(rng.normal(size=count)))
+    elif kind == "ties":
+        values = rng.integers(-1, 2, count).astype(float)
+    elif kind == "mask":
+        values = rng.integers(0, 2, count).astype(float)
+    elif kind == "unit":
+        values = rng.uniform(0.05, 0.95, count)
+    elif kind in ("saturating", "wide"):
+        some = np.array(_SATURATING if kind == "saturating" else _WIDE)
+        values = np.resize(np.roll(some, -int(rng.integers(len(some)))), count)
+    else:
+        raise ValueError(f"unknown kind of values {kind!r}")
+    return values.reshape(shape)
+
+
+ELEMENTWISE_SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (17,), (150,), (2, 3))
+VECTORS: tuple[Shape, ...] = ((1,), (3,), (17,), (150,), (2, 5))
+
+
+def _elementwise(op: str, kinds: Sequence[str], *harsh: Sequence[str]) -> list[OpCase]:
+    """Smooth cases in all shapes, then `harsh` kinds of values, forward only, in one long shape."""
+    smooth = [OpCase(op, tuple(Operand(s, k) for k in kinds)) for s in ELEMENTWISE_SHAPES]
+    return smooth + [
+        OpCase(op, tuple(Operand((61,), k) for k in ks), gradient=False) for ks in harsh
+    ]
+
+
+_UNARY = {
+    "neg": ("spread", "saturating"),
+    "exp": ("spread", "saturating"),
+    "log": ("positive", "wide"),
+    "sqrt": ("positive", "wide"),
+    "rsqrt": ("positive", "wide"),
+    "reciprocal": ("nonzero", "wide"),
+    "square": ("spread", "saturating"),
+    "abs": ("spread", "saturating"),
+    "sign": ("spread", "saturating"),
+    "sigmoid": ("spread", "saturating"),
+    "tanh": ("spread", "saturating"),
+    "relu": ("spread", "saturating"),
+    "softplus": ("spread", "saturating"),
+}
+
+
+def _elementwise_cases() -> list[OpCase]:
+    cases = []
+    for op, (smooth, harsh) in _UNARY.items():
+        cases += _elementwise(op, [smooth], [harsh])
+    for op in ("add", "sub", "mul", "squared_error"):
+        cases += _elementwise(op, ["spread", "spread"], ["saturating", "spread"])
+    cases += _elementwise("div", ["spread", "nonzero"], ["saturating", "nonzero"])
+    for op in ("maximum", "minimum"):
+        cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
+    for op in ("greater", "greater_equal", "less", "less_equal", "equal"):
+        cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
+    for op in ("sigmoid_grad", "tanh_grad"):
+        cases += _elementwise(op, ["spread", "unit"], ["spread", "mask"])
+    cases += _elementwise("where", ["mask", "spread", "spread"], ["ties", "saturating", "spread"])
+    cases += _elementwise("bce_with_logits", ["spread", "unit"], ["saturating", "mask"])
+    return cases
+
+
+def _reduction_cases() -> list[OpCase]:
+    cases = []
+    for op in ("row_sum", "row_max", "softmax", "log_softmax"):
+        cases += [OpCase(op, (Operand(s),)) for s in VECTORS]
+        cases += [
+            OpCase(op, (Operand((61,), kind),), gradient=False) for kind in ("ties", "saturating")
+        ]
+    return cases
+
+
+def _matmul_cases() -> list[OpCase]:
+    cases = []
+    sizes = [(1, 3, 5), (1, 17, 150), (1, 1, 1), (4, 3, 2), (3, 1, 17)]
+    for m, k, n in sizes:
+        for ta in (False, True):
+            for tb in (False, True):
+                a, b = (k, m) if ta else (m, k), (n, k) if tb else (k, n)
+                attrs = {"ta": ta, "tb": tb}
+                for op in ("matmul", "matmul_reduce"):
+                    smooth = op == "matmul"
+                    cases.append(OpCase(op, (Operand(a), Operand(b)), attrs, smooth))
+                    cases.append(OpCase(op, (Operand(a), Operand(b, shared=True)), attrs, smooth))
+                    cases.append(OpCase(op, (Operand(a, shared=True), Operand(b)), attrs, smooth))
+    return cases
+
+
+def _lookup_cases() -> list[OpCase]:
+    cases = []
+    for classes in (1, 2, 5, 17, 150):
+        label = Operand((), ids=classes)
+        for kind in ("spread", "saturating"):
+            logits = Operand((classes,), kind)
+            cases.append(OpCase("cross_entropy", (logits, label), gradient=kind == "spread"))
+            cases.append(OpCase("cross_entropy_grad", (Operand(()), logits, label), gradient=False))
+    for num, size in ((1, 1), (7, 3), (5, 17), (20, 150)):
+        ids = Operand((), ids=num)
+        cases.append(OpCase("embedding", (Operand((num, size), shared=True), ids)))
+        cases.append(
+            OpCase("embedding_grad", (Operand((size,)), ids), {"num": num}, gradient=False)
+        )
+    return cases
+
+
+def _shape_cases() -> list[OpCase]:
+    cases = []
+    for shape, to in (((6,), (2, 3)), ((2, 3), (6,)), ((), (1,)), ((1,), ()), ((150,), (3, 50))):
+        cases.append(OpCase("reshape", (Operand(shape),), {"to": to, "rank": len(shape)}))
+    for shape, start, stop in (((3,), 0, 2), ((17,), 5, 17), ((450,), 150, 300), ((2, 5), 1, 2)):
+        bounds = {"start": start, "stop": stop}
+        piece = (*shape[:-1], stop - start)
+        cases.append(OpCase("slice", (Operand(shape),), bounds))
+        cases.append(OpCase("slice_grad", (Operand(piece),), {**bounds, "total": shape[-1]}))
+    for shapes in (((3,), (1,)), ((17,),), ((150,), (150,), (150,)), ((2, 3), (2, 1), (2, 4))):
+        cases.append(OpCase("concat", tuple(Operand(s) for s in shapes)))
+    pairs: list[tuple[Shape, Shape]] = [
+        ((), (3,)),
+        ((1,), (17,)),
+        ((150,), (1, 150)),
+        ((3,), (2, 3)),
+        ((2, 1), (2, 5)),
+        ((1, 3, 1), (4, 3, 2)),
+        ((), (2, 3)),
+    ]
+    for small, large in pairs:
+        cases.append(OpCase("broadcast", (Operand(small),), {"to": large, "rank": len(small)}))
+        cases.append(OpCase("sum_to", (Operand(large),), {"to": small, "rank": len(large)}))
+    return cases
+
+
+CASES: tuple[OpCase, ...] = (
+    *_elementwise_cases(),
+    *_reduction_cases(),
+    *_matmul_cases(),
+    *_lookup_cases(),
+    *_shape_cases(),
+)
