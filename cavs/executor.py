@@ -1,7 +1,7 @@
 """Where F and G meet: runs compiled vertex functions over batches of graphs.
 
-`NativeExecutor` runs all levels in one native call; `ReferenceExecutor` (cavs/reference.py) runs one
-vertex at a time in NumPy and is what the native one is tested against.
+`NativeExecutor` runs all levels in one native call; `ReferenceExecutor` (cavs/reference.py) runs
+one vertex at a time in NumPy and is what the native one is tested against.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def _load_blas() -> None:
             _core.load_blas(os.path.join(folder, name))
             return
     raise ImportError(
-        f"[cavs] libscipy_openblas.so was expected in {folder}, came none; reinstall scipy-openblas32"
+        f"[cavs] libscipy_openblas.so was expected in {folder}, came none; "
+        "reinstall scipy-openblas32"
     )
 
 
@@ -45,7 +46,8 @@ def set_num_threads(count: int) -> None:
     Raises:
         InputError: `count` is not at least 1.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    given: Any = count
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise InputError(f"[threads] a number of threads >= 1 was expected, came ({count!r})")
     _core.set_num_threads(count)
 
@@ -189,9 +191,7 @@ class NativeExecutor:
             rows = rows_of(graphs, base)
             distinct[name] = len(np.unique(ids[name])) if name in ids else rows
         schedule = graphs.schedule(self.policy)
-        return int(
-            _core.plan_bytes(forward, backward, schedule, distinct, keep, get_num_threads())
-        )
+        return int(_core.plan_bytes(forward, backward, schedule, distinct, keep, get_num_threads()))
 
 
 class NativeRun:

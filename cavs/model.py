@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.core.compiler import Compiler
-from cavs.core.ir import Node, ancestors
 from cavs.core.trace import InputSpec
 from cavs.core.vertex import VertexFunction
-from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError
-from cavs.executor import Executor, NativeExecutor, RandomState, Run, rows_of
+from cavs.errors import CavsRuntimeError, DTypeError, InputError
+from cavs.executor import Executor, NativeExecutor, RandomState, Run
+from cavs.inputs import InputChecker
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch
 from cavs.tensor import Parameter, RowSparse, Tensor, is_grad_enabled, record
@@ -54,7 +54,7 @@ class Model:
         self.training = True
         self._dtype = np.dtype(dtype)
         self._specs = self._compiler.trace.inputs
-        self._bounds = _id_bounds(self._compiler.trace.function.roots())
+        self._checker = InputChecker(self._compiler.trace, dtype)
         for name, parameter in function.named_parameters():
             _convert(name, parameter, self._dtype)
         self._seed, self._step = _checked_seed(seed), 0
@@ -85,7 +85,7 @@ class Model:
             DTypeError: it has another shape or dtype; GraphError: a graph has a cycle.
         """
         graphs = _as_batch(graphs)
-        arrays = self._check_inputs(graphs, inputs)
+        arrays = self._checker.check(graphs, inputs)
         tensors = {
             name: x
             for name, x in inputs.items()
@@ -125,55 +125,6 @@ class Model:
             list(outputs.values()), [*params, *tensors.values()], backward, name="model"
         )
         return dict(zip(names, results, strict=True))
-
-    def _check_inputs(
-        self, graphs: GraphBatch, inputs: Mapping[str, Any], partial: bool = False
-    ) -> dict[str, Array]:
-        unknown = sorted(set(inputs) - set(self._specs))
-        if unknown:
-            raise InputError(
-                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown[0]!r})"
-            )
-        arrays = {}
-        for name, spec in self._specs.items():
-            if name in inputs:
-                arrays[name] = self._check_input(graphs, spec, inputs[name])
-            elif not partial:
-                raise InputError(
-                    f"[input] an array for {name!r} ({_describe(graphs, spec)}) was expected, "
-                    f"came none; pulled at {spec.where}"
-                )
-        return arrays
-
-    def _check_input(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
-        array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
-        kinds = "iu" if spec.dtype == "int32" else "f"
-        empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
-        if array.dtype.kind not in kinds and not empty:
-            raise DTypeError(
-                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
-                f"came dtype ({array.dtype}); convert it with astype"
-            )
-        expected = (rows_of(graphs, spec.space), *spec.shape)
-        if array.shape != expected:
-            raise ShapeError(
-                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
-                f"came shape {array.shape}"
-            )
-        if spec.dtype == "int32":
-            self._check_ids(graphs, spec, array)
-            return np.ascontiguousarray(array, np.int32)
-        return np.ascontiguousarray(array, self._dtype)
-
-    def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
-        bound = self._bounds.get(spec.name, 2**31 - 1)
-        if ids.size == 0 or (ids.min() >= -1 and ids.max() < bound):
-            return
-        row = int(np.flatnonzero((ids < -1) | (ids >= bound))[0])
-        raise InputError(
-            f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
-            f"{_locate(graphs, spec.space, row)}; -1 stands for none"
-        )
 
     # Parameters
 
@@ -256,7 +207,7 @@ class Model:
             raise CavsRuntimeError("[memory] the native executor was expected, came the reference")
         graphs = _as_batch(graphs)
         return self._executor.planned_bytes(
-            graphs, self._check_inputs(graphs, ids, partial=True), gradients
+            graphs, self._checker.check(graphs, ids, partial=True), gradients
         )
 
 
@@ -311,7 +262,7 @@ def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
         parameter.zero_grad()
 
 
-def _checked_seed(seed: int) -> int:
+def _checked_seed(seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise InputError(f"[random] an integer in 0..2**64-1 was expected, came ({seed!r})")
     return seed
@@ -321,43 +272,3 @@ def _as_batch(graphs: Any) -> GraphBatch:
     if isinstance(graphs, GraphBatch):
         return graphs
     return batch([graphs] if isinstance(graphs, InputGraph) else graphs)
-
-
-def _as_array(name: str, given: Any) -> Array:
-    try:
-        if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
-            return np.from_dlpack(given)
-        return np.asarray(given)
-    except (TypeError, ValueError, BufferError) as error:
-        raise InputError(f"[input] an array was expected for {name!r}, came {error}") from None
-
-
-def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
-    shape = (rows_of(graphs, spec.space), *spec.shape)
-    kind = "int32" if spec.dtype == "int32" else "float"
-    return f"{kind} of shape {shape}, a row per {spec.space},"
-
-
-def _locate(graphs: GraphBatch, space: str, row: int) -> str:
-    if space == "graph":
-        return f"graph {row}"
-    ptr = graphs.ptr if space == "vertex" else graphs.edge_ptr
-    graph = int(np.searchsorted(ptr, row, side="right")) - 1
-    return f"graph {graph}, {space} {row - int(ptr[graph])}"
-
-
-def _id_bounds(roots: Iterable[Node]) -> dict[str, int]:
-    """Integer input to the number of rows or classes that it selects from."""
-    bounds: dict[str, int] = {}
-    for node in ancestors(roots):
-        if node.op.name == "embedding":
-            count, ids = node.inputs[0].shape[0], node.inputs[1]
-        elif node.op.name == "cross_entropy":
-            count, ids = node.inputs[0].shape[-1], node.inputs[1]
-        else:
-            continue
-        while ids.inputs:
-            ids = ids.inputs[0]
-        name = ids.attrs["name"]
-        bounds[name] = min(count, bounds.get(name, count))
-    return bounds

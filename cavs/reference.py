@@ -213,7 +213,10 @@ class ReferenceRun:
         parts = [self.values[v][x] for x in node.inputs]
         rows = max((p.shape[: p.ndim - len(node.shape)] for p in parts), key=len)
         return np.concatenate(
-            [np.broadcast_to(p, (*rows, *x.shape)) for p, x in zip(parts, node.inputs, strict=True)],
+            [
+                np.broadcast_to(p, (*rows, *x.shape))
+                for p, x in zip(parts, node.inputs, strict=True)
+            ],
             axis=-1,
         )
 

@@ -67,9 +67,7 @@ class _Reverse:
         self.wanted = self._wanted()
         for name in pushes:
             node = function.pushes[name]
-            self._add(
-                node, ir.source("push_cotangent", node.shape, node.space, name=name)
-            )
+            self._add(node, ir.source("push_cotangent", node.shape, node.space, name=name))
         for name in states:
             node = function.scatters[name]
             self._add(node, ir.source("state_cotangent", node.shape, "vertex", name=name))

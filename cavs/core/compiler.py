@@ -157,7 +157,9 @@ class Compiler:
             lines.extend(f"  {_describe(n)}" for n in nodes)
         for title, program in self._programs():
             instructions = [i for s in program.segments for i in s.instructions]
-            lines.append(f"=== {title}: {len(instructions)} launches in {len(program.segments)} segments")
+            lines.append(
+                f"=== {title}: {len(instructions)} launches in {len(program.segments)} segments"
+            )
             lines.extend(program.costs(item_size))
         return "\n".join(lines)
 

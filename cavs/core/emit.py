@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cavs.core.group import Group
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
 from cavs.core.passes.fuse import Unit
@@ -201,7 +202,8 @@ class Emitter:
 
     def _copies_beside(self, node: Node) -> list[Instruction]:
         """A concatenation: its parts write into it; those that cannot are copied."""
-        copies, column = [], 0
+        copies: list[Instruction] = []
+        column = 0
         total = node.shape[-1]
         for x in node.inputs:
             if self.beside.get(x) != (node, column):
@@ -236,16 +238,14 @@ class Emitter:
         return len(self.values) - 1
 
     def _fused(self, nodes: Sequence[Node]) -> Instruction:
-        group = _Group(self)
+        group = Group(self)
         for node in nodes:
             group.add(node)
         return group.instruction(set(nodes))
 
     def _load(self, node: Node, number: int) -> Any:
         self.values.append(
-            Value(
-                node.attrs["name"], node.space, node.size, node.dtype, role="input", index=number
-            )
+            Value(node.attrs["name"], node.space, node.size, node.dtype, role="input", index=number)
         )
         table = _ORDER_TABLE.get(node.space, "")
         integer = int(node.dtype == "int32")
@@ -283,7 +283,11 @@ class Emitter:
     _emit_gather = _emit_spread = _emit_graph_spread = _emit_expand = _take
 
     def _segments(self, node: Node) -> Any:
-        tables = {"graph_sum": "graph_vertices", "segment_sum": "children", "segment_max": "children"}
+        tables = {
+            "graph_sum": "graph_vertices",
+            "segment_sum": "children",
+            "segment_max": "children",
+        }
         table = tables.get(node.op.name) or f"unique_rows:{node.attrs['pull']}"
         kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
         return kernel, [self.value(node.inputs[0])], [table], [], []
@@ -387,89 +391,3 @@ class Emitter:
         while self.values[number].role == "view":
             number = self.values[number].base
         return number
-
-
-class _Group:
-    """One elementwise group as a small register program."""
-
-    def __init__(self, emitter: Emitter) -> None:
-        self.emitter = emitter
-        self.inputs: list[tuple[int, str]] = []
-        self.constants: list[float] = []
-        self.ops: list[tuple[Node, list[tuple[str, int]]]] = []
-        self.index: dict[Node, int] = {}
-
-    def add(self, node: Node) -> None:
-        refs = [self._ref(x) for x in node.inputs]
-        self.index[node] = len(self.ops)
-        self.ops.append((node, refs))
-
-    def _ref(self, x: Node) -> tuple[str, int]:
-        if x in self.index:
-            return "op", self.index[x]
-        source = x
-        while source.op.name == "broadcast" and not self.emitter.analysis.is_unit(source):
-            source = source.inputs[0]
-        if source.op.name == "constant" and not self.emitter.analysis.is_unit(source):
-            value = float(source.attrs["value"])
-            if value not in self.constants:
-                self.constants.append(value)
-            return "constant", self.constants.index(value)
-        operand = self.emitter.operand(x)
-        if operand not in self.inputs:
-            self.inputs.append(operand)
-        return "input", self.inputs.index(operand)
-
-    def instruction(self, members: set[Node]) -> Instruction:
-        """Registers are reused after the last reader; results keep theirs to the end."""
-        emitter = self.emitter
-        last: dict[int, int] = {}
-        for i, (_, refs) in enumerate(self.ops):
-            for kind, n in refs:
-                if kind == "op":
-                    last[n] = i
-        results = [
-            i
-            for i, (node, _) in enumerate(self.ops)
-            if node in emitter.analysis.wanted
-            or any(u not in members for u in emitter.users.get(node, []))
-        ]
-        register, count = self._registers(last, set(results))
-        first = len(self.inputs)
-        encode = {
-            "input": lambda n: n,
-            "op": lambda n: first + register[n],
-            "constant": lambda n: first + count + n,
-        }
-        ops = [
-            (node.op.name, register[i], tuple(encode[kind](n) for kind, n in refs))
-            for i, (node, refs) in enumerate(self.ops)
-        ]
-        some = self.ops[0][0]
-        return Instruction(
-            "fused",
-            [value for value, _ in self.inputs],
-            [emitter.value(self.ops[i][0]) for i in results],
-            [table for _, table in self.inputs],
-            floats=list(self.constants),
-            space=some.space,
-            flops=sum(node.flops for node, _ in self.ops),
-            ops=ops,
-            out_registers=[register[i] for i in results],
-            width=some.size,
-            where=str(some.where or ""),
-        )
-
-    def _registers(self, last: dict[int, int], results: set[int]) -> tuple[list[int], int]:
-        register: list[int] = []
-        free: list[int] = []
-        count = 0
-        for i, (_, refs) in enumerate(self.ops):
-            dying = {n for kind, n in refs if kind == "op" and last[n] == i and n not in results}
-            free.extend(sorted((register[n] for n in dying), reverse=True))
-            if free:
-                register.append(free.pop())
-            else:
-                register.append(count)
-                count += 1
-        return register, count

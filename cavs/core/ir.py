@@ -205,8 +205,8 @@ def _operand(value: Any, op: OpDef) -> Node:
         return param(value)
     raise TraceError(
         f"[{op.name}] a vertex value, a parameter or a number was expected, came "
-        f"({type(value).__name__}){_at(_locate[0]())}; data that differs from vertex to vertex comes "
-        "through v.pull"
+        f"({type(value).__name__}){_at(_locate[0]())}; data that differs from vertex to vertex "
+        "comes through v.pull"
     )
 
 
@@ -237,7 +237,12 @@ def _broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
     return tuple(reversed(out))
 
 
-_INTEGER_OPERAND = {"cross_entropy": 1, "cross_entropy_grad": 2, "embedding": 1, "embedding_grad": 1}
+_INTEGER_OPERAND = {
+    "cross_entropy": 1,
+    "cross_entropy_grad": 2,
+    "embedding": 1,
+    "embedding_grad": 1,
+}
 _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
 
 

@@ -4,8 +4,8 @@ A node becomes one of four things:
 
 * *nothing*: parameters and constants are operands as they stand;
 * a *view*: slice and reshape of a stored value are columns of it;
-* an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads through
-  the index and nothing is stored, unless something else needs the rows themselves;
+* an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads
+  through the index and nothing is stored, unless something else needs the rows themselves;
 * a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
 """
 
@@ -23,7 +23,7 @@ from cavs.core.program import Output, Program, Segment
 INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
 GLOBAL_OPS = ("matmul_reduce", "reduce_rows")
 
-# Forward nodes that a backward program makes again rather than reads: they cost an index or nothing.
+# Forward nodes that a backward program makes again rather than reads: they cost next to nothing.
 RECOMPUTED = (
     *INDEX_LOADS,
     "broadcast",

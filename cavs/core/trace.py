@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from cavs.core import ir
@@ -28,13 +29,13 @@ def tracing() -> bool:
 
 
 def _user_line() -> SourceLine | None:
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_INTERNAL):
             text = linecache.getline(file, frame.f_lineno).strip()
             return SourceLine(file, frame.f_lineno, text)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 
@@ -68,12 +69,13 @@ class States:
 
     def __getattr__(self, name: str) -> Node:
         raise TraceError(
-            f"[gather] one of the gathered states {sorted(vars(self))} was expected, came ({name!r})"
+            f"[gather] one of the gathered states {sorted(vars(self))} was expected, "
+            f"came ({name!r})"
         )
 
 
 def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
         raise ShapeError(f"[{what}] positive sizes were expected, came ({shape!r})")
     return sizes
@@ -103,7 +105,9 @@ class Vertex:
         """The input `name` on each edge to a child; an array of shape (edges, *shape)."""
         return self._pull(name, shape, dtype, "edge")
 
-    def pull_graph(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+    def pull_graph(
+        self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32"
+    ) -> Node:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, "graph")
 
@@ -128,7 +132,7 @@ class Vertex:
             )
         return node
 
-    def gather(self, slot: int | None = None, /, **sizes: int | Sequence[int]) -> States:
+    def gather(self, slot: Any = None, /, **sizes: int | Sequence[int]) -> States:
         """What the children scattered, by state name and size.
 
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
@@ -157,7 +161,9 @@ class Vertex:
         """Hands the states to all parents of this vertex. At most once."""
         if self._scatters is not None:
             raise TraceError("[scatter] one call was expected, came a second; scatter all at once")
-        self._scatters = {name: self._vertex_value("scatter", name, x) for name, x in states.items()}
+        self._scatters = {
+            name: self._vertex_value("scatter", name, x) for name, x in states.items()
+        }
 
     def push(self, **outputs: Any) -> None:
         """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for

@@ -69,7 +69,7 @@ CROSS_ENTROPY = register(
         reference=_reference_cross_entropy,
     )
 )
-CROSS_ENTROPY_GRAD = register(
+CROSS_ENTROPY_GRAD: OpDef = register(
     OpDef(
         "cross_entropy_grad",
         arity=3,
@@ -90,7 +90,7 @@ EMBEDDING = register(
         reference=_reference_embedding,
     )
 )
-EMBEDDING_GRAD = register(
+EMBEDDING_GRAD: OpDef = register(
     OpDef(
         "embedding_grad",
         arity=2,
@@ -100,7 +100,7 @@ EMBEDDING_GRAD = register(
         reference=_reference_embedding_grad,
     )
 )
-DROPOUT = register(
+DROPOUT: OpDef = register(
     OpDef(
         "dropout",
         arity=1,

@@ -49,8 +49,8 @@ MATMUL = register(
         "matmul",
         arity=2,
         infer=_infer,
-        flops=lambda shapes, out: 2 * out[0] * out[1] * (
-            shapes[0][0] * shapes[0][1] // max(out[0], 1)
+        flops=lambda shapes, out: (
+            2 * out[0] * out[1] * (shapes[0][0] * shapes[0][1] // max(out[0], 1))
         ),
         vjp=_vjp,
         reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
@@ -99,7 +99,10 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """x W^T + b. Shapes: x (in,) or (m, in), weight (out, in), bias (out,) -> (out,) or (m, out)."""
+    """x W^T + b.
+
+    Shapes: x (in,) or (m, in), weight (out, in), bias (out,) -> (out,) or (m, out).
+    """
     if len(weight.shape) != 2 or len(x.shape) not in (1, 2) or x.shape[-1] != weight.shape[1]:
         expected = f"(..., {weight.shape[-1]})" if len(weight.shape) == 2 else "a matrix weight"
         raise ShapeError(

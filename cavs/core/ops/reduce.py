@@ -87,9 +87,7 @@ LOG_SOFTMAX = register(
         arity=1,
         infer=_last_axis("log_softmax"),
         flops=per_element(15),
-        vjp=lambda dy, y, x: (
-            dy - softmax(x) * _spread_last(apply(ROW_SUM, dy), x.shape),
-        ),
+        vjp=lambda dy, y, x: (dy - softmax(x) * _spread_last(apply(ROW_SUM, dy), x.shape),),
         reference=_log_softmax,
     )
 )

@@ -84,7 +84,7 @@ GRAPH_SPREAD = register(
         vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
     )
 )
-GRAPH_SUM = register(
+GRAPH_SUM: OpDef = register(
     OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to("graph"))
 )
 EXPAND = register(
@@ -95,7 +95,7 @@ EXPAND = register(
         vjp=lambda dy, y, x, *, pull, base: (apply(UNIQUE_SUM, dy, pull=pull, base=base),),
     )
 )
-UNIQUE_SUM = register(
+UNIQUE_SUM: OpDef = register(
     OpDef("unique_sum", arity=1, infer=lambda shape, **_: shape, flops=_sum_cost)
 )
 SLOTS_TO_EDGES = register(

@@ -1,4 +1,4 @@
-"""The passes, each a file, each with a switch. All on and all off give the same results to rounding."""
+"""The passes, each a file, each with a switch; on and off give the same results to rounding."""
 
 from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls

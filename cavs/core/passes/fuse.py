@@ -65,8 +65,9 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
             groups = _fill(pending, partition, members, done, fuse)
             count, most = sum(map(len, groups)), sum(map(len, best))
             # Sums over all rows come last, so that they share one segment.
-            if groups and (not best or (partition != "global" and count > most)
-                           or chosen == "global"):
+            if groups and (
+                not best or (partition != "global" and count > most) or chosen == "global"
+            ):
                 best, chosen = groups, partition
         if not best:
             raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
@@ -122,7 +123,7 @@ def _grow(
     done: set[Unit],
     here: set[Unit],
 ) -> list[Unit]:
-    """The greatest group with this key that can run now: what it reads is stored or in the group."""
+    """The greatest group with this key that can run now: what it reads is stored or in it."""
     group: dict[Unit, None] = {}
     for unit in waiting:  # operands come before users
         if not unit.fusable or unit.key != key:

@@ -62,9 +62,7 @@ def assign_phases(
     return phase
 
 
-def _unphased(
-    order: Sequence[Node], inputs: Callable[[Node], Iterable[Node]]
-) -> dict[Node, Phase]:
+def _unphased(order: Sequence[Node], inputs: Callable[[Node], Iterable[Node]]) -> dict[Node, Phase]:
     """The pass switched off: every row-by-row computation runs level by level."""
     phase: dict[Node, Phase] = {}
     for node in order:

@@ -80,7 +80,9 @@ def _slice(x: Node, start: int, stop: int) -> Node:
     if x.op.name == "constant":
         return ir.constant(x.attrs["value"], (*x.shape[:-1], stop - start))
     shape = (*x.shape[:-1], stop - start)
-    return Node(OPS["slice"], (x,), {"start": start, "stop": stop}, shape, x.space, x.dtype, x.where)
+    return Node(
+        OPS["slice"], (x,), {"start": start, "stop": stop}, shape, x.space, x.dtype, x.where
+    )
 
 
 def rebuild_shape(node: Node, inputs: Sequence[Node]) -> Node:
@@ -164,7 +166,7 @@ class Simplifier:
 
 
 def _sliced_only(order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
-    """Nodes all of whose users are slices, directly or through movable nodes that are sliced only."""
+    """Nodes whose users are all slices, directly or through movable nodes that are sliced only."""
     users: dict[Node, list[Node]] = {}
     for node in order:
         for x in node.inputs:

@@ -1,0 +1,124 @@
+"""Checks what a model is given, and names input, graph and vertex where it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.core.ir import Node, ancestors
+from cavs.core.trace import InputSpec, Trace
+from cavs.errors import DTypeError, InputError, ShapeError
+from cavs.executor import rows_of
+from cavs.scheduler import GraphBatch
+from cavs.tensor import Tensor
+
+Array = npt.NDArray[Any]
+
+
+class InputChecker:
+    """Knows what a traced function pulls, and which ids its embeddings and losses can take."""
+
+    def __init__(self, trace: Trace, dtype: str) -> None:
+        self._specs = trace.inputs
+        self._bounds = _id_bounds(trace.function.roots())
+        self._dtype = np.dtype(dtype)
+
+    def check(
+        self, graphs: GraphBatch, inputs: Mapping[str, Any], partial: bool = False
+    ) -> dict[str, Array]:
+        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already.
+
+        `partial`: whether inputs may be missing.
+
+        Raises:
+            InputError: an input is missing or unknown, or an id is out of range; ShapeError,
+            DTypeError: it has another shape or dtype.
+        """
+        unknown = sorted(set(inputs) - set(self._specs))
+        if unknown:
+            raise InputError(
+                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown[0]!r})"
+            )
+        arrays = {}
+        for name, spec in self._specs.items():
+            if name in inputs:
+                arrays[name] = self._check_input(graphs, spec, inputs[name])
+            elif not partial:
+                raise InputError(
+                    f"[input] an array for {name!r} ({_describe(graphs, spec)}) was expected, "
+                    f"came none; pulled at {spec.where}"
+                )
+        return arrays
+
+    def _check_input(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
+        array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
+        kinds = "iu" if spec.dtype == "int32" else "f"
+        empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
+        if array.dtype.kind not in kinds and not empty:
+            raise DTypeError(
+                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
+                f"came dtype ({array.dtype}); convert it with astype"
+            )
+        expected = (rows_of(graphs, spec.space), *spec.shape)
+        if array.shape != expected:
+            raise ShapeError(
+                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
+                f"came shape {array.shape}"
+            )
+        if spec.dtype == "int32":
+            self._check_ids(graphs, spec, array)
+            return np.ascontiguousarray(array, np.int32)
+        return np.ascontiguousarray(array, self._dtype)
+
+    def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
+        bound = self._bounds.get(spec.name, 2**31 - 1)
+        if ids.size == 0 or (ids.min() >= -1 and ids.max() < bound):
+            return
+        row = int(np.flatnonzero((ids < -1) | (ids >= bound))[0])
+        raise InputError(
+            f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
+            f"{_locate(graphs, spec.space, row)}; -1 stands for none"
+        )
+
+
+def _as_array(name: str, given: Any) -> Array:
+    try:
+        if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
+            return np.from_dlpack(given)
+        return np.asarray(given)
+    except (TypeError, ValueError, BufferError) as error:
+        raise InputError(f"[input] an array was expected for {name!r}, came {error}") from None
+
+
+def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
+    shape = (rows_of(graphs, spec.space), *spec.shape)
+    kind = "int32" if spec.dtype == "int32" else "float"
+    return f"{kind} of shape {shape}, a row per {spec.space},"
+
+
+def _locate(graphs: GraphBatch, space: str, row: int) -> str:
+    if space == "graph":
+        return f"graph {row}"
+    ptr = graphs.ptr if space == "vertex" else graphs.edge_ptr
+    graph = int(np.searchsorted(ptr, row, side="right")) - 1
+    return f"graph {graph}, {space} {row - int(ptr[graph])}"
+
+
+def _id_bounds(roots: Iterable[Node]) -> dict[str, int]:
+    """Integer input to the number of rows or classes that it selects from."""
+    bounds: dict[str, int] = {}
+    for node in ancestors(roots):
+        if node.op.name == "embedding":
+            count, ids = node.inputs[0].shape[0], node.inputs[1]
+        elif node.op.name == "cross_entropy":
+            count, ids = node.inputs[0].shape[-1], node.inputs[1]
+        else:
+            continue
+        while ids.inputs:
+            ids = ids.inputs[0]
+        name = ids.attrs["name"]
+        bounds[name] = min(count, bounds.get(name, count))
+    return bounds
