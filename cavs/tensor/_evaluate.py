@@ -46,7 +46,8 @@ def evaluate(
     if op.arity >= 0 and len(operands) != op.arity:
         raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(operands)}")
     dtype = _float_dtype(kind, op, operands)
-    xs = [_operand(kind, x, dtype) for x in operands]
+    integer = _INTEGER_OPERAND.get(op.name)
+    xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
     _check_integers(op, xs)
     recording = is_grad_enabled() and any(x.requires_grad for x in xs)
     if op.elementwise:
@@ -90,10 +91,10 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
 
 
-def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any]) -> Tensor:
+def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
     if isinstance(x, kind):
         return x
-    return kind._wrap(np.asarray(x, dtype)) if _is_number(x) else kind(x)
+    return kind(x) if dtype is None or not _is_number(x) else kind._wrap(np.asarray(x, dtype))
 
 
 def _check_integers(op: OpDef, xs: Sequence[Tensor]) -> None:
