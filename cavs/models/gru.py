@@ -1,0 +1,56 @@
+"""GRU over chains (Cho et al. 2014), in the form of cuDNN and torch.nn.GRU."""
+
+from __future__ import annotations
+
+import cavs
+from cavs import nn, ops
+
+
+class GRU(cavs.VertexFunction):
+    """GRU with a classifier on every vertex: a tagger, or a language model.
+
+    The child of a vertex is the vertex before it. With x the embedding of its word and h' the
+    child's state, zeros at the start::
+
+        r = sigmoid(W_r x + U_r h' + b_r)
+        z = sigmoid(W_z x + U_z h' + b_z)
+        n = tanh(W_n x + b_n + r * (U_n h' + d_n))
+        h = (1 - z) * n + z * h'
+
+    ``w.weight`` and ``u.weight`` hold the gates in the order r, z, n, and ``w.bias`` and
+    ``u.bias`` the two biases, as torch.nn.GRU does; d_n is the last third of ``u.bias``.
+
+    Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
+    Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
+    """
+
+    arity = 1
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.w = nn.Linear(embedding_size, 3 * hidden_size)
+        self.u = nn.Linear(hidden_size, 3 * hidden_size)
+        self.classifier = nn.Linear(hidden_size, num_classes)
+        self.dropout = dropout
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        before = v.gather(0, h=self.hidden_size).h
+        w_r, w_z, w_n = ops.split(self.w(x), 3)
+        u_r, u_z, u_n = ops.split(self.u(before), 3)
+        r = ops.sigmoid(w_r + u_r)
+        z = ops.sigmoid(w_z + u_z)
+        n = ops.tanh(w_n + r * u_n)
+        h = (1 - z) * n + z * before
+        v.scatter(h=h)
+        logits = self.classifier(ops.dropout(h, self.dropout))
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))

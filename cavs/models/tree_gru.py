@@ -1,0 +1,52 @@
+"""Tree-GRU: the GRU of Cho et al. 2014 over the sum of the children's states."""
+
+from __future__ import annotations
+
+import cavs
+from cavs import nn, ops
+
+
+class ChildSumTreeGRU(cavs.VertexFunction):
+    """Child-sum Tree-GRU: any number of children, in any order.
+
+    With x the embedding of the vertex's word (zeros where it has none) and k over its children::
+
+        h~ = sum_k h_k
+        z  = sigmoid(W_z x + U_z h~ + b_z)
+        r  = sigmoid(W_r x + U_r h~ + b_r)
+        n  = tanh(W_n x + U_n (r * h~) + b_n)
+        h  = z * h~ + (1 - z) * n
+
+    Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
+    Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.w_zrn = nn.Linear(embedding_size, 3 * hidden_size)
+        self.u_zr = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
+        self.u_n = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.classifier = nn.Linear(hidden_size, num_classes)
+        self.dropout = dropout
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        before = v.gather(h=self.hidden_size).h.sum()
+        w_z, w_r, w_n = ops.split(self.w_zrn(x), 3)
+        u_z, u_r = ops.split(self.u_zr(before), 2)
+        z = ops.sigmoid(w_z + u_z)
+        r = ops.sigmoid(w_r + u_r)
+        n = ops.tanh(w_n + self.u_n(r * before))
+        h = z * before + (1 - z) * n
+        v.scatter(h=h)
+        logits = self.classifier(ops.dropout(h, self.dropout))
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
