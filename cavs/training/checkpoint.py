@@ -1,0 +1,220 @@
+"""Checkpoints: one safetensors file with all that a run needs to go on, or a user to predict.
+
+Tensors are named ``model.NAME``, ``optimizer.NAME`` and ``best.NAME``; everything else is JSON in
+the file's metadata. A file is written beside the old one and renamed, so that there is a whole
+checkpoint at any moment, whatever fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cavs.data import Vocabulary
+from cavs.errors import CheckpointError
+
+FORMAT = "cavs-checkpoint"
+FORMAT_VERSION = 1
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+
+@dataclass
+class Checkpoint:
+    """What is kept of a run.
+
+    Attributes:
+        model: name of the model, as the command line calls it.
+        config: arguments that make the model.
+        vocabulary: of the words.
+        parameters: by attribute path.
+        optimizer: the optimizer's arrays; empty where a run cannot go on from here.
+        best: the best parameters so far; empty where they are those of `parameters`.
+        training: where the run stands and how it was set, as JSON holds it.
+    """
+
+    model: str
+    config: dict[str, Any]
+    vocabulary: Vocabulary
+    parameters: Arrays
+    optimizer: Arrays = field(default_factory=dict)
+    best: Arrays = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+_GROUPS = (("model", "parameters"), ("optimizer", "optimizer"), ("best", "best"))
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; a file that was there stays whole until it is replaced.
+
+    Raises:
+        CheckpointError: it cannot be written, for want of space for example.
+    """
+    tensors = {
+        f"{prefix}.{name}": np.asarray(array, order="C")
+        for prefix, attribute in _GROUPS
+        for name, array in getattr(checkpoint, attribute).items()
+    }
+    vocabulary = checkpoint.vocabulary
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "model": checkpoint.model,
+        "config": json.dumps(checkpoint.config),
+        "vocabulary": json.dumps({"tokens": vocabulary.to_list(), "unknown": vocabulary.unknown}),
+        "training": json.dumps(checkpoint.training),
+    }
+    try:
+        write_atomically(path, save(tensors, metadata))
+    except OSError as error:
+        raise CheckpointError(
+            f"[checkpoint] {path} cannot be written ({error.strerror or error}); what was there "
+            "before is unchanged; free some space or choose another place"
+        ) from error
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Writes a file so that, whatever fails, either the old or the new one is there, whole."""
+    target = Path(path)
+    # mkstemp makes files that only their owner can read; a checkpoint is as public as any file.
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    _sync_directory(target.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_directory(directory: Path) -> None:
+    # Makes the renaming last through a power cut, where the file system can do that.
+    with suppress(OSError):
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        CheckpointError: there is no such file, or it is truncated, of another program or of
+            another version.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            _check_format(path, metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"[checkpoint] a checkpoint was expected, but there is no file {path}"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        reason = "it is a directory" if Path(path).is_dir() else str(error)
+        raise CheckpointError(
+            f"[checkpoint] {path}: a checkpoint was expected, but it cannot be read as one "
+            f"({reason}); it is truncated, damaged or a file of another kind"
+        ) from error
+    groups: dict[str, Arrays] = {attribute: {} for _, attribute in _GROUPS}
+    attributes = dict(_GROUPS)
+    for full, array in tensors.items():
+        prefix, _, name = full.partition(".")
+        if prefix not in attributes:
+            raise CheckpointError(
+                f"[checkpoint] {path}: tensors of {sorted(attributes)} were expected, came {full!r}"
+            )
+        groups[attributes[prefix]][name] = array
+    return _read_metadata(path, metadata, groups)
+
+
+def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"[checkpoint] {path}: a checkpoint of cavs was expected, came a safetensors file of "
+            f"format {metadata.get('format')!r}; save one by `cavs train`"
+        )
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"[checkpoint] {path}: format version {FORMAT_VERSION} was expected, came {version}; "
+            "it was written by another version of cavs"
+        )
+
+
+def _read_metadata(
+    path: str | Path, metadata: Mapping[str, str], groups: dict[str, Arrays]
+) -> Checkpoint:
+    try:
+        words = json.loads(metadata["vocabulary"])
+        return Checkpoint(
+            model=metadata["model"],
+            config=dict(json.loads(metadata["config"])),
+            vocabulary=Vocabulary(words["tokens"], words["unknown"]),
+            training=dict(json.loads(metadata["training"])),
+            **groups,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"[checkpoint] {path}: metadata of cavs was expected, came something else "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping[str, Any]) -> None:
+    """Checks that a checkpoint's arrays are those of a model.
+
+    Args:
+        path: of the checkpoint, for errors.
+        found: the checkpoint's arrays.
+        expected: the model's arrays or parameters, of which name, shape and dtype count.
+
+    Raises:
+        CheckpointError: names the first mismatch.
+    """
+    for name, array in expected.items():
+        if name not in found:
+            raise CheckpointError(
+                f"[checkpoint] {path}: parameter {name!r} of shape {tuple(array.shape)} was "
+                "expected, came none; the checkpoint belongs to another model"
+            )
+        came = found[name]
+        if tuple(came.shape) != tuple(array.shape) or came.dtype != array.dtype:
+            raise CheckpointError(
+                f"[checkpoint] {path}: parameter {name!r} as {array.dtype} {tuple(array.shape)} "
+                f"was expected, came {came.dtype} {tuple(came.shape)}; the checkpoint belongs to "
+                "another model"
+            )
+    for name in found:
+        if name not in expected:
+            raise CheckpointError(
+                f"[checkpoint] {path}: parameters {sorted(expected)} were expected, came {name!r} "
+                "too; the checkpoint belongs to another model"
+            )

@@ -1,0 +1,78 @@
+"""How a run is set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from cavs.errors import InputError
+
+OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a run; the defaults are those of Tai et al. 2015 for sentiment.
+
+    Attributes:
+        epochs: the greatest number of passes over the training set.
+        batch_size: trees in a batch.
+        optimizer: one of `OPTIMIZERS`.
+        lr: learning rate.
+        embedding_lr: learning rate of the embedding.
+        lr_decay: learning rates are multiplied by this after each epoch.
+        weight_decay: L2 coefficient of all parameters but the embedding.
+        embedding_weight_decay: L2 coefficient of the embedding, of the rows that a batch reads.
+        clip_norm: gradients of a greater norm are scaled down to it; 0: never.
+        labels: train on the labels of ``all`` vertices or of the ``root`` only.
+        patience: epochs without a better accuracy on dev after which the run ends; 0: never.
+        seed: of parameters, dropout and the order of the batches.
+    """
+
+    epochs: int = 20
+    batch_size: int = 25
+    optimizer: str = "adagrad"
+    lr: float = 0.05
+    embedding_lr: float = 0.1
+    lr_decay: float = 1.0
+    weight_decay: float = 1e-4
+    embedding_weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    labels: Literal["all", "root"] = "all"
+    patience: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"[train] {name} of at least {least} was expected, came ({value})")
+        for name in ("lr", "embedding_lr", "lr_decay"):
+            self._check_number(name, above=True)
+        for name in ("weight_decay", "embedding_weight_decay", "clip_norm"):
+            self._check_number(name, above=False)
+        for name, choices in (("optimizer", OPTIMIZERS), ("labels", ("all", "root"))):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"[train] {name} was expected to be one of {', '.join(choices)}, "
+                    f"came ({getattr(self, name)!r})"
+                )
+
+    def _check_number(self, name: str, above: bool) -> None:
+        value = getattr(self, name)
+        good = isinstance(value, (int, float)) and math.isfinite(value)
+        if not good or value < 0 or (above and value == 0):
+            least = "above 0" if above else "of at least 0"
+            raise InputError(f"[train] {name} {least} was expected, came ({value})")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """From what `to_dict` gave; settings that are not known are left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})

@@ -1,0 +1,109 @@
+"""How good a model is: accuracy at the roots and over all labelled vertices, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import cavs
+from cavs.errors import NonFiniteError
+
+Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, npt.NDArray[Any]]]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Results of an evaluation.
+
+    Attributes:
+        root_accuracy: share of the labelled roots that are classified rightly; 0 without any.
+        vertex_accuracy: likewise of all labelled vertices.
+        loss: sum of the vertices' losses for each graph.
+        graphs: how many graphs were evaluated.
+        vertices: how many labelled vertices they have.
+    """
+
+    root_accuracy: float
+    vertex_accuracy: float
+    loss: float
+    graphs: int
+    vertices: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def evaluate(
+    model: cavs.Model, batches: Batches, *, should_stop: Callable[[], bool] = lambda: False
+) -> Scores | None:
+    """Runs `model` over `batches`, without dropout; None where `should_stop` said so.
+
+    The model pushes ``logits`` and ``loss`` and pulls ``label``; vertices with label -1 do not
+    count.
+
+    Raises:
+        NonFiniteError: an output is not finite.
+    """
+    roots = vertices = graphs = 0
+    right_roots = right_vertices = 0
+    loss = 0.0
+    was_training = model.training
+    model.eval()
+    try:
+        for number, (batch, inputs) in enumerate(batches):
+            if should_stop():
+                return None
+            with cavs.no_grad():
+                out = model(batch, **inputs)
+            check_finite(out, f"batch {number} of an evaluation")
+            labels = inputs["label"]
+            right = predictions(out["logits"]) == labels
+            at_root = batch.roots[labels[batch.roots] >= 0]
+            roots += len(at_root)
+            right_roots += int(right[at_root].sum())
+            vertices += int((labels >= 0).sum())
+            right_vertices += int(right.sum())
+            loss += total(out["loss"])
+            graphs += batch.num_graphs
+    finally:
+        if was_training:
+            model.train()
+    return Scores(
+        right_roots / max(roots, 1),
+        right_vertices / max(vertices, 1),
+        loss / max(graphs, 1),
+        graphs,
+        vertices,
+    )
+
+
+def predictions(logits: Any) -> npt.NDArray[np.int64]:
+    """The class of the greatest logit of each row; of equal ones the first."""
+    classes: npt.NDArray[np.int64] = np.asarray(logits).argmax(axis=-1)
+    return classes
+
+
+def total(values: Any) -> float:
+    """The sum in double precision."""
+    return float(np.asarray(values).sum(dtype=np.float64))
+
+
+def check_finite(outputs: Mapping[str, Any], when: str) -> None:
+    """Raises `NonFiniteError` that names `when` and the first output with NaN or infinity."""
+    for name, value in outputs.items():
+        array = np.asarray(value)
+        # A finite sum means finite elements; only a sum that is not needs a closer look.
+        if np.isfinite(array.sum(dtype=np.float64)):
+            continue
+        wrong = np.argwhere(~np.isfinite(array))
+        if len(wrong):
+            raise NonFiniteError(
+                f"[train] finite outputs were expected in {when}, came "
+                f"{array[tuple(wrong[0])]} in output {name!r} at row {wrong[0][0]} ({len(wrong)} "
+                f"of {array.size} values); lower the learning rate or clip gradients"
+            )

@@ -1,0 +1,61 @@
+"""What a run shows: a progress bar on a terminal, and one line for each epoch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Shows training: on a terminal a bar with loss and trees/s on standard error; in any case a
+    line for each epoch on standard output."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: tqdm[Any] | None = None
+
+    def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
+        """See `Observer`."""
+        if not self._quiet and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=graphs,
+                initial=done,
+                desc=f"epoch {epoch}",
+                unit="trees",
+                unit_scale=False,
+                leave=False,
+                dynamic_ncols=True,
+                bar_format=(
+                    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} trees "
+                    "[{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+                ),
+            )
+
+    def step_done(self, graphs: int, loss: float) -> None:
+        """See `Observer`."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            self._bar.update(graphs)
+
+    def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
+        """See `Observer`."""
+        self.close()
+        if self._quiet:
+            return
+        dev = record["dev"]
+        print(
+            f"epoch {record['epoch']:>3}  loss {record['loss']:8.4f}  "
+            f"dev root {100 * dev['root_accuracy']:5.2f} %  "
+            f"all {100 * dev['vertex_accuracy']:5.2f} %  "
+            f"{record['graphs_per_second']:6.0f} trees/s{'  best' if improved else ''}",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        """Removes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,239 @@
+"""The training loop: batches, steps, evaluation on dev, early stopping; can be left at any step."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import cavs
+from cavs import optim
+from cavs.data import Dataset, Loader
+from cavs.errors import CheckpointError
+from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays
+from cavs.training.config import TrainingConfig
+from cavs.training.metrics import check_finite, evaluate, total
+
+EVALUATION_BATCH_SIZE = 256
+
+
+class Observer(Protocol):
+    """Is told how training goes on."""
+
+    def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
+        """Epoch `epoch` (from 1) begins, or goes on after `done` of its `graphs` graphs."""
+
+    def step_done(self, graphs: int, loss: float) -> None:
+        """A batch of `graphs` graphs is done; `loss` is the epoch's so far, for each graph."""
+
+    def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
+        """An epoch and its evaluation are done; `record` is its row of the history."""
+
+
+class Trainer:
+    """Trains a model that pushes ``loss`` and ``logits`` and pulls ``label``.
+
+    The loss of a step is the sum over the vertices, divided by the graphs of the batch.
+
+    Attributes:
+        history: one row for each epoch that is done: its number, ``loss``, ``dev``, ``seconds`` of
+            training without the evaluation and ``graphs_per_second``.
+        best: the row of the history with the greatest root accuracy on dev; None before the first.
+    """
+
+    def __init__(
+        self, model: cavs.Model, train: Dataset, dev: Dataset, config: TrainingConfig
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self._best_parameters: Arrays = {}
+        self._loader = Loader(train, config.batch_size, shuffle=True, seed=config.seed)
+        self._dev = Loader(dev, EVALUATION_BATCH_SIZE, cache=True)
+        self._fingerprint = fingerprint(train)
+        self._optimizer = _make_optimizer(model, config)
+        self._batch = 0  # of the epoch under way: how many are done,
+        self._graphs = 0  # how many graphs that were,
+        self._loss = 0.0  # the sum of their losses,
+        self._seconds = 0.0  # and how long it took
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    @property
+    def step(self) -> int:
+        """How many batches are done since the beginning."""
+        return self.epoch * len(self._loader) + self._batch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or dev has not improved for `patience` epochs."""
+        if self.epoch >= self.config.epochs:
+            return True
+        if self.best is None or not self.config.patience:
+            return False
+        return self.epoch - int(self.best["epoch"]) >= self.config.patience
+
+    def fit(
+        self, observer: Observer | None = None, should_stop: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Trains until finished; False where `should_stop`, which is asked after each batch, said
+        to stop before. The state is then one to go on from.
+
+        Raises:
+            NonFiniteError: an output is NaN or infinite; names step and output.
+        """
+        while not self.finished:
+            if not self._train_epoch(observer, should_stop):
+                return False
+            scores = evaluate(self.model, self._dev, should_stop=should_stop)
+            if scores is None:
+                return False
+            self._end_epoch(scores.to_dict(), observer)
+        return True
+
+    def _train_epoch(self, observer: Observer | None, should_stop: Callable[[], bool]) -> bool:
+        self.model.train()
+        self._set_learning_rates()
+        self._loader.set_epoch(self.epoch, self._batch)
+        if observer is not None:
+            observer.epoch_begins(self.epoch + 1, self._graphs, len(self._loader.dataset))
+        begun = time.perf_counter()
+        for batch, inputs in self._loader:
+            self._train_step(batch, inputs)
+            now = time.perf_counter()
+            self._seconds += now - begun
+            begun = now
+            if observer is not None:
+                observer.step_done(batch.num_graphs, self._loss / self._graphs)
+            if should_stop():
+                return False
+        return True
+
+    def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
+        out = self.model(batch, **inputs)
+        check_finite(out, f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})")
+        self._optimizer.zero_grad()
+        (out["loss"].sum() * (1.0 / batch.num_graphs)).backward()
+        if self.config.clip_norm:
+            optim.clip_grad_norm(self.model.parameters(), self.config.clip_norm)
+        self._optimizer.step()
+        self._batch += 1
+        self._graphs += batch.num_graphs
+        self._loss += total(out["loss"])
+
+    def _end_epoch(self, dev: dict[str, Any], observer: Observer | None) -> None:
+        record = {
+            "epoch": self.epoch + 1,
+            "loss": self._loss / max(self._graphs, 1),
+            "dev": dev,
+            "seconds": self._seconds,
+            "graphs_per_second": self._graphs / max(self._seconds, 1e-9),
+        }
+        self.history.append(record)
+        improved = self.best is None or dev["root_accuracy"] > self.best["dev"]["root_accuracy"]
+        if improved:
+            self.best = record
+            self._best_parameters = _copies(self.model.state_dict())
+        self._batch = self._graphs = 0
+        self._loss = self._seconds = 0.0
+        if observer is not None:
+            observer.epoch_ends(record, improved)
+
+    def _set_learning_rates(self) -> None:
+        decay = self.config.lr_decay**self.epoch
+        rates = (self.config.lr, self.config.embedding_lr)
+        for group, rate in zip(self._optimizer.groups, rates, strict=True):
+            group["lr"] = rate * decay
+
+    def best_parameters(self) -> Arrays:
+        """The parameters of the best epoch; the present ones before the first is done."""
+        return self._best_parameters or _copies(self.model.state_dict())
+
+    def arrays(self) -> tuple[Arrays, Arrays, Arrays]:
+        """The parameters, the optimizer's arrays and the best parameters."""
+        return self.model.state_dict(), self._optimizer.state_dict(), self._best_parameters
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training stands, beside `arrays`, as JSON can hold it."""
+        return {
+            "history": self.history,
+            "best": self.best,
+            "batch": self._batch,
+            "graphs": self._graphs,
+            "loss": self._loss,
+            "seconds": self._seconds,
+            "random": self.model.random_state(),
+            "data": self._fingerprint,
+        }
+
+    def restore(self, path: str | Path, checkpoint: Checkpoint) -> None:
+        """Goes on from the state and the arrays of a checkpoint; the model has its parameters.
+
+        Raises:
+            CheckpointError: they are not of this model, these settings or this data.
+        """
+        state = checkpoint.training["progress"]
+        if state.get("data") != self._fingerprint:
+            raise CheckpointError(
+                f"[checkpoint] {path}: the training set of the run (fingerprint "
+                f"{state.get('data')}) was expected, came another ({self._fingerprint}); go on "
+                "with the data that the run began with"
+            )
+        self._optimizer.load_state_dict(checkpoint.optimizer)
+        if checkpoint.best:
+            check_arrays(path, checkpoint.best, dict(self.model.named_parameters()))
+        try:
+            self.history = list(state["history"])
+            self.best = state["best"]
+            self._batch, self._graphs = int(state["batch"]), int(state["graphs"])
+            self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
+            self.model.set_random_state(state["random"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"[checkpoint] {path}: the state of a run was expected, came something else "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        self._best_parameters = checkpoint.best
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """A short hash of all that a data set holds, to tell one from another."""
+    digest = hashlib.blake2b(digest_size=8)
+    for graph in dataset.graphs:
+        digest.update(graph.child_ptr.tobytes())
+        digest.update(graph.child_index.tobytes())
+    for name in dataset.names:
+        digest.update(name.encode())
+        digest.update(dataset.flat(name).tobytes())
+    return digest.hexdigest()
+
+
+def _copies(arrays: Arrays) -> Arrays:
+    return {name: array.copy() for name, array in arrays.items()}
+
+
+def _make_optimizer(model: cavs.Model, config: TrainingConfig) -> optim.Optimizer:
+    """Two groups, of which the second is the embedding."""
+    embedding = [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
+    others = [(n, p) for n, p in model.named_parameters() if not n.startswith("embedding.")]
+    groups = [
+        {"params": others, "lr": config.lr, "weight_decay": config.weight_decay},
+        {
+            "params": embedding,
+            "lr": config.embedding_lr,
+            "weight_decay": config.embedding_weight_decay,
+        },
+    ]
+    if config.optimizer == "adam":
+        return optim.Adam(groups)
+    if config.optimizer == "adamw":
+        return optim.AdamW(groups)
+    if config.optimizer == "sgd":
+        return optim.SGD(groups, lr=config.lr, momentum=0.9)
+    return optim.Adagrad(groups)
