@@ -8,6 +8,7 @@ from importlib.metadata import version as _version
 from cavs import nn as nn
 from cavs import optim as optim
 from cavs.core import ops as ops
+from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
 from cavs.core.vertex import VertexFunction as VertexFunction
 from cavs.errors import CavsError as CavsError

@@ -27,18 +27,22 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "memory": ("scheduler",),
     # F and G meet
     "executor": ("kernels", "memory", "_arrays"),
+    "reference": ("executor",),
     "tensor": ("executor",),
+    "inputs": ("tensor",),
+    "model": ("inputs", "reference"),
     "nn": ("tensor",),
     "optim": ("tensor",),
     "data": ("tensor",),
     "models": ("nn", "optim", "data"),
-    "cli": ("models",),
+    "training": ("models",),
+    "cli": ("training",),
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}
 NATIVE_IMPORTERS = {"executor", "kernels", "memory", "optim", "scheduler"}
-# Models and the command line are written as users write: `import cavs`.
-ROOT_IMPORTERS = {"models", "cli"}
+# Models, training and the command line are written as users write: `import cavs`.
+ROOT_IMPORTERS = {"models", "training", "cli"}
 
 CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "base": (),

@@ -1,0 +1,55 @@
+"""Numbers as arguments, checked where they are read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def integer(least: int) -> Callable[[str], int]:
+    """A type for integers of at least `least`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or value >= 2**31:
+            raise argparse.ArgumentTypeError(
+                f"an integer of at least {least} was expected, came {text!r}"
+            )
+        return value
+
+    return read
+
+
+def number(
+    least: float, below: float = math.inf, *, exclusive: bool = False
+) -> Callable[[str], float]:
+    """A type for numbers from `least` (above it if `exclusive`) to below `below`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least < value if exclusive else least <= value) or not value < below:
+            bound = f" and below {below}" if below < math.inf else ""
+            raise argparse.ArgumentTypeError(
+                f"a number {'above' if exclusive else 'of at least'} {least}{bound} was expected, "
+                f"came {text!r}"
+            )
+        return value
+
+    return read
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Adds --threads."""
+    parser.add_argument(
+        "--threads",
+        type=integer(1),
+        metavar="N",
+        help="threads (default: the cores that the process may use)",
+    )

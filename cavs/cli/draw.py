@@ -1,0 +1,87 @@
+"""``cavs draw``: pictures of a vertex function, and of a tree with its levels."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from cavs.cli._dot import function_dot, tree_dot
+from cavs.cli._options import integer
+from cavs.data import LabelledTree, parse_listops, parse_tree
+from cavs.errors import CavsRuntimeError, InputError
+from cavs.models import GRU, LSTM, LatticeLSTM
+from cavs.training import TREE_MODELS
+
+MODELS = {**TREE_MODELS, "lstm": LSTM, "gru": GRU, "lattice-lstm": LatticeLSTM}
+DOT_SUFFIXES = (".dot", ".gv")
+PICTURE_SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "draw",
+        help="picture of a vertex function, or of a tree with its levels",
+        description="Draws the vertex function of a model, or a tree with the levels that its "
+        "vertices are computed in, as dot (the language of Graphviz) or as a picture.",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("model", nargs="?", choices=tuple(MODELS))
+    what.add_argument(
+        "--tree", metavar="TREE", help='such as "(3 (2 so) (3 good))" or "[MAX 2 [MIN 4 7 ] ]"'
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"{', '.join(DOT_SUFFIXES + PICTURE_SUFFIXES)} (default: dot on standard output)",
+    )
+    parser.add_argument("--embedding-size", type=integer(1), default=300, help="(default: 300)")
+    parser.add_argument("--hidden-size", type=integer(1), default=150, help="(default: 150)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the picture."""
+    output: Path | None = options.output
+    if output is not None and output.suffix not in DOT_SUFFIXES + PICTURE_SUFFIXES:
+        raise InputError(
+            f"[draw] a file that ends in {', '.join(DOT_SUFFIXES + PICTURE_SUFFIXES)} was "
+            f"expected, came ({output})"
+        )
+    if options.tree is not None:
+        text = tree_dot(_read_tree(options.tree))
+    else:
+        make: Any = MODELS[options.model]
+        text = function_dot(make(100, options.embedding_size, options.hidden_size, 5))
+    if output is None:
+        print(text, end="")
+    elif output.suffix in DOT_SUFFIXES:
+        output.write_text(text, encoding="utf-8")
+    else:
+        _render(text, output)
+    return 0
+
+
+def _read_tree(text: str) -> LabelledTree:
+    if text.lstrip().startswith("["):
+        return parse_listops(text, source="--tree")
+    return parse_tree(text, allow_unlabelled=True, source="--tree")
+
+
+def _render(text: str, output: Path) -> None:
+    program = shutil.which("dot")
+    if program is None:
+        raise CavsRuntimeError(
+            f"[draw] Graphviz, whose program `dot` makes {output.suffix} files, was expected, came "
+            "none; install the system's package graphviz, or write a .dot file, which needs nothing"
+        )
+    command = [program, f"-T{output.suffix[1:]}", "-o", str(output)]
+    done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise CavsRuntimeError(f"[draw] {output} cannot be made: {reason[0]}")

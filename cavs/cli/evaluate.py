@@ -1,0 +1,81 @@
+"""``cavs evaluate``: accuracy of a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import cavs
+from cavs.cli._options import add_threads, integer
+from cavs.data import LabelledTree, Loader, read_trees, tree_dataset
+from cavs.errors import DataError
+from cavs.training import Checkpoint, TreeSource, evaluate, load_checkpoint, load_model
+from cavs.training.tasks import check_arity
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="accuracy of a checkpoint",
+        description="Prints the accuracy of a checkpoint at the roots and over all vertices.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="directory with train.txt, dev.txt and test.txt, or one file of trees (default: "
+        "the data that the checkpoint was trained on)",
+    )
+    parser.add_argument(
+        "--split", choices=("train", "dev", "test"), default="test", help="(default: test)"
+    )
+    parser.add_argument("--batch-size", type=integer(1), default=256, help="(default: 256)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the scores."""
+    if options.threads is not None:
+        cavs.set_num_threads(options.threads)
+    checkpoint = load_checkpoint(options.checkpoint)
+    model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
+    trees, what = _load_trees(options, checkpoint)
+    check_arity(model.function, trees, what)
+    dataset = tree_dataset(trees, checkpoint.vocabulary)
+    scores = evaluate(model, Loader(dataset, options.batch_size))
+    assert scores is not None
+    if options.json:
+        print(json.dumps(scores.to_dict(), indent=2))
+    else:
+        print(
+            f"{what}: {scores.graphs} trees, {scores.vertices} labelled vertices\n"
+            f"root accuracy {100 * scores.root_accuracy:6.2f} %\n"
+            f"all vertices  {100 * scores.vertex_accuracy:6.2f} %\n"
+            f"loss          {scores.loss:8.4f} per tree"
+        )
+    return 0
+
+
+def _load_trees(
+    options: argparse.Namespace, checkpoint: Checkpoint
+) -> tuple[list[LabelledTree], str]:
+    classes = int(checkpoint.config["num_classes"])
+    if options.data is not None and not Path(options.data).is_dir():
+        return read_trees(options.data, num_classes=classes), options.data
+    if options.data is not None:
+        source = TreeSource(options.data)
+    else:
+        source = TreeSource(**checkpoint.training["source"])
+    corpus = source.load()
+    if corpus.num_classes != classes:
+        raise DataError(
+            f"[data] {source.name}: {classes} classes, as the checkpoint has, were expected, came "
+            f"{corpus.num_classes}; name the data that it was trained on by --data"
+        )
+    trees: list[LabelledTree] = getattr(corpus, options.split)
+    return trees, f"{options.split} set of {source.name}"

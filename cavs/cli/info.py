@@ -1,0 +1,31 @@
+"""``cavs info``: what runs here."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib import metadata
+from typing import Any
+
+import cavs
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser("info", help="versions, instruction set and threads")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a line for each fact."""
+    facts = {
+        "cavs": cavs.__version__,
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "instruction set": cavs.instruction_set(),
+        "threads": cavs.get_num_threads(),
+    }
+    for name, fact in facts.items():
+        print(f"{name:<16} {fact}")
+    return 0

@@ -1,0 +1,126 @@
+"""``cavs predict``: labels of the trees on standard input."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.cli._options import add_threads, integer
+from cavs.data import (
+    LabelledTree,
+    Vocabulary,
+    format_tree,
+    parse_listops,
+    parse_tree,
+    tree_dataset,
+)
+from cavs.errors import DataError
+from cavs.training import load_checkpoint, load_model
+from cavs.training.metrics import check_finite, predictions
+from cavs.training.tasks import check_arity
+
+SOURCE = "standard input"
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "predict",
+        help="labels of trees on standard input",
+        description="Reads trees from standard input, one on a line, and prints the label of each "
+        "tree's root on a line. A tree is (LABEL WORD) or (LABEL TREE TREE ...), as in "
+        "(-1 (-1 so) (-1 good)); its labels are not looked at, -1 means none. ListOps "
+        "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. Blank lines are skipped.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
+    parser.add_argument(
+        "--all", action="store_true", help="print each tree with the labels of all its vertices"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=integer(1),
+        help="trees in a batch (default: 64; 1 on a terminal, which answers line by line)",
+    )
+    add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a line for each tree."""
+    if options.threads is not None:
+        cavs.set_num_threads(options.threads)
+    checkpoint = load_checkpoint(options.checkpoint)
+    model = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
+    size = options.batch_size or (1 if sys.stdin.isatty() else 64)
+    for some in _batches(_read(_lines()), size):
+        for tree, labels in zip(some, _labels(model, checkpoint.vocabulary, some), strict=True):
+            if options.all:
+                print(format_tree(replace(tree, labels=labels)))
+            else:
+                print(labels[tree.root])
+        sys.stdout.flush()
+    return 0
+
+
+def _batches(trees: Iterator[LabelledTree], size: int) -> Iterator[list[LabelledTree]]:
+    """Lists of `size` trees; before an error, those that were read until then."""
+    waiting: list[LabelledTree] = []
+    try:
+        for tree in trees:
+            waiting.append(tree)
+            if len(waiting) == size:
+                yield waiting
+                waiting = []
+    except DataError:
+        yield waiting
+        raise
+    yield waiting
+
+
+def _lines() -> Iterator[str]:
+    """Lines of standard input, which is UTF-8 whatever the locale says."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(
+                f"[data] {SOURCE}, line {number}: UTF-8 text was expected; convert it"
+            ) from None
+
+
+def _read(lines: Iterable[str]) -> Iterator[LabelledTree]:
+    empty = True
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            empty = False
+            if line.lstrip().startswith("["):
+                yield parse_listops(line, source=SOURCE, line=number)
+            else:
+                yield parse_tree(line, allow_unlabelled=True, source=SOURCE, line=number)
+    if empty:
+        raise DataError(
+            f"[data] {SOURCE}: trees such as (-1 (-1 so) (-1 good)) were expected, one on a line, "
+            "came none"
+        )
+
+
+def _labels(
+    model: cavs.Model, vocabulary: Vocabulary, trees: list[LabelledTree]
+) -> list[np.ndarray[Any, np.dtype[np.int32]]]:
+    """The label of each vertex of each tree."""
+    if not trees:
+        return []
+    check_arity(model.function, trees, SOURCE)
+    batch, inputs = tree_dataset(trees, vocabulary).batch(np.arange(len(trees)))
+    inputs["label"] = np.full_like(inputs["label"], -1)
+    with cavs.no_grad():
+        out = model(batch, **inputs)
+    check_finite({"logits": out["logits"]}, "a prediction")
+    return cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
