@@ -43,8 +43,8 @@ class BoundTensor {
     tensor_.grow(*arena_, rows);
   }
 
-  // (rows, size) view, whose base keeps the block alive: a later growth of the arena moves the tensor
-  // away from it, but never frees it under the view.
+  // (rows, size) view, whose base keeps the block alive: a later growth of the arena moves the
+  // tensor away from it, but never frees it under the view.
   py::array view() const {
     check_alive();
     auto* owner = new std::shared_ptr<Block>(arena_->block());

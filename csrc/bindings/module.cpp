@@ -9,10 +9,14 @@ namespace {
 
 const char* class_of(cavs::ErrorKind kind) {
   switch (kind) {
-    case cavs::ErrorKind::kGraph: return "GraphError";
-    case cavs::ErrorKind::kShape: return "ShapeError";
-    case cavs::ErrorKind::kValue: return "InputError";
-    case cavs::ErrorKind::kRuntime: break;
+    case cavs::ErrorKind::kGraph:
+      return "GraphError";
+    case cavs::ErrorKind::kShape:
+      return "ShapeError";
+    case cavs::ErrorKind::kValue:
+      return "InputError";
+    case cavs::ErrorKind::kRuntime:
+      break;
   }
   return "CavsRuntimeError";
 }

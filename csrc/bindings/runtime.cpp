@@ -105,8 +105,9 @@ PyProgram make_program(const std::string& dtype, const py::sequence& values,
 // ---- Arrays
 
 ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
-  CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape, "[runtime] expected a NumPy array as ",
-             list, " ", position, ", got ", py::repr(py::type::of(item)).cast<std::string>());
+  CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
+             "[runtime] expected a NumPy array as ", list, " ", position, ", got ",
+             py::repr(py::type::of(item)).cast<std::string>());
   const auto array = py::reinterpret_borrow<py::array>(item);
   const char kind = array.dtype().kind();
   const auto bytes = array.itemsize();
@@ -287,9 +288,8 @@ void bind_runtime(py::module_& m) {
            py::arg("device") = "cpu");
 
   py::class_<PyRun>(m, "Run")
-      .def(py::init<const PyProgram&, py::object,
-                    const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool,
-                    bool>(),
+      .def(py::init<const PyProgram&, py::object, const py::array_t<int64_t, py::array::c_style>&,
+                    uint64_t, uint64_t, bool, bool>(),
            py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("keep"))
       .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"), py::arg("outputs"),

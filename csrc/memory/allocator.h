@@ -28,8 +28,8 @@ class Allocator {
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
 };
 
-// The allocator of a device, which lives as long as the process. Throws Error(kRuntime) for a device
-// that this build has no support for.
+// The allocator of a device, which lives as long as the process. Throws Error(kRuntime) for a
+// device that this build has no support for.
 Allocator& device_allocator(Device device);
 
 // One allocation; freed with its last owner.

@@ -27,7 +27,7 @@ class Arena {
   const std::shared_ptr<Block>& block() const { return block_; }
   Device device() const { return allocator_->device(); }
   int64_t used() const { return used_; }
-  int64_t capacity() const;  // bytes usable without growing
+  int64_t capacity() const;                           // bytes usable without growing
   int64_t high_water() const { return high_water_; }  // greatest `used` since construction
   int64_t epoch() const { return epoch_; }            // number of resets
 

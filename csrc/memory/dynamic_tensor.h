@@ -9,12 +9,12 @@
 
 namespace cavs {
 
-// Elements between the starts of two rows: rows of 16 elements or more begin at a multiple of 16, so
-// that kernels use whole vectors and need no tail; shorter rows stand densely.
+// Elements between the starts of two rows: rows of 16 elements or more begin at a multiple of 16,
+// so that kernels use whole vectors and need no tail; shorter rows stand densely.
 inline int64_t row_stride(int64_t size) { return size < 16 ? size : align_up(size, 16); }
 
-// Rows of `size` elements at `offset` of an arena. An offset and not a pointer, so that growth of the
-// arena does not invalidate it.
+// Rows of `size` elements at `offset` of an arena. An offset and not a pointer, so that growth of
+// the arena does not invalidate it.
 struct DynamicTensor {
   int64_t size = 0;
   DType dtype = DType::kFloat32;

@@ -34,9 +34,9 @@ int64_t best_gap(const std::vector<Placed>& placed, const Lifetime& value, int64
 }
 
 void insert(std::vector<Placed>& placed, const Placed& region) {
-  const auto position = std::upper_bound(
-      placed.begin(), placed.end(), region,
-      [](const Placed& a, const Placed& b) { return a.begin < b.begin; });
+  const auto position =
+      std::upper_bound(placed.begin(), placed.end(), region,
+                       [](const Placed& a, const Placed& b) { return a.begin < b.begin; });
   placed.insert(position, region);
 }
 

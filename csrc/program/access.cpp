@@ -13,8 +13,10 @@ std::vector<Root> resolve_views(const Program& program) {
     for (int steps = 0; values[root.value].role == Role::kView; ++steps) {
       const ValueSpec& view = values[root.value];
       CAVS_CHECK(view.base >= 0 && view.base < count && steps < count, ErrorKind::kValue,
-                 "[program] expected the view '", view.name, "' to end at a value that owns memory, "
-                 "got base ", view.base, " of ", count, " values");
+                 "[program] expected the view '", view.name,
+                 "' to end at a value that owns memory, "
+                 "got base ",
+                 view.base, " of ", count, " values");
       const ValueSpec& base = values[view.base];
       CAVS_CHECK(view.column >= 0 && view.column <= base.size - view.size, ErrorKind::kValue,
                  "[program] expected columns ", view.column, "..", view.column + view.size,
@@ -36,14 +38,17 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
     return Access::kShared;
   }
   switch (instruction.tables[input].kind) {
-    case TableKind::kNone: return Access::kAligned;
+    case TableKind::kNone:
+      return Access::kAligned;
     case TableKind::kParent:
-    case TableKind::kChildren: return Access::kChunk;
+    case TableKind::kChildren:
+      return Access::kChunk;
     // `store` reads its rows in order and scatters them through the table.
     case TableKind::kVertexOrder:
     case TableKind::kEdgeOrder:
       return instruction.kernel == "store" ? Access::kAligned : Access::kCross;
-    default: return Access::kCross;
+    default:
+      return Access::kCross;
   }
 }
 

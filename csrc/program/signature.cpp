@@ -69,7 +69,8 @@ void check_matmul(const Checker& c) {
   c.operands(2);
   c.attributes(5);
   c.floats();
-  for (size_t i = 0; i < 2; ++i) c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
+  for (size_t i = 0; i < 2; ++i)
+    c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
   constexpr int64_t kLimit = int64_t{1} << 31;
   c.expect(m >= 1 && k >= 1 && n >= 1 && m < kLimit && k < kLimit && n < kLimit, "m, k, n >= 1");
@@ -121,7 +122,8 @@ void check_fused(const Checker& c) {
     c.expect(c.out(static_cast<size_t>(i)).size == width, "outputs of the group's width");
   }
   for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
-    c.expect(c.in(i).size == width || c.in(i).size == 1, "inputs of the group's width or of size 1");
+    c.expect(c.in(i).size == width || c.in(i).size == 1,
+             "inputs of the group's width or of size 1");
   }
 }
 
@@ -205,12 +207,14 @@ void check_shapes(const Checker& c, bool sums) {
              "dims that are equal or 1");
     in_size *= in;
     out_size *= out;
-    c.expect(in_size <= c.in(0).size && out_size <= c.out().size, "dims that multiply to the sizes");
+    c.expect(in_size <= c.in(0).size && out_size <= c.out().size,
+             "dims that multiply to the sizes");
   }
   c.expect(in_size == c.in(0).size && out_size == c.out().size, "dims that multiply to the sizes");
 }
 
-// The kernel reads the graph and local index of its rows from the tables of the space that it names.
+// The kernel reads the graph and local index of its rows from the tables of the space that it
+// names.
 void check_dropout(const Checker& c) {
   c.operands(1);
   c.attributes(2, 1);
@@ -281,7 +285,7 @@ const std::map<std::string, Check>& checks() {
 
 // Kernels that read an operand through an index; all others read rows as they stand.
 bool reads_tables(const std::string& kernel) {
-  static const std::set<std::string> readers = {"fused",       "take",          "segment_sum",
+  static const std::set<std::string> readers = {"fused",       "take",           "segment_sum",
                                                 "segment_max", "slots_to_edges", "load",
                                                 "store",       "unique_ids",     "num_children"};
   return readers.count(kernel) > 0 || checks().count(kernel) == 0;

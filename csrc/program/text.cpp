@@ -55,9 +55,9 @@ Space parse_space(const std::string& text, const std::vector<UniqueSpec>& unique
 TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& uniques) {
   std::string rest;
   if (strip_prefix(text, "slot:", &rest)) {
-    const bool digits = !rest.empty() && rest.size() <= 5 &&
-                        std::all_of(rest.begin(), rest.end(),
-                                    [](unsigned char c) { return std::isdigit(c) != 0; });
+    const bool digits =
+        !rest.empty() && rest.size() <= 5 &&
+        std::all_of(rest.begin(), rest.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
     CAVS_CHECK(digits && std::stoi(rest) < kMaxSlot, ErrorKind::kValue,
                "[program] expected 'slot:K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
     return {TableKind::kSlot, std::stoi(rest)};
@@ -82,9 +82,9 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
 }
 
 Role parse_role(const std::string& text) {
-  static const Words<Role> words = {{"arena", Role::kArena},   {"param", Role::kParam},
-                                    {"input", Role::kInput},   {"output", Role::kOutput},
-                                    {"view", Role::kView},     {"constant", Role::kConstant}};
+  static const Words<Role> words = {{"arena", Role::kArena}, {"param", Role::kParam},
+                                    {"input", Role::kInput}, {"output", Role::kOutput},
+                                    {"view", Role::kView},   {"constant", Role::kConstant}};
   return look_up(words, text, "a role");
 }
 
@@ -112,11 +112,16 @@ Device parse_device(const std::string& text) {
 
 std::string space_name(const Space& space, const std::vector<UniqueSpec>& uniques) {
   switch (space.kind) {
-    case SpaceKind::kNone: return "none";
-    case SpaceKind::kVertex: return "vertex";
-    case SpaceKind::kEdge: return "edge";
-    case SpaceKind::kGraph: return "graph";
-    case SpaceKind::kUnique: break;
+    case SpaceKind::kNone:
+      return "none";
+    case SpaceKind::kVertex:
+      return "vertex";
+    case SpaceKind::kEdge:
+      return "edge";
+    case SpaceKind::kGraph:
+      return "graph";
+    case SpaceKind::kUnique:
+      break;
   }
   const auto index = static_cast<size_t>(space.unique);
   return "unique:" + (index < uniques.size() ? uniques[index].name : std::string("?"));

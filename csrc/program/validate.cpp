@@ -39,9 +39,10 @@ class Validator {
       CAVS_CHECK(unique.input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
                  unique.name, "' to be an input, got number ", unique.input);
       const SpaceKind kind = unique.base.kind;
-      CAVS_CHECK(kind == SpaceKind::kVertex || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
-                 ErrorKind::kValue, "[program] expected unique '", unique.name,
-                 "' over vertices, edges or graphs, got another space");
+      CAVS_CHECK(
+          kind == SpaceKind::kVertex || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
+          ErrorKind::kValue, "[program] expected unique '", unique.name,
+          "' over vertices, edges or graphs, got another space");
     }
     if (!program_.forward) return;
     const auto& forward = program_.forward->uniques;
@@ -58,16 +59,16 @@ class Validator {
   void check_space(const Space& space, const std::string& name) const {
     CAVS_CHECK(space.kind != SpaceKind::kUnique ||
                    (space.unique >= 0 && space.unique < static_cast<int>(program_.uniques.size())),
-               ErrorKind::kValue, "[program] expected a unique of the program as the space of '", name,
-               "', got number ", space.unique);
+               ErrorKind::kValue, "[program] expected a unique of the program as the space of '",
+               name, "', got number ", space.unique);
   }
 
   void check_values() const {
     if (program_.forward) {
       const auto& forward = program_.forward->values;
       CAVS_CHECK(program_.values.size() >= forward.size(), ErrorKind::kValue,
-                 "[program] expected the forward program's ", forward.size(),
-                 " values first, got ", program_.values.size(), " values");
+                 "[program] expected the forward program's ", forward.size(), " values first, got ",
+                 program_.values.size(), " values");
       for (size_t i = 0; i < forward.size(); ++i) {
         const ValueSpec &mine = program_.values[i], &theirs = forward[i];
         CAVS_CHECK(mine.space == theirs.space && mine.size == theirs.size &&
@@ -75,8 +76,8 @@ class Validator {
                        mine.index == theirs.index && mine.base == theirs.base &&
                        mine.column == theirs.column,
                    ErrorKind::kValue, "[program] expected value ", i,
-                   " of the backward program to be the forward program's '", theirs.name, "', got '",
-                   mine.name, "'");
+                   " of the backward program to be the forward program's '", theirs.name,
+                   "', got '", mine.name, "'");
       }
     }
     for (const ValueSpec& value : program_.values) check_value(value);
@@ -88,10 +89,11 @@ class Validator {
     CAVS_CHECK(value.size >= 1 && value.size <= limit, ErrorKind::kValue, "[program] expected 1..",
                limit, " elements in a row of '", value.name, "', got ", value.size);
     check_space(value.space, value.name);
-    const bool external = value.role == Role::kParam || value.role == Role::kInput ||
-                          value.role == Role::kOutput;
+    const bool external =
+        value.role == Role::kParam || value.role == Role::kInput || value.role == Role::kOutput;
     CAVS_CHECK(!external || (value.index >= 0 && value.index < (1 << 20)), ErrorKind::kValue,
-               "[program] expected the number of an array for '", value.name, "', got ", value.index);
+               "[program] expected the number of an array for '", value.name, "', got ",
+               value.index);
     CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
                ErrorKind::kValue, "[program] expected the space 'none' for parameter or constant '",
                value.name, "', got '", space_name(value.space, program_.uniques), "'");
@@ -151,8 +153,8 @@ class Validator {
   void check_driving_space(const Segment& segment, const Instruction& instruction) const {
     check_space(instruction.space, instruction.kernel);
     const bool global = segment.kind == SegmentKind::kGlobal;
-    const bool rides = segment.space.kind == SpaceKind::kVertex &&
-                       instruction.space.kind == SpaceKind::kEdge;
+    const bool rides =
+        segment.space.kind == SpaceKind::kVertex && instruction.space.kind == SpaceKind::kEdge;
     CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
                "[program] expected '", instruction.kernel, "' over the rows of its segment ('",
                space_name(segment.space, program_.uniques), "'), got '",
@@ -195,22 +197,31 @@ class Validator {
     };
     const Space distinct{SpaceKind::kUnique, table.argument};
     switch (table.kind) {
-      case TableKind::kNone: return !has_rows || to == from;
+      case TableKind::kNone:
+        return !has_rows || to == from;
       case TableKind::kChild:
-      case TableKind::kParent: return connects(SpaceKind::kEdge, SpaceKind::kVertex);
+      case TableKind::kParent:
+        return connects(SpaceKind::kEdge, SpaceKind::kVertex);
       case TableKind::kSlot:
-      case TableKind::kVertexOrder: return connects(SpaceKind::kVertex, SpaceKind::kVertex);
+      case TableKind::kVertexOrder:
+        return connects(SpaceKind::kVertex, SpaceKind::kVertex);
       case TableKind::kChildren:
-      case TableKind::kParents: return connects(SpaceKind::kVertex, SpaceKind::kEdge);
-      case TableKind::kGraph: return connects(SpaceKind::kVertex, SpaceKind::kGraph);
-      case TableKind::kGraphVertices: return connects(SpaceKind::kGraph, SpaceKind::kVertex);
-      case TableKind::kEdgeOrder: return connects(SpaceKind::kEdge, SpaceKind::kEdge);
-      case TableKind::kEdgeSlot: return from.kind == SpaceKind::kEdge && !has_rows;
+      case TableKind::kParents:
+        return connects(SpaceKind::kVertex, SpaceKind::kEdge);
+      case TableKind::kGraph:
+        return connects(SpaceKind::kVertex, SpaceKind::kGraph);
+      case TableKind::kGraphVertices:
+        return connects(SpaceKind::kGraph, SpaceKind::kVertex);
+      case TableKind::kEdgeOrder:
+        return connects(SpaceKind::kEdge, SpaceKind::kEdge);
+      case TableKind::kEdgeSlot:
+        return from.kind == SpaceKind::kEdge && !has_rows;
       case TableKind::kUnique:
         return from == program_.uniques[table.argument].base && (!has_rows || to == distinct);
       case TableKind::kUniqueRows:
         return from == distinct && (!has_rows || to == program_.uniques[table.argument].base);
-      case TableKind::kUniqueIds: return from == distinct && !has_rows;
+      case TableKind::kUniqueIds:
+        return from == distinct && !has_rows;
     }
     return false;
   }
@@ -247,12 +258,13 @@ class Validator {
     if (access == Access::kCross) {
       // Another row of the same segment is done only where it belongs to an earlier level.
       const TableKind kind = instruction.tables[input].kind;
-      const bool earlier = program_.backward ? kind == TableKind::kParents
-                                             : kind == TableKind::kChild || kind == TableKind::kSlot;
+      const bool earlier = program_.backward
+                               ? kind == TableKind::kParents
+                               : kind == TableKind::kChild || kind == TableKind::kSlot;
       written = written && segment.kind == SegmentKind::kLevels && earlier;
     } else {
-      written = written && segment.kind != SegmentKind::kGlobal &&
-                life.written_instruction < index_;
+      written =
+          written && segment.kind != SegmentKind::kGlobal && life.written_instruction < index_;
     }
     CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
                "' to be written before '", instruction.kernel, "' (instruction ", index_,

@@ -181,8 +181,8 @@ void prepare_externals(Executable& exe) {
     }
   }
   const auto slots = static_cast<int64_t>(values.size());
-  exe.constants = std::make_shared<Block>(device_allocator(exe.program.device),
-                                          (slots + 1) * kAlignment);
+  exe.constants =
+      std::make_shared<Block>(device_allocator(exe.program.device), (slots + 1) * kAlignment);
   for (size_t id = 0; id < values.size(); ++id) {
     std::byte* slot = exe.constants->data() + static_cast<int64_t>(id) * kAlignment;
     if (exe.program.dtype == DType::kFloat64) {

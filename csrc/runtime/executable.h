@@ -14,9 +14,9 @@ namespace cavs {
 
 // Taken over by a program when it is made.
 struct ExecutionOptions {
-  int64_t chunk_rows = 256;        // rows that go through a segment's instructions together
-  int64_t chunk_bytes = 1 << 20;   // fewer rows where their local values would not fit in this cache
-  int64_t min_parallel_rows = 8;   // fewer rows, or less work than this, and one thread does it all:
+  int64_t chunk_rows = 256;       // rows that go through a segment's instructions together
+  int64_t chunk_bytes = 1 << 20;  // fewer rows where their local values would not fit in this cache
+  int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, and one thread does it all:
   double min_parallel_ns = 10000;  // the others would take longer to wake up
 };
 
@@ -34,7 +34,7 @@ struct LocalValue {
 // How many rows a thread takes at once, and where the local values stand meanwhile.
 struct ChunkPlan {
   int64_t rows = 0;
-  int64_t edges = 0;             // at most so many edges, save one vertex with more
+  int64_t edges = 0;  // at most so many edges, save one vertex with more
   int64_t bytes = 0;
   std::vector<int64_t> offsets;  // one per local value of the segment
 };
@@ -51,8 +51,8 @@ struct SegmentLayout {
 
 // Which values are local, and how long the others live.
 struct Layout {
-  std::vector<int> first, last;    // [value] segments; last < first: not in the arena, or not used
-  std::vector<int> local;          // [value] index in its segment's locals, or -1
+  std::vector<int> first, last;  // [value] segments; last < first: not in the arena, or not used
+  std::vector<int> local;        // [value] index in its segment's locals, or -1
   std::vector<SegmentLayout> segments;
 };
 
@@ -60,10 +60,11 @@ struct Executable {
   Program program;
   std::shared_ptr<const Executable> forward;  // of a backward program
   ExecutionOptions options;
-  std::vector<Root> roots;           // [value]
-  std::vector<DynamicTensor> forms;  // [value] size, dtype and ld; the rows and offset are the run's
-  Layout kept, dropped;              // with and without keeping what backward reads
-  std::vector<int> array_counts;     // least number of params, inputs, outputs
+  std::vector<Root> roots;  // [value]
+  std::vector<DynamicTensor>
+      forms;                      // [value] size, dtype and ld; the rows and offset are the run's
+  Layout kept, dropped;           // with and without keeping what backward reads
+  std::vector<int> array_counts;  // least number of params, inputs, outputs
   std::shared_ptr<Block> constants;  // one kAlignment slot per value
   // The most memory that a run took so far: lets the next one take an arena that need not grow.
   mutable std::atomic<int64_t> expected_bytes{0};

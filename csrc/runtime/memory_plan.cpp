@@ -77,11 +77,16 @@ void plan_values(const std::vector<Lifetime>& lifetimes, int64_t start, PhasePla
 
 int64_t RowCounts::of(const Space& space) const {
   switch (space.kind) {
-    case SpaceKind::kNone: return 1;
-    case SpaceKind::kVertex: return vertices;
-    case SpaceKind::kEdge: return edges;
-    case SpaceKind::kGraph: return graphs;
-    case SpaceKind::kUnique: break;
+    case SpaceKind::kNone:
+      return 1;
+    case SpaceKind::kVertex:
+      return vertices;
+    case SpaceKind::kEdge:
+      return edges;
+    case SpaceKind::kGraph:
+      return graphs;
+    case SpaceKind::kUnique:
+      break;
   }
   return uniques[static_cast<size_t>(space.unique)];
 }

@@ -78,8 +78,7 @@ class Binder {
   }
 
   std::byte* thread_memory(int thread) const {
-    return sources_.arena->data() + phase_.plan->thread_offset +
-           thread * phase_.plan->thread_bytes;
+    return sources_.arena->data() + phase_.plan->thread_offset + thread * phase_.plan->thread_bytes;
   }
 
   void add_operand(int s, int id) {
@@ -124,23 +123,34 @@ class Binder {
       return (*sources_.uniques)[static_cast<size_t>(table.argument)];
     };
     switch (table.kind) {
-      case TableKind::kNone: return {};
-      case TableKind::kChild: return {schedule.child.data(), nullptr, nullptr};
-      case TableKind::kSlot: return {schedule.slot(table.argument).data(), nullptr, nullptr};
+      case TableKind::kNone:
+        return {};
+      case TableKind::kChild:
+        return {schedule.child.data(), nullptr, nullptr};
+      case TableKind::kSlot:
+        return {schedule.slot(table.argument).data(), nullptr, nullptr};
       case TableKind::kParent:
         return {schedule.parent.data(), nullptr, schedule.edge_slot.data()};
-      case TableKind::kChildren: return {nullptr, schedule.child_ptr.data(), nullptr};
+      case TableKind::kChildren:
+        return {nullptr, schedule.child_ptr.data(), nullptr};
       case TableKind::kParents:
         return {nullptr, schedule.out_ptr.data(), schedule.out_edge.data()};
-      case TableKind::kGraph: return {schedule.graph.data(), nullptr, nullptr};
+      case TableKind::kGraph:
+        return {schedule.graph.data(), nullptr, nullptr};
       case TableKind::kGraphVertices:
         return {nullptr, schedule.graph_ptr.data(), schedule.graph_vertex.data()};
-      case TableKind::kVertexOrder: return {schedule.vertex_order.data(), nullptr, nullptr};
-      case TableKind::kEdgeOrder: return {schedule.edge_order.data(), nullptr, nullptr};
-      case TableKind::kEdgeSlot: return {schedule.edge_slot.data(), nullptr, nullptr};
-      case TableKind::kUnique: return {unique().index, nullptr, nullptr};
-      case TableKind::kUniqueRows: return {nullptr, unique().ptr, unique().list};
-      case TableKind::kUniqueIds: return {unique().ids, nullptr, nullptr};
+      case TableKind::kVertexOrder:
+        return {schedule.vertex_order.data(), nullptr, nullptr};
+      case TableKind::kEdgeOrder:
+        return {schedule.edge_order.data(), nullptr, nullptr};
+      case TableKind::kEdgeSlot:
+        return {schedule.edge_slot.data(), nullptr, nullptr};
+      case TableKind::kUnique:
+        return {unique().index, nullptr, nullptr};
+      case TableKind::kUniqueRows:
+        return {nullptr, unique().ptr, unique().list};
+      case TableKind::kUniqueIds:
+        return {unique().ids, nullptr, nullptr};
     }
     return {};
   }
@@ -182,13 +192,13 @@ void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLis
     if (list == nullptr) continue;
     const ExternalArray& array = (*list)[static_cast<size_t>(value.index)];
     CAVS_CHECK(array.dtype == value.dtype, ErrorKind::kShape, "[runtime] expected ",
-               dtype_name(value.dtype), " for ", list_name(value.role), " '", value.name,
-               "', got ", dtype_name(array.dtype), "; convert the array");
+               dtype_name(value.dtype), " for ", list_name(value.role), " '", value.name, "', got ",
+               dtype_name(array.dtype), "; convert the array");
     const int64_t rows = counts.of(value.space);
-    CAVS_CHECK(array.elements == rows * value.size, ErrorKind::kShape, "[runtime] expected ",
-               rows, " rows (", space_name(value.space, program.uniques), ") of ", value.size,
-               " elements for ", list_name(value.role), " '", value.name, "', got ",
-               array.elements, " elements in all; give one row for each");
+    CAVS_CHECK(array.elements == rows * value.size, ErrorKind::kShape, "[runtime] expected ", rows,
+               " rows (", space_name(value.space, program.uniques), ") of ", value.size,
+               " elements for ", list_name(value.role), " '", value.name, "', got ", array.elements,
+               " elements in all; give one row for each");
   }
 }
 

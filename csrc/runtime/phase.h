@@ -25,8 +25,8 @@ struct ArrayLists {
   std::vector<ExternalArray> params, inputs, outputs;
 };
 
-// A local operand: before each chunk its data pointer is moved so that the chunk's row numbers reach
-// the thread's private rows.
+// A local operand: before each chunk its data pointer is moved so that the chunk's row numbers
+// reach the thread's private rows.
 struct Patch {
   int operand = 0;
   bool edge = false;
@@ -72,8 +72,8 @@ struct PhaseSources {
   const ArrayLists* forward = nullptr;  // of its forward program, whose values it may read
 };
 
-// Throws Error(kShape) or Error(kValue) where an array is missing, or is not of the dtype and size that
-// its value needs.
+// Throws Error(kShape) or Error(kValue) where an array is missing, or is not of the dtype and size
+// that its value needs.
 void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLists& arrays);
 
 // Fills segments, instructions, tables and threads of a phase whose other members are set.

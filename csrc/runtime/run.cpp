@@ -169,8 +169,7 @@ int64_t plan_bytes(const Executable& exe, const Executable* backward, const Sche
   if (backward == nullptr || !keep) return plan.total;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another");
-  return std::max(plan.total,
-                  plan_backward(*backward, plan, counts, schedule, num_threads).total);
+  return std::max(plan.total, plan_backward(*backward, plan, counts, schedule, num_threads).total);
 }
 
 }  // namespace cavs

@@ -28,8 +28,8 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // The arrays of forward must stay alive until backward is done. Both throw Error(kRuntime) where they
-  // are called out of order, and what kernels throw.
+  // The arrays of forward must stay alive until backward is done. Both throw Error(kRuntime) where
+  // they are called out of order, and what kernels throw.
   void forward(const ArrayLists& arrays, int num_threads);
   void backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads);
 

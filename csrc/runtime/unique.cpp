@@ -24,7 +24,9 @@ Workspace& workspace() {
   return space;
 }
 
-int64_t array_bytes(int64_t count) { return align_up(count * static_cast<int64_t>(sizeof(int32_t))); }
+int64_t array_bytes(int64_t count) {
+  return align_up(count * static_cast<int64_t>(sizeof(int32_t)));
+}
 
 int32_t check_range(const std::string& name, const int32_t* ids, int64_t count) {
   int32_t least = 0, greatest = -1;
@@ -97,10 +99,10 @@ void build_unique(const std::string& name, const int32_t* ids, const int32_t* or
   std::fill(ptr, ptr + table->rows + 2, 0);
   for (int64_t r = 0; r < count; ++r) {
     const int32_t id = ids[order != nullptr ? order[r] : r];
-    const int32_t u = dense ? space.rank[static_cast<size_t>(id + 1)]
-                            : static_cast<int32_t>(std::lower_bound(table->ids,
-                                                                    table->ids + table->rows, id) -
-                                                   table->ids);
+    const int32_t u =
+        dense ? space.rank[static_cast<size_t>(id + 1)]
+              : static_cast<int32_t>(std::lower_bound(table->ids, table->ids + table->rows, id) -
+                                     table->ids);
     table->index[r] = u;
     ++ptr[u + 2];
   }

@@ -23,8 +23,9 @@ int64_t unique_table_bytes(int64_t base);
 // Tables at `memory`, of which `rows` distinct ids are known already (0 before they are built).
 UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 
-// Fills the table and sets its number of rows. `ids` has one id per row in the user's order; row r is
-// the user's row order[r] (r itself where order is null). Throws Error(kValue) on an id below -1.
+// Fills the table and sets its number of rows. `ids` has one id per row in the user's order; row r
+// is the user's row order[r] (r itself where order is null). Throws Error(kValue) on an id below
+// -1.
 void build_unique(const std::string& name, const int32_t* ids, const int32_t* order,
                   UniqueTable* table);
 

@@ -36,8 +36,7 @@ class Walker {
     bool first = true, shared_before = false;
     const auto unit = [&](int s, int64_t begin, int64_t end, int64_t edges) {
       const bool shared =
-          count_ > 1 &&
-          worth_threads(*phase_.exe, phase_.layout->segments[s], end - begin, edges);
+          count_ > 1 && worth_threads(*phase_.exe, phase_.layout->segments[s], end - begin, edges);
       if (!first && (shared || shared_before)) barrier_.wait();
       first = false;
       shared_before = shared;
@@ -74,8 +73,8 @@ class Walker {
     return rows;
   }
 
-  // A kernel that throws must not leave its partners waiting: its thread keeps coming to the meeting
-  // points, and nobody works any more.
+  // A kernel that throws must not leave its partners waiting: its thread keeps coming to the
+  // meeting points, and nobody works any more.
   void attempt(int thread, int s, int64_t begin, int64_t end, bool shared) {
     if (failed_.load(std::memory_order_relaxed)) return;
     try {

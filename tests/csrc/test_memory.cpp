@@ -103,8 +103,9 @@ void test_plan_of_random_lifetimes() {
     for (int i = 0; i < count; ++i) {
       CHECK(plan.offsets[i] % kAlignment == 0 && plan.offsets[i] >= 100);
       for (int j = 0; j < i; ++j) {
-        const bool together = values[i].first <= values[j].last && values[j].first <= values[i].last &&
-                              values[i].first <= values[i].last && values[j].first <= values[j].last;
+        const bool together =
+            values[i].first <= values[j].last && values[j].first <= values[i].last &&
+            values[i].first <= values[i].last && values[j].first <= values[j].last;
         const bool apart = plan.offsets[i] + values[i].bytes <= plan.offsets[j] ||
                            plan.offsets[j] + values[j].bytes <= plan.offsets[i];
         CHECK(!together || apart || values[i].bytes == 0 || values[j].bytes == 0);

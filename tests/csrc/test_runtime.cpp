@@ -1,0 +1,350 @@
+// Programs over random graphs against plain loops, for every way to cut rows into chunks and
+// threads.
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+#include "check.h"
+#include "tree_program.h"
+
+using namespace cavs;
+using namespace cavs_test;
+
+namespace {
+
+struct Problem {
+  std::mt19937 random;
+  GraphBatch batch;
+  Schedule schedule;
+  Doubles e, w, u, dh;
+  std::vector<int32_t> words;
+
+  Problem(unsigned seed, int graphs, int vertices, Policy policy = Policy::kBatching)
+      : random(seed),
+        batch(random_batch(graphs, vertices, random)),
+        schedule(make_schedule(batch, policy)),
+        e(random_doubles(kWords * kEmbedding, random)),
+        w(random_doubles(kHidden * kEmbedding, random)),
+        u(random_doubles(kHidden * kHidden, random)),
+        dh(random_doubles(batch.num_vertices() * kHidden, random)) {
+    for (int64_t v = 0; v < batch.num_vertices(); ++v) {
+      words.push_back(static_cast<int32_t>(random() % kWords) - 1);
+    }
+  }
+};
+
+struct Results {
+  Doubles h, g, du, dw, de;  // de: dense, by word
+};
+
+// The definition, vertex by vertex in the user's order (children come before their parents).
+Results expected(const Problem& p) {
+  const int64_t count = p.batch.num_vertices();
+  Results r{Doubles(count * kHidden), Doubles(p.batch.num_graphs() * kHidden),
+            Doubles(kHidden * kHidden), Doubles(kHidden * kEmbedding),
+            Doubles(kWords * kEmbedding)};
+  const auto x = [&](int64_t v, int64_t j) {
+    return p.words[v] < 0 ? 0.0 : p.e[p.words[v] * kEmbedding + j];
+  };
+  for (int64_t g = 0, v = 0; v < count; ++v) {
+    while (v >= p.batch.ptr[g + 1]) ++g;
+    for (int64_t i = 0; i < kHidden; ++i) {
+      double z = 0;
+      for (int64_t j = 0; j < kEmbedding; ++j) z += p.w[i * kEmbedding + j] * x(v, j);
+      for (int32_t s = p.batch.child_ptr[v]; s < p.batch.child_ptr[v + 1]; ++s) {
+        const double* child = &r.h[p.batch.children[s] * kHidden];
+        for (int64_t j = 0; j < kHidden; ++j) z += p.u[i * kHidden + j] * child[j];
+      }
+      r.h[v * kHidden + i] = std::tanh(z);
+      r.g[g * kHidden + i] += r.h[v * kHidden + i];
+    }
+  }
+  Doubles dh = p.dh;
+  for (int64_t v = count - 1; v >= 0; --v) {
+    for (int64_t i = 0; i < kHidden; ++i) {
+      const double h = r.h[v * kHidden + i], dz = dh[v * kHidden + i] * (1 - h * h);
+      for (int64_t j = 0; j < kEmbedding; ++j) {
+        r.dw[i * kEmbedding + j] += dz * x(v, j);
+        if (p.words[v] >= 0) r.de[p.words[v] * kEmbedding + j] += dz * p.w[i * kEmbedding + j];
+      }
+      for (int32_t s = p.batch.child_ptr[v]; s < p.batch.child_ptr[v + 1]; ++s) {
+        const int64_t child = p.batch.children[s];
+        for (int64_t j = 0; j < kHidden; ++j) {
+          r.du[i * kHidden + j] += dz * r.h[child * kHidden + j];
+          dh[child * kHidden + j] += dz * p.u[i * kHidden + j];
+        }
+      }
+    }
+  }
+  return r;
+}
+
+bool close(const Doubles& a, const Doubles& b) {
+  bool same = a.size() == b.size();
+  for (size_t i = 0; same && i < a.size(); ++i) {
+    same = std::abs(a[i] - b[i]) <= 1e-11 * (1 + std::abs(b[i]));
+  }
+  return same;
+}
+
+using ExecutablePtr = std::shared_ptr<const Executable>;
+
+struct Pair {
+  ExecutablePtr forward = load(forward_program());
+  ExecutablePtr backward = load(backward_program(forward->program), forward);
+};
+
+ArrayLists forward_arrays(Problem& p, Results* r) {
+  r->h.assign(p.dh.size(), 0);
+  r->g.assign(p.batch.num_graphs() * kHidden, 0);
+  return {{external(p.e), external(p.w), external(p.u)},
+          {external(p.words)},
+          {external(r->h), external(r->g)}};
+}
+
+Run make_run(const ExecutablePtr& exe, const Problem& p, bool keep) {
+  return Run(exe, p.schedule, std::vector<int64_t>(p.batch.num_graphs()), RandomContext{}, keep);
+}
+
+Results computed(const Pair& pair, Problem& p, int threads) {
+  Results r;
+  Run run = make_run(pair.forward, p, true);
+  run.set_profile(true);
+  run.forward(forward_arrays(p, &r), threads);
+  const int64_t distinct = run.rows({SpaceKind::kUnique, 0});
+  r.du.assign(kHidden * kHidden, 7);
+  r.dw.assign(kHidden * kEmbedding, 7);
+  Doubles de(distinct * kEmbedding);
+  std::vector<int32_t> ids(distinct);
+  run.backward(
+      pair.backward,
+      {{}, {external(p.dh)}, {external(r.du), external(r.dw), external(de), external(ids)}},
+      threads);
+  r.de.assign(kWords * kEmbedding, 0);
+  for (int64_t i = 0; i < distinct; ++i) {
+    CHECK(i == 0 || ids[i] > ids[i - 1]);
+    for (int64_t j = 0; ids[i] >= 0 && j < kEmbedding; ++j) {
+      r.de[ids[i] * kEmbedding + j] = de[i * kEmbedding + j];
+    }
+  }
+  CHECK(run.peak_bytes() ==
+        plan_bytes(*pair.forward, pair.backward.get(), p.schedule, {distinct}, true, threads));
+  CHECK(run.profile_records().size() == 20);
+  return r;
+}
+
+void check_problem(const Pair& pair, Problem p, int threads) {
+  const Results want = expected(p), got = computed(pair, p, threads);
+  CHECK(close(got.h, want.h));
+  CHECK(close(got.g, want.g));
+  CHECK(close(got.du, want.du));
+  CHECK(close(got.dw, want.dw));
+  CHECK(close(got.de, want.de));
+  Results alone;
+  Run inference = make_run(pair.forward, p, false);
+  inference.forward(forward_arrays(p, &alone), threads);
+  CHECK(close(alone.h, want.h) && close(alone.g, want.g));
+  CHECK(inference.peak_bytes() == plan_bytes(*pair.forward, nullptr, p.schedule,
+                                             {inference.rows({SpaceKind::kUnique, 0})}, false,
+                                             threads));
+}
+
+void test_all_cuts() {
+  for (const int64_t chunk : {1, 3, 64, 256}) {
+    ExecutionOptions options;
+    options.chunk_rows = chunk;
+    options.min_parallel_rows = 2;
+    options.min_parallel_ns = 0;
+    set_execution_options(options);
+    const Pair pair;
+    for (const int threads : {1, 2, 4}) {
+      check_problem(pair, Problem(1, 1, 1), threads);
+      check_problem(pair, Problem(2, 0, 1), threads);
+      check_problem(pair, Problem(3, 7, 30), threads);
+      check_problem(pair, Problem(4, 3, 30, Policy::kSerial), threads);
+      check_problem(pair, Problem(5, 40, 40), threads);
+    }
+  }
+  set_execution_options({});
+  const Pair pair;
+  check_problem(pair, Problem(6, 200, 60), 2);
+}
+
+// One vertex with more children than a chunk takes edges.
+void test_many_children() {
+  Problem p(7, 1, 1);
+  const int64_t leaves = 3000;
+  std::vector<int64_t> child_ptr(static_cast<size_t>(leaves) + 1, 0), children;
+  for (int64_t i = 0; i < leaves; ++i) children.push_back(i);
+  child_ptr.push_back(leaves);
+  p.batch = make_graph_batch({0, leaves + 1}, child_ptr, children);
+  p.schedule = make_schedule(p.batch, Policy::kBatching);
+  p.dh = random_doubles((leaves + 1) * kHidden, p.random);
+  p.words.assign(leaves + 1, 3);
+  const Pair pair;
+  Results want = expected(p), got = computed(pair, p, 2);
+  CHECK(close(got.h, want.h) && close(got.du, want.du) && close(got.de, want.de));
+}
+
+void test_locals() {
+  const Pair pair;
+  const Layout &kept = pair.forward->kept, &dropped = pair.forward->dropped;
+  for (const int id : {kIds, kGathered, kProduct, kAll}) CHECK(kept.local[id] >= 0);
+  for (const int id : {kX, kXw, kH}) CHECK(kept.local[id] < 0);
+  CHECK(dropped.local[kX] >= 0 && dropped.local[kH] < 0);
+  CHECK(pair.forward->forms[kLeft].ld == 32 && pair.forward->roots[kLeft].column == 2);
+}
+
+void test_order_of_calls() {
+  const Pair pair;
+  Problem p(8, 3, 9);
+  Results r;
+  const ArrayLists arrays = forward_arrays(p, &r);
+  Run run = make_run(pair.forward, p, true);
+  CHECK_THROWS(run.backward(pair.backward, {}, 1), Error, "expected forward() before");
+  run.forward(arrays, 1);
+  CHECK_THROWS(run.forward(arrays, 1), Error, "expected a new run");
+  CHECK_THROWS(run.backward(Pair().backward, {}, 1), Error, "backward program of this run");
+  CHECK_THROWS(run.backward(pair.backward, {}, 1), Error, "[runtime] expected 1 input arrays");
+  Run once = make_run(pair.forward, p, false);
+  once.forward(arrays, 1);
+  CHECK_THROWS(once.backward(pair.backward, {}, 1), Error, "keep=False");
+  CHECK_THROWS(Run(pair.forward, p.schedule, {}, RandomContext{}, true), Error, "one key for each");
+  CHECK_THROWS(Run(pair.backward, p.schedule, {0, 0, 0}, RandomContext{}, true), Error,
+               "forward program");
+}
+
+void test_arrays() {
+  const Pair pair;
+  Problem p(9, 3, 9);
+  Results r;
+  const auto forward = [&](ArrayLists arrays) {
+    make_run(pair.forward, p, true).forward(arrays, 1);
+  };
+  ArrayLists arrays = forward_arrays(p, &r);
+  arrays.outputs[0].elements -= 1;
+  CHECK_THROWS(forward(arrays), Error, "elements for output 'h'");
+  arrays = forward_arrays(p, &r);
+  arrays.params[1].dtype = DType::kFloat32;
+  CHECK_THROWS(forward(arrays), Error, "expected float64 for parameter 'W', got float32");
+  arrays = forward_arrays(p, &r);
+  arrays.inputs.clear();
+  CHECK_THROWS(forward(arrays), Error, "ids of 'word'");
+  p.words[1] = -2;
+  CHECK_THROWS(forward(forward_arrays(p, &r)), Error, "got -2 at position 1");
+}
+
+void throwing_kernel(const KernelCall& call) {
+  if (call.row_end > 20) throw Error(ErrorKind::kValue, "[test] a kernel failed");
+}
+
+void test_kernel_that_throws() {
+  ExecutionOptions options;
+  options.min_parallel_rows = 2;
+  options.min_parallel_ns = 0;
+  set_execution_options(options);
+  for (const int threads : {1, 2, 4}) {
+    const auto broken = load(forward_program());
+    broken->program.segments[1].instructions[2].function = throwing_kernel;
+    Problem p(10, 20, 30);
+    Results r;
+    Run run = make_run(broken, p, true);
+    CHECK_THROWS(run.forward(forward_arrays(p, &r), threads), Error, "a kernel failed");
+    CHECK_THROWS(run.forward(forward_arrays(p, &r), threads), Error, "expected a new run");
+  }
+  set_execution_options({});
+}
+
+// Each change of a program that works makes one that is refused.
+void test_malformed_programs() {
+  const auto refused = [](auto change, const std::string& text) {
+    Program program = forward_program();
+    change(program);
+    std::string message = "nothing was thrown";
+    try {
+      make_executable(program, nullptr);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    const bool found = message.find(text) != std::string::npos;
+    if (!found) report(__FILE__, __LINE__, "expected " + text + ", came " + message);
+  };
+  const auto call = [](Program& p, int s, int i) -> Instruction& {
+    return p.segments[s].instructions[i];
+  };
+  refused([&](Program& p) { call(p, 0, 0).kernel = "no such kernel"; }, "no such kernel");
+  refused([&](Program& p) { call(p, 0, 1).inputs[0] = 99; }, "expected a value of 0..14");
+  refused([&](Program& p) { call(p, 0, 1).ints[0] = 51; }, "in 'embedding'");
+  refused([&](Program& p) { call(p, 0, 2).ints = {0, 1, 1, 5, 19}; }, "in 'matmul'");
+  refused([&](Program& p) { call(p, 0, 2).ints.clear(); }, "more attributes");
+  refused([&](Program& p) { call(p, 1, 3).ints[4] = 9; }, "in 'fused'");
+  refused([&](Program& p) { call(p, 1, 3).ints[3] = 999; }, "known opcodes");
+  refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
+  refused([&](Program& p) { call(p, 1, 0).tables[0] = {}; }, "expected a table from 'edge'");
+  refused([&](Program& p) { call(p, 1, 0).tables[0] = {TableKind::kUnique, 5}; }, "a unique");
+  refused([&](Program& p) { call(p, 1, 2).outputs[0] = kU; }, "to write a value");
+  refused([&](Program& p) { call(p, 1, 2).outputs[0] = kProduct; }, "to write rows of 'vertex'");
+  refused([&](Program& p) { call(p, 1, 2).space = {SpaceKind::kGraph, -1}; },
+          "rows of its segment");
+  refused([](Program& p) { std::swap(p.segments[0], p.segments[1]); }, "to be written before");
+  refused([](Program& p) { p.segments[1].kind = SegmentKind::kRows; }, "to be written before");
+  refused([](Program& p) { p.segments[1].kind = SegmentKind::kGlobal; }, "got a global one");
+  refused([](Program& p) { p.values[kSum].column = 3; }, "to lie within the 20");
+  refused([](Program& p) { p.values[kAll].role = Role::kView, p.values[kAll].base = kAll; },
+          "owns memory");
+  refused([](Program& p) { p.values[kH].size = 0; }, "elements in a row of 'h'");
+  refused([](Program& p) { p.values[kU].space = {SpaceKind::kVertex, -1}; }, "space 'none'");
+  refused([](Program& p) { p.saved = {-1}; }, "list of saved values");
+  refused([](Program& p) { p.uniques[0].input = -1; }, "to be an input");
+  refused([](Program& p) { p.device = Device::kCuda; }, "not built");
+
+  const auto forward = make_executable(forward_program(), nullptr);
+  Program backward = backward_program(forward->program);
+  backward.segments[1].instructions[1].inputs[2] = kXw;
+  backward.segments[1].instructions[1].tables[2] = {TableKind::kUnique, 0};
+  CHECK_THROWS(make_executable(backward, forward), Error, "saved values");
+  CHECK_THROWS(parse_table("slot:x", {}), Error, "'slot:K'");
+  CHECK_THROWS(parse_space("row", {}), Error, "got 'row'");
+}
+
+void test_unique_tables() {
+  std::mt19937 random(3);
+  for (const int32_t greatest : {1, 60, 100000, 2147483647}) {
+    const int64_t count = 500;
+    std::vector<int32_t> ids, order;
+    for (int64_t i = 0; i < count; ++i) {
+      ids.push_back(i % 7 == 0 ? -1 : static_cast<int32_t>(random() % greatest));
+      order.push_back(static_cast<int32_t>(i));
+    }
+    ids[3] = greatest;
+    std::shuffle(order.begin(), order.end(), random);
+    std::map<int32_t, std::vector<int32_t>> want;
+    for (int32_t r = 0; r < count; ++r) want[ids[order[r]]].push_back(r);
+    std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(count)));
+    UniqueTable table = unique_table_at(memory.data(), count, 0);
+    build_unique("ids", ids.data(), order.data(), &table);
+    CHECK(table.rows == static_cast<int64_t>(want.size()));
+    int64_t u = 0;
+    for (const auto& [id, rows] : want) {
+      CHECK(table.ids[u] == id && table.ptr[u + 1] - table.ptr[u] == static_cast<int>(rows.size()));
+      CHECK(std::equal(rows.begin(), rows.end(), table.list + table.ptr[u]));
+      for (const int32_t r : rows) CHECK(table.index[r] == u);
+      ++u;
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  test_unique_tables();
+  test_malformed_programs();
+  test_locals();
+  test_order_of_calls();
+  test_arrays();
+  test_kernel_that_throws();
+  test_all_cuts();
+  test_many_children();
+  return cavs_test::result();
+}
