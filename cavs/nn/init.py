@@ -7,6 +7,7 @@ rounded values of the same model in float64.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ _generator = np.random.Generator(np.random.PCG64(0))
 def manual_seed(seed: int) -> None:
     """Starts the generator of initial values anew; `seed` is 0 or more."""
     try:
-        _generator.bit_generator.state = np.random.PCG64(seed).state
+        _generator.bit_generator.state = np.random.PCG64(operator.index(seed)).state
     except (TypeError, ValueError):
         raise InputError(f"[manual_seed] an integer >= 0 was expected, came ({seed!r})") from None
 

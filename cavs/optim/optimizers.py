@@ -123,6 +123,7 @@ class Adam(Optimizer):
 
     g = grad + weight_decay * p;  m = b1 * m + (1 - b1) * g;  v = b2 * v + (1 - b2) * g * g;
     p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps), t the number of the step.
+    Row-sparse gradients are taken as by torch.optim.SparseAdam, which adds eps to sqrt(v) itself.
     """
 
     _decoupled = False

@@ -1,0 +1,306 @@
+"""Optimizers against their formulae in NumPy, and against PyTorch where it is installed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from cavs import optim
+from cavs.errors import CheckpointError, InputError, ShapeError
+from cavs.tensor import Parameter, RowSparse
+
+Make = Callable[..., optim.Optimizer]
+SHAPES = {"weight": (17, 5), "bias": (17,), "scale": (), "large": (150, 300)}
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "weight_decay": 0.05}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.05, "eps": 1e-3}),
+    ("Adam", {"lr": 0.1}),
+    ("Adam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.05}),
+    ("AdamW", {"lr": 0.1, "weight_decay": 0.1}),
+]
+ids = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in SETTINGS]
+each_setting = pytest.mark.parametrize(("name", "options"), SETTINGS, ids=ids)
+
+
+def make_parameters(dtype: Any = np.float64) -> dict[str, Parameter]:
+    rng = np.random.default_rng(0)
+    return {name: Parameter(rng.normal(size=s).astype(dtype)) for name, s in SHAPES.items()}
+
+
+def gradients(steps: int, dtype: Any = np.float64) -> Iterator[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(1)
+    for _ in range(steps):
+        yield {name: np.asarray(rng.normal(size=s), dtype) for name, s in SHAPES.items()}
+
+
+def formula(name: str, options: dict[str, Any]) -> Callable[..., np.ndarray]:
+    """One step in plain NumPy: (p, g, state, t) -> p."""
+    lr, decay = options["lr"], options.get("weight_decay", 0.0)
+
+    def sgd(p: Any, g: Any, s: dict[str, Any], t: int) -> Any:
+        mu = options.get("momentum", 0.0)
+        g = g + decay * p
+        s["b"] = mu * s.get("b", 0) + g
+        return p - lr * (g + mu * s["b"] if options.get("nesterov") else s["b"])
+
+    def adagrad(p: Any, g: Any, s: dict[str, Any], t: int) -> Any:
+        g = g + decay * p
+        s["sum"] = s.get("sum", options.get("initial_accumulator_value", 0.0)) + g * g
+        return p - lr * g / (np.sqrt(s["sum"]) + options.get("eps", 1e-10))
+
+    def adam(p: Any, g: Any, s: dict[str, Any], t: int) -> Any:
+        b1, b2 = options.get("betas", (0.9, 0.999))
+        if name == "AdamW":
+            p = p * (1 - lr * decay)
+        else:
+            g = g + decay * p
+        s["m"] = b1 * s.get("m", 0) + (1 - b1) * g
+        s["v"] = b2 * s.get("v", 0) + (1 - b2) * g * g
+        v = np.sqrt(s["v"] / (1 - b2**t))
+        return p - lr / (1 - b1**t) * s["m"] / (v + options.get("eps", 1e-8))
+
+    return {"SGD": sgd, "Adagrad": adagrad}.get(name, adam)
+
+
+@each_setting
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-4)])
+def test_steps_equal_the_formula(
+    name: str, options: dict[str, Any], dtype: Any, rtol: float
+) -> None:
+    parameters = make_parameters(dtype)
+    optimizer = getattr(optim, name)(parameters.items(), **options)
+    expected = {n: p.data.astype(np.float64) for n, p in parameters.items()}
+    states: dict[str, dict[str, Any]] = {n: {} for n in parameters}
+    step = formula(name, options)
+    for t, grads in enumerate(gradients(5, dtype), 1):
+        for n, g in grads.items():
+            parameters[n].grad = g
+            expected[n] = step(expected[n], g.astype(np.float64), states[n], t)
+        optimizer.step()
+    for n, p in parameters.items():
+        np.testing.assert_allclose(p.data, expected[n], rtol=rtol, atol=rtol, err_msg=n)
+
+
+@each_setting
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_steps_equal_pytorch(name: str, options: dict[str, Any], dtype: Any) -> None:
+    torch = pytest.importorskip("torch")
+    parameters = make_parameters(dtype)
+    theirs = [torch.nn.Parameter(torch.tensor(p.data.copy())) for p in parameters.values()]
+    optimizer = getattr(optim, name)(parameters.values(), **options)
+    their_optimizer = getattr(torch.optim, name)(theirs, **options)
+    for grads in gradients(5, dtype):
+        for p, q, g in zip(parameters.values(), theirs, grads.values(), strict=True):
+            p.grad, q.grad = g, torch.tensor(g)
+        norm = optim.clip_grad_norm(parameters.values(), 30.0)
+        their_norm = torch.nn.utils.clip_grad_norm_(theirs, 30.0)
+        np.testing.assert_allclose(norm, float(their_norm), rtol=1e-5)
+        optimizer.step()
+        their_optimizer.step()
+    rtol = 1e-4 if dtype == np.float32 else 1e-6  # of PyTorch's clipping: it adds 1e-6 to the norm
+    for p, q in zip(parameters.values(), theirs, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=rtol, atol=rtol)
+
+
+def sparse(rng: np.random.Generator, shape: tuple[int, int], count: int) -> RowSparse:
+    rows = np.sort(rng.permutation(shape[0])[:count]).astype(np.int32)
+    return RowSparse(rows, rng.normal(size=(count, shape[1])), shape)
+
+
+def test_sparse_adam_equals_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    p = Parameter(rng.normal(size=(20, 3)))
+    q = torch.nn.Parameter(torch.tensor(p.data.copy()))
+    optimizer, theirs = optim.Adam([p], lr=0.1), torch.optim.SparseAdam([q], lr=0.1)
+    for _ in range(4):
+        p.grad = sparse(rng, (20, 3), 5)
+        index = torch.tensor(p.grad.indices[None].astype(np.int64))
+        q.grad = torch.sparse_coo_tensor(
+            index, torch.tensor(p.grad.values), (20, 3), check_invariants=True
+        )
+        optimizer.step()
+        theirs.step()
+    np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-10)
+
+
+# What a step does to rows is what it does to a parameter of these rows alone.
+@each_setting
+def test_row_sparse_steps_change_their_rows_only(name: str, options: dict[str, Any]) -> None:
+    if name.startswith("Adam"):  # their row-sparse steps add eps before they correct the bias
+        options = {**options, "eps": 1e-15}
+    rng = np.random.default_rng(0)
+    whole = Parameter(rng.normal(size=(30, 7)))
+    before = whole.data.copy()
+    grad = sparse(rng, (30, 7), 6)
+    part = Parameter(whole.data[grad.indices])
+    optimizer = getattr(optim, name)([whole], **options)
+    dense = getattr(optim, name)([part], **options)
+    for _ in range(3):
+        whole.grad, part.grad = grad, grad.values
+        optimizer.step()
+        dense.step()
+    np.testing.assert_allclose(whole.data[grad.indices], part.data, rtol=1e-10)
+    others = np.setdiff1d(np.arange(30), grad.indices)
+    np.testing.assert_array_equal(whole.data[others], before[others])
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adagrad])
+def test_row_sparse_equals_dense_without_decay(make: Make) -> None:
+    rng = np.random.default_rng(0)
+    a = Parameter(rng.normal(size=(30, 7)))
+    b = Parameter(a.data.copy())
+    first, second = make([a], lr=0.1), make([b], lr=0.1)
+    for count in (3, 0, 30):
+        grad = sparse(rng, (30, 7), count)
+        a.grad, b.grad = grad, grad.to_dense()
+        first.step()
+        second.step()
+    np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+
+
+@each_setting
+def test_a_resumed_run_equals_an_uninterrupted_one(name: str, options: dict[str, Any]) -> None:
+    def run(steps: int, parameters: dict[str, Parameter], optimizer: optim.Optimizer) -> None:
+        for grads in list(gradients(6))[steps : steps + 3]:
+            for n, g in grads.items():
+                parameters[n].grad = g
+            optimizer.step()
+
+    def make() -> tuple[dict[str, Parameter], optim.Optimizer]:
+        parameters = make_parameters()
+        return parameters, getattr(optim, name)(parameters.items(), **options)
+
+    parameters, optimizer = make()
+    run(0, parameters, optimizer)
+    optimizer.groups[0]["lr"] = 0.01
+    saved = safetensors.numpy.save(optimizer.state_dict())
+    values = {n: p.data.copy() for n, p in parameters.items()}
+    run(3, parameters, optimizer)
+
+    others, resumed = make()
+    for n, p in others.items():
+        p.data[...] = values[n]
+    resumed.load_state_dict(safetensors.numpy.load(saved))
+    run(3, others, resumed)
+    assert resumed.groups[0].keys() == optimizer.groups[0].keys()
+    for n, p in parameters.items():
+        np.testing.assert_array_equal(p.data, others[n].data)
+
+
+def test_foreign_state_is_refused_and_changes_nothing() -> None:
+    parameters = make_parameters()
+    optimizer = optim.Adagrad(parameters.items(), lr=0.1)
+    state = copy.deepcopy(optimizer.state_dict())
+    state["groups.0.lr"] = np.array(0.5)
+    state["bias.sum"] = np.zeros(3)
+    del state["weight.sum"]
+    with pytest.raises(CheckpointError, match=r"arrays of Adagrad .* 'weight.sum' is missing") as e:
+        optimizer.load_state_dict(state)
+    assert "'bias.sum' has shape (3,) instead of (17,)" in str(e.value)
+    assert optimizer.groups[0]["lr"] == 0.1
+
+
+def test_groups_have_options_of_their_own() -> None:
+    a, b = Parameter(np.ones(2)), Parameter(np.ones(2))
+    optimizer = optim.SGD([{"params": [a]}, {"params": [("b", b)], "lr": 0.5}], lr=0.1)
+    a.grad = b.grad = np.ones(2)
+    optimizer.step()
+    np.testing.assert_allclose(a.data, 0.9)
+    np.testing.assert_allclose(b.data, 0.5)
+    assert [group["names"] for group in optimizer.groups] == [["0"], ["b"]]
+    optimizer.zero_grad()
+    assert [p.grad for p in (a, b)] == [None, None]
+
+
+def test_parameters_without_a_gradient_stay() -> None:
+    p = Parameter(np.ones(2))
+    optim.AdamW([p], weight_decay=0.5).step()
+    np.testing.assert_array_equal(p.data, 1.0)
+
+
+def test_updates_are_in_place() -> None:
+    p = Parameter(np.ones(2))
+    data = p.data
+    p.grad = np.ones(2)
+    optim.SGD([p], lr=1.0).step()
+    assert p.data is data
+
+
+P = Parameter(np.ones(2))
+BAD: dict[str, Callable[[], Any]] = {
+    "at least one parameter": lambda: optim.SGD([], lr=0.1),
+    "once was expected": lambda: optim.SGD([P, P], lr=0.1),
+    r"came \(ndarray\)": lambda: optim.SGD([np.ones(2)], lr=0.1),
+    "a list of parameters": lambda: optim.SGD(P, lr=0.1),
+    "'params' were expected": lambda: optim.SGD([{"lr": 0.1}], lr=0.1),
+    r"came \['speed'\]": lambda: optim.SGD([{"params": [P], "speed": 1}], lr=0.1),
+    r"a finite lr >= 0 .* \(-0.1\)": lambda: optim.SGD([P], lr=-0.1),
+    r"a finite lr >= 0 .* \(nan\)": lambda: optim.Adagrad([P], lr=float("nan")),
+    r"beta2 in \[0, 1\)": lambda: optim.Adam([P], betas=(0.9, 1.0)),
+    "momentum > 0": lambda: optim.SGD([P], lr=0.1, nesterov=True),
+    "max_norm > 0": lambda: optim.clip_grad_norm([P], 0.0),
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_arguments(message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        BAD[message]()
+
+
+def test_gradients_that_do_not_fit_are_named() -> None:
+    p = Parameter(np.ones(2))
+    for grad in (np.ones(3), np.ones(2, np.float32)):
+        p.grad = grad
+        with pytest.raises(ShapeError, match=r"float64 \(2,\) of parameter 'w' was expected"):
+            optim.SGD([("w", p)], lr=0.1).step()
+
+
+# --- Clipping -------------------------------------------------------------------------------------
+
+
+def clipped(max_norm: float) -> tuple[float, list[Parameter]]:
+    parameters = [Parameter(np.ones((4, 2))), Parameter(np.ones(3)), Parameter(np.ones(1))]
+    rows = np.array([0, 3], np.int32)
+    parameters[0].grad = RowSparse(rows, np.full((2, 2), 3.0), (4, 2))
+    parameters[1].grad = np.array([8.0, 0.0, 0.0])
+    return optim.clip_grad_norm(parameters, max_norm), parameters
+
+
+def test_clipping_scales_to_the_norm() -> None:
+    norm, parameters = clipped(5.0)
+    assert norm == 10.0
+    np.testing.assert_allclose(np.asarray(parameters[0].grad).sum(), 6.0)
+    np.testing.assert_allclose(np.asarray(parameters[1].grad), [4.0, 0, 0])
+
+
+def test_clipping_leaves_small_gradients() -> None:
+    norm, parameters = clipped(10.0)
+    assert norm == 10.0
+    np.testing.assert_array_equal(np.asarray(parameters[1].grad), [8.0, 0, 0])
+
+
+def test_clipping_of_nothing_and_of_nan() -> None:
+    assert optim.clip_grad_norm([Parameter(np.ones(1))], 1.0) == 0.0
+    p = Parameter(np.ones(2))
+    p.grad = np.array([np.nan, 1.0])
+    assert np.isnan(optim.clip_grad_norm([p], 0.5))
+    assert p.grad[1] == 1.0
+
+
+def test_clipping_of_gradients_in_another_order() -> None:
+    p = Parameter(np.ones((2, 3)))
+    p.grad = np.ones((3, 2)).T
+    np.testing.assert_allclose(optim.clip_grad_norm([p], 1.0), np.sqrt(6))
+    np.testing.assert_allclose(p.grad, 1 / np.sqrt(6))
