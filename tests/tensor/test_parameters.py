@@ -1,0 +1,156 @@
+"""Parameters in both worlds, their gradients, and row-sparse ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.core import ops
+from cavs.core.ir import Node
+from cavs.core.trace import trace
+from cavs.core.vertex import VertexFunction
+from cavs.errors import DTypeError, ShapeError, TraceError
+from cavs.tensor import (
+    Parameter,
+    RowSparse,
+    Tensor,
+    tensor,
+)
+
+
+def test_parameters_own_contiguous_memory() -> None:
+    data = np.zeros((3, 2))
+    assert np.shares_memory(Parameter(data).data, data)
+    assert Parameter(data.T).data.flags.c_contiguous
+    fixed = np.zeros(2)
+    fixed.flags.writeable = False
+    assert Parameter(fixed).data.flags.writeable
+    assert Parameter(1.0).requires_grad
+    with pytest.raises(DTypeError, match=r"\[parameter\]"):
+        Parameter([1, 2])
+
+
+def test_parameters_are_symbols_while_tracing() -> None:
+    seen: list[Any] = []
+
+    class F(VertexFunction):
+        def __init__(self) -> None:
+            self.a = Parameter(np.ones((4, 3), np.float32))
+            self.b = Parameter(np.ones((4, 3), np.float32))
+
+        def forward(self, v: Any) -> None:
+            product = self.a * self.b + 1.0
+            seen.extend([product, self.a[1:3], self.a.sum(), -self.b])
+            v.push(y=ops.linear(v.pull("x", 3), product))
+
+    function = F()
+    trace(function)
+    assert all(isinstance(node, Node) and node.space == "none" for node in seen)
+    assert isinstance(function.a * function.b, Tensor)
+
+
+def test_tensors_in_a_vertex_function_are_refused() -> None:
+    class F(VertexFunction):
+        def __init__(self) -> None:
+            self.p = Parameter(np.ones(3, np.float32))
+            self.table = tensor([1.0, 2.0, 3.0])
+
+        def forward(self, v: Any) -> None:
+            v.push(y=v.pull("x", 3) * self.table)
+
+    with pytest.raises(TraceError, match=r"\[mul\] .* came \(Tensor\).*test_parameters.py"):
+        trace(F())
+
+
+def rows(indices: list[int], value: float = 1.0, count: int = 4) -> RowSparse:
+    values = np.full((len(indices), 2), value)
+    return RowSparse(np.array(indices, np.int32), values, (count, 2))
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+@pytest.mark.parametrize("kinds", ["dd", "ds", "sd", "ss", "dsd", "sds", "ssd"])
+def test_gradients_accumulate_in_any_mixture(kinds: str, adopt: bool) -> None:
+    x = Parameter(np.zeros((4, 2)))
+    expected = np.zeros((4, 2))
+    given = []
+    for number, kind in enumerate(kinds, 1):
+        grad: Any = rows([0, number], number) if kind == "s" else np.full((4, 2), float(number))
+        given.append((grad, np.array(grad)))
+        expected += np.asarray(grad)
+        x.accumulate_grad(grad, adopt=adopt)
+    np.testing.assert_array_equal(np.asarray(x.grad), expected)
+    assert isinstance(x.grad, RowSparse) == (set(kinds) == {"s"})
+    if not adopt:
+        for grad, before in given:
+            np.testing.assert_array_equal(np.asarray(grad), before)
+
+
+def test_gradient_buffers_are_used_again() -> None:
+    x = Parameter(np.ones(3))
+    x.accumulate_grad(np.ones(3))
+    address = x.grad.ctypes.data  # type: ignore[union-attr]
+    x.zero_grad()
+    assert x.grad is None
+    buffer = x.take_grad_buffer()
+    assert (buffer.shape, buffer.dtype, buffer.ctypes.data) == (x.shape, x.dtype, address)
+    assert x.take_grad_buffer().ctypes.data != address
+
+
+def test_gradients_that_others_hold_are_left_alone() -> None:
+    x = Parameter(np.ones(3))
+    holds: list[Callable[[Any], Any]] = [lambda g: g, lambda g: g[1:]]
+    for hold in holds:
+        x.accumulate_grad(np.ones(3))
+        held = hold(x.grad)
+        x.zero_grad()
+        x.take_grad_buffer()[:] = 7.0
+        np.testing.assert_array_equal(held, 1.0)
+
+
+def test_row_sparse_arithmetic() -> None:
+    a, b = rows([0, 2], 1.0), rows([2, 3], 3.0)
+    np.testing.assert_array_equal(a.add(b).to_dense(), a.to_dense() + b.to_dense())
+    np.testing.assert_array_equal(a.add(a).to_dense(), 2 * a.to_dense())
+    assert a.add(b).indices.tolist() == [0, 2, 3]
+    assert a.add(rows([])).indices.tolist() == [0, 2]
+    b.scale(2.0)
+    assert b.sum_of_squares() == 4 * 36.0
+    dense = np.ones((4, 2))
+    a.add_to(dense)
+    np.testing.assert_array_equal(dense, 1 + a.to_dense())
+    assert "2 rows of (4, 2)" in repr(a)
+
+
+def test_row_sparse_sums_equal_ids() -> None:
+    ids = np.array([3, -1, 0, 3], np.int32)
+    values = np.arange(8.0).reshape(4, 2)
+    total = RowSparse.from_rows(ids, values, (4, 2))
+    assert total.indices.tolist() == [0, 3]
+    np.testing.assert_array_equal(total.values, [[4, 5], [6, 8]])
+    assert len(RowSparse.from_rows(ids[1:2], values[:1], (4, 2)).indices) == 0
+
+
+def test_sum_of_squares_of_many_rows() -> None:
+    values = np.random.default_rng(0).normal(size=(3000, 50)).astype(np.float32)
+    sparse = RowSparse(np.arange(3000, dtype=np.int32), values, (3000, 50))
+    np.testing.assert_allclose(sparse.sum_of_squares(), (values.astype(float) ** 2).sum())
+
+
+@pytest.mark.parametrize("indices", [[1, 0], [1, 1], [-1, 2], [3, 4]])
+def test_row_sparse_refuses_bad_indices(indices: list[int]) -> None:
+    with pytest.raises(ShapeError, match=r"ascending distinct indices in 0..3"):
+        rows(indices)
+
+
+def test_row_sparse_refuses_bad_shapes() -> None:
+    with pytest.raises(ShapeError, match=r"values \(n, 2\)"):
+        RowSparse(np.zeros(1, np.int32), np.zeros((2, 2)), (4, 2))
+    with pytest.raises(DTypeError, match="int32 indices"):
+        RowSparse(np.zeros(1, np.int64), np.zeros((1, 2)), (4, 2))
+    with pytest.raises(ShapeError, match=r"shape \(4, 2\) was expected"):
+        rows([0]).add(rows([0], count=5))
+    with pytest.raises(ShapeError, match=r"shape \(4, 2\) was expected"):
+        rows([0]).add_to(np.zeros((5, 2)))

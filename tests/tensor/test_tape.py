@@ -1,0 +1,227 @@
+"""The tape: what backward does, and functions with gradients of their own."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.core import ops
+from cavs.core.ops import OPS
+from cavs.core.ops._def import apply
+from cavs.errors import CavsRuntimeError, ShapeError
+from cavs.tensor import (
+    Parameter,
+    RowSparse,
+    Tensor,
+    is_grad_enabled,
+    no_grad,
+    record,
+    tensor,
+)
+
+
+def test_gradients_accumulate_over_uses_and_calls() -> None:
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    (x * x + x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 5.0])
+    (2.0 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [5.0, 7.0])
+    x.zero_grad()
+    assert x.grad is None
+
+
+def test_gradients_do_not_share_memory() -> None:
+    x = Tensor(np.ones(3), requires_grad=True)
+    y = Tensor(np.ones(3), requires_grad=True)
+    cotangent = np.ones(3)
+    (x + y).backward(cotangent)
+    x.grad += 1
+    np.testing.assert_array_equal(y.grad, 1.0)
+    np.testing.assert_array_equal(cotangent, 1.0)
+    x.sum().backward()  # a broadcast cotangent, of which all elements are one
+    np.testing.assert_array_equal(x.grad, 3.0)
+
+
+def test_a_diamond_runs_once_per_record() -> None:
+    calls = []
+    x = Tensor(np.ones(2), requires_grad=True)
+
+    def backward(dys: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        calls.append(dys)
+        assert dys[0] is not None
+        return [dys[0] * 1.0]
+
+    (y,) = record([x.data * 1.0], [x], backward)
+    z = y * 2.0
+    (z + y * y + z).sum().backward()
+    assert len(calls) == 1
+    np.testing.assert_array_equal(x.grad, 6.0)
+
+
+def test_backward_on_a_leaf() -> None:
+    x = Tensor(2.0, requires_grad=True)
+    x.backward()
+    assert x.grad == 1.0
+    assert x.is_leaf
+
+
+def test_second_backward_says_so() -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+    shared = ops.exp(x)
+    first, second = shared.sum(), (shared * 2.0).sum()
+    first.backward()
+    for y in (first, second):
+        with pytest.raises(CavsRuntimeError, match=r"\[backward\] .* freed; add the losses up"):
+            y.backward()
+    np.testing.assert_allclose(x.grad, np.exp(1.0))
+
+
+def test_backward_needs_a_scalar_or_a_cotangent() -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(ShapeError, match=r"one element was expected, came shape \(2,\)"):
+        (x * 2.0).backward()
+    with pytest.raises(ShapeError, match=r"a cotangent of shape \(2,\)"):
+        (x * 2.0).backward(np.ones(3))
+    with pytest.raises(CavsRuntimeError, match="requires_grad was expected"):
+        tensor(1.0).backward()
+
+
+def test_no_grad_is_of_this_thread_and_nests() -> None:
+    x = Tensor(1.0, requires_grad=True)
+    seen = []
+    with no_grad():
+        assert not (x * 2).requires_grad
+        with no_grad():
+            pass
+        assert not is_grad_enabled()
+        thread = threading.Thread(target=lambda: seen.append(is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+    assert (x * 2).requires_grad
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert is_grad_enabled()
+
+
+def test_detach_cuts() -> None:
+    x = Tensor(3.0, requires_grad=True)
+    (x * x.detach()).backward()
+    assert x.grad == 3.0
+
+
+def test_long_tapes_need_no_recursion() -> None:
+    x = Tensor(np.ones(1), requires_grad=True)
+    y: Any = x
+    for _ in range(20_000):
+        y = y + 0.5
+    y.backward()
+    assert x.grad == 1.0
+    for _ in range(20_000):
+        x = x * 1.0
+    del x  # neither does giving it up
+
+
+def test_a_tape_that_is_given_up_is_freed_at_once() -> None:
+    gc.disable()
+    try:
+        y = ops.exp(Tensor(np.ones(2), requires_grad=True))
+        alive = weakref.ref(y)
+        z = y * 2.0
+        del y
+        assert alive() is not None
+        del z
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_infinities_come_silently() -> None:
+    y = 1.0 / tensor([0.0]) + ops.log(tensor([0.0]))
+    assert np.isnan(y.data[0])
+
+
+def test_operations_without_a_gradient_say_so() -> None:
+    x = Tensor(np.ones(3), requires_grad=True)
+    y = apply(OPS["cross_entropy_grad"], Tensor(np.float64(1.0)), x, 1)
+    with pytest.raises(CavsRuntimeError, match="cross_entropy_grad"):
+        y.backward(np.ones(3))
+
+
+def test_record_gives_all_outputs_at_once() -> None:
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    constant = tensor(np.ones(2))
+    seen = []
+
+    def backward(dys: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+        seen.append(list(dys))
+        return [np.sum([dy for dy in dys if dy is not None], axis=0), None]
+
+    a, b, c = record([x.data + 0, x.data + 1, x.data + 2], [x, constant], backward, "model")
+    assert all(y.requires_grad and not y.is_leaf for y in (a, b, c))
+    (a.sum() + (a * c).sum()).backward()
+    (dys,) = seen
+    np.testing.assert_array_equal(dys[0], 1 + c.data)
+    assert dys[1] is None
+    np.testing.assert_array_equal(dys[2], a.data)
+    np.testing.assert_array_equal(x.grad, 1 + c.data + a.data)
+    with pytest.raises(CavsRuntimeError, match="'model' was freed"):
+        b.sum().backward()
+
+
+def test_record_gets_contiguous_cotangents() -> None:
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+
+    def backward(dys: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        assert dys[0] is not None
+        assert dys[0].flags.c_contiguous
+        return [dys[0]]  # not its own: must be copied
+
+    (y,) = record([x.data * 1.0], [x], backward)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, 1.0)
+    x.grad += 1
+
+
+def test_record_keeps_what_it_is_handed() -> None:
+    x, given = Parameter(np.ones(3)), np.full(3, 2.0)
+    (y,) = record([np.float64(1.0) * np.ones(())], [x], lambda dys: [given])
+    y.backward()
+    assert x.grad is given
+
+
+def test_record_without_need_is_no_record() -> None:
+    x = Tensor(np.ones(1), requires_grad=True)
+    with no_grad():
+        assert record([x.data], [x], lambda dys: dys)[0].is_leaf
+    assert record([x.data], [tensor(1.0)], lambda dys: dys)[0].is_leaf
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "1 cotangents were expected"),
+        ([np.ones(3)], r"a cotangent float64 of shape \(2,\)"),
+        ([np.ones(2, np.float32)], r"came float32"),
+    ],
+)
+def test_record_checks_cotangents(given: list[np.ndarray], message: str) -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+    (y,) = record([x.data * 1.0], [x], lambda dys: given, "mine")
+    with pytest.raises(CavsRuntimeError, match=message):
+        y.sum().backward()
+
+
+def test_row_sparse_cotangents_are_densified_inside_the_tape() -> None:
+    x = Parameter(np.ones((3, 2)))
+    doubled = x * 2.0
+    rows = RowSparse(np.array([1], np.int32), np.ones((1, 2)), (3, 2))
+    (y,) = record([np.ones(())], [doubled], lambda dys: [rows])
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [[0, 0], [2, 2], [0, 0]])

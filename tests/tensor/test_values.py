@@ -1,0 +1,243 @@
+"""Outer tensors: taking arrays, values, operands, shapes."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.core import ops
+from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+from cavs.tensor import (
+    Parameter,
+    Tensor,
+    tensor,
+)
+
+
+class OnlyDLPack:
+    """An array of another library: DLPack and nothing else."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+
+class OnlyArray:
+    """An array of another library: ``__array__`` and nothing else."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self._data
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, OnlyDLPack, OnlyArray, memoryview, Tensor])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_memory_is_shared(wrap: Callable[[Any], Any], dtype: Any) -> None:
+    data = np.arange(6).reshape(2, 3).astype(dtype)
+    x = tensor(wrap(data))
+    assert x.dtype == dtype
+    assert np.shares_memory(x.data, data)
+    data[1, 2] = 9
+    assert x.data[1, 2] == 9
+
+
+def test_the_buffer_protocol_is_shared() -> None:
+    data = array.array("f", [1.0, 2.0])
+    x = Tensor(data)
+    data[0] = 5.0
+    assert x.data.tolist() == [5.0, 2.0]
+
+
+def test_strided_memory_is_shared() -> None:
+    data = np.zeros((4, 4), np.float32)
+    assert np.shares_memory(Tensor(data[::2, 1:]).data, data)
+
+
+def test_tensors_are_given_without_a_copy() -> None:
+    x = tensor([[1.0, 2.0]])
+    assert np.shares_memory(np.from_dlpack(x), x.data)
+    assert np.shares_memory(np.asarray(x), x.data)
+    assert np.asarray(x, np.float64).dtype == np.float64
+    assert not np.shares_memory(np.array(x), x.data)
+    assert x.numpy() is x.data
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (1.5, "float32"),
+        (3, "int32"),
+        ([1.0, 2], "float32"),
+        ([[1], [2]], "int32"),
+        (np.float64(1.5), "float64"),
+        (np.arange(3), "int32"),
+        (np.zeros(2, np.float16), "float32"),
+        (np.array([True]), "float32"),
+        (np.zeros(0, np.uint64), "int32"),
+    ],
+)
+def test_default_dtypes(value: Any, dtype: str) -> None:
+    assert Tensor(value).dtype == dtype
+
+
+def test_dtype_given() -> None:
+    assert Tensor([1, 2], "float64").dtype == np.float64
+    assert Tensor(np.ones(2), np.float32).dtype == np.float32
+
+
+def test_other_values_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\[tensor\] integers that fit int32 .* \(4294967296\)"):
+        Tensor(np.array([1, 2**32]))
+    with pytest.raises(DTypeError, match="integers were expected for int32"):
+        Tensor([0.5], "int32")
+    with pytest.raises(DTypeError, match="numbers were expected"):
+        Tensor(["a"])
+    with pytest.raises(DTypeError, match=r"float16"):
+        Tensor([1.0], "float16")
+    with pytest.raises(DTypeError, match="numbers were expected"):
+        Tensor(object())
+    with pytest.raises(InputError, match="numbers, or an array"):
+        Tensor([[1.0], [1.0, 2.0]])
+    with pytest.raises(DTypeError, match="requires_grad"):
+        Tensor([1], requires_grad=True)
+
+
+def test_numbers_and_truth() -> None:
+    x = tensor([2.5])
+    assert (x.item(), float(x), int(x), bool(x), len(x)) == (2.5, 2.5, 2, True, 1)
+    assert not tensor(0.0)
+    with pytest.raises(ShapeError, match=r"\[item\] one element"):
+        bool(tensor([1.0, 2.0]))
+
+
+def test_repr_says_what_it_is() -> None:
+    assert repr(tensor([1.0, 2.0])) == "Tensor([1., 2.], float32)"
+    assert "requires_grad=True" in repr(Parameter(1.0))
+
+
+def test_numbers_take_the_dtype_of_the_tensor() -> None:
+    for dtype in (np.float32, np.float64):
+        x = Tensor(np.ones(2, dtype))
+        for y in (x + 1, 2.0 * x, np.float64(3) - x, x / np.int64(2), ops.maximum(x, 0.5)):
+            assert y.dtype == dtype
+
+
+def test_mixed_precision_is_refused_by_name() -> None:
+    x, y = Tensor(np.ones(2, np.float32)), Tensor(np.ones(2))
+    with pytest.raises(DTypeError, match=r"\[mul\] .* \(float32, float64\)"):
+        x * y
+    assert (x.astype("float64") * y).dtype == np.float64
+
+
+def test_integers_are_ids_only() -> None:
+    ids = tensor([[0, 1], [2, 0]])
+    with pytest.raises(DTypeError, match=r"\[add\] operand 0 of dtype float"):
+        ids + 1
+    with pytest.raises(DTypeError, match=r"\[embedding\] operand 1 of dtype int32"):
+        ops.embedding(Tensor(np.ones((3, 2))), Tensor(np.ones(2)))
+    assert ids.reshape(-1).dtype == np.int32
+    assert ops.embedding(tensor(np.ones((3, 5))), ids).shape == (2, 2, 5)
+
+
+@pytest.mark.parametrize("bad", [-2, 3])
+def test_ids_out_of_range_are_named(bad: int) -> None:
+    with pytest.raises(InputError, match=rf"\[embedding\] ids in -1..2 .* \({bad}\)"):
+        ops.embedding(tensor(np.ones((3, 5))), [0, bad])
+    with pytest.raises(InputError, match=r"\[cross_entropy\] ids in -1..2"):
+        ops.cross_entropy(tensor(np.ones((2, 3))), [0, bad])
+
+
+def test_arrays_on_either_side() -> None:
+    x = tensor(np.arange(3.0))
+    for y in (np.ones(3) - x, x + np.ones((2, 3)), np.ones((2, 1)) * x):
+        assert isinstance(y, Tensor)
+        assert y.shape[-1] == 3
+
+
+def test_vertex_operations_are_refused() -> None:
+    with pytest.raises(TraceError, match=r"\[segment_sum\] .* came a cavs.Tensor"):
+        ops.segment_sum(tensor([1.0]))
+
+
+def test_matmul_operator() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 3)), np.ones((3, 4))
+    np.testing.assert_allclose((tensor(a) @ tensor(b)).data, a @ b)
+    np.testing.assert_allclose((tensor(a[0]) @ b).data, a[0] @ b)
+
+
+def check(function: Callable[[Tensor], Tensor], data: np.ndarray) -> None:
+    """Gradient of sum(function(x) * weights) against central differences."""
+    x = Tensor(data.copy(), requires_grad=True)
+    y = function(x)
+    weights = np.random.default_rng(0).normal(size=y.shape)
+    y.backward(weights)
+    expected = np.zeros_like(data)
+    for i in np.ndindex(*data.shape):
+        for sign in (1.0, -1.0):
+            moved = data.copy()
+            moved[i] += sign * 1e-5
+            expected[i] += sign * float((function(Tensor(moved)).data * weights).sum()) / 2e-5
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-6, atol=1e-8)
+
+
+DATA = np.random.default_rng(3).normal(size=(2, 3, 4))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, -1, -2, -3])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_reductions_over_any_axis(name: str, axis: int | None, keepdims: bool) -> None:
+    y = getattr(Tensor(DATA), name)(axis, keepdims)
+    np.testing.assert_allclose(y.data, getattr(DATA, name)(axis=axis, keepdims=keepdims))
+    check(lambda x: getattr(x, name)(axis, keepdims), DATA)
+
+
+def test_max_and_bad_axes() -> None:
+    np.testing.assert_array_equal(Tensor(DATA).max(-1).data, DATA.max(-1))
+    for name in ("sum", "mean"):
+        with pytest.raises(ShapeError, match=rf"\[{name}\] an axis in -3..2 .* \(3\)"):
+            getattr(Tensor(DATA), name)(3)
+    with pytest.raises(ShapeError, match=r"\[mean\] at least one element"):
+        Tensor(np.zeros((0, 2))).mean()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [1, slice(0, 1), slice(None, None, -1), [1, 0, 1], (0, slice(1, 3)), np.array([True, False])],
+    ids=str,
+)
+def test_indexing(key: Any) -> None:
+    np.testing.assert_array_equal(Tensor(DATA)[key].data, DATA[key])
+    check(lambda x: x[key] * 2.0, DATA)
+
+
+def test_indexing_by_tensor_and_beyond() -> None:
+    np.testing.assert_array_equal(Tensor(DATA)[tensor([1, 1])].data, DATA[[1, 1]])
+    with pytest.raises(ShapeError, match=r"\[index\]"):
+        Tensor(DATA)[5]
+
+
+def test_reshape_and_astype() -> None:
+    check(lambda x: x.reshape(4, -1) * 3.0, DATA)
+    check(lambda x: x.reshape((24,)), DATA)
+    x = Tensor(np.ones(2), requires_grad=True)
+    (x.astype("float32") * 2).sum().backward()
+    assert x.grad.dtype == np.float64
+    np.testing.assert_array_equal(x.grad, 2.0)
+    assert not x.astype("int32").requires_grad
+
+
+def test_broadcasting_sums_gradients_back() -> None:
+    other = np.random.default_rng(1).normal(size=(5, 1, 4))
+    check(lambda x: x.reshape(2, 1, 3, 4) * other + x.mean(0), DATA)
