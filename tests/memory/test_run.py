@@ -1,0 +1,242 @@
+"""Runs of a small program: what arrays they take, what memory they use and give back."""
+
+import gc
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs._native import core
+from cavs.errors import CavsRuntimeError, InputError, ShapeError
+
+WIDTH = 40
+
+
+def value(name: str, space: str, role: str, index: int = -1, size: int = WIDTH) -> tuple[Any, ...]:
+    return (name, space, size, "float", role, index, -1, 0, 0.0)
+
+
+def fused(opcode: str, inputs: list[int], output: int) -> tuple[Any, ...]:
+    arguments = [0, min(1, len(inputs) - 1), -1]
+    ints = [WIDTH, 1, 1, core.scalar_opcodes()[opcode], 0, *arguments, 1, 0]
+    return ("fused", inputs, [output], [""] * len(inputs), ints, [], "vertex")
+
+
+def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
+    """y = tanh(x) * scale, and the gradient of x."""
+    values = [
+        value("x", "vertex", "input", 0),
+        value("scale", "none", "param", 0),
+        value("rows", "vertex", "arena"),
+        value("tanh", "vertex", "arena"),
+        value("scaled", "vertex", "arena"),
+        value("y", "vertex", "output", 0),
+    ]
+    segments = [
+        ("rows", "vertex", [("load", [0], [2], ["vertex_order"], [0], [], "vertex")]),
+        (
+            "levels",
+            "vertex",
+            [
+                fused("tanh", [2], 3),
+                fused("mul", [3, 1], 4),
+                ("store", [4], [5], ["vertex_order"], [], [], "vertex"),
+            ],
+        ),
+    ]
+    forward = core.Program(dtype, values, segments, [], [3], None)
+    more = [
+        value("dy", "vertex", "input", 0),
+        value("rows", "vertex", "arena"),
+        value("dtanh", "vertex", "arena"),
+        value("dx", "vertex", "arena"),
+        value("dx", "vertex", "output", 0),
+    ]
+    backward_segments = [
+        (
+            "rows",
+            "vertex",
+            [
+                ("load", [6], [7], ["vertex_order"], [0], [], "vertex"),
+                fused("mul", [7, 1], 8),
+                fused("tanh_grad", [8, 3], 9),
+                ("store", [9], [10], ["vertex_order"], [], [], "vertex"),
+            ],
+        )
+    ]
+    return forward, core.Program(dtype, values + more, backward_segments, [], [], forward)
+
+
+class Case:
+    """Arrays of one batch of chains."""
+
+    def __init__(self, lengths: list[int], dtype: str = "float32") -> None:
+        graphs = [cavs.InputGraph.from_parents([*range(1, n), -1]) for n in lengths]
+        self.batch = cavs.batch(graphs)
+        self.schedule = self.batch.schedule("batching")
+        self.keys = np.arange(len(lengths), dtype=np.int64)
+        rng = np.random.default_rng(0)
+        self.x = rng.standard_normal((self.batch.num_vertices, WIDTH)).astype(dtype)
+        self.scale = rng.standard_normal(WIDTH).astype(dtype)
+        self.y = np.zeros_like(self.x)
+
+    def run(self, program: Any, keep: bool = True) -> Any:
+        return core.Run(program, self.schedule, self.keys, 0, 0, False, keep)
+
+    def forward(self, program: Any, keep: bool = True, threads: int = 1) -> Any:
+        run = self.run(program, keep)
+        run.forward([self.scale], [self.x], [self.y], threads)
+        return run
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("lengths", [[1], [5, 2, 9], [700, 1, 800], []])
+def test_values(dtype: str, threads: int, lengths: list[int]) -> None:
+    forward, backward = make_programs(dtype)
+    case = Case(lengths, dtype)
+    run = case.forward(forward, threads=threads)
+    tanh = np.tanh(case.x)
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(case.y, tanh * case.scale, rtol=tolerance, atol=tolerance)
+    dy, dx = np.ones_like(case.x), np.zeros_like(case.x)
+    run.backward(backward, [case.scale], [dy], [dx], threads)
+    np.testing.assert_allclose(dx, case.scale * (1 - tanh**2), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("keep", [True, False])
+def test_dry_run_predicts_peak(threads: int, keep: bool) -> None:
+    forward, backward = make_programs()
+    case = Case([700, 1, 800])
+    run = case.forward(forward, keep, threads)
+    if keep:
+        run.backward(backward, [case.scale], [case.x], [np.empty_like(case.x)], threads)
+    planned = core.plan_bytes(forward, backward, case.schedule, {}, keep, threads)
+    assert run.peak_bytes == planned > 0
+
+
+def test_memory_is_used_again() -> None:
+    forward, backward = make_programs()
+    case = Case([3000])
+    core.release_memory()
+    assert core.pooled_bytes() == 0
+    pooled = []
+    for _ in range(4):
+        run = case.forward(forward)
+        run.backward(backward, [case.scale], [case.x], [np.empty_like(case.x)], 1)
+        pooled.append(core.pooled_bytes())
+    assert pooled[0] >= run.peak_bytes
+    assert len(set(pooled)) == 1
+    abandoned = case.forward(forward)
+    assert core.pooled_bytes() == 0
+    del abandoned
+    gc.collect()
+    assert core.pooled_bytes() == pooled[0]
+
+
+def test_arrays_outlive_their_names() -> None:
+    forward, backward = make_programs()
+    case = Case([50])
+    run = case.run(forward)
+    run.forward([case.scale.copy()], [case.x.copy()], [np.empty_like(case.x)], 1)
+    gc.collect()
+    dx = np.empty_like(case.x)
+    run.backward(backward, [case.scale], [np.ones_like(case.x)], [dx], 1)
+    expected = case.scale * (1 - np.tanh(case.x) ** 2)
+    np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_calls_out_of_order() -> None:
+    forward, backward = make_programs()
+    case = Case([4])
+    arrays = ([case.scale], [case.x], [np.empty_like(case.x)], 1)
+    run = case.run(forward)
+    with pytest.raises(CavsRuntimeError, match="before backward"):
+        run.backward(backward, *arrays)
+    run.forward(*arrays)
+    with pytest.raises(CavsRuntimeError, match="expected a new run"):
+        run.forward(*arrays)
+    run.backward(backward, *arrays)
+    with pytest.raises(CavsRuntimeError, match="got a second one"):
+        run.backward(backward, *arrays)
+    with pytest.raises(CavsRuntimeError, match="keep=False"):
+        case.forward(forward, keep=False).backward(backward, *arrays)
+
+
+def test_wrong_arrays() -> None:
+    forward, _ = make_programs()
+    case = Case([4])
+    x, scale, y = case.x, case.scale, case.y
+    frozen = y.copy()
+    frozen.flags.writeable = False
+    wrong = [
+        ([scale], [x.astype("float64")], [y], "expected float32 for input 'x', got float64"),
+        ([scale], [x.astype("int64")], [y], "as input 0, got int64"),
+        ([scale], [x[:3]], [y], "4 rows .vertex. of 40 elements for input 'x', got 120"),
+        ([scale], [np.asfortranarray(x)], [y], "C-contiguous"),
+        ([scale], [x.tolist()], [y], "NumPy array as input 0, got <class 'list'>"),
+        ([scale], [x], [frozen], "writeable array as output 0"),
+        ([scale[:5]], [x], [y], "for parameter 'scale', got 5"),
+        ([], [x], [y], "expected 1 parameter arrays, got 0"),
+        ([scale], [], [y], "expected 1 input arrays, got 0"),
+    ]
+    for params, inputs, outputs, message in wrong:
+        with pytest.raises(ShapeError, match=message):
+            case.run(forward).forward(params, inputs, outputs, 1)
+    with pytest.raises(InputError, match="threads, got 0"):
+        case.run(forward).forward([scale], [x], [y], 0)
+    with pytest.raises(ShapeError, match="each of 1 graphs, got 2"):
+        core.Run(forward, case.schedule, np.zeros(2, np.int64), 0, 0, False, True)
+
+
+def test_malformed_program() -> None:
+    with pytest.raises(InputError, match="got 'gamma'"):
+        core.Program("float32", [value("x", "vertex", "gamma")], [], [], [], None)
+    with pytest.raises(InputError, match="tuple of 9 as a value"):
+        core.Program("float32", [("x",)], [], [], [], None)
+    segment = ("rows", "vertex", [("copy", [7], [0], [""], [], [], "vertex")])
+    with pytest.raises(InputError, match="in 'copy', got 7"):
+        core.Program("float32", [value("x", "vertex", "arena")], [segment], [], [], None)
+    with pytest.raises(CavsRuntimeError, match="not built"):
+        core.Program("float32", [], [], [], [], None, "cuda")
+
+
+def test_profile() -> None:
+    forward, _ = make_programs()
+    case = Case([30, 20])
+    run = case.run(forward)
+    run.profile = True
+    run.forward([case.scale], [case.x], [case.y], 1)
+    records = run.profile_records()
+    assert [r[:4] for r in records] == [
+        ("forward", 0, 0, "load"),
+        ("forward", 1, 0, "fused"),
+        ("forward", 1, 1, "fused"),
+        ("forward", 1, 2, "store"),
+    ]
+    assert [r[4:6] for r in records] == [(1, 50), (30, 50), (30, 50), (30, 50)]
+
+
+def test_runs_in_several_python_threads() -> None:
+    forward, backward = make_programs()
+    failures: list[str] = []
+
+    def work(length: int) -> None:
+        case = Case([length])
+        for _ in range(20):
+            run = case.forward(forward, threads=2)
+            dx = np.empty_like(case.x)
+            run.backward(backward, [case.scale], [np.ones_like(case.x)], [dx], 2)
+            expected = case.scale * (1 - np.tanh(case.x) ** 2)
+            if not np.allclose(dx, expected, rtol=1e-5, atol=1e-6):
+                failures.append(f"length {length}")
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (100, 1000, 2000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
