@@ -1,0 +1,83 @@
+"""Models with graphs that suit them, small enough for one vertex at a time and central differences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import model_oracles as oracles
+import numpy as np
+import pytest
+
+import cavs
+from cavs import models
+
+VOCABULARY, EMBEDDING, HIDDEN, CLASSES = 6, 3, 4, 3
+
+TREES = [
+    [[], [], [0, 1]],
+    [[]],
+    [[], [0], [], [1, 2], [], [3, 4]],
+    [[3, 1], [2], [], []],
+]
+# Any number of children, several parents, a child twice.
+DAGS = [*TREES, [[], [], [], [0, 1, 2], [3, 0], [3, 4, 4, 1, 2]], [[], [0], [0], [1, 2], []]]
+CHAINS = [[[], [0], [1], [2], [3]], [[]], [[], [0]]]
+# Children are where an edge comes from: the vertex before first, then where words begin.
+LATTICES = [[[], [0], [1, 0], [2, 1, 0], [3]], [[]], [[], [0], [0, 1]]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, the class that it is written as a loop, and graphs for it."""
+
+    function: type[cavs.VertexFunction]
+    oracle: oracles.Oracle
+    graphs: list[list[list[int]]]
+    options: Mapping[str, Any]
+
+    def make(self, seed: int = 0, **options: Any) -> cavs.Model:
+        cavs.nn.init.manual_seed(seed)
+        kind: Any = self.function
+        function = kind(VOCABULARY, EMBEDDING, HIDDEN, CLASSES, **self.options, **options)
+        return cavs.compile(function, dtype="float64", seed=seed)
+
+    def inputs(self, graph: list[list[int]], seed: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        n = len(graph)
+        labels = rng.integers(-1, CLASSES, n).astype(np.int32)
+        words = rng.integers(-1, VOCABULARY, n).astype(np.int32)
+        if self.function is not models.LatticeLSTM:
+            return {"word": words, "label": labels}
+        edges = [(v, k) for v, children in enumerate(graph) for k in children]
+        return {
+            "character": words,
+            "label": labels,
+            "word": rng.integers(0, VOCABULARY, len(edges)).astype(np.int32),
+            "kind": np.array([float(k != v - 1) for v, k in edges]),
+        }
+
+    def samples(self) -> list[tuple[list[list[int]], dict[str, Any]]]:
+        return [(graph, self.inputs(graph, seed)) for seed, graph in enumerate(self.graphs)]
+
+
+CASES = {
+    "child-sum-tree-lstm": Case(models.ChildSumTreeLSTM, oracles.child_sum_tree_lstm, DAGS, {}),
+    "nary-tree-lstm-2": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, TREES, {"arity": 2}),
+    "nary-tree-lstm-5": Case(models.NaryTreeLSTM, oracles.nary_tree_lstm, DAGS, {"arity": 5}),
+    "tree-fc": Case(models.TreeFC, oracles.tree_fc, TREES, {}),
+    "tree-gru": Case(models.ChildSumTreeGRU, oracles.tree_gru, DAGS, {}),
+    "lstm": Case(models.LSTM, oracles.lstm, CHAINS, {}),
+    "gru": Case(models.GRU, oracles.gru, CHAINS, {}),
+    "lattice-lstm": Case(models.LatticeLSTM, oracles.lattice_lstm, LATTICES, {}),
+}
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def together(
+    samples: list[tuple[list[list[int]], dict[str, Any]]],
+) -> tuple[cavs.GraphBatch, dict[str, Any]]:
+    """All samples as one batch."""
+    batch = cavs.batch([cavs.InputGraph(children=graph) for graph, _ in samples])
+    names = samples[0][1]
+    return batch, {name: np.concatenate([inputs[name] for _, inputs in samples]) for name in names}

@@ -1,0 +1,169 @@
+"""The models once more: NumPy, one vertex after the other, from the equations in their docstrings."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Parameters = Mapping[str, Array]
+Inputs = Mapping[str, Any]
+Oracle = Callable[[Parameters, list[list[int]], Inputs], Array]
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def cross_entropy(logits: Array, label: int) -> float:
+    if label < 0:
+        return 0.0
+    return float(np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[label])
+
+
+def order(children: list[list[int]]) -> list[int]:
+    """Vertices, children before parents."""
+    done: list[int] = []
+    seen: set[int] = set()
+
+    def visit(v: int) -> None:
+        if v not in seen:
+            seen.add(v)
+            for child in children[v]:
+                visit(child)
+            done.append(v)
+
+    for v in range(len(children)):
+        visit(v)
+    return done
+
+
+def affine(p: Parameters, layer: str, x: Array) -> Array:
+    y = p[f"{layer}.weight"] @ x
+    return y + p[f"{layer}.bias"] if f"{layer}.bias" in p else y
+
+
+def embed(p: Parameters, word: int) -> Array:
+    weight = p["embedding.weight"]
+    return weight[word] if word >= 0 else np.zeros(weight.shape[1])
+
+
+def classify(p: Parameters, h: dict[int, Array]) -> Array:
+    return np.array([affine(p, "classifier", h[v]) for v in range(len(h))])
+
+
+def child_sum_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u_f.weight"].shape[0]
+    h: dict[int, Array] = {}
+    c: dict[int, Array] = {}
+    for v in order(children):
+        x = embed(p, inputs["word"][v])
+        total = sum((h[k] for k in children[v]), np.zeros(size))
+        i, o, u = np.split(affine(p, "w_iou", x) + affine(p, "u_iou", total), 3)
+        c[v] = sigmoid(i) * np.tanh(u)
+        for k in children[v]:
+            f = sigmoid(affine(p, "w_f", x) + affine(p, "u_f", h[k]))
+            c[v] = c[v] + f * c[k]
+        h[v] = sigmoid(o) * np.tanh(c[v])
+    return classify(p, h)
+
+
+def nary_tree_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["w_f.weight"].shape[0]
+    arity = p["u_iou.weight"].shape[1] // size
+    u_iou = p["u_iou.weight"].reshape(3, size, arity, size)
+    u_f = p["u_f.weight"].reshape(arity, size, arity, size)
+    h: dict[int, Array] = {}
+    c: dict[int, Array] = {}
+    for v in order(children):
+        x = embed(p, inputs["word"][v])
+        i, o, u = np.split(affine(p, "w_iou", x), 3)
+        f = [affine(p, "w_f", x) for _ in children[v]]
+        for slot, child in enumerate(children[v]):
+            i = i + u_iou[0, :, slot] @ h[child]
+            o = o + u_iou[1, :, slot] @ h[child]
+            u = u + u_iou[2, :, slot] @ h[child]
+            f = [f_k + u_f[k, :, slot] @ h[child] for k, f_k in enumerate(f)]
+        c[v] = sigmoid(i) * np.tanh(u)
+        for f_k, child in zip(f, children[v], strict=True):
+            c[v] = c[v] + sigmoid(f_k) * c[child]
+        h[v] = sigmoid(o) * np.tanh(c[v])
+    return classify(p, h)
+
+
+def tree_fc(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u.weight"].shape[0]
+    h: dict[int, Array] = {}
+    for v in order(children):
+        total = affine(p, "w", embed(p, inputs["word"][v]))
+        for slot, child in enumerate(children[v]):
+            total = total + p["u.weight"][:, slot * size : (slot + 1) * size] @ h[child]
+        h[v] = np.tanh(total)
+    return classify(p, h)
+
+
+def tree_gru(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u_n.weight"].shape[0]
+    h: dict[int, Array] = {}
+    for v in order(children):
+        w_z, w_r, w_n = np.split(affine(p, "w_zrn", embed(p, inputs["word"][v])), 3)
+        total = sum((h[k] for k in children[v]), np.zeros(size))
+        z = sigmoid(w_z + p["u_zr.weight"][:size] @ total)
+        r = sigmoid(w_r + p["u_zr.weight"][size:] @ total)
+        n = np.tanh(w_n + affine(p, "u_n", r * total))
+        h[v] = z * total + (1 - z) * n
+    return classify(p, h)
+
+
+def lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u.weight"].shape[1]
+    h, c = {-1: np.zeros(size)}, {-1: np.zeros(size)}
+    for v in order(children):
+        before = children[v][0] if children[v] else -1
+        gates = affine(p, "w", embed(p, inputs["word"][v])) + affine(p, "u", h[before])
+        i, f, g, o = np.split(gates, 4)
+        c[v] = sigmoid(f) * c[before] + sigmoid(i) * np.tanh(g)
+        h[v] = sigmoid(o) * np.tanh(c[v])
+    del h[-1]
+    return classify(p, h)
+
+
+def gru(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u.weight"].shape[1]
+    h = {-1: np.zeros(size)}
+    for v in order(children):
+        before = h[children[v][0] if children[v] else -1]
+        w_r, w_z, w_n = np.split(affine(p, "w", embed(p, inputs["word"][v])), 3)
+        u_r, u_z, u_n = np.split(affine(p, "u", before), 3)
+        r, z = sigmoid(w_r + u_r), sigmoid(w_z + u_z)
+        h[v] = (1 - z) * np.tanh(w_n + r * u_n) + z * before
+    del h[-1]
+    return classify(p, h)
+
+
+def lattice_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u_link.weight"].shape[0]
+    first = np.cumsum([0, *map(len, children)])
+    h: dict[int, Array] = {}
+    c: dict[int, Array] = {}
+    for v in order(children):
+        x = embed(p, inputs["character"][v])
+        h_before, c_before = np.zeros(size), np.zeros(size)
+        words = []
+        for edge, k in enumerate(children[v], int(first[v])):
+            if inputs["kind"][edge] == 0:
+                h_before, c_before = h[k], c[k]
+            else:
+                x_word = embed(p, inputs["word"][edge])
+                i, f, g = np.split(affine(p, "w_word", x_word) + affine(p, "u_word", h[k]), 3)
+                words.append(sigmoid(f) * c[k] + sigmoid(i) * np.tanh(g))
+        i, f, o, g = np.split(affine(p, "w", x) + affine(p, "u", h_before), 4)
+        own = sigmoid(i)
+        if words:
+            links = [sigmoid(affine(p, "w_link", x) + affine(p, "u_link", cw)) for cw in words]
+            weights = np.exp(np.array([own, *links]))
+            c[v] = (weights / weights.sum(axis=0) * np.array([np.tanh(g), *words])).sum(axis=0)
+        else:
+            c[v] = sigmoid(f) * c_before + own * np.tanh(g)
+        h[v] = sigmoid(o) * np.tanh(c[v])
+    return classify(p, h)
