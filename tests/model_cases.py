@@ -1,4 +1,4 @@
-"""Models with graphs that suit them, small enough for one vertex at a time and central differences."""
+"""Models with graphs that suit them, small enough for loops and central differences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

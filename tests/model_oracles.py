@@ -1,4 +1,4 @@
-"""The models once more: NumPy, one vertex after the other, from the equations in their docstrings."""
+"""The models once more: NumPy, vertex after vertex, from the equations in their docstrings."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
