@@ -278,6 +278,8 @@ class Emitter:
             return "take", [self.state(node.attrs["name"], forward=True)], [table], [], []
         tables = {"spread": "parent", "graph_spread": "graph"}
         table = tables.get(name) or f"unique:{node.attrs['pull']}"
+        if node.dtype == "int32":  # load copies ids as well, from whatever rows
+            return "load", [self.value(node.inputs[0])], [table], [1], []
         return "take", [self.value(node.inputs[0])], [table], [], []
 
     _emit_gather = _emit_spread = _emit_graph_spread = _emit_expand = _take

@@ -22,6 +22,7 @@ def _infer_cross_entropy_grad(dy: Shape, logits: Shape, label: Shape) -> Shape:
 
 
 def _reference_cross_entropy(np: Any, logits: Any, label: Any) -> Any:
+    logits = np.broadcast_to(logits, (*np.shape(label), logits.shape[-1]))  # may have no rows
     top = logits.max(axis=-1, keepdims=True)
     log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
     picked = np.take_along_axis(logits, np.maximum(label, 0)[..., None], axis=-1)[..., 0]

@@ -1,0 +1,115 @@
+"""Runs models on drawn inputs and collects outputs and every gradient, to compare executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import vertex_functions
+
+import cavs
+from cavs.executor import rows_of
+
+__all__ = ["Result", "assert_same", "compiled", "draw_cotangents", "draw_inputs", "run"]
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass
+class Result:
+    """What a forward and a backward gave; gradients are dense, zeros where there is none."""
+
+    outputs: Arrays
+    params: Arrays = field(default_factory=dict)
+    inputs: Arrays = field(default_factory=dict)
+
+
+_models: dict[Any, cavs.Model] = {}
+
+
+def compiled(name: str, dtype: str = "float64", **options: Any) -> cavs.Model:
+    """The function `name` of the library, compiled once for each set of options."""
+    key = (name, dtype, *sorted(options.items()))
+    if key not in _models:
+        function = vertex_functions.make_function(name, dtype)
+        _models[key] = cavs.compile(function, dtype=dtype, seed=3, **options)
+    return _models[key]
+
+
+def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Arrays:
+    """Inputs of every kind that the model pulls; ids from -1 on, so that some are missing."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name, spec in sorted(model.inputs.items()):
+        rows = rows_of(graphs, spec.space)
+        if spec.dtype == "int32":
+            bound = {"label": 4, "edge_label": 4, "topic": 4}.get(name, vertex_functions.IDS)
+            arrays[name] = rng.integers(-1, bound, rows).astype(np.int32)
+        else:
+            arrays[name] = rng.normal(size=(rows, *spec.shape))
+    return arrays
+
+
+def draw_cotangents(
+    outputs: Mapping[str, Any], seed: int = 0, names: Iterable[str] | None = None
+) -> Arrays:
+    """Random cotangents of the outputs `names`, by default of all."""
+    rng = np.random.default_rng(seed + 1000)
+    drawn = {name: rng.normal(size=y.shape) for name, y in sorted(outputs.items())}
+    return drawn if names is None else {name: drawn[name] for name in names}
+
+
+def dense(parameter: cavs.Parameter) -> np.ndarray:
+    """The gradient as an array, a copy."""
+    grad = parameter.grad
+    if grad is None:
+        return np.zeros(parameter.shape, parameter.dtype)
+    return grad.to_dense() if isinstance(grad, cavs.RowSparse) else grad.copy()
+
+
+def run(
+    model: cavs.Model,
+    graphs: cavs.GraphBatch,
+    inputs: Arrays,
+    *,
+    names: Iterable[str] | None = None,
+    seed: int = 0,
+    step: int = 7,
+    cotangents: Arrays | None = None,
+) -> Result:
+    """Forward, then backward from random cotangents of the outputs `names` (all by default)."""
+    model.set_random_state({"seed": 3, "step": step})
+    model.zero_grad()
+    given: dict[str, Any] = {}
+    for name, array in inputs.items():
+        learns = array.dtype.kind == "f"
+        given[name] = cavs.Tensor(array, model.dtype, requires_grad=True) if learns else array
+    out = model(graphs, **given)
+    result = Result({name: y.data for name, y in out.items()})
+    if cotangents is None:
+        cotangents = draw_cotangents(out, seed, names)
+    total: Any = None
+    for name, weight in cotangents.items():
+        part = (out[name] * cavs.Tensor(weight, model.dtype)).sum()
+        total = part if total is None else total + part
+    if total is not None and total.requires_grad:
+        total.backward()
+    result.params = {name: dense(p) for name, p in model.named_parameters()}
+    for name, x in given.items():
+        if isinstance(x, cavs.Tensor):
+            result.inputs[name] = np.zeros(x.shape) if x.grad is None else x.grad
+    return result
+
+
+def assert_same(a: Result, b: Result, rtol: float = 1e-9, atol: float = 1e-11) -> None:
+    """Outputs and gradients equal to rounding; tolerances are relative to each array's greatest."""
+    for kind in ("outputs", "params", "inputs"):
+        left, right = getattr(a, kind), getattr(b, kind)
+        assert set(left) == set(right)
+        for name, x in left.items():
+            y = right[name]
+            assert x.shape == y.shape, (kind, name)
+            scale = max(1.0, float(np.abs(y).max(initial=0.0)))
+            np.testing.assert_allclose(x, y, rtol, atol * scale, err_msg=f"{kind} {name}")
