@@ -80,7 +80,9 @@ def call(
     )
 
 
-def fused_ints(width: int, num_regs: int, ops: Sequence[tuple[Any, ...]], out: Sequence[int]) -> list[int]:
+def fused_ints(
+    width: int, num_regs: int, ops: Sequence[tuple[Any, ...]], out: Sequence[int]
+) -> list[int]:
     """Attributes of `fused`; an op is (name, dst, a, b, c), the last two optional."""
     codes = core.scalar_opcodes()
     flat = [x for op in ops for x in (codes[op[0]], *op[1:], *(-1,) * (5 - len(op)))]

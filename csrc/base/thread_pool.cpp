@@ -25,8 +25,9 @@
 namespace cavs {
 namespace {
 
-// Level after level the partners arrive within microseconds of each other, so spinning nearly always
-// suffices; the limits keep a thread whose partner is descheduled from burning its time slice.
+// Level after level the partners arrive within microseconds of each other, so spinning nearly
+// always suffices; the limits keep a thread whose partner is descheduled from burning its time
+// slice.
 constexpr int kSpins = 2000;
 constexpr int kYields = 20;
 
@@ -40,7 +41,8 @@ void cpu_relax() {
 
 void sleep_while_equal(std::atomic<uint32_t>* word, uint32_t value) {
 #if defined(__linux__)
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, value, nullptr, nullptr,
+          0);
 #else
   if (word->load() == value) std::this_thread::sleep_for(std::chrono::microseconds(50));
 #endif
@@ -48,8 +50,8 @@ void sleep_while_equal(std::atomic<uint32_t>* word, uint32_t value) {
 
 void wake_all(std::atomic<uint32_t>* word) {
 #if defined(__linux__)
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, 0x7fffffff, nullptr, nullptr,
-          0);
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, 0x7fffffff, nullptr,
+          nullptr, 0);
 #else
   (void)word;
 #endif
@@ -146,6 +148,8 @@ struct alignas(64) Worker {
   std::atomic<int> sleepers{0};
 };
 
+thread_local bool inside_region = false;
+
 class Pool {
  public:
   void run(int count, const std::function<void(int, int)>& body) {
@@ -177,6 +181,7 @@ class Pool {
   }
 
   void work(int thread, Worker* state) {
+    inside_region = true;  // whatever a worker does, it does within a region
     for (uint32_t round = 0;; ++round) {
       wait_for_change(&state->round, round, &state->sleepers, spins_for(thread + 1));
       run_body(thread);
@@ -204,11 +209,10 @@ class Pool {
   std::atomic<int> finish_sleepers_{0};
 };
 
-// Never destroyed: workers may still wait on it while the process ends. A child of fork() has none of
-// the workers and perhaps a locked mutex, so it forgets the pool and makes its own.
+// Never destroyed: workers may still wait on it while the process ends. A child of fork() has none
+// of the workers and perhaps a locked mutex, so it forgets the pool and makes its own.
 std::atomic<Pool*> pool_instance{nullptr};
 std::mutex* pool_mutex = new std::mutex;
-thread_local bool inside_region = false;
 
 void forget_pool_in_child() {
   pool_instance.store(nullptr);

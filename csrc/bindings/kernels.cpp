@@ -1,4 +1,5 @@
-// What Python asks of the kernels: their names, the BLAS library, threads; and, for tests, one call.
+// What Python asks of the kernels: their names, the BLAS library, threads; and, for tests, one
+// call.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -23,7 +24,8 @@ namespace {
 DType dtype_named(const std::string& name) {
   if (name == "float" || name == "float32") return DType::kFloat32;
   CAVS_CHECK(name == "double" || name == "float64", ErrorKind::kValue,
-             "[kernels] expected dtype float or double, got ", name, "; kernels exist for these two");
+             "[kernels] expected dtype float or double, got ", name,
+             "; kernels exist for these two");
   return DType::kFloat64;
 }
 
@@ -45,9 +47,9 @@ Operand operand_of(const py::array& array, bool padded) {
              "; flatten the features");
   const int last = static_cast<int>(array.ndim()) - 1;
   operand.size = array.shape(last);
-  CAVS_CHECK(array.size() == 0 || operand.size == 1 || array.strides(last) == item, ErrorKind::kShape,
-             "[kernels] expected contiguous rows, got a stride of ", array.strides(last),
-             " bytes; copy the array");
+  CAVS_CHECK(array.size() == 0 || operand.size == 1 || array.strides(last) == item,
+             ErrorKind::kShape, "[kernels] expected contiguous rows, got a stride of ",
+             array.strides(last), " bytes; copy the array");
   if (array.ndim() == 2) {
     CAVS_CHECK(array.strides(0) % item == 0, ErrorKind::kShape,
                "[kernels] expected a row stride in whole elements, got ", array.strides(0),
@@ -95,8 +97,8 @@ RandomContext random_of(const py::dict& fields, ArrayHolder* holder) {
   return random;
 }
 
-std::vector<Operand> operands_of(const std::vector<py::array>& arrays, const std::vector<bool>& padded,
-                                 size_t first) {
+std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
+                                 const std::vector<bool>& padded, size_t first) {
   std::vector<Operand> operands;
   for (size_t i = 0; i < arrays.size(); ++i) {
     operands.push_back(operand_of(arrays[i], first + i < padded.size() && padded[first + i]));
@@ -104,14 +106,15 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays, const std
   return operands;
 }
 
-void call_kernel(const std::string& name, const std::string& dtype, const std::vector<py::array>& inputs,
-                 const std::vector<py::array>& outputs, const std::vector<int64_t>& ints,
-                 const std::vector<double>& floats, const std::vector<py::dict>& tables,
-                 std::pair<int64_t, int64_t> rows, const py::dict& random,
-                 const std::vector<bool>& padded, int thread, int num_threads, int repeat) {
+void call_kernel(const std::string& name, const std::string& dtype,
+                 const std::vector<py::array>& inputs, const std::vector<py::array>& outputs,
+                 const std::vector<int64_t>& ints, const std::vector<double>& floats,
+                 const std::vector<py::dict>& tables, std::pair<int64_t, int64_t> rows,
+                 const py::dict& random, const std::vector<bool>& padded, int thread,
+                 int num_threads, int repeat) {
   const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
-  CAVS_CHECK(function != nullptr, ErrorKind::kValue, "[kernels] expected the name of a kernel, got ", name,
-             "; kernel_names() lists them");
+  CAVS_CHECK(function != nullptr, ErrorKind::kValue,
+             "[kernels] expected the name of a kernel, got ", name, "; kernel_names() lists them");
   for (const py::array& output : outputs) {
     CAVS_CHECK(output.writeable(), ErrorKind::kValue,
                "[kernels] expected writable outputs, got a read-only array; copy it");
@@ -156,7 +159,8 @@ py::dict scalar_opcodes() {
 
 int scalar_arity(const std::string& name) {
   const int opcode = scalar_opcode(name);
-  CAVS_CHECK(opcode >= 0, ErrorKind::kValue, "[kernels] expected the name of a scalar operation, got ", name,
+  CAVS_CHECK(opcode >= 0, ErrorKind::kValue,
+             "[kernels] expected the name of a scalar operation, got ", name,
              "; scalar_opcodes() lists them");
   return scalar_op_arity(opcode);
 }
@@ -165,12 +169,14 @@ int scalar_arity(const std::string& name) {
 
 void bind_kernels(py::module_& m) {
   m.def("load_blas", &load_blas, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
-        "Loads the CBLAS library at `path`, which matrix products then use. Raises CavsRuntimeError.");
+        "Loads the CBLAS library at `path`, which matrix products then use. Raises "
+        "CavsRuntimeError.");
   m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");
   m.def("kernel_names", [] { return kernel_names(Device::kCpu); }, "Names of the CPU's kernels.");
   m.def("scalar_opcodes", &scalar_opcodes,
         "Number of each scalar operation that a fused instruction may contain, by name.");
-  m.def("scalar_arity", &scalar_arity, py::arg("name"), "Number of operands of a scalar operation.");
+  m.def("scalar_arity", &scalar_arity, py::arg("name"),
+        "Number of operands of a scalar operation.");
   m.def("instruction_set", &instruction_set, "\"avx512\", \"avx2\" or \"generic\".");
   m.def("num_threads", &num_threads, "Threads that native calls use.");
   m.def("set_num_threads", &set_num_threads, py::arg("count"),
@@ -180,7 +186,8 @@ void bind_kernels(py::module_& m) {
         py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),
         py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
         py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
-        "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. What the "
+        "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
+        "What the "
         "kernel reads and writes is not checked against the arrays' bounds.");
 }
 

@@ -15,7 +15,8 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// One array of a call, checked: C-contiguous, aligned, of the call's dtype, writable where it changes.
+// One array of a call, checked: C-contiguous, aligned, of the call's dtype, writable where it
+// changes.
 class Checked {
  public:
   Checked(const char* name, const py::handle& value, bool writes) : name_(name) {
@@ -24,25 +25,26 @@ class Checked {
                std::string(py::str(py::type::handle_of(value).attr("__name__"))), "; convert it");
     array_ = py::reinterpret_borrow<py::array>(value);
     const int flags = array_.flags();
-    CAVS_CHECK((flags & py::array::c_style) != 0 &&
-                   (flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0,
-               ErrorKind::kValue, "[optim] ", name,
-               ": expected a C-contiguous array, got one with gaps or another order; copy it");
+    CAVS_CHECK(
+        (flags & py::array::c_style) != 0 && (flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0,
+        ErrorKind::kValue, "[optim] ", name,
+        ": expected a C-contiguous array, got one with gaps or another order; copy it");
     CAVS_CHECK(!writes || array_.writeable(), ErrorKind::kValue, "[optim] ", name,
                ": expected a writable array, got a read-only one; copy it");
     is_double_ = py::isinstance<py::array_t<double>>(array_);
     is_int_ = py::isinstance<py::array_t<int32_t>>(array_);
-    CAVS_CHECK(is_double_ || is_int_ || py::isinstance<py::array_t<float>>(array_), ErrorKind::kValue,
-               "[optim] ", name, ": expected float32, float64 or int32, got ", dtype_name(), "; convert it");
+    CAVS_CHECK(is_double_ || is_int_ || py::isinstance<py::array_t<float>>(array_),
+               ErrorKind::kValue, "[optim] ", name, ": expected float32, float64 or int32, got ",
+               dtype_name(), "; convert it");
   }
 
   void expect_like(const Checked& other) const {
-    CAVS_CHECK(is_double_ == other.is_double_ && is_int_ == other.is_int_, ErrorKind::kValue, "[optim] ", name_,
-               ": expected dtype ", other.dtype_name(), " like ", other.name_, ", got ", dtype_name(),
-               "; convert it");
-    CAVS_CHECK(array_.size() == other.array_.size(), ErrorKind::kShape, "[optim] ", name_, ": expected ",
-               other.array_.size(), " elements like ", other.name_, ", got ", array_.size(),
-               "; they must have one shape");
+    CAVS_CHECK(is_double_ == other.is_double_ && is_int_ == other.is_int_, ErrorKind::kValue,
+               "[optim] ", name_, ": expected dtype ", other.dtype_name(), " like ", other.name_,
+               ", got ", dtype_name(), "; convert it");
+    CAVS_CHECK(array_.size() == other.array_.size(), ErrorKind::kShape, "[optim] ", name_,
+               ": expected ", other.array_.size(), " elements like ", other.name_, ", got ",
+               array_.size(), "; they must have one shape");
   }
 
   // Two arrays of one call that share memory would be updated in an order nobody asked for.
@@ -80,8 +82,8 @@ void expect_float(const Checked& array, const char* name) {
 }
 
 void expect_finite(const char* name, double value) {
-  CAVS_CHECK(std::isfinite(value), ErrorKind::kValue, "[optim] ", name, ": expected a finite number, got ",
-             value, "; check the optimizer's settings");
+  CAVS_CHECK(std::isfinite(value), ErrorKind::kValue, "[optim] ", name,
+             ": expected a finite number, got ", value, "; check the optimizer's settings");
 }
 
 void expect_step(int64_t step) {
@@ -120,11 +122,11 @@ struct Sparse {
         rows("rows", rows_value, false) {
     expect_float(param, "param");
     CAVS_CHECK(ids.is_int() && ids.ndim() == 1, ErrorKind::kValue,
-               "[optim] ids: expected an int32 array of 1 dimension, got ", ids.dtype_name(), " with ",
-               ids.ndim(), "; convert it");
+               "[optim] ids: expected an int32 array of 1 dimension, got ", ids.dtype_name(),
+               " with ", ids.ndim(), "; convert it");
     CAVS_CHECK(rows.is_double() == param.is_double() && !rows.is_int(), ErrorKind::kValue,
-               "[optim] rows: expected dtype ", param.dtype_name(), " like param, got ", rows.dtype_name(),
-               "; convert it");
+               "[optim] rows: expected dtype ", param.dtype_name(), " like param, got ",
+               rows.dtype_name(), "; convert it");
     const bool fits = param.ndim() == 2 && rows.ndim() == 2 && rows.dim(1) == param.dim(1) &&
                       rows.dim(0) == ids.dim(0);
     CAVS_CHECK(fits, ErrorKind::kShape,
@@ -139,8 +141,9 @@ struct Sparse {
   Checked param, ids, rows;
 };
 
-void sgd(const py::object& param_value, const py::object& grad_value, const py::object& momentum_value,
-         double lr, double momentum, double weight_decay, bool nesterov) {
+void sgd(const py::object& param_value, const py::object& grad_value,
+         const py::object& momentum_value, double lr, double momentum, double weight_decay,
+         bool nesterov) {
   const Dense dense(param_value, grad_value);
   expect_finite("lr", lr);
   expect_finite("momentum", momentum);
@@ -161,8 +164,8 @@ void sgd(const py::object& param_value, const py::object& grad_value, const py::
   });
 }
 
-void adagrad(const py::object& param_value, const py::object& grad_value, const py::object& sum_value,
-             double lr, double eps, double weight_decay) {
+void adagrad(const py::object& param_value, const py::object& grad_value,
+             const py::object& sum_value, double lr, double eps, double weight_decay) {
   const Dense dense(param_value, grad_value);
   const Checked sum = state_like("state_sum", sum_value, dense.param);
   sum.expect_apart(dense.grad);
@@ -190,8 +193,8 @@ void check_adam(const AdamSettings& settings) {
 }
 
 void adam(const py::object& param_value, const py::object& grad_value, const py::object& m_value,
-          const py::object& v_value, int64_t step, double lr, double beta1, double beta2, double eps,
-          double weight_decay, bool decoupled) {
+          const py::object& v_value, int64_t step, double lr, double beta1, double beta2,
+          double eps, double weight_decay, bool decoupled) {
   const Dense dense(param_value, grad_value);
   const Checked m = state_like("exp_avg", m_value, dense.param);
   const Checked v = state_like("exp_avg_sq", v_value, dense.param);
@@ -207,7 +210,8 @@ void adam(const py::object& param_value, const py::object& grad_value, const py:
   });
 }
 
-void sgd_rows(const py::object& param_value, const py::object& ids, const py::object& rows, double lr) {
+void sgd_rows(const py::object& param_value, const py::object& ids, const py::object& rows,
+              double lr) {
   const Sparse sparse(param_value, ids, rows);
   expect_finite("lr", lr);
   dispatch(sparse.param, [&](auto zero) {
@@ -245,7 +249,8 @@ void adam_rows(const py::object& param_value, const py::object& ids, const py::o
   dispatch(sparse.param, [&](auto zero) {
     using T = decltype(zero);
     adam_step_rows<T>(settings, sparse.param.data<T>(), sparse.ids.data<int32_t>(),
-                      sparse.rows.data<T>(), m.data<T>(), v.data<T>(), sparse.count(), sparse.width());
+                      sparse.rows.data<T>(), m.data<T>(), v.data<T>(), sparse.count(),
+                      sparse.width());
   });
 }
 
@@ -283,23 +288,26 @@ void add(const py::object& value, const py::object& other, double factor) {
 
 void bind_optim(py::module_& m) {
   using py::arg;
-  m.def("sgd_update", &sgd, arg("param"), arg("grad"), arg("momentum_buffer").none(true), arg("lr"),
-        arg("momentum") = 0.0, arg("weight_decay") = 0.0, arg("nesterov") = false,
-        "torch.optim.SGD's step, in place; momentum_buffer starts as zeros, None without momentum.");
+  m.def(
+      "sgd_update", &sgd, arg("param"), arg("grad"), arg("momentum_buffer").none(true), arg("lr"),
+      arg("momentum") = 0.0, arg("weight_decay") = 0.0, arg("nesterov") = false,
+      "torch.optim.SGD's step, in place; momentum_buffer starts as zeros, None without momentum.");
   m.def("adagrad_update", &adagrad, arg("param"), arg("grad"), arg("state_sum"), arg("lr"),
         arg("eps") = 1e-10, arg("weight_decay") = 0.0,
         "torch.optim.Adagrad's step, in place; state_sum starts as the initial accumulator.");
-  m.def("adam_update", &adam, arg("param"), arg("grad"), arg("exp_avg"), arg("exp_avg_sq"), arg("step"),
-        arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
+  m.def("adam_update", &adam, arg("param"), arg("grad"), arg("exp_avg"), arg("exp_avg_sq"),
+        arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
         arg("weight_decay") = 0.0, arg("decoupled") = false,
         "torch.optim.Adam's step number `step` (from 1), in place; decoupled: AdamW's.");
   m.def("sgd_update_rows", &sgd_rows, arg("param"), arg("ids"), arg("rows"), arg("lr"),
         "SGD's step for the rows `ids` (int32, distinct, -1 passed over) of a (num, d) param.");
-  m.def("adagrad_update_rows", &adagrad_rows, arg("param"), arg("ids"), arg("rows"), arg("state_sum"),
-        arg("lr"), arg("eps") = 1e-10, "Adagrad's step for the rows `ids`; see sgd_update_rows.");
+  m.def("adagrad_update_rows", &adagrad_rows, arg("param"), arg("ids"), arg("rows"),
+        arg("state_sum"), arg("lr"), arg("eps") = 1e-10,
+        "Adagrad's step for the rows `ids`; see sgd_update_rows.");
   m.def("adam_update_rows", &adam_rows, arg("param"), arg("ids"), arg("rows"), arg("exp_avg"),
         arg("exp_avg_sq"), arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999,
-        arg("eps") = 1e-8, "torch.optim.SparseAdam's step for the rows `ids`; see sgd_update_rows.");
+        arg("eps") = 1e-8,
+        "torch.optim.SparseAdam's step for the rows `ids`; see sgd_update_rows.");
   m.def("sum_squares", &sum_of_squares, arg("x"),
         "Sum of squares, accumulated in float64; the same for any number of threads.");
   m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");

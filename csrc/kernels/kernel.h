@@ -40,7 +40,7 @@ struct RandomContext {
   uint64_t seed = 0;
   uint64_t step = 0;
   bool training = true;
-  const int64_t* graph_key = nullptr;   // [graph] key that travels with the graph
+  const int64_t* graph_key = nullptr;     // [graph] key that travels with the graph
   const int32_t* vertex_graph = nullptr;  // [vertex row] -> graph
   const int32_t* vertex_local = nullptr;  // [vertex row] -> index of the vertex within its graph
   const int32_t* edge_graph = nullptr;    // [edge row] -> graph
@@ -52,10 +52,10 @@ struct KernelCall {
   int num_in = 0;
   const Operand* out = nullptr;
   int num_out = 0;
-  const int64_t* ints = nullptr;    // attributes; meaning by kernel
-  const double* floats = nullptr;   // attributes; meaning by kernel
-  int64_t row_begin = 0;            // rows of the driving space that this call works on. A kernel that
-  int64_t row_end = 0;              // sums over rows reads them all and splits its output by thread.
+  const int64_t* ints = nullptr;   // attributes; meaning by kernel
+  const double* floats = nullptr;  // attributes; meaning by kernel
+  int64_t row_begin = 0;  // rows of the driving space that this call works on. A kernel that
+  int64_t row_end = 0;    // sums over rows reads them all and splits its output by thread.
   const IndexTable* tables = nullptr;  // one per input operand; empty tables where it has none
   const RandomContext* random = nullptr;
   int thread = 0;

@@ -131,7 +131,9 @@ def test_float_extremes():
     np.testing.assert_array_equal(run_op("exp", "float", [x])[0, 3:7], [np.inf, 0, np.inf, 0])
     np.testing.assert_allclose(run_op("softplus", "float", [x])[0, 3:6], [200, 0, 90])
     tiny = np.array([[1e-40, 1e-45, 1.2e-38]], np.float32)
-    np.testing.assert_allclose(run_op("log", "float", [tiny]), np.log(tiny.astype(np.float64)), 1e-6)
+    np.testing.assert_allclose(
+        run_op("log", "float", [tiny]), np.log(tiny.astype(np.float64)), 1e-6
+    )
     low = np.linspace(-103, -87, 50, dtype=np.float32)[None]
     expected = np.exp(low.astype(np.float64)).astype(np.float32)
     np.testing.assert_allclose(run_op("exp", "float", [low]), expected, rtol=0, atol=3e-45)
@@ -171,7 +173,8 @@ def test_layouts(width, layout, out_layout, dtype, rng):
         bias = rng.normal(size=width).astype(kc.DTYPES[dtype])
         gate = rng.normal(size=(rows, 1)).astype(kc.DTYPES[dtype])
         outputs = [
-            kc.LAYOUTS[out_layout](np.full((rows + 2, width), 7, kc.DTYPES[dtype])) for _ in range(2)
+            kc.LAYOUTS[out_layout](np.full((rows + 2, width), 7, kc.DTYPES[dtype]))
+            for _ in range(2)
         ]
         around = [kc.surroundings(out) for out in outputs] if out_layout == "view" else []
         inputs = [kc.LAYOUTS[layout](value) for value in values]
@@ -202,7 +205,9 @@ def test_index_and_broadcast(width, rng):
     scalar = np.array([3.0], np.float32)
     out = np.empty((50, width), np.float32)
     ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
-    kc.call("fused", "float", [x, column, scalar], [out], ints=ints, tables=[{"index": index}, {}, {}])
+    kc.call(
+        "fused", "float", [x, column, scalar], [out], ints=ints, tables=[{"index": index}, {}, {}]
+    )
     gathered = np.where(index[:, None] < 0, 0, x[index])
     np.testing.assert_allclose(out, gathered * column + 3, rtol=1e-6, atol=1e-6)
     out_index = np.empty((50, width), np.float32)
@@ -232,7 +237,14 @@ def test_many_registers_and_constants(rng):
     ops += [("add", k, k, 1 + count + k) for k in range(1, count)]  # register k - 1 plus constant k
     out = np.empty_like(x)
     constants = rng.normal(size=count)
-    kc.call("fused", "double", [x], [out], ints=kc.fused_ints(150, count, ops, [count - 1]), floats=constants)
+    kc.call(
+        "fused",
+        "double",
+        [x],
+        [out],
+        ints=kc.fused_ints(150, count, ops, [count - 1]),
+        floats=constants,
+    )
     np.testing.assert_allclose(out, x + constants.sum(), rtol=1e-10, atol=1e-10)
 
 

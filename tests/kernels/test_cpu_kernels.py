@@ -94,7 +94,9 @@ def test_rows_reduced_and_normalised(dtype, layout, outer, length, rng):
     for name, expected in (("row_sum", grid.sum(-1)), ("row_max", grid.max(-1))):
         out = new(dtype, layout, 9, outer)
         kc.call(name, dtype, [x], [out], ints=[outer, length])
-        np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float" else 1e-12, atol=1e-5)
+        np.testing.assert_allclose(
+            out, expected, rtol=1e-5 if dtype == "float" else 1e-12, atol=1e-5
+        )
     shifted = grid - grid.max(-1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     for name, expected in (("softmax", np.exp(log_softmax)), ("log_softmax", log_softmax)):
@@ -218,7 +220,13 @@ def test_reduce_rows(dtype, layout, shape, num_threads, rng):
     out = np.full(shape[1], 99, x.dtype)
     for thread in range(num_threads):
         kc.call(
-            "reduce_rows", dtype, [x], [out], rows=(0, shape[0]), thread=thread, num_threads=num_threads
+            "reduce_rows",
+            dtype,
+            [x],
+            [out],
+            rows=(0, shape[0]),
+            thread=thread,
+            num_threads=num_threads,
         )
     expected = x.astype(np.float64).sum(0)
     np.testing.assert_allclose(out, expected, **{**kc.TOLERANCES[dtype], "atol": 1e-4})

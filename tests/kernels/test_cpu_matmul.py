@@ -90,7 +90,9 @@ def test_without_blas():
         "core.call_kernel('matmul', 'float', [x, x[0].copy()], [np.zeros((2, 1), np.float32)],"
         " [0, 0, 1, 3, 1], [], [], (0, 2))\n"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 1
     assert CavsRuntimeError.__name__ in result.stderr
     assert "load_blas" in result.stderr

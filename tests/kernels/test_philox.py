@@ -40,7 +40,9 @@ def test_every_part_of_the_key_matters():
     base = {"seed": 1, "step": 2, "op_key": 3}
     first = uniform(**base, graph_key=[4], local=[5], width=8)
     for change in ({"seed": 2**32 + 1}, {"step": 2**32 + 2}, {"op_key": 4}):
-        assert not np.array_equal(uniform(**{**base, **change}, graph_key=[4], local=[5], width=8), first)
+        assert not np.array_equal(
+            uniform(**{**base, **change}, graph_key=[4], local=[5], width=8), first
+        )
     assert not np.array_equal(uniform(**base, graph_key=[4 + 2**32], local=[5], width=8), first)
     assert not np.array_equal(uniform(**base, graph_key=[4], local=[GRAPH_LOCAL], width=8), first)
 

@@ -53,8 +53,8 @@ void load_blas(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* reason = dlerror();
-    fail(ErrorKind::kRuntime, "[blas] expected a shared library at ", path, ", got: ",
-         reason == nullptr ? "no reason given" : reason, "; reinstall scipy-openblas32");
+    fail(ErrorKind::kRuntime, "[blas] expected a shared library at ", path,
+         ", got: ", reason == nullptr ? "no reason given" : reason, "; reinstall scipy-openblas32");
   }
   const auto single = reinterpret_cast<Gemm<float>>(find_symbol(library, "cblas_sgemm"));
   const auto twice = reinterpret_cast<Gemm<double>>(find_symbol(library, "cblas_dgemm"));

@@ -1,5 +1,6 @@
-// "fused": an elementwise group, interpreted tile by tile. A tile is a few rows, small enough that all its
-// registers stay in the L1 cache, and large enough that choosing an operation costs little against doing it.
+// "fused": an elementwise group, interpreted tile by tile. A tile is a few rows, small enough that
+// all its registers stay in the L1 cache, and large enough that choosing an operation costs little
+// against doing it.
 #pragma once
 
 #include "kernels/cpu/isa_table.h"
@@ -9,7 +10,7 @@
 namespace cavs {
 namespace {
 
-constexpr int64_t kTile = 512;       // elements of a register
+constexpr int64_t kTile = 512;        // elements of a register
 constexpr int64_t kRowMultiple = 16;  // rows are padded to this; no instruction set has more lanes
 constexpr int64_t kCacheLine = 64;
 
@@ -86,7 +87,8 @@ class FusedGroup {
     num_constants_ = 0;
     const int64_t first_constant = call.num_in + num_regs_;
     for (int64_t i = 0; i < num_ops_; ++i) {
-      if (ops_[5 * i] < 0 || ops_[5 * i] >= kNumOps) fail_fused("an operation that exists", ops_[5 * i]);
+      if (ops_[5 * i] < 0 || ops_[5 * i] >= kNumOps)
+        fail_fused("an operation that exists", ops_[5 * i]);
       for (int64_t k = 2; k < 5; ++k) {
         num_constants_ = greatest(num_constants_, ops_[5 * i + k] - first_constant + 1);
       }
@@ -142,9 +144,10 @@ class FusedGroup {
     };
     const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
     slots_ = reinterpret_cast<Slot<T>*>(take(num_slots * static_cast<int64_t>(sizeof(Slot<T>))));
-    inputs_ = reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
-    outputs_ =
-        reinterpret_cast<OutputPlan*>(take(call_.num_out * static_cast<int64_t>(sizeof(OutputPlan))));
+    inputs_ =
+        reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
+    outputs_ = reinterpret_cast<OutputPlan*>(
+        take(call_.num_out * static_cast<int64_t>(sizeof(OutputPlan))));
     buffers_ = reinterpret_cast<T*>(take(0));
     for (int64_t i = 0; i < num_slots; ++i) slots_[i] = {buffer(i), pitch_};
   }
@@ -161,7 +164,8 @@ class FusedGroup {
         plan.access = Access::kFixed;
         const int64_t step = narrow ? 0 : 1;
         const T* source = static_cast<const T*>(in.data);
-        for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r) stage_row(buffer(i) + r * pitch_, source, step, chunk_);
+        for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r)
+          stage_row(buffer(i) + r * pitch_, source, step, chunk_);
       } else if (narrow || index_of(call_, i) != nullptr || (run_mode_ && in.ld != pitch_)) {
         plan.access = Access::kStaged;
       } else {
@@ -179,9 +183,11 @@ class FusedGroup {
       const Operand& out = call_.out[j];
       OutputPlan& plan = outputs_[j];
       plan.reg = call_.num_in + out_regs_[j];
-      plan.direct = out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kRowMultiple == 0);
+      plan.direct =
+          out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kRowMultiple == 0);
       for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
-      for (int i = 0; i < call_.num_in; ++i) plan.direct = plan.direct && !overlap(out, call_.in[i], i);
+      for (int i = 0; i < call_.num_in; ++i)
+        plan.direct = plan.direct && !overlap(out, call_.in[i], i);
     }
   }
 
@@ -210,8 +216,9 @@ class FusedGroup {
     const InputPlan& plan = inputs_[i];
     if (plan.access == Access::kFixed) return;
     if (plan.access == Access::kDirect) {
-      const bool whole = run_mode_ ? (rows_ * pitch_) % kLanes<T> == 0
-                                   : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
+      const bool whole = run_mode_
+                             ? (rows_ * pitch_) % kLanes<T> == 0
+                             : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
       if (whole || (!run_mode_ && n == chunk_ && chunk_ < width_)) {
         slots_[i] = {row_of<T>(in, r) + column, in.ld};
         return;
@@ -254,7 +261,8 @@ class FusedGroup {
     args.a = slots_[op[2]];
     args.b = slots_[op[3] < 0 ? op[2] : op[3]];
     args.c = slots_[op[4] < 0 ? op[2] : op[4]];
-    const bool one_run = args.dst.ld == pitch_ && args.a.ld == pitch_ && args.b.ld == pitch_ && args.c.ld == pitch_;
+    const bool one_run =
+        args.dst.ld == pitch_ && args.a.ld == pitch_ && args.b.ld == pitch_ && args.c.ld == pitch_;
     args.rows = one_run ? 1 : rows_;
     args.n = round_up(one_run ? (rows_ - 1) * pitch_ + n : n, kLanes<T>);
     kOps<T>[op[0]](args);

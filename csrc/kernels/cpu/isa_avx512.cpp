@@ -1,4 +1,5 @@
-// The kernels for machines with AVX-512; compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma.
+// The kernels for machines with AVX-512; compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw
+// -mfma.
 #if defined(__x86_64__)
 #if !defined(__AVX512F__) || !defined(__FMA__)
 #error "isa_avx512.cpp needs the flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma"

@@ -1,4 +1,5 @@
-// What each instruction set's object file offers to the rest: tables of functions, and nothing inline.
+// What each instruction set's object file offers to the rest: tables of functions, and nothing
+// inline.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ struct KernelEntry {
 };
 
 // C[i, :] (n) += or = sum over k of A[i, k] * op(B)[k, :], for products too small for a BLAS call.
-// Element (i, k) of A stands at a[i * a_row + k * a_column], likewise B and C with unit columns in C.
+// Element (i, k) of A stands at a[i * a_row + k * a_column], likewise B and C with unit columns in
+// C.
 template <class T>
 struct SmallProduct {
   int64_t m, n, k;
@@ -46,7 +48,8 @@ const IsaTable& isa_table_avx512();
 // The table of current_isa().
 const IsaTable& isa_table();
 
-// Throws Error(kRuntime); out of line, so that the objects of the instruction sets instantiate nothing.
+// Throws Error(kRuntime); out of line, so that the objects of the instruction sets instantiate
+// nothing.
 [[noreturn]] void fail_fused(const char* expected, int64_t came);
 
 }  // namespace cavs

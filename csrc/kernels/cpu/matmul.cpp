@@ -19,8 +19,12 @@ Shape shape_of(const KernelCall& call) {
   return {call.ints[0] != 0, call.ints[1] != 0, call.ints[2], call.ints[3], call.ints[4]};
 }
 
-void small_product(const SmallProduct<float>& product) { isa_table().small_product_single(product); }
-void small_product(const SmallProduct<double>& product) { isa_table().small_product_twice(product); }
+void small_product(const SmallProduct<float>& product) {
+  isa_table().small_product_single(product);
+}
+void small_product(const SmallProduct<double>& product) {
+  isa_table().small_product_twice(product);
+}
 
 // C (m,n) = op(A) op(B), or C += it, by whichever way is faster.
 template <class T>
@@ -39,8 +43,8 @@ void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int6
 template <class T>
 void matmul_by_row(const KernelCall& call, const Shape& s) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    product<T>(s.ta, s.tb, s.m, s.n, s.k, call.in[0].row<T>(r), s.ta ? s.m : s.k, call.in[1].row<T>(r),
-               s.tb ? s.k : s.n, false, call.out[0].row<T>(r), s.n);
+    product<T>(s.ta, s.tb, s.m, s.n, s.k, call.in[0].row<T>(r), s.ta ? s.m : s.k,
+               call.in[1].row<T>(r), s.tb ? s.k : s.n, false, call.out[0].row<T>(r), s.n);
   }
 }
 
@@ -55,15 +59,16 @@ void matmul(const KernelCall& call) {
   const int64_t first = call.row_begin;
   const bool a_shared = a.ld == 0, b_shared = b.ld == 0;
   if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
-    product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n, false,
-               c.row<T>(first), c.ld);
+    product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n,
+               false, c.row<T>(first), c.ld);
   } else if (s.n == 1 && a_shared && !b_shared && c.ld != 0) {
     // C_r = op(A) B_r is the row C_r^T = B_r^T op(A)^T.
     product<T>(false, !s.ta, rows, s.m, s.k, b.row<T>(first), b.ld, a.row<T>(0), s.ta ? s.m : s.k,
                false, c.row<T>(first), c.ld);
-  } else if (b_shared && !s.ta && a.ld == s.m * s.k && c.ld == s.m * s.n && !a_shared && c.ld != 0) {
-    product<T>(false, s.tb, rows * s.m, s.n, s.k, a.row<T>(first), s.k, b.row<T>(0), s.tb ? s.k : s.n,
-               false, c.row<T>(first), s.n);
+  } else if (b_shared && !s.ta && a.ld == s.m * s.k && c.ld == s.m * s.n && !a_shared &&
+             c.ld != 0) {
+    product<T>(false, s.tb, rows * s.m, s.n, s.k, a.row<T>(first), s.k, b.row<T>(0),
+               s.tb ? s.k : s.n, false, c.row<T>(first), s.n);
   } else {
     matmul_by_row<T>(call, s);
   }

@@ -35,7 +35,8 @@ int threads_for(int64_t elements) {
 template <class Body>
 void split(int64_t n, int64_t elements, int64_t unit, const Body& body) {
   const int64_t units = (n + unit - 1) / unit;
-  const int count = static_cast<int>(std::min<int64_t>(threads_for(elements), std::max<int64_t>(units, 1)));
+  const int count =
+      static_cast<int>(std::min<int64_t>(threads_for(elements), std::max<int64_t>(units, 1)));
   parallel_run(count, [&](int thread, int num) {
     const int64_t begin = std::min(n, units * thread / num * unit);
     const int64_t end = std::min(n, units * (thread + 1) / num * unit);
@@ -60,8 +61,8 @@ void for_rows(const int32_t* ids, int64_t count, int64_t d, const Body& body) {
 template <class T>
 void sgd_step(const SgdSettings& settings, T* param, const T* grad, T* momentum, int64_t n) {
   split(n, n, kUnit, [&](int64_t begin, int64_t end) {
-    table<T>().sgd(settings, param + begin, grad + begin, momentum == nullptr ? nullptr : momentum + begin,
-                   end - begin);
+    table<T>().sgd(settings, param + begin, grad + begin,
+                   momentum == nullptr ? nullptr : momentum + begin, end - begin);
   });
 }
 
@@ -123,7 +124,8 @@ double sum_squares(const T* x, int64_t n) {
   std::vector<double> sums(static_cast<size_t>(num_blocks));
   split(num_blocks, n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
-      sums[static_cast<size_t>(b)] = table<T>().sum_squares(x + b * kBlock, std::min(kBlock, n - b * kBlock));
+      sums[static_cast<size_t>(b)] =
+          table<T>().sum_squares(x + b * kBlock, std::min(kBlock, n - b * kBlock));
     }
   });
   double total = 0;
@@ -144,17 +146,17 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
   });
 }
 
-#define CAVS_INSTANTIATE(T)                                                                      \
-  template void sgd_step(const SgdSettings&, T*, const T*, T*, int64_t);                         \
-  template void adagrad_step(const AdagradSettings&, T*, const T*, T*, int64_t);                 \
-  template void adam_step(const AdamSettings&, T*, const T*, T*, T*, int64_t);                   \
+#define CAVS_INSTANTIATE(T)                                                                        \
+  template void sgd_step(const SgdSettings&, T*, const T*, T*, int64_t);                           \
+  template void adagrad_step(const AdagradSettings&, T*, const T*, T*, int64_t);                   \
+  template void adam_step(const AdamSettings&, T*, const T*, T*, T*, int64_t);                     \
   template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, int64_t, int64_t); \
-  template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*, int64_t, \
-                                  int64_t);                                                      \
+  template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*,        \
+                                  int64_t, int64_t);                                               \
   template void adam_step_rows(const AdamSettings&, T*, const int32_t*, const T*, T*, T*, int64_t, \
-                               int64_t);                                                         \
-  template double sum_squares(const T*, int64_t);                                                \
-  template void scale_in_place(T*, double, int64_t);                                             \
+                               int64_t);                                                           \
+  template double sum_squares(const T*, int64_t);                                                  \
+  template void scale_in_place(T*, double, int64_t);                                               \
   template void add_in_place(T*, const T*, double, int64_t);
 CAVS_INSTANTIATE(float)
 CAVS_INSTANTIATE(double)

@@ -1,5 +1,6 @@
-// Optimiser steps over flat arrays, in place, with PyTorch's formulae. The functions of a table work on
-// n elements in one thread; the functions below the tables split large arrays over the pool.
+// Optimiser steps over flat arrays, in place, with PyTorch's formulae. The functions of a table
+// work on n elements in one thread; the functions below the tables split large arrays over the
+// pool.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +49,9 @@ void adagrad_step(const AdagradSettings& settings, T* param, const T* grad, T* s
 template <class T>
 void adam_step(const AdamSettings& settings, T* param, const T* grad, T* m, T* v, int64_t n);
 
-// Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count, d); other
-// rows stay, their moments too. Ids of -1 are passed over; the others are distinct and in range, which
-// check_row_ids ascertains (Error(kValue) otherwise).
+// Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
+// d); other rows stay, their moments too. Ids of -1 are passed over; the others are distinct and in
+// range, which check_row_ids ascertains (Error(kValue) otherwise).
 void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows);
 template <class T>
 void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,

@@ -1,8 +1,8 @@
 // Optimiser loops. The arrays of one call are distinct, so the compiler may vectorise freely.
 #pragma once
 
-#include "kernels/cpu/simd.inl.h"
 #include "kernels/cpu/optimizers.h"
+#include "kernels/cpu/simd.inl.h"
 
 namespace cavs {
 namespace {
@@ -44,10 +44,11 @@ void adagrad_loop(const AdagradSettings& s, T* __restrict param, const T* __rest
 }
 
 template <class T>
-void adam_loop(const AdamSettings& s, T* __restrict param, const T* __restrict grad, T* __restrict m,
-               T* __restrict v, int64_t n) {
+void adam_loop(const AdamSettings& s, T* __restrict param, const T* __restrict grad,
+               T* __restrict m, T* __restrict v, int64_t n) {
   const double correction1 = 1 - __builtin_pow(s.beta1, static_cast<double>(s.step));
-  const double correction2 = __builtin_sqrt(1 - __builtin_pow(s.beta2, static_cast<double>(s.step)));
+  const double correction2 =
+      __builtin_sqrt(1 - __builtin_pow(s.beta2, static_cast<double>(s.step)));
   const T rate = static_cast<T>(s.sparse ? s.lr * correction2 / correction1 : s.lr / correction1);
   const T correction = static_cast<T>(s.sparse ? 1 : correction2);
   const T keep1 = static_cast<T>(s.beta1), take1 = static_cast<T>(1 - s.beta1);
@@ -94,8 +95,9 @@ void add_scaled_loop(T* __restrict x, const T* __restrict y, double factor, int6
 }
 
 template <class T>
-constexpr OptimizerTable<T> kOptimizers = {sgd_loop<T>,         adagrad_loop<T>, adam_loop<T>,
-                                           sum_squares_loop<T>, scale_loop<T>,   add_scaled_loop<T>};
+constexpr OptimizerTable<T> kOptimizers = {sgd_loop<T>,   adagrad_loop<T>,
+                                           adam_loop<T>,  sum_squares_loop<T>,
+                                           scale_loop<T>, add_scaled_loop<T>};
 
 }  // namespace
 }  // namespace cavs

@@ -1,4 +1,5 @@
-// Kernels that reduce: over the rows of a segment, over columns, over all rows; softmax and its kin.
+// Kernels that reduce: over the rows of a segment, over columns, over all rows; softmax and its
+// kin.
 #pragma once
 
 #include "kernels/cpu/scalar_math.inl.h"
@@ -17,7 +18,8 @@ T row_maximum(const T* x, int64_t n) {
   T result = x[0];
   if (n >= kLanes<T>) {
     Vec<T> lanes = load_vector(x);
-    for (i = kLanes<T>; i + kLanes<T> <= n; i += kLanes<T>) lanes = maximum_(lanes, load_vector(x + i));
+    for (i = kLanes<T>; i + kLanes<T> <= n; i += kLanes<T>)
+      lanes = maximum_(lanes, load_vector(x + i));
     for (int64_t j = 0; j < kLanes<T>; ++j) result = larger(result, T(lanes[j]));
   }
   for (; i < n; ++i) result = larger(result, x[i]);
@@ -84,7 +86,8 @@ void segment_sum(const KernelCall& call) {
     T* target = row_of<T>(call.out[0], r);
     const int64_t begin = table.ptr[r], end = table.ptr[r + 1];
     copy_or_zero(target, begin == end ? nullptr : segment_row<T>(call.in[0], table, begin), n);
-    for (int64_t i = begin + 1; i < end; ++i) add_row(target, segment_row<T>(call.in[0], table, i), n);
+    for (int64_t i = begin + 1; i < end; ++i)
+      add_row(target, segment_row<T>(call.in[0], table, i), n);
   }
 }
 
@@ -103,14 +106,16 @@ void segment_max(const KernelCall& call) {
   }
 }
 
-// Calls body(x, y, length) for each of the `outer` groups of each row, y having `step` elements a group.
+// Calls body(x, y, length) for each of the `outer` groups of each row, y having `step` elements a
+// group.
 template <class T, class Body>
 void for_each_group(const KernelCall& call, bool reduces, Body body) {
   const int64_t outer = call.ints[0], length = call.ints[1];
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);
-    for (int64_t g = 0; g < outer; ++g) body(x + g * length, y + (reduces ? g : g * length), length);
+    for (int64_t g = 0; g < outer; ++g)
+      body(x + g * length, y + (reduces ? g : g * length), length);
   }
 }
 
@@ -121,7 +126,8 @@ void row_sum(const KernelCall& call) {
 
 template <class T>
 void row_max(const KernelCall& call) {
-  for_each_group<T>(call, true, [](const T* x, T* y, int64_t n) { *y = n == 0 ? T(0) : row_maximum(x, n); });
+  for_each_group<T>(call, true,
+                    [](const T* x, T* y, int64_t n) { *y = n == 0 ? T(0) : row_maximum(x, n); });
 }
 
 template <class T>
@@ -146,7 +152,8 @@ void log_softmax(const KernelCall& call) {
   });
 }
 
-// Labels that no class belongs to give NaN: the caller has checked them, and nothing outside is read.
+// Labels that no class belongs to give NaN: the caller has checked them, and nothing outside is
+// read.
 template <class T>
 void cross_entropy(const KernelCall& call) {
   const int64_t n = call.in[0].size;
@@ -185,7 +192,8 @@ void cross_entropy_grad(const KernelCall& call) {
 }
 
 // Columns [begin, end) of n that thread `thread` takes; the borders are multiples of a cache line.
-CAVS_INLINE void split_columns(int64_t n, int thread, int num_threads, int64_t* begin, int64_t* end) {
+CAVS_INLINE void split_columns(int64_t n, int thread, int num_threads, int64_t* begin,
+                               int64_t* end) {
   constexpr int64_t unit = 16;
   const int64_t units = (n + unit - 1) / unit;
   *begin = least(n, units * thread / num_threads * unit);
@@ -207,7 +215,8 @@ void reduce_rows(const KernelCall& call) {
     for (int64_t block = call.row_begin; block < call.row_end; block += block_rows) {
       copy_row(partial, row_of<T>(call.in[0], block) + column, n);
       const int64_t end = least(block + block_rows, call.row_end);
-      for (int64_t r = block + 1; r < end; ++r) add_row(partial, row_of<T>(call.in[0], r) + column, n);
+      for (int64_t r = block + 1; r < end; ++r)
+        add_row(partial, row_of<T>(call.in[0], r) + column, n);
       add_row(target, partial, n);
     }
   }

@@ -15,15 +15,6 @@ CAVS_INLINE const T* indexed_row(const Operand& in, const int32_t* index, int64_
 }
 
 template <class T>
-CAVS_INLINE void copy_or_zero(T* target, const T* source, int64_t n) {
-  if (source == nullptr) {
-    fill_row(target, T(0), n);
-  } else {
-    copy_row(target, source, n);
-  }
-}
-
-template <class T>
 void take(const KernelCall& call) {
   const Operand& in = call.in[0];
   const Operand& out = call.out[0];
@@ -128,7 +119,8 @@ struct SampleKey {
 
 CAVS_INLINE SampleKey sample_key(const RandomContext& random, int64_t space, int64_t r) {
   if (space == 0) {
-    return {random.graph_key[random.vertex_graph[r]], static_cast<uint32_t>(random.vertex_local[r])};
+    return {random.graph_key[random.vertex_graph[r]],
+            static_cast<uint32_t>(random.vertex_local[r])};
   }
   if (space == 1) {
     return {random.graph_key[random.edge_graph[r]], static_cast<uint32_t>(random.edge_local[r])};

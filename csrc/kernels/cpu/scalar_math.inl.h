@@ -1,6 +1,6 @@
-// Transcendental functions on vectors. Float: polynomials and rational approximations of few units in
-// the last place, exact at infinities, NaN for NaN. Double: libm, lane by lane; it serves tests and
-// gradient checks, not speed.
+// Transcendental functions on vectors. Float: polynomials and rational approximations of few units
+// in the last place, exact at infinities, NaN for NaN. Double: libm, lane by lane; it serves tests
+// and gradient checks, not speed.
 #pragma once
 
 #include "kernels/cpu/simd.inl.h"
@@ -77,7 +77,8 @@ CAVS_INLINE VecF log_normal(VecF x, VecF exponent_offset) {
   constexpr int32_t sqrt_half = 0x3f3504f3;
   const MaskF shifted = bits_of(x) + (0x3f800000 - sqrt_half);
   const VecF e = __builtin_convertvector((shifted >> 23) - 127, VecF) + exponent_offset;
-  const VecF f = float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
+  const VecF f =
+      float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
   const VecF f2 = f * f;
   VecF p = f * 7.0376836292e-2f + -1.1514610310e-1f;
   p = p * f + 1.1676998740e-1f;
@@ -105,7 +106,8 @@ CAVS_INLINE VecF log_(VecF x) {
 CAVS_INLINE VecF log1p_exp_minus_abs(VecF x) {
   const VecF u = exp_(-abs_(x));
   const VecF w = 1.0f + u;
-  // w - 1 differs from u by the rounding of w, which the second term makes good (and NaN passes by it).
+  // w - 1 differs from u by the rounding of w, which the second term makes good (and NaN passes by
+  // it).
   return log_normal(w, VecF{}) + (u - (w - 1.0f)) / w;
 }
 

@@ -1,9 +1,10 @@
-// Vectors of the instruction set that the including file is compiled for, as compiler vector types, so
-// that +, *, comparisons and the rest need no intrinsics.
+// Vectors of the instruction set that the including file is compiled for, as compiler vector types,
+// so that +, *, comparisons and the rest need no intrinsics.
 //
-// The *.inl.h files are included by isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp alone. All that they
-// define stands in an unnamed namespace, and they use no inline function of any other header: were an
-// AVX-512 copy of one merged by the linker with the generic copy, lesser machines would crash.
+// The *.inl.h files are included by isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp alone. All
+// that they define stands in an unnamed namespace, and they use no inline function of any other
+// header: were an AVX-512 copy of one merged by the linker with the generic copy, lesser machines
+// would crash.
 #pragma once
 
 #include <cstdint>
@@ -158,7 +159,8 @@ CAVS_INLINE T* row_of(const Operand& operand, int64_t r) {
   return static_cast<T*>(operand.data) + r * operand.ld;
 }
 
-// Rows are often one element (ids, losses) or a few hundred bytes: neither is worth a call's overhead.
+// Rows are often one element (ids, losses) or a few hundred bytes: neither is worth a call's
+// overhead.
 template <class T>
 CAVS_INLINE void copy_row(T* __restrict target, const T* __restrict source, int64_t n) {
   int64_t i = 0;
@@ -172,6 +174,15 @@ CAVS_INLINE void fill_row(T* target, T value, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, vector);
   for (; i < n; ++i) target[i] = value;
+}
+
+template <class T>
+CAVS_INLINE void copy_or_zero(T* target, const T* source, int64_t n) {
+  if (source == nullptr) {
+    fill_row(target, T(0), n);
+  } else {
+    copy_row(target, source, n);
+  }
 }
 
 template <class T>

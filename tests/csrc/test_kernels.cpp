@@ -1,0 +1,148 @@
+// Kernels as the runtime calls them, and the pool of threads; the values are checked in
+// tests/kernels.
+#include <atomic>
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "base/thread_pool.h"
+#include "check.h"
+#include "kernels/cpu/optimizers.h"
+#include "kernels/kernel.h"
+
+namespace cavs {
+namespace {
+
+struct alignas(64) Scratch {
+  char bytes[kScratchBytes];
+};
+
+void test_registry() {
+  CHECK(find_kernel(Device::kCpu, DType::kFloat32, "fused") != nullptr);
+  CHECK(find_kernel(Device::kCpu, DType::kFloat64, "matmul") != nullptr);
+  CHECK(find_kernel(Device::kCpu, DType::kFloat32, "fused") !=
+        find_kernel(Device::kCpu, DType::kFloat64, "fused"));
+  CHECK(find_kernel(Device::kCpu, DType::kInt32, "fused") == nullptr);
+  CHECK(find_kernel(Device::kCuda, DType::kFloat32, "fused") == nullptr);
+  CHECK(find_kernel(Device::kCpu, DType::kFloat32, "nothing") == nullptr);
+  const std::vector<std::string> names = scalar_op_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    CHECK(scalar_opcode(names[i]) == static_cast<int>(i));
+    CHECK(scalar_op_arity(static_cast<int>(i)) >= 1);
+  }
+  CHECK(scalar_opcode("nothing") == -1);
+  CHECK(scalar_op_arity(-1) == -1);
+}
+
+void test_philox() {
+  const PhiloxBlock zero = philox4x32({{0, 0, 0, 0}}, {{0, 0}});
+  CHECK(zero.words[0] == 0x6627e8d5u && zero.words[3] == 0x9b00dbd8u);
+  const PhiloxBlock pi =
+      philox4x32({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}});
+  CHECK(pi.words[0] == 0xd16cfe09u && pi.words[1] == 0x94fdccebu);
+  CHECK(pi.words[2] == 0x5001e420u && pi.words[3] == 0x24126ea1u);
+}
+
+// Threads write the halves of a value whose rows have no padding; no half may touch the other.
+void test_fused_leaves_neighbouring_rows() {
+  constexpr int64_t width = 5, rows = 101;
+  std::vector<float> x(width * rows, 3.0f), y(width * rows, -1.0f);
+  const Operand in = {x.data(), width, width, false};
+  const Operand out = {y.data(), width, width, true};
+  const int64_t square = scalar_opcode("square");
+  const std::vector<int64_t> ints = {width, 1, 1, square, 0, 0, -1, -1, 1, 0};
+  static Scratch scratch;
+  KernelCall call;
+  call.in = &in;
+  call.num_in = 1;
+  call.out = &out;
+  call.num_out = 1;
+  call.ints = ints.data();
+  call.scratch = scratch.bytes;
+  call.row_begin = 3;
+  call.row_end = 70;
+  find_kernel(Device::kCpu, DType::kFloat32, "fused")(call);
+  for (int64_t i = 0; i < width * rows; ++i) {
+    const bool inside = i >= width * 3 && i < width * 70;
+    CHECK(y[static_cast<size_t>(i)] == (inside ? 9.0f : -1.0f));
+  }
+  std::vector<int64_t> broken = ints;
+  broken[3] = 1000;
+  call.ints = broken.data();
+  CHECK_THROWS(find_kernel(Device::kCpu, DType::kFloat32, "fused")(call), Error,
+               "an operation that exists, got 1000");
+}
+
+void test_parallel_run() {
+  for (int round = 0; round < 200; ++round) {
+    const int count = 1 + round % 5;
+    std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
+    parallel_run(count, [&](int thread, int num) {
+      CHECK(num == count);
+      ++hits[static_cast<size_t>(thread)];
+    });
+    for (const auto& hit : hits) CHECK(hit == 1);
+  }
+}
+
+void test_barrier() {
+  constexpr int count = 4, rounds = 300;
+  Barrier barrier(count);
+  std::vector<int> value(count, 0);
+  std::atomic<int> wrong{0};
+  parallel_run(count, [&](int thread, int num) {
+    for (int round = 1; round <= rounds; ++round) {
+      value[static_cast<size_t>(thread)] = round;
+      barrier.wait();
+      for (int other = 0; other < num; ++other) {
+        if (value[static_cast<size_t>(other)] != round) ++wrong;
+      }
+      barrier.wait();
+    }
+  });
+  CHECK(wrong == 0);
+}
+
+void test_exceptions_come_back() {
+  for (const int culprit : {0, 2}) {
+    CHECK_THROWS(parallel_run(3,
+                              [&](int thread, int) {
+                                if (thread == culprit) throw std::runtime_error("from a body");
+                              }),
+                 std::runtime_error, "from a body");
+  }
+  CHECK_THROWS(parallel_run(2, [](int, int) { parallel_run(2, [](int, int) {}); }), Error,
+               "regions that do not nest");
+  CHECK_THROWS(set_num_threads(0), Error, "expected a number of threads");
+  std::atomic<int> runs{0};
+  parallel_run(3, [&](int, int) { ++runs; });
+  CHECK(runs == 3);
+}
+
+void test_optimizers_do_not_depend_on_threads() {
+  const int before = num_threads();
+  std::vector<float> x(200003);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
+  const int64_t n = static_cast<int64_t>(x.size());
+  set_num_threads(1);
+  const double alone = sum_squares(x.data(), n);
+  set_num_threads(4);
+  CHECK(sum_squares(x.data(), n) == alone);
+  set_num_threads(before);
+}
+
+}  // namespace
+}  // namespace cavs
+
+int main() {
+  cavs::test_registry();
+  cavs::test_philox();
+  cavs::test_fused_leaves_neighbouring_rows();
+  cavs::test_parallel_run();
+  cavs::test_barrier();
+  cavs::test_exceptions_come_back();
+  cavs::test_optimizers_do_not_depend_on_threads();
+  return cavs_test::result();
+}

@@ -1,0 +1,198 @@
+"""Native optimiser steps against their formulae in NumPy, and against misuse."""
+
+import kernel_calls as kc
+import numpy as np
+import pytest
+
+from cavs._native import core
+from cavs.errors import InputError, ShapeError
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    before = core.num_threads()
+    core.set_num_threads(request.param)
+    yield request.param
+    core.set_num_threads(before)
+
+
+@pytest.fixture(params=list(kc.DTYPES))
+def draw(request, rng):
+    return lambda *shape: rng.normal(size=shape).astype(kc.DTYPES[request.param])
+
+
+def check(got, expected):
+    tolerance = 3e-6 if got.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(got, expected, tolerance, tolerance)
+
+
+def wide(*arrays):
+    return [array.astype(np.float64) for array in arrays]
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_003])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(size, momentum, nesterov, threads, draw):
+    param, buffer = draw(size), np.zeros_like(draw(size))
+    p, b = wide(param, buffer)
+    for _ in range(3):
+        grad = draw(size)
+        core.sgd_update(param, grad, buffer if momentum else None, 0.1, momentum, 0.01, nesterov)
+        g = grad + 0.01 * p
+        b = momentum * b + g
+        p = p - 0.1 * (g + momentum * b if nesterov else b)
+    check(param, p)
+    if momentum:
+        check(buffer, b)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_003])
+def test_adagrad(size, threads, draw):
+    param, state = draw(size), np.full_like(draw(size), 0.1)
+    p, s = wide(param, state)
+    for _ in range(3):
+        grad = draw(size)
+        core.adagrad_update(param, grad, state, 0.05, 1e-10, 0.01)
+        g = grad + 0.01 * p
+        s = s + g * g
+        p = p - 0.05 * g / (np.sqrt(s) + 1e-10)
+    check(param, p)
+    check(state, s)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_003])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam(size, decoupled, threads, draw):
+    param, m, v = draw(size), np.zeros_like(draw(size)), np.zeros_like(draw(size))
+    p, pm, pv = wide(param, m, v)
+    for step in (1, 2, 3):
+        grad = draw(size)
+        core.adam_update(param, grad, m, v, step, 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled)
+        g = grad if decoupled else grad + 0.1 * p
+        p = p * (1 - 0.01 * 0.1) if decoupled else p
+        pm = 0.9 * pm + 0.1 * g
+        pv = 0.999 * pv + 0.001 * g * g
+        bias1, bias2 = 1 - 0.9**step, 1 - 0.999**step
+        p = p - 0.01 / bias1 * pm / (np.sqrt(pv) / np.sqrt(bias2) + 1e-8)
+    check(param, p)
+    check(m, pm)
+    check(v, pv)
+
+
+@pytest.mark.parametrize("shape", [(10, 3), (5000, 64)])
+def test_sparse_rows(shape, threads, draw, rng):
+    num, width = shape
+    ids = rng.permutation(num)[: num // 2].astype(np.int32)
+    ids[1] = -1
+    kept = ids >= 0
+    rows = draw(len(ids), width)
+    start = draw(num, width)
+    g = np.zeros(shape)
+    g[ids[kept]] = rows[kept]
+    touched = np.isin(np.arange(num), ids)[:, None]
+
+    param = start.copy()
+    core.sgd_update_rows(param, ids, rows, 0.1)
+    check(param, start - 0.1 * g)
+
+    param, state = start.copy(), np.full_like(start, 0.1)
+    core.adagrad_update_rows(param, ids, rows, state, 0.1)
+    check(state, 0.1 + g * g)
+    check(param, np.where(touched, start - 0.1 * g / (np.sqrt(0.1 + g * g) + 1e-10), start))
+
+    param, m, v = start.copy(), np.full_like(start, 0.5), np.full_like(start, 0.25)
+    core.adam_update_rows(param, ids, rows, m, v, 4, 0.1, 0.8, 0.9, 1e-6)
+    expected_m = np.where(touched, 0.8 * 0.5 + 0.2 * g, 0.5)
+    expected_v = np.where(touched, 0.9 * 0.25 + 0.1 * g * g, 0.25)
+    check(m, expected_m)
+    check(v, expected_v)
+    rate = 0.1 * np.sqrt(1 - 0.9**4) / (1 - 0.8**4)
+    update = rate * expected_m / (np.sqrt(expected_v) + 1e-6)
+    check(param, np.where(touched, start - update, start))
+
+
+@pytest.mark.parametrize("size", [0, 1, 777, 300_001])
+def test_sums_and_scales(size, threads, draw):
+    x, y = draw(size), draw(size)
+    total = core.sum_squares(x)
+    np.testing.assert_allclose(total, np.sum(x.astype(np.float64) ** 2), rtol=1e-12)
+    core.set_num_threads(1)
+    assert core.sum_squares(x) == total
+    expected = x * 0.3 + 2 * y
+    core.scale_(x, 0.3)
+    core.add_(x, y, 2.0)
+    check(x, expected)
+
+
+def test_sum_squares_does_not_overflow():
+    assert core.sum_squares(np.full(10, 1e30, np.float32)) == pytest.approx(1e61)
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+def readonly(array):
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((zeros(8)[::2], zeros(4), None, 0.1), "param: expected a C-contiguous"),
+        ((zeros(4, 4).T, zeros(4, 4), None, 0.1), "param: expected a C-contiguous"),
+        ((readonly(zeros(4)), zeros(4), None, 0.1), "param: expected a writable"),
+        ((zeros(4), zeros(4, dtype=np.float64), None, 0.1), "grad: expected dtype float32"),
+        ((zeros(4), zeros(5), None, 0.1), "grad: expected 4 elements"),
+        ((zeros(4, dtype=np.float16), zeros(4), None, 0.1), "param: expected float32, float64"),
+        (
+            (zeros(4, dtype=np.int32), zeros(4, dtype=np.int32), None, 0.1),
+            "param: expected float32",
+        ),
+        (([0.0], zeros(1), None, 0.1), "param: expected a NumPy array, got list"),
+        ((None, zeros(1), None, 0.1), "param: expected a NumPy array, got NoneType"),
+        ((zeros(4), zeros(4), None, 0.1, 0.9), "momentum_buffer: expected an array"),
+        ((zeros(4), zeros(4), zeros(3), 0.1, 0.9), "momentum_buffer: expected 4 elements"),
+        ((zeros(4), zeros(4), None, float("nan")), "lr: expected a finite number"),
+        ((zeros(4).astype(">f4"), zeros(4), None, 0.1), "param: expected float32, float64"),
+    ],
+)
+def test_misuse(args, message):
+    with pytest.raises((InputError, ShapeError), match=message):
+        core.sgd_update(*args)
+
+
+def test_shared_memory_is_refused():
+    x = zeros(8)
+    with pytest.raises(InputError, match="grad: expected memory of its own"):
+        core.sgd_update(x[:6], x[2:], None, 0.1)
+    with pytest.raises(InputError, match="exp_avg: expected memory of its own"):
+        core.adam_update(x, zeros(8), zeros(8)[:0] if x.size == 0 else x, zeros(8), 1, 0.1)
+    with pytest.raises(InputError, match="step: expected 1 or more"):
+        core.adam_update(x, zeros(8), zeros(8), zeros(8), 0, 0.1)
+    with pytest.raises(InputError, match="beta: expected"):
+        core.adam_update(x, zeros(8), zeros(8), zeros(8), 1, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ids", "rows", "message"),
+    [
+        ([0, 5], (2, 3), "row ids from -1 to 4, got 5"),
+        ([0, -2], (2, 3), "row ids from -1 to 4, got -2"),
+        ([1, 1], (2, 3), "distinct row ids, got 1 again"),
+        ([0, 1], (3, 3), "expected .number of ids"),
+        ([0, 1], (2, 4), "expected .number of ids"),
+        ([0, 1], (6,), "expected .number of ids"),
+    ],
+)
+def test_sparse_misuse(ids, rows, message):
+    with pytest.raises((InputError, ShapeError), match=message):
+        core.sgd_update_rows(zeros(5, 3), np.array(ids, np.int32), zeros(*rows), 0.1)
+
+
+def test_sparse_ids_are_int32():
+    with pytest.raises(InputError, match="ids: expected .*int32"):
+        core.sgd_update_rows(zeros(5, 3), np.array([0, 1], np.int64), zeros(2, 3), 0.1)
+    empty = np.array([], np.int32)
+    core.sgd_update_rows(zeros(5, 3), empty, zeros(0, 3), 0.1)
