@@ -1,0 +1,262 @@
+"""The training loop: it learns, stops, names what is not finite, and goes on bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs import ops
+from cavs.data import Dataset
+from cavs.errors import CheckpointError, DataError, InputError, NonFiniteError
+from cavs.training import (
+    Checkpoint,
+    Trainer,
+    TrainingConfig,
+    TrainingRun,
+    TreeSource,
+    evaluate,
+    load_checkpoint,
+)
+
+SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "dropout": 0.2}
+SOURCE = TreeSource(num_train=60, max_depth=3)
+
+
+def make_config(**changes: Any) -> TrainingConfig:
+    settings = {"epochs": 3, "batch_size": 25, "lr": 0.05, "clip_norm": 5.0, "lr_decay": 0.9}
+    return TrainingConfig(**{**settings, **changes})
+
+
+def start(directory: Path, source: TreeSource = SOURCE, **changes: Any) -> TrainingRun:
+    return TrainingRun.start(directory, "tree-lstm", source, make_config(**changes), **SMALL)
+
+
+class StopAfter:
+    """Says stop when it is asked for the n-th time."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    times = ("seconds", "graphs_per_second")
+    return [{k: v for k, v in row.items() if k not in times} for row in history]
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "adamw", "sgd"])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, optimizer: str) -> None:
+    """Whenever it was left: within an epoch, after its last batch, and within the evaluation."""
+    settings: dict[str, Any] = {"optimizer": optimizer}
+    if optimizer != "adagrad":
+        settings |= {"lr": 0.005, "embedding_lr": 0.005}
+    whole = start(tmp_path / "whole", **settings)
+    assert whole.fit()
+    path = tmp_path / "parts" / "last.safetensors"
+    parts = start(tmp_path / "parts", **settings)
+    finished = parts.fit(should_stop=StopAfter(2))
+    stops = 1
+    while not finished:
+        checkpoint = load_checkpoint(path)
+        config = TrainingConfig.from_dict(checkpoint.training["settings"])
+        parts = TrainingRun.resume(path, checkpoint, config, tmp_path / "parts")
+        stops += 1
+        finished = parts.fit(should_stop=StopAfter(1 + stops % 7))
+        assert stops < 60
+    assert stops > 4
+    assert without_times(parts.trainer.history) == without_times(whole.trainer.history)
+    assert parts.test == whole.test
+    assert parts.model.random_state() == whole.model.random_state()
+    for name in ("last.safetensors", "best.safetensors"):
+        one, other = (load_checkpoint(tmp_path / k / name) for k in ("whole", "parts"))
+        for attribute in ("parameters", "optimizer", "best"):
+            mine, theirs = getattr(one, attribute), getattr(other, attribute)
+            assert mine.keys() == theirs.keys()
+            for key in mine:
+                assert mine[key].tobytes() == theirs[key].tobytes(), (name, attribute, key)
+
+
+def test_seeds_make_runs(tmp_path: Path) -> None:
+    results = []
+    for seed in (1, 1, 2):
+        run = start(tmp_path, epochs=1, seed=seed)
+        run.fit()
+        results.append({k: v.copy() for k, v in run.model.state_dict().items()})
+    for name, array in results[0].items():
+        np.testing.assert_array_equal(results[1][name], array)
+    assert any(not np.array_equal(results[2][n], array) for n, array in results[0].items())
+
+
+def test_it_learns_and_keeps_the_best(tmp_path: Path) -> None:
+    run = TrainingRun.start(
+        tmp_path,
+        "tree-lstm",
+        TreeSource(num_train=400, max_depth=3),
+        make_config(epochs=4, lr=0.1),
+        embedding_size=16,
+        hidden_size=32,
+        dropout=0.0,
+    )
+    assert run.fit()
+    history = run.trainer.history
+    losses = [row["loss"] for row in history]
+    assert losses == sorted(losses, reverse=True)
+    accuracies = [row["dev"]["root_accuracy"] for row in history]
+    assert run.trainer.best is not None
+    assert run.trainer.best["epoch"] == 1 + int(np.argmax(accuracies))
+    assert max(accuracies) > 0.25
+    assert run.test is not None
+    assert run.test.graphs == 1000
+    assert files(tmp_path) == ["best.safetensors", "last.safetensors", "metrics.json"]
+
+
+def test_patience_ends_a_run(tmp_path: Path) -> None:
+    run = start(tmp_path, epochs=50, patience=2, lr=1e-9, embedding_lr=1e-9)
+    assert run.fit()
+    assert run.trainer.best is not None
+    assert run.trainer.best["epoch"] == 1
+    assert run.trainer.epoch == 3
+
+
+def test_more_epochs_go_on_where_a_finished_run_ended(tmp_path: Path) -> None:
+    assert start(tmp_path, epochs=2).fit()
+    path = tmp_path / "last.safetensors"
+    checkpoint = load_checkpoint(path)
+    again = TrainingRun.resume(path, checkpoint, make_config(epochs=2), tmp_path)
+    assert again.fit()
+    assert again.trainer.epoch == 2
+    more = TrainingRun.resume(path, load_checkpoint(path), make_config(epochs=3), tmp_path)
+    assert more.fit()
+    whole = start(tmp_path / "whole", epochs=3)
+    assert whole.fit()
+    assert without_times(more.trainer.history) == without_times(whole.trainer.history)
+
+
+class Exploding(cavs.VertexFunction):
+    """Its outputs overflow after some steps of ascent; `hidden` overflows first."""
+
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.ones(3, np.float32))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        hidden = v.pull("x", 3) * self.w
+        v.push(hidden=hidden, logits=hidden)
+        v.push(loss=ops.cross_entropy(ops.log(hidden), v.pull("label", dtype="int32")))
+
+
+def test_what_is_not_finite_is_named() -> None:
+    x = np.ones((4, 3), np.float32)
+    x[2, 1] = -1.0
+    data = Dataset(
+        [cavs.InputGraph(children=[[]]) for _ in range(4)],
+        vertex={"x": x, "label": np.zeros(4, np.int32)},
+    )
+    model = cavs.compile(Exploding())
+    config = make_config(batch_size=4, epochs=2, embedding_lr=0.1)
+    with pytest.raises(
+        NonFiniteError, match=r"step 1 \(epoch 1, batch 1\), came nan in output 'loss'"
+    ):
+        Trainer(model, data, data, config).fit()
+    with pytest.raises(
+        NonFiniteError, match=r"batch 0 of an evaluation, came nan in output 'loss'"
+    ):
+        evaluate(model, [data.batch(np.arange(4))])
+    assert model.training
+
+
+def test_another_training_set_is_refused(tmp_path: Path) -> None:
+    assert not start(tmp_path).fit(should_stop=StopAfter(1))
+    path = tmp_path / "last.safetensors"
+    checkpoint = load_checkpoint(path)
+    checkpoint.training["source"]["num_train"] = 61
+    with pytest.raises(CheckpointError, match="training set of the run"):
+        TrainingRun.resume(path, checkpoint, make_config(), tmp_path)
+
+
+def spoil_progress(checkpoint: Checkpoint) -> None:
+    del checkpoint.training["progress"]["batch"]
+
+
+def spoil_optimizer(checkpoint: Checkpoint) -> None:
+    checkpoint.optimizer.popitem()
+
+
+def spoil_training(checkpoint: Checkpoint) -> None:
+    checkpoint.training.clear()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (spoil_progress, "the state of a run was expected"),
+        (spoil_optimizer, "Adagrad were expected"),
+        (spoil_training, "parameters only"),
+    ],
+)
+def test_half_a_state_is_refused(tmp_path: Path, spoil: Any, match: str) -> None:
+    assert not start(tmp_path).fit(should_stop=StopAfter(1))
+    path = tmp_path / "last.safetensors"
+    checkpoint = load_checkpoint(path)
+    spoil(checkpoint)
+    with pytest.raises(CheckpointError, match=match):
+        TrainingRun.resume(path, checkpoint, make_config(), tmp_path)
+
+
+def test_trees_with_more_children_than_a_model_reads_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at most 2 children of a vertex were expected by TreeFC"):
+        TrainingRun.start(tmp_path, "tree-fc", SOURCE, make_config(), **SMALL)
+
+
+@pytest.mark.parametrize("model", ["nary-tree-lstm", "tree-gru"])
+def test_other_models_train(tmp_path: Path, model: str) -> None:
+    run = TrainingRun.start(tmp_path, model, SOURCE, make_config(epochs=1), **SMALL)
+    assert run.fit()
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"epochs": 0}, "epochs of at least 1 was expected"),
+        ({"lr": 0.0}, "lr above 0 was expected"),
+        ({"lr": float("nan")}, "lr above 0 was expected"),
+        ({"weight_decay": -1.0}, "weight_decay of at least 0"),
+        ({"optimizer": "lbfgs"}, "one of adagrad, adam, adamw, sgd"),
+        ({"labels": "some"}, "one of all, root"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        TrainingConfig(**settings)
+
+
+def test_scores_are_counted_over_labelled_vertices() -> None:
+    class Fixed(cavs.VertexFunction):
+        """Says what it is told."""
+
+        def __init__(self) -> None:
+            self.zero = cavs.Parameter(np.zeros((), np.float32))
+
+        def forward(self, v: cavs.Vertex) -> None:
+            logits = v.pull("logits", 2) + self.zero
+            v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+
+    graphs = [cavs.InputGraph(children=c) for c in ([[], [], [0, 1]], [[1], []], [[]])]
+    labels = np.array([0, -1, 1, 0, 1, -1], np.int32)
+    said = np.array([0, 0, 0, 0, 0, 1])
+    logits = np.where(said[:, None] == np.arange(2), 1.0, 0.0).astype(np.float32)
+    data = Dataset(graphs, vertex={"label": labels, "logits": logits})
+    scores = evaluate(cavs.compile(Fixed()), [data.batch([0, 1]), data.batch([2])])
+    assert scores is not None
+    right, wrong = np.log(1 + np.exp(-1.0)), np.log(1 + np.exp(1.0))
+    assert (scores.root_accuracy, scores.vertex_accuracy) == (1 / 2, 2 / 4)
+    assert (scores.graphs, scores.vertices) == (3, 4)
+    np.testing.assert_allclose(scores.loss, (2 * right + 2 * wrong) / 3, rtol=1e-6)
