@@ -201,7 +201,8 @@ class Model:
 
         Counted are the values of the call (with `gradients`, of its backward too) and the threads'
         scratch; not parameters, their gradients, inputs and outputs. Give the integer inputs, to
-        count distinct ids; without them all are taken to be distinct, which bounds the peak.
+        count distinct ids; without them all are taken to be distinct, which
+        takes more, give or take what the planner's gaps differ by.
         """
         if not isinstance(self._executor, NativeExecutor):
             raise CavsRuntimeError("[memory] the native executor was expected, came the reference")

@@ -87,7 +87,9 @@ class ReferenceRun:
         }
         inputs = {name: self._zeros(node) for name, node in gradient.inputs.items()}
         numbers = {id(p): i for i, p in enumerate(self.params)}
-        params: dict[int, Array] = {}
+        params = {
+            numbers[id(p)]: np.zeros(p.shape, self.dtype) for p, _, _ in gradient.params
+        }
         for v in reversed(self.order):
             local: dict[str, Any] = {"push": cotangents, "state": state}
             values = self.values[v]
@@ -99,9 +101,7 @@ class ReferenceRun:
             for name, node in gradient.inputs.items():
                 inputs[name][self._rows(v, node)] += values[node]
             for parameter, dense, sparse in gradient.params:
-                total = params.setdefault(
-                    numbers[id(parameter)], np.zeros(parameter.shape, self.dtype)
-                )
+                total = params[numbers[id(parameter)]]
                 for node in [*sparse, *([] if dense is None else [dense])]:
                     total += values[node]
         return Gradients(list(params.items()), inputs)
