@@ -87,9 +87,7 @@ class ReferenceRun:
         }
         inputs = {name: self._zeros(node) for name, node in gradient.inputs.items()}
         numbers = {id(p): i for i, p in enumerate(self.params)}
-        params = {
-            numbers[id(p)]: np.zeros(p.shape, self.dtype) for p, _, _ in gradient.params
-        }
+        params = {numbers[id(p)]: np.zeros(p.shape, self.dtype) for p, _, _ in gradient.params}
         for v in reversed(self.order):
             local: dict[str, Any] = {"push": cotangents, "state": state}
             values = self.values[v]

@@ -504,7 +504,7 @@ class Depth(cavs.VertexFunction):
 
 @listed
 class Elementwise(cavs.VertexFunction):
-    """Every elementwise operation, constants on either side, more values than registers of a CPU."""
+    """Every elementwise operation, constants on either side, more values than registers."""
 
     def __init__(self) -> None:
         self.w = parameter(3)

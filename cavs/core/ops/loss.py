@@ -24,9 +24,10 @@ def _infer_cross_entropy_grad(dy: Shape, logits: Shape, label: Shape) -> Shape:
 def _reference_cross_entropy(np: Any, logits: Any, label: Any) -> Any:
     logits = np.broadcast_to(logits, (*np.shape(label), logits.shape[-1]))  # may have no rows
     top = logits.max(axis=-1, keepdims=True)
-    log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
-    picked = np.take_along_axis(logits, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
-    return np.where(label >= 0, log_sum - picked, np.zeros((), logits.dtype))
+    z = logits - top  # the maximum cancels here, before a small loss could drown in it
+    picked = np.take_along_axis(z, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
+    loss = np.log(np.exp(z).sum(axis=-1)) - picked
+    return np.where(label >= 0, loss, np.zeros((), logits.dtype))
 
 
 def _reference_cross_entropy_grad(np: Any, dy: Any, logits: Any, label: Any) -> Any:

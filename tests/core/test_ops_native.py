@@ -1,0 +1,167 @@
+"""Every operation inside a vertex function: native against reference, fused against unfused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import vertex_functions
+from model_runs import compiled, dense
+from ops_cases import CASES, OVER_ROWS, OpCase
+
+import cavs
+from cavs import ops
+from cavs._native import core
+from cavs.core.compiler import Compiler
+from cavs.core.ops import OPS
+from cavs.core.ops._def import apply
+from cavs.core.passes import PASSES
+
+# A row of a gradient only: it becomes a concatenation before anything runs.
+NOT_LOWERED = frozenset({"slice_grad"})
+REACHABLE = [case for case in CASES if case.op not in OVER_ROWS | NOT_LOWERED]
+each_case = pytest.mark.parametrize("case", REACHABLE, ids=lambda case: case.id)
+ROWS = 9
+LABELS = {"cross_entropy", "cross_entropy_grad", "embedding"}
+
+
+class Applied(cavs.VertexFunction):
+    """The operation of a case on inputs, on parameters where an operand has no rows; its result as
+    it is, and once more between elementwise operations."""
+
+    def __init__(self, case: OpCase, arrays: list[np.ndarray]) -> None:
+        self.case = case
+        self.shared = {
+            k: cavs.Parameter(a.copy())
+            for k, (x, a) in enumerate(zip(case.operands, arrays, strict=True))
+            if x.shared
+        }
+
+    def forward(self, v: cavs.Vertex) -> None:
+        operands: list[Any] = []
+        for k, x in enumerate(self.case.operands):
+            dtype = "float32" if x.ids is None else "int32"
+            shared = self.shared.get(k)
+            operands.append(v.pull(f"x{k}", x.shape, dtype) if shared is None else shared)
+        y = apply(OPS[self.case.op], *operands, **self.case.attrs)
+        moved = [
+            x if k in self.shared or self.case.operands[k].ids is not None else x * 1.5 + 0.25
+            for k, x in enumerate(operands)
+        ]
+        among = apply(OPS[self.case.op], *moved, **self.case.attrs)
+        v.push(y=y, among=ops.minimum(among * 0.5, y) - ops.sigmoid(among))
+
+
+def outcome(case: OpCase, dtype: Any, **options: Any) -> dict[str, np.ndarray]:
+    """Outputs, and gradients where the case has one."""
+    arrays = case.arrays(dtype, ROWS)
+    function = Applied(case, arrays)
+    model = cavs.compile(function, dtype=np.dtype(dtype).name, **options)
+    inputs: dict[str, Any] = {}
+    for k, (x, a) in enumerate(zip(case.operands, arrays, strict=True)):
+        if not x.shared:
+            learns = case.gradient and x.ids is None
+            inputs[f"x{k}"] = cavs.Tensor(a, requires_grad=True) if learns else a
+    out = model(cavs.InputGraph([[]] * ROWS), **inputs)
+    found = {name: y.data for name, y in out.items()}
+    if not case.gradient:
+        return found
+    rng = np.random.default_rng(1)
+    loss: Any = 0.0
+    for name in ("among", "y"):
+        weight = cavs.Tensor(rng.normal(size=out[name].shape), dtype)
+        loss = loss + (out[name] * weight).sum()
+    if not loss.requires_grad:
+        return found
+    loss.backward()
+    for name, x in inputs.items():
+        if isinstance(x, cavs.Tensor) and x.grad is not None:
+            found[f"d{name}"] = x.grad
+    for k, p in function.shared.items():
+        found[f"dx{k}"] = dense(p)
+    return found
+
+
+def compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], dtype: Any) -> None:
+    rtol = 2e-5 if dtype == np.float32 else 1e-11
+    assert set(found) == set(expected)
+    for name, y in expected.items():
+        finite = np.abs(y[np.isfinite(y)])
+        scale = max(1.0, float(finite.max(initial=0.0))) if name.startswith("d") else 1.0
+        np.testing.assert_allclose(found[name], y, rtol, rtol * scale, err_msg=name)
+        assert found[name].dtype == dtype
+
+
+@each_case
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_native_equals_reference(case: OpCase, dtype: Any) -> None:
+    fused = outcome(case, dtype)
+    with np.errstate(all="ignore"):
+        y = OPS[case.op].reference(np, *case.arrays(dtype, ROWS), **case.attrs)  # type: ignore[misc]
+        compare(fused, outcome(case, dtype, executor="reference"), dtype)
+    rtol = 2e-5 if dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(fused["y"], y, rtol, rtol)
+    compare(fused, outcome(case, dtype, passes=[p for p in PASSES if p != "fuse"]), dtype)
+    compare(fused, outcome(case, dtype, passes=()), dtype)
+
+
+def test_scalar_operations_are_those_of_the_table() -> None:
+    opcodes = core.scalar_opcodes()
+    elementwise = {name: op for name, op in OPS.items() if op.elementwise}
+    assert set(elementwise) <= set(opcodes)
+    # What the engine has beyond the table: a copy, and two operations in one.
+    assert set(opcodes) - set(elementwise) == {"identity", "mul_add"}
+    assert sorted(opcodes.values()) == list(range(len(opcodes)))
+    for name, op in elementwise.items():
+        assert core.scalar_arity(name) == op.arity, name
+
+
+def test_formulae_use_the_operands_that_they_have() -> None:
+    for name, op in OPS.items():
+        if op.scalar is not None:
+            used = set(re.findall(r"\bx\d\b", op.scalar))
+            assert used == {f"x{i}" for i in range(op.arity)}, name
+
+
+def kernels_in_use() -> set[str]:
+    used: set[str] = set()
+    for name in vertex_functions.FUNCTIONS:
+        for passes in (PASSES, ()):
+            compiler: Compiler = compiled(name, passes=passes)._compiler
+            floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
+            outputs = compiler.function.pushes
+            programs = [
+                compiler.inference(),
+                compiler.training(floats),
+                compiler.backward(outputs, floats),
+            ]
+            for program in programs:
+                used |= {i.kernel for s in program.segments for i in s.instructions}
+    return used
+
+
+def test_kernels_are_those_that_programs_use() -> None:
+    used = kernels_in_use()
+    assert used <= set(core.kernel_names())
+    # A concatenation is written by the instructions that make its parts.
+    assert set(core.kernel_names()) - used <= {"concat"}
+
+
+def test_the_library_uses_every_operation() -> None:
+    """What the property tests run over leaves no operation out."""
+    used: set[str] = set()
+    for name in vertex_functions.FUNCTIONS:
+        compiler: Compiler = compiled(name)._compiler
+        floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
+        gradient = compiler.gradient(compiler.function.pushes, floats)
+        nodes = list(compiler.trace.function.roots()) + gradient.roots()
+        seen = set()
+        while nodes:
+            node = nodes.pop()
+            if node not in seen:
+                seen.add(node)
+                used.add(node.op.name)
+                nodes.extend(node.inputs)
+    assert set(OPS) - used <= NOT_LOWERED
