@@ -44,11 +44,11 @@ def set_num_threads(count: int) -> None:
     """Threads that native calls use from now on; at first the cores that the process may use.
 
     Raises:
-        InputError: `count` is not at least 1.
+        InputError: `count` is not in 1..1024.
     """
     given: Any = count
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise InputError(f"[threads] a number of threads >= 1 was expected, came ({count!r})")
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 1024:
+        raise InputError(f"[threads] a number of threads in 1..1024 was expected, came ({count!r})")
     _core.set_num_threads(count)
 
 

@@ -48,7 +48,7 @@ class InputChecker:
                 arrays[name] = self._check_input(graphs, spec, inputs[name])
             elif not partial:
                 raise InputError(
-                    f"[input] an array for {name!r} ({_describe(graphs, spec)}) was expected, "
+                    f"[input] {_describe(graphs, spec)} was expected for {name!r}, "
                     f"came none; pulled at {spec.where}"
                 )
         return arrays

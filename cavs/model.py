@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cavs.core.compiler import Compiler
 from cavs.core.trace import InputSpec
 from cavs.core.vertex import VertexFunction
-from cavs.errors import CavsRuntimeError, DTypeError, InputError
+from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
 from cavs.reference import ReferenceExecutor
@@ -119,7 +119,15 @@ class Model:
                     totals[number] = grad
                 else:
                     totals[number] = _sum(totals[number], grad, by_rows)
-            return [*totals, *(gradients.inputs.get(name) for name in given)]
+            # Tensors of the other precision were converted on their way in.
+            found = gradients.inputs
+            return [
+                *totals,
+                *(
+                    found[n].astype(tensors[n].dtype, copy=False) if n in found else None
+                    for n in given
+                ),
+            ]
 
         results = record(
             list(outputs.values()), [*params, *tensors.values()], backward, name="model"
@@ -172,6 +180,8 @@ class Model:
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
         """Goes on from what :meth:`random_state` gave."""
+        if set(state) != {"seed", "step"}:
+            raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
         self._seed, self._step = _checked_seed(state["seed"]), _checked_seed(state["step"])
 
     # Looking inside
@@ -272,4 +282,8 @@ def _checked_seed(seed: Any) -> int:
 def _as_batch(graphs: Any) -> GraphBatch:
     if isinstance(graphs, GraphBatch):
         return graphs
+    if not isinstance(graphs, (InputGraph, Iterable)):
+        raise GraphError(
+            f"[graph] a cavs.GraphBatch, or graphs, was expected, came ({type(graphs).__name__})"
+        )
     return batch([graphs] if isinstance(graphs, InputGraph) else graphs)

@@ -15,7 +15,7 @@ from cavs.core.program import Output, Program
 from cavs.core.trace import Trace, trace
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
-from cavs.errors import InputError
+from cavs.errors import InputError, TraceError
 
 
 class Compiler:
@@ -31,12 +31,7 @@ class Compiler:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         self.trace: Trace = trace(function)
         verify(self.trace.function.roots(), "trace")
-        used = {
-            id(n.attrs["parameter"])
-            for n in ancestors(self.trace.function.roots())
-            if n.op.name == "param"
-        }
-        self.params: list[Any] = [p for _, p in function.named_parameters() if id(p) in used]
+        self.params: list[Any] = _used_parameters(function, self.trace.function)
         self._simplifier = Simplifier()
         self.function = self._optimise(self.trace.function)
         self._forwards: dict[frozenset[str] | None, Lowered] = {}
@@ -162,6 +157,21 @@ class Compiler:
             )
             lines.extend(program.costs(item_size))
         return "\n".join(lines)
+
+
+def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
+    """The parameters that F uses, in order of assignment."""
+    used = {id(n.attrs["parameter"]): n for n in ancestors(traced.roots()) if n.op.name == "param"}
+    known = [p for _, p in function.named_parameters() if id(p) in used]
+    strange = set(used) - {id(p) for p in known}
+    if strange:
+        node = used[strange.pop()]
+        raise TraceError(
+            f"[compile] parameters among the attributes of {type(function).__name__} were "
+            f"expected, came another one of shape {node.shape}, at {node.where}; "
+            "assign it in __init__"
+        )
+    return known
 
 
 def _describe(node: Node) -> str:

@@ -205,13 +205,8 @@ def _operand(value: Any, op: OpDef) -> Node:
         return param(value)
     raise TraceError(
         f"[{op.name}] a vertex value, a parameter or a number was expected, came "
-        f"({type(value).__name__}){_at(_locate[0]())}; data that differs from vertex to vertex "
-        "comes through v.pull"
+        f"({type(value).__name__}); data that differs from vertex to vertex comes through v.pull"
     )
-
-
-def _at(where: SourceLine | None) -> str:
-    return f", at {where}" if where else ""
 
 
 def _to_space(x: Node, space: Space) -> Node:
@@ -248,15 +243,7 @@ _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
 
 def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
     """A checked node: operands converted, spread to common rows and broadcast to common shapes."""
-    try:
-        return _make(op, [_operand(x, op) for x in operands], dict(attrs))
-    except (ShapeError, DTypeError) as error:
-        where = _locate[0]()
-        if where is None or getattr(error, "located", False):
-            raise
-        located = type(error)(f"{error}, at {where}")
-        located.located = True  # type: ignore[union-attr]
-        raise located from None
+    return _make(op, [_operand(x, op) for x in operands], dict(attrs))
 
 
 def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
@@ -290,6 +277,10 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             constant(x.attrs["value"], shape) if x.op.name == "constant" else broadcast(x, shape)
             for x in inputs
         ]
+    if op.name == "dropout" and rows == "none":
+        raise ShapeError(
+            "[dropout] a value per vertex, edge or graph was expected, came one without rows"
+        )
     space = op.space([x.space for x in inputs])
     if op.name == "expand":
         space = attrs["base"]

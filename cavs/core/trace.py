@@ -15,7 +15,7 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, SourceLine
 from cavs.core.ops._def import Shape, Space
 from cavs.core.vertex import VertexFunction
-from cavs.errors import DTypeError, ShapeError, TraceError
+from cavs.errors import CavsError, DTypeError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor"))
@@ -37,6 +37,19 @@ def _user_line() -> SourceLine | None:
             return SourceLine(file, frame.f_lineno, text)
         frame = frame.f_back
     return None
+
+
+def _locate(error: CavsError) -> None:
+    """Adds the user's line to an error that does not name it yet: the innermost one of his."""
+    where: SourceLine | None = None
+    trail = error.__traceback__
+    while trail is not None:
+        file, line = trail.tb_frame.f_code.co_filename, trail.tb_lineno
+        if not file.startswith(_INTERNAL):
+            where = SourceLine(file, line, linecache.getline(file, line).strip())
+        trail = trail.tb_next
+    if where is not None and f"{where.file}:{where.line}" not in str(error):
+        error.args = (f"{error}, at {where}", *error.args[1:])
 
 
 @dataclass(frozen=True)
@@ -220,18 +233,22 @@ def trace(function: VertexFunction) -> Trace:
         )
     vertex = Vertex()
     with _recording():
-        function.forward(vertex)
+        try:
+            function.forward(vertex)
+        except CavsError as error:
+            _locate(error)
+            raise
     scatters = vertex._scatters or {}
-    for name, shape in vertex._state_shapes.items():
+    for (name, _), gathered in vertex._gathers.items():
         if name not in scatters:
             raise TraceError(
-                f"[scatter] state {name!r}, which is gathered, was expected among the scattered "
-                f"states, came {sorted(scatters)}"
+                f"[scatter] state {name!r}, gathered at {gathered.where}, was expected among the "
+                f"scattered states, came {sorted(scatters)}"
             )
-        if scatters[name].shape != shape:
+        if scatters[name].shape != gathered.shape:
             raise ShapeError(
-                f"[scatter] state {name!r} of shape {shape}, as gathered, was expected, "
-                f"came {scatters[name].shape}"
+                f"[scatter] state {name!r} of shape {gathered.shape}, as gathered at "
+                f"{gathered.where}, was expected, came {scatters[name].shape}"
             )
     if not vertex._pushes:
         raise TraceError("[push] at least one output was expected, came none; call v.push(...)")

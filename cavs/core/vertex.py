@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cavs.core._state import fitting_arrays
+from cavs.errors import TraceError
 
 if TYPE_CHECKING:
     from cavs.core.trace import Vertex
@@ -76,4 +77,4 @@ class VertexFunction(Module):
 
     def forward(self, v: Vertex) -> None:
         """Describes one vertex."""
-        raise TypeError(f"[trace] {type(self).__name__}.forward(self, v) was expected, came none")
+        raise TraceError(f"[trace] {type(self).__name__}.forward(self, v) was expected, came none")

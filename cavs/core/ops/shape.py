@@ -18,9 +18,9 @@ def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
 
 
 def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
-    if not shape or not 0 <= start <= stop <= shape[-1]:
+    if not shape or not 0 <= start < stop <= shape[-1]:
         raise ShapeError(
-            f"[slice] 0 <= start <= stop <= {shape[-1] if shape else 0} was expected, "
+            f"[slice] 0 <= start < stop <= {shape[-1] if shape else 0} was expected, "
             f"came ({start}:{stop}) of shape {shape}"
         )
     return (*shape[:-1], stop - start)

@@ -1,0 +1,116 @@
+"""Nodes: the spaces and shapes that operations give them, and walks over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs import ops
+from cavs.core import ir
+from cavs.core.ops import OPS
+from cavs.core.ops._def import OpDef, apply, join_spaces, register
+from cavs.errors import TraceError
+
+
+def pull(space: str, *shape: int, dtype: str = "float") -> ir.Node:
+    return ir.source("pull", shape, space, dtype, name=f"{space}{shape}")
+
+
+def test_rows_of_a_result_are_the_finest_of_its_operands() -> None:
+    none, graph = ir.param(cavs.Parameter(np.ones(3))), pull("graph", 3)
+    vertex, edge = pull("vertex", 3), pull("edge", 3)
+    assert (none * graph).space == "graph"
+    assert (graph + vertex).space == "vertex"
+    assert (vertex - edge).space == "edge"
+    assert (graph / edge).space == "edge"
+    assert (none * none).space == "none"
+    assert (1.0 - edge).space == "edge"
+
+
+def test_coarser_operands_are_spread_step_by_step() -> None:
+    product = pull("graph", 3) * pull("edge", 3)
+    spread = product.inputs[0]
+    assert (spread.op.name, spread.space) == ("spread", "edge")
+    assert (spread.inputs[0].op.name, spread.inputs[0].space) == ("graph_spread", "vertex")
+
+
+def test_unique_rows_join_only_with_none() -> None:
+    assert join_spaces(["none", "unique:word"]) == "unique:word"
+    for others in (["unique:word", "vertex"], ["unique:word", "unique:tag"]):
+        with pytest.raises(TraceError, match="same rows"):
+            join_spaces(others)
+    assert join_spaces([]) == "none"
+
+
+def test_shapes_broadcast_as_in_numpy() -> None:
+    a, b = pull("vertex", 2, 1), pull("vertex", 3)
+    assert (a * b).shape == (2, 3)
+    assert (a * 2.0).shape == (2, 1)
+    assert (pull("vertex") + b).shape == (3,)
+    assert ops.where(a, b, 0.0).shape == (2, 3)
+
+
+def test_reductions_are_over_children_on_edges_and_over_features_elsewhere() -> None:
+    edge, vertex = pull("edge", 2, 3), pull("vertex", 2, 3)
+    for name in ("sum", "mean", "max"):
+        assert (getattr(edge, name)().space, getattr(edge, name)().shape) == ("vertex", (2, 3))
+        assert getattr(edge, name)(axis=-1).space == "edge"
+        assert getattr(edge, name)(axis=-1).shape == (2,)
+        assert getattr(vertex, name)().shape == ()
+        assert getattr(vertex, name)(-1, True).shape == (2, 1)
+    assert edge.softmax().space == "edge"
+    assert vertex.softmax().op.name == "softmax"
+
+
+def test_slices_of_the_last_axis() -> None:
+    x = pull("vertex", 2, 5)
+    assert x[1:3].shape == (2, 2)
+    assert x[-2:].attrs == {"start": 3, "stop": 5}
+    assert x[:] is x
+
+
+def test_walks_do_not_recurse_and_put_operands_first() -> None:
+    x = pull("vertex", 1)
+    node = x
+    for _ in range(5000):
+        node = node + x
+    order = ir.ancestors([node])
+    assert len(order) == 5001
+    assert order[0] is x
+    place = {n: i for i, n in enumerate(order)}
+    assert all(place[i] < place[n] for n in order for i in n.inputs)
+
+
+def test_rebuild_keeps_what_did_not_change() -> None:
+    x, y = pull("vertex", 3), pull("vertex", 3)
+    node = x * 2.0
+    assert ir.rebuild(node, node.inputs) is node
+    moved = ir.rebuild(node, (y, node.inputs[1]))
+    assert (moved.op, moved.inputs[0], moved.shape, moved.where) == (node.op, y, (3,), node.where)
+
+
+def test_nodes_are_compared_by_identity() -> None:
+    x, y = pull("vertex", 3), pull("vertex", 3)
+    assert x == x  # noqa: PLR0124
+    assert x != y
+    assert x is not None
+    assert len({x, y, x}) == 2
+
+
+def test_costs_and_names_of_nodes() -> None:
+    x, w = pull("vertex", 1, 3), ir.param(cavs.Parameter(np.ones((4, 3))))
+    product = apply(OPS["matmul"], x, w, ta=False, tb=True)
+    assert product.flops == 2 * 3 * 4
+    assert product.size == 4
+    assert repr(x) == "<pull 'vertex(1, 3)' vertex[1, 3]>"
+    assert str(ir.SourceLine("f.py", 3, "x = 1")) == "f.py:3 (x = 1)"
+    assert str(ir.SourceLine("f.py", 3)) == "f.py:3"
+
+
+def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
+    x = pull("vertex", 3)
+    with pytest.raises(TraceError, match=r"\[add\] 2 operands were expected, came 1"):
+        apply(OPS["add"], x)
+    with pytest.raises(ValueError, match="'add'"):
+        register(OpDef("add", 2, infer=lambda *s: s[0]))

@@ -1,0 +1,289 @@
+"""Tracing: what F becomes, and that every misuse is refused with the user's line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs import nn, ops
+from cavs.core.ir import Node
+from cavs.core.trace import Trace, trace, tracing
+from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
+
+Forward = Callable[[Any, cavs.Vertex], Any]
+
+
+def traced(forward: Forward) -> Trace:
+    """`forward` as the only method of a vertex function with a layer `w` from 3 to 4."""
+
+    class Function(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.w = nn.Linear(3, 4)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            forward(self, v)
+
+    return trace(Function())
+
+
+def branch(self: Any, v: cavs.Vertex) -> None:
+    if v.pull("x", 3):
+        pass
+
+
+def loop(self: Any, v: cavs.Vertex) -> None:
+    while v.pull("x") > 0.0:
+        pass
+
+
+def unpack(self: Any, v: cavs.Vertex) -> None:
+    _, _ = v.pull("x", 2)
+
+
+def both_sizes(self: Any, v: cavs.Vertex) -> None:
+    v.gather(h=3)
+    v.gather(h=4)
+
+
+def scatter_twice(self: Any, v: cavs.Vertex) -> None:
+    v.scatter(h=v.pull("x", 3))
+    v.scatter(g=v.pull("x", 3))
+
+
+def push_twice(self: Any, v: cavs.Vertex) -> None:
+    v.push(y=v.pull("x"))
+    v.push(y=v.pull("x"))
+
+
+def pull_twice(self: Any, v: cavs.Vertex) -> None:
+    v.pull("x", 3)
+    v.pull("x", 4)
+
+
+def pull_elsewhere(self: Any, v: cavs.Vertex) -> None:
+    v.pull("x", 3)
+    v.pull_edge("x", 3)
+
+
+def other_size(self: Any, v: cavs.Vertex) -> None:
+    v.push(y=v.gather(h=3).h.sum())
+    v.scatter(h=v.pull("x", 4))
+
+
+Misuse = tuple[Forward, type[CavsError], str]
+MISUSES: dict[str, Misuse] = {
+    "if": (branch, TraceError, r"`if`.*<pull 'x' vertex\[3\]> is a symbol.*ops\.where"),
+    "while": (loop, TraceError, r"comparison.*ops\.greater"),
+    "and": (lambda s, v: v.pull("x") and 1, TraceError, r"`and`.*need a value"),
+    "not": (lambda s, v: not v.pull("x"), TraceError, r"`not`.*need a value"),
+    "less": (lambda s, v: v.pull("x") < 1, TraceError, r"ops\.less"),
+    "less-equal": (lambda s, v: v.pull("x") <= 1, TraceError, r"ops\.less_equal"),
+    "greater-equal": (lambda s, v: v.pull("x") >= 1, TraceError, r"ops\.greater_equal"),
+    "equal": (lambda s, v: v.pull("x") == 1, TraceError, r"ops\.equal"),
+    "unequal": (lambda s, v: v.pull("x") != 1, TraceError, r"comparison needs a value"),
+    "in": (lambda s, v: 1 in [v.pull("x")], TraceError, r"comparison needs a value"),
+    "for": (lambda s, v: list(v.pull("x", 3)), TraceError, r"iteration.*ops\.split"),
+    "unpack": (unpack, TraceError, r"iteration.*ops\.split"),
+    "float": (lambda s, v: float(v.pull("x")), TraceError, r"float\(\) needs a value"),
+    "int": (lambda s, v: int(v.pull("x")), TraceError, r"int\(\) needs a value"),
+    "len": (lambda s, v: len(v.pull("x", 3)), TraceError, r"len\(\).*\.shape"),
+    "index": (lambda s, v: v.pull("x", 3)[0], TraceError, r"slice a:b.*ops\.split"),
+    "array": (lambda s, v: v.pull("x", 3) + np.ones(3), TraceError, r"\[add\].*ndarray.*v\.pull"),
+    "array-first": (lambda s, v: np.ones(3) * v.pull("x", 3), TraceError, r"\[mul\].*ndarray"),
+    "tensor": (lambda s, v: v.pull("x", 3) - cavs.tensor([1.0]), TraceError, r"\[sub\].*Tensor"),
+    "nothing": (lambda s, v: ops.concat([]), TraceError, r"\[concat\]"),
+    "shapes": (
+        lambda s, v: v.pull("x", 5) + v.pull("y", 3),
+        ShapeError,
+        r"\[add\] shapes that broadcast were expected, came \[\(5,\), \(3,\)\]",
+    ),
+    "linear": (lambda s, v: s.w(v.pull("x", 5)), ShapeError, r"\[linear\].*\(\.\.\., 3\).*\(5,\)"),
+    "matmul": (
+        lambda s, v: ops.matmul(v.pull("x", 3), s.w.weight),
+        ShapeError,
+        r"\[matmul\] equal inner sizes.*3 and 4",
+    ),
+    "split": (lambda s, v: ops.split(v.pull("x", 3), 2), ShapeError, r"divides 3.*\(2\)"),
+    "slice": (lambda s, v: ops.slice_last(v.pull("x", 3), 2, 5), ShapeError, r"came \(2:5\)"),
+    "empty-slice": (lambda s, v: v.pull("x", 3)[2:2], ShapeError, r"start < stop.*came \(2:2\)"),
+    "concat": (
+        lambda s, v: ops.concat([v.pull("x", 3), v.pull("s")]),
+        ShapeError,
+        r"\[concat\].*\(3,\), \(\)",
+    ),
+    "reshape": (lambda s, v: ops.reshape(v.pull("x", 3), (2, -1)), ShapeError, r"\[reshape\]"),
+    "softmax": (lambda s, v: ops.softmax(v.pull("x")), ShapeError, r"\[softmax\].*scalar"),
+    "axis": (lambda s, v: ops.sum(v.pull("x", (2, 3)), 0), ShapeError, r"\[row_sum\] axis.*\(0\)"),
+    "keepdims": (
+        lambda s, v: v.gather(h=3).h.sum(keepdims=True),
+        ShapeError,
+        r"\[reduce\] keepdims",
+    ),
+    "segment": (lambda s, v: ops.segment_sum(s.w.weight), ShapeError, r"a value per edge.*none"),
+    "norm": (
+        lambda s, v: nn.LayerNorm(4)(v.pull("x", 3)),
+        ShapeError,
+        r"\[layer_norm\].*4.*\(3,\)",
+    ),
+    "label": (
+        lambda s, v: ops.cross_entropy(v.pull("x", 3), v.pull("y")),
+        DTypeError,
+        r"\[cross_entropy\] operand 1 of dtype int32 was expected, came \(float\)",
+    ),
+    "id-arithmetic": (
+        lambda s, v: ops.tanh(v.pull("i", dtype="int32")),
+        DTypeError,
+        r"\[tanh\] operand 0 of dtype float was expected, came \(int32\)",
+    ),
+    "float-ids": (
+        lambda s, v: nn.Embedding(3, 4)(v.pull("x")),
+        DTypeError,
+        r"\[embedding\].*int32",
+    ),
+    "dropout": (
+        lambda s, v: ops.dropout(v.pull("x", 3), 1.0),
+        InputError,
+        r"\[dropout\].*\(1\.0\)",
+    ),
+    "dropout-parameter": (
+        lambda s, v: ops.dropout(s.w.weight, 0.5),
+        ShapeError,
+        r"\[dropout\] a value per vertex, edge or graph.*without rows",
+    ),
+    "pull-dtype": (lambda s, v: v.pull("x", dtype="int64"), DTypeError, r"\[pull\].*'int64'"),
+    "pull-size": (lambda s, v: v.pull("x", 0), ShapeError, r"\[pull\] positive sizes.*\(0\)"),
+    "pull-ids": (lambda s, v: v.pull("x", 3, "int32"), ShapeError, r"one id per row.*\(3,\)"),
+    "pull-again": (pull_twice, TraceError, r"input 'x' as before \(vertex\[3\].*came vertex\[4\]"),
+    "pull-elsewhere": (pull_elsewhere, TraceError, r"as before \(vertex\[3\].*came edge\[3\]"),
+    "gather-nothing": (lambda s, v: v.gather(), TraceError, r"\[gather\] at least one state"),
+    "gather-slot": (lambda s, v: v.gather(-1, h=3), TraceError, r"child position >= 0.*\(-1\)"),
+    "gather-size": (lambda s, v: v.gather(h=(3, 0)), ShapeError, r"\[gather\] positive sizes"),
+    "gather-sizes": (both_sizes, ShapeError, r"state 'h' of shape \(3,\) as before.*\(4,\)"),
+    "gather-name": (lambda s, v: v.gather(h=3).c, TraceError, r"states \['h'\].*came \('c'\)"),
+    "not-scattered": (
+        lambda s, v: v.push(y=v.gather(h=3).h.sum()),
+        TraceError,
+        r"\[scatter\] state 'h', gathered at .*, was expected.*came \[\]",
+    ),
+    "other-size": (other_size, ShapeError, r"state 'h' of shape \(3,\).*came \(4,\)"),
+    "scatter-twice": (scatter_twice, TraceError, r"\[scatter\] one call.*a second"),
+    "scatter-edges": (
+        lambda s, v: v.scatter(h=v.gather(h=3).h),
+        TraceError,
+        r"\[scatter\] a value per vertex.*'h'.*one per edge.*reduce it over the children",
+    ),
+    "push-twice": (push_twice, TraceError, r"\[push\] a new output.*'y' a second time"),
+    "push-number": (lambda s, v: v.push(y=1.0), TraceError, r"\[push\].*'y'.*\(float\)"),
+    "push-parameter": (lambda s, v: v.push(y=s.w.weight), TraceError, r"\[push\].*Parameter"),
+    "push-ids": (
+        lambda s, v: v.push(y=v.pull("i", dtype="int32")),
+        DTypeError,
+        r"\[push\] a float value was expected for 'y', came \(int32\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_misuse_is_refused_with_its_line(name: str) -> None:
+    forward, kind, message = MISUSES[name]
+    with pytest.raises(kind, match=message) as caught:
+        traced(forward)
+    assert type(caught.value) is kind
+    text = str(caught.value)
+    assert "\n" not in text
+    first = forward.__code__.co_firstlineno  # type: ignore[attr-defined]
+    named = [int(n) for n in re.findall(r"test_trace\.py:(\d+)", text)]
+    assert named, text
+    assert all(first <= n <= first + 8 for n in named)
+
+
+def test_outputs_are_needed() -> None:
+    with pytest.raises(TraceError, match=r"\[push\] at least one output.*v\.push"):
+        traced(lambda s, v: v.scatter(h=v.pull("x", 3)))
+
+
+def test_what_is_no_vertex_function_is_refused() -> None:
+    for other in (3, cavs.VertexFunction, nn.Linear(2, 2)):
+        with pytest.raises(TraceError, match=r"\[compile\] a cavs\.VertexFunction was expected"):
+            trace(other)  # type: ignore[arg-type]
+    with pytest.raises(TraceError, match=r"VertexFunction\.forward\(self, v\) was expected"):
+        trace(cavs.VertexFunction())
+
+
+def test_a_refused_trace_leaves_nothing_behind() -> None:
+    with pytest.raises(TraceError):
+        traced(branch)
+    assert not tracing()
+    weight = nn.Linear(3, 4).weight
+    assert not isinstance(weight * 2.0, Node)  # outer arithmetic again
+
+
+def test_forward_runs_once() -> None:
+    calls = []
+
+    class Counted(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            calls.append(v)
+            v.push(y=v.pull("x"))
+
+    model = cavs.compile(Counted())
+    for count in (1, 3):
+        model(cavs.InputGraph([[]] * count), x=np.zeros(count))
+    assert len(calls) == 1
+
+
+def test_inputs_are_kept_with_space_shape_and_line() -> None:
+    def forward(self: Any, v: cavs.Vertex) -> None:
+        total = v.pull("x", (2, 3), "float64") * ops.sum(v.pull_graph("g", 4))
+        v.push(y=total, e=v.pull_edge("e") * 2.0)
+        v.pull("i", dtype="int32")
+
+    specs = traced(forward).inputs
+    assert [(s.name, s.shape, s.dtype, s.space) for s in specs.values()] == [
+        ("x", (2, 3), "float", "vertex"),
+        ("g", (4,), "float", "graph"),
+        ("e", (), "float", "edge"),
+        ("i", (), "int32", "vertex"),
+    ]
+    assert all(s.where and s.where.file == __file__ for s in specs.values())
+    assert 'v.pull_edge("e")' in str(specs["e"].where)
+
+
+def test_equal_calls_give_the_same_symbol() -> None:
+    def forward(self: Any, v: cavs.Vertex) -> None:
+        assert v.pull("x", 3) is v.pull("x", (3,))
+        assert v.gather(h=3).h is v.gather(h=3).h
+        assert v.gather(0, h=3).h is v.gather(0, h=3).h
+        assert v.gather(0, h=3).h is not v.gather(1, h=3).h
+        h, c = v.gather(h=3, c=2)
+        assert (h.shape, c.shape, h.space) == ((3,), (2,), "edge")
+        v.scatter(h=v.pull("x", 3), c=v.pull("x", 3)[:2])
+        v.push(y=v.pull("x", 3))
+
+    assert set(traced(forward).function.scatters) == {"h", "c"}
+
+
+def test_dropouts_are_numbered_alike_every_time() -> None:
+    def forward(self: Any, v: cavs.Vertex) -> None:
+        x = v.pull("x", 3)
+        v.push(a=ops.dropout(x, 0.5), b=ops.dropout(x, 0.5), c=ops.dropout(x, 0.0))
+
+    for _ in range(2):
+        pushes = traced(forward).function.pushes
+        assert [pushes[k].attrs.get("key") for k in "abc"] == [0, 1, None]
+
+
+def test_a_parameter_from_elsewhere_is_refused() -> None:
+    stray = cavs.Parameter(np.ones(3, np.float32))
+
+    class Stray(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=v.pull("x", 3) * stray)
+
+    with pytest.raises(TraceError, match=r"attributes of Stray.*shape \(3,\), at .*test_trace\.py"):
+        cavs.compile(Stray())
