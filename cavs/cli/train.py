@@ -22,7 +22,7 @@ from cavs.training import (
     TreeSource,
     load_checkpoint,
 )
-from cavs.training.config import OPTIMIZERS
+from cavs.training.config import OPTIMIZERS, SCHEDULES
 from cavs.training.run import BEST, LAST, METRICS
 from cavs.training.tensorboard import TensorBoard
 
@@ -32,11 +32,11 @@ TREEBANK: dict[str, Any] = {"embedding_size": 300, "hidden_size": 150}
 LISTOPS: dict[str, Any] = {
     "embedding_size": 50,
     "hidden_size": 150,
-    "epochs": 8,
+    "epochs": 3,
     "optimizer": "adam",
-    "lr": 0.004,
-    "embedding_lr": 0.004,
-    "lr_decay": 0.75,
+    "lr": 0.005,
+    "embedding_lr": 0.005,
+    "lr_schedule": "linear",
     "weight_decay": 0.0,
 }
 
@@ -147,6 +147,12 @@ def _add_training(group: Any) -> None:
             metavar="X",
             help=f"{meaning} (default: {defaults[name]}{other})",
         )
+    group.add_argument(
+        "--lr-schedule",
+        choices=SCHEDULES,
+        help="linear: in a line down to 0 at the end of the last epoch "
+        f"(default: {defaults['lr_schedule']}; {LISTOPS['lr_schedule']} for ListOps)",
+    )
     group.add_argument(
         "--optimizer",
         choices=OPTIMIZERS,

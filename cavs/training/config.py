@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cavs.errors import InputError
 
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
+SCHEDULES = ("constant", "linear")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TrainingConfig:
         lr: learning rate.
         embedding_lr: learning rate of the embedding.
         lr_decay: learning rates are multiplied by this after each epoch.
+        lr_schedule: ``constant``, or ``linear``: in a line from the learning rates to 0 at the end
+            of the last epoch, step by step; on top of `lr_decay`.
         weight_decay: L2 coefficient of all parameters but the embedding.
         embedding_weight_decay: L2 coefficient of the embedding, of the rows that a batch reads.
         clip_norm: gradients of a greater norm are scaled down to it; 0: never.
@@ -37,6 +40,7 @@ class TrainingConfig:
     lr: float = 0.05
     embedding_lr: float = 0.1
     lr_decay: float = 1.0
+    lr_schedule: Literal["constant", "linear"] = "constant"
     weight_decay: float = 1e-4
     embedding_weight_decay: float = 0.0
     clip_norm: float = 0.0
@@ -53,7 +57,11 @@ class TrainingConfig:
             self._check_number(name, above=True)
         for name in ("weight_decay", "embedding_weight_decay", "clip_norm"):
             self._check_number(name, above=False)
-        for name, choices in (("optimizer", OPTIMIZERS), ("labels", ("all", "root"))):
+        for name, choices in (
+            ("optimizer", OPTIMIZERS),
+            ("lr_schedule", SCHEDULES),
+            ("labels", ("all", "root")),
+        ):
             if getattr(self, name) not in choices:
                 raise InputError(
                     f"[train] {name} was expected to be one of {', '.join(choices)}, "

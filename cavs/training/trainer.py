@@ -99,7 +99,6 @@ class Trainer:
 
     def _train_epoch(self, observer: Observer | None, should_stop: Callable[[], bool]) -> bool:
         self.model.train()
-        self._set_learning_rates()
         self._loader.set_epoch(self.epoch, self._batch)
         if observer is not None:
             observer.epoch_begins(self.epoch + 1, self._graphs, len(self._loader.dataset))
@@ -119,6 +118,7 @@ class Trainer:
         out = self.model(batch, **inputs)
         check_finite(out, f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})")
         self._optimizer.zero_grad()
+        self._set_learning_rates()
         (out["loss"].sum() * (1.0 / batch.num_graphs)).backward()
         if self.config.clip_norm:
             optim.clip_grad_norm(self.model.parameters(), self.config.clip_norm)
@@ -146,10 +146,13 @@ class Trainer:
             observer.epoch_ends(record, improved)
 
     def _set_learning_rates(self) -> None:
-        decay = self.config.lr_decay**self.epoch
-        rates = (self.config.lr, self.config.embedding_lr)
+        config = self.config
+        factor = config.lr_decay**self.epoch
+        if config.lr_schedule == "linear":
+            factor *= 1 - self.step / (config.epochs * len(self._loader))
+        rates = (config.lr, config.embedding_lr)
         for group, rate in zip(self._optimizer.groups, rates, strict=True):
-            group["lr"] = rate * decay
+            group["lr"] = rate * factor
 
     def best_parameters(self) -> Arrays:
         """The parameters of the best epoch; the present ones before the first is done."""

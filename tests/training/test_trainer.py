@@ -58,7 +58,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, optimizer: st
     """Whenever it was left: within an epoch, after its last batch, and within the evaluation."""
     settings: dict[str, Any] = {"optimizer": optimizer}
     if optimizer != "adagrad":
-        settings |= {"lr": 0.005, "embedding_lr": 0.005}
+        settings |= {"lr": 0.005, "embedding_lr": 0.005, "lr_schedule": "linear"}
     whole = start(tmp_path / "whole", **settings)
     assert whole.fit()
     path = tmp_path / "parts" / "last.safetensors"
