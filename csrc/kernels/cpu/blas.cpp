@@ -34,8 +34,7 @@ void call_gemm(const std::atomic<Gemm<T>>& function, bool transpose_a, bool tran
                int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c,
                int64_t ldc) {
   const Gemm<T> gemm_function = function.load(std::memory_order_acquire);
-  CAVS_CHECK(gemm_function != nullptr, ErrorKind::kRuntime,
-             "[blas] expected a loaded BLAS library, got none; call load_blas(path) first");
+  require_blas();
   if (m == 0 || n == 0) return;
   constexpr int64_t limit = 0x7fffffff;
   CAVS_CHECK(m <= limit && n <= limit && k <= limit && lda <= limit && ldb <= limit && ldc <= limit,
@@ -68,7 +67,12 @@ void load_blas(const std::string& path) {
   double_gemm.store(twice, std::memory_order_release);
 }
 
-bool blas_loaded() { return single_gemm.load() != nullptr; }
+bool blas_loaded() { return double_gemm.load(std::memory_order_acquire) != nullptr; }
+
+void require_blas() {
+  CAVS_CHECK(blas_loaded(), ErrorKind::kRuntime,
+             "[blas] expected a loaded BLAS library, got none; call load_blas(path) first");
+}
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {

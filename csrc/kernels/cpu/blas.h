@@ -11,6 +11,8 @@ namespace cavs {
 // fails.
 void load_blas(const std::string& path);
 bool blas_loaded();
+// Error(kRuntime) where no library is loaded.
+void require_blas();
 
 // C (m,n) = alpha op(A) op(B) + beta C, row-major. Error(kRuntime) where no library is loaded.
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,

@@ -10,8 +10,12 @@
 namespace cavs {
 namespace {
 
-constexpr int64_t kTile = 512;        // elements of a register
-constexpr int64_t kRowMultiple = 16;  // rows are padded to this; no instruction set has more lanes
+// Registers of a tile together stay in the L1 cache beside the rows that are read and written; a
+// register is long enough that choosing an operation costs little against doing it.
+constexpr int64_t kTileBytes = 24 * 1024;
+constexpr int64_t kShortestRegister = 2 * 1024;  // bytes
+constexpr int64_t kLongestRegister = 8 * 1024;
+constexpr int64_t kBlock = 16;  // rows are padded to this, and operations work in such steps
 constexpr int64_t kCacheLine = 64;
 
 // Where an operand of an operation stands during one tile: `ld` elements from row to row.
@@ -21,36 +25,27 @@ struct Slot {
   int64_t ld;
 };
 
+// An operation on one run of n elements, n a multiple of kBlock.
 template <class T>
-struct OpArgs {
-  Slot<T> dst, a, b, c;
-  int64_t rows;
-  int64_t n;  // columns, a multiple of kLanes
-};
+using OpFunction = void (*)(T* dst, const T* a, const T* b, const T* c, int64_t n);
 
-#define CAVS_DEFINE_OP(name, arity, expression)                             \
-  template <class T>                                                        \
-  void op_##name(const OpArgs<T>& args) {                                   \
-    using V = Vec<T>;                                                       \
-    [[maybe_unused]] const V zero = splat(T(0)), one = splat(T(1));         \
-    for (int64_t r = 0; r < args.rows; ++r) {                               \
-      T* dst = args.dst.data + r * args.dst.ld;                             \
-      const T* pa = args.a.data + r * args.a.ld;                            \
-      [[maybe_unused]] const T* pb = args.b.data + r * args.b.ld;           \
-      [[maybe_unused]] const T* pc = args.c.data + r * args.c.ld;           \
-      for (int64_t i = 0; i < args.n; i += kLanes<T>) {                     \
-        const V a = load_vector(pa + i);                                    \
-        [[maybe_unused]] const V b = arity > 1 ? load_vector(pb + i) : V{}; \
-        [[maybe_unused]] const V c = arity > 2 ? load_vector(pc + i) : V{}; \
-        store_vector<T>(dst + i, expression);                               \
-      }                                                                     \
-    }                                                                       \
+#define CAVS_DEFINE_OP(name, arity, expression)                                                   \
+  template <class T>                                                                              \
+  void op_##name(T* dst, const T* pa, [[maybe_unused]] const T* pb, [[maybe_unused]] const T* pc, \
+                 int64_t n) {                                                                     \
+    using V = Vec<T>;                                                                             \
+    [[maybe_unused]] const V zero = splat(T(0)), one = splat(T(1));                               \
+    for (int64_t block = 0; block < n; block += kBlock) {                                         \
+      for (int64_t i = block; i < block + kBlock; i += kLanes<T>) {                               \
+        const V a = load_vector(pa + i);                                                          \
+        [[maybe_unused]] const V b = arity > 1 ? load_vector(pb + i) : V{};                       \
+        [[maybe_unused]] const V c = arity > 2 ? load_vector(pc + i) : V{};                       \
+        store_vector<T>(dst + i, expression);                                                     \
+      }                                                                                           \
+    }                                                                                             \
   }
 CAVS_SCALAR_OPS(CAVS_DEFINE_OP)
 #undef CAVS_DEFINE_OP
-
-template <class T>
-using OpFunction = void (*)(const OpArgs<T>&);
 
 #define CAVS_LIST_OP(name, arity, expression) &op_##name<T>,
 template <class T>
@@ -114,25 +109,27 @@ class FusedGroup {
   // Small rows that stand without padding are one long run; larger ones keep a padded pitch.
   void choose_tile() {
     const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
-    int64_t tile = kTile;
     const int64_t overhead = 4096 + num_slots * (sizeof(Slot<T>) + sizeof(InputPlan)) +
                              call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
-    while (num_slots * tile * static_cast<int64_t>(sizeof(T)) + overhead > kScratchBytes) tile /= 2;
-    if (tile < 2 * kRowMultiple) fail_fused("fewer registers and constants", num_slots);
-    run_mode_ = width_ < kRowMultiple;
+    int64_t bytes = kLongestRegister;
+    while (bytes > kShortestRegister && num_slots * bytes > kTileBytes) bytes /= 2;
+    while (bytes > 0 && num_slots * bytes + overhead > kScratchBytes) bytes /= 2;
+    const int64_t tile = bytes / static_cast<int64_t>(sizeof(T));
+    if (tile < 2 * kBlock) fail_fused("fewer registers and constants", num_slots);
+    run_mode_ = width_ < kBlock;
     const int64_t rows = call_.row_end - call_.row_begin;
     if (run_mode_) {
       pitch_ = greatest(width_, 1);
       chunk_ = pitch_;
       // A multiple of 16 rows ends where a vector ends, so that only the last tile has a remainder.
-      tile_rows_ = least(greatest(tile / pitch_ / kRowMultiple, 1) * kRowMultiple, rows);
+      tile_rows_ = least(greatest(tile / pitch_ / kBlock, 1) * kBlock, rows);
       if (tile_rows_ * pitch_ > tile) tile_rows_ = tile / pitch_;
     } else {
-      pitch_ = least(round_up(width_, kRowMultiple), tile);
+      pitch_ = least(round_up(width_, kBlock), tile);
       chunk_ = pitch_;
       tile_rows_ = least(tile / pitch_, rows);
     }
-    buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kRowMultiple);
+    buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kBlock);
   }
 
   void carve_scratch() {
@@ -158,7 +155,7 @@ class FusedGroup {
     for (int i = 0; i < call_.num_in; ++i) {
       const Operand& in = call_.in[i];
       InputPlan& plan = inputs_[i];
-      plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kRowMultiple == 0;
+      plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kBlock == 0;
       const bool narrow = in.size != width_;
       if (in.ld == 0 && (narrow || chunk_ >= width_)) {
         plan.access = Access::kFixed;
@@ -184,7 +181,7 @@ class FusedGroup {
       OutputPlan& plan = outputs_[j];
       plan.reg = call_.num_in + out_regs_[j];
       plan.direct =
-          out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kRowMultiple == 0);
+          out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kBlock == 0);
       for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
       for (int i = 0; i < call_.num_in; ++i)
         plan.direct = plan.direct && !overlap(out, call_.in[i], i);
@@ -217,7 +214,7 @@ class FusedGroup {
     if (plan.access == Access::kFixed) return;
     if (plan.access == Access::kDirect) {
       const bool whole = run_mode_
-                             ? (rows_ * pitch_) % kLanes<T> == 0
+                             ? (rows_ * pitch_) % kBlock == 0
                              : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
       if (whole || (!run_mode_ && n == chunk_ && chunk_ < width_)) {
         slots_[i] = {row_of<T>(in, r) + column, in.ld};
@@ -237,7 +234,7 @@ class FusedGroup {
 
   void run_tile(int64_t r, int64_t column, int64_t n) {
     for (int i = 0; i < call_.num_in; ++i) bind_input(i, r, column, n);
-    const bool whole = !run_mode_ || (rows_ * pitch_) % kLanes<T> == 0;
+    const bool whole = !run_mode_ || (rows_ * pitch_) % kBlock == 0;
     for (int j = 0; j < call_.num_out; ++j) {
       const OutputPlan& plan = outputs_[j];
       if (!plan.direct) continue;
@@ -256,16 +253,19 @@ class FusedGroup {
   }
 
   void run_op(const int64_t* op, int64_t n) {
-    OpArgs<T> args;
-    args.dst = slots_[call_.num_in + op[1]];
-    args.a = slots_[op[2]];
-    args.b = slots_[op[3] < 0 ? op[2] : op[3]];
-    args.c = slots_[op[4] < 0 ? op[2] : op[4]];
-    const bool one_run =
-        args.dst.ld == pitch_ && args.a.ld == pitch_ && args.b.ld == pitch_ && args.c.ld == pitch_;
-    args.rows = one_run ? 1 : rows_;
-    args.n = round_up(one_run ? (rows_ - 1) * pitch_ + n : n, kLanes<T>);
-    kOps<T>[op[0]](args);
+    const OpFunction<T> function = kOps<T>[op[0]];
+    const Slot<T> dst = slots_[call_.num_in + op[1]];
+    const Slot<T> a = slots_[op[2]];
+    const Slot<T> b = slots_[op[3] < 0 ? op[2] : op[3]];
+    const Slot<T> c = slots_[op[4] < 0 ? op[2] : op[4]];
+    if (dst.ld == pitch_ && a.ld == pitch_ && b.ld == pitch_ && c.ld == pitch_) {
+      function(dst.data, a.data, b.data, c.data, round_up((rows_ - 1) * pitch_ + n, kBlock));
+      return;
+    }
+    for (int64_t r = 0; r < rows_; ++r) {
+      function(dst.data + r * dst.ld, a.data + r * a.ld, b.data + r * b.ld, c.data + r * c.ld,
+               round_up(n, kBlock));
+    }
   }
 
   const KernelCall& call_;

@@ -7,6 +7,7 @@
 #include "kernels/cpu/reductions.inl.h"
 #include "kernels/cpu/row_ops.inl.h"
 #include "kernels/cpu/shape_ops.inl.h"
+#include "kernels/cpu/small_product.inl.h"
 
 namespace cavs {
 namespace {

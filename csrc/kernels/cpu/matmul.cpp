@@ -7,9 +7,6 @@
 namespace cavs {
 namespace {
 
-// Up to this many multiplications a BLAS call costs more than the product. Measured.
-constexpr int64_t kSmallProduct = 2048;
-
 struct Shape {
   bool ta, tb;
   int64_t m, k, n;
@@ -26,17 +23,39 @@ void small_product(const SmallProduct<double>& product) {
   isa_table().small_product_twice(product);
 }
 
+// How many of the m rows small_product takes, from the last on. All numbers are measured: OpenBLAS
+// packs B whatever m is, and m % 4 rows at the end cost it as much as eight.
+int64_t rows_of_small_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t few_elements = 256;
+  constexpr int64_t worth_a_second_call = 8 * 1024;
+  constexpr int64_t fits_cache = 256 * 1024;
+  if (m * n * k <= few_elements) return m;
+  const int64_t remainder = k * n >= worth_a_second_call ? m % 4 : 0;
+  if (tb) {  // dot products; with ta too, neither operand is contiguous
+    if (ta || k < 16) return 0;
+    return m <= 3 ? m : remainder == 2 ? 0 : remainder;
+  }
+  if (n < 16 || k * n > fits_cache) return 0;
+  return m < 12 ? m : remainder;
+}
+
 // C (m,n) = op(A) op(B), or C += it, by whichever way is faster.
 template <class T>
 void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
              int64_t ldb, bool accumulate, T* c, int64_t ldc) {
-  if (m * n * k <= kSmallProduct && blas_loaded()) {
-    SmallProduct<T> small = {m, n, k, a, lda, 1, b, ldb, 1, c, ldc, accumulate};
-    if (ta) std::swap(small.a_row, small.a_column);
-    if (tb) std::swap(small.b_row, small.b_column);
+  require_blas();
+  SmallProduct<T> small = {m, n, k, a, lda, 1, b, ldb, 1, c, ldc, accumulate};
+  if (ta) std::swap(small.a_row, small.a_column);
+  if (tb) std::swap(small.b_row, small.b_column);
+  small.m = rows_of_small_product(ta, tb, m, n, k);
+  const int64_t blas_rows = m - small.m;
+  if (blas_rows > 0) {
+    gemm(ta, tb, blas_rows, n, k, a, lda, b, ldb, accumulate ? T(1) : T(0), c, ldc);
+  }
+  if (small.m > 0) {
+    small.a += blas_rows * small.a_row;
+    small.c += blas_rows * ldc;
     small_product(small);
-  } else {
-    gemm(ta, tb, m, n, k, a, lda, b, ldb, accumulate ? T(1) : T(0), c, ldc);
   }
 }
 

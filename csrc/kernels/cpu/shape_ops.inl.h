@@ -1,4 +1,4 @@
-// "broadcast" and its adjoint "sum_to" on the feature shape of each row, and small matrix products.
+// "broadcast" and its adjoint "sum_to" on the feature shape of each row.
 #pragma once
 
 #include "kernels/cpu/isa_table.h"
@@ -88,45 +88,6 @@ void sum_to(const KernelCall& call) {
         add_row(y + small, x + large, walk.inner);
       }
     });
-  }
-}
-
-template <class T>
-T strided_dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
-  T total = 0;
-  int64_t i = 0;
-  if (x_step == 1 && y_step == 1) {
-    Vec<T> lanes = {};
-    for (; i + kLanes<T> <= n; i += kLanes<T>) lanes += load_vector(x + i) * load_vector(y + i);
-    total = sum_lanes<T>(lanes);
-  }
-  for (; i < n; ++i) total += x[i * x_step] * y[i * y_step];
-  return total;
-}
-
-// Rows of C as sums of rows of B where B's rows are contiguous, else as dot products.
-template <class T>
-void small_product(const SmallProduct<T>& p) {
-  for (int64_t i = 0; i < p.m; ++i) {
-    T* c = p.c + i * p.c_row;
-    const T* a = p.a + i * p.a_row;
-    if (p.b_column != 1) {
-      for (int64_t j = 0; j < p.n; ++j) {
-        const T value = strided_dot(a, p.a_column, p.b + j * p.b_column, p.b_row, p.k);
-        c[j] = p.accumulate ? c[j] + value : value;
-      }
-      continue;
-    }
-    if (!p.accumulate) fill_row(c, T(0), p.n);
-    for (int64_t k = 0; k < p.k; ++k) {
-      const T factor = a[k * p.a_column];
-      const T* b = p.b + k * p.b_row;
-      int64_t j = 0;
-      for (; j + kLanes<T> <= p.n; j += kLanes<T>) {
-        store_vector<T>(c + j, load_vector(c + j) + factor * load_vector(b + j));
-      }
-      for (; j < p.n; ++j) c[j] += factor * b[j];
-    }
   }
 }
 

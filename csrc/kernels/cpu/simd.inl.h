@@ -143,9 +143,13 @@ CAVS_INLINE V minimum_(V a, V b) {
 
 template <class T>
 CAVS_INLINE T sum_lanes(Vec<T> x) {
-  T total = 0;
-  for (int i = 0; i < kLanes<T>; ++i) total += x[i];
-  return total;
+  typedef T Part __attribute__((vector_size(16)));
+  Part parts[kVectorBytes / 16];
+  __builtin_memcpy(parts, &x, sizeof(x));
+  for (int i = 1; i < kVectorBytes / 16; ++i) parts[0] += parts[i];
+  if (sizeof(T) == 8) return parts[0][0] + parts[0][1];
+  return (parts[0][0] + parts[0][2 % (16 / sizeof(T))]) +
+         (parts[0][1] + parts[0][3 % (16 / sizeof(T))]);
 }
 
 CAVS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -159,13 +163,16 @@ CAVS_INLINE T* row_of(const Operand& operand, int64_t r) {
   return static_cast<T*>(operand.data) + r * operand.ld;
 }
 
-// Rows are often one element (ids, losses) or a few hundred bytes: neither is worth a call's
-// overhead.
+// Rows are often one element (ids, losses) or a few hundred bytes, where a call of memcpy costs
+// more than the copy; the empty assembly keeps the compiler from making the last loop one.
 template <class T>
-CAVS_INLINE void copy_row(T* __restrict target, const T* __restrict source, int64_t n) {
+CAVS_INLINE void copy_row(T* target, const T* source, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, load_vector(source + i));
-  for (; i < n; ++i) target[i] = source[i];
+  for (; i < n; ++i) {
+    target[i] = source[i];
+    asm volatile("" : "+r"(i));
+  }
 }
 
 template <class T>
