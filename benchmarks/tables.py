@@ -34,6 +34,18 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
+def _disturbances(rows: list[dict[str, Any]]) -> list[str]:
+    """What to say where other processes took part of the cores."""
+    if all(row["load_average"] <= row["threads"] + 0.5 for row in rows):
+        return []
+    return [
+        "",
+        "Other processes were busy on these cores. With one thread the ratios bear it; with several, "
+        "a barrier waits for a thread that does not run, and OpenMP, which PyTorch uses, suffers far "
+        "more than cavs: its rates with several threads are too low here, and no basis for a ratio.",
+    ]
+
+
 def report(result: dict[str, Any]) -> str:
     """The whole run as Markdown."""
     rows, found = result["rows"], result["machine"]
@@ -50,6 +62,7 @@ def report(result: dict[str, Any]) -> str:
         "",
         f"Command: `{result['command']}`. Medians and quartiles of {result['rounds']} turns of "
         f"{result['seconds']:g} s.",
+        *_disturbances(rows),
         "",
         _HEADER,
         *[line(row) for row in rows],
