@@ -40,9 +40,10 @@ def _disturbances(rows: list[dict[str, Any]]) -> list[str]:
         return []
     return [
         "",
-        "Other processes were busy on these cores. With one thread the ratios bear it; with several, "
-        "a barrier waits for a thread that does not run, and OpenMP, which PyTorch uses, suffers far "
-        "more than cavs: its rates with several threads are too low here, and no basis for a ratio.",
+        "Other processes were busy on these cores. With one thread the ratios bear it; with "
+        "several, a barrier waits for a thread that does not run, and OpenMP, which PyTorch uses, "
+        "suffers far more than cavs: its rates with several threads are too low here, and no basis "
+        "for a ratio.",
     ]
 
 
