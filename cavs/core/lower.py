@@ -60,7 +60,9 @@ class Sinks:
 
     def nodes(self) -> list[Node]:
         """All of them."""
-        return [*self.states.values(), *(n for _, n in self.outputs), *self.saved]
+        # A set's order differs from process to process, and a program's must not.
+        saved = sorted(self.saved, key=lambda n: n.number)
+        return [*self.states.values(), *(n for _, n in self.outputs), *saved]
 
 
 @dataclass

@@ -92,7 +92,7 @@ def test_rebuild_keeps_what_did_not_change() -> None:
 
 def test_nodes_are_compared_by_identity() -> None:
     x, y = pull("vertex", 3), pull("vertex", 3)
-    assert x == x  # noqa: PLR0124
+    assert x == x
     assert x != y
     assert x is not None
     assert len({x, y, x}) == 2

@@ -1,0 +1,116 @@
+"""Programs: what needs memory, what is read through an index, and that they are always the same."""
+
+from __future__ import annotations
+
+import pytest
+import vertex_functions
+from model_runs import compiled
+
+import cavs
+from cavs.core.compiler import Compiler
+from cavs.core.program import Instruction, Program
+
+each_function = pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
+
+
+def compiler_of(name: str, **options: object) -> Compiler:
+    return compiled(name, **options)._compiler
+
+
+def all_of(program: Program) -> list[Instruction]:
+    return [i for s in program.segments for i in s.instructions]
+
+
+@each_function
+def test_programs_do_not_change_from_compilation_to_compilation(name: str) -> None:
+    texts, kept = set(), []
+    for count in (3, 50, 7):
+        texts.add(cavs.compile(vertex_functions.make_function(name)).program)
+        kept.append([object() for _ in range(count)])  # moves what sets are ordered by
+    assert len(texts) == 1
+
+
+@each_function
+def test_values_are_written_once_and_before_they_are_read(name: str) -> None:
+    for passes in ((), None):
+        compiler = compiler_of(name) if passes is None else compiler_of(name, passes=passes)
+        floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
+        forward = compiler.training(floats)
+        backward = compiler.backward(compiler.function.pushes, floats)
+        written = {n for i in all_of(forward) for n in i.outputs}
+        assert set(forward.saved) <= {root(forward, n) for n in written}
+        check_order(forward, set())
+        known = {root(forward, n) for n in written}
+        check_order(backward, {n for n in known if n in forward.saved})
+
+
+def root(program: Program, number: int) -> int:
+    while program.values[number].role == "view":
+        number = program.values[number].base
+    return number
+
+
+def check_order(program: Program, written: set[int]) -> None:
+    """Within a segment over levels an instruction reads also what other levels wrote."""
+    single: set[int] = set()
+    for segment in program.segments:
+        coming = {root(program, n) for i in segment.instructions for n in i.outputs}
+        for instruction in segment.instructions:
+            for number, table in zip(instruction.inputs, instruction.tables, strict=False):
+                value = program.values[root(program, number)]
+                if value.role in ("param", "input", "constant"):
+                    continue
+                of_other_levels = segment.kind == "levels" and (
+                    table in ("child", "parents") or table.startswith("slot:")
+                )
+                assert root(program, number) in written or (
+                    of_other_levels and root(program, number) in coming
+                ), (number, str(program))
+            for number in instruction.outputs:
+                assert number not in single
+                single.add(number)
+                written.add(root(program, number))
+
+
+def test_splits_are_views_and_products_of_them_are_written_side_by_side() -> None:
+    compiler = compiler_of("ChildSumTreeLSTM")
+    forward, backward = compiler.training(()), compiler.backward(["loss"], ())
+    for program in (forward, backward):
+        assert "copy" not in [i.kernel for i in all_of(program)]
+        assert "concat" not in [i.kernel for i in all_of(program)]
+    assert sum(v.role == "view" and v.base >= 0 for v in backward.values) >= 3
+
+
+def test_groups_read_through_indices() -> None:
+    tables = {
+        t for i in all_of(compiler_of("ChildSumTreeLSTM").training(())) if i.ops for t in i.tables
+    }
+    assert {"child", "parent", "unique:word"} <= tables
+
+
+def test_gradients_of_parameters_are_written_where_the_caller_wants_them() -> None:
+    program = compiler_of("ChildSumTreeLSTM").backward(["loss"], ())
+    written = {n for i in all_of(program) for n in i.outputs}
+    direct = {v.index for n, v in enumerate(program.values) if v.role == "output" and n in written}
+    assert direct == set(range(len(program.outputs)))
+    kinds = [o.kind for o in program.outputs]
+    assert (kinds.count("param"), kinds.count("sparse"), kinds.count("ids")) == (8, 1, 1)
+
+
+def test_states_that_nobody_gathers_are_not_kept() -> None:
+    program = compiler_of("SeveralStates").training(())
+    assert "nobody" not in str(program)
+    inference = compiler_of("SeveralStates").inference()
+    assert inference.saved == []
+
+
+def test_programs_print_with_names_tables_and_sizes() -> None:
+    text = compiled("ChildSumTreeLSTM").program
+    for part in ("=== inference", "=== training, forward", "=== training, backward", "levels:"):
+        assert part in text
+    assert "rows over unique:word:" in text
+    assert "[child]" in text
+    explained = compiled("ChildSumTreeLSTM").explain()
+    assert "FLOPs per vertex" in explained
+    assert "launches in" in explained
+    assert "vertex_functions.py" in explained

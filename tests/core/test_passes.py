@@ -1,0 +1,196 @@
+"""What each pass does to the IR and to programs; that it changes no result stands in
+tests/test_executor.py."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import vertex_functions
+
+import cavs
+from cavs import nn, ops
+from cavs.core import ir
+from cavs.core.compiler import Compiler
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.passes import PASSES, Simplifier, unique_pulls
+from cavs.core.program import Program
+from cavs.core.trace import trace
+from cavs.errors import InputError
+
+
+class Function(cavs.VertexFunction):
+    def __init__(self, body: Callable[[Any, cavs.Vertex], None]) -> None:
+        self.body = body
+        self.table, self.w, self.u = nn.Embedding(5, 3), nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        self.body(self, v)
+
+
+def simplified(body: Callable[[Any, cavs.Vertex], None]) -> FunctionIR:
+    function = trace(Function(body)).function
+    return function.map(Simplifier().run(function.roots()))
+
+
+def operations(function: FunctionIR) -> list[str]:
+    return [n.op.name for n in ancestors(function.roots()) if n.inputs]
+
+
+def x3(v: cavs.Vertex) -> Any:
+    return v.pull("x", 3)
+
+
+def test_equal_computations_become_one() -> None:
+    function = simplified(lambda s, v: v.push(a=ops.tanh(s.w(x3(v))), b=ops.tanh(s.w(x3(v))) * 2.0))
+    assert operations(function).count("matmul") == 1
+    assert operations(function).count("tanh") == 1
+
+
+def test_dropouts_stay_apart() -> None:
+    function = simplified(lambda s, v: v.push(a=ops.dropout(x3(v), 0.5), b=ops.dropout(x3(v), 0.5)))
+    assert function.pushes["a"] is not function.pushes["b"]
+
+
+@pytest.mark.parametrize(
+    "neutral",
+    [
+        lambda x: x + 0.0,
+        lambda x: 0.0 + x,
+        lambda x: x - 0.0,
+        lambda x: x * 1.0,
+        lambda x: 1.0 * x,
+        lambda x: x / 1.0,
+        lambda x: operator.neg(operator.neg(x)),
+        lambda x: ops.reshape(ops.reshape(x, (3, 1)), 3),
+        lambda x: ops.concat([x]),
+    ],
+)
+def test_neutral_operations_go(neutral: Callable[[Any], Any]) -> None:
+    function = simplified(lambda s, v: v.push(y=neutral(x3(v))))
+    assert operations(function) == []
+
+
+def test_what_only_looks_neutral_stays() -> None:
+    function = simplified(lambda s, v: v.push(a=0.0 - x3(v), b=v.pull("s") + 0.0 * x3(v)))
+    assert function.pushes["a"].op.name == "sub"
+    assert function.pushes["b"].shape == (3,)
+
+
+def test_slices_move_onto_operands_where_nothing_else_reads_the_whole() -> None:
+    function = simplified(
+        lambda s, v: v.push(**dict(zip("abc", ops.split(s.w(x3(v)) + x3(v), 3), strict=True)))
+    )
+    assert all(function.pushes[k].op.name == "add" for k in "abc")
+    assert all(function.pushes[k].shape == (1,) for k in "abc")
+
+    def whole(self: Any, v: cavs.Vertex) -> None:
+        y = ops.tanh(x3(v))
+        v.push(y=y, part=y[1:3])
+
+    assert simplified(whole).pushes["part"].op.name == "slice"
+
+
+def test_slices_of_slices_and_of_concatenations() -> None:
+    def body(self: Any, v: cavs.Vertex) -> None:
+        x = x3(v)
+        v.push(a=x[1:3][1:2], b=ops.concat([x, ops.tanh(x)])[4:6])
+
+    pushes = simplified(body).pushes
+    assert pushes["a"].attrs == {"start": 2, "stop": 3}
+    assert pushes["b"].attrs == {"start": 1, "stop": 3}
+    assert pushes["b"].inputs[0].op.name == "tanh"  # of which the concatenation needs the whole
+
+
+def test_what_depends_on_ids_alone_moves_to_distinct_ids() -> None:
+    def body(self: Any, v: cavs.Vertex) -> None:
+        projected = ops.tanh(self.w(self.table(v.pull("word", dtype="int32"))))
+        h = v.gather(h=3).h.sum()
+        v.scatter(h=projected + h)
+        v.push(y=projected * x3(v))
+
+    function = unique_pulls(trace(Function(body)).function)
+    spaces = {n.op.name: n.space for n in ancestors(function.roots()) if n.inputs}
+    assert spaces["embedding"] == spaces["matmul"] == spaces["tanh"] == "unique:word"
+    assert spaces["expand"] == spaces["mul"] == "vertex"
+
+
+def test_what_depends_on_more_than_one_pull_or_on_chance_stays() -> None:
+    def body(self: Any, v: cavs.Vertex) -> None:
+        word, tag = (self.table(v.pull(k, dtype="int32")) for k in ("word", "tag"))
+        v.push(y=self.w(word * tag), z=ops.dropout(self.u(word), 0.5))
+
+    function = unique_pulls(trace(Function(body)).function)
+    for node in ancestors(function.roots()):
+        if node.op.name in ("mul", "dropout"):
+            assert node.space == "vertex"
+        if node.op.name == "embedding":
+            assert node.space.startswith("unique:")
+
+
+def programs(name: str, passes: tuple[str, ...]) -> tuple[Program, Program]:
+    compiler = Compiler(vertex_functions.make_function(name), passes)
+    return compiler.training(()), compiler.backward(compiler.function.pushes, ())
+
+
+def instructions(program: Program, kind: str = "") -> list[str]:
+    return [i.kernel for s in program.segments for i in s.instructions if kind in ("", s.kind)]
+
+
+def test_phases_leave_to_the_levels_what_only_they_can_do() -> None:
+    forward, backward = programs("ChildSumTreeLSTM", PASSES)
+    assert instructions(forward, "levels").count("matmul") == 2  # u_iou, u_f
+    assert "cross_entropy" not in instructions(forward, "levels")
+    assert "matmul_reduce" not in instructions(backward, "levels")
+    assert sum(s.kind == "levels" for s in (*forward.segments, *backward.segments)) == 2
+    plain, _ = programs("ChildSumTreeLSTM", ())
+    assert instructions(plain, "levels").count("matmul") == 5
+    assert "cross_entropy" in instructions(plain, "levels")
+
+
+def test_without_gather_there_are_no_levels() -> None:
+    for name in ("NoGather", "OnlyIds"):
+        forward, backward = programs(name, PASSES)
+        assert not [s for s in (*forward.segments, *backward.segments) if s.kind == "levels"]
+    hoisted, _ = programs("HoistedState", PASSES)
+    assert instructions(hoisted, "rows").count("matmul") == 2
+
+
+def test_fusing_makes_fewer_and_larger_groups() -> None:
+    def groups(passes: tuple[str, ...]) -> list[int]:
+        found = []
+        for program in programs("ChildSumTreeLSTM", passes):
+            found += [len(i.ops) for s in program.segments for i in s.instructions if i.ops]
+        return found
+
+    fused, single = groups(PASSES), groups(("simplify", "unique_pulls", "phases"))
+    assert set(single) == {1}
+    assert sum(fused) == sum(single)
+    assert len(fused) < len(single) / 2
+
+
+def test_groups_reuse_registers() -> None:
+    forward, _ = programs("Elementwise", PASSES)
+    largest = max((i for s in forward.segments for i in s.instructions), key=lambda i: len(i.ops))
+    registers = 1 + max(d for _, d, _ in largest.ops)
+    assert len(largest.ops) > 40
+    assert registers < len(largest.ops)
+
+
+def test_unknown_passes_are_refused() -> None:
+    function = vertex_functions.make_function("NoGather")
+    with pytest.raises(InputError, match=r"\[compile\] passes among .*simplify.*\['inline'\]"):
+        cavs.compile(function, passes=["fuse", "inline"])
+
+
+def test_the_simplifier_keeps_its_table_between_calls() -> None:
+    simplifier = Simplifier()
+    x = ir.source("pull", (3,), "vertex", name="x")
+
+    def one() -> Node:
+        return (x * 1.0) * x + 0.0
+
+    first, second = one(), one()
+    assert simplifier.run([first])[first] is simplifier.run([second])[second]

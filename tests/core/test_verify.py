@@ -1,0 +1,58 @@
+"""The verifier: well-formed IR passes, each kind of damage is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import vertex_functions
+
+from cavs.core import ir
+from cavs.core.ir import Node
+from cavs.core.ops import OPS
+from cavs.core.ops._def import OpDef
+from cavs.core.trace import trace
+from cavs.core.verify import verify
+
+X = ir.source("pull", (3,), "vertex", name="x")
+EDGE = ir.source("pull", (3,), "edge", name="e")
+
+
+@pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
+def test_traced_functions_are_well_formed(name: str) -> None:
+    verify(trace(vertex_functions.make_function(name)).function.roots(), "trace")
+
+
+def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: str, **attrs: Any) -> Node:
+    return Node(OPS[op], inputs, attrs, shape, space)
+
+
+DAMAGE = {
+    "space": (node("tanh", [X], (3,), "nowhere"), r"unknown space 'nowhere'"),
+    "rows": (node("tanh", [X], (3,), "edge"), r"space vertex was expected"),
+    "finest": (node("add", [X, EDGE], (3,), "vertex"), r"space edge was expected"),
+    "shape": (node("tanh", [X], (4,), "vertex"), r"shape \(3,\) was expected"),
+    "arity": (node("add", [X], (3,), "vertex"), r"2 operands were expected, came 1"),
+    "source": (node("pull", [X], (3,), "vertex", name="y"), r"a source has no operands"),
+    "dtype": (Node(OPS["tanh"], [X], {}, (3,), "vertex", "int64"), r"unknown dtype 'int64'"),
+    "table": (
+        Node(OpDef("tanh", 1, infer=lambda s: s), [X], {}, (3,), "vertex"),
+        r"an operation of the table was expected",
+    ),
+    "expand": (
+        node("expand", [X], (3,), "edge", pull="word", base="vertex"),
+        r"rows of the pull were expected",
+    ),
+    "unique_sum": (
+        node("unique_sum", [X], (3,), "unique:tag", pull="word", base="vertex"),
+        r"space unique:word was expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_named(kind: str) -> None:
+    damaged, problem = DAMAGE[kind]
+    user = Node(OPS["neg"], [damaged], {}, damaged.shape, damaged.space)
+    with pytest.raises(AssertionError, match=rf"\[verify\] after some pass: .*{problem}"):
+        verify([user], "some pass")

@@ -1,0 +1,364 @@
+"""Compiled models as users call them: inputs of every kind, and errors that name what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import vertex_functions
+from model_runs import compiled, draw_cotangents, draw_inputs, run
+
+import cavs
+from cavs import ops
+from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError, ShapeError
+
+GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])
+
+
+def edges_model() -> tuple[cavs.Model, dict[str, Any]]:
+    model = compiled("EdgeInputs", "float32")
+    return model, draw_inputs(model, GRAPHS)
+
+
+def tree_model() -> tuple[cavs.Model, dict[str, Any]]:
+    model = compiled("ChildSumTreeLSTM", "float32")
+    return model, draw_inputs(model, GRAPHS)
+
+
+def ids(*values: int) -> np.ndarray:
+    return np.array(values)
+
+
+Case = tuple[Callable[[], tuple[cavs.Model, dict[str, Any]]], dict[str, Any], Any, str]
+WRONG: dict[str, Case] = {
+    "unknown": (
+        tree_model,
+        {"wrod": ids(0, 1, 2, 3, 4)},
+        InputError,
+        r"\[input\] inputs among \['label', 'word'\] were expected, came \('wrod'\)",
+    ),
+    "rows": (
+        tree_model,
+        {"word": ids(0, 1, 2)},
+        ShapeError,
+        r"int32 of shape \(5,\), a row per vertex, was expected for 'word', came shape \(3,\)",
+    ),
+    "rank": (tree_model, {"word": np.zeros((5, 1), int)}, ShapeError, r"'word'.*\(5, 1\)"),
+    "edge-rows": (
+        edges_model,
+        {"bias": np.zeros((5, 3))},
+        ShapeError,
+        r"float of shape \(3, 3\), a row per edge, was expected for 'bias', came shape \(5, 3\)",
+    ),
+    "graph-rows": (edges_model, {"topic": ids(0)}, ShapeError, r"\(2,\), a row per graph.*'topic'"),
+    "feature": (edges_model, {"x": np.zeros((5, 4))}, ShapeError, r"'x', came shape \(5, 4\)"),
+    "float-labels": (
+        tree_model,
+        {"label": np.zeros(5)},
+        DTypeError,
+        r"int32 of shape \(5,\).*'label', came dtype \(float64\); convert it with astype",
+    ),
+    "bool-ids": (tree_model, {"word": np.zeros(5, bool)}, DTypeError, r"'word'.*\(bool\)"),
+    "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', came dtype"),
+    "nothing": (tree_model, {"word": None}, DTypeError, r"'word', came dtype \(object\)"),
+    "ragged": (
+        tree_model,
+        {"word": [[1], [1, 2]]},
+        InputError,
+        r"an array was expected for 'word'",
+    ),
+    "integers": (edges_model, {"x": np.zeros((5, 3), int)}, DTypeError, r"'x', came dtype \(int64"),
+    "complex": (edges_model, {"x": np.zeros((5, 3), complex)}, DTypeError, r"\(complex128\)"),
+    "word-high": (
+        tree_model,
+        {"word": ids(0, 0, 0, 0, 7)},
+        InputError,
+        r"ids in -1\.\.6 were expected for 'word', came \(7\) at graph 1, vertex 1; -1 stands for",
+    ),
+    "word-low": (
+        tree_model,
+        {"word": ids(0, -2, 0, 0, 0)},
+        InputError,
+        r"\(-2\) at graph 0, vertex 1",
+    ),
+    "word-huge": (tree_model, {"word": ids(0, 0, 2**40, 0, 0)}, InputError, r"1099511627776"),
+    "word-unsigned": (
+        tree_model,
+        {"word": np.full(5, 2**63, np.uint64)},
+        InputError,
+        r"9223372036854775808\) at graph 0, vertex 0",
+    ),
+    "label-high": (
+        tree_model,
+        {"label": ids(0, 1, 2, 4, 0)},
+        InputError,
+        r"ids in -1\.\.3 were expected for 'label', came \(4\) at graph 1, vertex 0",
+    ),
+    "edge-id": (edges_model, {"relation": ids(0, 0, 9)}, InputError, r"\(9\) at graph 1, edge 0"),
+    "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', came \(4\) at graph 1;"),
+    "spread-label": (edges_model, {"label": ids(0, 0, 0, 0, 4)}, InputError, r"-1\.\.3.*'label'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_inputs_are_named(name: str) -> None:
+    make, changed, kind, message = WRONG[name]
+    model, inputs = make()
+    with pytest.raises(kind, match=message) as caught:
+        model(GRAPHS, **{**inputs, **changed})
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_inputs_are_named_with_the_line_that_pulls_them() -> None:
+    model, inputs = tree_model()
+    del inputs["label"]
+    with pytest.raises(
+        InputError,
+        match=r"int32 of shape \(5,\), a row per vertex, was expected for 'label', came none; "
+        r"pulled at .*vertex_functions\.py:\d+ \(label = v\.pull",
+    ):
+        model(GRAPHS, **inputs)
+
+
+def test_a_refused_call_changes_nothing() -> None:
+    model, inputs = edges_model()
+    before = model.random_state()
+    with pytest.raises(InputError):
+        model(GRAPHS, **{**inputs, "topic": ids(0, 4)})
+    assert model.random_state() == before
+
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"dtype": "float16"}, DTypeError, r"float32 or float64 was expected, came \('float16'\)"),
+    ({"dtype": np.float32}, DTypeError, r"\[compile\] dtype"),
+    ({"passes": ["inline"]}, InputError, r"\[compile\] passes among .*\['inline'\]"),
+    ({"executor": "fast"}, InputError, r"native or reference was expected, came \('fast'\)"),
+    ({"policy": "best"}, InputError, r"batching or serial was expected, came \('best'\)"),
+    ({"device": "cuda"}, InputError, r"'cpu' was expected, came \('cuda'\); the CUDA backend"),
+    ({"seed": -1}, InputError, r"0\.\.2\*\*64-1 was expected, came \(-1\)"),
+    ({"seed": 0.5}, InputError, r"came \(0\.5\)"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), OPTIONS)
+def test_unknown_options_are_refused(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        cavs.compile(vertex_functions.make_function("NoGather"), **options)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "2", None, 1025, 2**70])
+def test_wrong_numbers_of_threads_are_refused(count: Any) -> None:
+    before = cavs.get_num_threads()
+    with pytest.raises(InputError, match=r"\[threads\] a number of threads in 1\.\.1024"):
+        cavs.set_num_threads(count)
+    assert cavs.get_num_threads() == before
+
+
+@pytest.mark.parametrize("graphs", [5, None, [[[], [0]]], "ab", [None]])
+def test_what_is_no_graph_is_refused(graphs: Any) -> None:
+    model, inputs = tree_model()
+    with pytest.raises(GraphError, match=r"\[graph\]"):
+        model(graphs, **inputs)
+
+
+def test_a_cycle_is_found_in_flat_arrays() -> None:
+    model, inputs = tree_model()
+    looped = cavs.GraphBatch.from_csr([0, 1, 3], [0, 0, 1, 2], [1, 0])
+    with pytest.raises(GraphError, match=r"graph 1: .*descendant.*vertices 0 -> 1 -> 0"):
+        model(looped, word=inputs["word"][:3], label=inputs["label"][:3])
+
+
+def test_random_state_is_checked() -> None:
+    model, _ = tree_model()
+    for state in ({"seed": 1}, {"seed": 1, "step": -1}, {"seed": "a", "step": 0}):
+        with pytest.raises(InputError, match=r"\[random\]"):
+            model.set_random_state(state)  # type: ignore[arg-type]
+
+
+def test_memory_is_of_the_native_executor_and_checks_its_inputs() -> None:
+    model, inputs = tree_model()
+    assert model.memory(GRAPHS, word=inputs["word"]) > 0
+    assert model.memory(list(cavs.unbatch(GRAPHS)), gradients=False) > 0
+    with pytest.raises(DTypeError, match="'word'"):
+        model.memory(GRAPHS, word=np.zeros(5))
+    reference = compiled("ChildSumTreeLSTM", "float32", executor="reference")
+    with pytest.raises(CavsRuntimeError, match=r"\[memory\]"):
+        reference.memory(GRAPHS)
+
+
+class Converting:
+    """An array behind ``__array__`` alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.array, dtype)
+
+
+class DLPack:
+    """An array behind the DLPack protocol alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+
+class Interface:
+    """An array behind the array interface alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.__array_interface__ = array.__array_interface__
+        self.array = array
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def strided(array: np.ndarray) -> np.ndarray:
+    wide = np.full(tuple(2 * n for n in array.shape), 99, array.dtype)
+    cut = tuple(slice(None, None, 2) for _ in array.shape)
+    wide[cut] = array
+    return wide[cut]
+
+
+FORMS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list": lambda a: a.tolist(),
+    "tensor": lambda a: cavs.Tensor(a.astype(np.int32) if a.dtype.kind == "i" else a),
+    "memoryview": lambda a: memoryview(np.ascontiguousarray(a)),
+    "__array__": Converting,
+    "dlpack": DLPack,
+    "interface": Interface,
+    "read-only": read_only,
+    "fortran": np.asfortranarray,
+    "strided": strided,
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "int64": lambda a: a.astype(np.int64) if a.dtype.kind == "i" else a,
+    "uint8": lambda a: a.astype(np.uint8) if a.dtype.kind == "i" else a,
+    "float32": lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a,
+    "float16": lambda a: a.astype(np.float16) if a.dtype.kind == "f" else a,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arrays_of_any_kind_are_taken(form: str) -> None:
+    model = compiled("EdgeInputs")
+    inputs = draw_inputs(model, GRAPHS)
+    for name, array in inputs.items():
+        # Exact in half precision, and no id is -1.
+        inputs[name] = np.round(array * 8) / 8 if array.dtype.kind == "f" else np.abs(array)
+    expected = model(GRAPHS, **inputs)
+    found = model(GRAPHS, **{name: FORMS[form](array) for name, array in inputs.items()})
+    for name, y in expected.items():
+        np.testing.assert_array_equal(found[name].data, y.data, err_msg=name)
+        assert not np.shares_memory(found[name].data, y.data)
+
+
+def test_inputs_are_read_during_the_call_and_never_written() -> None:
+    model = compiled("EdgeInputs")
+    inputs = draw_inputs(model, GRAPHS)
+    expected = run(model, GRAPHS, inputs)
+    copies = {name: array.copy() for name, array in inputs.items()}
+    model.zero_grad()
+    out = model(GRAPHS, **inputs)
+    for name, array in inputs.items():
+        np.testing.assert_array_equal(array, copies[name])
+        array[...] = 0  # the backward does not come back to it
+    cotangents = draw_cotangents(out)
+    sum((out[k] * cavs.Tensor(w)).sum() for k, w in cotangents.items()).backward()
+    for name, p in model.named_parameters():
+        grad = p.grad.to_dense() if isinstance(p.grad, cavs.RowSparse) else p.grad
+        np.testing.assert_allclose(grad, expected.params[name], rtol=1e-12, atol=1e-14)
+
+
+def test_a_tensor_of_the_other_precision_gets_its_gradient_in_its_own() -> None:
+    model = compiled("NoParameters", "float32")
+    x = cavs.Tensor(np.ones((5, 3)), requires_grad=True)
+    model(GRAPHS, x=x)["h"].sum().backward()
+    assert x.grad.dtype == np.float64
+    assert (x.grad != 0).any()
+
+
+def test_pushes_of_one_model_are_the_pulls_of_the_next() -> None:
+    first, second = compiled("NoParameters"), compiled("HoistedState")
+    x = np.random.default_rng(0).normal(size=(5, 3))
+
+    given = cavs.Tensor(x, requires_grad=True)
+    y = second(GRAPHS, x=first(GRAPHS, x=given)["h"] * 2.0)["y"]
+    (y * y).sum().backward()
+
+    def value(values: np.ndarray) -> float:
+        with cavs.no_grad():
+            y = second(GRAPHS, x=first(GRAPHS, x=values)["h"] * 2.0)["y"]
+        return float((y.data * y.data).sum())
+
+    for at in np.ndindex(*x.shape):
+        moved = np.zeros_like(x)
+        moved[at] = 1e-5
+        difference = (value(x + moved) - value(x - moved)) / 2e-5
+        assert given.grad[at] == pytest.approx(difference, rel=1e-6, abs=1e-9)
+
+
+def test_graphs_come_as_a_batch_a_graph_or_a_list() -> None:
+    model, inputs = tree_model()
+    expected = model(GRAPHS, **inputs)["loss"].data
+    found = model(cavs.unbatch(GRAPHS), **inputs)["loss"].data
+    np.testing.assert_array_equal(found, expected)
+    alone = model(cavs.unbatch(GRAPHS)[0], word=inputs["word"][:3], label=inputs["label"][:3])
+    np.testing.assert_allclose(alone["loss"].data, expected[:3], rtol=1e-6)
+
+
+def test_parameters_are_of_the_compiled_precision_and_named_by_path() -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
+    model = cavs.compile(function, dtype="float64")
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float64)}
+    assert model.dtype == np.float64
+    assert list(model.state_dict())[:3] == ["embedding.weight", "w_iou.weight", "w_iou.bias"]
+    state = {k: a + 1.0 for k, a in model.state_dict().items()}
+    model.load_state_dict(state)
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(p.data, state[name])
+    assert model.parameters() == function.parameters()
+
+
+def test_embedding_gradients_have_the_rows_that_were_read() -> None:
+    model, inputs = tree_model()
+    model.zero_grad()
+    inputs["word"] = ids(5, -1, 2, 5, 5)
+    model(GRAPHS, **inputs)["loss"].sum().backward()
+    grad = dict(model.named_parameters())["embedding.weight"].grad
+    assert isinstance(grad, cavs.RowSparse)
+    assert grad.indices.tolist() == [2, 5]
+    first = grad.to_dense()
+    model(GRAPHS, **inputs)["loss"].sum().backward()
+    grad = dict(model.named_parameters())["embedding.weight"].grad
+    assert isinstance(grad, cavs.RowSparse)
+    np.testing.assert_allclose(grad.to_dense(), 2 * first, rtol=1e-6)
+
+
+def test_training_and_evaluation_modes() -> None:
+    class Drop(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=ops.dropout(v.pull("x", 8), 0.5))
+
+    model = cavs.compile(Drop())
+    x = np.ones((5, 8), np.float32)
+    assert model.training
+    assert (model(GRAPHS, x=x)["y"].data != 1).all()
+    assert model.eval() is model
+    assert (model(GRAPHS, x=x)["y"].data == 1).all()
+    assert model.train().training
