@@ -8,16 +8,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from cavs.cli._dot import function_dot, tree_dot
+from cavs.cli._dot import to_dot
 from cavs.cli._options import integer
+from cavs.cli._picture import function_picture, tree_picture
+from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, parse_listops, parse_tree
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.models import GRU, LSTM, LatticeLSTM
 from cavs.training import TREE_MODELS
 
 MODELS = {**TREE_MODELS, "lstm": LSTM, "gru": GRU, "lattice-lstm": LatticeLSTM}
-DOT_SUFFIXES = (".dot", ".gv")
-PICTURE_SUFFIXES = (".svg", ".png", ".pdf")
+SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 
 
 def add_parser(commands: Any) -> None:
@@ -26,7 +27,8 @@ def add_parser(commands: Any) -> None:
         "draw",
         help="picture of a vertex function, or of a tree with its levels",
         description="Draws the vertex function of a model, or a tree with the levels that its "
-        "vertices are computed in, as dot (the language of Graphviz) or as a picture.",
+        "vertices are computed in, as SVG, as text for Graphviz (.dot), or, where Graphviz is "
+        "installed, as .png or .pdf.",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", choices=tuple(MODELS))
@@ -38,7 +40,7 @@ def add_parser(commands: Any) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help=f"{', '.join(DOT_SUFFIXES + PICTURE_SUFFIXES)} (default: dot on standard output)",
+        help=f"{', '.join(SUFFIXES)} (default: dot on standard output)",
     )
     parser.add_argument("--embedding-size", type=integer(1), default=300, help="(default: 300)")
     parser.add_argument("--hidden-size", type=integer(1), default=150, help="(default: 150)")
@@ -48,22 +50,23 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Writes the picture."""
     output: Path | None = options.output
-    if output is not None and output.suffix not in DOT_SUFFIXES + PICTURE_SUFFIXES:
+    if output is not None and output.suffix not in SUFFIXES:
         raise InputError(
-            f"[draw] a file that ends in {', '.join(DOT_SUFFIXES + PICTURE_SUFFIXES)} was "
-            f"expected, came ({output})"
+            f"[draw] a file that ends in {', '.join(SUFFIXES)} was expected, came ({output})"
         )
     if options.tree is not None:
-        text = tree_dot(_read_tree(options.tree))
+        picture = tree_picture(_read_tree(options.tree))
     else:
         make: Any = MODELS[options.model]
-        text = function_dot(make(100, options.embedding_size, options.hidden_size, 5))
+        picture = function_picture(make(100, options.embedding_size, options.hidden_size, 5))
     if output is None:
-        print(text, end="")
-    elif output.suffix in DOT_SUFFIXES:
-        output.write_text(text, encoding="utf-8")
+        print(to_dot(picture), end="")
+    elif output.suffix == ".svg":
+        output.write_text(to_svg(picture), encoding="utf-8")
+    elif output.suffix in (".dot", ".gv"):
+        output.write_text(to_dot(picture), encoding="utf-8")
     else:
-        _render(text, output)
+        _render(to_dot(picture), output)
     return 0
 
 
@@ -78,7 +81,7 @@ def _render(text: str, output: Path) -> None:
     if program is None:
         raise CavsRuntimeError(
             f"[draw] Graphviz, whose program `dot` makes {output.suffix} files, was expected, came "
-            "none; install the system's package graphviz, or write a .dot file, which needs nothing"
+            "none; install the system's package graphviz, or write .svg, which needs nothing"
         )
     command = [program, f"-T{output.suffix[1:]}", "-o", str(output)]
     done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)

@@ -85,7 +85,7 @@ def _add_data(group: Any) -> None:
         "--num-train",
         type=integer(1),
         metavar="N",
-        help="ListOps expressions to train on (default: 20000)",
+        help="ListOps expressions to train on (default: 40000)",
     )
     group.add_argument(
         "--max-depth", type=integer(2), metavar="N", help="of ListOps expressions (default: 20)"

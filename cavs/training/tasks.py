@@ -42,7 +42,7 @@ class TreeSource:
     """
 
     path: str | None = None
-    num_train: int = 20_000
+    num_train: int = 40_000
     max_depth: int = 20
 
     def load(self) -> TreeCorpus:

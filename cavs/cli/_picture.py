@@ -1,0 +1,139 @@
+"""Pictures before they are written: boxes in rows and lines between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cavs.core.ir import Node, ancestors
+from cavs.core.trace import trace
+from cavs.core.vertex import VertexFunction
+from cavs.data import LabelledTree
+
+COLOURS = {
+    "none": "#eeeeee",
+    "graph": "#e2d6f3",
+    "vertex": "#d6e6f5",
+    "edge": "#fbe3c8",
+    "result": "#d9f0d3",
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box.
+
+    Attributes:
+        label: its text; a line feed begins a new line.
+        row: 0 is the uppermost.
+        colour: what fills it, as ``#rrggbb``.
+        rounded: whether it is an ellipse, in place of a rectangle.
+    """
+
+    label: str
+    row: int
+    colour: str
+    rounded: bool = False
+
+
+@dataclass
+class Picture:
+    """Boxes in rows and lines between them.
+
+    Attributes:
+        title: stands above.
+        boxes: by name, which is a word.
+        lines: pairs of names, from above to below.
+        rows: what to write beside a row, by its number.
+        arrows: whether lines have heads.
+    """
+
+    title: str
+    arrows: bool = True
+    boxes: dict[str, Box] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    rows: dict[int, str] = field(default_factory=dict)
+
+
+def function_picture(function: VertexFunction) -> Picture:
+    """The operations of a vertex function, inputs above, what it scatters and pushes below.
+
+    Colours say what a value has rows for: parameters and constants (grey), vertices (blue), edges
+    to children (orange), graphs (violet).
+    """
+    traced = trace(function)
+    parameters = {id(p): name for name, p in function.named_parameters()}
+    results = [("scatter", *item) for item in traced.function.scatters.items()]
+    results += [("push", *item) for item in traced.function.pushes.items()]
+    nodes = [node for node in ancestors(traced.function.roots()) if node.op.name != "reshape"]
+    rows = _rows_of(nodes)
+    names = {node: f"n{number}" for number, node in enumerate(nodes)}
+    picture = Picture(traced.name)
+    for node in nodes:
+        colour = COLOURS.get(node.space, "#ffffff")
+        label = _describe(node, parameters)
+        picture.boxes[names[node]] = Box(label, rows[node], colour, rounded=not node.inputs)
+        picture.lines += [(names[_behind(x)], names[node]) for x in node.inputs]
+    for what, name, node in results:
+        shown = _behind(node)
+        box = f"{what}_{name}"
+        picture.boxes[box] = Box(f"{what} {name}", rows[shown] + 1, COLOURS["result"])
+        picture.lines.append((names[shown], box))
+    return picture
+
+
+def _rows_of(nodes: list[Node]) -> dict[Node, int]:
+    """The row of each: below all its operands; what has none, just above its first use."""
+    rows: dict[Node, int] = {}
+    for node in nodes:
+        rows[node] = 1 + max((rows[_behind(x)] for x in node.inputs), default=-1)
+    first_use: dict[Node, int] = {}
+    for node in nodes:
+        for x in map(_behind, node.inputs):
+            first_use[x] = min(rows[node], first_use.get(x, rows[node]))
+    return {n: row if n.inputs else first_use.get(n, 1) - 1 for n, row in rows.items()}
+
+
+def _behind(node: Node) -> Node:
+    """What stands behind reshapes, which change nothing that a picture could show."""
+    while node.op.name == "reshape":
+        node = node.inputs[0]
+    return node
+
+
+def _describe(node: Node, parameters: dict[int, str]) -> str:
+    attributes = node.attrs
+    name = node.op.name
+    if name == "param":
+        name = parameters[id(attributes["parameter"])]
+    elif name == "constant":
+        name = f"{attributes['value']:g}"
+    elif name in ("pull", "gather"):
+        name = f"{name} {attributes['name']}"
+        if attributes.get("slot") is not None:
+            name += f" of child {attributes['slot']}"
+    elif name == "slice":
+        name = f"slice {attributes['start']}:{attributes['stop']}"
+    shape = " x ".join(map(str, node.shape))
+    return f"{name}\n{shape}" if shape else name
+
+
+def tree_picture(tree: LabelledTree) -> Picture:
+    """A tree, its root above; a row for each level, whose vertices are computed together."""
+    levels = tree.graph.levels.tolist()
+    labels = tree.labels.tolist()
+    top = max(levels, default=0)
+    picture = Picture("", arrows=False, rows={top - i: f"level {i}" for i in range(top + 1)})
+    # From the root on, in reading order, so that a row keeps the order of the words.
+    waiting, children = [tree.root], tree.graph.children
+    while waiting:
+        vertex = waiting.pop()
+        token = tree.tokens[vertex]
+        parts = [] if token is None else [token]
+        parts += [str(labels[vertex])] if labels[vertex] >= 0 else []
+        level = levels[vertex]
+        picture.boxes[f"v{vertex}"] = Box(
+            "\n".join(parts), top - level, COLOURS["vertex"], rounded=level == 0
+        )
+        picture.lines += [(f"v{vertex}", f"v{child}") for child in children[vertex]]
+        waiting += reversed(children[vertex])
+    return picture
