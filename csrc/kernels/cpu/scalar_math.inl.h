@@ -25,16 +25,16 @@ CAVS_INLINE ExpParts exp_parts(VecF x) {
   const VecF n = shifted - kRoundingShift;
   VecF r = x - n * kLn2High;
   r = r - n * kLn2Low;
-  VecF p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
+  VecF p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                      1.6666665459e-1f, 5.0000001201e-1f);
   p = p * (r * r) + r;
   return {p + 1.0f, bits_of(shifted) - 0x4b400000};  // the bits of kRoundingShift
 }
 
-CAVS_INLINE VecF power_of_two(MaskF exponent) { return float_of((exponent + 127) << 23); }
+// Unsigned, since these wrap around where the argument was NaN.
+CAVS_INLINE VecF power_of_two(MaskF exponent) {
+  return reinterpret_cast<VecF>((reinterpret_cast<WordsF>(exponent) + 127u) << 23);
+}
 
 CAVS_INLINE VecF exp_(VecF x) {
   const ExpParts parts = exp_parts(at_most(at_least(x, -104.0f), 89.0f));
@@ -60,34 +60,26 @@ CAVS_INLINE VecF tanh_(VecF x) {
 #endif
   const VecF y = at_most(at_least(x, -bound), bound);
   const VecF y2 = y * y;
-  VecF p = y2 * -2.76076847742355e-16f + 2.00018790482477e-13f;
-  p = p * y2 + -8.60467152213735e-11f;
-  p = p * y2 + 5.12229709037114e-08f;
-  p = p * y2 + 1.48572235717979e-05f;
-  p = p * y2 + 6.37261928875436e-04f;
-  p = p * y2 + 4.89352455891786e-03f;
-  VecF q = y2 * 1.19825839466702e-06f + 1.18534705686654e-04f;
-  q = q * y2 + 2.26843463243900e-03f;
-  q = q * y2 + 4.89352518554385e-03f;
+  const VecF p = polynomial(y2, -2.76076847742355e-16f, 2.00018790482477e-13f,
+                            -8.60467152213735e-11f, 5.12229709037114e-08f, 1.48572235717979e-05f,
+                            6.37261928875436e-04f, 4.89352455891786e-03f);
+  const VecF q = polynomial(y2, 1.19825839466702e-06f, 1.18534705686654e-04f, 2.26843463243900e-03f,
+                            4.89352518554385e-03f);
   return select(abs_(x) < 0.0004f, x, y * p / q);
 }
 
 // Natural logarithm of a positive normal number.
 CAVS_INLINE VecF log_normal(VecF x, VecF exponent_offset) {
   constexpr int32_t sqrt_half = 0x3f3504f3;
-  const MaskF shifted = bits_of(x) + (0x3f800000 - sqrt_half);
+  const MaskF shifted =
+      reinterpret_cast<MaskF>(reinterpret_cast<WordsF>(x) + (0x3f800000u - sqrt_half));
   const VecF e = __builtin_convertvector((shifted >> 23) - 127, VecF) + exponent_offset;
   const VecF f =
       float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
   const VecF f2 = f * f;
-  VecF p = f * 7.0376836292e-2f + -1.1514610310e-1f;
-  p = p * f + 1.1676998740e-1f;
-  p = p * f + -1.2420140846e-1f;
-  p = p * f + 1.4249322787e-1f;
-  p = p * f + -1.6668057665e-1f;
-  p = p * f + 2.0000714765e-1f;
-  p = p * f + -2.4999993993e-1f;
-  p = p * f + 3.3333331174e-1f;
+  const VecF p = polynomial(f, 7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f,
+                            -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
+                            2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f);
   VecF y = p * f * f2 + e * kLn2Low;
   y = y - 0.5f * f2;
   return (f + y) + e * kLn2High;

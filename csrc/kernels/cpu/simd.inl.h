@@ -58,6 +58,7 @@ using Vec = typename Simd<T>::Vector;
 using VecF = Vec<float>;
 using VecD = Vec<double>;
 using MaskF = Simd<float>::Mask;
+typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
 using MaskD = Simd<double>::Mask;
 
 template <class T>
@@ -100,6 +101,25 @@ CAVS_INLINE VecF at_least(VecF x, float bound) {
 #else
   return x < bound ? splat(bound) : x;
 #endif
+}
+
+// a * b + c, rounded once where the machine can, whatever the compiler's flags say.
+CAVS_INLINE VecF multiply_add(VecF a, VecF b, VecF c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// The polynomial of these coefficients, that of the highest power first.
+template <class... Coefficients>
+CAVS_INLINE VecF polynomial(VecF x, float first, Coefficients... rest) {
+  VecF result = splat(first);
+  ((result = multiply_add(result, x, splat(rest))), ...);
+  return result;
 }
 
 CAVS_INLINE VecF sqrt_(VecF x) {
