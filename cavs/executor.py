@@ -214,6 +214,11 @@ class NativeRun:
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
         """See :class:`Run`."""
         executor = self.executor
+        if executor.compiler.training(self.wanted) is not self.program:
+            raise CavsRuntimeError(
+                "[backward] requires_grad of the parameters as in the forward call was expected, "
+                "came a change in between; change it before the call"
+            )
         program = executor.compiler.backward(frozenset(cotangents), self.wanted)
         native = executor.load(program, executor.load(self.program))
         outputs = [self._allocate(o) for o in program.outputs]

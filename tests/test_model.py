@@ -362,3 +362,32 @@ def test_training_and_evaluation_modes() -> None:
     assert model.eval() is model
     assert (model(GRAPHS, x=x)["y"].data == 1).all()
     assert model.train().training
+
+
+def test_parameters_are_frozen_and_thawed_between_calls() -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM")
+    model = cavs.compile(function, dtype="float64")
+    inputs = draw_inputs(model, GRAPHS)
+    expected = run(model, GRAPHS, inputs).params
+    frozen = {"u_f.weight", "embedding.weight", "classifier.bias"}
+    for learns in (False, True):
+        for name, p in model.named_parameters():
+            p.requires_grad = learns or name not in frozen
+        found = run(model, GRAPHS, inputs).params
+        for name, p in model.named_parameters():
+            assert (p.grad is not None) == p.requires_grad
+            if p.requires_grad:
+                np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-12)
+    for p in model.parameters():
+        p.requires_grad = False
+    assert not model(GRAPHS, **inputs)["loss"].requires_grad
+
+
+def test_freezing_between_a_call_and_its_backward_is_refused() -> None:
+    model = cavs.compile(vertex_functions.make_function("NoGather"), dtype="float64")
+    loss = model(GRAPHS, **draw_inputs(model, GRAPHS))["loss"].sum()
+    model.parameters()[0].requires_grad = False
+    with pytest.raises(
+        CavsRuntimeError, match=r"\[backward\] requires_grad of the parameters as in"
+    ):
+        loss.backward()

@@ -17,6 +17,9 @@ from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
 
+_Names = frozenset[str]
+_Numbers = frozenset[int]
+
 
 class Compiler:
     """F's IR and the programs made from it, each lowered when first asked for.
@@ -34,8 +37,9 @@ class Compiler:
         self.params: list[Any] = _used_parameters(function, self.trace.function)
         self._simplifier = Simplifier()
         self.function = self._optimise(self.trace.function)
-        self._forwards: dict[frozenset[str] | None, Lowered] = {}
-        self._backwards: dict[tuple[frozenset[str], frozenset[str]], Program] = {}
+        self._inference: Lowered | None = None
+        self._forwards: dict[tuple[_Names, _Numbers], Lowered] = {}
+        self._backwards: dict[tuple[_Names, _Names, _Numbers], Program] = {}
 
     def _optimise(self, function: FunctionIR) -> FunctionIR:
         if "simplify" in self.passes:
@@ -60,9 +64,13 @@ class Compiler:
 
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
-        if None not in self._forwards:
-            self._forwards[None] = lower(self._sinks(set()), None, self.params, self.passes)
-        return self._forwards[None].program
+        if self._inference is None:
+            self._inference = lower(self._sinks(set()), None, self.params, self.passes)
+        return self._inference.program
+
+    def _learning(self) -> _Numbers:
+        """The parameters that want gradients now: freezing one makes other programs."""
+        return frozenset(i for i, p in enumerate(self.params) if p.requires_grad)
 
     def _sinks(self, saved: set[Node]) -> Sinks:
         outputs = [
@@ -77,7 +85,8 @@ class Compiler:
 
     def _forward(self, inputs: frozenset[str]) -> Lowered:
         """F with all kept that any gradient needs, whichever outputs get cotangents."""
-        if inputs not in self._forwards:
+        key = (inputs, self._learning())
+        if key not in self._forwards:
             gradient = self.gradient(self.function.pushes, inputs)
             nodes = set(ancestors(self.function.roots()))
             saved = read_from_forward(gradient.roots(), nodes)
@@ -88,10 +97,8 @@ class Compiler:
                 for n in ancestors(gradient.roots())
                 if n.op.name == "unique_sum"
             ]
-            self._forwards[inputs] = lower(
-                self._sinks(saved), None, self.params, self.passes, counted
-            )
-        return self._forwards[inputs]
+            self._forwards[key] = lower(self._sinks(saved), None, self.params, self.passes, counted)
+        return self._forwards[key]
 
     def training(self, inputs: Iterable[str]) -> Program:
         """The program of a forward call after which a backward may come; `inputs` as in
@@ -101,10 +108,10 @@ class Compiler:
     def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
         """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
         the float inputs named."""
-        key = (frozenset(pushes), frozenset(inputs))
+        key = (frozenset(pushes), frozenset(inputs), self._learning())
         if key not in self._backwards:
             forward = self._forward(key[1])
-            gradient = self.gradient(*key)
+            gradient = self.gradient(key[0], key[1])
             numbers = {id(p): i for i, p in enumerate(self.params)}
             outputs: list[tuple[Output, Node]] = []
             ids_of: dict[str, Node] = {}
