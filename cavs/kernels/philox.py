@@ -65,4 +65,4 @@ def uniform(
     high = ((graphs >> half) + np.uint64((step >> 32 & _MASK) * _WEYL[1] & _MASK)) & mask
     key[..., 1] = (np.uint64(seed >> 32 & _MASK) ^ high)[:, None]
     words = philox4x32(counter, key).reshape(rows, blocks * 4)[:, :width]
-    return (words >> np.uint32(8)) * 2.0**-24
+    return (words >> np.uint32(8)).astype(np.float64) * 2.0**-24

@@ -192,7 +192,7 @@ def test_sparse_misuse(ids, rows, message):
 
 
 def test_sparse_ids_are_int32():
-    with pytest.raises(InputError, match="ids: expected .*int32"):
+    with pytest.raises(InputError, match=r"ids: expected .*int32"):
         core.sgd_update_rows(zeros(5, 3), np.array([0, 1], np.int64), zeros(2, 3), 0.1)
     empty = np.array([], np.int32)
     core.sgd_update_rows(zeros(5, 3), empty, zeros(0, 3), 0.1)

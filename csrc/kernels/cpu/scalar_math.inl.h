@@ -65,7 +65,13 @@ CAVS_INLINE VecF tanh_(VecF x) {
                             6.37261928875436e-04f, 4.89352455891786e-03f);
   const VecF q = polynomial(y2, 1.19825839466702e-06f, 1.18534705686654e-04f, 2.26843463243900e-03f,
                             4.89352518554385e-03f);
-  return select(abs_(x) < 0.0004f, x, y * p / q);
+  VecF result = y * p / q;
+#if !defined(__FMA__)
+  // Whether the compiler contracts decides where 1 is reached, so it is set.
+  const VecF one = float_of((bits_of(x) & bits_of(splat(-0.0f))) | bits_of(splat(1.0f)));
+  result = select(abs_(x) >= bound, one, result);
+#endif
+  return select(abs_(x) < 0.0004f, x, result);
 }
 
 // Natural logarithm of a positive normal number.
