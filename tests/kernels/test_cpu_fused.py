@@ -139,6 +139,15 @@ def test_float_extremes():
     np.testing.assert_allclose(run_op("exp", "float", [low]), expected, rtol=0, atol=3e-45)
 
 
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+def test_constants_keep_the_sign_of_zero(dtype):
+    x = np.ones((2, 20), kc.DTYPES[dtype])
+    out = np.empty_like(x)
+    ints = kc.fused_ints(20, 1, [("div", 0, 0, 2)], [0])
+    kc.call("fused", dtype, [x], [out], ints=ints, floats=[-0.0])
+    assert (out == -np.inf).all()
+
+
 def lstm_group(width):
     """c = sigmoid(i + bi) * tanh(u) + f * c0; h = sigmoid(o * 0.5) * tanh(c); both come out."""
     i, o, u, fc, bias, gate = range(6)

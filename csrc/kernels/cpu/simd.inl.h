@@ -76,7 +76,7 @@ CAVS_INLINE void store_vector(T* target, Vec<T> value) {
 
 template <class T>
 CAVS_INLINE Vec<T> splat(T value) {
-  return Vec<T>{} + value;
+  return value - Vec<T>{};  // 0 + value would lose the sign of -0
 }
 
 CAVS_INLINE MaskF bits_of(VecF x) { return reinterpret_cast<MaskF>(x); }
