@@ -29,7 +29,7 @@ template <class... Parts>
 
 }  // namespace cavs
 
-#define CAVS_CHECK(condition, kind, ...)              \
-  do {                                                \
+#define CAVS_CHECK(condition, kind, ...)               \
+  do {                                                 \
     if (!(condition)) ::cavs::fail(kind, __VA_ARGS__); \
   } while (false)

@@ -13,8 +13,8 @@ namespace cavs {
 
 enum class SpaceKind : uint8_t { kNone, kVertex, kEdge, kGraph, kUnique };
 
-// What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs, or
-// the distinct ids of an integer input ("unique:NAME").
+// What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs,
+// or the distinct ids of an integer input ("unique:NAME").
 struct Space {
   SpaceKind kind = SpaceKind::kNone;
   int unique = -1;  // index into Program::uniques
@@ -44,19 +44,19 @@ struct ValueSpec {
 // Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
 enum class TableKind : uint8_t {
   kNone,
-  kChild,         // edge -> vertex row of the child
-  kSlot,          // vertex -> vertex row of child `argument`, -1 where missing
-  kParent,        // edge -> vertex row of the parent
-  kChildren,      // CSR vertex -> its edge rows
-  kParents,       // CSR vertex -> edge rows in which it is the child
-  kGraph,         // vertex -> graph
-  kGraphVertices, // CSR graph -> vertex rows
-  kVertexOrder,   // vertex -> user's vertex
-  kEdgeOrder,     // edge -> user's edge
-  kEdgeSlot,      // edge -> position among the parent's children
-  kUnique,        // row of the unique's base space -> its distinct row; `argument`: the unique
-  kUniqueRows,    // CSR distinct row -> rows of the base space; `argument`: the unique
-  kUniqueIds,     // distinct row -> the id (in `index`); `argument`: the unique
+  kChild,          // edge -> vertex row of the child
+  kSlot,           // vertex -> vertex row of child `argument`, -1 where missing
+  kParent,         // edge -> vertex row of the parent
+  kChildren,       // CSR vertex -> its edge rows
+  kParents,        // CSR vertex -> edge rows in which it is the child
+  kGraph,          // vertex -> graph
+  kGraphVertices,  // CSR graph -> vertex rows
+  kVertexOrder,    // vertex -> user's vertex
+  kEdgeOrder,      // edge -> user's edge
+  kEdgeSlot,       // edge -> position among the parent's children
+  kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
+  kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
+  kUniqueIds,      // distinct row -> the id (in `index`); `argument`: the unique
 };
 
 struct TableSpec {
@@ -76,14 +76,14 @@ struct Instruction {
 };
 
 enum class SegmentKind : uint8_t {
-  kRows,    // every instruction is row by row over `space` (vertex: edge instructions ride along, each
-            // thread taking the edges of its vertices)
+  kRows,  // every instruction is row by row over `space` (vertex: edge instructions ride along,
+          // each thread taking the edges of its vertices)
   kLevels,  // the same, level by level
   kGlobal,  // instructions that sum over rows; each splits its own output over the threads
 };
 
-// Between segments all threads meet. Within one, a thread runs all instructions on a chunk of its rows
-// and never reads a row that another thread writes in it.
+// Between segments all threads meet. Within one, a thread runs all instructions on a chunk of its
+// rows and never reads a row that another thread writes in it.
 struct Segment {
   SegmentKind kind = SegmentKind::kRows;
   Space space;
@@ -99,11 +99,11 @@ struct UniqueSpec {
 struct Program {
   DType dtype = DType::kFloat32;
   Device device = Device::kCpu;
-  bool backward = false;  // levels run from the last to the first
+  bool backward = false;          // levels run from the last to the first
   std::vector<ValueSpec> values;  // a backward program's first values are all those of `forward`
   std::vector<Segment> segments;
   std::vector<UniqueSpec> uniques;
-  std::vector<int> saved;  // values that the backward programs read
+  std::vector<int> saved;                  // values that the backward programs read
   std::shared_ptr<const Program> forward;  // of a backward program
 };
 
