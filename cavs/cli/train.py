@@ -28,10 +28,11 @@ from cavs.training.tensorboard import TensorBoard
 
 # What suits a treebank (Tai et al. 2015), and what suits the built-in expressions: few words, many
 # labels that are all right, and operators that must be learnt exactly.
-TREEBANK: dict[str, Any] = {"embedding_size": 300, "hidden_size": 150}
+TREEBANK: dict[str, Any] = {"embedding_size": 300, "hidden_size": 150, "dropout": 0.5}
 LISTOPS: dict[str, Any] = {
     "embedding_size": 50,
     "hidden_size": 150,
+    "dropout": 0.0,
     "epochs": 3,
     "optimizer": "adam",
     "lr": 0.005,
@@ -115,7 +116,8 @@ def _add_model(group: Any) -> None:
         "--dropout",
         type=number(0, 1),
         metavar="P",
-        help="of words and of what the classifier sees (default: 0)",
+        help="of words and of what the classifier sees "
+        f"(default: {TREEBANK['dropout']}; {LISTOPS['dropout']} for ListOps)",
     )
     group.add_argument(
         "--embedding-std",
@@ -220,7 +222,7 @@ def _start(
         embedding_std=settings.get("embedding_std"),
         embedding_size=settings["embedding_size"],
         hidden_size=settings["hidden_size"],
-        dropout=settings.get("dropout", 0.0),
+        dropout=settings["dropout"],
     )
 
 
