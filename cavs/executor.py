@@ -187,9 +187,14 @@ class NativeExecutor:
             pushes = frozenset(self.compiler.function.pushes)
             backward = self.load(self.compiler.backward(pushes, frozenset()), forward)
         distinct = {}
+        leaf = np.diff(graphs.child_ptr) == 0
+        masks = {"leaf": leaf, "inner": ~leaf}
         for name, _, base in program.uniques:
-            rows = rows_of(graphs, base)
-            distinct[name] = len(np.unique(ids[name])) if name in ids else rows
+            pull, mask = name.split("@")[0], masks.get(base)
+            rows = rows_of(graphs, base) if mask is None else int(mask.sum())
+            if pull in ids:
+                rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
+            distinct[name] = rows
         schedule = graphs.schedule(self.policy)
         return int(_core.plan_bytes(forward, backward, schedule, distinct, keep, get_num_threads()))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.core.compiler import Compiler
+from cavs.core.passes import PASSES
 from cavs.core.trace import InputSpec
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
@@ -49,6 +50,8 @@ class Model:
                 f"[compile] device 'cpu' was expected, came ({device!r}); the CUDA backend is not "
                 "built yet"
             )
+        if policy == "serial":  # a vertex at a time, in which leaves do not come first
+            passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         self._compiler = Compiler(function, passes)
         self.function = function
         self.training = True

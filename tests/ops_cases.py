@@ -24,6 +24,7 @@ STRUCTURE = frozenset(
         "gather",
         "graph_spread",
         "graph_sum",
+        "join",
         "num_children",
         "param",
         "pull",
@@ -177,6 +178,7 @@ def _elementwise_cases() -> list[OpCase]:
     cases = []
     for op, (smooth, harsh) in _UNARY.items():
         cases += _elementwise(op, [smooth], [harsh])
+    cases += _elementwise("identity", ["spread"], ["saturating"])
     for op in ("add", "sub", "mul", "squared_error"):
         cases += _elementwise(op, ["spread", "spread"], ["saturating", "spread"])
     cases += _elementwise("div", ["spread", "nonzero"], ["saturating", "nonzero"])

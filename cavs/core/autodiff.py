@@ -14,6 +14,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops._def import OPS, apply
+from cavs.core.passes.specialize_leaves import join_of_cotangents
 from cavs.errors import TraceError
 
 
@@ -97,12 +98,16 @@ class _Reverse:
             parts = self.cotangents.get(node)
             if not parts or not node.inputs:
                 continue
+            cotangent = self._total(node)
+            if node.op.name == "join":
+                for part in node.inputs:
+                    self._add(part, _restrict(cotangent, part.space))
+                continue
             if node.op.vjp is None:
                 raise TraceError(
                     f"[autodiff] an operation with a gradient was expected, came ({node.op.name})"
                     + (f", at {node.where}" if node.where else "")
                 )
-            cotangent = self._total(node)
             for x, dx in zip(
                 node.inputs, node.op.vjp(cotangent, node, *node.inputs, **node.attrs), strict=True
             ):
@@ -160,11 +165,24 @@ class _Reverse:
         return result
 
     def _inputs(self) -> dict[str, Node]:
-        return {
-            node.attrs["name"]: self._total(node)
-            for node in self.order
-            if node.op.name == "pull" and node in self.cotangents
-        }
+        totals: dict[str, dict[str, Node]] = {}
+        for node in self.order:
+            if node.op.name == "pull" and node in self.cotangents:
+                totals.setdefault(node.attrs["name"], {})[node.space] = self._total(node)
+        result: dict[str, Node] = {}
+        for name, by_space in totals.items():
+            if by_space.keys() <= {"leaf", "inner"}:
+                shape = next(iter(by_space.values())).shape
+                result[name] = join_of_cotangents(name, shape, by_space)
+            else:
+                (result[name],) = by_space.values()
+        return result
+
+
+def _restrict(cotangent: Node, space: str) -> Node:
+    """The rows `space` of a cotangent of all vertices, a sum of what outside and parents gave."""
+    inputs = [_restrict(x, space) for x in cotangent.inputs]
+    return Node(cotangent.op, inputs, cotangent.attrs, cotangent.shape, space, cotangent.dtype)
 
 
 def _assemble(slices: Sequence[Node]) -> list[Node]:

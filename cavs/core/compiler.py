@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from cavs.core.autodiff import Gradient, differentiate
-from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.ir import FunctionIR, Node, ancestors, edge_parents
 from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
 from cavs.core.ops._def import OPS, apply
-from cavs.core.passes import PASSES, Simplifier, unique_pulls
+from cavs.core.ops.structure import unique_name
+from cavs.core.passes import PASSES, Simplifier, specialize_leaves, unique_pulls
+from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.program import Output, Program
 from cavs.core.trace import Trace, trace
 from cavs.core.verify import verify
@@ -36,6 +38,7 @@ class Compiler:
         verify(self.trace.function.roots(), "trace")
         self.params: list[Any] = _used_parameters(function, self.trace.function)
         self._simplifier = Simplifier()
+        self._edge_parents = "vertex"
         self.function = self._optimise(self.trace.function)
         self._inference: Lowered | None = None
         self._forwards: dict[tuple[_Names, _Numbers], Lowered] = {}
@@ -45,21 +48,27 @@ class Compiler:
         if "simplify" in self.passes:
             function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
+        if "specialize_leaves" in self.passes and can_specialize(function):
+            function = specialize_leaves(function)
+            verify(function.roots(), "specialize_leaves")
+            self._edge_parents = "inner"
         if "unique_pulls" in self.passes:
             function = unique_pulls(function)
             verify(function.roots(), "unique_pulls")
-            if "simplify" in self.passes:
+        if "simplify" in self.passes:
+            with edge_parents(self._edge_parents):
                 function = function.map(self._simplifier.run(function.roots()))
-                verify(function.roots(), "simplify")
+            verify(function.roots(), "simplify")
         return function
 
     def gradient(self, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
-        gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
-        verify(gradient.roots(), "autodiff")
-        if "simplify" in self.passes:
-            gradient = _map(gradient, self._simplifier.run(gradient.roots()))
-            verify(gradient.roots(), "simplify")
+        with edge_parents(self._edge_parents):
+            gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
+            verify(gradient.roots(), "autodiff")
+            if "simplify" in self.passes:
+                gradient = _map(gradient, self._simplifier.run(gradient.roots()))
+                verify(gradient.roots(), "simplify")
         return gradient
 
     def inference(self) -> Program:
@@ -205,7 +214,7 @@ def _by_distinct_ids(gradient: Gradient) -> Gradient:
             rows = apply(OPS["segment_sum" if ids.op.name == "spread" else "graph_sum"], rows)
             ids = ids.inputs[0]
         if ids.op.name == "pull":
-            name = ids.attrs["name"]
+            name = unique_name(ids.attrs["name"], ids.space)
             rows = apply(OPS["unique_sum"], rows, pull=name, base=ids.space)
             ids = Node(OPS["unique_ids"], (), {"name": name}, (), rows.space)
         return Node(node.op, (rows, ids), node.attrs, node.shape, "none")

@@ -26,8 +26,16 @@ class Analysis(Protocol):
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
 
+    def rows(self, node: Node) -> str:
+        """Which rows a thread takes."""
 
-_ORDER_TABLE = {"vertex": "vertex_order", "edge": "edge_order"}
+
+_ORDER_TABLE = {
+    "vertex": "vertex_order",
+    "leaf": "vertex_order",
+    "inner": "vertex_order",
+    "edge": "edge_order",
+}
 
 
 class Emitter:
@@ -75,7 +83,7 @@ class Emitter:
             return
         expanded = [(n.attrs["pull"], n.attrs["base"]) for n in order if n.op.name == "expand"]
         for name, base in dict.fromkeys([*expanded, *self.counted]):
-            self.uniques.append((name, self.input(name), base))
+            self.uniques.append((name, self.input(name.split("@")[0]), base))
 
     def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
         column = 0
@@ -105,6 +113,8 @@ class Emitter:
             return self.value_of[node]
         if node.op.name == "param":
             number = self._param(node)
+        elif node.op.name == "join":
+            number = self._join(node)
         elif not self.analysis.is_unit(node) and node.op.name in ("slice", "reshape"):
             base = self.value(node.inputs[0])
             column = node.attrs["start"] if node.op.name == "slice" else 0
@@ -115,6 +125,15 @@ class Emitter:
         else:
             number = self.new(node)
         self.value_of[node] = number
+        return number
+
+    def _join(self, node: Node) -> int:
+        """One value for leaves and inner vertices, which each write their rows."""
+        number = self.new(node)
+        for part in node.inputs:
+            assert self.analysis.is_unit(part), part
+            assert part not in self.value_of, part
+            self.value_of[part] = self.new(part, role="view", base=number)
         return number
 
     def _param(self, node: Node) -> int:
@@ -333,7 +352,7 @@ class Emitter:
         return "sum_to", [self.value(x)], [], [rank, *x.shape, *padded], []
 
     def _emit_dropout(self, node: Node) -> Any:
-        space = ("vertex", "edge", "graph").index(node.space)
+        space = {"edge": 1, "graph": 2}.get(node.space, 0)
         ints = [node.attrs["key"], space]
         return "dropout", [self.value(node.inputs[0])], [], ints, [node.attrs["p"]]
 
@@ -356,12 +375,12 @@ class Emitter:
             if own and node not in self.value_of and node.op.name != "concat":
                 self.value_of[node] = self.new(node, role="output", index=number)
                 continue
-            partition = "vertex" if node.space == "edge" else node.space
-            store = Unit(node, Phase.DEFER, partition, False, output)
-            source, crossed = stored(node)
-            if source is not None:
-                store.add_dependency(units[source], crossed, False)
-            stores.append(store)
+            for part in node.inputs if node.op.name == "join" else (node,):
+                store = Unit(part, Phase.DEFER, self.analysis.rows(part), False, output)
+                source, crossed = stored(part)
+                if source is not None:
+                    store.add_dependency(units[source], crossed, False)
+                stores.append(store)
         return stores
 
     def _store(self, unit: Unit) -> Instruction:

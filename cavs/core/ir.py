@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -215,7 +216,7 @@ def _to_space(x: Node, space: Space) -> Node:
         return x
     if x.space == "graph":
         x = Node(OPS["graph_spread"], (x,), {}, x.shape, "vertex", x.dtype)
-    if space == "edge" and x.space == "vertex":
+    if space == "edge" and x.space in ("vertex", "inner"):
         x = Node(OPS["spread"], (x,), {}, x.shape, "edge", x.dtype)
     return x
 
@@ -240,6 +241,19 @@ _INTEGER_OPERAND = {
 }
 _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
 
+# What the parents of edges are: vertices, or inner ones once leaves are a function of their own.
+_parents: list[Space] = ["vertex"]
+
+
+@contextmanager
+def edge_parents(space: Space) -> Iterator[None]:
+    """Nodes made inside that go from edges to their parents are values of `space`."""
+    _parents.append(space)
+    try:
+        yield
+    finally:
+        _parents.pop()
+
 
 def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
     """A checked node: operands converted, spread to common rows and broadcast to common shapes."""
@@ -257,8 +271,9 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
                 f"[{op.name}] operand {position} of dtype {expected} was expected, came ({x.dtype})"
             )
     if op.name == "num_children":
-        return Node(op, (), attrs, (), "vertex")
-    if op.name in _SAME_SPACE and inputs[0].space != _SAME_SPACE[op.name]:
+        return Node(op, (), attrs, (), _parents[-1])
+    inner = op.name == "spread" and inputs[0].space == "inner"
+    if op.name in _SAME_SPACE and inputs[0].space != _SAME_SPACE[op.name] and not inner:
         if op.name == "spread" and inputs[0].space in ("none", "edge"):
             return inputs[0]
         inputs = [_to_space(inputs[0], _SAME_SPACE[op.name])]
@@ -282,7 +297,9 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             "[dropout] a value per vertex, edge or graph was expected, came one without rows"
         )
     space = op.space([x.space for x in inputs])
-    if op.name == "expand":
+    if op.name in ("segment_sum", "segment_max"):
+        space = _parents[-1]
+    elif op.name == "expand":
         space = attrs["base"]
     elif op.name == "unique_sum":
         space = f"unique:{attrs['pull']}"
@@ -329,12 +346,10 @@ def ancestors(roots: Iterable[Node]) -> list[Node]:
 
 
 def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
-    """`node` with other operands, of the same shapes; itself where nothing changed."""
+    """`node` with other operands of the same shapes and rows; itself where nothing changed."""
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
         return node
-    spaces = [x.space for x in inputs]
-    space = node.op.space(spaces) if node.op.name not in ("expand", "unique_sum") else node.space
-    return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
+    return Node(node.op, inputs, node.attrs, node.shape, node.space, node.dtype, node.where)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,11 @@ def _strip(node: Node) -> Node:
     return node
 
 
+def _parts(node: Node) -> tuple[Node, ...]:
+    """What writes the node's rows: of a join, leaves and inner vertices apart."""
+    return node.inputs if node.op.name == "join" else (node,)
+
+
 def is_view(node: Node) -> bool:
     """Whether the node is columns of its stored operand."""
     if node.op.name == "reshape":
@@ -145,7 +150,9 @@ class _Lowering:
         )
         self.order = _reachable(sinks.nodes(), self.external)
         self.emitter = Emitter(forward, self.external, params, counted)
-        self.wanted = set(sinks.nodes())
+        self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
+        specialized = any(n.space == "inner" for n in [*self.order, *self.external])
+        self.edge_rows = "inner" if specialized else "vertex"
         self.forced = self._forced()
 
     def _users(self) -> dict[Node, list[Node]]:
@@ -173,11 +180,19 @@ class _Lowering:
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
-        if node.op.name == "param" or is_view(node):
+        if node.op.name in ("param", "join") or is_view(node):
             return False
         if node.op.name in INDEX_LOADS or is_column(node) or node.op.name == "constant":
             return node in self.forced
         return True
+
+    def partition(self, node: Node) -> str:
+        """How the work on a node is divided among threads."""
+        return "global" if node.op.name in GLOBAL_OPS else self.rows(node)
+
+    def rows(self, node: Node) -> str:
+        """Which rows a thread takes: edges go with their parents."""
+        return self.edge_rows if node.space == "edge" else node.space
 
     def stored(self, node: Node) -> tuple[Node | None, bool]:
         """The unit that `node` is read from (None: external or no memory), and whether through an
@@ -198,14 +213,14 @@ class _Lowering:
             self.order,
             lambda n: [x for x in n.inputs if x not in self.external],
             lambda n: n.op.name == ("state_cotangent" if self.forward else "gather"),
-            self.sinks.states.values(),
+            [part for node in self.sinks.states.values() for part in _parts(node)],
             "phases" in self.switches,
         )
         units: dict[Node, Unit] = {}
         for node in self.order:
             if not self.is_unit(node):
                 continue
-            unit = Unit(node, phase[node], _partition(node), is_fusable(node))
+            unit = Unit(node, phase[node], self.partition(node), is_fusable(node))
             for x in node.inputs:
                 source, crossed = self.stored(x)
                 if source is None:
@@ -237,12 +252,6 @@ class _Lowering:
 def is_fusable(node: Node) -> bool:
     """Whether the unit can be part of an elementwise group."""
     return node.op.elementwise
-
-
-def _partition(node: Node) -> str:
-    if node.op.name in GLOBAL_OPS:
-        return "global"
-    return "vertex" if node.space == "edge" else node.space
 
 
 def _crosses(node: Node) -> bool:

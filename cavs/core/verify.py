@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import OPS
 
-_SPACES = ("none", "graph", "vertex", "edge")
+_SPACES = ("none", "graph", "vertex", "leaf", "inner", "edge")
 _SOURCES = (
     "param",
     "constant",
@@ -47,5 +47,9 @@ def _problem(node: Node) -> str:
     if node.op.name == "unique_sum":
         expected = f"unique:{node.attrs['pull']}"
         return "" if node.space == expected else f"space {expected} was expected"
+    if node.op.name in ("identity", "dropout") and node.inputs[0].space in ("none", node.space):
+        return ""
     space = node.op.space([x.space for x in node.inputs])
+    if space == "vertex" and node.space == "inner" and node.inputs[0].space == "edge":
+        return ""
     return "" if space == node.space else f"space {space} was expected"

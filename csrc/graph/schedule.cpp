@@ -136,6 +136,16 @@ void fill_out_edges(Schedule* schedule) {
   schedule->out_ptr.pop_back();
 }
 
+int64_t leading_leaves(const Schedule& schedule) {
+  const auto& ptr = schedule.child_ptr;
+  int64_t leaves = 0;
+  while (leaves < schedule.num_vertices && ptr[leaves + 1] == 0) ++leaves;
+  for (int64_t row = leaves; row < schedule.num_vertices; ++row) {
+    if (ptr[row + 1] == ptr[row]) return -1;
+  }
+  return leaves;
+}
+
 }  // namespace
 
 Schedule make_schedule(const GraphBatch& batch, Policy policy) {
@@ -153,6 +163,7 @@ Schedule make_schedule(const GraphBatch& batch, Policy policy) {
   fill_vertices(batch, graph_of, &schedule);
   fill_edges(batch, &schedule);
   fill_out_edges(&schedule);
+  schedule.num_leaves = leading_leaves(schedule);
   return schedule;
 }
 

@@ -22,8 +22,9 @@ std::vector<Root> resolve_views(const Program& program) {
                  "[program] expected columns ", view.column, "..", view.column + view.size,
                  " of view '", view.name, "' to lie within the ", base.size, " of '", base.name,
                  "'");
-      CAVS_CHECK(view.dtype == base.dtype && view.space.kind == base.space.kind &&
-                     view.space.unique == base.space.unique,
+      CAVS_CHECK(view.dtype == base.dtype && (is_part(view.space.kind, base.space.kind) ||
+                                              (view.space.kind == base.space.kind &&
+                                               view.space.unique == base.space.unique)),
                  ErrorKind::kValue, "[program] expected view '", view.name,
                  "' to have the dtype and space of '", base.name, "'");
       root = {view.base, root.column + view.column};

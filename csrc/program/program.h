@@ -11,14 +11,29 @@
 
 namespace cavs {
 
-enum class SpaceKind : uint8_t { kNone, kVertex, kEdge, kGraph, kUnique };
+enum class SpaceKind : uint8_t { kNone, kVertex, kLeaf, kInner, kEdge, kGraph, kUnique };
 
 // What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs,
-// or the distinct ids of an integer input ("unique:NAME").
+// or the distinct ids of an integer input ("unique:NAME"). Leaves are the vertices without children
+// and inner the others: parts of the vertex rows, under the same numbers, leaves first.
 struct Space {
   SpaceKind kind = SpaceKind::kNone;
   int unique = -1;  // index into Program::uniques
 };
+
+inline bool is_vertex_rows(SpaceKind kind) {
+  return kind == SpaceKind::kVertex || kind == SpaceKind::kLeaf || kind == SpaceKind::kInner;
+}
+
+// Whether a segment over these rows takes the edges of its vertices along.
+inline bool has_edges(const Space& space) {
+  return space.kind == SpaceKind::kVertex || space.kind == SpaceKind::kInner;
+}
+
+// Whether rows `part` are some of the rows `whole`.
+inline bool is_part(SpaceKind part, SpaceKind whole) {
+  return whole == SpaceKind::kVertex && is_vertex_rows(part);
+}
 
 enum class Role : uint8_t {
   kArena,     // memory of the run; local to a chunk of rows where one segment holds its whole life
@@ -76,8 +91,8 @@ struct Instruction {
 };
 
 enum class SegmentKind : uint8_t {
-  kRows,  // every instruction is row by row over `space` (vertex: edge instructions ride along,
-          // each thread taking the edges of its vertices)
+  kRows,    // every instruction is row by row over `space` (vertex: edge instructions ride along,
+            // each thread taking the edges of its vertices)
   kLevels,  // the same, level by level
   kGlobal,  // instructions that sum over rows; each splits its own output over the threads
 };

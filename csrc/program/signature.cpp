@@ -222,7 +222,7 @@ void check_dropout(const Checker& c) {
   c.same_sizes();
   const SpaceKind kind = c.instruction.space.kind;
   const int64_t space = c.integer(1);
-  c.expect((space == 0 && kind == SpaceKind::kVertex) || (space == 1 && kind == SpaceKind::kEdge) ||
+  c.expect((space == 0 && is_vertex_rows(kind)) || (space == 1 && kind == SpaceKind::kEdge) ||
                (space == 2 && kind == SpaceKind::kGraph),
            "the number of the driving space: 0 vertex, 1 edge, 2 graph");
 }

@@ -45,10 +45,9 @@ Space parse_space(const std::string& text, const std::vector<UniqueSpec>& unique
   if (strip_prefix(text, "unique:", &name)) {
     return {SpaceKind::kUnique, find_unique(name, uniques)};
   }
-  static const Words<SpaceKind> words = {{"none", SpaceKind::kNone},
-                                         {"vertex", SpaceKind::kVertex},
-                                         {"edge", SpaceKind::kEdge},
-                                         {"graph", SpaceKind::kGraph}};
+  static const Words<SpaceKind> words = {{"none", SpaceKind::kNone}, {"vertex", SpaceKind::kVertex},
+                                         {"leaf", SpaceKind::kLeaf}, {"inner", SpaceKind::kInner},
+                                         {"edge", SpaceKind::kEdge}, {"graph", SpaceKind::kGraph}};
   return {look_up(words, text, "a space, or 'unique:NAME',"), -1};
 }
 
@@ -116,6 +115,10 @@ std::string space_name(const Space& space, const std::vector<UniqueSpec>& unique
       return "none";
     case SpaceKind::kVertex:
       return "vertex";
+    case SpaceKind::kLeaf:
+      return "leaf";
+    case SpaceKind::kInner:
+      return "inner";
     case SpaceKind::kEdge:
       return "edge";
     case SpaceKind::kGraph:

@@ -39,10 +39,9 @@ class Validator {
       CAVS_CHECK(unique.input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
                  unique.name, "' to be an input, got number ", unique.input);
       const SpaceKind kind = unique.base.kind;
-      CAVS_CHECK(
-          kind == SpaceKind::kVertex || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
-          ErrorKind::kValue, "[program] expected unique '", unique.name,
-          "' over vertices, edges or graphs, got another space");
+      CAVS_CHECK(is_vertex_rows(kind) || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
+                 ErrorKind::kValue, "[program] expected unique '", unique.name,
+                 "' over vertices, edges or graphs, got another space");
     }
     if (!program_.forward) return;
     const auto& forward = program_.forward->uniques;
@@ -133,8 +132,8 @@ class Validator {
 
   void check_segment(Segment& segment) {
     check_space(segment.space, "a segment");
-    CAVS_CHECK(segment.kind != SegmentKind::kLevels || segment.space.kind == SpaceKind::kVertex,
-               ErrorKind::kValue, "[program] expected a segment by levels over vertices, got '",
+    CAVS_CHECK(segment.kind != SegmentKind::kLevels || has_edges(segment.space), ErrorKind::kValue,
+               "[program] expected a segment by levels over vertices, got '",
                space_name(segment.space, program_.uniques), "'");
     for (index_ = 0; index_ < static_cast<int>(segment.instructions.size()); ++index_) {
       Instruction& instruction = segment.instructions[index_];
@@ -153,8 +152,7 @@ class Validator {
   void check_driving_space(const Segment& segment, const Instruction& instruction) const {
     check_space(instruction.space, instruction.kernel);
     const bool global = segment.kind == SegmentKind::kGlobal;
-    const bool rides =
-        segment.space.kind == SpaceKind::kVertex && instruction.space.kind == SpaceKind::kEdge;
+    const bool rides = has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge;
     CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
                "[program] expected '", instruction.kernel, "' over the rows of its segment ('",
                space_name(segment.space, program_.uniques), "'), got '",
@@ -192,13 +190,16 @@ class Validator {
   }
 
   bool table_fits(const TableSpec& table, const Space& from, const Space& to, bool has_rows) const {
+    const auto fits = [](SpaceKind kind, SpaceKind wanted) {
+      return kind == wanted || is_part(kind, wanted);
+    };
     const auto connects = [&](SpaceKind a, SpaceKind b) {
-      return from.kind == a && (!has_rows || to.kind == b);
+      return fits(from.kind, a) && (!has_rows || fits(to.kind, b));
     };
     const Space distinct{SpaceKind::kUnique, table.argument};
     switch (table.kind) {
       case TableKind::kNone:
-        return !has_rows || to == from;
+        return !has_rows || to == from || is_part(from.kind, to.kind);
       case TableKind::kChild:
       case TableKind::kParent:
         return connects(SpaceKind::kEdge, SpaceKind::kVertex);

@@ -69,8 +69,8 @@ class LayoutBuilder {
     SegmentLayout& out = layout_.segments[s];
     const bool global = segment.kind == SegmentKind::kGlobal;
     for (const Instruction& instruction : segment.instructions) {
-      const bool rides = segment.space.kind == SpaceKind::kVertex &&
-                         instruction.space.kind == SpaceKind::kEdge && !global;
+      const bool rides =
+          has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge && !global;
       out.has_edges = out.has_edges || rides;
       (rides ? out.edge_ns : out.row_ns) += row_cost(program_, instruction);
       for (size_t i = 0; i < instruction.inputs.size(); ++i) {
@@ -119,8 +119,7 @@ class LayoutBuilder {
       const DynamicTensor& form = exe_.forms[root];
       LocalValue local;
       local.value = root;
-      local.edge = segment.space.kind == SpaceKind::kVertex &&
-                   program_.values[root].space.kind == SpaceKind::kEdge;
+      local.edge = has_edges(segment.space) && program_.values[root].space.kind == SpaceKind::kEdge;
       local.first = instruction;
       local.row_bytes = form.ld * item_size(form.dtype);
       out.locals.push_back(local);

@@ -26,10 +26,10 @@ int useful_threads(const Executable& exe, const Layout& layout, const RowCounts&
       }
       continue;
     }
-    int64_t rows = counts.of(segment.space);
+    int64_t rows = counts.last(segment.space) - counts.first(segment.space);
     if (segment.kind == SegmentKind::kGlobal) {
       for (const auto& instruction : segment.instructions) {
-        rows = std::max(rows, counts.of(instruction.space));
+        rows = std::max(rows, counts.last(instruction.space) - counts.first(instruction.space));
       }
     }
     if (worth_threads(exe, out, rows, out.has_edges ? counts.edges : 0)) return threads;
@@ -80,6 +80,8 @@ int64_t RowCounts::of(const Space& space) const {
     case SpaceKind::kNone:
       return 1;
     case SpaceKind::kVertex:
+    case SpaceKind::kLeaf:
+    case SpaceKind::kInner:
       return vertices;
     case SpaceKind::kEdge:
       return edges;

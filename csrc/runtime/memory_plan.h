@@ -10,12 +10,22 @@
 namespace cavs {
 
 struct RowCounts {
-  int64_t vertices = 0, edges = 0, graphs = 0;
+  int64_t vertices = 0, leaves = 0, edges = 0, graphs = 0;
   std::vector<int64_t> uniques;
 
   explicit RowCounts(const Schedule& schedule)
-      : vertices(schedule.num_vertices), edges(schedule.num_edges), graphs(schedule.num_graphs) {}
+      : vertices(schedule.num_vertices),
+        leaves(schedule.num_leaves),
+        edges(schedule.num_edges),
+        graphs(schedule.num_graphs) {}
+
+  // Rows that a value of the space has room for; those in use are first(space)..last(space) - 1.
+  // They differ for leaves and inner vertices, which keep their numbers among all vertices.
   int64_t of(const Space& space) const;
+  int64_t first(const Space& space) const { return space.kind == SpaceKind::kInner ? leaves : 0; }
+  int64_t last(const Space& space) const {
+    return space.kind == SpaceKind::kLeaf ? leaves : of(space);
+  }
 };
 
 // The arena of a phase: [tables of the uniques][values][one private region per thread].

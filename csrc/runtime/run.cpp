@@ -30,6 +30,13 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
   CAVS_CHECK(static_cast<int64_t>(graph_keys_.size()) == schedule.num_graphs, ErrorKind::kShape,
              "[runtime] expected one key for each of ", schedule.num_graphs, " graphs, got ",
              graph_keys_.size());
+  for (const Segment& segment : exe_->program.segments) {
+    const bool parts =
+        segment.space.kind == SpaceKind::kLeaf || segment.space.kind == SpaceKind::kInner;
+    CAVS_CHECK(!parts || schedule.num_leaves >= 0, ErrorKind::kValue,
+               "[runtime] expected a schedule with all leaves first, got another; compile without "
+               "specialize_leaves for this policy");
+  }
   random_.graph_key = graph_keys_.data();
   random_.vertex_graph = schedule.graph.data();
   random_.vertex_local = schedule.local.data();
@@ -69,10 +76,11 @@ void Run::build_uniques(const ArrayLists& arrays) {
   for (size_t i = 0; i < program.uniques.size(); ++i) {
     const UniqueSpec& unique = program.uniques[i];
     const auto& inputs = arrays.inputs[static_cast<size_t>(unique.input)];
-    const int32_t* order = unique.base.kind == SpaceKind::kVertex ? schedule_.vertex_order.data()
+    const int32_t* order = is_vertex_rows(unique.base.kind)       ? schedule_.vertex_order.data()
                            : unique.base.kind == SpaceKind::kEdge ? schedule_.edge_order.data()
                                                                   : nullptr;
-    build_unique(unique.name, static_cast<const int32_t*>(inputs.data), order, &uniques_[i]);
+    build_unique(unique.name, static_cast<const int32_t*>(inputs.data), order,
+                 counts_.first(unique.base), counts_.last(unique.base), &uniques_[i]);
     counts_.uniques[i] = uniques_[i].rows;
   }
 }

@@ -42,14 +42,23 @@ int32_t check_range(const std::string& name, const int32_t* ids, int64_t count) 
   return greatest;
 }
 
+// The ids of some rows.
+struct Ids {
+  const int32_t* ids;
+  const int32_t* order;
+  int64_t first, last;
+
+  int32_t operator[](int64_t r) const { return ids[order != nullptr ? order[r] : r]; }
+};
+
 // A bit per possible id: ascending order for the price of a scan over the bits.
-void number_by_bits(const int32_t* ids, int32_t greatest, UniqueTable* table, Workspace& space) {
+void number_by_bits(const Ids& ids, int32_t greatest, UniqueTable* table, Workspace& space) {
   const int64_t span = int64_t{greatest} + 2;
   space.bits.assign(static_cast<size_t>((span + 63) / 64), 0);
   if (static_cast<int64_t>(space.rank.size()) < span) space.rank.resize(static_cast<size_t>(span));
   uint64_t* bits = space.bits.data();
-  for (int64_t i = 0; i < table->base; ++i) {
-    const auto bit = static_cast<uint32_t>(ids[i] + 1);
+  for (int64_t r = ids.first; r < ids.last; ++r) {
+    const auto bit = static_cast<uint32_t>(ids[r] + 1);
     bits[bit >> 6] |= uint64_t{1} << (bit & 63);
   }
   int32_t rows = 0;
@@ -63,8 +72,9 @@ void number_by_bits(const int32_t* ids, int32_t greatest, UniqueTable* table, Wo
   table->rows = rows;
 }
 
-void number_by_sorting(const int32_t* ids, UniqueTable* table, Workspace& space) {
-  space.sorted.assign(ids, ids + table->base);
+void number_by_sorting(const Ids& ids, UniqueTable* table, Workspace& space) {
+  space.sorted.clear();
+  for (int64_t r = ids.first; r < ids.last; ++r) space.sorted.push_back(ids[r]);
   std::sort(space.sorted.begin(), space.sorted.end());
   space.sorted.erase(std::unique(space.sorted.begin(), space.sorted.end()), space.sorted.end());
   std::copy(space.sorted.begin(), space.sorted.end(), table->ids);
@@ -82,12 +92,12 @@ UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows) {
   return {base, rows, part(0), part(1), part(2), part(3)};
 }
 
-void build_unique(const std::string& name, const int32_t* ids, const int32_t* order,
-                  UniqueTable* table) {
-  const int64_t count = table->base;
+void build_unique(const std::string& name, const int32_t* given, const int32_t* order,
+                  int64_t first, int64_t last, UniqueTable* table) {
+  const Ids ids{given, order, first, last};
   Workspace& space = workspace();
-  const int32_t greatest = check_range(name, ids, count);
-  const bool dense = greatest < std::max(kAlwaysDense, 64 * count);
+  const int32_t greatest = check_range(name, given, table->base);
+  const bool dense = greatest < std::max(kAlwaysDense, 64 * table->base);
   if (dense) {
     number_by_bits(ids, greatest, table, space);
   } else {
@@ -97,8 +107,8 @@ void build_unique(const std::string& name, const int32_t* ids, const int32_t* or
   // ptr[u + 2] counts, becomes the running start of row u + 1 below, and ends as ptr[u + 1].
   int32_t* ptr = table->ptr;
   std::fill(ptr, ptr + table->rows + 2, 0);
-  for (int64_t r = 0; r < count; ++r) {
-    const int32_t id = ids[order != nullptr ? order[r] : r];
+  for (int64_t r = first; r < last; ++r) {
+    const int32_t id = ids[r];
     const int32_t u =
         dense ? space.rank[static_cast<size_t>(id + 1)]
               : static_cast<int32_t>(std::lower_bound(table->ids, table->ids + table->rows, id) -
@@ -107,7 +117,7 @@ void build_unique(const std::string& name, const int32_t* ids, const int32_t* or
     ++ptr[u + 2];
   }
   for (int64_t u = 0; u < table->rows; ++u) ptr[u + 2] += ptr[u + 1];
-  for (int64_t r = 0; r < count; ++r) {
+  for (int64_t r = first; r < last; ++r) {
     table->list[ptr[table->index[r] + 1]++] = static_cast<int32_t>(r);
   }
 }

@@ -7,11 +7,11 @@
 
 namespace cavs {
 
-// Tables over `base` rows with `rows` distinct ids. They lie in the run's arena.
+// Tables over some of `base` rows, with `rows` distinct ids. They lie in the run's arena.
 struct UniqueTable {
   int64_t base = 0;
   int64_t rows = 0;
-  int32_t* index = nullptr;  // [base] row -> distinct row
+  int32_t* index = nullptr;  // [base] row -> distinct row, for the rows it was built for
   int32_t* list = nullptr;   // [base] rows by distinct row, ascending within each
   int32_t* ids = nullptr;    // [rows] ascending; -1 ("no input") counts as an id and comes first
   int32_t* ptr = nullptr;    // [rows + 1] distinct row -> its part of `list`
@@ -23,10 +23,10 @@ int64_t unique_table_bytes(int64_t base);
 // Tables at `memory`, of which `rows` distinct ids are known already (0 before they are built).
 UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 
-// Fills the table and sets its number of rows. `ids` has one id per row in the user's order; row r
-// is the user's row order[r] (r itself where order is null). Throws Error(kValue) on an id below
-// -1.
-void build_unique(const std::string& name, const int32_t* ids, const int32_t* order,
-                  UniqueTable* table);
+// Fills the table for rows first..last - 1 and sets its number of rows. `ids` has one id per row in
+// the user's order; row r is the user's row order[r] (r itself where order is null). Throws
+// Error(kValue) on an id below -1.
+void build_unique(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
+                  int64_t last, UniqueTable* table);
 
 }  // namespace cavs

@@ -47,7 +47,9 @@ class Walker {
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s, unit);
       } else {
-        unit(s, 0, rows_of(segment),
+        const int64_t first =
+            segment.kind == SegmentKind::kGlobal ? 0 : phase_.counts->first(segment.space);
+        unit(s, first, first + rows_of(segment),
              phase_.layout->segments[s].has_edges ? schedule_.num_edges : 0);
       }
     }
@@ -56,8 +58,10 @@ class Walker {
   template <class Unit>
   void walk_levels(int s, const Unit& unit) {
     const int64_t levels = schedule_.num_levels();
+    const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
+      if (inner && level == 0) continue;  // all leaves, and nothing but leaves
       unit(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
            schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
     }
@@ -66,11 +70,15 @@ class Walker {
   // Of a global segment: the most rows that one of its instructions sums over.
   int64_t rows_of(const Segment& segment) const {
     int64_t rows = 0;
-    if (segment.kind != SegmentKind::kGlobal) return phase_.counts->of(segment.space);
+    if (segment.kind != SegmentKind::kGlobal) return rows_of(segment.space);
     for (const Instruction& instruction : segment.instructions) {
-      rows = std::max(rows, phase_.counts->of(instruction.space));
+      rows = std::max(rows, rows_of(instruction.space));
     }
     return rows;
+  }
+
+  int64_t rows_of(const Space& space) const {
+    return phase_.counts->last(space) - phase_.counts->first(space);
   }
 
   // A kernel that throws must not leave its partners waiting: its thread keeps coming to the
@@ -161,8 +169,9 @@ class Walker {
     const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
     for (int i = range.call_begin; i < range.call_end; ++i) {
       KernelCall& call = code.calls[static_cast<size_t>(i)];
-      call.row_begin = 0;
-      call.row_end = phase_.counts->of(phase_.instructions[static_cast<size_t>(i)]->space);
+      const Space& space = phase_.instructions[static_cast<size_t>(i)]->space;
+      call.row_begin = phase_.counts->first(space);
+      call.row_end = phase_.counts->last(space);
       call.thread = thread;
       call.num_threads = threads;
       invoke(thread, i, call);

@@ -85,7 +85,7 @@ def test_groups_read_through_indices() -> None:
     tables = {
         t for i in all_of(compiler_of("ChildSumTreeLSTM").training(())) if i.ops for t in i.tables
     }
-    assert {"child", "parent", "unique:word"} <= tables
+    assert {"child", "parent", "unique:word@inner"} <= tables
 
 
 def test_gradients_of_parameters_are_written_where_the_caller_wants_them() -> None:
@@ -94,7 +94,7 @@ def test_gradients_of_parameters_are_written_where_the_caller_wants_them() -> No
     direct = {v.index for n, v in enumerate(program.values) if v.role == "output" and n in written}
     assert direct == set(range(len(program.outputs)))
     kinds = [o.kind for o in program.outputs]
-    assert (kinds.count("param"), kinds.count("sparse"), kinds.count("ids")) == (8, 1, 1)
+    assert (kinds.count("param"), kinds.count("sparse"), kinds.count("ids")) == (8, 2, 2)
 
 
 def test_states_that_nobody_gathers_are_not_kept() -> None:
@@ -108,7 +108,7 @@ def test_programs_print_with_names_tables_and_sizes() -> None:
     text = compiled("ChildSumTreeLSTM").program
     for part in ("=== inference", "=== training, forward", "=== training, backward", "levels:"):
         assert part in text
-    assert "rows over unique:word:" in text
+    assert "rows over unique:word@leaf:" in text
     assert "[child]" in text
     explained = compiled("ChildSumTreeLSTM").explain()
     assert "FLOPs per vertex" in explained

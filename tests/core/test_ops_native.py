@@ -111,8 +111,8 @@ def test_scalar_operations_are_those_of_the_table() -> None:
     opcodes = core.scalar_opcodes()
     elementwise = {name: op for name, op in OPS.items() if op.elementwise}
     assert set(elementwise) <= set(opcodes)
-    # What the engine has beyond the table: a copy, and two operations in one.
-    assert set(opcodes) - set(elementwise) == {"identity", "mul_add"}
+    # What the engine has beyond the table: two operations in one.
+    assert set(opcodes) - set(elementwise) == {"mul_add"}
     assert sorted(opcodes.values()) == list(range(len(opcodes)))
     for name, op in elementwise.items():
         assert core.scalar_arity(name) == op.arity, name

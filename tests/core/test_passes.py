@@ -15,10 +15,12 @@ from cavs import nn, ops
 from cavs.core import ir
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.passes import PASSES, Simplifier, unique_pulls
+from cavs.core.passes import PASSES, Simplifier, specialize_leaves, unique_pulls
 from cavs.core.program import Program
 from cavs.core.trace import trace
 from cavs.errors import InputError
+
+WITHOUT_LEAVES = tuple(p for p in PASSES if p != "specialize_leaves")
 
 
 class Function(cavs.VertexFunction):
@@ -154,8 +156,56 @@ def test_without_gather_there_are_no_levels() -> None:
     for name in ("NoGather", "OnlyIds"):
         forward, backward = programs(name, PASSES)
         assert not [s for s in (*forward.segments, *backward.segments) if s.kind == "levels"]
-    hoisted, _ = programs("HoistedState", PASSES)
+    hoisted, _ = programs("HoistedState", WITHOUT_LEAVES)
     assert instructions(hoisted, "rows").count("matmul") == 2
+
+
+def test_leaves_multiply_no_zeros() -> None:
+    forward, backward = programs("ChildSumTreeLSTM", PASSES)
+    of_leaves = [
+        i
+        for s in (*forward.segments, *backward.segments)
+        for i in s.instructions
+        if i.space in ("leaf", "unique:word@leaf") and i.kernel == "matmul"
+    ]
+    # The projection of the word and the classifier, each forward and backward; no U.
+    assert len(of_leaves) == 4
+    assert all(i.space == "unique:word@leaf" for i in of_leaves)
+    reduced = [i.space for s in backward.segments for i in s.instructions if "reduce" in i.kernel]
+    assert not {"vertex", "leaf"} & set(reduced)
+
+
+def test_the_whole_cell_of_a_leaf_runs_per_distinct_word() -> None:
+    forward, _ = programs("ChildSumTreeLSTM", PASSES)
+    (cell,) = [
+        i
+        for s in forward.segments
+        for i in s.instructions
+        if i.space == "unique:word@leaf" and any(op == "tanh" for op, _, _ in i.ops)
+    ]
+    assert [op for op, _, _ in cell.ops].count("sigmoid") == 2
+    over_leaves = [i for s in forward.segments for i in s.instructions if i.space == "leaf"]
+    assert {i.kernel for i in over_leaves} <= {"take", "load", "cross_entropy", "store", "fused"}
+
+
+@pytest.mark.parametrize("name", ["NoGather", "GraphInputs"])
+def test_leaves_are_not_told_apart_where_that_cannot_be(name: str) -> None:
+    forward, _ = programs(name, PASSES)
+    assert not any(i.space in ("leaf", "inner") for s in forward.segments for i in s.instructions)
+
+
+def test_zeros_are_propagated() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        h = v.gather(h=3).h
+        first = v.gather(0, h=3).h
+        gate = ops.sigmoid(s.u(h.sum() + first * 2.0))  # of a leaf: a function of a parameter alone
+        v.scatter(h=gate * x3(v) + ops.concat([h.max()[:1], first[1:]]))
+        v.push(y=h.mean() * s.w(x3(v)))
+
+    function = specialize_leaves(simplified(body))
+    (h_leaf, _), (y_leaf, _) = function.scatters["h"].inputs, function.pushes["y"].inputs
+    assert not any(n.op.name in ("matmul", "gather") for n in ancestors([h_leaf, y_leaf]))
+    assert y_leaf.inputs[0].attrs["value"] == 0.0
 
 
 def test_fusing_makes_fewer_and_larger_groups() -> None:
@@ -165,7 +215,7 @@ def test_fusing_makes_fewer_and_larger_groups() -> None:
             found += [len(i.ops) for s in program.segments for i in s.instructions if i.ops]
         return found
 
-    fused, single = groups(PASSES), groups(("simplify", "unique_pulls", "phases"))
+    fused, single = groups(WITHOUT_LEAVES), groups(("simplify", "unique_pulls", "phases"))
     assert set(single) == {1}
     assert sum(fused) == sum(single)
     assert len(fused) < len(single) / 2

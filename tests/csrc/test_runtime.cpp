@@ -319,11 +319,14 @@ void test_unique_tables() {
     }
     ids[3] = greatest;
     std::shuffle(order.begin(), order.end(), random);
+    const int64_t first = random() % 100, last = count - random() % 100;
     std::map<int32_t, std::vector<int32_t>> want;
-    for (int32_t r = 0; r < count; ++r) want[ids[order[r]]].push_back(r);
+    for (int64_t r = first; r < last; ++r) {
+      want[ids[order[r]]].push_back(static_cast<int32_t>(r));
+    }
     std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(count)));
     UniqueTable table = unique_table_at(memory.data(), count, 0);
-    build_unique("ids", ids.data(), order.data(), &table);
+    build_unique("ids", ids.data(), order.data(), first, last, &table);
     CHECK(table.rows == static_cast<int64_t>(want.size()));
     int64_t u = 0;
     for (const auto& [id, rows] : want) {

@@ -15,10 +15,11 @@ from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
 Space = str
-"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``edge``
-or ``unique:NAME`` (the distinct ids of the integer pull NAME)."""
+"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``leaf``
+and ``inner`` (the vertices without and with children), ``edge`` or ``unique:NAME`` (the distinct
+ids of the integer pull NAME)."""
 
-_ORDER: dict[Space, int] = {"none": 0, "graph": 1, "vertex": 2, "edge": 3}
+_ORDER: dict[Space, int] = {"none": 0, "graph": 1, "vertex": 2, "leaf": 3, "inner": 3, "edge": 4}
 
 
 def join_spaces(spaces: Sequence[Space]) -> Space:

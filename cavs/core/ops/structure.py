@@ -106,9 +106,15 @@ SLOTS_TO_EDGES = register(
         space=_to("edge"),
     )
 )
+JOIN = register(OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=_to("vertex")))
 REDUCE_ROWS = register(
     OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to("none"))
 )
+
+
+def unique_name(pull: str, base: Space) -> str:
+    """Name of the distinct ids of `pull` among rows `base`."""
+    return f"{pull}@{base}" if base in ("leaf", "inner") else pull
 
 
 def spread(x: Any) -> Any:

@@ -72,9 +72,9 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
         if not best:
             raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
         if phase == Phase.LEVEL:
-            if len(best) and (chosen != "vertex" or sum(map(len, best)) != len(pending)):
+            if chosen not in ("vertex", "inner") or sum(map(len, best)) != len(pending):
                 raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
-            yield "levels", "vertex", best
+            yield "levels", chosen, best
         elif chosen == "global":
             yield "global", "none", best
         else:

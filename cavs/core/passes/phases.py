@@ -21,7 +21,7 @@ class Phase(IntEnum):
     DEFER = 2
 
 
-_LEVEL_SPACES = ("vertex", "edge")
+_LEVEL_SPACES = ("vertex", "inner", "edge")
 
 
 def assign_phases(
@@ -48,7 +48,7 @@ def assign_phases(
         if node in needed:
             needed.update(inputs(node))
     if not enabled and dependent:
-        return _unphased(order, inputs)
+        return _unphased(order, inputs, is_source)
     phase: dict[Node, Phase] = {}
     early: set[Node] = set()  # read by something hoisted or level by level
     for node in reversed(order):
@@ -62,12 +62,16 @@ def assign_phases(
     return phase
 
 
-def _unphased(order: Sequence[Node], inputs: Callable[[Node], Iterable[Node]]) -> dict[Node, Phase]:
+def _unphased(
+    order: Sequence[Node],
+    inputs: Callable[[Node], Iterable[Node]],
+    is_source: Callable[[Node], bool],
+) -> dict[Node, Phase]:
     """The pass switched off: every row-by-row computation runs level by level."""
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
-        if Phase.DEFER in before:
+        if Phase.DEFER in before or (is_source(node) and node.space == "leaf"):
             phase[node] = Phase.DEFER
         elif node.space in _LEVEL_SPACES:
             phase[node] = Phase.LEVEL

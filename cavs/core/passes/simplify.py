@@ -62,7 +62,8 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
         position = 0
         for piece in x.inputs:
             end = position + piece.shape[-1]
-            if position <= start and stop <= end:
+            # A constant has no rows; what reads the slice may need to know that there are some.
+            if position <= start and stop <= end and piece.space == x.space:
                 return _slice(piece, start - position, stop - position)
             position = end
     if _movable(x) and x in only_slices:
@@ -93,17 +94,26 @@ def rebuild_shape(node: Node, inputs: Sequence[Node]) -> Node:
 _SUMS = ("unique_sum", "segment_sum", "graph_sum", "reduce_rows")
 
 
-def _merge_sums(node: Node) -> Node | None:
+def _merge_sums(nodes: Sequence[Node]) -> Node | None:
     """Sums put side by side are the sum of what was put side by side."""
-    first = node.inputs[0]
-    if first.op.name not in _SUMS or any(
-        p.op is not first.op or p.space != first.space or p.inputs[0].space != first.inputs[0].space
-        for p in node.inputs
+    first = nodes[0]
+    if any(
+        n.op is not first.op
+        or n.space != first.space
+        or [x.space for x in n.inputs] != [x.space for x in first.inputs]
+        for n in nodes
     ):
         return None
-    joined = apply(OPS["concat"], *[p.inputs[0] for p in node.inputs])
-    merged: Node = apply(first.op, joined, **first.attrs)
-    return merged
+    if first.op.name in _SUMS:
+        joined = apply(OPS["concat"], *[n.inputs[0] for n in nodes])
+        merged: Node = apply(first.op, joined, **first.attrs)
+        return merged
+    if first.op.name == "add":
+        sides = [_merge_sums([n.inputs[i] for n in nodes]) for i in (0, 1)]
+        if sides[0] is not None and sides[1] is not None:
+            total: Node = apply(first.op, *sides)
+            return total
+    return None
 
 
 class Simplifier:
@@ -155,7 +165,7 @@ class Simplifier:
             moved = _move_slice(node, only_slices)
             return node if moved is None else moved
         if node.op.name == "concat":
-            merged = _merge_sums(node)
+            merged = _merge_sums(node.inputs)
             return node if merged is None else merged
         if node.op.name == "reshape" and node.inputs[0].op.name == "reshape":
             x = node.inputs[0].inputs[0]

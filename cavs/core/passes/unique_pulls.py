@@ -11,6 +11,7 @@ from __future__ import annotations
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
 from cavs.core.ops._def import OPS
+from cavs.core.ops.structure import unique_name
 
 
 def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
@@ -38,7 +39,8 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
     def expanded(node: Node) -> Node:
         source = pull[node]
         assert source is not None
-        attrs = {"pull": source.attrs["name"], "base": source.space}
+        name = unique_name(source.attrs["name"], source.space)
+        attrs = {"pull": name, "base": source.space}
         return Node(
             OPS["expand"], (moved[node],), attrs, node.shape, source.space, node.dtype, node.where
         )
@@ -46,7 +48,7 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
     for node in order:
         source = pull[node]
         if source is node:
-            name = node.attrs["name"]
+            name = unique_name(node.attrs["name"], node.space)
             moved[node] = ir.source("unique_ids", (), f"unique:{name}", "int32", name=name)
             new[node] = node
         elif source is not None:

@@ -1,0 +1,156 @@
+"""specialize_leaves: vertices without children get a function of their own; there gather is zero.
+
+Zeros are propagated: what is multiplied by them is not computed. What is left depends on a leaf's
+pulls alone, so it needs no levels, and with ``unique_pulls`` the whole cell of a leaf runs once per
+distinct word. F becomes two functions, over rows ``leaf`` and ``inner``, whose results meet in
+``join``. The gradient follows: ∂F of inner vertices runs by levels, that of leaves once after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cavs.core import ir
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.ops._def import OPS, Shape, size_of
+
+
+def can_specialize(function: FunctionIR) -> bool:
+    """Whether F gathers at all, and reads and gives no values per graph."""
+    nodes = ancestors(function.roots())
+    return any(n.op.name == "gather" for n in nodes) and all(n.space != "graph" for n in nodes)
+
+
+def specialize_leaves(function: FunctionIR) -> FunctionIR:
+    """F with each result joined from that of leaves and that of inner vertices."""
+    order = ancestors(function.roots())
+    leaf: dict[Node, Node] = {}
+    inner: dict[Node, Node] = {}
+    scattered: dict[Node, str] = {}
+    for name, node in function.scatters.items():
+        scattered.setdefault(node, name)
+    for node in order:
+        if node.space != "edge":
+            leaf[node] = _leaf(node, leaf)
+        inner[node] = _inner(node, inner)
+        if node in scattered and not inner[node].op.elementwise:
+            inner[node] = _into(scattered[node], inner[node], "inner")
+
+    def join(name: str, node: Node, own: Node) -> Node:
+        if node.space == "edge":
+            return own
+        parts = (_into(name, leaf[node], "leaf"), own)
+        return Node(OPS["join"], parts, {"name": name}, node.shape, "vertex")
+
+    scatters = {}
+    for name, node in function.scatters.items():
+        first = scattered[node] == name
+        own = inner[node] if first else _into(name, inner[node], "inner")
+        scatters[name] = join(name, node, own)
+    pushes = {name: join(name, node, inner[node]) for name, node in function.pushes.items()}
+    return FunctionIR(scatters, pushes)
+
+
+def join_of_cotangents(name: str, shape: Shape, parts: Mapping[str, Node]) -> Node:
+    """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
+    zero = ir.constant(0.0, shape)
+    both = [_into(name, parts.get(space, zero), space) for space in ("leaf", "inner")]
+    return Node(OPS["join"], both, {"name": name}, shape, "vertex")
+
+
+def _into(name: str, x: Node, space: str) -> Node:
+    """`x` as a value of its own, to be written among those of all vertices."""
+    return Node(OPS["identity"], (x,), {"into": name}, x.shape, space, x.dtype, x.where)
+
+
+def _space(node: Node, inputs: Sequence[Node], rows: str) -> str:
+    if node.space != "vertex":
+        return node.space
+    computed = inputs and all(x.space == "none" for x in inputs)
+    return "none" if computed and node.op.name != "dropout" else rows
+
+
+def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
+    inputs = [inner[x] for x in node.inputs]
+    if node.space == "vertex" or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+        space = "inner" if node.space == "vertex" else node.space
+        return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
+    return node
+
+
+def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
+    if node.op.name in ("gather", "segment_sum", "segment_max", "num_children"):
+        return ir.constant(0.0, node.shape)
+    inputs = [leaf[x] for x in node.inputs]
+    known = _fold(node, inputs)
+    if known is not None:
+        return known
+    if node.space == "none":
+        return node
+    space = _space(node, inputs, "leaf")
+    return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
+
+
+def _value(node: Node) -> float | None:
+    return float(node.attrs["value"]) if node.op.name == "constant" else None
+
+
+def _fold(node: Node, inputs: Sequence[Node]) -> Node | None:
+    """What `node` is where operands are constant, if that is a constant or an operand."""
+    values = [_value(x) for x in inputs]
+    if not inputs or all(v is None for v in values):
+        return None
+    rule = _RULES.get(node.op.name)
+    if rule is not None:
+        result = rule(node, inputs, values)
+        if result is not None:
+            return result
+    if any(v is None for v in values):
+        return None
+    if node.op.elementwise and node.op.reference is not None:
+        with np.errstate(all="ignore"):
+            value = node.op.reference(np, *[np.float64(v) for v in values if v is not None])
+        return ir.constant(float(value), node.shape)
+    if node.op.name in ("reshape", "slice", "broadcast") or (
+        node.op.name == "concat" and len(set(values)) == 1
+    ):
+        return ir.constant(values[0] or 0.0, node.shape)
+    if node.op.name == "row_sum":
+        return ir.constant((values[0] or 0.0) * inputs[0].shape[-1], node.shape)
+    if node.op.name == "sum_to":
+        count = inputs[0].size // max(size_of(node.shape), 1)
+        return ir.constant((values[0] or 0.0) * count, node.shape)
+    return None
+
+
+_Rule = Callable[[Node, Sequence[Node], Sequence[float | None]], Node | None]
+
+
+def _zero_if_any(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:
+    return ir.constant(0.0, node.shape) if 0.0 in values else None
+
+
+def _zero_first(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:
+    return ir.constant(0.0, node.shape) if values[0] == 0.0 else None
+
+
+def _sum(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:
+    if values[0] == 0.0 and values[1] is None:
+        return inputs[1]
+    return inputs[0] if values[1] == 0.0 and values[0] is None else None
+
+
+def _difference(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:
+    return inputs[0] if values[1] == 0.0 and values[0] is None else None
+
+
+_RULES: dict[str, _Rule] = {
+    "matmul": _zero_if_any,
+    "mul": _zero_if_any,
+    "div": _zero_first,
+    "dropout": _zero_first,
+    "add": _sum,
+    "sub": _difference,
+}
