@@ -123,10 +123,12 @@ class Cavs:
         totals = dict.fromkeys(modes, 0.0)
         for indices in self.batches:
             graphs, inputs = self._dataset.batch(indices)
+            leaf = np.diff(graphs.child_ptr) == 0
             rows = {"vertex": graphs.num_vertices, "edge": graphs.num_edges, "none": 1}
-            rows["graph"] = graphs.num_graphs
+            rows |= {"leaf": int(leaf.sum()), "inner": int((~leaf).sum())}
             for name, values in inputs.items():
-                rows[f"unique:{name}"] = len(np.unique(values))
+                rows[f"unique:{name}@leaf"] = len(np.unique(values[leaf]))
+                rows[f"unique:{name}@inner"] = len(np.unique(values[~leaf]))
             for mode in modes:
                 for program in programs[mode]:
                     for segment in program.segments:
