@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cavs.core.calls import ORDER_TABLES, gather_table, kernel_call
 from cavs.core.group import Group
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
@@ -28,14 +29,6 @@ class Analysis(Protocol):
 
     def rows(self, node: Node) -> str:
         """Which rows a thread takes."""
-
-
-_ORDER_TABLE = {
-    "vertex": "vertex_order",
-    "leaf": "vertex_order",
-    "inner": "vertex_order",
-    "edge": "edge_order",
-}
 
 
 class Emitter:
@@ -164,9 +157,7 @@ class Emitter:
             return self.value(node), ""
         name = node.op.name
         if name == "gather":
-            slot = node.attrs["slot"]
-            state = self.state(node.attrs["name"], forward=True)
-            return state, "child" if slot is None else f"slot:{slot}"
+            return self.state(node.attrs["name"], forward=True), gather_table(node)
         if name == "spread":
             return self.value(node.inputs[0]), "parent"
         if name == "graph_spread":
@@ -194,16 +185,15 @@ class Emitter:
             return self._copies_beside(node)
         if name == "slice":
             return self._copy_slices(node)
-        make = getattr(self, f"_emit_{name}", None)
-        kernel, inputs, tables, ints, floats = make(node) if make else self._plain(node)
+        call = kernel_call(self, node)
         return [
             Instruction(
-                kernel,
-                inputs,
+                call.kernel,
+                call.inputs,
                 [self.value(node)],
-                tables or [""] * len(inputs),
-                ints,
-                floats,
+                list(call.tables) or [""] * len(call.inputs),
+                list(call.ints),
+                list(call.floats),
                 self._driving(node),
                 node.flops,
                 where=where,
@@ -215,9 +205,6 @@ class Emitter:
         if node.op.name in ("matmul_reduce", "reduce_rows"):
             return next(x.space for x in node.inputs if x.space != "none")
         return node.space
-
-    def _plain(self, node: Node) -> tuple[str, list[int], list[str], list[int], list[float]]:
-        return node.op.name, [self.value(x) for x in node.inputs], [], [], []
 
     def _copies_beside(self, node: Node) -> list[Instruction]:
         """A concatenation: its parts write into it; those that cannot are copied."""
@@ -249,6 +236,15 @@ class Emitter:
         target = self._columns(y, column, size)
         return Instruction("copy", [source], [target], [""], space=y.space)
 
+    def load(self, node: Node) -> int:
+        """Value of the caller's array that the node is read from."""
+        name = node.attrs["name"]
+        number = self.input(name)
+        self.values.append(
+            Value(name, node.space, node.size, node.dtype, role="input", index=number)
+        )
+        return len(self.values) - 1
+
     def _columns(self, x: Node, column: int, size: int) -> int:
         whole = self.value(x)
         if size == x.size:
@@ -261,100 +257,6 @@ class Emitter:
         for node in nodes:
             group.add(node)
         return group.instruction(set(nodes))
-
-    def _load(self, node: Node, number: int) -> Any:
-        self.values.append(
-            Value(node.attrs["name"], node.space, node.size, node.dtype, role="input", index=number)
-        )
-        table = _ORDER_TABLE.get(node.space, "")
-        integer = int(node.dtype == "int32")
-        return "load", [len(self.values) - 1], [table], [integer], []
-
-    def _emit_pull(self, node: Node) -> Any:
-        return self._load(node, self.input(node.attrs["name"]))
-
-    def _emit_push_cotangent(self, node: Node) -> Any:
-        return self._load(node, self.input(node.attrs["name"]))
-
-    def _emit_state_cotangent(self, node: Node) -> Any:
-        edges = self.state(node.attrs["name"], forward=False)
-        return "segment_sum", [edges], ["parents"], [], []
-
-    def _emit_unique_ids(self, node: Node) -> Any:
-        return "unique_ids", [], [f"unique_ids:{node.attrs['name']}"], [], []
-
-    def _emit_num_children(self, node: Node) -> Any:
-        return "num_children", [], ["children"], [], []
-
-    def _emit_constant(self, node: Node) -> Any:
-        return "fill", [], [], [], [node.attrs["value"]]
-
-    def _take(self, node: Node) -> Any:
-        name = node.op.name
-        if name == "gather":
-            slot = node.attrs["slot"]
-            table = "child" if slot is None else f"slot:{slot}"
-            return "take", [self.state(node.attrs["name"], forward=True)], [table], [], []
-        tables = {"spread": "parent", "graph_spread": "graph"}
-        table = tables.get(name) or f"unique:{node.attrs['pull']}"
-        if node.dtype == "int32":  # load copies ids as well, from whatever rows
-            return "load", [self.value(node.inputs[0])], [table], [1], []
-        return "take", [self.value(node.inputs[0])], [table], [], []
-
-    _emit_gather = _emit_spread = _emit_graph_spread = _emit_expand = _take
-
-    def _segments(self, node: Node) -> Any:
-        tables = {
-            "graph_sum": "graph_vertices",
-            "segment_sum": "children",
-            "segment_max": "children",
-        }
-        table = tables.get(node.op.name) or f"unique_rows:{node.attrs['pull']}"
-        kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
-        return kernel, [self.value(node.inputs[0])], [table], [], []
-
-    _emit_segment_sum = _emit_segment_max = _emit_unique_sum = _emit_graph_sum = _segments
-
-    def _emit_slots_to_edges(self, node: Node) -> Any:
-        inputs = [self.value(x) for x in node.inputs]
-        return "slots_to_edges", inputs, ["parent"] * len(inputs), [], []
-
-    def _matmul(self, node: Node) -> Any:
-        a, b = node.inputs
-        ta, tb = node.attrs["ta"], node.attrs["tb"]
-        m, n = node.shape
-        k = a.shape[0] if ta else a.shape[1]
-        return node.op.name, [self.value(a), self.value(b)], [], [int(ta), int(tb), m, k, n], []
-
-    _emit_matmul = _emit_matmul_reduce = _matmul
-
-    def _over_last(self, node: Node) -> Any:
-        (x,) = node.inputs
-        length = x.shape[-1]
-        return node.op.name, [self.value(x)], [], [x.size // length, length], []
-
-    _emit_row_sum = _emit_row_max = _emit_softmax = _emit_log_softmax = _over_last
-
-    def _emit_embedding(self, node: Node) -> Any:
-        weight, ids = node.inputs
-        return "embedding", [self.value(weight), self.value(ids)], [], list(weight.shape), []
-
-    def _emit_broadcast(self, node: Node) -> Any:
-        (x,) = node.inputs
-        rank = len(node.shape)
-        padded = (1,) * (rank - len(x.shape)) + x.shape
-        return "broadcast", [self.value(x)], [], [rank, *padded, *node.shape], []
-
-    def _emit_sum_to(self, node: Node) -> Any:
-        (x,) = node.inputs
-        rank = len(x.shape)
-        padded = (1,) * (rank - len(node.shape)) + node.shape
-        return "sum_to", [self.value(x)], [], [rank, *x.shape, *padded], []
-
-    def _emit_dropout(self, node: Node) -> Any:
-        space = {"edge": 1, "graph": 2}.get(node.space, 0)
-        ints = [node.attrs["key"], space]
-        return "dropout", [self.value(node.inputs[0])], [], ints, [node.attrs["p"]]
 
     # The caller's arrays
 
@@ -387,7 +289,7 @@ class Emitter:
         node = unit.node
         number = next(i for i, o in enumerate(self.outputs) if o is unit.output)
         target = self.new(node, role="output", index=number)
-        table = _ORDER_TABLE.get(node.space, "")
+        table = ORDER_TABLES.get(node.space, "")
         kernel = "copy" if node.space == "none" else "store"
         return Instruction(kernel, [self.value(node)], [target], [table], space=node.space)
 

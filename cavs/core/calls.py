@@ -1,0 +1,156 @@
+"""Which kernel computes an operation, with which operands, tables and attributes.
+
+A row here is for an operation whose call is more than its name and operands; the meaning of the
+attributes stands with the kernels in csrc/kernels/cpu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cavs.core.ir import Node
+
+if TYPE_CHECKING:
+    from cavs.core.emit import Emitter
+
+ORDER_TABLES = {
+    "vertex": "vertex_order",
+    "leaf": "vertex_order",
+    "inner": "vertex_order",
+    "edge": "edge_order",
+}
+"""Row space to the table from its rows to the caller's."""
+
+
+class Call(NamedTuple):
+    """A kernel and what it is given; fields as of :class:`cavs.core.program.Instruction`."""
+
+    kernel: str
+    inputs: list[int]
+    tables: Sequence[str] = ()
+    ints: Sequence[int] = ()
+    floats: Sequence[float] = ()
+
+
+def kernel_call(emitter: Emitter, node: Node) -> Call:
+    """The call that computes `node`, which is no part of an elementwise group."""
+    make = _CALLS.get(node.op.name)
+    if make is not None:
+        return make(emitter, node)
+    return Call(node.op.name, [emitter.value(x) for x in node.inputs])
+
+
+def gather_table(node: Node) -> str:
+    """Table from the rows of a gather to those of the children."""
+    slot = node.attrs["slot"]
+    return "child" if slot is None else f"slot:{slot}"
+
+
+def _load(emitter: Emitter, node: Node) -> Call:
+    table = ORDER_TABLES.get(node.space, "")
+    return Call("load", [emitter.load(node)], [table], [int(node.dtype == "int32")])
+
+
+def _state_cotangent(emitter: Emitter, node: Node) -> Call:
+    edges = emitter.state(node.attrs["name"], forward=False)
+    return Call("segment_sum", [edges], ["parents"])
+
+
+def _gather(emitter: Emitter, node: Node) -> Call:
+    state = emitter.state(node.attrs["name"], forward=True)
+    return Call("take", [state], [gather_table(node)])
+
+
+def _take(emitter: Emitter, node: Node) -> Call:
+    tables = {"spread": "parent", "graph_spread": "graph"}
+    table = tables.get(node.op.name) or f"unique:{node.attrs['pull']}"
+    source = [emitter.value(node.inputs[0])]
+    if node.dtype == "int32":  # load copies ids as well, from whatever rows
+        return Call("load", source, [table], [1])
+    return Call("take", source, [table])
+
+
+def _segments(emitter: Emitter, node: Node) -> Call:
+    tables = {
+        "graph_sum": "graph_vertices",
+        "segment_sum": "children",
+        "segment_max": "children",
+    }
+    table = tables.get(node.op.name) or f"unique_rows:{node.attrs['pull']}"
+    kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
+    return Call(kernel, [emitter.value(node.inputs[0])], [table])
+
+
+def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
+    inputs = [emitter.value(x) for x in node.inputs]
+    return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
+
+
+def _matmul(emitter: Emitter, node: Node) -> Call:
+    a, b = node.inputs
+    ta, tb = node.attrs["ta"], node.attrs["tb"]
+    m, n = node.shape
+    k = a.shape[0] if ta else a.shape[1]
+    inputs = [emitter.value(a), emitter.value(b)]
+    return Call(node.op.name, inputs, ints=[int(ta), int(tb), m, k, n])
+
+
+def _over_last(emitter: Emitter, node: Node) -> Call:
+    (x,) = node.inputs
+    length = x.shape[-1]
+    return Call(node.op.name, [emitter.value(x)], ints=[x.size // length, length])
+
+
+def _embedding(emitter: Emitter, node: Node) -> Call:
+    weight, ids = node.inputs
+    return Call("embedding", [emitter.value(weight), emitter.value(ids)], ints=weight.shape)
+
+
+def _broadcast(emitter: Emitter, node: Node) -> Call:
+    (x,) = node.inputs
+    rank = len(node.shape)
+    padded = (1,) * (rank - len(x.shape)) + x.shape
+    return Call("broadcast", [emitter.value(x)], ints=[rank, *padded, *node.shape])
+
+
+def _sum_to(emitter: Emitter, node: Node) -> Call:
+    (x,) = node.inputs
+    rank = len(x.shape)
+    padded = (1,) * (rank - len(node.shape)) + node.shape
+    return Call("sum_to", [emitter.value(x)], ints=[rank, *x.shape, *padded])
+
+
+def _dropout(emitter: Emitter, node: Node) -> Call:
+    space = {"edge": 1, "graph": 2}.get(node.space, 0)
+    ints = [node.attrs["key"], space]
+    return Call("dropout", [emitter.value(node.inputs[0])], ints=ints, floats=[node.attrs["p"]])
+
+
+_CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
+    "pull": _load,
+    "push_cotangent": _load,
+    "state_cotangent": _state_cotangent,
+    "unique_ids": lambda _, node: Call("unique_ids", [], [f"unique_ids:{node.attrs['name']}"]),
+    "num_children": lambda _, node: Call("num_children", [], ["children"]),
+    "constant": lambda _, node: Call("fill", [], floats=[node.attrs["value"]]),
+    "gather": _gather,
+    "spread": _take,
+    "graph_spread": _take,
+    "expand": _take,
+    "segment_sum": _segments,
+    "segment_max": _segments,
+    "unique_sum": _segments,
+    "graph_sum": _segments,
+    "slots_to_edges": _slots_to_edges,
+    "matmul": _matmul,
+    "matmul_reduce": _matmul,
+    "row_sum": _over_last,
+    "row_max": _over_last,
+    "softmax": _over_last,
+    "log_softmax": _over_last,
+    "embedding": _embedding,
+    "broadcast": _broadcast,
+    "sum_to": _sum_to,
+    "dropout": _dropout,
+}
