@@ -16,20 +16,38 @@ struct PhiloxBlock {
   uint32_t words[4];
 };
 
-static inline PhiloxBlock philox4x32(PhiloxBlock counter, PhiloxKey key) {
+constexpr int kPhiloxLanes = 16;
+
+// 16 blocks at once: words 4 i .. 4 i + 3 are those of the counter whose first word is i more than
+// the one given. A word w stands for the number (w >> 8) / 2^24 in [0, 1). Flat loops, so that the
+// compiler makes vectors of them.
+static inline void philox4x32_lanes(PhiloxBlock counter, PhiloxKey key,
+                                    uint32_t (&words)[4 * kPhiloxLanes]) {
+  uint32_t a[kPhiloxLanes], b[kPhiloxLanes], c[kPhiloxLanes], d[kPhiloxLanes];
+  for (int i = 0; i < kPhiloxLanes; ++i) {
+    a[i] = counter.words[0] + static_cast<uint32_t>(i);
+    b[i] = counter.words[1];
+    c[i] = counter.words[2];
+    d[i] = counter.words[3];
+  }
   for (int round = 0; round < 10; ++round) {
-    const uint64_t even = uint64_t{0xD2511F53u} * counter.words[0];
-    const uint64_t odd = uint64_t{0xCD9E8D57u} * counter.words[2];
-    const uint32_t word0 = static_cast<uint32_t>(odd >> 32) ^ counter.words[1] ^ key.words[0];
-    const uint32_t word2 = static_cast<uint32_t>(even >> 32) ^ counter.words[3] ^ key.words[1];
-    counter.words[0] = word0;
-    counter.words[1] = static_cast<uint32_t>(odd);
-    counter.words[2] = word2;
-    counter.words[3] = static_cast<uint32_t>(even);
+    for (int i = 0; i < kPhiloxLanes; ++i) {
+      const uint64_t even = uint64_t{0xD2511F53u} * a[i];
+      const uint64_t odd = uint64_t{0xCD9E8D57u} * c[i];
+      a[i] = static_cast<uint32_t>(odd >> 32) ^ b[i] ^ key.words[0];
+      b[i] = static_cast<uint32_t>(odd);
+      c[i] = static_cast<uint32_t>(even >> 32) ^ d[i] ^ key.words[1];
+      d[i] = static_cast<uint32_t>(even);
+    }
     key.words[0] += 0x9E3779B9u;
     key.words[1] += 0xBB67AE85u;
   }
-  return counter;
+  for (int i = 0; i < kPhiloxLanes; ++i) {
+    words[4 * i] = a[i];
+    words[4 * i + 1] = b[i];
+    words[4 * i + 2] = c[i];
+    words[4 * i + 3] = d[i];
+  }
 }
 
 // The key of a graph's samples in one step of a run.
@@ -38,11 +56,6 @@ static inline PhiloxKey philox_key(uint64_t seed, uint64_t step, uint64_t graph_
   const auto high = [](uint64_t value) { return static_cast<uint32_t>(value >> 32); };
   return {{low(seed) ^ (low(step) * 0x9E3779B9u),
            high(seed) ^ (high(graph_key) + high(step) * 0xBB67AE85u)}};
-}
-
-// A number in [0, 1) with 24 random bits: exact in float, so that float and double agree.
-static inline double philox_uniform(uint32_t word) {
-  return static_cast<double>(word >> 8) * (1.0 / 16777216.0);
 }
 
 }  // namespace cavs

@@ -37,12 +37,15 @@ void test_registry() {
 }
 
 void test_philox() {
-  const PhiloxBlock zero = philox4x32({{0, 0, 0, 0}}, {{0, 0}});
-  CHECK(zero.words[0] == 0x6627e8d5u && zero.words[3] == 0x9b00dbd8u);
-  const PhiloxBlock pi =
-      philox4x32({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}});
-  CHECK(pi.words[0] == 0xd16cfe09u && pi.words[1] == 0x94fdccebu);
-  CHECK(pi.words[2] == 0x5001e420u && pi.words[3] == 0x24126ea1u);
+  uint32_t words[4 * kPhiloxLanes], later[4 * kPhiloxLanes];
+  philox4x32_lanes({{0, 0, 0, 0}}, {{0, 0}}, words);
+  CHECK(words[0] == 0x6627e8d5u && words[3] == 0x9b00dbd8u);
+  philox4x32_lanes({{7, 0, 0, 0}}, {{0, 0}}, later);
+  CHECK(words[4 * 7] == later[0] && words[4 * 15 + 3] == later[4 * 8 + 3]);
+  philox4x32_lanes({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}},
+                   words);
+  CHECK(words[0] == 0xd16cfe09u && words[1] == 0x94fdccebu);
+  CHECK(words[2] == 0x5001e420u && words[3] == 0x24126ea1u);
 }
 
 // Threads write the halves of a value whose rows have no padding; no half may touch the other.
@@ -73,6 +76,26 @@ void test_fused_leaves_neighbouring_rows() {
   call.ints = broken.data();
   CHECK_THROWS(find_kernel(Device::kCpu, DType::kFloat32, "fused")(call), Error,
                "an operation that exists, got 1000");
+}
+
+// No library is loaded here; only a product that needs one may miss it.
+void test_products_without_blas() {
+  constexpr int64_t size = 64;
+  std::vector<float> a(size * size, 1.0f), b(size * size, 1.0f), c(size * size, 0.0f);
+  const Operand in[] = {{a.data(), size, size, false}, {b.data(), 0, size * size, false}};
+  const Operand out = {c.data(), size, size, false};
+  const std::vector<int64_t> ints = {0, 1, 1, size, size};
+  KernelCall call;
+  call.in = in;
+  call.num_in = 2;
+  call.out = &out;
+  call.num_out = 1;
+  call.ints = ints.data();
+  call.row_end = 1;
+  find_kernel(Device::kCpu, DType::kFloat32, "matmul")(call);
+  CHECK(c[0] == static_cast<float>(size) && c[size] == 0.0f);
+  call.row_end = size;
+  CHECK_THROWS(find_kernel(Device::kCpu, DType::kFloat32, "matmul")(call), Error, "load_blas");
 }
 
 void test_parallel_run() {
@@ -140,6 +163,7 @@ int main() {
   cavs::test_registry();
   cavs::test_philox();
   cavs::test_fused_leaves_neighbouring_rows();
+  cavs::test_products_without_blas();
   cavs::test_parallel_run();
   cavs::test_barrier();
   cavs::test_exceptions_come_back();

@@ -1,8 +1,6 @@
 """`matmul` and `matmul_reduce` against NumPy, in every arrangement of rows and shared operands."""
 
 import itertools
-import subprocess
-import sys
 
 import kernel_calls as kc
 import numpy as np
@@ -34,7 +32,7 @@ def operand(rng, dtype, rows, shape, transposed, layout):
 
 @pytest.mark.parametrize("dtype", kc.DTYPES)
 @pytest.mark.parametrize("layout", kc.LAYOUTS)
-@pytest.mark.parametrize(("ta", "tb"), itertools.product((0, 1), (0, 1)))
+@pytest.mark.parametrize(("ta", "tb"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize(
     "shape", [(1, 5, 3), (1, 150, 70), (1, 1, 4), (4, 3, 1), (3, 4, 5), (17, 30, 20), (2, 0, 3)]
 )
@@ -56,7 +54,7 @@ def test_matmul(shape, ta, tb, layout, dtype, rng):
 
 @pytest.mark.parametrize("dtype", kc.DTYPES)
 @pytest.mark.parametrize("layout", kc.LAYOUTS)
-@pytest.mark.parametrize(("ta", "tb"), itertools.product((0, 1), (0, 1)))
+@pytest.mark.parametrize(("ta", "tb"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("shape", [(5, 1, 3), (150, 1, 40), (3, 1, 64), (3, 4, 5), (40, 2, 17)])
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
@@ -80,22 +78,6 @@ def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
         if not a_rows and not b_rows:
             products = np.broadcast_to(products, (rows, m, n))
         check(dtype, out.reshape(m, n), products[:rows].sum(0))
-
-
-def test_without_blas():
-    script = (
-        "import numpy as np\n"
-        "from cavs._native import core\n"
-        "x = np.zeros((2, 3), np.float32)\n"
-        "core.call_kernel('matmul', 'float', [x, x[0].copy()], [np.zeros((2, 1), np.float32)],"
-        " [0, 0, 1, 3, 1], [], [], (0, 2))\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 1
-    assert CavsRuntimeError.__name__ in result.stderr
-    assert "load_blas" in result.stderr
 
 
 def test_load_blas_refuses_other_files():

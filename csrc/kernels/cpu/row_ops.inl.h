@@ -137,6 +137,10 @@ void dropout(const KernelCall& call) {
   }
   const double p = call.floats[0];
   const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
+  // u >= p for u = k / 2^24, in integers.
+  const double bound = p * 16777216.0;
+  const auto floor = static_cast<uint32_t>(bound);
+  const uint32_t least = floor + (bound > floor ? 1 : 0);
   const uint32_t op = static_cast<uint32_t>(call.ints[0]);
   const int64_t n = call.out[0].size;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
@@ -145,11 +149,15 @@ void dropout(const KernelCall& call) {
     const PhiloxKey key = philox_key(random.seed, random.step, graph);
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);
-    for (int64_t j = 0; j < n; j += 4) {
-      const PhiloxBlock block = philox4x32(
-          {{static_cast<uint32_t>(j / 4), sample.local, static_cast<uint32_t>(graph), op}}, key);
-      for (int64_t k = 0; k < 4 && j + k < n; ++k) {
-        y[j + k] = philox_uniform(block.words[k]) >= p ? x[j + k] * scale : T(0);
+    for (int64_t j = 0; j < n; j += 4 * kPhiloxLanes) {
+      uint32_t words[4 * kPhiloxLanes];
+      philox4x32_lanes(
+          {{static_cast<uint32_t>(j / 4), sample.local, static_cast<uint32_t>(graph), op}}, key,
+          words);
+      const int64_t count = n - j < 4 * kPhiloxLanes ? n - j : 4 * kPhiloxLanes;
+      for (int64_t k = 0; k < count; ++k) {
+        const T value = x[j + k] * scale;
+        y[j + k] = (words[k] >> 8) >= least ? value : T(0);
       }
     }
   }
