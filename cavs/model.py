@@ -71,7 +71,7 @@ class Model:
         raise InputError(f"[compile] executor native or reference was expected, came ({name!r})")
 
     def __call__(
-        self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], **inputs: Any
+        self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], /, **inputs: Any
     ) -> dict[str, Tensor]:
         """Runs F over all vertices of `graphs`.
 
@@ -206,6 +206,7 @@ class Model:
     def memory(
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
         *,
         gradients: bool = True,
         **ids: Any,

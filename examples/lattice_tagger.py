@@ -31,7 +31,7 @@ def main() -> None:
         model.train()
         total = 0.0
         for lattices, inputs in train:
-            loss = model(lattices, **as_pulled(inputs))["loss"].sum()
+            loss = model(lattices, **inputs)["loss"].sum()
             optimizer.zero_grad()
             (loss * (1 / lattices.num_graphs)).backward()
             optimizer.step()
@@ -40,18 +40,13 @@ def main() -> None:
         model.eval()
         with cavs.no_grad():
             for lattices, inputs in dev:
-                predicted = model(lattices, **as_pulled(inputs))["logits"].numpy().argmax(axis=1)
+                predicted = model(lattices, **inputs)["logits"].numpy().argmax(axis=1)
                 tags += int(np.sum(inputs["label"] >= 0))
                 right += int(np.sum(predicted == inputs["label"]))
         print(
             f"epoch {epoch + 1}: loss {total / len(corpus.train):.3f} per lattice, "
             f"dev tag accuracy {100 * right / tags:.2f} %"
         )
-
-
-def as_pulled(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The model multiplies by `kind`, so it pulls it as a float."""
-    return {**inputs, "kind": inputs["kind"].astype(np.float32)}
 
 
 if __name__ == "__main__":

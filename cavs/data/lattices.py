@@ -190,12 +190,12 @@ def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset
       num_characters: how many characters there are (`LatticeCorpus.num_characters`).
 
     Returns:
-      A `Dataset` with the int32 inputs
+      A `Dataset` with the inputs, int32 but for `kind`,
       vertex `label`: the tag, -1 at vertex 0 (it reads nothing, so there is nothing to predict);
       vertex `character`: the character before the vertex, -1 at vertex 0 (or if no edge reads it);
       edge `word`: one number for characters and words together: a character's id, or num_characters
         plus a word's id, so that one embedding of num_characters + num_words rows holds both;
-      edge `kind`: 0 for a character, 1 for a word.
+      edge `kind`: 0 for a character, 1 for a word; float32, as models multiply by it.
     """
     empty = np.empty(0, np.int32)
     ids = np.concatenate([empty, *(lattice.ids for lattice in lattices)])
@@ -218,7 +218,7 @@ def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset
     return Dataset(
         graphs,
         vertex={"label": labels, "character": characters},
-        edge={"word": word, "kind": is_word.astype(np.int32)},
+        edge={"word": word, "kind": is_word.astype(np.float32)},
     )
 
 

@@ -114,3 +114,10 @@ def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
         apply(OPS["add"], x)
     with pytest.raises(ValueError, match="'add'"):
         register(OpDef("add", 2, infer=lambda *s: s[0]))
+
+
+def test_powers_are_operations_of_their_own() -> None:
+    x = ir.source("pull", (3,), "vertex", name="x")
+    assert [(x**p).op.name for p in (2, 0.5, -1, -0.5)] == ["square", "sqrt", "reciprocal", "rsqrt"]
+    with pytest.raises(TraceError, match=r"\[pow\] an exponent among .* was expected, came \(3\)"):
+        x**3

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cavs.core.ops._def import OPS, Shape, apply
+from cavs.errors import TraceError
+
+_POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt"}
 
 
 class Operators:
@@ -43,6 +46,16 @@ class Operators:
 
     def __neg__(self) -> Any:
         return apply(OPS["neg"], self)
+
+    def __pow__(self, exponent: Any) -> Any:
+        """``x ** p`` for p of 2, 0.5, -1 and -0.5."""
+        name = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
+        if name is None:
+            raise TraceError(
+                f"[pow] an exponent among {sorted(_POWERS)} was expected, came ({exponent!r}); "
+                "write other powers as ops.exp(exponent * ops.log(x))"
+            )
+        return apply(OPS[name], self)
 
     def __matmul__(self, other: Any) -> Any:
         from cavs.core.ops.matmul import matmul
