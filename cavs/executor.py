@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,25 +126,28 @@ class NativeExecutor:
         self.policy = policy
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
+        self._lock = Lock()
 
     def load(self, program: Program, forward: Any = None) -> Any:
         """The native program, made once."""
-        known = self._loaded.get(id(program))
-        if known is None:
-            native = _core.Program(
-                self.dtype.name,
-                [value.spec() for value in program.values],
-                [
-                    (s.kind, s.space, [_instruction(i) for i in s.instructions])
-                    for s in program.segments
-                ],
-                program.uniques,
-                program.saved,
-                forward,
-                self.device,
-            )
-            known = self._loaded[id(program)] = (program, native)
-        return known[1]
+        with self._lock:
+            if id(program) not in self._loaded:
+                self._loaded[id(program)] = (program, self._make(program, forward))
+            return self._loaded[id(program)][1]
+
+    def _make(self, program: Program, forward: Any) -> Any:
+        return _core.Program(
+            self.dtype.name,
+            [value.spec() for value in program.values],
+            [
+                (s.kind, s.space, [_instruction(i) for i in s.instructions])
+                for s in program.segments
+            ],
+            program.uniques,
+            program.saved,
+            forward,
+            self.device,
+        )
 
     def forward(
         self,

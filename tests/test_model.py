@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from model_runs import compiled, draw_cotangents, draw_inputs, run
 import cavs
 from cavs import ops
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError, ShapeError
+from cavs.models import ChildSumTreeLSTM
 
 GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])
 
@@ -391,3 +393,19 @@ def test_freezing_between_a_call_and_its_backward_is_refused() -> None:
         CavsRuntimeError, match=r"\[backward\] requires_grad of the parameters as in"
     ):
         loss.backward()
+
+
+def test_threads_may_call_a_new_model_at_once() -> None:
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    given = {"word": [1, 2, -1], "label": [0, 1, 2]}
+
+    def losses(model: cavs.Model) -> float:
+        loss = model(graphs, **given)["loss"].sum()
+        loss.backward(np.float32(0))
+        return float(loss.item())
+
+    for _ in range(5):
+        model = cavs.compile(ChildSumTreeLSTM(4, 3, 3, 3))
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(losses, [model] * 8))
+        assert found == pytest.approx([found[0]] * 8)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from threading import RLock
+from typing import Any, ParamSpec, TypeVar
 
 from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.ir import FunctionIR, Node, ancestors, edge_parents
@@ -23,6 +25,21 @@ _Names = frozenset[str]
 _Numbers = frozenset[int]
 
 
+# Tracing and numbering of nodes are the process's, so one thread compiles at a time.
+_lock = RLock()
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _one_at_a_time(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    @wraps(method)
+    def locked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with _lock:
+            return method(*args, **kwargs)
+
+    return locked
+
+
 class Compiler:
     """F's IR and the programs made from it, each lowered when first asked for.
 
@@ -32,6 +49,7 @@ class Compiler:
         function: F after the passes.
     """
 
+    @_one_at_a_time
     def __init__(self, function: VertexFunction, passes: Iterable[str] | None = None) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         self.trace: Trace = trace(function)
@@ -71,6 +89,7 @@ class Compiler:
                 verify(gradient.roots(), "simplify")
         return gradient
 
+    @_one_at_a_time
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
         if self._inference is None:
@@ -109,11 +128,13 @@ class Compiler:
             self._forwards[key] = lower(self._sinks(saved), None, self.params, self.passes, counted)
         return self._forwards[key]
 
+    @_one_at_a_time
     def training(self, inputs: Iterable[str]) -> Program:
         """The program of a forward call after which a backward may come; `inputs` as in
         :meth:`backward`."""
         return self._forward(frozenset(inputs)).program
 
+    @_one_at_a_time
     def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
         """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
         the float inputs named."""
