@@ -1,6 +1,7 @@
 """Fixtures and settings for the whole suite."""
 
 import os
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+_START = Path.cwd()
 
 # A slow machine is no failure, and the examples that are tried must not change from run to run.
 settings.register_profile("cavs", deadline=None, derandomize=True, print_blob=True)
@@ -24,12 +26,22 @@ def pytest_report_header() -> str:
     return f"cavs {version} from {place}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs the suite in a folder of its own: in the repository's root `python -m cavs`, which tests
+    start, would find the source folder before the installed package."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of sst/ and lattice/: $CAVS_DATA, or ../shared/data next to the checkout."""
     candidates = [ROOT.parent / "shared" / "data"]
     if "CAVS_DATA" in os.environ:
-        candidates.insert(0, Path(os.environ["CAVS_DATA"]))
+        candidates.insert(0, _START / os.environ["CAVS_DATA"])
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
