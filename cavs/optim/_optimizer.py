@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ State = dict[str, Array]
 Group = dict[str, Any]
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Changes parameters in place by their gradients.
 
     Attributes:
@@ -71,19 +72,19 @@ class Optimizer:
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"[optim] a finite {name} >= 0 was expected, came ({value})")
 
+    @abstractmethod
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         """Arrays that are kept for `parameter` from step to step, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
         """Changes `parameter` by a dense gradient."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
         """Changes the rows of `parameter` that `grad` has; no others decay or keep momentum."""
-        raise NotImplementedError
 
     def step(self) -> None:
         """Changes every parameter that has a gradient.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from cavs.errors import CheckpointError, InputError
 from cavs.optim._optimizer import Optimizer
 
 
-class LRSchedule:
+class LRSchedule(ABC):
     """Sets ``lr`` of all groups of an optimizer to the first one times :meth:`factor`.
 
     Attributes:
@@ -24,9 +25,9 @@ class LRSchedule:
         self.base_lrs: list[float] = [group["lr"] for group in optimizer.groups]
         self._apply()
 
+    @abstractmethod
     def factor(self, count: int) -> float:
         """What the first learning rate is multiplied by after `count` steps."""
-        raise NotImplementedError
 
     def step(self) -> None:
         """Goes on by one; to call after each optimizer step, or each epoch, as the user counts."""

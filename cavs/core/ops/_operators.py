@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OPS, Shape, apply
+from cavs.core.ops._def import OPS, apply
 from cavs.errors import TraceError
 
 _POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt"}
@@ -15,10 +15,6 @@ class Operators:
 
     __slots__ = ()
     __array_ufunc__ = None  # NumPy then defers `array + value` to __radd__
-
-    @property
-    def shape(self) -> Shape:
-        raise NotImplementedError
 
     def __add__(self, other: Any) -> Any:
         return apply(OPS["add"], self, other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
-from cavs.core.ops.elementwise import equal, maximum
+from cavs.core.ops.elementwise import equal, rsqrt, square
 from cavs.core.ops.shape import broadcast, reshape
 from cavs.errors import ShapeError
 
@@ -14,10 +14,6 @@ def _drop_last(shape: Shape, **_: Any) -> Shape:
     if not shape:
         raise ShapeError("[reduce] at least one feature axis was expected, came a scalar")
     return shape[:-1]
-
-
-def _keep(shape: Shape, **_: Any) -> Shape:
-    return shape
 
 
 def _last_axis(name: str) -> Any:
@@ -139,11 +135,6 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 
     Shapes: x (..., d), weight (d,), bias (d,) -> (..., d).
     """
-    from cavs.core.ops.elementwise import rsqrt, square
-
     centred = x - mean(x, axis=-1, keepdims=True)
     variance = mean(square(centred), axis=-1, keepdims=True)
     return centred * rsqrt(variance + eps) * weight + bias
-
-
-__all__ = ["layer_norm", "log_softmax", "max", "maximum", "mean", "softmax", "sum"]
