@@ -1,0 +1,72 @@
+"""What a peer is: a way to train and run a workload's model beside cavs, on the same weights.
+
+A peer is a module in this folder with
+
+- ``available(threads: int) -> str | None``: None where it can run with so many threads here, else
+  the reason why not, in one line;
+- ``VARIANTS: tuple[str, ...]``: the contenders that it gives, by name;
+- ``WORKLOADS: tuple[str, ...]``: the workloads that it knows, by their names in ``cavs bench``;
+- ``make(workload: str, variant: str, state: dict[str, np.ndarray], batches: list[PeerBatch],
+  learning_rate: float, threads: int) -> Peer``: a contender that starts from the weights `state`
+  (copied), named as in ``Model.state_dict()``.
+
+A peer that needs another interpreter runs it as a subprocess behind the same functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class PeerBatch:
+    """A minibatch of graphs as plain arrays.
+
+    Attributes:
+        ptr: int64 [graphs + 1]: the first vertex of each graph.
+        child_ptr: int64 [vertices + 1]: where each vertex's children begin in `children`.
+        children: int64 [edges]: vertices, counted over the whole batch.
+        inputs: by name, an array with a row per vertex (or per edge, in the order of `children`);
+            ids and labels are int32 with -1 for none.
+    """
+
+    ptr: Array
+    child_ptr: Array
+    children: Array
+    inputs: dict[str, Array]
+
+    @property
+    def num_graphs(self) -> int:
+        return len(self.ptr) - 1
+
+    @property
+    def num_vertices(self) -> int:
+        return len(self.child_ptr) - 1
+
+
+class Peer(Protocol):
+    """One contender; batches go by their numbers in the list that `make` was given.
+
+    It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
+    the last call.
+    """
+
+    def train_step(self, number: int) -> float:
+        """Forward, backward and an update by Adagrad (eps 1e-10, sums starting at 0; of embeddings,
+        only the rows that occur); returns how many graphs the batch has."""
+
+    def infer_step(self, number: int) -> float:
+        """Forward alone, up to the sum of the losses; returns how many graphs the batch has."""
+
+    def loss(self, number: int) -> float:
+        """The sum of the losses over all vertices."""
+
+    def gradients(self, number: int) -> dict[str, npt.NDArray[np.float32]]:
+        """Gradients of that sum by parameter; of an embedding, the rows of the distinct words >= 0
+        of the batch, ascending."""
