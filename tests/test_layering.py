@@ -36,13 +36,14 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "data": ("tensor",),
     "models": ("nn", "optim", "data"),
     "training": ("models",),
-    "cli": ("training",),
+    "bench": ("models",),
+    "cli": ("training", "bench"),
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}
 NATIVE_IMPORTERS = {"executor", "kernels", "memory", "optim", "scheduler"}
-# Models, training and the command line are written as users write: `import cavs`.
-ROOT_IMPORTERS = {"models", "training", "cli"}
+# Models, training, benchmarks and the command line are written as users write: `import cavs`.
+ROOT_IMPORTERS = {"models", "training", "bench", "cli"}
 
 CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "base": (),

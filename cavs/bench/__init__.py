@@ -1,0 +1,1 @@
+"""The benchmark suite behind ``cavs bench``: workloads, contenders, timing, reports."""

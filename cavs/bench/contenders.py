@@ -1,0 +1,159 @@
+"""cavs itself as contenders: one set of weights, compiled with different passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+import cavs
+from cavs.bench.corpora import Array, Corpus
+from cavs.bench.flops import minimal_flops, program_flops
+from cavs.bench.workloads import Program, Workload
+from cavs.core.passes import PASSES
+
+LEARNING_RATE = 0.05
+OURS, PAPER = "cavs", "paper"
+_PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
+
+
+def variants(choice: str) -> dict[str, tuple[str, ...] | None]:
+    """Contenders by name, with the passes that are on (None: all).
+
+    `choice`: ``all``: cavs alone; ``paper``: also the policy of Xu et al. (2018), which batches
+    and does nothing else; ``ablation``: also each pass alone off, and each alone on.
+    """
+    found: dict[str, tuple[str, ...] | None] = {OURS: None}
+    if choice != "all":
+        found[PAPER] = ()
+    if choice == "ablation":
+        for name in PASSES:
+            found[f"without {name}"] = tuple(p for p in PASSES if p != name)
+        for name in PASSES:
+            found[f"only {name}"] = (name,)
+    return found
+
+
+class Weights:
+    """The parameters that all contenders of cavs share, and their optimiser."""
+
+    def __init__(self, workload: Workload, corpus: Corpus, hidden_size: int) -> None:
+        cavs.nn.init.manual_seed(0)
+        self.workload = workload
+        self.corpus = corpus
+        self.function = workload.function(corpus, hidden_size)
+        self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=LEARNING_RATE)
+
+
+class Contender:
+    """Trains and runs a workload's model with some of the passes.
+
+    Each step assembles its batch from the data set and builds the schedule: nothing is kept between
+    steps.
+    """
+
+    def __init__(
+        self, weights: Weights, passes: Iterable[str] | None, batches: Sequence[Array]
+    ) -> None:
+        self._weights = weights
+        self._dataset = weights.corpus.dataset
+        self._batches = batches
+        self._program: Program = weights.workload.program(weights.function, passes)
+        self._spent = dict.fromkeys(_PHASES, 0.0)
+
+    def _batch(self, number: int) -> tuple[cavs.GraphBatch, dict[str, Array]]:
+        return self._dataset.batch(self._batches[number % len(self._batches)])
+
+    def train_step(self, number: int) -> None:
+        """Assembly, schedule, forward, backward and update."""
+        times = [time.perf_counter()]
+
+        def lap() -> None:
+            times.append(time.perf_counter())
+
+        graphs, inputs = self._batch(number)
+        lap()
+        scheduled = self._program.schedule(graphs)
+        lap()
+        loss = self._program.loss(scheduled, inputs)
+        lap()
+        loss.backward()
+        lap()
+        self._weights.optimizer.step()
+        self._weights.optimizer.zero_grad()
+        loss.item()
+        lap()
+        for name, begin, end in zip(_PHASES, times[:-1], times[1:], strict=True):
+            self._spent[name] += end - begin
+
+    def infer_step(self, number: int) -> None:
+        """Assembly, schedule and forward."""
+        with cavs.no_grad():
+            graphs, inputs = self._batch(number)
+            self._program.loss(self._program.schedule(graphs), inputs).item()
+
+    def shares(self) -> dict[str, float]:
+        """The part of each phase in the training steps since the last call."""
+        total = sum(self._spent.values())
+        found = {name: spent / total for name, spent in self._spent.items()}
+        self._spent = dict.fromkeys(_PHASES, 0.0)
+        return found
+
+    def loss(self, number: int) -> float:
+        """The sum of the losses of a batch."""
+        with cavs.no_grad():
+            graphs, inputs = self._batch(number)
+            return float(self._program.loss(self._program.schedule(graphs), inputs).item())
+
+    def gradients(self, number: int) -> dict[str, Array]:
+        """By parameter; of an embedding the rows of the distinct ids of the batch."""
+        graphs, inputs = self._batch(number)
+        self._program.loss(self._program.schedule(graphs), inputs).backward()
+        found = {}
+        for name, parameter in self._weights.function.named_parameters():
+            grad = parameter.grad
+            if grad is not None:
+                values = grad.values if isinstance(grad, cavs.RowSparse) else grad
+                found[name] = np.array(values)
+        self._weights.optimizer.zero_grad()
+        return found
+
+    def vertices(self, number: int) -> float:
+        """How many vertices a batch has."""
+        indices = self._batches[number % len(self._batches)]
+        return float(self._dataset.sizes[indices].sum())
+
+    def units(self, number: int) -> float:
+        """How many units a batch has."""
+        if self._weights.workload.per_vertex:
+            return self.vertices(number)
+        return float(len(self._batches[number % len(self._batches)]))
+
+    def mean_units(self) -> float:
+        """Units in a batch, on average."""
+        return float(np.mean([self.units(number) for number in range(len(self._batches))]))
+
+    def costs(self, training: bool) -> dict[str, float]:
+        """Over the batches, per unit: operations of the programs, and the least there can be."""
+        done = least = total = 0.0
+        for number in range(len(self._batches)):
+            graphs, inputs = self._batch(number)
+            batches = self._program.schedule(graphs)
+            for model, batch, ends in zip(
+                self._program.models, batches, self._program.cotangents, strict=True
+            ):
+                compiler = model._compiler
+                done += program_flops(compiler, ends if training else None, batch, inputs)
+                least += minimal_flops(compiler.function, training, batch, inputs)
+            total += self.units(number)
+        return {"flops_per_unit": done / total, "minimal_flops_per_unit": least / total}
+
+    def bytes_per_vertex(self, number: int = 0) -> float:
+        """Peak bytes of the engine in a training step over a batch, per vertex."""
+        graphs, inputs = self._batch(number)
+        peak = 0
+        for model, batch in zip(self._program.models, self._program.schedule(graphs), strict=True):
+            ids = {k: x for k, x in inputs.items() if model.inputs[k].dtype == "int32"}
+            peak += model.memory(batch, gradients=True, **ids)
+        return peak / graphs.num_vertices

@@ -1,0 +1,182 @@
+"""What is measured on: data sets in a directory, or generated samples of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs import data
+from cavs.data import Dataset, LabelledTree, TreeBuilder, chain_graph
+from cavs.scheduler import InputGraph
+
+Array = npt.NDArray[Any]
+
+FIXED_LENGTH = 64
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Samples and what a model must know of them.
+
+    Attributes:
+        dataset: the samples, with the inputs that the workload's model pulls.
+        sizes: `vocab_size` or `input_size`, and `num_classes`.
+        what: the data in words.
+    """
+
+    dataset: Dataset
+    sizes: Mapping[str, int]
+    what: str
+
+
+def treebank(directory: Path | None, samples: int) -> Corpus:
+    """The training trees of SST, or `samples` random binary trees of its sizes and frequencies."""
+    if directory is None:
+        trees = _random_trees(samples, np.random.default_rng(_SEED))
+        what = f"{samples:,} random binary trees"
+    else:
+        trees = data.load_sst(directory).train
+        what = f"SST, training set, {len(trees):,} trees"
+    vocabulary = data.tree_vocabulary(trees)
+    sizes = {"vocab_size": len(vocabulary), "num_classes": 5}
+    return Corpus(data.tree_dataset(trees, vocabulary), sizes, what)
+
+
+def _random_trees(count: int, generator: np.random.Generator) -> list[LabelledTree]:
+    """Binary trees with 19 leaves on average, words on the leaves, labels everywhere."""
+    trees = []
+    for _ in range(count):
+        builder = TreeBuilder()
+        size = int(np.clip(generator.normal(19.0, 9.0), 1, 50))
+        words = generator.zipf(1.3, size) % 16000
+        labels = iter(generator.integers(0, 5, 2 * size).tolist())
+        spans = [builder.add(next(labels), f"w{word}") for word in words.tolist()]
+        while len(spans) > 1:
+            left = int(generator.integers(0, len(spans) - 1))
+            spans[left : left + 2] = [builder.add(next(labels), None, spans[left : left + 2])]
+        trees.append(builder.build())
+    return trees
+
+
+def complete_trees(leaves: int, samples: int) -> Corpus:
+    """Complete binary trees: a word on each leaf, a label on each vertex, all drawn evenly."""
+    graph, vocabulary, classes = _complete_tree(leaves), 10_000, 5
+    generator = np.random.default_rng(_SEED)
+    words = np.full((samples, graph.num_vertices), -1, np.int32)
+    words[:, :leaves] = generator.integers(0, vocabulary, (samples, leaves))
+    labels = generator.integers(0, classes, words.shape).astype(np.int32)
+    dataset = Dataset(
+        [graph] * samples, vertex={"word": words.reshape(-1), "label": labels.reshape(-1)}
+    )
+    sizes = {"vocab_size": vocabulary, "num_classes": classes}
+    return Corpus(dataset, sizes, f"{samples:,} complete binary trees of {leaves:,} leaves")
+
+
+def _complete_tree(leaves: int) -> InputGraph:
+    """Leaves first, then level upon level; of an odd level the last vertex goes up as it is."""
+    children: list[list[int]] = [[] for _ in range(leaves)]
+    level = list(range(leaves))
+    while len(level) > 1:
+        above = []
+        for i in range(0, len(level) - 1, 2):
+            above.append(len(children))
+            children.append(level[i : i + 2])
+        level = above + level[len(level) - len(level) % 2 :]
+    return InputGraph(children=children)
+
+
+def sentences(directory: Path | None, samples: int) -> Corpus:
+    """The training sentences of PTB, or random ones of their lengths, for next-word prediction."""
+    if directory is not None:
+        corpus = data.load_ptb(directory)
+        vocabulary = data.language_model_vocabulary(corpus.train)
+        dataset = data.language_model_dataset(corpus.train, vocabulary)
+        what = f"PTB, training set, {len(dataset):,} sentences"
+        return Corpus(dataset, _language_sizes(len(vocabulary)), what)
+    generator = np.random.default_rng(_SEED)
+    lengths = np.clip(generator.normal(22.0, 10.0, samples), 2, 83).astype(np.int64)
+    graphs = [chain_graph(length) for length in lengths.tolist()]
+    what = f"{samples:,} random sentences of 22 words on average"
+    return _language_model(graphs, _zipf_words(int(lengths.sum()) + 1, generator), what)
+
+
+def text(directory: Path | None, samples: int) -> Corpus:
+    """PTB's training text as one stream cut every FIXED_LENGTH words, or a random one."""
+    if directory is None:
+        words = _zipf_words(samples * FIXED_LENGTH + 1, np.random.default_rng(_SEED))
+        what = "random words"
+    else:
+        train = data.load_ptb(directory).train
+        vocabulary = data.language_model_vocabulary(train)
+        words = vocabulary.encode(w for line in train for w in [*line, data.END_OF_SENTENCE])
+        what = "PTB, training set"
+    count = (len(words) - 1) // FIXED_LENGTH
+    what = f"{what}, {count:,} pieces of {FIXED_LENGTH} words"
+    return _language_model([chain_graph(FIXED_LENGTH)] * count, words, what)
+
+
+def _language_sizes(words: int) -> dict[str, int]:
+    return {"vocab_size": words, "num_classes": words}
+
+
+def _language_model(graphs: Sequence[InputGraph], words: Array, what: str) -> Corpus:
+    """The words one after another on the chains; the label of each is the one that follows."""
+    rows = sum(graph.num_vertices for graph in graphs)
+    vertex = {"word": words[:rows], "label": words[1 : rows + 1]}
+    return Corpus(Dataset(graphs, vertex=vertex), _language_sizes(int(words.max()) + 1), what)
+
+
+def _zipf_words(count: int, generator: np.random.Generator, words: int = 10_000) -> Array:
+    drawn: Array = (generator.zipf(1.2, count) % words).astype(np.int32)
+    return drawn
+
+
+def lattices(directory: Path | None, samples: int) -> Corpus:
+    """The training lattices, or random ones: a chain of characters with words over it."""
+    if directory is not None:
+        corpus = data.load_lattices(directory)
+        dataset = data.lattice_dataset(corpus.train, corpus.num_characters)
+        words = corpus.num_characters + corpus.num_words
+        sizes = {"vocab_size": words, "num_classes": corpus.num_tags}
+        return Corpus(dataset, sizes, f"word lattices, training set, {len(dataset):,} lattices")
+    characters, words, tags = 3000, 10_000, 11
+    generator = np.random.default_rng(_SEED)
+    made = [_random_lattice(generator, characters, words, tags) for _ in range(samples)]
+    sizes = {"vocab_size": characters + words, "num_classes": tags}
+    dataset = data.lattice_dataset(made, characters)
+    return Corpus(dataset, sizes, f"{samples:,} random word lattices")
+
+
+def _random_lattice(
+    generator: np.random.Generator, characters: int, words: int, tags: int
+) -> data.Lattice:
+    """45 characters on average; a word of two to four of them ends at every second one."""
+    length = 1 + int(np.clip(generator.normal(45.0, 25.0), 2, 250))
+    children: list[list[int]] = [[]]
+    for vertex in range(1, length):
+        span = int(generator.integers(2, 5))
+        has_word = vertex >= span and generator.random() < 0.5
+        children.append([vertex - 1, vertex - span] if has_word else [vertex - 1])
+    is_word = np.array([i > 0 for origins in children for i in range(len(origins))], np.bool_)
+    limit = np.where(is_word, words, characters)
+    ids = (generator.zipf(1.2, len(is_word)) % limit).astype(np.int32)
+    drawn = generator.integers(0, tags, length).astype(np.int32)
+    return data.Lattice(InputGraph(children=children), drawn, ids, is_word)
+
+
+def choose_batches(dataset: Dataset, batch_size: int) -> list[Array]:
+    """Numbers of the samples of each batch, drawn once: the same for every contender.
+
+    Up to 256 batches and about 150,000 vertices, but at least one batch.
+    """
+    order = np.random.default_rng(1).permutation(len(dataset))
+    mean = max(1.0, float(dataset.sizes.mean()))
+    most = int(np.clip(150_000 / (mean * batch_size), 1, 256))
+    count = max(1, min(most, len(order) // batch_size))
+    return [order[i * batch_size : (i + 1) * batch_size] for i in range(count)]

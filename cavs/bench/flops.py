@@ -1,0 +1,103 @@
+"""Counting the work of a batch, from the compiled programs and from the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+import cavs
+from cavs.bench.corpora import Array
+from cavs.core.compiler import Compiler
+from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.ops._def import Space
+
+
+def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
+    """How many rows a value of `space` has over a batch."""
+    leaf = np.diff(graphs.child_ptr) == 0
+    counts = {
+        "none": 1,
+        "graph": graphs.num_graphs,
+        "vertex": graphs.num_vertices,
+        "edge": graphs.num_edges,
+        "leaf": int(leaf.sum()),
+        "inner": int((~leaf).sum()),
+    }
+    if space in counts:
+        return counts[space]
+    name, _, base = space.removeprefix("unique:").partition("@")
+    ids = inputs[name]
+    if base in ("leaf", "inner"):
+        ids = ids[leaf if base == "leaf" else ~leaf]
+    return len(np.unique(ids))
+
+
+def program_flops(
+    compiler: Compiler,
+    cotangents: tuple[frozenset[str], frozenset[str]] | None,
+    graphs: cavs.GraphBatch,
+    inputs: Mapping[str, Array],
+) -> float:
+    """Operations of the compiled programs over a batch, instruction by instruction.
+
+    `cotangents`: the pushes that a backward starts from and the inputs that it ends at; None for
+    inference.
+    """
+    if cotangents is None:
+        programs = [compiler.inference()]
+    else:
+        programs = [compiler.training(cotangents[1]), compiler.backward(*cotangents)]
+    instructions = [i for p in programs for s in p.segments for i in s.instructions]
+    known = {space: rows(space, graphs, inputs) for space in {i.space for i in instructions}}
+    return float(sum(i.flops * known[i.space] for i in instructions))
+
+
+def minimal_flops(
+    function: FunctionIR,
+    training: bool,
+    graphs: cavs.GraphBatch,
+    inputs: Mapping[str, Array],
+) -> float:
+    """Operations in the products that no method can do without, over a batch.
+
+    They are those of F after all passes: what depends on a word alone once per distinct word,
+    nothing multiplied by zero. A product of what one child handed over counts once per child,
+    however many parents gather it. Training does each product twice more: for the gradients of
+    both operands, or once more where one of them is an input that takes none.
+    """
+    order = ancestors(function.roots())
+    total = 0.0
+    for node in order:
+        if node.op.name == "matmul":
+            count = rows(node.space, graphs, inputs)
+            if node.space == "edge" and any(
+                x.op.name == "gather" for x in map(_source, node.inputs)
+            ):
+                count = min(count, _cells(function, graphs, inputs))
+            times = sum(not _is_input(x) for x in node.inputs) if training else 0
+            total += float(node.flops) * count * (1 + times)
+    return total
+
+
+def _source(node: Node) -> Node:
+    """What a value is a reshape of."""
+    while node.op.name == "reshape":
+        node = node.inputs[0]
+    return node
+
+
+def _is_input(node: Node) -> bool:
+    """Whether a value is what the caller gave, and so takes no gradient."""
+    return _source(node).op.name == "pull"
+
+
+def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
+    """How many different states are scattered: leaves with one word have one."""
+    (state, *_) = function.scatters.values()
+    if state.op.name != "join":
+        return graphs.num_vertices
+    leaf = state.inputs[0]
+    while leaf.op.name in ("identity", "reshape", "expand"):
+        leaf = leaf.inputs[0]
+    return rows("inner", graphs, inputs) + rows(leaf.space, graphs, inputs)

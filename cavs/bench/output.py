@@ -1,0 +1,39 @@
+"""The files of a run: one JSON file a part, and a report and plots of all that stand there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from cavs.bench.measure import Row
+from cavs.bench.plan import LINEAR_COST
+from cavs.bench.report import report
+from cavs.bench.workloads import WORKLOADS
+from cavs.errors import DataError
+
+
+def write_part(folder: Path, result: Row) -> None:
+    """Leaves a part's results in its file, in place of earlier ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=1) + "\n"
+    (folder / f"{result['part']}.json").write_text(text, encoding="utf-8")
+
+
+def read_parts(folder: Path) -> list[Row]:
+    """The results of all parts that stand in `folder`, in the order of a full run."""
+    names = [*WORKLOADS, *(f"{name}-ablation" for name in WORKLOADS), LINEAR_COST]
+    return [_read(path) for name in names if (path := folder / f"{name}.json").is_file()]
+
+
+def _read(path: Path) -> Row:
+    try:
+        result: Row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"[bench] {path}: results of a run were expected, came {error}") from None
+    return result
+
+
+def write_report(folder: Path, results: Iterable[Row]) -> None:
+    """Writes report.md."""
+    (folder / "report.md").write_text(report(list(results)), encoding="utf-8")

@@ -1,0 +1,114 @@
+"""What a run measures: parts of the suite with their sizes, from what the user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cavs.bench.measure import Spec
+from cavs.bench.runner import Part, usable_cores
+from cavs.bench.workloads import WORKLOADS, Workload
+
+#: Workloads whose passes are switched one by one when nothing else is asked for.
+ABLATION = ("tree-lstm", "lattice-lstm")
+#: Workloads that run over batches from 1,000 to 1,000,000 vertices.
+LINEAR = ("tree-lstm",)
+LINEAR_COST = "linear-cost"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; None and empty: the defaults of each workload.
+
+    Attributes:
+        workloads: names, LINEAR_COST among them.
+        passes: ``all``, ``paper`` or ``ablation``.
+    """
+
+    workloads: Sequence[str] = ()
+    data: str = ""
+    hidden_sizes: Sequence[int] | None = None
+    batch_sizes: Sequence[int] | None = None
+    threads: Sequence[int] | None = None
+    modes: Sequence[str] = ("train", "infer")
+    passes: str | None = None
+    seconds: float = 0.4
+    rounds: int = 5
+    quick: bool = False
+
+
+def make_plan(request: Request) -> list[Part]:
+    """The parts, in the order in which they run."""
+    names = [n for n in request.workloads or WORKLOADS if n != LINEAR_COST]
+    parts = []
+    if request.passes != "ablation":
+        parts += [_speed(request, WORKLOADS[name]) for name in names]
+    if request.passes == "ablation" or not (request.workloads or request.passes):
+        chosen = request.workloads or ABLATION
+        parts += [_ablation(request, WORKLOADS[n]) for n in chosen if n != LINEAR_COST]
+    if LINEAR_COST in request.workloads or not (request.workloads or request.passes):
+        parts.append(_linear(request))
+    return parts
+
+
+def _threads(request: Request) -> list[int]:
+    cores = usable_cores()
+    if request.threads:
+        return list(request.threads)
+    return [1] if request.quick or cores == 1 else [cores, 1]
+
+
+def _specs(request: Request, kind: str, workload: Workload, **sizes: Any) -> list[Spec]:
+    """A spec for each number of threads."""
+    defaults: dict[str, Any] = {
+        "passes": request.passes or "paper",
+        "hidden_sizes": request.hidden_sizes or workload.hidden_sizes,
+        "batch_sizes": request.batch_sizes or workload.batch_sizes,
+        "leaves": workload.leaves,
+        "modes": request.modes,
+        "seconds": request.seconds,
+        "rounds": request.rounds,
+        "samples": 4096,
+        "threads": _threads(request),
+    }
+    if request.quick:
+        defaults |= {
+            "hidden_sizes": request.hidden_sizes or (16,),
+            "batch_sizes": request.batch_sizes or (1, 8),
+            "leaves": tuple(n and 16 for n in workload.leaves[:1]),
+            "seconds": min(request.seconds, 0.02),
+            "rounds": min(request.rounds, 2),
+            "samples": 64,
+        }
+    defaults |= sizes
+    counts = defaults.pop("threads")
+    return [
+        Spec(kind=kind, workload=workload.name, data=request.data, threads=n, **defaults)
+        for n in counts
+    ]
+
+
+def _speed(request: Request, workload: Workload) -> Part:
+    return Part(workload.name, _specs(request, "speed", workload))
+
+
+def _ablation(request: Request, workload: Workload) -> Part:
+    """At one batch size and with one number of threads, unless others are asked for."""
+    sizes: dict[str, Any] = {"passes": "ablation", "threads": _threads(request)[:1]}
+    if not request.batch_sizes and not request.quick:
+        sizes["batch_sizes"] = workload.batch_sizes[-1:]
+    return Part(f"{workload.name}-ablation", _specs(request, "ablation", workload, **sizes))
+
+
+def _linear(request: Request) -> Part:
+    """Here batch sizes are counted in vertices."""
+    vertices = (1000, 10_000) if request.quick else (1000, 10_000, 100_000, 1_000_000)
+    sizes: dict[str, Any] = {"batch_sizes": vertices, "threads": _threads(request)[:1]}
+    sizes |= {"modes": ("train",), "leaves": (None,)}
+    if not request.hidden_sizes and not request.quick:
+        sizes["hidden_sizes"] = (64,)
+    specs = []
+    for name in LINEAR:
+        specs += _specs(request, "linear", WORKLOADS[name], **sizes)
+    return Part(LINEAR_COST, specs)

@@ -1,0 +1,180 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cavs.bench.contenders import OURS, PAPER
+from cavs.bench.measure import SGEMM, Row
+
+_PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
+_TITLES = {OURS: "cavs", PAPER: "paper's policy"}
+
+
+def report(results: Sequence[Row]) -> str:
+    """All parts, as one document."""
+    text = ["# Benchmarks", "", *_machine(results), ""]
+    for result in results:
+        writer = {"ablation": _ablation, "linear": _linear}.get(_kind(result), _speed)
+        text += [f"## {result['part']}", "", *_about(result), "", *writer(result), ""]
+    return "\n".join(text)
+
+
+def _kind(result: Row) -> str:
+    return str(result["rows"][0]["kind"]) if result["rows"] else ""
+
+
+def _machine(results: Sequence[Row]) -> list[str]:
+    lines = []
+    for found in results:
+        has = found["machine"]
+        memory = f", {has['memory_gb']:g} GB" if has["memory_gb"] else ""
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        lines.append(
+            f"{has['processor']}, {has['cores']} cores, {has['instruction_set']}, cache "
+            f"{has['cache']}{memory}, {has['system']}, Python {has['python']}, {versions}."
+        )
+    return list(dict.fromkeys(lines))
+
+
+def _about(result: Row) -> list[str]:
+    lines = [f"`{result['command']}`"]
+    lines += list(dict.fromkeys(f"{row['data']}." for row in result["rows"]))
+    loads = [row["load_average"] - row["threads"] for row in result["rows"]]
+    if loads and max(loads) > 0.5:
+        lines += [
+            "Other processes were busy: the load average was up to "
+            f"{max(row['load_average'] for row in result['rows']):.1f}. Rates are too low, those "
+            "of several threads by far, for a barrier waits for a thread that does not run."
+        ]
+    for name, reason in result.get("skipped", {}).items():
+        lines += [f"{name} was skipped: {reason}."]
+    return [line for pair in zip(lines, [""] * len(lines), strict=True) for line in pair][:-1]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _contenders(rows: Iterable[Row]) -> list[str]:
+    """In the order in which they first come, without cavs and the product."""
+    names = dict.fromkeys(name for row in rows for name in row["rates"])
+    return [name for name in names if name not in (OURS, SGEMM)]
+
+
+def _where(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """(title, key) of the columns that tell rows apart; sizes that do not vary are left out."""
+    columns = [("leaves", "leaves"), ("hidden", "hidden_size"), ("batch", "batch_size")]
+    kept = [c for c in columns if len({row[c[1]] for row in rows}) > 1]
+    return [*kept, ("mode", "mode"), ("threads", "threads")]
+
+
+def _fixed(rows: Sequence[Row]) -> str:
+    """Sizes that all rows share."""
+    words = []
+    for title, key in (("hidden size", "hidden_size"), ("batch size", "batch_size")):
+        values = {row[key] for row in rows}
+        if len(values) == 1:
+            words.append(f"{title} {values.pop()}")
+    return ", ".join(words)
+
+
+def _speed(result: Row) -> list[str]:
+    rows = result["rows"]
+    others, where = _contenders(rows), _where(rows)
+    head = [title for title, _ in where] + ["cavs (quartiles)"]
+    head += [_TITLES.get(name, name) for name in others] + ["GFLOP/s", "of sgemm", "of the floor"]
+    body = []
+    for row in rows:
+        ours = row["rates"][OURS]
+        spread = f"{_number(ours['quartile_1'])} .. {_number(ours['quartile_3'])}"
+        cells = [str(row[key]) for _, key in where]
+        cells.append(f"**{_number(ours['median'])}** ({spread})")
+        cells += [_against(row, name) for name in others]
+        sgemm = row["rates"][SGEMM]["median"]
+        cells += [f"{row['gflops']:.1f}", f"{row['gflops'] / sgemm:.0%} of {sgemm:.0f}"]
+        cells.append(f"{ours['median'] / row['floor']:.2f}")
+        body.append(cells)
+    about = ", ".join(x for x in (f"{rows[0]['unit']}/s", _fixed(rows)) if x)
+    text = [f"Medians in {about}; after a contender's rate how many times as fast cavs is.", ""]
+    text += table(head, body)
+    text += ["", *_training(rows)]
+    return text
+
+
+def _against(row: Row, name: str) -> str:
+    if name not in row["rates"]:
+        return ""
+    return f"{_number(row['rates'][name]['median'])} ({row['cavs_over'][name]['median']:.2f}x)"
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def _training(rows: Sequence[Row]) -> list[str]:
+    """Where the time of a training step goes, its memory, and what threads gain."""
+    trained = [row for row in rows if row["mode"] == "train"]
+    if not trained:
+        return []
+    where = [c for c in _where(rows) if c[1] != "mode"]
+    body = []
+    for row in trained:
+        shares = row["shares"][OURS]
+        cells = [str(row[key]) for _, key in where]
+        cells += [f"{shares[name]:.1%}" for name in _PHASES]
+        body.append([*cells, f"{row['bytes_per_vertex']:,.0f}", _gain(row, rows)])
+    head = [title for title, _ in where] + [*_PHASES, "bytes per vertex", "over 1 thread"]
+    return ["Where a training step of cavs goes:", "", *table(head, body)]
+
+
+def _gain(row: Row, rows: Iterable[Row]) -> str:
+    """How many times as fast as the same with one thread."""
+    keys = ("leaves", "hidden_size", "batch_size", "mode")
+    for other in rows:
+        if other["threads"] == 1 < row["threads"] and all(other[k] == row[k] for k in keys):
+            return f"{row['rates'][OURS]['median'] / other['rates'][OURS]['median']:.2f}x"
+    return ""
+
+
+def _ablation(result: Row) -> list[str]:
+    rows = result["rows"]
+    where = _where(rows)
+    head = ["passes", *(" ".join(_label(title, row[key]) for title, key in where) for row in rows)]
+    body = []
+    for name in [OURS, *_contenders(rows)]:
+        title = {OURS: "all", PAPER: "none (the paper's policy)"}.get(name, name)
+        body.append([title, *(_of_all(row, name) for row in rows)])
+    unit = rows[0]["unit"]
+    return [
+        f"Medians in {unit}/s, {_fixed(rows)}, and relative to all passes.",
+        "",
+        *table(head, body),
+    ]
+
+
+def _label(title: str, value: Any) -> str:
+    return str(value) if title == "mode" else f"{title} {value}"
+
+
+def _of_all(row: Row, name: str) -> str:
+    rate = _number(row["rates"][name]["median"])
+    return rate if name == OURS else f"{rate} ({1 / row['cavs_over'][name]['median']:.2f})"
+
+
+def _linear(result: Row) -> list[str]:
+    head = ["workload", "vertices in a batch", "us per vertex (quartiles)", "schedule", "assembly"]
+    body = []
+    for row in result["rows"]:
+        rate, shares = row["vertices_per_second"], row["shares"]
+        each = 1e6 / rate["median"]
+        spread = f"{1e6 / rate['quartile_3']:.2f} .. {1e6 / rate['quartile_1']:.2f}"
+        cells = [row["workload"], f"{row['vertices']:,.0f}", f"{each:.2f} ({spread})"]
+        cells += [f"{1e3 * each * shares[name]:.1f} ns" for name in ("schedule", "assembly")]
+        body.append(cells)
+    first = result["rows"][0]
+    about = f"Training steps, hidden size {first['hidden_size']}, {first['threads']} threads, "
+    return [about + "every word counted (without `unique_pulls`).", "", *table(head, body)]

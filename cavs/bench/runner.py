@@ -1,0 +1,100 @@
+"""Runs the parts of the suite, each in processes of its own pinned to their cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cavs
+from cavs.bench.measure import Row, Spec
+from cavs.bench.timing import machine
+from cavs.bench.worker import write_spec
+from cavs.errors import CavsError, CavsRuntimeError, InputError
+
+WORKER = (sys.executable, "-m", "cavs.bench")
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the suite that stands in a file of its own: its name, and the processes for it."""
+
+    name: str
+    specs: Sequence[Spec]
+
+
+def run_part(part: Part, command: str, worker: Sequence[str], extra: Mapping[str, Any]) -> Row:
+    """Measures a part; what its JSON file holds.
+
+    Args:
+        part: the part.
+        command: how to measure it again.
+        worker: the program that takes a spec's and a result's path.
+        extra: what else the file says, such as the peers' versions.
+
+    Raises:
+        CavsError: what a measuring process met.
+    """
+    load = os.getloadavg()[0]
+    rows = [row for spec in part.specs for row in _in_process(spec, worker)]
+    return {
+        "part": part.name,
+        "command": command,
+        "machine": machine() | {"instruction_set": cavs.instruction_set()},
+        "versions": {
+            name: metadata.version(name) for name in ("cavs", "numpy", "scipy-openblas32")
+        },
+        "load_average": load,
+        **extra,
+        "rows": rows,
+    }
+
+
+def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
+    """Measures in a new process that may use `spec.threads` cores and starts as many threads."""
+    environment = os.environ | dict.fromkeys(_THREAD_COUNTS, str(spec.threads))
+    with tempfile.TemporaryDirectory() as folder:
+        asked, found = Path(folder) / "spec.json", Path(folder) / "rows.json"
+        write_spec(asked, spec)
+        with pinned(spec.threads):
+            done = subprocess.run([*worker, str(asked), str(found)], env=environment, check=False)
+        if not found.is_file():
+            raise CavsRuntimeError(
+                f"[bench] rows of {spec.workload} were expected, came exit code "
+                f"{done.returncode} of the measuring process"
+            )
+        result = json.loads(found.read_text(encoding="utf-8"))
+    if "error" in result:
+        raise CavsError(result["error"])
+    rows: list[Row] = result["rows"]
+    return rows
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def pinned(threads: int) -> Iterator[None]:
+    """Within the context, processes that are started get the first `threads` usable cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    if threads > len(cores):
+        raise InputError(
+            f"[bench] at most {len(cores)} threads, the cores that can be used, were expected, "
+            f"came ({threads})"
+        )
+    os.sched_setaffinity(0, cores[:threads])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

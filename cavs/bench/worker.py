@@ -1,0 +1,32 @@
+"""The process that measures: it takes a spec and leaves rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cavs.bench.measure import Rivals, Spec, measure
+from cavs.bench.scaling import measure_linear
+from cavs.errors import CavsError
+
+
+def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
+    """Measures what the JSON file `spec_path` asks for; writes {"rows": [...]} or {"error": "..."}.
+
+    Returns the exit code: 1 for an error that a user can cause.
+    """
+    spec = Spec(**json.loads(Path(spec_path).read_text(encoding="utf-8")))
+    result: dict[str, Any]
+    try:
+        result = {"rows": measure_linear(spec) if spec.kind == "linear" else measure(spec, rivals)}
+    except CavsError as error:
+        result = {"error": str(error)}
+    Path(result_path).write_text(json.dumps(result), encoding="utf-8")
+    return int("error" in result)
+
+
+def write_spec(path: Path, spec: Spec) -> None:
+    """Leaves `spec` where `work` finds it."""
+    path.write_text(json.dumps(asdict(spec)), encoding="utf-8")

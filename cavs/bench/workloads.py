@@ -1,0 +1,177 @@
+"""The workloads: a model, the graphs that it runs over, and the sizes at which it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cavs
+from cavs import models
+from cavs.bench import corpora
+from cavs.bench.corpora import Array, Corpus
+from cavs.errors import InputError
+
+
+class Program:
+    """A workload's vertex functions, compiled with the same passes, and how they give a loss.
+
+    Attributes:
+        models: in the order in which they run.
+        cotangents: for each model, the pushes that its backward starts from, and the float inputs
+            whose cotangents it gives.
+    """
+
+    cotangents: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+        (frozenset({"loss"}), frozenset()),
+    )
+
+    def __init__(self, function: Any, passes: Iterable[str] | None) -> None:
+        self.models = self._compile(function, passes)
+
+    def _compile(self, function: Any, passes: Iterable[str] | None) -> tuple[cavs.Model, ...]:
+        return (cavs.compile(function, passes=passes),)
+
+    def schedule(self, graphs: cavs.GraphBatch) -> list[cavs.GraphBatch]:
+        """The batch that each model runs over, with its schedule built."""
+        graphs.schedule()
+        return [graphs]
+
+    def loss(self, batches: Sequence[cavs.GraphBatch], inputs: Mapping[str, Array]) -> cavs.Tensor:
+        """The sum of the losses of all vertices."""
+        loss: cavs.Tensor = self.models[0](batches[0], **inputs)["loss"].sum()
+        return loss
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is measured.
+
+    Attributes:
+        name: as the command line and peers call it.
+        title: what it is, in a line.
+        unit: what is counted; `per_vertex` says whether each vertex is one, or each graph.
+        folder: where its data stand in the directory given as data; "" where they are generated.
+        corpus: (directory, samples, leaves) to the data; `leaves` is of complete trees only.
+        function: (corpus, hidden size) to the module that owns the parameters.
+        hidden_sizes, batch_sizes, leaves: what is measured by default.
+        quick_hidden_size: hidden size of a quick run.
+    """
+
+    name: str
+    title: str
+    unit: str
+    per_vertex: bool
+    folder: str
+    corpus: Callable[[Path | None, int, int | None], Corpus]
+    function: Callable[[Corpus, int], Any]
+    hidden_sizes: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    leaves: tuple[int | None, ...] = (None,)
+    program: type[Program] = Program
+
+    def data(self, directory: Path | None, samples: int, leaves: int | None = None) -> Corpus:
+        """The data: from the workload's folder in `directory`, or `samples` generated ones."""
+        folder = None if directory is None or not self.folder else directory / self.folder
+        return self.corpus(folder, samples, leaves)
+
+
+def _of(kind: Any, embedding_size: int | None = None) -> Callable[[Corpus, int], Any]:
+    """The model over the corpus; without `embedding_size` words are as wide as states."""
+
+    def make(corpus: Corpus, hidden_size: int) -> Any:
+        return kind(
+            embedding_size=embedding_size or hidden_size, hidden_size=hidden_size, **corpus.sizes
+        )
+
+    return make
+
+
+def _plain(load: Callable[[Path | None, int], Corpus]) -> Callable[..., Corpus]:
+    return lambda directory, samples, leaves: load(directory, samples)
+
+
+def _complete(directory: Path | None, samples: int, leaves: int | None) -> Corpus:
+    return corpora.complete_trees(leaves or 256, max(1, min(samples, 2**17 // (leaves or 256))))
+
+
+_ALL = (
+    Workload(
+        name="tree-lstm",
+        title="child-sum Tree-LSTM, 5 classes on every vertex, embedding 300 (Tai et al. 2015)",
+        unit="trees",
+        per_vertex=False,
+        folder="sst",
+        corpus=_plain(corpora.treebank),
+        function=_of(models.ChildSumTreeLSTM, 300),
+        hidden_sizes=(150,),
+        batch_sizes=(1, 4, 16, 32, 64, 256),
+    ),
+    Workload(
+        name="tree-gru",
+        title="child-sum Tree-GRU, 5 classes on every vertex, embedding 300",
+        unit="trees",
+        per_vertex=False,
+        folder="sst",
+        corpus=_plain(corpora.treebank),
+        function=_of(models.ChildSumTreeGRU, 300),
+        hidden_sizes=(150,),
+        batch_sizes=(1, 32, 256),
+    ),
+    Workload(
+        name="tree-fc",
+        title="Tree-FC on complete binary trees (Looks et al. 2017; Xu et al. 2018)",
+        unit="trees",
+        per_vertex=False,
+        folder="",
+        corpus=_complete,
+        function=_of(models.TreeFC),
+        hidden_sizes=(256,),
+        batch_sizes=(16,),
+        leaves=(32, 64, 128, 256, 512, 1024),
+    ),
+    Workload(
+        name="fixed-lstm",
+        title="LSTM language model, 64 words a sample, 10,000 words (Xu et al. 2018)",
+        unit="words",
+        per_vertex=True,
+        folder="ptb",
+        corpus=_plain(corpora.text),
+        function=_of(models.LSTM),
+        hidden_sizes=(256,),
+        batch_sizes=(1, 16),
+    ),
+    Workload(
+        name="var-lstm",
+        title="LSTM language model, a sentence a sample, 10,000 words (Xu et al. 2018)",
+        unit="words",
+        per_vertex=True,
+        folder="ptb",
+        corpus=_plain(corpora.sentences),
+        function=_of(models.LSTM),
+        hidden_sizes=(256,),
+        batch_sizes=(1, 32),
+    ),
+    Workload(
+        name="lattice-lstm",
+        title="lattice LSTM tagger, embedding 50 (Zhang & Yang 2018)",
+        unit="characters",
+        per_vertex=True,
+        folder="lattice",
+        corpus=_plain(corpora.lattices),
+        function=_of(models.LatticeLSTM, 50),
+        hidden_sizes=(200,),
+        batch_sizes=(1, 32),
+    ),
+)
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in _ALL}
+
+
+def find(name: str) -> Workload:
+    """The workload of this name."""
+    if name not in WORKLOADS:
+        raise InputError(
+            f"[bench] a workload among {list(WORKLOADS)} was expected, came ({name!r})"
+        )
+    return WORKLOADS[name]

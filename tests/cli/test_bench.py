@@ -1,0 +1,114 @@
+"""``cavs bench`` as users run it, at sizes that take a moment."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavs.bench.workloads import WORKLOADS
+from cavs.core.passes import PASSES
+
+TINY = ["--quick", "--seconds", "0", "--rounds", "1", "--threads", "1"]
+
+
+def bench(*arguments: Any, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "cavs", "bench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return done
+
+
+def rows_of(folder: Path, part: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((folder / f"{part}.json").read_text())["rows"]
+    return rows
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_workload_runs(name: str, tmp_path: Path) -> None:
+    done = bench(name, *TINY, "--batch-sizes", 2, "--output", tmp_path)
+    rows = rows_of(tmp_path, name)
+    assert [row["mode"] for row in rows] == ["train", "infer"]
+    for row in rows:
+        assert set(row["rates"]) == {"cavs", "paper", "sgemm"}
+        assert row["differences"]["paper"] < 1e-4
+        assert 0 < row["minimal_flops_per_unit"] <= row["flops_per_unit"]
+        assert row["cavs_over"]["paper"]["median"] > 0
+    training = rows[0]
+    assert sum(training["shares"]["cavs"].values()) == pytest.approx(1)
+    assert training["bytes_per_vertex"] > 0
+    text = (tmp_path / "report.md").read_text()
+    assert f"## {name}\n" in text
+    assert f"`cavs bench {name} --batch-sizes 2 --threads 1 " in text
+    assert text.strip() == done.stdout.strip()
+
+
+def test_each_pass_is_switched_off_and_on(tmp_path: Path) -> None:
+    options = ["--passes", "ablation", "--modes", "train", "--batch-sizes", "2"]
+    done = bench("tree-lstm", *TINY, *options, "--output", tmp_path)
+    (row,) = rows_of(tmp_path, "tree-lstm-ablation")
+    singles = [f"{word} {name}" for word in ("without", "only") for name in PASSES]
+    assert set(row["rates"]) == {"cavs", "paper", "sgemm", *singles}
+    for name in PASSES:
+        assert f"| only {name} |" in done.stdout
+
+
+def test_cost_is_measured_over_vertices(tmp_path: Path) -> None:
+    done = bench("linear-cost", *TINY, "--output", tmp_path)
+    rows = rows_of(tmp_path, "linear-cost")
+    assert [row["vertices"] for row in rows] == pytest.approx([1000, 10_000], rel=0.2)
+    assert "us per vertex" in done.stdout
+
+
+def test_data_are_read_from_a_directory(tmp_path: Path) -> None:
+    folder = tmp_path / "sst"
+    folder.mkdir()
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.txt").write_text("(3 (2 so) (4 good))\n(1 bad)\n")
+    done = bench("tree-gru", *TINY, "--data", tmp_path, "--batch-sizes", 2, "--passes", "all")
+    assert "SST, training set, 2 trees" in done.stdout
+    assert "--data DIR" in done.stdout
+
+
+def test_parts_of_a_folder_come_into_one_report(tmp_path: Path) -> None:
+    for name in ("tree-gru", "tree-lstm"):
+        bench(name, *TINY, "--batch-sizes", 1, "--modes", "infer", "--output", tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert text.index("## tree-lstm") < text.index("## tree-gru")
+
+
+def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
+    said = bench("tree-lstm", *TINY, "--data", tmp_path / "no", code=1).stderr
+    assert said.startswith("cavs: [data] ")
+    assert "expected a directory with train.txt" in said
+    assert said.count("\n") == 1
+    too_many = len(os.sched_getaffinity(0)) + 1
+    said = bench("tree-lstm", "--quick", "--threads", too_many, code=1).stderr
+    assert said.startswith("cavs: [bench] at most ")
+    (tmp_path / "tree-lstm.json").write_text("{")
+    said = bench("tree-gru", *TINY, "--output", tmp_path, code=1).stderr
+    assert "tree-lstm.json: results of a run were expected" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tree"], "one of tree-lstm, .* was expected, came 'tree'"),
+        (["--threads", "0"], "an integer of at least 1 was expected"),
+        (["--passes", "some"], "invalid choice: 'some'"),
+    ],
+)
+def test_wrong_usage_is_explained(arguments: list[str], message: str) -> None:
+    said = bench(*arguments, code=2).stderr
+    assert said.startswith("usage: cavs bench")
+    assert re.search(message, said)
