@@ -52,11 +52,6 @@ def _load(emitter: Emitter, node: Node) -> Call:
     return Call("load", [emitter.load(node)], [table], [int(node.dtype == "int32")])
 
 
-def _state_cotangent(emitter: Emitter, node: Node) -> Call:
-    edges = emitter.state(node.attrs["name"], forward=False)
-    return Call("segment_sum", [edges], ["parents"])
-
-
 def _gather(emitter: Emitter, node: Node) -> Call:
     state = emitter.state(node.attrs["name"], forward=True)
     return Call("take", [state], [gather_table(node)])
@@ -71,15 +66,24 @@ def _take(emitter: Emitter, node: Node) -> Call:
     return Call("take", source, [table])
 
 
+def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
+    """(value, table of row lists) of what `node` sums, or takes the maximum of."""
+    if node.op.name == "state_cotangent":
+        return emitter.state(node.attrs["name"], forward=False), "parents"
+    (x,) = node.inputs
+    if node.op.name == "graph_sum":
+        return emitter.value(x), "graph_vertices"
+    if node.op.name == "unique_sum":
+        return emitter.value(x), f"unique_rows:{node.attrs['pull']}"
+    if x.op.name == "gather" and x.attrs["slot"] is None:
+        return emitter.state(x.attrs["name"], forward=True), "child_rows"
+    return emitter.value(x), "children"
+
+
 def _segments(emitter: Emitter, node: Node) -> Call:
-    tables = {
-        "graph_sum": "graph_vertices",
-        "segment_sum": "children",
-        "segment_max": "children",
-    }
-    table = tables.get(node.op.name) or f"unique_rows:{node.attrs['pull']}"
+    value, table = segment_rows(emitter, node)
     kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
-    return Call(kernel, [emitter.value(node.inputs[0])], [table])
+    return Call(kernel, [value], [table])
 
 
 def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
@@ -130,7 +134,7 @@ def _dropout(emitter: Emitter, node: Node) -> Call:
 _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "pull": _load,
     "push_cotangent": _load,
-    "state_cotangent": _state_cotangent,
+    "state_cotangent": _segments,
     "unique_ids": lambda _, node: Call("unique_ids", [], [f"unique_ids:{node.attrs['name']}"]),
     "num_children": lambda _, node: Call("num_children", [], ["children"]),
     "constant": lambda _, node: Call("fill", [], floats=[node.attrs["value"]]),

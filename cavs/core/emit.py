@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cavs.core.calls import ORDER_TABLES, gather_table, kernel_call
+from cavs.core.calls import ORDER_TABLES, gather_table, kernel_call, segment_rows
 from cavs.core.group import Group
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
@@ -15,6 +15,9 @@ from cavs.core.program import Instruction, Output, Program, Segment, Value
 
 if TYPE_CHECKING:
     from cavs.core.lower import Lowered, Sinks
+
+SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
+"""Sums over lists of rows, which an elementwise group can take while it reads."""
 
 
 class Analysis(Protocol):
@@ -166,6 +169,8 @@ class Emitter:
             return self.value(node.inputs[0]), f"unique:{node.attrs['pull']}"
         if name == "broadcast":
             return self.operand(node.inputs[0])
+        if name in SUMS:
+            return segment_rows(self, node)
         return self.value(node), ""
 
     # Instructions

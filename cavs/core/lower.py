@@ -5,7 +5,8 @@ A node becomes one of four things:
 * *nothing*: parameters and constants are operands as they stand;
 * a *view*: slice and reshape of a stored value are columns of it;
 * an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads
-  through the index and nothing is stored, unless something else needs the rows themselves;
+  through the index and nothing is stored, unless something else needs the rows themselves; likewise
+  the sum over the children or parents of a vertex that one operation of a group reads;
 * a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cavs.core.emit import Emitter
+from cavs.core.emit import SUMS, Emitter
 from cavs.core.ir import Node
 from cavs.core.passes.fuse import Unit, arrange
 from cavs.core.passes.phases import Phase, assign_phases
@@ -172,17 +173,24 @@ class _Lowering:
                 continue
             for user in users[node]:
                 reads = user.op.elementwise or (is_column(user) and user not in forced)
-                if not reads:
+                if not reads and not _reads_state(user, node):
                     forced.add(node)
             if node in self.wanted:
                 forced.add(node)
+        sums = [n for n in self.order if n.op.name in SUMS]
+        forced.update(n for n in sums if not self._summed_by(n, users[n]))
         return forced
+
+    def _summed_by(self, node: Node, users: Sequence[Node]) -> bool:
+        """Whether the sum over lists of rows is taken by the one operation that reads it."""
+        alone = len(users) == 1 and node not in self.wanted
+        return alone and users[0].op.elementwise and users[0].space == node.space
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
         if node.op.name in ("param", "join") or is_view(node):
             return False
-        if node.op.name in INDEX_LOADS or is_column(node) or node.op.name == "constant":
+        if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
             return node in self.forced
         return True
 
@@ -203,9 +211,9 @@ class _Lowering:
                 return None, crossed
             if self.is_unit(node):
                 return node, crossed
-            if node.op.name in ("gather", "constant"):
+            if node.op.name in ("gather", "constant", "state_cotangent"):
                 return None, crossed
-            crossed = crossed or node.op.name in ("expand", "graph_spread")
+            crossed = crossed or _crosses(node)
             node = node.inputs[0]
 
     def units(self) -> dict[Node, Unit]:
@@ -252,6 +260,12 @@ class _Lowering:
 def is_fusable(node: Node) -> bool:
     """Whether the unit can be part of an elementwise group."""
     return node.op.elementwise
+
+
+def _reads_state(user: Node, gather: Node) -> bool:
+    """Whether the gather's user goes through the lists of children to the state itself."""
+    segments = user.op.name in ("segment_sum", "segment_max")
+    return segments and gather.op.name == "gather" and gather.attrs["slot"] is None
 
 
 def _crosses(node: Node) -> bool:

@@ -63,6 +63,7 @@ enum class TableKind : uint8_t {
   kSlot,           // vertex -> vertex row of child `argument`, -1 where missing
   kParent,         // edge -> vertex row of the parent
   kChildren,       // CSR vertex -> its edge rows
+  kChildRows,      // CSR vertex -> vertex rows of its children
   kParents,        // CSR vertex -> edge rows in which it is the child
   kGraph,          // vertex -> graph
   kGraphVertices,  // CSR graph -> vertex rows

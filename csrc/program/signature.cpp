@@ -84,6 +84,12 @@ void check_reduce_rows(const Checker& c) {
   c.same_sizes();
 }
 
+bool is_csr(TableKind kind) {
+  return kind == TableKind::kChildren || kind == TableKind::kChildRows ||
+         kind == TableKind::kParents || kind == TableKind::kGraphVertices ||
+         kind == TableKind::kUniqueRows;
+}
+
 const std::set<int64_t>& opcodes() {
   static const std::set<int64_t> known = [] {
     std::set<int64_t> codes;
@@ -124,6 +130,8 @@ void check_fused(const Checker& c) {
   for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
     c.expect(c.in(i).size == width || c.in(i).size == 1,
              "inputs of the group's width or of size 1");
+    c.expect(!is_csr(c.instruction.tables[i].kind) || c.in(i).space.kind != SpaceKind::kNone,
+             "rows where a table lists some");
   }
 }
 
@@ -137,10 +145,7 @@ void check_segment(const Checker& c) {
   c.operands(1);
   c.floats();
   c.same_sizes();
-  const TableKind kind = c.instruction.tables[0].kind;
-  c.expect(kind == TableKind::kChildren || kind == TableKind::kParents ||
-               kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows,
-           "a table of row lists");
+  c.expect(is_csr(c.instruction.tables[0].kind), "a table of row lists");
 }
 
 void check_slots_to_edges(const Checker& c) {
@@ -291,11 +296,6 @@ bool reads_tables(const std::string& kernel) {
   return readers.count(kernel) > 0 || checks().count(kernel) == 0;
 }
 
-bool is_csr(TableKind kind) {
-  return kind == TableKind::kChildren || kind == TableKind::kParents ||
-         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows;
-}
-
 }  // namespace
 
 void check_signature(const Program& program, const Instruction& instruction) {
@@ -305,7 +305,8 @@ void check_signature(const Program& program, const Instruction& instruction) {
     checker.expect(kind == TableKind::kNone || reads_tables(instruction.kernel),
                    "operands without tables");
     const bool segments = instruction.kernel == "segment_sum" ||
-                          instruction.kernel == "segment_max" || instruction.inputs.empty();
+                          instruction.kernel == "segment_max" || instruction.kernel == "fused" ||
+                          instruction.inputs.empty();
     checker.expect(!is_csr(kind) || segments, "tables with one row per row (no row lists)");
   }
   const auto check = checks().find(instruction.kernel);

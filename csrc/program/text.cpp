@@ -71,6 +71,7 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
                                          {"child", TableKind::kChild},
                                          {"parent", TableKind::kParent},
                                          {"children", TableKind::kChildren},
+                                         {"child_rows", TableKind::kChildRows},
                                          {"parents", TableKind::kParents},
                                          {"graph", TableKind::kGraph},
                                          {"graph_vertices", TableKind::kGraphVertices},

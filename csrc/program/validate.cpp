@@ -209,6 +209,8 @@ class Validator {
       case TableKind::kChildren:
       case TableKind::kParents:
         return connects(SpaceKind::kVertex, SpaceKind::kEdge);
+      case TableKind::kChildRows:
+        return connects(SpaceKind::kVertex, SpaceKind::kVertex);
       case TableKind::kGraph:
         return connects(SpaceKind::kVertex, SpaceKind::kGraph);
       case TableKind::kGraphVertices:
@@ -261,7 +263,8 @@ class Validator {
       const TableKind kind = instruction.tables[input].kind;
       const bool earlier = program_.backward
                                ? kind == TableKind::kParents
-                               : kind == TableKind::kChild || kind == TableKind::kSlot;
+                               : kind == TableKind::kChild || kind == TableKind::kSlot ||
+                                     kind == TableKind::kChildRows;
       written = written && segment.kind == SegmentKind::kLevels && earlier;
     } else {
       written =

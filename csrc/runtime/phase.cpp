@@ -133,6 +133,8 @@ class Binder {
         return {schedule.parent.data(), nullptr, schedule.edge_slot.data()};
       case TableKind::kChildren:
         return {nullptr, schedule.child_ptr.data(), nullptr};
+      case TableKind::kChildRows:
+        return {nullptr, schedule.child_ptr.data(), schedule.child.data()};
       case TableKind::kParents:
         return {nullptr, schedule.out_ptr.data(), schedule.out_edge.data()};
       case TableKind::kGraph:

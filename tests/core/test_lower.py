@@ -61,7 +61,7 @@ def check_order(program: Program, written: set[int]) -> None:
                 if value.role in ("param", "input", "constant"):
                     continue
                 of_other_levels = segment.kind == "levels" and (
-                    table in ("child", "parents") or table.startswith("slot:")
+                    table in ("child", "child_rows", "parents") or table.startswith("slot:")
                 )
                 assert root(program, number) in written or (
                     of_other_levels and root(program, number) in coming
@@ -86,6 +86,23 @@ def test_groups_read_through_indices() -> None:
         t for i in all_of(compiler_of("ChildSumTreeLSTM").training(())) if i.ops for t in i.tables
     }
     assert {"child", "parent", "unique:word@inner"} <= tables
+
+
+def test_groups_take_sums_over_children_and_parents_while_they_read() -> None:
+    compiler = compiler_of("ChildSumTreeLSTM")
+    forward, backward = compiler.training(()), compiler.backward(["loss"], ())
+    levels = [i for p in (forward, backward) for s in p.segments for i in s.instructions]
+    summed = {t for i in levels if i.kernel == "fused" for t in i.tables}
+    assert {"children", "parents", "unique_rows:word@leaf"} <= summed
+    # What a product reads is stored: the sum of the children's states, with no copy of them.
+    (stored,) = [i for i in all_of(forward) if i.kernel == "segment_sum"]
+    assert stored.tables == ["child_rows"]
+
+
+def test_the_states_of_leaves_are_no_results_of_their_own() -> None:
+    forward = compiler_of("ChildSumTreeLSTM").training(())
+    operations = [op for i in all_of(forward) for op, _, _ in i.ops]
+    assert "identity" not in operations
 
 
 def test_gradients_of_parameters_are_written_where_the_caller_wants_them() -> None:

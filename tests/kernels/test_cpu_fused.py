@@ -1,5 +1,7 @@
 """The interpreter of elementwise groups: each operation, accuracy, and every memory layout."""
 
+from itertools import pairwise
+
 import kernel_calls as kc
 import numpy as np
 import pytest
@@ -224,6 +226,30 @@ def test_index_and_broadcast(width, rng):
     narrow = [{"index": index}]
     kc.call("fused", "float", [x[:, :1].copy()], [out_index], ints=column_ints, tables=narrow)
     np.testing.assert_allclose(out_index, np.broadcast_to(2 * gathered[:, :1], out.shape))
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("width", [1, 5, 33, 700, 3000])
+def test_sums_over_lists_of_rows(width, dtype, rng):
+    rows = 12
+    ptr = np.concatenate([[0, 0, 1, 3], rng.integers(3, 40, size=rows - 4), [40]])
+    ptr.sort()
+    listed = rng.integers(0, 25, size=40)
+    x = rng.normal(size=(25, width)).astype(kc.DTYPES[dtype])
+    along = rng.normal(size=(40, width)).astype(kc.DTYPES[dtype])
+    column = rng.normal(size=(40, 1)).astype(kc.DTYPES[dtype])
+    out = np.full((rows, width), 7, kc.DTYPES[dtype])
+    ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
+    tables = [{"ptr": ptr, "list": listed}, {"ptr": ptr}, {"ptr": ptr}]
+    kc.call("fused", dtype, [x, along, column], [out], ints=ints, tables=tables, rows=(1, rows))
+    sums = [
+        np.array([a[i:j].sum(0, np.float64) for i, j in pairwise(ptr)])
+        for a in (x[listed], along, column)
+    ]
+    expected = sums[0] * sums[1] + sums[2]
+    tolerance = {"float": 2e-5, "double": 1e-13}[dtype]
+    np.testing.assert_allclose(out[1:], expected[1:], tolerance, 10 * tolerance)
+    assert (out[0] == 7).all()
 
 
 def test_one_register_for_two_outputs_and_output_over_input(rng):

@@ -92,7 +92,7 @@ EXPAND = register(
         "expand",
         arity=1,
         infer=lambda shape, **_: shape,
-        vjp=lambda dy, y, x, *, pull, base: (apply(UNIQUE_SUM, dy, pull=pull, base=base),),
+        vjp=lambda dy, y, x, *, pull, base, **_: (apply(UNIQUE_SUM, dy, pull=pull, base=base),),
     )
 )
 UNIQUE_SUM: OpDef = register(

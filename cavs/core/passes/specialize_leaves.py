@@ -38,18 +38,21 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
         if node in scattered and not inner[node].op.elementwise:
             inner[node] = _into(scattered[node], inner[node], "inner")
 
-    def join(name: str, node: Node, own: Node) -> Node:
+    def join(name: str, node: Node, own: Node, copied: bool) -> Node:
         if node.space == "edge":
             return own
-        parts = (_into(name, leaf[node], "leaf"), own)
+        first = leaf[node]
+        if copied or first.space != "leaf":
+            first = _into(name, first, "leaf")
+        parts = (first, own)
         return Node(OPS["join"], parts, {"name": name}, node.shape, "vertex")
 
     scatters = {}
     for name, node in function.scatters.items():
         first = scattered[node] == name
         own = inner[node] if first else _into(name, inner[node], "inner")
-        scatters[name] = join(name, node, own)
-    pushes = {name: join(name, node, inner[node]) for name, node in function.pushes.items()}
+        scatters[name] = join(name, node, own, copied=True)
+    pushes = {name: join(name, node, inner[node], False) for name, node in function.pushes.items()}
     return FunctionIR(scatters, pushes)
 
 

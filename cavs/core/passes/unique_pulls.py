@@ -40,7 +40,9 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
         source = pull[node]
         assert source is not None
         name = unique_name(source.attrs["name"], source.space)
-        attrs = {"pull": name, "base": source.space}
+        # What a copy goes into is a matter of the rows expanded to.
+        into = {"into": node.attrs["into"]} if "into" in node.attrs else {}
+        attrs = {"pull": name, "base": source.space, **into}
         return Node(
             OPS["expand"], (moved[node],), attrs, node.shape, source.space, node.dtype, node.where
         )
@@ -54,8 +56,10 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
         elif source is not None:
             inputs = [moved.get(x, new[x]) for x in node.inputs]
             space = moved[source].space
-            moved[node] = Node(
-                node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where
+            moved[node] = (
+                inputs[0]
+                if "into" in node.attrs
+                else Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
             )
             new[node] = expanded(node)
         else:

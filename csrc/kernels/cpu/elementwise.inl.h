@@ -57,7 +57,7 @@ constexpr int64_t kNumOps = sizeof(kOps<float>) / sizeof(kOps<float>[0]);
 // How an input gets into a tile.
 enum class Access : uint8_t {
   kDirect,  // read where it stands
-  kStaged,  // copied into a buffer for each tile: gathered rows, one column that broadcasts
+  kStaged,  // put into a buffer for each tile: gathered or summed rows, one column that broadcasts
   kFixed,   // copied once for all tiles: it has no rows
 };
 
@@ -163,7 +163,7 @@ class FusedGroup {
         const T* source = static_cast<const T*>(in.data);
         for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r)
           stage_row(buffer(i) + r * pitch_, source, step, chunk_);
-      } else if (narrow || index_of(call_, i) != nullptr || (run_mode_ && in.ld != pitch_)) {
+      } else if (narrow || has_table(call_, i) || (run_mode_ && in.ld != pitch_)) {
         plan.access = Access::kStaged;
       } else {
         plan.access = Access::kDirect;
@@ -224,12 +224,27 @@ class FusedGroup {
     const int32_t* index = index_of(call_, i);
     const int64_t step = in.size == width_ ? 1 : 0;
     T* target = buffer(i);
+    slots_[i] = {target, pitch_};
+    if (has_table(call_, i) && index == nullptr) {
+      for (int64_t k = 0; k < rows_; ++k) stage_sum(target + k * pitch_, i, r + k, column, n);
+      return;
+    }
     for (int64_t k = 0; k < rows_; ++k) {
       const int64_t row = index == nullptr ? r + k : index[r + k];
       const T* source = row < 0 ? nullptr : row_of<T>(in, row) + (step == 0 ? 0 : column);
       stage_row(target + k * pitch_, source, step, n);
     }
-    slots_[i] = {target, pitch_};
+  }
+
+  void stage_sum(T* target, int i, int64_t r, int64_t column, int64_t n) const {
+    const Operand& in = call_.in[i];
+    const IndexTable& table = *table_of(call_, i);
+    if (in.size == width_) {
+      sum_segment(target, in, table, r, column, least(n, width_ - column));
+    } else {
+      sum_segment(target, in, table, r, 0, 1);
+      fill_row(target, *target, n);
+    }
   }
 
   void run_tile(int64_t r, int64_t column, int64_t n) {

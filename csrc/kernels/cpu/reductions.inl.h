@@ -72,22 +72,12 @@ void multiply_row(T* x, T factor, int64_t n) {
   for (; i < n; ++i) x[i] *= factor;
 }
 
-// The rows of one segment of a CSR table, one after the other.
-template <class T>
-CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int64_t position) {
-  return row_of<T>(in, table.list == nullptr ? position : table.list[position]);
-}
-
 template <class T>
 void segment_sum(const KernelCall& call) {
   const IndexTable& table = *table_of(call, 0);
   const int64_t n = call.out[0].size;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    T* target = row_of<T>(call.out[0], r);
-    const int64_t begin = table.ptr[r], end = table.ptr[r + 1];
-    copy_or_zero(target, begin == end ? nullptr : segment_row<T>(call.in[0], table, begin), n);
-    for (int64_t i = begin + 1; i < end; ++i)
-      add_row(target, segment_row<T>(call.in[0], table, i), n);
+    sum_segment(row_of<T>(call.out[0], r), call.in[0], table, r, 0, n);
   }
 }
 

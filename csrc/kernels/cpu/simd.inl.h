@@ -221,8 +221,63 @@ CAVS_INLINE void add_row(T* __restrict target, const T* __restrict source, int64
   for (; i < n; ++i) target[i] += source[i];
 }
 
+// Adds K rows to `target` (or, with Begin, their sum replaces it), one after the other.
+template <int K, bool Begin, class T>
+CAVS_INLINE void add_rows(T* __restrict target, const T* const* sources, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    Vec<T> sum = load_vector(Begin ? sources[0] + i : target + i);
+    for (int k = Begin ? 1 : 0; k < K; ++k) sum += load_vector(sources[k] + i);
+    store_vector(target + i, sum);
+  }
+  for (; i < n; ++i) {
+    T sum = Begin ? sources[0][i] : target[i];
+    for (int k = Begin ? 1 : 0; k < K; ++k) sum += sources[k][i];
+    target[i] = sum;
+  }
+}
+
+// The rows of one segment of a CSR table, one after the other.
+template <class T>
+CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int64_t position) {
+  return row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+}
+
+// The sum of the rows that row r of a CSR table stands for, in their order; zeros for none.
+template <class T>
+void sum_segment(T* target, const Operand& in, const IndexTable& table, int64_t r, int64_t column,
+                 int64_t n) {
+  int64_t i = table.ptr[r];
+  const int64_t end = table.ptr[r + 1];
+  const T* rows[4];
+  const auto fetch = [&](int count) {
+    for (int k = 0; k < count; ++k) rows[k] = segment_row<T>(in, table, i + k) + column;
+    i += count;
+  };
+  if (end - i < 2) {
+    copy_or_zero(target, i == end ? nullptr : segment_row<T>(in, table, i) + column, n);
+    return;
+  }
+  fetch(2);
+  add_rows<2, true>(target, rows, n);
+  while (end - i >= 4) {
+    fetch(4);
+    add_rows<4, false>(target, rows, n);
+  }
+  while (i < end) {
+    fetch(1);
+    add_rows<1, false>(target, rows, n);
+  }
+}
+
 CAVS_INLINE const IndexTable* table_of(const KernelCall& call, int input) {
   return call.tables == nullptr ? nullptr : call.tables + input;
+}
+
+// Whether an input is read through a table: an index, or the lists of a CSR table.
+CAVS_INLINE bool has_table(const KernelCall& call, int input) {
+  const IndexTable* table = table_of(call, input);
+  return table != nullptr && (table->index != nullptr || table->ptr != nullptr);
 }
 
 CAVS_INLINE const int32_t* index_of(const KernelCall& call, int input) {
