@@ -10,6 +10,9 @@ A peer is a module in this folder with
   learning_rate: float, threads: int) -> Peer``: a contender that starts from the weights `state`
   (copied), named as in ``Model.state_dict()``.
 
+and, if it likes, ``versions() -> dict[str, str]``: of what it runs on, by name. In tables a
+contender is called by its module, without ``_peer``, and its variant.
+
 A peer that needs another interpreter runs it as a subprocess behind the same functions.
 """
 
@@ -54,7 +57,8 @@ class Peer(Protocol):
     """One contender; batches go by their numbers in the list that `make` was given.
 
     It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
-    the last call.
+    the last call (of ``construction``, ``batching``, ``assembly`` and ``schedule`` the overhead is
+    plotted); and ``close()``, called when it is no longer needed.
     """
 
     def train_step(self, number: int) -> float:

@@ -30,7 +30,10 @@ def _machine(results: Sequence[Row]) -> list[str]:
     for found in results:
         has = found["machine"]
         memory = f", {has['memory_gb']:g} GB" if has["memory_gb"] else ""
-        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        versions = ", ".join(
+            f"{name} {version}"
+            for name, version in {**found["versions"], **found.get("peer_versions", {})}.items()
+        )
         lines.append(
             f"{has['processor']}, {has['cores']} cores, {has['instruction_set']}, cache "
             f"{has['cache']}{memory}, {has['system']}, Python {has['python']}, {versions}."

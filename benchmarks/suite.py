@@ -1,0 +1,118 @@
+"""``cavs bench`` with peers beside cavs, on the same weights and batches; see README.md.
+
+Peers are the modules in peers/ that have a function `make`; peers/protocol.py says what they are.
+One that cannot run here is skipped with a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from peers.protocol import Array, Peer, PeerBatch
+
+import cavs
+from cavs.bench.runner import usable_cores
+from cavs.bench.worker import work
+from cavs.cli.bench import add_options, measure_all
+from cavs.errors import CavsError
+
+PEERS = Path(__file__).parent / "peers"
+Batch = tuple[cavs.GraphBatch, Mapping[str, Array]]
+
+
+def peer_names() -> list[str]:
+    """The modules that are peers; the others, such as the protocol, are their parts."""
+    files = sorted(PEERS.glob("*.py"))
+    return [file.stem for file in files if "\ndef make(" in file.read_text(encoding="utf-8")]
+
+
+def load(names: Sequence[str]) -> dict[str, ModuleType]:
+    """The peers by name."""
+    return {name: importlib.import_module(f"peers.{name}") for name in names}
+
+
+class Rivals:
+    """Makes the peers for the batches of one size."""
+
+    def __init__(self, modules: Mapping[str, ModuleType]) -> None:
+        self._modules = modules
+
+    def __call__(
+        self,
+        workload: str,
+        weights: Mapping[str, Array],
+        batches: Sequence[Batch],
+        learning_rate: float,
+        threads: int,
+    ) -> dict[str, Peer]:
+        """The variants of all peers that know the workload and can run here."""
+        plain = [peer_batch(graphs, inputs) for graphs, inputs in batches]
+        return {
+            f"{name.removesuffix('_peer')} {variant}".strip(): module.make(
+                workload, variant, dict(weights), plain, learning_rate, threads
+            )
+            for name, module in self._modules.items()
+            if workload in module.WORKLOADS and module.available(threads) is None
+            for variant in module.VARIANTS
+        }
+
+
+def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatch:
+    """The batch as peers take it."""
+    arrays = (graphs.ptr, graphs.child_ptr, graphs.children)
+    return PeerBatch(*(x.astype(np.int64) for x in arrays), dict(inputs))
+
+
+def skipped(modules: Mapping[str, ModuleType], counts: Sequence[int]) -> dict[str, str]:
+    """Why peers cannot run, by name; each is said in a line."""
+    found = {}
+    for name, module in modules.items():
+        for threads in counts:
+            reason = module.available(threads)
+            if reason is not None:
+                found[name] = reason
+                print(f"[bench] {name} skipped: {reason}", file=sys.stderr)
+                break
+    return found
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument(
+        "--peers", nargs="*", choices=peer_names(), metavar="NAME", help="(default: all of peers/)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = make_parser().parse_args(arguments)
+    names = peer_names() if options.peers is None else options.peers
+    modules = load(names)
+    versions: dict[str, str] = {}
+    for module in modules.values():
+        versions |= getattr(module, "versions", dict)()
+    extra: dict[str, Any] = {
+        "skipped": skipped(modules, options.threads or [1, usable_cores()]),
+        "peer_versions": versions,
+    }
+    worker = (sys.executable, __file__, "--worker", ",".join(names))
+    try:
+        return measure_all(options, "python benchmarks/suite.py", worker, extra)
+    except CavsError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        chosen = [name for name in sys.argv[2].split(",") if name]
+        sys.exit(work(sys.argv[3], sys.argv[4], Rivals(load(chosen))))
+    sys.exit(main(sys.argv[1:]))
