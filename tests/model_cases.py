@@ -24,6 +24,8 @@ DAGS = [*TREES, [[], [], [], [0, 1, 2], [3, 0], [3, 4, 4, 1, 2]], [[], [0], [0],
 CHAINS = [[[], [0], [1], [2], [3]], [[]], [[], [0]]]
 # Children are where an edge comes from: the vertex before first, then where words begin.
 LATTICES = [[[], [0], [1, 0], [2, 1, 0], [3]], [[]], [[], [0], [0, 1]]]
+# Children to the west, the north and the north-west of a place, of two rows of three.
+GRIDS = [*DAGS, [[], [0], [1], [0], [3, 1, 0], [4, 2, 1]]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,12 @@ class Case:
     oracle: oracles.Oracle
     graphs: list[list[list[int]]]
     options: Mapping[str, Any]
+    sizes: tuple[int, ...] = (VOCABULARY, EMBEDDING, HIDDEN, CLASSES)
 
     def make(self, seed: int = 0, **options: Any) -> cavs.Model:
         cavs.nn.init.manual_seed(seed)
         kind: Any = self.function
-        function = kind(VOCABULARY, EMBEDDING, HIDDEN, CLASSES, **self.options, **options)
+        function = kind(*self.sizes, **self.options, **options)
         return cavs.compile(function, dtype="float64", seed=seed)
 
     def inputs(self, graph: list[list[int]], seed: int) -> dict[str, Any]:
@@ -46,6 +49,8 @@ class Case:
         n = len(graph)
         labels = rng.integers(-1, CLASSES, n).astype(np.int32)
         words = rng.integers(-1, VOCABULARY, n).astype(np.int32)
+        if self.function is models.DAGRNN:
+            return {"x": rng.normal(size=(n, EMBEDDING)), "label": labels}
         if self.function is not models.LatticeLSTM:
             return {"word": words, "label": labels}
         edges = [(v, k) for v, children in enumerate(graph) for k in children]
@@ -69,6 +74,8 @@ CASES = {
     "lstm": Case(models.LSTM, oracles.lstm, CHAINS, {}),
     "gru": Case(models.GRU, oracles.gru, CHAINS, {}),
     "lattice-lstm": Case(models.LatticeLSTM, oracles.lattice_lstm, LATTICES, {}),
+    "mv-rnn": Case(models.MVRNN, oracles.mv_rnn, TREES, {}, (VOCABULARY, 3, CLASSES)),
+    "dag-rnn": Case(models.DAGRNN, oracles.dag_rnn, GRIDS, {}, (EMBEDDING, HIDDEN, CLASSES)),
 }
 
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

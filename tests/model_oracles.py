@@ -167,3 +167,51 @@ def lattice_lstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Ar
             c[v] = sigmoid(f) * c_before + own * np.tanh(g)
         h[v] = sigmoid(o) * np.tanh(c[v])
     return classify(p, h)
+
+
+def mv_rnn(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    """With the matrices as the paper has them: the parameters' are transposed."""
+    size = p["w.weight"].shape[0]
+    vectors: dict[int, Array] = {}
+    matrices: dict[int, Array] = {}
+    for v in order(children):
+        word = inputs["word"][v]
+        vector, matrix = np.zeros(size), np.zeros((size, size))
+        if word >= 0:
+            vector, matrix = p["vectors.weight"][word], p["matrices.weight"][word]
+            matrix = matrix.reshape(size, size).T
+        found = [(vectors[k], matrices[k]) for k in children[v]]
+        found += [(np.zeros(size), np.zeros((size, size)))] * (2 - len(found))
+        (a, a_matrix), (b, b_matrix) = found
+        crossed = np.concatenate([b_matrix @ a, a_matrix @ b])
+        vectors[v] = vector + np.tanh(p["w.weight"] @ crossed)
+        matrices[v] = matrix + p["w_m.weight"] @ np.concatenate([a_matrix, b_matrix])
+    return classify(p, vectors)
+
+
+def dag_rnn(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    size = p["u.weight"].shape[0]
+    h: dict[int, Array] = {}
+    for v in order(children):
+        total = sum((h[k] for k in children[v]), np.zeros(size))
+        h[v] = np.tanh(affine(p, "w", inputs["x"][v]) + affine(p, "u", total))
+    return classify(p, h)
+
+
+def bilstm(p: Parameters, children: list[list[int]], inputs: Inputs) -> Array:
+    """Over a chain 0, 1, 2, ..."""
+    words = [embed(p, word) for word in inputs["word"]]
+
+    def read(layer: str, xs: list[Array]) -> list[Array]:
+        size = p[f"{layer}.u.weight"].shape[1]
+        h, c, states = np.zeros(size), np.zeros(size), []
+        for x in xs:
+            i, f, g, o = np.split(affine(p, f"{layer}.w", x) + affine(p, f"{layer}.u", h), 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            states.append(h)
+        return states
+
+    after = read("after", words[::-1])[::-1]
+    both = zip(read("before", words), after, strict=True)
+    return np.array([affine(p, "after.classifier", np.concatenate(pair)) for pair in both])

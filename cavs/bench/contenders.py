@@ -154,6 +154,6 @@ class Contender:
         graphs, inputs = self._batch(number)
         peak = 0
         for model, batch in zip(self._program.models, self._program.schedule(graphs), strict=True):
-            ids = {k: x for k, x in inputs.items() if model.inputs[k].dtype == "int32"}
+            ids = {k: x for k, x in inputs.items() if k in model.inputs and x.dtype == np.int32}
             peak += model.memory(batch, gradients=True, **ids)
         return peak / graphs.num_vertices

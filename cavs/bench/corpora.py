@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs import data
-from cavs.data import Dataset, LabelledTree, TreeBuilder, chain_graph
+from cavs.data import Dataset, LabelledTree, TreeBuilder, Vocabulary, chain_graph
+from cavs.errors import DataError
 from cavs.scheduler import InputGraph
 
 Array = npt.NDArray[Any]
 
 FIXED_LENGTH = 64
+SIDE, PATCH = 28, 5
 _SEED = 0
 
 
@@ -135,6 +137,72 @@ def _language_model(graphs: Sequence[InputGraph], words: Array, what: str) -> Co
 def _zipf_words(count: int, generator: np.random.Generator, words: int = 10_000) -> Array:
     drawn: Array = (generator.zipf(1.2, count) % words).astype(np.int32)
     return drawn
+
+
+def tagged(directory: Path | None, samples: int) -> Corpus:
+    """Tagged sentences, or random ones of their lengths."""
+    if directory is not None:
+        found = data.read_tagged(directory / "dev.txt")
+        words = Vocabulary.from_tokens(word for sentence in found for word in sentence.words)
+        tags = data.tag_vocabulary(found)
+        sizes = {"vocab_size": len(words), "num_classes": len(tags)}
+        what = f"WikiNER, {len(found):,} sentences"
+        return Corpus(data.tagging_dataset(found, words, tags), sizes, what)
+    generator = np.random.default_rng(_SEED)
+    lengths = np.clip(generator.normal(23.0, 11.0, samples), 1, 100).astype(np.int64)
+    graphs = [chain_graph(length) for length in lengths.tolist()]
+    vertex = {
+        "word": _zipf_words(int(lengths.sum()), generator, 8000),
+        "label": generator.integers(0, 9, int(lengths.sum())).astype(np.int32),
+    }
+    what = f"{samples:,} random sentences of 23 words on average"
+    return Corpus(Dataset(graphs, vertex=vertex), {"vocab_size": 8000, "num_classes": 9}, what)
+
+
+def images(directory: Path | None, samples: int) -> Corpus:
+    """Noisy images, 28 x 28: each place sees 5 x 5 pixels, of which a fifth are flipped.
+
+    The label of a place is its pixel without noise. Of MNIST, or of random blobs.
+    """
+    count = min(samples, 512)
+    generator = np.random.default_rng(_SEED)
+    if directory is None:
+        pixels, what = _blobs(count, generator), "random blobs"
+    else:
+        pixels, what = _read_mnist(directory, count), "binarised MNIST"
+    noisy = pixels ^ (generator.random(pixels.shape) < 0.2)
+    edge = PATCH // 2
+    padded = np.pad(noisy, ((0, 0), (edge, edge), (edge, edge))).astype(np.float32)
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2))
+    vertex = {
+        "x": np.ascontiguousarray(patches).reshape(-1, PATCH * PATCH),
+        "label": pixels.reshape(-1).astype(np.int32),
+    }
+    sizes = {"input_size": PATCH * PATCH, "num_classes": 2}
+    dataset = Dataset([data.grid_graph(SIDE, SIDE)] * count, vertex=vertex)
+    return Corpus(dataset, sizes, f"{what}, {count:,} noisy images of {SIDE} x {SIDE}")
+
+
+def _blobs(count: int, generator: np.random.Generator) -> Array:
+    """bool [count, SIDE, SIDE]: what lies near one of three points."""
+    places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1)
+    centres = generator.uniform(4, SIDE - 4, (count, 3, 1, 1, 2))
+    near: Array = (((places - centres) ** 2).sum(axis=-1) < 20).any(axis=1)
+    return near
+
+
+def _read_mnist(directory: Path, count: int) -> Array:
+    """bool [count, SIDE, SIDE], from binarized_mnist.npz."""
+    path = directory / "binarized_mnist.npz"
+    try:
+        with np.load(path) as arrays:
+            packed = arrays["train"][:count]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"[data] {path}: the array 'train' of packed pixels was expected, came {error}"
+        ) from None
+    pixels: Array = np.unpackbits(packed, axis=1)[:, : SIDE * SIDE].astype(np.bool_)
+    return pixels.reshape(-1, SIDE, SIDE)
 
 
 def lattices(directory: Path | None, samples: int) -> Corpus:

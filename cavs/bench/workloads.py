@@ -44,6 +44,31 @@ class Program:
         return loss
 
 
+class TaggerProgram(Program):
+    """The two directions of a bidirectional LSTM, joined by the states that one pushes."""
+
+    cotangents = (
+        (frozenset({"h"}), frozenset()),
+        (frozenset({"loss"}), frozenset({"before"})),
+    )
+
+    def _compile(self, function: Any, passes: Iterable[str] | None) -> tuple[cavs.Model, ...]:
+        both = (function.before, function.after)
+        return tuple(cavs.compile(direction, passes=passes) for direction in both)
+
+    def schedule(self, graphs: cavs.GraphBatch) -> list[cavs.GraphBatch]:
+        batches = [graphs, graphs.reverse()]
+        for batch in batches:
+            batch.schedule()
+        return batches
+
+    def loss(self, batches: Sequence[cavs.GraphBatch], inputs: Mapping[str, Array]) -> cavs.Tensor:
+        (before, after), (forth, back) = self.models, batches
+        h = before(forth, word=inputs["word"])["h"]
+        loss: cavs.Tensor = after(back, before=h, **inputs)["loss"].sum()
+        return loss
+
+
 @dataclass(frozen=True)
 class Workload:
     """What is measured.
@@ -86,6 +111,11 @@ def _of(kind: Any, embedding_size: int | None = None) -> Callable[[Corpus, int],
         )
 
     return make
+
+
+def _unembedded(kind: Any) -> Callable[[Corpus, int], Any]:
+    """The model over the corpus, where it takes no size of an embedding."""
+    return lambda corpus, hidden_size: kind(hidden_size=hidden_size, **corpus.sizes)
 
 
 def _plain(load: Callable[[Path | None, int], Corpus]) -> Callable[..., Corpus]:
@@ -162,6 +192,40 @@ _ALL = (
         corpus=_plain(corpora.lattices),
         function=_of(models.LatticeLSTM, 50),
         hidden_sizes=(200,),
+        batch_sizes=(1, 32),
+    ),
+    Workload(
+        name="bilstm-tagger",
+        title="bidirectional LSTM tagger, embedding 128",
+        unit="words",
+        per_vertex=True,
+        folder="tags",
+        corpus=_plain(corpora.tagged),
+        function=_of(models.BiLSTMTagger, 128),
+        hidden_sizes=(256,),
+        batch_sizes=(1, 32),
+        program=TaggerProgram,
+    ),
+    Workload(
+        name="mv-rnn",
+        title="MV-RNN, a matrix on every vertex, 5 classes (Socher et al. 2012)",
+        unit="trees",
+        per_vertex=False,
+        folder="sst",
+        corpus=_plain(corpora.treebank),
+        function=_unembedded(models.MVRNN),
+        hidden_sizes=(50,),
+        batch_sizes=(1, 32),
+    ),
+    Workload(
+        name="dag-rnn",
+        title="DAG-RNN that cleans images, a vertex a pixel (Shuai et al. 2016)",
+        unit="pixels",
+        per_vertex=True,
+        folder="mnist",
+        corpus=_plain(corpora.images),
+        function=_unembedded(models.DAGRNN),
+        hidden_sizes=(64,),
         batch_sizes=(1, 32),
     ),
 )

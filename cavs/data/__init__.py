@@ -2,6 +2,7 @@
 
 from cavs.data.chains import chain_graph as chain_graph
 from cavs.data.dataset import Dataset as Dataset
+from cavs.data.grids import grid_graph as grid_graph
 from cavs.data.lattices import Lattice as Lattice
 from cavs.data.lattices import LatticeCorpus as LatticeCorpus
 from cavs.data.lattices import lattice_dataset as lattice_dataset

@@ -1,13 +1,18 @@
-"""Vertex programs, one a file: trees, chains and lattices with a classifier on every vertex.
+"""Vertex programs, one a file: trees, chains, lattices and grids, a classifier on every vertex.
 
-All are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``.
+They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
+:class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
+place of words.
 """
 
 from __future__ import annotations
 
+from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
+from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.gru import GRU as GRU
 from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
+from cavs.models.mv_rnn import MVRNN as MVRNN
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

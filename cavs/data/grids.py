@@ -1,0 +1,23 @@
+"""Grids, such as images: a vertex is a place, and its children are the places before it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cavs.scheduler import InputGraph
+
+
+@lru_cache(maxsize=256)
+def grid_graph(rows: int, columns: int) -> InputGraph:
+    """The DAG over a grid in which what is known flows to the south-east.
+
+    Vertices are numbered row by row; the children of one are its neighbours to the west, the north
+    and the north-west, in this order, as far as they exist. Graphs are immutable, so grids of one
+    size share one object.
+    """
+
+    def children(i: int, j: int) -> list[int]:
+        before = ((i, j - 1), (i - 1, j), (i - 1, j - 1))
+        return [k * columns + m for k, m in before if k >= 0 and m >= 0]
+
+    return InputGraph(children=[children(i, j) for i in range(rows) for j in range(columns)])

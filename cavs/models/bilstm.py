@@ -1,0 +1,93 @@
+"""Bidirectional LSTM (Graves & Schmidhuber 2005): two vertex functions, one for each direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cavs
+from cavs import nn, ops
+
+
+class BiLSTMTagger(cavs.Module):
+    """Labels every vertex of a chain by what stands before it and what comes after.
+
+    The function `before` runs over chains and pushes its states; `after` runs over the reversed
+    chains, pulls them, and classifies both states of a vertex together::
+
+        h>_t = LSTM(x_t, h>_{t-1})        h<_t = LSTM'(x_t, h<_{t+1})
+        logits_t = W [h>_t; h<_t] + b
+
+    Both read one embedding. Gradients find their way through what is pushed and pulled::
+
+        before, after = cavs.compile(tagger.before), cavs.compile(tagger.after)
+        h = before(graphs, word=word)["h"]
+        out = after(graphs.reverse(), word=word, before=h, label=label)
+        out["loss"].sum().backward()
+
+    Inputs: ``word``, ``label``: int32 per vertex, -1 for none; of `after` also ``before``
+    (hidden_size,).
+    Outputs: of `before` ``h`` (hidden_size,), of `after` ``logits`` (num_classes,) and ``loss`` ().
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.before = _Before(self.embedding, embedding_size, hidden_size, dropout)
+        self.after = _After(self.embedding, embedding_size, hidden_size, num_classes, dropout)
+
+
+class _Direction(cavs.VertexFunction):
+    """The LSTM of `cavs.models.lstm`, from one end of a chain to the other."""
+
+    def __init__(
+        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.embedding = embedding
+        self.w = nn.Linear(embedding_size, 4 * hidden_size)
+        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.dropout = dropout
+
+    def cell(self, v: cavs.Vertex) -> Any:
+        """The vertex's state, (hidden_size,)."""
+        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        last = v.gather(0, h=self.hidden_size, c=self.hidden_size)
+        i, f, g, o = ops.split(self.w(x) + self.u(last.h), 4)
+        c = ops.sigmoid(f) * last.c + ops.sigmoid(i) * ops.tanh(g)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        v.scatter(h=h, c=c)
+        return h
+
+
+class _Before(_Direction):
+    """Reads from the beginning."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(h=self.cell(v))
+
+
+class _After(_Direction):
+    """Reads from the end, and classifies."""
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        embedding_size: int,
+        hidden_size: int,
+        num_classes: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(embedding, embedding_size, hidden_size, dropout)
+        self.classifier = nn.Linear(2 * hidden_size, num_classes)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        both = ops.concat([v.pull("before", self.hidden_size), self.cell(v)])
+        logits = self.classifier(ops.dropout(both, self.dropout))
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
