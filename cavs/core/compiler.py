@@ -117,9 +117,7 @@ class Compiler:
         if key not in self._forwards:
             gradient = self.gradient(self.function.pushes, inputs)
             nodes = set(ancestors(self.function.roots()))
-            saved = read_from_forward(gradient.roots(), nodes)
-            if gradient.edges:
-                saved.update(self._sinks(set()).states.values())
+            saved = read_from_forward(gradient.roots(), nodes, self.function.scatters)
             counted = [
                 (n.attrs["pull"], n.attrs["base"])
                 for n in ancestors(gradient.roots())

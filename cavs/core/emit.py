@@ -26,6 +26,7 @@ class Analysis(Protocol):
     external: set[Node]
     wanted: set[Node]
     order: list[Node]
+    placed: dict[Node, Node]
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
@@ -83,8 +84,9 @@ class Emitter:
 
     def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
         column = 0
+        elsewhere = {*self.analysis.wanted, *self.analysis.placed.values(), *self.beside}
         for x in concat.inputs:
-            free = x in units and x not in self.beside and x not in self.analysis.wanted
+            free = x in units and x not in elsewhere
             if free and x.space == concat.space and x.op.name != "concat":
                 self.beside[x] = (concat, column)
             column += x.size
@@ -111,6 +113,8 @@ class Emitter:
             number = self._param(node)
         elif node.op.name == "join":
             number = self._join(node)
+        elif node in self.analysis.placed:
+            number = self.value(self.analysis.placed[node])
         elif not self.analysis.is_unit(node) and node.op.name in ("slice", "reshape"):
             base = self.value(node.inputs[0])
             column = node.attrs["start"] if node.op.name == "slice" else 0
@@ -126,7 +130,8 @@ class Emitter:
     def _join(self, node: Node) -> int:
         """One value for leaves and inner vertices, which each write their rows."""
         number = self.new(node)
-        for part in node.inputs:
+        for x in node.inputs:
+            part = self.analysis.placed.get(x, x)
             assert self.analysis.is_unit(part), part
             assert part not in self.value_of, part
             self.value_of[part] = self.new(part, role="view", base=number)
@@ -171,6 +176,12 @@ class Emitter:
             return self.operand(node.inputs[0])
         if name in SUMS:
             return segment_rows(self, node)
+        if name in ("slice", "reshape"):
+            whole, table = self.operand(node.inputs[0])
+            if self.values[whole].size == 1:
+                return whole, table
+            if table:
+                return self._view(whole, node.attrs.get("start", 0), node.size), table
         return self.value(node), ""
 
     # Instructions
@@ -251,10 +262,13 @@ class Emitter:
         return len(self.values) - 1
 
     def _columns(self, x: Node, column: int, size: int) -> int:
-        whole = self.value(x)
-        if size == x.size:
+        return self._view(self.value(x), column, size)
+
+    def _view(self, whole: int, column: int, size: int) -> int:
+        value = self.values[whole]
+        if size == value.size:
             return whole
-        self.values.append(Value("part", x.space, size, role="view", base=whole, column=column))
+        self.values.append(Value("part", value.space, size, role="view", base=whole, column=column))
         return len(self.values) - 1
 
     def _fused(self, nodes: Sequence[Node]) -> Instruction:
@@ -301,9 +315,6 @@ class Emitter:
     def program(self, segments: list[Segment], sinks: Sinks, backward: bool) -> Program:
         """The finished program."""
         saved = sorted({self._root(self.value(n)) for n in sinks.saved})
-        if sinks.saved:
-            # Gathers are made again from the states.
-            saved = sorted({*saved, *(self._root(v) for v in self.states.values())})
         return Program(
             self.values,
             segments,

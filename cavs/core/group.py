@@ -31,7 +31,8 @@ class Group:
         if x in self.index:
             return "op", self.index[x]
         source = x
-        while source.op.name == "broadcast" and not self.emitter.analysis.is_unit(source):
+        moves = ("broadcast", "slice", "reshape")
+        while source.op.name in moves and not self.emitter.analysis.is_unit(source):
             source = source.inputs[0]
         if source.op.name == "constant" and not self.emitter.analysis.is_unit(source):
             value = float(source.attrs["value"])

@@ -12,7 +12,7 @@ A node becomes one of four things:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cavs.core.emit import SUMS, Emitter
@@ -99,6 +99,11 @@ def is_column(node: Node) -> bool:
     return node.op.name == "broadcast" and node.inputs[0].size == 1
 
 
+def _is_part(node: Node) -> bool:
+    """Whether an elementwise group that reads the node can read its operand instead."""
+    return is_view(node) or is_column(node)
+
+
 def _reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
     """Nodes that `roots` depend on, operands first, not going below `external` ones."""
     order: list[Node] = []
@@ -117,8 +122,11 @@ def _reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
     return order
 
 
-def read_from_forward(roots: Iterable[Node], forward: set[Node]) -> set[Node]:
-    """Nodes of the forward program that a gradient with these roots reads from memory."""
+def read_from_forward(
+    roots: Iterable[Node], forward: set[Node], states: Mapping[str, Node]
+) -> set[Node]:
+    """Nodes of the forward program that a gradient with these roots reads from memory; gathers are
+    made again from the states."""
     found: set[Node] = set()
     seen: set[Node] = set()
     stack = list(roots)
@@ -129,6 +137,8 @@ def read_from_forward(roots: Iterable[Node], forward: set[Node]) -> set[Node]:
         seen.add(node)
         if node in forward and node.op.name not in RECOMPUTED:
             found.add(node)
+        elif node.op.name == "gather":
+            found.add(states[node.attrs["name"]])
         else:
             stack.extend(node.inputs)
     return found
@@ -155,6 +165,8 @@ class _Lowering:
         specialized = any(n.space == "inner" for n in [*self.order, *self.external])
         self.edge_rows = "inner" if specialized else "vertex"
         self.forced = self._forced()
+        self.placed: dict[Node, Node] = {}
+        self.placed = self._placed()
 
     def _users(self) -> dict[Node, list[Node]]:
         users: dict[Node, list[Node]] = {n: [] for n in self.order}
@@ -164,19 +176,20 @@ class _Lowering:
         return users
 
     def _forced(self) -> set[Node]:
-        """Index loads, columns and constants whose rows something needs in memory."""
+        """Index loads, columns, constants and views of them whose rows something needs in memory:
+        elementwise groups read them without."""
         users = self._users()
         forced: set[Node] = set()
         for node in reversed(self.order):
-            loads = node.op.name in INDEX_LOADS
-            if not loads and not is_column(node) and node.op.name != "constant":
-                continue
-            for user in users[node]:
-                reads = user.op.elementwise or (is_column(user) and user not in forced)
-                if not reads and not _reads_state(user, node):
+            if node.op.name in INDEX_LOADS or node.op.name == "constant" or _is_part(node):
+                reads = all(
+                    user.op.elementwise
+                    or (_is_part(user) and user not in forced)
+                    or _reads_state(user, node)
+                    for user in users[node]
+                )
+                if not reads or node in self.wanted:
                     forced.add(node)
-            if node in self.wanted:
-                forced.add(node)
         sums = [n for n in self.order if n.op.name in SUMS]
         forced.update(n for n in sums if not self._summed_by(n, users[n]))
         return forced
@@ -186,9 +199,20 @@ class _Lowering:
         alone = len(users) == 1 and node not in self.wanted
         return alone and users[0].op.elementwise and users[0].space == node.space
 
+    def _placed(self) -> dict[Node, Node]:
+        """Parts of states that need no copy, to the unit that writes its rows in their place."""
+        placed: dict[Node, Node] = {}
+        parts = [x for node in self.sinks.states.values() for x in _parts(node)]
+        for part in [x for x in parts if x.op.name == "identity"]:
+            unit = _strip(part.inputs[0])
+            own = self.is_unit(unit) and unit not in self.external
+            if own and unit.space == part.space and unit not in placed.values():
+                placed[part] = unit
+        return placed
+
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
-        if node.op.name in ("param", "join") or is_view(node):
+        if node.op.name in ("param", "join") or is_view(node) or node in self.placed:
             return False
         if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
             return node in self.forced

@@ -1,4 +1,5 @@
-"""simplify: common subexpressions, dead code, algebra, and slices moved to where they are views.
+"""simplify: common subexpressions, dead code, algebra, and slices and reshapes moved to where they
+are views.
 
 Dead code goes by itself: only what the results depend on is rebuilt.
 """
@@ -10,9 +11,10 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import Node, ancestors, rebuild
-from cavs.core.ops._def import OPS, apply
+from cavs.core.ops._def import OPS, Shape, apply
 
 _Key = tuple[Any, ...]
+_Only = Mapping[str, set[Node]]
 
 
 def _key(node: Node) -> _Key:
@@ -71,6 +73,23 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
     return None
 
 
+def _move_reshape(node: Node, only_reshapes: set[Node]) -> Node | None:
+    """A reshape of an elementwise computation as the computation on reshapes, which are views."""
+    x = node.inputs[0]
+    if x.op.name == "reshape":
+        return _reshape(x.inputs[0], node.shape)
+    if x.op.name == "constant":
+        return ir.constant(x.attrs["value"], node.shape)
+    if x.op.elementwise and x in only_reshapes:
+        return rebuild_shape(x, [_reshape(y, node.shape) for y in x.inputs])
+    return None
+
+
+def _reshape(x: Node, shape: Shape) -> Node:
+    attrs = {"to": shape, "rank": len(x.shape)}
+    return Node(OPS["reshape"], (x,), attrs, shape, x.space, x.dtype, x.where)
+
+
 def _movable(x: Node) -> bool:
     return x.op.elementwise or x.op.name in ("expand", "spread", "graph_spread")
 
@@ -127,56 +146,53 @@ class Simplifier:
         """Old node to new node, for all that `roots` depend on."""
         roots = list(roots)
         order = ancestors(roots)
-        only_slices = _sliced_only(order, roots)
+        only = {name: _only_read_by(name, order, roots) for name in ("slice", "reshape")}
         new: dict[Node, Node] = {}
         for node in order:
             fresh = rebuild(node, [new[x] for x in node.inputs])
-            if node in only_slices:
-                only_slices.add(fresh)
-            new[node] = self._settle(fresh, only_slices)
-            if node in only_slices:
-                only_slices.add(new[node])
+            reading = [readers for readers in only.values() if node in readers]
+            for readers in reading:
+                readers.add(fresh)
+            new[node] = self._settle(fresh, only)
+            for readers in reading:
+                readers.add(new[node])
         return new
 
-    def _settle(self, node: Node, only_slices: set[Node]) -> Node:
+    def _settle(self, node: Node, only: _Only) -> Node:
         known = self._known.get(_key(node))
         if known is not None:
             return known
-        result = self._rewrite(node, only_slices)
+        result = self._rewrite(node, only)
         if result is not node:
-            result = self._settle_all(result, only_slices)
+            result = self._settle_all(result, only)
         self._known[_key(node)] = result
         self._known.setdefault(_key(result), result)
         return result
 
-    def _settle_all(self, node: Node, only_slices: set[Node]) -> Node:
+    def _settle_all(self, node: Node, only: _Only) -> Node:
         """Settles a rewritten node whose operands may be new too."""
-        inputs = [
-            x if _key(x) in self._known else self._settle_all(x, only_slices) for x in node.inputs
-        ]
+        inputs = [x if _key(x) in self._known else self._settle_all(x, only) for x in node.inputs]
         inputs = [self._known.get(_key(x), x) for x in inputs]
-        return self._settle(rebuild(node, inputs), only_slices)
+        return self._settle(rebuild(node, inputs), only)
 
-    def _rewrite(self, node: Node, only_slices: set[Node]) -> Node:
+    def _rewrite(self, node: Node, only: _Only) -> Node:
         same = _identity(node)
         if same is not None:
             return same
         if node.op.name == "slice":
-            moved = _move_slice(node, only_slices)
+            moved = _move_slice(node, only["slice"])
             return node if moved is None else moved
         if node.op.name == "concat":
             merged = _merge_sums(node.inputs)
             return node if merged is None else merged
-        if node.op.name == "reshape" and node.inputs[0].op.name == "reshape":
-            x = node.inputs[0].inputs[0]
-            return Node(
-                OPS["reshape"], (x,), {"to": node.shape, "rank": len(x.shape)}, node.shape, x.space
-            )
+        if node.op.name == "reshape":
+            moved = _move_reshape(node, only["reshape"])
+            return node if moved is None else moved
         return node
 
 
-def _sliced_only(order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
-    """Nodes whose users are all slices, directly or through movable nodes that are sliced only."""
+def _only_read_by(name: str, order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
+    """Nodes that only operations `name` read, directly or through movable nodes of this kind."""
     users: dict[Node, list[Node]] = {}
     for node in order:
         for x in node.inputs:
@@ -187,6 +203,6 @@ def _sliced_only(order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
         using = users.get(node, [])
         if node in kept or not using:
             continue
-        if all(u.op.name == "slice" or (_movable(u) and u in result) for u in using):
+        if all(u.op.name == name or (_movable(u) and u in result) for u in using):
             result.add(node)
     return result

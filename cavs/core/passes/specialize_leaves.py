@@ -25,46 +25,42 @@ def can_specialize(function: FunctionIR) -> bool:
 
 def specialize_leaves(function: FunctionIR) -> FunctionIR:
     """F with each result joined from that of leaves and that of inner vertices."""
-    order = ancestors(function.roots())
     leaf: dict[Node, Node] = {}
     inner: dict[Node, Node] = {}
-    scattered: dict[Node, str] = {}
-    for name, node in function.scatters.items():
-        scattered.setdefault(node, name)
-    for node in order:
+    for node in ancestors(function.roots()):
         if node.space != "edge":
             leaf[node] = _leaf(node, leaf)
         inner[node] = _inner(node, inner)
-        if node in scattered and not inner[node].op.elementwise:
-            inner[node] = _into(scattered[node], inner[node], "inner")
 
-    def join(name: str, node: Node, own: Node, copied: bool) -> Node:
-        if node.space == "edge":
-            return own
-        first = leaf[node]
-        if copied or first.space != "leaf":
-            first = _into(name, first, "leaf")
-        parts = (first, own)
+    def state(name: str, node: Node) -> Node:
+        parts = [_into(name, leaf[node], "leaf"), _into(name, inner[node], "inner")]
         return Node(OPS["join"], parts, {"name": name}, node.shape, "vertex")
 
-    scatters = {}
-    for name, node in function.scatters.items():
-        first = scattered[node] == name
-        own = inner[node] if first else _into(name, inner[node], "inner")
-        scatters[name] = join(name, node, own, copied=True)
-    pushes = {name: join(name, node, inner[node], False) for name, node in function.pushes.items()}
-    return FunctionIR(scatters, pushes)
+    def push(name: str, node: Node) -> Node:
+        if node.space == "edge":
+            return inner[node]
+        return _join(name, node.shape, {"leaf": leaf[node], "inner": inner[node]})
+
+    return FunctionIR(
+        {name: state(name, node) for name, node in function.scatters.items()},
+        {name: push(name, node) for name, node in function.pushes.items()},
+    )
 
 
 def join_of_cotangents(name: str, shape: Shape, parts: Mapping[str, Node]) -> Node:
     """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
     zero = ir.constant(0.0, shape)
-    both = [_into(name, parts.get(space, zero), space) for space in ("leaf", "inner")]
-    return Node(OPS["join"], both, {"name": name}, shape, "vertex")
+    return _join(name, shape, {space: parts.get(space, zero) for space in ("leaf", "inner")})
+
+
+def _join(name: str, shape: Shape, parts: Mapping[str, Node]) -> Node:
+    """What the caller gets, from leaves and from inner vertices."""
+    rows = [x if x.space == space else _into(name, x, space) for space, x in parts.items()]
+    return Node(OPS["join"], rows, {"name": name}, shape, "vertex")
 
 
 def _into(name: str, x: Node, space: str) -> Node:
-    """`x` as a value of its own, to be written among those of all vertices."""
+    """`x` as a value of its own among the rows of all vertices; lowering copies only if it must."""
     return Node(OPS["identity"], (x,), {"into": name}, x.shape, space, x.dtype, x.where)
 
 
