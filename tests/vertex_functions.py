@@ -119,6 +119,37 @@ class Segments(cavs.VertexFunction):
 
 
 @listed
+class Lattice(cavs.VertexFunction):
+    """Gates of each edge from the child's state and the edge's input, of which one product."""
+
+    def __init__(self) -> None:
+        self.w, self.u = linear(3, 6), linear(3, 6, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h = v.gather(h=3).h
+        i, g = ops.split(self.w(v.pull_edge("word", 3)) + self.u(h), 2)
+        new = ops.tanh(v.pull("x", 3) + (ops.sigmoid(i) * ops.tanh(g) * h).sum())
+        v.scatter(h=new)
+        v.push(h=new)
+
+
+@listed
+class Mixer(cavs.VertexFunction):
+    """Several layers of the children's states, some shared, some an output, before they join."""
+
+    def __init__(self) -> None:
+        self.u, self.w, self.deep = linear(4, 4), linear(4, 8), linear(8, 4, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h, c = v.gather(h=4, c=4)
+        hidden = ops.tanh(self.w(ops.sigmoid(self.u(h)) * c))
+        deep, gates = self.deep(hidden), ops.softmax(self.u(c))
+        new = ops.tanh(v.pull("x", 4) + (gates * deep * v.pull_edge("gate", 4)).sum())
+        v.scatter(h=new, c=new * v.pull("x", 4) + deep.max())
+        v.push(h=new, hidden=hidden, mixed=ops.concat([deep, hidden[2:6]]))
+
+
+@listed
 class EdgeInputs(cavs.VertexFunction):
     """Float and integer inputs on edges, an output on edges, an edge loss."""
 

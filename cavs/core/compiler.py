@@ -13,7 +13,13 @@ from cavs.core.ir import FunctionIR, Node, ancestors, edge_parents
 from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
 from cavs.core.ops._def import OPS, apply
 from cavs.core.ops.structure import unique_name
-from cavs.core.passes import PASSES, Simplifier, specialize_leaves, unique_pulls
+from cavs.core.passes import (
+    PASSES,
+    Simplifier,
+    commute_gather,
+    specialize_leaves,
+    unique_pulls,
+)
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.program import Output, Program
 from cavs.core.trace import Trace, trace
@@ -66,6 +72,9 @@ class Compiler:
         if "simplify" in self.passes:
             function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
+        if "commute_gather" in self.passes:
+            function = commute_gather(function)
+            verify(function.roots(), "commute_gather")
         if "specialize_leaves" in self.passes and can_specialize(function):
             function = specialize_leaves(function)
             verify(function.roots(), "specialize_leaves")

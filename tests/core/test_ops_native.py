@@ -156,7 +156,8 @@ def test_the_library_uses_every_operation() -> None:
         compiler: Compiler = compiled(name)._compiler
         floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
         gradient = compiler.gradient(compiler.function.pushes, floats)
-        nodes = list(compiler.trace.function.roots()) + gradient.roots()
+        functions = (compiler.trace.function, compiler.function, gradient)
+        nodes = [node for function in functions for node in function.roots()]
         seen = set()
         while nodes:
             node = nodes.pop()

@@ -1,8 +1,16 @@
 """The passes, each a file, each with a switch; on and off give the same results to rounding."""
 
+from cavs.core.passes.commute_gather import commute_gather as commute_gather
 from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
 
-PASSES = ("simplify", "specialize_leaves", "unique_pulls", "phases", "fuse")
+PASSES = (
+    "simplify",
+    "commute_gather",
+    "specialize_leaves",
+    "unique_pulls",
+    "phases",
+    "fuse",
+)
 """Names of the passes, in order; the default is all of them."""

@@ -1,0 +1,123 @@
+"""commute_gather: what depends on one child's state alone is computed by the child, then gathered.
+
+A product over edges, such as U h of each child, becomes one over vertices, in the level of the
+child: on contiguous rows, once for a child of several parents and, with ``specialize_leaves`` and
+``unique_pulls``, once per distinct word among leaves. Its value is a new state; the gradient
+follows, because autodiff comes later: the cotangents of edges are summed before the product.
+
+Only a gather of all children has an edge for every row: a gather by position gives zeros where
+there is no child, and each child would be multiplied for all positions though it has one. A root's
+state has no reader, so its product is in vain: one row of a tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cavs.core.ir import FunctionIR, Node, ancestors, rebuild, source
+
+WORTH = 16
+"""FLOPs of products that pay for one more element gathered: in a tree a quarter of the rows may be
+saved, forward and twice backward, and the element is read and written on the way back."""
+
+_MOVES = ("slice", "reshape", "broadcast", "concat")
+
+
+def commute_gather(function: FunctionIR) -> FunctionIR:
+    """F with such computations scattered by the child; states that nobody gathers any more go."""
+    order = ancestors(function.roots())
+    products = _products_of_children(order)
+    chosen = _chosen(order, products, function.roots())
+    if not chosen:
+        return function
+    names = _names(chosen, function.scatters)
+    new: dict[Node, Node] = {}
+    for node in order:
+        if node in names:
+            attrs = {"name": names[node], "slot": None}
+            new[node] = source("gather", node.shape, "edge", node.dtype, **attrs)
+        else:
+            new[node] = rebuild(node, [new[x] for x in node.inputs])
+    result = function.map(new)
+    on_vertices: dict[Node, Node] = {}
+    for node in ancestors(chosen):
+        on_vertices[node] = _on_vertices(node, on_vertices, result.scatters)
+    scatters = {**result.scatters, **{names[node]: on_vertices[node] for node in chosen}}
+    gone = _gathered(order) - _gathered(ancestors([*scatters.values(), *result.pushes.values()]))
+    kept = {name: node for name, node in scatters.items() if name not in gone}
+    return FunctionIR(kept, result.pushes)
+
+
+def _products_of_children(order: Iterable[Node]) -> dict[Node, int]:
+    """The edge values that depend on what a child scattered and on nothing else but parameters, to
+    the FLOPs of the products with parameters among what they depend on."""
+    products: dict[Node, frozenset[Node]] = {}
+    for node in order:
+        if node.op.name == "gather" and node.space == "edge":
+            products[node] = frozenset()
+            continue
+        own = [x for x in node.inputs if x.space != "none"]
+        # What a dropout keeps depends on the edge.
+        random = node.op.name == "dropout"
+        if node.space != "edge" or random or not own or any(x not in products for x in own):
+            continue
+        below = frozenset().union(*(products[x] for x in own))
+        products[node] = below | {node} if _is_product(node) else below
+    return {node: sum(p.flops for p in below) for node, below in products.items()}
+
+
+def _is_product(node: Node) -> bool:
+    return node.op.name == "matmul" and any(x.space == "none" for x in node.inputs)
+
+
+def _chosen(
+    order: Iterable[Node], products: Mapping[Node, int], roots: Iterable[Node]
+) -> list[Node]:
+    """What to gather instead: the last of these values, where that pays."""
+    read = {x for node in order if node not in products for x in node.inputs}
+    read.update(roots)
+    found: dict[Node, None] = {}
+    for node in products:
+        if node in read and products[node]:
+            found.update(dict.fromkeys(_narrow(node, products)))
+    return [node for node in found if products[node] >= WORTH * node.size]
+
+
+def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
+    """`node`, or what it is made of where that is no wider or only moved."""
+    if _is_product(node):
+        return [node]
+    parts: dict[Node, None] = {}
+    for x in node.inputs:
+        if products.get(x):
+            parts.update(dict.fromkeys(_narrow(x, products)))
+    wider = node.size > sum(part.size for part in parts)
+    return list(parts) if wider or node.op.name in _MOVES else [node]
+
+
+def _names(chosen: Iterable[Node], scatters: Mapping[str, Node]) -> dict[Node, str]:
+    """State names that F does not use: `h@1` is a function of the state h."""
+    names: dict[Node, str] = {}
+    for node in chosen:
+        state = next(x.attrs["name"] for x in ancestors([node]) if x.op.name == "gather")
+        number = 1
+        while f"{state}@{number}" in scatters or f"{state}@{number}" in names.values():
+            number += 1
+        names[node] = f"{state}@{number}"
+    return names
+
+
+def _on_vertices(
+    node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[str, Node]
+) -> Node:
+    """A value of edges as that of the child."""
+    if node.op.name == "gather":
+        return scatters[node.attrs["name"]]
+    if node.space == "none":
+        return node
+    inputs = [on_vertices[x] for x in node.inputs]
+    return Node(node.op, inputs, node.attrs, node.shape, "vertex", node.dtype, node.where)
+
+
+def _gathered(nodes: Iterable[Node]) -> set[str]:
+    return {node.attrs["name"] for node in nodes if node.op.name == "gather"}
