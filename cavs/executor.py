@@ -171,11 +171,13 @@ class NativeExecutor:
         outputs = [
             np.empty((rows_of(graphs, o.space), *o.shape), self.dtype) for o in program.outputs
         ]
+        params, versions = _read(program.params)
         native.forward(
-            [p.data for p in program.params],
+            params,
             [inputs[name] for name in program.inputs],
             outputs,
             get_num_threads(),
+            versions,
         )
         named = {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}
         if wanted is None:
@@ -231,12 +233,14 @@ class NativeRun:
         program = executor.compiler.backward(frozenset(cotangents), self.wanted)
         native = executor.load(program, executor.load(self.program))
         outputs = [self._allocate(o) for o in program.outputs]
+        params, versions = _read(program.params)
         self.native.backward(
             native,
-            [p.data for p in program.params],
+            params,
             [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
             outputs,
             get_num_threads(),
+            versions,
         )
         named = list(zip(program.outputs, outputs, strict=True))
         ids = {o.pull: array for o, array in named if o.kind == "ids"}
@@ -262,6 +266,12 @@ class NativeRun:
             rows = rows_of(self.graphs, output.space)
         dtype = np.dtype(np.int32) if output.kind == "ids" else self.executor.dtype
         return np.empty((rows, *output.shape), dtype)
+
+
+def _read(params: Sequence[Any]) -> tuple[list[Array], list[int]]:
+    """Values and their versions: what was made of a weight serves until it changes."""
+    read = [p.read() for p in params]
+    return [values for values, _ in read], [version for _, version in read]
 
 
 def _instruction(i: Instruction) -> tuple[Any, ...]:

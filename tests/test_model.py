@@ -409,3 +409,33 @@ def test_threads_may_call_a_new_model_at_once() -> None:
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(losses, [model] * 8))
         assert found == pytest.approx([found[0]] * 8)
+
+
+@pytest.mark.parametrize("change", ["in place", "replaced", "by a view", "by an optimizer"])
+def test_inference_sees_every_change_of_a_weight(change: str) -> None:
+    """Weights are brought into another layout once and kept, until they change."""
+    function = ChildSumTreeLSTM(20, 24, 32, 3)
+    model = cavs.compile(function)
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])] * 8)
+    inputs = {"word": np.arange(40, dtype=np.int32) % 20, "label": np.zeros(40, np.int32)}
+    weight = function.u_iou.weight
+    view = weight.data[:, 1:] if change == "by a view" else None
+    optimizer = cavs.optim.SGD([weight], lr=0.5)
+    for _ in range(3):
+        if change == "in place":
+            weight.data[0] += 1
+        elif change == "replaced":
+            weight.data = weight.data + 1
+        elif view is not None:
+            view += 1
+        else:
+            model(graphs, **inputs)["loss"].sum().backward()
+            optimizer.step()
+        with cavs.no_grad():
+            got = [model(graphs, **inputs)["logits"].numpy() for _ in range(2)]
+        fresh = ChildSumTreeLSTM(20, 24, 32, 3)
+        fresh.load_state_dict(function.state_dict())
+        with cavs.no_grad():
+            expected = cavs.compile(fresh)(graphs, **inputs)["logits"].numpy()
+        np.testing.assert_array_equal(got[0], expected)
+        np.testing.assert_array_equal(got[1], expected)

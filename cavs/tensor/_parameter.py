@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
-from cavs.core.ops._def import OpDef
+from cavs.core.ops._def import OpDef, Shape
 from cavs.core.trace import tracing
 from cavs.errors import DTypeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
+
+_DATA: Any = Tensor.__dict__["data"]
+_values: Callable[[Tensor], Array] = _DATA.__get__
 
 
 class Parameter(Tensor):
@@ -26,12 +29,13 @@ class Parameter(Tensor):
         grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
     """
 
-    __slots__ = ("_grad_buffer",)
+    __slots__ = ("_grad_buffer", "_version")
     __cavs_parameter__ = True
     __cavs_priority__ = 2
 
     grad: Array | RowSparse | None
     _grad_buffer: Array | None
+    _version: int
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True) -> None:
         """Shares the memory of `data` where it is C-contiguous, writable and of `dtype`.
@@ -44,8 +48,40 @@ class Parameter(Tensor):
             raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
         if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
             array = np.array(array, order="C")
+        self._version = 0
         self._set(array, requires_grad)
         self._grad_buffer = None
+
+    @property
+    def data(self) -> Array:
+        """The values; whoever asks for them may change them in place."""
+        self._version += 1
+        return _values(self)
+
+    @data.setter
+    def data(self, values: Array) -> None:
+        self._version += 1
+        _DATA.__set__(self, values)
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return _values(self).shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return _values(self).dtype
+
+    def read(self) -> tuple[Array, int]:
+        """The values, to be read only, and a number that is another one whenever they are.
+
+        The number is -1 where somebody else holds the array, or one that shares its memory, and
+        may change it unseen.
+        """
+        values = _values(self)
+        own = values.base is None and sys.getrefcount(values) <= _HOLDERS_OF_OWN_VALUES
+        return values, self._version if own else -1
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
@@ -110,5 +146,12 @@ def _references_of_one_holder() -> int:
     return _references(probe)
 
 
+def _holders_of_own_values() -> int:
+    probe = Parameter(np.zeros(1, np.float32))
+    values = _values(probe)
+    return sys.getrefcount(values)
+
+
 # What getrefcount itself adds differs between versions of Python.
 _REFERENCES_OF_ONE_HOLDER = _references_of_one_holder()
+_HOLDERS_OF_OWN_VALUES = _holders_of_own_values()

@@ -15,6 +15,7 @@
 #include "bindings/bindings.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/kernel.h"
+#include "memory/allocator.h"
 
 namespace py = pybind11;
 
@@ -106,12 +107,30 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
   return operands;
 }
 
+// Gives a weight of "matmul", operand `position`, its panels; made by three threads' parts.
+std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector<int64_t>& ints,
+                                    std::vector<Operand>* in) {
+  if (position < 0) return nullptr;
+  CAVS_CHECK(position < 2 && ints.size() == 5, ErrorKind::kValue,
+             "[kernels] expected operand 0 or 1 of matmul to pack, got ", position);
+  const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
+  const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];
+  auto panels =
+      std::make_unique<Block>(device_allocator(Device::kCpu), packed_weight_bytes(dtype, k, n));
+  Operand& weight = (*in)[static_cast<size_t>(position)];
+  for (int part = 0; part < 3; ++part) {
+    pack_weight(dtype, transposed, k, n, weight.data, panels->data(), part, 3);
+  }
+  weight.packed = panels->data();
+  return panels;
+}
+
 void call_kernel(const std::string& name, const std::string& dtype,
                  const std::vector<py::array>& inputs, const std::vector<py::array>& outputs,
                  const std::vector<int64_t>& ints, const std::vector<double>& floats,
                  const std::vector<py::dict>& tables, std::pair<int64_t, int64_t> rows,
                  const py::dict& random, const std::vector<bool>& padded, int thread,
-                 int num_threads, int repeat) {
+                 int num_threads, int repeat, int packed) {
   const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
   CAVS_CHECK(function != nullptr, ErrorKind::kValue,
              "[kernels] expected the name of a kernel, got ", name, "; kernel_names() lists them");
@@ -119,7 +138,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
     CAVS_CHECK(output.writeable(), ErrorKind::kValue,
                "[kernels] expected writable outputs, got a read-only array; copy it");
   }
-  const std::vector<Operand> in = operands_of(inputs, padded, 0);
+  std::vector<Operand> in = operands_of(inputs, padded, 0);
   const std::vector<Operand> out = operands_of(outputs, padded, inputs.size());
   ArrayHolder holder;
   std::vector<IndexTable> index_tables;
@@ -133,6 +152,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
   index_tables.resize(std::max(index_tables.size(), inputs.size()));
   const RandomContext context = random_of(random, &holder);
   const Scratch scratch;
+  const std::unique_ptr<Block> panels = pack_operand(packed, dtype_named(dtype), ints, &in);
   KernelCall call;
   call.in = in.data();
   call.num_in = static_cast<int>(in.size());
@@ -186,6 +206,7 @@ void bind_kernels(py::module_& m) {
         py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),
         py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
         py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
+        py::arg("packed") = -1,
         "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
         "What the "
         "kernel reads and writes is not checked against the arrays' bounds.");

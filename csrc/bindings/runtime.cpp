@@ -160,9 +160,9 @@ class PyRun {
              random(seed, step, training), keep) {}
 
   void forward(const py::sequence& params, const py::sequence& inputs, const py::sequence& outputs,
-               int num_threads) {
+               int num_threads, const std::vector<int64_t>& versions) {
     const Turn turn(this);
-    const ArrayLists arrays = read_lists(params, inputs, outputs);
+    const ArrayLists arrays = read_lists(params, inputs, outputs, versions);
     // Owned here, because the caller's lists may change while the interpreter runs other threads.
     auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
     {
@@ -173,9 +173,10 @@ class PyRun {
   }
 
   void backward(const PyProgram& program, const py::sequence& params, const py::sequence& inputs,
-                const py::sequence& outputs, int num_threads) {
+                const py::sequence& outputs, int num_threads,
+                const std::vector<int64_t>& versions) {
     const Turn turn(this);
-    const ArrayLists arrays = read_lists(params, inputs, outputs);
+    const ArrayLists arrays = read_lists(params, inputs, outputs, versions);
     const auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
     const py::gil_scoped_release release;
     run_.backward(program.exe, arrays, num_threads);
@@ -230,9 +231,14 @@ class PyRun {
   }
 
   static ArrayLists read_lists(const py::sequence& params, const py::sequence& inputs,
-                               const py::sequence& outputs) {
-    return {read_arrays(params, "parameter", false), read_arrays(inputs, "input", false),
-            read_arrays(outputs, "output", true)};
+                               const py::sequence& outputs, const std::vector<int64_t>& versions) {
+    ArrayLists lists = {read_arrays(params, "parameter", false),
+                        read_arrays(inputs, "input", false), read_arrays(outputs, "output", true)};
+    CAVS_CHECK(versions.empty() || versions.size() == lists.params.size(), ErrorKind::kShape,
+               "[runtime] expected a version for each of ", lists.params.size(),
+               " parameters, got ", versions.size());
+    for (size_t i = 0; i < versions.size(); ++i) lists.params[i].version = versions[i];
+    return lists;
   }
 
   const py::object schedule_;
@@ -293,9 +299,9 @@ void bind_runtime(py::module_& m) {
            py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("keep"))
       .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"), py::arg("outputs"),
-           py::arg("num_threads"))
+           py::arg("num_threads"), py::arg("versions") = std::vector<int64_t>())
       .def("backward", &PyRun::backward, py::arg("program"), py::arg("params"), py::arg("inputs"),
-           py::arg("outputs"), py::arg("num_threads"))
+           py::arg("outputs"), py::arg("num_threads"), py::arg("versions") = std::vector<int64_t>())
       .def("rows", &PyRun::rows, py::arg("space"))
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)

@@ -19,6 +19,7 @@ struct Operand {
   // Elements between `size` and ld may be read, and written with anything, by a kernel: true for a
   // value that owns its rows, false for a view into the columns of another.
   bool padded = false;
+  const void* packed = nullptr;  // a weight's panels, see pack_weight
 
   template <class T>
   T* row(int64_t r) const {
@@ -62,6 +63,13 @@ struct KernelCall {
   int num_threads = 1;
   void* scratch = nullptr;  // kScratchBytes, private to the thread, 64-byte aligned
 };
+
+// A weight B (k, n) in panels, as products of rows with it read it fastest: bytes that they take,
+// and part `thread` of `num_threads` of making them from B, which stands as (n, k) where
+// `transposed`.
+int64_t packed_weight_bytes(DType dtype, int64_t k, int64_t n);
+void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void* weight,
+                 void* packed, int thread, int num_threads);
 
 constexpr int64_t kScratchBytes = 256 * 1024;
 

@@ -239,6 +239,8 @@ std::shared_ptr<const Executable> make_executable(Program program,
   exe->roots = resolve_views(exe->program);
   prepare_forms(*exe);
   prepare_externals(*exe);
+  exe->weights = find_weights(exe->program);
+  exe->packed = std::make_shared<WeightStore>(exe->weights.uses.size());
   exe->kept = LayoutBuilder(*exe, true).build();
   exe->dropped = exe->program.backward ? exe->kept : LayoutBuilder(*exe, false).build();
   return exe;

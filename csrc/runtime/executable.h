@@ -9,6 +9,7 @@
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
 #include "program/program.h"
+#include "runtime/weights.h"
 
 namespace cavs {
 
@@ -66,6 +67,8 @@ struct Executable {
   Layout kept, dropped;           // with and without keeping what backward reads
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   std::shared_ptr<Block> constants;  // one kAlignment slot per value
+  WeightUses weights;
+  std::shared_ptr<WeightStore> packed;
   // The most memory that a run took so far: lets the next one take an arena that need not grow.
   mutable std::atomic<int64_t> expected_bytes{0};
 

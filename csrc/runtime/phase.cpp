@@ -22,6 +22,7 @@ class Binder {
       : sources_(sources), phase_(*phase), exe_(*phase->exe) {}
 
   void bind() {
+    choose_weights();
     phase_.threads.resize(static_cast<size_t>(phase_.plan->threads));
     count_tables();
     ThreadCode& code = phase_.threads[0];
@@ -37,6 +38,21 @@ class Binder {
   }
 
  private:
+  void choose_weights() {
+    for (size_t w = 0; w < exe_.weights.uses.size(); ++w) {
+      const WeightUse& use = exe_.weights.uses[w];
+      phase_.weights.emplace_back();
+      PackedWeight& packed = phase_.weights.back();
+      const ExternalArray& array = external_of(use.value);
+      packed.version = array.version;
+      packed.panels = exe_.packed->find(w, array.version);
+      if (packed.panels || !worth_packing(use, *phase_.counts)) continue;
+      packed.panels = exe_.packed->take(w, packed_weight_bytes(exe_.program.dtype, use.k, use.n));
+      packed.weight = array.data;
+      packed.fresh = true;
+    }
+  }
+
   void count_tables() {
     size_t tables = 0;
     for (const Segment& segment : exe_.program.segments) {
@@ -51,7 +67,15 @@ class Binder {
     SegmentCode range;
     range.call_begin = static_cast<int>(code.calls.size());
     range.patch_begin = static_cast<int>(code.patches.size());
-    for (const Instruction& instruction : segment.instructions) bind_call(s, instruction);
+    for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      const size_t first = code.operands.size();
+      bind_call(s, segment.instructions[i]);
+      const int use = exe_.weights.of[static_cast<size_t>(s)][i];
+      if (use < 0 || !phase_.weights[static_cast<size_t>(use)].panels) continue;
+      const int operand = weight_operand(exe_.program, segment.instructions[i]);
+      code.operands[first + static_cast<size_t>(operand)].packed =
+          phase_.weights[static_cast<size_t>(use)].panels->data();
+    }
     range.call_end = static_cast<int>(code.calls.size());
     range.patch_end = static_cast<int>(code.patches.size());
     phase_.segments.push_back(range);
@@ -111,10 +135,15 @@ class Binder {
     const ValueSpec& value = exe_.program.values[id];
     if (value.role == Role::kConstant) return exe_.constants->data() + id * kAlignment;
     if (value.role == Role::kArena) return sources_.arena->data() + phase_.plan->offsets[id];
+    return static_cast<std::byte*>(external_of(id).data);
+  }
+
+  const ExternalArray& external_of(int id) const {
+    const ValueSpec& value = exe_.program.values[id];
     const bool of_forward =
         exe_.forward && id < static_cast<int>(exe_.forward->program.values.size());
     const auto* list = list_of(of_forward ? *sources_.forward : *sources_.own, value.role);
-    return static_cast<std::byte*>((*list)[static_cast<size_t>(value.index)].data);
+    return (*list)[static_cast<size_t>(value.index)];
   }
 
   IndexTable resolve(const TableSpec& table) const {

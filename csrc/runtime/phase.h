@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "graph/schedule.h"
@@ -19,6 +20,7 @@ struct ExternalArray {
   void* data = nullptr;
   int64_t elements = 0;
   DType dtype = DType::kFloat32;
+  int64_t version = -1;  // of a parameter: changes with its values; negative where unknown
 };
 
 struct ArrayLists {
@@ -46,6 +48,14 @@ struct SegmentCode {
   int patch_begin = 0, patch_end = 0;
 };
 
+// A weight of this phase in panels; `fresh` where they must be made first.
+struct PackedWeight {
+  std::shared_ptr<Block> panels;
+  const void* weight = nullptr;
+  int64_t version = -1;
+  bool fresh = false;
+};
+
 struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
 };
@@ -56,6 +66,7 @@ struct Phase {
   const Schedule* schedule = nullptr;
   const RowCounts* counts = nullptr;
   const PhasePlan* plan = nullptr;
+  std::vector<PackedWeight> weights;  // [use]
   std::vector<SegmentCode> segments;
   std::vector<const Instruction*> instructions;  // [call]
   std::vector<IndexTable> tables;                // of all calls, shared by the threads

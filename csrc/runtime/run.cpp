@@ -155,6 +155,10 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   bind_phase({arena_.get(), &uniques_, &random_, &arrays, &forward_arrays_}, &phase);
   if (profile_) phase.profile.resize(phase.instructions.size());
   run_phase(phase);
+  for (size_t w = 0; w < phase.weights.size(); ++w) {
+    PackedWeight& packed = phase.weights[w];
+    if (packed.fresh) exe.packed->keep(w, packed.version, std::move(packed.panels));
+  }
   for (size_t s = 0; profile_ && s < phase.segments.size(); ++s) {
     const SegmentCode& range = phase.segments[s];
     for (int i = range.call_begin; i < range.call_end; ++i) {

@@ -31,6 +31,7 @@ class Walker {
 
  private:
   void walk(int thread) {
+    pack_weights(thread);
     // The threads meet before and after whatever they share; what one does alone after another such
     // piece needs no meeting. All of them see the same units, so all of them decide alike.
     bool first = true, shared_before = false;
@@ -53,6 +54,20 @@ class Walker {
              phase_.layout->segments[s].has_edges ? schedule_.num_edges : 0);
       }
     }
+  }
+
+  // All threads together, before anything else.
+  void pack_weights(int thread) {
+    bool any = false;
+    for (size_t w = 0; w < phase_.weights.size(); ++w) {
+      const PackedWeight& packed = phase_.weights[w];
+      if (!packed.fresh) continue;
+      const WeightUse& use = phase_.exe->weights.uses[w];
+      pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
+                  packed.panels->data(), thread, count_);
+      any = true;
+    }
+    if (any && count_ > 1) barrier_.wait();
   }
 
   template <class Unit>

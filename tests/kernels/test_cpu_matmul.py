@@ -80,6 +80,37 @@ def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
         check(dtype, out.reshape(m, n), products[:rows].sum(0))
 
 
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize(
+    ("k", "n"), [(1, 1), (16, 16), (17, 5), (30, 33), (150, 70), (3, 200), (1100, 20)]
+)
+def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
+    for rows in (*range(1, 15), 40, 100):
+        x, x_meaning = operand(rng, dtype, rows, (1, k), 0, layout)
+        w, w_meaning = operand(rng, dtype, None, (k, n), transposed, layout)
+        out = kc.LAYOUTS[layout](np.full((rows, n), 99, kc.DTYPES[dtype]))
+        around = kc.surroundings(out) if layout == "view" else None
+        first = 1 if rows > 2 else 0
+        padded = [False, False, layout == "padded"]
+        options = {"rows": (first, rows), "packed": 1, "padded": padded}
+        kc.call("matmul", dtype, [x, w], [out], ints=[0, transposed, 1, k, n], **options)
+        check(dtype, out[first:], (x_meaning @ w_meaning)[first:, 0])
+        assert (out[:first] == 99).all()
+        if around is not None:
+            np.testing.assert_array_equal(kc.surroundings(out), around)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_packed_weight_as_first_factor(transposed, rng):
+    w, w_meaning = operand(rng, "float", None, (70, 40), transposed, "dense")
+    x, x_meaning = operand(rng, "float", 9, (40, 1), 0, "padded")
+    out = np.empty((9, 70), np.float32)
+    kc.call("matmul", "float", [w, x], [out], ints=[transposed, 0, 70, 40, 1], packed=0)
+    check("float", out, (w_meaning @ x_meaning)[:, :, 0])
+
+
 def test_load_blas_refuses_other_files():
     from cavs._native import core
 

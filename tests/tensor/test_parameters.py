@@ -154,3 +154,33 @@ def test_row_sparse_refuses_bad_shapes() -> None:
         rows([0]).add(rows([0], count=5))
     with pytest.raises(ShapeError, match=r"shape \(4, 2\) was expected"):
         rows([0]).add_to(np.zeros((5, 2)))
+
+
+def test_version_changes_with_the_values():
+    parameter = Parameter(np.zeros(3, np.float32))
+    first = parameter.read()[1]
+    assert first >= 0
+    assert parameter.read()[1] == first
+    assert parameter.shape == (3,)
+    assert parameter.read()[1] == first
+    parameter.data[0] = 1
+    second = parameter.read()[1]
+    assert second not in (first, -1)
+    parameter.data = np.ones(3, np.float32)
+    assert parameter.read()[1] not in (first, second, -1)
+
+
+def test_version_is_unknown_while_others_may_write():
+    array = np.zeros((2, 3), np.float32)
+    parameter = Parameter(array)
+    assert parameter.read()[1] == -1
+    del array
+    assert parameter.read()[1] >= 0
+    part = parameter.data[0]
+    assert parameter.read()[1] == -1
+    del part
+    assert parameter.read()[1] >= 0
+    view = memoryview(parameter.data)
+    assert parameter.read()[1] == -1
+    view.release()
+    assert Parameter(np.zeros(6, np.float32).reshape(2, 3)).read()[1] == -1

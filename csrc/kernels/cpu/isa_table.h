@@ -30,6 +30,31 @@ struct SmallProduct {
   bool accumulate;
 };
 
+// A weight B (k, n) in panels of as many columns as a tile is wide: panel p holds row by row
+// columns p * width and following, zeros beyond n. Packs panels [panel_begin, panel_end) of element
+// (i, j) at b[i * b_row + j * b_column], one of which steps is 1.
+template <class T>
+struct WeightPanels {
+  int64_t n, k;
+  const T* b;
+  int64_t b_row, b_column;
+  T* panels;
+  int64_t panel_begin, panel_end;
+};
+
+// C (m, n) = A (m, k) B, those columns of it that stand in the panels [panel_begin, panel_end); of
+// a row of C c_columns elements, n or more, may be written.
+template <class T>
+struct PackedProduct {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row;
+  const T* panels;
+  int64_t panel_begin, panel_end;
+  T* c;
+  int64_t c_row, c_columns;
+};
+
 struct IsaTable {
   const KernelEntry* kernels;
   int num_kernels;
@@ -37,6 +62,11 @@ struct IsaTable {
   OptimizerTable<double> twice;
   void (*small_product_single)(const SmallProduct<float>&);
   void (*small_product_twice)(const SmallProduct<double>&);
+  void (*pack_weight_single)(const WeightPanels<float>&);
+  void (*pack_weight_twice)(const WeightPanels<double>&);
+  void (*packed_product_single)(const PackedProduct<float>&);
+  void (*packed_product_twice)(const PackedProduct<double>&);
+  int64_t panel_bytes;  // of one row of a panel
 };
 
 const IsaTable& isa_table_generic();

@@ -4,6 +4,7 @@
 #include "kernels/cpu/elementwise.inl.h"
 #include "kernels/cpu/isa_table.h"
 #include "kernels/cpu/optimizers.inl.h"
+#include "kernels/cpu/packed_product.inl.h"
 #include "kernels/cpu/reductions.inl.h"
 #include "kernels/cpu/row_ops.inl.h"
 #include "kernels/cpu/shape_ops.inl.h"
@@ -47,6 +48,11 @@ constexpr IsaTable kTable = {
     kOptimizers<double>,
     small_product<float>,
     small_product<double>,
+    pack_weight<float>,
+    pack_weight<double>,
+    packed_product<float>,
+    packed_product<double>,
+    kTileVectors * kVectorBytes,
 };
 
 }  // namespace

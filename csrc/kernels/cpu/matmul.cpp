@@ -59,6 +59,41 @@ void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int6
   }
 }
 
+void packed_product(const PackedProduct<float>& product) {
+  isa_table().packed_product_single(product);
+}
+void packed_product(const PackedProduct<double>& product) {
+  isa_table().packed_product_twice(product);
+}
+
+int64_t panel_columns(DType dtype) { return isa_table().panel_bytes / item_size(dtype); }
+
+int64_t count_panels(DType dtype, int64_t n) {
+  const int64_t columns = panel_columns(dtype);
+  return (n + columns - 1) / columns;
+}
+
+// C = A B of the call's rows, with B in panels.
+template <class T>
+void product_with_panels(const KernelCall& call, const Operand& a, const Operand& weight, int64_t k,
+                         int64_t n) {
+  const DType dtype = sizeof(T) == 4 ? DType::kFloat32 : DType::kFloat64;
+  const Operand& c = call.out[0];
+  PackedProduct<T> p;
+  p.m = call.row_end - call.row_begin;
+  p.n = n;
+  p.k = k;
+  p.a = a.row<T>(call.row_begin);
+  p.a_row = a.ld;
+  p.panels = static_cast<const T*>(weight.packed);
+  p.panel_begin = 0;
+  p.panel_end = count_panels(dtype, n);
+  p.c = c.row<T>(call.row_begin);
+  p.c_row = c.ld;
+  p.c_columns = c.padded ? c.ld : n;
+  packed_product(p);
+}
+
 template <class T>
 void matmul_by_row(const KernelCall& call, const Shape& s) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
@@ -77,7 +112,11 @@ void matmul(const KernelCall& call) {
   if (rows <= 0) return;
   const int64_t first = call.row_begin;
   const bool a_shared = a.ld == 0, b_shared = b.ld == 0;
-  if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
+  if (b.packed != nullptr) {
+    product_with_panels<T>(call, a, b, s.k, s.n);
+  } else if (a.packed != nullptr) {
+    product_with_panels<T>(call, b, a, s.k, s.m);
+  } else if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
     product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n,
                false, c.row<T>(first), c.ld);
   } else if (s.n == 1 && a_shared && !b_shared && c.ld != 0) {
@@ -134,7 +173,40 @@ void matmul_reduce(const KernelCall& call) {
   }
 }
 
+template <class T>
+WeightPanels<T> panels_of(bool transposed, int64_t k, int64_t n, const void* weight, void* packed) {
+  WeightPanels<T> panels;
+  panels.n = n;
+  panels.k = k;
+  panels.b = static_cast<const T*>(weight);
+  panels.b_row = transposed ? 1 : n;
+  panels.b_column = transposed ? k : 1;
+  panels.panels = static_cast<T*>(packed);
+  return panels;
+}
+
 }  // namespace
+
+int64_t packed_weight_bytes(DType dtype, int64_t k, int64_t n) {
+  return std::max<int64_t>(1, count_panels(dtype, n) * k * isa_table().panel_bytes);
+}
+
+void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void* weight,
+                 void* packed, int thread, int num_threads) {
+  const int64_t count = count_panels(dtype, n);
+  const int64_t begin = count * thread / num_threads, end = count * (thread + 1) / num_threads;
+  if (dtype == DType::kFloat32) {
+    WeightPanels<float> panels = panels_of<float>(transposed, k, n, weight, packed);
+    panels.panel_begin = begin;
+    panels.panel_end = end;
+    isa_table().pack_weight_single(panels);
+  } else {
+    WeightPanels<double> panels = panels_of<double>(transposed, k, n, weight, packed);
+    panels.panel_begin = begin;
+    panels.panel_end = end;
+    isa_table().pack_weight_twice(panels);
+  }
+}
 
 const KernelEntry kMatmulKernels[2] = {
     {"matmul", matmul<float>, matmul<double>},

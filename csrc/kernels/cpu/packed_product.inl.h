@@ -1,0 +1,158 @@
+// Products of rows with a weight that stands in panels: the weight is brought into them once and
+// then used by every level, so that a product of few rows costs no packing.
+#pragma once
+
+#include "kernels/cpu/isa_table.h"
+#include "kernels/cpu/simd.inl.h"
+
+namespace cavs {
+namespace {
+
+// A tile of C is kTileRows x kTileVectors vectors of sums in registers, beside a row of B and an
+// element of A.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 12;
+#else
+constexpr int kTileRows = 6;
+#endif
+constexpr int kTileVectors = 2;
+
+template <class T>
+constexpr int64_t kPanelColumns = kTileVectors * kLanes<T>;
+
+// Most rows of B that one pass sums over: its part of a panel stays in the L1 cache.
+constexpr int64_t kPassRows = 512;
+constexpr int64_t kBlockBytes = 96 * 1024;  // of A
+
+template <class T>
+CAVS_INLINE void transpose_4x4(const T* source, int64_t row, T* target, int64_t column) {
+  typedef T Four __attribute__((vector_size(4 * sizeof(T))));
+  typedef T Loose __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+  const Four a = *reinterpret_cast<const Loose*>(source);
+  const Four b = *reinterpret_cast<const Loose*>(source + row);
+  const Four c = *reinterpret_cast<const Loose*>(source + 2 * row);
+  const Four d = *reinterpret_cast<const Loose*>(source + 3 * row);
+  const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four ef = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Four rows[4] = {
+      __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+      __builtin_shufflevector(ef, gh, 0, 1, 4, 5), __builtin_shufflevector(ef, gh, 2, 3, 6, 7)};
+  for (int i = 0; i < 4; ++i) *reinterpret_cast<Loose*>(target + i * column) = rows[i];
+}
+
+// One panel of B from columns that stand contiguously along k, `step` elements apart.
+template <class T>
+void pack_transposed(const T* b, int64_t step, int64_t k, int64_t columns, T* panel) {
+  constexpr int64_t width = kPanelColumns<T>;
+  const int64_t whole = columns / 4 * 4, blocks = k / 4 * 4;
+  for (int64_t i = 0; i < blocks; i += 4) {
+    for (int64_t j = 0; j < whole; j += 4) {
+      transpose_4x4(b + j * step + i, step, panel + i * width + j, width);
+    }
+  }
+  for (int64_t j = 0; j < columns; ++j) {
+    for (int64_t i = j < whole ? blocks : 0; i < k; ++i) panel[i * width + j] = b[j * step + i];
+  }
+}
+
+template <class T>
+void pack_weight(const WeightPanels<T>& w) {
+  constexpr int64_t width = kPanelColumns<T>;
+  for (int64_t p = w.panel_begin; p < w.panel_end; ++p) {
+    T* panel = w.panels + p * width * w.k;
+    const int64_t columns = least(width, w.n - p * width);
+    if (columns < width) fill_row(panel, T(0), width * w.k);
+    if (w.b_column != 1) {
+      pack_transposed(w.b + p * width * w.b_column, w.b_column, w.k, columns, panel);
+      continue;
+    }
+    for (int64_t i = 0; i < w.k; ++i) {
+      copy_row(panel + i * width, w.b + i * w.b_row + p * width, columns);
+    }
+  }
+}
+
+// `Rows` rows and `Panels` panels of C.
+template <int Rows, int Panels, class T>
+void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t first,
+                 int64_t last) {
+  constexpr int64_t width = kPanelColumns<T>;
+  Vec<T> sums[Rows][Panels * kTileVectors] = {};
+  const T* a = p.a + row * p.a_row;
+  const T* b = p.panels + panel * width * p.k;
+  const int64_t step = width * p.k;
+  for (int64_t k = first; k < last; ++k) {
+    Vec<T> line[Panels * kTileVectors];
+    for (int j = 0; j < Panels * kTileVectors; ++j) {
+      line[j] = load_vector(b + j / kTileVectors * step + k * width + j % kTileVectors * kLanes<T>);
+    }
+    for (int i = 0; i < Rows; ++i) {
+      const Vec<T> element = splat(a[i * p.a_row + k]);
+      for (int j = 0; j < Panels * kTileVectors; ++j) sums[i][j] += element * line[j];
+    }
+  }
+  const bool add = first > 0;
+  for (int i = 0; i < Rows; ++i) {
+    for (int j = 0; j < Panels * kTileVectors; ++j) {
+      const int64_t column = panel * width + j * kLanes<T>;
+      T* c = p.c + (row + i) * p.c_row + column;
+      if (column + kLanes<T> <= p.c_columns) {
+        store_vector<T>(c, add ? load_vector(c) + sums[i][j] : sums[i][j]);
+      } else if (column < p.n) {
+        for (int64_t l = 0; l < p.n - column; ++l)
+          c[l] = add ? c[l] + sums[i][j][l] : sums[i][j][l];
+      }
+    }
+  }
+}
+
+// The last rows, too few for a whole tile: several panels at once, so that there are sums enough to
+// hide the latency of each.
+template <int Rows, class T>
+void packed_rest(const PackedProduct<T>& p, int64_t row, int64_t first, int64_t last) {
+  constexpr int panels = Rows == 1 ? 4 : Rows == 2 ? 3 : Rows == 3 ? 2 : 1;
+  int64_t panel = p.panel_begin;
+  for (; panel + panels <= p.panel_end; panel += panels) {
+    packed_tile<Rows, panels>(p, row, panel, first, last);
+  }
+  for (; panel < p.panel_end; ++panel) packed_tile<Rows, 1>(p, row, panel, first, last);
+}
+
+template <int Rows, class T>
+void packed_rows(const PackedProduct<T>& p, int64_t rows, int64_t row, int64_t first,
+                 int64_t last) {
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return packed_rest<Rows>(p, row, first, last);
+    packed_rows<Rows - 1>(p, rows, row, first, last);
+  }
+}
+
+// Whole tiles of rows [0, rows): a block of A's rows stays in the cache while all panels pass by.
+template <class T>
+void packed_tiles(const PackedProduct<T>& p, int64_t rows, int64_t first, int64_t last) {
+  const int64_t fitting = kBlockBytes / static_cast<int64_t>(sizeof(T)) / (last - first);
+  const int64_t block = greatest(fitting / kTileRows, 4) * kTileRows;
+  for (int64_t begin = 0; begin < rows; begin += block) {
+    const int64_t end = least(begin + block, rows);
+    for (int64_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
+      for (int64_t row = begin; row < end; row += kTileRows) {
+        packed_tile<kTileRows, 1>(p, row, panel, first, last);
+      }
+    }
+  }
+}
+
+template <class T>
+void packed_product(const PackedProduct<T>& p) {
+  const int64_t whole = p.m / kTileRows * kTileRows;
+  for (int64_t first = 0; first < p.k; first += kPassRows) {
+    const int64_t last = least(first + kPassRows, p.k);
+    packed_tiles(p, whole, first, last);
+    packed_rows<kTileRows - 1>(p, p.m - whole, whole, first, last);
+  }
+}
+
+}  // namespace
+}  // namespace cavs

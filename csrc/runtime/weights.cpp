@@ -1,0 +1,88 @@
+#include "runtime/weights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/memory_plan.h"
+
+namespace cavs {
+namespace {
+
+// Measured: packing a weight costs about as much as multiplying six rows with it, and where sums
+// are short, writing them is all the work.
+constexpr int64_t kFewestRows = 8;
+constexpr int64_t kShortestSum = 16;
+
+bool is_weight(const Program& program, int id) { return program.values[id].role == Role::kParam; }
+
+bool has_rows(const Program& program, int id) {
+  return program.values[id].space.kind != SpaceKind::kNone;
+}
+
+}  // namespace
+
+int weight_operand(const Program& program, const Instruction& instruction) {
+  if (instruction.kernel != "matmul" || instruction.ints[3] < kShortestSum) return -1;
+  const int a = instruction.inputs[0], b = instruction.inputs[1];
+  if (instruction.ints[2] == 1 && is_weight(program, b) && has_rows(program, a)) return 1;
+  if (instruction.ints[4] == 1 && is_weight(program, a) && has_rows(program, b)) return 0;
+  return -1;
+}
+
+WeightUses find_weights(const Program& program) {
+  WeightUses found;
+  for (const Segment& segment : program.segments) {
+    found.of.emplace_back();
+    for (const Instruction& instruction : segment.instructions) {
+      const int operand = weight_operand(program, instruction);
+      found.of.back().push_back(-1);
+      if (operand < 0) continue;
+      // With the weight first, C = op(A) b is the row C^T = b^T op(A)^T.
+      const auto& ints = instruction.ints;
+      WeightUse use;
+      use.value = instruction.inputs[static_cast<size_t>(operand)];
+      use.transposed = operand == 1 ? ints[1] != 0 : ints[0] == 0;
+      use.k = ints[3];
+      use.n = operand == 1 ? ints[4] : ints[2];
+      const auto same = [&](const WeightUse& other) {
+        return other.value == use.value && other.transposed == use.transposed && other.k == use.k &&
+               other.n == use.n;
+      };
+      auto known = std::find_if(found.uses.begin(), found.uses.end(), same);
+      if (known == found.uses.end()) known = found.uses.insert(known, use);
+      known->spaces.push_back(instruction.space);
+      found.of.back().back() = static_cast<int>(known - found.uses.begin());
+    }
+  }
+  return found;
+}
+
+bool worth_packing(const WeightUse& use, const RowCounts& counts) {
+  int64_t rows = 0;
+  for (const Space& space : use.spaces) rows += counts.last(space) - counts.first(space);
+  return rows >= kFewestRows;
+}
+
+std::shared_ptr<Block> WeightStore::find(size_t w, int64_t version) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return version >= 0 && entries_[w].version == version ? entries_[w].panels : nullptr;
+}
+
+std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Entry& entry = entries_[w];
+    if (entry.panels.use_count() == 1) {
+      entry.version = -1;
+      return std::exchange(entry.panels, nullptr);
+    }
+  }
+  return std::make_shared<Block>(device_allocator(Device::kCpu), bytes);
+}
+
+void WeightStore::keep(size_t w, int64_t version, std::shared_ptr<Block> panels) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  entries_[w] = {std::move(panels), version};
+}
+
+}  // namespace cavs

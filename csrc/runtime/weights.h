@@ -1,0 +1,59 @@
+// Weights in the layout that products read fastest (pack_weight in kernels/kernel.h), kept between
+// the runs of a program.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "memory/allocator.h"
+#include "program/program.h"
+
+namespace cavs {
+
+struct RowCounts;
+
+// A parameter as the second factor (k, n) of row by row products.
+struct WeightUse {
+  int value = -1;
+  bool transposed = false;  // it stands as (n, k)
+  int64_t k = 0, n = 0;
+  std::vector<Space> spaces;  // of the instructions that multiply with it
+};
+
+struct WeightUses {
+  std::vector<WeightUse> uses;
+  std::vector<std::vector<int>> of;  // [segment][instruction] index of its use, or -1
+};
+
+// Which operand of the instruction is a weight that may be packed: 0, 1, or -1 for none.
+int weight_operand(const Program& program, const Instruction& instruction);
+
+WeightUses find_weights(const Program& program);
+
+// Whether so few rows go through the weight that packing it takes longer than it gains.
+bool worth_packing(const WeightUse& use, const RowCounts& counts);
+
+// What was packed last. Several runs of one program may go on at once, each with its own panels.
+class WeightStore {
+ public:
+  explicit WeightStore(size_t count) : entries_(count) {}
+
+  // The panels of this version of weight `w`, if they are here, else null.
+  std::shared_ptr<Block> find(size_t w, int64_t version);
+  // Memory for the panels, of the last ones where nobody reads them any more.
+  std::shared_ptr<Block> take(size_t w, int64_t bytes);
+  // A negative version is known to nobody: the next run packs again.
+  void keep(size_t w, int64_t version, std::shared_ptr<Block> panels);
+
+ private:
+  struct Entry {
+    std::shared_ptr<Block> panels;
+    int64_t version = -1;
+  };
+  std::mutex mutex_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace cavs
