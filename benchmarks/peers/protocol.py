@@ -18,6 +18,7 @@ A peer that needs another interpreter runs it as a subprocess behind the same fu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,8 +54,22 @@ class PeerBatch:
         return len(self.child_ptr) - 1
 
 
+def check_known(
+    workload: str, variant: str, workloads: Sequence[str], variants: Sequence[str]
+) -> None:
+    """Refuses what a peer does not have.
+
+    Raises:
+        ValueError: `workload` is none of `workloads`, or `variant` none of `variants`.
+    """
+    for name, value, known in (("workload", workload, workloads), ("variant", variant, variants)):
+        if value not in known:
+            raise ValueError(f"[peers] expected a {name} of {', '.join(known)}, came {value!r}")
+
+
 class Peer(Protocol):
-    """One contender; batches go by their numbers in the list that `make` was given.
+    """One contender; batches go by their numbers in the list that `make` was given, and after the
+    last comes the first.
 
     It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
     the last call (of ``construction``, ``batching``, ``assembly`` and ``schedule`` the overhead is

@@ -2,10 +2,11 @@
 
 The rival to beat: what a patient user can get from PyTorch on a CPU for this one model on
 treebanks. Nothing is recorded for autograd; the plan of every batch and the views of every level
-into preallocated buffers are made before the clock starts; a leaf's cell runs once per distinct
-word; children hand their parents h and f * c, so that a level's gather and sum is one embedding
-bag, and U_f h runs on contiguous rows; parameter gradients are one product each over all rows;
-Adagrad is fused over one flat vector, and the embedding is read and updated by rows.
+into preallocated buffers are made before the clock starts; children hand their parents h and f * c,
+so that a level's gather and sum is one embedding bag, and U_f h runs on contiguous rows; parameter
+gradients are one product each over all rows; Adagrad is fused over one flat vector, and the
+embedding is read and updated by rows. Where the plan says so, a leaf's cell runs once per distinct
+word.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from peers.torch_levels import TANH_BY_SIGMOID, Batch, Buffers, Level
 from peers.tree_levels import TreeLevels
 
 Tensor = Any
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
-# Where a call is not all overhead, tanh(x) = 2 sigmoid(2x) - 1 in three passes is twice as fast.
-_TANH_BY_SIGMOID = 4096
 # w_f.weight is not among them: inner vertices have no word, so its gradient is zero.
 _DENSE = (
     "w_iou.weight",
@@ -43,108 +43,18 @@ def _bag(table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
     )[0]
 
 
+def _by_word(batch: Batch) -> Tensor:
+    """The embedding's gradient as rows of the batch's distinct words."""
+    return _bag(batch.dx, batch.leaf_rows, batch.word_offsets) if batch.repeated else batch.dx
+
+
 def _tanh(x: Tensor, out: Tensor, one: Tensor) -> None:
-    if x.numel() < _TANH_BY_SIGMOID:
+    if x.numel() < TANH_BY_SIGMOID:
         torch.tanh(x, out=out)
     else:
         torch.mul(x, 2, out=out)
         out.sigmoid_()
         torch.sub(torch.mul(out, 2, out=out), one, out=out)
-
-
-class _Buffers:
-    """Memory for the largest batch; R rows, W of them leaf cells, N inner vertices."""
-
-    def __init__(self, batches: Sequence[TreeLevels], embedding: int, hidden: int) -> None:
-        rows = max(b.num_rows for b in batches)
-        words = max(b.num_words for b in batches)
-        inner = max(b.num_rows - b.num_words for b in batches)
-        classes = batches[0].label_counts.shape[1]
-        self.x = torch.empty(words, embedding)
-        self.dx = torch.empty(words, embedding)
-        self.state = torch.empty(rows, 2 * hidden)  # h, f * c
-        self.dsums = torch.empty(inner, 2 * hidden)  # of the children's summed states
-        self.sums = torch.empty(inner, 2 * hidden)
-        self.iou = torch.empty(rows, 3 * hidden)
-        self.diou = torch.empty(rows, 3 * hidden)
-        self.f = torch.empty(rows, hidden)
-        self.df = torch.empty(rows, hidden)
-        self.c = torch.empty(rows, hidden)
-        self.t = torch.empty(rows, hidden)  # tanh(c)
-        self.dh = torch.empty(rows, hidden)
-        self.dc = torch.empty(words, hidden)
-        self.up = torch.empty(rows, 2 * hidden)
-        self.tmp = torch.empty(rows, hidden)
-        self.logits = torch.empty(rows, classes)
-        self.logp = torch.empty(rows, classes)
-        self.dlogits = torch.empty(rows, classes)
-
-
-class _Level:
-    """Views of one level, or of the leaf cells, into the buffers."""
-
-    def __init__(self, b: _Buffers, bounds: tuple[int, int, int], num_words: int) -> None:
-        first, split, last = bounds
-        hidden = b.f.shape[1]
-        self.inner = first >= num_words
-        self.below = split - first  # rows that have a parent
-        every, below = slice(first, last), slice(first, split)
-        self.iou, self.diou = b.iou[every], b.diou[every]
-        self.i, self.o, self.u = self.iou.split(hidden, 1)
-        self.di, self.do, self.du = self.diou.split(hidden, 1)
-        self.io = self.iou[:, : 2 * hidden]
-        self.by_sigmoid = self.u.numel() >= _TANH_BY_SIGMOID
-        self.c, self.t, self.h = b.c[every], b.t[every], b.state[every, :hidden]
-        self.h_below, self.fc = b.state[below, :hidden], b.state[below, hidden:]
-        self.f, self.df, self.c_below = b.f[below], b.df[below], b.c[below]
-        self.df_roots = b.df[split:last]
-        self.dh, self.dh_below = b.dh[every], b.dh[below]
-        self.tmp, self.tmp_below = b.tmp[: last - first], b.tmp[: split - first]
-        self.up = b.up[: split - first]
-        self.dh_up, self.dfc = self.up.split(hidden, 1)
-        if self.inner:
-            dsums = b.dsums[first - num_words : last - num_words]
-            self.dsum_h, self.dc = dsums.split(hidden, 1)
-        else:
-            self.dc = b.dc[every]
-        self.dc_below, self.dc_roots = self.dc[: split - first], self.dc[split - first :]
-
-
-class _Batch:
-    """A planned batch: index tensors and the views of its levels."""
-
-    def __init__(self, b: _Buffers, plan: TreeLevels) -> None:
-        rows, words = plan.num_rows, plan.num_words
-        hidden = b.f.shape[1]
-        self.num_trees = plan.num_trees
-        self.words = torch.from_numpy(plan.words)
-        self.counts = torch.from_numpy(plan.label_counts)
-        self.row_counts = self.counts.sum(1, keepdim=True)
-        self.leaf_parents = torch.from_numpy(plan.leaf_parents)
-        self.leaf_offsets = torch.from_numpy(plan.leaf_ptr[:-1])
-        self.leaves = _Level(b, (0, words, words), words)
-        self.levels: list[tuple[_Level, Tensor, Tensor, Tensor]] = []
-        for first, split, last in plan.levels:
-            ptr = plan.child_ptr[first - words : last - words + 1]
-            self.levels.append(
-                (
-                    _Level(b, (first, split, last), words),
-                    torch.from_numpy(plan.child_rows[ptr[0] : ptr[-1]]),
-                    torch.from_numpy(ptr[:-1] - ptr[0]),
-                    torch.from_numpy(plan.parent[first - words : split - words]),
-                )
-            )
-        self.x, self.dx = b.x[:words], b.dx[:words]
-        self.state, self.h = b.state[:rows], b.state[:rows, :hidden]
-        self.sums, self.sum_h = b.sums[: rows - words], b.sums[: rows - words, :hidden]
-        self.dsums = b.dsums[: rows - words]
-        self.diou, self.diou_leaves, self.diou_inner = (
-            b.diou[:rows],
-            b.diou[:words],
-            b.diou[words:rows],
-        )
-        self.df, self.dh = b.df[:rows], b.dh[:rows]
-        self.logits, self.logp, self.dlogits = b.logits[:rows], b.logp[:rows], b.dlogits[:rows]
 
 
 class TorchTreeLSTM:
@@ -175,34 +85,43 @@ class TorchTreeLSTM:
                 for vector in (self._dense, self._grads)
             )
             hidden = state["u_f.weight"].shape[0]
-            buffers = _Buffers(plans, self._embedding.shape[1], hidden)
-            self.batches = [_Batch(buffers, plan) for plan in plans]
+            buffers = Buffers(plans, self._embedding.shape[1], hidden)
+            self._batches = [Batch(buffers, plan) for plan in plans]
             self._one = torch.ones(())
 
+    def _batch(self, number: int) -> Batch:
+        return self._batches[number % len(self._batches)]
+
     def train_step(self, number: int) -> float:
-        """Forward, backward and Adagrad over batch `number`; its loss before the step."""
+        """Forward, backward and Adagrad over batch `number`; how many trees that is."""
+        batch = self._batch(number)
         with torch.inference_mode():
-            loss = self._forward(self.batches[number])
-            self._backward(self.batches[number])
-            self._update(self.batches[number])
-            return float(loss)
+            self._forward(batch).item()
+            self._backward(batch)
+            self._update(batch)
+        return float(batch.num_trees)
+
+    def infer_step(self, number: int) -> float:
+        """Forward alone; how many trees that is."""
+        self.loss(number)
+        return float(self._batch(number).num_trees)
 
     def loss(self, number: int) -> float:
-        """Forward alone."""
+        """The sum of the losses over all vertices."""
         with torch.inference_mode():
-            return float(self._forward(self.batches[number]))
+            return float(self._forward(self._batch(number)))
 
     def gradients(self, number: int) -> dict[str, npt.NDArray[Any]]:
         """Gradients over batch `number`; of the embedding, the rows of its distinct words."""
         with torch.inference_mode():
-            batch = self.batches[number]
+            batch = self._batch(number)
             self._forward(batch)
             self._backward(batch)
             found = {name: grad.numpy().copy() for name, grad in self._g.items()}
-            found["embedding.weight"] = batch.dx.numpy().copy()
+            found["embedding.weight"] = _by_word(batch).numpy().copy()
             return found
 
-    def _forward(self, batch: _Batch) -> Tensor:
+    def _forward(self, batch: Batch) -> Tensor:
         p = self._p
         torch.index_select(self._embedding, 0, batch.words, out=batch.x)
         w_iou, b_iou, u_iou = p["w_iou.weight"].t(), p["w_iou.bias"], p["u_iou.weight"].t()
@@ -224,7 +143,7 @@ class TorchTreeLSTM:
         torch.log_softmax(batch.logits, 1, out=batch.logp)
         return -torch.dot(batch.counts.view(-1), batch.logp.view(-1))
 
-    def _cell(self, v: _Level, sum_fc: Tensor | None, b_f: Tensor, u_f: Tensor) -> None:
+    def _cell(self, v: Level, sum_fc: Tensor | None, b_f: Tensor, u_f: Tensor) -> None:
         """From the sums in v.iou and the children's f * c to v.h and v.fc."""
         if v.by_sigmoid:
             v.u.mul_(2)
@@ -244,7 +163,7 @@ class TorchTreeLSTM:
             v.f.sigmoid_()
             torch.mul(v.f, v.c_below, out=v.fc)
 
-    def _backward(self, batch: _Batch) -> None:
+    def _backward(self, batch: Batch) -> None:
         p, g = self._p, self._g
         w_c, u_iou, u_f = p["classifier.weight"], p["u_iou.weight"], p["u_f.weight"]
         dlogits = torch.exp(batch.logp, out=batch.dlogits)
@@ -270,7 +189,7 @@ class TorchTreeLSTM:
         torch.mm(batch.diou_leaves.t(), batch.x, out=g["w_iou.weight"])
         torch.mm(batch.diou_leaves, p["w_iou.weight"], out=batch.dx)
 
-    def _cell_backward(self, v: _Level, dh_up: Tensor, dfc: Tensor, u_f: Tensor) -> None:
+    def _cell_backward(self, v: Level, dh_up: Tensor, dfc: Tensor, u_f: Tensor) -> None:
         """From cotangents of h and f * c to v.diou, v.df and v.dc, which the children get."""
         if v.below:
             torch.mul(dfc, v.c_below, out=v.tmp_below)
@@ -292,7 +211,7 @@ class TorchTreeLSTM:
         torch.mul(dc, v.i, out=tmp)
         _tanh_backward(tmp, v.u, grad_input=v.du)
 
-    def _update(self, batch: _Batch) -> None:
+    def _update(self, batch: Batch) -> None:
         self._step += 1
         torch._fused_adagrad_(
             [self._dense],
@@ -305,8 +224,12 @@ class TorchTreeLSTM:
             eps=1e-10,
             maximize=False,
         )
-        sums = self._embedding_sum.index_select(0, batch.words)
-        sums.addcmul_(batch.dx, batch.dx)
-        self._embedding_sum.index_copy_(0, batch.words, sums)
-        batch.x.addcdiv_(batch.dx, sums.sqrt_().add_(1e-10), value=-self._lr)
-        self._embedding.index_copy_(0, batch.words, batch.x)
+        grads = _by_word(batch)
+        rows = batch.x
+        if batch.repeated:
+            rows = self._embedding.index_select(0, batch.vocabulary)
+        sums = self._embedding_sum.index_select(0, batch.vocabulary)
+        sums.addcmul_(grads, grads)
+        self._embedding_sum.index_copy_(0, batch.vocabulary, sums)
+        rows.addcdiv_(grads, sums.sqrt_().add_(1e-10), value=-self._lr)
+        self._embedding.index_copy_(0, batch.vocabulary, rows)

@@ -1,7 +1,8 @@
 """The plan of a minibatch of trees for a hand-written, level-batched Tree-LSTM: flat index arrays.
 
 Made for treebanks, where words stand on leaves alone, and as favourable to its user as they allow:
-leaves with one word are one row, and each inner vertex has one parent to take its gradient from.
+each inner vertex has one parent to take its gradient from, and leaves with one word are one row
+where the caller wants that.
 """
 
 from __future__ import annotations
@@ -18,22 +19,26 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TreeLevels:
-    """Rows: the batch's distinct words first, then inner vertices by height, in a level roots last.
+    """Rows: the leaf cells first, then inner vertices by height, in a level roots last.
 
     Attributes:
         num_trees: trees of the batch.
-        words: [W] the distinct words, ascending; row w is the leaf cell of words[w].
+        words: [W] ascending; row w is a leaf cell of words[w]: one of each distinct word, or one of
+            each leaf.
+        vocabulary: [distinct words] ascending.
+        word_ptr: [distinct words + 1]: the first row of `words` with that word.
         levels: (first, split, last) of each level of inner vertices: rows first .. last - 1, of
             which split .. last - 1 are roots.
         child_ptr, child_rows: CSR over inner rows (row - W): the rows of their children.
         parent: [inner rows] row of the parent, counted from W; -1 for roots.
-        leaf_ptr, leaf_parents: CSR over distinct words: the parents of the leaves with that word,
-            counted from W.
+        leaf_ptr, leaf_parents: CSR over leaf cells: the parents of their leaves, counted from W.
         label_counts: float32 [rows, classes]: how many vertices of a row have a label.
     """
 
     num_trees: int
     words: Ints
+    vocabulary: Ints
+    word_ptr: Ints
     levels: list[tuple[int, int, int]]
     child_ptr: Ints
     child_rows: Ints
@@ -57,8 +62,15 @@ def tree_levels(
     words: npt.NDArray[Any],
     labels: npt.NDArray[Any],
     num_classes: int,
+    *,
+    distinct: bool = True,
 ) -> TreeLevels:
     """Plans a batch of trees given as one CSR of children over all vertices.
+
+    Args:
+        child_ptr, children: CSR over vertices.
+        words, labels: by vertex, -1 for none.
+        distinct: whether leaves with one word share a row.
 
     Raises:
         ValueError: a vertex with two parents, an inner vertex with a word or a leaf without one.
@@ -71,30 +83,34 @@ def tree_levels(
         raise ValueError("expected trees with words on the leaves and nowhere else")
     heights = _heights(arity, parents)
     leaves = np.flatnonzero(arity == 0)
-    distinct, leaf_rows = np.unique(words[leaves], return_inverse=True)
+    vocabulary, by_word = np.unique(words[leaves], return_inverse=True)
+    counts = np.ones(len(vocabulary), np.int64) if distinct else np.bincount(by_word)
+    cells = np.repeat(vocabulary, counts)
+    leaf_rows = by_word if distinct else np.argsort(np.argsort(by_word, kind="stable"))
     order = np.lexsort((parents < 0, heights))[len(leaves) :]
     rows = np.empty(count, np.int64)
     rows[leaves] = leaf_rows
-    rows[order] = len(distinct) + np.arange(len(order))
-    up = np.where(parents >= 0, rows[parents] - len(distinct), -1)
+    rows[order] = len(cells) + np.arange(len(order))
+    up = np.where(parents >= 0, rows[parents] - len(cells), -1)
     inner_ptr = np.concatenate([[0], np.cumsum(arity[order])])
     picks = np.arange(inner_ptr[-1]) + np.repeat(child_ptr[order] - inner_ptr[:-1], arity[order])
-    has_parent = up[leaves] >= 0
-    by_word = np.argsort(leaf_rows[has_parent], kind="stable")
-    uses = np.bincount(leaf_rows[has_parent], minlength=len(distinct))
+    below = leaves[parents[leaves] >= 0]
+    parents_of_cells = np.bincount(rows[below], minlength=len(cells))
     labelled = labels >= 0
-    cells = rows[labelled] * num_classes + labels[labelled]
-    num_rows = len(distinct) + len(order)
+    places = rows[labelled] * num_classes + labels[labelled]
+    num_rows = len(cells) + len(order)
     return TreeLevels(
         num_trees=int((parents < 0).sum()),
-        words=distinct.astype(np.int64),
-        levels=_levels(heights[order], parents[order] < 0, len(distinct)),
+        words=cells.astype(np.int64),
+        vocabulary=vocabulary.astype(np.int64),
+        word_ptr=np.concatenate([[0], np.cumsum(counts)]),
+        levels=_levels(heights[order], parents[order] < 0, len(cells)),
         child_ptr=inner_ptr,
         child_rows=rows[children[picks]],
         parent=up[order],
-        leaf_ptr=np.concatenate([[0], np.cumsum(uses)]),
-        leaf_parents=up[leaves][has_parent][by_word],
-        label_counts=np.bincount(cells, minlength=num_rows * num_classes)
+        leaf_ptr=np.concatenate([[0], np.cumsum(parents_of_cells)]),
+        leaf_parents=up[below][np.argsort(rows[below], kind="stable")],
+        label_counts=np.bincount(places, minlength=num_rows * num_classes)
         .reshape(num_rows, num_classes)
         .astype(np.float32),
     )

@@ -1,0 +1,63 @@
+"""PyTorch as a peer, in three ways.
+
+- ``nodes``: vertex by vertex with autograd, as a user writes it first.
+- ``levels``: batched by level by hand, the backward written out, everything preallocated.
+- ``levels-distinct``: the same, and a leaf's cell runs once per distinct word of the batch.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+
+from peers.protocol import Array, Peer, PeerBatch, check_known
+
+VARIANTS = ("nodes", "levels", "levels-distinct")
+WORKLOADS = ("tree-lstm",)
+
+
+def available(threads: int) -> str | None:
+    """PyTorch runs with any number of threads where it is installed."""
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed (pip install torch)"
+    return None
+
+
+def versions() -> dict[str, str]:
+    """PyTorch's, where it is installed."""
+    return {} if available(1) else {"PyTorch": importlib.metadata.version("torch")}
+
+
+def make(
+    workload: str,
+    variant: str,
+    state: dict[str, Array],
+    batches: Sequence[PeerBatch],
+    learning_rate: float,
+    threads: int,
+) -> Peer:
+    """A contender that starts from the weights `state`; see `protocol`."""
+    check_known(workload, variant, WORKLOADS, VARIANTS)
+    import torch
+    from peers.torch_nodes import TorchNodes
+    from peers.torch_tree_lstm import TorchTreeLSTM
+    from peers.tree_levels import tree_levels
+
+    torch.set_num_threads(threads)
+    if variant == "nodes":
+        return TorchNodes(state, batches, learning_rate)
+    distinct = variant == "levels-distinct"
+    classes = len(state["classifier.bias"])
+    plans = [
+        tree_levels(
+            batch.child_ptr,
+            batch.children,
+            batch.inputs["word"],
+            batch.inputs["label"],
+            classes,
+            distinct=distinct,
+        )
+        for batch in batches
+    ]
+    return TorchTreeLSTM(state, plans, learning_rate)
