@@ -21,6 +21,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ops._def import Space
 from cavs.core.program import Instruction, Output, Program
 from cavs.errors import CavsRuntimeError, InputError
+from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
@@ -127,6 +128,7 @@ class NativeExecutor:
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
         self._lock = Lock()
+        self._kept: list[tuple[Memory, Program]] | None = None
 
     def load(self, program: Program, forward: Any = None) -> Any:
         """The native program, made once."""
@@ -157,8 +159,51 @@ class NativeExecutor:
         wanted: frozenset[str] | None,
     ) -> tuple[dict[str, Array], NativeRun | None]:
         """See :class:`Executor`."""
-        keep = wanted is not None
-        program = self.compiler.inference() if wanted is None else self.compiler.training(wanted)
+        if wanted is None:
+            return self._infer(graphs, inputs, random), None
+        program = self.compiler.training(wanted)
+        outputs, native = self._run(program, graphs, inputs, random, keep=True)
+        return outputs, NativeRun(self, native, program, graphs, wanted)
+
+    def _infer(
+        self, graphs: GraphBatch, inputs: Mapping[str, Array], random: RandomState
+    ) -> dict[str, Array]:
+        """A call after which no backward comes: reads what earlier ones left (see Memory)."""
+        kept: dict[str, Array] = {}
+        for memory, part_program in self._memories():
+
+            def compute(
+                vertices: GraphBatch, ids: Array, program: Program = part_program
+            ) -> dict[str, Array]:
+                named = dict.fromkeys(program.inputs, ids)
+                return self._run(program, vertices, named, random, keep=False)[0]
+
+            results = memory.results(inputs[memory.part.pull], compute)
+            if results is None:
+                return self._run(self.compiler.inference(), graphs, inputs, random, keep=False)[0]
+            kept |= results
+        program, _ = self.compiler.remembering()
+        return self._run(program, graphs, {**inputs, **kept}, random, keep=False)[0]
+
+    def _memories(self) -> list[tuple[Memory, Program]]:
+        if self._kept is None:
+            parts = [
+                (Memory(part, self.dtype), program)
+                for part, program in self.compiler.remembering()[1]
+            ]
+            self._kept = parts
+        return self._kept
+
+    def _run(
+        self,
+        program: Program,
+        graphs: GraphBatch,
+        inputs: Mapping[str, Array],
+        random: RandomState,
+        *,
+        keep: bool,
+    ) -> tuple[dict[str, Array], Any]:
+        """Outputs by name, and the native run."""
         native = _core.Run(
             self.load(program),
             graphs.schedule(self.policy),
@@ -179,14 +224,12 @@ class NativeExecutor:
             get_num_threads(),
             versions,
         )
-        named = {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}
-        if wanted is None:
-            return named, None
-        return named, NativeRun(self, native, program, graphs, wanted)
+        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
     def planned_bytes(self, graphs: GraphBatch, ids: Mapping[str, Array], keep: bool) -> int:
         """Peak bytes of a call over `graphs`, by the memory plan alone; see Model.memory."""
-        program = self.compiler.training(frozenset()) if keep else self.compiler.inference()
+        remembering = self.compiler.remembering()[0]
+        program = self.compiler.training(frozenset()) if keep else remembering
         forward = self.load(program)
         backward = None
         if keep:
@@ -195,10 +238,10 @@ class NativeExecutor:
         distinct = {}
         leaf = np.diff(graphs.child_ptr) == 0
         masks = {"leaf": leaf, "inner": ~leaf}
-        for name, _, base in program.uniques:
+        for name, _, base, count in program.uniques:
             pull, mask = name.split("@")[0], masks.get(base)
-            rows = rows_of(graphs, base) if mask is None else int(mask.sum())
-            if pull in ids:
+            rows = count or (rows_of(graphs, base) if mask is None else int(mask.sum()))
+            if pull in ids and not count:
                 rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
             distinct[name] = rows
         schedule = graphs.schedule(self.policy)

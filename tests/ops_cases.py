@@ -36,6 +36,7 @@ STRUCTURE = frozenset(
         "spread",
         "state_cotangent",
         "unique_ids",
+        "remembered",
         "unique_sum",
     }
 )

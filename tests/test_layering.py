@@ -26,7 +26,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "scheduler": ("_typing",),
     "memory": ("scheduler",),
     # F and G meet
-    "executor": ("kernels", "memory", "_arrays"),
+    "remembered": ("core", "scheduler"),
+    "executor": ("kernels", "memory", "remembered", "_arrays"),
     "reference": ("executor",),
     "tensor": ("executor",),
     "inputs": ("tensor",),

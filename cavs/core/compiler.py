@@ -20,6 +20,7 @@ from cavs.core.passes import (
     specialize_leaves,
     unique_pulls,
 )
+from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.program import Output, Program
 from cavs.core.trace import Trace, trace
@@ -65,6 +66,7 @@ class Compiler:
         self._edge_parents = "vertex"
         self.function = self._optimise(self.trace.function)
         self._inference: Lowered | None = None
+        self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Numbers], Lowered] = {}
         self._backwards: dict[tuple[_Names, _Names, _Numbers], Program] = {}
 
@@ -105,19 +107,39 @@ class Compiler:
             self._inference = lower(self._sinks(set()), None, self.params, self.passes)
         return self._inference.program
 
+    @_one_at_a_time
+    def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
+        """Inference in parts: the program that reads what is remembered of some pulls, and each of
+        these with the program that computes it; no parts where there is nothing to remember."""
+        if self._remembering is None:
+            rest = self.function
+            parts: list[Remembered] = []
+            if "remember_pulls" in self.passes:
+                rest, parts = remember_pulls(self.function)
+                verify(rest.roots(), "remember_pulls")
+            programs = []
+            for part in parts:
+                verify(part.function.roots(), "remember_pulls")
+                sinks = self._sinks(set(), part.function)
+                programs.append((part, lower(sinks, None, self.params, self.passes).program))
+            program = self.inference()
+            if parts:
+                program = lower(self._sinks(set(), rest), None, self.params, self.passes).program
+            self._remembering = program, programs
+        return self._remembering
+
     def _learning(self) -> _Numbers:
         """The parameters that want gradients now: freezing one makes other programs."""
         return frozenset(i for i, p in enumerate(self.params) if p.requires_grad)
 
-    def _sinks(self, saved: set[Node]) -> Sinks:
+    def _sinks(self, saved: set[Node], function: FunctionIR | None = None) -> Sinks:
+        function = self.function if function is None else function
         outputs = [
             (Output("push", name, node.space, node.shape), node)
-            for name, node in self.function.pushes.items()
+            for name, node in function.pushes.items()
         ]
-        gathered = {
-            n.attrs["name"] for n in ancestors(self.function.roots()) if n.op.name == "gather"
-        }
-        states = {k: v for k, v in self.function.scatters.items() if k in gathered}
+        gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op.name == "gather"}
+        states = {k: v for k, v in function.scatters.items() if k in gathered}
         return Sinks(states, outputs, saved)
 
     def _forward(self, inputs: frozenset[str]) -> Lowered:

@@ -57,7 +57,7 @@ class Emitter:
         self.states: dict[str, int] = {}
         self.inputs: list[str] = []
         self.outputs: list[Output] = []
-        self.uniques: list[tuple[str, int, Space]] = []
+        self.uniques: list[tuple[str, int, Space, int]] = []
         self.beside: dict[Node, tuple[Node, int]] = {}  # written straight into a concatenation
         self.users: dict[Node, list[Node]] = {}
         self.counted = counted
@@ -78,9 +78,14 @@ class Emitter:
         if self.forward:
             self.uniques = list(self.forward.program.uniques)
             return
-        expanded = [(n.attrs["pull"], n.attrs["base"]) for n in order if n.op.name == "expand"]
-        for name, base in dict.fromkeys([*expanded, *self.counted]):
-            self.uniques.append((name, self.input(name.split("@")[0]), base))
+        rows: dict[tuple[str, Space], int] = dict.fromkeys(self.counted, 0)
+        for node in order:
+            if node.op.name == "expand":
+                of = node.inputs[0]
+                count = of.attrs["count"] if of.op.name == "remembered" else 0
+                rows[node.attrs["pull"], node.attrs["base"]] = count
+        for (name, base), count in rows.items():
+            self.uniques.append((name, self.input(name.split("@")[0]), base, count))
 
     def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
         column = 0
@@ -111,6 +116,8 @@ class Emitter:
             return self.value_of[node]
         if node.op.name == "param":
             number = self._param(node)
+        elif node.op.name == "remembered":
+            number = self.new(node, role="input", index=self.input(node.attrs["key"]))
         elif node.op.name == "join":
             number = self._join(node)
         elif node in self.analysis.placed:

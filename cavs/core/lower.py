@@ -212,7 +212,7 @@ class _Lowering:
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
-        if node.op.name in ("param", "join") or is_view(node) or node in self.placed:
+        if node.op.name in ("param", "remembered", "join") or is_view(node) or node in self.placed:
             return False
         if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
             return node in self.forced
@@ -231,7 +231,7 @@ class _Lowering:
         index that leaves the rows at hand."""
         crossed = False
         while True:
-            if node in self.external or node.op.name in ("param",):
+            if node in self.external or node.op.name in ("param", "remembered"):
                 return None, crossed
             if self.is_unit(node):
                 return node, crossed

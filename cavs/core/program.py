@@ -105,7 +105,8 @@ class Program:
         segments: in order of execution.
         inputs: names of the arrays that the caller gives.
         outputs: what the caller gets, in order of their numbers.
-        uniques: (pull name, input number, base space) of the pulls counted by distinct ids.
+        uniques: (pull name, input number, base space, rows) of the pulls counted by distinct ids;
+            with `rows` other than 0 they are not counted: row i is id i, and the last one is -1.
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
     """
@@ -114,7 +115,7 @@ class Program:
     segments: list[Segment]
     inputs: list[str]
     outputs: list[Output]
-    uniques: list[tuple[str, int, Space]]
+    uniques: list[tuple[str, int, Space, int]]
     saved: list[int]
     params: list[Any]
     backward: bool = False

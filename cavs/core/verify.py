@@ -14,6 +14,7 @@ _SOURCES = (
     "pull",
     "gather",
     "unique_ids",
+    "remembered",
     "push_cotangent",
     "state_cotangent",
     "num_children",

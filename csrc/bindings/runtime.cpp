@@ -33,9 +33,9 @@ py::tuple read_tuple(py::handle item, size_t length, const char* what) {
 std::vector<UniqueSpec> read_uniques(const py::sequence& items) {
   std::vector<UniqueSpec> uniques;
   for (const py::handle item : items) {
-    const py::tuple fields = read_tuple(item, 3, "a unique");
+    const py::tuple fields = read_tuple(item, 4, "a unique");
     uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<int>(),
-                       parse_space(fields[2].cast<std::string>(), {})});
+                       parse_space(fields[2].cast<std::string>(), {}), fields[3].cast<int64_t>()});
   }
   return uniques;
 }
@@ -178,8 +178,12 @@ class PyRun {
     const Turn turn(this);
     const ArrayLists arrays = read_lists(params, inputs, outputs, versions);
     const auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
-    const py::gil_scoped_release release;
-    run_.backward(program.exe, arrays, num_threads);
+    {
+      const py::gil_scoped_release release;
+      run_.backward(program.exe, arrays, num_threads);
+    }
+    keep_alive_ =
+        py::none();  // a later reader of the parameters can tell that nobody else holds them
   }
 
   int64_t rows(const std::string& space) {

@@ -108,8 +108,9 @@ struct Segment {
 
 struct UniqueSpec {
   std::string name;
-  int input = -1;  // which input holds the ids
-  Space base;      // vertex, edge or graph
+  int input = -1;    // which input holds the ids
+  Space base;        // vertex, edge or graph
+  int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last one "no input"
 };
 
 struct Program {

@@ -38,6 +38,8 @@ class Validator {
     for (const UniqueSpec& unique : program_.uniques) {
       CAVS_CHECK(unique.input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
                  unique.name, "' to be an input, got number ", unique.input);
+      CAVS_CHECK(unique.rows >= 0, ErrorKind::kValue, "[program] expected unique '", unique.name,
+                 "' to have 0 or more rows, got ", unique.rows);
       const SpaceKind kind = unique.base.kind;
       CAVS_CHECK(is_vertex_rows(kind) || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
                  ErrorKind::kValue, "[program] expected unique '", unique.name,
@@ -132,6 +134,11 @@ class Validator {
 
   void check_segment(Segment& segment) {
     check_space(segment.space, "a segment");
+    CAVS_CHECK(segment.space.kind != SpaceKind::kUnique ||
+                   program_.uniques[static_cast<size_t>(segment.space.unique)].rows == 0,
+               ErrorKind::kValue,
+               "[program] expected a segment over ids that are counted, got ids that are rows "
+               "themselves");
     CAVS_CHECK(segment.kind != SegmentKind::kLevels || has_edges(segment.space), ErrorKind::kValue,
                "[program] expected a segment by levels over vertices, got '",
                space_name(segment.space, program_.uniques), "'");
@@ -178,6 +185,10 @@ class Validator {
                              table.kind == TableKind::kUniqueRows ||
                              table.kind == TableKind::kUniqueIds;
       if (by_unique) check_space({SpaceKind::kUnique, table.argument}, instruction.kernel);
+      CAVS_CHECK(!by_unique || table.kind == TableKind::kUnique ||
+                     program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
+                 ErrorKind::kValue, "[program] expected ids that are counted in a table of '",
+                 instruction.kernel, "', got ids that are rows themselves");
       const bool has_rows =
           !source && program_.values[instruction.inputs[i]].space.kind != SpaceKind::kNone;
       Space to = source ? instruction.space : program_.values[instruction.inputs[i]].space;

@@ -79,8 +79,13 @@ void Run::build_uniques(const ArrayLists& arrays) {
     const int32_t* order = is_vertex_rows(unique.base.kind)       ? schedule_.vertex_order.data()
                            : unique.base.kind == SpaceKind::kEdge ? schedule_.edge_order.data()
                                                                   : nullptr;
-    build_unique(unique.name, static_cast<const int32_t*>(inputs.data), order,
-                 counts_.first(unique.base), counts_.last(unique.base), &uniques_[i]);
+    const auto* ids = static_cast<const int32_t*>(inputs.data);
+    const int64_t first = counts_.first(unique.base), last = counts_.last(unique.base);
+    if (unique.rows != 0) {
+      number_by_id(unique.name, ids, order, first, last, unique.rows, &uniques_[i]);
+    } else {
+      build_unique(unique.name, ids, order, first, last, &uniques_[i]);
+    }
     counts_.uniques[i] = uniques_[i].rows;
   }
 }

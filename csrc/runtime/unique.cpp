@@ -122,4 +122,16 @@ void build_unique(const std::string& name, const int32_t* given, const int32_t* 
   }
 }
 
+void number_by_id(const std::string& name, const int32_t* given, const int32_t* order,
+                  int64_t first, int64_t last, int64_t rows, UniqueTable* table) {
+  const Ids ids{given, order, first, last};
+  const int32_t greatest = check_range(name, given, table->base);
+  CAVS_CHECK(greatest < rows - 1, ErrorKind::kValue, "[runtime] expected ids below ", rows - 1,
+             " in '", name, "', got ", greatest, "; correct the input");
+  for (int64_t r = first; r < last; ++r) {
+    table->index[r] = ids[r] < 0 ? static_cast<int32_t>(rows - 1) : ids[r];
+  }
+  table->rows = rows;
+}
+
 }  // namespace cavs

@@ -29,4 +29,9 @@ UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 void build_unique(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
                   int64_t last, UniqueTable* table);
 
+// Fills `index` alone: rows stand for themselves, id i for row i and -1 for the last of `rows`.
+// Throws Error(kValue) on other ids.
+void number_by_id(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
+                  int64_t last, int64_t rows, UniqueTable* table);
+
 }  // namespace cavs

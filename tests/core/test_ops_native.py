@@ -17,7 +17,7 @@ from cavs._native import core
 from cavs.core.compiler import Compiler
 from cavs.core.ops import OPS
 from cavs.core.ops._def import apply
-from cavs.core.passes import PASSES
+from cavs.core.passes import PASSES, remember_pulls
 
 # A row of a gradient only: it becomes a concatenation before anything runs.
 NOT_LOWERED = frozenset({"slice_grad"})
@@ -156,7 +156,8 @@ def test_the_library_uses_every_operation() -> None:
         compiler: Compiler = compiled(name)._compiler
         floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
         gradient = compiler.gradient(compiler.function.pushes, floats)
-        functions = (compiler.trace.function, compiler.function, gradient)
+        rest, _ = remember_pulls(compiler.function)
+        functions = (compiler.trace.function, compiler.function, gradient, rest)
         nodes = [node for function in functions for node in function.roots()]
         seen = set()
         while nodes:

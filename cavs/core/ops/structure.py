@@ -43,6 +43,7 @@ NUM_CHILDREN = register(
     OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to("vertex"))
 )
 UNIQUE_IDS = _source("unique_ids", dtype="int32")
+REMEMBERED = _source("remembered")
 PUSH_COTANGENT = _source("push_cotangent")
 STATE_COTANGENT = _source("state_cotangent")
 

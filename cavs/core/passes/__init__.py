@@ -1,6 +1,7 @@
 """The passes, each a file, each with a switch; on and off give the same results to rounding."""
 
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
+from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
@@ -10,6 +11,7 @@ PASSES = (
     "commute_gather",
     "specialize_leaves",
     "unique_pulls",
+    "remember_pulls",
     "phases",
     "fuse",
 )
