@@ -42,10 +42,10 @@ def program_flops(
     """Operations of the compiled programs over a batch, instruction by instruction.
 
     `cotangents`: the pushes that a backward starts from and the inputs that it ends at; None for
-    inference.
+    inference that remembers what it can.
     """
     if cotangents is None:
-        programs = [compiler.inference()]
+        programs = [compiler.remembering()[0]]
     else:
         programs = [compiler.training(cotangents[1]), compiler.backward(*cotangents)]
     instructions = [i for p in programs for s in p.segments for i in s.instructions]

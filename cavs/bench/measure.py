@@ -37,6 +37,7 @@ class Spec:
         hidden_sizes, batch_sizes, leaves, modes: all combinations are measured.
         seconds, rounds: see `timing.interleave`.
         samples: how many are generated where there are no data.
+        rivals: whether those that there are take part.
         data: the directory of the data; "" for generated ones.
     """
 
@@ -51,6 +52,7 @@ class Spec:
     seconds: float
     rounds: int
     samples: int
+    rivals: bool = False
     data: str = ""
 
     @property
@@ -93,10 +95,16 @@ def measure(spec: Spec, rivals: Rivals | None = None) -> list[Row]:
                     spec, workload, corpus, hidden_size, batch_size, rivals
                 ):
                     row |= {"workload": workload.name, "unit": workload.unit, "leaves": leaves}
+                    row |= {"per_vertex": workload.per_vertex}
                     row |= {"data": corpus.what, "threads": spec.threads, "kind": spec.kind}
                     rows.append(row)
                     print(describe(row), file=sys.stderr, flush=True)
     return rows
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, such as 1 thread, 2 threads."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def describe(row: Row) -> str:
@@ -107,7 +115,7 @@ def describe(row: Row) -> str:
     )
     return (
         f"{row['workload']}{leaves}, hidden {row['hidden_size']}, batch {row['batch_size']}, "
-        f"{row['mode']}, {row['threads']} threads: {rates} {row['unit']}/s"
+        f"{row['mode']}, {count(row['threads'], 'thread')}: {rates} {row['unit']}/s"
     )
 
 
@@ -124,7 +132,7 @@ def _measure_batch_size(
     ours = {name: Contender(weights, p, batches) for name, p in variants(spec.passes).items()}
     with ExitStack() as stack:
         others: dict[str, Rival] = {}
-        if rivals is not None:
+        if rivals is not None and spec.rivals:
             given = [corpus.dataset.batch(indices) for indices in batches]
             state = {name: x.copy() for name, x in weights.function.state_dict().items()}
             others |= rivals(workload.name, state, given, LEARNING_RATE, spec.threads)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
+from cavs.bench import plots
 from cavs.bench.measure import Row
 from cavs.bench.plan import LINEAR_COST
 from cavs.bench.report import report
@@ -34,6 +34,8 @@ def _read(path: Path) -> Row:
     return result
 
 
-def write_report(folder: Path, results: Iterable[Row]) -> None:
-    """Writes report.md."""
-    (folder / "report.md").write_text(report(list(results)), encoding="utf-8")
+def write_report(folder: Path) -> None:
+    """Writes report.md, and plots where matplotlib is installed, of all parts in `folder`."""
+    results = read_parts(folder)
+    pictures = plots.draw(results, folder) if plots.available() else {}
+    (folder / "report.md").write_text(report(results, pictures), encoding="utf-8")

@@ -15,6 +15,8 @@ ABLATION = ("tree-lstm", "lattice-lstm")
 #: Workloads that run over batches from 1,000 to 1,000,000 vertices.
 LINEAR = ("tree-lstm",)
 LINEAR_COST = "linear-cost"
+#: Where rivals run with every number of threads; elsewhere only with the most.
+_FULL = "tree-lstm"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Request:
     threads: Sequence[int] | None = None
     modes: Sequence[str] = ("train", "infer")
     passes: str | None = None
-    seconds: float = 0.4
+    seconds: float = 0.3
     rounds: int = 5
     quick: bool = False
 
@@ -84,8 +86,16 @@ def _specs(request: Request, kind: str, workload: Workload, **sizes: Any) -> lis
     defaults |= sizes
     counts = defaults.pop("threads")
     return [
-        Spec(kind=kind, workload=workload.name, data=request.data, threads=n, **defaults)
-        for n in counts
+        Spec(
+            kind=kind,
+            workload=workload.name,
+            data=request.data,
+            threads=threads,
+            rivals=kind == "speed"
+            and (workload.name == _FULL or bool(request.threads) or threads == max(counts)),
+            **defaults,
+        )
+        for threads in counts
     ]
 
 

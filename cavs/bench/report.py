@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cavs.bench.contenders import OURS, PAPER
-from cavs.bench.measure import SGEMM, Row
+from cavs.bench.measure import SGEMM, Row, count
 
 _PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
 _TITLES = {OURS: "cavs", PAPER: "paper's policy"}
 
 
-def report(results: Sequence[Row]) -> str:
-    """All parts, as one document."""
+def report(results: Sequence[Row], pictures: Mapping[str, Sequence[str]] | None = None) -> str:
+    """All parts, as one document, with the names of pictures by part."""
     text = ["# Benchmarks", "", *_machine(results), ""]
     for result in results:
         writer = {"ablation": _ablation, "linear": _linear}.get(_kind(result), _speed)
         text += [f"## {result['part']}", "", *_about(result), "", *writer(result), ""]
+        for name in (pictures or {}).get(result["part"], ()):
+            text += [f"![{Path(name).stem}]({name})", ""]
     return "\n".join(text)
 
 
@@ -179,5 +182,7 @@ def _linear(result: Row) -> list[str]:
         cells += [f"{1e3 * each * shares[name]:.1f} ns" for name in ("schedule", "assembly")]
         body.append(cells)
     first = result["rows"][0]
-    about = f"Training steps, hidden size {first['hidden_size']}, {first['threads']} threads, "
+    about = (
+        f"Training steps, hidden size {first['hidden_size']}, {count(first['threads'], 'thread')}, "
+    )
     return [about + "every word counted (without `unique_pulls`).", "", *table(head, body)]

@@ -15,16 +15,12 @@ from cavs.errors import CavsError
 def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
     """Measures what the JSON file `spec_path` asks for; writes {"rows": [...]} or {"error": "..."}.
 
-    `rivals` take part where contenders' speed is asked for, not that of passes. Returns the exit
-    code: 1 for an error that a user can cause.
+    Returns the exit code: 1 for an error that a user can cause.
     """
     spec = Spec(**json.loads(Path(spec_path).read_text(encoding="utf-8")))
     result: dict[str, Any]
     try:
-        if spec.kind == "linear":
-            result = {"rows": measure_linear(spec)}
-        else:
-            result = {"rows": measure(spec, rivals if spec.kind == "speed" else None)}
+        result = {"rows": measure_linear(spec) if spec.kind == "linear" else measure(spec, rivals)}
     except CavsError as error:
         result = {"error": str(error)}
     Path(result_path).write_text(json.dumps(result), encoding="utf-8")

@@ -136,7 +136,7 @@ _ALL = (
         corpus=_plain(corpora.treebank),
         function=_of(models.ChildSumTreeLSTM, 300),
         hidden_sizes=(150,),
-        batch_sizes=(1, 4, 16, 32, 64, 256),
+        batch_sizes=(1, 8, 32, 256),
     ),
     Workload(
         name="tree-gru",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cavs.bench.output import read_parts, write_part, write_report
+from cavs.bench import plots
+from cavs.bench.output import write_part, write_report
 from cavs.bench.plan import LINEAR_COST, Request, make_plan
 from cavs.bench.report import report
 from cavs.bench.runner import WORKER, run_part
 from cavs.bench.workloads import WORKLOADS
 from cavs.cli._options import integer, number
+from cavs.errors import InputError
 
 
 def add_parser(commands: Any) -> None:
@@ -67,15 +70,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=number(0),
-        default=0.4,
+        default=0.3,
         metavar="X",
-        help="length of a turn (default: 0.4)",
+        help="length of a turn (default: 0.3)",
     )
     parser.add_argument(
         "--rounds", type=integer(1), default=5, metavar="N", help="turns of each (default: 5)"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="for a JSON file a part, and report.md"
+        "--output", type=Path, metavar="DIR", help="for a JSON file a part, report.md, and plots"
+    )
+    parser.add_argument(
+        "--redraw", action="store_true", help="measure nothing; report and plots of DIR anew"
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it all run?")
 
@@ -112,6 +118,11 @@ def measure_all(
     options: argparse.Namespace, program: str, worker: Sequence[str], extra: Mapping[str, Any]
 ) -> int:
     """Measures part after part, each written as soon as it is there, and prints the report."""
+    if options.redraw:
+        if options.output is None:
+            raise InputError("[bench] --output DIR was expected with --redraw, came none")
+        write_report(options.output)
+        return 0
     command = command_line(program, options)
     results = []
     for part in make_plan(make_request(options)):
@@ -119,8 +130,10 @@ def measure_all(
         results.append(result)
         if options.output is not None:
             write_part(options.output, result)
-            write_report(options.output, read_parts(options.output))
+            write_report(options.output)
     print(report(results))
+    if options.output is not None and not plots.available():
+        print("[bench] plots skipped: matplotlib is not installed (cavs[viz])", file=sys.stderr)
     return 0
 
 

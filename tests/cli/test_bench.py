@@ -5,11 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cavs.bench.output import write_part, write_report
+from cavs.bench.plan import Request, make_plan
+from cavs.bench.runner import WORKER, Part, run_part
 from cavs.bench.workloads import WORKLOADS
 from cavs.core.passes import PASSES
 
@@ -42,9 +47,11 @@ def test_each_workload_runs(name: str, tmp_path: Path) -> None:
     for row in rows:
         assert set(row["rates"]) == {"cavs", "paper", "sgemm"}
         assert row["differences"]["paper"] < 1e-4
-        assert 0 < row["minimal_flops_per_unit"] <= row["flops_per_unit"]
+        assert row["flops_per_unit"] > 0
         assert row["cavs_over"]["paper"]["median"] > 0
-    training = rows[0]
+    training, inference = rows
+    assert training["minimal_flops_per_unit"] <= training["flops_per_unit"]
+    assert 0 < inference["minimal_flops_per_unit"] < training["minimal_flops_per_unit"]
     assert sum(training["shares"]["cavs"].values()) == pytest.approx(1)
     assert training["bytes_per_vertex"] > 0
     text = (tmp_path / "report.md").read_text()
@@ -56,6 +63,7 @@ def test_each_workload_runs(name: str, tmp_path: Path) -> None:
 def test_each_pass_is_switched_off_and_on(tmp_path: Path) -> None:
     options = ["--passes", "ablation", "--modes", "train", "--batch-sizes", "2"]
     done = bench("tree-lstm", *TINY, *options, "--output", tmp_path)
+    assert_drawn(tmp_path, "tree-lstm-ablation")
     (row,) = rows_of(tmp_path, "tree-lstm-ablation")
     singles = [f"{word} {name}" for word in ("without", "only") for name in PASSES]
     assert set(row["rates"]) == {"cavs", "paper", "sgemm", *singles}
@@ -68,6 +76,38 @@ def test_cost_is_measured_over_vertices(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "linear-cost")
     assert [row["vertices"] for row in rows] == pytest.approx([1000, 10_000], rel=0.2)
     assert "us per vertex" in done.stdout
+    assert_drawn(tmp_path, "linear-cost")
+
+
+def assert_drawn(folder: Path, *names: str) -> None:
+    """Where matplotlib is installed, `folder` has these pictures, and its report shows them."""
+    drawn = names if util.find_spec("matplotlib") is not None else ()
+    assert sorted(path.stem for path in folder.glob("*.png")) == sorted(drawn)
+    text = (folder / "report.md").read_text()
+    for name in drawn:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"![{name}]({name}.png)" in text
+
+
+def test_rates_are_drawn_against_sizes(tmp_path: Path) -> None:
+    sizes = ["--batch-sizes", 1, 2, "--hidden-sizes", 8]
+    done = bench("tree-gru", *TINY, *sizes, "--output", tmp_path)
+    assert ("plots skipped" in done.stderr) == (util.find_spec("matplotlib") is None)
+    assert_drawn(tmp_path, "tree-gru", "tree-gru-overhead")
+    before = (tmp_path / "report.md").read_text()
+    (tmp_path / "report.md").unlink()
+    bench("--redraw", "--output", tmp_path)
+    assert (tmp_path / "report.md").read_text() == before
+
+
+def test_trees_of_several_sizes_are_drawn(tmp_path: Path) -> None:
+    request = Request(("tree-fc",), threads=[1], modes=["train"], rounds=1, seconds=0, quick=True)
+    (part,) = make_plan(request)
+    specs = [replace(spec, leaves=(2, 5)) for spec in part.specs]
+    write_part(tmp_path, run_part(Part(part.name, specs), "cavs bench", WORKER, {}))
+    write_report(tmp_path)
+    assert_drawn(tmp_path, "tree-fc")
+    assert "| leaves | batch | mode |" in (tmp_path / "report.md").read_text()
 
 
 def test_data_are_read_from_a_directory(tmp_path: Path) -> None:
@@ -95,6 +135,8 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
     too_many = len(os.sched_getaffinity(0)) + 1
     said = bench("tree-lstm", "--quick", "--threads", too_many, code=1).stderr
     assert said.startswith("cavs: [bench] at most ")
+    said = bench("--redraw", code=1).stderr
+    assert said == "cavs: [bench] --output DIR was expected with --redraw, came none\n"
     (tmp_path / "tree-lstm.json").write_text("{")
     said = bench("tree-gru", *TINY, "--output", tmp_path, code=1).stderr
     assert "tree-lstm.json: results of a run were expected" in said.splitlines()[-1]
