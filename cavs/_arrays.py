@@ -1,18 +1,28 @@
-"""Takes arrays from whoever has them: DLPack, the buffer protocol, ``__array__``, lists."""
+"""Takes arrays from whoever has them (DLPack, the buffer protocol, ``__array__``, lists), and
+native loops over arrays, for what each minibatch needs before and after its run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cavs._native import core
 from cavs.errors import DTypeError, InputError
 
 Array = NDArray[Any]
 
 FLOAT32, FLOAT64, INT32 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int32)
 SUPPORTED = (FLOAT32, FLOAT64, INT32)
+
+first_outside: Callable[[Array, int, int], int] = core.first_outside
+"""Position of the first integer of an array outside of low..high - 1, or -1."""
+rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
+"""Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
+total: Callable[[Array], float] = core.sum
+"""Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
 
 
 def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:

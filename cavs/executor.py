@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -64,8 +64,7 @@ def instruction_set() -> str:
     return str(_core.instruction_set())
 
 
-@dataclass(frozen=True)
-class RandomState:
+class RandomState(NamedTuple):
     """What random operations draw from, with the keys of graph and vertex."""
 
     seed: int
@@ -108,14 +107,14 @@ class Executor(Protocol):
         where no backward comes."""
 
 
+_INT32 = np.dtype(np.int32)
+_ROW_COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
+
+
 def rows_of(graphs: GraphBatch, space: Space) -> int:
     """Number of rows of a vertex, edge or graph value over a batch."""
-    counts = {
-        "vertex": graphs.num_vertices,
-        "edge": graphs.num_edges,
-        "graph": graphs.num_graphs,
-    }
-    return counts[space]
+    count: int = getattr(graphs, _ROW_COUNTS[space])
+    return count
 
 
 class NativeExecutor:
@@ -132,10 +131,14 @@ class NativeExecutor:
 
     def load(self, program: Program, forward: Any = None) -> Any:
         """The native program, made once."""
-        with self._lock:
-            if id(program) not in self._loaded:
-                self._loaded[id(program)] = (program, self._make(program, forward))
-            return self._loaded[id(program)][1]
+        found = self._loaded.get(id(program))
+        if found is None:
+            with self._lock:
+                found = self._loaded.get(id(program))
+                if found is None:
+                    found = (program, self._make(program, forward))
+                    self._loaded[id(program)] = found
+        return found[1]
 
     def _make(self, program: Program, forward: Any) -> Any:
         return _core.Program(
@@ -221,7 +224,7 @@ class NativeExecutor:
             params,
             [inputs[name] for name in program.inputs],
             outputs,
-            get_num_threads(),
+            _core.num_threads(),
             versions,
         )
         return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
@@ -282,7 +285,7 @@ class NativeRun:
             params,
             [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
             outputs,
-            get_num_threads(),
+            _core.num_threads(),
             versions,
         )
         named = list(zip(program.outputs, outputs, strict=True))
@@ -307,7 +310,7 @@ class NativeRun:
             rows = self.native.rows(output.space)
         else:
             rows = rows_of(self.graphs, output.space)
-        dtype = np.dtype(np.int32) if output.kind == "ids" else self.executor.dtype
+        dtype = _INT32 if output.kind == "ids" else self.executor.dtype
         return np.empty((rows, *output.shape), dtype)
 
 

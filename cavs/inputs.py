@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arrays import first_outside
 from cavs.core.ir import Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import DTypeError, InputError, ShapeError
@@ -16,6 +17,7 @@ from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor
 
 Array = npt.NDArray[Any]
+_INT32 = np.dtype(np.int32)
 
 
 class InputChecker:
@@ -37,7 +39,7 @@ class InputChecker:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype.
         """
-        unknown = sorted(set(inputs) - set(self._specs))
+        unknown = sorted(name for name in inputs if name not in self._specs)
         if unknown:
             raise InputError(
                 f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown[0]!r})"
@@ -68,16 +70,19 @@ class InputChecker:
                 f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
                 f"came shape {array.shape}"
             )
+        wanted = self._dtype
         if spec.dtype == "int32":
             self._check_ids(graphs, spec, array)
-            return np.ascontiguousarray(array, np.int32)
-        return np.ascontiguousarray(array, self._dtype)
+            wanted = _INT32
+        if array.dtype == wanted and array.flags.c_contiguous:
+            return array
+        return np.ascontiguousarray(array, wanted)
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
         bound = self._bounds.get(spec.name, 2**31 - 1)
-        if ids.size == 0 or (ids.min() >= -1 and ids.max() < bound):
+        row = first_outside(ids, -1, bound)
+        if row < 0:
             return
-        row = int(np.flatnonzero((ids < -1) | (ids >= bound))[0])
         raise InputError(
             f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
             f"{_locate(graphs, spec.space, row)}; -1 stands for none"
@@ -85,6 +90,8 @@ class InputChecker:
 
 
 def _as_array(name: str, given: Any) -> Array:
+    if type(given) is np.ndarray:
+        return given
     try:
         if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
             return np.from_dlpack(given)

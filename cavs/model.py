@@ -95,14 +95,14 @@ class Model:
             if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
         }
         params: list[Parameter] = self._compiler.params
-        learns = any(p.requires_grad for p in params) or bool(tensors)
+        learns = bool(tensors) or any(p.requires_grad for p in params)
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
         if self.training:
             self._step += 1
         outputs, run = self._executor.forward(graphs, arrays, random, wanted)
         if run is None:
-            return {name: Tensor(y) for name, y in outputs.items()}
+            return {name: Tensor._wrap(y) for name, y in outputs.items()}
         return self._record(outputs, run, tensors)
 
     def _record(
@@ -116,12 +116,11 @@ class Model:
             gradients = run.backward(known)
             totals: list[Any] = [None] * len(params)
             for number, part in gradients.params:
-                by_rows = isinstance(part, tuple)
-                grad = RowSparse(*part, params[number].shape) if isinstance(part, tuple) else part
-                if totals[number] is None:
-                    totals[number] = grad
-                else:
-                    totals[number] = _sum(totals[number], grad, by_rows)
+                grad: Any = part
+                if isinstance(part, tuple):
+                    grad = RowSparse._wrap(*part, params[number].shape)
+                held = totals[number]
+                totals[number] = grad if held is None else _sum(held, grad)
             # Tensors of the other precision were converted on their way in.
             found = gradients.inputs
             return [
@@ -261,7 +260,7 @@ def compile(
     )
 
 
-def _sum(a: Any, b: Any, by_rows: bool) -> Any:
+def _sum(a: Any, b: Any) -> Any:
     if isinstance(a, RowSparse) and isinstance(b, RowSparse):
         return a.add(b)
     sparse, dense = (a, b) if isinstance(a, RowSparse) else (b, a)

@@ -17,7 +17,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "_typing": ("errors",),
     "_native": ("_typing",),
-    "_arrays": ("errors",),
+    "_arrays": ("_native",),
     # F: what is computed
     "core.ops": ("_typing",),
     "core": ("core.ops",),
@@ -42,7 +42,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}
-NATIVE_IMPORTERS = {"executor", "kernels", "memory", "optim", "scheduler"}
+NATIVE_IMPORTERS = {"_arrays", "executor", "kernels", "memory", "optim", "scheduler"}
 # Models, training, benchmarks and the command line are written as users write: `import cavs`.
 ROOT_IMPORTERS = {"models", "training", "bench", "cli"}
 

@@ -29,7 +29,7 @@ from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
 
 _Names = frozenset[str]
-_Numbers = frozenset[int]
+_Learning = tuple[bool, ...]
 
 
 # Tracing and numbering of nodes are the process's, so one thread compiles at a time.
@@ -67,8 +67,8 @@ class Compiler:
         self.function = self._optimise(self.trace.function)
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
-        self._forwards: dict[tuple[_Names, _Numbers], Lowered] = {}
-        self._backwards: dict[tuple[_Names, _Names, _Numbers], Program] = {}
+        self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
+        self._backwards: dict[tuple[_Names, _Names, _Learning], Program] = {}
 
     def _optimise(self, function: FunctionIR) -> FunctionIR:
         if "simplify" in self.passes:
@@ -128,9 +128,9 @@ class Compiler:
             self._remembering = program, programs
         return self._remembering
 
-    def _learning(self) -> _Numbers:
-        """The parameters that want gradients now: freezing one makes other programs."""
-        return frozenset(i for i, p in enumerate(self.params) if p.requires_grad)
+    def _learning(self) -> _Learning:
+        """Which parameters want gradients now: freezing one makes other programs."""
+        return tuple([p.requires_grad for p in self.params])
 
     def _sinks(self, saved: set[Node], function: FunctionIR | None = None) -> Sinks:
         function = self.function if function is None else function
@@ -142,7 +142,8 @@ class Compiler:
         states = {k: v for k, v in function.scatters.items() if k in gathered}
         return Sinks(states, outputs, saved)
 
-    def _forward(self, inputs: frozenset[str]) -> Lowered:
+    @_one_at_a_time
+    def _forward(self, inputs: _Names) -> Lowered:
         """F with all kept that any gradient needs, whichever outputs get cotangents."""
         key = (inputs, self._learning())
         if key not in self._forwards:
@@ -157,17 +158,21 @@ class Compiler:
             self._forwards[key] = lower(self._sinks(saved), None, self.params, self.passes, counted)
         return self._forwards[key]
 
-    @_one_at_a_time
     def training(self, inputs: Iterable[str]) -> Program:
         """The program of a forward call after which a backward may come; `inputs` as in
         :meth:`backward`."""
-        return self._forward(frozenset(inputs)).program
+        names = frozenset(inputs)
+        lowered = self._forwards.get((names, self._learning()))
+        return (lowered or self._forward(names)).program
 
-    @_one_at_a_time
     def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
         """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
         the float inputs named."""
         key = (frozenset(pushes), frozenset(inputs), self._learning())
+        return self._backwards.get(key) or self._backward(key)
+
+    @_one_at_a_time
+    def _backward(self, key: tuple[_Names, _Names, _Learning]) -> Program:
         if key not in self._backwards:
             forward = self._forward(key[1])
             gradient = self.gradient(key[0], key[1])

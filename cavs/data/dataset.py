@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arrays import first_outside, rows_of_samples
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph, batch
 
@@ -194,20 +195,22 @@ class Dataset:
                 f"dtype {chosen.dtype} and shape {chosen.shape}"
             )
         chosen = chosen.astype(np.int64, copy=False)
-        if chosen.size and not 0 <= chosen.min() <= chosen.max() < len(self):
-            wrong = chosen[(chosen < 0) | (chosen >= len(self))][0]
-            raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {wrong}")
+        wrong = first_outside(chosen, 0, len(self))
+        if wrong >= 0:
+            raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {chosen[wrong]}")
         return chosen
 
     def inputs(self, indices: npt.ArrayLike) -> dict[str, Array]:
         """The inputs of a batch of these samples: new flat arrays, in the order of `indices`."""
-        chosen = self._indices(indices)
-        rows: dict[Space, npt.NDArray[np.int64] | slice] = {}
+        return self._inputs(self._indices(indices))
+
+    def _inputs(self, chosen: npt.NDArray[np.int64]) -> dict[str, Array]:
+        rows: dict[Space, npt.NDArray[np.int64]] = {}
         inputs = {}
         for name, field in self._fields.items():
             if field.space not in rows:
-                rows[field.space] = _rows(self._ptr[field.space], chosen)
-            inputs[name] = _take(field.values, rows[field.space])
+                rows[field.space] = rows_of_samples(self._ptr[field.space], chosen)
+            inputs[name] = field.values.take(rows[field.space], axis=0)
         return inputs
 
     def batch(self, indices: npt.ArrayLike) -> tuple[GraphBatch, dict[str, Array]]:
@@ -216,28 +219,8 @@ class Dataset:
         chosen = self._indices(indices)
         graphs = self._graphs
         batched = batch([graphs[index] for index in chosen.tolist()], keys=chosen)
-        return batched, self.inputs(chosen)
+        return batched, self._inputs(chosen)
 
 
 def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:
     return np.cumsum(np.array([0, *sizes], dtype=np.int64))
-
-
-def _rows(
-    ptr: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64] | slice:
-    """The rows of the samples, one sample after the other; a slice where they are contiguous."""
-    if not chosen.size:
-        return slice(0, 0)
-    if (np.diff(chosen) == 1).all():
-        return slice(int(ptr[chosen[0]]), int(ptr[chosen[-1] + 1]))
-    starts = ptr[chosen]
-    sizes = ptr[chosen + 1] - starts
-    ends = np.cumsum(sizes)
-    rows = np.repeat(starts - (ends - sizes), sizes)
-    rows += np.arange(rows.size)
-    return rows
-
-
-def _take(values: Array, rows: npt.NDArray[np.int64] | slice) -> Array:
-    return values[rows].copy() if isinstance(rows, slice) else values.take(rows, axis=0)

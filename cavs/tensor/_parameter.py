@@ -10,6 +10,7 @@ import numpy as np
 
 from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
+from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef, Shape
 from cavs.core.trace import tracing
 from cavs.errors import DTypeError
@@ -92,6 +93,9 @@ class Parameter(Tensor):
     def __getitem__(self, key: Any) -> Any:
         return ir.param(self)[key] if tracing() else super().__getitem__(key)
 
+    def _total(self, keepdims: bool) -> Any:
+        return reduce_ops.sum(self, None, keepdims) if tracing() else super()._total(keepdims)
+
     def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
         """Adds to ``grad``, which stays row-sparse for as long as only row-sparse ones come."""
         held = self.grad
@@ -101,7 +105,8 @@ class Parameter(Tensor):
             self.grad = grad
         elif isinstance(grad, RowSparse):
             if isinstance(held, RowSparse):
-                self.grad = held.add(grad)
+                total = held.add(grad)
+                self.grad = total.copy() if total is grad and not adopt else total
             else:
                 grad.add_to(held)
         elif isinstance(held, RowSparse):

@@ -48,6 +48,15 @@ class RowSparse:
         self.shape = shape
 
     @staticmethod
+    def _wrap(indices: Array, values: Array, shape: tuple[int, ...]) -> RowSparse:
+        """Of arrays that are known to be as the constructor wants them."""
+        result = RowSparse.__new__(RowSparse)
+        result.indices = indices
+        result.values = values
+        result.shape = shape
+        return result
+
+    @staticmethod
     def from_rows(ids: Array, rows: Array, shape: tuple[int, ...]) -> RowSparse:
         """Sums rows that have the same id; ids of -1 are left out.
 
@@ -89,9 +98,11 @@ class RowSparse:
         return dense
 
     def add(self, other: RowSparse) -> RowSparse:
-        """The sum of two, on the union of their rows."""
+        """The sum of two, on the union of their rows; one of them where the other has none."""
         if other.shape != self.shape:
             raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {other.shape}")
+        if len(self.indices) == 0 or len(other.indices) == 0:
+            return self if len(other.indices) == 0 else other
         if np.array_equal(self.indices, other.indices):
             return RowSparse(self.indices, self.values + other.values, self.shape)
         indices = np.union1d(self.indices, other.indices)

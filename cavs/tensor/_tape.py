@@ -88,7 +88,8 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
     cotangents: dict[Record, list[Array | None]] = {}
     _add(cotangents, root, cotangent)
     ready = [first]
-    with no_grad():
+    enabled, _state.enabled = _state.enabled, False
+    try:
         while ready:
             record = ready.pop()
             _step(record, cotangents)
@@ -99,6 +100,8 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
                     if waiting[before] == 0:
                         ready.append(before)
             record.inputs = ()
+    finally:
+        _state.enabled = enabled
 
 
 def _consumers(first: Record) -> dict[Record, int]:
@@ -134,6 +137,7 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
             f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
             f"came {len(results)}"
         )
+    shared = _shared(results, given)
     for x, dx in zip(record.inputs, results, strict=True):
         if dx is None or not x.requires_grad:
             continue
@@ -143,24 +147,26 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
                 f"{record.name!r}, came {dx.dtype} of shape {dx.shape}"
             )
         if x._record is None:
-            x.accumulate_grad(dx, adopt=record.fresh and _is_own(dx, results, given))
+            x.accumulate_grad(dx, adopt=record.fresh and id(dx) not in shared and _is_own(dx))
         else:
             _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
 
 
-def _is_own(
-    dx: Cotangent, results: Sequence[Cotangent | None], given: Sequence[Array | None]
-) -> bool:
-    """Whether a leaf may keep `dx`: no view, nothing that came in, and given for one input only."""
+def _shared(results: Sequence[Cotangent | None], given: Sequence[Array | None]) -> set[int]:
+    """Identities of the arrays that came in, or are given for several inputs."""
+    shared = {id(g) for g in given}
+    seen: set[int] = set()
+    for dx in results:
+        (shared if id(dx) in seen else seen).add(id(dx))
+    return shared
+
+
+def _is_own(dx: Cotangent) -> bool:
+    """Whether it is no view, and can be kept as it is."""
     if isinstance(dx, RowSparse):
-        return sum(dx is other for other in results) == 1
-    return (
-        dx.flags.c_contiguous
-        and dx.flags.writeable
-        and dx.base is None
-        and sum(dx is other for other in results) == 1
-        and not any(dx is g for g in given)
-    )
+        return True
+    flags = dx.flags
+    return flags.c_contiguous and flags.writeable and dx.base is None
 
 
 def _contiguous(array: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import INT32, Array, as_array, check_dtype
+from cavs._arrays import INT32, Array, as_array, check_dtype, total
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
 from cavs.core.ops._def import OpDef, Shape
@@ -173,7 +173,8 @@ class Tensor(Operators):
                     f"[backward] one element was expected, came shape {self.shape}; reduce it, as "
                     "in loss.sum().backward(), or give backward a cotangent"
                 )
-            cotangent = np.ones(self.shape, self.dtype)
+            cotangent = np.empty(self.shape, self.dtype)
+            cotangent.fill(1)
         else:
             cotangent = as_array(grad, "backward", self.dtype)
             if cotangent.shape != self.shape:
@@ -202,6 +203,8 @@ class Tensor(Operators):
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Sum over one axis, or over all of them."""
+        if axis is None and self.dtype != INT32:
+            return self._total(keepdims)
         if axis is None or axis in (-1, self.ndim - 1):
             return reduce_ops.sum(self, axis, keepdims)
         _check_axis("sum", axis, self.ndim)
@@ -209,6 +212,21 @@ class Tensor(Operators):
         kept = (*self.shape[:axis], 1, *self.shape[axis + 1 :])
         total = shape_ops.sum_to(self, kept)
         return total if keepdims else shape_ops.reshape(total, kept[:axis] + kept[axis + 1 :])
+
+    def _total(self, keepdims: bool) -> Any:
+        """Sum over all axes: what each step ends with, hence one record and not those of the
+        operations that it would take."""
+        data = self.data
+        shape, dtype = data.shape, data.dtype
+        y = np.empty((1,) * data.ndim if keepdims else (), dtype)
+        y.fill(total(np.ascontiguousarray(data)))
+
+        def backward(dys: Sequence[Array | None]) -> list[Array]:
+            dx = np.empty(shape, dtype)
+            dx.fill(_given(dys).item())
+            return [dx]
+
+        return record([y], [self], backward, name="sum")[0]
 
     def mean(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Mean over one axis, or over all of them."""

@@ -35,6 +35,7 @@ void translate(std::exception_ptr pointer) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The native engine of cavs; private, used through cavs.executor.";
   py::register_exception_translator(translate);
+  cavs::bind_arrays(m);
   cavs::bind_graph(m);
   cavs::bind_memory(m);
   cavs::bind_kernels(m);

@@ -254,6 +254,15 @@ void adam_rows(const py::object& param_value, const py::object& ids, const py::o
   });
 }
 
+double sum(const py::object& value) {
+  const Checked x("x", value, false);
+  expect_float(x, "x");
+  return dispatch(x, [&](auto zero) {
+    using T = decltype(zero);
+    return static_cast<double>(static_cast<T>(sum_all<T>(x.data<T>(), x.size())));
+  });
+}
+
 double sum_of_squares(const py::object& value) {
   const Checked x("x", value, false);
   expect_float(x, "x");
@@ -308,6 +317,10 @@ void bind_optim(py::module_& m) {
         arg("exp_avg_sq"), arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999,
         arg("eps") = 1e-8,
         "torch.optim.SparseAdam's step for the rows `ids`; see sgd_update_rows.");
+  m.def(
+      "sum", &sum, arg("x"),
+      "Sum of all elements, accumulated in float64 and rounded to the array's dtype; the same for "
+      "any number of threads.");
   m.def("sum_squares", &sum_of_squares, arg("x"),
         "Sum of squares, accumulated in float64; the same for any number of threads.");
   m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");

@@ -104,12 +104,19 @@ PyProgram make_program(const std::string& dtype, const py::sequence& values,
 
 // ---- Arrays
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+constexpr char kForeignOrder = '>';
+#else
+constexpr char kForeignOrder = '<';
+#endif
+
 ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
   CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
              "[runtime] expected a NumPy array as ", list, " ", position, ", got ",
              py::repr(py::type::of(item)).cast<std::string>());
   const auto array = py::reinterpret_borrow<py::array>(item);
-  const char kind = array.dtype().kind();
+  const py::dtype dtype = array.dtype();
+  const char kind = dtype.kind();
   const auto bytes = array.itemsize();
   ExternalArray result;
   if (kind == 'f' && bytes == 4) {
@@ -120,11 +127,11 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
     result.dtype = DType::kInt32;
   } else {
     fail(ErrorKind::kShape, "[runtime] expected float32, float64 or int32 as ", list, " ", position,
-         ", got ", py::str(array.dtype()).cast<std::string>(), "; convert the array");
+         ", got ", py::str(dtype).cast<std::string>(), "; convert the array");
   }
   const bool dense = (array.flags() & py::array::c_style) != 0;
   const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(bytes) == 0;
-  const bool native = array.dtype().attr("isnative").cast<bool>();
+  const bool native = dtype.byteorder() != kForeignOrder;
   CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
              "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
              position, ", got another layout; use numpy.ascontiguousarray");

@@ -24,15 +24,7 @@ class Binder {
   void bind() {
     choose_weights();
     phase_.threads.resize(static_cast<size_t>(phase_.plan->threads));
-    count_tables();
-    ThreadCode& code = phase_.threads[0];
-    size_t operands = 0;
-    for (const Segment& segment : exe_.program.segments) {
-      for (const auto& call : segment.instructions) {
-        operands += call.inputs.size() + call.outputs.size();
-      }
-    }
-    code.operands.reserve(operands);  // calls point into it
+    reserve();
     for (size_t s = 0; s < exe_.program.segments.size(); ++s) bind_segment(static_cast<int>(s));
     for (size_t t = 1; t < phase_.threads.size(); ++t) copy_code(static_cast<int>(t));
   }
@@ -53,12 +45,22 @@ class Binder {
     }
   }
 
-  void count_tables() {
-    size_t tables = 0;
+  void reserve() {
+    ThreadCode& code = phase_.threads[0];
+    size_t operands = 0, calls = 0, tables = 0;
     for (const Segment& segment : exe_.program.segments) {
-      for (const auto& instruction : segment.instructions) tables += instruction.tables.size();
+      calls += segment.instructions.size();
+      for (const auto& call : segment.instructions) {
+        operands += call.inputs.size() + call.outputs.size();
+        tables += call.tables.size();
+      }
     }
+    code.operands.reserve(operands);  // calls point into it
+    code.patches.reserve(operands);
+    code.calls.reserve(calls);
     phase_.tables.reserve(tables);  // calls point into it
+    phase_.instructions.reserve(calls);
+    phase_.segments.reserve(exe_.program.segments.size());
   }
 
   void bind_segment(int s) {

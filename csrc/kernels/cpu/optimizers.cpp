@@ -56,6 +56,21 @@ void for_rows(const int32_t* ids, int64_t count, int64_t d, const Body& body) {
   });
 }
 
+template <class T>
+double sum_blocks(const T* x, int64_t n, double (*sum_block)(const T*, int64_t)) {
+  if (n <= kBlock) return sum_block(x, n);
+  const int64_t num_blocks = (n + kBlock - 1) / kBlock;
+  std::vector<double> sums(static_cast<size_t>(num_blocks));
+  split(num_blocks, n, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      sums[static_cast<size_t>(b)] = sum_block(x + b * kBlock, std::min(kBlock, n - b * kBlock));
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
 }  // namespace
 
 template <class T>
@@ -119,18 +134,13 @@ void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, 
 }
 
 template <class T>
+double sum_all(const T* x, int64_t n) {
+  return sum_blocks(x, n, table<T>().sum);
+}
+
+template <class T>
 double sum_squares(const T* x, int64_t n) {
-  const int64_t num_blocks = (n + kBlock - 1) / kBlock;
-  std::vector<double> sums(static_cast<size_t>(num_blocks));
-  split(num_blocks, n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      sums[static_cast<size_t>(b)] =
-          table<T>().sum_squares(x + b * kBlock, std::min(kBlock, n - b * kBlock));
-    }
-  });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
+  return sum_blocks(x, n, table<T>().sum_squares);
 }
 
 template <class T>
@@ -155,6 +165,7 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
                                   int64_t, int64_t);                                               \
   template void adam_step_rows(const AdamSettings&, T*, const int32_t*, const T*, T*, T*, int64_t, \
                                int64_t);                                                           \
+  template double sum_all(const T*, int64_t);                                                      \
   template double sum_squares(const T*, int64_t);                                                  \
   template void scale_in_place(T*, double, int64_t);                                               \
   template void add_in_place(T*, const T*, double, int64_t);

@@ -36,6 +36,7 @@ struct OptimizerTable {
   void (*sgd)(const SgdSettings&, T* param, const T* grad, T* momentum, int64_t n);
   void (*adagrad)(const AdagradSettings&, T* param, const T* grad, T* sum, int64_t n);
   void (*adam)(const AdamSettings&, T* param, const T* grad, T* m, T* v, int64_t n);
+  double (*sum)(const T* x, int64_t n);
   double (*sum_squares)(const T* x, int64_t n);
   void (*scale)(T* x, double factor, int64_t n);
   void (*add_scaled)(T* x, const T* y, double factor, int64_t n);
@@ -64,6 +65,8 @@ void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, 
                     T* v, int64_t count, int64_t d);
 
 // The same to the last bit whatever the number of threads.
+template <class T>
+double sum_all(const T* x, int64_t n);
 template <class T>
 double sum_squares(const T* x, int64_t n);
 template <class T>

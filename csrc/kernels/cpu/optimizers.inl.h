@@ -65,21 +65,28 @@ void adam_loop(const AdamSettings& s, T* __restrict param, const T* __restrict g
 }
 
 // In double, so that the norm of a large gradient neither overflows nor drops its small elements.
-template <class T>
-double sum_squares_loop(const T* x, int64_t n) {
+template <class T, class Term>
+CAVS_INLINE double sum_terms(const T* x, int64_t n, const Term& term) {
   constexpr int64_t lanes = 8;
   double sums[lanes] = {};
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    for (int64_t j = 0; j < lanes; ++j) {
-      const double value = static_cast<double>(x[i + j]);
-      sums[j] += value * value;
-    }
+    for (int64_t j = 0; j < lanes; ++j) sums[j] += term(static_cast<double>(x[i + j]));
   }
   double total = 0;
-  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (; i < n; ++i) total += term(static_cast<double>(x[i]));
   for (int64_t j = 0; j < lanes; ++j) total += sums[j];
   return total;
+}
+
+template <class T>
+double sum_loop(const T* x, int64_t n) {
+  return sum_terms(x, n, [](double value) { return value; });
+}
+
+template <class T>
+double sum_squares_loop(const T* x, int64_t n) {
+  return sum_terms(x, n, [](double value) { return value * value; });
 }
 
 template <class T>
@@ -95,9 +102,9 @@ void add_scaled_loop(T* __restrict x, const T* __restrict y, double factor, int6
 }
 
 template <class T>
-constexpr OptimizerTable<T> kOptimizers = {sgd_loop<T>,   adagrad_loop<T>,
-                                           adam_loop<T>,  sum_squares_loop<T>,
-                                           scale_loop<T>, add_scaled_loop<T>};
+constexpr OptimizerTable<T> kOptimizers = {sgd_loop<T>,       adagrad_loop<T>,     adam_loop<T>,
+                                           sum_loop<T>,       sum_squares_loop<T>, scale_loop<T>,
+                                           add_scaled_loop<T>};
 
 }  // namespace
 }  // namespace cavs

@@ -1,0 +1,75 @@
+// Small loops over NumPy's integer arrays that are called for each minibatch.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
+using Int64s = py::array_t<int64_t, py::array::c_style | py::array::forcecast | kAligned>;
+
+template <class T, class Bound>
+py::ssize_t find_outside(const T* values, py::ssize_t count, Bound low, Bound high) {
+  const auto inside = [low, high](T value) { return value >= low && value < high; };
+  const T* end = values + count;
+  const T* found = std::find_if_not(values, end, inside);
+  return found == end ? -1 : found - values;
+}
+
+py::ssize_t first_outside(const py::array& values, int64_t low, int64_t high) {
+  const bool dense = (values.flags() & py::array::c_style) != 0;
+  const bool aligned = (values.flags() & kAligned) != 0;
+  if (dense && aligned && py::isinstance<py::array_t<int32_t>>(values)) {
+    return find_outside(static_cast<const int32_t*>(values.data()), values.size(), low, high);
+  }
+  if (values.dtype().kind() == 'u' && values.itemsize() == 8) {  // may not fit int64
+    const py::array_t<uint64_t, py::array::c_style | kAligned> dense_values(values);
+    const auto least = static_cast<uint64_t>(std::max<int64_t>(low, 0));
+    return find_outside(dense_values.data(), dense_values.size(), least,
+                        static_cast<uint64_t>(std::max<int64_t>(high, 0)));
+  }
+  const Int64s converted(values);
+  return find_outside(converted.data(), converted.size(), low, high);
+}
+
+py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
+  const int64_t* first = ptr.data();
+  const int64_t* chosen = samples.data();
+  const py::ssize_t outside =
+      find_outside<int64_t, int64_t>(chosen, samples.size(), 0, ptr.size() - 1);
+  CAVS_CHECK(outside < 0, ErrorKind::kValue, "[data] expected sample numbers from 0 to ",
+             ptr.size() - 2, ", got ", chosen[outside], "; check the indices");
+  py::ssize_t count = 0;
+  for (py::ssize_t i = 0; i < samples.size(); ++i) {
+    const int64_t size = first[chosen[i] + 1] - first[chosen[i]];
+    CAVS_CHECK(size >= 0, ErrorKind::kValue, "[data] expected ascending offsets, got ", size,
+               " rows of sample ", chosen[i], "; check the offsets");
+    count += size;
+  }
+  py::array_t<int64_t> rows(count);
+  int64_t* next = rows.mutable_data();
+  for (py::ssize_t i = 0; i < samples.size(); ++i) {
+    for (int64_t row = first[chosen[i]]; row < first[chosen[i] + 1]; ++row) *next++ = row;
+  }
+  return rows;
+}
+
+}  // namespace
+
+void bind_arrays(py::module_& m) {
+  m.def("first_outside", &first_outside, py::arg("values"), py::arg("low"), py::arg("high"),
+        "Position of the first integer outside of low..high - 1 in an array, or -1.");
+  m.def("rows_of_samples", &rows_of_samples, py::arg("ptr"), py::arg("samples"),
+        "int64: rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other.");
+}
+
+}  // namespace cavs
