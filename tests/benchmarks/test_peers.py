@@ -94,12 +94,17 @@ PEERS = {
     "torch_peer": ("nodes", "levels", "levels-distinct"),
     "dgl_peer": ("topological",),
     "dynet_peer": ("autobatch", "plain"),
+    "limit_peer": ("avx512", "avx512-on-avx2"),
 }
-CASES = [(module, variant) for module, variants in PEERS.items() for variant in variants]
+CASES = [
+    pytest.param(module, variant, marks=pytest.mark.slow if module == "limit_peer" else [])
+    for module, variants in PEERS.items()
+    for variant in variants
+]
 
 
 def start(
-    name: str, variant: str, monkeypatch: pytest.MonkeyPatch
+    name: str, variant: str, monkeypatch: pytest.MonkeyPatch, threads: int = 1
 ) -> tuple[cavs.Model, list[tuple[cavs.GraphBatch, dict[str, Any]]], Any]:
     module = peer_module(name, monkeypatch)
     if variant not in module.VARIANTS:
@@ -107,7 +112,7 @@ def start(
     model, batches = compiled(), draw_batches()
     state = dict(model.state_dict())
     given = peer_batches(batches)
-    return model, batches, module.make("tree-lstm", variant, state, given, LEARNING_RATE, 1)
+    return model, batches, module.make("tree-lstm", variant, state, given, LEARNING_RATE, threads)
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -121,6 +126,45 @@ def test_what_a_peer_does_not_have_is_refused(name: str, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_loss_and_gradients_equal(name: str, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, batches, peer = start(name, variant, monkeypatch)
+    expect_equal(model, batches, peer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", PEERS["limit_peer"])
+def test_the_limit_with_two_threads_equals(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batches, peer = start("limit_peer", variant, monkeypatch, threads=2)
+    expect_equal(model, batches, peer)
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("children", "word", "label", "message"),
+    [
+        ([[], [], [], [0, 1, 2]], [0, 1, 2, -1], [0, 0, 0, 0], "binary trees"),
+        ([[], [], [0, 1]], [0, 1, 2], [0, 0, 0], "words on leaves alone"),
+        ([[], [], [0, 1]], [0, 1, -1], [0, -1, 0], "all labels"),
+        ([[1, 2], [], []], [-1, 0, 1], [0, 0, 0], "children before their parents"),
+    ],
+)
+def test_the_limit_refuses_what_it_does_not_know(
+    children: list[list[int]],
+    word: list[int],
+    label: list[int],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = peer_module("limit_peer", monkeypatch)
+    inputs = {"word": np.array(word, np.int32), "label": np.array(label, np.int32)}
+    given = peer_batches([(cavs.batch([cavs.InputGraph(children=children)]), inputs)])
+    state = dict(compiled().state_dict())
+    with pytest.raises(ValueError, match=message):
+        module.make("tree-lstm", module.VARIANTS[0], state, given, LEARNING_RATE, 1)
+
+
+def expect_equal(
+    model: cavs.Model, batches: list[tuple[cavs.GraphBatch, dict[str, Any]]], peer: Any
+) -> None:
+    """Loss and gradients of all batches."""
     for number, (graphs, inputs) in enumerate(batches):
         loss, expected = loss_and_gradients(model, graphs, inputs)
         assert peer.loss(number) == pytest.approx(loss, rel=RTOL)
