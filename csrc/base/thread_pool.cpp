@@ -25,10 +25,9 @@
 namespace cavs {
 namespace {
 
-// Level after level the partners arrive within microseconds of each other, so spinning nearly
-// always suffices; the limits keep a thread whose partner is descheduled from burning its time
-// slice.
-constexpr int kSpins = 2000;
+// Piece after piece of work comes within microseconds, so spinning nearly always suffices; the
+// limits keep a thread without work from burning its time slice.
+constexpr int kSpins = 6000;  // about 100 microseconds
 constexpr int kYields = 20;
 
 void cpu_relax() {
@@ -150,23 +149,48 @@ struct alignas(64) Worker {
 
 thread_local bool inside_region = false;
 
+// Who may enter the present region, and how many have: one word, so that a worker which wakes up
+// late enters either this region or none.
+struct Door {
+  uint32_t region;
+  uint16_t count;  // threads, the caller among them
+  bool closed;
+  uint16_t entered;
+
+  uint64_t word() const {
+    return uint64_t{region} << 32 | uint64_t{count} << 16 | uint64_t{closed} << 15 | entered;
+  }
+  static Door of(uint64_t word) {
+    return {static_cast<uint32_t>(word >> 32), static_cast<uint16_t>(word >> 16),
+            (word >> 15 & 1) != 0, static_cast<uint16_t>(word & 0x7fff)};
+  }
+};
+
 class Pool {
  public:
-  void run(int count, const std::function<void(int, int)>& body) {
+  // Runs leader() here and helper(thread) on the others: on `all` of them, or on those that enter
+  // before the leader is done.
+  void run(int count, bool all, const std::function<void()>& leader,
+           const std::function<void(int)>& helper) {
     const std::lock_guard<std::mutex> turn(turn_);
     grow(count - 1);
-    body_ = &body;
-    count_ = count;
+    helper_ = &helper;
     error_ = nullptr;
-    running_.store(count - 1);
+    left_.store(0);
+    door_.store(Door{++region_, static_cast<uint16_t>(count), false, 0}.word());
     for (int i = 0; i < count - 1; ++i) change(&workers_[i]->round, &workers_[i]->sleepers);
-    run_body(0);
+    attempt(leader);
+    int expected = count - 1;
+    if (!all) {
+      constexpr uint64_t closed = uint64_t{1} << 15;
+      expected = Door::of(door_.fetch_or(closed)).entered;
+    }
     while (true) {
       const uint32_t finished = finished_.load();
-      if (running_.load() == 0) break;
+      if (left_.load() == expected) break;
       wait_for_change(&finished_, finished, &finish_sleepers_, spins_for(count));
     }
-    body_ = nullptr;
+    helper_ = nullptr;
     if (std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
   }
 
@@ -182,16 +206,33 @@ class Pool {
 
   void work(int thread, Worker* state) {
     inside_region = true;  // whatever a worker does, it does within a region
+    uint32_t last = 0;
     for (uint32_t round = 0;; ++round) {
       wait_for_change(&state->round, round, &state->sleepers, spins_for(thread + 1));
-      run_body(thread);
-      if (running_.fetch_sub(1) == 1) change(&finished_, &finish_sleepers_);
+      if (!enter(thread, &last)) continue;
+      attempt([this, thread] { (*helper_)(thread); });
+      left_.fetch_add(1);
+      change(&finished_, &finish_sleepers_);
     }
   }
 
-  void run_body(int thread) {
+  bool enter(int thread, uint32_t* last) {
+    uint64_t word = door_.load();
+    while (true) {
+      Door door = Door::of(word);
+      if (door.closed || thread >= door.count || door.region == *last) return false;
+      ++door.entered;
+      if (door_.compare_exchange_weak(word, door.word())) {
+        *last = door.region;
+        return true;
+      }
+    }
+  }
+
+  template <class Body>
+  void attempt(const Body& body) {
     try {
-      (*body_)(thread, count_);
+      body();
     } catch (...) {
       const std::lock_guard<std::mutex> lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
@@ -200,11 +241,12 @@ class Pool {
 
   std::mutex turn_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  const std::function<void(int, int)>* body_ = nullptr;
-  int count_ = 0;
+  const std::function<void(int)>* helper_ = nullptr;
+  uint32_t region_ = 0;
   std::mutex error_mutex_;
   std::exception_ptr error_;
-  alignas(64) std::atomic<int> running_{0};
+  alignas(64) std::atomic<uint64_t> door_{Door{0, 0, true, 0}.word()};
+  alignas(64) std::atomic<int> left_{0};
   std::atomic<uint32_t> finished_{0};
   std::atomic<int> finish_sleepers_{0};
 };
@@ -236,6 +278,14 @@ Pool& pool() {
 
 std::atomic<int> thread_setting{0};
 
+constexpr int kPieceShift = 24, kTakenShift = 12;
+constexpr int kMostParts = (1 << kTakenShift) - 1;
+
+void check_no_region() {
+  CAVS_CHECK(!inside_region, ErrorKind::kRuntime,
+             "[threads] expected parallel regions that do not nest, got one within another");
+}
+
 struct RegionGuard {
   RegionGuard() { inside_region = true; }
   ~RegionGuard() { inside_region = false; }
@@ -260,15 +310,76 @@ void set_num_threads(int count) {
   thread_setting.store(count);
 }
 
-void Barrier::wait() {
-  if (count_ <= 1) return;
-  const uint32_t generation = generation_.load();
-  if (arrived_.fetch_add(1) == count_ - 1) {
-    arrived_.store(0);
-    change(&generation_, &sleepers_);
+void Team::share(int parts, const void* context, Call call) {
+  CAVS_CHECK(parts >= 1 && parts <= kMostParts, ErrorKind::kRuntime, "[threads] expected 1..",
+             kMostParts, " parts, got ", parts);
+  context_ = context;
+  call_ = call;
+  done_.store(0);
+  const uint64_t piece = (ticket_.load() >> kPieceShift) + 1;
+  ticket_.store(piece << kPieceShift | static_cast<uint64_t>(parts));
+  if (parts > 1) change(&published_, &sleepers_);
+  take_parts(0);
+  for (int waited = 0; done_.load() != parts; ++waited) {
+    if (waited < spins_for(count_)) {
+      cpu_relax();
+    } else {
+      sched_yield();  // a helper that has begun may need this core
+    }
+  }
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+bool Team::take_parts(int thread) {
+  bool any = false;
+  uint64_t ticket = ticket_.load();
+  while (true) {
+    const uint64_t taken = ticket >> kTakenShift & kMostParts, parts = ticket & kMostParts;
+    if (taken == parts) return any;
+    if (!ticket_.compare_exchange_weak(ticket, ticket + (uint64_t{1} << kTakenShift))) continue;
+    any = true;
+    try {
+      call_(context_, thread, static_cast<int>(taken));
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+    done_.fetch_add(1);
+    ticket = ticket_.load();
+  }
+}
+
+void Team::help(int thread) {
+  while (!closed_.load()) {
+    const uint32_t published = published_.load();
+    if (take_parts(thread) || closed_.load()) continue;
+    wait_for_change(&published_, published, &sleepers_, spins_for(count_));
+  }
+}
+
+void Team::close() {
+  closed_.store(true);
+  change(&published_, &sleepers_);
+}
+
+void run_team(int count, const std::function<void(Team&)>& leader) {
+  Team team(count);
+  if (count <= 1) {
+    leader(team);
     return;
   }
-  wait_for_change(&generation_, generation, &sleepers_, spins_for(count_));
+  check_no_region();
+  const RegionGuard guard;
+  const auto lead = [&] {
+    try {
+      leader(team);
+    } catch (...) {
+      team.close();
+      throw;
+    }
+    team.close();
+  };
+  pool().run(count, false, lead, [&team](int thread) { team.help(thread); });
 }
 
 void parallel_run(int count, const std::function<void(int, int)>& body) {
@@ -276,10 +387,9 @@ void parallel_run(int count, const std::function<void(int, int)>& body) {
     body(0, 1);
     return;
   }
-  CAVS_CHECK(!inside_region, ErrorKind::kRuntime,
-             "[threads] expected parallel regions that do not nest, got one within another");
+  check_no_region();
   const RegionGuard guard;
-  pool().run(count, body);
+  pool().run(count, true, [&] { body(0, count); }, [&](int thread) { body(thread, count); });
 }
 
 }  // namespace cavs

@@ -1,10 +1,11 @@
-// A pool of worker threads with spin-then-sleep barriers.
+// A pool of worker threads that spin and then sleep, and the ways to share work among them.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
-#include <memory>
+#include <mutex>
 
 namespace cavs {
 
@@ -15,24 +16,55 @@ int available_cores();
 int num_threads();
 void set_num_threads(int count);
 
-// All `count` threads of one parallel region wait for each other. Spins briefly, then yields and
-// sleeps, so that a descheduled partner costs a wake-up and not a burnt time slice.
-class Barrier {
+// Work that a leader hands out in parts. Whoever of its helpers is awake takes parts beside it; for
+// one that still sleeps, or lost its core, nobody waits unless it has begun a part.
+class Team {
  public:
-  explicit Barrier(int count) : count_(count) {}
-  void wait();
+  explicit Team(int count) : count_(count) {}
+  int count() const { return count_; }
+
+  // Leader: runs work(thread, part) for each part in 0..parts-1, the caller being thread 0, and
+  // returns when all are done. If parts throw, one of the exceptions is rethrown then.
+  template <class Work>
+  void share(int parts, const Work& work) {
+    share(parts, &work, [](const void* context, int thread, int part) {
+      (*static_cast<const Work*>(context))(thread, part);
+    });
+  }
+
+  // Helper: takes parts until the leader has closed.
+  void help(int thread);
+  void close();
 
  private:
+  using Call = void (*)(const void* context, int thread, int part);
+
+  void share(int parts, const void* context, Call call);
+  // Takes parts for as long as there are any; whether there was one.
+  bool take_parts(int thread);
+
   const int count_;
-  std::atomic<int> arrived_{0};
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<int> sleepers_{0};  // waking costs a system call: only where somebody sleeps
+  const void* context_ = nullptr;
+  Call call_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+  // [number of the piece of work][parts taken][parts]: a helper that comes late takes no part of
+  // another piece than it looked at.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int> done_{0};
+  alignas(64) std::atomic<uint32_t> published_{0};
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> closed_{false};
 };
 
+// Runs leader(team) on the caller while up to count - 1 other threads help, each from when it wakes
+// up. Rethrows what the leader threw. Calls do not nest; those of several Python threads take
+// turns.
+void run_team(int count, const std::function<void(Team&)>& leader);
+
 // Runs body(thread, count) once for each thread in 0..count-1, the caller being thread 0, and
-// returns when all have returned. If bodies throw, one of the exceptions is rethrown; a body must
-// therefore not throw between barriers that its partners wait at. Calls do not nest; concurrent
-// calls from several Python threads take turns. Safe after fork().
+// returns when all have returned. If bodies throw, one of the exceptions is rethrown. Calls do not
+// nest; concurrent calls from several Python threads take turns. Safe after fork().
 void parallel_run(int count, const std::function<void(int, int)>& body);
 
 }  // namespace cavs

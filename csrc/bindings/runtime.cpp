@@ -284,16 +284,20 @@ void bind_options(py::module_& m) {
     result["chunk_bytes"] = options.chunk_bytes;
     result["min_parallel_rows"] = options.min_parallel_rows;
     result["min_parallel_ns"] = options.min_parallel_ns;
+    result["min_team_ns"] = options.min_team_ns;
+    result["min_split_ns"] = options.min_split_ns;
     return result;
   });
   m.def(
       "set_execution_options",
-      [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows,
-         double min_parallel_ns) {
-        set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns});
+      [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows, double min_parallel_ns,
+         double min_team_ns, double min_split_ns) {
+        set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns,
+                               min_team_ns, min_split_ns});
       },
       py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
-      py::arg("min_parallel_ns"), "For programs that are made from now on.");
+      py::arg("min_parallel_ns"), py::arg("min_team_ns"), py::arg("min_split_ns"),
+      "For programs that are made from now on.");
 }
 
 }  // namespace

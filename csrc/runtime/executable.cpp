@@ -20,11 +20,10 @@ constexpr int64_t kFewestChunkRows = 32;
 // Nanoseconds per row on one core of the last years, to within a small factor: what matters is
 // whether a level costs one microsecond or a hundred.
 double row_cost(const Program& program, const Instruction& instruction) {
-  constexpr double kFlopsPerNs = 40, kElementsPerNs = 4;
+  constexpr double kElementsPerNs = 4;
   const auto& ints = instruction.ints;
   if (instruction.kernel == "matmul" || instruction.kernel == "matmul_reduce") {
-    return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
-           static_cast<double>(ints[4]) / kFlopsPerNs;
+    return product_row_ns(instruction);
   }
   double elements = 0;
   if (instruction.kernel == "fused") {
@@ -204,6 +203,13 @@ void set_execution_options(const ExecutionOptions& options) {
              "[runtime] expected chunks of 1 or more rows, got ", options.chunk_rows);
   std::lock_guard<std::mutex> lock(options_mutex);
   current_options = options;
+}
+
+double product_row_ns(const Instruction& instruction) {
+  constexpr double kFlopsPerNs = 80;
+  const auto& ints = instruction.ints;
+  return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
+         static_cast<double>(ints[4]) / kFlopsPerNs;
 }
 
 ChunkPlan plan_chunk(const SegmentLayout& segment, const ExecutionOptions& options,

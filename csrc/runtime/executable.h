@@ -19,6 +19,8 @@ struct ExecutionOptions {
   int64_t chunk_bytes = 1 << 20;  // fewer rows where their local values would not fit in this cache
   int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, and one thread does it all:
   double min_parallel_ns = 10000;  // the others would take longer to wake up
+  double min_team_ns = 60000;      // what other threads must save in all to be woken up at all
+  double min_split_ns = 2500;      // a product of fewer rows that all threads do, each its columns
 };
 
 ExecutionOptions execution_options();
@@ -78,6 +80,9 @@ struct Executable {
 // Validates the program (see program/validate.h) and works out its layout.
 std::shared_ptr<const Executable> make_executable(Program program,
                                                   std::shared_ptr<const Executable> forward);
+
+// Rough cost of a row of a matmul.
+double product_row_ns(const Instruction& instruction);
 
 // The segment's chunk for a batch in which a vertex has at most `max_arity` children.
 ChunkPlan plan_chunk(const SegmentLayout& segment, const ExecutionOptions& options,

@@ -11,18 +11,39 @@ namespace {
 // Lines that two threads write must not be neighbours: the prefetcher fetches them in pairs.
 constexpr int64_t kThreadAlignment = 4096;
 
-// 1 where no unit of the phase is worth more than one thread.
+// Nanoseconds of work in the products of a level whose columns threads may share.
+double split_ns(const Executable& exe, size_t segment, int64_t rows, int64_t edges) {
+  const auto& instructions = exe.program.segments[segment].instructions;
+  double total = 0;
+  for (size_t i = 0; i < instructions.size(); ++i) {
+    if (exe.weights.of[segment][i] < 0) continue;
+    const int64_t count = instructions[i].space.kind == SpaceKind::kEdge ? edges : rows;
+    const double ns = static_cast<double>(count) * product_row_ns(instructions[i]);
+    if (ns >= exe.options.min_split_ns) total += ns;
+  }
+  return total;
+}
+
+double shared_ns(const Executable& exe, const Layout& layout, size_t segment, int64_t rows,
+                 int64_t edges) {
+  const SegmentLayout& out = layout.segments[segment];
+  if (worth_threads(exe, out, rows, edges)) return out.cost_ns(rows, edges);
+  if (exe.program.segments[segment].kind == SegmentKind::kGlobal) return 0;
+  return split_ns(exe, segment, rows, edges);
+}
+
+// 1 where helpers would save less than waking them takes.
 int useful_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
                    const Schedule& schedule, int threads) {
   if (threads <= 1) return 1;
+  double shared = 0;
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
-    const SegmentLayout& out = layout.segments[s];
     if (segment.kind == SegmentKind::kLevels) {
       for (int64_t level = 0; level < schedule.num_levels(); ++level) {
         const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
         const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];
-        if (worth_threads(exe, out, rows, edges)) return threads;
+        shared += shared_ns(exe, layout, s, rows, edges);
       }
       continue;
     }
@@ -32,9 +53,11 @@ int useful_threads(const Executable& exe, const Layout& layout, const RowCounts&
         rows = std::max(rows, counts.last(instruction.space) - counts.first(instruction.space));
       }
     }
-    if (worth_threads(exe, out, rows, out.has_edges ? counts.edges : 0)) return threads;
+    const int64_t edges = layout.segments[s].has_edges ? counts.edges : 0;
+    shared += shared_ns(exe, layout, s, rows, edges);
   }
-  return 1;
+  const double saved = shared * (threads - 1) / threads;
+  return saved >= exe.options.min_team_ns ? threads : 1;
 }
 
 void plan_threads(const Executable& exe, const Layout& layout, const Schedule& schedule,

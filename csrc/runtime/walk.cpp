@@ -1,9 +1,7 @@
-// The interpreter: every thread walks the segments and levels in the same order.
+// The interpreter: one thread walks the segments and levels; others help where there is work
+// enough.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <exception>
-#include <mutex>
 
 #include "base/thread_pool.h"
 #include "runtime/phase.h"
@@ -13,116 +11,88 @@ namespace {
 
 class Walker {
  public:
-  explicit Walker(Phase& phase)
+  Walker(Phase& phase, Team& team)
       : phase_(phase),
         program_(phase.exe->program),
         schedule_(*phase.schedule),
-        count_(phase.plan->threads),
-        barrier_(phase.plan->threads) {}
+        team_(team),
+        count_(team.count()) {}
 
-  void run() {
-    if (count_ == 1) {
-      walk(0);
-    } else {
-      parallel_run(count_, [this](int thread, int) { walk(thread); });
-    }
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  void walk(int thread) {
-    pack_weights(thread);
-    // The threads meet before and after whatever they share; what one does alone after another such
-    // piece needs no meeting. All of them see the same units, so all of them decide alike.
-    bool first = true, shared_before = false;
-    const auto unit = [&](int s, int64_t begin, int64_t end, int64_t edges) {
-      const bool shared =
-          count_ > 1 && worth_threads(*phase_.exe, phase_.layout->segments[s], end - begin, edges);
-      if (!first && (shared || shared_before)) barrier_.wait();
-      first = false;
-      shared_before = shared;
-      if (shared || thread == 0) attempt(thread, s, begin, end, shared);
-    };
+  void walk() {
+    pack_weights();
     for (int s = 0; s < static_cast<int>(program_.segments.size()); ++s) {
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kLevels) {
-        walk_levels(s, unit);
+        walk_levels(s);
+      } else if (segment.kind == SegmentKind::kGlobal) {
+        walk_global(s);
       } else {
-        const int64_t first =
-            segment.kind == SegmentKind::kGlobal ? 0 : phase_.counts->first(segment.space);
-        unit(s, first, first + rows_of(segment),
-             phase_.layout->segments[s].has_edges ? schedule_.num_edges : 0);
+        const int64_t first = phase_.counts->first(segment.space);
+        walk_rows(s, first, phase_.counts->last(segment.space),
+                  phase_.layout->segments[s].has_edges ? schedule_.num_edges : 0);
       }
     }
   }
 
-  // All threads together, before anything else.
-  void pack_weights(int thread) {
-    bool any = false;
+ private:
+  void pack_weights() {
     for (size_t w = 0; w < phase_.weights.size(); ++w) {
       const PackedWeight& packed = phase_.weights[w];
       if (!packed.fresh) continue;
       const WeightUse& use = phase_.exe->weights.uses[w];
-      pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
-                  packed.panels->data(), thread, count_);
-      any = true;
+      team_.share(count_, [&](int, int part) {
+        pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
+                    packed.panels->data(), part, count_);
+      });
     }
-    if (any && count_ > 1) barrier_.wait();
   }
 
-  template <class Unit>
-  void walk_levels(int s, const Unit& unit) {
+  void walk_levels(int s) {
     const int64_t levels = schedule_.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
-      unit(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
-           schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
+      walk_rows(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
+                schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
     }
   }
 
-  // Of a global segment: the most rows that one of its instructions sums over.
-  int64_t rows_of(const Segment& segment) const {
+  // Rows of a segment: among the threads where there are enough, else the columns of its products.
+  void walk_rows(int s, int64_t begin, int64_t end, int64_t edges) {
+    if (shared(s, end - begin, edges)) {
+      team_.share(count_, [&](int thread, int part) {
+        run_rows(thread, s, split(s, begin, end, part), split(s, begin, end, part + 1));
+      });
+    } else if (count_ > 1 && splits_products(s, begin, end, edges)) {
+      run_splitting_products(s, begin, end);
+    } else {
+      run_rows(0, s, begin, end);
+    }
+  }
+
+  bool shared(int s, int64_t rows, int64_t edges) const {
+    return count_ > 1 && worth_threads(*phase_.exe, phase_.layout->segments[s], rows, edges);
+  }
+
+  // Each instruction sums over all rows, and splits its output.
+  void walk_global(int s) {
     int64_t rows = 0;
-    if (segment.kind != SegmentKind::kGlobal) return rows_of(segment.space);
-    for (const Instruction& instruction : segment.instructions) {
-      rows = std::max(rows, rows_of(instruction.space));
+    for (const Instruction& instruction : program_.segments[s].instructions) {
+      const Space& space = instruction.space;
+      rows = std::max(rows, phase_.counts->last(space) - phase_.counts->first(space));
     }
-    return rows;
+    const int parts = shared(s, rows, 0) ? count_ : 1;
+    team_.share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
   }
 
-  int64_t rows_of(const Space& space) const {
-    return phase_.counts->last(space) - phase_.counts->first(space);
-  }
-
-  // A kernel that throws must not leave its partners waiting: its thread keeps coming to the
-  // meeting points, and nobody works any more.
-  void attempt(int thread, int s, int64_t begin, int64_t end, bool shared) {
-    if (failed_.load(std::memory_order_relaxed)) return;
-    try {
-      if (program_.segments[s].kind == SegmentKind::kGlobal) {
-        run_global(thread, s, shared ? count_ : 1);
-      } else if (shared) {
-        const int64_t from = split(s, begin, end, thread), to = split(s, begin, end, thread + 1);
-        run_rows(thread, s, from, to);
-      } else {
-        run_rows(thread, s, begin, end);
-      }
-    } catch (...) {
-      std::lock_guard<std::mutex> lock(error_mutex_);
-      if (!error_) error_ = std::current_exception();
-      failed_.store(true, std::memory_order_relaxed);
-    }
-  }
-
-  // First row of a thread's share of [begin, end): shares are equal in rows plus edges.
-  int64_t split(int s, int64_t begin, int64_t end, int thread) const {
+  // First row of a part of [begin, end): parts are equal in rows plus edges.
+  int64_t split(int s, int64_t begin, int64_t end, int part) const {
     const int64_t rows = end - begin;
-    if (!phase_.layout->segments[s].has_edges) return begin + rows * thread / count_;
+    if (!phase_.layout->segments[s].has_edges) return begin + rows * part / count_;
     const int32_t* edge = schedule_.child_ptr.data();
     const auto weight = [&](int64_t row) { return row - begin + edge[row] - edge[begin]; };
-    const int64_t target = weight(end) * thread / count_;
+    const int64_t target = weight(end) * part / count_;
     int64_t low = begin, high = end;
     while (low < high) {
       const int64_t middle = (low + high) / 2;
@@ -142,44 +112,99 @@ class Walker {
     while (begin < end) {
       int64_t stop = std::min(end, begin + chunk.rows);
       if (!has_edges) {
-        run_chunk(thread, s, begin, stop, 0, 0);
+        run_chunk(thread, s, {begin, stop, 0, 0});
       } else {
         if (edge[stop] - edge[begin] > chunk.edges) {
           const int64_t last = edge[begin] + chunk.edges;
           stop = std::upper_bound(edge + begin + 1, edge + stop, last) - edge - 1;
           stop = std::max(stop, begin + 1);
         }
-        run_chunk(thread, s, begin, stop, edge[begin], edge[stop]);
+        run_chunk(thread, s, {begin, stop, edge[begin], edge[stop]});
       }
       begin = stop;
     }
   }
 
-  void run_chunk(int thread, int s, int64_t begin, int64_t end, int64_t edge_begin,
-                 int64_t edge_end) {
-    ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
+  struct Rows {
+    int64_t begin, end, edge_begin, edge_end;
+  };
+
+  void run_chunk(int thread, int s, const Rows& rows) {
+    place_locals(thread, s, rows);
     const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
-    const bool rides = phase_.layout->segments[s].has_edges;
-    for (int i = range.patch_begin; i < range.patch_end; ++i) {
-      const Patch& patch = code.patches[static_cast<size_t>(i)];
-      // Integer arithmetic: the address of the batch's row 0 lies outside of the thread's memory.
-      const auto address = reinterpret_cast<uintptr_t>(patch.base);
-      const int64_t skipped = (patch.edge ? edge_begin : begin) * patch.row_bytes;
-      code.operands[static_cast<size_t>(patch.operand)].data =
-          reinterpret_cast<void*>(address - static_cast<uintptr_t>(skipped));
-    }
     for (int i = range.call_begin; i < range.call_end; ++i) {
-      KernelCall& call = code.calls[static_cast<size_t>(i)];
-      const bool edges =
-          rides && phase_.instructions[static_cast<size_t>(i)]->space.kind == SpaceKind::kEdge;
-      call.row_begin = edges ? edge_begin : begin;
-      call.row_end = edges ? edge_end : end;
+      KernelCall& call = phase_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
+      set_rows(s, i, rows, &call);
       if (call.row_begin < call.row_end) invoke(thread, i, call);
     }
   }
 
+  void place_locals(int thread, int s, const Rows& rows) {
+    ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
+    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    for (int i = range.patch_begin; i < range.patch_end; ++i) {
+      const Patch& patch = code.patches[static_cast<size_t>(i)];
+      // Integer arithmetic: the address of the batch's row 0 lies outside of the thread's memory.
+      const auto address = reinterpret_cast<uintptr_t>(patch.base);
+      const int64_t skipped = (patch.edge ? rows.edge_begin : rows.begin) * patch.row_bytes;
+      code.operands[static_cast<size_t>(patch.operand)].data =
+          reinterpret_cast<void*>(address - static_cast<uintptr_t>(skipped));
+    }
+  }
+
+  void set_rows(int s, int i, const Rows& rows, KernelCall* call) const {
+    const bool edges = phase_.layout->segments[static_cast<size_t>(s)].has_edges &&
+                       phase_.instructions[static_cast<size_t>(i)]->space.kind == SpaceKind::kEdge;
+    call->row_begin = edges ? rows.edge_begin : rows.begin;
+    call->row_end = edges ? rows.edge_end : rows.end;
+  }
+
+  // Too few rows to share, and products that are worth a meeting all the same: the threads work on
+  // columns of them, each with its part of the weight in its cache; the rest one thread does alone.
+  bool splits_products(int s, int64_t begin, int64_t end, int64_t edges) const {
+    const ChunkPlan& chunk = phase_.plan->chunks[static_cast<size_t>(s)];
+    if (end - begin > chunk.rows || edges > chunk.edges) return false;
+    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    for (int i = range.call_begin; i < range.call_end; ++i) {
+      if (splits(s, i, {begin, end, 0, edges})) return true;
+    }
+    return false;
+  }
+
+  bool splits(int s, int i, const Rows& rows) const {
+    const double row_ns = phase_.product_ns[static_cast<size_t>(i)];
+    if (row_ns == 0) return false;
+    KernelCall call;
+    set_rows(s, i, rows, &call);
+    return static_cast<double>(call.row_end - call.row_begin) * row_ns >=
+           phase_.exe->options.min_split_ns;
+  }
+
+  void run_splitting_products(int s, int64_t begin, int64_t end) {
+    const bool has_edges = phase_.layout->segments[static_cast<size_t>(s)].has_edges;
+    const int32_t* edge = schedule_.child_ptr.data();
+    const Rows rows = {begin, end, has_edges ? edge[begin] : 0, has_edges ? edge[end] : 0};
+    place_locals(0, s, rows);
+    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    for (int i = range.call_begin; i < range.call_end; ++i) {
+      KernelCall call = phase_.threads[0].calls[static_cast<size_t>(i)];
+      set_rows(s, i, rows, &call);
+      if (call.row_begin >= call.row_end) continue;
+      if (!splits(s, i, rows)) {
+        invoke(0, i, call);
+        continue;
+      }
+      team_.share(count_, [&](int thread, int part) {
+        KernelCall columns = call;
+        columns.thread = part;
+        columns.num_threads = count_;
+        invoke(thread, i, columns);
+      });
+    }
+  }
+
   // Sums over no rows are called too: they write zeros.
-  void run_global(int thread, int s, int threads) {
+  void run_global(int thread, int s, int part, int parts) {
     ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
     const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
     for (int i = range.call_begin; i < range.call_end; ++i) {
@@ -187,8 +212,8 @@ class Walker {
       const Space& space = phase_.instructions[static_cast<size_t>(i)]->space;
       call.row_begin = phase_.counts->first(space);
       call.row_end = phase_.counts->last(space);
-      call.thread = thread;
-      call.num_threads = threads;
+      call.thread = part;
+      call.num_threads = parts;
       invoke(thread, i, call);
     }
   }
@@ -208,15 +233,14 @@ class Walker {
   Phase& phase_;
   const Program& program_;
   const Schedule& schedule_;
+  Team& team_;
   const int count_;
-  Barrier barrier_;
-  std::atomic<bool> failed_{false};
-  std::mutex error_mutex_;
-  std::exception_ptr error_;
 };
 
 }  // namespace
 
-void run_phase(Phase& phase) { Walker(phase).run(); }
+void run_phase(Phase& phase) {
+  run_team(phase.plan->threads, [&phase](Team& team) { Walker(phase, team).walk(); });
+}
 
 }  // namespace cavs

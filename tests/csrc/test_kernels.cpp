@@ -1,8 +1,10 @@
 // Kernels as the runtime calls them, and the pool of threads; the values are checked in
 // tests/kernels.
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -109,22 +111,50 @@ void test_parallel_run() {
   }
 }
 
-void test_barrier() {
-  constexpr int count = 4, rounds = 300;
-  Barrier barrier(count);
-  std::vector<int> value(count, 0);
-  std::atomic<int> wrong{0};
-  parallel_run(count, [&](int thread, int num) {
-    for (int round = 1; round <= rounds; ++round) {
-      value[static_cast<size_t>(thread)] = round;
-      barrier.wait();
-      for (int other = 0; other < num; ++other) {
-        if (value[static_cast<size_t>(other)] != round) ++wrong;
+// Each piece of work is done once, and before the next one begins, however late the helpers come.
+void test_team() {
+  for (int round = 0; round < 300; ++round) {
+    const int count = 1 + round % 4;
+    std::atomic<int> wrong{0};
+    run_team(count, [&](Team& team) {
+      CHECK(team.count() == count);
+      std::vector<int> pieces(64, 0);
+      for (int piece = 1; piece <= 50; ++piece) {
+        const int parts = 1 + piece % 7;
+        team.share(parts, [&](int thread, int part) {
+          if (thread < 0 || thread >= count) ++wrong;
+          if (pieces[static_cast<size_t>(part)]++ != 0) ++wrong;
+        });
+        for (int part = 0; part < parts; ++part) {
+          if (pieces[static_cast<size_t>(part)] != 1) ++wrong;
+          pieces[static_cast<size_t>(part)] = 0;
+        }
       }
-      barrier.wait();
-    }
-  });
-  CHECK(wrong == 0);
+    });
+    CHECK(wrong == 0);
+    if (round % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+void test_exceptions_of_a_team() {
+  for (const int culprit : {0, 2}) {
+    std::atomic<int> parts{0};
+    CHECK_THROWS(run_team(3,
+                          [&](Team& team) {
+                            team.share(3, [&](int, int part) {
+                              ++parts;
+                              if (part == culprit) throw std::runtime_error("from a part");
+                            });
+                          }),
+                 std::runtime_error, "from a part");
+    CHECK(parts == 3);
+  }
+  CHECK_THROWS(run_team(2, [](Team&) { throw std::runtime_error("from a leader"); }),
+               std::runtime_error, "from a leader");
+  CHECK_THROWS(run_team(2, [](Team&) { run_team(2, [](Team&) {}); }), Error,
+               "regions that do not nest");
+  CHECK_THROWS(run_team(2, [](Team& team) { team.share(5000, [](int, int) {}); }), Error,
+               "expected 1..4095 parts");
 }
 
 void test_exceptions_come_back() {
@@ -164,7 +194,8 @@ int main() {
   cavs::test_fused_leaves_neighbouring_rows();
   cavs::test_products_without_blas();
   cavs::test_parallel_run();
-  cavs::test_barrier();
+  cavs::test_team();
+  cavs::test_exceptions_of_a_team();
   cavs::test_exceptions_come_back();
   cavs::test_optimizers_do_not_depend_on_threads();
   return cavs_test::result();

@@ -156,6 +156,7 @@ void test_all_cuts() {
     options.chunk_rows = chunk;
     options.min_parallel_rows = 2;
     options.min_parallel_ns = 0;
+    options.min_team_ns = 0;
     set_execution_options(options);
     const Pair pair;
     for (const int threads : {1, 2, 4}) {
@@ -243,6 +244,7 @@ void test_kernel_that_throws() {
   ExecutionOptions options;
   options.min_parallel_rows = 2;
   options.min_parallel_ns = 0;
+  options.min_team_ns = 0;
   set_execution_options(options);
   for (const int threads : {1, 2, 4}) {
     const auto broken = load(forward_program());

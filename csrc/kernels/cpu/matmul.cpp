@@ -73,7 +73,7 @@ int64_t count_panels(DType dtype, int64_t n) {
   return (n + columns - 1) / columns;
 }
 
-// C = A B of the call's rows, with B in panels.
+// C = A B of the call's rows, with B in panels, of which the call's thread takes its part.
 template <class T>
 void product_with_panels(const KernelCall& call, const Operand& a, const Operand& weight, int64_t k,
                          int64_t n) {
@@ -86,8 +86,9 @@ void product_with_panels(const KernelCall& call, const Operand& a, const Operand
   p.a = a.row<T>(call.row_begin);
   p.a_row = a.ld;
   p.panels = static_cast<const T*>(weight.packed);
-  p.panel_begin = 0;
-  p.panel_end = count_panels(dtype, n);
+  const int64_t panels = count_panels(dtype, n);
+  p.panel_begin = panels * call.thread / call.num_threads;
+  p.panel_end = panels * (call.thread + 1) / call.num_threads;
   p.c = c.row<T>(call.row_begin);
   p.c_row = c.ld;
   p.c_columns = c.padded ? c.ld : n;
