@@ -1,0 +1,232 @@
+#include "dynamic/kernels.h"
+
+#include <string>
+
+#include "base/error.h"
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/isa_table.h"
+
+namespace cavs::dynamic {
+namespace {
+
+// Most terms of one call of add_up, bias included.
+constexpr int kMostTerms = 9;
+
+KernelFunction kernel_named(const char* name) {
+  const KernelFunction function = find_kernel(Device::kCpu, DType::kFloat32, name);
+  CAVS_CHECK(function != nullptr, ErrorKind::kRuntime, "[dynamic] expected a kernel ", name,
+             ", got none; build against the engine of the same version");
+  return function;
+}
+
+// One operation: registers are numbered after the operands, constants after the registers.
+struct Step {
+  const char* name;
+  int64_t a, b = -1, c = -1;
+};
+
+struct Recipe {
+  Formula formula;
+  int inputs;
+  std::vector<Step> replace, accumulate;
+  std::vector<double> constants = {};
+};
+
+Operand rows_operand(const float* data, int64_t width, bool padded) {
+  Operand operand;
+  operand.data = const_cast<float*>(data);
+  operand.ld = operand.size = width;
+  operand.padded = padded;
+  return operand;
+}
+
+Operand shared_operand(const float* data, int64_t size) {
+  Operand operand;
+  operand.data = const_cast<float*>(data);
+  operand.size = size;
+  return operand;
+}
+
+// The words of "fused": width, registers, operations, the operations, outputs, their registers.
+std::vector<int64_t> encode(const std::vector<Step>& steps) {
+  const auto count = static_cast<int64_t>(steps.size());
+  std::vector<int64_t> ints = {0, count, count};
+  for (int64_t i = 0; i < count; ++i) {
+    const Step& step = steps[static_cast<size_t>(i)];
+    const int64_t opcode = scalar_opcode(step.name);
+    CAVS_CHECK(opcode >= 0, ErrorKind::kRuntime, "[dynamic] expected a scalar operation ",
+               step.name, ", got none; build against the engine of the same version");
+    ints.insert(ints.end(), {opcode, i, step.a, step.b, step.c});
+  }
+  ints.insert(ints.end(), {1, count - 1});
+  return ints;
+}
+
+}  // namespace
+
+Kernels::Kernels()
+    : matmul_(kernel_named("matmul")),
+      fused_(kernel_named("fused")),
+      reduce_rows_(kernel_named("reduce_rows")),
+      embedding_(kernel_named("embedding")),
+      cross_entropy_(kernel_named("cross_entropy")),
+      cross_entropy_grad_(kernel_named("cross_entropy_grad")) {
+  scratch_.at_least(kScratchBytes / kFloatBytes);
+  build_programs();
+}
+
+void Kernels::build_programs() {
+  const Recipe recipes[] = {
+      {Formula::kTanh, 1, {{"tanh", 0}}, {}},
+      {Formula::kLogistic, 1, {{"sigmoid", 0}}, {}},
+      {Formula::kExp, 1, {{"exp", 0}}, {}},
+      {Formula::kOneMinus, 1, {{"sub", 2, 0}}, {}, {1.0}},
+      {Formula::kSubtract, 2, {{"sub", 0, 1}}, {}},
+      {Formula::kMultiply, 2, {{"mul", 0, 1}}, {}},
+      {Formula::kDivide, 2, {{"div", 0, 1}}, {}},
+      {Formula::kTanhGrad, 2, {{"tanh_grad", 0, 1}}, {{"tanh_grad", 0, 1}, {"add", 3, 2}}},
+      {Formula::kLogisticGrad,
+       2,
+       {{"sigmoid_grad", 0, 1}},
+       {{"sigmoid_grad", 0, 1}, {"add", 3, 2}}},
+      {Formula::kProductGrad, 2, {{"mul", 0, 1}}, {{"mul_add", 0, 1, 2}}},
+      {Formula::kQuotientGrad, 2, {{"div", 0, 1}}, {{"div", 0, 1}, {"add", 3, 2}}},
+      {Formula::kDivisorGrad,
+       3,
+       {{"mul", 0, 1}, {"div", 3, 2}, {"neg", 4}},
+       {{"mul", 0, 1}, {"div", 4, 2}, {"sub", 3, 5}}},
+      {Formula::kCopyGrad, 1, {{"identity", 0}}, {{"add", 0, 1}}},
+      {Formula::kNegativeGrad, 1, {{"neg", 0}}, {{"sub", 1, 0}}},
+  };
+  for (const Recipe& recipe : recipes) {
+    const size_t place = 2 * static_cast<size_t>(recipe.formula);
+    programs_[place] = {recipe.inputs, encode(recipe.replace), recipe.constants};
+    programs_[place + 1] = {recipe.inputs + 1, encode(recipe.accumulate), {}};
+  }
+  sums_.resize(kMostTerms + 1);
+  for (int terms = 1; terms <= kMostTerms; ++terms) {
+    std::vector<Step> steps;
+    if (terms == 1) steps.push_back({"identity", 0});
+    for (int i = 1; i < terms; ++i) steps.push_back({"add", i == 1 ? 0 : terms + i - 2, i});
+    sums_[static_cast<size_t>(terms)] = {terms, encode(steps), {}};
+  }
+}
+
+void Kernels::launch(KernelFunction function, const Operand* in, int num_in, const Operand& out,
+                     const int64_t* ints, const double* floats, int64_t rows) {
+  KernelCall call;
+  call.in = in;
+  call.num_in = num_in;
+  call.out = &out;
+  call.num_out = 1;
+  call.ints = ints;
+  call.floats = floats;
+  call.row_end = rows;
+  call.scratch = scratch_.data();
+  count();
+  function(call);
+}
+
+void Kernels::linear(const float* x, const float* w, float* y, int64_t rows, int64_t m, int64_t k) {
+  const Operand in[] = {rows_operand(x, k, false), shared_operand(w, m * k)};
+  const Operand out = rows_operand(y, m, false);
+  const int64_t ints[] = {0, 1, 1, k, m};
+  launch(matmul_, in, 2, out, ints, nullptr, rows);
+}
+
+void Kernels::linear_input_grad(const float* y, const float* w, float* x, int64_t rows, int64_t m,
+                                int64_t k) {
+  const Operand in[] = {rows_operand(y, m, false), shared_operand(w, m * k)};
+  const Operand out = rows_operand(x, k, false);
+  const int64_t ints[] = {0, 0, 1, m, k};
+  launch(matmul_, in, 2, out, ints, nullptr, rows);
+}
+
+void Kernels::linear_weight_grad(const float* y, const float* x, float* w, int64_t rows, int64_t m,
+                                 int64_t k, bool accumulate) {
+  count();
+  gemm(true, false, m, k, rows, y, m, x, k, accumulate ? 1.0f : 0.0f, w, k);
+}
+
+void Kernels::product_by_row(const float* a, const float* b, float* c, int64_t rows, int64_t m,
+                             int64_t k, int64_t n, bool transpose_b) {
+  const Operand in[] = {rows_operand(a, m * k, false), rows_operand(b, k * n, false)};
+  const Operand out = rows_operand(c, m * n, false);
+  const int64_t ints[] = {0, transpose_b ? 1 : 0, m, k, n};
+  launch(matmul_, in, 2, out, ints, nullptr, rows);
+}
+
+void Kernels::interpret(Program* program, const Operand* in, int num_in, float* y, int64_t rows,
+                        int64_t width, bool whole) {
+  const Operand out = rows_operand(y, width, whole);
+  program->ints[0] = width;
+  launch(fused_, in, num_in, out, program->ints.data(), program->floats.data(), rows);
+}
+
+void Kernels::add_up(const float* const* terms, int num_terms, const float* bias, float* y,
+                     int64_t rows, int64_t m) {
+  Operand in[kMostTerms];
+  // Without a bias all rows are one.
+  if (bias == nullptr) m *= rows, rows = 1;
+  for (int i = 0; i < num_terms; ++i) in[i] = rows_operand(terms[i], m, rows == 1);
+  if (bias != nullptr) in[num_terms++] = shared_operand(bias, m);
+  interpret(&sums_[static_cast<size_t>(num_terms)], in, num_terms, y, rows, m, rows == 1);
+}
+
+void Kernels::elementwise(Formula formula, bool accumulate, const float* const* x, float* y,
+                          int64_t n, bool whole) {
+  Program& program = programs_[2 * static_cast<size_t>(formula) + (accumulate ? 1 : 0)];
+  Operand in[4];
+  const int given = program.inputs - (accumulate ? 1 : 0);
+  for (int i = 0; i < given; ++i) in[i] = rows_operand(x[i], n, true);
+  if (accumulate) in[given] = rows_operand(y, n, true);
+  interpret(&program, in, program.inputs, y, 1, n, whole);
+}
+
+void Kernels::sum_rows(const float* x, float* y, int64_t rows, int64_t m, bool accumulate) {
+  if (accumulate && rows == 1) return add(x, y, m);
+  float* total = accumulate ? partial_.at_least(m) : y;
+  const Operand in[] = {rows_operand(x, m, false)};
+  const Operand out = shared_operand(total, m);
+  launch(reduce_rows_, in, 1, out, nullptr, nullptr, rows);
+  if (accumulate) add(total, y, m);
+}
+
+void Kernels::add(const float* x, float* y, int64_t n) {
+  count();
+  add_row(x, y, n);
+}
+
+void Kernels::add_row(const float* x, float* y, int64_t n) {
+  isa_table().single.add_scaled(y, x, 1.0, n);
+}
+
+void Kernels::embedding(const float* table, int64_t num, const int32_t* ids, float* y, int64_t rows,
+                        int64_t d) {
+  Operand in[] = {shared_operand(table, num * d), {}};
+  in[1].data = const_cast<int32_t*>(ids);
+  in[1].ld = in[1].size = 1;
+  const Operand out = rows_operand(y, d, false);
+  const int64_t ints[] = {num, d};
+  launch(embedding_, in, 2, out, ints, nullptr, rows);
+}
+
+void Kernels::cross_entropy(const float* x, const int32_t* labels, float* loss, int64_t rows,
+                            int64_t m) {
+  Operand in[] = {rows_operand(x, m, false), {}};
+  in[1].data = const_cast<int32_t*>(labels);
+  in[1].ld = in[1].size = 1;
+  const Operand out = rows_operand(loss, 1, false);
+  launch(cross_entropy_, in, 2, out, nullptr, nullptr, rows);
+}
+
+void Kernels::cross_entropy_grad(const float* dloss, const float* x, const int32_t* labels,
+                                 float* dx, int64_t rows, int64_t m) {
+  Operand in[] = {rows_operand(dloss, 1, false), rows_operand(x, m, false), {}};
+  in[2].data = const_cast<int32_t*>(labels);
+  in[2].ld = in[2].size = 1;
+  const Operand out = rows_operand(dx, m, false);
+  launch(cross_entropy_grad_, in, 3, out, nullptr, nullptr, rows);
+}
+
+}  // namespace cavs::dynamic

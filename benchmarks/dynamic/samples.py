@@ -1,0 +1,91 @@
+"""Minibatches as a program with dynamic declaration holds them: Python objects by sample.
+
+All functions take a ``PeerBatch``; vertices come children first, and are called by their place in
+this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+Samples = list[Any]
+_Ints = list[int]
+
+
+class _Topology:
+    """The graphs of a batch as lists."""
+
+    def __init__(self, batch: Any) -> None:
+        self._ptr: _Ints = batch.ptr.tolist()
+        self._child_ptr: _Ints = batch.child_ptr.tolist()
+        self._children: _Ints = batch.children.tolist()
+
+    def edges(self, vertex: int) -> range:
+        return range(self._child_ptr[vertex], self._child_ptr[vertex + 1])
+
+    def children(self, vertex: int) -> _Ints:
+        return self._children[self._child_ptr[vertex] : self._child_ptr[vertex + 1]]
+
+    def graphs(self) -> Iterator[list[tuple[int, tuple[int, ...]]]]:
+        """By graph and vertex: (vertex, places of its children)."""
+        for first, last in pairwise(self._ptr):
+            order = list(range(first, last))
+            if any(k >= v for v in order for k in self.children(v)):
+                order = self._sorted(order)
+            place = {v: i for i, v in enumerate(order)}
+            yield [(v, tuple(place[k] for k in self.children(v))) for v in order]
+
+    def _sorted(self, vertices: _Ints) -> _Ints:
+        order: _Ints = []
+        done: set[int] = set()
+        for root in vertices:
+            stack = [root]
+            while stack:
+                vertex = stack[-1]
+                waiting = [k for k in self.children(vertex) if k not in done]
+                if waiting:
+                    stack += waiting
+                    continue
+                stack.pop()
+                if vertex not in done:
+                    done.add(vertex)
+                    order.append(vertex)
+        return order
+
+
+def vertex_samples(batch: Any) -> Samples:
+    """By graph and vertex: (children, word, label)."""
+    words, labels = batch.inputs["word"].tolist(), batch.inputs["label"].tolist()
+    return [
+        [(children, words[v], labels[v]) for v, children in graph]
+        for graph in _Topology(batch).graphs()
+    ]
+
+
+def chain_samples(batch: Any) -> Samples:
+    """By chain and vertex, from its beginning: (word, label)."""
+    words, labels = batch.inputs["word"].tolist(), batch.inputs["label"].tolist()
+    samples = []
+    for graph in _Topology(batch).graphs():
+        if any(children != ((i - 1,) if i else ()) for i, (_, children) in enumerate(graph)):
+            raise ValueError("[dynamic] chains were expected, came other graphs; check the data")
+        samples.append([(words[v], labels[v]) for v, _ in graph])
+    return samples
+
+
+def lattice_samples(batch: Any) -> Samples:
+    """By lattice and vertex: (vertices before, ((where a word begins, word), ...), character,
+    label)."""
+    characters, labels = batch.inputs["character"].tolist(), batch.inputs["label"].tolist()
+    words, kinds = batch.inputs["word"].tolist(), batch.inputs["kind"].tolist()
+    topology = _Topology(batch)
+
+    def vertex(v: int, children: tuple[int, ...]) -> tuple[Any, ...]:
+        edges = list(zip(children, topology.edges(v), strict=True))
+        before = tuple(k for k, e in edges if kinds[e] == 0)
+        ends = tuple((k, words[e]) for k, e in edges if kinds[e] != 0)
+        return before, ends, characters[v], labels[v]
+
+    return [[vertex(v, children) for v, children in graph] for graph in topology.graphs()]
