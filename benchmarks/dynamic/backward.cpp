@@ -149,14 +149,11 @@ void Executor::backward_affine(const Batch& batch) {
   const int64_t rows = int64_t{batch.count} * first.columns, m = first.rows;
   for (int j = 0; j < first.num_args; ++j) {
     Parameter& w = graph_->parameters().at(affine.w[j]);
-    const int64_t k = w.columns;
-    kernels_.linear_weight_grad(dy, operand_values(batch, j), w.gradient.data(), rows, m, k,
-                                w.touched);
-    w.touched = true;
+    kernels_.linear_weight_grad(dy, operand_values(batch, j), &w, rows);
     const Target target = open(batch, j);
-    float* dx = target.accumulate ? temporary_.at_least(rows * k) : target.data;
-    kernels_.linear_input_grad(dy, w.value.data(), dx, rows, m, k);
-    if (target.accumulate) kernels_.add(dx, target.data, rows * k);
+    float* dx = target.accumulate ? temporary_.at_least(rows * w.columns) : target.data;
+    kernels_.linear_input_grad(dy, &w, dx, rows);
+    if (target.accumulate) kernels_.add(dx, target.data, rows * w.columns);
     close(batch, j);
   }
   if (affine.bias < 0) return;

@@ -146,9 +146,8 @@ void Executor::run_affine(const Batch& batch) {
   const float* terms[2] = {values_.data() + batch.value, nullptr};
   if (first.num_args == 2) terms[1] = temporary_.at_least(rows * m);
   for (int j = 0; j < first.num_args; ++j) {
-    const Parameter& w = graph_->parameters().at(affine.w[j]);
-    kernels_.linear(operand_values(batch, j), w.value.data(), const_cast<float*>(terms[j]), rows, m,
-                    w.columns);
+    kernels_.linear(operand_values(batch, j), &graph_->parameters().at(affine.w[j]),
+                    const_cast<float*>(terms[j]), rows);
   }
   if (first.num_args == 1 && affine.bias < 0) return;
   const float* bias = affine.bias < 0 ? nullptr : graph_->parameters().at(affine.bias).value.data();

@@ -11,6 +11,11 @@ namespace {
 
 // Most terms of one call of add_up, bias included.
 constexpr int kMostTerms = 9;
+// Products of more rows than this are as fast in OpenBLAS, which packs for itself; where sums are
+// short, or before so many rows, packing costs more than it gains (as in runtime/weights.cpp).
+constexpr int64_t kFewRows = 64;
+constexpr int64_t kShortestSum = 16;
+constexpr int64_t kRowsBeforePacking = 8;
 
 KernelFunction kernel_named(const char* name) {
   const KernelFunction function = find_kernel(Device::kCpu, DType::kFloat32, name);
@@ -127,25 +132,44 @@ void Kernels::launch(KernelFunction function, const Operand* in, int num_in, con
   function(call);
 }
 
-void Kernels::linear(const float* x, const float* w, float* y, int64_t rows, int64_t m, int64_t k) {
-  const Operand in[] = {rows_operand(x, k, false), shared_operand(w, m * k)};
-  const Operand out = rows_operand(y, m, false);
+// The weight of a product of so many rows, in panels where these are worth it.
+Operand Kernels::weight_operand(Parameter* w, bool transposed, int64_t rows) {
+  Operand operand = shared_operand(w->value.data(), w->size());
+  const int64_t k = transposed ? w->columns : w->rows, n = transposed ? w->rows : w->columns;
+  if (k < kShortestSum || rows > kFewRows) return operand;
+  Panels& panels = transposed ? w->forward : w->backward;
+  if (!panels.fresh) {
+    panels.rows += rows;
+    if (panels.rows < kRowsBeforePacking) return operand;
+    const int64_t bytes = packed_weight_bytes(DType::kFloat32, k, n);
+    panels.data.at_least((bytes + kFloatBytes - 1) / kFloatBytes);
+    pack_weight(DType::kFloat32, transposed, k, n, w->value.data(), panels.data.data(), 0, 1);
+    count();
+    panels.fresh = true;
+  }
+  operand.packed = panels.data.data();
+  return operand;
+}
+
+void Kernels::linear(const float* x, Parameter* w, float* y, int64_t rows) {
+  const int64_t m = w->rows, k = w->columns;
+  const Operand in[] = {rows_operand(x, k, false), weight_operand(w, true, rows)};
   const int64_t ints[] = {0, 1, 1, k, m};
-  launch(matmul_, in, 2, out, ints, nullptr, rows);
+  launch(matmul_, in, 2, rows_operand(y, m, false), ints, nullptr, rows);
 }
 
-void Kernels::linear_input_grad(const float* y, const float* w, float* x, int64_t rows, int64_t m,
-                                int64_t k) {
-  const Operand in[] = {rows_operand(y, m, false), shared_operand(w, m * k)};
-  const Operand out = rows_operand(x, k, false);
+void Kernels::linear_input_grad(const float* y, Parameter* w, float* x, int64_t rows) {
+  const int64_t m = w->rows, k = w->columns;
+  const Operand in[] = {rows_operand(y, m, false), weight_operand(w, false, rows)};
   const int64_t ints[] = {0, 0, 1, m, k};
-  launch(matmul_, in, 2, out, ints, nullptr, rows);
+  launch(matmul_, in, 2, rows_operand(x, k, false), ints, nullptr, rows);
 }
 
-void Kernels::linear_weight_grad(const float* y, const float* x, float* w, int64_t rows, int64_t m,
-                                 int64_t k, bool accumulate) {
+void Kernels::linear_weight_grad(const float* y, const float* x, Parameter* w, int64_t rows) {
+  const int64_t m = w->rows, k = w->columns;
   count();
-  gemm(true, false, m, k, rows, y, m, x, k, accumulate ? 1.0f : 0.0f, w, k);
+  gemm(true, false, m, k, rows, y, m, x, k, w->touched ? 1.0f : 0.0f, w->gradient.data(), k);
+  w->touched = true;
 }
 
 void Kernels::product_by_row(const float* a, const float* b, float* c, int64_t rows, int64_t m,

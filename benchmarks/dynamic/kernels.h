@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dynamic/buffer.h"
+#include "dynamic/parameters.h"
 #include "kernels/kernel.h"
 
 namespace cavs::dynamic {
@@ -35,13 +36,11 @@ class Kernels {
   Kernels();
 
   // y (rows, m) = x (rows, k) w^T, with w (m, k).
-  void linear(const float* x, const float* w, float* y, int64_t rows, int64_t m, int64_t k);
+  void linear(const float* x, Parameter* w, float* y, int64_t rows);
   // x (rows, k) = y (rows, m) w, with w (m, k).
-  void linear_input_grad(const float* y, const float* w, float* x, int64_t rows, int64_t m,
-                         int64_t k);
-  // w (m, k) = or += y^T x, summed over rows.
-  void linear_weight_grad(const float* y, const float* x, float* w, int64_t rows, int64_t m,
-                          int64_t k, bool accumulate);
+  void linear_input_grad(const float* y, Parameter* w, float* x, int64_t rows);
+  // The gradient of w (m, k) gets y^T x, summed over rows.
+  void linear_weight_grad(const float* y, const float* x, Parameter* w, int64_t rows);
   // For each of the rows: c (m, n) = a (m, k) b (k, n), or b (n, k) transposed.
   void product_by_row(const float* a, const float* b, float* c, int64_t rows, int64_t m, int64_t k,
                       int64_t n, bool transpose_b);
@@ -75,6 +74,7 @@ class Kernels {
   };
 
   void build_programs();
+  Operand weight_operand(Parameter* w, bool transposed, int64_t rows);
   void launch(KernelFunction function, const Operand* in, int num_in, const Operand& out,
               const int64_t* ints, const double* floats, int64_t rows);
   void interpret(Program* program, const Operand* in, int num_in, float* y, int64_t rows,

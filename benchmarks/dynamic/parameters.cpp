@@ -67,6 +67,10 @@ void Parameters::adagrad(double learning_rate, double eps) {
                         static_cast<int64_t>(p.ids.size()), p.columns);
     } else if (p.touched) {
       adagrad_step(settings, p.value.data(), p.gradient.data(), p.squares.data(), p.size());
+      for (Panels* panels : {&p.forward, &p.backward}) {
+        panels->fresh = false;
+        panels->rows = 0;
+      }
     }
   }
 }

@@ -9,6 +9,13 @@
 
 namespace cavs::dynamic {
 
+// A weight as the engine's products of few rows read it fastest.
+struct Panels {
+  FloatBuffer data;
+  bool fresh = false;  // they are of the present values
+  int64_t rows = 0;    // multiplied without them since the values changed
+};
+
 struct Parameter {
   std::string name;
   int64_t rows = 0, columns = 0;  // of a bias: (size, 1)
@@ -18,6 +25,7 @@ struct Parameter {
   // Dense: the gradient, meaningless until it is touched. Lookup: a row for each of `ids`.
   FloatBuffer gradient;
   bool touched = false;
+  Panels forward, backward;   // W^T and W
   std::vector<int32_t> ids;   // distinct, in the order in which they occurred
   std::vector<int32_t> slot;  // id -> its row in `gradient`, -1 without
 
