@@ -34,10 +34,13 @@ int32_t Graph::push(Op op, int64_t rows, int64_t columns, int32_t weights, int32
   return size() - 1;
 }
 
-int32_t Graph::input(const float* values, int64_t size) {
+int32_t Graph::input(const float* values, int64_t size, int32_t columns) {
+  CAVS_CHECK(columns > 0 && size % columns == 0, ErrorKind::kShape,
+             "[dynamic] input: expected columns that divide ", size, ", got ", columns,
+             "; check the sizes");
   const auto begin = static_cast<int32_t>(inputs_.size());
   inputs_.insert(inputs_.end(), values, values + size);
-  return push(Op::kInput, size, 1, -1, begin);
+  return push(Op::kInput, size / columns, columns, -1, begin);
 }
 
 int32_t Graph::parameter(int32_t number) {

@@ -52,7 +52,7 @@ class Graph {
   explicit Graph(Parameters* parameters) : parameters_(parameters) {}
 
   void clear();
-  int32_t input(const float* values, int64_t size);
+  int32_t input(const float* values, int64_t size, int32_t columns);
   int32_t parameter(int32_t number);
   int32_t lookup(int32_t table, int32_t id, int32_t columns);
   int32_t affine(int32_t bias, int32_t w, int32_t x, int32_t u, int32_t h);  // -1 for none

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynamic.samples import Samples, chain_samples, lattice_samples, vertex_samples
+from dynamic.samples import (
+    Samples,
+    chain_samples,
+    feature_samples,
+    lattice_samples,
+    vertex_samples,
+)
 
 #: Declares the graph of one sample and returns the expressions of its losses.
 Declare = Callable[[Any], list[int]]
@@ -177,6 +183,63 @@ def lattice_lstm(g: Any, w: Weights, hidden: int) -> Declare:
     return declare
 
 
+def mv_rnn(g: Any, w: Weights, hidden: int) -> Declare:
+    """MV-RNN; a sample: (children, word, label) by vertex, at most two children.
+
+    Matrices stand column after column here and row after row there, so each is the other's
+    transpose, as is the product with it.
+    """
+    lookup, affine, concat, matvec, tanh = g.lookup, g.affine, g.concat, g.matvec, g.tanh
+    vectors, matrices, loss = w["vectors.weight"], w["matrices.weight"], _classifier(g, w)
+    weight, weight_m = w["w.weight"], w["w_m.weight"]
+
+    def declare(sample: Any) -> list[int]:
+        ps: list[int] = []
+        ms: list[int] = []
+        losses: list[int] = []
+        for children, word, label in sample:
+            vector_terms = [lookup(vectors, word)] if word >= 0 else []
+            matrix_terms = [lookup(matrices, word, hidden)] if word >= 0 else []
+            if children:
+                below = [ms[k] for k in children]
+                if len(children) == 1:
+                    below.append(g.input([0.0] * hidden**2, hidden))
+                else:
+                    left, right = (ps[k] for k in children)
+                    crossed = concat([matvec(below[1], left), matvec(below[0], right)])
+                    vector_terms.append(tanh(affine(-1, weight, crossed)))
+                matrix_terms.append(affine(-1, weight_m, concat(below)))
+            p = _sum(vector_terms, g.sum)
+            m = _sum(matrix_terms, g.sum)
+            ps.append(g.input([0.0] * hidden) if p is None else p)
+            ms.append(g.input([0.0] * hidden**2, hidden) if m is None else m)
+            if label >= 0:
+                losses.append(loss(ps[-1], label))
+        return losses
+
+    return declare
+
+
+def dag_rnn(g: Any, w: Weights, hidden: int) -> Declare:
+    """DAG-RNN; a sample: (children, features, label) by vertex."""
+    del hidden
+    given, tanh, total = g.input, g.tanh, g.sum
+    gate, loss = _gate(g), _classifier(g, w)
+    cell = w["w.bias"], w["w.weight"], w["u.weight"]
+
+    def declare(sample: Any) -> list[int]:
+        hs: list[int] = []
+        losses: list[int] = []
+        for children, features, label in sample:
+            h = tanh(gate(cell, given(features), _sum([hs[k] for k in children], total)))
+            hs.append(h)
+            if label >= 0:
+                losses.append(loss(h, label))
+        return losses
+
+    return declare
+
+
 def _classifier(g: Any, w: Weights, prefix: str = "") -> Callable[[int, int], int]:
     """(state, label) to the loss of a linear classifier."""
     affine, pick_neg_log_softmax = g.affine, g.pick_neg_log_softmax
@@ -268,5 +331,8 @@ MODELS: dict[str, Model] = {
     "tree-fc": Model(tree_fc, vertex_samples),
     "fixed-lstm": Model(language_model, chain_samples),
     "var-lstm": Model(language_model, chain_samples),
+    "bilstm-tagger": Model(bilstm_tagger, chain_samples, "after.u.weight"),
+    "mv-rnn": Model(mv_rnn, vertex_samples, tables=("vectors.weight", "matrices.weight")),
+    "dag-rnn": Model(dag_rnn, feature_samples, tables=(), ids=()),
     "lattice-lstm": Model(lattice_lstm, lattice_samples, ids=("character", "word")),
 }

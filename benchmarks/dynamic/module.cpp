@@ -86,7 +86,9 @@ class ComputationGraph {
   }
   int32_t size() const { return graph_.size(); }
 
-  int32_t input(const Floats& values) { return graph_.input(values.data(), values.size()); }
+  int32_t input(const Floats& values, int32_t columns) {
+    return graph_.input(values.data(), values.size(), columns);
+  }
   int32_t parameter(int32_t number) { return graph_.parameter(number); }
   int32_t lookup(int32_t table, int32_t id, int32_t columns) {
     return graph_.lookup(table, id, columns);
@@ -185,7 +187,7 @@ PYBIND11_MODULE(_dynamic, m) {
            py::arg("policy"))
       .def("renew", &G::renew)
       .def("__len__", &G::size)
-      .def("input", &G::input)
+      .def("input", &G::input, py::arg("values"), py::arg("columns") = 1)
       .def("parameter", &G::parameter)
       .def("lookup", &G::lookup, py::arg("table"), py::arg("id"), py::arg("columns") = 1)
       .def("affine", &G::affine)

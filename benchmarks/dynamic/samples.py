@@ -64,6 +64,15 @@ def vertex_samples(batch: Any) -> Samples:
     ]
 
 
+def feature_samples(batch: Any) -> Samples:
+    """By graph and vertex: (children, features, label), the features an array."""
+    features, labels = list(batch.inputs["x"]), batch.inputs["label"].tolist()
+    return [
+        [(children, features[v], labels[v]) for v, children in graph]
+        for graph in _Topology(batch).graphs()
+    ]
+
+
 def chain_samples(batch: Any) -> Samples:
     """By chain and vertex, from its beginning: (word, label)."""
     words, labels = batch.inputs["word"].tolist(), batch.inputs["label"].tolist()

@@ -15,7 +15,17 @@ import scipy_openblas32
 from peers.protocol import Array, PeerBatch
 
 VARIANTS = ("none", "depth", "agenda")
-WORKLOADS = ("tree-lstm", "tree-gru", "tree-fc", "fixed-lstm", "var-lstm", "lattice-lstm")
+WORKLOADS = (
+    "tree-lstm",
+    "tree-gru",
+    "tree-fc",
+    "fixed-lstm",
+    "var-lstm",
+    "lattice-lstm",
+    "bilstm-tagger",
+    "mv-rnn",
+    "dag-rnn",
+)
 EPS = 1e-10
 
 

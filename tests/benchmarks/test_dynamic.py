@@ -10,19 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_cases import CASES, together
+from model_cases import CASES, CLASSES, EMBEDDING, together
 
 import cavs
+from cavs import models
+from cavs.bench.workloads import find
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 POLICIES = ["none", "depth", "agenda"]
-WORKLOADS = {
-    "tree-lstm": "child-sum-tree-lstm",
-    "tree-gru": "tree-gru",
-    "tree-fc": "tree-fc",
-    "fixed-lstm": "lstm",
-    "var-lstm": "lstm",
-    "lattice-lstm": "lattice-lstm",
+# The class of each workload's model, what it is made with, and the case that has graphs for it.
+WORKLOADS: dict[str, tuple[Any, tuple[int, ...], str]] = {
+    "tree-lstm": (models.ChildSumTreeLSTM, (6, 5, 20, CLASSES), "child-sum-tree-lstm"),
+    "tree-gru": (models.ChildSumTreeGRU, (6, 5, 20, CLASSES), "tree-gru"),
+    "tree-fc": (models.TreeFC, (6, 5, 20, CLASSES), "tree-fc"),
+    "fixed-lstm": (models.LSTM, (6, 5, 20, CLASSES), "lstm"),
+    "var-lstm": (models.LSTM, (6, 5, 20, CLASSES), "lstm"),
+    "lattice-lstm": (models.LatticeLSTM, (6, 5, 20, CLASSES), "lattice-lstm"),
+    "bilstm-tagger": (models.BiLSTMTagger, (6, 5, 20, CLASSES), "lstm"),
+    "mv-rnn": (models.MVRNN, (6, 7, CLASSES), "mv-rnn"),
+    "dag-rnn": (models.DAGRNN, (EMBEDDING, 20, CLASSES), "dag-rnn"),
 }
 RATE = 0.05
 
@@ -68,11 +74,12 @@ class Ours:
     def __init__(self, workload: str) -> None:
         from peers.protocol import PeerBatch
 
-        case = CASES[WORKLOADS[workload]]
+        kind, sizes, name = WORKLOADS[workload]
+        case = CASES[name]
         cavs.nn.init.manual_seed(3)
-        kind: Any = case.function
-        self.model = cavs.compile(kind(6, 5, 20, 3))
-        self.optimizer = cavs.optim.Adagrad(self.model.parameters(), lr=RATE)
+        self.function = kind(*sizes)
+        self.program = find(workload).program(self.function, None)
+        self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=RATE)
         samples = [(graph, case.inputs(graph, 10 * k)) for k in range(4) for graph in case.graphs]
         self.graphs, inputs = together(samples)
         self.inputs = {
@@ -82,16 +89,15 @@ class Ours:
         self.plain = PeerBatch(*(x.astype(np.int64) for x in arrays), self.inputs)
 
     def loss(self) -> cavs.Tensor:
-        loss: cavs.Tensor = self.model(self.graphs, **self.inputs)["loss"].sum()
-        return loss
+        return self.program.loss(self.program.schedule(self.graphs), self.inputs)
 
     def gradients(self) -> dict[str, np.ndarray]:
         self.loss().backward()
         found = {}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.function.named_parameters():
             grad = parameter.grad
             found[name] = np.array(grad.values if isinstance(grad, cavs.RowSparse) else grad)
-        self.model.zero_grad()
+        self.optimizer.zero_grad()
         return found
 
     def train(self, steps: int) -> None:
@@ -105,7 +111,7 @@ class Ours:
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_losses_and_gradients_are_those_of_cavs(peer: Any, workload: str, policy: str) -> None:
     ours = Ours(workload)
-    theirs = peer.make(workload, policy, ours.model.state_dict(), [ours.plain], RATE, 1)
+    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RATE, 1)
     assert theirs.loss(0) == pytest.approx(ours.loss().item(), rel=1e-5)
     gradients = theirs.gradients(0)
     expected = ours.gradients()
@@ -120,7 +126,7 @@ def test_losses_and_gradients_are_those_of_cavs(peer: Any, workload: str, policy
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_training_takes_the_same_steps(peer: Any, workload: str, policy: str) -> None:
     ours = Ours(workload)
-    theirs = peer.make(workload, policy, ours.model.state_dict(), [ours.plain], RATE, 1)
+    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RATE, 1)
     before = ours.loss().item()
     ours.train(4)
     for _ in range(4):
@@ -132,7 +138,7 @@ def test_training_takes_the_same_steps(peer: Any, workload: str, policy: str) ->
 
 def test_threads_of_blas_change_nothing_but_speed(peer: Any) -> None:
     ours = Ours("tree-lstm")
-    state = ours.model.state_dict()
+    state = ours.function.state_dict()
     losses = [
         peer.make("tree-lstm", "agenda", state, [ours.plain], RATE, threads).loss(0)
         for threads in (1, 2)
@@ -144,7 +150,7 @@ def test_parts_of_a_step_are_accounted_for(peer: Any) -> None:
     ours = Ours("tree-lstm")
     counts = {}
     for policy in POLICIES:
-        theirs = peer.make("tree-lstm", policy, ours.model.state_dict(), [ours.plain], RATE, 1)
+        theirs = peer.make("tree-lstm", policy, ours.function.state_dict(), [ours.plain], RATE, 1)
         theirs.train_step(0)
         counts[policy] = theirs.counts()
         shares = theirs.shares()
@@ -301,6 +307,7 @@ WRONG: dict[str, Callable[[Any], object]] = {
     "an id out of range": lambda g: g.lookup(0, 3),
     "a weight as a table": lambda g: g.lookup(1, 0),
     "columns that do not divide": lambda g: g.lookup(0, 0, 3),
+    "columns that do not divide an input": lambda g: g.input([1.0, 2.0, 3.0], 2),
     "a range out of range": lambda g: g.pick_range(0, 2, 5),
     "an empty range": lambda g: g.pick_range(0, 2, 2),
     "a label out of range": lambda g: g.pick_neg_log_softmax(0, 4),
