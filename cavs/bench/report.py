@@ -92,7 +92,8 @@ def _speed(result: Row) -> list[str]:
     rows = result["rows"]
     others, where = _contenders(rows), _where(rows)
     head = [title for title, _ in where] + ["cavs (quartiles)"]
-    head += [_TITLES.get(name, name) for name in others] + ["GFLOP/s", "of sgemm", "of the floor"]
+    head += [_TITLES.get(name, name) for name in others]
+    head += ["GFLOP/s", "of sgemm", "of the floor", "over 1 thread"]
     body = []
     for row in rows:
         ours = row["rates"][OURS]
@@ -102,7 +103,7 @@ def _speed(result: Row) -> list[str]:
         cells += [_against(row, name) for name in others]
         sgemm = row["rates"][SGEMM]["median"]
         cells += [f"{row['gflops']:.1f}", f"{row['gflops'] / sgemm:.0%} of {sgemm:.0f}"]
-        cells.append(f"{ours['median'] / row['floor']:.2f}")
+        cells += [f"{ours['median'] / row['floor']:.2f}", _gain(row, rows)]
         body.append(cells)
     about = ", ".join(x for x in (f"{rows[0]['unit']}/s", _fixed(rows)) if x)
     text = [f"Medians in {about}; after a contender's rate how many times as fast cavs is.", ""]
@@ -122,7 +123,7 @@ def _number(x: float) -> str:
 
 
 def _training(rows: Sequence[Row]) -> list[str]:
-    """Where the time of a training step goes, its memory, and what threads gain."""
+    """Where the time of a training step goes, and its memory."""
     trained = [row for row in rows if row["mode"] == "train"]
     if not trained:
         return []
@@ -132,8 +133,8 @@ def _training(rows: Sequence[Row]) -> list[str]:
         shares = row["shares"][OURS]
         cells = [str(row[key]) for _, key in where]
         cells += [f"{shares[name]:.1%}" for name in _PHASES]
-        body.append([*cells, f"{row['bytes_per_vertex']:,.0f}", _gain(row, rows)])
-    head = [title for title, _ in where] + [*_PHASES, "bytes per vertex", "over 1 thread"]
+        body.append([*cells, f"{row['bytes_per_vertex']:,.0f}"])
+    head = [title for title, _ in where] + [*_PHASES, "bytes per vertex"]
     return ["Where a training step of cavs goes:", "", *table(head, body)]
 
 
