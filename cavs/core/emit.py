@@ -10,6 +10,7 @@ from cavs.core.group import Group
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
 from cavs.core.passes.fuse import Unit
+from cavs.core.passes.merge_matmuls import OVER_ROWS
 from cavs.core.passes.phases import Phase
 from cavs.core.program import Instruction, Output, Program, Segment, Value
 
@@ -27,9 +28,15 @@ class Analysis(Protocol):
     wanted: set[Node]
     order: list[Node]
     placed: dict[Node, Node]
+    sums: dict[Node, list[Node]]
+    summed: dict[Node, Node]
+    ids: dict[Node, Node]
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
+
+    def goes_on(self, node: Node) -> bool:
+        """Whether the unit adds to the value that it writes."""
 
     def rows(self, node: Node) -> str:
         """Which rows a thread takes."""
@@ -122,6 +129,8 @@ class Emitter:
             number = self._join(node)
         elif node in self.analysis.placed:
             number = self.value(self.analysis.placed[node])
+        elif node in self.analysis.summed:
+            number = self.value(self.analysis.summed[node])
         elif not self.analysis.is_unit(node) and node.op.name in ("slice", "reshape"):
             base = self.value(node.inputs[0])
             column = node.attrs["start"] if node.op.name == "slice" else 0
@@ -209,12 +218,18 @@ class Emitter:
         if name == "slice":
             return self._copy_slices(node)
         call = kernel_call(self, node)
+        value = self.value(node)
+        inputs = list(call.inputs)
+        if node in self.analysis.ids:
+            inputs.append(self.value(self.analysis.ids[node]))
+        if self.analysis.goes_on(node):
+            inputs.append(value)
         return [
             Instruction(
                 call.kernel,
-                call.inputs,
-                [self.value(node)],
-                list(call.tables) or [""] * len(call.inputs),
+                inputs,
+                [value],
+                list(call.tables) or [""] * len(inputs),
                 list(call.ints),
                 list(call.floats),
                 self._driving(node),
@@ -225,7 +240,7 @@ class Emitter:
 
     def _driving(self, node: Node) -> Space:
         """Rows that the instruction runs over: those it sums, where it sums over all."""
-        if node.op.name in ("matmul_reduce", "reduce_rows"):
+        if node.op.name in OVER_ROWS:
             return next(x.space for x in node.inputs if x.space != "none")
         return node.space
 
@@ -299,7 +314,8 @@ class Emitter:
         for output, node in sinks.outputs:
             number = len(self.outputs)
             self.outputs.append(output)
-            own = output.kind in ("param", "sparse", "ids") and node in units
+            written = node in units or node in self.analysis.sums
+            own = written and output.kind in ("param", "sparse", "ids")
             if own and node not in self.value_of and node.op.name != "concat":
                 self.value_of[node] = self.new(node, role="output", index=number)
                 continue

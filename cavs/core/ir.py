@@ -191,6 +191,11 @@ def constant(value: float, shape: Shape = ()) -> Node:
     return Node(OPS["constant"], (), {"value": float(value)}, shape, "none")
 
 
+def constant_value(node: Node) -> float | None:
+    """The number that all elements of `node` are, if it is a constant."""
+    return float(node.attrs["value"]) if node.op.name == "constant" else None
+
+
 def param(parameter: Any) -> Node:
     """A parameter of the model, as an operand without rows."""
     shape = tuple(int(n) for n in parameter.shape)

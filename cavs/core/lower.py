@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cavs.core.emit import SUMS, Emitter
 from cavs.core.ir import Node
 from cavs.core.passes.fuse import Unit, arrange
+from cavs.core.passes.merge_matmuls import OVER_ROWS, merge_matmuls
 from cavs.core.passes.phases import Phase, assign_phases
+from cavs.core.passes.skip_missing import skip_missing
 from cavs.core.program import Output, Program, Segment
 
 INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
-GLOBAL_OPS = ("matmul_reduce", "reduce_rows")
 
 # Forward nodes that a backward program makes again rather than reads: they cost next to nothing.
 RECOMPUTED = (
@@ -64,6 +66,13 @@ class Sinks:
         # A set's order differs from process to process, and a program's must not.
         saved = sorted(self.saved, key=lambda n: n.number)
         return [*self.states.values(), *(n for _, n in self.outputs), *saved]
+
+    def whole(self) -> set[Node]:
+        """Those of them that are read in all rows: nobody gets the row of the id -1 of a gradient
+        by rows."""
+        outputs = [node for output, node in self.outputs if output.kind != "sparse"]
+        results = [*self.states.values(), *outputs, *self.saved]
+        return {part for node in results for part in (node, *_parts(node))}
 
 
 @dataclass
@@ -164,7 +173,13 @@ class _Lowering:
         self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
         specialized = any(n.space == "inner" for n in [*self.order, *self.external])
         self.edge_rows = "inner" if specialized else "vertex"
-        self.forced = self._forced()
+        users = self._users()
+        self.forced = self._forced(users)
+        merged = "merge_matmuls" in switches
+        self.sums = merge_matmuls(self.order, users, self.wanted) if merged else {}
+        self.summed = {x: add for add in self.sums for x in add.inputs}
+        skips = "skip_missing" in switches
+        self.ids = skip_missing(self.order, users, sinks.whole()) if skips else {}
         self.placed: dict[Node, Node] = {}
         self.placed = self._placed()
 
@@ -175,10 +190,9 @@ class _Lowering:
                 users.setdefault(x, []).append(node)
         return users
 
-    def _forced(self) -> set[Node]:
+    def _forced(self, users: Mapping[Node, Sequence[Node]]) -> set[Node]:
         """Index loads, columns, constants and views of them whose rows something needs in memory:
         elementwise groups read them without."""
-        users = self._users()
         forced: set[Node] = set()
         for node in reversed(self.order):
             if node.op.name in INDEX_LOADS or node.op.name == "constant" or _is_part(node):
@@ -212,7 +226,9 @@ class _Lowering:
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
-        if node.op.name in ("param", "remembered", "join") or is_view(node) or node in self.placed:
+        if node.op.name in ("param", "remembered", "join") or is_view(node):
+            return False
+        if node in self.placed or node in self.sums:
             return False
         if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
             return node in self.forced
@@ -220,7 +236,7 @@ class _Lowering:
 
     def partition(self, node: Node) -> str:
         """How the work on a node is divided among threads."""
-        return "global" if node.op.name in GLOBAL_OPS else self.rows(node)
+        return "global" if node.op.name in OVER_ROWS else self.rows(node)
 
     def rows(self, node: Node) -> str:
         """Which rows a thread takes: edges go with their parents."""
@@ -238,7 +254,7 @@ class _Lowering:
             if node.op.name in ("gather", "constant", "state_cotangent"):
                 return None, crossed
             crossed = crossed or _crosses(node)
-            node = node.inputs[0]
+            node = self.sums[node][-1] if node in self.sums else node.inputs[0]
 
     def units(self) -> dict[Node, Unit]:
         phase = assign_phases(
@@ -248,6 +264,8 @@ class _Lowering:
             [part for node in self.sinks.states.values() for part in _parts(node)],
             "phases" in self.switches,
         )
+        for terms in self.sums.values():
+            terms.sort(key=phase.__getitem__)
         units: dict[Node, Unit] = {}
         for node in self.order:
             if not self.is_unit(node):
@@ -261,7 +279,16 @@ class _Lowering:
                 direct = source is x
                 unit.add_dependency(units[source], crossed, direct)
             units[node] = unit
+        for terms in self.sums.values():
+            for before, term in pairwise(terms):
+                units[term].add_dependency(units[before], crossed=True, direct=False)
+        for node, ids in self.ids.items():
+            units[node].add_dependency(units[ids], _crosses(node), direct=False)
         return units
+
+    def goes_on(self, node: Node) -> bool:
+        """Whether the unit adds to the value that it writes."""
+        return any(node in terms[1:] for terms in self.sums.values())
 
     def run(self) -> Lowered:
         units = self.units()
@@ -294,7 +321,7 @@ def _reads_state(user: Node, gather: Node) -> bool:
 
 def _crosses(node: Node) -> bool:
     """Whether the unit reads rows of its operands that other threads may have written."""
-    return node.op.name in (*GLOBAL_OPS, "unique_sum", "graph_sum", "expand", "graph_spread")
+    return node.op.name in (*OVER_ROWS, "unique_sum", "graph_sum", "expand", "graph_spread")
 
 
 def lower(

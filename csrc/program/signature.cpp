@@ -65,10 +65,31 @@ struct Checker {
   }
 };
 
+// Whether the operand is the output itself, of a sum over rows that goes on from what stands there.
+bool goes_on(const Checker& c, size_t operand) {
+  return is_reduction(c.instruction) && c.instruction.inputs[operand] == c.instruction.outputs[0];
+}
+
+// Besides its factors a product may be given the ids of its rows and what its sum goes on from.
 void check_matmul(const Checker& c) {
-  c.operands(2);
+  const size_t inputs = c.instruction.inputs.size();
+  c.expect(inputs >= 2 && inputs <= 4, "2 to 4 inputs");
+  c.operands(inputs);
   c.attributes(5);
-  c.floats();
+  size_t ids = SIZE_MAX;
+  bool sum = false;
+  for (size_t i = 2; i < inputs; ++i) {
+    const bool own = goes_on(c, i);
+    c.expect(own ? !sum : ids == SIZE_MAX, "the output once and ids once, besides the factors");
+    sum = sum || own;
+    if (own) continue;
+    ids = i;
+    const Space &rows = c.instruction.space, &space = c.in(i).space;
+    c.expect(
+        space.kind == SpaceKind::kUnique && rows.kind == space.kind && rows.unique == space.unique,
+        "the distinct ids of the rows");
+  }
+  c.floats(ids);
   for (size_t i = 0; i < 2; ++i)
     c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
@@ -79,7 +100,8 @@ void check_matmul(const Checker& c) {
 }
 
 void check_reduce_rows(const Checker& c) {
-  c.operands(1);
+  const size_t inputs = c.instruction.inputs.size();
+  c.operands(inputs == 2 && goes_on(c, 1) ? 2 : 1);
   c.floats();
   c.same_sizes();
 }

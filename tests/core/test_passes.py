@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pytest
 import vertex_functions
 
@@ -340,6 +341,73 @@ def test_gathered_products_are_read_through_an_index_and_not_kept() -> None:
     assert forward.values[product].role == "view"  # written among the rows of all vertices
     assert forward.values[product].base not in forward.saved
     assert not [i for s in backward.segments for i in s.instructions if product in i.inputs]
+
+
+def products(program: Program) -> dict[str, list[bool]]:
+    """Rows to whether each product over them leaves out the id -1."""
+    found: dict[str, list[bool]] = {}
+    for segment in program.segments:
+        for i in segment.instructions:
+            if "matmul" in i.kernel:
+                ids = any(program.values[n].dtype == "int32" for n in i.inputs)
+                found.setdefault(i.space, []).append(ids)
+    return found
+
+
+def test_products_leave_out_the_id_that_means_no_input() -> None:
+    forward, backward = programs("ChildSumTreeLSTM", PASSES)
+    # W_iou and W_f of a vertex without a word; of a leaf the classifier and U_f get h, not zeros.
+    assert products(forward)["unique:word@inner"] == [True, True]
+    assert products(forward)["unique:word@leaf"] == [True, False, False]
+    # Back to the words, whose gradient has no row for -1, and to the weights.
+    assert products(backward)["unique:word@inner"] == [True] * 4
+    assert sorted(products(backward)["unique:word@leaf"]) == [False] * 4 + [True] * 2
+    plain = programs("ChildSumTreeLSTM", tuple(p for p in PASSES if p != "skip_missing"))
+    assert not any(any(found) for program in plain for found in products(program).values())
+
+
+def test_what_no_input_gives_is_no_product() -> None:
+    class Sum(Function):
+        def __init__(self) -> None:
+            super().__init__(lambda s, v: v.push(y=s.w(s.table(v.pull("word", dtype="int32")))))
+
+    function = Sum()
+    graphs = cavs.batch([cavs.InputGraph([[], []])])
+    function.w.weight.data[...] = np.inf
+    y = cavs.compile(function)(graphs, word=np.array([-1, -1], np.int32))["y"]
+    np.testing.assert_array_equal(y.data, np.broadcast_to(function.w.bias.data, (2, 3)))
+
+
+def test_sums_over_parts_of_the_rows_go_on_from_each_other() -> None:
+    def additions(passes: tuple[str, ...]) -> int:
+        _, backward = programs("ChildSumTreeLSTM", passes)
+        return sum(i.space == "none" for s in backward.segments for i in s.instructions if i.ops)
+
+    assert additions(PASSES) == 0
+    assert additions(tuple(p for p in PASSES if p != "merge_matmuls")) > 0
+    _, backward = programs("ChildSumTreeLSTM", PASSES)
+    written = [n for s in backward.segments for i in s.instructions for n in i.outputs]
+    several = {n for n in written if written.count(n) > 1}
+    # Of leaves and of inner vertices: both of the classifier's and of W_iou's, and U_f.
+    assert len(several) == 5
+    assert all(backward.values[n].role == "output" for n in several)
+
+
+def test_sums_that_something_else_reads_stay_apart() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        x, y = x3(v), v.pull("y", 3)
+        v.push(a=s.w(x) + s.w(y), b=x * (s.u.bias + s.w.bias) + y * s.u.bias)
+
+    backward = Compiler(Function(body)).backward(("a", "b"), ())
+    # Both biases get what a sum over rows gives; the products for w's weight nobody else reads.
+    assert [op for s in backward.segments for i in s.instructions for op, _, _ in i.ops] == [
+        "mul",
+        "mul",
+        *["add"] * 3,
+    ]
+    calls = [i for s in backward.segments for i in s.instructions if "reduce" in i.kernel]
+    several = [i.kernel for i in calls if i.outputs[0] in i.inputs]
+    assert several == ["matmul_reduce"]
 
 
 def test_fusing_makes_fewer_and_larger_groups() -> None:

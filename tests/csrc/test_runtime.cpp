@@ -280,6 +280,10 @@ void test_malformed_programs() {
   refused([&](Program& p) { call(p, 0, 1).ints[0] = 51; }, "in 'embedding'");
   refused([&](Program& p) { call(p, 0, 2).ints = {0, 1, 1, 5, 19}; }, "in 'matmul'");
   refused([&](Program& p) { call(p, 0, 2).ints.clear(); }, "more attributes");
+  refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "one int32 per row");
+  refused([&](Program& p) { call(p, 0, 2).inputs = {kX, kW, kIds, kIds}; }, "ids once");
+  refused([&](Program& p) { call(p, 1, 1).inputs.push_back(kGathered); },
+          "the distinct ids of the rows");
   refused([&](Program& p) { call(p, 1, 3).ints[4] = 9; }, "in 'fused'");
   refused([&](Program& p) { call(p, 1, 3).ints[3] = 999; }, "known opcodes");
   refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
@@ -306,6 +310,12 @@ void test_malformed_programs() {
   backward.segments[1].instructions[1].inputs[2] = kXw;
   backward.segments[1].instructions[1].tables[2] = {TableKind::kUnique, 0};
   CHECK_THROWS(make_executable(backward, forward), Error, "saved values");
+  backward = backward_program(forward->program);
+  Instruction& sum = backward.segments.back().instructions[0];
+  sum.inputs = {sum.inputs[0], sum.inputs[1], sum.outputs[0], sum.outputs[0]};
+  CHECK_THROWS(make_executable(backward, forward), Error, "the output once");
+  sum.inputs[3] = kU;
+  CHECK_THROWS(make_executable(backward, forward), Error, "the distinct ids of the rows");
   CHECK_THROWS(parse_table("slot:x", {}), Error, "'slot:K'");
   CHECK_THROWS(parse_space("row", {}), Error, "got 'row'");
 }

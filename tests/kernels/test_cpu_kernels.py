@@ -217,19 +217,20 @@ def test_dropout(dtype, layout, space, rng):
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_reduce_rows(dtype, layout, shape, num_threads, rng):
     x = layout(draw(rng, dtype, *shape))
-    out = np.full(shape[1], 99, x.dtype)
-    for thread in range(num_threads):
-        kc.call(
-            "reduce_rows",
-            dtype,
-            [x],
-            [out],
-            rows=(0, shape[0]),
-            thread=thread,
-            num_threads=num_threads,
-        )
-    expected = x.astype(np.float64).sum(0)
-    np.testing.assert_allclose(out, expected, **{**kc.TOLERANCES[dtype], "atol": 1e-4})
+    for goes_on in (False, True):
+        out = np.full(shape[1], 9, x.dtype)
+        for thread in range(num_threads):
+            kc.call(
+                "reduce_rows",
+                dtype,
+                [x, out] if goes_on else [x],
+                [out],
+                rows=(0, shape[0]),
+                thread=thread,
+                num_threads=num_threads,
+            )
+        expected = x.astype(np.float64).sum(0) + (9 if goes_on else 0)
+        np.testing.assert_allclose(out, expected, **{**kc.TOLERANCES[dtype], "atol": 1e-4})
 
 
 def test_unknown_names(dtype):

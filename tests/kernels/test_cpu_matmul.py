@@ -62,22 +62,47 @@ def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
     for rows, a_rows, b_rows in itertools.product((0, 1, 30), (True, False), (True, False)):
         a, a_meaning = operand(rng, dtype, rows if a_rows else None, (m, k), ta, layout)
         b, b_meaning = operand(rng, dtype, rows if b_rows else None, (k, n), tb, layout)
-        out = np.full(m * n, 99, kc.DTYPES[dtype])
-        for thread in range(num_threads):
-            kc.call(
-                "matmul_reduce",
-                dtype,
-                [a, b],
-                [out],
-                ints=[ta, tb, m, k, n],
-                rows=(0, rows),
-                thread=thread,
-                num_threads=num_threads,
-            )
         products = a_meaning @ b_meaning
         if not a_rows and not b_rows:
             products = np.broadcast_to(products, (rows, m, n))
-        check(dtype, out.reshape(m, n), products[:rows].sum(0))
+        for goes_on in (False, True):
+            out = np.full(m * n, 9, kc.DTYPES[dtype])
+            for thread in range(num_threads):
+                kc.call(
+                    "matmul_reduce",
+                    dtype,
+                    [a, b, out] if goes_on else [a, b],
+                    [out],
+                    ints=[ta, tb, m, k, n],
+                    rows=(0, rows),
+                    thread=thread,
+                    num_threads=num_threads,
+                )
+            before = 9 if goes_on else 0
+            check(dtype, out.reshape(m, n), before + products[:rows].sum(0))
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_products_leave_out_the_id_that_means_no_input(count, dtype, rng):
+    for first_id in (-1, 4):
+        ids = (first_id + np.arange(count, dtype=np.int32)).reshape(count, 1)
+        x, x_meaning = operand(rng, dtype, count, (1, 30), 0, "padded")
+        dy, dy_meaning = operand(rng, dtype, count, (1, 17), 0, "dense")
+        w, w_meaning = operand(rng, dtype, None, (30, 17), 1, "dense")
+        left_out = int(first_id < 0)
+        x[:left_out] = np.nan  # so that a product with it shows
+        out = np.full((count, 17), 9, kc.DTYPES[dtype])
+        kc.call("matmul", dtype, [x, w, ids], [out], ints=[0, 1, 1, 30, 17])
+        assert (out[:left_out] == 0).all()
+        check(dtype, out[left_out:], (x_meaning @ w_meaning)[left_out:, 0])
+        expected = (dy_meaning.swapaxes(1, 2) @ x_meaning)[left_out:].sum(0)
+        for before in (0, 5):
+            dw = np.full(17 * 30, 5, kc.DTYPES[dtype])
+            inputs = [dy, x, ids, dw] if before else [dy, x, ids]
+            ints = [1, 0, 17, 1, 30]
+            kc.call("matmul_reduce", dtype, inputs, [dw], ints=ints, rows=(0, count))
+            check(dtype, dw.reshape(17, 30), before + expected)
 
 
 @pytest.mark.parametrize("dtype", kc.DTYPES)

@@ -1,8 +1,10 @@
 """The passes, each a file, each with a switch; on and off give the same results to rounding."""
 
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
+from cavs.core.passes.merge_matmuls import merge_matmuls as merge_matmuls
 from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
+from cavs.core.passes.skip_missing import skip_missing as skip_missing
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
 
@@ -11,8 +13,10 @@ PASSES = (
     "commute_gather",
     "specialize_leaves",
     "unique_pulls",
+    "skip_missing",
     "remember_pulls",
     "phases",
+    "merge_matmuls",
     "fuse",
 )
 """Names of the passes, in order; the default is all of them."""

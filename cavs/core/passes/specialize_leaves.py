@@ -92,13 +92,9 @@ def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
 
-def _value(node: Node) -> float | None:
-    return float(node.attrs["value"]) if node.op.name == "constant" else None
-
-
 def _fold(node: Node, inputs: Sequence[Node]) -> Node | None:
     """What `node` is where operands are constant, if that is a constant or an operand."""
-    values = [_value(x) for x in inputs]
+    values = [ir.constant_value(x) for x in inputs]
     if not inputs or all(v is None for v in values):
         return None
     rule = _RULES.get(node.op.name)

@@ -191,6 +191,7 @@ CAVS_INLINE void split_columns(int64_t n, int thread, int num_threads, int64_t* 
 }
 
 // Sums blocks of rows first: the error then grows with the number of blocks, not of rows.
+// A second operand is the output itself: the sum goes on from what stands there.
 template <class T>
 void reduce_rows(const KernelCall& call) {
   constexpr int64_t max_columns = 1024;
@@ -201,7 +202,7 @@ void reduce_rows(const KernelCall& call) {
   for (int64_t column = first; column < last; column += max_columns) {
     const int64_t n = least(max_columns, last - column);
     T* target = static_cast<T*>(call.out[0].data) + column;
-    fill_row(target, T(0), n);
+    if (call.num_in == 1) fill_row(target, T(0), n);
     for (int64_t block = call.row_begin; block < call.row_end; block += block_rows) {
       copy_row(partial, row_of<T>(call.in[0], block) + column, n);
       const int64_t end = least(block + block_rows, call.row_end);

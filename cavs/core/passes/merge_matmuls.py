@@ -1,0 +1,38 @@
+"""merge_matmuls: products over all rows whose results are added go on from each other's sum.
+
+The gradient of a weight has a product for each part of the rows (leaves and inner vertices), or for
+each layer that shares it. Instead of a result each and a pass that adds them, which at small
+batches is as much work as the products, the first writes the gradient and the others add to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from cavs.core.ir import Node
+
+OVER_ROWS = ("matmul_reduce", "reduce_rows")
+"""Operations that sum over all rows, and may go on from a sum."""
+
+
+def merge_matmuls(
+    order: Sequence[Node], users: Mapping[Node, Sequence[Node]], wanted: Collection[Node]
+) -> dict[Node, list[Node]]:
+    """Each addition that need not be made to the results over all rows that it is the sum of;
+    nothing else reads them, nor additions among them, which are given as well.
+
+    `order` holds operands first; `wanted` are read from outside.
+    """
+    sums: dict[Node, list[Node]] = {}
+
+    def terms(node: Node) -> list[Node]:
+        if len(users[node]) > 1 or node in wanted:
+            return []
+        return [node] if node.op.name in OVER_ROWS else sums.get(node, [])
+
+    for node in order:
+        if node.op.name == "add" and node.space == "none":
+            parts = [terms(x) for x in node.inputs]
+            if all(parts):
+                sums[node] = [term for part in parts for term in part]
+    return sums
