@@ -62,6 +62,11 @@ class Contender:
         self._program: Program = weights.workload.program(weights.function, passes)
         self._spent = dict.fromkeys(_PHASES, 0.0)
 
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are; steps beyond begin anew."""
+        return len(self._batches)
+
     def _batch(self, number: int) -> tuple[cavs.GraphBatch, dict[str, Array]]:
         return self._dataset.batch(self._batches[number % len(self._batches)])
 
@@ -92,6 +97,14 @@ class Contender:
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
             self._program.loss(self._program.schedule(graphs), inputs).item()
+
+    def see(self, seconds: float) -> None:
+        """Inference over all batches once, for so long at most: later steps remember the words."""
+        end = time.perf_counter() + seconds
+        for number in range(len(self._batches)):
+            self.infer_step(number)
+            if time.perf_counter() > end:
+                break
 
     def shares(self) -> dict[str, float]:
         """The part of each phase in the training steps since the last call."""
