@@ -37,9 +37,11 @@ class Buffers:
         self.dc = torch.empty(words, hidden)
         self.up = torch.empty(rows, 2 * hidden)
         self.tmp = torch.empty(rows, hidden)
-        self.logits = torch.empty(rows, classes)
-        self.logp = torch.empty(rows, classes)
-        self.dlogits = torch.empty(rows, classes)
+        self.ones = torch.ones(rows)
+        # A row a class: the softmax then runs along memory.
+        self.logits = torch.empty(classes * rows)
+        self.logp = torch.empty(classes * rows)
+        self.dlogits = torch.empty(classes * rows)
 
 
 class Level:
@@ -84,8 +86,8 @@ class Batch:
         self.vocabulary = torch.from_numpy(plan.vocabulary)
         self.leaf_rows = torch.arange(words)
         self.word_offsets = torch.from_numpy(plan.word_ptr[:-1])
-        self.counts = torch.from_numpy(plan.label_counts)
-        self.row_counts = self.counts.sum(1, keepdim=True)
+        self.counts = torch.from_numpy(plan.label_counts).t().contiguous()
+        self.row_counts = self.counts.sum(0, keepdim=True)
         self.leaf_parents = torch.from_numpy(plan.leaf_parents)
         self.leaf_offsets = torch.from_numpy(plan.leaf_ptr[:-1])
         self.leaves = Level(b, (0, words, words), words)
@@ -109,5 +111,8 @@ class Batch:
             b.diou[:words],
             b.diou[words:rows],
         )
-        self.df, self.dh = b.df[:rows], b.dh[:rows]
-        self.logits, self.logp, self.dlogits = b.logits[:rows], b.logp[:rows], b.dlogits[:rows]
+        self.df, self.dh, self.ones = b.df[:rows], b.dh[:rows], b.ones[:rows]
+        self.logits, self.logp, self.dlogits = (
+            flat[: self.counts.numel()].view_as(self.counts)
+            for flat in (b.logits, b.logp, b.dlogits)
+        )

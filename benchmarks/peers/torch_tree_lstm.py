@@ -23,7 +23,11 @@ from peers.tree_levels import TreeLevels
 Tensor = Any
 
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_MANY_ROWS = 2048
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
+# Kept as (in, out), which MKL multiplies faster by, forward and for their gradients; not so the
+# classifier, which has few outputs.
+_TRANSPOSED = ("w_iou.weight", "u_iou.weight", "u_f.weight")
 # w_f.weight is not among them: inner vertices have no word, so its gradient is zero.
 _DENSE = (
     "w_iou.weight",
@@ -41,6 +45,14 @@ def _bag(table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
     return torch._embedding_bag_forward_only(
         table, rows, offsets, False, 0, False, None, False, -1
     )[0]
+
+
+def _sum_rows(x: Tensor, ones: Tensor, out: Tensor) -> None:
+    """The sum over many rows is faster as a product, over few as a sum."""
+    if len(x) < _MANY_ROWS:
+        torch.sum(x, 0, out=out)
+    else:
+        torch.mv(x.t(), ones, out=out)
 
 
 def _by_word(batch: Batch) -> Tensor:
@@ -72,15 +84,16 @@ class TorchTreeLSTM:
         with torch.inference_mode():
             self._embedding = torch.from_numpy(state["embedding.weight"].copy())
             self._embedding_sum = torch.zeros_like(self._embedding)
-            flat = np.concatenate([state[name].reshape(-1) for name in _DENSE])
+            arrays = {n: state[n].T if n in _TRANSPOSED else state[n] for n in _DENSE}
+            flat = np.concatenate([array.reshape(-1) for array in arrays.values()])
             self._dense = torch.from_numpy(flat)
             self._grads, self._dense_sum = (torch.zeros_like(self._dense) for _ in range(2))
             self._step = torch.zeros(())
-            sizes = [state[name].size for name in _DENSE]
+            sizes = [array.size for array in arrays.values()]
             self._p, self._g = (
                 {
-                    name: part.view(state[name].shape)
-                    for name, part in zip(_DENSE, vector.split(sizes), strict=True)
+                    name: part.view(array.shape)
+                    for (name, array), part in zip(arrays.items(), vector.split(sizes), strict=True)
                 }
                 for vector in (self._dense, self._grads)
             )
@@ -117,15 +130,18 @@ class TorchTreeLSTM:
             batch = self._batch(number)
             self._forward(batch)
             self._backward(batch)
-            found = {name: grad.numpy().copy() for name, grad in self._g.items()}
+            found = {
+                name: (grad.t() if name in _TRANSPOSED else grad).numpy().copy()
+                for name, grad in self._g.items()
+            }
             found["embedding.weight"] = _by_word(batch).numpy().copy()
             return found
 
     def _forward(self, batch: Batch) -> Tensor:
         p = self._p
         torch.index_select(self._embedding, 0, batch.words, out=batch.x)
-        w_iou, b_iou, u_iou = p["w_iou.weight"].t(), p["w_iou.bias"], p["u_iou.weight"].t()
-        b_f, u_f = p["w_f.bias"], p["u_f.weight"].t()
+        w_iou, b_iou, u_iou = p["w_iou.weight"], p["w_iou.bias"], p["u_iou.weight"]
+        b_f, u_f = p["w_f.bias"], p["u_f.weight"]
         hidden = u_f.shape[0]
         leaves = batch.leaves
         torch.addmm(b_iou, batch.x, w_iou, out=leaves.iou)
@@ -139,8 +155,8 @@ class TorchTreeLSTM:
         if collected:
             torch.cat(collected, out=batch.sums)
         w_c = p["classifier.weight"]
-        torch.addmm(p["classifier.bias"], batch.h, w_c.t(), out=batch.logits)
-        torch.log_softmax(batch.logits, 1, out=batch.logp)
+        torch.addmm(p["classifier.bias"][:, None], w_c, batch.h.t(), out=batch.logits)
+        torch.log_softmax(batch.logits, 0, out=batch.logp)
         return -torch.dot(batch.counts.view(-1), batch.logp.view(-1))
 
     def _cell(self, v: Level, sum_fc: Tensor | None, b_f: Tensor, u_f: Tensor) -> None:
@@ -165,10 +181,10 @@ class TorchTreeLSTM:
 
     def _backward(self, batch: Batch) -> None:
         p, g = self._p, self._g
-        w_c, u_iou, u_f = p["classifier.weight"], p["u_iou.weight"], p["u_f.weight"]
+        w_c, u_iou, u_f = p["classifier.weight"], p["u_iou.weight"].t(), p["u_f.weight"].t()
         dlogits = torch.exp(batch.logp, out=batch.dlogits)
         dlogits.mul_(batch.row_counts).sub_(batch.counts)
-        torch.mm(dlogits, w_c, out=batch.dh)
+        torch.mm(dlogits.t(), w_c, out=batch.dh)
         for level, _, _, parents in reversed(batch.levels):
             if level.below:
                 torch.index_select(batch.dsums, 0, parents, out=level.up)
@@ -180,14 +196,14 @@ class TorchTreeLSTM:
             up = batch.leaves.up.zero_()
         dh_up, dfc = up.split(u_f.shape[0], 1)
         self._cell_backward(batch.leaves, dh_up, dfc, u_f)
-        torch.mm(dlogits.t(), batch.h, out=g["classifier.weight"])
-        torch.sum(dlogits, 0, out=g["classifier.bias"])
-        torch.mm(batch.diou_inner.t(), batch.sum_h, out=g["u_iou.weight"])
-        torch.mm(batch.df.t(), batch.h, out=g["u_f.weight"])
-        torch.sum(batch.df, 0, out=g["w_f.bias"])
-        torch.sum(batch.diou, 0, out=g["w_iou.bias"])
-        torch.mm(batch.diou_leaves.t(), batch.x, out=g["w_iou.weight"])
-        torch.mm(batch.diou_leaves, p["w_iou.weight"], out=batch.dx)
+        torch.mm(dlogits, batch.h, out=g["classifier.weight"])
+        torch.sum(dlogits, 1, out=g["classifier.bias"])
+        torch.mm(batch.sum_h.t(), batch.diou_inner, out=g["u_iou.weight"])
+        torch.mm(batch.h.t(), batch.df, out=g["u_f.weight"])
+        _sum_rows(batch.df, batch.ones, g["w_f.bias"])
+        _sum_rows(batch.diou, batch.ones, g["w_iou.bias"])
+        torch.mm(batch.x.t(), batch.diou_leaves, out=g["w_iou.weight"])
+        torch.mm(batch.diou_leaves, p["w_iou.weight"].t(), out=batch.dx)
 
     def _cell_backward(self, v: Level, dh_up: Tensor, dfc: Tensor, u_f: Tensor) -> None:
         """From cotangents of h and f * c to v.diou, v.df and v.dc, which the children get."""
