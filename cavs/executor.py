@@ -59,6 +59,12 @@ def get_num_threads() -> int:
     return int(_core.num_threads())
 
 
+def compiles_groups() -> bool:
+    """Whether elementwise groups of float32 run as machine code; they are interpreted where the
+    processor is another or the system lets no memory be executable."""
+    return bool(_core.can_compile_groups())
+
+
 def instruction_set() -> str:
     """Instruction set of the kernels, chosen at start-up: ``avx512``, ``avx2`` or ``generic``."""
     return str(_core.instruction_set())

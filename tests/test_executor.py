@@ -117,6 +117,20 @@ def test_single_precision_is_close(name: str) -> None:
     assert_same(run(reference, graphs, inputs), found, rtol=3e-4, atol=3e-5)
 
 
+@pytest.mark.parametrize("name", ["WideTreeLSTM", "Elementwise"])
+def test_compiled_groups_equal_interpreted_ones(name: str) -> None:
+    graphs = some_graphs()
+    results = []
+    for compile_groups in (True, False):
+        before = core.execution_options()
+        core.set_execution_options(**{**before, "compile_groups": compile_groups})
+        function = vertex_functions.make_function(name, "float32")
+        model = cavs.compile(function, dtype="float32", seed=3)
+        results.append(run(model, graphs, draw_inputs(model, graphs)))
+        core.set_execution_options(**before)
+    assert_same(*results, rtol=0.0, atol=0.0)
+
+
 def parts(graphs: cavs.GraphBatch, model: cavs.Model, arrays: dict[str, Any], g: int) -> Any:
     """The rows of graph `g` of inputs (or of anything by the same names)."""
     ptr = {

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import cavs
+from cavs.executor import compiles_groups
 
 
 def add_parser(commands: Any) -> None:
@@ -24,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
         "numpy": metadata.version("numpy"),
         "machine": f"{platform.system()} {platform.machine()}",
         "instruction set": cavs.instruction_set(),
+        "groups": "compiled" if compiles_groups() else "interpreted",
         "threads": cavs.get_num_threads(),
     }
     for name, fact in facts.items():

@@ -14,6 +14,7 @@
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "kernels/cpu/blas.h"
+#include "kernels/cpu/codegen/group_code.h"
 #include "kernels/kernel.h"
 #include "memory/allocator.h"
 
@@ -125,12 +126,26 @@ std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector
   return panels;
 }
 
+std::shared_ptr<const GroupCode> code_of(const KernelCall& call, size_t num_floats) {
+  GroupSpec spec{call.ints, call.floats, static_cast<int>(num_floats), call.num_out, {}};
+  for (int i = 0; i < call.num_in; ++i) spec.narrow.push_back(call.in[i].size != call.ints[0]);
+  return compile_group(spec);
+}
+
+py::bytes assemble(const std::vector<int64_t>& ints, const std::vector<double>& floats,
+                   const std::vector<bool>& narrow, int num_out, bool wide) {
+  const GroupSpec spec{ints.data(), floats.data(), static_cast<int>(floats.size()), num_out,
+                       narrow};
+  const std::vector<uint8_t> code = assemble_group(spec, wide);
+  return {reinterpret_cast<const char*>(code.data()), code.size()};
+}
+
 void call_kernel(const std::string& name, const std::string& dtype,
                  const std::vector<py::array>& inputs, const std::vector<py::array>& outputs,
                  const std::vector<int64_t>& ints, const std::vector<double>& floats,
                  const std::vector<py::dict>& tables, std::pair<int64_t, int64_t> rows,
                  const py::dict& random, const std::vector<bool>& padded, int thread,
-                 int num_threads, int repeat, int packed) {
+                 int num_threads, int repeat, int packed, bool compile) {
   const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
   CAVS_CHECK(function != nullptr, ErrorKind::kValue,
              "[kernels] expected the name of a kernel, got ", name, "; kernel_names() lists them");
@@ -167,6 +182,11 @@ void call_kernel(const std::string& name, const std::string& dtype,
   call.thread = thread;
   call.num_threads = num_threads;
   call.scratch = scratch.data;
+  const std::shared_ptr<const GroupCode> code = compile ? code_of(call, floats.size()) : nullptr;
+  CAVS_CHECK(!compile || code != nullptr, ErrorKind::kRuntime,
+             "[kernels] expected a group that can be compiled here, got rows of ", ints.at(0),
+             " elements; see can_compile_groups()");
+  call.code = code.get();
   const py::gil_scoped_release release;
   for (int i = 0; i < repeat; ++i) function(call);
 }
@@ -206,10 +226,16 @@ void bind_kernels(py::module_& m) {
         py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),
         py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
         py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
-        py::arg("packed") = -1,
+        py::arg("packed") = -1, py::arg("compile") = false,
         "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
         "What the "
-        "kernel reads and writes is not checked against the arrays' bounds.");
+        "kernel reads and writes is not checked against the arrays' bounds. With `compile` a group "
+        "runs as machine code.");
+  m.def("can_compile_groups", &can_compile_groups,
+        "Whether elementwise groups of float32 run as machine code here.");
+  m.def("assemble_group", &assemble, py::arg("ints"), py::arg("floats"), py::arg("narrow"),
+        py::arg("num_out"), py::arg("wide"),
+        "The machine code of a group, for vectors of 64 bytes or 32; for tests.");
 }
 
 }  // namespace cavs

@@ -286,18 +286,19 @@ void bind_options(py::module_& m) {
     result["min_parallel_ns"] = options.min_parallel_ns;
     result["min_team_ns"] = options.min_team_ns;
     result["min_split_ns"] = options.min_split_ns;
+    result["compile_groups"] = options.compile_groups;
     return result;
   });
   m.def(
       "set_execution_options",
       [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows, double min_parallel_ns,
-         double min_team_ns, double min_split_ns) {
+         double min_team_ns, double min_split_ns, bool compile_groups) {
         set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns,
-                               min_team_ns, min_split_ns});
+                               min_team_ns, min_split_ns, compile_groups});
       },
       py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
       py::arg("min_parallel_ns"), py::arg("min_team_ns"), py::arg("min_split_ns"),
-      "For programs that are made from now on.");
+      py::arg("compile_groups") = true, "For programs that are made from now on.");
 }
 
 }  // namespace

@@ -48,6 +48,16 @@ struct RandomContext {
   const int32_t* edge_local = nullptr;    // [edge row] -> index of the edge within its graph
 };
 
+// Machine code for an elementwise group: it computes rows of it, `step` columns at a time. `rows`
+// holds, row after row, the addresses of the inputs' and of the outputs' rows; `last` is the byte
+// at which the last step of a row begins, which may overlap with the one before it; `spill` is
+// memory of `spill_bytes`.
+struct GroupCode {
+  void (*function)(const void* const* rows, int64_t last, int64_t num_rows, void* spill);
+  int64_t step;  // elements; a row has so many at least
+  int64_t spill_bytes;
+};
+
 struct KernelCall {
   const Operand* in = nullptr;
   int num_in = 0;
@@ -61,7 +71,8 @@ struct KernelCall {
   const RandomContext* random = nullptr;
   int thread = 0;
   int num_threads = 1;
-  void* scratch = nullptr;  // kScratchBytes, private to the thread, 64-byte aligned
+  void* scratch = nullptr;          // kScratchBytes, private to the thread, 64-byte aligned
+  const GroupCode* code = nullptr;  // of "fused", where it was compiled
 };
 
 // A weight B (k, n) in panels, as products of rows with it read it fastest: bytes that they take,

@@ -88,7 +88,8 @@ struct Instruction {
   std::vector<TableSpec> tables;  // one per input
   std::vector<int64_t> ints;
   std::vector<double> floats;
-  Space space;  // driving space: row_begin..row_end are its rows
+  Space space;                            // driving space: row_begin..row_end are its rows
+  std::shared_ptr<const GroupCode> code;  // of "fused", where it was compiled
 };
 
 enum class SegmentKind : uint8_t {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/cpu/codegen/group_code.h"
 #include "memory/planner.h"
 #include "program/text.h"
 #include "program/validate.h"
@@ -146,6 +147,25 @@ class LayoutBuilder {
   std::vector<bool> shared_;  // [value] read by other rows, by other segments or by backward
 };
 
+void compile_groups(Program& program) {
+  if (program.dtype != DType::kFloat32 || !can_compile_groups()) return;
+  for (Segment& segment : program.segments) {
+    for (Instruction& instruction : segment.instructions) {
+      if (instruction.kernel != "fused") continue;
+      const int64_t width = instruction.ints[0];
+      GroupSpec spec{instruction.ints.data(),
+                     instruction.floats.data(),
+                     static_cast<int>(instruction.floats.size()),
+                     static_cast<int>(instruction.outputs.size()),
+                     {}};
+      for (const int id : instruction.inputs) {
+        spec.narrow.push_back(program.values[static_cast<size_t>(id)].size != width);
+      }
+      instruction.code = compile_group(spec);
+    }
+  }
+}
+
 void prepare_forms(Executable& exe) {
   const auto& values = exe.program.values;
   exe.forms.reserve(values.size());
@@ -242,6 +262,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   exe->forward = std::move(forward);
   exe->options = execution_options();
   resolve_and_validate(exe->program);
+  if (exe->options.compile_groups) compile_groups(exe->program);
   exe->roots = resolve_views(exe->program);
   prepare_forms(*exe);
   prepare_externals(*exe);

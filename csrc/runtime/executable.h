@@ -21,6 +21,7 @@ struct ExecutionOptions {
   double min_parallel_ns = 10000;  // the others would take longer to wake up
   double min_team_ns = 60000;      // what other threads must save in all to be woken up at all
   double min_split_ns = 2500;      // a product of fewer rows that all threads do, each its columns
+  bool compile_groups = true;      // elementwise groups to machine code, where that can be
 };
 
 ExecutionOptions execution_options();

@@ -97,6 +97,7 @@ class Binder {
     call.tables = phase_.tables.data() + phase_.tables.size();
     call.random = sources_.random;
     call.scratch = thread_memory(0);
+    call.code = instruction.code.get();
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) add_operand(s, id);
     }

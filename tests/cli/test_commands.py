@@ -233,7 +233,9 @@ def test_wrong_usage_is_explained(arguments: list[str]) -> None:
 
 def test_version_and_info_are_said() -> None:
     assert re.fullmatch(r"cavs \d+\.\d+\.\d+\n", cavs("--version").stdout)
-    assert re.search(r"^instruction set +(avx512|avx2|generic)$", cavs("info").stdout, re.MULTILINE)
+    printed = cavs("info").stdout
+    assert re.search(r"^instruction set +(avx512|avx2|generic)$", printed, re.MULTILINE)
+    assert re.search(r"^groups +(compiled|interpreted)$", printed, re.MULTILINE)
 
 
 def test_a_reader_that_leaves_is_no_error(listops_run: Path) -> None:

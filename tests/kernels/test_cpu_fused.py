@@ -1,4 +1,7 @@
-"""The interpreter of elementwise groups: each operation, accuracy, and every memory layout."""
+"""Elementwise groups: each operation, accuracy, and every memory layout.
+
+Where a group can be compiled it runs interpreted and compiled, and both must agree bit by bit.
+"""
 
 from itertools import pairwise
 
@@ -54,11 +57,27 @@ POSITIVE = {"log", "sqrt", "rsqrt"}
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
 
 
+def call_fused(dtype, inputs, outputs, ints, **options):
+    """Interprets the group, then compiles it where that can be, and compares."""
+    kc.call("fused", dtype, inputs, outputs, ints=ints, **options)
+    if dtype != "float" or ints[0] < 16 or not core.can_compile_groups():
+        return
+    interpreted = [out.copy() for out in outputs]
+    begin, end = options.get("rows", (0, len(outputs[0])))
+    for out in outputs:
+        out[begin:end] = 7
+    kc.call("fused", dtype, inputs, outputs, ints=ints, compile=True, **options)
+    for out, expected in zip(outputs, interpreted, strict=True):
+        np.testing.assert_array_equal(out, expected)
+        known = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(out[known]), np.signbit(expected[known]))
+
+
 def run_op(name, dtype, operands):
     width = operands[0].shape[1]
     out = np.empty_like(operands[0])
     ints = kc.fused_ints(width, 1, [(name, 0, *range(len(operands)))], [0])
-    kc.call("fused", dtype, operands, [out], ints=ints)
+    call_fused(dtype, operands, [out], ints)
     return out
 
 
@@ -94,7 +113,8 @@ def test_operation(name, dtype, rng):
 def test_special_values(name, dtype):
     count = core.scalar_arity(name)
     grid = np.meshgrid(*[np.array(SPECIAL, kc.DTYPES[dtype])] * count)
-    operands = [np.ascontiguousarray(axis.reshape(1, -1)) for axis in grid]
+    # Repeated, so that rows are long enough to be compiled.
+    operands = [np.tile(axis.reshape(1, -1), 3) for axis in grid]
     if name in ("mul_add", "sigmoid_grad", "tanh_grad", "bce_with_logits"):
         # Products of infinities may contract; what matters is that NaN stays NaN.
         got = run_op(name, dtype, operands)
@@ -126,7 +146,7 @@ def test_float_accuracy(name, low, high):
 
 
 def test_float_extremes():
-    x = np.array([[1e-5, 1e-30, 1e-40, 200, -200, 90, -104, 3e38]], np.float32)
+    x = np.array([[1e-5, 1e-30, 1e-40, 200, -200, 90, -104, 3e38] * 3], np.float32)
     np.testing.assert_array_equal(run_op("tanh", "float", [x])[0, :3], x[0, :3])
     np.testing.assert_array_equal(run_op("tanh", "float", [x])[0, 3:5], [1, -1])
     np.testing.assert_array_equal(run_op("sigmoid", "float", [x])[0, 3:6], [1, 0, 1])
@@ -146,7 +166,7 @@ def test_constants_keep_the_sign_of_zero(dtype):
     x = np.ones((2, 20), kc.DTYPES[dtype])
     out = np.empty_like(x)
     ints = kc.fused_ints(20, 1, [("div", 0, 0, 2)], [0])
-    kc.call("fused", dtype, [x], [out], ints=ints, floats=[-0.0])
+    call_fused(dtype, [x], [out], ints, floats=[-0.0])
     assert (out == -np.inf).all()
 
 
@@ -189,12 +209,11 @@ def test_layouts(width, layout, out_layout, dtype, rng):
         ]
         around = [kc.surroundings(out) for out in outputs] if out_layout == "view" else []
         inputs = [kc.LAYOUTS[layout](value) for value in values]
-        kc.call(
-            "fused",
+        call_fused(
             dtype,
             [*inputs, bias, gate],
             outputs,
-            ints=lstm_group(width),
+            lstm_group(width),
             floats=[0.5],
             rows=(1, rows),
             padded=[layout == "padded"] * 4 + [False] * 2 + [out_layout == "padded"] * 2,
@@ -216,15 +235,13 @@ def test_index_and_broadcast(width, rng):
     scalar = np.array([3.0], np.float32)
     out = np.empty((50, width), np.float32)
     ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
-    kc.call(
-        "fused", "float", [x, column, scalar], [out], ints=ints, tables=[{"index": index}, {}, {}]
-    )
+    call_fused("float", [x, column, scalar], [out], ints, tables=[{"index": index}, {}, {}])
     gathered = np.where(index[:, None] < 0, 0, x[index])
     np.testing.assert_allclose(out, gathered * column + 3, rtol=1e-6, atol=1e-6)
     out_index = np.empty((50, width), np.float32)
     column_ints = kc.fused_ints(width, 1, [("add", 0, 0, 0)], [0])
     narrow = [{"index": index}]
-    kc.call("fused", "float", [x[:, :1].copy()], [out_index], ints=column_ints, tables=narrow)
+    call_fused("float", [x[:, :1].copy()], [out_index], column_ints, tables=narrow)
     np.testing.assert_allclose(out_index, np.broadcast_to(2 * gathered[:, :1], out.shape))
 
 
@@ -241,7 +258,7 @@ def test_sums_over_lists_of_rows(width, dtype, rng):
     out = np.full((rows, width), 7, kc.DTYPES[dtype])
     ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
     tables = [{"ptr": ptr, "list": listed}, {"ptr": ptr}, {"ptr": ptr}]
-    kc.call("fused", dtype, [x, along, column], [out], ints=ints, tables=tables, rows=(1, rows))
+    call_fused(dtype, [x, along, column], [out], ints, tables=tables, rows=(1, rows))
     sums = [
         np.array([a[i:j].sum(0, np.float64) for i, j in pairwise(ptr)])
         for a in (x[listed], along, column)
@@ -257,7 +274,7 @@ def test_one_register_for_two_outputs_and_output_over_input(rng):
     expected = x + 1
     outputs = [np.empty_like(x), np.empty_like(x)]
     ints = kc.fused_ints(32, 1, [("add", 0, 0, 2)], [0, 0])
-    kc.call("fused", "float", [x], outputs, ints=ints, floats=[1.0])
+    call_fused("float", [x], outputs, ints, floats=[1.0])
     for out in outputs:
         np.testing.assert_array_equal(out, expected)
     ints = kc.fused_ints(32, 1, [("add", 0, 0, 2), ("mul", 0, 1, 0), ("add", 0, 1, 0)], [0])
@@ -265,22 +282,36 @@ def test_one_register_for_two_outputs_and_output_over_input(rng):
     np.testing.assert_allclose(x, expected * (expected - 1) + (expected - 1), rtol=1e-5, atol=1e-6)
 
 
-def test_many_registers_and_constants(rng):
-    x = rng.normal(size=(30, 150))
-    count = 200
-    ops = [("add", 0, 0, 1 + count)]
-    ops += [("add", k, k, 1 + count + k) for k in range(1, count)]  # register k - 1 plus constant k
+@pytest.mark.skipif(not core.can_compile_groups(), reason="groups are interpreted here")
+def test_compiled_groups_write_over_their_inputs(rng):
+    x = rng.normal(size=(40, 37)).astype(np.float32)
+    expected = np.tanh(x + 1)
+    ints = kc.fused_ints(37, 1, [("add", 0, 0, 2), ("tanh", 0, 1)], [0])
+    kc.call("fused", "float", [x], [x], ints=ints, floats=[1.0], compile=True)
+    np.testing.assert_allclose(x, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+def test_many_registers_and_constants(dtype, rng):
+    """More values at once than the machine has registers: x + c0, x + c0 + c1, ..., then all
+    multiplied in turn with the last."""
+    count = 60
+    x = rng.normal(size=(30, 150)).astype(kc.DTYPES[dtype])
+    first_register, first_constant = 1, 1 + count
+    ops = [("add", 0, 0, first_constant)]
+    ops += [("add", k, first_register + k - 1, first_constant + k) for k in range(1, count)]
+    last = first_register + count - 1
+    ops += [("mul_add", count - 1, last, first_constant, first_register + k) for k in range(count)]
     out = np.empty_like(x)
     constants = rng.normal(size=count)
-    kc.call(
-        "fused",
-        "double",
-        [x],
-        [out],
-        ints=kc.fused_ints(150, count, ops, [count - 1]),
-        floats=constants,
-    )
-    np.testing.assert_allclose(out, x + constants.sum(), rtol=1e-10, atol=1e-10)
+    constants[0] = 0.5
+    call_fused(dtype, [x], [out], kc.fused_ints(150, count, ops, [count - 1]), floats=constants)
+    values = [x + total for total in np.cumsum(constants)]
+    expected = values[-1]
+    for k in range(count):
+        expected = expected * 0.5 + (values[k] if k < count - 1 else expected)
+    tolerance = {"float": 1e-5, "double": 1e-10}[dtype]
+    np.testing.assert_allclose(out, expected, tolerance, tolerance)
 
 
 def test_no_rows_and_no_width():

@@ -1,8 +1,10 @@
-// "fused": an elementwise group, interpreted tile by tile. A tile is a few rows, small enough that
+// "fused": an elementwise group. This is the interpreter, for groups without machine code (see
+// compiled_group.inl.h); it goes tile by tile. A tile is a few rows, small enough that
 // all its registers stay in the L1 cache, and large enough that choosing an operation costs little
 // against doing it.
 #pragma once
 
+#include "kernels/cpu/compiled_group.inl.h"
 #include "kernels/cpu/isa_table.h"
 #include "kernels/cpu/scalar_math.inl.h"
 #include "kernels/cpu/scalar_ops.h"
@@ -184,18 +186,9 @@ class FusedGroup {
           out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kBlock == 0);
       for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
       for (int i = 0; i < call_.num_in; ++i)
-        plan.direct = plan.direct && !overlap(out, call_.in[i], i);
+        plan.direct = plan.direct && !(inputs_[i].access == Access::kDirect &&
+                                       rows_overlap<T>(call_, out, call_.in[i], pitch_));
     }
-  }
-
-  // Whether writing early into `out` might destroy rows of `in` that are still to be read.
-  bool overlap(const Operand& out, const Operand& in, int input) const {
-    if (inputs_[input].access != Access::kDirect) return false;
-    const T* out_begin = row_of<T>(out, call_.row_begin);
-    const T* out_end = row_of<T>(out, call_.row_end);
-    const T* in_begin = row_of<T>(in, call_.row_begin);
-    const T* in_end = row_of<T>(in, call_.row_end - 1) + greatest(in.ld, width_);
-    return out_begin < in_end && in_begin < out_end;
   }
 
   void stage_row(T* target, const T* source, int64_t step, int64_t n) const {
@@ -301,6 +294,12 @@ class FusedGroup {
 
 template <class T>
 void fused(const KernelCall& call) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (call.code != nullptr && call.row_begin < call.row_end) {
+      CompiledGroup group(call);
+      if (group.applies()) return group.run();
+    }
+  }
   FusedGroup<T>(call).run();
 }
 

@@ -57,8 +57,6 @@ template <class T>
 using Vec = typename Simd<T>::Vector;
 using VecF = Vec<float>;
 using VecD = Vec<double>;
-using MaskF = Simd<float>::Mask;
-typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
 using MaskD = Simd<double>::Mask;
 
 template <class T>
@@ -79,8 +77,30 @@ CAVS_INLINE Vec<T> splat(T value) {
   return value - Vec<T>{};  // 0 + value would lose the sign of -0
 }
 
-CAVS_INLINE MaskF bits_of(VecF x) { return reinterpret_cast<MaskF>(x); }
-CAVS_INLINE VecF float_of(MaskF bits) { return reinterpret_cast<VecF>(bits); }
+// The same in every lane, for V a vector or what else the functions of scalar_math.inl.h are for.
+template <class V>
+CAVS_INLINE V all(float value) {
+  return value - V{};
+}
+
+// The bits of a vector of floats as integers, which wrap around.
+typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
+template <class V>
+struct BitsOf {
+  using Type = WordsF;
+};
+template <class V>
+using Bits = typename BitsOf<V>::Type;
+
+CAVS_INLINE WordsF bits_of(VecF x) { return reinterpret_cast<WordsF>(x); }
+CAVS_INLINE VecF float_of(WordsF bits) { return reinterpret_cast<VecF>(bits); }
+// Of the bits as signed integers: shifted with their sign, and as floats.
+CAVS_INLINE WordsF shift_right(WordsF bits, int count) {
+  return reinterpret_cast<WordsF>(reinterpret_cast<Simd<int32_t>::Vector>(bits) >> count);
+}
+CAVS_INLINE VecF to_float(WordsF bits) {
+  return __builtin_convertvector(reinterpret_cast<Simd<int32_t>::Vector>(bits), VecF);
+}
 
 // The lesser of bound and x, x where x is NaN.
 CAVS_INLINE VecF at_most(VecF x, float bound) {
@@ -114,13 +134,28 @@ CAVS_INLINE VecF multiply_add(VecF a, VecF b, VecF c) {
 #endif
 }
 
-// The polynomial of these coefficients, that of the highest power first.
-template <class... Coefficients>
-CAVS_INLINE VecF polynomial(VecF x, float first, Coefficients... rest) {
-  VecF result = splat(first);
-  ((result = multiply_add(result, x, splat(rest))), ...);
-  return result;
+// c - a * b, likewise.
+CAVS_INLINE VecF subtract_product(VecF c, VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return _mm512_fnmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fnmadd_ps(a, b, c);
+#else
+  return c - a * b;
+#endif
 }
+
+CAVS_INLINE VecD multiply_add(VecD a, VecD b, VecD c) { return a * b + c; }
+CAVS_INLINE VecD subtract_product(VecD c, VecD a, VecD b) { return c - a * b; }
+
+// Whether multiply_add rounds once.
+#if defined(__FMA__)
+template <class V>
+constexpr bool kRoundsOnce = true;
+#else
+template <class V>
+constexpr bool kRoundsOnce = false;
+#endif
 
 CAVS_INLINE VecF sqrt_(VecF x) {
 #if defined(__AVX512F__)
@@ -140,7 +175,7 @@ CAVS_INLINE VecD sqrt_(VecD x) {
   return result;
 }
 
-CAVS_INLINE VecF abs_(VecF x) { return float_of(bits_of(x) & 0x7fffffff); }
+CAVS_INLINE VecF abs_(VecF x) { return float_of(bits_of(x) & 0x7fffffffu); }
 CAVS_INLINE VecD abs_(VecD x) {
   return reinterpret_cast<VecD>(reinterpret_cast<MaskD>(x) & 0x7fffffffffffffff);
 }
