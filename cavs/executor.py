@@ -169,15 +169,17 @@ class NativeExecutor:
     ) -> tuple[dict[str, Array], NativeRun | None]:
         """See :class:`Executor`."""
         if wanted is None:
-            return self._infer(graphs, inputs, random), None
+            program, known = self._inference(graphs, inputs, random)
+            return self._run(program, graphs, known, random, keep=False)[0], None
         program = self.compiler.training(wanted)
         outputs, native = self._run(program, graphs, inputs, random, keep=True)
         return outputs, NativeRun(self, native, program, graphs, wanted)
 
-    def _infer(
+    def _inference(
         self, graphs: GraphBatch, inputs: Mapping[str, Array], random: RandomState
-    ) -> dict[str, Array]:
-        """A call after which no backward comes: reads what earlier ones left (see Memory)."""
+    ) -> tuple[Program, Mapping[str, Array]]:
+        """The program of a call after which no backward comes, and its inputs: those given, and
+        what earlier calls left (see Memory)."""
         kept: dict[str, Array] = {}
         for memory, part_program in self._memories():
 
@@ -189,10 +191,9 @@ class NativeExecutor:
 
             results = memory.results(inputs[memory.part.pull], compute)
             if results is None:
-                return self._run(self.compiler.inference(), graphs, inputs, random, keep=False)[0]
+                return self.compiler.inference(), inputs
             kept |= results
-        program, _ = self.compiler.remembering()
-        return self._run(program, graphs, {**inputs, **kept}, random, keep=False)[0]
+        return self.compiler.remembering()[0], {**inputs, **kept}
 
     def _memories(self) -> list[tuple[Memory, Program]]:
         if self._kept is None:
@@ -211,6 +212,7 @@ class NativeExecutor:
         random: RandomState,
         *,
         keep: bool,
+        profile: bool = False,
     ) -> tuple[dict[str, Array], Any]:
         """Outputs by name, and the native run."""
         native = _core.Run(
@@ -222,6 +224,7 @@ class NativeExecutor:
             random.training,
             keep,
         )
+        native.profile = profile
         outputs = [
             np.empty((rows_of(graphs, o.space), *o.shape), self.dtype) for o in program.outputs
         ]
@@ -235,26 +238,50 @@ class NativeExecutor:
         )
         return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
-    def planned_bytes(self, graphs: GraphBatch, ids: Mapping[str, Array], keep: bool) -> int:
-        """Peak bytes of a call over `graphs`, by the memory plan alone; see Model.memory."""
-        remembering = self.compiler.remembering()[0]
-        program = self.compiler.training(frozenset()) if keep else remembering
-        forward = self.load(program)
-        backward = None
-        if keep:
-            pushes = frozenset(self.compiler.function.pushes)
-            backward = self.load(self.compiler.backward(pushes, frozenset()), forward)
+    def profiled(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[str, Array],
+        random: RandomState,
+        cotangents: Mapping[str, Array] | None,
+    ) -> tuple[dict[str, Program], Any]:
+        """A call with the engine's clocks on: inference, or, with `cotangents`, forward and
+        backward. Gives the programs by direction and the native run, which has the times."""
+        if cotangents is None:
+            program, known = self._inference(graphs, inputs, random)
+            _, native = self._run(program, graphs, known, random, keep=False, profile=True)
+            return {"forward": program}, native
+        program, wanted = self.compiler.training(()), frozenset[str]()
+        _, native = self._run(program, graphs, inputs, random, keep=True, profile=True)
+        NativeRun(self, native, program, graphs, wanted).backward(cotangents)
+        return {"forward": program, "backward": self.compiler.backward(cotangents, ())}, native
+
+    def planned(
+        self, graphs: GraphBatch, ids: Mapping[str, Array], outputs: frozenset[str] | None
+    ) -> list[tuple[Program, Any]]:
+        """Each program of a call over `graphs` with its memory as planned (a _core.PhaseMemory):
+        of inference, or, with cotangents of `outputs`, of forward and backward.
+
+        `ids`: the integer inputs, as far as they are known; others count as all distinct.
+        """
+        keep = outputs is not None
+        programs = [self.compiler.training(()) if keep else self.compiler.remembering()[0]]
+        forward, backward = self.load(programs[0]), None
+        if outputs is not None:
+            programs.append(self.compiler.backward(outputs, ()))
+            backward = self.load(programs[1], forward)
         distinct = {}
         leaf = np.diff(graphs.child_ptr) == 0
         masks = {"leaf": leaf, "inner": ~leaf}
-        for name, _, base, count in program.uniques:
+        for name, _, base, count in programs[0].uniques:
             pull, mask = name.split("@")[0], masks.get(base)
             rows = count or (rows_of(graphs, base) if mask is None else int(mask.sum()))
             if pull in ids and not count:
                 rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
             distinct[name] = rows
-        schedule = graphs.schedule(self.policy)
-        return int(_core.plan_bytes(forward, backward, schedule, distinct, keep, get_num_threads()))
+        schedule, threads = graphs.schedule(self.policy), get_num_threads()
+        phases = _core.plan_phases(forward, backward, schedule, distinct, keep, threads)
+        return list(zip(programs, phases, strict=True))
 
 
 class NativeRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
+from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch
 from cavs.tensor import Parameter, RowSparse, Tensor, is_grad_enabled, record
@@ -198,9 +199,74 @@ class Model:
         """The compiled programs, as text: inference, training forward, and backward."""
         return self._compiler.text()
 
-    def explain(self) -> str:
-        """F after each pass and the programs, with FLOPs and bytes per row."""
-        return self._compiler.explain(self._dtype.itemsize)
+    @overload
+    def explain(self, /) -> str: ...
+
+    @overload
+    def explain(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        loss: str | None = None,
+        repeats: int = 5,
+        **inputs: Any,
+    ) -> Profile: ...
+
+    def explain(
+        self,
+        graphs: Any = None,
+        /,
+        *,
+        loss: str | None = None,
+        repeats: int = 5,
+        **inputs: Any,
+    ) -> str | Profile:
+        """What the compiled programs are, or, over a batch, where their time and memory go.
+
+        Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
+        inference and training are run `repeats` times each with the engine's clocks on, and the
+        fastest run of each is shown. Training is forward, and backward from cotangents of ones of
+        the output `loss`, or of all outputs; there is none where nothing learns. The model stays as
+        it is: gradients, and the step of random operations, too.
+
+        Args:
+            graphs: as for a call.
+            loss: name of an output.
+            repeats: 1 or more.
+            inputs: as for a call; tensors get no gradients.
+
+        Raises:
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and what a
+            call raises.
+        """
+        if graphs is None:
+            return self._compiler.explain(self._dtype.itemsize)
+        executor = self._native_executor("explain")
+        pushes = self._compiler.function.pushes
+        if loss is not None and loss not in pushes:
+            raise InputError(
+                f"[explain] an output among {sorted(pushes)} was expected, came ({loss!r})"
+            )
+        if repeats < 1:
+            raise InputError(f"[explain] 1 repeat or more was expected, came ({repeats})")
+        graphs = _as_batch(graphs)
+        losses = frozenset(pushes) if loss is None else frozenset([loss])
+        return measure(
+            executor,
+            graphs,
+            self._checker.check(graphs, inputs),
+            RandomState(self._seed, self._step, self.training),
+            losses if any(p.requires_grad for p in self._compiler.params) else None,
+            repeats,
+        )
+
+    def _native_executor(self, asked: str) -> NativeExecutor:
+        if not isinstance(self._executor, NativeExecutor):
+            raise CavsRuntimeError(
+                f"[{asked}] the native executor was expected, came the reference"
+            )
+        return self._executor
 
     def memory(
         self,
@@ -217,12 +283,11 @@ class Model:
         count distinct ids; without them all are taken to be distinct, which
         takes more, give or take what the planner's gaps differ by.
         """
-        if not isinstance(self._executor, NativeExecutor):
-            raise CavsRuntimeError("[memory] the native executor was expected, came the reference")
+        executor = self._native_executor("memory")
         graphs = _as_batch(graphs)
-        return self._executor.planned_bytes(
-            graphs, self._checker.check(graphs, ids, partial=True), gradients
-        )
+        known = self._checker.check(graphs, ids, partial=True)
+        outputs = frozenset(self._compiler.function.pushes) if gradients else None
+        return max(int(phase.total) for _, phase in executor.planned(graphs, known, outputs))
 
 
 def compile(

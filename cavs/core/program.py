@@ -122,22 +122,34 @@ class Program:
 
     def __str__(self) -> str:
         lines = []
-        for segment in self.segments:
-            over = f" over {segment.space}" if segment.kind == "rows" else ""
-            lines.append(f"{segment.kind}{over}:")
-            lines.extend(f"  {self._line(i)}" for i in segment.instructions)
+        for number, segment in enumerate(self.segments):
+            lines.append(f"{self.segment_text(number)}:")
+            lines.extend(f"  {self.line(i)}" for i in segment.instructions)
         return "\n".join(lines)
+
+    def segment_text(self, number: int) -> str:
+        """A segment's kind and rows."""
+        segment = self.segments[number]
+        return f"rows over {segment.space}" if segment.kind == "rows" else segment.kind
+
+    def value_text(self, number: int) -> str:
+        """A value's number, rows, row length and operation."""
+        return f"{self._declared(number)} {self.values[number].name}".rstrip()
+
+    def row_bytes(self, i: Instruction, item_size: int) -> int:
+        """Bytes of each operand and result of one row; parameters and constants count nothing."""
+        moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
+        return sum(v.size * item_size for v in moved if v.space != "none")
 
     def costs(self, item_size: int) -> list[str]:
         """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself."""
         lines = []
         for segment in self.segments:
             for i in segment.instructions:
-                moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
-                size = sum(v.size * item_size for v in moved if v.space != "none")
+                size = self.row_bytes(i, item_size)
                 lines.append(
                     f"  {segment.kind:6} {i.space:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
-                    f"{self._line(i)}"
+                    f"{self.line(i)}"
                 )
         return lines
 
@@ -147,7 +159,8 @@ class Program:
             return f"{value.constant:g}"
         return f"%{number}" + (f":{value.name}" if value.role in ("param", "input") else "")
 
-    def _line(self, i: Instruction) -> str:
+    def line(self, i: Instruction) -> str:
+        """The instruction as text."""
         inputs = [
             self._name(n) + (f"[{table}]" if table else "")
             for n, table in zip(i.inputs, i.tables, strict=False)

@@ -1,10 +1,9 @@
-// Programs, runs over a batch, and the dry run.
+// Programs, and runs over a batch.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/program.h"
 #include "graph/schedule.h"
 #include "program/text.h"
 #include "runtime/run.h"
@@ -20,8 +20,6 @@ namespace py = pybind11;
 
 namespace cavs {
 namespace {
-
-using ExecutablePtr = std::shared_ptr<const Executable>;
 
 py::tuple read_tuple(py::handle item, size_t length, const char* what) {
   CAVS_CHECK(py::isinstance<py::tuple>(item) && py::len(item) == length, ErrorKind::kValue,
@@ -80,11 +78,6 @@ Segment read_segment(py::handle item, const Program& program) {
   }
   return segment;
 }
-
-// What Python calls _core.Program.
-struct PyProgram {
-  ExecutablePtr exe;
-};
 
 PyProgram make_program(const std::string& dtype, const py::sequence& values,
                        const py::sequence& segments, const py::sequence& uniques,
@@ -216,6 +209,24 @@ class PyRun {
     return records;
   }
 
+  py::list profile_phases() {
+    const Turn turn(this);
+    py::list phases;
+    for (const PhaseProfile& phase : run_.profile_phases()) {
+      py::list threads;
+      for (const PhaseProfile::Thread& thread : phase.threads) {
+        threads.append(
+            py::dict(py::arg("kernels") = thread.kernels, py::arg("packing") = thread.packing,
+                     py::arg("waiting") = thread.waiting, py::arg("walking") = thread.walking));
+      }
+      phases.append(py::dict(py::arg("direction") = phase.backward ? "backward" : "forward",
+                             py::arg("ids") = phase.ids, py::arg("plan") = phase.plan,
+                             py::arg("bind") = phase.bind, py::arg("walk") = phase.walk,
+                             py::arg("threads") = threads));
+    }
+    return phases;
+  }
+
  private:
   // Refuses a second Python thread while the first runs without the interpreter's lock.
   class Turn {
@@ -259,48 +270,6 @@ class PyRun {
   Run run_;
 };
 
-// Keys may be "unique:NAME" or "NAME".
-int64_t plan_bytes_of(const PyProgram& program, const PyProgram* backward, const Schedule& schedule,
-                      const std::map<std::string, int64_t>& unique_rows, bool keep,
-                      int num_threads) {
-  std::vector<int64_t> rows;
-  for (const UniqueSpec& unique : program.exe->program.uniques) {
-    auto found = unique_rows.find("unique:" + unique.name);
-    if (found == unique_rows.end()) found = unique_rows.find(unique.name);
-    CAVS_CHECK(found != unique_rows.end() && found->second >= 0, ErrorKind::kValue,
-               "[runtime] expected the number of rows of 'unique:", unique.name,
-               "' (0 or more), got none");
-    rows.push_back(found->second);
-  }
-  const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
-  return plan_bytes(*program.exe, second, schedule, rows, keep, num_threads);
-}
-
-void bind_options(py::module_& m) {
-  m.def("execution_options", [] {
-    const ExecutionOptions options = execution_options();
-    py::dict result;
-    result["chunk_rows"] = options.chunk_rows;
-    result["chunk_bytes"] = options.chunk_bytes;
-    result["min_parallel_rows"] = options.min_parallel_rows;
-    result["min_parallel_ns"] = options.min_parallel_ns;
-    result["min_team_ns"] = options.min_team_ns;
-    result["min_split_ns"] = options.min_split_ns;
-    result["compile_groups"] = options.compile_groups;
-    return result;
-  });
-  m.def(
-      "set_execution_options",
-      [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows, double min_parallel_ns,
-         double min_team_ns, double min_split_ns, bool compile_groups) {
-        set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns,
-                               min_team_ns, min_split_ns, compile_groups});
-      },
-      py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
-      py::arg("min_parallel_ns"), py::arg("min_team_ns"), py::arg("min_split_ns"),
-      py::arg("compile_groups") = true, "For programs that are made from now on.");
-}
-
 }  // namespace
 
 void bind_runtime(py::module_& m) {
@@ -321,11 +290,11 @@ void bind_runtime(py::module_& m) {
       .def("rows", &PyRun::rows, py::arg("space"))
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)
-      .def("profile_records", &PyRun::profile_records);
-
-  m.def("plan_bytes", &plan_bytes_of, py::arg("program"), py::arg("backward").none(true),
-        py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"));
-  bind_options(m);
+      .def("profile_records", &PyRun::profile_records,
+           "(direction, segment, instruction, kernel, calls, rows, ns) of each instruction, summed "
+           "over the threads.")
+      .def("profile_phases", &PyRun::profile_phases,
+           "Nanoseconds of each direction: ids, plan, bind, walk, and of its threads.");
 }
 
 }  // namespace cavs

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "memory/planner.h"
 #include "runtime/unique.h"
 
 namespace cavs {
@@ -86,8 +85,8 @@ Lifetime lifetime_of(const Executable& exe, const Layout& layout, const RowCount
   return lifetime;
 }
 
-void plan_values(const std::vector<Lifetime>& lifetimes, int64_t start, PhasePlan* plan,
-                 int64_t* end) {
+void plan_values(int64_t start, PhasePlan* plan, int64_t* end) {
+  const std::vector<Lifetime>& lifetimes = plan->lifetimes;
   MemoryPlan memory = plan_memory(lifetimes, start);
   plan->offsets = std::move(memory.offsets);
   for (size_t id = 0; id < lifetimes.size(); ++id) {
@@ -135,13 +134,13 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   const Layout& layout = exe.layout(keep);
   PhasePlan plan;
   plan.threads = useful_threads(exe, layout, counts, schedule, threads);
-  std::vector<Lifetime> lifetimes;
+  std::vector<Lifetime>& lifetimes = plan.lifetimes;
   lifetimes.reserve(exe.forms.size());
   for (size_t id = 0; id < exe.forms.size(); ++id) {
     lifetimes.push_back(lifetime_of(exe, layout, counts, id));
   }
   int64_t end = 0;
-  plan_values(lifetimes, unique_section_bytes(exe.program, counts), &plan, &end);
+  plan_values(unique_section_bytes(exe.program, counts), &plan, &end);
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }
@@ -151,7 +150,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
   const Layout& layout = exe.layout(true);
   PhasePlan plan;
   plan.threads = useful_threads(exe, layout, counts, schedule, threads);
-  std::vector<Lifetime> lifetimes;
+  std::vector<Lifetime>& lifetimes = plan.lifetimes;
   lifetimes.reserve(exe.forms.size());
   for (size_t id = 0; id < exe.forms.size(); ++id) {
     lifetimes.push_back(lifetime_of(exe, layout, counts, id));
@@ -161,7 +160,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
     lifetimes.back().offset = forward.offsets[id];
   }
   int64_t end = 0;
-  plan_values(lifetimes, unique_section_bytes(exe.forward->program, counts), &plan, &end);
+  plan_values(unique_section_bytes(exe.forward->program, counts), &plan, &end);
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }

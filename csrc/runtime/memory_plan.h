@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/schedule.h"
+#include "memory/planner.h"
 #include "runtime/executable.h"
 
 namespace cavs {
@@ -31,9 +32,10 @@ struct RowCounts {
 // The arena of a phase: [tables of the uniques][values][one private region per thread].
 struct PhasePlan {
   int threads = 1;
-  std::vector<int64_t> offsets;   // [value] in the arena; -1 where it is not there
-  std::vector<ChunkPlan> chunks;  // [segment]
-  int64_t thread_offset = 0;      // of thread 0's region: kScratchBytes, then the local values
+  std::vector<Lifetime> lifetimes;  // [value] by segments
+  std::vector<int64_t> offsets;     // [value] in the arena; -1 where it is not there
+  std::vector<ChunkPlan> chunks;    // [segment]
+  int64_t thread_offset = 0;        // of thread 0's region: kScratchBytes, then the local values
   int64_t thread_bytes = 0;
   int64_t total = 0;
 };

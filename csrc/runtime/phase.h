@@ -60,6 +60,14 @@ struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
 };
 
+// What one thread did in a phase.
+struct ThreadProfile {
+  std::vector<CallProfile> calls;  // [call]
+  int64_t packing_ns = 0;          // weights into panels
+  int64_t parts_ns = 0;            // its parts of work that was shared, packing among them
+  int64_t shares_ns = 0;           // of thread 0: all of that work, from first part to last
+};
+
 struct Phase {
   const Executable* exe = nullptr;
   const Layout* layout = nullptr;
@@ -73,7 +81,7 @@ struct Phase {
                                    // shared among threads, 0 for others
   std::vector<IndexTable> tables;  // of all calls, shared by the threads
   std::vector<ThreadCode> threads;
-  std::vector<CallProfile> profile;  // [call] of thread 0; empty where not asked for
+  std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for
 };
 
 // What a phase is bound to.

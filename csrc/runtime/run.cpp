@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 
 namespace cavs {
 namespace {
@@ -13,6 +14,22 @@ constexpr int kMaxThreads = 1024;
 void check_threads(int num_threads) {
   CAVS_CHECK(num_threads >= 1 && num_threads <= kMaxThreads, ErrorKind::kValue,
              "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads);
+}
+
+PhaseMemory memory_of(const Executable& exe, const PhasePlan& plan, const RowCounts& counts) {
+  PhaseMemory memory;
+  memory.backward = exe.program.backward;
+  memory.total = plan.total;
+  memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts);
+  memory.threads = plan.total - plan.thread_offset;
+  for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
+    const Lifetime& lifetime = plan.lifetimes[id];
+    if (lifetime.last < lifetime.first) continue;
+    const Space& space = exe.program.values[id].space;
+    memory.values.push_back({static_cast<int>(id), counts.last(space) - counts.first(space),
+                             lifetime.bytes, lifetime.first, lifetime.last});
+  }
+  return memory;
 }
 
 }  // namespace
@@ -104,13 +121,17 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
   CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
              "[runtime] expected a new run, got one whose forward() was called; make another run");
   check_threads(num_threads);
+  PhaseProfile profile;
+  Stopwatch watch;
   arena_ = cpu_arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
   try {
     build_uniques(arrays);
+    profile.ids = watch.lap();
     check_arrays(*exe_, counts_, arrays);
     forward_plan_ = plan_forward(*exe_, keep_, counts_, schedule_, num_threads);
     forward_arrays_ = arrays;
-    execute(*exe_, exe_->layout(keep_), forward_plan_, arrays);
+    profile.plan = watch.lap();
+    execute(*exe_, exe_->layout(keep_), forward_plan_, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -131,11 +152,15 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   CAVS_CHECK(exe && exe->forward == exe_, ErrorKind::kValue,
              "[runtime] expected the backward program of this run's program, got another");
   check_threads(num_threads);
+  PhaseProfile profile;
+  Stopwatch watch;
+  profile.backward = true;
   check_arrays(*exe, counts_, arrays);
   state_ = State::kFinished;
   try {
     const PhasePlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
-    execute(*exe, exe->layout(true), plan, arrays);
+    profile.plan = watch.lap();
+    execute(*exe, exe->layout(true), plan, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -144,7 +169,8 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
 }
 
 void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-                  const ArrayLists& arrays) {
+                  const ArrayLists& arrays, PhaseProfile profile) {
+  Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
   peak_bytes_ = std::max(peak_bytes_, plan.total);
@@ -158,24 +184,52 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   phase.counts = &counts_;
   phase.plan = &plan;
   bind_phase({arena_.get(), &uniques_, &random_, &arrays, &forward_arrays_}, &phase);
-  if (profile_) phase.profile.resize(phase.instructions.size());
+  if (profile_) {
+    phase.profile.resize(phase.threads.size());
+    for (ThreadProfile& thread : phase.profile) thread.calls.resize(phase.instructions.size());
+  }
+  profile.bind = watch.lap();
   run_phase(phase);
+  profile.walk = watch.lap();
   for (size_t w = 0; w < phase.weights.size(); ++w) {
     PackedWeight& packed = phase.weights[w];
     if (packed.fresh) exe.packed->keep(w, packed.version, std::move(packed.panels));
   }
-  for (size_t s = 0; profile_ && s < phase.segments.size(); ++s) {
-    const SegmentCode& range = phase.segments[s];
-    for (int i = range.call_begin; i < range.call_end; ++i) {
-      records_.push_back({exe.program.backward, static_cast<int>(s), i - range.call_begin,
-                          phase.instructions[static_cast<size_t>(i)]->kernel,
-                          phase.profile[static_cast<size_t>(i)]});
-    }
-  }
+  if (profile_) note_profile(phase, std::move(profile));
 }
 
-int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
-                   const std::vector<int64_t>& unique_rows, bool keep, int num_threads) {
+void Run::note_profile(const Phase& phase, PhaseProfile profile) {
+  profile.threads.resize(phase.threads.size());
+  for (size_t s = 0; s < phase.segments.size(); ++s) {
+    const SegmentCode& range = phase.segments[s];
+    for (int i = range.call_begin; i < range.call_end; ++i) {
+      CallProfile sum;
+      for (size_t t = 0; t < phase.threads.size(); ++t) {
+        const CallProfile& part = phase.profile[t].calls[static_cast<size_t>(i)];
+        sum.calls += part.calls;
+        sum.rows += part.rows;
+        sum.ns += part.ns;
+        profile.threads[t].kernels += part.ns;
+      }
+      records_.push_back({profile.backward, static_cast<int>(s), i - range.call_begin,
+                          phase.instructions[static_cast<size_t>(i)]->kernel, sum});
+    }
+  }
+  for (size_t t = 0; t < phase.threads.size(); ++t) {
+    const ThreadProfile& from = phase.profile[t];
+    PhaseProfile::Thread& thread = profile.threads[t];
+    thread.packing = from.packing_ns;
+    // Thread 0 does alone what is not shared; the others wait then.
+    thread.waiting = (t == 0 ? from.shares_ns : profile.walk) - from.parts_ns;
+    thread.walking = profile.walk - thread.waiting - thread.kernels - thread.packing;
+  }
+  phases_.push_back(std::move(profile));
+}
+
+std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+                                     const Schedule& schedule,
+                                     const std::vector<int64_t>& unique_rows, bool keep,
+                                     int num_threads) {
   check_threads(num_threads);
   RowCounts counts(schedule);
   CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
@@ -183,10 +237,13 @@ int64_t plan_bytes(const Executable& exe, const Executable* backward, const Sche
              unique_rows.size());
   counts.uniques = unique_rows;
   const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  if (backward == nullptr || !keep) return plan.total;
+  std::vector<PhaseMemory> phases = {memory_of(exe, plan, counts)};
+  if (backward == nullptr || !keep) return phases;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another");
-  return std::max(plan.total, plan_backward(*backward, plan, counts, schedule, num_threads).total);
+  const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
+  phases.push_back(memory_of(*backward, second, counts));
+  return phases;
 }
 
 }  // namespace cavs

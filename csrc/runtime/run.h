@@ -15,7 +15,23 @@ struct ProfileRecord {
   int segment = 0;
   int instruction = 0;
   std::string kernel;
-  CallProfile sum;  // over all chunks and levels of thread 0
+  CallProfile sum;  // over all chunks, levels and threads
+};
+
+// Where the time of one direction of a run went, in nanoseconds.
+struct PhaseProfile {
+  struct Thread {
+    int64_t kernels = 0, packing = 0;
+    int64_t waiting = 0;  // for parts that others have begun, or for work
+    int64_t walking = 0;  // between the kernels
+  };
+
+  bool backward = false;
+  int64_t ids = 0;   // tables of distinct ids
+  int64_t plan = 0;  // checks of arrays, offsets in memory
+  int64_t bind = 0;  // growth of memory, addresses of operands
+  int64_t walk = 0;  // all segments and levels
+  std::vector<Thread> threads;
 };
 
 class Run {
@@ -41,6 +57,7 @@ class Run {
   void set_profile(bool enabled) { profile_ = enabled; }
   bool profile() const { return profile_; }
   const std::vector<ProfileRecord>& profile_records() const { return records_; }
+  const std::vector<PhaseProfile>& profile_phases() const { return phases_; }
 
  private:
   enum class State { kNew, kForwardDone, kFinished };
@@ -48,7 +65,8 @@ class Run {
   void build_uniques(const ArrayLists& arrays);
   void place_uniques();
   void execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-               const ArrayLists& arrays);
+               const ArrayLists& arrays, PhaseProfile profile);
+  void note_profile(const Phase& phase, PhaseProfile profile);
   void finish();
 
   std::shared_ptr<const Executable> exe_;
@@ -65,11 +83,31 @@ class Run {
   int64_t peak_bytes_ = 0;
   bool profile_ = false;
   std::vector<ProfileRecord> records_;
+  std::vector<PhaseProfile> phases_;
 };
 
-// The peak_bytes of a run of the program over a batch whose uniques have so many rows, without
-// running it. `backward` may be null.
-int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
-                   const std::vector<int64_t>& unique_rows, bool keep, int num_threads);
+// A value in the arena of a phase, and the segments that it lives through.
+struct ValueMemory {
+  int value = -1;
+  int64_t rows = 0;  // in use
+  int64_t bytes = 0;
+  int first = 0, last = 0;
+};
+
+// The arena of one direction of a run.
+struct PhaseMemory {
+  bool backward = false;
+  int64_t total = 0;    // all of it
+  int64_t tables = 0;   // of distinct ids
+  int64_t threads = 0;  // the threads' own regions
+  std::vector<ValueMemory> values;
+};
+
+// Memory of a run of the program over a batch whose uniques have so many rows, without running it;
+// the greater total is the run's peak_bytes. `backward` may be null.
+std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+                                     const Schedule& schedule,
+                                     const std::vector<int64_t>& unique_rows, bool keep,
+                                     int num_threads);
 
 }  // namespace cavs

@@ -1,8 +1,8 @@
 // The interpreter: one thread walks the segments and levels; others help where there is work
 // enough.
 #include <algorithm>
-#include <chrono>
 
+#include "base/stopwatch.h"
 #include "base/thread_pool.h"
 #include "runtime/phase.h"
 
@@ -35,14 +35,30 @@ class Walker {
   }
 
  private:
+  // Team::share, with the clocks of the profile.
+  template <class Work>
+  void share(int parts, const Work& work) {
+    if (phase_.profile.empty()) return team_.share(parts, work);
+    Stopwatch whole;
+    team_.share(parts, [&](int thread, int part) {
+      Stopwatch watch;
+      work(thread, part);
+      phase_.profile[static_cast<size_t>(thread)].parts_ns += watch.lap();
+    });
+    phase_.profile[0].shares_ns += whole.lap();
+  }
+
   void pack_weights() {
     for (size_t w = 0; w < phase_.weights.size(); ++w) {
       const PackedWeight& packed = phase_.weights[w];
       if (!packed.fresh) continue;
       const WeightUse& use = phase_.exe->weights.uses[w];
-      team_.share(count_, [&](int, int part) {
+      share(count_, [&](int thread, int part) {
+        Stopwatch watch;
         pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
                     packed.panels->data(), part, count_);
+        if (phase_.profile.empty()) return;
+        phase_.profile[static_cast<size_t>(thread)].packing_ns += watch.lap();
       });
     }
   }
@@ -61,7 +77,7 @@ class Walker {
   // Rows of a segment: among the threads where there are enough, else the columns of its products.
   void walk_rows(int s, int64_t begin, int64_t end, int64_t edges) {
     if (shared(s, end - begin, edges)) {
-      team_.share(count_, [&](int thread, int part) {
+      share(count_, [&](int thread, int part) {
         run_rows(thread, s, split(s, begin, end, part), split(s, begin, end, part + 1));
       });
     } else if (count_ > 1 && splits_products(s, begin, end, edges)) {
@@ -83,7 +99,7 @@ class Walker {
       rows = std::max(rows, phase_.counts->last(space) - phase_.counts->first(space));
     }
     const int parts = shared(s, rows, 0) ? count_ : 1;
-    team_.share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
+    share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
   }
 
   // First row of a part of [begin, end): parts are equal in rows plus edges.
@@ -194,7 +210,7 @@ class Walker {
         invoke(0, i, call);
         continue;
       }
-      team_.share(count_, [&](int thread, int part) {
+      share(count_, [&](int thread, int part) {
         KernelCall columns = call;
         columns.thread = part;
         columns.num_threads = count_;
@@ -220,14 +236,15 @@ class Walker {
 
   void invoke(int thread, int i, const KernelCall& call) {
     const KernelFunction function = phase_.instructions[static_cast<size_t>(i)]->function;
-    if (phase_.profile.empty() || thread != 0) return function(call);
-    const auto start = std::chrono::steady_clock::now();
+    if (phase_.profile.empty()) return function(call);
+    Stopwatch watch;
     function(call);
-    const auto elapsed = std::chrono::steady_clock::now() - start;
-    CallProfile& profile = phase_.profile[static_cast<size_t>(i)];
+    CallProfile& profile =
+        phase_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
+    profile.ns += watch.lap();
+    if (call.thread != 0) return;  // some columns of rows that another part counts
     ++profile.calls;
     profile.rows += call.row_end - call.row_begin;
-    profile.ns += std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
   }
 
   Phase& phase_;

@@ -107,6 +107,16 @@ Run make_run(const ExecutablePtr& exe, const Problem& p, bool keep) {
   return Run(exe, p.schedule, std::vector<int64_t>(p.batch.num_graphs()), RandomContext{}, keep);
 }
 
+int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
+                   const std::vector<int64_t>& unique_rows, bool keep, int num_threads) {
+  int64_t bytes = 0;
+  for (const PhaseMemory& phase :
+       plan_phases(exe, backward, schedule, unique_rows, keep, num_threads)) {
+    bytes = std::max(bytes, phase.total);
+  }
+  return bytes;
+}
+
 Results computed(const Pair& pair, Problem& p, int threads) {
   Results r;
   Run run = make_run(pair.forward, p, true);

@@ -1,0 +1,130 @@
+"""What the memory of a call is planned for: how much, for which values, when it is most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cavs.core.program import Program
+from cavs.scheduler import GraphBatch
+
+_INT_SIZE = 4
+
+
+@dataclass(frozen=True)
+class Held:
+    """A value that is in memory when most is.
+
+    Attributes:
+        name: number, rows, row length and operation, as the printed program has them.
+        rows: of the batch.
+        bytes: as laid out, with what rows are padded by and rows that the batch does not use.
+        saved: whether it is of forward and read by backward.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    saved: bool
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Memory that a call takes in the engine.
+
+    Attributes:
+        peak: bytes of the arena, which is planned before the call; parameters, their gradients,
+            inputs and outputs are the caller's.
+        tables: bytes of it for the distinct ids.
+        threads: bytes of it that are the threads' own: scratch, and values of a chunk of rows.
+        at: the segment in which most is held.
+        held: the values held then, the largest first.
+        saved: bytes that backward must have: the values of forward that it reads, without padding;
+            0 of inference.
+        num_vertices: of the batch.
+    """
+
+    peak: int
+    tables: int
+    threads: int
+    at: str
+    held: list[Held]
+    saved: int
+    num_vertices: int
+
+    @property
+    def per_vertex(self) -> float:
+        """Bytes of the peak per vertex of the batch."""
+        return self.peak / max(self.num_vertices, 1)
+
+    @property
+    def gaps(self) -> int:
+        """Bytes of the peak that hold nothing then, because what has its place comes or went."""
+        return self.peak - self.tables - self.threads - sum(h.bytes for h in self.held)
+
+    @property
+    def over_saved(self) -> float:
+        """Peak by what backward must have."""
+        return self.peak / self.saved if self.saved else float("inf")
+
+    def lines(self) -> list[str]:
+        """As a table."""
+        text = [
+            f"  peak {self.peak:,} bytes, {self.per_vertex:,.0f} per vertex, in {self.at}: "
+            f"values {sum(h.bytes for h in self.held):,}, threads {self.threads:,}, "
+            f"tables of ids {self.tables:,}, gaps {self.gaps:,}"
+        ]
+        if self.saved:
+            text.append(
+                f"  backward must have {self.saved:,} bytes: the peak is {self.over_saved:.2f} "
+                "times that"
+            )
+        text.extend(
+            f"  {h.bytes:>13,} bytes {h.rows:>9,} rows  {'saved ' if h.saved else '      '}{h.name}"
+            for h in self.held
+        )
+        return text
+
+
+def memory_use(
+    phases: Sequence[tuple[Program, Any]], graphs: GraphBatch, item_size: int
+) -> MemoryUse:
+    """From the programs of a call and the engine's plans for them (forward, then backward)."""
+    program, phase = max(phases, key=lambda p: p[1].total)
+    last = len(program.segments) - 1
+    spans = {value: (first, min(end, last)) for value, _, _, first, end in phase.values}
+    sizes = {value: size for value, _, size, _, _ in phase.values}
+    rows = {value: count for value, count, _, _, _ in phase.values}
+    saved = _saved(phases)
+
+    def held_in(segment: int) -> list[int]:
+        return [v for v, (first, end) in spans.items() if first <= segment <= end]
+
+    fullest = max(range(last + 1), key=lambda s: sum(sizes[v] for v in held_in(s)), default=0)
+    held = [
+        Held(program.value_text(v), rows[v], sizes[v], v in saved)
+        for v in sorted(held_in(fullest), key=lambda v: -sizes[v])
+    ]
+    return MemoryUse(
+        phase.total,
+        phase.tables,
+        phase.threads,
+        f"{phase.direction}, {program.segment_text(fullest)}" if program.segments else "nothing",
+        held,
+        sum(_bytes(phases[0][0], v, count, item_size) for v, count in saved.items()),
+        graphs.num_vertices,
+    )
+
+
+def _saved(phases: Sequence[tuple[Program, Any]]) -> dict[int, int]:
+    """Values of forward that backward reads, with their rows."""
+    if len(phases) < 2:
+        return {}
+    (forward, _), (_, backward) = phases
+    return {v: rows for v, rows, *_ in backward.values if v < len(forward.values)}
+
+
+def _bytes(program: Program, value: int, rows: int, item_size: int) -> int:
+    spec = program.values[value]
+    return rows * spec.size * (item_size if spec.dtype == "float" else _INT_SIZE)

@@ -1,0 +1,23 @@
+// Time between two points of one thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace cavs {
+
+class Stopwatch {
+ public:
+  // Nanoseconds since construction, or since the last call.
+  int64_t lap() {
+    const auto now = std::chrono::steady_clock::now();
+    const auto passed = std::chrono::duration_cast<std::chrono::nanoseconds>(now - since_);
+    since_ = now;
+    return passed.count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace cavs

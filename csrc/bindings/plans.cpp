@@ -1,0 +1,93 @@
+// The dry run, and what programs are planned with.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "bindings/bindings.h"
+#include "bindings/program.h"
+#include "runtime/run.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+// Keys may be "unique:NAME" or "NAME".
+std::vector<PhaseMemory> plan_phases_of(const PyProgram& program, const PyProgram* backward,
+                                        const Schedule& schedule,
+                                        const std::map<std::string, int64_t>& unique_rows,
+                                        bool keep, int num_threads) {
+  std::vector<int64_t> rows;
+  for (const UniqueSpec& unique : program.exe->program.uniques) {
+    auto found = unique_rows.find("unique:" + unique.name);
+    if (found == unique_rows.end()) found = unique_rows.find(unique.name);
+    CAVS_CHECK(found != unique_rows.end() && found->second >= 0, ErrorKind::kValue,
+               "[runtime] expected the number of rows of 'unique:", unique.name,
+               "' (0 or more), got none");
+    rows.push_back(found->second);
+  }
+  const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
+  return plan_phases(*program.exe, second, schedule, rows, keep, num_threads);
+}
+
+void bind_memory_plans(py::module_& m) {
+  py::class_<PhaseMemory>(m, "PhaseMemory", "The arena of one direction of a run, as planned.")
+      .def_property_readonly(
+          "direction",
+          [](const PhaseMemory& self) { return self.backward ? "backward" : "forward"; })
+      .def_readonly("total", &PhaseMemory::total)
+      .def_readonly("tables", &PhaseMemory::tables)
+      .def_readonly("threads", &PhaseMemory::threads)
+      .def_property_readonly(
+          "values",
+          [](const PhaseMemory& self) {
+            py::list values;
+            for (const ValueMemory& v : self.values) {
+              values.append(py::make_tuple(v.value, v.rows, v.bytes, v.first, v.last));
+            }
+            return values;
+          },
+          "(value, rows in use, bytes, first segment, last segment) of what is in the arena.");
+  m.def("plan_phases", &plan_phases_of, py::arg("program"), py::arg("backward").none(true),
+        py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"),
+        "The PhaseMemory of forward and, with `backward` and `keep`, of backward.");
+}
+
+void bind_options(py::module_& m) {
+  m.def("execution_options", [] {
+    const ExecutionOptions options = execution_options();
+    py::dict result;
+    result["chunk_rows"] = options.chunk_rows;
+    result["chunk_bytes"] = options.chunk_bytes;
+    result["min_parallel_rows"] = options.min_parallel_rows;
+    result["min_parallel_ns"] = options.min_parallel_ns;
+    result["min_team_ns"] = options.min_team_ns;
+    result["min_split_ns"] = options.min_split_ns;
+    result["compile_groups"] = options.compile_groups;
+    return result;
+  });
+  m.def(
+      "set_execution_options",
+      [](int64_t chunk_rows, int64_t chunk_bytes, int64_t min_parallel_rows, double min_parallel_ns,
+         double min_team_ns, double min_split_ns, bool compile_groups) {
+        set_execution_options({chunk_rows, chunk_bytes, min_parallel_rows, min_parallel_ns,
+                               min_team_ns, min_split_ns, compile_groups});
+      },
+      py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
+      py::arg("min_parallel_ns"), py::arg("min_team_ns"), py::arg("min_split_ns"),
+      py::arg("compile_groups") = true, "For programs that are made from now on.");
+}
+
+}  // namespace
+
+void bind_plans(py::module_& m) {
+  bind_memory_plans(m);
+  bind_options(m);
+}
+
+}  // namespace cavs
