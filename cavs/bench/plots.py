@@ -15,8 +15,11 @@ from cavs.errors import CavsRuntimeError
 _OVERHEAD = ("assembly", "schedule", "construction", "batching")
 _MODES = {"train": "Training", "infer": "Inference"}
 _TITLES = {OURS: "cavs", PAPER: "cavs, paper's policy"}
-_MARKERS = "osD^v<>pXP*"
 _GREY = "0.45"
+# Of cavs, then of the others: a dozen that can be told apart, none of them grey as the floor.
+_COLOURS = ("black", "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")
+_COLOURS += ("navy", "goldenrod", "teal", "crimson")
+_MARKERS = "osD^v<>pXP*hd8"
 
 
 def available() -> bool:
@@ -89,7 +92,7 @@ def _styles(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     for number, name in enumerate(names):
         ours = name == OURS
         styles[name] = {
-            "color": "black" if ours else f"C{(number - 1) % 10}",
+            "color": _COLOURS[number % len(_COLOURS)],
             "marker": _MARKERS[number % len(_MARKERS)],
             "linewidth": 2.2 if ours else 1.3,
             "markersize": 5.5 if ours else 4.5,
