@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from peers.protocol import Array, Peer, PeerBatch
+from peers.protocol import Array, Peer, PeerBatch, UnsuitableError
 
 import cavs
 from cavs.bench.runner import usable_cores
@@ -52,16 +52,21 @@ class Rivals:
         learning_rate: float,
         threads: int,
     ) -> dict[str, Peer]:
-        """The variants of all peers that know the workload and can run here."""
+        """The variants of all peers that know the workload, can run here and take the sizes."""
         plain = [peer_batch(graphs, inputs) for graphs, inputs in batches]
-        return {
-            f"{name.removesuffix('_peer')} {variant}".strip(): module.make(
-                workload, variant, dict(weights), plain, learning_rate, threads
-            )
-            for name, module in self._modules.items()
-            if workload in module.WORKLOADS and module.available(threads) is None
-            for variant in module.VARIANTS
-        }
+        found: dict[str, Peer] = {}
+        for name, module in self._modules.items():
+            if workload not in module.WORKLOADS or module.available(threads) is not None:
+                continue
+            for variant in module.VARIANTS:
+                title = f"{name.removesuffix('_peer')} {variant}".strip()
+                try:
+                    found[title] = module.make(
+                        workload, variant, dict(weights), plain, learning_rate, threads
+                    )
+                except UnsuitableError as error:
+                    print(f"[bench] {title} skipped: {error}", file=sys.stderr)
+        return found
 
 
 def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatch:

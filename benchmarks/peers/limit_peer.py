@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from peers.protocol import Array, Peer, PeerBatch, check_known
+from peers.protocol import Array, Peer, PeerBatch, UnsuitableError, check_known
 
 VARIABLE = "CAVS_LIMIT_SOURCE"
 WORKLOADS = ("tree-lstm",)
@@ -115,7 +115,7 @@ class Limit:
         threads: 1 or 2.
 
     Raises:
-        ValueError: sizes or trees that the program does not know.
+        UnsuitableError: sizes or trees that the program does not know.
     """
 
     def __init__(
@@ -128,8 +128,8 @@ class Limit:
         words, embedding = state["embedding.weight"].shape
         classes, hidden = state["classifier.weight"].shape
         if (embedding, classes, -(-hidden // 16) % 2) != (_EMBEDDING, _CLASSES, 0):
-            raise ValueError(
-                f"[peers] the limit expects embedding {_EMBEDDING}, {_CLASSES} classes and hidden "
+            raise UnsuitableError(
+                f"the limit expects embedding {_EMBEDDING}, {_CLASSES} classes and hidden "
                 f"units in an even number of blocks of 16, came {embedding}, {classes} and {hidden}"
             )
         self._shapes = {name: state[name].shape for name in _WEIGHTS}
@@ -160,13 +160,13 @@ class Limit:
         inner = arity == 2
         sides = np.full((2, len(word)), -1, np.int32)
         if ((arity != 0) & ~inner).any() or (inner == (word >= 0)).any() or (label < 0).any():
-            raise ValueError(
-                "[peers] the limit expects binary trees with words on leaves alone and all labels"
+            raise UnsuitableError(
+                "the limit expects binary trees with words on leaves alone and all labels"
             )
         for side in (0, 1):
             children = batch.children[batch.child_ptr[:-1][inner] + side]
             if (children >= np.flatnonzero(inner)).any():
-                raise ValueError("[peers] the limit expects children before their parents")
+                raise UnsuitableError("the limit expects children before their parents")
             sides[side, inner] = children - first[inner]
         for begin, end in zip(batch.ptr[:-1], batch.ptr[1:], strict=True):
             parts = (word[begin:end], *sides[:, begin:end], label[begin:end])

@@ -8,7 +8,8 @@ A peer is a module in this folder with
 - ``WORKLOADS: tuple[str, ...]``: the workloads that it knows, by their names in ``cavs bench``;
 - ``make(workload: str, variant: str, state: dict[str, np.ndarray], batches: list[PeerBatch],
   learning_rate: float, threads: int) -> Peer``: a contender that starts from the weights `state`
-  (copied), named as in ``Model.state_dict()``.
+  (copied), named as in ``Model.state_dict()``. It raises ``UnsuitableError`` where
+  the peer cannot take such sizes or graphs.
 
 and, if it likes, ``versions() -> dict[str, str]``: of what it runs on, by name. In tables a
 contender is called by its module, without ``_peer``, and its variant.
@@ -26,6 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+class UnsuitableError(ValueError):
+    """Sizes or graphs that a peer is not made for."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Peer(Protocol):
 
     It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
     the last call (of ``construction``, ``batching``, ``assembly`` and ``schedule`` the overhead is
-    plotted); and ``close()``, called when it is no longer needed.
+    plotted); ``processor_seconds() -> float``: of processes of its own, so far; and ``close()``,
+    called when it is no longer needed.
     """
 
     def train_step(self, number: int) -> float:

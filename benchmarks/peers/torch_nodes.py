@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from peers.protocol import Array, PeerBatch
+from peers.protocol import Array, PeerBatch, UnsuitableError
 from torch import nn
 
 Tensor = Any
@@ -28,7 +28,7 @@ class _Tree:
         below = batch.children[ptr[0] : ptr[-1]] - first
         words, labels = batch.inputs["word"][first:last], batch.inputs["label"][first:last]
         if ((np.diff(ptr) == 0) != (words >= 0)).any():
-            raise ValueError("[peers] expected words on the leaves and nowhere else")
+            raise UnsuitableError("expected words on the leaves and nowhere else")
         self.children = [part.tolist() for part in np.split(below, ptr[1:-1] - ptr[0])]
         self.roots = np.setdiff1d(np.arange(last - first), below).tolist()
         self.leaf_number = (np.cumsum(words >= 0) - 1).tolist()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from peers.protocol import UnsuitableError
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,14 +74,14 @@ def tree_levels(
         distinct: whether leaves with one word share a row.
 
     Raises:
-        ValueError: a vertex with two parents, an inner vertex with a word or a leaf without one.
+        UnsuitableError: a vertex with two parents, an inner vertex with a word, a leaf without.
     """
     count = len(words)
     arity = np.diff(child_ptr)
     parents = np.full(count, -1, np.int64)
     parents[children] = np.repeat(np.arange(count), arity)
     if len(np.unique(children)) != len(children) or ((arity == 0) != (words >= 0)).any():
-        raise ValueError("expected trees with words on the leaves and nowhere else")
+        raise UnsuitableError("expected trees with words on the leaves and nowhere else")
     heights = _heights(arity, parents)
     leaves = np.flatnonzero(arity == 0)
     vocabulary, by_word = np.unique(words[leaves], return_inverse=True)

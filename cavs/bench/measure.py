@@ -169,6 +169,11 @@ def _measure_mode(
         {**work, SGEMM: lambda _: sgemm.gflop},
         seconds=spec.seconds,
         rounds=spec.rounds,
+        elsewhere={
+            name: c.processor_seconds
+            for name, c in contenders.items()
+            if hasattr(c, "processor_seconds")
+        },
     )
     row: Row = {"rates": {name: found.summary() for name, found in rates.items()}}
     row["cavs_over"] = _ratios(rates, "wall")

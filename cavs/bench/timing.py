@@ -57,6 +57,7 @@ def interleave(
     *,
     seconds: float,
     rounds: int,
+    elsewhere: Mapping[str, Callable[[], float]] | None = None,
 ) -> dict[str, Rates]:
     """Lets each contender work for `seconds` in each round, in an order that turns around.
 
@@ -68,7 +69,13 @@ def interleave(
         work: by name, the units of work in step number n.
         seconds: least length of a turn; 0 makes it one step.
         rounds: turns of each contender.
+        elsewhere: by name, seconds of processor time that processes of a contender's own have used.
     """
+    others = elsewhere or {}
+
+    def cpu_clock(name: str) -> float:
+        return time.process_time() + (others[name]() if name in others else 0.0)
+
     lengths = {name: _warm_up(step, seconds) for name, step in steps.items()}
     rates = {name: Rates() for name in steps}
     numbers = dict.fromkeys(steps, 0)
@@ -81,7 +88,7 @@ def interleave(
             if lengths[name] <= seconds:
                 steps[name](first)
                 first += 1
-            begin, cpu_begin = time.perf_counter(), time.process_time()
+            begin, cpu_begin = time.perf_counter(), cpu_clock(name)
             number, done, elapsed = first, 0.0, 0.0
             while elapsed < seconds or number == first:
                 steps[name](number)
@@ -89,7 +96,7 @@ def interleave(
                 number += 1
                 elapsed = time.perf_counter() - begin
             rates[name].wall.append(done / elapsed)
-            rates[name].cpu.append(done / max(time.process_time() - cpu_begin, 1e-9))
+            rates[name].cpu.append(done / max(cpu_clock(name) - cpu_begin, 1e-9))
             numbers[name] = number
     return rates
 

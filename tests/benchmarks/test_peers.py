@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,18 @@ def test_the_limit_refuses_what_it_does_not_know(
     inputs = {"word": np.array(word, np.int32), "label": np.array(label, np.int32)}
     given = peer_batches([(cavs.batch([cavs.InputGraph(children=children)]), inputs)])
     state = dict(compiled().state_dict())
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(importlib.import_module("peers.protocol").UnsuitableError, match=message):
         module.make("tree-lstm", module.VARIANTS[0], state, given, LEARNING_RATE, 1)
+
+
+def test_dynet_tells_its_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, peer = start("dynet_peer", "autobatch", monkeypatch)
+    before = peer.processor_seconds()
+    begin = time.perf_counter()
+    while peer.processor_seconds() == before and time.perf_counter() - begin < 60:
+        peer.train_step(0)
+    assert 0 < peer.processor_seconds() - before < 1
+    peer.close()
 
 
 def expect_equal(
