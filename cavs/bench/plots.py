@@ -17,8 +17,10 @@ _MODES = {"train": "Training", "infer": "Inference"}
 _TITLES = {OURS: "cavs", PAPER: "cavs, paper's policy"}
 _GREY = "0.45"
 # Of cavs, then of the others: a dozen that can be told apart, none of them grey as the floor.
-_COLOURS = ("black", "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9")
-_COLOURS += ("navy", "goldenrod", "teal", "crimson")
+_COLOURS = (
+    *("black", "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9"),
+    *("navy", "goldenrod", "teal", "crimson"),
+)
 _MARKERS = "osD^v<>pXP*hd8"
 
 
