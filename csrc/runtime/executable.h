@@ -19,7 +19,7 @@ struct ExecutionOptions {
   int64_t chunk_bytes = 1 << 20;  // fewer rows where their local values would not fit in this cache
   int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, and one thread does it all:
   double min_parallel_ns = 10000;  // the others would take longer to wake up
-  double min_team_ns = 60000;      // what other threads must save in all to be woken up at all
+  double min_team_ns = 200000;     // what other threads must save in all to be woken up at all
   double min_split_ns = 2500;      // a product of fewer rows that all threads do, each its columns
   bool compile_groups = true;      // elementwise groups to machine code, where that can be
 };
