@@ -61,18 +61,20 @@ void Parameters::adagrad(double learning_rate, double eps) {
   AdagradSettings settings;
   settings.lr = learning_rate;
   settings.eps = eps;
+  std::vector<DenseUpdate<float>> updates;
   for (Parameter& p : all_) {
     if (p.is_lookup) {
       adagrad_step_rows(settings, p.value.data(), p.ids.data(), p.gradient.data(), p.squares.data(),
                         static_cast<int64_t>(p.ids.size()), p.columns);
     } else if (p.touched) {
-      adagrad_step(settings, p.value.data(), p.gradient.data(), p.squares.data(), p.size());
+      updates.push_back({p.value.data(), p.gradient.data(), p.squares.data(), nullptr, p.size()});
       for (Panels* panels : {&p.forward, &p.backward}) {
         panels->fresh = false;
         panels->rows = 0;
       }
     }
   }
+  adagrad_step(settings, updates);
 }
 
 }  // namespace cavs::dynamic

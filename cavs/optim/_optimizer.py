@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from cavs.tensor import Parameter, RowSparse
 
 State = dict[str, Array]
 Group = dict[str, Any]
+# Values, a dense gradient of their shape and dtype, and what is kept for the parameter.
+Update = tuple[Array, Array, State]
 
 
 class Optimizer(ABC):
@@ -77,8 +79,8 @@ class Optimizer(ABC):
         """Arrays that are kept for `parameter` from step to step, by name."""
 
     @abstractmethod
-    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
-        """Changes `parameter` by a dense gradient."""
+    def _update(self, updates: Sequence[Update], group: Group) -> None:
+        """Changes values by their gradients; all of a group at once, for one native call."""
 
     @abstractmethod
     def _update_rows(
@@ -94,20 +96,24 @@ class Optimizer(ABC):
                 dtype.
         """
         for group in self.groups:
+            updates = []
             for name, parameter in zip(group["names"], group["params"], strict=True):
                 grad = parameter.grad
                 if grad is None:
                     continue
-                if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+                values = parameter.data
+                if grad.shape != values.shape or grad.dtype != values.dtype:
                     raise ShapeError(
-                        f"[optim] a gradient {parameter.dtype} {parameter.shape} of parameter "
+                        f"[optim] a gradient {values.dtype} {values.shape} of parameter "
                         f"{name!r} was expected, came {grad.dtype} {grad.shape}"
                     )
                 state = self._states[id(parameter)]
                 if isinstance(grad, RowSparse):
                     self._update_rows(parameter, grad, state, group)
                 else:
-                    self._update(parameter, grad, state, group)
+                    updates.append((values, grad, state))
+            if updates:
+                self._update(updates, group)
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters."""

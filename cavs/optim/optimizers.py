@@ -7,14 +7,14 @@ momentum, SGD and Adagrad then give exactly what a dense gradient would.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array
 from cavs._native import core
 from cavs.errors import InputError
-from cavs.optim._optimizer import Group, Optimizer, State, decayed_rows
+from cavs.optim._optimizer import Group, Optimizer, State, Update, decayed_rows
 from cavs.tensor import Parameter, RowSparse
 
 
@@ -50,11 +50,12 @@ class SGD(Optimizer):
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
 
-    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+    def _update(self, updates: Sequence[Update], group: Group) -> None:
+        values, grads, states = zip(*updates, strict=True)
         core.sgd_update(
-            parameter.data,
-            grad,
-            state.get("momentum"),
+            values,
+            grads,
+            [state["momentum"] for state in states] if group["momentum"] else None,
             group["lr"],
             group["momentum"],
             group["weight_decay"],
@@ -104,9 +105,11 @@ class Adagrad(Optimizer):
         zeros = np.zeros_like(parameter.data)
         return {"sum": np.full_like(zeros, start) if start else zeros}
 
-    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
+    def _update(self, updates: Sequence[Update], group: Group) -> None:
+        values, grads, states = zip(*updates, strict=True)
+        sums = [state["sum"] for state in states]
         core.adagrad_update(
-            parameter.data, grad, state["sum"], group["lr"], group["eps"], group["weight_decay"]
+            values, grads, sums, group["lr"], group["eps"], group["weight_decay"]
         )
 
     def _update_rows(
@@ -159,14 +162,16 @@ class Adam(Optimizer):
             "step": np.zeros((), np.int64),
         }
 
-    def _update(self, parameter: Parameter, grad: Array, state: State, group: Group) -> None:
-        state["step"] += 1
+    def _update(self, updates: Sequence[Update], group: Group) -> None:
+        values, grads, states = zip(*updates, strict=True)
+        for state in states:
+            state["step"] += 1
         core.adam_update(
-            parameter.data,
-            grad,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            int(state["step"]),
+            values,
+            grads,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [int(state["step"]) for state in states],
             group["lr"],
             group["beta1"],
             group["beta2"],

@@ -25,10 +25,11 @@
 namespace cavs {
 namespace {
 
-// Piece after piece of work comes within microseconds, so spinning nearly always suffices; the
-// limits keep a thread without work from burning its time slice.
+// Piece after piece of work comes within microseconds, so spinning nearly always suffices. Then a
+// thread without work stays awake between the calls of a training loop, which are less than a
+// millisecond apart where steps are short, but lets any other thread have its core.
 constexpr int kSpins = 6000;  // about 100 microseconds
-constexpr int kYields = 20;
+constexpr std::chrono::microseconds kAwake{1000};
 
 void cpu_relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -64,7 +65,8 @@ void wait_for_change(std::atomic<uint32_t>* word, uint32_t value, std::atomic<in
     if (word->load(std::memory_order_acquire) != value) return;
     cpu_relax();
   }
-  for (int i = 0; i < kYields; ++i) {
+  const auto end = std::chrono::steady_clock::now() + kAwake;
+  while (spins > 0 && std::chrono::steady_clock::now() < end) {
     if (word->load(std::memory_order_acquire) != value) return;
     sched_yield();
   }
@@ -168,9 +170,8 @@ struct Door {
 
 class Pool {
  public:
-  // Runs leader() here and helper(thread) on the others: on `all` of them, or on those that enter
-  // before the leader is done.
-  void run(int count, bool all, const std::function<void()>& leader,
+  // Runs leader() here and helper(thread) on those others that enter before the leader is done.
+  void run(int count, const std::function<void()>& leader,
            const std::function<void(int)>& helper) {
     const std::lock_guard<std::mutex> turn(turn_);
     grow(count - 1);
@@ -180,11 +181,8 @@ class Pool {
     door_.store(Door{++region_, static_cast<uint16_t>(count), false, 0}.word());
     for (int i = 0; i < count - 1; ++i) change(&workers_[i]->round, &workers_[i]->sleepers);
     attempt(leader);
-    int expected = count - 1;
-    if (!all) {
-      constexpr uint64_t closed = uint64_t{1} << 15;
-      expected = Door::of(door_.fetch_or(closed)).entered;
-    }
+    constexpr uint64_t closed = uint64_t{1} << 15;
+    const int expected = Door::of(door_.fetch_or(closed)).entered;
     while (true) {
       const uint32_t finished = finished_.load();
       if (left_.load() == expected) break;
@@ -379,17 +377,7 @@ void run_team(int count, const std::function<void(Team&)>& leader) {
     }
     team.close();
   };
-  pool().run(count, false, lead, [&team](int thread) { team.help(thread); });
-}
-
-void parallel_run(int count, const std::function<void(int, int)>& body) {
-  if (count <= 1) {
-    body(0, 1);
-    return;
-  }
-  check_no_region();
-  const RegionGuard guard;
-  pool().run(count, true, [&] { body(0, count); }, [&](int thread) { body(thread, count); });
+  pool().run(count, lead, [&team](int thread) { team.help(thread); });
 }
 
 }  // namespace cavs

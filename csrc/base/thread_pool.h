@@ -59,12 +59,7 @@ class Team {
 
 // Runs leader(team) on the caller while up to count - 1 other threads help, each from when it wakes
 // up. Rethrows what the leader threw. Calls do not nest; those of several Python threads take
-// turns.
+// turns. Safe after fork().
 void run_team(int count, const std::function<void(Team&)>& leader);
-
-// Runs body(thread, count) once for each thread in 0..count-1, the caller being thread 0, and
-// returns when all have returned. If bodies throw, one of the exceptions is rethrown. Calls do not
-// nest; concurrent calls from several Python threads take turns. Safe after fork().
-void parallel_run(int count, const std::function<void(int, int)>& body);
 
 }  // namespace cavs

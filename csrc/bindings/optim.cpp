@@ -1,10 +1,13 @@
 // Optimiser steps on NumPy arrays, in place.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <cmath>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
@@ -105,14 +108,77 @@ Checked state_like(const char* name, const py::object& value, const Checked& par
   return state;
 }
 
-struct Dense {
-  Dense(const py::object& param_value, const py::object& grad_value)
-      : param("param", param_value, true), grad("grad", grad_value, false) {
-    expect_float(param, "param");
-    grad.expect_like(param);
-    grad.expect_apart(param);
+// The arrays of several parameters. The caller's lists may change while the interpreter runs other
+// threads, so they are held here.
+class Dense {
+ public:
+  Dense(const py::sequence& params, const py::sequence& grads) {
+    const size_t count = py::len(params);
+    expect_count("grad", grads, count);
+    for (size_t i = 0; i < count; ++i) {
+      params_.emplace_back("param", params[i], true);
+      expect_float(params_[i], "param");
+      grads_.emplace_back("grad", grads[i], false);
+      grads_[i].expect_like(params_[i]);
+      grads_[i].expect_apart(params_[i]);
+    }
   }
-  Checked param, grad;
+
+  // What the optimiser keeps; comes before others that stand apart from it.
+  void add_state(const char* name, const py::sequence& values) {
+    expect_count(name, values, params_.size());
+    std::vector<Checked> states;
+    for (size_t i = 0; i < params_.size(); ++i) {
+      states.push_back(state_like(name, values[i], params_[i]));
+      states[i].expect_apart(grads_[i]);
+      for (const auto& others : states_) states[i].expect_apart(others[i]);
+    }
+    states_.push_back(std::move(states));
+  }
+
+  void add_steps(const std::vector<int64_t>& steps) {
+    CAVS_CHECK(steps.size() == params_.size(), ErrorKind::kShape, "[optim] steps: expected ",
+               params_.size(), " of them, one a param, got ", steps.size());
+    for (const int64_t step : steps) expect_step(step);
+    steps_ = steps;
+  }
+
+  // Calls body(updates) for the parameters of float32 and for those of float64, without the
+  // interpreter's lock.
+  template <class Body>
+  void dispatch(const Body& body) const {
+    const auto single = updates<float>(false);
+    const auto twice = updates<double>(true);
+    const py::gil_scoped_release release;
+    if (!single.empty()) body(single);
+    if (!twice.empty()) body(twice);
+  }
+
+ private:
+  static void expect_count(const char* name, const py::sequence& values, size_t count) {
+    CAVS_CHECK(py::len(values) == count, ErrorKind::kShape, "[optim] ", name, ": expected ", count,
+               " arrays, one a param, got ", py::len(values));
+  }
+
+  template <class T>
+  std::vector<DenseUpdate<T>> updates(bool is_double) const {
+    std::vector<DenseUpdate<T>> found;
+    for (size_t i = 0; i < params_.size(); ++i) {
+      if (params_[i].is_double() != is_double) continue;
+      found.push_back({params_[i].data<T>(), grads_[i].data<T>(), state<T>(0, i), state<T>(1, i),
+                       params_[i].size(), steps_.empty() ? 1 : steps_[i]});
+    }
+    return found;
+  }
+
+  template <class T>
+  T* state(size_t number, size_t i) const {
+    return number < states_.size() ? states_[number][i].data<T>() : nullptr;
+  }
+
+  std::vector<Checked> params_, grads_;
+  std::vector<std::vector<Checked>> states_;
+  std::vector<int64_t> steps_;
 };
 
 struct Sparse {
@@ -141,47 +207,33 @@ struct Sparse {
   Checked param, ids, rows;
 };
 
-void sgd(const py::object& param_value, const py::object& grad_value,
-         const py::object& momentum_value, double lr, double momentum, double weight_decay,
-         bool nesterov) {
-  const Dense dense(param_value, grad_value);
+void sgd(const py::sequence& params, const py::sequence& grads,
+         const std::optional<py::sequence>& momentum_buffers, double lr, double momentum,
+         double weight_decay, bool nesterov) {
+  Dense dense(params, grads);
   expect_finite("lr", lr);
   expect_finite("momentum", momentum);
   expect_finite("weight_decay", weight_decay);
+  CAVS_CHECK(momentum == 0 || momentum_buffers.has_value(), ErrorKind::kValue,
+             "[optim] momentum_buffer: expected arrays since momentum is ", momentum,
+             ", got None; make them of zeros like the params");
+  if (momentum != 0) dense.add_state("momentum_buffer", *momentum_buffers);
   const SgdSettings settings{lr, momentum, weight_decay, nesterov};
-  std::optional<Checked> buffer;
-  if (!momentum_value.is_none()) {
-    buffer.emplace(state_like("momentum_buffer", momentum_value, dense.param));
-    buffer->expect_apart(dense.grad);
-  }
-  CAVS_CHECK(momentum == 0 || buffer.has_value(), ErrorKind::kValue,
-             "[optim] momentum_buffer: expected an array since momentum is ", momentum,
-             ", got None; make one of zeros like param");
-  dispatch(dense.param, [&](auto zero) {
-    using T = decltype(zero);
-    sgd_step<T>(settings, dense.param.data<T>(), dense.grad.data<T>(),
-                momentum != 0 ? buffer->data<T>() : nullptr, dense.param.size());
-  });
+  dense.dispatch([&](const auto& updates) { sgd_step(settings, updates); });
 }
 
-void adagrad(const py::object& param_value, const py::object& grad_value,
-             const py::object& sum_value, double lr, double eps, double weight_decay) {
-  const Dense dense(param_value, grad_value);
-  const Checked sum = state_like("state_sum", sum_value, dense.param);
-  sum.expect_apart(dense.grad);
+void adagrad(const py::sequence& params, const py::sequence& grads, const py::sequence& sums,
+             double lr, double eps, double weight_decay) {
+  Dense dense(params, grads);
+  dense.add_state("state_sum", sums);
   expect_finite("lr", lr);
   expect_finite("eps", eps);
   expect_finite("weight_decay", weight_decay);
   const AdagradSettings settings{lr, eps, weight_decay};
-  dispatch(dense.param, [&](auto zero) {
-    using T = decltype(zero);
-    adagrad_step<T>(settings, dense.param.data<T>(), dense.grad.data<T>(), sum.data<T>(),
-                    dense.param.size());
-  });
+  dense.dispatch([&](const auto& updates) { adagrad_step(settings, updates); });
 }
 
 void check_adam(const AdamSettings& settings) {
-  expect_step(settings.step);
   expect_finite("lr", settings.lr);
   expect_finite("eps", settings.eps);
   expect_finite("weight_decay", settings.weight_decay);
@@ -192,22 +244,16 @@ void check_adam(const AdamSettings& settings) {
   }
 }
 
-void adam(const py::object& param_value, const py::object& grad_value, const py::object& m_value,
-          const py::object& v_value, int64_t step, double lr, double beta1, double beta2,
-          double eps, double weight_decay, bool decoupled) {
-  const Dense dense(param_value, grad_value);
-  const Checked m = state_like("exp_avg", m_value, dense.param);
-  const Checked v = state_like("exp_avg_sq", v_value, dense.param);
-  m.expect_apart(v);
-  m.expect_apart(dense.grad);
-  v.expect_apart(dense.grad);
-  const AdamSettings settings{step, lr, beta1, beta2, eps, weight_decay, decoupled, false};
+void adam(const py::sequence& params, const py::sequence& grads, const py::sequence& ms,
+          const py::sequence& vs, const std::vector<int64_t>& steps, double lr, double beta1,
+          double beta2, double eps, double weight_decay, bool decoupled) {
+  Dense dense(params, grads);
+  dense.add_state("exp_avg", ms);
+  dense.add_state("exp_avg_sq", vs);
+  dense.add_steps(steps);
+  const AdamSettings settings{lr, beta1, beta2, eps, weight_decay, decoupled, false};
   check_adam(settings);
-  dispatch(dense.param, [&](auto zero) {
-    using T = decltype(zero);
-    adam_step<T>(settings, dense.param.data<T>(), dense.grad.data<T>(), m.data<T>(), v.data<T>(),
-                 dense.param.size());
-  });
+  dense.dispatch([&](const auto& updates) { adam_step(settings, updates); });
 }
 
 void sgd_rows(const py::object& param_value, const py::object& ids, const py::object& rows,
@@ -244,11 +290,12 @@ void adam_rows(const py::object& param_value, const py::object& ids, const py::o
   m.expect_apart(v);
   m.expect_apart(sparse.rows);
   v.expect_apart(sparse.rows);
-  const AdamSettings settings{step, lr, beta1, beta2, eps, 0, false, true};
+  const AdamSettings settings{lr, beta1, beta2, eps, 0, false, true};
+  expect_step(step);
   check_adam(settings);
   dispatch(sparse.param, [&](auto zero) {
     using T = decltype(zero);
-    adam_step_rows<T>(settings, sparse.param.data<T>(), sparse.ids.data<int32_t>(),
+    adam_step_rows<T>(settings, step, sparse.param.data<T>(), sparse.ids.data<int32_t>(),
                       sparse.rows.data<T>(), m.data<T>(), v.data<T>(), sparse.count(),
                       sparse.width());
   });
@@ -297,17 +344,19 @@ void add(const py::object& value, const py::object& other, double factor) {
 
 void bind_optim(py::module_& m) {
   using py::arg;
-  m.def(
-      "sgd_update", &sgd, arg("param"), arg("grad"), arg("momentum_buffer").none(true), arg("lr"),
-      arg("momentum") = 0.0, arg("weight_decay") = 0.0, arg("nesterov") = false,
-      "torch.optim.SGD's step, in place; momentum_buffer starts as zeros, None without momentum.");
-  m.def("adagrad_update", &adagrad, arg("param"), arg("grad"), arg("state_sum"), arg("lr"),
+  m.def("sgd_update", &sgd, arg("params"), arg("grads"), arg("momentum_buffers").none(true),
+        arg("lr"), arg("momentum") = 0.0, arg("weight_decay") = 0.0, arg("nesterov") = false,
+        "torch.optim.SGD's step over arrays of each list, in place; momentum_buffers start as "
+        "zeros, None without momentum.");
+  m.def("adagrad_update", &adagrad, arg("params"), arg("grads"), arg("state_sums"), arg("lr"),
         arg("eps") = 1e-10, arg("weight_decay") = 0.0,
-        "torch.optim.Adagrad's step, in place; state_sum starts as the initial accumulator.");
-  m.def("adam_update", &adam, arg("param"), arg("grad"), arg("exp_avg"), arg("exp_avg_sq"),
-        arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
+        "torch.optim.Adagrad's step over arrays of each list, in place; state_sums start as the "
+        "initial accumulator.");
+  m.def("adam_update", &adam, arg("params"), arg("grads"), arg("exp_avgs"), arg("exp_avg_sqs"),
+        arg("steps"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
         arg("weight_decay") = 0.0, arg("decoupled") = false,
-        "torch.optim.Adam's step number `step` (from 1), in place; decoupled: AdamW's.");
+        "torch.optim.Adam's step over arrays of each list, in place, number steps[i] (from 1) of "
+        "params[i]; decoupled: AdamW's.");
   m.def("sgd_update_rows", &sgd_rows, arg("param"), arg("ids"), arg("rows"), arg("lr"),
         "SGD's step for the rows `ids` (int32, distinct, -1 passed over) of a (num, d) param.");
   m.def("adagrad_update_rows", &adagrad_rows, arg("param"), arg("ids"), arg("rows"),

@@ -99,18 +99,6 @@ void test_products_without_blas() {
   }
 }
 
-void test_parallel_run() {
-  for (int round = 0; round < 200; ++round) {
-    const int count = 1 + round % 5;
-    std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
-    parallel_run(count, [&](int thread, int num) {
-      CHECK(num == count);
-      ++hits[static_cast<size_t>(thread)];
-    });
-    for (const auto& hit : hits) CHECK(hit == 1);
-  }
-}
-
 // Each piece of work is done once, and before the next one begins, however late the helpers come.
 void test_team() {
   for (int round = 0; round < 300; ++round) {
@@ -155,21 +143,9 @@ void test_exceptions_of_a_team() {
                "regions that do not nest");
   CHECK_THROWS(run_team(2, [](Team& team) { team.share(5000, [](int, int) {}); }), Error,
                "expected 1..4095 parts");
-}
-
-void test_exceptions_come_back() {
-  for (const int culprit : {0, 2}) {
-    CHECK_THROWS(parallel_run(3,
-                              [&](int thread, int) {
-                                if (thread == culprit) throw std::runtime_error("from a body");
-                              }),
-                 std::runtime_error, "from a body");
-  }
-  CHECK_THROWS(parallel_run(2, [](int, int) { parallel_run(2, [](int, int) {}); }), Error,
-               "regions that do not nest");
   CHECK_THROWS(set_num_threads(0), Error, "expected a number of threads");
   std::atomic<int> runs{0};
-  parallel_run(3, [&](int, int) { ++runs; });
+  run_team(3, [&](Team& team) { team.share(3, [&](int, int) { ++runs; }); });
   CHECK(runs == 3);
 }
 
@@ -193,10 +169,8 @@ int main() {
   cavs::test_philox();
   cavs::test_fused_leaves_neighbouring_rows();
   cavs::test_products_without_blas();
-  cavs::test_parallel_run();
   cavs::test_team();
   cavs::test_exceptions_of_a_team();
-  cavs::test_exceptions_come_back();
   cavs::test_optimizers_do_not_depend_on_threads();
   return cavs_test::result();
 }

@@ -37,7 +37,8 @@ def test_sgd(size, momentum, nesterov, threads, draw):
     p, b = wide(param, buffer)
     for _ in range(3):
         grad = draw(size)
-        core.sgd_update(param, grad, buffer if momentum else None, 0.1, momentum, 0.01, nesterov)
+        buffers = [buffer] if momentum else None
+        core.sgd_update([param], [grad], buffers, 0.1, momentum, 0.01, nesterov)
         g = grad + 0.01 * p
         b = momentum * b + g
         p = p - 0.1 * (g + momentum * b if nesterov else b)
@@ -52,7 +53,7 @@ def test_adagrad(size, threads, draw):
     p, s = wide(param, state)
     for _ in range(3):
         grad = draw(size)
-        core.adagrad_update(param, grad, state, 0.05, 1e-10, 0.01)
+        core.adagrad_update([param], [grad], [state], 0.05, 1e-10, 0.01)
         g = grad + 0.01 * p
         s = s + g * g
         p = p - 0.05 * g / (np.sqrt(s) + 1e-10)
@@ -67,7 +68,7 @@ def test_adam(size, decoupled, threads, draw):
     p, pm, pv = wide(param, m, v)
     for step in (1, 2, 3):
         grad = draw(size)
-        core.adam_update(param, grad, m, v, step, 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled)
+        core.adam_update([param], [grad], [m], [v], [step], 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled)
         g = grad if decoupled else grad + 0.1 * p
         p = p * (1 - 0.01 * 0.1) if decoupled else p
         pm = 0.9 * pm + 0.1 * g
@@ -152,27 +153,54 @@ def readonly(array):
         ),
         (([0.0], zeros(1), None, 0.1), "param: expected a NumPy array, got list"),
         ((None, zeros(1), None, 0.1), "param: expected a NumPy array, got NoneType"),
-        ((zeros(4), zeros(4), None, 0.1, 0.9), "momentum_buffer: expected an array"),
+        ((zeros(4), zeros(4), None, 0.1, 0.9), "momentum_buffer: expected arrays"),
         ((zeros(4), zeros(4), zeros(3), 0.1, 0.9), "momentum_buffer: expected 4 elements"),
         ((zeros(4), zeros(4), None, float("nan")), "lr: expected a finite number"),
         ((zeros(4).astype(">f4"), zeros(4), None, 0.1), "param: expected float32, float64"),
     ],
 )
 def test_misuse(args, message):
+    param, grad, buffer, *options = args
     with pytest.raises((InputError, ShapeError), match=message):
-        core.sgd_update(*args)
+        core.sgd_update([param], [grad], buffer if buffer is None else [buffer], *options)
+
+
+def test_lists_have_one_length():
+    with pytest.raises(ShapeError, match="grad: expected 2 arrays, one a param, got 1"):
+        core.sgd_update([zeros(3), zeros(4)], [zeros(3)], None, 0.1)
+    with pytest.raises(ShapeError, match="state_sum: expected 1 arrays, one a param, got 0"):
+        core.adagrad_update([zeros(3)], [zeros(3)], [], 0.1)
+    with pytest.raises(ShapeError, match="steps: expected 1 of them"):
+        core.adam_update([zeros(3)], [zeros(3)], [zeros(3)], [zeros(3)], [], 0.1)
 
 
 def test_shared_memory_is_refused():
-    x = zeros(8)
+    x, others = zeros(8), [zeros(8), zeros(8), zeros(8)]
     with pytest.raises(InputError, match="grad: expected memory of its own"):
-        core.sgd_update(x[:6], x[2:], None, 0.1)
+        core.sgd_update([x[:6]], [x[2:]], None, 0.1)
     with pytest.raises(InputError, match="exp_avg: expected memory of its own"):
-        core.adam_update(x, zeros(8), zeros(8)[:0] if x.size == 0 else x, zeros(8), 1, 0.1)
+        core.adam_update([x], others[:1], [x], others[2:], [1], 0.1)
     with pytest.raises(InputError, match="step: expected 1 or more"):
-        core.adam_update(x, zeros(8), zeros(8), zeros(8), 0, 0.1)
+        core.adam_update([x], *([other] for other in others), [0], 0.1)
     with pytest.raises(InputError, match="beta: expected"):
-        core.adam_update(x, zeros(8), zeros(8), zeros(8), 1, 0.1, 1.0)
+        core.adam_update([x], *([other] for other in others), [1], 0.1, 1.0)
+
+
+@pytest.mark.parametrize("sizes", [(5, 3, 1), (40_000, 7, 60_000, 1)])
+def test_parameters_of_both_dtypes_together(sizes, threads, rng):
+    """What a call does to one of many parameters, it does to it alone."""
+    dtypes = [np.float32 if i % 2 else np.float64 for i in range(len(sizes))]
+
+    def draw():
+        return [rng.normal(size=n).astype(t) for n, t in zip(sizes, dtypes, strict=True)]
+
+    params, grads, firsts = draw(), draw(), [abs(x) for x in draw()]
+    alone = [[x.copy()] for x in params], [[x.copy()] for x in firsts]
+    core.adagrad_update(params, grads, firsts, 0.1)
+    for param, grad, first, copies in zip(params, grads, firsts, zip(*alone, strict=True)):
+        core.adagrad_update(copies[0], [grad], copies[1], 0.1)
+        assert np.array_equal(param, copies[0][0])
+        assert np.array_equal(first, copies[1][0])
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ namespace {
 
 // Below this many elements a thread gains less than waking it costs.
 constexpr int64_t kElementsPerThread = 32 * 1024;
+// More parts than threads: one that comes late still finds some.
+constexpr int64_t kPartsPerThread = 4;
 // Sums of squares are taken over blocks of this size, whatever the threads, then added in order.
 constexpr int64_t kBlock = 16 * 1024;
 
@@ -34,17 +36,35 @@ int threads_for(int64_t elements) {
 // Calls body(begin, end) on ranges that cover [0, n), borders at multiples of `unit`.
 template <class Body>
 void split(int64_t n, int64_t elements, int64_t unit, const Body& body) {
+  const int threads = threads_for(elements);
   const int64_t units = (n + unit - 1) / unit;
-  const int count =
-      static_cast<int>(std::min<int64_t>(threads_for(elements), std::max<int64_t>(units, 1)));
-  parallel_run(count, [&](int thread, int num) {
-    const int64_t begin = std::min(n, units * thread / num * unit);
-    const int64_t end = std::min(n, units * (thread + 1) / num * unit);
-    if (begin < end) body(begin, end);
+  const int64_t parts =
+      threads == 1 ? 1 : std::max<int64_t>(1, std::min(units, kPartsPerThread * threads));
+  run_team(threads, [&](Team& team) {
+    team.share(static_cast<int>(parts), [&](int, int part) {
+      const int64_t begin = std::min(n, units * part / parts * unit);
+      const int64_t end = std::min(n, units * (part + 1) / parts * unit);
+      if (begin < end) body(begin, end);
+    });
   });
 }
 
 constexpr int64_t kUnit = 64;
+
+// Calls body(update, begin, end) on ranges that cover the elements of all updates.
+template <class T, class Body>
+void for_updates(const std::vector<DenseUpdate<T>>& updates, const Body& body) {
+  int64_t total = 0;
+  for (const DenseUpdate<T>& update : updates) total += update.n;
+  split(total, total, kUnit, [&](int64_t begin, int64_t end) {
+    for (const DenseUpdate<T>& update : updates) {
+      const int64_t first = std::max<int64_t>(begin, 0), last = std::min(end, update.n);
+      if (first < last) body(update, first, last);
+      begin -= update.n;
+      end -= update.n;
+    }
+  });
+}
 
 // Calls body(row of the parameter, row of the gradient), as offsets in elements.
 template <class Body>
@@ -74,24 +94,25 @@ double sum_blocks(const T* x, int64_t n, double (*sum_block)(const T*, int64_t))
 }  // namespace
 
 template <class T>
-void sgd_step(const SgdSettings& settings, T* param, const T* grad, T* momentum, int64_t n) {
-  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
-    table<T>().sgd(settings, param + begin, grad + begin,
-                   momentum == nullptr ? nullptr : momentum + begin, end - begin);
+void sgd_step(const SgdSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
+    table<T>().sgd(settings, u.param + begin, u.grad + begin,
+                   u.first == nullptr ? nullptr : u.first + begin, end - begin);
   });
 }
 
 template <class T>
-void adagrad_step(const AdagradSettings& settings, T* param, const T* grad, T* sum, int64_t n) {
-  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
-    table<T>().adagrad(settings, param + begin, grad + begin, sum + begin, end - begin);
+void adagrad_step(const AdagradSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
+    table<T>().adagrad(settings, u.param + begin, u.grad + begin, u.first + begin, end - begin);
   });
 }
 
 template <class T>
-void adam_step(const AdamSettings& settings, T* param, const T* grad, T* m, T* v, int64_t n) {
-  split(n, n, kUnit, [&](int64_t begin, int64_t end) {
-    table<T>().adam(settings, param + begin, grad + begin, m + begin, v + begin, end - begin);
+void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
+    table<T>().adam(settings, u.step, u.param + begin, u.grad + begin, u.first + begin,
+                    u.second + begin, end - begin);
   });
 }
 
@@ -126,10 +147,10 @@ void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t*
 }
 
 template <class T>
-void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, const T* grad, T* m,
-                    T* v, int64_t count, int64_t d) {
+void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
+                    const T* grad, T* m, T* v, int64_t count, int64_t d) {
   for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    table<T>().adam(settings, param + row, grad + source, m + row, v + row, d);
+    table<T>().adam(settings, step, param + row, grad + source, m + row, v + row, d);
   });
 }
 
@@ -157,14 +178,14 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
 }
 
 #define CAVS_INSTANTIATE(T)                                                                        \
-  template void sgd_step(const SgdSettings&, T*, const T*, T*, int64_t);                           \
-  template void adagrad_step(const AdagradSettings&, T*, const T*, T*, int64_t);                   \
-  template void adam_step(const AdamSettings&, T*, const T*, T*, T*, int64_t);                     \
+  template void sgd_step(const SgdSettings&, const std::vector<DenseUpdate<T>>&);                  \
+  template void adagrad_step(const AdagradSettings&, const std::vector<DenseUpdate<T>>&);          \
+  template void adam_step(const AdamSettings&, const std::vector<DenseUpdate<T>>&);                \
   template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, int64_t, int64_t); \
   template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*,        \
                                   int64_t, int64_t);                                               \
-  template void adam_step_rows(const AdamSettings&, T*, const int32_t*, const T*, T*, T*, int64_t, \
-                               int64_t);                                                           \
+  template void adam_step_rows(const AdamSettings&, int64_t, T*, const int32_t*, const T*, T*, T*, \
+                               int64_t, int64_t);                                                  \
   template double sum_all(const T*, int64_t);                                                      \
   template double sum_squares(const T*, int64_t);                                                  \
   template void scale_in_place(T*, double, int64_t);                                               \

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace cavs {
 
@@ -21,7 +22,6 @@ struct AdagradSettings {
 };
 
 struct AdamSettings {
-  int64_t step = 1;  // of this update, from 1
   double lr = 0;
   double beta1 = 0;
   double beta2 = 0;
@@ -35,20 +35,32 @@ template <class T>
 struct OptimizerTable {
   void (*sgd)(const SgdSettings&, T* param, const T* grad, T* momentum, int64_t n);
   void (*adagrad)(const AdagradSettings&, T* param, const T* grad, T* sum, int64_t n);
-  void (*adam)(const AdamSettings&, T* param, const T* grad, T* m, T* v, int64_t n);
+  // `step`: number of the update, from 1
+  void (*adam)(const AdamSettings&, int64_t step, T* param, const T* grad, T* m, T* v, int64_t n);
   double (*sum)(const T* x, int64_t n);
   double (*sum_squares)(const T* x, int64_t n);
   void (*scale)(T* x, double factor, int64_t n);
   void (*add_scaled)(T* x, const T* y, double factor, int64_t n);
 };
 
-// momentum may be null where settings.momentum == 0.
+// A parameter with its gradient and what the optimiser keeps for it, n elements each.
 template <class T>
-void sgd_step(const SgdSettings& settings, T* param, const T* grad, T* momentum, int64_t n);
+struct DenseUpdate {
+  T* param = nullptr;
+  const T* grad = nullptr;
+  T* first = nullptr;   // SGD: momentum, null where settings.momentum == 0; Adagrad: sum; Adam: m
+  T* second = nullptr;  // Adam: v
+  int64_t n = 0;
+  int64_t step = 1;  // Adam: number of the update, from 1
+};
+
+// All parameters at once: small ones are work for several threads only together.
 template <class T>
-void adagrad_step(const AdagradSettings& settings, T* param, const T* grad, T* sum, int64_t n);
+void sgd_step(const SgdSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 template <class T>
-void adam_step(const AdamSettings& settings, T* param, const T* grad, T* m, T* v, int64_t n);
+void adagrad_step(const AdagradSettings& settings, const std::vector<DenseUpdate<T>>& updates);
+template <class T>
+void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 
 // Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
 // d); other rows stay, their moments too. Ids of -1 are passed over; the others are distinct and in
@@ -61,8 +73,8 @@ template <class T>
 void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
                        T* sum, int64_t count, int64_t d);
 template <class T>
-void adam_step_rows(const AdamSettings& settings, T* param, const int32_t* ids, const T* grad, T* m,
-                    T* v, int64_t count, int64_t d);
+void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
+                    const T* grad, T* m, T* v, int64_t count, int64_t d);
 
 // The same to the last bit whatever the number of threads.
 template <class T>
