@@ -19,6 +19,9 @@ SUPPORTED = (FLOAT32, FLOAT64, INT32)
 
 first_outside: Callable[[Array, int, int], int] = core.first_outside
 """Position of the first integer of an array outside of low..high - 1, or -1."""
+missing_ids: Callable[[Array, Array], Array | None] = core.missing_ids
+"""Of int32 ids, -1 and up, those whose entry of a bool array is False, distinct and ascending, or
+None where there are none; the entry of -1 is the last."""
 rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 """Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
 total: Callable[[Array], float] = core.sum

@@ -18,7 +18,6 @@ import scipy_openblas32
 
 from cavs._native import core as _core
 from cavs.core.compiler import Compiler
-from cavs.core.ops._def import Space
 from cavs.core.program import Instruction, Output, Program
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.remembered import Memory
@@ -92,6 +91,14 @@ class Gradients:
     inputs: dict[str, Array]
 
 
+class Weights(NamedTuple):
+    """Values of the parameters, by number, and of each a number that changes with them or -1 (see
+    Parameter.read): what was made of a weight serves until it changes."""
+
+    values: list[Array]
+    versions: list[int]
+
+
 class Run(Protocol):
     """A forward call that waits for its backward."""
 
@@ -114,13 +121,6 @@ class Executor(Protocol):
 
 
 _INT32 = np.dtype(np.int32)
-_ROW_COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
-
-
-def rows_of(graphs: GraphBatch, space: Space) -> int:
-    """Number of rows of a vertex, edge or graph value over a batch."""
-    count: int = getattr(graphs, _ROW_COUNTS[space])
-    return count
 
 
 class NativeExecutor:
@@ -168,37 +168,43 @@ class NativeExecutor:
         wanted: frozenset[str] | None,
     ) -> tuple[dict[str, Array], NativeRun | None]:
         """See :class:`Executor`."""
+        weights = _read(self.compiler.params)
         if wanted is None:
-            program, known = self._inference(graphs, inputs, random)
-            return self._run(program, graphs, known, random, keep=False)[0], None
+            program, known = self._inference(graphs, inputs, random, weights)
+            return self._run(program, graphs, known, random, weights, keep=False)[0], None
         program = self.compiler.training(wanted)
-        outputs, native = self._run(program, graphs, inputs, random, keep=True)
+        outputs, native = self._run(program, graphs, inputs, random, weights, keep=True)
         return outputs, NativeRun(self, native, program, graphs, wanted)
 
     def _inference(
-        self, graphs: GraphBatch, inputs: Mapping[str, Array], random: RandomState
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[str, Array],
+        random: RandomState,
+        weights: Weights,
     ) -> tuple[Program, Mapping[str, Array]]:
         """The program of a call after which no backward comes, and its inputs: those given, and
         what earlier calls left (see Memory)."""
-        kept: dict[str, Array] = {}
+        known: dict[str, Array] = dict(inputs)
         for memory, part_program in self._memories():
 
             def compute(
                 vertices: GraphBatch, ids: Array, program: Program = part_program
             ) -> dict[str, Array]:
                 named = dict.fromkeys(program.inputs, ids)
-                return self._run(program, vertices, named, random, keep=False)[0]
+                return self._run(program, vertices, named, random, weights, keep=False)[0]
 
-            results = memory.results(inputs[memory.part.pull], compute)
+            results = memory.results(inputs[memory.part.pull], weights.versions, compute)
             if results is None:
                 return self.compiler.inference(), inputs
-            kept |= results
-        return self.compiler.remembering()[0], {**inputs, **kept}
+            known.update(results)
+        return self.compiler.remembering()[0], known
 
     def _memories(self) -> list[tuple[Memory, Program]]:
         if self._kept is None:
+            numbers = {id(p): number for number, p in enumerate(self.compiler.params)}
             parts = [
-                (Memory(part, self.dtype), program)
+                (Memory(part, [numbers[id(p)] for p in part.params], self.dtype), program)
                 for part, program in self.compiler.remembering()[1]
             ]
             self._kept = parts
@@ -210,6 +216,7 @@ class NativeExecutor:
         graphs: GraphBatch,
         inputs: Mapping[str, Array],
         random: RandomState,
+        weights: Weights,
         *,
         keep: bool,
         profile: bool = False,
@@ -224,19 +231,19 @@ class NativeExecutor:
             random.training,
             keep,
         )
-        native.profile = profile
-        outputs = [
-            np.empty((rows_of(graphs, o.space), *o.shape), self.dtype) for o in program.outputs
-        ]
-        params, versions = _read(program.params)
+        if profile:
+            native.profile = True
+        outputs = {
+            o.name: np.empty((graphs.rows(o.space), *o.shape), self.dtype) for o in program.outputs
+        }
         native.forward(
-            params,
+            weights.values,
             [inputs[name] for name in program.inputs],
-            outputs,
+            list(outputs.values()),
             _core.num_threads(),
-            versions,
+            weights.versions,
         )
-        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
+        return outputs, native
 
     def profiled(
         self,
@@ -247,12 +254,13 @@ class NativeExecutor:
     ) -> tuple[dict[str, Program], Any]:
         """A call with the engine's clocks on: inference, or, with `cotangents`, forward and
         backward. Gives the programs by direction and the native run, which has the times."""
+        weights = _read(self.compiler.params)
         if cotangents is None:
-            program, known = self._inference(graphs, inputs, random)
-            _, native = self._run(program, graphs, known, random, keep=False, profile=True)
+            program, known = self._inference(graphs, inputs, random, weights)
+            _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
             return {"forward": program}, native
         program, wanted = self.compiler.training(()), frozenset[str]()
-        _, native = self._run(program, graphs, inputs, random, keep=True, profile=True)
+        _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
         NativeRun(self, native, program, graphs, wanted).backward(cotangents)
         return {"forward": program, "backward": self.compiler.backward(cotangents, ())}, native
 
@@ -275,7 +283,7 @@ class NativeExecutor:
         masks = {"leaf": leaf, "inner": ~leaf}
         for name, _, base, count in programs[0].uniques:
             pull, mask = name.split("@")[0], masks.get(base)
-            rows = count or (rows_of(graphs, base) if mask is None else int(mask.sum()))
+            rows = count or (graphs.rows(base) if mask is None else int(mask.sum()))
             if pull in ids and not count:
                 rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
             distinct[name] = rows
@@ -312,10 +320,10 @@ class NativeRun:
         program = executor.compiler.backward(frozenset(cotangents), self.wanted)
         native = executor.load(program, executor.load(self.program))
         outputs = [self._allocate(o) for o in program.outputs]
-        params, versions = _read(program.params)
+        values, versions = _read(program.params)
         self.native.backward(
             native,
-            params,
+            values,
             [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
             outputs,
             _core.num_threads(),
@@ -342,15 +350,18 @@ class NativeRun:
         if output.kind in ("sparse", "ids"):
             rows = self.native.rows(output.space)
         else:
-            rows = rows_of(self.graphs, output.space)
+            rows = self.graphs.rows(output.space)
         dtype = _INT32 if output.kind == "ids" else self.executor.dtype
         return np.empty((rows, *output.shape), dtype)
 
 
-def _read(params: Sequence[Any]) -> tuple[list[Array], list[int]]:
-    """Values and their versions: what was made of a weight serves until it changes."""
-    read = [p.read() for p in params]
-    return [values for values, _ in read], [version for _, version in read]
+def _read(params: Sequence[Any]) -> Weights:
+    values, versions = [], []
+    for parameter in params:
+        array, version = parameter.read()
+        values.append(array)
+        versions.append(version)
+    return Weights(values, versions)
 
 
 def _instruction(i: Instruction) -> tuple[Any, ...]:

@@ -12,7 +12,6 @@ from cavs._arrays import first_outside
 from cavs.core.ir import Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import DTypeError, InputError, ShapeError
-from cavs.executor import rows_of
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor
 
@@ -39,15 +38,20 @@ class InputChecker:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype.
         """
-        unknown = sorted(name for name in inputs if name not in self._specs)
-        if unknown:
+        if not inputs.keys() <= self._specs.keys():
+            unknown = min(inputs.keys() - self._specs.keys())
             raise InputError(
-                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown[0]!r})"
+                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown!r})"
             )
         arrays = {}
         for name, spec in self._specs.items():
             if name in inputs:
-                arrays[name] = self._check_input(graphs, spec, inputs[name])
+                given = inputs[name]
+                if not self._is_ready(graphs, spec, given):
+                    given = self._convert(graphs, spec, given)
+                elif spec.dtype == "int32":
+                    self._check_ids(graphs, spec, given)
+                arrays[name] = given
             elif not partial:
                 raise InputError(
                     f"[input] {_describe(graphs, spec)} was expected for {name!r}, "
@@ -55,7 +59,16 @@ class InputChecker:
                 )
         return arrays
 
-    def _check_input(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
+    def _is_ready(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> bool:
+        """Whether it is as the engine takes it: what a loader gives, hence a short way."""
+        return (
+            type(given) is np.ndarray
+            and given.dtype == (_INT32 if spec.dtype == "int32" else self._dtype)
+            and given.shape == (graphs.rows(spec.space), *spec.shape)
+            and given.flags.c_contiguous
+        )
+
+    def _convert(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
         array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
         kinds = "iu" if spec.dtype == "int32" else "f"
         empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
@@ -64,7 +77,7 @@ class InputChecker:
                 f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
                 f"came dtype ({array.dtype}); convert it with astype"
             )
-        expected = (rows_of(graphs, spec.space), *spec.shape)
+        expected = (graphs.rows(spec.space), *spec.shape)
         if array.shape != expected:
             raise ShapeError(
                 f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
@@ -72,10 +85,8 @@ class InputChecker:
             )
         wanted = self._dtype
         if spec.dtype == "int32":
-            self._check_ids(graphs, spec, array)
+            self._check_ids(graphs, spec, array)  # before what does not fit 32 bits is cut
             wanted = _INT32
-        if array.dtype == wanted and array.flags.c_contiguous:
-            return array
         return np.ascontiguousarray(array, wanted)
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
@@ -101,7 +112,7 @@ def _as_array(name: str, given: Any) -> Array:
 
 
 def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
-    shape = (rows_of(graphs, spec.space), *spec.shape)
+    shape = (graphs.rows(spec.space), *spec.shape)
     kind = "int32" if spec.dtype == "int32" else "float"
     return f"{kind} of shape {shape}, a row per {spec.space},"
 

@@ -109,31 +109,29 @@ class Model:
     def _record(
         self, outputs: dict[str, Array], run: Run, tensors: dict[str, Tensor]
     ) -> dict[str, Tensor]:
+        """The outputs on the tape. Parameters are leaves, and get their gradients here, past it:
+        there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
-        names, given = list(outputs), list(tensors)
+        names = list(outputs)
 
         def backward(cotangents: Sequence[Array | None]) -> list[Any]:
             known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
             gradients = run.backward(known)
-            totals: list[Any] = [None] * len(params)
             for number, part in gradients.params:
+                parameter = params[number]
                 grad: Any = part
                 if isinstance(part, tuple):
-                    grad = RowSparse._wrap(*part, params[number].shape)
-                held = totals[number]
-                totals[number] = grad if held is None else _sum(held, grad)
+                    grad = RowSparse._wrap(*part, parameter.shape)
+                parameter.accumulate_grad(grad, adopt=True)
             # Tensors of the other precision were converted on their way in.
             found = gradients.inputs
             return [
-                *totals,
-                *(
-                    found[n].astype(tensors[n].dtype, copy=False) if n in found else None
-                    for n in given
-                ),
+                found[n].astype(x.dtype, copy=False) if n in found else None
+                for n, x in tensors.items()
             ]
 
         results = record(
-            list(outputs.values()), [*params, *tensors.values()], backward, name="model"
+            list(outputs.values()), list(tensors.values()), backward, name="model", learns=True
         )
         return dict(zip(names, results, strict=True))
 
@@ -323,16 +321,6 @@ def compile(
         device=device,
         seed=seed,
     )
-
-
-def _sum(a: Any, b: Any) -> Any:
-    if isinstance(a, RowSparse) and isinstance(b, RowSparse):
-        return a.add(b)
-    sparse, dense = (a, b) if isinstance(a, RowSparse) else (b, a)
-    if isinstance(sparse, RowSparse):
-        sparse.add_to(dense)
-        return dense
-    return a + b
 
 
 def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arrays import missing_ids
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.scheduler import GraphBatch
 
@@ -22,16 +23,21 @@ class Memory:
     calls that still read them, and new ones begin.
     """
 
-    def __init__(self, part: Remembered, dtype: np.dtype[Any]) -> None:
+    def __init__(self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any]) -> None:
+        """`numbers`: of the part's parameters among those of the compiled function."""
         self.part = part
+        self._numbers = numbers
         self._dtype = dtype
         self._lock = Lock()
         self._versions: list[int] = []
         self._known: Array = np.zeros(0, bool)
-        self._results: list[Array] = []
+        self._results: dict[str, Array] = {}
 
     def results(
-        self, ids: Array, compute: Callable[[GraphBatch, Array], Mapping[str, Array]]
+        self,
+        ids: Array,
+        versions: Sequence[int],
+        compute: Callable[[GraphBatch, Array], Mapping[str, Array]],
     ) -> Mapping[str, Array] | None:
         """Results by key, a row per id and a last one for "no input", valid at least for `ids`.
 
@@ -39,29 +45,32 @@ class Memory:
 
         Args:
             ids: int32, in -1..count - 1.
+            versions: of all parameters of the compiled function (see Parameter.read).
             compute: runs the part over vertices without edges that have these ids.
         """
-        versions = [p.read()[1] for p in self.part.params]
-        if min(versions, default=0) < 0:
+        own = [versions[number] for number in self._numbers]
+        if min(own, default=0) < 0:
             return None
         with self._lock:
-            if versions != self._versions:
-                self._begin(versions)
-            # NumPy's index -1 is the last row, which is that of "no input".
-            known = self._known[ids]
-            if not known.all():
-                missing = np.unique(ids[~known])
+            if own != self._versions:
+                self._begin(own)
+            missing = missing_ids(ids, self._known)
+            if missing is not None:
                 computed = compute(_vertices(len(missing)), missing)
-                for key, results in zip(self.part.keys, self._results, strict=True):
+                # NumPy's index -1 is the last row, which is that of "no input".
+                for key, results in self._results.items():
                     results[missing] = computed[key]
                 self._known[missing] = True
-            return dict(zip(self.part.keys, self._results, strict=True))
+            return self._results
 
-    def _begin(self, versions: Sequence[int]) -> None:
+    def _begin(self, versions: list[int]) -> None:
         rows = self.part.count + 1
-        self._versions = list(versions)
+        self._versions = versions
         self._known = np.zeros(rows, bool)
-        self._results = [np.empty((rows, *shape), self._dtype) for shape in self.part.shapes]
+        self._results = {
+            key: np.empty((rows, *shape), self._dtype)
+            for key, shape in zip(self.part.keys, self.part.shapes, strict=True)
+        }
 
 
 def _vertices(count: int) -> GraphBatch:

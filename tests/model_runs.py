@@ -10,7 +10,6 @@ import numpy as np
 import vertex_functions
 
 import cavs
-from cavs.executor import rows_of
 
 __all__ = ["Result", "assert_same", "compiled", "draw_cotangents", "draw_inputs", "run"]
 
@@ -43,7 +42,7 @@ def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Ar
     rng = np.random.default_rng(seed)
     arrays = {}
     for name, spec in sorted(model.inputs.items()):
-        rows = rows_of(graphs, spec.space)
+        rows = graphs.rows(spec.space)
         if spec.dtype == "int32":
             bound = {"label": 4, "edge_label": 4, "topic": 4}.get(name, vertex_functions.IDS)
             arrays[name] = rng.integers(-1, bound, rows).astype(np.int32)

@@ -61,12 +61,12 @@ def test_an_id_is_computed_once_until_a_parameter_changes() -> None:
     for memory, _ in executor._memories():
         results = memory.results
 
-        def counted(ids: Any, compute: Any, results: Any = results) -> Any:
+        def counted(ids: Any, versions: Any, compute: Any, results: Any = results) -> Any:
             def noted(vertices: Any, missing: Any) -> Any:
                 computed.append(missing.tolist())
                 return compute(vertices, missing)
 
-            return results(ids, noted)
+            return results(ids, versions, noted)
 
         memory.results = counted  # type: ignore[method-assign]
     label = np.zeros(3, np.int32)

@@ -108,9 +108,7 @@ class Adagrad(Optimizer):
     def _update(self, updates: Sequence[Update], group: Group) -> None:
         values, grads, states = zip(*updates, strict=True)
         sums = [state["sum"] for state in states]
-        core.adagrad_update(
-            values, grads, sums, group["lr"], group["eps"], group["weight_decay"]
-        )
+        core.adagrad_update(values, grads, sums, group["lr"], group["eps"], group["weight_decay"])
 
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group

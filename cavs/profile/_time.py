@@ -16,7 +16,6 @@ from cavs.executor import (
     RandomState,
     get_num_threads,
     instruction_set,
-    rows_of,
 )
 from cavs.profile._memory import MemoryUse, memory_use
 from cavs.scheduler import GraphBatch, batch, unbatch
@@ -268,7 +267,7 @@ def _ones(
 ) -> dict[str, Array]:
     pushes = executor.compiler.function.pushes
     return {
-        name: np.ones((rows_of(graphs, pushes[name].space), *pushes[name].shape), executor.dtype)
+        name: np.ones((graphs.rows(pushes[name].space), *pushes[name].shape), executor.dtype)
         for name in outputs
     }
 

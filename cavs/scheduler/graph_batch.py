@@ -23,7 +23,7 @@ class GraphBatch:
     order of the child lists. Vertex inputs and outputs are arrays over these numbers.
     """
 
-    __slots__ = ("_keys", "_native", "_schedules")
+    __slots__ = ("_counts", "_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
         parts = list(graphs)
@@ -59,23 +59,32 @@ class GraphBatch:
 
     def _set(self, native: Any, keys: Ints | None) -> None:
         self._native = native
+        self._counts: dict[str, int] = {
+            "vertex": native.num_vertices,
+            "edge": native.num_edges,
+            "graph": native.num_graphs,
+        }
         self._keys = _check_keys(keys, native.num_graphs)
         self._schedules: dict[str, Schedule] = {}
+
+    def rows(self, space: str) -> int:
+        """Number of rows of a value of each ``vertex``, ``edge`` or ``graph``."""
+        return self._counts[space]
 
     @property
     def num_graphs(self) -> int:
         """Number of graphs, also ``len(batch)``."""
-        return int(self._native.num_graphs)
+        return self._counts["graph"]
 
     @property
     def num_vertices(self) -> int:
         """Number of vertices of all graphs."""
-        return int(self._native.num_vertices)
+        return self._counts["vertex"]
 
     @property
     def num_edges(self) -> int:
         """Number of edges of all graphs."""
-        return int(self._native.num_edges)
+        return self._counts["edge"]
 
     @property
     def ptr(self) -> IntArray:

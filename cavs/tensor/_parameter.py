@@ -136,8 +136,9 @@ class Parameter(Tensor):
         not allocate.
         """
         buffer, self._grad_buffer = self._grad_buffer, None
-        if buffer is None or buffer.shape != self.shape or buffer.dtype != self.dtype:
-            return np.empty(self.shape, self.dtype)
+        values = _values(self)
+        if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
+            return np.empty(values.shape, values.dtype)
         return buffer
 
 

@@ -301,6 +301,7 @@ def record(
     inputs: Sequence[Tensor],
     backward: Backward,
     name: str = "function",
+    learns: bool = False,
 ) -> list[Tensor]:
     """Tensors for what a function of tensors computed by means of its own, with its gradient.
 
@@ -315,13 +316,15 @@ def record(
             :class:`RowSparse`, or None. It hands its arrays over: the tape may keep them as
             gradients, and write to them.
         name: what to call it in errors.
+        learns: whether `backward` gives gradients to parameters by itself, besides those of
+            `inputs`.
 
     Returns:
-        One tensor per output; without a place on the tape under :func:`no_grad` or when no input
+        One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
         requires a gradient.
     """
     results = [Tensor._wrap(y) for y in outputs]
-    if is_grad_enabled() and any(x.requires_grad for x in inputs):
+    if is_grad_enabled() and (learns or any(x.requires_grad for x in inputs)):
         place = Record(name, tuple(inputs), backward, outputs, fresh=True)
         for index, y in enumerate(results):
             y.requires_grad = True

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
@@ -41,6 +42,23 @@ py::ssize_t first_outside(const py::array& values, int64_t low, int64_t high) {
   return find_outside(converted.data(), converted.size(), low, high);
 }
 
+py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>& ids,
+                       const py::array_t<bool, py::array::c_style>& known) {
+  const bool* entry = known.data();
+  const int32_t* id = ids.data();
+  const py::ssize_t size = known.size();
+  std::vector<int32_t> missing;
+  for (py::ssize_t i = 0; i < ids.size(); ++i) {
+    CAVS_CHECK(id[i] >= -1 && id[i] < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
+               size - 1, ", got ", id[i], " at position ", i, "; check the ids");
+    if (!entry[id[i] < 0 ? size - 1 : id[i]]) missing.push_back(id[i]);
+  }
+  if (missing.empty()) return py::none();
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(missing.size()), missing.data());
+}
+
 py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
   const int64_t* first = ptr.data();
   const int64_t* chosen = samples.data();
@@ -68,6 +86,9 @@ py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
 void bind_arrays(py::module_& m) {
   m.def("first_outside", &first_outside, py::arg("values"), py::arg("low"), py::arg("high"),
         "Position of the first integer outside of low..high - 1 in an array, or -1.");
+  m.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"),
+        "Distinct ids, ascending, whose entry in `known` is False, the last being that of -1; None "
+        "where there are none.");
   m.def("rows_of_samples", &rows_of_samples, py::arg("ptr"), py::arg("samples"),
         "int64: rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other.");
 }

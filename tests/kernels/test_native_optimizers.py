@@ -195,12 +195,12 @@ def test_parameters_of_both_dtypes_together(sizes, threads, rng):
         return [rng.normal(size=n).astype(t) for n, t in zip(sizes, dtypes, strict=True)]
 
     params, grads, firsts = draw(), draw(), [abs(x) for x in draw()]
-    alone = [[x.copy()] for x in params], [[x.copy()] for x in firsts]
+    alone = [(p.copy(), f.copy()) for p, f in zip(params, firsts, strict=True)]
     core.adagrad_update(params, grads, firsts, 0.1)
-    for param, grad, first, copies in zip(params, grads, firsts, zip(*alone, strict=True)):
-        core.adagrad_update(copies[0], [grad], copies[1], 0.1)
-        assert np.array_equal(param, copies[0][0])
-        assert np.array_equal(first, copies[1][0])
+    for number, (param, first) in enumerate(alone):
+        core.adagrad_update([param], [grads[number]], [first], 0.1)
+        assert np.array_equal(params[number], param)
+        assert np.array_equal(firsts[number], first)
 
 
 @pytest.mark.parametrize(
