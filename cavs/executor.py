@@ -329,10 +329,13 @@ class NativeRun:
             _core.num_threads(),
             versions,
         )
-        named = list(zip(program.outputs, outputs, strict=True))
-        ids = {o.pull: array for o, array in named if o.kind == "ids"}
+        ids = {
+            o.pull: array
+            for o, array in zip(program.outputs, outputs, strict=True)
+            if o.kind == "ids"
+        }
         gradients = Gradients([], {})
-        for output, array in named:
+        for output, array in zip(program.outputs, outputs, strict=True):
             if output.kind == "input":
                 gradients.inputs[output.name] = array
             elif output.kind == "param":

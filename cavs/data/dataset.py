@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cavs._arrays import first_outside, rows_of_samples
 from cavs.errors import InputError, ShapeError
-from cavs.scheduler import GraphBatch, InputGraph, batch
+from cavs.scheduler import GraphBatch, InputGraph
 
 Array = npt.NDArray[Any]
 Space = Literal["vertex", "edge", "graph"]
@@ -208,9 +208,11 @@ class Dataset:
         rows: dict[Space, npt.NDArray[np.int64]] = {}
         inputs = {}
         for name, field in self._fields.items():
-            if field.space not in rows:
-                rows[field.space] = rows_of_samples(self._ptr[field.space], chosen)
-            inputs[name] = field.values.take(rows[field.space], axis=0)
+            chosen_rows = rows.get(field.space)
+            if chosen_rows is None:
+                chosen_rows = rows_of_samples(self._ptr[field.space], chosen)
+                rows[field.space] = chosen_rows
+            inputs[name] = field.values.take(chosen_rows, axis=0)
         return inputs
 
     def batch(self, indices: npt.ArrayLike) -> tuple[GraphBatch, dict[str, Array]]:
@@ -218,7 +220,7 @@ class Dataset:
         same for a sample in whichever batch it comes."""
         chosen = self._indices(indices)
         graphs = self._graphs
-        batched = batch([graphs[index] for index in chosen.tolist()], keys=chosen)
+        batched = GraphBatch._of_checked([graphs[i] for i in chosen.tolist()], chosen.copy())
         return batched, self._inputs(chosen)
 
 

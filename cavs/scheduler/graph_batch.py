@@ -52,19 +52,32 @@ class GraphBatch:
         return cls._from_native(native, keys)
 
     @classmethod
+    def _of_checked(
+        cls, graphs: Iterable[InputGraph], keys: npt.NDArray[np.int64]
+    ) -> "GraphBatch":
+        """Of graphs and as many keys that are known to be such; takes over the keys."""
+        batch = cls.__new__(cls)
+        keys.flags.writeable = False
+        batch._fill(core.GraphBatch.concatenate([graph._native for graph in graphs]), keys)
+        return batch
+
+    @classmethod
     def _from_native(cls, native: Any, keys: Ints | None) -> "GraphBatch":
         batch = cls.__new__(cls)
         batch._set(native, keys)
         return batch
 
     def _set(self, native: Any, keys: Ints | None) -> None:
+        self._fill(native, _check_keys(keys, native.num_graphs))
+
+    def _fill(self, native: Any, keys: npt.NDArray[np.int64]) -> None:
         self._native = native
         self._counts: dict[str, int] = {
             "vertex": native.num_vertices,
             "edge": native.num_edges,
             "graph": native.num_graphs,
         }
-        self._keys = _check_keys(keys, native.num_graphs)
+        self._keys = keys
         self._schedules: dict[str, Schedule] = {}
 
     def rows(self, space: str) -> int:
