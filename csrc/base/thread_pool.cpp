@@ -30,6 +30,8 @@ namespace {
 // millisecond apart where steps are short, but lets any other thread have its core.
 constexpr int kSpins = 6000;  // about 100 microseconds
 constexpr std::chrono::microseconds kAwake{1000};
+// What helpers must save to be woken up for a call that comes alone.
+constexpr double kWorthWaking = 200000;
 
 void cpu_relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -171,8 +173,7 @@ struct Door {
 class Pool {
  public:
   // Runs leader() here and helper(thread) on those others that enter before the leader is done.
-  void run(int count, const std::function<void()>& leader,
-           const std::function<void(int)>& helper) {
+  void run(int count, const std::function<void()>& leader, const std::function<void(int)>& helper) {
     const std::lock_guard<std::mutex> turn(turn_);
     grow(count - 1);
     helper_ = &helper;
@@ -360,10 +361,17 @@ void Team::close() {
   change(&published_, &sleepers_);
 }
 
-void run_team(int count, const std::function<void(Team&)>& leader) {
-  Team team(count);
-  if (count <= 1) {
+void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader) {
+  // When the last call ended that could have had helpers.
+  static std::atomic<std::chrono::steady_clock::rep> last_end{0};
+  using Clock = std::chrono::steady_clock;
+  const auto now = [] { return Clock::now().time_since_epoch().count(); };
+  constexpr Clock::rep awake = std::chrono::duration_cast<Clock::duration>(kAwake).count();
+  const bool alone = count <= 1 || (saved_ns < kWorthWaking && now() - last_end.load() > awake);
+  Team team(alone ? 1 : count);
+  if (alone) {
     leader(team);
+    if (count > 1) last_end.store(now());
     return;
   }
   check_no_region();
@@ -378,6 +386,7 @@ void run_team(int count, const std::function<void(Team&)>& leader) {
     team.close();
   };
   pool().run(count, lead, [&team](int thread) { team.help(thread); });
+  last_end.store(now());
 }
 
 }  // namespace cavs

@@ -17,11 +17,11 @@ namespace cavs {
 struct ExecutionOptions {
   int64_t chunk_rows = 256;       // rows that go through a segment's instructions together
   int64_t chunk_bytes = 1 << 20;  // fewer rows where their local values would not fit in this cache
-  int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, and one thread does it all:
-  double min_parallel_ns = 10000;  // the others would take longer to wake up
-  double min_team_ns = 200000;     // what other threads must save in all to be woken up at all
-  double min_split_ns = 2500;      // a product of fewer rows that all threads do, each its columns
-  bool compile_groups = true;      // elementwise groups to machine code, where that can be
+  int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, are not shared by rows
+  double min_parallel_ns = 4000;
+  double min_team_ns = 5000;   // what other threads must save in all to be asked at all
+  double min_split_ns = 2500;  // a product of fewer rows that all threads do, each its columns
+  bool compile_groups = true;  // elementwise groups to machine code, where that can be
 };
 
 ExecutionOptions execution_options();

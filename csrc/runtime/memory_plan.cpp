@@ -31,10 +31,10 @@ double shared_ns(const Executable& exe, const Layout& layout, size_t segment, in
   return split_ns(exe, segment, rows, edges);
 }
 
-// 1 where helpers would save less than waking them takes.
-int useful_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                   const Schedule& schedule, int threads) {
-  if (threads <= 1) return 1;
+// One thread where helpers would save next to nothing.
+void choose_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                    const Schedule& schedule, int threads, PhasePlan* plan) {
+  if (threads <= 1) return;
   double shared = 0;
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
@@ -55,8 +55,8 @@ int useful_threads(const Executable& exe, const Layout& layout, const RowCounts&
     const int64_t edges = layout.segments[s].has_edges ? counts.edges : 0;
     shared += shared_ns(exe, layout, s, rows, edges);
   }
-  const double saved = shared * (threads - 1) / threads;
-  return saved >= exe.options.min_team_ns ? threads : 1;
+  plan->saved_ns = shared * (threads - 1) / threads;
+  if (plan->saved_ns >= exe.options.min_team_ns) plan->threads = threads;
 }
 
 void plan_threads(const Executable& exe, const Layout& layout, const Schedule& schedule,
@@ -133,7 +133,7 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
                        const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(keep);
   PhasePlan plan;
-  plan.threads = useful_threads(exe, layout, counts, schedule, threads);
+  choose_threads(exe, layout, counts, schedule, threads, &plan);
   std::vector<Lifetime>& lifetimes = plan.lifetimes;
   lifetimes.reserve(exe.forms.size());
   for (size_t id = 0; id < exe.forms.size(); ++id) {
@@ -149,7 +149,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
                         const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(true);
   PhasePlan plan;
-  plan.threads = useful_threads(exe, layout, counts, schedule, threads);
+  choose_threads(exe, layout, counts, schedule, threads, &plan);
   std::vector<Lifetime>& lifetimes = plan.lifetimes;
   lifetimes.reserve(exe.forms.size());
   for (size_t id = 0; id < exe.forms.size(); ++id) {

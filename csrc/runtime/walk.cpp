@@ -257,7 +257,8 @@ class Walker {
 }  // namespace
 
 void run_phase(Phase& phase) {
-  run_team(phase.plan->threads, [&phase](Team& team) { Walker(phase, team).walk(); });
+  run_team(phase.plan->threads, phase.plan->saved_ns,
+           [&phase](Team& team) { Walker(phase, team).walk(); });
 }
 
 }  // namespace cavs

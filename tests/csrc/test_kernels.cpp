@@ -104,7 +104,7 @@ void test_team() {
   for (int round = 0; round < 300; ++round) {
     const int count = 1 + round % 4;
     std::atomic<int> wrong{0};
-    run_team(count, [&](Team& team) {
+    run_team(count, 1e9, [&](Team& team) {
       CHECK(team.count() == count);
       std::vector<int> pieces(64, 0);
       for (int piece = 1; piece <= 50; ++piece) {
@@ -127,7 +127,7 @@ void test_team() {
 void test_exceptions_of_a_team() {
   for (const int culprit : {0, 2}) {
     std::atomic<int> parts{0};
-    CHECK_THROWS(run_team(3,
+    CHECK_THROWS(run_team(3, 1e9,
                           [&](Team& team) {
                             team.share(3, [&](int, int part) {
                               ++parts;
@@ -137,15 +137,15 @@ void test_exceptions_of_a_team() {
                  std::runtime_error, "from a part");
     CHECK(parts == 3);
   }
-  CHECK_THROWS(run_team(2, [](Team&) { throw std::runtime_error("from a leader"); }),
+  CHECK_THROWS(run_team(2, 1e9, [](Team&) { throw std::runtime_error("from a leader"); }),
                std::runtime_error, "from a leader");
-  CHECK_THROWS(run_team(2, [](Team&) { run_team(2, [](Team&) {}); }), Error,
+  CHECK_THROWS(run_team(2, 1e9, [](Team&) { run_team(2, 1e9, [](Team&) {}); }), Error,
                "regions that do not nest");
-  CHECK_THROWS(run_team(2, [](Team& team) { team.share(5000, [](int, int) {}); }), Error,
+  CHECK_THROWS(run_team(2, 1e9, [](Team& team) { team.share(5000, [](int, int) {}); }), Error,
                "expected 1..4095 parts");
   CHECK_THROWS(set_num_threads(0), Error, "expected a number of threads");
   std::atomic<int> runs{0};
-  run_team(3, [&](Team& team) { team.share(3, [&](int, int) { ++runs; }); });
+  run_team(3, 1e9, [&](Team& team) { team.share(3, [&](int, int) { ++runs; }); });
   CHECK(runs == 3);
 }
 

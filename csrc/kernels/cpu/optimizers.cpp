@@ -10,8 +10,9 @@
 namespace cavs {
 namespace {
 
-// Below this many elements a thread gains less than waking it costs.
-constexpr int64_t kElementsPerThread = 32 * 1024;
+// Below this many elements a thread gains less than handing it its part costs.
+constexpr int64_t kElementsPerThread = 16 * 1024;
+constexpr double kElementNs = 0.4;
 // More parts than threads: one that comes late still finds some.
 constexpr int64_t kPartsPerThread = 4;
 // Sums of squares are taken over blocks of this size, whatever the threads, then added in order.
@@ -40,7 +41,8 @@ void split(int64_t n, int64_t elements, int64_t unit, const Body& body) {
   const int64_t units = (n + unit - 1) / unit;
   const int64_t parts =
       threads == 1 ? 1 : std::max<int64_t>(1, std::min(units, kPartsPerThread * threads));
-  run_team(threads, [&](Team& team) {
+  const double saved_ns = static_cast<double>(elements) * kElementNs * (threads - 1) / threads;
+  run_team(threads, saved_ns, [&](Team& team) {
     team.share(static_cast<int>(parts), [&](int, int part) {
       const int64_t begin = std::min(n, units * part / parts * unit);
       const int64_t end = std::min(n, units * (part + 1) / parts * unit);

@@ -47,8 +47,7 @@ template <class T>
 void adam_loop(const AdamSettings& s, int64_t step, T* __restrict param, const T* __restrict grad,
                T* __restrict m, T* __restrict v, int64_t n) {
   const double correction1 = 1 - __builtin_pow(s.beta1, static_cast<double>(step));
-  const double correction2 =
-      __builtin_sqrt(1 - __builtin_pow(s.beta2, static_cast<double>(step)));
+  const double correction2 = __builtin_sqrt(1 - __builtin_pow(s.beta2, static_cast<double>(step)));
   const T rate = static_cast<T>(s.sparse ? s.lr * correction2 / correction1 : s.lr / correction1);
   const T correction = static_cast<T>(s.sparse ? 1 : correction2);
   const T keep1 = static_cast<T>(s.beta1), take1 = static_cast<T>(1 - s.beta1);
