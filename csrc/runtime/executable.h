@@ -20,7 +20,7 @@ struct ExecutionOptions {
   int64_t min_parallel_rows = 8;  // fewer rows, or less work than this, are not shared by rows
   double min_parallel_ns = 4000;
   double min_team_ns = 5000;   // what other threads must save in all to be asked at all
-  double min_split_ns = 2500;  // a product of fewer rows that all threads do, each its columns
+  double min_split_ns = 1000;  // a product of fewer rows that all threads do, each its columns
   bool compile_groups = true;  // elementwise groups to machine code, where that can be
 };
 

@@ -58,6 +58,7 @@ class CompiledGroup {
     if (has_tables_) fill_row(zeros_, 0.0f, columns_);
     for (int64_t row = call_.row_begin; row < call_.row_end; row += rows_) {
       const int64_t count = least(rows_, call_.row_end - row);
+      prefetch(row + count, least(row + 2 * count, call_.row_end));
       for (int64_t column = 0; column < width_; column += columns_) {
         run_columns(row, count, column, least(columns_, width_ - column));
       }
@@ -68,6 +69,15 @@ class CompiledGroup {
   static constexpr int64_t kItem = sizeof(float), kPointerBytes = sizeof(void*), kLine = 64;
   static constexpr int64_t kMostRows = 8;  // few, so that sums are still in the L1 cache when read
   static constexpr int64_t kMostColumns = 4096, kMostOperands = 4096;
+
+  // What the next call of the code reads through tables comes while this one computes.
+  void prefetch(int64_t begin, int64_t end) const {
+    for (int i = 0; i < call_.num_in; ++i) {
+      const Operand& in = call_.in[i];
+      if (in.ld == 0 || !has_table(call_, i)) continue;
+      prefetch_rows<float>(in, *table_of(call_, i), begin, end, 0, least(in.size, columns_));
+    }
+  }
 
   bool is_sum(int i) const { return has_table(call_, i) && index_of(call_, i) == nullptr; }
 

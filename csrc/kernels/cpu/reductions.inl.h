@@ -77,6 +77,8 @@ void segment_sum(const KernelCall& call) {
   const IndexTable& table = *table_of(call, 0);
   const int64_t n = call.out[0].size;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const int64_t ahead = r + kRowsAhead;
+    if (ahead < call.row_end) prefetch_rows<T>(call.in[0], table, ahead, ahead + 1, 0, n);
     sum_segment(row_of<T>(call.out[0], r), call.in[0], table, r, 0, n);
   }
 }

@@ -20,6 +20,10 @@ void take(const KernelCall& call) {
   const Operand& out = call.out[0];
   const int32_t* index = index_of(call, 0);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    if (index != nullptr && r + kRowsAhead < call.row_end) {
+      const T* ahead = indexed_row<T>(in, index, r + kRowsAhead);
+      if (ahead != nullptr) prefetch_row(ahead, out.size);
+    }
     copy_or_zero(row_of<T>(out, r), indexed_row<T>(in, index, r), out.size);
   }
 }

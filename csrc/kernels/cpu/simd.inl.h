@@ -278,6 +278,32 @@ CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int
   return row_of<T>(in, table.list == nullptr ? position : table.list[position]);
 }
 
+// Asks for a row that is to be read soon. Rows found through a table come in an order that no
+// processor foresees, and one after the other costs the latency of a cache each.
+template <class T>
+CAVS_INLINE void prefetch_row(const T* row, int64_t n) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += line) __builtin_prefetch(row + i);
+}
+
+// The rows that entries [begin, end) of the operand's table stand for.
+template <class T>
+CAVS_INLINE void prefetch_rows(const Operand& in, const IndexTable& table, int64_t begin,
+                               int64_t end, int64_t column, int64_t n) {
+  if (table.index != nullptr) {
+    for (int64_t r = begin; r < end; ++r) {
+      if (table.index[r] >= 0) prefetch_row(row_of<T>(in, table.index[r]) + column, n);
+    }
+  } else if (table.ptr != nullptr && begin < end) {
+    for (int64_t i = table.ptr[begin]; i < table.ptr[end]; ++i) {
+      prefetch_row(segment_row<T>(in, table, i) + column, n);
+    }
+  }
+}
+
+// How many rows ahead of the one at hand kernels ask for.
+constexpr int64_t kRowsAhead = 4;
+
 // The sum of the rows that row r of a CSR table stands for, in their order; zeros for none.
 template <class T>
 void sum_segment(T* target, const Operand& in, const IndexTable& table, int64_t r, int64_t column,
