@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from cavs.core.calls import reads_through_index
 from cavs.core.emit import SUMS, Emitter
 from cavs.core.ir import Node
 from cavs.core.passes.fuse import Unit, arrange
@@ -200,6 +201,7 @@ class _Lowering:
                     user.op.elementwise
                     or (_is_part(user) and user not in forced)
                     or _reads_state(user, node)
+                    or _reads_rows(user, node)
                     for user in users[node]
                 )
                 if not reads or node in self.wanted:
@@ -317,6 +319,13 @@ def _reads_state(user: Node, gather: Node) -> bool:
     """Whether the gather's user goes through the lists of children to the state itself."""
     segments = user.op.name in ("segment_sum", "segment_max")
     return segments and gather.op.name == "gather" and gather.attrs["slot"] is None
+
+
+def _reads_rows(user: Node, node: Node) -> bool:
+    """Whether the user, no elementwise operation, goes through the index to the rows themselves."""
+    while is_view(node):
+        node = node.inputs[0]
+    return node.op.name in INDEX_LOADS and reads_through_index(user)
 
 
 def _crosses(node: Node) -> bool:

@@ -51,6 +51,20 @@ def test_take_copy_load_store(dtype, layout, size, rng):
     assert (out[5:] == 99).all()
 
 
+def test_copy_columns(dtype, layout, rng):
+    matrices = draw(rng, dtype, 6, 3 * 7)
+    x = layout(matrices)
+    for index in (None, np.array([4, -1, 0, 4])):
+        out = new(dtype, layout, 4, 3 * 9)
+        tables = [{} if index is None else {"index": index}]
+        kc.call("copy_columns", dtype, [x], [out], ints=[3, 4, 2, 7, 1, 9], tables=tables)
+        expected = np.full((4, 3, 9), 99, kc.DTYPES[dtype])
+        rows = np.arange(4) if index is None else index
+        expected[:, :, 1:5] = matrices.reshape(6, 3, 7)[rows, :, 2:6]
+        expected[rows < 0, :, 1:5] = 0
+        check(dtype, out, expected.reshape(4, -1))
+
+
 def test_load_of_integers(dtype, rng):
     ids = rng.integers(0, 2**31 - 1, size=(20, 1), dtype=np.int32)
     order = rng.permutation(20)

@@ -127,6 +127,46 @@ def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
             np.testing.assert_array_equal(kc.surroundings(out), around)
 
 
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("packed", [-1, 1])
+@pytest.mark.parametrize("index", [None, [4, -1, 0, 4, 2]])
+@pytest.mark.parametrize(("m", "k", "n"), [(2, 16, 16), (5, 30, 33), (50, 20, 50)])
+def test_matrices_of_rows_with_a_weight(m, k, n, index, packed, layout, dtype, rng):
+    x, x_meaning = operand(rng, dtype, 5, (m, k), 0, layout)
+    w, w_meaning = operand(rng, dtype, None, (k, n), 1, layout)
+    expected = (x_meaning @ w_meaning).reshape(5, m * n)
+    if index is not None:
+        expected = np.where(np.array(index)[:, None] < 0, 0, expected[index])
+    out = kc.LAYOUTS[layout](np.full((5, m * n), 99, kc.DTYPES[dtype]))
+    around = kc.surroundings(out) if layout == "view" else None
+    tables = [{"index": index}, {}] if index else []
+    for thread in range(2 if packed == 1 else 1):
+        options = {"thread": thread, "num_threads": 2, "packed": packed, "tables": tables}
+        kc.call("matmul", dtype, [x, w], [out], ints=[0, 1, m, k, n], **options)
+    check(dtype, out, expected)
+    if around is not None:
+        np.testing.assert_array_equal(kc.surroundings(out), around)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize(("ta", "tb"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("shape", [(1, 20, 30), (3, 4, 5), (20, 1, 20)])
+def test_products_find_rows_through_indices(shape, ta, tb, dtype, rng):
+    m, k, n = shape
+    a, a_meaning = operand(rng, dtype, 6, (m, k), ta, "padded")
+    b, b_meaning = operand(rng, dtype, 4, (k, n), tb, "view")
+    first, second = np.array([5, 0, -1, 2, 2]), np.array([3, -1, 0, 1, 1])
+    for tables in ([first, second], [first, None], [None, second]):
+        out = np.full((4, m * n), 99, kc.DTYPES[dtype])
+        given = [{} if t is None else {"index": t} for t in tables]
+        kc.call("matmul", dtype, [a, b], [out], ints=[ta, tb, m, k, n], tables=given)
+        rows = [np.arange(4) if t is None else t[:4] for t in tables]
+        expected = (a_meaning[rows[0]] @ b_meaning[rows[1]]).reshape(4, m * n)
+        expected[(rows[0] < 0) | (rows[1] < 0)] = 0
+        check(dtype, out, expected)
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_packed_weight_as_first_factor(transposed, rng):
     w, w_meaning = operand(rng, "float", None, (70, 40), transposed, "dense")
