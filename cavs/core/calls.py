@@ -69,7 +69,7 @@ def _take(emitter: Emitter, node: Node) -> Call:
 def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
     """(value, table of row lists) of what `node` sums, or takes the maximum of."""
     if node.op.name == "state_cotangent":
-        return emitter.state(node.attrs["name"], forward=False), "parents"
+        return emitter.cotangents(node)
     (x,) = node.inputs
     if node.op.name == "graph_sum":
         return emitter.value(x), "graph_vertices"

@@ -17,6 +17,7 @@ from cavs.core.passes import (
     PASSES,
     Simplifier,
     commute_gather,
+    read_parents,
     specialize_leaves,
     unique_pulls,
 )
@@ -95,6 +96,10 @@ class Compiler:
         with edge_parents(self._edge_parents):
             gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
             verify(gradient.roots(), "autodiff")
+            if "read_parents" in self.passes:
+                edges, slots = read_parents(gradient.edges)
+                gradient = replace(gradient, edges=edges, slots=slots)
+                verify(gradient.roots(), "read_parents")
             if "simplify" in self.passes:
                 gradient = _map(gradient, self._simplifier.run(gradient.roots()))
                 verify(gradient.roots(), "simplify")
@@ -193,7 +198,7 @@ class Compiler:
                 outputs.append((Output("ids", "", node.space, (), pull=pull), node))
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
-            sinks = Sinks(gradient.edges, outputs)
+            sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
             self._backwards[key] = lower(sinks, forward, self.params, self.passes).program
         return self._backwards[key]
 
@@ -286,4 +291,5 @@ def _map(gradient: Gradient, new: Any) -> Gradient:
             for p, dense, sparse in gradient.params
         ],
         {k: new[v] for k, v in gradient.inputs.items()},
+        gradient.slots,
     )

@@ -30,6 +30,7 @@ SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
 class Analysis(Protocol):
     """What the emitter asks of the lowering."""
 
+    sinks: Sinks
     external: set[Node]
     wanted: set[Node]
     order: list[Node]
@@ -181,6 +182,14 @@ class Emitter:
             return self.forward.states[name]
         return self.states[name]
 
+    def cotangents(self, node: Node) -> tuple[int, str]:
+        """(value, table of row lists) whose sum the cotangent `node` of a state is."""
+        value = self.state(node.attrs["name"], forward=False)
+        slots = self.analysis.sinks.slots.get(node.attrs["name"])
+        if slots is None:
+            return value, "parents"
+        return self._view(value, 0, node.size), f"parent_rows:{slots}" if slots else "parent_rows"
+
     def operand(self, node: Node) -> tuple[int, str]:
         """(value, table) through which an elementwise group reads the node."""
         if self.analysis.is_unit(node) or node in self.analysis.external:
@@ -254,7 +263,6 @@ class Emitter:
         """A concatenation: its parts write into it; those that cannot are copied."""
         copies: list[Instruction] = []
         column = 0
-        total = node.shape[-1]
         for x in node.inputs:
             if self.beside.get(x) != (node, column):
                 width = x.shape[-1]

@@ -48,11 +48,13 @@ class Sinks:
         states: state name to what is scattered (of ∂F: to the cotangents on edges).
         outputs: arrays for the caller.
         saved: nodes to keep for the backward programs.
+        slots: of ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
     """
 
     states: dict[str, Node]
     outputs: list[tuple[Output, Node]]
     saved: set[Node] = field(default_factory=set)
+    slots: Mapping[str, int] = field(default_factory=dict)
 
     def stripped(self) -> Sinks:
         """The same without reshapes at the end: they change nothing in memory."""
@@ -60,6 +62,7 @@ class Sinks:
             {name: _strip(node) for name, node in self.states.items()},
             [(output, _strip(node)) for output, node in self.outputs],
             {_strip(node) for node in self.saved},
+            self.slots,
         )
 
     def nodes(self) -> list[Node]:

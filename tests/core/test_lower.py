@@ -62,7 +62,8 @@ def check_order(program: Program, written: set[int]) -> None:
                 if value.role in ("param", "input", "constant"):
                     continue
                 of_other_levels = segment.kind == "levels" and (
-                    table in ("child", "child_rows", "parents") or table.startswith("slot:")
+                    table in ("child", "child_rows", "parents")
+                    or table.startswith(("slot:", "parent_rows"))
                 )
                 assert root(program, number) in written or (
                     of_other_levels and root(program, number) in coming

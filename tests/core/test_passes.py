@@ -13,7 +13,7 @@ import pytest
 import vertex_functions
 
 import cavs
-from cavs import nn, ops
+from cavs import models, nn, ops
 from cavs.core import ir
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
@@ -220,6 +220,37 @@ def test_zeros_are_propagated() -> None:
     (h_leaf, _), (y_leaf, _) = function.scatters["h"].inputs, function.pushes["y"].inputs
     assert not any(n.op.name in ("matmul", "gather") for n in ancestors([h_leaf, y_leaf]))
     assert y_leaf.inputs[0].attrs["value"] == 0.0
+
+
+def tables(program: Program) -> set[str]:
+    return {t for s in program.segments for i in s.instructions for t in i.tables}
+
+
+def test_cotangents_are_read_where_the_parents_have_them() -> None:
+    def backward_of(function: cavs.VertexFunction, passes: tuple[str, ...]) -> Program:
+        return Compiler(function, passes).backward(["loss"], ())
+
+    functions = models.DAGRNN(3, 4, 2), models.TreeFC(5, 3, 4, 2), models.MVRNN(5, 3, 2)
+    expected = "parent_rows", "parent_rows:2", "parent_rows:2"
+    for function, table in zip(functions, expected, strict=True):
+        backward = backward_of(function, PASSES)
+        assert table in tables(backward)
+        assert "parents" not in tables(backward)
+        assert not any(i.space == "edge" for s in backward.segments for i in s.instructions)
+        plain = backward_of(function, tuple(p for p in PASSES if p != "read_parents"))
+        assert "parents" in tables(plain)
+    _, backward = programs("ManySlots", PASSES)  # some of positions, some of all children
+    assert "parents" in tables(backward)
+
+
+def test_what_stands_together_already_is_no_concatenation() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        a, b, c = ops.split(x3(v), 3)
+        v.push(whole=ops.concat([a, b, c]), part=ops.concat([a, b]), turned=ops.concat([b, c, a]))
+
+    pushes = simplified(body).pushes
+    assert pushes["whole"].op.name == "pull"
+    assert pushes["part"].op.name == pushes["turned"].op.name == "concat"
 
 
 def commuted(body: Callable[[Any, cavs.Vertex], None]) -> FunctionIR:

@@ -87,6 +87,13 @@ def test_segments(dtype, layout, size, rng):
         check(dtype, out, [part.sum(0) for part in segments])
         kc.call("segment_max", dtype, [x], [out], tables=[table])
         check(dtype, out, [part.max(0) if len(part) else np.zeros(size) for part in segments])
+    parts = rng.integers(0, 3, size=9)
+    beside = draw(rng, dtype, 12, 3 * size)  # three values a row, of which the first is the operand
+    table = {"ptr": ptr, "list": rows, "part": parts}
+    out = new(dtype, layout, 4, size)
+    kc.call("segment_sum", dtype, [beside[:, :size]], [out], tables=[table])
+    chosen = beside.reshape(12, 3, size)[rows, parts]
+    check(dtype, out, [chosen[ptr[r] : ptr[r + 1]].sum(0) for r in range(4)])
     count = new(dtype, layout, 4, 1)
     kc.call("num_children", dtype, [], [count], tables=[{"ptr": ptr}])
     check(dtype, count[:, 0], np.diff(ptr))

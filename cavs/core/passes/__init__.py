@@ -2,6 +2,7 @@
 
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
 from cavs.core.passes.merge_matmuls import merge_matmuls as merge_matmuls
+from cavs.core.passes.read_parents import read_parents as read_parents
 from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.skip_missing import skip_missing as skip_missing
@@ -15,6 +16,7 @@ PASSES = (
     "unique_pulls",
     "skip_missing",
     "remember_pulls",
+    "read_parents",
     "phases",
     "merge_matmuls",
     "fuse",

@@ -275,7 +275,8 @@ CAVS_INLINE void add_rows(T* __restrict target, const T* const* sources, int64_t
 // The rows of one segment of a CSR table, one after the other.
 template <class T>
 CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int64_t position) {
-  return row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+  const T* row = row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+  return table.part == nullptr ? row : row + table.part[position] * in.size;
 }
 
 // The sum of the rows that row r of a CSR table stands for, in their order; zeros for none.
