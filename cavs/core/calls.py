@@ -108,6 +108,11 @@ def _matmul(emitter: Emitter, node: Node) -> Call:
     m, n = node.shape
     k = a.shape[0] if ta else a.shape[1]
     ints = [int(ta), int(tb), m, k, n]
+    mask = emitter.analysis.masks.get(node)
+    if mask is not None:
+        operands = [emitter.operand(a), emitter.operand(b), (emitter.value(mask), "")]
+        kernel = f"{node.op.name}_masked"
+        return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
     if not reads_through_index(node):
         return Call(node.op.name, [emitter.value(a), emitter.value(b)], ints=ints)
     operands = [emitter.operand(a), emitter.operand(b)]

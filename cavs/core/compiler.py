@@ -18,6 +18,7 @@ from cavs.core.passes import (
     Simplifier,
     commute_gather,
     read_parents,
+    skip_masked,
     specialize_leaves,
     unique_pulls,
 )
@@ -76,7 +77,7 @@ class Compiler:
             function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
         if "commute_gather" in self.passes:
-            function = commute_gather(function)
+            function = commute_gather(function, self._masked(function.roots()))
             verify(function.roots(), "commute_gather")
         if "specialize_leaves" in self.passes and can_specialize(function):
             function = specialize_leaves(function)
@@ -90,6 +91,9 @@ class Compiler:
                 function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
         return function
+
+    def _masked(self, roots: Iterable[Node]) -> dict[Node, Node]:
+        return skip_masked(roots) if "skip_masked" in self.passes else {}
 
     def gradient(self, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
@@ -109,7 +113,9 @@ class Compiler:
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
         if self._inference is None:
-            self._inference = lower(self._sinks(set()), None, self.params, self.passes)
+            masks = self._masked(self.function.roots())
+            sinks = self._sinks(set())
+            self._inference = lower(sinks, None, self.params, self.passes, masks=masks)
         return self._inference.program
 
     @_one_at_a_time
@@ -129,7 +135,9 @@ class Compiler:
                 programs.append((part, lower(sinks, None, self.params, self.passes).program))
             program = self.inference()
             if parts:
-                program = lower(self._sinks(set(), rest), None, self.params, self.passes).program
+                masks = self._masked(rest.roots())
+                sinks = self._sinks(set(), rest)
+                program = lower(sinks, None, self.params, self.passes, masks=masks).program
             self._remembering = program, programs
         return self._remembering
 
@@ -160,7 +168,11 @@ class Compiler:
                 for n in ancestors(gradient.roots())
                 if n.op.name == "unique_sum"
             ]
-            self._forwards[key] = lower(self._sinks(saved), None, self.params, self.passes, counted)
+            # Backward reads values of F too: what it does not read where the mask is zero, F need
+            # not compute there.
+            masks = self._masked([*self.function.roots(), *gradient.roots()])
+            sinks = self._sinks(saved | set(masks.values()))
+            self._forwards[key] = lower(sinks, None, self.params, self.passes, counted, masks)
         return self._forwards[key]
 
     def training(self, inputs: Iterable[str]) -> Program:
@@ -199,7 +211,10 @@ class Compiler:
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
-            self._backwards[key] = lower(sinks, forward, self.params, self.passes).program
+            masks = self._masked([*self.function.roots(), *gradient.roots()])
+            masks = {node: mask for node, mask in masks.items() if mask in forward.nodes}
+            lowered = lower(sinks, forward, self.params, self.passes, masks=masks)
+            self._backwards[key] = lowered.program
         return self._backwards[key]
 
     def text(self) -> str:

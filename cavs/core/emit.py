@@ -38,6 +38,7 @@ class Analysis(Protocol):
     sums: dict[Node, list[Node]]
     summed: dict[Node, Node]
     ids: dict[Node, Node]
+    masks: dict[Node, Node]
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""

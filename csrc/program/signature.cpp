@@ -105,6 +105,32 @@ void check_matmul(const Checker& c) {
            "sizes m * k, k * n -> m * n");
 }
 
+// A product of rows with a weight, or the sum of those of two values, over the rows whose mask, of
+// one element, is not zero; two rows fit into the scratch.
+void check_matmul_masked(const Checker& c) {
+  const bool reduces = is_reduction(c.instruction);
+  const size_t inputs = c.instruction.inputs.size();
+  c.operands(inputs == 4 && reduces && goes_on(c, 3) ? 4 : 3);
+  c.attributes(5);
+  c.floats();
+  const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
+  constexpr int64_t kLimit = kScratchBytes / 64;
+  c.expect(m >= 1 && k >= 1 && n >= 1 && m <= kLimit && k <= kLimit && n <= kLimit &&
+               (reduces ? k : m) == 1,
+           "m, k, n of rows that fit into the scratch");
+  c.expect(
+      c.integer(0) == (reduces ? 1 : 0) && (c.integer(1) == 0 || (c.integer(1) == 1 && !reduces)),
+      "ta, tb of rows");
+  c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
+           "sizes m * k, k * n -> m * n");
+  const bool weight = c.in(1).space.kind == SpaceKind::kNone;
+  c.expect(c.in(0).space.kind != SpaceKind::kNone && weight != reduces,
+           "rows, and a weight or rows");
+  c.expect(c.in(2).size == 1 && c.in(2).space.kind != SpaceKind::kNone &&
+               c.instruction.tables[2].kind == TableKind::kNone,
+           "a mask of one element a row");
+}
+
 void check_reduce_rows(const Checker& c) {
   const size_t inputs = c.instruction.inputs.size();
   c.operands(inputs == 2 && goes_on(c, 1) ? 2 : 1);
@@ -303,6 +329,8 @@ const std::map<std::string, Check>& checks() {
   static const std::map<std::string, Check> table = {
       {"matmul", check_matmul},
       {"matmul_reduce", check_matmul},
+      {"matmul_masked", check_matmul_masked},
+      {"matmul_reduce_masked", check_matmul_masked},
       {"reduce_rows", check_reduce_rows},
       {"fused", check_fused},
       {"take", check_elementwise},
@@ -336,8 +364,9 @@ const std::map<std::string, Check>& checks() {
 // Kernels that read an operand through an index; all others read rows as they stand.
 bool reads_tables(const std::string& kernel) {
   static const std::set<std::string> readers = {
-      "fused", "take",   "segment_sum", "segment_max",  "slots_to_edges", "load",
-      "store", "matmul", "unique_ids",  "num_children", "copy_columns"};
+      "matmul_masked", "matmul_reduce_masked", "fused",       "take",  "segment_sum",
+      "segment_max",   "slots_to_edges",       "load",        "store", "matmul",
+      "unique_ids",    "num_children",         "copy_columns"};
   return readers.count(kernel) > 0 || checks().count(kernel) == 0;
 }
 

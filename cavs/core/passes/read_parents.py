@@ -51,4 +51,5 @@ def _have_rows(node: Node) -> bool:
 
 def _side_by_side(node: Node) -> Node:
     values = [reshape(x, (x.size,)) for x in node.inputs]
-    return values[0] if len(values) == 1 else apply(OPS["concat"], *values)
+    joined: Node = values[0] if len(values) == 1 else apply(OPS["concat"], *values)
+    return joined

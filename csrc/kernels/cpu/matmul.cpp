@@ -280,6 +280,14 @@ void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void*
   }
 }
 
+void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end) {
+  const int64_t n = call.ints[4];
+  const bool packed = call.in[1].packed != nullptr;
+  const int64_t panels = count_panels(dtype, n), columns = panel_columns(dtype);
+  *begin = packed ? std::min(n, panels * call.thread / call.num_threads * columns) : 0;
+  *end = packed ? std::min(n, panels * (call.thread + 1) / call.num_threads * columns) : n;
+}
+
 const KernelEntry kMatmulKernels[2] = {
     {"matmul", matmul<float>, matmul<double>},
     {"matmul_reduce", matmul_reduce<float>, matmul_reduce<double>},
