@@ -46,6 +46,8 @@ def draw_inputs(model: cavs.Model, graphs: cavs.GraphBatch, seed: int = 0) -> Ar
         if spec.dtype == "int32":
             bound = {"label": 4, "edge_label": 4, "topic": 4}.get(name, vertex_functions.IDS)
             arrays[name] = rng.integers(-1, bound, rows).astype(np.int32)
+        elif name == "mask":
+            arrays[name] = rng.integers(0, 2, (rows, *spec.shape)).astype(np.float64)
         else:
             arrays[name] = rng.normal(size=(rows, *spec.shape))
     return arrays

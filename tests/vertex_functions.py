@@ -211,7 +211,25 @@ class MatrixStates(cavs.VertexFunction):
             dot=ops.matmul(x, column),
             shared=ops.matmul(self.m, new),
             transposed=ops.linear(new, new),
+            beside=ops.concat([new, a.m]),
         )
+
+
+@listed
+class Masked(cavs.VertexFunction):
+    """Edges that a mask leaves out: a product of the child's state, and one of what it gives."""
+
+    def __init__(self) -> None:
+        self.w, self.u = linear(4, 5), linear(5, 5, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h, mask = v.gather(h=4).h, v.pull_edge("mask")
+        word = ops.tanh(self.w(h))
+        weight = mask * ops.exp(ops.sigmoid(self.u(word)))
+        of_words = (weight * word).sum() / (1.0 + weight.sum())
+        new = ops.tanh(v.pull("x", 4) + of_words[:4] * of_words[1:] + ((1.0 - mask) * h).sum())
+        v.scatter(h=new)
+        v.push(h=new)
 
 
 @listed

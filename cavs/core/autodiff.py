@@ -8,7 +8,7 @@ per edge, and the cotangent of what it scattered is their sum over its edges to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cavs.core import ir
@@ -27,11 +27,14 @@ class Gradient:
         params: (parameter, gradient node of the parameter's shape, or None where there are only
             row-sparse ones, [row-sparse nodes ``embedding_grad``]).
         inputs: input name to its cotangent.
+        slots: of the states whose cotangents parents hold instead of edges (the pass
+            ``read_parents``): for how many positions of a child, side by side; 0: one for all.
     """
 
     edges: dict[str, Node]
     params: list[tuple[Any, Node | None, list[Node]]]
     inputs: dict[str, Node]
+    slots: dict[str, int] = field(default_factory=dict)
 
     def roots(self) -> list[Node]:
         """Every node that the gradient gives."""

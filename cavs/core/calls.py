@@ -69,7 +69,7 @@ def _take(emitter: Emitter, node: Node) -> Call:
 def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
     """(value, table of row lists) of what `node` sums, or takes the maximum of."""
     if node.op.name == "state_cotangent":
-        return emitter.state(node.attrs["name"], forward=False), "parents"
+        return emitter.cotangents(node)
     (x,) = node.inputs
     if node.op.name == "graph_sum":
         return emitter.value(x), "graph_vertices"
@@ -91,13 +91,32 @@ def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
     return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
 
 
+def reads_through_index(node: Node) -> bool:
+    """Whether the kernel finds the rows of its operands through tables: where it takes them one by
+    one, as products of a matrix per row do."""
+    if node.op.name == "concat":
+        return len(node.shape) > 1
+    if node.op.name != "matmul":
+        return False
+    (m, n), (a, b) = node.shape, node.inputs
+    return not ((m == 1 and b.space == "none") or (n == 1 and a.space == "none"))
+
+
 def _matmul(emitter: Emitter, node: Node) -> Call:
     a, b = node.inputs
     ta, tb = node.attrs["ta"], node.attrs["tb"]
     m, n = node.shape
     k = a.shape[0] if ta else a.shape[1]
-    inputs = [emitter.value(a), emitter.value(b)]
-    return Call(node.op.name, inputs, ints=[int(ta), int(tb), m, k, n])
+    ints = [int(ta), int(tb), m, k, n]
+    mask = emitter.analysis.masks.get(node)
+    if mask is not None:
+        operands = [emitter.operand(a), emitter.operand(b), (emitter.value(mask), "")]
+        kernel = f"{node.op.name}_masked"
+        return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
+    if not reads_through_index(node):
+        return Call(node.op.name, [emitter.value(a), emitter.value(b)], ints=ints)
+    operands = [emitter.operand(a), emitter.operand(b)]
+    return Call(node.op.name, [v for v, _ in operands], [t for _, t in operands], ints)
 
 
 def _over_last(emitter: Emitter, node: Node) -> Call:

@@ -17,6 +17,8 @@ from cavs.core.passes import (
     PASSES,
     Simplifier,
     commute_gather,
+    read_parents,
+    skip_masked,
     specialize_leaves,
     unique_pulls,
 )
@@ -75,7 +77,7 @@ class Compiler:
             function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
         if "commute_gather" in self.passes:
-            function = commute_gather(function)
+            function = commute_gather(function, self._masked(function.roots()))
             verify(function.roots(), "commute_gather")
         if "specialize_leaves" in self.passes and can_specialize(function):
             function = specialize_leaves(function)
@@ -90,11 +92,18 @@ class Compiler:
             verify(function.roots(), "simplify")
         return function
 
+    def _masked(self, roots: Iterable[Node]) -> dict[Node, Node]:
+        return skip_masked(roots) if "skip_masked" in self.passes else {}
+
     def gradient(self, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
         with edge_parents(self._edge_parents):
             gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
             verify(gradient.roots(), "autodiff")
+            if "read_parents" in self.passes:
+                edges, slots = read_parents(gradient.edges)
+                gradient = replace(gradient, edges=edges, slots=slots)
+                verify(gradient.roots(), "read_parents")
             if "simplify" in self.passes:
                 gradient = _map(gradient, self._simplifier.run(gradient.roots()))
                 verify(gradient.roots(), "simplify")
@@ -104,7 +113,9 @@ class Compiler:
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
         if self._inference is None:
-            self._inference = lower(self._sinks(set()), None, self.params, self.passes)
+            masks = self._masked(self.function.roots())
+            sinks = self._sinks(set())
+            self._inference = lower(sinks, None, self.params, self.passes, masks=masks)
         return self._inference.program
 
     @_one_at_a_time
@@ -124,7 +135,9 @@ class Compiler:
                 programs.append((part, lower(sinks, None, self.params, self.passes).program))
             program = self.inference()
             if parts:
-                program = lower(self._sinks(set(), rest), None, self.params, self.passes).program
+                masks = self._masked(rest.roots())
+                sinks = self._sinks(set(), rest)
+                program = lower(sinks, None, self.params, self.passes, masks=masks).program
             self._remembering = program, programs
         return self._remembering
 
@@ -155,7 +168,11 @@ class Compiler:
                 for n in ancestors(gradient.roots())
                 if n.op.name == "unique_sum"
             ]
-            self._forwards[key] = lower(self._sinks(saved), None, self.params, self.passes, counted)
+            # Backward reads values of F too: what it does not read where the mask is zero, F need
+            # not compute there.
+            masks = self._masked([*self.function.roots(), *gradient.roots()])
+            sinks = self._sinks(saved | set(masks.values()))
+            self._forwards[key] = lower(sinks, None, self.params, self.passes, counted, masks)
         return self._forwards[key]
 
     def training(self, inputs: Iterable[str]) -> Program:
@@ -193,8 +210,11 @@ class Compiler:
                 outputs.append((Output("ids", "", node.space, (), pull=pull), node))
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
-            sinks = Sinks(gradient.edges, outputs)
-            self._backwards[key] = lower(sinks, forward, self.params, self.passes).program
+            sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
+            masks = self._masked([*self.function.roots(), *gradient.roots()])
+            masks = {node: mask for node, mask in masks.items() if mask in forward.nodes}
+            lowered = lower(sinks, forward, self.params, self.passes, masks=masks)
+            self._backwards[key] = lowered.program
         return self._backwards[key]
 
     def text(self) -> str:
@@ -286,4 +306,5 @@ def _map(gradient: Gradient, new: Any) -> Gradient:
             for p, dense, sparse in gradient.params
         ],
         {k: new[v] for k, v in gradient.inputs.items()},
+        gradient.slots,
     )

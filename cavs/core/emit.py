@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cavs.core.calls import ORDER_TABLES, gather_table, kernel_call, segment_rows
+from cavs.core.calls import (
+    ORDER_TABLES,
+    gather_table,
+    kernel_call,
+    reads_through_index,
+    segment_rows,
+)
 from cavs.core.group import Group
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
@@ -24,6 +30,7 @@ SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
 class Analysis(Protocol):
     """What the emitter asks of the lowering."""
 
+    sinks: Sinks
     external: set[Node]
     wanted: set[Node]
     order: list[Node]
@@ -31,6 +38,7 @@ class Analysis(Protocol):
     sums: dict[Node, list[Node]]
     summed: dict[Node, Node]
     ids: dict[Node, Node]
+    masks: dict[Node, Node]
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
@@ -175,6 +183,14 @@ class Emitter:
             return self.forward.states[name]
         return self.states[name]
 
+    def cotangents(self, node: Node) -> tuple[int, str]:
+        """(value, table of row lists) whose sum the cotangent `node` of a state is."""
+        value = self.state(node.attrs["name"], forward=False)
+        slots = self.analysis.sinks.slots.get(node.attrs["name"])
+        if slots is None:
+            return value, "parents"
+        return self._view(value, 0, node.size), f"parent_rows:{slots}" if slots else "parent_rows"
+
     def operand(self, node: Node) -> tuple[int, str]:
         """(value, table) through which an elementwise group reads the node."""
         if self.analysis.is_unit(node) or node in self.analysis.external:
@@ -229,7 +245,7 @@ class Emitter:
                 call.kernel,
                 inputs,
                 [value],
-                list(call.tables) or [""] * len(inputs),
+                [*call.tables, *[""] * (len(inputs) - len(call.tables))],
                 list(call.ints),
                 list(call.floats),
                 self._driving(node),
@@ -248,31 +264,28 @@ class Emitter:
         """A concatenation: its parts write into it; those that cannot are copied."""
         copies: list[Instruction] = []
         column = 0
-        total = node.shape[-1]
         for x in node.inputs:
             if self.beside.get(x) != (node, column):
                 width = x.shape[-1]
-                copies.extend(
-                    self._copy_part(x, i * width, node, i * total + column, width)
-                    for i in range(node.size // max(total, 1))
-                )
+                copies.append(self._copy_part(x, 0, node, column, width))
             column += x.shape[-1]
         return copies
 
     def _copy_slices(self, node: Node) -> list[Instruction]:
         """A slice of matrices, whose columns do not stand together."""
         (x,) = node.inputs
-        width, total, start = node.shape[-1], x.shape[-1], node.attrs["start"]
-        return [
-            self._copy_part(x, i * total + start, node, i * width, width)
-            for i in range(node.size // max(width, 1))
-        ]
+        return [self._copy_part(x, node.attrs["start"], node, 0, node.shape[-1])]
 
     def _copy_part(self, x: Node, start: int, y: Node, column: int, size: int) -> Instruction:
         """Copies columns start..start+size of `x` to those of `y` from `column`."""
-        source = self._columns(x, start, size)
-        target = self._columns(y, column, size)
-        return Instruction("copy", [source], [target], [""], space=y.space)
+        lines = y.size // y.shape[-1]
+        if lines == 1:
+            source = self._columns(x, start, size)
+            target = self._columns(y, column, size)
+            return Instruction("copy", [source], [target], [""], space=y.space)
+        source, table = self.operand(x) if reads_through_index(y) else (self.value(x), "")
+        ints = [lines, size, start, x.shape[-1], column, y.shape[-1]]
+        return Instruction("copy_columns", [source], [self.value(y)], [table], ints, space=y.space)
 
     def load(self, node: Node) -> int:
         """Value of the caller's array that the node is read from."""

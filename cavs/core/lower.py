@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
+from cavs.core.calls import reads_through_index
 from cavs.core.emit import SUMS, Emitter
 from cavs.core.ir import Node
 from cavs.core.passes.fuse import Unit, arrange
@@ -47,11 +49,13 @@ class Sinks:
         states: state name to what is scattered (of ∂F: to the cotangents on edges).
         outputs: arrays for the caller.
         saved: nodes to keep for the backward programs.
+        slots: of ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
     """
 
     states: dict[str, Node]
     outputs: list[tuple[Output, Node]]
     saved: set[Node] = field(default_factory=set)
+    slots: Mapping[str, int] = field(default_factory=dict)
 
     def stripped(self) -> Sinks:
         """The same without reshapes at the end: they change nothing in memory."""
@@ -59,6 +63,7 @@ class Sinks:
             {name: _strip(node) for name, node in self.states.items()},
             [(output, _strip(node)) for output, node in self.outputs],
             {_strip(node) for node in self.saved},
+            self.slots,
         )
 
     def nodes(self) -> list[Node]:
@@ -161,6 +166,7 @@ class _Lowering:
         params: Sequence[object],
         switches: set[str],
         counted: Sequence[tuple[str, str]],
+        masks: Mapping[Node, Node],
     ) -> None:
         self.sinks = sinks = sinks.stripped()
         self.forward = forward
@@ -168,7 +174,9 @@ class _Lowering:
         self.external = (
             {n for n in forward.nodes if n.op.name not in RECOMPUTED} if forward else set()
         )
-        self.order = _reachable(sinks.nodes(), self.external)
+        order = _reachable(sinks.nodes(), self.external)
+        self.masks = {node: masks[node] for node in order if node in masks}
+        self.order = _reachable([*sinks.nodes(), *self.masks.values()], self.external)
         self.emitter = Emitter(forward, self.external, params, counted)
         self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
         specialized = any(n.space == "inner" for n in [*self.order, *self.external])
@@ -200,6 +208,7 @@ class _Lowering:
                     user.op.elementwise
                     or (_is_part(user) and user not in forced)
                     or _reads_state(user, node)
+                    or self._reads_rows(user, node)
                     for user in users[node]
                 )
                 if not reads or node in self.wanted:
@@ -207,6 +216,13 @@ class _Lowering:
         sums = [n for n in self.order if n.op.name in SUMS]
         forced.update(n for n in sums if not self._summed_by(n, users[n]))
         return forced
+
+    def _reads_rows(self, user: Node, node: Node) -> bool:
+        """Whether the user, no elementwise operation, goes through the index to the rows."""
+        while is_view(node):
+            node = node.inputs[0]
+        finds = user in self.masks or reads_through_index(user)
+        return node.op.name in INDEX_LOADS and finds
 
     def _summed_by(self, node: Node, users: Sequence[Node]) -> bool:
         """Whether the sum over lists of rows is taken by the one operation that reads it."""
@@ -256,10 +272,14 @@ class _Lowering:
             crossed = crossed or _crosses(node)
             node = self.sums[node][-1] if node in self.sums else node.inputs[0]
 
+    def reads(self, node: Node) -> list[Node]:
+        """The node's operands, and the mask of its rows."""
+        return [*node.inputs, *([self.masks[node]] if node in self.masks else [])]
+
     def units(self) -> dict[Node, Unit]:
         phase = assign_phases(
             self.order,
-            lambda n: [x for x in n.inputs if x not in self.external],
+            lambda n: [x for x in self.reads(n) if x not in self.external],
             lambda n: n.op.name == ("state_cotangent" if self.forward else "gather"),
             [part for node in self.sinks.states.values() for part in _parts(node)],
             "phases" in self.switches,
@@ -271,7 +291,7 @@ class _Lowering:
             if not self.is_unit(node):
                 continue
             unit = Unit(node, phase[node], self.partition(node), is_fusable(node))
-            for x in node.inputs:
+            for x in self.reads(node):
                 source, crossed = self.stored(x)
                 if source is None:
                     continue
@@ -330,10 +350,12 @@ def lower(
     params: Sequence[object],
     switches: Iterable[str],
     counted: Sequence[tuple[str, str]] = (),
+    masks: Mapping[Node, Node] = MappingProxyType({}),
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
     `switches`: the passes that are on; `counted`: (name, space) of integer pulls whose distinct ids
-    a gradient by rows needs.
+    a gradient by rows needs; `masks`: products to the inputs that are zero where they may leave
+    rows out.
     """
-    return _Lowering(sinks, forward, params, set(switches), counted).run()
+    return _Lowering(sinks, forward, params, set(switches), counted, masks).run()

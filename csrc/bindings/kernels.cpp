@@ -162,6 +162,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
     table.index = holder.take<int32_t>(fields, "index");
     table.ptr = holder.take<int32_t>(fields, "ptr");
     table.list = holder.take<int32_t>(fields, "list");
+    table.part = holder.take<int32_t>(fields, "part");
     index_tables.push_back(table);
   }
   index_tables.resize(std::max(index_tables.size(), inputs.size()));

@@ -11,12 +11,13 @@
 namespace cavs {
 
 // Behind a pointer, so that a Schedule can be moved although a mutex cannot.
-struct Schedule::SlotCache {
+struct Schedule::Cache {
   std::mutex mutex;
-  std::map<int, std::vector<int32_t>> slots;  // a map, because references into it stay valid
+  std::map<int, std::vector<int32_t>> slots;  // maps, because references into them stay valid
+  std::map<int, ParentRows> parents;
 };
 
-Schedule::Schedule() : slots_(std::make_unique<SlotCache>()) {}
+Schedule::Schedule() : cache_(std::make_unique<Cache>()) {}
 Schedule::Schedule(Schedule&&) noexcept = default;
 Schedule& Schedule::operator=(Schedule&&) noexcept = default;
 Schedule::~Schedule() = default;
@@ -24,15 +25,46 @@ Schedule::~Schedule() = default;
 const std::vector<int32_t>& Schedule::slot(int k) const {
   CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] child slot must be at least 0, came (", k,
              "); children are counted from 0");
-  const std::lock_guard<std::mutex> lock(slots_->mutex);
-  const auto found = slots_->slots.find(k);
-  if (found != slots_->slots.end()) return found->second;
+  const std::lock_guard<std::mutex> lock(cache_->mutex);
+  const auto found = cache_->slots.find(k);
+  if (found != cache_->slots.end()) return found->second;
   std::vector<int32_t> rows(num_vertices);
   for (int64_t row = 0; row < num_vertices; ++row) {
     const int64_t edge = int64_t{child_ptr[row]} + k;
     rows[row] = edge < child_ptr[row + 1] ? child[edge] : -1;
   }
-  return slots_->slots.emplace(k, std::move(rows)).first->second;
+  return cache_->slots.emplace(k, std::move(rows)).first->second;
+}
+
+const ParentRows& Schedule::parents(int slots) const {
+  CAVS_CHECK(slots >= 0, ErrorKind::kValue, "[schedule] child slots must be at least 0, came (",
+             slots, "); 0 stands for all");
+  const std::lock_guard<std::mutex> lock(cache_->mutex);
+  const auto found = cache_->parents.find(slots);
+  if (found != cache_->parents.end()) return found->second;
+  ParentRows rows;
+  const bool all = slots == 0 || slots >= max_arity;
+  rows.row.reserve(static_cast<size_t>(num_edges));
+  if (slots > 0) rows.slot.reserve(static_cast<size_t>(num_edges));
+  if (all) {
+    rows.ptr = out_ptr;
+    for (const int32_t edge : out_edge) rows.row.push_back(parent[edge]);
+    if (slots > 0) {
+      for (const int32_t edge : out_edge) rows.slot.push_back(edge_slot[edge]);
+    }
+  } else {
+    rows.ptr.assign(static_cast<size_t>(num_vertices) + 1, 0);
+    for (int64_t row = 0; row < num_vertices; ++row) {
+      for (int32_t i = out_ptr[row]; i < out_ptr[row + 1]; ++i) {
+        const int32_t edge = out_edge[i];
+        if (edge_slot[edge] >= slots) continue;
+        rows.row.push_back(parent[edge]);
+        rows.slot.push_back(edge_slot[edge]);
+      }
+      rows.ptr[row + 1] = static_cast<int32_t>(rows.row.size());
+    }
+  }
+  return cache_->parents.emplace(slots, std::move(rows)).first->second;
 }
 
 Policy policy_from_name(const std::string& name) {

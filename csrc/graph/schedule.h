@@ -15,6 +15,13 @@ enum class Policy { kBatching, kSerial };
 // "batching" or "serial"; Error(kValue) otherwise.
 Policy policy_from_name(const std::string& name);
 
+// Vertex -> the vertices that it is a child of, once for each edge: CSR, edges in ascending order.
+struct ParentRows {
+  std::vector<int32_t> ptr;   // [vertex row + 1]
+  std::vector<int32_t> row;   // vertex row of the parent
+  std::vector<int32_t> slot;  // position among its children
+};
+
 // Vertex rows stand task by task (task = level = the paper's V_t: vertices activated together), so
 // a task's rows are contiguous; within a task they keep the user's order. Edge rows follow their
 // parent vertex, so a task's edges are contiguous too. Immutable once made; "row" is the new
@@ -53,9 +60,12 @@ struct Schedule {
   // of threads may ask at once.
   const std::vector<int32_t>& slot(int k) const;
 
+  // Of all edges (slots 0), or of those at the first `slots` positions, with these. Likewise.
+  const ParentRows& parents(int slots) const;
+
  private:
-  struct SlotCache;
-  std::unique_ptr<SlotCache> slots_;
+  struct Cache;
+  std::unique_ptr<Cache> cache_;
 };
 
 // Batching: a vertex is activated when its last child is done: level = 1 + the greatest level of

@@ -18,6 +18,7 @@ const Registry& cpu_registry() {
     const IsaTable& table = isa_table();
     for (int i = 0; i < table.num_kernels; ++i) result[table.kernels[i].name] = table.kernels[i];
     for (const KernelEntry& entry : kMatmulKernels) result[entry.name] = entry;
+    for (const KernelEntry& entry : kMaskedMatmulKernels) result[entry.name] = entry;
     return result;
   }();
   return registry;

@@ -54,7 +54,8 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
 }
 
 bool is_reduction(const Instruction& instruction) {
-  return instruction.kernel == "matmul_reduce" || instruction.kernel == "reduce_rows";
+  return instruction.kernel == "matmul_reduce" || instruction.kernel == "reduce_rows" ||
+         instruction.kernel == "matmul_reduce_masked";
 }
 
 }  // namespace cavs

@@ -65,6 +65,9 @@ enum class TableKind : uint8_t {
   kChildren,       // CSR vertex -> its edge rows
   kChildRows,      // CSR vertex -> vertex rows of its children
   kParents,        // CSR vertex -> edge rows in which it is the child
+  kParentRows,     // CSR vertex -> vertex rows of its parents. With an `argument` other than 0, of
+                   // those of which it is among the first `argument` children: as many values
+                   // stand side by side there, of which it reads the one for its position
   kGraph,          // vertex -> graph
   kGraphVertices,  // CSR graph -> vertex rows
   kVertexOrder,    // vertex -> user's vertex

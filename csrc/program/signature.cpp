@@ -93,10 +93,42 @@ void check_matmul(const Checker& c) {
   for (size_t i = 0; i < 2; ++i)
     c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
+  for (size_t i = 0; i < 2; ++i) {
+    const bool shared = c.in(1 - i).space.kind == SpaceKind::kNone;
+    c.expect(
+        c.instruction.tables[i].kind == TableKind::kNone || !shared || c.integer(2 + 2 * i) > 1,
+        "rows that stand one after the other, where one product takes all");
+  }
   constexpr int64_t kLimit = int64_t{1} << 31;
   c.expect(m >= 1 && k >= 1 && n >= 1 && m < kLimit && k < kLimit && n < kLimit, "m, k, n >= 1");
   c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
            "sizes m * k, k * n -> m * n");
+}
+
+// A product of rows with a weight, or the sum of those of two values, over the rows whose mask, of
+// one element, is not zero; two rows fit into the scratch.
+void check_matmul_masked(const Checker& c) {
+  const bool reduces = is_reduction(c.instruction);
+  const size_t inputs = c.instruction.inputs.size();
+  c.operands(inputs == 4 && reduces && goes_on(c, 3) ? 4 : 3);
+  c.attributes(5);
+  c.floats();
+  const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
+  constexpr int64_t kLimit = kScratchBytes / 64;
+  c.expect(m >= 1 && k >= 1 && n >= 1 && m <= kLimit && k <= kLimit && n <= kLimit &&
+               (reduces ? k : m) == 1,
+           "m, k, n of rows that fit into the scratch");
+  c.expect(
+      c.integer(0) == (reduces ? 1 : 0) && (c.integer(1) == 0 || (c.integer(1) == 1 && !reduces)),
+      "ta, tb of rows");
+  c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
+           "sizes m * k, k * n -> m * n");
+  const bool weight = c.in(1).space.kind == SpaceKind::kNone;
+  c.expect(c.in(0).space.kind != SpaceKind::kNone && weight != reduces,
+           "rows, and a weight or rows");
+  c.expect(c.in(2).size == 1 && c.in(2).space.kind != SpaceKind::kNone &&
+               c.instruction.tables[2].kind == TableKind::kNone,
+           "a mask of one element a row");
 }
 
 void check_reduce_rows(const Checker& c) {
@@ -108,8 +140,8 @@ void check_reduce_rows(const Checker& c) {
 
 bool is_csr(TableKind kind) {
   return kind == TableKind::kChildren || kind == TableKind::kChildRows ||
-         kind == TableKind::kParents || kind == TableKind::kGraphVertices ||
-         kind == TableKind::kUniqueRows;
+         kind == TableKind::kParents || kind == TableKind::kParentRows ||
+         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows;
 }
 
 const std::set<int64_t>& opcodes() {
@@ -161,6 +193,22 @@ void check_elementwise(const Checker& c) {
   c.operands(1);
   c.floats();
   c.same_sizes();
+}
+
+void check_copy_columns(const Checker& c) {
+  c.operands(1);
+  c.attributes(6);
+  c.floats();
+  const int64_t lines = c.integer(0), width = c.integer(1);
+  c.expect(lines >= 1 && width >= 1 && width <= c.in(0).size && width <= c.out().size,
+           "lines of elements");
+  for (const size_t i : {size_t{2}, size_t{4}}) {
+    const int64_t size = i == 2 ? c.in(0).size : c.out().size;
+    const int64_t column = c.integer(i), step = c.integer(i + 1);
+    c.expect(column >= 0 && column <= size - width && step >= width &&
+                 (lines == 1 || step <= (size - width - column) / (lines - 1)),
+             "lines within the rows, one after the other");
+  }
 }
 
 void check_segment(const Checker& c) {
@@ -281,10 +329,13 @@ const std::map<std::string, Check>& checks() {
   static const std::map<std::string, Check> table = {
       {"matmul", check_matmul},
       {"matmul_reduce", check_matmul},
+      {"matmul_masked", check_matmul_masked},
+      {"matmul_reduce_masked", check_matmul_masked},
       {"reduce_rows", check_reduce_rows},
       {"fused", check_fused},
       {"take", check_elementwise},
       {"copy", check_elementwise},
+      {"copy_columns", check_copy_columns},
       {"segment_sum", check_segment},
       {"segment_max", check_segment},
       {"slots_to_edges", check_slots_to_edges},
@@ -312,9 +363,10 @@ const std::map<std::string, Check>& checks() {
 
 // Kernels that read an operand through an index; all others read rows as they stand.
 bool reads_tables(const std::string& kernel) {
-  static const std::set<std::string> readers = {"fused",       "take",           "segment_sum",
-                                                "segment_max", "slots_to_edges", "load",
-                                                "store",       "unique_ids",     "num_children"};
+  static const std::set<std::string> readers = {
+      "matmul_masked", "matmul_reduce_masked", "fused",       "take",  "segment_sum",
+      "segment_max",   "slots_to_edges",       "load",        "store", "matmul",
+      "unique_ids",    "num_children",         "copy_columns"};
   return readers.count(kernel) > 0 || checks().count(kernel) == 0;
 }
 

@@ -53,13 +53,16 @@ Space parse_space(const std::string& text, const std::vector<UniqueSpec>& unique
 
 TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& uniques) {
   std::string rest;
-  if (strip_prefix(text, "slot:", &rest)) {
+  const std::pair<const char*, TableKind> by_slot[] = {{"slot:", TableKind::kSlot},
+                                                       {"parent_rows:", TableKind::kParentRows}};
+  for (const auto& [prefix, kind] : by_slot) {
+    if (!strip_prefix(text, prefix, &rest)) continue;
     const bool digits =
         !rest.empty() && rest.size() <= 5 &&
         std::all_of(rest.begin(), rest.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    CAVS_CHECK(digits && std::stoi(rest) < kMaxSlot, ErrorKind::kValue,
-               "[program] expected 'slot:K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
-    return {TableKind::kSlot, std::stoi(rest)};
+    CAVS_CHECK(digits && std::stoi(rest) < kMaxSlot, ErrorKind::kValue, "[program] expected '",
+               prefix, "K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
+    return {kind, std::stoi(rest)};
   }
   const std::pair<const char*, TableKind> by_unique[] = {{"unique:", TableKind::kUnique},
                                                          {"unique_rows:", TableKind::kUniqueRows},
@@ -73,6 +76,7 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
                                          {"children", TableKind::kChildren},
                                          {"child_rows", TableKind::kChildRows},
                                          {"parents", TableKind::kParents},
+                                         {"parent_rows", TableKind::kParentRows},
                                          {"graph", TableKind::kGraph},
                                          {"graph_vertices", TableKind::kGraphVertices},
                                          {"vertex_order", TableKind::kVertexOrder},

@@ -197,7 +197,18 @@ class Validator {
                  space_name(instruction.space, program_.uniques), "' to '",
                  space_name(to, program_.uniques), "' for input ", i, " of '", instruction.kernel,
                  "', got another");
+      if (table.kind == TableKind::kParentRows) check_parts(instruction, i);
     }
+  }
+
+  // The operand is the first of the values that stand side by side in a row.
+  void check_parts(const Instruction& instruction, size_t i) const {
+    const ValueSpec& value = program_.values[instruction.inputs[i]];
+    const Root& root = roots_[instruction.inputs[i]];
+    const int64_t columns = std::max(1, instruction.tables[i].argument) * value.size;
+    CAVS_CHECK(columns <= program_.values[root.value].size - root.column, ErrorKind::kValue,
+               "[program] expected ", columns, " columns from '", value.name, "' on for input ", i,
+               " of '", instruction.kernel, "', got fewer");
   }
 
   bool table_fits(const TableSpec& table, const Space& from, const Space& to, bool has_rows) const {
@@ -221,6 +232,7 @@ class Validator {
       case TableKind::kParents:
         return connects(SpaceKind::kVertex, SpaceKind::kEdge);
       case TableKind::kChildRows:
+      case TableKind::kParentRows:
         return connects(SpaceKind::kVertex, SpaceKind::kVertex);
       case TableKind::kGraph:
         return connects(SpaceKind::kVertex, SpaceKind::kGraph);
@@ -273,7 +285,7 @@ class Validator {
       // Another row of the same segment is done only where it belongs to an earlier level.
       const TableKind kind = instruction.tables[input].kind;
       const bool earlier = program_.backward
-                               ? kind == TableKind::kParents
+                               ? kind == TableKind::kParents || kind == TableKind::kParentRows
                                : kind == TableKind::kChild || kind == TableKind::kSlot ||
                                      kind == TableKind::kChildRows;
       written = written && segment.kind == SegmentKind::kLevels && earlier;

@@ -23,7 +23,7 @@ constexpr int64_t kFewestChunkRows = 32;
 double row_cost(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
   const auto& ints = instruction.ints;
-  if (instruction.kernel == "matmul" || instruction.kernel == "matmul_reduce") {
+  if (instruction.kernel.rfind("matmul", 0) == 0) {
     return product_row_ns(instruction);
   }
   double elements = 0;

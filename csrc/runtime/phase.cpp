@@ -171,6 +171,11 @@ class Binder {
         return {nullptr, schedule.child_ptr.data(), schedule.child.data()};
       case TableKind::kParents:
         return {nullptr, schedule.out_ptr.data(), schedule.out_edge.data()};
+      case TableKind::kParentRows: {
+        const ParentRows& parents = schedule.parents(table.argument);
+        return {nullptr, parents.ptr.data(), parents.row.data(),
+                table.argument == 0 ? nullptr : parents.slot.data()};
+      }
       case TableKind::kGraph:
         return {schedule.graph.data(), nullptr, nullptr};
       case TableKind::kGraphVertices:

@@ -22,9 +22,11 @@ bool has_rows(const Program& program, int id) {
 }  // namespace
 
 int weight_operand(const Program& program, const Instruction& instruction) {
-  if (instruction.kernel != "matmul" || instruction.ints[3] < kShortestSum) return -1;
+  const bool product = instruction.kernel == "matmul" || instruction.kernel == "matmul_masked";
+  if (!product || instruction.ints[3] < kShortestSum) return -1;
   const int a = instruction.inputs[0], b = instruction.inputs[1];
-  if (instruction.ints[2] == 1 && is_weight(program, b) && has_rows(program, a)) return 1;
+  const bool lines = instruction.ints[0] == 0 || instruction.ints[2] == 1;  // of a stand together
+  if (lines && is_weight(program, b) && has_rows(program, a)) return 1;
   if (instruction.ints[4] == 1 && is_weight(program, a) && has_rows(program, b)) return 0;
   return -1;
 }

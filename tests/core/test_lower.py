@@ -7,6 +7,7 @@ import vertex_functions
 from model_runs import compiled
 
 import cavs
+from cavs import models
 from cavs.core.compiler import Compiler
 from cavs.core.program import Instruction, Program
 
@@ -61,13 +62,15 @@ def check_order(program: Program, written: set[int]) -> None:
                 if value.role in ("param", "input", "constant"):
                     continue
                 of_other_levels = segment.kind == "levels" and (
-                    table in ("child", "child_rows", "parents") or table.startswith("slot:")
+                    table in ("child", "child_rows", "parents")
+                    or table.startswith(("slot:", "parent_rows"))
                 )
                 assert root(program, number) in written or (
                     of_other_levels and root(program, number) in coming
                 ), (number, str(program))
             for number in instruction.outputs:
-                assert number not in single or number in instruction.inputs
+                several = instruction.kernel == "copy_columns"  # each the columns of one part
+                assert several or number not in single or number in instruction.inputs
                 single.add(number)
                 written.add(root(program, number))
 
@@ -86,6 +89,16 @@ def test_groups_read_through_indices() -> None:
         t for i in all_of(compiler_of("ChildSumTreeLSTM").training(())) if i.ops for t in i.tables
     }
     assert {"child", "parent", "unique:word@inner"} <= tables
+
+
+def test_matrices_are_moved_at_once_and_read_through_indices() -> None:
+    compiler = Compiler(models.MVRNN(9, 3, 2))
+    programs = [compiler.training(()), compiler.backward(["loss"], ())]
+    instructions = [i for program in programs for i in all_of(program)]
+    columns = [i for i in instructions if i.kernel == "copy_columns"]
+    assert columns
+    tables = {t for i in instructions if i.kernel in ("matmul", "copy_columns") for t in i.tables}
+    assert {"slot:0", "slot:1"} <= tables
 
 
 def test_groups_take_sums_over_children_and_parents_while_they_read() -> None:

@@ -136,6 +136,8 @@ def kernels_in_use() -> set[str]:
                 compiler.inference(),
                 compiler.training(floats),
                 compiler.backward(outputs, floats),
+                compiler.training(()),
+                compiler.backward(outputs, ()),
             ]
             for program in programs:
                 used |= {i.kernel for s in program.segments for i in s.instructions}

@@ -13,11 +13,18 @@ import pytest
 import vertex_functions
 
 import cavs
-from cavs import nn, ops
+from cavs import models, nn, ops
 from cavs.core import ir
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.passes import PASSES, Simplifier, commute_gather, specialize_leaves, unique_pulls
+from cavs.core.passes import (
+    PASSES,
+    Simplifier,
+    commute_gather,
+    skip_masked,
+    specialize_leaves,
+    unique_pulls,
+)
 from cavs.core.program import Program
 from cavs.core.trace import trace
 from cavs.errors import InputError
@@ -222,6 +229,37 @@ def test_zeros_are_propagated() -> None:
     assert y_leaf.inputs[0].attrs["value"] == 0.0
 
 
+def tables(program: Program) -> set[str]:
+    return {t for s in program.segments for i in s.instructions for t in i.tables}
+
+
+def test_cotangents_are_read_where_the_parents_have_them() -> None:
+    def backward_of(function: cavs.VertexFunction, passes: tuple[str, ...]) -> Program:
+        return Compiler(function, passes).backward(["loss"], ())
+
+    functions = models.DAGRNN(3, 4, 2), models.TreeFC(5, 3, 4, 2), models.MVRNN(5, 3, 2)
+    expected = "parent_rows", "parent_rows:2", "parent_rows:2"
+    for function, table in zip(functions, expected, strict=True):
+        backward = backward_of(function, PASSES)
+        assert table in tables(backward)
+        assert "parents" not in tables(backward)
+        assert not any(i.space == "edge" for s in backward.segments for i in s.instructions)
+        plain = backward_of(function, tuple(p for p in PASSES if p != "read_parents"))
+        assert "parents" in tables(plain)
+    _, backward = programs("ManySlots", PASSES)  # some of positions, some of all children
+    assert "parents" in tables(backward)
+
+
+def test_what_stands_together_already_is_no_concatenation() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        a, b, c = ops.split(x3(v), 3)
+        v.push(whole=ops.concat([a, b, c]), part=ops.concat([a, b]), turned=ops.concat([b, c, a]))
+
+    pushes = simplified(body).pushes
+    assert pushes["whole"].op.name == "pull"
+    assert pushes["part"].op.name == pushes["turned"].op.name == "concat"
+
+
 def commuted(body: Callable[[Any, cavs.Vertex], None]) -> FunctionIR:
     return commute_gather(simplified(body))
 
@@ -364,6 +402,42 @@ def test_products_leave_out_the_id_that_means_no_input() -> None:
     assert sorted(products(backward)["unique:word@leaf"]) == [False] * 4 + [True] * 2
     plain = programs("ChildSumTreeLSTM", tuple(p for p in PASSES if p != "skip_missing"))
     assert not any(any(found) for program in plain for found in products(program).values())
+
+
+def masked_products(*programs: Program) -> list[str]:
+    kernels = [i.kernel for p in programs for s in p.segments for i in s.instructions]
+    return [kernel for kernel in kernels if kernel.endswith("_masked")]
+
+
+def test_products_leave_out_edges_that_a_mask_leaves_out() -> None:
+    forward, backward = programs("Masked", PASSES)
+    assert masked_products(forward) == ["matmul_masked"] * 2
+    assert masked_products(backward) == ["matmul_masked"] * 2 + ["matmul_reduce_masked"] * 2
+    # Read where the children have them, and not computed by all of these instead.
+    (first, _) = [i for s in forward.segments for i in s.instructions if "masked" in i.kernel]
+    assert first.tables[0] == "child"
+    plain = programs("Masked", tuple(p for p in PASSES if p != "skip_masked"))
+    assert masked_products(*plain) == []
+    # What the mask's own gradient reads is computed for all edges.
+    compiler = Compiler(vertex_functions.make_function("Masked"), PASSES)
+    assert masked_products(compiler.training(["mask"])) == []
+    assert masked_products(compiler.inference()) == ["matmul_masked"] * 2
+
+
+def test_a_mask_leaves_out_nothing_that_is_read_beside_it() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        mask, h = v.pull_edge("mask"), v.gather(h=3).h
+        y, z = ops.tanh(s.u(h)), s.w(h)
+        v.scatter(h=(mask * y).sum() + y.max() + (mask * mask * z).sum())
+        v.push(h=h)
+
+    function = simplified(body)
+    products = [n for n in ancestors(function.roots()) if n.op.name == "matmul"]
+    assert [n.inputs[1].attrs["parameter"].shape for n in products] == [(3, 3)] * 2
+    left_out = skip_masked(function.roots())
+    assert len(left_out) == 1
+    (product,) = left_out
+    assert product is products[1]
 
 
 def test_what_no_input_gives_is_no_product() -> None:

@@ -71,6 +71,21 @@ void test_schedule() {
   CHECK(schedule.slot(0) == Rows({-1, -1, -1, 0, 1}));
   CHECK(schedule.slot(2) == Rows({-1, -1, -1, -1, 1}));
   CHECK(schedule.slot(7) == Rows({-1, -1, -1, -1, -1}));
+  for (const int slots : {0, 1, 2, 7}) {
+    const ParentRows& parents = schedule.parents(slots);
+    Rows ptr = {0}, row, slot;
+    for (size_t v = 0; v + 1 < schedule.out_ptr.size(); ++v) {
+      for (int32_t i = schedule.out_ptr[v]; i < schedule.out_ptr[v + 1]; ++i) {
+        const int32_t edge = schedule.out_edge[i];
+        if (slots > 0 && schedule.edge_slot[edge] >= slots) continue;
+        row.push_back(schedule.parent[edge]);
+        if (slots > 0) slot.push_back(schedule.edge_slot[edge]);
+      }
+      ptr.push_back(static_cast<int32_t>(row.size()));
+    }
+    CHECK(parents.ptr == ptr && parents.row == row && parents.slot == slot);
+    CHECK(&schedule.parents(slots) == &parents);
+  }
 
   const Schedule serial = make_schedule(small_batch(), Policy::kSerial);
   CHECK(serial.vertex_order == Rows({0, 1, 3, 4, 2}));
@@ -143,6 +158,7 @@ void test_errors() {
   CHECK_THROWS(make_schedule(cyclic, Policy::kBatching), Error, "(vertices 0 -> 1 -> 0");
   CHECK_THROWS(cavs::policy_from_name("magic"), Error, "came (magic)");
   CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).slot(-1), Error, "came (-1)");
+  CHECK_THROWS(make_schedule(small_batch(), Policy::kSerial).parents(-1), Error, "came (-1)");
 }
 
 void test_slots_from_many_threads() {

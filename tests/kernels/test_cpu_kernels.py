@@ -51,6 +51,20 @@ def test_take_copy_load_store(dtype, layout, size, rng):
     assert (out[5:] == 99).all()
 
 
+def test_copy_columns(dtype, layout, rng):
+    matrices = draw(rng, dtype, 6, 3 * 7)
+    x = layout(matrices)
+    for index in (None, np.array([4, -1, 0, 4])):
+        out = new(dtype, layout, 4, 3 * 9)
+        tables = [{} if index is None else {"index": index}]
+        kc.call("copy_columns", dtype, [x], [out], ints=[3, 4, 2, 7, 1, 9], tables=tables)
+        expected = np.full((4, 3, 9), 99, kc.DTYPES[dtype])
+        rows = np.arange(4) if index is None else index
+        expected[:, :, 1:5] = matrices.reshape(6, 3, 7)[rows, :, 2:6]
+        expected[rows < 0, :, 1:5] = 0
+        check(dtype, out, expected.reshape(4, -1))
+
+
 def test_load_of_integers(dtype, rng):
     ids = rng.integers(0, 2**31 - 1, size=(20, 1), dtype=np.int32)
     order = rng.permutation(20)
@@ -73,6 +87,13 @@ def test_segments(dtype, layout, size, rng):
         check(dtype, out, [part.sum(0) for part in segments])
         kc.call("segment_max", dtype, [x], [out], tables=[table])
         check(dtype, out, [part.max(0) if len(part) else np.zeros(size) for part in segments])
+    parts = rng.integers(0, 3, size=9)
+    beside = draw(rng, dtype, 12, 3 * size)  # three values a row, of which the first is the operand
+    table = {"ptr": ptr, "list": rows, "part": parts}
+    out = new(dtype, layout, 4, size)
+    kc.call("segment_sum", dtype, [beside[:, :size]], [out], tables=[table])
+    chosen = beside.reshape(12, 3, size)[rows, parts]
+    check(dtype, out, [chosen[ptr[r] : ptr[r + 1]].sum(0) for r in range(4)])
     count = new(dtype, layout, 4, 1)
     kc.call("num_children", dtype, [], [count], tables=[{"ptr": ptr}])
     check(dtype, count[:, 0], np.diff(ptr))

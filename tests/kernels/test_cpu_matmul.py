@@ -127,6 +127,83 @@ def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
             np.testing.assert_array_equal(kc.surroundings(out), around)
 
 
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("packed", [-1, 1])
+@pytest.mark.parametrize("index", [None, [4, -1, 0, 4, 2]])
+@pytest.mark.parametrize(("m", "k", "n"), [(2, 16, 16), (5, 30, 33), (50, 20, 50)])
+def test_matrices_of_rows_with_a_weight(m, k, n, index, packed, layout, dtype, rng):
+    x, x_meaning = operand(rng, dtype, 5, (m, k), 0, layout)
+    w, w_meaning = operand(rng, dtype, None, (k, n), 1, layout)
+    expected = (x_meaning @ w_meaning).reshape(5, m * n)
+    if index is not None:
+        expected = np.where(np.array(index)[:, None] < 0, 0, expected[index])
+    out = kc.LAYOUTS[layout](np.full((5, m * n), 99, kc.DTYPES[dtype]))
+    around = kc.surroundings(out) if layout == "view" else None
+    tables = [{"index": index}, {}] if index else []
+    for thread in range(2 if packed == 1 else 1):
+        options = {"thread": thread, "num_threads": 2, "packed": packed, "tables": tables}
+        kc.call("matmul", dtype, [x, w], [out], ints=[0, 1, m, k, n], **options)
+    check(dtype, out, expected)
+    if around is not None:
+        np.testing.assert_array_equal(kc.surroundings(out), around)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize(("ta", "tb"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("shape", [(1, 20, 30), (3, 4, 5), (20, 1, 20)])
+def test_products_find_rows_through_indices(shape, ta, tb, dtype, rng):
+    m, k, n = shape
+    a, a_meaning = operand(rng, dtype, 6, (m, k), ta, "padded")
+    b, b_meaning = operand(rng, dtype, 4, (k, n), tb, "view")
+    first, second = np.array([5, 0, -1, 2, 2]), np.array([3, -1, 0, 1, 1])
+    for tables in ([first, second], [first, None], [None, second]):
+        out = np.full((4, m * n), 99, kc.DTYPES[dtype])
+        given = [{} if t is None else {"index": t} for t in tables]
+        kc.call("matmul", dtype, [a, b], [out], ints=[ta, tb, m, k, n], tables=given)
+        rows = [np.arange(4) if t is None else t[:4] for t in tables]
+        expected = (a_meaning[rows[0]] @ b_meaning[rows[1]]).reshape(4, m * n)
+        expected[(rows[0] < 0) | (rows[1] < 0)] = 0
+        check(dtype, out, expected)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("share", [0, 0.4, 1])
+@pytest.mark.parametrize(
+    ("k", "n", "rows"), [(1, 3, 5), (20, 33, 9), (150, 70, 40), (900, 600, 61)]
+)
+def test_products_leave_out_what_a_mask_leaves_out(k, n, rows, share, layout, dtype, rng):
+    mask = (rng.random((rows, 1)) < share).astype(kc.DTYPES[dtype])
+    children = rng.integers(-1, 7, size=rows)
+    x, x_meaning = operand(rng, dtype, 7, (1, k), 0, layout)
+    w, w_meaning = operand(rng, dtype, None, (k, n), 1, layout)
+    found = np.where(children[:, None] < 0, 0, x_meaning[children, 0])
+    tables = [{"index": children}, {}, {}]
+    for packed, num_threads in ((-1, 1), (1, 1), (1, 3)):
+        out = kc.LAYOUTS[layout](np.full((rows, n), 99, kc.DTYPES[dtype]))
+        around = kc.surroundings(out) if layout == "view" else None
+        for thread in range(num_threads):
+            options = {"packed": packed, "thread": thread, "num_threads": num_threads}
+            ints = [0, 1, 1, k, n]
+            kc.call(
+                "matmul_masked", dtype, [x, w, mask], [out], ints=ints, tables=tables, **options
+            )
+        check(dtype, out, mask * (found @ w_meaning[0]))
+        if around is not None:
+            np.testing.assert_array_equal(kc.surroundings(out), around)
+    dy, dy_meaning = operand(rng, dtype, rows, (1, n), 0, layout)
+    expected = (mask * dy_meaning[:, 0]).T @ found
+    for before in (0, 5):
+        dw = np.full(n * k, 5, kc.DTYPES[dtype])
+        inputs = [dy, x, mask, dw] if before else [dy, x, mask]
+        options = {"ints": [1, 0, n, 1, k], "tables": [{}, {"index": children}], "rows": (0, rows)}
+        for thread in range(2):
+            call = {**options, "thread": thread, "num_threads": 2}
+            kc.call("matmul_reduce_masked", dtype, inputs, [dw], **call)
+        check(dtype, dw.reshape(n, k), before + expected)
+
+
 @pytest.mark.parametrize("transposed", [0, 1])
 def test_packed_weight_as_first_factor(transposed, rng):
     w, w_meaning = operand(rng, "float", None, (70, 40), transposed, "dense")

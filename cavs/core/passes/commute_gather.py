@@ -12,7 +12,7 @@ state has no reader, so its product is in vain: one row of a tree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild, source
 
@@ -23,10 +23,13 @@ saved, forward and twice backward, and the element is read and written on the wa
 _MOVES = ("slice", "reshape", "broadcast", "concat")
 
 
-def commute_gather(function: FunctionIR) -> FunctionIR:
-    """F with such computations scattered by the child; states that nobody gathers any more go."""
+def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> FunctionIR:
+    """F with such computations scattered by the child; states that nobody gathers any more go.
+
+    Products that are `masked` (``skip_masked``) stay: few of the edges may need them.
+    """
     order = ancestors(function.roots())
-    products = _products_of_children(order)
+    products = _products_of_children(order, masked)
     chosen = _chosen(order, products, function.roots())
     if not chosen:
         return function
@@ -48,7 +51,7 @@ def commute_gather(function: FunctionIR) -> FunctionIR:
     return FunctionIR(kept, result.pushes)
 
 
-def _products_of_children(order: Iterable[Node]) -> dict[Node, int]:
+def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> dict[Node, int]:
     """The edge values that depend on what a child scattered and on nothing else but parameters, to
     the FLOPs of the products with parameters among what they depend on."""
     products: dict[Node, frozenset[Node]] = {}
@@ -58,8 +61,8 @@ def _products_of_children(order: Iterable[Node]) -> dict[Node, int]:
             continue
         own = [x for x in node.inputs if x.space != "none"]
         # What a dropout keeps depends on the edge.
-        random = node.op.name == "dropout"
-        if node.space != "edge" or random or not own or any(x not in products for x in own):
+        stays = node.op.name == "dropout" or node in masked
+        if node.space != "edge" or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))
         products[node] = below | {node} if _is_product(node) else below

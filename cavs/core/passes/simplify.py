@@ -46,9 +46,19 @@ def _identity(node: Node) -> Node | None:
         return x[0].inputs[0]
     if name == "reshape" and node.shape == x[0].shape:
         return x[0]
-    if name == "concat" and len(x) == 1:
-        return x[0]
+    if name == "concat":
+        return x[0] if len(x) == 1 else _whole(x)
     return None
+
+
+def _whole(parts: Sequence[Node]) -> Node | None:
+    """The value of which `parts` are all columns in their order."""
+    if any(x.op.name != "slice" or x.inputs[0] is not parts[0].inputs[0] for x in parts):
+        return None
+    ends = [0, *[x.attrs["stop"] for x in parts]]
+    whole = parts[0].inputs[0]
+    together = [x.attrs["start"] for x in parts] == ends[:-1] and ends[-1] == whole.shape[-1]
+    return whole if together else None
 
 
 def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:

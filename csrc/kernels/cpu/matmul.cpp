@@ -73,10 +73,25 @@ int64_t count_panels(DType dtype, int64_t n) {
   return (n + columns - 1) / columns;
 }
 
-// C = A B of the call's rows, with B in panels, of which the call's thread takes its part.
+// The row of input `i` for row r, null where its table has none.
 template <class T>
-void product_with_panels(const KernelCall& call, const Operand& a, const Operand& weight, int64_t k,
-                         int64_t n) {
+const T* row_in(const KernelCall& call, int i, int64_t r) {
+  const int32_t* index = call.tables == nullptr ? nullptr : call.tables[i].index;
+  const int64_t row = index == nullptr ? r : index[r];
+  return row < 0 ? nullptr : call.in[i].row<T>(row);
+}
+
+bool reads_indices(const KernelCall& call) {
+  return call.tables != nullptr &&
+         (call.tables[0].index != nullptr || call.tables[1].index != nullptr);
+}
+
+// C = A B of the call's rows, with B in panels, of which the call's thread takes its part. Rows of
+// A and C hold m lines each.
+template <class T>
+void product_with_panels(const KernelCall& call, int input, const Operand& weight, int64_t m,
+                         int64_t k, int64_t n) {
+  const Operand& a = call.in[input];
   const DType dtype = sizeof(T) == 4 ? DType::kFloat32 : DType::kFloat64;
   const Operand& c = call.out[0];
   PackedProduct<T> p;
@@ -92,14 +107,37 @@ void product_with_panels(const KernelCall& call, const Operand& a, const Operand
   p.c = c.row<T>(call.row_begin);
   p.c_row = c.ld;
   p.c_columns = c.padded ? c.ld : n;
-  packed_product(p);
+  if (m == 1) return packed_product(p);
+  p.a_row = k;
+  p.c_row = p.c_columns = n;
+  if (a.ld == m * k && c.ld == m * n && !reads_indices(call)) {
+    p.m *= m;
+    return packed_product(p);
+  }
+  p.m = m;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    p.a = row_in<T>(call, input, r);
+    p.c = c.row<T>(r);
+    if (p.a != nullptr) {
+      packed_product(p);
+    } else if (call.thread == 0) {
+      std::fill_n(p.c, m * n, T(0));
+    }
+  }
 }
 
 template <class T>
 void matmul_by_row(const KernelCall& call, const Shape& s) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    product<T>(s.ta, s.tb, s.m, s.n, s.k, call.in[0].row<T>(r), s.ta ? s.m : s.k,
-               call.in[1].row<T>(r), s.tb ? s.k : s.n, false, call.out[0].row<T>(r), s.n);
+    const T* a = row_in<T>(call, 0, r);
+    const T* b = row_in<T>(call, 1, r);
+    T* c = call.out[0].row<T>(r);
+    if (a == nullptr || b == nullptr) {
+      std::fill_n(c, s.m * s.n, T(0));
+    } else {
+      product<T>(s.ta, s.tb, s.m, s.n, s.k, a, s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, false, c,
+                 s.n);
+    }
   }
 }
 
@@ -140,9 +178,11 @@ void matmul(const KernelCall& given) {
   const int64_t first = call.row_begin;
   const bool a_shared = a.ld == 0, b_shared = b.ld == 0;
   if (b.packed != nullptr) {
-    product_with_panels<T>(call, a, b, s.k, s.n);
+    product_with_panels<T>(call, 0, b, s.m, s.k, s.n);
   } else if (a.packed != nullptr) {
-    product_with_panels<T>(call, b, a, s.k, s.m);
+    product_with_panels<T>(call, 1, a, 1, s.k, s.m);
+  } else if (reads_indices(call)) {
+    matmul_by_row<T>(call, s);
   } else if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
     product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n,
                false, c.row<T>(first), c.ld);
@@ -238,6 +278,14 @@ void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void*
     panels.panel_end = end;
     isa_table().pack_weight_twice(panels);
   }
+}
+
+void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end) {
+  const int64_t n = call.ints[4];
+  const bool packed = call.in[1].packed != nullptr;
+  const int64_t panels = count_panels(dtype, n), columns = panel_columns(dtype);
+  *begin = packed ? std::min(n, panels * call.thread / call.num_threads * columns) : 0;
+  *end = packed ? std::min(n, panels * (call.thread + 1) / call.num_threads * columns) : n;
 }
 
 const KernelEntry kMatmulKernels[2] = {

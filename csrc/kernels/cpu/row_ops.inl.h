@@ -94,6 +94,22 @@ void copy(const KernelCall& call) {
   }
 }
 
+// Columns of matrices: ints[0] lines of ints[1] elements, the first from column ints[2] of a row
+// and each ints[3] further, to column ints[4] and each ints[5] further.
+template <class T>
+void copy_columns(const KernelCall& call) {
+  const int32_t* index = index_of(call, 0);
+  const int64_t lines = call.ints[0], n = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = indexed_row<T>(call.in[0], index, r);
+    T* y = row_of<T>(call.out[0], r) + call.ints[4];
+    for (int64_t i = 0; i < lines; ++i) {
+      copy_or_zero(y + i * call.ints[5],
+                   x == nullptr ? nullptr : x + call.ints[2] + i * call.ints[3], n);
+    }
+  }
+}
+
 template <class T>
 void fill(const KernelCall& call) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {

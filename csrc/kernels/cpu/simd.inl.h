@@ -275,7 +275,8 @@ CAVS_INLINE void add_rows(T* __restrict target, const T* const* sources, int64_t
 // The rows of one segment of a CSR table, one after the other.
 template <class T>
 CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int64_t position) {
-  return row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+  const T* row = row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+  return table.part == nullptr ? row : row + table.part[position] * in.size;
 }
 
 // Asks for a row that is to be read soon. Rows found through a table come in an order that no

@@ -1,0 +1,55 @@
+"""read_parents: the cotangent of a state is read where the parents computed it, not from edges.
+
+What a vertex gathered from its children has one cotangent for each edge. Where that is the same for
+all children of a vertex (they were summed), or depends on the child's position alone, the vertex
+has it already: no row per edge is written, and a child adds up rows of its parents, which with
+positions stand side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cavs.core.ir import Node
+from cavs.core.ops._def import OPS, apply
+from cavs.core.ops.shape import reshape
+
+
+def read_parents(edges: Mapping[str, Node]) -> tuple[dict[str, Node], dict[str, int]]:
+    """Cotangents by state, some of parents instead of edges; and of these, how many positions they
+    have side by side, 0 where all children have the same."""
+    found: dict[str, Node] = {}
+    slots: dict[str, int] = {}
+    for name, node in edges.items():
+        same = _of_all_children(node)
+        if same is not None:
+            found[name], slots[name] = same, 0
+        elif node.op.name == "slots_to_edges" and _have_rows(node):
+            found[name], slots[name] = _side_by_side(node), len(node.inputs)
+        else:
+            found[name] = node
+    return found, slots
+
+
+def _of_all_children(node: Node) -> Node | None:
+    """The value of the parent that the edge value repeats."""
+    if node.op.name == "spread":
+        return node.inputs[0]
+    if node.op.name != "add":
+        return None
+    parts = [_of_all_children(x) for x in node.inputs]
+    if any(x is None for x in parts):
+        return None
+    total: Node = apply(OPS["add"], *parts)
+    return total
+
+
+def _have_rows(node: Node) -> bool:
+    """Whether all positions have a value of the same vertices: a constant has none."""
+    return len({x.space for x in node.inputs}) == 1 and node.inputs[0].space != "none"
+
+
+def _side_by_side(node: Node) -> Node:
+    values = [reshape(x, (x.size,)) for x in node.inputs]
+    joined: Node = values[0] if len(values) == 1 else apply(OPS["concat"], *values)
+    return joined
