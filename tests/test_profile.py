@@ -8,6 +8,7 @@ import cavs
 from cavs._native import core
 from cavs.core.program import Program
 from cavs.errors import CavsRuntimeError, InputError
+from cavs.profile._memory import MemoryUse
 
 # 5 + 1 + 3 vertices, of which 3 + 1 + 2 leaves; an edge twice.
 GRAPHS = cavs.batch(
@@ -160,6 +161,34 @@ def test_what_backward_must_have_is_counted_by_hand() -> None:
     assert use.saved == 9 * 3 * 4
     assert [(held.rows, held.saved) for held in use.held if held.saved] == [(9, True)]
     assert use.over_saved == use.peak / use.saved
+
+
+def training_memory(count: int) -> MemoryUse:
+    """Of a Tree-LSTM over `count` trees of two leaves and their parent."""
+    from cavs.models import ChildSumTreeLSTM
+
+    graphs = cavs.batch([cavs.InputGraph(children=[[], [], [0, 1]])] * count)
+    model = cavs.compile(ChildSumTreeLSTM(8, 20, 20, 5))
+    inputs = {name: np.zeros(3 * count, np.int32) for name in ("word", "label")}
+    return model.explain(graphs, loss="loss", repeats=1, **inputs).memory["training"]
+
+
+def test_there_is_room_for_rows_in_use_and_no_others() -> None:
+    use = training_memory(1000)
+    assert use.at.startswith("backward")
+    rows = {"vertex": 3000, "leaf": 2000, "inner": 1000, "edge": 2000}
+    for held in use.held:
+        space, size = held.name.split(":", 1)[1].split("]")[0].split("[")
+        stride = int(size) if int(size) < 16 else -(-int(size) // 16) * 16
+        assert held.bytes <= held.rows * stride * 4 + 2 * 64
+        if space in rows:
+            assert held.rows <= rows[space]
+
+
+def test_of_a_state_backward_holds_the_rows_that_it_reads() -> None:
+    states = {h.name.split()[-1]: h.rows for h in training_memory(1000).held if "vertex" in h.name}
+    # The cells of all children, but h of inner vertices alone: it goes into products over these.
+    assert states == {"c": 3000, "h": 1000}
 
 
 @pytest.mark.parametrize("name", ["Lattice", "GraphInputs", "Losses", "Dropouts", "MatrixStates"])

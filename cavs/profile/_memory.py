@@ -18,8 +18,8 @@ class Held:
 
     Attributes:
         name: number, rows, row length and operation, as the printed program has them.
-        rows: of the batch.
-        bytes: as laid out, with what rows are padded by and rows that the batch does not use.
+        rows: of the batch that it has; of a value of forward those that backward reads.
+        bytes: as laid out, with what rows are padded by.
         saved: whether it is of forward and read by backward.
     """
 
@@ -40,8 +40,8 @@ class MemoryUse:
         threads: bytes of it that are the threads' own: scratch, and values of a chunk of rows.
         at: the segment in which most is held.
         held: the values held then, the largest first.
-        saved: bytes that backward must have: the values of forward that it reads, without padding;
-            0 of inference.
+        saved: bytes that backward must have: the rows that it reads of forward's values, without
+            padding; 0 of inference.
         num_vertices: of the batch.
     """
 
@@ -118,7 +118,7 @@ def memory_use(
 
 
 def _saved(phases: Sequence[tuple[Program, Any]]) -> dict[int, int]:
-    """Values of forward that backward reads, with their rows."""
+    """Values of forward that backward reads, with the rows of them that it reads."""
     if len(phases) < 2:
         return {}
     (forward, _), (_, backward) = phases

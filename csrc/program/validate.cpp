@@ -218,26 +218,33 @@ class Validator {
     const auto connects = [&](SpaceKind a, SpaceKind b) {
       return fits(from.kind, a) && (!has_rows || fits(to.kind, b));
     };
+    // Any vertices, so that an operand with the rows of leaves or inner vertices alone lacks some.
+    const auto reaches_all = [&](SpaceKind a) {
+      return fits(from.kind, a) && (!has_rows || to.kind == SpaceKind::kVertex);
+    };
     const Space distinct{SpaceKind::kUnique, table.argument};
     switch (table.kind) {
       case TableKind::kNone:
         return !has_rows || to == from || is_part(from.kind, to.kind);
       case TableKind::kChild:
+        return reaches_all(SpaceKind::kEdge);
       case TableKind::kParent:
-        return connects(SpaceKind::kEdge, SpaceKind::kVertex);
+        return connects(SpaceKind::kEdge, SpaceKind::kVertex) && to.kind != SpaceKind::kLeaf;
       case TableKind::kSlot:
+        return reaches_all(SpaceKind::kVertex);
       case TableKind::kVertexOrder:
         return connects(SpaceKind::kVertex, SpaceKind::kVertex);
       case TableKind::kChildren:
       case TableKind::kParents:
         return connects(SpaceKind::kVertex, SpaceKind::kEdge);
       case TableKind::kChildRows:
+        return reaches_all(SpaceKind::kVertex);
       case TableKind::kParentRows:
-        return connects(SpaceKind::kVertex, SpaceKind::kVertex);
+        return connects(SpaceKind::kVertex, SpaceKind::kVertex) && to.kind != SpaceKind::kLeaf;
       case TableKind::kGraph:
         return connects(SpaceKind::kVertex, SpaceKind::kGraph);
       case TableKind::kGraphVertices:
-        return connects(SpaceKind::kGraph, SpaceKind::kVertex);
+        return reaches_all(SpaceKind::kGraph);
       case TableKind::kEdgeOrder:
         return connects(SpaceKind::kEdge, SpaceKind::kEdge);
       case TableKind::kEdgeSlot:
@@ -271,6 +278,12 @@ class Validator {
     const int root = roots_[instruction.inputs[input]].value;
     const ValueSpec& owner = program_.values[root];
     if (owner.role != Role::kArena) return;
+    const bool any_row = instruction.tables[input].kind == TableKind::kVertexOrder &&
+                         access_of(program_, instruction, input) == Access::kCross;
+    CAVS_CHECK(!any_row || owner.space.kind == SpaceKind::kVertex, ErrorKind::kValue,
+               "[program] expected rows of all vertices for '", instruction.kernel,
+               "' to read in the user's order, got '", owner.name, "' with rows of '",
+               space_name(owner.space, program_.uniques), "'");
     const Life& life = lives_[root];
     if (root < num_forward_) {
       CAVS_CHECK(life.saved_by_forward, ErrorKind::kValue, "[program] expected '", owner.name,

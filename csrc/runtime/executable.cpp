@@ -49,6 +49,7 @@ class LayoutBuilder {
     layout_.first.assign(count, 0);
     layout_.last.assign(count, -1);
     layout_.local.assign(count, -1);
+    for (const ValueSpec& value : program_.values) layout_.used.push_back(value.space);
     layout_.segments.resize(program_.segments.size());
     shared_.assign(count, false);
     keep_saved();
@@ -74,6 +75,7 @@ class LayoutBuilder {
       out.has_edges = out.has_edges || rides;
       (rides ? out.edge_ns : out.row_ns) += row_cost(program_, instruction);
       for (size_t i = 0; i < instruction.inputs.size(); ++i) {
+        note_rows(instruction.inputs[i], rows_read(segment, instruction, i));
         note_use(s, instruction.inputs[i],
                  global || access_of(program_, instruction, i) == Access::kCross);
       }
@@ -90,6 +92,25 @@ class LayoutBuilder {
     if (cross || program_.values[root].space.kind == SpaceKind::kNone || from_forward(root)) {
       shared_[root] = true;
     }
+  }
+
+  // Of the vertices, those whose rows an instruction reads.
+  Space rows_read(const Segment& segment, const Instruction& instruction, size_t input) const {
+    const bool parents = instruction.tables[input].kind == TableKind::kParent;
+    if (parents && segment.space.kind == SpaceKind::kInner) return segment.space;
+    const bool own = access_of(program_, instruction, input) == Access::kAligned;
+    return own && is_vertex_rows(instruction.space.kind) ? instruction.space
+                                                         : Space{SpaceKind::kVertex, -1};
+  }
+
+  // Of what leaves and inner vertices write together, backward may read the rows of one alone, and
+  // holds no others. To be called before note_use.
+  void note_rows(int id, const Space& rows) {
+    const int root = exe_.roots[id].value;
+    if (!from_forward(root) || program_.values[root].space.kind != SpaceKind::kVertex) return;
+    Space& used = layout_.used[static_cast<size_t>(root)];
+    const bool more = layout_.last[root] >= 0 && used.kind != rows.kind;
+    used = more ? Space{SpaceKind::kVertex, -1} : rows;
   }
 
   bool from_forward(int id) const {

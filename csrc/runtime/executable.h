@@ -55,8 +55,12 @@ struct SegmentLayout {
 
 // Which values are local, and how long the others live.
 struct Layout {
-  std::vector<int> first, last;  // [value] segments; last < first: not in the arena, or not used
-  std::vector<int> local;        // [value] index in its segment's locals, or -1
+  // [value] segments; last < first: not in the arena, or not used. Of forward, `last` of what
+  // backward reads is the number of segments.
+  std::vector<int> first, last;
+  std::vector<Space> used;  // [value] rows in use: its own, or of a forward value those that
+                            // backward reads
+  std::vector<int> local;   // [value] index in its segment's locals, or -1
   std::vector<SegmentLayout> segments;
 };
 

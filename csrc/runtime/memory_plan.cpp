@@ -74,23 +74,57 @@ void plan_threads(const Executable& exe, const Layout& layout, const Schedule& s
   plan->total = plan->thread_offset + plan->threads * plan->thread_bytes;
 }
 
-Lifetime lifetime_of(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                     size_t id) {
-  Lifetime lifetime{0, layout.first[id], layout.last[id], -1};
-  if (lifetime.last < lifetime.first) return lifetime;
+// Of the rows in use alone.
+void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                  PhasePlan* plan) {
+  const size_t id = plan->lifetimes.size();
+  const Space& used = layout.used[id];
+  plan->lifetimes.push_back({0, layout.first[id], layout.last[id], -1});
+  plan->rows.push_back(counts.last(used) - counts.first(used));
+  Lifetime& lifetime = plan->lifetimes.back();
+  if (lifetime.last < lifetime.first) return;
   DynamicTensor tensor = exe.forms[id];
-  tensor.rows = counts.of(exe.program.values[id].space);
+  tensor.rows = plan->rows.back();
   // One more line: a kernel may read a vector past the last element of short rows.
   lifetime.bytes = tensor.bytes() + (tensor.ld % 16 == 0 && tensor.ld > 0 ? 0 : kAlignment);
-  return lifetime;
 }
 
-void plan_values(int64_t start, PhasePlan* plan, int64_t* end) {
-  const std::vector<Lifetime>& lifetimes = plan->lifetimes;
-  MemoryPlan memory = plan_memory(lifetimes, start);
-  plan->offsets = std::move(memory.offsets);
-  for (size_t id = 0; id < lifetimes.size(); ++id) {
-    if (lifetimes[id].last < lifetimes[id].first) plan->offsets[id] = -1;
+// Bytes from where row 0 of a value would stand to the first row in use.
+int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                      size_t id) {
+  const DynamicTensor& form = exe.forms[id];
+  return counts.first(layout.used[id]) * form.ld * item_size(form.dtype);
+}
+
+// A forward value stands where it is from the start, until the last segment that reads it.
+void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, PhasePlan* plan) {
+  Lifetime& lifetime = plan->lifetimes[id];
+  if (lifetime.last < lifetime.first) return;
+  lifetime.first = 0;
+  const int64_t begin = forward.origins[id] + skipped;
+  lifetime.offset = begin / kAlignment * kAlignment;
+  lifetime.bytes += begin - lifetime.offset;
+}
+
+// What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
+void place_saved_values(const Executable& exe, int64_t start, PhasePlan* plan) {
+  const int end = static_cast<int>(exe.program.segments.size());
+  std::vector<Lifetime> saved = plan->lifetimes;
+  for (Lifetime& lifetime : saved) {
+    if (lifetime.last < end) lifetime.last = lifetime.first - 1;
+  }
+  const MemoryPlan memory = plan_memory(saved, start);
+  for (size_t id = 0; id < saved.size(); ++id) {
+    if (plan->lifetimes[id].last == end) plan->lifetimes[id].offset = memory.offsets[id];
+  }
+}
+
+void plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                 int64_t start, PhasePlan* plan, int64_t* end) {
+  const MemoryPlan memory = plan_memory(plan->lifetimes, start);
+  plan->origins.reserve(memory.offsets.size());
+  for (size_t id = 0; id < memory.offsets.size(); ++id) {
+    plan->origins.push_back(memory.offsets[id] - skipped_bytes(exe, layout, counts, id));
   }
   *end = memory.total;
 }
@@ -134,13 +168,11 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   const Layout& layout = exe.layout(keep);
   PhasePlan plan;
   choose_threads(exe, layout, counts, schedule, threads, &plan);
-  std::vector<Lifetime>& lifetimes = plan.lifetimes;
-  lifetimes.reserve(exe.forms.size());
-  for (size_t id = 0; id < exe.forms.size(); ++id) {
-    lifetimes.push_back(lifetime_of(exe, layout, counts, id));
-  }
+  for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
+  const int64_t start = unique_section_bytes(exe.program, counts);
+  if (keep) place_saved_values(exe, start, &plan);
   int64_t end = 0;
-  plan_values(unique_section_bytes(exe.program, counts), &plan, &end);
+  plan_values(exe, layout, counts, start, &plan, &end);
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }
@@ -150,17 +182,14 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
   const Layout& layout = exe.layout(true);
   PhasePlan plan;
   choose_threads(exe, layout, counts, schedule, threads, &plan);
-  std::vector<Lifetime>& lifetimes = plan.lifetimes;
-  lifetimes.reserve(exe.forms.size());
   for (size_t id = 0; id < exe.forms.size(); ++id) {
-    lifetimes.push_back(lifetime_of(exe, layout, counts, id));
-    if (id >= forward.offsets.size()) continue;
-    // A forward value stands where it is from the start, until the last segment that reads it.
-    lifetimes.back().first = 0;
-    lifetimes.back().offset = forward.offsets[id];
+    add_lifetime(exe, layout, counts, &plan);
+    if (id >= forward.origins.size()) continue;
+    place_forward_value(forward, skipped_bytes(exe, layout, counts, id), id, &plan);
   }
   int64_t end = 0;
-  plan_values(unique_section_bytes(exe.forward->program, counts), &plan, &end);
+  plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan, &end);
+  for (size_t id = 0; id < forward.origins.size(); ++id) plan.origins[id] = forward.origins[id];
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }

@@ -20,8 +20,8 @@ struct RowCounts {
         edges(schedule.num_edges),
         graphs(schedule.num_graphs) {}
 
-  // Rows that a value of the space has room for; those in use are first(space)..last(space) - 1.
-  // They differ for leaves and inner vertices, which keep their numbers among all vertices.
+  // Rows of the space, of leaves and inner vertices those of all vertices, whose numbers they keep;
+  // those in use are first(space)..last(space) - 1.
   int64_t of(const Space& space) const;
   int64_t first(const Space& space) const { return space.kind == SpaceKind::kInner ? leaves : 0; }
   int64_t last(const Space& space) const {
@@ -34,9 +34,12 @@ struct PhasePlan {
   int threads = 1;                  // at most
   double saved_ns = 0;              // by them, roughly
   std::vector<Lifetime> lifetimes;  // [value] by segments
-  std::vector<int64_t> offsets;     // [value] in the arena; -1 where it is not there
-  std::vector<ChunkPlan> chunks;    // [segment]
-  int64_t thread_offset = 0;        // of thread 0's region: kScratchBytes, then the local values
+  std::vector<int64_t> rows;        // [value] that there is room for: those in use
+  // [value] where its row 0 would stand in the arena, before its start where the rows in use begin
+  // later; meaningless for a value that is not there.
+  std::vector<int64_t> origins;
+  std::vector<ChunkPlan> chunks;  // [segment]
+  int64_t thread_offset = 0;      // of thread 0's region: kScratchBytes, then the local values
   int64_t thread_bytes = 0;
   int64_t total = 0;
 };

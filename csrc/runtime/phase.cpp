@@ -139,7 +139,12 @@ class Binder {
   std::byte* base_of(int id) const {
     const ValueSpec& value = exe_.program.values[id];
     if (value.role == Role::kConstant) return exe_.constants->data() + id * kAlignment;
-    if (value.role == Role::kArena) return sources_.arena->data() + phase_.plan->offsets[id];
+    if (value.role == Role::kArena) {
+      // Integer arithmetic: row 0 may lie before the arena, where the rows in use begin later.
+      const auto arena = reinterpret_cast<uintptr_t>(sources_.arena->data());
+      return reinterpret_cast<std::byte*>(
+          arena + static_cast<uintptr_t>(phase_.plan->origins[static_cast<size_t>(id)]));
+    }
     return static_cast<std::byte*>(external_of(id).data);
   }
 

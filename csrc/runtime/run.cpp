@@ -25,9 +25,8 @@ PhaseMemory memory_of(const Executable& exe, const PhasePlan& plan, const RowCou
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
     const Lifetime& lifetime = plan.lifetimes[id];
     if (lifetime.last < lifetime.first) continue;
-    const Space& space = exe.program.values[id].space;
-    memory.values.push_back({static_cast<int>(id), counts.last(space) - counts.first(space),
-                             lifetime.bytes, lifetime.first, lifetime.last});
+    memory.values.push_back(
+        {static_cast<int>(id), plan.rows[id], lifetime.bytes, lifetime.first, lifetime.last});
   }
   return memory;
 }

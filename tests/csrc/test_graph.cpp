@@ -17,6 +17,7 @@ namespace {
 using cavs::Error;
 using cavs::GraphBatch;
 using cavs::make_schedule;
+using cavs::ParentRows;
 using cavs::Policy;
 using cavs::Schedule;
 using Rows = std::vector<int32_t>;
