@@ -334,7 +334,7 @@ void test_malformed_programs() {
   backward.segments[1].instructions[0].inputs[0] = backward.segments[1].instructions[1].outputs[0];
   make_executable(backward, forward);
   backward.segments[1].instructions[0].tables[0].argument = 2;
-  CHECK_THROWS(make_executable(backward, forward), Error, "expected 40 columns");
+  CHECK_THROWS(make_executable(backward, forward), Error, "expected 36 columns");
   CHECK_THROWS(parse_table("slot:x", {}), Error, "'slot:K'");
   CHECK_THROWS(parse_table("parent_rows:-1", {}), Error, "'parent_rows:K'");
   CHECK_THROWS(parse_space("row", {}), Error, "got 'row'");
