@@ -74,28 +74,29 @@ void pack_weight(const WeightPanels<T>& w) {
   }
 }
 
-// `Rows` rows and `Panels` panels of C.
-template <int Rows, int Panels, class T>
+// `Rows` rows and `Panels` panels of C, or the first `Vectors` vectors of one.
+template <int Rows, int Panels, int Vectors, class T>
 void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t first,
                  int64_t last) {
   constexpr int64_t width = kPanelColumns<T>;
-  Vec<T> sums[Rows][Panels * kTileVectors] = {};
+  static_assert(Panels == 1 || Vectors == kTileVectors);
+  Vec<T> sums[Rows][Panels * Vectors] = {};
   const T* a = p.a + row * p.a_row;
   const T* b = p.panels + panel * width * p.k;
   const int64_t step = width * p.k;
   for (int64_t k = first; k < last; ++k) {
-    Vec<T> line[Panels * kTileVectors];
-    for (int j = 0; j < Panels * kTileVectors; ++j) {
+    Vec<T> line[Panels * Vectors];
+    for (int j = 0; j < Panels * Vectors; ++j) {
       line[j] = load_vector(b + j / kTileVectors * step + k * width + j % kTileVectors * kLanes<T>);
     }
     for (int i = 0; i < Rows; ++i) {
       const Vec<T> element = splat(a[i * p.a_row + k]);
-      for (int j = 0; j < Panels * kTileVectors; ++j) sums[i][j] += element * line[j];
+      for (int j = 0; j < Panels * Vectors; ++j) sums[i][j] += element * line[j];
     }
   }
   const bool add = first > 0;
   for (int i = 0; i < Rows; ++i) {
-    for (int j = 0; j < Panels * kTileVectors; ++j) {
+    for (int j = 0; j < Panels * Vectors; ++j) {
       const int64_t column = panel * width + j * kLanes<T>;
       T* c = p.c + (row + i) * p.c_row + column;
       if (column + kLanes<T> <= p.c_columns) {
@@ -108,16 +109,18 @@ void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t 
   }
 }
 
-// The last rows, too few for a whole tile: several panels at once, so that there are sums enough to
-// hide the latency of each.
+// Rows too few for a whole tile: several panels at once, so that there are sums enough to hide the
+// latency of each.
 template <int Rows, class T>
 void packed_rest(const PackedProduct<T>& p, int64_t row, int64_t first, int64_t last) {
   constexpr int panels = Rows == 1 ? 4 : Rows == 2 ? 3 : Rows == 3 ? 2 : 1;
   int64_t panel = p.panel_begin;
   for (; panel + panels <= p.panel_end; panel += panels) {
-    packed_tile<Rows, panels>(p, row, panel, first, last);
+    packed_tile<Rows, panels, kTileVectors>(p, row, panel, first, last);
   }
-  for (; panel < p.panel_end; ++panel) packed_tile<Rows, 1>(p, row, panel, first, last);
+  for (; panel < p.panel_end; ++panel) {
+    packed_tile<Rows, 1, kTileVectors>(p, row, panel, first, last);
+  }
 }
 
 template <int Rows, class T>
@@ -129,16 +132,42 @@ void packed_rows(const PackedProduct<T>& p, int64_t rows, int64_t row, int64_t f
   }
 }
 
-// Whole tiles of rows [0, rows): a block of A's rows stays in the cache while all panels pass by.
+template <int Rows, int Vectors, class T>
+CAVS_INLINE void tile_of_rows(const PackedProduct<T>& p, int64_t rows, int64_t row, int64_t panel,
+                              int64_t first, int64_t last) {
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return packed_tile<Rows, 1, Vectors>(p, row, panel, first, last);
+    tile_of_rows<Rows - 1, Vectors>(p, rows, row, panel, first, last);
+  }
+}
+
+// Rows [begin, begin + rows) of a panel, divided evenly among tiles of at most `Rows`.
+template <int Rows, int Vectors, class T>
+void packed_panel(const PackedProduct<T>& p, int64_t begin, int64_t rows, int64_t panel,
+                  int64_t first, int64_t last) {
+  const int64_t tiles = (rows + Rows - 1) / Rows;
+  const int64_t fewest = rows / tiles, larger = rows % tiles;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t count = fewest + (tile < larger ? 1 : 0);
+    tile_of_rows<Rows, Vectors>(p, count, begin, panel, first, last);
+    begin += count;
+  }
+}
+
+// A block of A's rows stays in the cache while all panels pass by, each once: no rows are left for
+// which a weight beyond the cache would pass by again. A last panel of few columns has tiles of
+// one vector and twice as many rows.
 template <class T>
-void packed_tiles(const PackedProduct<T>& p, int64_t rows, int64_t first, int64_t last) {
+void packed_tiles(const PackedProduct<T>& p, int64_t first, int64_t last) {
   const int64_t fitting = kBlockBytes / static_cast<int64_t>(sizeof(T)) / (last - first);
   const int64_t block = greatest(fitting / kTileRows, 4) * kTileRows;
-  for (int64_t begin = 0; begin < rows; begin += block) {
-    const int64_t end = least(begin + block, rows);
+  for (int64_t begin = 0; begin < p.m; begin += block) {
+    const int64_t rows = least(block, p.m - begin);
     for (int64_t panel = p.panel_begin; panel < p.panel_end; ++panel) {
-      for (int64_t row = begin; row < end; row += kTileRows) {
-        packed_tile<kTileRows, 1>(p, row, panel, first, last);
+      if (p.n - panel * kPanelColumns<T> > kLanes<T>) {
+        packed_panel<kTileRows, kTileVectors>(p, begin, rows, panel, first, last);
+      } else {
+        packed_panel<2 * kTileRows, 1>(p, begin, rows, panel, first, last);
       }
     }
   }
@@ -146,11 +175,13 @@ void packed_tiles(const PackedProduct<T>& p, int64_t rows, int64_t first, int64_
 
 template <class T>
 void packed_product(const PackedProduct<T>& p) {
-  const int64_t whole = p.m / kTileRows * kTileRows;
   for (int64_t first = 0; first < p.k; first += kPassRows) {
     const int64_t last = least(first + kPassRows, p.k);
-    packed_tiles(p, whole, first, last);
-    packed_rows<kTileRows - 1>(p, p.m - whole, whole, first, last);
+    if (p.m < kTileRows) {
+      packed_rows<kTileRows - 1>(p, p.m, 0, first, last);
+    } else {
+      packed_tiles(p, first, last);
+    }
   }
 }
 
