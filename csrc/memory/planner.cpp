@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "memory/allocator.h"
@@ -40,6 +40,40 @@ void insert(std::vector<Placed>& placed, const Placed& region) {
   placed.insert(position, region);
 }
 
+// Places the values of `order`, one after the other, into `plan`, whose other values stand already.
+void place(const std::vector<Lifetime>& values, const std::vector<int>& order, int64_t start,
+           std::vector<Placed> placed, MemoryPlan* plan) {
+  for (const int i : order) {
+    const int64_t bytes = align_up(values[i].bytes);
+    const int64_t offset = best_gap(placed, values[i], bytes, start);
+    plan->offsets[i] = offset;
+    plan->total = std::max(plan->total, offset + bytes);
+    insert(placed, {offset, offset + bytes, values[i].first, values[i].last});
+  }
+}
+
+// The bytes alive at the fullest step of each value's life, and at the fullest of all steps.
+std::vector<int64_t> find_demands(const std::vector<Lifetime>& values, int64_t* greatest) {
+  int steps = 0;
+  for (const Lifetime& value : values) steps = std::max(steps, value.last + 1);
+  std::vector<int64_t> alive_at(static_cast<size_t>(steps), 0), demands;
+  for (const Lifetime& value : values) {
+    for (int step = value.first; step <= value.last; ++step) {
+      alive_at[static_cast<size_t>(step)] += align_up(value.bytes);
+    }
+  }
+  for (const Lifetime& value : values) {
+    const auto begin = alive_at.begin();
+    demands.push_back(alive(value) ? *std::max_element(begin + value.first, begin + value.last + 1)
+                                   : 0);
+  }
+  *greatest = steps > 0 ? *std::max_element(alive_at.begin(), alive_at.end()) : 0;
+  return demands;
+}
+
+// A small plan is made once per call and does not repay the time for a better one.
+constexpr int64_t kWorthAnother = 1 << 20;
+
 }  // namespace
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
@@ -63,16 +97,21 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
     insert(placed, {value.offset, end, value.first, value.last});
     plan.total = std::max(plan.total, end);
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return values[a].bytes > values[b].bytes; });
-  for (const int i : order) {
-    const int64_t bytes = align_up(values[i].bytes);
-    const int64_t offset = best_gap(placed, values[i], bytes, align_up(start));
-    plan.offsets[i] = offset;
-    plan.total = std::max(plan.total, offset + bytes);
-    insert(placed, {offset, offset + bytes, values[i].first, values[i].last});
-  }
-  return plan;
+  const auto larger = [&](int a, int b) { return values[a].bytes > values[b].bytes; };
+  std::stable_sort(order.begin(), order.end(), larger);
+  MemoryPlan best = plan;
+  place(values, order, align_up(start), placed, &best);
+  if (best.total - start < kWorthAnother) return best;
+
+  // Those that are alive when most is have the first choice.
+  int64_t greatest = 0;
+  const std::vector<int64_t> demands = find_demands(values, &greatest);
+  if (best.total - start - greatest <= greatest / 64) return best;
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return demands[static_cast<size_t>(a)] > demands[static_cast<size_t>(b)];
+  });
+  place(values, order, align_up(start), std::move(placed), &plan);
+  return plan.total < best.total ? plan : best;
 }
 
 }  // namespace cavs

@@ -21,8 +21,10 @@ struct MemoryPlan {
 };
 
 // Greedy best fit: from the largest value to the smallest, each goes into the narrowest gap between
-// those that are alive with it, at `start` or behind it. At most the sum of the aligned sizes, and
-// within a few percent of the greatest sum alive at one step for the programs that models lower to.
+// those that are alive with it, at `start` or behind it. Where this leaves gaps when most is alive
+// in a large plan, also with the values that are alive then first; the better of both plans. At
+// most the sum of the aligned sizes, and within a few percent of the greatest sum alive at one step
+// for the programs that models lower to.
 MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start = 0);
 
 }  // namespace cavs

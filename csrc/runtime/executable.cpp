@@ -56,6 +56,7 @@ class LayoutBuilder {
     for (size_t s = 0; s < program_.segments.size(); ++s) note_segment(static_cast<int>(s));
     for (size_t s = 0; s < program_.segments.size(); ++s) find_locals(static_cast<int>(s));
     finish_lifetimes();
+    share_rows(exe_, keep_ && !program_.backward, &layout_);
     return std::move(layout_);
   }
 

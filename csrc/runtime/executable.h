@@ -9,6 +9,7 @@
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
 #include "program/program.h"
+#include "runtime/sharing.h"
 #include "runtime/weights.h"
 
 namespace cavs {
@@ -58,9 +59,12 @@ struct Layout {
   // [value] segments; last < first: not in the arena, or not used. Of forward, `last` of what
   // backward reads is the number of segments.
   std::vector<int> first, last;
-  std::vector<Space> used;  // [value] rows in use: its own, or of a forward value those that
-                            // backward reads
-  std::vector<int> local;   // [value] index in its segment's locals, or -1
+  std::vector<Space> used;       // [value] rows in use: its own, or of a forward value those that
+                                 // backward reads
+  std::vector<int> local;        // [value] index in its segment's locals, or -1
+  std::vector<RowPlace> places;  // [value] in whose rows it stands
+  std::vector<int> held_last;  // [value] last segment for which its memory is held, that of values
+                               // in its rows included; -1 where it has none of its own
   std::vector<SegmentLayout> segments;
 };
 

@@ -79,11 +79,12 @@ void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& 
                   PhasePlan* plan) {
   const size_t id = plan->lifetimes.size();
   const Space& used = layout.used[id];
-  plan->lifetimes.push_back({0, layout.first[id], layout.last[id], -1});
+  plan->lifetimes.push_back({0, layout.first[id], layout.held_last[id], -1});
   plan->rows.push_back(counts.last(used) - counts.first(used));
   Lifetime& lifetime = plan->lifetimes.back();
   if (lifetime.last < lifetime.first) return;
   DynamicTensor tensor = exe.forms[id];
+  tensor.ld = layout.places[id].ld;
   tensor.rows = plan->rows.back();
   // One more line: a kernel may read a vector past the last element of short rows.
   lifetime.bytes = tensor.bytes() + (tensor.ld % 16 == 0 && tensor.ld > 0 ? 0 : kAlignment);
@@ -92,11 +93,11 @@ void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& 
 // Bytes from where row 0 of a value would stand to the first row in use.
 int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCounts& counts,
                       size_t id) {
-  const DynamicTensor& form = exe.forms[id];
-  return counts.first(layout.used[id]) * form.ld * item_size(form.dtype);
+  return counts.first(layout.used[id]) * layout.places[id].ld * item_size(exe.forms[id].dtype);
 }
 
-// A forward value stands where it is from the start, until the last segment that reads it.
+// A forward value stands where it is from the start, until the last segment that reads it or what
+// took its rows.
 void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, PhasePlan* plan) {
   Lifetime& lifetime = plan->lifetimes[id];
   if (lifetime.last < lifetime.first) return;
@@ -119,14 +120,23 @@ void place_saved_values(const Executable& exe, int64_t start, PhasePlan* plan) {
   }
 }
 
-void plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                 int64_t start, PhasePlan* plan, int64_t* end) {
+// Gives the end of the values.
+int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                    int64_t start, PhasePlan* plan) {
   const MemoryPlan memory = plan_memory(plan->lifetimes, start);
   plan->origins.reserve(memory.offsets.size());
   for (size_t id = 0; id < memory.offsets.size(); ++id) {
     plan->origins.push_back(memory.offsets[id] - skipped_bytes(exe, layout, counts, id));
   }
-  *end = memory.total;
+  return memory.total;
+}
+
+void place_in_rows_of_others(const Layout& layout, PhasePlan* plan) {
+  for (size_t id = 0; id < plan->origins.size(); ++id) {
+    const RowPlace& place = layout.places[id];
+    if (place.holder == static_cast<int>(id)) continue;
+    plan->origins[id] = plan->origins[static_cast<size_t>(place.holder)] + place.column;
+  }
 }
 
 }  // namespace
@@ -171,8 +181,8 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
   const int64_t start = unique_section_bytes(exe.program, counts);
   if (keep) place_saved_values(exe, start, &plan);
-  int64_t end = 0;
-  plan_values(exe, layout, counts, start, &plan, &end);
+  const int64_t end = plan_values(exe, layout, counts, start, &plan);
+  place_in_rows_of_others(layout, &plan);
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }
@@ -187,9 +197,10 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
     if (id >= forward.origins.size()) continue;
     place_forward_value(forward, skipped_bytes(exe, layout, counts, id), id, &plan);
   }
-  int64_t end = 0;
-  plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan, &end);
+  const int64_t end =
+      plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan);
   for (size_t id = 0; id < forward.origins.size(); ++id) plan.origins[id] = forward.origins[id];
+  place_in_rows_of_others(layout, &plan);
   plan_threads(exe, layout, schedule, end, &plan);
   return plan;
 }

@@ -132,6 +132,9 @@ class Binder {
       code.patches.push_back(patch);
     } else {
       operand.data = base_of(root.value) + column;
+      const RowPlace& place = phase_.layout->places[static_cast<size_t>(root.value)];
+      if (owner.role == Role::kArena) operand.ld = place.ld;
+      operand.padded = operand.padded && place.whole;
     }
     code.operands.push_back(operand);
   }

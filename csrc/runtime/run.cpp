@@ -16,17 +16,25 @@ void check_threads(int num_threads) {
              "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads);
 }
 
-PhaseMemory memory_of(const Executable& exe, const PhasePlan& plan, const RowCounts& counts) {
+PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
+                      const RowCounts& counts) {
   PhaseMemory memory;
   memory.backward = exe.program.backward;
   memory.total = plan.total;
   memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts);
   memory.threads = plan.total - plan.thread_offset;
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
-    const Lifetime& lifetime = plan.lifetimes[id];
-    if (lifetime.last < lifetime.first) continue;
-    memory.values.push_back(
-        {static_cast<int>(id), plan.rows[id], lifetime.bytes, lifetime.first, lifetime.last});
+    const RowPlace& place = layout.places[id];
+    const auto holder = static_cast<size_t>(place.holder);
+    const bool saved = exe.forward && id < exe.forward->program.values.size();
+    // In the segment in which it takes over rows, these count for the value that had them.
+    const int first = saved ? 0 : layout.first[id] + (holder != id && place.whole ? 1 : 0);
+    if (layout.last[id] < layout.first[id] || layout.last[id] < first) continue;
+    DynamicTensor part = exe.forms[id];
+    part.rows = plan.rows[id];
+    memory.values.push_back({static_cast<int>(id), plan.rows[id],
+                             place.whole ? plan.lifetimes[holder].bytes : part.bytes(), first,
+                             layout.last[id]});
   }
   return memory;
 }
@@ -236,12 +244,12 @@ std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* ba
              unique_rows.size());
   counts.uniques = unique_rows;
   const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  std::vector<PhaseMemory> phases = {memory_of(exe, plan, counts)};
+  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts)};
   if (backward == nullptr || !keep) return phases;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another");
   const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
-  phases.push_back(memory_of(*backward, second, counts));
+  phases.push_back(memory_of(*backward, backward->layout(true), second, counts));
   return phases;
 }
 

@@ -207,6 +207,30 @@ void test_locals() {
   CHECK(pair.forward->forms[kLeft].ld == 32 && pair.forward->roots[kLeft].column == 2);
 }
 
+// dz is written by the group that reads d h for the last time, from the same rows; h, whose
+// children read it later, keeps its own.
+void test_rows_that_are_given_on() {
+  const Pair pair;
+  const auto find = [&](const std::string& name) {
+    const auto& values = pair.backward->program.values;
+    return static_cast<int>(std::find_if(values.begin(), values.end(),
+                                         [&](const auto& value) { return value.name == name; }) -
+                            values.begin());
+  };
+  const int given = find("dh own"), taker = find("dz");
+  const Layout& layout = pair.backward->kept;
+  CHECK(layout.places[taker].holder == given && layout.places[taker].ld == 32);
+  CHECK(layout.held_last[taker] < 0 && layout.held_last[given] == layout.last[taker]);
+  for (const int id : {int{kX}, int{kH}, given}) CHECK(layout.places[id].holder == id);
+
+  // Not where another row reads it in that segment.
+  Program program = backward_program(pair.forward->program);
+  program.segments[1].instructions[0].inputs = {given};
+  program.segments[1].instructions[0].tables = {{TableKind::kChildRows, 0}};
+  const auto changed = load(program, pair.forward);
+  CHECK(changed->kept.places[taker].holder == taker);
+}
+
 void test_order_of_calls() {
   const Pair pair;
   Problem p(8, 3, 9);
@@ -376,6 +400,7 @@ int main() {
   test_unique_tables();
   test_malformed_programs();
   test_locals();
+  test_rows_that_are_given_on();
   test_order_of_calls();
   test_arrays();
   test_kernel_that_throws();

@@ -319,3 +319,28 @@ def test_no_rows_and_no_width():
     kc.call("fused", "float", [out], [out], ints=kc.fused_ints(4, 1, [("neg", 0, 0)], [0]))
     empty = np.empty((3, 0), np.float32)
     kc.call("fused", "float", [empty], [empty], ints=kc.fused_ints(0, 1, [("neg", 0, 0)], [0]))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("width", [17, 150, 700, 1024])
+def test_results_over_the_rows_that_were_read(width, dtype, compiled, rng):
+    """Three inputs side by side in rows, each padded, and three results there without padding."""
+    if compiled and (dtype != "float" or not core.can_compile_groups()):
+        pytest.skip("groups are not compiled here")
+    stride = -(-width // 16) * 16
+    memory = rng.normal(size=(21, 3 * stride)).astype(kc.DTYPES[dtype])
+    before = memory.copy()
+    inputs = [memory[:, i * stride : i * stride + width] for i in range(3)]
+    other = kc.padded(rng.normal(size=(21, width)).astype(memory.dtype))
+    a, b, c = (x.copy() for x in inputs)
+    outputs = [memory[:, i * width : (i + 1) * width] for i in range(3)]
+    ops = [("mul", 0, 0, 3), ("add", 1, 1, 4), ("sub", 2, 2, 5)]
+    ints = kc.fused_ints(width, 3, ops, [0, 1, 2])
+    rows = (2, 19)
+    kc.call("fused", dtype, [*inputs, other], outputs, ints=ints, rows=rows, compile=compiled)
+    first = a * other
+    results = np.concatenate([first, b + first, c - (b + first)], axis=1)
+    np.testing.assert_allclose(memory[2:19, : 3 * width], results[2:19], rtol=1e-5, atol=1e-5)
+    for untouched in (np.s_[:2], np.s_[19:], np.s_[2:19, 3 * width :]):
+        np.testing.assert_array_equal(memory[untouched], before[untouched])

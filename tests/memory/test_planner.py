@@ -68,3 +68,20 @@ def test_nothing() -> None:
 def test_negative_size() -> None:
     with pytest.raises(InputError, match="got -1 for value 0"):
         plan([Lifetime(-1, 0, 0)])
+
+
+def test_what_is_alive_when_most_is_chooses_first() -> None:
+    # Taken by size, the value of the last two steps fills the hole of 6 at the start, which the two
+    # of 3 need at step 2, when most is alive.
+    unit = 1 << 20
+    values = [
+        Lifetime(6 * unit, 0, 1, 0),
+        Lifetime(20 * unit, 0, 4, 6 * unit),
+        Lifetime(4 * unit, 3, 4),
+        Lifetime(3 * unit, 2, 3),
+        Lifetime(3 * unit, 2, 3),
+        Lifetime(7 * unit, 2, 2),
+    ]
+    result = plan(values)
+    check_apart(values, result)
+    assert result.total == 33 * unit

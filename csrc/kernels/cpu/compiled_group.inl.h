@@ -18,6 +18,13 @@ bool rows_overlap(const KernelCall& call, const Operand& out, const Operand& in,
   return out_begin < in_end && in_begin < out_end;
 }
 
+// Whether a row of `out` shares elements with that row of `in` at most, and with no other.
+template <class T>
+bool shares_own_rows(const KernelCall& call, const Operand& out, const Operand& in, int64_t width) {
+  const int64_t shift = row_of<T>(out, call.row_begin) - row_of<T>(in, call.row_begin);
+  return out.ld == in.ld && shift + width <= out.ld && in.size - shift <= out.ld;
+}
+
 class CompiledGroup {
  public:
   explicit CompiledGroup(const KernelCall& call)
@@ -27,10 +34,11 @@ class CompiledGroup {
       sums += is_sum(i) ? 1 : 0;
       has_tables_ = has_tables_ || has_table(call, i);
     }
+    find_put_aside();
     const int64_t bytes = kScratchBytes - round_up(call.code->spill_bytes, kLine);
     rows_ = greatest(1, least(kMostRows, bytes / 4 / (num_operands_ * kPointerBytes)));
     const int64_t table = round_up(rows_ * num_operands_ * kPointerBytes, kLine);
-    const int64_t buffers = sums * rows_ + 1;
+    const int64_t buffers = (sums + num_put_aside_) * rows_ + 1;
     columns_ = least((bytes - table) / buffers / kLine * (kLine / kItem), kMostColumns);
     columns_ = least(columns_, round_up(width_, kLine / kItem));
     char* at = static_cast<char*>(call.scratch);
@@ -39,19 +47,12 @@ class CompiledGroup {
     pointers_ = reinterpret_cast<const void**>(at);
     zeros_ = reinterpret_cast<float*>(at + table);
     sums_ = zeros_ + columns_;
+    aside_ = sums_ + sums * rows_ * columns_;
   }
 
-  // Rows are written whole before the next is begun, and the last vector of a row again: this is
-  // for outputs that stand apart from the inputs.
   bool applies() const {
     if (num_operands_ > kMostOperands || columns_ < call_.code->step) return false;
-    for (int j = 0; j < call_.num_out; ++j) {
-      for (int i = 0; i < call_.num_in; ++i) {
-        const bool here = !has_table(call_, i);
-        if (here && rows_overlap<float>(call_, call_.out[j], call_.in[i], width_)) return false;
-      }
-    }
-    return true;
+    return apart_ && (num_put_aside_ == 0 || columns_ >= width_);
   }
 
   void run() {
@@ -68,7 +69,30 @@ class CompiledGroup {
  private:
   static constexpr int64_t kItem = sizeof(float), kPointerBytes = sizeof(void*), kLine = 64;
   static constexpr int64_t kMostRows = 8;  // few, so that sums are still in the L1 cache when read
-  static constexpr int64_t kMostColumns = 4096, kMostOperands = 4096;
+  static constexpr int64_t kMostColumns = 4096, kMostOperands = 4096, kMostPutAside = 64;
+
+  // Rows are written whole before the next is begun, and the last vector of a row again. Outputs
+  // that stand in the rows of inputs are put aside until all of these rows have been read.
+  void find_put_aside() {
+    if (call_.num_out > kMostPutAside) {
+      apart_ = false;
+      return;
+    }
+    for (int j = 0; j < call_.num_out; ++j) {
+      bool overlaps = false;
+      for (int i = 0; i < call_.num_in; ++i) {
+        const Operand &out = call_.out[j], &in = call_.in[i];
+        if (has_table(call_, i) || !rows_overlap<float>(call_, out, in, width_)) continue;
+        overlaps = true;
+        apart_ = apart_ && shares_own_rows<float>(call_, out, in, width_);
+      }
+      if (!overlaps) continue;
+      put_aside_ |= uint64_t{1} << j;
+      ++num_put_aside_;
+    }
+  }
+
+  bool is_put_aside(int j) const { return (put_aside_ >> j & 1) != 0; }
 
   // What the next call of the code reads through tables comes while this one computes.
   void prefetch(int64_t begin, int64_t end) const {
@@ -91,10 +115,28 @@ class CompiledGroup {
       const bool narrow = in.size != width_;
       bind_input(i, row, count, narrow ? 0 : column, narrow ? 1 : n);
     }
+    Operand aside{aside_, columns_, width_};
     for (int j = 0; j < call_.num_out; ++j) {
-      bind_rows(call_.num_in + j, call_.out[j], row, count, column);
+      if (is_put_aside(j)) {
+        bind_rows(call_.num_in + j, aside, 0, count, column);
+        aside.data = aside.row<float>(rows_);
+      } else {
+        bind_rows(call_.num_in + j, call_.out[j], row, count, column);
+      }
     }
     call_.code->function(pointers_, (n - call_.code->step) * kItem, count, spill_);
+    if (num_put_aside_ > 0) write_put_aside(row, count);
+  }
+
+  void write_put_aside(int64_t row, int64_t count) {
+    const float* from = aside_;
+    for (int j = 0; j < call_.num_out; ++j) {
+      if (!is_put_aside(j)) continue;
+      for (int64_t k = 0; k < count; ++k) {
+        copy_row(row_of<float>(call_.out[j], row + k), from + k * columns_, width_);
+      }
+      from += rows_ * columns_;
+    }
   }
 
   void bind_rows(int operand, const Operand& value, int64_t row, int64_t count, int64_t column) {
@@ -135,12 +177,16 @@ class CompiledGroup {
   const int64_t width_;
   const int64_t num_operands_;
   bool has_tables_ = false;
+  bool apart_ = true;       // no output stands in other rows of an input than its own
+  uint64_t put_aside_ = 0;  // a bit per output
+  int64_t num_put_aside_ = 0;
   int64_t rows_;     // most rows of one call of the code
   int64_t columns_;  // most columns of one
   void* spill_;
   const void** pointers_;  // row by row, inputs then outputs
   float* zeros_;           // what an index of -1 reads
   float* sums_;            // per input that is a sum, `rows_` rows
+  float* aside_;           // per output that is put aside, `rows_` rows
 };
 
 }  // namespace

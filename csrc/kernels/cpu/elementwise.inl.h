@@ -115,6 +115,7 @@ class FusedGroup {
                              call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
     int64_t bytes = kLongestRegister;
     while (bytes > kShortestRegister && num_slots * bytes > kTileBytes) bytes /= 2;
+    if (writes_over_inputs()) bytes = greatest(bytes, round_up(width_, kBlock) * kItemBytes);
     while (bytes > 0 && num_slots * bytes + overhead > kScratchBytes) bytes /= 2;
     const int64_t tile = bytes / static_cast<int64_t>(sizeof(T));
     if (tile < 2 * kBlock) fail_fused("fewer registers and constants", num_slots);
@@ -134,6 +135,18 @@ class FusedGroup {
     buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kBlock);
   }
 
+  // Then a tile has whole rows: its results are put aside until these have been read.
+  bool writes_over_inputs() const {
+    if (call_.row_begin >= call_.row_end) return false;
+    for (int j = 0; j < call_.num_out; ++j) {
+      for (int i = 0; i < call_.num_in; ++i) {
+        if (!has_table(call_, i) && rows_overlap<T>(call_, call_.out[j], call_.in[i], width_))
+          return true;
+      }
+    }
+    return false;
+  }
+
   void carve_scratch() {
     char* at = static_cast<char*>(call_.scratch);
     const auto take = [&at](int64_t bytes) {
@@ -150,6 +163,8 @@ class FusedGroup {
     buffers_ = reinterpret_cast<T*>(take(0));
     for (int64_t i = 0; i < num_slots; ++i) slots_[i] = {buffer(i), pitch_};
   }
+
+  static constexpr int64_t kItemBytes = sizeof(T);
 
   T* buffer(int64_t slot) { return buffers_ + slot * buffer_size_; }
 

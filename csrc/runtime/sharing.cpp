@@ -1,0 +1,221 @@
+#include "runtime/sharing.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "runtime/executable.h"
+
+namespace cavs {
+namespace {
+
+// Rows below this stand without padding, and a kernel may write a vector past the end of one.
+constexpr int64_t kShortestRow = 16;
+
+// How the last segment of a value's life uses it.
+struct End {
+  int instruction = -1;  // the last
+  bool own_rows = true;  // a thread reads rows of its chunk alone
+  bool direct = true;    // the last instruction reads row r for its row r
+};
+
+// Whether the instruction may write over rows that it reads: a group that has room to put whole
+// rows aside (see compiled_group.inl.h and elementwise.inl.h).
+bool writes_over_inputs(const Program& program, const Instruction& instruction) {
+  if (instruction.kernel != "fused") return false;
+  constexpr int64_t kOther = 16 * 1024;
+  const int64_t width = instruction.ints[0], registers = instruction.ints[1];
+  const auto slots = static_cast<int64_t>(instruction.inputs.size() + instruction.outputs.size() +
+                                          instruction.floats.size()) +
+                     registers;
+  return width >= kShortestRow &&
+         slots * align_up(width, kShortestRow) * item_size(program.dtype) + kOther <=
+             kScratchBytes / 2;
+}
+
+class Sharing {
+ public:
+  Sharing(const Executable& exe, bool groups, Layout* layout)
+      : exe_(exe),
+        program_(exe.program),
+        groups_(groups),
+        layout_(*layout),
+        num_forward_(exe.forward ? static_cast<int>(exe.forward->program.values.size()) : 0),
+        ends_(program_.values.size()),
+        begun_(program_.values.size(), false),
+        taken_(program_.values.size(), false) {}
+
+  void run() {
+    place_alone();
+    if (groups_) group_saved();
+    hold_for_all();
+    note_ends();
+    for (size_t s = 0; s < program_.segments.size(); ++s) give_rows(static_cast<int>(s));
+  }
+
+ private:
+  void place_alone() {
+    const int count = static_cast<int>(program_.values.size());
+    for (int id = 0; id < count; ++id) {
+      layout_.places.push_back(id < num_forward_ ? exe_.forward->kept.places[id]
+                                                 : RowPlace{id, 0, exe_.forms[id].ld, true});
+    }
+    layout_.held_last = layout_.last;
+  }
+
+  bool in_arena(int id) const {
+    return program_.values[id].role == Role::kArena && layout_.last[id] >= layout_.first[id];
+  }
+
+  bool long_rows(int id) const { return exe_.forms[id].ld >= kShortestRow; }
+
+  void group_saved() {
+    const int end = static_cast<int>(program_.segments.size());
+    for (const Segment& segment : program_.segments) {
+      if (segment.kind != SegmentKind::kLevels) continue;
+      for (const Instruction& instruction : segment.instructions) {
+        if (instruction.kernel != "fused") continue;
+        std::vector<int> members;
+        for (const int id : instruction.outputs) {
+          const bool saved = in_arena(id) && layout_.last[id] == end;
+          if (saved && long_rows(id)) members.push_back(id);
+        }
+        place_group(members);
+      }
+    }
+  }
+
+  void place_group(const std::vector<int>& members) {
+    if (members.size() < 2) return;
+    int64_t ld = 0;
+    for (const int id : members) {
+      layout_.places[id].holder = members[0];
+      layout_.places[id].column = ld * item_size(program_.dtype);
+      layout_.places[id].whole = false;
+      ld += exe_.forms[id].ld;
+    }
+    for (const int id : members) layout_.places[id].ld = ld;
+  }
+
+  // The rows in use and the lifetime of a holder are those of all values in it.
+  void hold_for_all() {
+    for (int id = 0; id < static_cast<int>(program_.values.size()); ++id) {
+      const int holder = layout_.places[id].holder;
+      if (holder == id) continue;
+      layout_.held_last[id] = -1;
+      if (!in_arena(id)) continue;
+      Space& used = layout_.used[holder];
+      if (layout_.held_last[holder] < 0) used = layout_.used[id];
+      if (used.kind != layout_.used[id].kind) used = program_.values[holder].space;
+      layout_.held_last[holder] = std::max(layout_.held_last[holder], layout_.last[id]);
+    }
+  }
+
+  void note_ends() {
+    for (size_t s = 0; s < program_.segments.size(); ++s) {
+      const Segment& segment = program_.segments[s];
+      const bool global = segment.kind == SegmentKind::kGlobal;
+      for (size_t i = 0; i < segment.instructions.size(); ++i) {
+        const Instruction& instruction = segment.instructions[i];
+        for (size_t k = 0; k < instruction.inputs.size(); ++k) {
+          const Access access = access_of(program_, instruction, k);
+          const bool own = access == Access::kAligned || access == Access::kChunk;
+          note_end(static_cast<int>(s), static_cast<int>(i), instruction.inputs[k], !global && own,
+                   instruction.tables[k].kind == TableKind::kNone);
+        }
+        for (const int id : instruction.outputs) {
+          note_end(static_cast<int>(s), static_cast<int>(i), id, !global, false);
+        }
+      }
+    }
+  }
+
+  void note_end(int s, int i, int id, bool own_rows, bool direct) {
+    const int root = exe_.roots[id].value;
+    if (!in_arena(root) || layout_.last[root] != s) return;
+    End& end = ends_[root];
+    end.own_rows = end.own_rows && own_rows;
+    end.direct = direct && (end.direct || end.instruction < i);
+    end.instruction = i;
+  }
+
+  void give_rows(int s) {
+    const Segment& segment = program_.segments[s];
+    if (segment.kind == SegmentKind::kGlobal) return;
+    for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      for (const int id : segment.instructions[i].outputs) {
+        const int root = exe_.roots[id].value;
+        const bool begins = root >= num_forward_ && in_arena(root) && layout_.first[root] == s &&
+                            layout_.places[root].holder == root && layout_.places[root].whole;
+        if (!begins || !long_rows(root) || begun_[root]) continue;
+        begun_[root] = true;
+        const int holder = find_rows(s, static_cast<int>(i), root);
+        if (holder >= 0) take(root, holder);
+      }
+    }
+  }
+
+  void take(int id, int holder) {
+    taken_[holder] = true;
+    layout_.places[id] = {holder, 0, layout_.places[holder].ld, true};
+    layout_.held_last[id] = -1;
+    layout_.held_last[holder] = std::max(layout_.held_last[holder], layout_.last[id]);
+  }
+
+  // The holder with the shortest rows of those that are free, from instruction i of segment s on,
+  // for rows of `id`; -1 for none.
+  int find_rows(int s, int i, int id) const {
+    int best = -1;
+    const int64_t ld = exe_.forms[id].ld;
+    for (int holder = 0; holder < static_cast<int>(program_.values.size()); ++holder) {
+      const RowPlace& place = layout_.places[holder];
+      if (place.holder != holder || taken_[holder] || layout_.held_last[holder] != s) continue;
+      // Much longer rows are left to longer values.
+      if (place.ld < ld || 3 * place.ld > 4 * ld) continue;
+      if (best >= 0 && layout_.places[best].ld <= place.ld) continue;
+      if (program_.values[holder].role == Role::kArena && has_rows_of(holder, id) &&
+          is_free(s, i, holder)) {
+        best = holder;
+      }
+    }
+    return best;
+  }
+
+  bool has_rows_of(int holder, int id) const {
+    const Space &have = layout_.used[holder], &want = program_.values[id].space;
+    const bool same = have.kind == want.kind && have.unique == want.unique;
+    return (same || is_part(want.kind, have.kind)) &&
+           exe_.forms[holder].dtype == exe_.forms[id].dtype;
+  }
+
+  // Whether instruction i of segment s may write into all rows of a holder that it works on.
+  bool is_free(int s, int i, int holder) const {
+    const Instruction& writer = program_.segments[s].instructions[i];
+    for (size_t id = 0; id < program_.values.size(); ++id) {
+      if (layout_.places[id].holder != holder || !in_arena(static_cast<int>(id))) continue;
+      if (layout_.last[id] < s) continue;
+      const End& end = ends_[id];
+      const bool before = end.instruction < i;
+      const bool here = end.instruction == i && end.direct && writes_over_inputs(program_, writer);
+      if (!end.own_rows || !(before || here)) return false;
+    }
+    return true;
+  }
+
+  const Executable& exe_;
+  const Program& program_;
+  const bool groups_;
+  Layout& layout_;
+  const int num_forward_;
+  std::vector<End> ends_;    // [value] of those that own memory
+  std::vector<bool> begun_;  // [value] whose first writer was looked at
+  std::vector<bool> taken_;  // [value] whose rows were given on
+};
+
+}  // namespace
+
+void share_rows(const Executable& exe, bool groups, Layout* layout) {
+  Sharing(exe, groups, layout).run();
+}
+
+}  // namespace cavs
