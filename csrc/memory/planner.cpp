@@ -76,7 +76,7 @@ constexpr int64_t kWorthAnother = 1 << 20;
 
 }  // namespace
 
-MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
+MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start, int kept) {
   MemoryPlan plan;
   plan.offsets.assign(values.size(), align_up(start));
   plan.total = align_up(start);
@@ -97,8 +97,10 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
     insert(placed, {value.offset, end, value.first, value.last});
     plan.total = std::max(plan.total, end);
   }
-  const auto larger = [&](int a, int b) { return values[a].bytes > values[b].bytes; };
-  std::stable_sort(order.begin(), order.end(), larger);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    const bool first = values[a].last >= kept, second = values[b].last >= kept;
+    return first != second ? first : values[a].bytes > values[b].bytes;
+  });
   MemoryPlan best = plan;
   place(values, order, align_up(start), placed, &best);
   if (best.total - start < kWorthAnother) return best;
@@ -108,7 +110,9 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start) {
   const std::vector<int64_t> demands = find_demands(values, &greatest);
   if (best.total - start - greatest <= greatest / 64) return best;
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return demands[static_cast<size_t>(a)] > demands[static_cast<size_t>(b)];
+    const bool first = values[a].last >= kept, second = values[b].last >= kept;
+    return first != second ? first
+                           : demands[static_cast<size_t>(a)] > demands[static_cast<size_t>(b)];
   });
   place(values, order, align_up(start), std::move(placed), &plan);
   return plan.total < best.total ? plan : best;

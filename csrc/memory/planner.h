@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace cavs {
@@ -25,6 +26,9 @@ struct MemoryPlan {
 // in a large plan, also with the values that are alive then first; the better of both plans. At
 // most the sum of the aligned sizes, and within a few percent of the greatest sum alive at one step
 // for the programs that models lower to.
-MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start = 0);
+//
+// Values that are alive at step `kept` come before all others, so that they stand side by side.
+MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start = 0,
+                       int kept = std::numeric_limits<int>::max());
 
 }  // namespace cavs

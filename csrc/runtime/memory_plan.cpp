@@ -74,6 +74,11 @@ void plan_threads(const Executable& exe, const Layout& layout, const Schedule& s
   plan->total = plan->thread_offset + plan->threads * plan->thread_bytes;
 }
 
+void reserve(const Executable& exe, PhasePlan* plan) {
+  plan->lifetimes.reserve(exe.forms.size());
+  plan->rows.reserve(exe.forms.size());
+}
+
 // Of the rows in use alone.
 void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& counts,
                   PhasePlan* plan) {
@@ -107,23 +112,12 @@ void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, P
   lifetime.bytes += begin - lifetime.offset;
 }
 
-// What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
-void place_saved_values(const Executable& exe, int64_t start, PhasePlan* plan) {
-  const int end = static_cast<int>(exe.program.segments.size());
-  std::vector<Lifetime> saved = plan->lifetimes;
-  for (Lifetime& lifetime : saved) {
-    if (lifetime.last < end) lifetime.last = lifetime.first - 1;
-  }
-  const MemoryPlan memory = plan_memory(saved, start);
-  for (size_t id = 0; id < saved.size(); ++id) {
-    if (plan->lifetimes[id].last == end) plan->lifetimes[id].offset = memory.offsets[id];
-  }
-}
-
 // Gives the end of the values.
 int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
                     int64_t start, PhasePlan* plan) {
-  const MemoryPlan memory = plan_memory(plan->lifetimes, start);
+  // What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
+  const int end = static_cast<int>(exe.program.segments.size());
+  const MemoryPlan memory = plan_memory(plan->lifetimes, start, end);
   plan->origins.reserve(memory.offsets.size());
   for (size_t id = 0; id < memory.offsets.size(); ++id) {
     plan->origins.push_back(memory.offsets[id] - skipped_bytes(exe, layout, counts, id));
@@ -178,9 +172,9 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   const Layout& layout = exe.layout(keep);
   PhasePlan plan;
   choose_threads(exe, layout, counts, schedule, threads, &plan);
+  reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
   const int64_t start = unique_section_bytes(exe.program, counts);
-  if (keep) place_saved_values(exe, start, &plan);
   const int64_t end = plan_values(exe, layout, counts, start, &plan);
   place_in_rows_of_others(layout, &plan);
   plan_threads(exe, layout, schedule, end, &plan);
@@ -192,6 +186,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
   const Layout& layout = exe.layout(true);
   PhasePlan plan;
   choose_threads(exe, layout, counts, schedule, threads, &plan);
+  reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) {
     add_lifetime(exe, layout, counts, &plan);
     if (id >= forward.origins.size()) continue;
