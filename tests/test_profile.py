@@ -18,6 +18,8 @@ GRAPHS = cavs.batch(
         cavs.InputGraph(children=[[], [], [0, 1, 1]]),
     ]
 )
+# Twelve leaves, and inner vertices that take the next two.
+TREE = [[] for _ in range(12)] + [[2 * i, 2 * i + 1] for i in range(11)]
 WORDS = np.array([3, 3, -1, 5, -1, 3, 4, 5, -1], np.int32)
 
 
@@ -163,18 +165,19 @@ def test_what_backward_must_have_is_counted_by_hand() -> None:
     assert use.over_saved == use.peak / use.saved
 
 
-def training_memory(count: int) -> MemoryUse:
-    """Of a Tree-LSTM over `count` trees of two leaves and their parent."""
+def training_memory(count: int, size: int = 20) -> MemoryUse:
+    """Of a Tree-LSTM of this hidden size over `count` trees."""
     from cavs.models import ChildSumTreeLSTM
 
-    graphs = cavs.batch([cavs.InputGraph(children=[[], [], [0, 1]])] * count)
-    model = cavs.compile(ChildSumTreeLSTM(8, 20, 20, 5))
-    inputs = {name: np.zeros(3 * count, np.int32) for name in ("word", "label")}
+    graphs = cavs.batch([cavs.InputGraph(children=TREE)] * count)
+    model = cavs.compile(ChildSumTreeLSTM(count, 20, size, 5))
+    word = np.arange(graphs.num_vertices, dtype=np.int32) % count
+    inputs = {"word": word, "label": np.zeros_like(word)}
     return model.explain(graphs, loss="loss", repeats=1, **inputs).memory["training"]
 
 
 def test_there_is_room_for_rows_in_use_and_no_others() -> None:
-    rows = {"vertex": 3000, "leaf": 2000, "inner": 1000, "edge": 2000}
+    rows = {"vertex": 23000, "leaf": 12000, "inner": 11000, "edge": 22000}
     for held in training_memory(1000).held:
         space, size = held.name.split(":", 1)[1].split("]")[0].split("[")
         stride = int(size) if int(size) < 16 else -(-int(size) // 16) * 16
@@ -185,11 +188,15 @@ def test_there_is_room_for_rows_in_use_and_no_others() -> None:
 
 
 def test_of_a_state_backward_holds_the_rows_that_it_reads() -> None:
-    use = training_memory(8000)
+    use = training_memory(1000)
     assert use.at.startswith("backward")
     states = {h.name.split()[-1]: h.rows for h in use.held if "vertex" in h.name}
     # The cells of all children, but h of inner vertices alone: it goes into products over these.
-    assert states == {"c": 24000, "h": 8000}
+    assert states == {"c": 23000, "h": 11000}
+
+
+def test_the_peak_is_near_what_backward_must_have() -> None:
+    assert training_memory(1000, size=48).over_saved < 1.5
 
 
 @pytest.mark.parametrize("name", ["Lattice", "GraphInputs", "Losses", "Dropouts", "MatrixStates"])

@@ -73,7 +73,11 @@ def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
     (x,) = node.inputs
     if node.op.name == "graph_sum":
         return emitter.value(x), "graph_vertices"
-    if node.op.name == "unique_sum":
+    by_id = node.op.name == "unique_sum"
+    if by_id and x.op.name == "state_cotangent" and not emitter.analysis.is_unit(x):
+        value, table = emitter.cotangents(x)
+        return value, f"unique_{table}:{node.attrs['pull']}"
+    if by_id:
         return emitter.value(x), f"unique_rows:{node.attrs['pull']}"
     if x.op.name == "gather" and x.attrs["slot"] is None:
         return emitter.state(x.attrs["name"], forward=True), "child_rows"

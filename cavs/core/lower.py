@@ -214,7 +214,9 @@ class _Lowering:
                 if not reads or node in self.wanted:
                     forced.add(node)
         sums = [n for n in self.order if n.op.name in SUMS]
-        forced.update(n for n in sums if not self._summed_by(n, users[n]))
+        forced.update(
+            n for n in sums if not (self._summed_by(n, users[n]) or self._listed(n, users[n]))
+        )
         return forced
 
     def _reads_rows(self, user: Node, node: Node) -> bool:
@@ -223,6 +225,13 @@ class _Lowering:
             node = node.inputs[0]
         finds = user in self.masks or reads_through_index(user)
         return node.op.name in INDEX_LOADS and finds
+
+    def _listed(self, node: Node, users: Sequence[Node]) -> bool:
+        """Whether what the rows of equal ids get from their parents is summed at once."""
+        by_id = all(u.op.name == "unique_sum" and u.attrs["base"] == node.space for u in users)
+        if node.op.name != "state_cotangent" or not by_id or node in self.wanted:
+            return False
+        return not self.sinks.slots.get(node.attrs["name"], 0)  # these have a row for a position
 
     def _summed_by(self, node: Node, users: Sequence[Node]) -> bool:
         """Whether the sum over lists of rows is taken by the one operation that reads it."""

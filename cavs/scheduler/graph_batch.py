@@ -52,9 +52,7 @@ class GraphBatch:
         return cls._from_native(native, keys)
 
     @classmethod
-    def _of_checked(
-        cls, graphs: Iterable[InputGraph], keys: npt.NDArray[np.int64]
-    ) -> "GraphBatch":
+    def _of_checked(cls, graphs: Iterable[InputGraph], keys: npt.NDArray[np.int64]) -> "GraphBatch":
         """Of graphs and as many keys that are known to be such; takes over the keys."""
         batch = cls.__new__(cls)
         keys.flags.writeable = False

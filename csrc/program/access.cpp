@@ -53,6 +53,10 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
   }
 }
 
+bool lists_parents(TableKind kind) {
+  return kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
+}
+
 bool is_reduction(const Instruction& instruction) {
   return instruction.kernel == "matmul_reduce" || instruction.kernel == "reduce_rows" ||
          instruction.kernel == "matmul_reduce_masked";

@@ -28,6 +28,9 @@ enum class Access : uint8_t {
 // Of input `input` of an instruction.
 Access access_of(const Program& program, const Instruction& instruction, size_t input);
 
+// Tables from distinct ids to the edges to the parents, made for the programs that read them.
+bool lists_parents(TableKind kind);
+
 // Kernels that sum over all rows and split their output over threads: those of global segments.
 bool is_reduction(const Instruction& instruction);
 

@@ -76,6 +76,9 @@ enum class TableKind : uint8_t {
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
   kUniqueIds,      // distinct row -> the id (in `index`); `argument`: the unique
+  // CSR distinct row of vertices -> edge rows in which these are children; `argument`: the unique
+  kUniqueParents,
+  kUniqueParentRows,  // the same -> vertex rows of the parents, one for each such edge
 };
 
 struct TableSpec {

@@ -141,7 +141,8 @@ void check_reduce_rows(const Checker& c) {
 bool is_csr(TableKind kind) {
   return kind == TableKind::kChildren || kind == TableKind::kChildRows ||
          kind == TableKind::kParents || kind == TableKind::kParentRows ||
-         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows;
+         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows ||
+         kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
 }
 
 const std::set<int64_t>& opcodes() {

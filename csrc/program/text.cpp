@@ -64,9 +64,12 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
                prefix, "K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
     return {kind, std::stoi(rest)};
   }
-  const std::pair<const char*, TableKind> by_unique[] = {{"unique:", TableKind::kUnique},
-                                                         {"unique_rows:", TableKind::kUniqueRows},
-                                                         {"unique_ids:", TableKind::kUniqueIds}};
+  const std::pair<const char*, TableKind> by_unique[] = {
+      {"unique:", TableKind::kUnique},
+      {"unique_rows:", TableKind::kUniqueRows},
+      {"unique_parents:", TableKind::kUniqueParents},
+      {"unique_parent_rows:", TableKind::kUniqueParentRows},
+      {"unique_ids:", TableKind::kUniqueIds}};
   for (const auto& [prefix, kind] : by_unique) {
     if (strip_prefix(text, prefix, &rest)) return {kind, find_unique(rest, uniques)};
   }
@@ -82,7 +85,9 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
                                          {"vertex_order", TableKind::kVertexOrder},
                                          {"edge_order", TableKind::kEdgeOrder},
                                          {"edge_slot", TableKind::kEdgeSlot}};
-  return {look_up(words, text, "a table, or 'slot:K' or 'unique[_rows|_ids]:NAME',"), 0};
+  return {look_up(words, text,
+                  "a table, or 'slot:K' or 'unique[_rows|_ids|_parents|_parent_rows]:NAME',"),
+          0};
 }
 
 Role parse_role(const std::string& text) {

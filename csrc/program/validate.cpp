@@ -183,7 +183,7 @@ class Validator {
                  instruction.kernel, "' with an argument of 0 or more, got ", table.argument);
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
-                             table.kind == TableKind::kUniqueIds;
+                             table.kind == TableKind::kUniqueIds || lists_parents(table.kind);
       if (by_unique) check_space({SpaceKind::kUnique, table.argument}, instruction.kernel);
       CAVS_CHECK(!by_unique || table.kind == TableKind::kUnique ||
                      program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
@@ -255,6 +255,15 @@ class Validator {
         return from == distinct && (!has_rows || to == program_.uniques[table.argument].base);
       case TableKind::kUniqueIds:
         return from == distinct && !has_rows;
+      case TableKind::kUniqueParents:
+      case TableKind::kUniqueParentRows: {
+        if (from != distinct || !is_vertex_rows(program_.uniques[table.argument].base.kind)) {
+          return false;
+        }
+        if (table.kind == TableKind::kUniqueParents)
+          return !has_rows || to.kind == SpaceKind::kEdge;
+        return !has_rows || to.kind == SpaceKind::kVertex || to.kind == SpaceKind::kInner;
+      }
     }
     return false;
   }

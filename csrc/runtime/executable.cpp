@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -203,6 +204,18 @@ void prepare_forms(Executable& exe) {
   }
 }
 
+void find_parent_lists(Executable& exe) {
+  std::set<int> found;
+  for (const Segment& segment : exe.program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      for (const TableSpec& table : instruction.tables) {
+        if (lists_parents(table.kind)) found.insert(table.argument);
+      }
+    }
+  }
+  exe.parent_lists.assign(found.begin(), found.end());
+}
+
 void prepare_externals(Executable& exe) {
   const auto& values = exe.program.values;
   const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
@@ -288,6 +301,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   exe->roots = resolve_views(exe->program);
   prepare_forms(*exe);
   prepare_externals(*exe);
+  find_parent_lists(*exe);
   exe->weights = find_weights(exe->program);
   exe->packed = std::make_shared<WeightStore>(exe->weights.uses.size());
   exe->kept = LayoutBuilder(*exe, true).build();

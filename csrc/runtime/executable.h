@@ -76,6 +76,7 @@ struct Executable {
   std::vector<DynamicTensor>
       forms;                      // [value] size, dtype and ld; the rows and offset are the run's
   Layout kept, dropped;           // with and without keeping what backward reads
+  std::vector<int> parent_lists;  // uniques whose rows' edges to parents the program reads
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   std::shared_ptr<Block> constants;  // one kAlignment slot per value
   WeightUses weights;

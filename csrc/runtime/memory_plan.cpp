@@ -59,8 +59,8 @@ void choose_threads(const Executable& exe, const Layout& layout, const RowCounts
   if (plan->saved_ns >= exe.options.min_team_ns) plan->threads = threads;
 }
 
-void plan_threads(const Executable& exe, const Layout& layout, const Schedule& schedule,
-                  int64_t values_end, PhasePlan* plan) {
+void plan_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
+                  const Schedule& schedule, int64_t values_end, PhasePlan* plan) {
   int64_t local_bytes = 0;
   plan->chunks.reserve(layout.segments.size());
   for (const SegmentLayout& segment : layout.segments) {
@@ -69,7 +69,9 @@ void plan_threads(const Executable& exe, const Layout& layout, const Schedule& s
                                 : plan_chunk(segment, exe.options, schedule.max_arity));
     local_bytes = std::max(local_bytes, plan->chunks.back().bytes);
   }
-  plan->thread_offset = align_up(values_end, kThreadAlignment);
+  plan->lists_offset = values_end;
+  plan->thread_offset =
+      align_up(values_end + parent_lists_bytes(exe, counts, schedule), kThreadAlignment);
   plan->thread_bytes = align_up(kScratchBytes + local_bytes + kAlignment, kThreadAlignment);
   plan->total = plan->thread_offset + plan->threads * plan->thread_bytes;
 }
@@ -161,6 +163,21 @@ int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
   return bytes;
 }
 
+int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule) {
+  const auto& ptr = schedule.out_ptr;
+  return ptr[static_cast<size_t>(counts.last(base))] - ptr[static_cast<size_t>(counts.first(base))];
+}
+
+int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
+                           const Schedule& schedule) {
+  int64_t bytes = 0;
+  for (const int u : exe.parent_lists) {
+    const int64_t edges = count_parents(exe.program.uniques[u].base, counts, schedule);
+    bytes += unique_parents_bytes(counts.uniques[u], edges);
+  }
+  return bytes;
+}
+
 bool worth_threads(const Executable& exe, const SegmentLayout& segment, int64_t rows,
                    int64_t edges) {
   return rows >= exe.options.min_parallel_rows &&
@@ -177,7 +194,7 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   const int64_t start = unique_section_bytes(exe.program, counts);
   const int64_t end = plan_values(exe, layout, counts, start, &plan);
   place_in_rows_of_others(layout, &plan);
-  plan_threads(exe, layout, schedule, end, &plan);
+  plan_threads(exe, layout, counts, schedule, end, &plan);
   return plan;
 }
 
@@ -196,7 +213,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
       plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan);
   for (size_t id = 0; id < forward.origins.size(); ++id) plan.origins[id] = forward.origins[id];
   place_in_rows_of_others(layout, &plan);
-  plan_threads(exe, layout, schedule, end, &plan);
+  plan_threads(exe, layout, counts, schedule, end, &plan);
   return plan;
 }
 

@@ -29,7 +29,8 @@ struct RowCounts {
   }
 };
 
-// The arena of a phase: [tables of the uniques][values][one private region per thread].
+// The arena of a phase: [tables of the uniques][values][lists of parents of the uniques][one
+// private region per thread].
 struct PhasePlan {
   int threads = 1;                  // at most
   double saved_ns = 0;              // by them, roughly
@@ -39,6 +40,7 @@ struct PhasePlan {
   // later; meaningless for a value that is not there.
   std::vector<int64_t> origins;
   std::vector<ChunkPlan> chunks;  // [segment]
+  int64_t lists_offset = 0;       // of the lists of parents, one after the other
   int64_t thread_offset = 0;      // of thread 0's region: kScratchBytes, then the local values
   int64_t thread_bytes = 0;
   int64_t total = 0;
@@ -46,6 +48,13 @@ struct PhasePlan {
 
 // Bytes at the start of the arena that the tables of a program's uniques take.
 int64_t unique_section_bytes(const Program& program, const RowCounts& counts);
+
+// Edges in which the rows of a program's unique are children.
+int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule);
+
+// Bytes of the lists of parents that the program reads.
+int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
+                           const Schedule& schedule);
 
 // Whether all threads should share a unit of work (a segment, or one level of it).
 bool worth_threads(const Executable& exe, const SegmentLayout& segment, int64_t rows,

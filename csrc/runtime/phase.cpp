@@ -164,6 +164,9 @@ class Binder {
     const auto unique = [&]() -> const UniqueTable& {
       return (*sources_.uniques)[static_cast<size_t>(table.argument)];
     };
+    const auto parents = [&]() -> const UniqueParents& {
+      return (*sources_.parents)[static_cast<size_t>(table.argument)];
+    };
     switch (table.kind) {
       case TableKind::kNone:
         return {};
@@ -198,6 +201,10 @@ class Binder {
         return {unique().index, nullptr, nullptr};
       case TableKind::kUniqueRows:
         return {nullptr, unique().ptr, unique().list};
+      case TableKind::kUniqueParents:
+        return {nullptr, parents().ptr, parents().edge};
+      case TableKind::kUniqueParentRows:
+        return {nullptr, parents().ptr, parents().parent};
       case TableKind::kUniqueIds:
         return {unique().ids, nullptr, nullptr};
     }

@@ -88,6 +88,7 @@ struct Phase {
 struct PhaseSources {
   const Arena* arena = nullptr;
   const std::vector<UniqueTable>* uniques = nullptr;
+  const std::vector<UniqueParents>* parents = nullptr;  // [unique]
   const RandomContext* random = nullptr;
   const ArrayLists* own = nullptr;      // of the program itself
   const ArrayLists* forward = nullptr;  // of its forward program, whose values it may read

@@ -17,11 +17,12 @@ void check_threads(int num_threads) {
 }
 
 PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-                      const RowCounts& counts) {
+                      const RowCounts& counts, const Schedule& schedule) {
   PhaseMemory memory;
   memory.backward = exe.program.backward;
   memory.total = plan.total;
-  memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts);
+  memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
+                  parent_lists_bytes(exe, counts, schedule);
   memory.threads = plan.total - plan.thread_offset;
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
     const RowPlace& place = layout.places[id];
@@ -124,6 +125,18 @@ void Run::place_uniques() {
   }
 }
 
+void Run::list_parents(const Executable& exe, const PhasePlan& plan) {
+  parents_.assign(exe.program.uniques.size(), {});
+  std::byte* memory = arena_->data() + plan.lists_offset;
+  for (const int u : exe.parent_lists) {
+    const auto i = static_cast<size_t>(u);
+    const int64_t edges = count_parents(exe.program.uniques[i].base, counts_, schedule_);
+    parents_[i] = unique_parents_at(memory, counts_.uniques[i], edges);
+    cavs::list_parents(uniques_[i], schedule_, &parents_[i]);
+    memory += unique_parents_bytes(counts_.uniques[i], edges);
+  }
+}
+
 void Run::forward(const ArrayLists& arrays, int num_threads) {
   CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
              "[runtime] expected a new run, got one whose forward() was called; make another run");
@@ -180,6 +193,7 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
+  list_parents(exe, plan);
   peak_bytes_ = std::max(peak_bytes_, plan.total);
   if (exe_->expected_bytes.load(std::memory_order_relaxed) < peak_bytes_) {
     exe_->expected_bytes.store(peak_bytes_, std::memory_order_relaxed);
@@ -190,7 +204,7 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   phase.schedule = &schedule_;
   phase.counts = &counts_;
   phase.plan = &plan;
-  bind_phase({arena_.get(), &uniques_, &random_, &arrays, &forward_arrays_}, &phase);
+  bind_phase({arena_.get(), &uniques_, &parents_, &random_, &arrays, &forward_arrays_}, &phase);
   if (profile_) {
     phase.profile.resize(phase.threads.size());
     for (ThreadProfile& thread : phase.profile) thread.calls.resize(phase.instructions.size());
@@ -244,12 +258,12 @@ std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* ba
              unique_rows.size());
   counts.uniques = unique_rows;
   const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts)};
+  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
   if (backward == nullptr || !keep) return phases;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another");
   const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
-  phases.push_back(memory_of(*backward, backward->layout(true), second, counts));
+  phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
   return phases;
 }
 

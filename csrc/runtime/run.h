@@ -64,6 +64,7 @@ class Run {
 
   void build_uniques(const ArrayLists& arrays);
   void place_uniques();
+  void list_parents(const Executable& exe, const PhasePlan& plan);
   void execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
                const ArrayLists& arrays, PhaseProfile profile);
   void note_profile(const Phase& phase, PhaseProfile profile);
@@ -77,6 +78,7 @@ class Run {
   State state_ = State::kNew;
   RowCounts counts_;
   std::vector<UniqueTable> uniques_;
+  std::vector<UniqueParents> parents_;  // [unique] for the phase at hand
   ArrayLists forward_arrays_;
   PhasePlan forward_plan_;
   std::unique_ptr<Arena> arena_;

@@ -122,6 +122,32 @@ void build_unique(const std::string& name, const int32_t* given, const int32_t* 
   }
 }
 
+int64_t unique_parents_bytes(int64_t rows, int64_t edges) {
+  return array_bytes(rows + 1) + 2 * array_bytes(edges);
+}
+
+UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges) {
+  std::byte* edge = memory + array_bytes(rows + 1);
+  std::byte* parent = edge + array_bytes(edges);
+  return {reinterpret_cast<int32_t*>(memory), reinterpret_cast<int32_t*>(edge),
+          reinterpret_cast<int32_t*>(parent)};
+}
+
+void list_parents(const UniqueTable& table, const Schedule& schedule, UniqueParents* parents) {
+  int32_t count = 0;
+  for (int64_t u = 0; u < table.rows; ++u) {
+    parents->ptr[u] = count;
+    for (int32_t i = table.ptr[u]; i < table.ptr[u + 1]; ++i) {
+      const int32_t row = table.list[i];
+      for (int32_t e = schedule.out_ptr[row]; e < schedule.out_ptr[row + 1]; ++e, ++count) {
+        parents->edge[count] = schedule.out_edge[e];
+        parents->parent[count] = schedule.parent[schedule.out_edge[e]];
+      }
+    }
+  }
+  parents->ptr[table.rows] = count;
+}
+
 void number_by_id(const std::string& name, const int32_t* given, const int32_t* order,
                   int64_t first, int64_t last, int64_t rows, UniqueTable* table) {
   const Ids ids{given, order, first, last};

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "graph/schedule.h"
+
 namespace cavs {
 
 // Tables over some of `base` rows, with `rows` distinct ids. They lie in the run's arena.
@@ -28,6 +30,21 @@ UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 // Error(kValue) on an id below -1.
 void build_unique(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
                   int64_t last, UniqueTable* table);
+
+// CSR from the distinct rows of vertices to the edges in which these are children, by row and then
+// by edge.
+struct UniqueParents {
+  int32_t* ptr = nullptr;     // [rows + 1]
+  int32_t* edge = nullptr;    // edge rows
+  int32_t* parent = nullptr;  // and of each the vertex row of the parent
+};
+
+// Room for the lists of `rows` distinct rows, which are children in `edges` edges.
+int64_t unique_parents_bytes(int64_t rows, int64_t edges);
+UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges);
+
+// Fills the lists; `table` is over vertices.
+void list_parents(const UniqueTable& table, const Schedule& schedule, UniqueParents* parents);
 
 // Fills `index` alone: rows stand for themselves, id i for row i and -1 for the last of `rows`.
 // Throws Error(kValue) on other ids.

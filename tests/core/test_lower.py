@@ -106,10 +106,18 @@ def test_groups_take_sums_over_children_and_parents_while_they_read() -> None:
     forward, backward = compiler.training(()), compiler.backward(["loss"], ())
     levels = [i for p in (forward, backward) for s in p.segments for i in s.instructions]
     summed = {t for i in levels if i.kernel == "fused" for t in i.tables}
-    assert {"children", "parents", "unique_rows:word@leaf"} <= summed
+    assert {"children", "parents", "unique_parents:word@leaf"} <= summed
     # What a product reads is stored: the sum of the children's states, with no copy of them.
     (stored,) = [i for i in all_of(forward) if i.kernel == "segment_sum"]
     assert stored.tables == ["child_rows"]
+
+
+def test_what_leaves_of_one_word_get_from_their_parents_is_summed_at_once() -> None:
+    backward = compiler_of("ChildSumTreeLSTM").backward(["loss"], ())
+    tables = {t for i in all_of(backward) for t in i.tables}
+    assert {"unique_parents:word@leaf", "unique_parent_rows:word@leaf"} <= tables
+    sums = {"parents", "parent_rows"}
+    assert not any(i.space == "leaf" and sums & set(i.tables) for i in all_of(backward))
 
 
 def test_the_states_of_leaves_are_no_results_of_their_own() -> None:

@@ -359,6 +359,10 @@ void test_malformed_programs() {
   make_executable(backward, forward);
   backward.segments[1].instructions[0].tables[0].argument = 2;
   CHECK_THROWS(make_executable(backward, forward), Error, "expected 36 columns");
+  backward = backward_program(forward->program);
+  Instruction& by_id = backward.segments[4].instructions[1];
+  by_id.tables = {{TableKind::kUniqueParents, 0}};
+  CHECK_THROWS(make_executable(backward, forward), Error, "from 'unique:word' to 'vertex'");
   CHECK_THROWS(parse_table("slot:x", {}), Error, "'slot:K'");
   CHECK_THROWS(parse_table("parent_rows:-1", {}), Error, "'parent_rows:K'");
   CHECK_THROWS(parse_space("row", {}), Error, "got 'row'");
@@ -394,9 +398,37 @@ void test_unique_tables() {
   }
 }
 
+void test_lists_of_parents() {
+  Problem p(11, 20, 30);
+  std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(p.schedule.num_vertices)));
+  UniqueTable table = unique_table_at(memory.data(), p.schedule.num_vertices, 0);
+  build_unique("word", p.words.data(), p.schedule.vertex_order.data(), 0, p.schedule.num_leaves,
+               &table);
+  std::map<int32_t, std::vector<int32_t>> want;  // by row of the unique
+  for (int64_t r = 0; r < p.schedule.num_leaves; ++r) {
+    std::vector<int32_t>& edges = want[table.index[r]];
+    for (int64_t e = 0; e < p.schedule.num_edges; ++e) {
+      if (p.schedule.child[e] == r) edges.push_back(static_cast<int32_t>(e));
+    }
+  }
+  const int64_t edges = p.schedule.out_ptr[p.schedule.num_leaves];
+  std::vector<std::byte> lists(static_cast<size_t>(unique_parents_bytes(table.rows, edges)));
+  UniqueParents parents = unique_parents_at(lists.data(), table.rows, edges);
+  list_parents(table, p.schedule, &parents);
+  CHECK(parents.ptr[0] == 0 && parents.ptr[table.rows] == edges);
+  for (const auto& [u, list] : want) {
+    CHECK(std::equal(list.begin(), list.end(), parents.edge + parents.ptr[u],
+                     parents.edge + parents.ptr[u + 1]));
+    for (int32_t i = parents.ptr[u]; i < parents.ptr[u + 1]; ++i) {
+      CHECK(parents.parent[i] == p.schedule.parent[parents.edge[i]]);
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
+  test_lists_of_parents();
   test_unique_tables();
   test_malformed_programs();
   test_locals();
