@@ -16,7 +16,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError
 from cavs.executor import NativeExecutor
-from cavs.models import LSTM, ChildSumTreeLSTM
+from cavs.models import LSTM, MVRNN, ChildSumTreeLSTM
 
 WITHOUT = tuple(p for p in PASSES if p != "remember_pulls")
 NAMES = ("ChildSumTreeLSTM", "NaryTreeLSTM", "Lattice", "SharedEmbedding", "EdgeInputs", "OnlyIds")
@@ -103,3 +103,19 @@ def test_ids_that_are_rows_cannot_be_counted() -> None:
     program.uniques = [(name, number, base, 8) for name, number, base, _ in program.uniques]
     with pytest.raises(CavsError, match="ids that are rows themselves"):
         NativeExecutor(compiler, "float32", "batching").load(program)
+
+
+def test_rows_of_embeddings_alone_are_read_where_they_stand() -> None:
+    """Of an MV-RNN's words the logits are kept, no second table of matrices."""
+    function = MVRNN(7, 4, 3)
+    program, parts = Compiler(function).remembering()
+    ((part, _),) = parts
+    assert part.shapes == ((3,),)
+    rows = [i for s in program.segments for i in s.instructions if i.kernel == "embedding"]
+    assert [i.space for i in rows].count("leaf") == 2
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])])
+    arrays = {"word": np.array([3, -1, -1, 3, 2], np.int32), "label": np.zeros(5, np.int32)}
+    found = infer(cavs.compile(function), graphs, arrays)
+    expected = infer(cavs.compile(function, passes=WITHOUT), graphs, arrays)
+    for name, value in expected.items():
+        np.testing.assert_allclose(np.asarray(found[name]), np.asarray(value), rtol=1e-5, atol=1e-6)

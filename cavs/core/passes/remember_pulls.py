@@ -3,6 +3,10 @@
 With ``unique_pulls`` it runs once per distinct id of a batch; as long as no parameter changes it
 need not run again for an id that came before. F is split: a function of the ids alone, whose
 results are kept by id, and the rest, which reads them by id.
+
+A row of an embedding alone is not kept unless something else of its id is: that would be a second
+table, of which each row is copied before it is read. Where it is a state as it stands, it is read
+from the embedding row by row.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.ops._def import Shape
+from cavs.core.ops._def import OPS, Shape
+from cavs.core.ops.shape import reshape
 
 MOST_ELEMENTS = 1 << 28
 """A part whose results for all ids could be more than this is computed anew in each call."""
@@ -42,13 +47,14 @@ class Remembered:
 def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
     """F after ``unique_pulls``, split; no parts where nothing depends on an embedding alone."""
     frontier: dict[str, dict[Node, None]] = {}
-    for node in ancestors(function.roots()):
-        if node.op.name == "expand":
-            frontier.setdefault(node.inputs[0].space, {})[node.inputs[0]] = None
     parts: list[Remembered] = []
-    replaced: dict[Node, Node] = {}
+    replaced = _read_by_row(function)
+    for node in ancestors(function.roots()):
+        if node.op.name == "expand" and node not in replaced:
+            frontier.setdefault(node.inputs[0].space, {})[node.inputs[0]] = None
     for space, nodes in frontier.items():
-        part = _part(space, list(nodes))
+        computed = any(_row_of(node) is None for node in nodes)
+        part = _part(space, list(nodes)) if computed else None
         if part is None:
             continue
         parts.append(part)
@@ -56,7 +62,41 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
             replaced[node] = ir.source(
                 "remembered", node.shape, space, key=key, count=part.count + 1
             )
-    return (function.map(_replace(function, replaced)) if parts else function), parts
+    return (function.map(_replace(function, replaced)) if replaced else function), parts
+
+
+def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
+    """Rows of embeddings that are expanded for nothing but to be states, to the embedding of the
+    ids themselves."""
+    order = ancestors(function.roots())
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for x in node.inputs:
+            users.setdefault(x, []).append(node)
+    pulls = {(n.attrs["name"], n.space): n for n in order if n.op.name == "pull"}
+    found: dict[Node, Node] = {}
+    for node in order:
+        row = _row_of(node.inputs[0]) if node.op.name == "expand" else None
+        if row is None or any(user.op.name != "join" for user in users.get(node, [])):
+            continue
+        key = node.attrs["pull"].split("@")[0], node.space
+        if key not in pulls:
+            pulls[key] = ir.source("pull", (), node.space, "int32", name=key[0])
+        operands = row.inputs[0], pulls[key]
+        own = Node(row.op, operands, row.attrs, row.shape, node.space, where=row.where)
+        into = {"into": node.attrs["pull"]}
+        found[node] = Node(
+            OPS["identity"], (reshape(own, node.shape),), into, node.shape, node.space
+        )
+    return found
+
+
+def _row_of(node: Node) -> Node | None:
+    """The row of an embedding that the value of distinct ids is, whatever its shape."""
+    while node.op.name == "reshape":
+        node = node.inputs[0]
+    is_row = node.op.name == "embedding" and node.inputs[1].op.name == "unique_ids"
+    return node if is_row else None
 
 
 def _part(space: str, nodes: list[Node]) -> Remembered | None:
