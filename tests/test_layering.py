@@ -26,7 +26,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "scheduler": ("_typing",),
     "memory": ("scheduler",),
     # F and G meet
-    "remembered": ("core", "scheduler"),
+    "remembered": ("core", "scheduler", "_arrays"),
     "executor": ("kernels", "memory", "remembered", "_arrays"),
     "reference": ("executor",),
     "profile": ("executor",),

@@ -16,7 +16,7 @@ class Walker {
         program_(phase.exe->program),
         schedule_(*phase.schedule),
         team_(team),
-        count_(team.count()) {}
+        count_(phase.plan->threads) {}
 
   void walk() {
     pack_weights();
@@ -251,7 +251,7 @@ class Walker {
   const Program& program_;
   const Schedule& schedule_;
   Team& team_;
-  const int count_;
+  const int count_;  // of parts, whoever is there to take them: results must not depend on that
 };
 
 }  // namespace
