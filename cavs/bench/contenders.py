@@ -14,7 +14,7 @@ from cavs.bench.workloads import Program, Workload
 from cavs.core.passes import PASSES
 
 LEARNING_RATE = 0.05
-OURS, PAPER = "cavs", "paper"
+OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
 _PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
 
 
@@ -47,15 +47,20 @@ class Weights:
 
 
 class Contender:
-    """Trains and runs a workload's model with some of the passes.
+    """Trains and runs a workload's model with some of the passes and a number of threads.
 
     Each step assembles its batch from the data set and builds the schedule: nothing is kept between
     steps.
     """
 
     def __init__(
-        self, weights: Weights, passes: Iterable[str] | None, batches: Sequence[Array]
+        self,
+        weights: Weights,
+        passes: Iterable[str] | None,
+        batches: Sequence[Array],
+        threads: int,
     ) -> None:
+        self._threads = threads
         self._weights = weights
         self._dataset = weights.corpus.dataset
         self._batches = batches
@@ -72,6 +77,7 @@ class Contender:
 
     def train_step(self, number: int) -> None:
         """Assembly, schedule, forward, backward and update."""
+        cavs.set_num_threads(self._threads)
         times = [time.perf_counter()]
 
         def lap() -> None:
@@ -94,6 +100,7 @@ class Contender:
 
     def infer_step(self, number: int) -> None:
         """Assembly, schedule and forward."""
+        cavs.set_num_threads(self._threads)
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
             self._program.loss(self._program.schedule(graphs), inputs).item()
@@ -164,6 +171,7 @@ class Contender:
 
     def bytes_per_vertex(self, number: int = 0) -> float:
         """Peak bytes of the engine in a training step over a batch, per vertex."""
+        cavs.set_num_threads(self._threads)
         graphs, inputs = self._batch(number)
         peak = 0
         for model, batch in zip(self._program.models, self._program.schedule(graphs), strict=True):

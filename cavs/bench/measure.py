@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import cavs
-from cavs.bench.contenders import LEARNING_RATE, OURS, Contender, Weights, variants
+from cavs.bench.contenders import LEARNING_RATE, ONE_THREAD, OURS, Contender, Weights, variants
 from cavs.bench.corpora import Array, Corpus, choose_batches
 from cavs.bench.timing import Rates, Sgemm, Step, interleave, ratios
 from cavs.bench.workloads import Workload, find
@@ -131,7 +131,12 @@ def _measure_batch_size(
 ) -> Iterator[Row]:
     weights = Weights(workload, corpus, hidden_size)
     batches = choose_batches(corpus.dataset, batch_size)
-    ours = {name: Contender(weights, p, batches) for name, p in variants(spec.passes).items()}
+    ours = {
+        name: Contender(weights, passes, batches, spec.threads)
+        for name, passes in variants(spec.passes).items()
+    }
+    if spec.threads > 1 and spec.kind == "speed":
+        ours[ONE_THREAD] = Contender(weights, None, batches, 1)
     with ExitStack() as stack:
         others: dict[str, Rival] = {}
         if rivals is not None and spec.rivals:

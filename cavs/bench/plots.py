@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cavs.bench.contenders import OURS, PAPER
+from cavs.bench.contenders import ONE_THREAD, OURS, PAPER
 from cavs.bench.measure import SGEMM, Row, count
 from cavs.errors import CavsRuntimeError
 
 #: Parts of a training step that are about graphs, not numbers.
 _OVERHEAD = ("assembly", "schedule", "construction", "batching")
 _MODES = {"train": "Training", "infer": "Inference"}
-_TITLES = {OURS: "cavs", PAPER: "cavs, paper's policy"}
+_TITLES = {OURS: "cavs", ONE_THREAD: "cavs, one thread", PAPER: "cavs, paper's policy"}
 _GREY = "0.45"
 # Of cavs, then of the others: a dozen that can be told apart, none of them grey as the floor.
 _COLOURS = (
@@ -180,7 +180,7 @@ def _overhead(rows: Sequence[Row]) -> Any:
         step = row["units_per_batch"] / row["rates"][name]["median"]
         return float(1e3 * step * sum(shares.get(part, 0.0) for part in _OVERHEAD))
 
-    styles = {n: s for n, s in _styles(rows).items() if n != PAPER}
+    styles = {n: s for n, s in _styles(rows).items() if n not in (PAPER, ONE_THREAD)}
     styles = {n: s for n, s in styles.items() if all(_has_overhead(row, n) for row in rows)}
     figure, (axes,) = _panels(1)
     _lines(axes, rows, "batch_size", spent, styles)

@@ -93,7 +93,7 @@ def _speed(result: Row) -> list[str]:
     others, where = _contenders(rows), _where(rows)
     head = [title for title, _ in where] + ["cavs (quartiles)"]
     head += [_TITLES.get(name, name) for name in others]
-    head += ["GFLOP/s", "of sgemm", "of the floor", "over 1 thread"]
+    head += ["GFLOP/s", "of sgemm", "of the floor"]
     body = []
     for row in rows:
         ours = row["rates"][OURS]
@@ -103,7 +103,7 @@ def _speed(result: Row) -> list[str]:
         cells += [_against(row, name) for name in others]
         sgemm = row["rates"][SGEMM]["median"]
         cells += [f"{row['gflops']:.1f}", f"{row['gflops'] / sgemm:.0%} of {sgemm:.0f}"]
-        cells += [f"{ours['median'] / row['floor']:.2f}", _gain(row, rows)]
+        cells.append(f"{ours['median'] / row['floor']:.2f}")
         body.append(cells)
     about = ", ".join(x for x in (f"{rows[0]['unit']}/s", _fixed(rows)) if x)
     text = [f"Medians in {about}; after a contender's rate how many times as fast cavs is.", ""]
@@ -136,15 +136,6 @@ def _training(rows: Sequence[Row]) -> list[str]:
         body.append([*cells, f"{row['bytes_per_vertex']:,.0f}"])
     head = [title for title, _ in where] + [*_PHASES, "bytes per vertex"]
     return ["Where a training step of cavs goes:", "", *table(head, body)]
-
-
-def _gain(row: Row, rows: Iterable[Row]) -> str:
-    """How many times as fast as the same with one thread."""
-    keys = ("leaves", "hidden_size", "batch_size", "mode")
-    for other in rows:
-        if other["threads"] == 1 < row["threads"] and all(other[k] == row[k] for k in keys):
-            return f"{row['rates'][OURS]['median'] / other['rates'][OURS]['median']:.2f}x"
-    return ""
 
 
 def _ablation(result: Row) -> list[str]:

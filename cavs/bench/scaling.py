@@ -30,7 +30,7 @@ def measure_linear(spec: Spec) -> list[Row]:
     weights = Weights(workload, corpus, hidden_size)
     contenders = {}
     for vertices in spec.batch_sizes:
-        contender = Contender(weights, _PASSES, _batches(corpus, vertices))
+        contender = Contender(weights, _PASSES, _batches(corpus, vertices), spec.threads)
         peak = contender.bytes_per_vertex() * vertices
         if peak > _free_bytes() / 2:
             print(

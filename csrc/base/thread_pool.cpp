@@ -30,8 +30,20 @@ namespace {
 // millisecond apart where steps are short, but lets any other thread have its core.
 constexpr int kSpins = 6000;  // about 100 microseconds
 constexpr std::chrono::microseconds kAwake{1000};
-// What helpers must save to be woken up for a call that comes alone.
+// What helpers must save to be asked in a call that comes alone, or while cores are crowded.
 constexpr double kWorthWaking = 200000;
+// A leader that waits so much longer for a part than for its own has a helper that lost its core;
+// cores count as crowded for a while then.
+constexpr std::chrono::microseconds kStalled{100};
+constexpr std::chrono::milliseconds kCrowded{20};
+
+using Clock = std::chrono::steady_clock;
+
+Clock::rep now() { return Clock::now().time_since_epoch().count(); }
+
+constexpr Clock::rep ticks(Clock::duration duration) { return duration.count(); }
+
+std::atomic<Clock::rep> crowded_until{0};
 
 void cpu_relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -67,8 +79,8 @@ void wait_for_change(std::atomic<uint32_t>* word, uint32_t value, std::atomic<in
     if (word->load(std::memory_order_acquire) != value) return;
     cpu_relax();
   }
-  const auto end = std::chrono::steady_clock::now() + kAwake;
-  while (spins > 0 && std::chrono::steady_clock::now() < end) {
+  const Clock::rep end = now() + ticks(kAwake);
+  while (spins > 0 && now() < end) {
     if (word->load(std::memory_order_acquire) != value) return;
     sched_yield();
   }
@@ -318,7 +330,14 @@ void Team::share(int parts, const void* context, Call call) {
   const uint64_t piece = (ticket_.load() >> kPieceShift) + 1;
   ticket_.store(piece << kPieceShift | static_cast<uint64_t>(parts));
   if (parts > 1) change(&published_, &sleepers_);
+  const Clock::rep begin = count_ > 1 ? now() : 0;
   take_parts(0);
+  if (done_.load() != parts) wait_for_parts(parts, begin);
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void Team::wait_for_parts(int parts, Clock::rep begin) {
+  const Clock::rep own_end = now();
   for (int waited = 0; done_.load() != parts; ++waited) {
     if (waited < spins_for(count_)) {
       cpu_relax();
@@ -326,7 +345,10 @@ void Team::share(int parts, const void* context, Call call) {
       sched_yield();  // a helper that has begun may need this core
     }
   }
-  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  const Clock::rep end = now();
+  if (end - own_end > 2 * (own_end - begin) + ticks(kStalled)) {
+    crowded_until.store(end + ticks(kCrowded));
+  }
 }
 
 bool Team::take_parts(int thread) {
@@ -363,11 +385,11 @@ void Team::close() {
 
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader) {
   // When the last call ended that could have had helpers.
-  static std::atomic<std::chrono::steady_clock::rep> last_end{0};
-  using Clock = std::chrono::steady_clock;
-  const auto now = [] { return Clock::now().time_since_epoch().count(); };
-  constexpr Clock::rep awake = std::chrono::duration_cast<Clock::duration>(kAwake).count();
-  const bool alone = count <= 1 || (saved_ns < kWorthWaking && now() - last_end.load() > awake);
+  static std::atomic<Clock::rep> last_end{0};
+  const auto unlikely = [](Clock::rep time) {
+    return time - last_end.load() > ticks(kAwake) || time < crowded_until.load();
+  };
+  const bool alone = count <= 1 || (saved_ns < kWorthWaking && unlikely(now()));
   Team team(alone ? 1 : count);
   if (alone) {
     leader(team);

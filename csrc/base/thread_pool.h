@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -40,6 +41,7 @@ class Team {
   using Call = void (*)(const void* context, int thread, int part);
 
   void share(int parts, const void* context, Call call);
+  void wait_for_parts(int parts, std::chrono::steady_clock::rep begin);
   // Takes parts for as long as there are any; whether there was one.
   bool take_parts(int thread);
 
@@ -59,9 +61,9 @@ class Team {
 
 // Runs leader(team) on the caller while up to count - 1 other threads help, each from when it wakes
 // up. Waking them takes longer than a short call: one in which they save less than a fifth of a
-// millisecond, `saved_ns`, has them only where calls come so often that they stay awake, else a
-// team of one. Rethrows what the leader threw. Calls do not nest; those of several Python threads
-// take turns. Safe after fork().
+// millisecond, `saved_ns`, has them only where calls come so often that they stay awake, and where
+// none of them lost its core to others a moment ago, else a team of one. Rethrows what the leader
+// threw. Calls do not nest; those of several Python threads take turns. Safe after fork().
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader);
 
 }  // namespace cavs

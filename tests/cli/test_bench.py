@@ -60,6 +60,15 @@ def test_each_workload_runs(name: str, tmp_path: Path) -> None:
     assert text.strip() == done.stdout.strip()
 
 
+def test_threads_are_measured_beside_one(tmp_path: Path) -> None:
+    options = [*TINY[:-1], 2, "--batch-sizes", 2, "--modes", "train"]
+    done = bench("tree-gru", *options, "--output", tmp_path)
+    (row,) = rows_of(tmp_path, "tree-gru")
+    assert set(row["rates"]) == {"cavs", "paper", "one thread", "sgemm"}
+    assert row["cavs_over"]["one thread"]["median"] > 0
+    assert "| one thread |" in done.stdout
+
+
 def test_each_pass_is_switched_off_and_on(tmp_path: Path) -> None:
     options = ["--passes", "ablation", "--modes", "train", "--batch-sizes", "2"]
     done = bench("tree-lstm", *TINY, *options, "--output", tmp_path)
