@@ -3,7 +3,6 @@ differences, whatever the passes, the policy, the threads, the precision and the
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
@@ -20,7 +19,6 @@ import cavs
 from cavs._native import core
 from cavs.core.passes import PASSES
 from cavs.errors import CavsRuntimeError
-from cavs.models import ChildSumTreeLSTM
 
 FUNCTIONS = sorted(vertex_functions.FUNCTIONS)
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
@@ -481,24 +479,3 @@ def test_empty_batches_and_graphs_without_vertices() -> None:
             for name, p in model.named_parameters():
                 assert not result.params[name].any()
                 assert p.grad is not None
-
-
-def test_results_do_not_depend_on_whether_helpers_are_awake() -> None:
-    """Calls in a row have helpers, one that comes alone has none where they would save little."""
-    before = core.num_threads()
-    core.set_num_threads(2)
-    try:
-        model = cavs.compile(ChildSumTreeLSTM(50, 40, 70, 5)).eval()
-        graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])] * 9)
-        ids = np.arange(graphs.num_vertices, dtype=np.int32)
-        found = set()
-        for pause in (0.0, 0.01) * 10:
-            time.sleep(pause)
-            out = model(graphs, word=ids, label=ids % 5)
-            out["loss"].sum().backward()
-            grads = [np.asarray(p.grad).tobytes() for p in model.parameters()]
-            found.add((out["loss"].numpy().tobytes(), *grads))
-            model.zero_grad()
-        assert len(found) == 1
-    finally:
-        core.set_num_threads(before)

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
+import cavs
 from cavs._native import core
 from cavs.errors import InputError
+from cavs.models import ChildSumTreeLSTM
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,23 @@ def test_python_threads_take_turns():
         thread.join()
     for array in arrays:
         assert (array == 50).all()
+
+
+def test_results_do_not_depend_on_whether_helpers_are_awake():
+    """Calls in a row have helpers, one that comes alone has none where they would save little."""
+    core.set_num_threads(2)
+    model = cavs.compile(ChildSumTreeLSTM(50, 40, 70, 5))
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])] * 9)
+    ids = np.arange(graphs.num_vertices, dtype=np.int32)
+    found = set()
+    for pause in (0.0, 0.01) * 10:
+        time.sleep(pause)
+        out = model(graphs, word=ids, label=ids % 5)
+        out["loss"].sum().backward()
+        grads = [np.asarray(p.grad).tobytes() for p in model.parameters()]
+        found.add((out["loss"].numpy().tobytes(), *grads))
+        model.zero_grad()
+    assert len(found) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

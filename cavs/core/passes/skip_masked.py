@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import numpy as np
-
-from cavs.core.ir import Node, ancestors, constant_value
+from cavs.core.ir import Node, ancestors
+from cavs.core.passes._zeros import is_zero_of
 
 WIDEST = 4096
 """Elements of the longest rows that the kernels bring together."""
 
-_MOVES = ("slice", "reshape", "broadcast", "concat")
 _LINEAR_IN_FIRST = ("sigmoid_grad", "tanh_grad", "div")
 
 
@@ -79,21 +77,9 @@ def _takes_mask(node: Node) -> bool:
 
 def _is_zero(node: Node, zeros: Collection[Node]) -> bool:
     """Whether the edge's value is zeros where those of `zeros` are."""
-    name = node.op.name
-    if name in ("matmul", "mul"):
-        return any(x in zeros for x in node.inputs)
-    if name in _LINEAR_IN_FIRST:
+    if node.op.name in _LINEAR_IN_FIRST:
         return node.inputs[0] in zeros
-    known = [0.0 if x in zeros else constant_value(x) for x in node.inputs]
-    values = [value for value in known if value is not None]
-    if not values or len(values) < len(known):
-        return False
-    if name in _MOVES:
-        return not any(values)
-    if not node.op.elementwise or node.op.reference is None:
-        return False
-    with np.errstate(all="ignore"):
-        return float(node.op.reference(np, *map(np.float64, values), **node.attrs)) == 0.0
+    return is_zero_of(node, zeros)
 
 
 def _is_stopped(node: Node, user: Node, zeros: Collection[Node]) -> bool:

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import numpy as np
-
-from cavs.core.ir import Node, ancestors, constant_value
-
-_MOVES = ("slice", "reshape", "broadcast", "concat")
+from cavs.core.ir import Node, ancestors
+from cavs.core.passes._zeros import is_zero_of
 
 
 def skip_missing(
@@ -49,18 +46,6 @@ def _zeros(order: Iterable[Node]) -> set[Node]:
 
 
 def _is_zero(node: Node, zeros: Collection[Node]) -> bool:
-    name = node.op.name
-    if name == "embedding":
+    if node.op.name == "embedding":
         return node.inputs[1].op.name == "unique_ids"
-    if name in ("matmul", "mul"):
-        return any(x in zeros for x in node.inputs)
-    known = [0.0 if x in zeros else constant_value(x) for x in node.inputs]
-    values = [value for value in known if value is not None]
-    if not values or len(values) < len(known):
-        return False
-    if name in _MOVES:
-        return not any(values)
-    if not node.op.elementwise or node.op.reference is None:
-        return False
-    with np.errstate(all="ignore"):
-        return float(node.op.reference(np, *map(np.float64, values), **node.attrs)) == 0.0
+    return is_zero_of(node, zeros)
