@@ -166,14 +166,20 @@ def test_what_backward_must_have_is_counted_by_hand() -> None:
 
 
 def training_memory(count: int, size: int = 20) -> MemoryUse:
-    """Of a Tree-LSTM of this hidden size over `count` trees."""
+    """Of a Tree-LSTM of this hidden size over `count` trees, with two threads: each has memory of
+    its own, and there may be any number of cores."""
     from cavs.models import ChildSumTreeLSTM
 
     graphs = cavs.batch([cavs.InputGraph(children=TREE)] * count)
     model = cavs.compile(ChildSumTreeLSTM(count, 20, size, 5))
     word = np.arange(graphs.num_vertices, dtype=np.int32) % count
     inputs = {"word": word, "label": np.zeros_like(word)}
-    return model.explain(graphs, loss="loss", repeats=1, **inputs).memory["training"]
+    before = cavs.get_num_threads()
+    cavs.set_num_threads(2)
+    try:
+        return model.explain(graphs, loss="loss", repeats=1, **inputs).memory["training"]
+    finally:
+        cavs.set_num_threads(before)
 
 
 def test_there_is_room_for_rows_in_use_and_no_others() -> None:
