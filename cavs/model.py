@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.core.compiler import Compiler
+from cavs.core.ir import ancestors
 from cavs.core.passes import PASSES
 from cavs.core.trace import InputSpec
 from cavs.core.vertex import VertexFunction
@@ -18,7 +19,7 @@ from cavs.inputs import InputChecker
 from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch
-from cavs.tensor import Parameter, RowSparse, Tensor, is_grad_enabled, record
+from cavs.tensor import Parameter, RowSparse, Tensor, check_seed, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,7 @@ class Model:
 
     Attributes:
         function: the vertex function; it owns the parameters.
-        training: whether random operations such as dropout act; see :meth:`train`, :meth:`eval`.
+        training: whether dropout acts; see :meth:`train`, :meth:`eval`. Samples are drawn always.
     """
 
     def __init__(
@@ -58,10 +59,13 @@ class Model:
         self.training = True
         self._dtype = np.dtype(dtype)
         self._specs = self._compiler.trace.inputs
+        self._samples = any(
+            node.op.name == "uniform" for node in ancestors(self._compiler.trace.function.roots())
+        )
         self._checker = InputChecker(self._compiler.trace, dtype)
         for name, parameter in function.named_parameters():
             _convert(name, parameter, self._dtype)
-        self._seed, self._step = _checked_seed(seed), 0
+        self._seed, self._step = check_seed(seed), 0
         self._executor = self._make_executor(executor, dtype, policy)
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
@@ -99,7 +103,7 @@ class Model:
         learns = bool(tensors) or any(p.requires_grad for p in params)
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
-        if self.training:
+        if self.training or self._samples:
             self._step += 1
         outputs, run = self._executor.forward(graphs, arrays, random, wanted)
         if run is None:
@@ -166,7 +170,7 @@ class Model:
     # Modes and randomness
 
     def train(self) -> Model:
-        """Random operations act from now on."""
+        """Dropout acts from now on."""
         self.training = True
         return self
 
@@ -176,14 +180,15 @@ class Model:
         return self
 
     def random_state(self) -> dict[str, int]:
-        """Seed and step of the counter-based generator: the step counts calls in training mode."""
+        """Seed and step of the counter-based generator: the step counts the calls that may draw,
+        in training mode and, where F draws samples, also in evaluation."""
         return {"seed": self._seed, "step": self._step}
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
         """Goes on from what :meth:`random_state` gave."""
         if set(state) != {"seed", "step"}:
             raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
-        self._seed, self._step = _checked_seed(state["seed"]), _checked_seed(state["step"])
+        self._seed, self._step = check_seed(state["seed"]), check_seed(state["step"])
 
     # Looking inside
 
@@ -327,12 +332,6 @@ def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
     if parameter.data.dtype != dtype:
         parameter.data = parameter.data.astype(dtype)
         parameter.zero_grad()
-
-
-def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
-        raise InputError(f"[random] an integer in 0..2**64-1 was expected, came ({seed!r})")
-    return seed
 
 
 def _as_batch(graphs: Any) -> GraphBatch:

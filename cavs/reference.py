@@ -15,7 +15,7 @@ from cavs.core.autodiff import differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
 from cavs.executor import Array, Gradients, RandomState
-from cavs.kernels.philox import uniform
+from cavs.kernels.philox import GRAPH_LOCAL, uniform
 from cavs.scheduler import GraphBatch
 
 Values = dict[Node, Array]
@@ -222,18 +222,23 @@ class ReferenceRun:
         x = self.values[v][node.inputs[0]]
         if not self.random.training:
             return x
-        graph = int(self.graph_of[v])
-        rows = self._rows(v, node)
+        p = node.attrs["p"]
+        kept = self._draw(v, node) >= p
+        return np.where(kept, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
+
+    def _uniform(self, v: int, node: Node, given: Any) -> Array:
+        return self._draw(v, node).astype(self.dtype)
+
+    def _draw(self, v: int, node: Node) -> Array:
+        """Uniform numbers for the rows at hand."""
+        graph, rows = int(self.graph_of[v]), self._rows(v, node)
         first = self.graphs.edge_ptr[graph] if node.space == "edge" else self.graphs.ptr[graph]
         local = np.arange(rows.start, rows.stop) - int(first)
         if node.space == "graph":
-            local = np.full(1, 0xFFFFFFFF)
+            local = np.full(1, GRAPH_LOCAL)
         keys = np.full(len(local), self.graphs.keys[graph])
-        p = node.attrs["p"]
-        u = uniform(
-            self.random.seed, self.random.step, node.attrs["key"], keys, local, node.size
-        ).reshape(x.shape)
-        return np.where(u >= p, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        return uniform(seed, step, key, keys, local, node.size).reshape(len(local), *node.shape)
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

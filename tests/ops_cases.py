@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 Shape = tuple[int, ...]
 
-# Sources of vertex functions and movements between rows, which only executors define, and dropout,
-# which draws by vertex: the executors' tests try these.
+# Sources of vertex functions and movements between rows, which only executors define, and random
+# operations, which draw by vertex: the executors' tests try these.
 STRUCTURE = frozenset(
     {
         "constant",
@@ -35,6 +35,7 @@ STRUCTURE = frozenset(
         "slots_to_edges",
         "spread",
         "state_cotangent",
+        "uniform",
         "unique_ids",
         "remembered",
         "unique_sum",
@@ -136,6 +137,10 @@ def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[floa
         values = rng.integers(-1, 2, count).astype(float)
     elif kind == "mask":
         values = rng.integers(0, 2, count).astype(float)
+    elif kind == "open":
+        values = rng.uniform(-0.99, 0.99, count)
+    elif kind == "ends":
+        values = np.resize([0.0, -0.0, 0.01, -1.0, 1.0, 0.99, -0.9, 1.5], count)
     elif kind == "unit":
         values = rng.uniform(0.05, 0.95, count)
     elif kind in ("saturating", "wide"):
@@ -172,6 +177,7 @@ _UNARY = {
     "tanh": ("spread", "saturating"),
     "relu": ("spread", "saturating"),
     "softplus": ("spread", "saturating"),
+    "erfinv": ("open", "ends"),
 }
 
 
@@ -180,6 +186,7 @@ def _elementwise_cases() -> list[OpCase]:
     for op, (smooth, harsh) in _UNARY.items():
         cases += _elementwise(op, [smooth], [harsh])
     cases += _elementwise("identity", ["spread"], ["saturating"])
+    cases += [replace(case, gradient=False) for case in _elementwise("stop_gradient", ["spread"])]
     for op in ("add", "sub", "mul", "squared_error"):
         cases += _elementwise(op, ["spread", "spread"], ["saturating", "spread"])
     cases += _elementwise("div", ["spread", "nonzero"], ["saturating", "nonzero"])

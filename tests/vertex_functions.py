@@ -423,6 +423,39 @@ class Dropouts(cavs.VertexFunction):
 
 
 @listed
+class Samples(cavs.VertexFunction):
+    """Samples by vertex, edge and graph, in front of the levels, within and after them."""
+
+    def __init__(self) -> None:
+        self.w, self.table = linear(3, 3), embedding(IDS, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, topic = v.pull("x", 3), v.pull_graph("style", 3)
+        h = v.gather(h=3).h
+        kept = ops.bernoulli(ops.sigmoid(self.w(h)))
+        chosen = ops.categorical(self.w(topic))
+        soft = ops.gumbel_softmax(self.w(x), 0.7)
+        word = ops.normal(self.table(v.pull("word", dtype="int32")), 0.3)
+        new = ops.normal(ops.tanh(word * soft + (h * kept).sum()), ops.sigmoid(topic))
+        v.scatter(h=ops.tanh(new) + 0.1 * v.normal(3))
+        v.push(h=new, kept=kept, chosen=chosen, soft=soft, word=word, u=v.uniform())
+
+
+@listed
+class StraightThrough(cavs.VertexFunction):
+    """Gradients that are not those of the values: one-hot samples, and parts that get none."""
+
+    def __init__(self) -> None:
+        self.w = linear(3, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        hard = ops.gumbel_softmax(self.w(v.gather(h=3).h), 0.7, hard=True)
+        h = ops.tanh(self.w(v.pull("x", 3)) + hard.sum())
+        v.scatter(h=h * ops.stop_gradient(h))
+        v.push(h=h, hard=hard)
+
+
+@listed
 class NoGather(cavs.VertexFunction):
     """Vertices by themselves."""
 
@@ -577,6 +610,7 @@ class Elementwise(cavs.VertexFunction):
             ops.equal(x, x) / 3.0,
             ops.squared_error(x, self.w),
             ops.binary_cross_entropy_with_logits(x, ops.sigmoid(self.w)),
+            ops.erfinv(0.9 * ops.tanh(x)),
         ]
         products = [a * b for a, b in zip(terms, terms[3:], strict=False)]
         total = terms[0]

@@ -148,10 +148,11 @@ def _sum_to(emitter: Emitter, node: Node) -> Call:
     return Call("sum_to", [emitter.value(x)], ints=[rank, *x.shape, *padded])
 
 
-def _dropout(emitter: Emitter, node: Node) -> Call:
-    space = {"edge": 1, "graph": 2}.get(node.space, 0)
-    ints = [node.attrs["key"], space]
-    return Call("dropout", [emitter.value(node.inputs[0])], ints=ints, floats=[node.attrs["p"]])
+def _random(emitter: Emitter, node: Node) -> Call:
+    """Samples by what the rows are of: 0 vertices, 1 edges, 2 graphs."""
+    ints = [node.attrs["key"], {"edge": 1, "graph": 2}.get(node.space, 0)]
+    floats = [node.attrs["p"]] if "p" in node.attrs else []
+    return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)
 
 
 _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
@@ -179,5 +180,6 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "embedding": _embedding,
     "broadcast": _broadcast,
     "sum_to": _sum_to,
-    "dropout": _dropout,
+    "dropout": _random,
+    "uniform": _random,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from cavs.core.ops._def import OPS, OpDef, Shape, Space, apply, join_spaces, size_of
 from cavs.core.ops._operators import Operators
+from cavs.core.ops.random import RANDOM
 from cavs.core.ops.reduce import max as feature_max
 from cavs.core.ops.reduce import mean as feature_mean
 from cavs.core.ops.reduce import sum as feature_sum
@@ -287,9 +288,15 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
                 f"[{op.name}] a value per {_SAME_SPACE[op.name]} was expected, "
                 f"came one per {inputs[0].space}"
             )
-    if op.name == "dropout" and attrs.get("key") is None:
-        attrs["key"] = next(_dropout_keys[0])
     rows = join_spaces([x.space for x in inputs])
+    if op.name in RANDOM and attrs.get("key") is None:
+        attrs["key"] = new_random_key()
+        if rows == "none":
+            raise ShapeError(
+                f"[{op.name}] a value per vertex, edge or graph was expected, came one without rows"
+            )
+        if op.name == "uniform":
+            return source("uniform", inputs[0].shape, rows, key=attrs["key"])
     inputs = [_to_space(x, rows) for x in inputs]
     if op.elementwise and len({x.shape for x in inputs}) > 1:
         shape = _broadcast_shapes([x.shape for x in inputs], op)
@@ -297,10 +304,6 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             constant(x.attrs["value"], shape) if x.op.name == "constant" else broadcast(x, shape)
             for x in inputs
         ]
-    if op.name == "dropout" and rows == "none":
-        raise ShapeError(
-            "[dropout] a value per vertex, edge or graph was expected, came one without rows"
-        )
     space = op.space([x.space for x in inputs])
     if op.name in ("segment_sum", "segment_max"):
         space = _parents[-1]
@@ -318,17 +321,22 @@ def _moves(op: OpDef) -> bool:
     return op.name in ("spread", "graph_spread", "expand")
 
 
-# Replaced for each trace, so that a function's dropouts are numbered the same every time.
-_dropout_keys: list[Iterator[int]] = [itertools.count()]
+# Replaced for each trace, so that a function's samples are numbered the same every time.
+_random_keys: list[Iterator[int]] = [itertools.count()]
+
+
+def new_random_key() -> int:
+    """The next random operation's number."""
+    return next(_random_keys[0])
 
 
 def restart_random_keys() -> None:
     """Numbers random operations from 0 again."""
-    _dropout_keys[0] = itertools.count()
+    _random_keys[0] = itertools.count()
 
 
 def source(op: str, /, shape: Shape, space: Space, dtype: str = "float", **attrs: Any) -> Node:
-    """A node without operands: pull, gather, push_cotangent, state_cotangent."""
+    """A node without operands: pull, gather, push_cotangent, state_cotangent, uniform."""
     return Node(OPS[op], (), attrs, shape, space, dtype)
 
 

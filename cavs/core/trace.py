@@ -14,6 +14,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, SourceLine
 from cavs.core.ops._def import Shape, Space
+from cavs.core.ops.random import standard_normal
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, DTypeError, ShapeError, TraceError
 
@@ -144,6 +145,17 @@ class Vertex:
                 f"{spec.where}) was expected, came {space}{list(sizes)} {kind}"
             )
         return node
+
+    def uniform(self, shape: int | Sequence[int] = ()) -> Node:
+        """Uniform numbers in [0, 1), of 24 random bits each: others for each vertex and each call
+        of the model, the same whatever the batching."""
+        sizes = _feature_shape("uniform", shape)
+        return ir.source("uniform", sizes, "vertex", key=ir.new_random_key())
+
+    def normal(self, shape: int | Sequence[int] = ()) -> Node:
+        """Standard normal numbers, likewise."""
+        result: Node = standard_normal(self.uniform(shape))
+        return result
 
     def gather(self, slot: Any = None, /, **sizes: int | Sequence[int]) -> States:
         """What the children scattered, by state name and size.

@@ -18,6 +18,7 @@ _SOURCES = (
     "push_cotangent",
     "state_cotangent",
     "num_children",
+    "uniform",
 )
 
 

@@ -1,6 +1,7 @@
-"""Layers and the initial values of their parameters."""
+"""Layers, the initial values of their parameters, and distributions."""
 
 from cavs.core.vertex import Module as Module
+from cavs.nn import distributions as distributions
 from cavs.nn import init as init
 from cavs.nn.layers import Dropout as Dropout
 from cavs.nn.layers import Embedding as Embedding

@@ -41,7 +41,8 @@ def evaluate(
     if op.reference is None:
         raise TraceError(
             f"[{op.name}] a value of a vertex function was expected, came a cavs.Tensor; this "
-            "operation needs a graph: vertices, their children, or random numbers by vertex"
+            "operation needs a graph: vertices, their children, or random numbers by vertex; for "
+            "random tensors use cavs.Generator"
         )
     if op.arity >= 0 and len(operands) != op.arity:
         raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(operands)}")

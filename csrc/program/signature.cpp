@@ -291,11 +291,11 @@ void check_shapes(const Checker& c, bool sums) {
 
 // The kernel reads the graph and local index of its rows from the tables of the space that it
 // names.
-void check_dropout(const Checker& c) {
-  c.operands(1);
-  c.attributes(2, 1);
+void check_random(const Checker& c, int operands, int floats) {
+  c.operands(operands);
+  c.attributes(2, floats);
   c.floats();
-  c.same_sizes();
+  if (operands > 0) c.same_sizes();
   const SpaceKind kind = c.instruction.space.kind;
   const int64_t space = c.integer(1);
   c.expect((space == 0 && is_vertex_rows(kind)) || (space == 1 && kind == SpaceKind::kEdge) ||
@@ -350,7 +350,8 @@ const std::map<std::string, Check>& checks() {
       {"concat", check_concat},
       {"broadcast", [](const Checker& c) { check_shapes(c, false); }},
       {"sum_to", [](const Checker& c) { check_shapes(c, true); }},
-      {"dropout", check_dropout},
+      {"dropout", [](const Checker& c) { check_random(c, 1, 1); }},
+      {"uniform", [](const Checker& c) { check_random(c, 0, 0); }},
       {"load", check_load},
       {"store", check_elementwise},
       {"unique_ids",

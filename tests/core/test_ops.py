@@ -9,6 +9,7 @@ import numpy as np
 import ops_cases
 import pytest
 from ops_cases import CASES, OVER_ROWS, STRUCTURE, OpCase
+from oracles import erfinv
 
 from cavs.core import ops
 from cavs.core.ops import OPS
@@ -91,6 +92,7 @@ class Formula(np.ndarray):
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
+    "erfinv": erfinv,
     "exp": np.exp,
     "log": np.log,
     "log1p": np.log1p,

@@ -8,6 +8,7 @@ from itertools import pairwise
 import kernel_calls as kc
 import numpy as np
 import pytest
+from oracles import erfinv
 
 from cavs._native import core
 
@@ -35,6 +36,7 @@ OPS = {
     "tanh": np.tanh,
     "relu": lambda a: np.maximum(a, 0),
     "softplus": softplus,
+    "erfinv": lambda a: erfinv(a),  # of one operand, as arity tells
     "where": lambda c, a, b: np.where(c != 0, a, b),
     "minimum": np.minimum,
     "maximum": np.maximum,
@@ -47,6 +49,7 @@ OPS = {
     "reciprocal": lambda a: 1 / a,
     "rsqrt": lambda a: 1 / np.sqrt(a),
     "identity": lambda a: a,
+    "stop_gradient": lambda a: a,
     "bce_with_logits": lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
     "squared_error": lambda a, b: (a - b) ** 2,
     "mul_add": lambda a, b, c: a * b + c,
@@ -136,10 +139,13 @@ def test_special_values(name, dtype):
         ("softplus", -87, 100),
         ("log", 1e-6, 50),
         ("log", 0.9, 1.1),
+        ("erfinv", -0.9999, 0.9999),
+        ("erfinv", 0.9999, 1 - 2.0**-24),
     ],
 )
 def test_float_accuracy(name, low, high):
-    x = np.linspace(low, high, 200_000, dtype=np.float32).reshape(-1, 100)
+    count = 20_000 if name == "erfinv" else 200_000
+    x = np.linspace(low, high, count, dtype=np.float32).reshape(-1, 100)
     expected = OPS[name](x.astype(np.float64))
     error = np.abs(run_op(name, "float", [x]) - expected) / np.maximum(np.abs(expected), 1e-37)
     assert error.max() < 4e-7

@@ -8,6 +8,7 @@ from cavs.core.ops.elementwise import (
 )
 from cavs.core.ops.elementwise import clip as clip
 from cavs.core.ops.elementwise import equal as equal
+from cavs.core.ops.elementwise import erfinv as erfinv
 from cavs.core.ops.elementwise import exp as exp
 from cavs.core.ops.elementwise import greater as greater
 from cavs.core.ops.elementwise import greater_equal as greater_equal
@@ -25,13 +26,20 @@ from cavs.core.ops.elementwise import softplus as softplus
 from cavs.core.ops.elementwise import sqrt as sqrt
 from cavs.core.ops.elementwise import square as square
 from cavs.core.ops.elementwise import squared_error as squared_error
+from cavs.core.ops.elementwise import stop_gradient as stop_gradient
 from cavs.core.ops.elementwise import tanh as tanh
 from cavs.core.ops.elementwise import where as where
 from cavs.core.ops.loss import cross_entropy as cross_entropy
-from cavs.core.ops.loss import dropout as dropout
 from cavs.core.ops.loss import embedding as embedding
 from cavs.core.ops.matmul import linear as linear
 from cavs.core.ops.matmul import matmul as matmul
+from cavs.core.ops.random import bernoulli as bernoulli
+from cavs.core.ops.random import categorical as categorical
+from cavs.core.ops.random import dropout as dropout
+from cavs.core.ops.random import gumbel_softmax as gumbel_softmax
+from cavs.core.ops.random import normal as normal
+from cavs.core.ops.random import one_hot_max as one_hot_max
+from cavs.core.ops.random import uniform_like as uniform_like
 from cavs.core.ops.reduce import layer_norm as layer_norm
 from cavs.core.ops.reduce import log_softmax as log_softmax
 from cavs.core.ops.reduce import max as max

@@ -5,6 +5,7 @@ Their native formulas are in csrc/kernels/cpu/scalar_ops.h; tests hold the two t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,52 @@ def _sigmoid(np: Any, x: Any) -> Any:
 
 def _softplus(np: Any, x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _erfinv_polynomial(np: Any, x: Any) -> Any:
+    """To single precision (Giles, "Approximating the erfinv function", GPU Computing Gems 2011)."""
+    w = -np.log((1 - x) * (1 + x))
+    near = np.polyval(_ERFINV_NEAR, w - 2.5)
+    far = np.polyval(_ERFINV_FAR, np.sqrt(np.maximum(w, 0)) - 3)
+    return np.where(w < 5, near, far) * x
+
+
+_ERFINV_NEAR = (
+    2.81022636e-08,
+    3.43273939e-07,
+    -3.5233877e-06,
+    -4.39150654e-06,
+    0.00021858087,
+    -0.00125372503,
+    -0.00417768164,
+    0.246640727,
+    1.50140941,
+)
+_ERFINV_FAR = (
+    -0.000200214257,
+    0.000100950558,
+    0.00134934322,
+    -0.00367342844,
+    0.00573950773,
+    -0.0076224613,
+    0.00943887047,
+    1.00167406,
+    2.83297682,
+)
+
+
+def _erfinv(np: Any, x: Any) -> Any:
+    x = np.asarray(x)
+    with np.errstate(all="ignore"):
+        y = _erfinv_polynomial(np, x)
+        if x.dtype == np.float64:
+            erf = np.vectorize(math.erf, otypes=[x.dtype])
+            for _ in range(2):  # Newton's steps, from seven digits to all
+                y = y - (erf(y) - x) * (_HALF_SQRT_PI * np.exp(y * y))
+        return np.where(np.abs(x) == 1, np.copysign(np.inf, x), y).astype(x.dtype)
+
+
+_HALF_SQRT_PI = math.sqrt(math.pi) / 2
 
 
 def _comparison(name: str, scalar: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
@@ -115,6 +162,14 @@ RELU = _row(
     lambda dy, y, x: (dy * greater(x, 0.0),),
     lambda np, x: np.maximum(x, 0),
 )
+ERFINV = _row(
+    "erfinv",
+    1,
+    40,
+    "erfinv(x0)",
+    lambda dy, y, x: (dy * exp(y * y) * _HALF_SQRT_PI,),
+    _erfinv,
+)
 SOFTPLUS = _row(
     "softplus",
     1,
@@ -158,6 +213,7 @@ BCE_WITH_LOGITS = _row(
 )
 # Says into which state a value goes; attributes keep equal values of two states apart.
 IDENTITY = _row("identity", 1, 0, "x0", lambda dy, y, x, **_: (dy,), lambda np, x, **_: x)
+STOP_GRADIENT = _row("stop_gradient", 1, 0, "x0", lambda dy, y, x: (None,), lambda np, x: x)
 SQUARED_ERROR = _row(
     "squared_error",
     2,
@@ -236,6 +292,16 @@ def tanh_grad(dy: Any, y: Any) -> Any:
 def relu(x: Any) -> Any:
     """Elementwise max(x, 0); gradient 0 at 0."""
     return apply(RELU, x)
+
+
+def erfinv(x: Any) -> Any:
+    """Elementwise inverse of the error function, for x in -1..1; NaN outside."""
+    return apply(ERFINV, x)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, through which no gradient flows."""
+    return apply(STOP_GRADIENT, x)
 
 
 def softplus(x: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Losses with integer targets, embedding lookup, and dropout."""
+"""Losses with integer targets, and embedding lookup."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
-from cavs.errors import InputError, ShapeError
+from cavs.errors import ShapeError
 
 
 def _infer_cross_entropy(logits: Shape, label: Shape) -> Shape:
@@ -102,15 +102,6 @@ EMBEDDING_GRAD: OpDef = register(
         reference=_reference_embedding_grad,
     )
 )
-DROPOUT: OpDef = register(
-    OpDef(
-        "dropout",
-        arity=1,
-        infer=lambda shape, *, p, key: shape,
-        flops=per_element(8),
-        vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
-    )
-)
 
 
 def cross_entropy(logits: Any, label: Any) -> Any:
@@ -127,13 +118,3 @@ def embedding(weight: Any, ids: Any) -> Any:
     Shapes: weight (num, size), ids () int32 in -1..num-1 -> (size,). Gradient row-sparse.
     """
     return apply(EMBEDDING, weight, ids)
-
-
-def dropout(x: Any, p: float) -> Any:
-    """Zeroes elements with probability p and scales the others by 1 / (1 - p), while training.
-
-    Samples depend on (seed, step, this operation, graph, vertex) alone, not on batching.
-    """
-    if not 0 <= p < 1:
-        raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
-    return x if p == 0 else apply(DROPOUT, x, p=float(p), key=None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild, source
+from cavs.core.ops.random import RANDOM
 
 WORTH = 16
 """FLOPs of products that pay for one more element gathered: in a tree a quarter of the rows may be
@@ -60,8 +61,8 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
             products[node] = frozenset()
             continue
         own = [x for x in node.inputs if x.space != "none"]
-        # What a dropout keeps depends on the edge.
-        stays = node.op.name == "dropout" or node in masked
+        # A sample depends on the edge.
+        stays = node.op.name in RANDOM or node in masked
         if node.space != "edge" or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))

@@ -15,6 +15,7 @@ import numpy as np
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops._def import OPS, Shape, size_of
+from cavs.core.ops.random import RANDOM
 
 
 def can_specialize(function: FunctionIR) -> bool:
@@ -68,7 +69,7 @@ def _space(node: Node, inputs: Sequence[Node], rows: str) -> str:
     if node.space != "vertex":
         return node.space
     computed = inputs and all(x.space == "none" for x in inputs)
-    return "none" if computed and node.op.name != "dropout" else rows
+    return "none" if computed and node.op.name not in RANDOM else rows
 
 
 def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
 from cavs.core.ops._def import OPS
+from cavs.core.ops.random import RANDOM
 from cavs.core.ops.structure import unique_name
 
 
@@ -23,7 +24,7 @@ def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
             continue
         sources = {pull.get(x) for x in node.inputs if x.space != "none"}
         only = sources.pop() if len(sources) == 1 else None
-        random = node.op.name == "dropout"
+        random = node.op.name in RANDOM
         local = node.space == (only.space if only is not None else "")
         pull[node] = only if only is not None and not random and local else None
     return pull

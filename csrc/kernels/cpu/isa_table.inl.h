@@ -23,6 +23,7 @@ constexpr KernelEntry kKernels[] = {
     CAVS_KERNEL(row_sum),        CAVS_KERNEL(segment_max),   CAVS_KERNEL(segment_sum),
     CAVS_KERNEL(slots_to_edges), CAVS_KERNEL(softmax),       CAVS_KERNEL(store),
     CAVS_KERNEL(sum_to),         CAVS_KERNEL(take),          CAVS_KERNEL(unique_ids),
+    CAVS_KERNEL(uniform),
 };
 #undef CAVS_KERNEL
 

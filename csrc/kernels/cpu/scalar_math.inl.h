@@ -126,6 +126,21 @@ CAVS_INLINE V log1p_exp_minus_abs(V x) {
   return log_normal(w, all<V>(0.0f)) + (u - (w - 1.0f)) / w;
 }
 
+// Giles, "Approximating the erfinv function", GPU Computing Gems 2011: polynomials in
+// -log(1 - x^2), one for most of the range and one for its ends.
+template <class V>
+CAVS_INLINE V erfinv_(V x) {
+  const V one = all<V>(1.0f);
+  const V w = -log_((one - x) * (one + x));
+  const V near =
+      polynomial(w - 2.5f, 2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f,
+                 0.00021858087f, -0.00125372503f, -0.00417768164f, 0.246640727f, 1.50140941f);
+  const V far = polynomial(sqrt_(w) - 3.0f, -0.000200214257f, 0.000100950558f, 0.00134934322f,
+                           -0.00367342844f, 0.00573950773f, -0.0076224613f, 0.00943887047f,
+                           1.00167406f, 2.83297682f);
+  return x * select(abs_(x) == 1.0f, all<V>(kInfinity), select(w < 5.0f, near, far));
+}
+
 template <class Function>
 CAVS_INLINE VecD map_lanes(VecD x, Function function) {
   VecD result;
@@ -141,6 +156,18 @@ CAVS_INLINE VecD log_(VecD x) {
 }
 CAVS_INLINE VecD tanh_(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_tanh(v); });
+}
+// Winitzki's estimate of two digits, and steps of Newton's, each of which doubles their number.
+CAVS_INLINE VecD erfinv_(VecD x) {
+  return map_lanes(x, [](double v) {
+    if (__builtin_fabs(v) == 1) return __builtin_copysign(__builtin_inf(), v);
+    const double l = __builtin_log((1 - v) * (1 + v)), h = 4.33074675078 + l / 2;
+    double y = __builtin_copysign(__builtin_sqrt(__builtin_sqrt(h * h - l / 0.147) - h), v);
+    for (int i = 0; i < 4; ++i) {
+      y -= (__builtin_erf(y) - v) * 0.886226925452758014 * __builtin_exp(y * y);
+    }
+    return y;
+  });
 }
 CAVS_INLINE VecD sigmoid_(VecD x) { return 1.0 / (1.0 + exp_(-x)); }
 CAVS_INLINE VecD log1p_exp_minus_abs(VecD x) {

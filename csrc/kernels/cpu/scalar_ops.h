@@ -18,6 +18,7 @@
   OP(tanh, 1, tanh_(a))                                                          \
   OP(relu, 1, select(a < zero, zero, a))                                         \
   OP(softplus, 1, select(a < zero, zero, a) + log1p_exp_minus_abs(a))            \
+  OP(erfinv, 1, erfinv_(a))                                                      \
   OP(where, 3, select(a != zero, b, c))                                          \
   OP(minimum, 2, minimum_(a, b))                                                 \
   OP(maximum, 2, maximum_(a, b))                                                 \
@@ -30,6 +31,7 @@
   OP(reciprocal, 1, one / a)                                                     \
   OP(rsqrt, 1, one / sqrt_(a))                                                   \
   OP(identity, 1, a)                                                             \
+  OP(stop_gradient, 1, a)                                                        \
   OP(bce_with_logits, 2,                                                         \
      subtract_product(select(a < zero, zero, a), a, b) + log1p_exp_minus_abs(a)) \
   OP(squared_error, 2, (a - b) * (a - b))                                        \

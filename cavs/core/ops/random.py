@@ -1,0 +1,106 @@
+"""Random operations: samples that depend on (seed, step, operation, graph, vertex) and on nothing
+else, so not on batching, order, passes or threads.
+
+All are made of one source, uniform numbers of a counter-based generator (Philox4x32-10, Salmon et
+al. 2011), and of ordinary operations, which gradients flow through.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cavs.core.ops._def import OpDef, apply, per_element, register
+from cavs.core.ops.elementwise import equal, erfinv, less, log, maximum, stop_gradient
+from cavs.core.ops.reduce import max as max_
+from cavs.core.ops.reduce import softmax
+from cavs.errors import InputError
+
+# Numbers are k / 2^24. Doubled and shifted by an odd number of halves they are exact in float32,
+# lie evenly within (-1, 1), and never reach its ends.
+_CENTRE = 1 - 2.0**-24
+_LEAST = 2.0**-25
+
+# The operand only says how many numbers, for which rows; the symbol made has none.
+UNIFORM = register(
+    OpDef("uniform", arity=1, infer=lambda *_, shape, **__: shape, flops=per_element(8))
+)
+DROPOUT: OpDef = register(
+    OpDef(
+        "dropout",
+        arity=1,
+        infer=lambda shape, *, p, key: shape,
+        flops=per_element(8),
+        vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
+    )
+)
+#: Operations whose value depends on which row it is of.
+RANDOM = frozenset({"uniform", "dropout"})
+
+
+def dropout(x: Any, p: float) -> Any:
+    """Zeroes elements with probability p and scales the others by 1 / (1 - p), while training.
+
+    Samples depend on (seed, step, this operation, graph, vertex) alone, not on batching.
+    """
+    if not 0 <= p < 1:
+        raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
+    return x if p == 0 else apply(DROPOUT, x, p=float(p), key=None)
+
+
+def uniform_like(x: Any) -> Any:
+    """Uniform numbers in [0, 1), of 24 random bits each, of the shape of `x` and for its rows.
+
+    Raises TraceError for tensors: outside of vertex functions use :class:`cavs.Generator`.
+    """
+    return apply(UNIFORM, x, shape=None, key=None)
+
+
+def standard_normal(uniform: Any) -> Any:
+    """Normal numbers of mean 0 and variance 1 from uniform ones of 24 bits: sqrt(2) erfinv(2 u - 1)
+    at the middle of each one's interval. Of the same shape; the largest are +-5.4."""
+    return erfinv(uniform * 2.0 - _CENTRE) * math.sqrt(2.0)
+
+
+def standard_gumbel(uniform: Any) -> Any:
+    """Standard Gumbel numbers, -log(-log(u)), from uniform ones. Of the same shape."""
+    return -log(maximum(-log(1.0 - uniform), _LEAST))
+
+
+def normal(mean: Any, std: Any) -> Any:
+    """mean + std * epsilon, epsilon standard normal: a sample through which the gradients of mean
+    and standard deviation flow (Kingma and Welling 2014). Shapes broadcast."""
+    return mean + std * standard_normal(uniform_like(mean + std))
+
+
+def bernoulli(p: Any) -> Any:
+    """1 with probability `p`, else 0; no gradient. Of the shape of `p`."""
+    return less(uniform_like(p), p)
+
+
+def categorical(logits: Any) -> Any:
+    """One-hot samples from softmax(logits) over the last axis, by the Gumbel-max trick; no
+    gradient. Shapes: (..., classes) -> (..., classes)."""
+    return one_hot_max(logits + standard_gumbel(uniform_like(logits)))
+
+
+def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
+    """softmax((logits + Gumbel noise) / temperature) over the last axis (Jang et al. 2017; Maddison
+    et al. 2017): a relaxed one-hot sample.
+
+    With `hard` the value is one-hot and the gradient that of the relaxed sample ("straight
+    through"). Shapes: (..., classes) -> (..., classes).
+
+    Raises:
+        InputError: the temperature is not above 0.
+    """
+    if not temperature > 0:
+        raise InputError(f"[gumbel_softmax] a temperature > 0 was expected, came ({temperature})")
+    noisy = logits + standard_gumbel(uniform_like(logits))
+    soft = softmax(noisy * (1.0 / temperature))
+    return soft + stop_gradient(one_hot_max(noisy) - soft) if hard else soft
+
+
+def one_hot_max(x: Any) -> Any:
+    """1 at the maximum of the last axis, else 0; no gradient. Of the shape of `x`."""
+    return stop_gradient(equal(x, max_(x, -1, keepdims=True)))

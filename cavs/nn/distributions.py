@@ -1,0 +1,186 @@
+"""Probability distributions over values of a vertex function and over tensors alike.
+
+Parameters, samples and log-probabilities are symbols in the one case and tensors in the other.
+Samples of symbols are drawn by graph and vertex (see ``cavs.ops``); those of tensors need a
+:class:`cavs.Generator`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cavs.core import ops
+from cavs.core.ir import Node
+from cavs.core.ops.random import standard_gumbel, standard_normal
+from cavs.errors import InputError
+from cavs.tensor import Generator, Tensor
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def _uniform(like: Any, generator: Generator | None) -> Any:
+    """Uniform numbers of the shape of `like`, for its rows."""
+    if isinstance(like, Node):
+        return ops.uniform_like(like)
+    if generator is None:
+        raise InputError(
+            "[distributions] a cavs.Generator was expected to draw tensors, came none; call "
+            "sample(generator)"
+        )
+    return generator.uniform(like.shape, like.dtype)
+
+
+def _is_ids(x: Any) -> bool:
+    return (isinstance(x, Node) and x.dtype == "int32") or (
+        isinstance(x, Tensor) and x.dtype.kind == "i"
+    )
+
+
+class Normal:
+    """Independent normal variables.
+
+    Attributes:
+        mean: of any shape.
+        std: standard deviations, above 0; broadcasts with the mean.
+    """
+
+    def __init__(self, mean: Any, std: Any) -> None:
+        self.mean = mean
+        self.std = std
+
+    def log_prob(self, x: Any) -> Any:
+        """Log-density of each element: shape of mean, std and `x` broadcast."""
+        z = (x - self.mean) / self.std
+        return -0.5 * ops.square(z) - _log(self.std) - _HALF_LOG_2PI
+
+    def sample(self, generator: Generator | None = None) -> Any:
+        """mean + std * epsilon, of the broadcast shape; gradients flow to both (Kingma and Welling
+        2014)."""
+        like = self.mean + self.std
+        return self.mean + self.std * standard_normal(_uniform(like, generator))
+
+    def entropy(self) -> Any:
+        """Of each element: log(std) + log(2 pi e) / 2."""
+        return _log(self.std) + (_HALF_LOG_2PI + 0.5)
+
+
+class Bernoulli:
+    """Independent variables of 0 and 1.
+
+    Attributes:
+        logits: log(p / (1 - p)), of any shape.
+    """
+
+    def __init__(self, logits: Any) -> None:
+        self.logits = logits
+
+    @property
+    def mean(self) -> Any:
+        """Probabilities of 1."""
+        return ops.sigmoid(self.logits)
+
+    def log_prob(self, x: Any) -> Any:
+        """Log-probability of each element of `x`, of 0 and 1 (or between: the expectation)."""
+        return -ops.binary_cross_entropy_with_logits(self.logits, x)
+
+    def sample(self, generator: Generator | None = None) -> Any:
+        """0 or 1 for each element; no gradient."""
+        return ops.less(_uniform(self.logits, generator), self.mean)
+
+    def entropy(self) -> Any:
+        """Of each element."""
+        return ops.binary_cross_entropy_with_logits(self.logits, self.mean)
+
+
+class Categorical:
+    """One of several classes, by the last axis.
+
+    Attributes:
+        logits: (..., classes), unnormalised log-probabilities.
+    """
+
+    def __init__(self, logits: Any) -> None:
+        self.logits = logits
+
+    @property
+    def mean(self) -> Any:
+        """Probabilities, (..., classes)."""
+        return ops.softmax(self.logits)
+
+    def log_prob(self, x: Any) -> Any:
+        """Log-probabilities (...) of int32 ids (...), 0 for -1, or of one-hot (..., classes)."""
+        if _is_ids(x):
+            return -ops.cross_entropy(self.logits, x)
+        return ops.sum(ops.log_softmax(self.logits) * x, -1)
+
+    def sample(self, generator: Generator | None = None) -> Any:
+        """One-hot (..., classes), by the Gumbel-max trick; no gradient."""
+        return ops.one_hot_max(self.logits + standard_gumbel(_uniform(self.logits, generator)))
+
+    def relaxed_sample(self, temperature: float, generator: Generator | None = None) -> Any:
+        """A point of the simplex near a one-hot sample, with gradients: see
+        :func:`cavs.ops.gumbel_softmax`. Raises InputError for a temperature of 0 or less."""
+        if not temperature > 0:
+            raise InputError(
+                f"[distributions] a temperature > 0 was expected, came ({temperature})"
+            )
+        noisy = self.logits + standard_gumbel(_uniform(self.logits, generator))
+        return ops.softmax(noisy * (1.0 / temperature))
+
+    def entropy(self) -> Any:
+        """(...)."""
+        return -ops.sum(self.mean * ops.log_softmax(self.logits), -1)
+
+
+class Uniform:
+    """Independent variables that are even between two bounds.
+
+    Attributes:
+        low, high: of shapes that broadcast, low below high.
+    """
+
+    def __init__(self, low: Any, high: Any) -> None:
+        self.low = low
+        self.high = high
+
+    def log_prob(self, x: Any) -> Any:
+        """-log(high - low) of each element within the bounds, -infinity without."""
+        inside = ops.greater_equal(x, self.low) * ops.less(x, self.high)
+        return _log(inside / (self.high - self.low + 0.0 * x))
+
+    def sample(self, generator: Generator | None = None) -> Any:
+        """low + (high - low) * u; gradients flow to both."""
+        width = self.high - self.low
+        return self.low + width * _uniform(self.low + width, generator)
+
+    def entropy(self) -> Any:
+        """log(high - low) of each element."""
+        return _log(self.high - self.low)
+
+
+def kl_divergence(p: Any, q: Any) -> Any:
+    """KL(p || q) in closed form: of each element, for categorical distributions over the last axis.
+
+    Raises:
+        InputError: two distributions of different kinds, or of one without a closed form.
+    """
+    if isinstance(p, Normal) and isinstance(q, Normal):
+        ratio = p.std / q.std
+        shift = (p.mean - q.mean) / q.std
+        return 0.5 * (ops.square(ratio) + ops.square(shift) - 1.0) - _log(ratio)
+    if isinstance(p, Bernoulli) and isinstance(q, Bernoulli):
+        cross = ops.binary_cross_entropy_with_logits(q.logits, p.mean)
+        return cross - p.entropy()
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        difference = ops.log_softmax(p.logits) - ops.log_softmax(q.logits)
+        return ops.sum(p.mean * difference, -1)
+    raise InputError(
+        "[distributions] two Normal, Bernoulli or Categorical distributions were expected, came "
+        f"({type(p).__name__} and {type(q).__name__})"
+    )
+
+
+def _log(x: Any) -> Any:
+    """Of a number, too."""
+    return math.log(x) if isinstance(x, (int, float)) else ops.log(x)

@@ -1,0 +1,85 @@
+"""Random tensors of the outer program, from the counter-based generator of vertex functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import INT32, Array, check_dtype
+from cavs.core.ops._def import size_of
+from cavs.core.ops.random import standard_normal
+from cavs.errors import DTypeError, InputError, ShapeError
+from cavs.kernels.philox import uniform
+from cavs.tensor._tensor import Tensor
+
+# Operations of vertex functions are numbered from 0 on.
+_OPERATION = 2**32 - 1
+
+
+class Generator:
+    """Draws tensors. A number depends on the seed, on how many tensors were drawn before, on the
+    key of its row and on its place in the row: not on the other rows.
+
+    Attributes:
+        seed: 0..2**64-1.
+        step: how many tensors were drawn.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        """Raises InputError for a seed out of range."""
+        self.seed = check_seed(seed)
+        self.step = 0
+
+    def state(self) -> dict[str, int]:
+        """Seed and step, for :meth:`set_state`."""
+        return {"seed": self.seed, "step": self.step}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Goes on from what :meth:`state` gave."""
+        if set(state) != {"seed", "step"}:
+            raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
+        self.seed, self.step = (check_seed(state[name]) for name in ("seed", "step"))
+
+    def uniform(
+        self, shape: int | Sequence[int], dtype: Any = "float32", keys: Any = None
+    ) -> Tensor:
+        """Uniform numbers in [0, 1), of 24 random bits each.
+
+        Args:
+            shape: of the tensor; its first axis are rows.
+            dtype: float32 or float64.
+            keys: (rows,) integers, such as the samples' numbers in a data set; None counts rows.
+
+        Raises:
+            ShapeError: sizes below 0, or not a key for each row; DTypeError: not a float dtype.
+        """
+        sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
+            raise ShapeError(f"[random] sizes of 0 or more were expected, came ({shape!r})")
+        wanted = check_dtype(dtype, "random")
+        if wanted == INT32:
+            raise DTypeError("[random] float32 or float64 was expected, came (int32)")
+        rows = sizes[0] if sizes else 1
+        numbers = np.arange(rows) if keys is None else np.asarray(keys)
+        if numbers.shape != (rows,):
+            raise ShapeError(f"[random] {rows} keys were expected, came shape {numbers.shape}")
+        width = size_of(tuple(sizes[1:]))
+        drawn: Array = uniform(self.seed, self.step, _OPERATION, numbers, np.zeros(rows), width)
+        self.step += 1
+        return Tensor(drawn.reshape(sizes).astype(wanted))
+
+    def normal(
+        self, shape: int | Sequence[int], dtype: Any = "float32", keys: Any = None
+    ) -> Tensor:
+        """Standard normal numbers, likewise."""
+        result: Tensor = standard_normal(self.uniform(shape, dtype, keys))
+        return result
+
+
+def check_seed(value: Any) -> int:
+    """`value`, a seed or a step. Raises InputError where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
+        raise InputError(f"[random] an integer in 0..2**64-1 was expected, came ({value!r})")
+    return value

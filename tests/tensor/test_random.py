@@ -1,0 +1,50 @@
+"""The generator of random tensors."""
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.errors import DTypeError, InputError, ShapeError
+
+
+def test_rows_depend_on_their_keys_alone() -> None:
+    whole = cavs.Generator(7).normal((4, 3), keys=[10, 11, 12, 13]).data
+    part = cavs.Generator(7).normal((2, 3), keys=[13, 11]).data
+    np.testing.assert_array_equal(part, whole[[3, 1]])
+    assert (cavs.Generator(8).normal((4, 3)).data != whole).all()
+
+
+def test_each_tensor_is_another_and_a_state_repeats_it() -> None:
+    generator = cavs.Generator(1)
+    first = generator.uniform((2, 5))
+    state = generator.state()
+    second = generator.uniform((2, 5))
+    assert (first.data != second.data).all()
+    again = cavs.Generator()
+    again.set_state(state)
+    np.testing.assert_array_equal(again.uniform((2, 5)).data, second.data)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_moments(dtype: str) -> None:
+    u = cavs.Generator().uniform(50_000, dtype).data
+    z = cavs.Generator().normal((50_000, 2), dtype).data
+    assert u.dtype == z.dtype == dtype
+    assert u.shape == (50_000,)
+    assert abs(u.mean() - 0.5) < 0.01
+    np.testing.assert_allclose([z.mean(), z.std()], [0, 1], atol=0.01)
+    assert cavs.Generator().normal(()).shape == ()
+
+
+def test_errors() -> None:
+    generator = cavs.Generator()
+    with pytest.raises(ShapeError, match=r"\[random\] sizes of 0 or more were expected, came \(-1"):
+        generator.uniform(-1)
+    with pytest.raises(ShapeError, match=r"\[random\] 2 keys were expected, came shape \(3,\)"):
+        generator.uniform((2, 1), keys=[1, 2, 3])
+    with pytest.raises(DTypeError, match=r"\[random\] float32 or float64"):
+        generator.normal(3, "int32")
+    with pytest.raises(InputError, match=r"\[random\] an integer in 0..2\*\*64-1"):
+        cavs.Generator(-1)
+    with pytest.raises(InputError, match=r"\[random\] a seed and a step"):
+        generator.set_state({"seed": 1})
