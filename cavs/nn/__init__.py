@@ -1,7 +1,9 @@
-"""Layers, the initial values of their parameters, and distributions."""
+"""Layers, the initial values of their parameters, distributions, and
+estimators of bounds and their gradients."""
 
 from cavs.core.vertex import Module as Module
 from cavs.nn import distributions as distributions
+from cavs.nn import estimators as estimators
 from cavs.nn import init as init
 from cavs.nn.layers import Dropout as Dropout
 from cavs.nn.layers import Embedding as Embedding

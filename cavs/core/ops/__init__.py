@@ -42,6 +42,7 @@ from cavs.core.ops.random import one_hot_max as one_hot_max
 from cavs.core.ops.random import uniform_like as uniform_like
 from cavs.core.ops.reduce import layer_norm as layer_norm
 from cavs.core.ops.reduce import log_softmax as log_softmax
+from cavs.core.ops.reduce import logsumexp as logsumexp
 from cavs.core.ops.reduce import max as max
 from cavs.core.ops.reduce import mean as mean
 from cavs.core.ops.reduce import softmax as softmax

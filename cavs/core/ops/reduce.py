@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
-from cavs.core.ops.elementwise import equal, rsqrt, square
+from cavs.core.ops.elementwise import equal, exp, log, rsqrt, square, stop_gradient
 from cavs.core.ops.shape import broadcast, reshape
 from cavs.errors import ShapeError
 
@@ -128,6 +128,12 @@ def softmax(x: Any) -> Any:
 def log_softmax(x: Any) -> Any:
     """x - log(sum(exp(x))) over the last feature axis, without overflow."""
     return apply(LOG_SOFTMAX, x)
+
+
+def logsumexp(x: Any) -> Any:
+    """log(sum(exp(x))) over the last feature axis, without overflow. Shapes: (..., d) -> (...)."""
+    top = stop_gradient(max(x, -1))
+    return log(sum(exp(x - _spread_last(top, x.shape)), -1)) + top
 
 
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:

@@ -1,0 +1,126 @@
+"""Bounds of a log-likelihood with latent variables, and estimators of their gradients.
+
+A generative model p(x, h) and a recognition model q(h | x) give, for `k` samples h of each of `n`
+observations, tensors of shape (n, k): log p(x, h), here `log_joint`, and log q(h | x), `log_q`.
+Bounds are of shape (n,); the higher, the better: train on ``-bound.mean()``.
+
+Where samples are reparameterised (:class:`cavs.nn.distributions.Normal`), gradients flow through
+them and a bound can be trained on as it is. Where they are discrete, the score-function estimators
+(:func:`nvil`, :func:`vimco`) or :func:`wake_sleep` give a surrogate, of which only the gradient has
+a meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cavs.core import ops
+from cavs.errors import InputError, ShapeError
+from cavs.tensor import Tensor
+
+
+class Estimate(NamedTuple):
+    """What a score-function estimator gives.
+
+    Attributes:
+        bound: the bound, (n,).
+        surrogate: (n,); the mean of its gradient over samples is the gradient of the bound.
+        baseline_loss: (n,); what to train the baseline by, 0 where there is none.
+    """
+
+    bound: Tensor
+    surrogate: Tensor
+    baseline_loss: Tensor
+
+
+def elbo(log_weight: Tensor) -> Tensor:
+    """Mean over samples of log p(x, h) - log q(h | x): the evidence lower bound (Kingma and Welling
+    2014, eq. 7). (n, k) -> (n,)."""
+    _check(log_weight)
+    return ops.mean(log_weight, -1)  # type: ignore[no-any-return]
+
+
+def importance_weighted_bound(log_weight: Tensor) -> Tensor:
+    """log of the mean over samples of p(x, h) / q(h | x) (Burda et al. 2016, eq. 8): the evidence
+    lower bound with one sample, and tighter with more. (n, k) -> (n,)."""
+    k = _check(log_weight)
+    return ops.logsumexp(log_weight) - math.log(k)  # type: ignore[no-any-return]
+
+
+def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0) -> Estimate:
+    """The score-function estimator of the evidence lower bound with a baseline (Mnih and Gregor
+    2014, eqs. 8-10).
+
+    Args:
+        log_joint, log_q: (n, k).
+        baseline: what to subtract from the learning signal, a number or a tensor that broadcasts
+            with (n, k) and does not depend on the samples; its own loss is the squared rest.
+    """
+    _check(log_joint, log_q)
+    log_weight = log_joint.detach() - log_q.detach()
+    signal = log_weight - _detached(baseline)
+    surrogate = ops.mean(log_joint + signal * log_q, -1)
+    rest = ops.square(log_weight - baseline)
+    return Estimate(ops.mean(log_weight, -1), surrogate, ops.mean(rest, -1))
+
+
+def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
+    """The score-function estimator of the importance-weighted bound, each sample's baseline made of
+    the others (Mnih and Rezende 2016, eqs. 7-10).
+
+    Raises:
+        InputError: a single sample.
+    """
+    k = _check(log_joint, log_q)
+    if k < 2:
+        raise InputError(f"[vimco] 2 samples or more were expected, came ({k})")
+    log_weight = log_joint - log_q
+    bound = importance_weighted_bound(log_weight)
+    signal = bound.data[:, None] - _without_each(log_weight.data)
+    surrogate = ops.sum(log_q * Tensor(signal), -1) + bound
+    return Estimate(bound.detach(), surrogate, Tensor(np.zeros_like(bound.data)))
+
+
+def _without_each(log_weight: Any) -> Any:
+    """The bound with each weight in turn replaced by the geometric mean of the others, (n, k)."""
+    n, k = log_weight.shape
+    others = (log_weight.sum(axis=-1, keepdims=True) - log_weight) / (k - 1)
+    replaced = np.broadcast_to(log_weight[:, None, :], (n, k, k)).copy()
+    replaced[:, np.arange(k), np.arange(k)] = others
+    top = replaced.max(axis=-1, keepdims=True)
+    return np.log(np.exp(replaced - top).mean(axis=-1)) + top[..., 0]
+
+
+def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
+    """The two phases of wake-sleep (Hinton et al. 1995) in one: (n,).
+
+    Args:
+        log_joint: (n, k), of data with samples from q, through which no gradient flows: the wake
+            phase trains p on them.
+        dream_log_q: (n, k), log q(h | x) of x and h drawn from p: the sleep phase trains q on them.
+    """
+    _check(log_joint)
+    _check(dream_log_q)
+    return ops.mean(log_joint, -1) + ops.mean(dream_log_q, -1)  # type: ignore[no-any-return]
+
+
+def _check(*tensors: Tensor) -> int:
+    """The number of samples."""
+    shape = tensors[0].shape
+    if len(shape) != 2 or shape[1] < 1:
+        raise ShapeError(
+            f"[estimators] (observations, samples) with 1 sample or more were expected, "
+            f"came {shape}"
+        )
+    if any(x.shape != shape for x in tensors):
+        raise ShapeError(
+            f"[estimators] tensors of one shape were expected, came {[x.shape for x in tensors]}"
+        )
+    return shape[1]
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, Tensor) else x
