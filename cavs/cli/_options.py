@@ -45,7 +45,7 @@ def number(
     return read
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
+def add_threads(parser: argparse._ActionsContainer) -> None:
     """Adds --threads."""
     parser.add_argument(
         "--threads",

@@ -11,7 +11,7 @@ import cavs
 from cavs.cli._options import add_threads, integer
 from cavs.data import LabelledTree, Loader, read_trees, tree_dataset
 from cavs.errors import DataError
-from cavs.training import Checkpoint, TreeSource, evaluate, load_checkpoint, load_model
+from cavs.training import Checkpoint, TreeSource, evaluate, load_checkpoint, load_model, words_of
 from cavs.training.tasks import check_arity
 
 
@@ -43,10 +43,11 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
+    words = words_of(options.checkpoint, checkpoint)
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
     trees, what = _load_trees(options, checkpoint)
     check_arity(model.function, trees, what)
-    dataset = tree_dataset(trees, checkpoint.vocabulary)
+    dataset = tree_dataset(trees, words)
     scores = evaluate(model, Loader(dataset, options.batch_size))
     assert scores is not None
     if options.json:

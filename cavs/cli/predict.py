@@ -22,7 +22,7 @@ from cavs.data import (
     tree_dataset,
 )
 from cavs.errors import DataError
-from cavs.training import load_checkpoint, load_model
+from cavs.training import load_checkpoint, load_model, words_of
 from cavs.training.metrics import check_finite, predictions
 from cavs.training.tasks import check_arity
 
@@ -57,10 +57,11 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
+    words = words_of(options.checkpoint, checkpoint)
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
     size = options.batch_size or (1 if sys.stdin.isatty() else 64)
     for some in _batches(_read(_lines()), size):
-        for tree, labels in zip(some, _labels(model, checkpoint.vocabulary, some), strict=True):
+        for tree, labels in zip(some, _labels(model, words, some), strict=True):
             if options.all:
                 print(format_tree(replace(tree, labels=labels)))
             else:

@@ -1,4 +1,4 @@
-"""``cavs train``: trains a classifier of trees."""
+"""``cavs train``: trains a model."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from cavs.cli._signals import StopOnSignal
 from cavs.errors import CheckpointError, InputError
 from cavs.training import (
     TREE_MODELS,
+    ImageSource,
+    ImageTask,
     Progress,
+    Task,
     TrainingConfig,
     TrainingRun,
     TreeSource,
+    TreeTask,
     load_checkpoint,
 )
 from cavs.training.config import OPTIMIZERS, SCHEDULES
@@ -40,6 +44,18 @@ LISTOPS: dict[str, Any] = {
     "lr_schedule": "linear",
     "weight_decay": 0.0,
 }
+IMAGES: dict[str, Any] = {
+    "hidden_size": 200,
+    "latent_size": 50,
+    "epochs": 100,
+    "batch_size": 100,
+    "optimizer": "adam",
+    "lr": 0.001,
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
+    "patience": 0,
+}
+SAMPLES = {"vae": 1, "iwae": 50}
 
 # Options that may differ from those that a run began with when it goes on.
 _MAY_CHANGE = ("epochs", "patience")
@@ -49,117 +65,163 @@ def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "train",
-        help="train a classifier of trees",
-        description="Trains a classifier of all vertices of labelled trees, on ListOps expressions "
-        "made on the spot or on a treebank, and scores it on the test set. Ctrl-C saves "
-        "and says how to go on.",
-        argument_default=argparse.SUPPRESS,
+        help="train a model",
+        description="Trains a model and scores it on a test set. Ctrl-C saves and says how to go "
+        "on. `cavs train MODEL --help` lists a model's options.",
     )
-    parser.add_argument("model", choices=tuple(TREE_MODELS))
-    _add_data(parser.add_argument_group("data"))
-    _add_model(parser.add_argument_group("model"))
-    _add_training(parser.add_argument_group("training"))
-    run_group = parser.add_argument_group("run")
-    run_group.add_argument(
-        "--output", type=Path, metavar="DIR", help="for checkpoints and metrics (default: runs/...)"
-    )
-    run_group.add_argument(
-        "--overwrite", action="store_true", help="replace a run that DIR holds already"
-    )
-    run_group.add_argument("--resume", type=Path, metavar="FILE", help=f"go on from a run's {LAST}")
-    run_group.add_argument(
-        "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
-    )
-    run_group.add_argument("--quiet", action="store_true", help="print the result only")
-    add_threads(run_group)
+    models = parser.add_subparsers(title="models", dest="model", required=True, metavar="MODEL")
+    for name in TREE_MODELS:
+        _add_trees(_add_model(models, name, "classify all vertices of labelled trees"))
+    for name, meaning in (("vae", "variational"), ("iwae", "importance-weighted")):
+        _add_images(_add_model(models, name, f"{meaning} autoencoder of binary images"), name)
     parser.set_defaults(run=run)
 
 
-def _add_data(group: Any) -> None:
+def _add_model(models: Any, name: str, meaning: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = models.add_parser(
+        name,
+        help=meaning,
+        description=f"Trains {name}: {meaning}.",
+        argument_default=argparse.SUPPRESS,
+    )
+    group = parser.add_argument_group("run")
     group.add_argument(
+        "--output", type=Path, metavar="DIR", help="for checkpoints and metrics (default: runs/...)"
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace a run that DIR holds already"
+    )
+    group.add_argument("--resume", type=Path, metavar="FILE", help=f"go on from a run's {LAST}")
+    group.add_argument(
+        "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
+    )
+    group.add_argument("--quiet", action="store_true", help="print the result only")
+    add_threads(group)
+    return parser
+
+
+def _add_trees(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
         "--data",
         metavar="DIR",
         help="treebank: train.txt, dev.txt, test.txt, one tree in brackets on a line, labels 0..4 "
         "(default: ListOps expressions)",
     )
-    group.add_argument(
+    data.add_argument(
         "--num-train",
         type=integer(1),
         metavar="N",
         help="ListOps expressions to train on (default: 40000)",
     )
-    group.add_argument(
+    data.add_argument(
         "--max-depth", type=integer(2), metavar="N", help="of ListOps expressions (default: 20)"
     )
-    group.add_argument(
+    data.add_argument(
         "--min-count",
         type=integer(1),
         metavar="N",
         help="words that occur fewer times read as <unk> (default: 1)",
     )
-    group.add_argument(
+    data.add_argument(
         "--labels",
         choices=("all", "root"),
         help="train on the labels of all vertices or of the root only (default: all)",
     )
-
-
-def _add_model(group: Any) -> None:
+    model = parser.add_argument_group("model")
     for name in ("embedding_size", "hidden_size"):
-        group.add_argument(
-            _flag(name),
-            type=integer(1),
-            metavar="N",
-            help=f"(default: {TREEBANK[name]}; {LISTOPS[name]} for ListOps)",
-        )
-    group.add_argument(
+        _add_size(model, name, f"{TREEBANK[name]}; {LISTOPS[name]} for ListOps")
+    model.add_argument(
         "--dropout",
         type=number(0, 1),
         metavar="P",
         help="of words and of what the classifier sees "
         f"(default: {TREEBANK['dropout']}; {LISTOPS['dropout']} for ListOps)",
     )
-    group.add_argument(
+    model.add_argument(
         "--embedding-std",
         type=number(0),
         metavar="X",
         help="standard deviation of the initial embedding (default: 1)",
     )
+    others = {name: f"{value} for ListOps" for name, value in LISTOPS.items()}
+    _add_training(parser, {}, others, embedding=True)
 
 
-def _add_training(group: Any) -> None:
-    options: tuple[tuple[str, Any, str], ...] = (
+def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        metavar="FILE",
+        required=True,
+        help="binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
+    )
+    if name == "iwae":
+        data.add_argument(
+            "--samples",
+            type=integer(1),
+            metavar="K",
+            help=f"of the latent variable, in training (default: {SAMPLES[name]})",
+        )
+    for option, meaning in (
+        ("dev_samples", "samples when an epoch is judged"),
+        ("test_samples", "samples for the log-likelihood of a test image"),
+        ("test_images", "test images, from the first on"),
+    ):
+        default = ImageSource.__dataclass_fields__[option].default
+        data.add_argument(
+            _flag(option), type=integer(1), metavar="N", help=f"{meaning} (default: {default})"
+        )
+    model = parser.add_argument_group("model")
+    for size in ("hidden_size", "latent_size"):
+        _add_size(model, size, str(IMAGES[size]))
+    _add_training(parser, IMAGES, {})
+
+
+def _add_size(group: Any, name: str, default: str) -> None:
+    group.add_argument(_flag(name), type=integer(1), metavar="N", help=f"(default: {default})")
+
+
+def _add_training(
+    parser: argparse.ArgumentParser,
+    own: Mapping[str, Any],
+    others: Mapping[str, str],
+    embedding: bool = False,
+) -> None:
+    """Adds the options of the training loop; `own` are a model's defaults, and `others` says which
+    ones it has in another case."""
+    group = parser.add_argument_group("training")
+    defaults = {**TrainingConfig().to_dict(), **own}
+
+    def default(name: str) -> str:
+        other = f"; {others[name]}" if name in others else ""
+        return f"(default: {defaults[name]}{other})"
+
+    options: list[tuple[str, Any, str]] = [
         ("epochs", integer(1), "at most"),
-        ("batch_size", integer(1), "trees in a batch"),
+        ("batch_size", integer(1), "graphs in a batch"),
         ("lr", number(0, exclusive=True), "learning rate"),
-        ("embedding_lr", number(0, exclusive=True), "learning rate of the embedding"),
-        ("lr_decay", number(0, exclusive=True), "factor of the learning rates after each epoch"),
+        ("momentum", number(0, 1), "of sgd"),
+        ("lr_decay", number(0, exclusive=True), "factor of the learning rate after each epoch"),
+        ("lr_decay_after", integer(0), "but the first ones"),
         ("weight_decay", number(0), "L2 coefficient"),
-        ("embedding_weight_decay", number(0), "L2 coefficient of the embedding"),
         ("clip_norm", number(0), "greatest norm of the gradient, 0: any"),
         ("patience", integer(0), "epochs without improvement on dev before it ends, 0: any"),
-        ("seed", integer(0), "of parameters, dropout and order"),
-    )
-    defaults = TrainingConfig().to_dict()
+        ("seed", integer(0), "of parameters, samples and order"),
+    ]
+    if embedding:
+        options += [
+            ("embedding_lr", number(0, exclusive=True), "learning rate of the embedding"),
+            ("embedding_weight_decay", number(0), "L2 coefficient of the embedding"),
+        ]
     for name, kind, meaning in options:
-        other = f"; {LISTOPS[name]} for ListOps" if name in LISTOPS else ""
-        group.add_argument(
-            _flag(name),
-            type=kind,
-            metavar="X",
-            help=f"{meaning} (default: {defaults[name]}{other})",
-        )
+        group.add_argument(_flag(name), type=kind, metavar="X", help=f"{meaning} {default(name)}")
     group.add_argument(
         "--lr-schedule",
         choices=SCHEDULES,
-        help="linear: in a line down to 0 at the end of the last epoch "
-        f"(default: {defaults['lr_schedule']}; {LISTOPS['lr_schedule']} for ListOps)",
+        help=f"linear: in a line down to 0 at the end of the last epoch {default('lr_schedule')}",
     )
-    group.add_argument(
-        "--optimizer",
-        choices=OPTIMIZERS,
-        help=f"(default: {defaults['optimizer']}; {LISTOPS['optimizer']} for ListOps)",
-    )
+    group.add_argument("--optimizer", choices=OPTIMIZERS, help=default("optimizer"))
 
 
 def _flag(name: str) -> str:
@@ -183,10 +245,10 @@ def run(options: argparse.Namespace) -> int:
         training = _resume(resumed, options.model, given, directory)
     else:
         training = _start(options.model, given, directory, overwrite)
-    progress = Progress(quiet)
+    progress = Progress(quiet, training.task.unit, training.task.objective.describe)
     observer = TensorBoard(training.directory, progress) if tensorboard else progress
     if not quiet:
-        _print_header(training, options.model)
+        _print_header(training)
     with StopOnSignal() as stop:
         try:
             finished = training.fit(observer, stop)
@@ -203,27 +265,30 @@ def run(options: argparse.Namespace) -> int:
 def _start(
     name: str, given: Mapping[str, Any], directory: Path | None, overwrite: bool
 ) -> TrainingRun:
-    source = _source(given)
-    settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
-    config = TrainingConfig.from_dict(settings)
+    task, settings = _task(name, given)
     if directory is None:
-        directory = _free_directory(Path("runs"), f"{name}-{source.name}")
+        directory = _free_directory(Path("runs"), f"{name}-{task.source.name}")
     elif (directory / LAST).exists() and not overwrite:
         raise InputError(
             f"[train] a directory without a run was expected, came ({directory}); go on with "
             f"--resume {shlex.quote(str(directory / LAST))}, or replace it with --overwrite"
         )
-    return TrainingRun.start(
-        directory,
-        name,
-        source,
-        config,
-        min_count=settings.get("min_count", 1),
-        embedding_std=settings.get("embedding_std"),
-        embedding_size=settings["embedding_size"],
-        hidden_size=settings["hidden_size"],
-        dropout=settings["dropout"],
-    )
+    return TrainingRun.start(directory, task, TrainingConfig.from_dict(settings))
+
+
+def _task(name: str, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """The task, and all settings, given or by default."""
+    if name in SAMPLES:
+        settings = {"samples": SAMPLES[name], **IMAGES, **given}
+        fields = ("samples", "dev_samples", "test_samples", "test_images")
+        images = ImageSource(settings["data"], **{k: settings[k] for k in fields if k in settings})
+        sizes = {k: settings[k] for k in ("hidden_size", "latent_size")}
+        return ImageTask.create(name, images, **sizes), settings
+    source = _source(given)
+    settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
+    sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "dropout")}
+    options = {k: settings[k] for k in ("min_count", "embedding_std") if k in settings}
+    return TreeTask.create(name, source, **options, **sizes), settings
 
 
 def _source(given: Mapping[str, Any]) -> TreeSource:
@@ -267,12 +332,12 @@ def _resume(path: Path, name: str, given: Mapping[str, Any], directory: Path | N
     )
 
 
-def _print_header(training: TrainingRun, name: str) -> None:
-    sizes = {k: len(v) for k, v in training.splits.items()}
+def _print_header(training: TrainingRun) -> None:
+    task, sizes = training.task, training.task.sizes
     parameters = sum(p.size for p in training.model.parameters())
     print(
-        f"{name} with {parameters:,} parameters on {training.source.name}: "
-        f"{sizes['train']} trees to train on, {sizes['dev']} dev, {sizes['test']} test; "
+        f"{task.name} with {parameters:,} parameters on {task.source.name}: "
+        f"{sizes['train']} {task.unit} to train on, {sizes['dev']} dev, {sizes['test']} test; "
         f"{cavs.get_num_threads()} thread(s), {cavs.instruction_set()}",
         flush=True,
     )
@@ -283,8 +348,7 @@ def _print_result(training: TrainingRun) -> None:
     assert best is not None
     assert test is not None
     print(
-        f"best epoch {best['epoch']}: dev root {100 * best['dev']['root_accuracy']:.2f} %, "
-        f"test root {100 * test.root_accuracy:.2f} %, test all {100 * test.vertex_accuracy:.2f} %\n"
+        f"{training.task.summary(best, test)}\n"
         f"{training.directory / BEST}\n{training.directory / METRICS}"
     )
 

@@ -1,8 +1,11 @@
-"""Data sets and loaders: trees, expressions, lattices and sentences as input graphs with inputs."""
+"""Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
 from cavs.data.chains import chain_graph as chain_graph
 from cavs.data.dataset import Dataset as Dataset
 from cavs.data.grids import grid_graph as grid_graph
+from cavs.data.images import ImageCorpus as ImageCorpus
+from cavs.data.images import image_dataset as image_dataset
+from cavs.data.images import load_binarized_mnist as load_binarized_mnist
 from cavs.data.lattices import Lattice as Lattice
 from cavs.data.lattices import LatticeCorpus as LatticeCorpus
 from cavs.data.lattices import lattice_dataset as lattice_dataset

@@ -2,7 +2,7 @@
 
 They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
 :class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
-place of words.
+place of words. :class:`VAE` is a generative model of images.
 """
 
 from __future__ import annotations
@@ -17,3 +17,4 @@ from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from cavs.models.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
+from cavs.models.vae import VAE as VAE

@@ -1,4 +1,4 @@
-"""Training of tree classifiers: the loop, its metrics, its checkpoints."""
+"""Training: the loop, objectives and scores, checkpoints, and the tasks of the command line."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
 from cavs.training.config import TrainingConfig as TrainingConfig
+from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
 from cavs.training.progress import Progress as Progress
 from cavs.training.run import TrainingRun as TrainingRun
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks import ImageSource as ImageSource
+from cavs.training.tasks import ImageTask as ImageTask
+from cavs.training.tasks import Task as Task
 from cavs.training.tasks import TreeSource as TreeSource
+from cavs.training.tasks import TreeTask as TreeTask
 from cavs.training.tasks import check_arity as check_arity
 from cavs.training.tasks import load_model as load_model
+from cavs.training.tasks import words_of as words_of
+from cavs.training.trainer import Objective as Objective
 from cavs.training.trainer import Observer as Observer
 from cavs.training.trainer import Trainer as Trainer

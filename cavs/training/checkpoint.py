@@ -38,7 +38,7 @@ class Checkpoint:
     Attributes:
         model: name of the model, as the command line calls it.
         config: arguments that make the model.
-        vocabulary: of the words.
+        vocabulary: of the words; None where there are none.
         parameters: by attribute path.
         optimizer: the optimizer's arrays; empty where a run cannot go on from here.
         best: the best parameters so far; empty where they are those of `parameters`.
@@ -47,7 +47,7 @@ class Checkpoint:
 
     model: str
     config: dict[str, Any]
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None
     parameters: Arrays
     optimizer: Arrays = field(default_factory=dict)
     best: Arrays = field(default_factory=dict)
@@ -68,13 +68,14 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         for prefix, attribute in _GROUPS
         for name, array in getattr(checkpoint, attribute).items()
     }
-    vocabulary = checkpoint.vocabulary
+    words = checkpoint.vocabulary
+    vocabulary = words and {"tokens": words.to_list(), "unknown": words.unknown}
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "model": checkpoint.model,
         "config": json.dumps(checkpoint.config),
-        "vocabulary": json.dumps({"tokens": vocabulary.to_list(), "unknown": vocabulary.unknown}),
+        "vocabulary": json.dumps(vocabulary),
         "training": json.dumps(checkpoint.training),
     }
     try:
@@ -177,7 +178,7 @@ def _read_metadata(
         return Checkpoint(
             model=metadata["model"],
             config=dict(json.loads(metadata["config"])),
-            vocabulary=Vocabulary(words["tokens"], words["unknown"]),
+            vocabulary=words and Vocabulary(words["tokens"], words["unknown"]),
             training=dict(json.loads(metadata["training"])),
             **groups,
         )

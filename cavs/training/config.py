@@ -19,18 +19,21 @@ class TrainingConfig:
 
     Attributes:
         epochs: the greatest number of passes over the training set.
-        batch_size: trees in a batch.
+        batch_size: graphs in a batch.
         optimizer: one of `OPTIMIZERS`.
         lr: learning rate.
         embedding_lr: learning rate of the embedding.
-        lr_decay: learning rates are multiplied by this after each epoch.
+        momentum: of ``sgd``.
+        lr_decay: learning rates are multiplied by this after each epoch but the first
+            `lr_decay_after`.
+        lr_decay_after: see `lr_decay`.
         lr_schedule: ``constant``, or ``linear``: in a line from the learning rates to 0 at the end
             of the last epoch, step by step; on top of `lr_decay`.
         weight_decay: L2 coefficient of all parameters but the embedding.
         embedding_weight_decay: L2 coefficient of the embedding, of the rows that a batch reads.
         clip_norm: gradients of a greater norm are scaled down to it; 0: never.
-        labels: train on the labels of ``all`` vertices or of the ``root`` only.
-        patience: epochs without a better accuracy on dev after which the run ends; 0: never.
+        labels: of trees, train on those of ``all`` vertices or of the ``root`` only.
+        patience: epochs without a better score on dev after which the run ends; 0: never.
         seed: of parameters, dropout and the order of the batches.
     """
 
@@ -39,7 +42,9 @@ class TrainingConfig:
     optimizer: str = "adagrad"
     lr: float = 0.05
     embedding_lr: float = 0.1
+    momentum: float = 0.9
     lr_decay: float = 1.0
+    lr_decay_after: int = 0
     lr_schedule: Literal["constant", "linear"] = "constant"
     weight_decay: float = 1e-4
     embedding_weight_decay: float = 0.0
@@ -49,13 +54,19 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("lr_decay_after", 0),
+            ("patience", 0),
+            ("seed", 0),
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InputError(f"[train] {name} of at least {least} was expected, came ({value})")
         for name in ("lr", "embedding_lr", "lr_decay"):
             self._check_number(name, above=True)
-        for name in ("weight_decay", "embedding_weight_decay", "clip_norm"):
+        for name in ("momentum", "weight_decay", "embedding_weight_decay", "clip_norm"):
             self._check_number(name, above=False)
         for name, choices in (
             ("optimizer", OPTIMIZERS),

@@ -82,6 +82,35 @@ def evaluate(
     )
 
 
+class Classification:
+    """Vertices are classified: a model pushes ``loss`` and ``logits`` and pulls ``label``. The loss
+    is the sum over the vertices; the best epoch has the greatest accuracy at the roots."""
+
+    best, greater = "root_accuracy", True
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        out = model(batch, **inputs)
+        check_finite(out, when)
+        return out["loss"].sum(), total(out["loss"])
+
+    def evaluate(
+        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`."""
+        scores = evaluate(model, batches, should_stop=should_stop)
+        return None if scores is None else scores.to_dict()
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return (
+            f"root {100 * scores['root_accuracy']:5.2f} %  "
+            f"all {100 * scores['vertex_accuracy']:5.2f} %"
+        )
+
+
 def predictions(logits: Any) -> npt.NDArray[np.int64]:
     """The class of the greatest logit of each row; of equal ones the first."""
     classes: npt.NDArray[np.int64] = np.asarray(logits).argmax(axis=-1)

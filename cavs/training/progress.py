@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tqdm import tqdm
 
 
 class Progress:
-    """Shows training: on a terminal a bar with loss and trees/s on standard error; in any case a
-    line for each epoch on standard output."""
+    """Shows training: on a terminal a bar with loss and rate on standard error; in any case a line
+    for each epoch on standard output."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        quiet: bool = False,
+        unit: str = "trees",
+        describe: Callable[[Mapping[str, float]], str] = str,
+    ) -> None:
+        """`unit` is what graphs are called, and `describe` puts the scores on dev in words."""
         self._quiet = quiet
+        self._unit = unit
+        self._describe = describe
         self._bar: tqdm[Any] | None = None
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
@@ -24,12 +32,13 @@ class Progress:
                 total=graphs,
                 initial=done,
                 desc=f"epoch {epoch}",
-                unit="trees",
+                unit=self._unit,
                 unit_scale=False,
                 leave=False,
                 dynamic_ncols=True,
                 bar_format=(
-                    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} trees "
+                    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "
+                    f"{self._unit} "
                     "[{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
                 ),
             )
@@ -45,12 +54,10 @@ class Progress:
         self.close()
         if self._quiet:
             return
-        dev = record["dev"]
         print(
             f"epoch {record['epoch']:>3}  loss {record['loss']:8.4f}  "
-            f"dev root {100 * dev['root_accuracy']:5.2f} %  "
-            f"all {100 * dev['vertex_accuracy']:5.2f} %  "
-            f"{record['graphs_per_second']:6.0f} trees/s{'  best' if improved else ''}",
+            f"dev {self._describe(record['dev'])}  "
+            f"{record['graphs_per_second']:6.0f} {self._unit}/s{'  best' if improved else ''}",
             flush=True,
         )
 

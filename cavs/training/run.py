@@ -8,99 +8,47 @@ from pathlib import Path
 from typing import Any
 
 import cavs
-from cavs.data import Loader, TreeCorpus, Vocabulary, tree_dataset
 from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Arrays, Checkpoint, save_checkpoint, write_atomically
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Scores, evaluate
-from cavs.training.tasks import TreeSource, check_arity, load_model, make_function, most_children
-from cavs.training.trainer import EVALUATION_BATCH_SIZE, Observer, Trainer
+from cavs.training.tasks import Task, load_model, restore_task
+from cavs.training.trainer import Observer, Trainer
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.json"
 
 
 class TrainingRun:
-    """Training of a tree classifier, with all that is kept of it.
+    """Training of a task's model, with all that is kept of it.
 
     The directory holds ``last.safetensors``, from which the run can go on, ``best.safetensors``,
     the parameters that were best on dev, and ``metrics.json``.
 
     Attributes:
         directory: where these are.
-        source: where the trees come from.
-        splits: the trees, by ``train``, ``dev`` and ``test``.
+        task: what is trained, on what.
         trainer: the loop.
         model: what is trained.
         test: scores of the best parameters on the test set, once finished.
     """
 
     def __init__(
-        self,
-        directory: Path,
-        name: str,
-        source: TreeSource,
-        corpus: TreeCorpus,
-        vocabulary: Vocabulary,
-        arguments: Mapping[str, Any],
-        model: cavs.Model,
-        config: TrainingConfig,
+        self, directory: Path, task: Task, model: cavs.Model, config: TrainingConfig
     ) -> None:
+        """Raises `DataError` where the data do not fit the model."""
         self.directory = directory
+        self.task = task
         self.model = model
-        self.test: Scores | None = None
-        self._name = name
-        self.source = source
-        self.splits = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-        self._vocabulary = vocabulary
-        self._arguments = dict(arguments)
-        for split, trees in self.splits.items():
-            check_arity(model.function, trees, f"the {split} set")
-        self.trainer = Trainer(
-            model,
-            tree_dataset(corpus.train, vocabulary, labels=config.labels),
-            tree_dataset(corpus.dev, vocabulary),
-            config,
-        )
+        self.test: dict[str, float] | None = None
+        task.check(model.function)
+        dev = task.batches("dev")
+        self.trainer = Trainer(model, task.objective, task.loader(config), dev, config)
 
     @classmethod
-    def start(
-        cls,
-        directory: Path,
-        name: str,
-        source: TreeSource,
-        config: TrainingConfig,
-        *,
-        min_count: int = 1,
-        embedding_std: float | None = None,
-        **sizes: Any,
-    ) -> TrainingRun:
-        """A new run of model `name`.
-
-        Args:
-            directory: where to keep it; made when something is saved.
-            name: of the model, one of `TREE_MODELS`.
-            source: of the trees.
-            config: how to train.
-            min_count: words that occur fewer times read as unknown.
-            embedding_std: standard deviation of the initial embedding; None: the layer's own.
-            sizes: ``embedding_size``, ``hidden_size`` and ``dropout`` of the model.
-        """
-        corpus = source.load()
-        vocabulary = source.vocabulary(corpus, min_count)
-        arguments = {
-            "vocab_size": len(vocabulary),
-            "num_classes": corpus.num_classes,
-            **sizes,
-        }
-        if name == "nary-tree-lstm":
-            arguments["arity"] = max(1, most_children(corpus.train))
+    def start(cls, directory: Path, task: Task, config: TrainingConfig) -> TrainingRun:
+        """A new run, kept in `directory`, which is made when something is saved."""
         cavs.nn.init.manual_seed(config.seed)
-        function = make_function(name, arguments)
-        if embedding_std is not None:
-            embedding: Any = function
-            cavs.nn.init.normal_(embedding.embedding.weight, std=embedding_std)
-        model = cavs.compile(function, seed=config.seed)
-        return cls(directory, name, source, corpus, vocabulary, arguments, model, config)
+        model = cavs.compile(task.make_function(), seed=config.seed)
+        return cls(directory, task, model, config)
 
     @classmethod
     def resume(
@@ -117,19 +65,8 @@ class TrainingRun:
                 f"[checkpoint] {path}: a checkpoint to go on from was expected, came one of "
                 f"parameters only; take {LAST} of the run"
             )
-        source = TreeSource(**state["source"])
-        corpus = source.load()
         model = load_model(path, checkpoint, checkpoint.parameters, config.seed)
-        run = cls(
-            directory,
-            checkpoint.model,
-            source,
-            corpus,
-            checkpoint.vocabulary,
-            checkpoint.config,
-            model,
-            config,
-        )
+        run = cls(directory, restore_task(checkpoint), model, config)
         run.trainer.restore(path, checkpoint)
         return run
 
@@ -145,9 +82,8 @@ class TrainingRun:
         finished = self.trainer.fit(_Saver(self, observer), should_stop)
         if finished:
             self.model.load_state_dict(self.trainer.best_parameters())
-            test = tree_dataset(self.splits["test"], self._vocabulary)
-            batches = Loader(test, EVALUATION_BATCH_SIZE)
-            self.test = evaluate(self.model, batches, should_stop=should_stop)
+            batches = self.task.batches("test")
+            self.test = self.task.objective.evaluate(self.model, batches, should_stop)
             finished = self.test is not None
         if not finished:
             self.save_last()
@@ -158,7 +94,7 @@ class TrainingRun:
         """Writes the checkpoint to go on from."""
         parameters, optimizer, best = self.trainer.arrays()
         training = {
-            "source": self.source.to_dict(),
+            "source": self.task.source.to_dict(),
             "settings": self.trainer.config.to_dict(),
             "progress": self.trainer.state_dict(),
         }
@@ -166,7 +102,7 @@ class TrainingRun:
 
     def save_best(self) -> None:
         """Writes the best parameters."""
-        training = {"source": self.source.to_dict(), "best": self.trainer.best}
+        training = {"source": self.task.source.to_dict(), "best": self.trainer.best}
         self._save(BEST, self.trainer.best_parameters(), training, {}, {})
 
     def _save(
@@ -178,9 +114,9 @@ class TrainingRun:
         best: Arrays,
     ) -> None:
         checkpoint = Checkpoint(
-            self._name,
-            self._arguments,
-            self._vocabulary,
+            self.task.name,
+            self.task.arguments,
+            self.task.vocabulary,
             parameters,
             optimizer=optimizer,
             best=best,
@@ -192,18 +128,18 @@ class TrainingRun:
         """What metrics.json holds."""
         return {
             "version": cavs.__version__,
-            "model": self._name,
-            "arguments": self._arguments,
+            "model": self.task.name,
+            "arguments": self.task.arguments,
             "data": {
-                **self.source.to_dict(),
-                "name": self.source.name,
-                "trees": {name: len(trees) for name, trees in self.splits.items()},
+                **self.task.source.to_dict(),
+                "name": self.task.source.name,
+                self.task.unit: self.task.sizes,
             },
             "settings": self.trainer.config.to_dict(),
             "threads": cavs.get_num_threads(),
             "history": self.trainer.history,
             "best": self.trainer.best,
-            "test": None if self.test is None else self.test.to_dict(),
+            "test": self.test,
         }
 
     def save_metrics(self) -> None:

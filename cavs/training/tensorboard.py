@@ -39,9 +39,11 @@ class TensorBoard:
 
     def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
         """See `Observer`."""
-        for name in ("root_accuracy", "vertex_accuracy", "loss"):
-            self._writer.add_scalar(f"dev/{name}", record["dev"][name], self._graphs)
-        self._writer.add_scalar("train/trees_per_second", record["graphs_per_second"], self._graphs)
+        for name, value in record["dev"].items():
+            self._writer.add_scalar(f"dev/{name}", value, self._graphs)
+        self._writer.add_scalar(
+            "train/graphs_per_second", record["graphs_per_second"], self._graphs
+        )
         self._writer.flush()
         self._observer.epoch_ends(record, improved)
 

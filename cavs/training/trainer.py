@@ -14,9 +14,37 @@ from cavs.data import Dataset, Loader
 from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import check_finite, evaluate, total
+from cavs.training.metrics import Batches
 
-EVALUATION_BATCH_SIZE = 256
+
+class Objective(Protocol):
+    """What training minimises, and how an epoch is judged.
+
+    Attributes:
+        best: the score of the epoch that is kept.
+        greater: whether more of it is better.
+    """
+
+    best: str
+    greater: bool
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate
+        and as a number to report.
+
+        Raises:
+            NonFiniteError: an output is NaN or infinite; names `when` and the output.
+        """
+
+    def evaluate(
+        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """Scores by name, the `best` among them; None where `should_stop` said so."""
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """The scores in a line."""
 
 
 class Observer(Protocol):
@@ -33,27 +61,32 @@ class Observer(Protocol):
 
 
 class Trainer:
-    """Trains a model that pushes ``loss`` and ``logits`` and pulls ``label``.
-
-    The loss of a step is the sum over the vertices, divided by the graphs of the batch.
+    """Trains a model: the loss of a step is the objective's, divided by the graphs of the batch.
 
     Attributes:
         history: one row for each epoch that is done: its number, ``loss``, ``dev``, ``seconds`` of
             training without the evaluation and ``graphs_per_second``.
-        best: the row of the history with the greatest root accuracy on dev; None before the first.
+        best: the row of the history that is best on dev; None before the first.
     """
 
     def __init__(
-        self, model: cavs.Model, train: Dataset, dev: Dataset, config: TrainingConfig
+        self,
+        model: cavs.Model,
+        objective: Objective,
+        loader: Loader,
+        dev: Batches,
+        config: TrainingConfig,
     ) -> None:
+        """`loader` gives the batches to train on, `dev` those that epochs are judged by."""
         self.model = model
+        self.objective = objective
         self.config = config
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self._best_parameters: Arrays = {}
-        self._loader = Loader(train, config.batch_size, shuffle=True, seed=config.seed)
-        self._dev = Loader(dev, EVALUATION_BATCH_SIZE, cache=True)
-        self._fingerprint = fingerprint(train)
+        self._loader = loader
+        self._dev = dev
+        self._fingerprint = fingerprint(loader.dataset)
         self._optimizer = _make_optimizer(model, config)
         self._batch = 0  # of the epoch under way: how many are done,
         self._graphs = 0  # how many graphs that were,
@@ -91,10 +124,10 @@ class Trainer:
         while not self.finished:
             if not self._train_epoch(observer, should_stop):
                 return False
-            scores = evaluate(self.model, self._dev, should_stop=should_stop)
+            scores = self.objective.evaluate(self.model, self._dev, should_stop)
             if scores is None:
                 return False
-            self._end_epoch(scores.to_dict(), observer)
+            self._end_epoch(scores, observer)
         return True
 
     def _train_epoch(self, observer: Observer | None, should_stop: Callable[[], bool]) -> bool:
@@ -115,19 +148,19 @@ class Trainer:
         return True
 
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
-        out = self.model(batch, **inputs)
-        check_finite(out, f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})")
+        when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
+        loss, total = self.objective.loss(self.model, batch, inputs, when)
         self._optimizer.zero_grad()
         self._set_learning_rates()
-        (out["loss"].sum() * (1.0 / batch.num_graphs)).backward()
+        (loss * (1.0 / batch.num_graphs)).backward()
         if self.config.clip_norm:
             optim.clip_grad_norm(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
         self._batch += 1
         self._graphs += batch.num_graphs
-        self._loss += total(out["loss"])
+        self._loss += total
 
-    def _end_epoch(self, dev: dict[str, Any], observer: Observer | None) -> None:
+    def _end_epoch(self, dev: dict[str, float], observer: Observer | None) -> None:
         record = {
             "epoch": self.epoch + 1,
             "loss": self._loss / max(self._graphs, 1),
@@ -136,7 +169,7 @@ class Trainer:
             "graphs_per_second": self._graphs / max(self._seconds, 1e-9),
         }
         self.history.append(record)
-        improved = self.best is None or dev["root_accuracy"] > self.best["dev"]["root_accuracy"]
+        improved = self.best is None or self._is_better(dev, self.best["dev"])
         if improved:
             self.best = record
             self._best_parameters = _copies(self.model.state_dict())
@@ -145,9 +178,15 @@ class Trainer:
         if observer is not None:
             observer.epoch_ends(record, improved)
 
+    def _is_better(self, scores: Mapping[str, float], than: Mapping[str, float]) -> bool:
+        name = self.objective.best
+        if self.objective.greater:
+            return scores[name] > than[name]
+        return scores[name] < than[name]
+
     def _set_learning_rates(self) -> None:
         config = self.config
-        factor = config.lr_decay**self.epoch
+        factor = config.lr_decay ** max(self.epoch - config.lr_decay_after, 0)
         if config.lr_schedule == "linear":
             factor *= 1 - self.step / (config.epochs * len(self._loader))
         rates = (config.lr, config.embedding_lr)
@@ -238,5 +277,5 @@ def _make_optimizer(model: cavs.Model, config: TrainingConfig) -> optim.Optimize
     if config.optimizer == "adamw":
         return optim.AdamW(groups)
     if config.optimizer == "sgd":
-        return optim.SGD(groups, lr=config.lr, momentum=0.9)
+        return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
     return optim.Adagrad(groups)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cavs.errors import InputError
-from cavs.training import Progress
+from cavs.training import Classification, Progress
 from cavs.training.tensorboard import TensorBoard
 
 DEV = {"root_accuracy": 0.5, "vertex_accuracy": 0.75, "loss": 2.0}
@@ -29,7 +29,7 @@ def test_scores_are_written_and_passed_on(
         written.append((name, value, step))
 
     monkeypatch.setattr(tensorboard_x.SummaryWriter, "add_scalar", add_scalar)
-    board = TensorBoard(tmp_path, Progress())
+    board = TensorBoard(tmp_path, Progress(describe=Classification().describe))
     board.epoch_begins(2, 5, 10)
     board.step_done(5, 1.5)
     record = {"epoch": 2, "loss": 1.5, "dev": DEV, "graphs_per_second": 100.0}
@@ -40,7 +40,7 @@ def test_scores_are_written_and_passed_on(
         ("dev/root_accuracy", 0.5, 20),
         ("dev/vertex_accuracy", 0.75, 20),
         ("dev/loss", 2.0, 20),
-        ("train/trees_per_second", 100.0, 20),
+        ("train/graphs_per_second", 100.0, 20),
     ]
     assert capsys.readouterr().out.startswith("epoch   2  loss   1.5000  dev root 50.00 %")
     assert list((tmp_path / "tensorboard").iterdir())

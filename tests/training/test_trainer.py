@@ -8,14 +8,16 @@ import pytest
 
 import cavs
 from cavs import ops
-from cavs.data import Dataset
+from cavs.data import Dataset, Loader
 from cavs.errors import CheckpointError, DataError, InputError, NonFiniteError
 from cavs.training import (
     Checkpoint,
+    Classification,
     Trainer,
     TrainingConfig,
     TrainingRun,
     TreeSource,
+    TreeTask,
     evaluate,
     load_checkpoint,
 )
@@ -30,7 +32,13 @@ def make_config(**changes: Any) -> TrainingConfig:
 
 
 def start(directory: Path, source: TreeSource = SOURCE, **changes: Any) -> TrainingRun:
-    return TrainingRun.start(directory, "tree-lstm", source, make_config(**changes), **SMALL)
+    return start_model("tree-lstm", directory, source, make_config(**changes))
+
+
+def start_model(
+    name: str, directory: Path, source: TreeSource, config: TrainingConfig
+) -> TrainingRun:
+    return TrainingRun.start(directory, TreeTask.create(name, source, **SMALL), config)
 
 
 class StopAfter:
@@ -97,15 +105,10 @@ def test_seeds_make_runs(tmp_path: Path) -> None:
 
 
 def test_it_learns_and_keeps_the_best(tmp_path: Path) -> None:
-    run = TrainingRun.start(
-        tmp_path,
-        "tree-lstm",
-        TreeSource(num_train=400, max_depth=3),
-        make_config(epochs=4, lr=0.1),
-        embedding_size=16,
-        hidden_size=32,
-        dropout=0.0,
-    )
+    source = TreeSource(num_train=400, max_depth=3)
+    sizes = {"embedding_size": 16, "hidden_size": 32, "dropout": 0.0}
+    task = TreeTask.create("tree-lstm", source, **sizes)
+    run = TrainingRun.start(tmp_path, task, make_config(epochs=4, lr=0.1))
     assert run.fit()
     history = run.trainer.history
     losses = [row["loss"] for row in history]
@@ -115,7 +118,7 @@ def test_it_learns_and_keeps_the_best(tmp_path: Path) -> None:
     assert run.trainer.best["epoch"] == 1 + int(np.argmax(accuracies))
     assert max(accuracies) > 0.25
     assert run.test is not None
-    assert run.test.graphs == 1000
+    assert run.test["graphs"] == 1000
     assert files(tmp_path) == ["best.safetensors", "last.safetensors", "metrics.json"]
 
 
@@ -165,7 +168,7 @@ def test_what_is_not_finite_is_named() -> None:
     with pytest.raises(
         NonFiniteError, match=r"step 1 \(epoch 1, batch 1\), came nan in output 'loss'"
     ):
-        Trainer(model, data, data, config).fit()
+        Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config).fit()
     with pytest.raises(
         NonFiniteError, match=r"batch 0 of an evaluation, came nan in output 'loss'"
     ):
@@ -213,12 +216,12 @@ def test_half_a_state_is_refused(tmp_path: Path, spoil: Any, match: str) -> None
 
 def test_trees_with_more_children_than_a_model_reads_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at most 2 children of a vertex were expected by TreeFC"):
-        TrainingRun.start(tmp_path, "tree-fc", SOURCE, make_config(), **SMALL)
+        start_model("tree-fc", tmp_path, SOURCE, make_config())
 
 
 @pytest.mark.parametrize("model", ["nary-tree-lstm", "tree-gru"])
 def test_other_models_train(tmp_path: Path, model: str) -> None:
-    run = TrainingRun.start(tmp_path, model, SOURCE, make_config(epochs=1), **SMALL)
+    run = start_model(model, tmp_path, SOURCE, make_config(epochs=1))
     assert run.fit()
 
 

@@ -1,0 +1,76 @@
+"""Binary images: the fixed binarisation of MNIST that RBMs, VAEs and IWAEs are judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.data._text import PathLike
+from cavs.data.dataset import Dataset
+from cavs.errors import DataError
+from cavs.scheduler import InputGraph
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class ImageCorpus:
+    """Training, development and test images: uint8 of 0 and 1, (images, height * width)."""
+
+    name: str
+    height: int
+    width: int
+    train: npt.NDArray[np.uint8]
+    dev: npt.NDArray[np.uint8]
+    test: npt.NDArray[np.uint8]
+
+
+def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> ImageCorpus:
+    """Reads an .npz file of the arrays ``train``, ``valid`` and ``test`` (Larochelle and Murray
+    2011): a row is an image, its pixels packed by ``numpy.packbits(axis=1)``.
+
+    Args:
+        path: the file, or a folder with ``binarized_mnist.npz``.
+        height, width: of the images.
+
+    Raises:
+        DataError: no such file, another kind of file, or images of another size.
+    """
+    file = Path(path)
+    file = file / "binarized_mnist.npz" if file.is_dir() else file
+    expected = f"an .npz file with train, valid and test, images of {height} x {width} bits"
+    try:
+        with np.load(file) as arrays:
+            splits = [_unpack(file, name, arrays[name], height * width) for name in SPLITS]
+    except FileNotFoundError:
+        raise DataError(f"[data] {expected} was expected, but there is no {file}") from None
+    except KeyError as error:
+        raise DataError(
+            f"[data] {file}: {expected} was expected, came one without {error}"
+        ) from None
+    except (OSError, ValueError, BadZipFile) as error:
+        raise DataError(f"[data] {file}: {expected} was expected, came ({error})") from None
+    return ImageCorpus("binarized-mnist", height, width, *splits)
+
+
+def _unpack(
+    file: Path, name: str, packed: npt.NDArray[np.uint8], pixels: int
+) -> npt.NDArray[np.uint8]:
+    wanted = -(-pixels // 8)
+    if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] != wanted:
+        raise DataError(
+            f"[data] {file}: {name} as uint8 (images, {wanted}), {pixels} pixels in bits, was "
+            f"expected, came {packed.dtype} {packed.shape}"
+        )
+    return np.unpackbits(packed, axis=1)[:, :pixels]
+
+
+def image_dataset(images: npt.NDArray[np.uint8], samples: int = 1) -> Dataset:
+    """Images as graphs of `samples` vertices without edges, with the graph input ``image``,
+    float32 (pixels,)."""
+    graph = InputGraph([[]] * samples)
+    return Dataset([graph] * len(images), graph={"image": images.astype(np.float32)})

@@ -1,0 +1,64 @@
+"""Variational and importance-weighted autoencoders of images (Kingma and Welling 2014; Burda et al.
+2016)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs import nn, ops
+from cavs.nn.distributions import Bernoulli, Normal
+
+
+class VAE(cavs.VertexFunction):
+    """A latent normal z, and independent pixels given it; a graph is an image, a vertex a sample.
+
+    Burda et al. 2016, section 5, with one stochastic layer. The image x comes by ``pull_graph``, so
+    that it is encoded once whatever the number of samples::
+
+        q(z | x) = Normal(mean, exp(log_std)),  mean, log_std = V tanh(W_2 tanh(W_1 x))
+        p(z) = Normal(0, 1)
+        p(x | z) = Bernoulli(U_3 tanh(U_2 tanh(U_1 z)))
+
+    Graphs have no edges. The evidence lower bound is :func:`cavs.nn.estimators.elbo` of the output,
+    reshaped to (graphs, samples), and :func:`~cavs.nn.estimators.importance_weighted_bound` makes
+    an IWAE of it.
+
+    Inputs: ``image``: (image_size,) per graph, in 0..1.
+    Outputs per vertex: ``log_weight``: () log p(x, z) - log q(z | x); ``logits``: (image_size,) of
+    the pixels.
+    """
+
+    def __init__(
+        self, image_size: int = 784, hidden_size: int = 200, latent_size: int = 50
+    ) -> None:
+        self.image_size, self.latent_size = image_size, latent_size
+        self.encoder1 = nn.Linear(image_size, hidden_size)
+        self.encoder2 = nn.Linear(hidden_size, hidden_size)
+        self.posterior = nn.Linear(hidden_size, 2 * latent_size)
+        self.decoder1 = nn.Linear(latent_size, hidden_size)
+        self.decoder2 = nn.Linear(hidden_size, hidden_size)
+        self.pixels = nn.Linear(hidden_size, image_size)
+
+    def set_pixel_means(self, means: Any) -> None:
+        """Begins with pixels that are 1 as often as in the data, `means` (image_size,): the biases
+        of their logits."""
+        p = np.clip(means, 1e-3, 1 - 1e-3)
+        assert self.pixels.bias is not None
+        self.pixels.bias.data[...] = np.log(p / (1 - p))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull_graph("image", self.image_size)
+        encoded = ops.tanh(self.encoder2(ops.tanh(self.encoder1(x))))
+        mean, log_std = ops.split(self.posterior(encoded), 2)
+        posterior, prior = Normal(mean, ops.exp(log_std)), Normal(0.0, 1.0)
+        z = posterior.mean + posterior.std * v.normal(self.latent_size)
+        logits = self.decode(z)
+        log_joint = ops.sum(Bernoulli(logits).log_prob(x)) + ops.sum(prior.log_prob(z))
+        v.push(log_weight=log_joint - ops.sum(posterior.log_prob(z)), logits=logits)
+
+    def decode(self, z: Any) -> Any:
+        """Logits of the pixels, (image_size,), from z."""
+        return self.pixels(ops.tanh(self.decoder2(ops.tanh(self.decoder1(z)))))

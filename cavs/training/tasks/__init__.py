@@ -1,0 +1,78 @@
+"""What the command line trains, by the names of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cavs
+from cavs.data import Vocabulary
+from cavs.errors import CheckpointError
+from cavs.training.checkpoint import Checkpoint, check_arrays
+from cavs.training.tasks._task import Source as Source
+from cavs.training.tasks._task import Task as Task
+from cavs.training.tasks.images import VAE_MODELS as VAE_MODELS
+from cavs.training.tasks.images import ImageSource as ImageSource
+from cavs.training.tasks.images import ImageTask as ImageTask
+from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS
+from cavs.training.tasks.trees import TreeSource as TreeSource
+from cavs.training.tasks.trees import TreeTask as TreeTask
+from cavs.training.tasks.trees import check_arity as check_arity
+
+_MODELS: dict[str, type[cavs.VertexFunction]] = {**TREE_MODELS, **VAE_MODELS}
+_TASKS: dict[str, type[Task]] = {
+    **dict.fromkeys(TREE_MODELS, TreeTask),
+    **dict.fromkeys(VAE_MODELS, ImageTask),
+}
+
+
+def make_function(name: str, config: Mapping[str, Any]) -> cavs.VertexFunction:
+    """The vertex function `name` with the arguments `config`, with fresh parameters.
+
+    Raises:
+        CheckpointError: there is no such model, or it does not take these arguments.
+    """
+    if name not in _MODELS:
+        raise CheckpointError(
+            f"[checkpoint] one of the models {', '.join(_MODELS)} was expected, came {name!r}"
+        )
+    try:
+        return _MODELS[name](**config)
+    except TypeError as error:
+        raise CheckpointError(
+            f"[checkpoint] arguments of the model {name} were expected, came {dict(config)}: "
+            f"{error}"
+        ) from error
+
+
+def load_model(
+    path: str | Path, checkpoint: Checkpoint, parameters: Mapping[str, Any], seed: int = 0
+) -> cavs.Model:
+    """The compiled model of a checkpoint, with `parameters` of it.
+
+    Raises:
+        CheckpointError: the parameters are not those of the model that the checkpoint names.
+    """
+    function = make_function(checkpoint.model, checkpoint.config)
+    check_arrays(path, parameters, dict(function.named_parameters()))
+    model = cavs.compile(function, seed=seed)
+    model.load_state_dict(parameters)
+    return model
+
+
+def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
+    """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
+    if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
+        raise CheckpointError(
+            f"[checkpoint] {path}: a classifier of trees ({', '.join(TREE_MODELS)}) was expected, "
+            f"came {checkpoint.model}"
+        )
+    return checkpoint.vocabulary
+
+
+def restore_task(checkpoint: Checkpoint) -> Task:
+    """The task that a checkpoint is of, with its data."""
+    return _TASKS[checkpoint.model].restore(
+        checkpoint.model, checkpoint.config, checkpoint.vocabulary, checkpoint.training["source"]
+    )
