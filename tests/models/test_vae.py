@@ -1,0 +1,121 @@
+"""The autoencoder of images against its equations in NumPy, its bound against the likelihood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.kernels.philox import uniform
+from cavs.models import VAE
+from cavs.nn.estimators import elbo, importance_weighted_bound
+
+PIXELS, HIDDEN, LATENT = 9, 6, 2
+SEED, STEP = 11, 5
+
+
+def make(dtype: str = "float64", **options: Any) -> cavs.Model:
+    cavs.nn.init.manual_seed(2)
+    return cavs.compile(VAE(PIXELS, HIDDEN, LATENT), dtype=dtype, seed=SEED, **options)
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 2, (count, PIXELS)).astype(np.float64)
+
+
+def run(model: cavs.Model, x: np.ndarray, samples: int, keys: Any = None) -> dict[str, Any]:
+    model.set_random_state({"seed": SEED, "step": STEP})
+    graphs = cavs.batch([cavs.InputGraph([[]] * samples)] * len(x), keys=keys)
+    return model(graphs, image=x)
+
+
+def oracle(p: dict[str, np.ndarray], x: np.ndarray, key: int, samples: int) -> np.ndarray:
+    """log p(x, z) - log q(z | x) of one image's samples."""
+
+    def layer(name: str, h: np.ndarray) -> np.ndarray:
+        return h @ p[f"{name}.weight"].T + p[f"{name}.bias"]
+
+    encoded = np.tanh(layer("encoder2", np.tanh(layer("encoder1", x))))
+    mean, log_std = np.split(layer("posterior", encoded), 2)
+    u = uniform(SEED, STEP, 0, np.full(samples, key), np.arange(samples), LATENT)
+    from statistics import NormalDist
+
+    epsilon = np.vectorize(NormalDist().inv_cdf)(u + 2.0**-25)
+    z = mean + np.exp(log_std) * epsilon
+    logits = layer("pixels", np.tanh(layer("decoder2", np.tanh(layer("decoder1", z)))))
+    pixel = np.where(x > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits)))
+    log_normal = -0.5 * (z**2).sum(axis=1) - 0.5 * LATENT * np.log(2 * np.pi)
+    log_q = -0.5 * (epsilon**2).sum(axis=1) - log_std.sum() - 0.5 * LATENT * np.log(2 * np.pi)
+    return np.log(pixel).sum(axis=1) + log_normal - log_q
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_weights_are_those_of_the_equations(executor: str) -> None:
+    model, x = make(executor=executor), images(3)
+    out = run(model, x, samples=4)
+    parameters = {name: p.data for name, p in model.named_parameters()}
+    expected = [oracle(parameters, row, key, 4) for key, row in enumerate(x)]
+    np.testing.assert_allclose(out["log_weight"].data, np.concatenate(expected), rtol=1e-9)
+
+
+def test_a_batch_equals_its_graphs_alone_bit_by_bit() -> None:
+    model, x = make("float32"), images(5)
+    together = run(model, x, samples=3)
+    for key, row in enumerate(x):
+        alone = run(model, row[None], samples=3, keys=[key])
+        # Samples are the same bits; what products make of them rounds by the number of rows.
+        np.testing.assert_allclose(
+            alone["log_weight"].data, together["log_weight"].data[3 * key : 3 * key + 3], rtol=2e-6
+        )
+
+
+def test_gradients_equal_central_differences() -> None:
+    model, x = make(), images(4)
+
+    def loss() -> cavs.Tensor:
+        return importance_weighted_bound(run(model, x, 3)["log_weight"].reshape(4, 3)).sum()
+
+    model.zero_grad()
+    loss().backward()
+    rng = np.random.default_rng(0)
+    for name, p in model.named_parameters():
+        direction, values = rng.normal(size=p.shape), []
+        before = p.data.copy()
+        for step in (1e-5, -1e-5):
+            p.data[...] = before + step * direction
+            values.append(loss().item())
+        p.data[...] = before
+        found = float((np.asarray(p.grad) * direction).sum())
+        assert found == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7), name
+
+
+def test_bounds_rise_with_samples_to_the_likelihood() -> None:
+    """The likelihood by a sum over a grid of the two latent variables."""
+    model, x = make(), images(1)
+    log_weight = run(model, x, samples=60_000)["log_weight"]
+    means = [
+        importance_weighted_bound(log_weight.reshape(-1, k)).mean().item() for k in (1, 5, 50, 500)
+    ]
+    assert means == sorted(means)
+    assert means[0] == pytest.approx(elbo(log_weight.reshape(1, -1)).item())
+    grid = np.stack(np.meshgrid(*[np.linspace(-6, 6, 241)] * 2), axis=-1).reshape(-1, 2)
+    h = grid
+    for name in ("decoder1", "decoder2", "pixels"):
+        layer = getattr(model.function, name)
+        h = h @ layer.weight.data.T + layer.bias.data
+        h = h if name == "pixels" else np.tanh(h)
+    log_p = -(np.logaddexp(0, h) - x * h).sum(axis=1)
+    log_p += -0.5 * (grid**2).sum(axis=1) - np.log(2 * np.pi)
+    likelihood = float(np.logaddexp.reduce(log_p) + 2 * np.log(12 / 240))
+    assert means[-1] == pytest.approx(likelihood, abs=2e-3)
+    assert means[-2] < likelihood + 2e-3
+
+
+def test_pixels_begin_as_often_set_as_in_the_data() -> None:
+    model = make()
+    means = np.linspace(0, 1, PIXELS)
+    model.function.set_pixel_means(means)
+    bias = model.function.pixels.bias.data
+    np.testing.assert_allclose(1 / (1 + np.exp(-bias)), np.clip(means, 1e-3, 1 - 1e-3), rtol=1e-6)

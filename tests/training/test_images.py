@@ -1,0 +1,100 @@
+"""Autoencoders of images as the command line trains them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.errors import DataError, InputError
+from cavs.training import ImageSource, ImageTask, TrainingConfig, TrainingRun, load_checkpoint
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Bars: images of 4 x 4 pixels, a row or a column of which is set."""
+    rng = np.random.default_rng(0)
+    bars = np.zeros((8, 4, 4), np.uint8)
+    for i in range(4):
+        bars[i, i, :] = 1
+        bars[4 + i, :, i] = 1
+    arrays = {
+        name: np.packbits(bars.reshape(8, 16)[rng.integers(0, 8, count)], axis=1)
+        for name, count in (("train", 300), ("valid", 40), ("test", 40))
+    }
+    np.savez(tmp_path / "bars.npz", **arrays)
+    return tmp_path / "bars.npz"
+
+
+@pytest.fixture(autouse=True)
+def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cavs.training.tasks import images
+
+    load = images.load_binarized_mnist
+    monkeypatch.setattr(images, "load_binarized_mnist", lambda path: load(path, 4, 4))
+
+
+def start(directory: Path, data: Path, **changes: Any) -> TrainingRun:
+    few: dict[str, Any] = {"dev_samples": 8, "test_samples": 200, "test_images": 20}
+    source = ImageSource(str(data), **{**few, **changes})
+    task = ImageTask.create("iwae", source, hidden_size=16, latent_size=4)
+    config = TrainingConfig(
+        epochs=8, batch_size=20, optimizer="adam", lr=0.02, weight_decay=0.0, patience=0
+    )
+    return TrainingRun.start(directory, task, config)
+
+
+def test_it_learns_and_more_samples_bound_tighter(tmp_path: Path, data: Path) -> None:
+    run = start(tmp_path / "run", data, samples=4)
+    assert run.fit()
+    best, test = run.trainer.best, run.test
+    assert best is not None
+    assert test is not None
+    # Eight bars: log 8 is the entropy; independent pixels need 16 h(1 / 4) = 9.0 nats.
+    assert np.log(8) < test["nll"] < 6.0
+    assert -test["elbo"] > test["nll"]
+    assert best["dev"]["nll"] < run.trainer.history[0]["dev"]["nll"]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path) -> None:
+    whole = start(tmp_path / "whole", data)
+    assert whole.fit()
+    parts = start(tmp_path / "parts", data)
+    left = iter([False] * 20 + [True])
+    assert not parts.fit(should_stop=lambda: next(left, False))
+    path = tmp_path / "parts" / "last.safetensors"
+    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
+    assert resumed.fit()
+    assert resumed.test == whole.test
+    for name, array in whole.model.state_dict().items():
+        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+
+
+def test_images_of_another_size_are_refused(tmp_path: Path, data: Path) -> None:
+    run = start(tmp_path / "run", data)
+    task = run.task
+    task.arguments["image_size"] = 9
+    with pytest.raises(DataError, match="images of 9 pixels, as the model has, were expected"):
+        TrainingRun(tmp_path, task, run.model, run.trainer.config)
+
+
+@pytest.mark.parametrize("name", ["samples", "dev_samples", "test_samples", "test_images"])
+def test_there_is_a_sample_at_least(name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name} of at least 1 was expected, came \(0\)"):
+        ImageSource("file", **{name: 0})
+
+
+def test_with_one_sample_an_iwae_is_a_vae(data: Path) -> None:
+    source = ImageSource(str(data))
+    gradients = []
+    for name in ("vae", "iwae"):
+        cavs.nn.init.manual_seed(0)
+        task = ImageTask.create(name, source, hidden_size=8, latent_size=3)
+        model = cavs.compile(task.make_function())
+        batch, inputs = next(iter(task.loader(TrainingConfig(batch_size=10))))
+        loss, _ = task.objective.loss(model, batch, inputs, "here")
+        loss.backward()
+        gradients.append([np.array(p.grad) for p in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
