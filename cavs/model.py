@@ -37,6 +37,7 @@ class Model:
         function: VertexFunction,
         *,
         dtype: str = "float32",
+        outputs: Iterable[str] | None = None,
         passes: Iterable[str] | None = None,
         policy: str = "batching",
         executor: str = "native",
@@ -54,7 +55,7 @@ class Model:
             )
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
-        self._compiler = Compiler(function, passes)
+        self._compiler = Compiler(function, passes, outputs)
         self.function = function
         self.training = True
         self._dtype = np.dtype(dtype)
@@ -297,6 +298,7 @@ def compile(
     function: VertexFunction,
     *,
     dtype: str = "float32",
+    outputs: Iterable[str] | None = None,
     passes: Iterable[str] | None = None,
     policy: str = "batching",
     executor: str = "native",
@@ -308,6 +310,8 @@ def compile(
     Args:
         function: the vertex function; its parameters become `dtype`, in place.
         dtype: ``float32``, or ``float64`` for gradient checks.
+        outputs: names of the pushes that calls give; what no other depends on is not computed, nor
+            are its inputs asked for. None means all of them.
         passes: names among ``cavs.core.passes.PASSES``; None means all of them.
         policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
@@ -316,10 +320,12 @@ def compile(
 
     Raises:
         TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
+        InputError: no such output or pass.
     """
     return Model(
         function,
         dtype=dtype,
+        outputs=outputs,
         passes=passes,
         policy=policy,
         executor=executor,

@@ -439,3 +439,36 @@ def test_inference_sees_every_change_of_a_weight(change: str) -> None:
             expected = cavs.compile(fresh)(graphs, **inputs)["logits"].numpy()
         np.testing.assert_array_equal(got[0], expected)
         np.testing.assert_array_equal(got[1], expected)
+
+
+def test_outputs_that_are_not_wanted_are_not_computed() -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
+    whole, part = cavs.compile(function), cavs.compile(function, outputs=["logits"])
+    assert set(part.inputs) == set(whole.inputs) - {"label"}
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    word, label = np.int32([1, 2, -1]), np.int32([0, 1, 1])
+    expected, found = whole(graphs, word=word, label=label), part(graphs, word=word)
+    assert list(found) == ["logits"]
+    np.testing.assert_array_equal(found["logits"].data, expected["logits"].data)
+    assert "cross_entropy" not in part.program
+
+
+def test_states_that_nobody_gathers_go_with_the_outputs() -> None:
+    class Sums(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            x = v.pull("x")
+            total = v.gather(s=1).s.sum() + x
+            v.scatter(s=total)
+            v.push(total=total, doubled=x * 2.0)
+
+    model = cavs.compile(Sums(), outputs=["doubled"])
+    assert "levels" not in model.program
+    out = model(cavs.InputGraph([[], [0]]), x=np.float32([1, 3]))
+    np.testing.assert_array_equal(out["doubled"].data, [2, 6])
+
+
+@pytest.mark.parametrize("outputs", [[], ["logits", "losses"]])
+def test_outputs_that_are_not_there_are_named(outputs: list[str]) -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
+    with pytest.raises(InputError, match=r"\[compile\] outputs among .*'logits'"):
+        cavs.compile(function, outputs=outputs)

@@ -25,7 +25,7 @@ from cavs.core.passes import (
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.program import Output, Program
-from cavs.core.trace import Trace, trace
+from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
@@ -59,9 +59,16 @@ class Compiler:
     """
 
     @_one_at_a_time
-    def __init__(self, function: VertexFunction, passes: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        function: VertexFunction,
+        passes: Iterable[str] | None = None,
+        outputs: Iterable[str] | None = None,
+    ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         self.trace: Trace = trace(function)
+        if outputs is not None:
+            self.trace = select_outputs(self.trace, outputs)
         verify(self.trace.function.roots(), "trace")
         self.params: list[Any] = _used_parameters(function, self.trace.function)
         self._simplifier = Simplifier()

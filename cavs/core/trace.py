@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -16,7 +16,7 @@ from cavs.core.ir import FunctionIR, Node, SourceLine
 from cavs.core.ops._def import Shape, Space
 from cavs.core.ops.random import standard_normal
 from cavs.core.vertex import VertexFunction
-from cavs.errors import CavsError, DTypeError, ShapeError, TraceError
+from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor"))
@@ -269,3 +269,26 @@ def trace(function: VertexFunction) -> Trace:
         {name: spec for name, (spec, _) in vertex._inputs.items()},
         type(function).__name__,
     )
+
+
+def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
+    """The trace with these outputs alone, and with the inputs that they depend on.
+
+    Raises:
+        InputError: F pushes no such output, or there is none at all.
+    """
+    pushes, wanted = traced.function.pushes, list(dict.fromkeys(outputs))
+    if not wanted or any(name not in pushes for name in wanted):
+        raise InputError(
+            f"[compile] outputs among {sorted(pushes)}, one or more, were expected, came {wanted}"
+        )
+    function = FunctionIR(traced.function.scatters, {name: pushes[name] for name in wanted})
+    if not _gathers(function.pushes.values()):
+        function = FunctionIR({}, function.pushes)
+    pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op.name == "pull"}
+    inputs = {name: spec for name, spec in traced.inputs.items() if name in pulled}
+    return Trace(function, inputs, traced.name)
+
+
+def _gathers(nodes: Iterable[Node]) -> bool:
+    return any(node.op.name == "gather" for node in ir.ancestors(nodes))

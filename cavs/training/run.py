@@ -47,7 +47,7 @@ class TrainingRun:
     def start(cls, directory: Path, task: Task, config: TrainingConfig) -> TrainingRun:
         """A new run, kept in `directory`, which is made when something is saved."""
         cavs.nn.init.manual_seed(config.seed)
-        model = cavs.compile(task.make_function(), seed=config.seed)
+        model = cavs.compile(task.make_function(), outputs=task.outputs, seed=config.seed)
         return cls(directory, task, model, config)
 
     @classmethod
@@ -65,8 +65,11 @@ class TrainingRun:
                 f"[checkpoint] {path}: a checkpoint to go on from was expected, came one of "
                 f"parameters only; take {LAST} of the run"
             )
-        model = load_model(path, checkpoint, checkpoint.parameters, config.seed)
-        run = cls(directory, restore_task(checkpoint), model, config)
+        task = restore_task(checkpoint)
+        model = load_model(
+            path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs
+        )
+        run = cls(directory, task, model, config)
         run.trainer.restore(path, checkpoint)
         return run
 

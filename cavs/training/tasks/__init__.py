@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,20 @@ def make_function(name: str, config: Mapping[str, Any]) -> cavs.VertexFunction:
 
 
 def load_model(
-    path: str | Path, checkpoint: Checkpoint, parameters: Mapping[str, Any], seed: int = 0
+    path: str | Path,
+    checkpoint: Checkpoint,
+    parameters: Mapping[str, Any],
+    seed: int = 0,
+    outputs: Iterable[str] | None = None,
 ) -> cavs.Model:
-    """The compiled model of a checkpoint, with `parameters` of it.
+    """The compiled model of a checkpoint, with `parameters` of it and these `outputs`.
 
     Raises:
         CheckpointError: the parameters are not those of the model that the checkpoint names.
     """
     function = make_function(checkpoint.model, checkpoint.config)
     check_arrays(path, parameters, dict(function.named_parameters()))
-    model = cavs.compile(function, seed=seed)
+    model = cavs.compile(function, outputs=outputs, seed=seed)
     model.load_state_dict(parameters)
     return model
 

@@ -34,6 +34,7 @@ class Task(ABC):
         vocabulary: of the words, where there are any.
         source: of the data.
         objective: what training minimises.
+        outputs: what it reads of what the model pushes; None: all.
     """
 
     unit: ClassVar[str]
@@ -43,6 +44,7 @@ class Task(ABC):
     vocabulary: Vocabulary | None
     source: Source
     objective: Objective
+    outputs: ClassVar[tuple[str, ...] | None] = None
 
     @classmethod
     @abstractmethod

@@ -132,6 +132,7 @@ class ImageTask(Task):
     """Learns a density of binary images."""
 
     unit = "images"
+    outputs = ("log_weight",)
 
     def __init__(
         self, name: str, arguments: Mapping[str, Any], source: ImageSource, corpus: ImageCorpus
