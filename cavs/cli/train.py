@@ -20,6 +20,8 @@ from cavs.training import (
     ImageTask,
     Progress,
     Task,
+    TextSource,
+    TextTask,
     TrainingConfig,
     TrainingRun,
     TreeSource,
@@ -55,6 +57,21 @@ IMAGES: dict[str, Any] = {
     "weight_decay": 0.0,
     "patience": 0,
 }
+TEXT: dict[str, Any] = {
+    "hidden_size": 200,
+    "num_layers": 2,
+    "dropout": 0.0,
+    "epochs": 13,
+    "batch_size": 20,
+    "optimizer": "sgd",
+    "lr": 1.0,
+    "momentum": 0.0,
+    "lr_decay": 0.5,
+    "lr_decay_after": 4,
+    "clip_norm": 5.0,
+    "weight_decay": 0.0,
+    "patience": 0,
+}
 SAMPLES = {"vae": 1, "iwae": 50}
 
 # Options that may differ from those that a run began with when it goes on.
@@ -74,6 +91,7 @@ def add_parser(commands: Any) -> None:
         _add_trees(_add_model(models, name, "classify all vertices of labelled trees"))
     for name, meaning in (("vae", "variational"), ("iwae", "importance-weighted")):
         _add_images(_add_model(models, name, f"{meaning} autoencoder of binary images"), name)
+    _add_text(_add_model(models, "lm", "LSTM language model of running text"))
     parser.set_defaults(run=run)
 
 
@@ -176,6 +194,34 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
     for size in ("hidden_size", "latent_size"):
         _add_size(model, size, str(IMAGES[size]))
     _add_training(parser, IMAGES, {})
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        metavar="DIR",
+        required=True,
+        help="train.txt, valid.txt and test.txt, or the same with the prefix ptb., one sentence on "
+        "a line",
+    )
+    length = TextSource.__dataclass_fields__["length"].default
+    data.add_argument(
+        "--length",
+        type=integer(1),
+        metavar="N",
+        help=f"words through which gradients flow back (default: {length})",
+    )
+    model = parser.add_argument_group("model")
+    for size in ("hidden_size", "num_layers"):
+        _add_size(model, size, str(TEXT[size]))
+    model.add_argument(
+        "--dropout",
+        type=number(0, 1),
+        metavar="P",
+        help=f"between layers (default: {TEXT['dropout']})",
+    )
+    _add_training(parser, TEXT, {})
 
 
 def _add_size(group: Any, name: str, default: str) -> None:
@@ -284,6 +330,12 @@ def _task(name: str, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
         images = ImageSource(settings["data"], **{k: settings[k] for k in fields if k in settings})
         sizes = {k: settings[k] for k in ("hidden_size", "latent_size")}
         return ImageTask.create(name, images, **sizes), settings
+    if name == "lm":
+        settings = {**TEXT, **given}
+        settings["embedding_lr"] = settings["lr"]
+        text = TextSource(settings["data"], **{k: given[k] for k in ("length",) if k in given})
+        sizes = {k: settings[k] for k in ("hidden_size", "num_layers", "dropout")}
+        return TextTask.create(name, text, **sizes), settings
     source = _source(given)
     settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
     sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "dropout")}

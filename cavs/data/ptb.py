@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from cavs.data._text import WORD, PathLike, find_file, read_lines
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
+from cavs.errors import DataError, InputError
 
 END_OF_SENTENCE = "<eos>"
 
@@ -67,3 +70,47 @@ def language_model_dataset(sentences: Sequence[Sequence[str]], vocabulary: Vocab
     labels = vocabulary.encode(word for sentence in sentences for word in [*sentence, *end])
     graphs = [chain_graph(len(sentence) + 1) for sentence in sentences]
     return Dataset(graphs, vertex={"word": words, "label": labels})
+
+
+def running_text_dataset(
+    sentences: Sequence[Sequence[str]], vocabulary: Vocabulary, streams: int, length: int
+) -> Dataset:
+    """Text without breaks, for truncated back-propagation: all sentences, `<eos>` after each, cut
+    into `streams` parts of one length that are read side by side, and these into pieces.
+
+    Samples ``i * streams`` to ``(i + 1) * streams - 1`` are piece i of each stream: batches of
+    `streams` samples in this order go on where the batch before ended. What is left over at the end
+    of the text, fewer than `streams` words, is left out.
+
+    Inputs of vertices: ``word`` and ``label``, the next word, int32; ``first``, float32, 1 at the
+    first word of a piece. Of graphs: ``goes_on``, float32, 0 for the first piece of a stream.
+
+    Raises:
+        InputError: fewer than 1 stream or word in a piece; DataError: too little text.
+    """
+    if streams < 1 or length < 1:
+        raise InputError(
+            f"[data] 1 stream and 1 word a piece or more were expected, came ({streams}, {length})"
+        )
+    text = vocabulary.encode(word for s in sentences for word in [*s, END_OF_SENTENCE])
+    count = (len(text) - 1) // streams  # the last word is a label only
+    if count < 1:
+        raise DataError(
+            f"[data] text of {streams + 1} words or more was expected for {streams} streams, came "
+            f"{len(text)}"
+        )
+    words = text[: streams * count].reshape(streams, count)
+    labels = text[1 : streams * count + 1].reshape(streams, count)
+    begins = range(0, count, length)
+    pieces = [slice(begin, min(begin + length, count)) for begin in begins]
+    graphs = [chain_graph(piece.stop - piece.start) for piece in pieces for _ in range(streams)]
+    first = np.concatenate([np.eye(1, g.num_vertices, dtype=np.float32)[0] for g in graphs])
+    return Dataset(
+        graphs,
+        vertex={
+            "word": np.concatenate([words[:, piece].ravel() for piece in pieces]),
+            "label": np.concatenate([labels[:, piece].ravel() for piece in pieces]),
+            "first": first,
+        },
+        graph={"goes_on": np.repeat(np.float32(np.arange(len(pieces)) > 0), streams)},
+    )

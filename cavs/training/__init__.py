@@ -15,6 +15,8 @@ from cavs.training.tasks import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
 from cavs.training.tasks import Task as Task
+from cavs.training.tasks import TextSource as TextSource
+from cavs.training.tasks import TextTask as TextTask
 from cavs.training.tasks import TreeSource as TreeSource
 from cavs.training.tasks import TreeTask as TreeTask
 from cavs.training.tasks import check_arity as check_arity

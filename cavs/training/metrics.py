@@ -110,6 +110,13 @@ class Classification:
             f"all {100 * scores['vertex_accuracy']:5.2f} %"
         )
 
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """See `Objective`."""
+
 
 def predictions(logits: Any) -> npt.NDArray[np.int64]:
     """The class of the greatest logit of each row; of equal ones the first."""

@@ -95,35 +95,22 @@ class TrainingRun:
 
     def save_last(self) -> None:
         """Writes the checkpoint to go on from."""
-        parameters, optimizer, best = self.trainer.arrays()
         training = {
             "source": self.task.source.to_dict(),
             "settings": self.trainer.config.to_dict(),
             "progress": self.trainer.state_dict(),
         }
-        self._save(LAST, parameters, training, optimizer, best)
+        self._save(LAST, self.trainer.arrays(), training)
 
     def save_best(self) -> None:
         """Writes the best parameters."""
         training = {"source": self.task.source.to_dict(), "best": self.trainer.best}
-        self._save(BEST, self.trainer.best_parameters(), training, {}, {})
+        self._save(BEST, {"parameters": self.trainer.best_parameters()}, training)
 
-    def _save(
-        self,
-        name: str,
-        parameters: Arrays,
-        training: dict[str, Any],
-        optimizer: Arrays,
-        best: Arrays,
-    ) -> None:
+    def _save(self, name: str, arrays: dict[str, Arrays], training: dict[str, Any]) -> None:
+        task = self.task
         checkpoint = Checkpoint(
-            self.task.name,
-            self.task.arguments,
-            self.task.vocabulary,
-            parameters,
-            optimizer=optimizer,
-            best=best,
-            training=training,
+            task.name, task.arguments, task.vocabulary, **arrays, training=training
         )
         save_checkpoint(self.directory / name, checkpoint)
 

@@ -46,6 +46,12 @@ class Objective(Protocol):
     def describe(self, scores: Mapping[str, float]) -> str:
         """The scores in a line."""
 
+    def arrays(self) -> Arrays:
+        """What the next step goes on from, beside the parameters."""
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from what `arrays` gave."""
+
 
 class Observer(Protocol):
     """Is told how training goes on."""
@@ -197,9 +203,14 @@ class Trainer:
         """The parameters of the best epoch; the present ones before the first is done."""
         return self._best_parameters or _copies(self.model.state_dict())
 
-    def arrays(self) -> tuple[Arrays, Arrays, Arrays]:
-        """The parameters, the optimizer's arrays and the best parameters."""
-        return self.model.state_dict(), self._optimizer.state_dict(), self._best_parameters
+    def arrays(self) -> dict[str, Arrays]:
+        """All that a checkpoint must hold, by the names of its groups."""
+        return {
+            "parameters": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "best": self._best_parameters,
+            "objective": self.objective.arrays(),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Where training stands, beside `arrays`, as JSON can hold it."""
@@ -228,6 +239,7 @@ class Trainer:
                 "with the data that the run began with"
             )
         self._optimizer.load_state_dict(checkpoint.optimizer)
+        self.objective.restore(checkpoint.objective)
         if checkpoint.best:
             check_arrays(path, checkpoint.best, dict(self.model.named_parameters()))
         try:

@@ -15,6 +15,7 @@ from cavs.data import Dataset, ImageCorpus, Loader, Vocabulary, image_dataset, l
 from cavs.errors import DataError, InputError
 from cavs.models import VAE
 from cavs.nn.estimators import importance_weighted_bound
+from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, check_finite
 from cavs.training.tasks._task import Task
@@ -103,6 +104,13 @@ class Bound:
     def describe(self, scores: Mapping[str, float]) -> str:
         """See `Objective`."""
         return f"-log p {scores['nll']:7.3f}  ELBO {scores['elbo']:8.3f}"
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
 
 
 def _by_graph(log_weight: cavs.Tensor, batch: cavs.GraphBatch) -> Any:

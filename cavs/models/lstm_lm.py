@@ -1,0 +1,71 @@
+"""LSTM language model (Zaremba et al. 2014), trained by truncated back-propagation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cavs
+from cavs import nn, ops
+
+
+class LSTMLanguageModel(cavs.VertexFunction):
+    """Layers of LSTM that say at each word which one comes next.
+
+    A graph is a piece of text, a chain; its first vertex goes on from the state that the piece
+    before ended with. With x the word's embedding below the first layer, and the h of the layer
+    below for the others, and h', c' the same layer's at the word before::
+
+        i, f, g, o = W dropout(x) + U h' + b
+        c = sigmoid(f) * c' + sigmoid(i) * tanh(g)
+        h = sigmoid(o) * tanh(c)
+
+    and the logits are V dropout(h) + a of the last layer.
+
+    Inputs: ``word``, ``label`` (the next word): int32 per vertex; ``first``: 1 at the first vertex
+    of a piece, else 0; ``state``: (2 * num_layers * hidden_size,) per graph, what ``state`` of the
+    vertex before was, zeros at the beginning of a text.
+    Outputs per vertex: ``loss``: (); ``logits``: (vocab_size,); ``state``.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int = 200,
+        num_layers: int = 2,
+        *,
+        dropout: float = 0.0,
+        init_scale: float = 0.1,
+    ) -> None:
+        self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
+        self.embedding = nn.Embedding(vocab_size, hidden_size)
+        self.w = [nn.Linear(hidden_size, 4 * hidden_size) for _ in range(num_layers)]
+        self.u = [nn.Linear(hidden_size, 4 * hidden_size, bias=False) for _ in range(num_layers)]
+        self.next_word = nn.Linear(hidden_size, vocab_size)
+        for _, parameter in self.named_parameters():
+            nn.init.uniform_(parameter, -init_scale, init_scale)
+
+    @property
+    def state_size(self) -> int:
+        """Elements of ``state``."""
+        return 2 * self.num_layers * self.hidden_size
+
+    def forward(self, v: cavs.Vertex) -> None:
+        names = [f"{kind}{layer}" for layer in range(self.num_layers) for kind in "hc"]
+        carried = ops.split(v.pull_graph("state", self.state_size) * v.pull("first"), len(names))
+        before = v.gather(0, **dict.fromkeys(names, self.hidden_size))
+        x = self.embedding(v.pull("word", dtype="int32"))
+        states: dict[str, Any] = {}
+        for layer, (w, u) in enumerate(zip(self.w, self.u, strict=True)):
+            h = getattr(before, f"h{layer}") + carried[2 * layer]
+            c = getattr(before, f"c{layer}") + carried[2 * layer + 1]
+            i, f, g, o = ops.split(w(ops.dropout(x, self.dropout)) + u(h), 4)
+            c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+            x = ops.sigmoid(o) * ops.tanh(c)
+            states |= {f"h{layer}": x, f"c{layer}": c}
+        v.scatter(**states)
+        logits = self.next_word(ops.dropout(x, self.dropout))
+        v.push(
+            loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")),
+            logits=logits,
+            state=ops.concat([states[name] for name in names]),
+        )

@@ -1,0 +1,200 @@
+"""Language models of running text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.data import (
+    Dataset,
+    Loader,
+    TextCorpus,
+    Vocabulary,
+    language_model_vocabulary,
+    load_ptb,
+    running_text_dataset,
+)
+from cavs.errors import InputError
+from cavs.models import LSTMLanguageModel
+from cavs.training.checkpoint import Arrays
+from cavs.training.config import TrainingConfig
+from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.tasks._task import Task
+
+TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
+_DEV_STREAMS, _TEST_LENGTH = 20, 100
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Where text comes from.
+
+    Attributes:
+        path: of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
+        length: words through which gradients flow back.
+    """
+
+    path: str
+    length: int = 20
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise InputError(f"[train] length of at least 1 was expected, came ({self.length})")
+
+    def load(self) -> TextCorpus:
+        """The sentences; `DataError` names what is missing or malformed."""
+        return load_ptb(self.path)
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return Path(self.path).resolve().name or "text"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+class NextWord:
+    """-log p of each word after those before it; judged by perplexity, e to the mean of it.
+
+    Graphs are pieces of text that follow each other from batch to batch: the state in which a batch
+    left its pieces is where the next one's go on.
+    """
+
+    best, greater = "perplexity", False
+
+    def __init__(self, state_size: int) -> None:
+        self._state_size = state_size
+        self._state: Any = None
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        out, self._state = self._read(model, batch, inputs, self._state)
+        check_finite(out, when)
+        return out["loss"].sum(), total(out["loss"])
+
+    def evaluate(
+        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`."""
+        model.eval()
+        state, nats, words = None, 0.0, 0
+        for number, (batch, inputs) in enumerate(batches):
+            if should_stop():
+                return None
+            with cavs.no_grad():
+                out, state = self._read(model, batch, inputs, state)
+            check_finite(out, f"batch {number} of an evaluation")
+            nats += total(out["loss"])
+            words += batch.num_vertices
+        mean = nats / max(words, 1)
+        return {"perplexity": math.exp(min(mean, 700.0)), "nats_per_word": mean}
+
+    def _read(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], state: Any
+    ) -> tuple[dict[str, cavs.Tensor], Any]:
+        """The outputs, and the state after the last words."""
+        given = dict(inputs)
+        goes_on = given.pop("goes_on")
+        if state is None or not goes_on.any():
+            state = np.zeros((batch.num_graphs, self._state_size), np.float32)
+        out = model(batch, state=state, **given)
+        return out, out["state"].data[batch.roots]
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return f"perplexity {scores['perplexity']:8.2f}"
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {} if self._state is None else {"state": self._state}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+        self._state = arrays.get("state")
+
+
+class TextTask(Task):
+    """Learns which word comes next."""
+
+    unit = "pieces"
+    outputs = ("loss", "state")
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary,
+        source: TextSource,
+        corpus: TextCorpus,
+    ) -> None:
+        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
+        self.source: TextSource = source
+        size = 2 * self.arguments["num_layers"] * self.arguments["hidden_size"]
+        self.objective = NextWord(size)
+        self._words, self._corpus = vocabulary, corpus
+
+    @classmethod
+    def create(cls, name: str, source: TextSource, **sizes: Any) -> TextTask:
+        """A new task; `sizes` are ``hidden_size``, ``num_layers`` and ``dropout``.
+
+        Raises:
+            DataError: names what is missing or malformed.
+        """
+        corpus = source.load()
+        vocabulary = language_model_vocabulary(corpus.train)
+        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+
+    @classmethod
+    def restore(
+        cls,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        source: Mapping[str, Any],
+    ) -> TextTask:
+        """See `Task`."""
+        assert vocabulary is not None
+        text = TextSource(**source)
+        return cls(name, arguments, vocabulary, text, text.load())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sentences by split; see `Task`."""
+        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+
+    def make_function(self) -> cavs.VertexFunction:
+        """See `Task`."""
+        return LSTMLanguageModel(**self.arguments)
+
+    def check(self, function: cavs.VertexFunction) -> None:
+        """See `Task`; any text will do, since words that are not known read as ``<unk>``."""
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        """See `Task`."""
+        return running_text_dataset(
+            self._corpus.train, self._words, config.batch_size, self.source.length
+        )
+
+    def loader(self, config: TrainingConfig) -> Loader:
+        """In the order of the text."""
+        return Loader(self.train_set(config), config.batch_size)
+
+    def batches(self, split: str) -> Loader:
+        """See `Task`; the test set is one text, read from its beginning to its end."""
+        if split == "dev":
+            streams = min(_DEV_STREAMS, max(1, sum(map(len, self._corpus.dev)) // 2))
+            dataset = running_text_dataset(
+                self._corpus.dev, self._words, streams, self.source.length
+            )
+            return Loader(dataset, streams)
+        return Loader(running_text_dataset(self._corpus.test, self._words, 1, _TEST_LENGTH), 1)
