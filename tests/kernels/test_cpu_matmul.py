@@ -109,7 +109,7 @@ def test_products_leave_out_the_id_that_means_no_input(count, dtype, rng):
 @pytest.mark.parametrize("layout", kc.LAYOUTS)
 @pytest.mark.parametrize("transposed", [0, 1])
 @pytest.mark.parametrize(
-    ("k", "n"), [(1, 1), (16, 16), (17, 5), (30, 33), (150, 70), (3, 200), (1100, 20)]
+    ("k", "n"), [(1, 1), (16, 16), (17, 5), (30, 33), (150, 70), (3, 200), (1100, 20), (3, 3100)]
 )
 def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
     for rows in (*range(1, 15), 40, 100):

@@ -57,20 +57,43 @@ void pack_transposed(const T* b, int64_t step, int64_t k, int64_t columns, T* pa
   }
 }
 
+// Panels that are packed row by row together: B is read as it stands, where one panel after the
+// other would come by each of its lines twice.
+constexpr int64_t kPanelsTogether = 64;
+
+// Columns [first, end) of B from rows that stand contiguously, `step` elements apart.
+template <class T>
+void pack_rows(const T* b, int64_t step, int64_t k, int64_t first, int64_t end, T* panels) {
+  constexpr int64_t width = kPanelColumns<T>;
+  const int64_t whole = first + (end - first) / width * width;
+  for (int64_t i = 0; i < k; ++i) {
+    const T* row = b + i * step;
+    T* line = panels + first * k + i * width;
+    for (int64_t j = first; j < whole; j += width) {
+      copy_row(line, row + j, width);
+      line += width * k;
+    }
+    if (whole == end) continue;
+    copy_row(line, row + whole, end - whole);
+    for (int64_t j = end - whole; j < width; ++j) line[j] = 0;
+  }
+}
+
 template <class T>
 void pack_weight(const WeightPanels<T>& w) {
   constexpr int64_t width = kPanelColumns<T>;
+  if (w.b_column == 1) {
+    for (int64_t p = w.panel_begin; p < w.panel_end; p += kPanelsTogether) {
+      const int64_t end = least(p + kPanelsTogether, w.panel_end);
+      pack_rows(w.b, w.b_row, w.k, p * width, least(end * width, w.n), w.panels);
+    }
+    return;
+  }
   for (int64_t p = w.panel_begin; p < w.panel_end; ++p) {
     T* panel = w.panels + p * width * w.k;
     const int64_t columns = least(width, w.n - p * width);
     if (columns < width) fill_row(panel, T(0), width * w.k);
-    if (w.b_column != 1) {
-      pack_transposed(w.b + p * width * w.b_column, w.b_column, w.k, columns, panel);
-      continue;
-    }
-    for (int64_t i = 0; i < w.k; ++i) {
-      copy_row(panel + i * width, w.b + i * w.b_row + p * width, columns);
-    }
+    pack_transposed(w.b + p * width * w.b_column, w.b_column, w.k, columns, panel);
   }
 }
 
