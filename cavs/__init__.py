@@ -39,5 +39,9 @@ from cavs.tensor import RowSparse as RowSparse
 from cavs.tensor import Tensor as Tensor
 from cavs.tensor import no_grad as no_grad
 from cavs.tensor import tensor as tensor
+from cavs.unfold import Frontier as Frontier
+from cavs.unfold import Growth as Growth
+from cavs.unfold import Unfolded as Unfolded
+from cavs.unfold import unfold as unfold
 
 __version__ = _version("cavs")

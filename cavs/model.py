@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from cavs.core.compiler import Compiler
 from cavs.core.ir import ancestors
 from cavs.core.passes import PASSES
-from cavs.core.trace import InputSpec
+from cavs.core.stepwise import stepwise
+from cavs.core.trace import InputSpec, Trace
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
@@ -43,6 +44,7 @@ class Model:
         executor: str = "native",
         device: str = "cpu",
         seed: int = 0,
+        rewrite: Callable[[Trace], Trace] = lambda traced: traced,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise DTypeError(f"[compile] dtype float32 or float64 was expected, came ({dtype!r})")
@@ -55,7 +57,7 @@ class Model:
             )
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
-        self._compiler = Compiler(function, passes, outputs)
+        self._compiler = Compiler(function, passes, outputs, rewrite)
         self.function = function
         self.training = True
         self._dtype = np.dtype(dtype)
@@ -67,6 +69,8 @@ class Model:
         for name, parameter in function.named_parameters():
             _convert(name, parameter, self._dtype)
         self._seed, self._step = check_seed(seed), 0
+        self._options: dict[str, Any] = {"passes": passes, "policy": policy, "executor": executor}
+        self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
@@ -197,6 +201,22 @@ class Model:
     def inputs(self) -> dict[str, InputSpec]:
         """What F pulls, by name."""
         return dict(self._specs)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of what F scatters."""
+        return tuple(self._compiler.trace.function.scatters)
+
+    def stepwise(self) -> Model:
+        """F over the vertices of a graph that grows, with the same parameters and random state:
+        vertices scatter what they are given where they are known (see ``cavs.core.stepwise``)."""
+        if self._stepwise is None:
+            self._stepwise = Model(
+                self.function, dtype=self._dtype.name, rewrite=stepwise, **self._options
+            )
+        self._stepwise.training = self.training
+        self._stepwise._seed, self._stepwise._step = self._seed, self._step
+        return self._stepwise
 
     @property
     def program(self) -> str:

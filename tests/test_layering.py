@@ -33,6 +33,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "tensor": ("executor",),
     "inputs": ("tensor",),
     "model": ("inputs", "reference", "profile"),
+    "unfold": ("model",),
     "nn": ("tensor",),
     "optim": ("tensor",),
     "data": ("tensor",),

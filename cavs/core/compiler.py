@@ -64,11 +64,13 @@ class Compiler:
         function: VertexFunction,
         passes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
+        rewrite: Callable[[Trace], Trace] = lambda traced: traced,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         self.trace: Trace = trace(function)
         if outputs is not None:
             self.trace = select_outputs(self.trace, outputs)
+        self.trace = rewrite(self.trace)
         verify(self.trace.function.roots(), "trace")
         self.params: list[Any] = _used_parameters(function, self.trace.function)
         self._simplifier = Simplifier()

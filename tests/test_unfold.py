@@ -1,0 +1,179 @@
+"""Graphs that grow: against the model over the grown graph, one graph at a time, and to an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs import Growth, ops
+from cavs.errors import GraphError, InputError, ShapeError
+from cavs.models import ChildSumTreeLSTM, NaryTreeLSTM
+
+
+def tree_lstm(kind: type = ChildSumTreeLSTM, **options: Any) -> cavs.Model:
+    cavs.nn.init.manual_seed(1)
+    return cavs.compile(kind(9, 4, 5, 3, **options), seed=7, dtype="float64")
+
+
+class Sampler:
+    """Opens up to three vertices above those of the last level, by random numbers of the graph's
+    own: each gathers from one to two vertices of its graph."""
+
+    def __init__(self, keys: list[int], levels: int = 5) -> None:
+        self.rngs = [np.random.default_rng(key) for key in keys]
+        self.members: list[list[int]] = [[] for _ in keys]
+        self.levels = levels
+
+    def __call__(self, frontier: cavs.Frontier) -> Growth | None:
+        if frontier.level == self.levels:
+            return None
+        for vertex, graph in zip(frontier.vertices, frontier.graph, strict=True):
+            self.members[graph].append(int(vertex))
+        children: list[list[int]] = []
+        words: list[int] = []
+        # In the order of the level's vertices, and graphs need not stand together.
+        for graph in np.unique(frontier.graph)[::-1]:
+            rng, members = self.rngs[graph], self.members[graph]
+            last = [v for v, g in zip(frontier.vertices, frontier.graph, strict=True) if g == graph]
+            for _ in range(int(rng.integers(0, 4))):
+                chosen = [int(rng.choice(last))]
+                if rng.random() < 0.5:
+                    chosen.append(members[int(rng.integers(len(members)))])
+                children.append(chosen)
+                words.append(int(rng.integers(-1, 9)))
+        return Growth(children, labelled(words))
+
+
+def labelled(words: list[int]) -> dict[str, np.ndarray]:
+    word = np.array(words, np.int32)
+    return {"word": word, "label": word % 3}
+
+
+def grow(model: cavs.Model, keys: list[int], **options: Any) -> cavs.Unfolded:
+    model.set_random_state({"seed": 7, "step": 3})
+    roots = Growth(
+        [[]] * 2 * len(keys), labelled([k % 9 for k in keys * 2]), [*range(len(keys))] * 2
+    )
+    return cavs.unfold(
+        model, roots, Sampler(keys), num_graphs=len(keys), keys=np.array(keys), **options
+    )
+
+
+@pytest.mark.parametrize("kind", [ChildSumTreeLSTM, NaryTreeLSTM])
+def test_it_equals_the_model_over_what_grew(kind: type) -> None:
+    model = tree_lstm(kind)
+    grown = grow(model, [4, 11, 5, 8])
+    assert grown.graphs.num_vertices > 12
+    out = model(grown.graphs, **grown.inputs)
+    assert set(out) == set(grown.outputs)
+    for name, y in out.items():
+        np.testing.assert_allclose(grown.outputs[name], y.data, rtol=1e-10, atol=1e-13)
+    out["loss"].sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_graphs_grow_as_if_alone() -> None:
+    """The graphs, and samples by the bit: dropout acts on words and in front of the classifier."""
+    model = tree_lstm(dropout=0.5)
+    together = grow(model, [4, 11, 5, 8])
+    parts = cavs.unbatch(together.graphs)
+    for number, key in enumerate([4, 11, 5, 8]):
+        alone = grow(model, [key])
+        assert cavs.unbatch(alone.graphs) == [parts[number]]
+        rows = slice(*together.graphs.ptr[number : number + 2])
+        for name, y in alone.outputs.items():
+            np.testing.assert_allclose(together.outputs[name][rows], y, rtol=1e-10, atol=1e-13)
+
+
+class Coin(cavs.VertexFunction):
+    """A number that is thrown, and how many ones there were below."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        ones = v.gather(0, ones=1).ones + ops.bernoulli(v.pull_graph("p", 1))
+        v.scatter(ones=ones)
+        v.push(ones=ones)
+
+
+def test_values_decide_the_structure() -> None:
+    """A chain for each graph that ends with the third one."""
+    model = cavs.compile(Coin())
+
+    def expand(frontier: cavs.Frontier) -> Growth:
+        return Growth(frontier.vertices[frontier.outputs["ones"][:, 0] < 3])
+
+    p = np.full((50, 1), 0.5, np.float32)
+    roots = Growth([[]] * 50, graph=np.arange(50))
+    grown = cavs.unfold(model, roots, expand, num_graphs=50, graph_inputs={"p": p})
+    last = grown.graphs.roots
+    assert len(last) == 50
+    np.testing.assert_array_equal(grown.outputs["ones"][last], 3)
+    sizes = np.diff(grown.graphs.ptr)
+    assert sizes.min() >= 3
+    assert 5 < sizes.mean() < 7  # 3 / p = 6
+    assert model.random_state()["step"] == sizes.max()
+    np.testing.assert_array_equal(grown.inputs["p"], p)
+
+
+def test_what_does_not_end_is_stopped() -> None:
+    model = tree_lstm()
+
+    def on(frontier: cavs.Frontier) -> Growth:
+        vertices = frontier.vertices[frontier.graph == 1]
+        return Growth(vertices, labelled([0] * len(vertices)))
+
+    def twice(frontier: cavs.Frontier) -> Growth:
+        vertices = np.repeat(frontier.vertices, 2)
+        return Growth(vertices, labelled([0] * len(vertices)))
+
+    roots = Growth([[], []], labelled([1, 2]), [0, 1])
+    with pytest.raises(
+        GraphError, match=r"\[unfold\] graph 1 was expected to end within 20 levels"
+    ):
+        cavs.unfold(model, roots, on, num_graphs=2, max_levels=20)
+    with pytest.raises(
+        GraphError, match=r"graph 0 was expected to end within 100 vertices, came 127"
+    ):
+        cavs.unfold(model, roots, twice, num_graphs=2, max_vertices=100)
+
+
+def test_nothing_grows_from_nothing() -> None:
+    model = tree_lstm()
+    roots = Growth([[]], labelled([1]), [1])
+    grown = cavs.unfold(model, roots, lambda frontier: None, num_graphs=3)
+    assert np.diff(grown.graphs.ptr).tolist() == [0, 1, 0]
+    assert len(grown.outputs["loss"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("growth", "error", "match"),
+    [
+        (Growth([[2]], labelled([0])), GraphError, r"among the 2 vertices.* came \(2\)"),
+        (Growth([[0]], labelled([0]), [1]), GraphError, r"own graph 1 .* vertex 0 of graph 0"),
+        (Growth([[0, 1]], labelled([0])), GraphError, r"own graph 0 .* vertex 1 of graph 1"),
+        (Growth([[]], labelled([0])), GraphError, "give graph="),
+        (Growth([[]], labelled([0]), [2]), GraphError, r"graphs in 0\.\.1 were expected"),
+        (Growth([[0]], labelled([0]), [0, 1]), ShapeError, "graphs of 1 new vertices"),
+        (Growth([[0]], labelled([0, 1])), ShapeError, r"shape \(1,\) was expected for 'word'"),
+        (Growth([[0]], {"word": np.int32([1])}), InputError, "'label'"),
+    ],
+)
+def test_what_cannot_grow_is_named(growth: Growth, error: type[Exception], match: str) -> None:
+    model, roots = tree_lstm(), Growth([[], []], labelled([1, 2]), [0, 1])
+    with pytest.raises(error, match=match):
+        cavs.unfold(model, roots, lambda frontier: growth, num_graphs=2, max_levels=2)
+
+
+def test_inputs_of_edges_are_refused() -> None:
+    class Edges(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            h = (v.gather(h=1).h * v.pull_edge("w", 1)).sum()
+            v.scatter(h=h)
+            v.push(h=h)
+
+    with pytest.raises(InputError, match="pulls 'w' from edges"):
+        cavs.unfold(
+            cavs.compile(Edges()), Growth([[]], graph=[0]), lambda frontier: None, num_graphs=1
+        )
