@@ -57,6 +57,9 @@ class Model:
             )
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
+        # Asked for once more by stepwise().
+        passes = None if passes is None else tuple(passes)
+        outputs = None if outputs is None else tuple(outputs)
         self._compiler = Compiler(function, passes, outputs, rewrite)
         self.function = function
         self.training = True
@@ -69,7 +72,12 @@ class Model:
         for name, parameter in function.named_parameters():
             _convert(name, parameter, self._dtype)
         self._seed, self._step = check_seed(seed), 0
-        self._options: dict[str, Any] = {"passes": passes, "policy": policy, "executor": executor}
+        self._options: dict[str, Any] = {
+            "outputs": outputs,
+            "passes": passes,
+            "policy": policy,
+            "executor": executor,
+        }
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
 

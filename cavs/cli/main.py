@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import cavs
-from cavs.cli import bench, draw, evaluate, info, predict, train
+from cavs.cli import bench, draw, evaluate, info, predict, sample, train
 from cavs.errors import CavsError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -21,7 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cavs {cavs.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True)
-    for command in (train, evaluate, predict, draw, bench, info):
+    for command in (train, evaluate, predict, sample, draw, bench, info):
         command.add_parser(commands)
     return parser
 

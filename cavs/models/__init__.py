@@ -20,3 +20,4 @@ from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from cavs.models.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
 from cavs.models.vae import VAE as VAE
+from cavs.models.vae import VAESampler as VAESampler

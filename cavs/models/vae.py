@@ -62,3 +62,17 @@ class VAE(cavs.VertexFunction):
     def decode(self, z: Any) -> Any:
         """Logits of the pixels, (image_size,), from z."""
         return self.pixels(ops.tanh(self.decoder2(ops.tanh(self.decoder1(z)))))
+
+
+class VAESampler(cavs.VertexFunction):
+    """What a :class:`VAE` dreams of: each vertex is an image from a z of the prior.
+
+    Outputs per vertex: ``mean``: (image_size,) probabilities of the pixels; ``image``: a sample.
+    """
+
+    def __init__(self, vae: VAE) -> None:
+        self.vae = vae
+
+    def forward(self, v: cavs.Vertex) -> None:
+        pixels = Bernoulli(self.vae.decode(v.normal(self.vae.latent_size)))
+        v.push(mean=pixels.mean, image=pixels.sample())

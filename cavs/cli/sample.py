@@ -1,0 +1,106 @@
+"""``cavs sample``: what a generative model makes up."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.cli._options import add_threads, integer, number
+from cavs.errors import CheckpointError, InputError
+from cavs.training import load_checkpoint, load_model, sample_images, sample_text
+
+_IMAGES, _TEXT = ("vae", "iwae"), ("lm",)
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the command."""
+    parser = commands.add_parser(
+        "sample",
+        help="samples of a generative model",
+        description="Draws samples from what a model learnt: a grid of images, or sentences.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
+    parser.add_argument("-n", "--count", type=integer(1), default=16, help="(default: 16)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="images as .png (default: samples.png), text (default: standard output)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=number(0, exclusive=True),
+        metavar="X",
+        help="of words: below 1 likely ones come more often (default: 1)",
+    )
+    parser.add_argument(
+        "--max-words", type=integer(1), metavar="N", help="of a sentence (default: 80)"
+    )
+    parser.add_argument("--seed", type=integer(0), default=0, help="(default: 0)")
+    add_threads(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the samples."""
+    if options.threads is not None:
+        cavs.set_num_threads(options.threads)
+    checkpoint = load_checkpoint(options.checkpoint)
+    if checkpoint.model not in (*_IMAGES, *_TEXT):
+        raise CheckpointError(
+            f"[checkpoint] {options.checkpoint}: a generative model "
+            f"({', '.join([*_IMAGES, *_TEXT])}) was expected, came {checkpoint.model}"
+        )
+    given = {"temperature": options.temperature, "max_words": options.max_words}
+    text = {name: value for name, value in given.items() if value is not None}
+    if checkpoint.model in _IMAGES and text:
+        name = next(iter(text)).replace("_", "-")
+        raise InputError(f"[sample] --{name} was expected for text only, the model makes images")
+    function: Any = load_model(options.checkpoint, checkpoint, checkpoint.parameters).function
+    if checkpoint.model in _IMAGES:
+        images = sample_images(function, options.count, options.seed)
+        path = options.output or Path("samples.png")
+        write_images(path, images)
+        print(path)
+        return 0
+    assert checkpoint.vocabulary is not None
+    sentences = sample_text(
+        function, checkpoint.vocabulary, options.count, seed=options.seed, **text
+    )
+    lines = "".join(" ".join(words) + "\n" for words in sentences)
+    if options.output is None:
+        print(lines, end="")
+    else:
+        options.output.write_text(lines, encoding="utf-8")
+        print(options.output)
+    return 0
+
+
+def write_images(path: Path, images: Any) -> None:
+    """Square images, (count, pixels) in 0..1, side by side in a PNG file.
+
+    Raises:
+        InputError: the images are not square, or matplotlib is not installed.
+    """
+    side = round(images.shape[1] ** 0.5)
+    if side * side != images.shape[1]:
+        raise InputError(
+            f"[sample] square images were expected, came ones of {images.shape[1]} pixels"
+        )
+    try:
+        from matplotlib import image
+    except ImportError:
+        raise InputError(
+            "[sample] matplotlib was expected, came none; install it with: pip install 'cavs[viz]'"
+        ) from None
+    columns = int(np.ceil(len(images) ** 0.5))
+    rows = -(-len(images) // columns)
+    grid = np.ones((rows * columns, side + 1, side + 1))
+    grid[: len(images), :side, :side] = 1 - images.reshape(-1, side, side)
+    grid = grid.reshape(rows, columns, side + 1, side + 1).swapaxes(1, 2)
+    flat = grid.reshape(rows * (side + 1), columns * (side + 1))[:-1, :-1]
+    image.imsave(path, flat, cmap="gray", vmin=0, vmax=1, format="png")
