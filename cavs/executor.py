@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -77,8 +76,7 @@ class RandomState(NamedTuple):
     training: bool
 
 
-@dataclass(frozen=True)
-class Gradients:
+class Gradients(NamedTuple):
     """What a backward call gives.
 
     Attributes:
@@ -103,7 +101,7 @@ class Run(Protocol):
     """A forward call that waits for its backward."""
 
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
-        """Gradients, from cotangents of outputs in the user's order. Once."""
+        """Gradients, from cotangents of outputs in the user's order, C-contiguous. Once."""
 
 
 class Executor(Protocol):
@@ -120,9 +118,6 @@ class Executor(Protocol):
         where no backward comes."""
 
 
-_INT32 = np.dtype(np.int32)
-
-
 class NativeExecutor:
     """Runs programs in C++: one call for all levels forward, one for all levels backward."""
 
@@ -135,10 +130,11 @@ class NativeExecutor:
         self._lock = Lock()
         self._kept: list[tuple[Memory, Program]] | None = None
 
-    def load(self, program: Program, forward: Any = None) -> Any:
+    def load(self, program: Program) -> Any:
         """The native program, made once."""
         found = self._loaded.get(id(program))
         if found is None:
+            forward = None if program.forward is None else self.load(program.forward)
             with self._lock:
                 found = self._loaded.get(id(program))
                 if found is None:
@@ -158,6 +154,7 @@ class NativeExecutor:
             program.saved,
             forward,
             self.device,
+            [(o.space, "int32" if o.kind == "ids" else "float", o.shape) for o in program.outputs],
         )
 
     def forward(
@@ -174,7 +171,7 @@ class NativeExecutor:
             return self._run(program, graphs, known, random, weights, keep=False)[0], None
         program = self.compiler.training(wanted)
         outputs, native = self._run(program, graphs, inputs, random, weights, keep=True)
-        return outputs, NativeRun(self, native, program, graphs, wanted)
+        return outputs, NativeRun(self, native, program, wanted)
 
     def _inference(
         self,
@@ -233,17 +230,14 @@ class NativeExecutor:
         )
         if profile:
             native.profile = True
-        outputs = {
-            o.name: np.empty((graphs.rows(o.space), *o.shape), self.dtype) for o in program.outputs
-        }
-        native.forward(
+        outputs = native.forward(
             weights.values,
             [inputs[name] for name in program.inputs],
-            list(outputs.values()),
+            None,
             _core.num_threads(),
             weights.versions,
         )
-        return outputs, native
+        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
     def profiled(
         self,
@@ -261,7 +255,7 @@ class NativeExecutor:
             return {"forward": program}, native
         program, wanted = self.compiler.training(()), frozenset[str]()
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
-        NativeRun(self, native, program, graphs, wanted).backward(cotangents)
+        NativeRun(self, native, program, wanted).backward(cotangents)
         return {"forward": program, "backward": self.compiler.backward(cotangents, ())}, native
 
     def planned(
@@ -277,7 +271,7 @@ class NativeExecutor:
         forward, backward = self.load(programs[0]), None
         if outputs is not None:
             programs.append(self.compiler.backward(outputs, ()))
-            backward = self.load(programs[1], forward)
+            backward = self.load(programs[1])
         distinct = {}
         leaf = np.diff(graphs.child_ptr) == 0
         masks = {"leaf": leaf, "inner": ~leaf}
@@ -300,62 +294,45 @@ class NativeRun:
         executor: NativeExecutor,
         native: Any,
         program: Program,
-        graphs: GraphBatch,
         wanted: frozenset[str],
     ) -> None:
         self.executor = executor
         self.native = native
         self.program = program
-        self.graphs = graphs
         self.wanted = wanted
 
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
         """See :class:`Run`."""
-        executor = self.executor
-        if executor.compiler.training(self.wanted) is not self.program:
+        program = self.executor.compiler.backward(cotangents, self.wanted)
+        if program.forward is not self.program:
             raise CavsRuntimeError(
                 "[backward] requires_grad of the parameters as in the forward call was expected, "
                 "came a change in between; change it before the call"
             )
-        program = executor.compiler.backward(frozenset(cotangents), self.wanted)
-        native = executor.load(program, executor.load(self.program))
-        outputs = [self._allocate(o) for o in program.outputs]
-        values, versions = _read(program.params)
-        self.native.backward(
-            native,
-            values,
-            [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
-            outputs,
+        params = program.params
+        outputs = self.native.backward(
+            self.executor.load(program),
+            [cotangents[name] for name in program.inputs],
+            [
+                params[o.parameter].take_grad_buffer() if o.kind == "param" else None
+                for o in program.outputs
+            ],
             _core.num_threads(),
-            versions,
         )
-        ids = {
-            o.pull: array
-            for o, array in zip(program.outputs, outputs, strict=True)
-            if o.kind == "ids"
-        }
         gradients = Gradients([], {})
+        ids = {}
         for output, array in zip(program.outputs, outputs, strict=True):
             if output.kind == "input":
                 gradients.inputs[output.name] = array
             elif output.kind == "param":
                 gradients.params.append((output.parameter, array))
-            elif output.kind == "sparse":
+            elif output.kind == "ids":
+                ids[output.pull] = array
+            else:
                 known = ids[output.pull]
                 first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
                 gradients.params.append((output.parameter, (known[first:], array[first:])))
         return gradients
-
-    def _allocate(self, output: Output) -> Array:
-        if output.kind == "param":
-            buffer: Array = self.program.params[output.parameter].take_grad_buffer()
-            return buffer
-        if output.kind in ("sparse", "ids"):
-            rows = self.native.rows(output.space)
-        else:
-            rows = self.graphs.rows(output.space)
-        dtype = _INT32 if output.kind == "ids" else self.executor.dtype
-        return np.empty((rows, *output.shape), dtype)
 
 
 def _read(params: Sequence[Any]) -> Weights:

@@ -195,6 +195,7 @@ class Compiler:
             gradient = self.gradient(key[0], key[1])
             numbers = {id(p): i for i, p in enumerate(self.params)}
             outputs: list[tuple[Output, Node]] = []
+            rows_of: list[tuple[Output, Node]] = []
             ids_of: dict[str, Node] = {}
             for parameter, dense, sparse in gradient.params:
                 number, shape = numbers[id(parameter)], tuple(parameter.shape)
@@ -204,10 +205,11 @@ class Compiler:
                     rows, ids = node.inputs
                     pull = ids.attrs["name"]
                     kind = Output("sparse", "", rows.space, rows.shape, number, pull)
-                    outputs.append((kind, rows))
+                    rows_of.append((kind, rows))
                     ids_of[pull] = ids
             for pull, node in ids_of.items():
                 outputs.append((Output("ids", "", node.space, (), pull=pull), node))
+            outputs += rows_of
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)

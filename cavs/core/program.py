@@ -84,8 +84,8 @@ class Segment:
 class Output:
     """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
 
-    kind: ``push``, ``param``, ``sparse`` (rows of a parameter's gradient, for the distinct ids of
-    `pull`), ``ids`` (those ids, ascending, int32) or ``input``.
+    kind: ``push``, ``param``, ``ids`` (the distinct ids of `pull`, ascending, int32), ``sparse``
+    (after them, rows of a parameter's gradient for these ids) or ``input``.
     """
 
     kind: str
@@ -109,6 +109,7 @@ class Program:
             with `rows` other than 0 they are not counted: row i is id i, and the last one is -1.
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
+        forward: of a backward program, the program whose values it reads.
     """
 
     values: list[Value]
@@ -118,7 +119,7 @@ class Program:
     uniques: list[tuple[str, int, Space, int]]
     saved: list[int]
     params: list[Any]
-    backward: bool = False
+    forward: Program | None = None
 
     def __str__(self) -> str:
         lines = []
