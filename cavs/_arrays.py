@@ -24,6 +24,8 @@ missing_ids: Callable[[Array, Array], Array | None] = core.missing_ids
 None where there are none; the entry of -1 is the last."""
 rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 """Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
+InputForms: Any = core.InputForms
+"""What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
 

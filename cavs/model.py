@@ -90,13 +90,8 @@ class Model:
         """
         graphs = _as_batch(graphs)
         arrays = self._checker.check(graphs, inputs)
-        tensors = {
-            name: x
-            for name, x in inputs.items()
-            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
-        }
-        params: list[Parameter] = self._compiler.params
-        learns = bool(tensors) or any(p.requires_grad for p in params)
+        tensors = {} if arrays is inputs else self._learning(inputs)
+        learns = bool(tensors) or any([p.requires_grad for p in self._compiler.params])
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
         if self.training:
@@ -105,6 +100,14 @@ class Model:
         if run is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
         return self._record(outputs, run, tensors)
+
+    def _learning(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Those of the inputs that want gradients."""
+        return {
+            name: x
+            for name, x in inputs.items()
+            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
+        }
 
     def _record(
         self, outputs: dict[str, Array], run: Run, tensors: dict[str, Tensor]
@@ -131,7 +134,7 @@ class Model:
             ]
 
         results = record(
-            list(outputs.values()), list(tensors.values()), backward, name="model", learns=True
+            outputs.values(), tensors.values(), backward, name="model", learns=True
         )
         return dict(zip(names, results, strict=True))
 

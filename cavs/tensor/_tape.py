@@ -50,7 +50,7 @@ class Record:
     Attributes:
         inputs: the operands; those that need no gradient are kept out of the walk.
         backward: None once it ran.
-        outputs: (shape, dtype) of each output.
+        outputs: how many there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
             them as its gradient without a copy.
     """
@@ -62,13 +62,13 @@ class Record:
         name: str,
         inputs: Sequence[Tensor],
         backward: Backward,
-        outputs: Sequence[Array],
+        outputs: int,
         fresh: bool,
     ) -> None:
         self.name = name
         self.inputs: Sequence[Tensor] = inputs
         self.backward: Backward | None = backward
-        self.outputs = [(y.shape, y.dtype) for y in outputs]
+        self.outputs = outputs
         self.fresh = fresh
 
 
@@ -137,7 +137,7 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
             f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
             f"came {len(results)}"
         )
-    shared = _shared(results, given)
+    shared: set[int] | None = None
     for x, dx in zip(record.inputs, results, strict=True):
         if dx is None or not x.requires_grad:
             continue
@@ -147,6 +147,8 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
                 f"{record.name!r}, came {dx.dtype} of shape {dx.shape}"
             )
         if x._record is None:
+            if shared is None:
+                shared = _shared(results, given)
             x.accumulate_grad(dx, adopt=record.fresh and id(dx) not in shared and _is_own(dx))
         else:
             _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
@@ -177,7 +179,7 @@ def _contiguous(array: Array) -> Array:
 def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> None:
     record = x._record
     assert record is not None
-    slots = cotangents.setdefault(record, [None] * len(record.outputs))
+    slots = cotangents.setdefault(record, [None] * record.outputs)
     held = slots[x._index]
     # Not in place: what is held may be an array that another record still reads.
     slots[x._index] = dx if held is None else held + dx

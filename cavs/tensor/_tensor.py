@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -297,8 +297,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def record(
-    outputs: Sequence[Array],
-    inputs: Sequence[Tensor],
+    outputs: Collection[Array],
+    inputs: Collection[Tensor],
     backward: Backward,
     name: str = "function",
     learns: bool = False,
@@ -325,7 +325,7 @@ def record(
     """
     results = [Tensor._wrap(y) for y in outputs]
     if is_grad_enabled() and (learns or any(x.requires_grad for x in inputs)):
-        place = Record(name, tuple(inputs), backward, outputs, fresh=True)
+        place = Record(name, tuple(inputs), backward, len(results), fresh=True)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place

@@ -5,12 +5,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/dtype.h"
 #include "bindings/program.h"
 #include "graph/schedule.h"
 #include "runtime/run.h"
@@ -22,33 +24,18 @@ namespace {
 
 // ---- Arrays
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-constexpr char kForeignOrder = '>';
-#else
-constexpr char kForeignOrder = '<';
-#endif
-
 ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
   CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
              "[runtime] expected a NumPy array as ", list, " ", position, ", got ",
              py::repr(py::type::of(item)).cast<std::string>());
   const auto array = py::reinterpret_borrow<py::array>(item);
   const py::dtype dtype = array.dtype();
-  const char kind = dtype.kind();
-  const auto bytes = array.itemsize();
-  ExternalArray result;
-  if (kind == 'f' && bytes == 4) {
-    result.dtype = DType::kFloat32;
-  } else if (kind == 'f' && bytes == 8) {
-    result.dtype = DType::kFloat64;
-  } else if (kind == 'i' && bytes == 4) {
-    result.dtype = DType::kInt32;
-  } else {
-    fail(ErrorKind::kShape, "[runtime] expected float32, float64 or int32 as ", list, " ", position,
-         ", got ", py::str(dtype).cast<std::string>(), "; convert the array");
-  }
+  const std::optional<DType> known = dtype_of(dtype);
+  CAVS_CHECK(known.has_value(), ErrorKind::kShape,
+             "[runtime] expected float32, float64 or int32 as ", list, " ", position, ", got ",
+             py::str(dtype).cast<std::string>(), "; convert the array");
   const bool dense = (array.flags() & py::array::c_style) != 0;
-  const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(bytes) == 0;
+  const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(array.itemsize()) == 0;
   const bool native = dtype.byteorder() != kForeignOrder;
   CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
              "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
@@ -56,6 +43,8 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
   CAVS_CHECK(!written || array.writeable(), ErrorKind::kShape,
              "[runtime] expected a writeable array as ", list, " ", position,
              ", got a read-only one");
+  ExternalArray result;
+  result.dtype = *known;
   result.data = const_cast<void*>(array.data());
   result.elements = array.size();
   return result;
