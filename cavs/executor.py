@@ -17,7 +17,7 @@ import scipy_openblas32
 
 from cavs._native import core as _core
 from cavs.core.compiler import Compiler
-from cavs.core.program import Instruction, Output, Program
+from cavs.core.program import Instruction, Program
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
@@ -128,7 +128,7 @@ class NativeExecutor:
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
         self._lock = Lock()
-        self._kept: list[tuple[Memory, Program]] | None = None
+        self._kept: tuple[Program, list[tuple[Memory, Program]]] | None = None
 
     def load(self, program: Program) -> Any:
         """The native program, made once."""
@@ -183,7 +183,8 @@ class NativeExecutor:
         """The program of a call after which no backward comes, and its inputs: those given, and
         what earlier calls left (see Memory)."""
         known: dict[str, Array] = dict(inputs)
-        for memory, part_program in self._memories():
+        whole, memories = self._memories()
+        for memory, part_program in memories:
 
             def compute(
                 vertices: GraphBatch, ids: Array, program: Program = part_program
@@ -195,16 +196,18 @@ class NativeExecutor:
             if results is None:
                 return self.compiler.inference(), inputs
             known.update(results)
-        return self.compiler.remembering()[0], known
+        return whole, known
 
-    def _memories(self) -> list[tuple[Memory, Program]]:
+    def _memories(self) -> tuple[Program, list[tuple[Memory, Program]]]:
+        """The program that reads what is remembered, and what computes and keeps it."""
         if self._kept is None:
             numbers = {id(p): number for number, p in enumerate(self.compiler.params)}
-            parts = [
+            whole, parts = self.compiler.remembering()
+            memories = [
                 (Memory(part, [numbers[id(p)] for p in part.params], self.dtype), program)
-                for part, program in self.compiler.remembering()[1]
+                for part, program in parts
             ]
-            self._kept = parts
+            self._kept = whole, memories
         return self._kept
 
     def _run(
@@ -230,13 +233,8 @@ class NativeExecutor:
         )
         if profile:
             native.profile = True
-        outputs = native.forward(
-            weights.values,
-            [inputs[name] for name in program.inputs],
-            None,
-            _core.num_threads(),
-            weights.versions,
-        )
+        arrays = [inputs[name] for name in program.inputs]
+        outputs = native.forward(weights.values, arrays, versions=weights.versions)
         return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
     def profiled(
@@ -310,22 +308,18 @@ class NativeRun:
                 "came a change in between; change it before the call"
             )
         params = program.params
+        dense = [o.parameter for o in program.outputs if o.kind == "param"]  # they come first
+        rest = program.outputs[len(dense) :]
         outputs = self.native.backward(
             self.executor.load(program),
             [cotangents[name] for name in program.inputs],
-            [
-                params[o.parameter].take_grad_buffer() if o.kind == "param" else None
-                for o in program.outputs
-            ],
-            _core.num_threads(),
+            [params[number].take_grad_buffer() for number in dense] + [None] * len(rest),
         )
-        gradients = Gradients([], {})
+        gradients = Gradients(list(zip(dense, outputs, strict=False)), {})
         ids = {}
-        for output, array in zip(program.outputs, outputs, strict=True):
+        for output, array in zip(rest, outputs[len(dense) :], strict=True):
             if output.kind == "input":
                 gradients.inputs[output.name] = array
-            elif output.kind == "param":
-                gradients.params.append((output.parameter, array))
             elif output.kind == "ids":
                 ids[output.pull] = array
             else:

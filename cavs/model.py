@@ -91,7 +91,7 @@ class Model:
         graphs = _as_batch(graphs)
         arrays = self._checker.check(graphs, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
-        learns = bool(tensors) or any([p.requires_grad for p in self._compiler.params])
+        learns = bool(tensors) or any(p.requires_grad for p in self._compiler.params)
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
         if self.training:
@@ -133,9 +133,7 @@ class Model:
                 for n, x in tensors.items()
             ]
 
-        results = record(
-            outputs.values(), tensors.values(), backward, name="model", learns=True
-        )
+        results = record(outputs.values(), tensors.values(), backward, name="model", learns=True)
         return dict(zip(names, results, strict=True))
 
     # Parameters

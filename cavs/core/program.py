@@ -84,8 +84,8 @@ class Segment:
 class Output:
     """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
 
-    kind: ``push``, ``param``, ``ids`` (the distinct ids of `pull`, ascending, int32), ``sparse``
-    (after them, rows of a parameter's gradient for these ids) or ``input``.
+    kind: ``push``, or, in this order, ``param``, ``ids`` (the distinct ids of `pull`, ascending,
+    int32), ``sparse`` (rows of a parameter's gradient for these ids), ``input``.
     """
 
     kind: str

@@ -177,7 +177,7 @@ class Dataset:
 
     def subset(self, indices: npt.ArrayLike) -> Dataset:
         """The samples with these numbers, in this order, as a data set of its own."""
-        chosen = self._indices(indices)
+        chosen = self._numbers(indices)
         graphs = [self.graphs[index] for index in chosen.tolist()]
         return self._like(graphs, self.inputs(chosen))
 
@@ -194,7 +194,10 @@ class Dataset:
                 "[data] samples are chosen by a list of integers, got an array of "
                 f"dtype {chosen.dtype} and shape {chosen.shape}"
             )
-        chosen = chosen.astype(np.int64, copy=False)
+        return chosen.astype(np.int64, copy=False)
+
+    def _numbers(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        chosen = self._indices(indices)
         wrong = first_outside(chosen, 0, len(self))
         if wrong >= 0:
             raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {chosen[wrong]}")
@@ -202,7 +205,7 @@ class Dataset:
 
     def inputs(self, indices: npt.ArrayLike) -> dict[str, Array]:
         """The inputs of a batch of these samples: new flat arrays, in the order of `indices`."""
-        return self._inputs(self._indices(indices))
+        return self._inputs(self._numbers(indices))
 
     def _inputs(self, chosen: npt.NDArray[np.int64]) -> dict[str, Array]:
         rows: dict[Space, npt.NDArray[np.int64]] = {}

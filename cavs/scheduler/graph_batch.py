@@ -189,7 +189,7 @@ class GraphStore:
         """
         batch = GraphBatch.__new__(GraphBatch)
         keys = numbers.copy()
-        keys.flags.writeable = False
+        keys.setflags(write=False)
         batch._fill(self._native.batch(numbers), keys)
         return batch
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,15 +32,20 @@ def is_grad_enabled() -> bool:
     return _state.enabled
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Operations on tensors inside are not recorded, in this thread."""
-    before = _state.enabled
-    _state.enabled = False
-    try:
-        yield
-    finally:
-        _state.enabled = before
+class no_grad(ContextDecorator):  # noqa: N801
+    """``with no_grad():``: operations on tensors inside are not recorded, in this thread."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = _state.enabled
+        _state.enabled = False
+
+    def __exit__(self, *error: object) -> None:
+        _state.enabled = self._before
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()  # of each call of a decorated function
 
 
 class Record:

@@ -324,7 +324,7 @@ def record(
         requires a gradient.
     """
     results = [Tensor._wrap(y) for y in outputs]
-    if is_grad_enabled() and (learns or any(x.requires_grad for x in inputs)):
+    if (learns or any(x.requires_grad for x in inputs)) and is_grad_enabled():
         place = Record(name, tuple(inputs), backward, len(results), fresh=True)
         for index, y in enumerate(results):
             y.requires_grad = True

@@ -144,8 +144,7 @@ class GraphStore {
     for (py::ssize_t i = 0; i < numbers.size(); ++i) {
       const int64_t number = numbers.data()[i];
       CAVS_CHECK(number >= 0 && number < static_cast<int64_t>(graphs_.size()), ErrorKind::kValue,
-                 "[graph] expected numbers of graphs from 0 to ", graphs_.size(), " - 1, got ",
-                 number, " at position ", i, "; check the numbers");
+                 "[data] sample numbers lie in [0, ", graphs_.size(), "), got ", number);
       parts.push_back(graphs_[static_cast<size_t>(number)].get());
     }
     return std::make_shared<GraphBatch>(concatenate(parts));

@@ -72,8 +72,8 @@ class InputForms {
     for (const py::handle item : specs) {
       const auto fields = item.cast<py::tuple>();
       forms_.emplace_back(fields[0].cast<py::str>(), fields[1].cast<std::string>(),
-                          fields[2].cast<std::string>(),
-                          fields[3].cast<std::vector<py::ssize_t>>(), fields[4].cast<int64_t>());
+                          fields[2].cast<std::string>(), fields[3].cast<std::vector<py::ssize_t>>(),
+                          fields[4].cast<int64_t>());
     }
   }
 
@@ -92,9 +92,10 @@ void bind_inputs(py::module_& m) {
   py::class_<InputForms>(m, "InputForms",
                          "From (name, space, dtype, shape of a row, bound of ids) of each input.")
       .def(py::init<const py::sequence&>(), py::arg("specs"))
-      .def("fit", &InputForms::fit, py::arg("graphs"), py::arg("inputs"),
-           "Whether the dict has these inputs and no others, each a C-contiguous array of its dtype "
-           "with a row per vertex, edge or graph, ids in -1..bound - 1.");
+      .def(
+          "fit", &InputForms::fit, py::arg("graphs"), py::arg("inputs"),
+          "Whether the dict has these inputs and no others, each a C-contiguous array of its dtype "
+          "with a row per vertex, edge or graph, ids in -1..bound - 1.");
 }
 
 }  // namespace cavs

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
 #include "bindings/program.h"
@@ -35,7 +36,8 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
              "[runtime] expected float32, float64 or int32 as ", list, " ", position, ", got ",
              py::str(dtype).cast<std::string>(), "; convert the array");
   const bool dense = (array.flags() & py::array::c_style) != 0;
-  const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(array.itemsize()) == 0;
+  const bool aligned =
+      reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(array.itemsize()) == 0;
   const bool native = dtype.byteorder() != kForeignOrder;
   CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
              "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
@@ -75,7 +77,7 @@ class PyRun {
              random(seed, step, training), keep) {}
 
   py::list forward(const py::sequence& params, const py::sequence& inputs,
-                   const py::object& outputs, int num_threads,
+                   const py::object& outputs, std::optional<int> threads,
                    const std::vector<int64_t>& versions) {
     const Turn turn(this);
     // Owned here, because the caller's lists may change while the interpreter runs other threads.
@@ -85,7 +87,7 @@ class PyRun {
     set_versions(versions, &arrays.params);
     {
       const py::gil_scoped_release release;
-      run_.forward(arrays, num_threads);
+      run_.forward(arrays, threads.value_or(num_threads()));
     }
     keep_alive_ = std::move(alive);  // backward reads them again
     params_ = std::move(arrays.params);
@@ -95,7 +97,7 @@ class PyRun {
   }
 
   py::list backward(const PyProgram& program, const py::sequence& inputs, const py::object& outputs,
-                    int num_threads) {
+                    std::optional<int> threads) {
     const Turn turn(this);
     py::list results = complete(*program.outputs, outputs);
     const auto alive = py::make_tuple(py::tuple(inputs), py::tuple(results));
@@ -103,7 +105,7 @@ class PyRun {
     arrays.params = params_;
     {
       const py::gil_scoped_release release;
-      run_.backward(program.exe, arrays, num_threads);
+      run_.backward(program.exe, arrays, threads.value_or(num_threads()));
     }
     keep_alive_ =
         py::none();  // a later reader of the parameters can tell that nobody else holds them
@@ -230,11 +232,13 @@ void bind_runtime(py::module_& m) {
            py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("keep"))
       .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"),
-           py::arg("outputs").none(true), py::arg("num_threads"),
+           py::arg("outputs").none(true) = py::none(),
+           py::arg("num_threads").none(true) = py::none(),
            py::arg("versions") = std::vector<int64_t>(),
            "The outputs: the arrays given, and new ones in place of each None, or of all.")
       .def("backward", &PyRun::backward, py::arg("program"), py::arg("inputs"),
-           py::arg("outputs").none(true), py::arg("num_threads"),
+           py::arg("outputs").none(true) = py::none(),
+           py::arg("num_threads").none(true) = py::none(),
            "As forward, with the parameters that it was given.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)
