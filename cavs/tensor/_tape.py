@@ -35,14 +35,15 @@ def is_grad_enabled() -> bool:
 class no_grad(ContextDecorator):  # noqa: N801
     """``with no_grad():``: operations on tensors inside are not recorded, in this thread."""
 
-    __slots__ = ("_before",)
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # one may be entered again while it is inside
 
     def __enter__(self) -> None:
-        self._before = _state.enabled
+        self._before.append(_state.enabled)
         _state.enabled = False
 
     def __exit__(self, *error: object) -> None:
-        _state.enabled = self._before
+        _state.enabled = self._before.pop()
 
     def _recreate_cm(self) -> no_grad:
         return no_grad()  # of each call of a decorated function

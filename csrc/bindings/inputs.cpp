@@ -40,8 +40,9 @@ class InputForm {
     if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
     const auto array = py::reinterpret_borrow<py::array>(given);
     const py::dtype dtype = array.dtype();
+    const int layout = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
     return dtype_of(dtype) == dtype_ && dtype.byteorder() != kForeignOrder &&
-           (array.flags() & py::array::c_style) != 0 && fits_shape(graphs, array) &&
+           (array.flags() & layout) == layout && fits_shape(graphs, array) &&
            (dtype_ != DType::kInt32 || fits_ids(array));
   }
 

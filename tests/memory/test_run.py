@@ -24,6 +24,9 @@ def fused(opcode: str, inputs: list[int], output: int) -> tuple[Any, ...]:
     return ("fused", inputs, [output], [""] * len(inputs), ints, [], "vertex")
 
 
+OUTPUTS = [("vertex", "float", (WIDTH,))]
+
+
 def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
     """y = tanh(x) * scale, and the gradient of x."""
     values = [
@@ -46,7 +49,7 @@ def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
             ],
         ),
     ]
-    forward = core.Program(dtype, values, segments, [], [3], None)
+    forward = core.Program(dtype, values, segments, [], [3], None, outputs=OUTPUTS)
     more = [
         value("dy", "vertex", "input", 0),
         value("rows", "vertex", "arena"),
@@ -66,7 +69,10 @@ def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
             ],
         )
     ]
-    return forward, core.Program(dtype, values + more, backward_segments, [], [], forward)
+    backward = core.Program(
+        dtype, values + more, backward_segments, [], [], forward, outputs=OUTPUTS
+    )
+    return forward, backward
 
 
 class Case:
@@ -104,6 +110,24 @@ def test_values(dtype: str, threads: int, lengths: list[int]) -> None:
     dy, dx = np.ones_like(case.x), np.zeros_like(case.x)
     run.backward(backward, [dy], [dx], threads)
     np.testing.assert_allclose(dx, case.scale * (1 - tanh**2), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lengths", [[5, 2, 9], []])
+def test_outputs_that_nobody_gives_are_made(dtype: str, lengths: list[int]) -> None:
+    forward, backward = make_programs(dtype)
+    case = Case(lengths, dtype)
+    run = case.forward(forward)
+    other = case.run(forward)
+    (y,) = other.forward([case.scale], [case.x])
+    np.testing.assert_array_equal(y, case.y)
+    dx, dy = np.empty_like(case.x), np.ones_like(case.x)
+    assert run.backward(backward, [dy], [dx])[0] is dx
+    (made,) = other.backward(backward, [dy], [None])
+    np.testing.assert_array_equal(made, dx)
+    assert made.dtype == y.dtype == dtype
+    with pytest.raises(ShapeError, match="expected 1 output arrays, got 0"):
+        case.run(forward).forward([case.scale], [case.x], [])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
