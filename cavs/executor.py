@@ -307,8 +307,7 @@ class NativeRun:
                 "[backward] requires_grad of the parameters as in the forward call was expected, "
                 "came a change in between; change it before the call"
             )
-        params = program.params
-        dense = [o.parameter for o in program.outputs if o.kind == "param"]  # they come first
+        params, dense = program.params, program.dense
         rest = program.outputs[len(dense) :]
         outputs = self.native.backward(
             self.executor.load(program),

@@ -91,7 +91,7 @@ class Model:
         graphs = _as_batch(graphs)
         arrays = self._checker.check(graphs, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
-        learns = bool(tensors) or any(p.requires_grad for p in self._compiler.params)
+        learns = bool(tensors) or self._learns()
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
         if self.training:
@@ -100,6 +100,10 @@ class Model:
         if run is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
         return self._record(outputs, run, tensors)
+
+    def _learns(self) -> bool:
+        """Whether a parameter wants a gradient."""
+        return True in self._compiler.learning()
 
     def _learning(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """Those of the inputs that want gradients."""
@@ -256,7 +260,7 @@ class Model:
             graphs,
             self._checker.check(graphs, inputs),
             RandomState(self._seed, self._step, self.training),
-            losses if any(p.requires_grad for p in self._compiler.params) else None,
+            losses if self._learns() else None,
             repeats,
         )
 

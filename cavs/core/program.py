@@ -110,6 +110,7 @@ class Program:
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
+        dense: numbers of the parameters whose gradients are the first of the outputs.
     """
 
     values: list[Value]
@@ -120,6 +121,10 @@ class Program:
     saved: list[int]
     params: list[Any]
     forward: Program | None = None
+    dense: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dense = [o.parameter for o in self.outputs if o.kind == "param"]
 
     def __str__(self) -> str:
         lines = []
