@@ -3,7 +3,7 @@ native loops over arrays, for what each minibatch needs before and after its run
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,15 @@ SUPPORTED = (FLOAT32, FLOAT64, INT32)
 
 first_outside: Callable[[Array, int, int], int] = core.first_outside
 """Position of the first integer of an array outside of low..high - 1, or -1."""
+first_unlike: Callable[[Sequence[Array], Sequence[Array]], int] = core.first_unlike
+"""Position of the first array of another shape or dtype than its partner, or -1."""
 missing_ids: Callable[[Array, Array], Array | None] = core.missing_ids
 """Of int32 ids, -1 and up, those whose entry of a bool array is False, distinct and ascending, or
 None where there are none; the entry of -1 is the last."""
 rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 """Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
+InputForms: Any = core.InputForms
+"""What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
 

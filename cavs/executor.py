@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +17,7 @@ import scipy_openblas32
 
 from cavs._native import core as _core
 from cavs.core.compiler import Compiler
-from cavs.core.program import Instruction, Output, Program
+from cavs.core.program import Instruction, Program
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
@@ -77,8 +76,7 @@ class RandomState(NamedTuple):
     training: bool
 
 
-@dataclass(frozen=True)
-class Gradients:
+class Gradients(NamedTuple):
     """What a backward call gives.
 
     Attributes:
@@ -103,7 +101,7 @@ class Run(Protocol):
     """A forward call that waits for its backward."""
 
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
-        """Gradients, from cotangents of outputs in the user's order. Once."""
+        """Gradients, from cotangents of outputs in the user's order, C-contiguous. Once."""
 
 
 class Executor(Protocol):
@@ -120,9 +118,6 @@ class Executor(Protocol):
         where no backward comes."""
 
 
-_INT32 = np.dtype(np.int32)
-
-
 class NativeExecutor:
     """Runs programs in C++: one call for all levels forward, one for all levels backward."""
 
@@ -133,12 +128,13 @@ class NativeExecutor:
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
         self._lock = Lock()
-        self._kept: list[tuple[Memory, Program]] | None = None
+        self._kept: tuple[Program, list[tuple[Memory, Program]]] | None = None
 
-    def load(self, program: Program, forward: Any = None) -> Any:
+    def load(self, program: Program) -> Any:
         """The native program, made once."""
         found = self._loaded.get(id(program))
         if found is None:
+            forward = None if program.forward is None else self.load(program.forward)
             with self._lock:
                 found = self._loaded.get(id(program))
                 if found is None:
@@ -158,6 +154,7 @@ class NativeExecutor:
             program.saved,
             forward,
             self.device,
+            [(o.space, "int32" if o.kind == "ids" else "float", o.shape) for o in program.outputs],
         )
 
     def forward(
@@ -174,7 +171,7 @@ class NativeExecutor:
             return self._run(program, graphs, known, random, weights, keep=False)[0], None
         program = self.compiler.training(wanted)
         outputs, native = self._run(program, graphs, inputs, random, weights, keep=True)
-        return outputs, NativeRun(self, native, program, graphs, wanted)
+        return outputs, NativeRun(self, native, program, wanted)
 
     def _inference(
         self,
@@ -186,7 +183,8 @@ class NativeExecutor:
         """The program of a call after which no backward comes, and its inputs: those given, and
         what earlier calls left (see Memory)."""
         known: dict[str, Array] = dict(inputs)
-        for memory, part_program in self._memories():
+        whole, memories = self._memories()
+        for memory, part_program in memories:
 
             def compute(
                 vertices: GraphBatch, ids: Array, program: Program = part_program
@@ -198,16 +196,18 @@ class NativeExecutor:
             if results is None:
                 return self.compiler.inference(), inputs
             known.update(results)
-        return self.compiler.remembering()[0], known
+        return whole, known
 
-    def _memories(self) -> list[tuple[Memory, Program]]:
+    def _memories(self) -> tuple[Program, list[tuple[Memory, Program]]]:
+        """The program that reads what is remembered, and what computes and keeps it."""
         if self._kept is None:
             numbers = {id(p): number for number, p in enumerate(self.compiler.params)}
-            parts = [
+            whole, parts = self.compiler.remembering()
+            memories = [
                 (Memory(part, [numbers[id(p)] for p in part.params], self.dtype), program)
-                for part, program in self.compiler.remembering()[1]
+                for part, program in parts
             ]
-            self._kept = parts
+            self._kept = whole, memories
         return self._kept
 
     def _run(
@@ -233,17 +233,9 @@ class NativeExecutor:
         )
         if profile:
             native.profile = True
-        outputs = {
-            o.name: np.empty((graphs.rows(o.space), *o.shape), self.dtype) for o in program.outputs
-        }
-        native.forward(
-            weights.values,
-            [inputs[name] for name in program.inputs],
-            list(outputs.values()),
-            _core.num_threads(),
-            weights.versions,
-        )
-        return outputs, native
+        arrays = [inputs[name] for name in program.inputs]
+        outputs = native.forward(weights.values, arrays, versions=weights.versions)
+        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
     def profiled(
         self,
@@ -261,7 +253,7 @@ class NativeExecutor:
             return {"forward": program}, native
         program, wanted = self.compiler.training(()), frozenset[str]()
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
-        NativeRun(self, native, program, graphs, wanted).backward(cotangents)
+        NativeRun(self, native, program, wanted).backward(cotangents)
         return {"forward": program, "backward": self.compiler.backward(cotangents, ())}, native
 
     def planned(
@@ -277,7 +269,7 @@ class NativeExecutor:
         forward, backward = self.load(programs[0]), None
         if outputs is not None:
             programs.append(self.compiler.backward(outputs, ()))
-            backward = self.load(programs[1], forward)
+            backward = self.load(programs[1])
         distinct = {}
         leaf = np.diff(graphs.child_ptr) == 0
         masks = {"leaf": leaf, "inner": ~leaf}
@@ -300,62 +292,40 @@ class NativeRun:
         executor: NativeExecutor,
         native: Any,
         program: Program,
-        graphs: GraphBatch,
         wanted: frozenset[str],
     ) -> None:
         self.executor = executor
         self.native = native
         self.program = program
-        self.graphs = graphs
         self.wanted = wanted
 
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
         """See :class:`Run`."""
-        executor = self.executor
-        if executor.compiler.training(self.wanted) is not self.program:
+        program = self.executor.compiler.backward(cotangents, self.wanted)
+        if program.forward is not self.program:
             raise CavsRuntimeError(
                 "[backward] requires_grad of the parameters as in the forward call was expected, "
                 "came a change in between; change it before the call"
             )
-        program = executor.compiler.backward(frozenset(cotangents), self.wanted)
-        native = executor.load(program, executor.load(self.program))
-        outputs = [self._allocate(o) for o in program.outputs]
-        values, versions = _read(program.params)
-        self.native.backward(
-            native,
-            values,
-            [np.ascontiguousarray(cotangents[name]) for name in program.inputs],
-            outputs,
-            _core.num_threads(),
-            versions,
+        params, dense = program.params, program.dense
+        rest = program.outputs[len(dense) :]
+        outputs = self.native.backward(
+            self.executor.load(program),
+            [cotangents[name] for name in program.inputs],
+            [params[number].take_grad_buffer() for number in dense] + [None] * len(rest),
         )
-        ids = {
-            o.pull: array
-            for o, array in zip(program.outputs, outputs, strict=True)
-            if o.kind == "ids"
-        }
-        gradients = Gradients([], {})
-        for output, array in zip(program.outputs, outputs, strict=True):
+        gradients = Gradients(list(zip(dense, outputs, strict=False)), {})
+        ids = {}
+        for output, array in zip(rest, outputs[len(dense) :], strict=True):
             if output.kind == "input":
                 gradients.inputs[output.name] = array
-            elif output.kind == "param":
-                gradients.params.append((output.parameter, array))
-            elif output.kind == "sparse":
+            elif output.kind == "ids":
+                ids[output.pull] = array
+            else:
                 known = ids[output.pull]
                 first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
                 gradients.params.append((output.parameter, (known[first:], array[first:])))
         return gradients
-
-    def _allocate(self, output: Output) -> Array:
-        if output.kind == "param":
-            buffer: Array = self.program.params[output.parameter].take_grad_buffer()
-            return buffer
-        if output.kind in ("sparse", "ids"):
-            rows = self.native.rows(output.space)
-        else:
-            rows = self.graphs.rows(output.space)
-        dtype = _INT32 if output.kind == "ids" else self.executor.dtype
-        return np.empty((rows, *output.shape), dtype)
 
 
 def _read(params: Sequence[Any]) -> Weights:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arrays import first_outside
+from cavs._arrays import InputForms, first_outside
 from cavs.core.ir import Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import DTypeError, InputError, ShapeError
@@ -26,11 +26,18 @@ class InputChecker:
         self._specs = trace.inputs
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
+        self._forms = InputForms(
+            [
+                (s.name, s.space, "int32" if s.dtype == "int32" else dtype, s.shape, self._bound(s))
+                for s in self._specs.values()
+            ]
+        )
 
     def check(
-        self, graphs: GraphBatch, inputs: Mapping[str, Any], partial: bool = False
+        self, graphs: GraphBatch, inputs: dict[str, Any], partial: bool = False
     ) -> dict[str, Array]:
-        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already.
+        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already;
+        `inputs` itself where all are, as from a loader.
 
         `partial`: whether inputs may be missing.
 
@@ -38,6 +45,8 @@ class InputChecker:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype.
         """
+        if self._forms.fit(graphs.native, inputs):
+            return inputs
         if not inputs.keys() <= self._specs.keys():
             unknown = min(inputs.keys() - self._specs.keys())
             raise InputError(
@@ -46,27 +55,13 @@ class InputChecker:
         arrays = {}
         for name, spec in self._specs.items():
             if name in inputs:
-                given = inputs[name]
-                if not self._is_ready(graphs, spec, given):
-                    given = self._convert(graphs, spec, given)
-                elif spec.dtype == "int32":
-                    self._check_ids(graphs, spec, given)
-                arrays[name] = given
+                arrays[name] = self._convert(graphs, spec, inputs[name])
             elif not partial:
                 raise InputError(
                     f"[input] {_describe(graphs, spec)} was expected for {name!r}, "
                     f"came none; pulled at {spec.where}"
                 )
         return arrays
-
-    def _is_ready(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> bool:
-        """Whether it is as the engine takes it: what a loader gives, hence a short way."""
-        return (
-            type(given) is np.ndarray
-            and given.dtype == (_INT32 if spec.dtype == "int32" else self._dtype)
-            and given.shape == (graphs.rows(spec.space), *spec.shape)
-            and given.flags.c_contiguous
-        )
 
     def _convert(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
         array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
@@ -90,7 +85,7 @@ class InputChecker:
         return np.ascontiguousarray(array, wanted)
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
-        bound = self._bounds.get(spec.name, 2**31 - 1)
+        bound = self._bound(spec)
         row = first_outside(ids, -1, bound)
         if row < 0:
             return
@@ -98,6 +93,9 @@ class InputChecker:
             f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
             f"{_locate(graphs, spec.space, row)}; -1 stands for none"
         )
+
+    def _bound(self, spec: InputSpec) -> int:
+        return self._bounds.get(spec.name, 2**31 - 1)
 
 
 def _as_array(name: str, given: Any) -> Array:

@@ -107,13 +107,8 @@ class Model:
         """
         graphs = _as_batch(graphs)
         arrays = self._checker.check(graphs, inputs)
-        tensors = {
-            name: x
-            for name, x in inputs.items()
-            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
-        }
-        params: list[Parameter] = self._compiler.params
-        learns = bool(tensors) or any(p.requires_grad for p in params)
+        tensors = {} if arrays is inputs else self._learning(inputs)
+        learns = bool(tensors) or self._learns()
         wanted = frozenset(tensors) if learns and is_grad_enabled() else None
         random = RandomState(self._seed, self._step, self.training)
         if self.training or self._samples:
@@ -122,6 +117,18 @@ class Model:
         if run is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
         return self._record(outputs, run, tensors)
+
+    def _learns(self) -> bool:
+        """Whether a parameter wants a gradient."""
+        return True in self._compiler.learning()
+
+    def _learning(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Those of the inputs that want gradients."""
+        return {
+            name: x
+            for name, x in inputs.items()
+            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
+        }
 
     def _record(
         self, outputs: dict[str, Array], run: Run, tensors: dict[str, Tensor]
@@ -147,9 +154,7 @@ class Model:
                 for n, x in tensors.items()
             ]
 
-        results = record(
-            list(outputs.values()), list(tensors.values()), backward, name="model", learns=True
-        )
+        results = record(outputs.values(), tensors.values(), backward, name="model", learns=True)
         return dict(zip(names, results, strict=True))
 
     # Parameters
@@ -289,7 +294,7 @@ class Model:
             graphs,
             self._checker.check(graphs, inputs),
             RandomState(self._seed, self._step, self.training),
-            losses if any(p.requires_grad for p in self._compiler.params) else None,
+            losses if self._learns() else None,
             repeats,
         )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cavs._arrays import first_outside, rows_of_samples, total
+from cavs._arrays import first_outside, first_unlike, rows_of_samples, total
 from cavs.errors import InputError
 
 
@@ -24,6 +24,15 @@ def test_first_outside_at_the_borders_of_its_integers() -> None:
     assert first_outside(np.array([2**62], np.int64), -1, 2**31) == 0
     unaligned = np.frombuffer(b"\0" + np.array([1, 9], np.int32).tobytes(), np.int32, offset=1)
     assert first_outside(unaligned, 0, 9) == 1
+
+
+def test_first_unlike() -> None:
+    arrays = [np.zeros((2, 3)), np.zeros(4, np.float32)]
+    assert first_unlike(arrays, [x.copy() for x in arrays]) == -1
+    assert first_unlike([], []) == -1
+    for wrong in (np.zeros((3, 2)), np.zeros(6), np.zeros((2, 3), np.float32)):
+        assert first_unlike([arrays[1], wrong], [arrays[1], arrays[0]]) == 1
+    assert first_unlike(arrays, arrays[:1]) == 1
 
 
 def test_rows_of_samples() -> None:

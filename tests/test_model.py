@@ -104,6 +104,19 @@ WRONG: dict[str, Case] = {
 }
 
 
+def test_inputs_as_the_engine_takes_them_are_not_touched() -> None:
+    model, inputs = tree_model()
+    check = model._checker.check
+    assert check(GRAPHS, inputs) is inputs
+    word = inputs["word"]
+    for other in (word.tolist(), word.astype(int), word.astype(">i4"), word.repeat(2)[::2]):
+        found = check(GRAPHS, {**inputs, "word": other})
+        assert found["label"] is inputs["label"]
+        assert found["word"].flags.c_contiguous
+        assert found["word"].dtype == np.dtype("=i4")
+        np.testing.assert_array_equal(found["word"], word)
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_inputs_are_named(name: str) -> None:
     make, changed, kind, message = WRONG[name]

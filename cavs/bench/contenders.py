@@ -16,6 +16,7 @@ from cavs.core.passes import PASSES
 LEARNING_RATE = 0.05
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
 _PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
+_MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
 
 
 def variants(choice: str) -> dict[str, tuple[str, ...] | None]:
@@ -65,7 +66,8 @@ class Contender:
         self._dataset = weights.corpus.dataset
         self._batches = batches
         self._program: Program = weights.workload.program(weights.function, passes)
-        self._spent = dict.fromkeys(_PHASES, 0.0)
+        self._spent = np.zeros(len(_PHASES))
+        self._laps: list[tuple[float, ...]] = []  # of steps that are not in `_spent` yet
 
     @property
     def num_batches(self) -> int:
@@ -78,25 +80,26 @@ class Contender:
     def train_step(self, number: int) -> None:
         """Assembly, schedule, forward, backward and update."""
         cavs.set_num_threads(self._threads)
-        times = [time.perf_counter()]
-
-        def lap() -> None:
-            times.append(time.perf_counter())
-
+        clock, laps = time.perf_counter, self._laps
+        begin = clock()
         graphs, inputs = self._batch(number)
-        lap()
-        scheduled = self._program.schedule(graphs)
-        lap()
-        loss = self._program.loss(scheduled, inputs)
-        lap()
+        assembled = clock()
+        batches = self._program.schedule(graphs)
+        scheduled = clock()
+        loss = self._program.loss(batches, inputs)
+        computed = clock()
         loss.backward()
-        lap()
+        differentiated = clock()
         self._weights.optimizer.step()
         self._weights.optimizer.zero_grad()
         loss.item()
-        lap()
-        for name, begin, end in zip(_PHASES, times[:-1], times[1:], strict=True):
-            self._spent[name] += end - begin
+        laps.append((begin, assembled, scheduled, computed, differentiated, clock()))
+        if len(laps) == _MOST_LAPS:
+            self._add_laps()
+
+    def _add_laps(self) -> None:
+        self._spent += np.diff(np.reshape(self._laps, (-1, len(_PHASES) + 1))).sum(axis=0)
+        self._laps.clear()
 
     def infer_step(self, number: int) -> None:
         """Assembly, schedule and forward."""
@@ -115,9 +118,9 @@ class Contender:
 
     def shares(self) -> dict[str, float]:
         """The part of each phase in the training steps since the last call."""
-        total = sum(self._spent.values())
-        found = {name: spent / total for name, spent in self._spent.items()}
-        self._spent = dict.fromkeys(_PHASES, 0.0)
+        self._add_laps()
+        found = dict(zip(_PHASES, (self._spent / self._spent.sum()).tolist(), strict=True))
+        self._spent[:] = 0.0
         return found
 
     def loss(self, number: int) -> float:

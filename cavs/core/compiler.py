@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
+from operator import attrgetter
 from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,6 +37,7 @@ _Learning = tuple[bool, ...]
 
 # Tracing and numbering of nodes are the process's, so one thread compiles at a time.
 _lock = RLock()
+_requires_grad = attrgetter("requires_grad")  # of each parameter at each call, hence no Python
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -150,9 +152,9 @@ class Compiler:
             self._remembering = program, programs
         return self._remembering
 
-    def _learning(self) -> _Learning:
+    def learning(self) -> _Learning:
         """Which parameters want gradients now: freezing one makes other programs."""
-        return tuple([p.requires_grad for p in self.params])
+        return tuple(map(_requires_grad, self.params))
 
     def _sinks(self, saved: set[Node], function: FunctionIR | None = None) -> Sinks:
         function = self.function if function is None else function
@@ -167,7 +169,7 @@ class Compiler:
     @_one_at_a_time
     def _forward(self, inputs: _Names) -> Lowered:
         """F with all kept that any gradient needs, whichever outputs get cotangents."""
-        key = (inputs, self._learning())
+        key = (inputs, self.learning())
         if key not in self._forwards:
             gradient = self.gradient(self.function.pushes, inputs)
             nodes = set(ancestors(self.function.roots()))
@@ -188,13 +190,13 @@ class Compiler:
         """The program of a forward call after which a backward may come; `inputs` as in
         :meth:`backward`."""
         names = frozenset(inputs)
-        lowered = self._forwards.get((names, self._learning()))
+        lowered = self._forwards.get((names, self.learning()))
         return (lowered or self._forward(names)).program
 
     def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
         """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
         the float inputs named."""
-        key = (frozenset(pushes), frozenset(inputs), self._learning())
+        key = (frozenset(pushes), frozenset(inputs), self.learning())
         return self._backwards.get(key) or self._backward(key)
 
     @_one_at_a_time
@@ -204,6 +206,7 @@ class Compiler:
             gradient = self.gradient(key[0], key[1])
             numbers = {id(p): i for i, p in enumerate(self.params)}
             outputs: list[tuple[Output, Node]] = []
+            rows_of: list[tuple[Output, Node]] = []
             ids_of: dict[str, Node] = {}
             for parameter, dense, sparse in gradient.params:
                 number, shape = numbers[id(parameter)], tuple(parameter.shape)
@@ -213,10 +216,11 @@ class Compiler:
                     rows, ids = node.inputs
                     pull = ids.attrs["name"]
                     kind = Output("sparse", "", rows.space, rows.shape, number, pull)
-                    outputs.append((kind, rows))
+                    rows_of.append((kind, rows))
                     ids_of[pull] = ids
             for pull, node in ids_of.items():
                 outputs.append((Output("ids", "", node.space, (), pull=pull), node))
+            outputs += rows_of
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)

@@ -348,7 +348,7 @@ class Emitter:
         kernel = "copy" if node.space == "none" else "store"
         return Instruction(kernel, [self.value(node)], [target], [table], space=node.space)
 
-    def program(self, segments: list[Segment], sinks: Sinks, backward: bool) -> Program:
+    def program(self, segments: list[Segment], sinks: Sinks, forward: Program | None) -> Program:
         """The finished program."""
         saved = sorted({self._root(self.value(n)) for n in sinks.saved})
         return Program(
@@ -359,7 +359,7 @@ class Emitter:
             self.uniques,
             saved,
             self.params,
-            backward,
+            forward,
         )
 
     def _root(self, number: int) -> int:

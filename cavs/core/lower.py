@@ -333,7 +333,8 @@ class _Lowering:
                     segment.instructions.extend(self.emitter.emit(group))
                 if segment.instructions:
                     segments.append(segment)
-        program = self.emitter.program(segments, self.sinks, backward=self.forward is not None)
+        forward = None if self.forward is None else self.forward.program
+        program = self.emitter.program(segments, self.sinks, forward)
         return Lowered(program, self.emitter.value_of, self.emitter.states, set(self.order))
 
 

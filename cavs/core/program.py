@@ -84,8 +84,8 @@ class Segment:
 class Output:
     """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
 
-    kind: ``push``, ``param``, ``sparse`` (rows of a parameter's gradient, for the distinct ids of
-    `pull`), ``ids`` (those ids, ascending, int32) or ``input``.
+    kind: ``push``, or, in this order, ``param``, ``ids`` (the distinct ids of `pull`, ascending,
+    int32), ``sparse`` (rows of a parameter's gradient for these ids), ``input``.
     """
 
     kind: str
@@ -109,6 +109,8 @@ class Program:
             with `rows` other than 0 they are not counted: row i is id i, and the last one is -1.
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
+        forward: of a backward program, the program whose values it reads.
+        dense: numbers of the parameters whose gradients are the first of the outputs.
     """
 
     values: list[Value]
@@ -118,7 +120,11 @@ class Program:
     uniques: list[tuple[str, int, Space, int]]
     saved: list[int]
     params: list[Any]
-    backward: bool = False
+    forward: Program | None = None
+    dense: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dense = [o.parameter for o in self.outputs if o.kind == "param"]
 
     def __str__(self) -> str:
         lines = []

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cavs._arrays import first_outside, rows_of_samples
 from cavs.errors import InputError, ShapeError
-from cavs.scheduler import GraphBatch, InputGraph
+from cavs.scheduler import GraphBatch, GraphStore, InputGraph
 
 Array = npt.NDArray[Any]
 Space = Literal["vertex", "edge", "graph"]
@@ -46,11 +46,11 @@ class Dataset:
         edge: Mapping[str, npt.ArrayLike] | None = None,
         graph: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
-        self._graphs = list(graphs)
-        count = len(self._graphs)
+        self._store = GraphStore(graphs)
+        count = len(self)
         self._ptr: dict[Space, npt.NDArray[np.int64]] = {
-            "vertex": _offsets(item.num_vertices for item in self._graphs),
-            "edge": _offsets(item.num_edges for item in self._graphs),
+            "vertex": _offsets(item.num_vertices for item in self.graphs),
+            "edge": _offsets(item.num_edges for item in self.graphs),
             "graph": np.arange(count + 1, dtype=np.int64),
         }
         self._fields: dict[str, _Field] = {}
@@ -122,7 +122,7 @@ class Dataset:
         )
 
     def __len__(self) -> int:
-        return len(self._graphs)
+        return len(self._store.graphs)
 
     def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
         """A sample: its graph, and its rows of every input (views)."""
@@ -134,7 +134,7 @@ class Dataset:
             ptr = self._ptr[field.space]
             rows = field.values[ptr[index] : ptr[index + 1]]
             inputs[name] = rows[0] if field.space == "graph" else rows
-        return self._graphs[index], inputs
+        return self.graphs[index], inputs
 
     def __iter__(self) -> Iterator[tuple[InputGraph, dict[str, Array]]]:
         return (self[index] for index in range(len(self)))
@@ -142,7 +142,7 @@ class Dataset:
     @property
     def graphs(self) -> Sequence[InputGraph]:
         """The input graphs."""
-        return tuple(self._graphs)
+        return self._store.graphs
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,12 +173,12 @@ class Dataset:
             raise InputError(
                 f"[data] expected some of the inputs {list(self.names)}, got {missing[0]!r}"
             )
-        return self._like(self._graphs, {name: self.flat(name) for name in names})
+        return self._like(self.graphs, {name: self.flat(name) for name in names})
 
     def subset(self, indices: npt.ArrayLike) -> Dataset:
         """The samples with these numbers, in this order, as a data set of its own."""
-        chosen = self._indices(indices)
-        graphs = [self._graphs[index] for index in chosen.tolist()]
+        chosen = self._numbers(indices)
+        graphs = [self.graphs[index] for index in chosen.tolist()]
         return self._like(graphs, self.inputs(chosen))
 
     def _like(self, graphs: Sequence[InputGraph], arrays: Mapping[str, Array]) -> Dataset:
@@ -194,7 +194,10 @@ class Dataset:
                 "[data] samples are chosen by a list of integers, got an array of "
                 f"dtype {chosen.dtype} and shape {chosen.shape}"
             )
-        chosen = chosen.astype(np.int64, copy=False)
+        return chosen.astype(np.int64, copy=False)
+
+    def _numbers(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        chosen = self._indices(indices)
         wrong = first_outside(chosen, 0, len(self))
         if wrong >= 0:
             raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {chosen[wrong]}")
@@ -202,7 +205,7 @@ class Dataset:
 
     def inputs(self, indices: npt.ArrayLike) -> dict[str, Array]:
         """The inputs of a batch of these samples: new flat arrays, in the order of `indices`."""
-        return self._inputs(self._indices(indices))
+        return self._inputs(self._numbers(indices))
 
     def _inputs(self, chosen: npt.NDArray[np.int64]) -> dict[str, Array]:
         rows: dict[Space, npt.NDArray[np.int64]] = {}
@@ -219,9 +222,7 @@ class Dataset:
         """A batch of these samples, each keyed by its number, so that random operations draw the
         same for a sample in whichever batch it comes."""
         chosen = self._indices(indices)
-        graphs = self._graphs
-        batched = GraphBatch._of_checked([graphs[i] for i in chosen.tolist()], chosen.copy())
-        return batched, self._inputs(chosen)
+        return self._store.batch(chosen), self._inputs(chosen)
 
 
 def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array
+from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays
 from cavs.errors import InputError, ShapeError
 from cavs.tensor import Parameter, RowSparse
 
 State = dict[str, Array]
 Group = dict[str, Any]
-# Values, a dense gradient of their shape and dtype, and what is kept for the parameter.
-Update = tuple[Array, Array, State]
 
 
 class Optimizer(ABC):
@@ -79,8 +77,15 @@ class Optimizer(ABC):
         """Arrays that are kept for `parameter` from step to step, by name."""
 
     @abstractmethod
-    def _update(self, updates: Sequence[Update], group: Group) -> None:
-        """Changes values by their gradients; all of a group at once, for one native call."""
+    def _update(
+        self,
+        values: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[State],
+        group: Group,
+    ) -> None:
+        """Changes values by dense gradients of their shapes and dtypes; all of a group at once, for
+        one native call."""
 
     @abstractmethod
     def _update_rows(
@@ -96,24 +101,27 @@ class Optimizer(ABC):
                 dtype.
         """
         for group in self.groups:
-            updates = []
-            for name, parameter in zip(group["names"], group["params"], strict=True):
-                grad = parameter.grad
-                if grad is None:
-                    continue
-                values = parameter.data
-                if grad.shape != values.shape or grad.dtype != values.dtype:
-                    raise ShapeError(
-                        f"[optim] a gradient {values.dtype} {values.shape} of parameter "
-                        f"{name!r} was expected, came {grad.dtype} {grad.shape}"
-                    )
-                state = self._states[id(parameter)]
-                if isinstance(grad, RowSparse):
-                    self._update_rows(parameter, grad, state, group)
-                else:
-                    updates.append((values, grad, state))
-            if updates:
-                self._update(updates, group)
+            dense: list[Parameter] = []
+            for parameter in group["params"]:
+                if isinstance(parameter.grad, RowSparse):
+                    self._step_rows(parameter, parameter.grad, group)
+                elif parameter.grad is not None:
+                    dense.append(parameter)
+            if dense:
+                self._step_dense(dense, group)
+
+    def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
+        if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+            raise _unlike(parameter, group)
+        self._update_rows(parameter, grad, self._states[id(parameter)], group)
+
+    def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
+        values = [p.data for p in params]
+        grads: list[Any] = [p.grad for p in params]
+        wrong = first_unlike(grads, values)
+        if wrong >= 0:
+            raise _unlike(params[wrong], group)
+        self._update(values, grads, [self._states[id(p)] for p in params], group)
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters."""
@@ -157,6 +165,15 @@ class Optimizer(ABC):
             for option in group
             if option not in ("params", "names")
         }
+
+
+def _unlike(parameter: Parameter, group: Group) -> ShapeError:
+    (name,) = [n for n, p in zip(group["names"], group["params"], strict=True) if p is parameter]
+    grad: Any = parameter.grad
+    return ShapeError(
+        f"[optim] a gradient {parameter.dtype} {parameter.shape} of parameter {name!r} was "
+        f"expected, came {grad.dtype} {grad.shape}"
+    )
 
 
 def _as_groups(parameters: Any) -> list[Group]:

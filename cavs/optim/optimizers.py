@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arrays import Array
 from cavs._native import core
 from cavs.errors import InputError
-from cavs.optim._optimizer import Group, Optimizer, State, Update, decayed_rows
+from cavs.optim._optimizer import Group, Optimizer, State, decayed_rows
 from cavs.tensor import Parameter, RowSparse
 
 
@@ -50,8 +51,13 @@ class SGD(Optimizer):
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
 
-    def _update(self, updates: Sequence[Update], group: Group) -> None:
-        values, grads, states = zip(*updates, strict=True)
+    def _update(
+        self,
+        values: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[State],
+        group: Group,
+    ) -> None:
         core.sgd_update(
             values,
             grads,
@@ -105,8 +111,13 @@ class Adagrad(Optimizer):
         zeros = np.zeros_like(parameter.data)
         return {"sum": np.full_like(zeros, start) if start else zeros}
 
-    def _update(self, updates: Sequence[Update], group: Group) -> None:
-        values, grads, states = zip(*updates, strict=True)
+    def _update(
+        self,
+        values: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[State],
+        group: Group,
+    ) -> None:
         sums = [state["sum"] for state in states]
         core.adagrad_update(values, grads, sums, group["lr"], group["eps"], group["weight_decay"])
 
@@ -160,8 +171,13 @@ class Adam(Optimizer):
             "step": np.zeros((), np.int64),
         }
 
-    def _update(self, updates: Sequence[Update], group: Group) -> None:
-        values, grads, states = zip(*updates, strict=True)
+    def _update(
+        self,
+        values: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[State],
+        group: Group,
+    ) -> None:
         for state in states:
             state["step"] += 1
         core.adam_update(

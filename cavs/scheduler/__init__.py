@@ -1,6 +1,7 @@
 """Over which vertices: input graphs, batches of them, and the order in which they run."""
 
 from cavs.scheduler.graph_batch import GraphBatch as GraphBatch
+from cavs.scheduler.graph_batch import GraphStore as GraphStore
 from cavs.scheduler.graph_batch import batch as batch
 from cavs.scheduler.graph_batch import unbatch as unbatch
 from cavs.scheduler.input_graph import InputGraph as InputGraph

@@ -13,7 +13,9 @@ from cavs.scheduler.input_graph import InputGraph, Ints, without
 from cavs.scheduler.policy import check_policy
 from cavs.scheduler.schedule import IntArray, Schedule
 
-__all__ = ["GraphBatch", "batch", "unbatch"]
+__all__ = ["GraphBatch", "GraphStore", "batch", "unbatch"]
+
+_COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
 
 class GraphBatch:
@@ -23,7 +25,7 @@ class GraphBatch:
     order of the child lists. Vertex inputs and outputs are arrays over these numbers.
     """
 
-    __slots__ = ("_counts", "_keys", "_native", "_schedules")
+    __slots__ = ("_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
         parts = list(graphs)
@@ -52,14 +54,6 @@ class GraphBatch:
         return cls._from_native(native, keys)
 
     @classmethod
-    def _of_checked(cls, graphs: Iterable[InputGraph], keys: npt.NDArray[np.int64]) -> "GraphBatch":
-        """Of graphs and as many keys that are known to be such; takes over the keys."""
-        batch = cls.__new__(cls)
-        keys.flags.writeable = False
-        batch._fill(core.GraphBatch.concatenate([graph._native for graph in graphs]), keys)
-        return batch
-
-    @classmethod
     def _from_native(cls, native: Any, keys: Ints | None) -> "GraphBatch":
         batch = cls.__new__(cls)
         batch._set(native, keys)
@@ -70,32 +64,32 @@ class GraphBatch:
 
     def _fill(self, native: Any, keys: npt.NDArray[np.int64]) -> None:
         self._native = native
-        self._counts: dict[str, int] = {
-            "vertex": native.num_vertices,
-            "edge": native.num_edges,
-            "graph": native.num_graphs,
-        }
         self._keys = keys
         self._schedules: dict[str, Schedule] = {}
 
+    @property
+    def native(self) -> Any:
+        """What native code takes."""
+        return self._native
+
     def rows(self, space: str) -> int:
         """Number of rows of a value of each ``vertex``, ``edge`` or ``graph``."""
-        return self._counts[space]
+        return int(getattr(self._native, _COUNTS[space]))
 
     @property
     def num_graphs(self) -> int:
         """Number of graphs, also ``len(batch)``."""
-        return self._counts["graph"]
+        return int(self._native.num_graphs)
 
     @property
     def num_vertices(self) -> int:
         """Number of vertices of all graphs."""
-        return self._counts["vertex"]
+        return int(self._native.num_vertices)
 
     @property
     def num_edges(self) -> int:
         """Number of edges of all graphs."""
-        return self._counts["edge"]
+        return int(self._native.num_edges)
 
     @property
     def ptr(self) -> IntArray:
@@ -177,6 +171,30 @@ class GraphBatch:
         first = np.repeat(self.ptr[:-1], np.diff(self.edge_ptr))
         arrays = (np.array(self.ptr), np.array(self.child_ptr), self.children - first)
         return GraphBatch.from_csr, (*arrays, self._keys)
+
+
+class GraphStore:
+    """Graphs of which batches are made again and again, without Python for each graph."""
+
+    __slots__ = ("_native", "graphs")
+
+    def __init__(self, graphs: Iterable[InputGraph]) -> None:
+        self.graphs = tuple(graphs)
+        self._native = core.GraphStore([graph._native for graph in self.graphs])
+
+    def batch(self, numbers: npt.NDArray[np.int64]) -> GraphBatch:
+        """The batch of the graphs with these numbers, which are its keys.
+
+        Raises `InputError` for a number out of range.
+        """
+        batch = GraphBatch.__new__(GraphBatch)
+        keys = numbers.copy()
+        keys.setflags(write=False)
+        batch._fill(self._native.batch(numbers), keys)
+        return batch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GraphStore, (self.graphs,)
 
 
 def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:

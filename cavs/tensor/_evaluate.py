@@ -164,4 +164,4 @@ def _record(
         dxs = op.vjp(kind._wrap(dy), kind._wrap(data), *xs, **attrs)
         return [None if dx is None else dx.data for dx in dxs]
 
-    return Record(op.name, xs, backward, [data], fresh=False)
+    return Record(op.name, xs, backward, 1, fresh=False)

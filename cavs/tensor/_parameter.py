@@ -125,7 +125,7 @@ class Parameter(Tensor):
 
     def zero_grad(self) -> None:
         """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
-        if isinstance(self.grad, np.ndarray) and _references(self) <= _REFERENCES_OF_ONE_HOLDER:
+        if isinstance(self.grad, np.ndarray) and sys.getrefcount(self.grad) <= _ONE_HOLDER:
             self._grad_buffer = self.grad
         self.grad = None
 
@@ -142,14 +142,10 @@ class Parameter(Tensor):
         return buffer
 
 
-def _references(x: Parameter) -> int:
-    return sys.getrefcount(x.grad)
-
-
 def _references_of_one_holder() -> int:
     probe = Parameter(np.zeros(1, np.float32))
     probe.grad = np.zeros(1, np.float32)
-    return _references(probe)
+    return sys.getrefcount(probe.grad)
 
 
 def _holders_of_own_values() -> int:
@@ -159,5 +155,5 @@ def _holders_of_own_values() -> int:
 
 
 # What getrefcount itself adds differs between versions of Python.
-_REFERENCES_OF_ONE_HOLDER = _references_of_one_holder()
+_ONE_HOLDER = _references_of_one_holder()
 _HOLDERS_OF_OWN_VALUES = _holders_of_own_values()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,15 +32,21 @@ def is_grad_enabled() -> bool:
     return _state.enabled
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Operations on tensors inside are not recorded, in this thread."""
-    before = _state.enabled
-    _state.enabled = False
-    try:
-        yield
-    finally:
-        _state.enabled = before
+class no_grad(ContextDecorator):  # noqa: N801
+    """``with no_grad():``: operations on tensors inside are not recorded, in this thread."""
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []  # one may be entered again while it is inside
+
+    def __enter__(self) -> None:
+        self._before.append(_state.enabled)
+        _state.enabled = False
+
+    def __exit__(self, *error: object) -> None:
+        _state.enabled = self._before.pop()
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()  # of each call of a decorated function
 
 
 class Record:
@@ -50,7 +56,7 @@ class Record:
     Attributes:
         inputs: the operands; those that need no gradient are kept out of the walk.
         backward: None once it ran.
-        outputs: (shape, dtype) of each output.
+        outputs: how many there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
             them as its gradient without a copy.
     """
@@ -62,13 +68,13 @@ class Record:
         name: str,
         inputs: Sequence[Tensor],
         backward: Backward,
-        outputs: Sequence[Array],
+        outputs: int,
         fresh: bool,
     ) -> None:
         self.name = name
         self.inputs: Sequence[Tensor] = inputs
         self.backward: Backward | None = backward
-        self.outputs = [(y.shape, y.dtype) for y in outputs]
+        self.outputs = outputs
         self.fresh = fresh
 
 
@@ -137,7 +143,7 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
             f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
             f"came {len(results)}"
         )
-    shared = _shared(results, given)
+    shared: set[int] | None = None
     for x, dx in zip(record.inputs, results, strict=True):
         if dx is None or not x.requires_grad:
             continue
@@ -147,6 +153,8 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
                 f"{record.name!r}, came {dx.dtype} of shape {dx.shape}"
             )
         if x._record is None:
+            if shared is None:
+                shared = _shared(results, given)
             x.accumulate_grad(dx, adopt=record.fresh and id(dx) not in shared and _is_own(dx))
         else:
             _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
@@ -177,7 +185,7 @@ def _contiguous(array: Array) -> Array:
 def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> None:
     record = x._record
     assert record is not None
-    slots = cotangents.setdefault(record, [None] * len(record.outputs))
+    slots = cotangents.setdefault(record, [None] * record.outputs)
     held = slots[x._index]
     # Not in place: what is held may be an array that another record still reads.
     slots[x._index] = dx if held is None else held + dx

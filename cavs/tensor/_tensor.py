@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Backward, Record, is_grad_enabled, run_backward
+
+_requires_grad = attrgetter("requires_grad")
 
 
 class Tensor(Operators):
@@ -203,7 +206,7 @@ class Tensor(Operators):
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Sum over one axis, or over all of them."""
-        if axis is None and self.dtype != INT32:
+        if axis is None and self.data.dtype != INT32:
             return self._total(keepdims)
         if axis is None or axis in (-1, self.ndim - 1):
             return reduce_ops.sum(self, axis, keepdims)
@@ -218,15 +221,15 @@ class Tensor(Operators):
         operations that it would take."""
         data = self.data
         shape, dtype = data.shape, data.dtype
-        y = np.empty((1,) * data.ndim if keepdims else (), dtype)
-        y.fill(total(np.ascontiguousarray(data)))
+        y = np.array(total(np.ascontiguousarray(data)), dtype)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
             dx = np.empty(shape, dtype)
             dx.fill(_given(dys).item())
             return [dx]
 
-        return record([y], [self], backward, name="sum")[0]
+        shaped = y.reshape((1,) * data.ndim) if keepdims else y
+        return record([shaped], [self], backward, name="sum")[0]
 
     def mean(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Mean over one axis, or over all of them."""
@@ -297,8 +300,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def record(
-    outputs: Sequence[Array],
-    inputs: Sequence[Tensor],
+    outputs: Collection[Array],
+    inputs: Collection[Tensor],
     backward: Backward,
     name: str = "function",
     learns: bool = False,
@@ -323,9 +326,9 @@ def record(
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
         requires a gradient.
     """
-    results = [Tensor._wrap(y) for y in outputs]
-    if is_grad_enabled() and (learns or any(x.requires_grad for x in inputs)):
-        place = Record(name, tuple(inputs), backward, outputs, fresh=True)
+    results = list(map(Tensor._wrap, outputs))
+    if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
+        place = Record(name, tuple(inputs), backward, len(results), fresh=True)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place

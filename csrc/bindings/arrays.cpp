@@ -1,6 +1,6 @@
 // Small loops over NumPy's integer arrays that are called for each minibatch.
 #include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -40,6 +40,19 @@ py::ssize_t first_outside(const py::array& values, int64_t low, int64_t high) {
   }
   const Int64s converted(values);
   return find_outside(converted.data(), converted.size(), low, high);
+}
+
+bool alike(const py::array& a, const py::array& b) {
+  return a.ndim() == b.ndim() && std::equal(a.shape(), a.shape() + a.ndim(), b.shape()) &&
+         (a.dtype().is(b.dtype()) || a.dtype().equal(b.dtype()));
+}
+
+py::ssize_t first_unlike(const std::vector<py::array>& arrays,
+                         const std::vector<py::array>& partners) {
+  const auto found = std::mismatch(arrays.begin(), arrays.end(), partners.begin(), partners.end(),
+                                   [](const auto& a, const auto& b) { return alike(a, b); });
+  const bool none = found.first == arrays.end() && found.second == partners.end();
+  return none ? -1 : found.first - arrays.begin();
 }
 
 py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>& ids,
@@ -86,6 +99,8 @@ py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
 void bind_arrays(py::module_& m) {
   m.def("first_outside", &first_outside, py::arg("values"), py::arg("low"), py::arg("high"),
         "Position of the first integer outside of low..high - 1 in an array, or -1.");
+  m.def("first_unlike", &first_unlike, py::arg("arrays"), py::arg("partners"),
+        "Position of the first array of another shape or dtype than its partner, or -1.");
   m.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"),
         "Distinct ids, ascending, whose entry in `known` is False, the last being that of -1; None "
         "where there are none.");

@@ -7,10 +7,12 @@ namespace cavs {
 
 void bind_arrays(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
+void bind_inputs(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);
 void bind_memory(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
 void bind_plans(pybind11::module_& m);
+void bind_program(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
 
 }  // namespace cavs

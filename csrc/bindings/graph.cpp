@@ -131,6 +131,29 @@ std::shared_ptr<GraphBatch> concatenate_list(const py::list& graphs) {
   return std::make_shared<GraphBatch>(concatenate(parts));
 }
 
+// The graphs of a data set, of which batches are made by number.
+class GraphStore {
+ public:
+  explicit GraphStore(const py::sequence& graphs) {
+    for (py::handle graph : graphs) graphs_.push_back(graph.cast<std::shared_ptr<GraphBatch>>());
+  }
+
+  std::shared_ptr<GraphBatch> batch(const py::array_t<int64_t, py::array::c_style>& numbers) const {
+    std::vector<const GraphBatch*> parts;
+    parts.reserve(numbers.size());
+    for (py::ssize_t i = 0; i < numbers.size(); ++i) {
+      const int64_t number = numbers.data()[i];
+      CAVS_CHECK(number >= 0 && number < static_cast<int64_t>(graphs_.size()), ErrorKind::kValue,
+                 "[data] sample numbers lie in [0, ", graphs_.size(), "), got ", number);
+      parts.push_back(graphs_[static_cast<size_t>(number)].get());
+    }
+    return std::make_shared<GraphBatch>(concatenate(parts));
+  }
+
+ private:
+  std::vector<std::shared_ptr<GraphBatch>> graphs_;
+};
+
 void bind_graph_batch(py::module_& m) {
   py::class_<GraphBatch, std::shared_ptr<GraphBatch>> batch(
       m, "GraphBatch", "Input graphs as flat int32 arrays; one graph is a batch of one.");
@@ -191,6 +214,12 @@ void bind_graph_batch(py::module_& m) {
   array("children", &GraphBatch::children);
 }
 
+void bind_graph_store(py::module_& m) {
+  py::class_<GraphStore>(m, "GraphStore", "Input graphs, of which batches are made by number.")
+      .def(py::init<const py::sequence&>(), py::arg("graphs"))
+      .def("batch", &GraphStore::batch, py::arg("numbers"));
+}
+
 void bind_schedule(py::module_& m) {
   py::class_<Schedule, std::shared_ptr<Schedule>> schedule(
       m, "Schedule", "A batch's vertices renumbered level by level, as flat int32 arrays.");
@@ -237,6 +266,7 @@ void bind_schedule(py::module_& m) {
 
 void bind_graph(py::module_& m) {
   bind_graph_batch(m);
+  bind_graph_store(m);
   bind_schedule(m);
 }
 

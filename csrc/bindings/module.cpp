@@ -37,8 +37,10 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception_translator(translate);
   cavs::bind_arrays(m);
   cavs::bind_graph(m);
+  cavs::bind_inputs(m);
   cavs::bind_memory(m);
   cavs::bind_kernels(m);
+  cavs::bind_program(m);
   cavs::bind_runtime(m);
   cavs::bind_plans(m);
   cavs::bind_optim(m);

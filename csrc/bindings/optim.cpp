@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/dtype.h"
 #include "kernels/cpu/optimizers.h"
 
 namespace py = pybind11;
@@ -34,11 +35,13 @@ class Checked {
         ": expected a C-contiguous array, got one with gaps or another order; copy it");
     CAVS_CHECK(!writes || array_.writeable(), ErrorKind::kValue, "[optim] ", name,
                ": expected a writable array, got a read-only one; copy it");
-    is_double_ = py::isinstance<py::array_t<double>>(array_);
-    is_int_ = py::isinstance<py::array_t<int32_t>>(array_);
-    CAVS_CHECK(is_double_ || is_int_ || py::isinstance<py::array_t<float>>(array_),
-               ErrorKind::kValue, "[optim] ", name, ": expected float32, float64 or int32, got ",
-               dtype_name(), "; convert it");
+    const py::dtype dtype = array_.dtype();
+    const std::optional<DType> known = dtype_of(dtype);
+    CAVS_CHECK(known.has_value() && dtype.byteorder() != kForeignOrder, ErrorKind::kValue,
+               "[optim] ", name, ": expected float32, float64 or int32, got ", dtype_name(),
+               "; convert it");
+    is_double_ = known == DType::kFloat64;
+    is_int_ = known == DType::kInt32;
   }
 
   void expect_like(const Checked& other) const {

@@ -1,19 +1,21 @@
-// Programs, and runs over a batch.
+// Runs of programs over a batch.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/dtype.h"
 #include "bindings/program.h"
 #include "graph/schedule.h"
-#include "program/text.h"
 #include "runtime/run.h"
 
 namespace py = pybind11;
@@ -21,87 +23,7 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-py::tuple read_tuple(py::handle item, size_t length, const char* what) {
-  CAVS_CHECK(py::isinstance<py::tuple>(item) && py::len(item) == length, ErrorKind::kValue,
-             "[program] expected a tuple of ", length, " as ", what, ", got ",
-             py::repr(item).cast<std::string>());
-  return py::reinterpret_borrow<py::tuple>(item);
-}
-
-std::vector<UniqueSpec> read_uniques(const py::sequence& items) {
-  std::vector<UniqueSpec> uniques;
-  for (const py::handle item : items) {
-    const py::tuple fields = read_tuple(item, 4, "a unique");
-    uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<int>(),
-                       parse_space(fields[2].cast<std::string>(), {}), fields[3].cast<int64_t>()});
-  }
-  return uniques;
-}
-
-ValueSpec read_value(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 9, "a value");
-  ValueSpec value;
-  value.name = fields[0].cast<std::string>();
-  value.space = parse_space(fields[1].cast<std::string>(), program.uniques);
-  value.size = fields[2].cast<int64_t>();
-  value.dtype = parse_value_dtype(fields[3].cast<std::string>(), program.dtype);
-  value.role = parse_role(fields[4].cast<std::string>());
-  value.index = fields[5].cast<int>();
-  value.base = fields[6].cast<int>();
-  value.column = fields[7].cast<int64_t>();
-  value.constant = fields[8].cast<double>();
-  return value;
-}
-
-Instruction read_instruction(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 7, "an instruction");
-  Instruction instruction;
-  instruction.kernel = fields[0].cast<std::string>();
-  instruction.inputs = fields[1].cast<std::vector<int>>();
-  instruction.outputs = fields[2].cast<std::vector<int>>();
-  for (const auto& table : fields[3].cast<std::vector<std::string>>()) {
-    instruction.tables.push_back(parse_table(table, program.uniques));
-  }
-  instruction.ints = fields[4].cast<std::vector<int64_t>>();
-  instruction.floats = fields[5].cast<std::vector<double>>();
-  instruction.space = parse_space(fields[6].cast<std::string>(), program.uniques);
-  return instruction;
-}
-
-Segment read_segment(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 3, "a segment");
-  Segment segment;
-  segment.kind = parse_segment_kind(fields[0].cast<std::string>());
-  segment.space = parse_space(fields[1].cast<std::string>(), program.uniques);
-  for (const py::handle instruction : fields[2]) {
-    segment.instructions.push_back(read_instruction(instruction, program));
-  }
-  return segment;
-}
-
-PyProgram make_program(const std::string& dtype, const py::sequence& values,
-                       const py::sequence& segments, const py::sequence& uniques,
-                       std::vector<int> saved, const PyProgram* forward,
-                       const std::string& device) {
-  Program program;
-  program.dtype = parse_dtype(dtype);
-  program.device = parse_device(device);
-  program.uniques = read_uniques(uniques);
-  for (const py::handle value : values) program.values.push_back(read_value(value, program));
-  for (const py::handle segment : segments) {
-    program.segments.push_back(read_segment(segment, program));
-  }
-  program.saved = std::move(saved);
-  return {make_executable(std::move(program), forward != nullptr ? forward->exe : nullptr)};
-}
-
 // ---- Arrays
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-constexpr char kForeignOrder = '>';
-#else
-constexpr char kForeignOrder = '<';
-#endif
 
 ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
   CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
@@ -109,21 +31,13 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
              py::repr(py::type::of(item)).cast<std::string>());
   const auto array = py::reinterpret_borrow<py::array>(item);
   const py::dtype dtype = array.dtype();
-  const char kind = dtype.kind();
-  const auto bytes = array.itemsize();
-  ExternalArray result;
-  if (kind == 'f' && bytes == 4) {
-    result.dtype = DType::kFloat32;
-  } else if (kind == 'f' && bytes == 8) {
-    result.dtype = DType::kFloat64;
-  } else if (kind == 'i' && bytes == 4) {
-    result.dtype = DType::kInt32;
-  } else {
-    fail(ErrorKind::kShape, "[runtime] expected float32, float64 or int32 as ", list, " ", position,
-         ", got ", py::str(dtype).cast<std::string>(), "; convert the array");
-  }
+  const std::optional<DType> known = dtype_of(dtype);
+  CAVS_CHECK(known.has_value(), ErrorKind::kShape,
+             "[runtime] expected float32, float64 or int32 as ", list, " ", position, ", got ",
+             py::str(dtype).cast<std::string>(), "; convert the array");
   const bool dense = (array.flags() & py::array::c_style) != 0;
-  const bool aligned = reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(bytes) == 0;
+  const bool aligned =
+      reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(array.itemsize()) == 0;
   const bool native = dtype.byteorder() != kForeignOrder;
   CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
              "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
@@ -131,6 +45,8 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
   CAVS_CHECK(!written || array.writeable(), ErrorKind::kShape,
              "[runtime] expected a writeable array as ", list, " ", position,
              ", got a read-only one");
+  ExternalArray result;
+  result.dtype = *known;
   result.data = const_cast<void*>(array.data());
   result.elements = array.size();
   return result;
@@ -155,40 +71,45 @@ class PyRun {
         bool training, bool keep)
       : schedule_(std::move(schedule)),
         native_schedule_(schedule_.cast<const Schedule&>()),
+        outputs_(program.outputs),
         run_(program.exe, native_schedule_,
              std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
              random(seed, step, training), keep) {}
 
-  void forward(const py::sequence& params, const py::sequence& inputs, const py::sequence& outputs,
-               int num_threads, const std::vector<int64_t>& versions) {
+  py::list forward(const py::sequence& params, const py::sequence& inputs,
+                   const py::object& outputs, std::optional<int> threads,
+                   const std::vector<int64_t>& versions) {
     const Turn turn(this);
-    const ArrayLists arrays = read_lists(params, inputs, outputs, versions);
     // Owned here, because the caller's lists may change while the interpreter runs other threads.
-    auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
+    py::list results = complete(*outputs_, outputs);
+    auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(results));
+    ArrayLists arrays = read_lists(params, inputs, results);
+    set_versions(versions, &arrays.params);
     {
       const py::gil_scoped_release release;
-      run_.forward(arrays, num_threads);
+      run_.forward(arrays, threads.value_or(num_threads()));
     }
     keep_alive_ = std::move(alive);  // backward reads them again
+    params_ = std::move(arrays.params);
+    // While this run holds them, others may too, and write to them unseen.
+    for (ExternalArray& param : params_) param.version = -1;
+    return results;
   }
 
-  void backward(const PyProgram& program, const py::sequence& params, const py::sequence& inputs,
-                const py::sequence& outputs, int num_threads,
-                const std::vector<int64_t>& versions) {
+  py::list backward(const PyProgram& program, const py::sequence& inputs, const py::object& outputs,
+                    std::optional<int> threads) {
     const Turn turn(this);
-    const ArrayLists arrays = read_lists(params, inputs, outputs, versions);
-    const auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(outputs));
+    py::list results = complete(*program.outputs, outputs);
+    const auto alive = py::make_tuple(py::tuple(inputs), py::tuple(results));
+    ArrayLists arrays = read_lists(py::tuple(), inputs, results);
+    arrays.params = params_;
     {
       const py::gil_scoped_release release;
-      run_.backward(program.exe, arrays, num_threads);
+      run_.backward(program.exe, arrays, threads.value_or(num_threads()));
     }
     keep_alive_ =
         py::none();  // a later reader of the parameters can tell that nobody else holds them
-  }
-
-  int64_t rows(const std::string& space) {
-    const Turn turn(this);
-    return run_.rows(parse_space(space, run_.executable().program.uniques));
+    return results;
   }
 
   int64_t peak_bytes() const { return run_.peak_bytes(); }
@@ -253,18 +174,50 @@ class PyRun {
   }
 
   static ArrayLists read_lists(const py::sequence& params, const py::sequence& inputs,
-                               const py::sequence& outputs, const std::vector<int64_t>& versions) {
-    ArrayLists lists = {read_arrays(params, "parameter", false),
-                        read_arrays(inputs, "input", false), read_arrays(outputs, "output", true)};
-    CAVS_CHECK(versions.empty() || versions.size() == lists.params.size(), ErrorKind::kShape,
-               "[runtime] expected a version for each of ", lists.params.size(),
-               " parameters, got ", versions.size());
-    for (size_t i = 0; i < versions.size(); ++i) lists.params[i].version = versions[i];
-    return lists;
+                               const py::sequence& outputs) {
+    return {read_arrays(params, "parameter", false), read_arrays(inputs, "input", false),
+            read_arrays(outputs, "output", true)};
+  }
+
+  static void set_versions(const std::vector<int64_t>& versions,
+                           std::vector<ExternalArray>* params) {
+    CAVS_CHECK(versions.empty() || versions.size() == params->size(), ErrorKind::kShape,
+               "[runtime] expected a version for each of ", params->size(), " parameters, got ",
+               versions.size());
+    for (size_t i = 0; i < versions.size(); ++i) (*params)[i].version = versions[i];
+  }
+
+  // The caller's arrays, and new ones in place of each None, or of all.
+  py::list complete(const std::vector<OutputSpec>& specs, const py::object& given) const {
+    const bool none = given.is_none();
+    const auto items = none ? py::sequence() : py::sequence(given);
+    py::list arrays(none ? specs.size() : py::len(items));
+    for (size_t i = 0; i < py::len(arrays); ++i) {
+      const py::object item = none ? py::none() : py::object(items[i]);
+      arrays[i] = item.is_none() && i < specs.size() ? make_output(specs[i]) : item;
+    }
+    return arrays;
+  }
+
+  py::array make_output(const OutputSpec& spec) const {
+    std::vector<py::ssize_t> shape;
+    if (spec.space.kind != SpaceKind::kNone) shape.push_back(run_.rows(spec.space));
+    shape.insert(shape.end(), spec.shape.begin(), spec.shape.end());
+    switch (spec.dtype) {
+      case DType::kFloat32:
+        return py::array_t<float>(shape);
+      case DType::kFloat64:
+        return py::array_t<double>(shape);
+      case DType::kInt32:
+        break;
+    }
+    return py::array_t<int32_t>(shape);
   }
 
   const py::object schedule_;
   const Schedule& native_schedule_;
+  const std::shared_ptr<const std::vector<OutputSpec>> outputs_;
+  std::vector<ExternalArray> params_;  // of forward, for backward
   py::object keep_alive_;
   std::atomic<bool> busy_{false};
   Run run_;
@@ -273,21 +226,20 @@ class PyRun {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
-  py::class_<PyProgram>(m, "Program")
-      .def(py::init(&make_program), py::arg("dtype"), py::arg("values"), py::arg("segments"),
-           py::arg("uniques"), py::arg("saved"), py::arg("forward").none(true) = py::none(),
-           py::arg("device") = "cpu");
-
   py::class_<PyRun>(m, "Run")
       .def(py::init<const PyProgram&, py::object, const py::array_t<int64_t, py::array::c_style>&,
                     uint64_t, uint64_t, bool, bool>(),
            py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("keep"))
-      .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"), py::arg("outputs"),
-           py::arg("num_threads"), py::arg("versions") = std::vector<int64_t>())
-      .def("backward", &PyRun::backward, py::arg("program"), py::arg("params"), py::arg("inputs"),
-           py::arg("outputs"), py::arg("num_threads"), py::arg("versions") = std::vector<int64_t>())
-      .def("rows", &PyRun::rows, py::arg("space"))
+      .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"),
+           py::arg("outputs").none(true) = py::none(),
+           py::arg("num_threads").none(true) = py::none(),
+           py::arg("versions") = std::vector<int64_t>(),
+           "The outputs: the arrays given, and new ones in place of each None, or of all.")
+      .def("backward", &PyRun::backward, py::arg("program"), py::arg("inputs"),
+           py::arg("outputs").none(true) = py::none(),
+           py::arg("num_threads").none(true) = py::none(),
+           "As forward, with the parameters that it was given.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)
       .def("profile_records", &PyRun::profile_records,

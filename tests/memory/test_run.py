@@ -24,6 +24,9 @@ def fused(opcode: str, inputs: list[int], output: int) -> tuple[Any, ...]:
     return ("fused", inputs, [output], [""] * len(inputs), ints, [], "vertex")
 
 
+OUTPUTS = [("vertex", "float", (WIDTH,))]
+
+
 def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
     """y = tanh(x) * scale, and the gradient of x."""
     values = [
@@ -46,7 +49,7 @@ def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
             ],
         ),
     ]
-    forward = core.Program(dtype, values, segments, [], [3], None)
+    forward = core.Program(dtype, values, segments, [], [3], None, outputs=OUTPUTS)
     more = [
         value("dy", "vertex", "input", 0),
         value("rows", "vertex", "arena"),
@@ -66,7 +69,10 @@ def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
             ],
         )
     ]
-    return forward, core.Program(dtype, values + more, backward_segments, [], [], forward)
+    backward = core.Program(
+        dtype, values + more, backward_segments, [], [], forward, outputs=OUTPUTS
+    )
+    return forward, backward
 
 
 class Case:
@@ -102,8 +108,26 @@ def test_values(dtype: str, threads: int, lengths: list[int]) -> None:
     tolerance = 1e-6 if dtype == "float32" else 1e-14
     np.testing.assert_allclose(case.y, tanh * case.scale, rtol=tolerance, atol=tolerance)
     dy, dx = np.ones_like(case.x), np.zeros_like(case.x)
-    run.backward(backward, [case.scale], [dy], [dx], threads)
+    run.backward(backward, [dy], [dx], threads)
     np.testing.assert_allclose(dx, case.scale * (1 - tanh**2), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lengths", [[5, 2, 9], []])
+def test_outputs_that_nobody_gives_are_made(dtype: str, lengths: list[int]) -> None:
+    forward, backward = make_programs(dtype)
+    case = Case(lengths, dtype)
+    run = case.forward(forward)
+    other = case.run(forward)
+    (y,) = other.forward([case.scale], [case.x])
+    np.testing.assert_array_equal(y, case.y)
+    dx, dy = np.empty_like(case.x), np.ones_like(case.x)
+    assert run.backward(backward, [dy], [dx])[0] is dx
+    (made,) = other.backward(backward, [dy], [None])
+    np.testing.assert_array_equal(made, dx)
+    assert made.dtype == y.dtype == dtype
+    with pytest.raises(ShapeError, match="expected 1 output arrays, got 0"):
+        case.run(forward).forward([case.scale], [case.x], [])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -113,7 +137,7 @@ def test_dry_run_predicts_peak(threads: int, keep: bool) -> None:
     case = Case([700, 1, 800])
     run = case.forward(forward, keep, threads)
     if keep:
-        run.backward(backward, [case.scale], [case.x], [np.empty_like(case.x)], threads)
+        run.backward(backward, [case.x], [np.empty_like(case.x)], threads)
     phases = core.plan_phases(forward, backward, case.schedule, {}, keep, threads)
     planned = max(phase.total for phase in phases)
     assert run.peak_bytes == planned > 0
@@ -127,7 +151,7 @@ def test_memory_is_used_again() -> None:
     pooled = []
     for _ in range(4):
         run = case.forward(forward)
-        run.backward(backward, [case.scale], [case.x], [np.empty_like(case.x)], 1)
+        run.backward(backward, [case.x], [np.empty_like(case.x)], 1)
         pooled.append(core.pooled_bytes())
     assert pooled[0] >= run.peak_bytes
     assert len(set(pooled)) == 1
@@ -145,7 +169,7 @@ def test_arrays_outlive_their_names() -> None:
     run.forward([case.scale.copy()], [case.x.copy()], [np.empty_like(case.x)], 1)
     gc.collect()
     dx = np.empty_like(case.x)
-    run.backward(backward, [case.scale], [np.ones_like(case.x)], [dx], 1)
+    run.backward(backward, [np.ones_like(case.x)], [dx], 1)
     expected = case.scale * (1 - np.tanh(case.x) ** 2)
     np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
 
@@ -153,13 +177,13 @@ def test_arrays_outlive_their_names() -> None:
 def test_calls_out_of_order() -> None:
     forward, backward = make_programs()
     case = Case([4])
-    arrays = ([case.scale], [case.x], [np.empty_like(case.x)], 1)
+    arrays = ([case.x], [np.empty_like(case.x)], 1)
     run = case.run(forward)
     with pytest.raises(CavsRuntimeError, match="before backward"):
         run.backward(backward, *arrays)
-    run.forward(*arrays)
+    run.forward([case.scale], *arrays)
     with pytest.raises(CavsRuntimeError, match="expected a new run"):
-        run.forward(*arrays)
+        run.forward([case.scale], *arrays)
     run.backward(backward, *arrays)
     with pytest.raises(CavsRuntimeError, match="got a second one"):
         run.backward(backward, *arrays)
@@ -230,7 +254,7 @@ def test_runs_in_several_python_threads() -> None:
         for _ in range(20):
             run = case.forward(forward, threads=2)
             dx = np.empty_like(case.x)
-            run.backward(backward, [case.scale], [np.ones_like(case.x)], [dx], 2)
+            run.backward(backward, [np.ones_like(case.x)], [dx], 2)
             expected = case.scale * (1 - np.tanh(case.x) ** 2)
             if not np.allclose(dx, expected, rtol=1e-5, atol=1e-6):
                 failures.append(f"length {length}")

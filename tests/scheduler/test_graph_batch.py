@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import batches, input_graphs
 
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
-from cavs.scheduler import GraphBatch, InputGraph, batch, unbatch
+from cavs.scheduler import GraphBatch, GraphStore, InputGraph, batch, unbatch
 
 PAIR = [InputGraph([[], [0]]), InputGraph([[1, 2], [], []])]
 
@@ -98,6 +98,27 @@ def test_keys_are_copied() -> None:
     graphs = batch(PAIR, keys)
     keys[0] = 9
     assert graphs.keys.tolist() == [3, 4]
+
+
+@given(graphs=st.lists(input_graphs(), min_size=1, max_size=5), data=st.data())
+def test_a_store_gives_batches_by_number(graphs: list[InputGraph], data: st.DataObject) -> None:
+    numbers = np.array(data.draw(st.lists(st.integers(0, len(graphs) - 1))), np.int64)
+    expected = batch([graphs[n] for n in numbers], keys=numbers)
+    store = GraphStore(graphs)
+    assert store.batch(numbers) == expected
+    assert pickle.loads(pickle.dumps(store)).batch(numbers) == expected
+
+
+def test_a_store_refuses_other_numbers_and_keeps_its_keys() -> None:
+    store = GraphStore(PAIR)
+    for wrong in (-1, 2):
+        with pytest.raises(InputError, match=rf"sample numbers lie in \[0, 2\), got {wrong}"):
+            store.batch(np.array([0, wrong]))
+    numbers = np.array([1, 0])
+    graphs = store.batch(numbers)
+    numbers[0] = 0
+    assert graphs.keys.tolist() == [1, 0]
+    assert not graphs.keys.flags.writeable
 
 
 def test_the_schedule_is_kept() -> None:

@@ -110,6 +110,20 @@ def test_no_grad_is_of_this_thread_and_nests() -> None:
     assert is_grad_enabled()
 
 
+def test_no_grad_can_be_a_decorator_and_be_entered_again() -> None:
+    x, quiet = Tensor(1.0, requires_grad=True), no_grad()
+
+    @no_grad()
+    def double(times: int) -> Tensor:
+        assert not is_grad_enabled()
+        return double(times - 1) if times else x * 2
+
+    assert not double(2).requires_grad
+    with quiet, quiet:
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+
+
 def test_detach_cuts() -> None:
     x = Tensor(3.0, requires_grad=True)
     (x * x.detach()).backward()

@@ -1,0 +1,102 @@
+// Whether a call's inputs are as the engine takes them, asked at each call.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/bindings.h"
+#include "bindings/dtype.h"
+#include "graph/graph_batch.h"
+#include "program/text.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
+  if (space == SpaceKind::kEdge) return graphs.num_edges();
+  return space == SpaceKind::kGraph ? graphs.num_graphs() : graphs.num_vertices();
+}
+
+// What an input must be: an array of `shape` for each row of a space; ids are -1..bound - 1.
+class InputForm {
+ public:
+  InputForm(py::str name, const std::string& space, const std::string& dtype,
+            std::vector<py::ssize_t> shape, int64_t bound)
+      : name_(std::move(name)),
+        space_(parse_space(space, {}).kind),
+        dtype_(dtype == "int32" ? DType::kInt32 : parse_dtype(dtype)),
+        shape_(std::move(shape)),
+        bound_(bound) {}
+
+  bool fits(const GraphBatch& graphs, const py::dict& inputs) const {
+    PyObject* given = PyDict_GetItemWithError(inputs.ptr(), name_.ptr());  // borrowed
+    if (given == nullptr) return false;
+    if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
+    const auto array = py::reinterpret_borrow<py::array>(given);
+    const py::dtype dtype = array.dtype();
+    const int layout = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    return dtype_of(dtype) == dtype_ && dtype.byteorder() != kForeignOrder &&
+           (array.flags() & layout) == layout && fits_shape(graphs, array) &&
+           (dtype_ != DType::kInt32 || fits_ids(array));
+  }
+
+ private:
+  bool fits_shape(const GraphBatch& graphs, const py::array& array) const {
+    return array.ndim() == static_cast<py::ssize_t>(shape_.size()) + 1 &&
+           array.shape(0) == rows_of(graphs, space_) &&
+           std::equal(shape_.begin(), shape_.end(), array.shape() + 1);
+  }
+
+  bool fits_ids(const py::array& array) const {
+    const auto* ids = static_cast<const int32_t*>(array.data());
+    return std::all_of(ids, ids + array.size(),
+                       [this](int32_t id) { return id >= -1 && id < bound_; });
+  }
+
+  py::str name_;
+  SpaceKind space_;
+  DType dtype_;
+  std::vector<py::ssize_t> shape_;
+  int64_t bound_;
+};
+
+// All inputs of a function.
+class InputForms {
+ public:
+  explicit InputForms(const py::sequence& specs) {
+    for (const py::handle item : specs) {
+      const auto fields = item.cast<py::tuple>();
+      forms_.emplace_back(fields[0].cast<py::str>(), fields[1].cast<std::string>(),
+                          fields[2].cast<std::string>(), fields[3].cast<std::vector<py::ssize_t>>(),
+                          fields[4].cast<int64_t>());
+    }
+  }
+
+  bool fit(const GraphBatch& graphs, const py::dict& inputs) const {
+    const auto fits = [&](const InputForm& form) { return form.fits(graphs, inputs); };
+    return inputs.size() == forms_.size() && std::all_of(forms_.begin(), forms_.end(), fits);
+  }
+
+ private:
+  std::vector<InputForm> forms_;
+};
+
+}  // namespace
+
+void bind_inputs(py::module_& m) {
+  py::class_<InputForms>(m, "InputForms",
+                         "From (name, space, dtype, shape of a row, bound of ids) of each input.")
+      .def(py::init<const py::sequence&>(), py::arg("specs"))
+      .def(
+          "fit", &InputForms::fit, py::arg("graphs"), py::arg("inputs"),
+          "Whether the dict has these inputs and no others, each a C-contiguous array of its dtype "
+          "with a row per vertex, edge or graph, ids in -1..bound - 1.");
+}
+
+}  // namespace cavs
