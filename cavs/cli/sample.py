@@ -13,7 +13,7 @@ from cavs.cli._options import add_threads, integer, number
 from cavs.errors import CheckpointError, InputError
 from cavs.training import load_checkpoint, load_model, sample_images, sample_text
 
-_IMAGES, _TEXT = ("vae", "iwae"), ("lm",)
+_IMAGES, _TEXT = ("vae", "iwae", "sbn"), ("lm",)
 
 
 def add_parser(commands: Any) -> None:

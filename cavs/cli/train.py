@@ -30,6 +30,7 @@ from cavs.training import (
 )
 from cavs.training.config import OPTIMIZERS, SCHEDULES
 from cavs.training.run import BEST, LAST, METRICS
+from cavs.training.tasks.images import ESTIMATORS
 from cavs.training.tensorboard import TensorBoard
 
 # What suits a treebank (Tai et al. 2015), and what suits the built-in expressions: few words, many
@@ -72,7 +73,8 @@ TEXT: dict[str, Any] = {
     "weight_decay": 0.0,
     "patience": 0,
 }
-SAMPLES = {"vae": 1, "iwae": 50}
+ESTIMATOR = "vimco"
+SAMPLES = {"vae": 1, "iwae": 50, "sbn": 5}
 
 # Options that may differ from those that a run began with when it goes on.
 _MAY_CHANGE = ("epochs", "patience")
@@ -89,8 +91,12 @@ def add_parser(commands: Any) -> None:
     models = parser.add_subparsers(title="models", dest="model", required=True, metavar="MODEL")
     for name in TREE_MODELS:
         _add_trees(_add_model(models, name, "classify all vertices of labelled trees"))
-    for name, meaning in (("vae", "variational"), ("iwae", "importance-weighted")):
-        _add_images(_add_model(models, name, f"{meaning} autoencoder of binary images"), name)
+    for name, meaning in (
+        ("vae", "variational autoencoder"),
+        ("iwae", "importance-weighted autoencoder"),
+        ("sbn", "sigmoid belief network"),
+    ):
+        _add_images(_add_model(models, name, f"{meaning} of binary images"), name)
     _add_text(_add_model(models, "lm", "LSTM language model of running text"))
     parser.set_defaults(run=run)
 
@@ -174,7 +180,13 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
         required=True,
         help="binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
     )
-    if name == "iwae":
+    if name == "sbn":
+        data.add_argument(
+            "--estimator",
+            choices=tuple(ESTIMATORS),
+            help=f"of the gradient (default: {ESTIMATOR})",
+        )
+    if name != "vae":
         data.add_argument(
             "--samples",
             type=integer(1),
@@ -191,7 +203,7 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
             _flag(option), type=integer(1), metavar="N", help=f"{meaning} (default: {default})"
         )
     model = parser.add_argument_group("model")
-    for size in ("hidden_size", "latent_size"):
+    for size in ("hidden_size", "latent_size")[: 1 if name == "sbn" else 2]:
         _add_size(model, size, str(IMAGES[size]))
     _add_training(parser, IMAGES, {})
 
@@ -325,10 +337,11 @@ def _start(
 def _task(name: str, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
     """The task, and all settings, given or by default."""
     if name in SAMPLES:
-        settings = {"samples": SAMPLES[name], **IMAGES, **given}
-        fields = ("samples", "dev_samples", "test_samples", "test_images")
+        discrete = {"estimator": ESTIMATOR} if name == "sbn" else {}
+        settings = {"samples": SAMPLES[name], **IMAGES, **discrete, **given}
+        fields = ("samples", "dev_samples", "test_samples", "test_images", "estimator")
         images = ImageSource(settings["data"], **{k: settings[k] for k in fields if k in settings})
-        sizes = {k: settings[k] for k in ("hidden_size", "latent_size")}
+        sizes = {k: settings[k] for k in ("hidden_size", "latent_size")[: 2 - len(discrete)]}
         return ImageTask.create(name, images, **sizes), settings
     if name == "lm":
         settings = {**TEXT, **given}

@@ -2,8 +2,8 @@
 
 They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
 :class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
-place of words. :class:`LSTMLanguageModel` and :class:`VAE` are generative models, of text and
-of images.
+place of words. :class:`LSTMLanguageModel`, :class:`VAE` and :class:`SigmoidBeliefNetwork` are
+generative models, of text and of images.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from cavs.models.lattice_lstm import LatticeLSTM as LatticeLSTM
 from cavs.models.lstm import LSTM as LSTM
 from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from cavs.models.mv_rnn import MVRNN as MVRNN
+from cavs.models.sbn import SBNDream as SBNDream
+from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

@@ -50,7 +50,7 @@ def importance_weighted_bound(log_weight: Tensor) -> Tensor:
     return ops.logsumexp(log_weight) - math.log(k)  # type: ignore[no-any-return]
 
 
-def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0) -> Estimate:
+def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1.0) -> Estimate:
     """The score-function estimator of the evidence lower bound with a baseline (Mnih and Gregor
     2014, eqs. 8-10).
 
@@ -58,10 +58,11 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0) -> Estimate:
         log_joint, log_q: (n, k).
         baseline: what to subtract from the learning signal, a number or a tensor that broadcasts
             with (n, k) and does not depend on the samples; its own loss is the squared rest.
+        scale: of the learning signal, and so of the gradient of q alone, to keep its variance down.
     """
     _check(log_joint, log_q)
     log_weight = log_joint.detach() - log_q.detach()
-    signal = log_weight - _detached(baseline)
+    signal = (log_weight - _detached(baseline)) * scale
     surrogate = ops.mean(log_joint + signal * log_q, -1)
     rest = ops.square(log_weight - baseline)
     return Estimate(ops.mean(log_weight, -1), surrogate, ops.mean(rest, -1))

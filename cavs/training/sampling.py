@@ -10,14 +10,15 @@ import numpy.typing as npt
 import cavs
 from cavs.data import END_OF_SENTENCE, Vocabulary
 from cavs.errors import InputError
-from cavs.models import VAE, LSTMLanguageModel, VAESampler
+from cavs.models import VAE, LSTMLanguageModel, SBNDream, SigmoidBeliefNetwork, VAESampler
 
 Array = npt.NDArray[Any]
 
 
-def sample_images(vae: VAE, count: int, seed: int = 0) -> Array:
+def sample_images(function: VAE | SigmoidBeliefNetwork, count: int, seed: int = 0) -> Array:
     """Probabilities of the pixels of `count` images, (count, image_size)."""
-    model = cavs.compile(VAESampler(vae), outputs=["mean"], seed=seed).eval()
+    sampler = VAESampler(function) if isinstance(function, VAE) else SBNDream(function)
+    model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
     return mean
 

@@ -71,6 +71,52 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path) -
         np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
 
 
+def start_network(directory: Path, data: Path, estimator: str) -> TrainingRun:
+    source = ImageSource(
+        str(data), samples=4, dev_samples=8, test_samples=200, test_images=20, estimator=estimator
+    )
+    task = ImageTask.create("sbn", source, hidden_size=12)
+    config = TrainingConfig(
+        epochs=20, batch_size=20, optimizer="adam", lr=0.02, weight_decay=0.0, patience=0
+    )
+    return TrainingRun.start(directory, task, config)
+
+
+@pytest.mark.parametrize("estimator", ["nvil", "vimco", "wake-sleep"])
+def test_discrete_variables_learn(tmp_path: Path, data: Path, estimator: str) -> None:
+    run = start_network(tmp_path / "run", data, estimator)
+    assert run.fit()
+    assert run.test is not None
+    # Independent pixels need 9.0 nats.
+    assert np.log(8) < run.test["nll"] < 7.0
+
+
+@pytest.mark.parametrize("estimator", ["nvil", "wake-sleep"])
+def test_a_resumed_estimator_equals_an_uninterrupted_one(
+    tmp_path: Path, data: Path, estimator: str
+) -> None:
+    whole = start_network(tmp_path / "whole", data, estimator)
+    left = iter([False] * 70 + [True])
+    assert not whole.fit(should_stop=lambda: next(left, False))
+    parts = start_network(tmp_path / "parts", data, estimator)
+    left = iter([False] * 20 + [True])
+    assert not parts.fit(should_stop=lambda: next(left, False))
+    path = tmp_path / "parts" / "last.safetensors"
+    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
+    left = iter([False] * 49 + [True])
+    assert not resumed.fit(should_stop=lambda: next(left, False))
+    assert resumed.trainer.step == whole.trainer.step
+    for name, array in whole.model.state_dict().items():
+        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+
+
+def test_an_estimator_is_one_of_them() -> None:
+    with pytest.raises(InputError, match="one of the estimators nvil, vimco, wake-sleep"):
+        ImageSource("file", estimator="reinforce")
+    with pytest.raises(InputError, match="2 samples or more were expected for vimco"):
+        ImageSource("file", estimator="vimco")
+
+
 def test_images_of_another_size_are_refused(tmp_path: Path, data: Path) -> None:
     run = start(tmp_path / "run", data)
     task = run.task

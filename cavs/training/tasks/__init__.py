@@ -12,7 +12,7 @@ from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Checkpoint, check_arrays
 from cavs.training.tasks._task import Source as Source
 from cavs.training.tasks._task import Task as Task
-from cavs.training.tasks.images import VAE_MODELS as VAE_MODELS
+from cavs.training.tasks.images import IMAGE_MODELS as IMAGE_MODELS
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
 from cavs.training.tasks.text import TEXT_MODELS as TEXT_MODELS
@@ -23,10 +23,10 @@ from cavs.training.tasks.trees import TreeSource as TreeSource
 from cavs.training.tasks.trees import TreeTask as TreeTask
 from cavs.training.tasks.trees import check_arity as check_arity
 
-_MODELS: dict[str, type[cavs.VertexFunction]] = {**TREE_MODELS, **VAE_MODELS, **TEXT_MODELS}
+_MODELS: dict[str, type[cavs.VertexFunction]] = {**TREE_MODELS, **IMAGE_MODELS, **TEXT_MODELS}
 _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TREE_MODELS, TreeTask),
-    **dict.fromkeys(VAE_MODELS, ImageTask),
+    **dict.fromkeys(IMAGE_MODELS, ImageTask),
     **dict.fromkeys(TEXT_MODELS, TextTask),
 }
 

@@ -44,7 +44,7 @@ class Task(ABC):
     vocabulary: Vocabulary | None
     source: Source
     objective: Objective
-    outputs: ClassVar[tuple[str, ...] | None] = None
+    outputs: tuple[str, ...] | None = None
 
     @classmethod
     @abstractmethod

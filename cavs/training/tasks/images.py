@@ -1,26 +1,28 @@
-"""Autoencoders of binary images: VAE and IWAE."""
+"""Generative models of binary images: VAE, IWAE, and sigmoid belief networks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import cavs
 from cavs.data import Dataset, ImageCorpus, Loader, Vocabulary, image_dataset, load_binarized_mnist
 from cavs.errors import DataError, InputError
-from cavs.models import VAE
-from cavs.nn.estimators import importance_weighted_bound
-from cavs.training.checkpoint import Arrays
+from cavs.models import VAE, SigmoidBeliefNetwork
+from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite
+from cavs.training.metrics import Batches
 from cavs.training.tasks._task import Task
 
-VAE_MODELS: dict[str, type[cavs.VertexFunction]] = {"vae": VAE, "iwae": VAE}
+IMAGE_MODELS: dict[str, type[VAE] | type[SigmoidBeliefNetwork]] = {
+    "vae": VAE,
+    "iwae": VAE,
+    "sbn": SigmoidBeliefNetwork,
+}
+ESTIMATORS: dict[str, type[Bound]] = {"nvil": Nvil, "vimco": Vimco, "wake-sleep": WakeSleep}
 _SAMPLES_IN_BATCH = 5_000
 
 
@@ -34,6 +36,8 @@ class ImageSource:
         dev_samples: when an epoch is judged.
         test_samples: for the log-likelihood of test images.
         test_images: how many of these, from the first on.
+        estimator: of the gradient where samples are discrete, one of `ESTIMATORS`; None where it
+            flows through them.
     """
 
     path: str
@@ -41,6 +45,7 @@ class ImageSource:
     dev_samples: int = 50
     test_samples: int = 5_000
     test_images: int = 1_000
+    estimator: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("samples", "dev_samples", "test_samples", "test_images"):
@@ -48,6 +53,13 @@ class ImageSource:
                 raise InputError(
                     f"[train] {name} of at least 1 was expected, came ({getattr(self, name)})"
                 )
+        if self.estimator is not None and self.estimator not in ESTIMATORS:
+            raise InputError(
+                f"[train] one of the estimators {', '.join(ESTIMATORS)} was expected, came "
+                f"({self.estimator!r})"
+            )
+        if self.estimator == "vimco" and self.samples < 2:
+            raise InputError("[train] 2 samples or more were expected for vimco, came (1)")
 
     def load(self) -> ImageCorpus:
         """The images; `DataError` names what is missing or malformed."""
@@ -61,66 +73,6 @@ class ImageSource:
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
-
-
-class Bound:
-    """The importance-weighted bound of as many samples as a graph has vertices, which with one is
-    the evidence lower bound; judged by the bound in nats, as negative log-likelihood."""
-
-    best, greater = "nll", False
-
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
-    ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
-        out = model(batch, **inputs)
-        check_finite({"log_weight": out["log_weight"]}, when)
-        loss = -importance_weighted_bound(_by_graph(out["log_weight"], batch)).sum()
-        return loss, float(loss.item())
-
-    def evaluate(
-        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
-        """See `Objective`; ``elbo`` is the mean over samples. A graph in several batches, under one
-        key, is one whose samples they share."""
-        weights: dict[int, list[Any]] = {}
-        model.eval()
-        for number, (batch, inputs) in enumerate(batches):
-            if should_stop():
-                return None
-            with cavs.no_grad():
-                log_weight = model(batch, **inputs)["log_weight"]
-            check_finite({"log_weight": log_weight}, f"batch {number} of an evaluation")
-            for key, row in zip(
-                batch.keys.tolist(), _by_graph(log_weight, batch).data, strict=True
-            ):
-                weights.setdefault(key, []).append(row)
-        bounds = [_log_mean(np.concatenate(rows)) for rows in weights.values()]
-        means = [
-            float(np.mean(np.concatenate(rows), dtype=np.float64)) for rows in weights.values()
-        ]
-        return {"nll": -float(np.mean(bounds)), "elbo": float(np.mean(means))}
-
-    def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
-        return f"-log p {scores['nll']:7.3f}  ELBO {scores['elbo']:8.3f}"
-
-    def arrays(self) -> Arrays:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
-
-
-def _by_graph(log_weight: cavs.Tensor, batch: cavs.GraphBatch) -> Any:
-    return log_weight.reshape(batch.num_graphs, -1)
-
-
-def _log_mean(log_weights: Any) -> float:
-    values = log_weights.astype(np.float64)
-    top = values.max()
-    return float(top + math.log(np.exp(values - top).mean()))
 
 
 class Repeated:
@@ -140,19 +92,21 @@ class ImageTask(Task):
     """Learns a density of binary images."""
 
     unit = "images"
-    outputs = ("log_weight",)
 
     def __init__(
         self, name: str, arguments: Mapping[str, Any], source: ImageSource, corpus: ImageCorpus
     ) -> None:
         self.name, self.arguments, self.vocabulary = name, dict(arguments), None
         self.source: ImageSource = source
-        self.objective = Bound()
+        self.objective = ESTIMATORS[source.estimator]() if source.estimator else Bound()
         self._corpus = corpus
+        if name != "sbn":
+            self.outputs = ("log_weight",)
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
-        """A new task; `sizes` are ``hidden_size`` and ``latent_size``. Raises `DataError`."""
+        """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size``. Raises
+        `DataError`."""
         corpus = source.load()
         return cls(name, {"image_size": corpus.height * corpus.width, **sizes}, source, corpus)
 
@@ -175,7 +129,7 @@ class ImageTask(Task):
 
     def make_function(self) -> cavs.VertexFunction:
         """See `Task`."""
-        function = VAE(**self.arguments)
+        function = IMAGE_MODELS[self.name](**self.arguments)
         function.set_pixel_means(self._corpus.train.mean(axis=0))
         return function
 

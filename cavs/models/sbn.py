@@ -1,0 +1,76 @@
+"""Sigmoid belief network with a recognition network: a Helmholtz machine (Neal 1992; Dayan et al.
+1995; Mnih and Gregor 2014)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs import nn, ops
+from cavs.nn.distributions import Bernoulli
+
+
+class SigmoidBeliefNetwork(cavs.VertexFunction):
+    """A layer of hidden bits, and independent pixels given them; a graph is an image, a vertex a
+    sample.
+
+    With x the image, which comes by ``pull_graph``::
+
+        p(h) = Bernoulli(sigmoid(a))    p(x | h) = Bernoulli(sigmoid(W h + b))
+        q(h | x) = Bernoulli(sigmoid(V x + c))
+
+    No gradient flows through h: train by :mod:`cavs.nn.estimators`, with the outputs reshaped to
+    (graphs, samples).
+
+    Inputs: ``image``: (image_size,) per graph, of 0 and 1.
+    Outputs per vertex: ``log_joint``: () log p(x, h); ``log_q``: () log q(h | x); ``log_weight``:
+    their difference; ``baseline``: () what NVIL expects that to be, from x alone.
+    """
+
+    def __init__(self, image_size: int = 784, hidden_size: int = 200) -> None:
+        self.image_size, self.hidden_size = image_size, hidden_size
+        self.prior = nn.Parameter(np.zeros(hidden_size, np.float32))
+        self.pixels = nn.Linear(hidden_size, image_size)
+        self.recognition = nn.Linear(image_size, hidden_size)
+        self.baseline1 = nn.Linear(image_size, 100)
+        self.baseline2 = nn.Linear(100, 1)
+
+    def set_pixel_means(self, means: Any) -> None:
+        """Begins with pixels that are 1 as often as in the data, `means` (image_size,)."""
+        assert self.pixels.bias is not None
+        p = np.clip(means, 1e-3, 1 - 1e-3)
+        self.pixels.bias.data[...] = np.log(p / (1 - p))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull_graph("image", self.image_size)
+        posterior = Bernoulli(self.recognition(x))
+        h = ops.less(v.uniform(self.hidden_size), posterior.mean)
+        log_joint = ops.sum(Bernoulli(self.pixels(h)).log_prob(x)) + self.log_prior(h)
+        log_q = ops.sum(posterior.log_prob(h))
+        baseline = ops.sum(self.baseline2(ops.tanh(self.baseline1(x))))
+        v.push(log_joint=log_joint, log_q=log_q, log_weight=log_joint - log_q, baseline=baseline)
+
+    def log_prior(self, h: Any) -> Any:
+        """log p(h), ()."""
+        return ops.sum(Bernoulli(self.prior + 0.0 * h).log_prob(h))
+
+
+class SBNDream(cavs.VertexFunction):
+    """What a :class:`SigmoidBeliefNetwork` dreams of: each vertex is an image from h of the prior.
+
+    Outputs per vertex: ``log_q``: () log q(h | x), of which the sleep phase is made; ``mean``:
+    (image_size,) probabilities of the pixels; ``image``: a sample, x.
+    """
+
+    def __init__(self, sbn: SigmoidBeliefNetwork) -> None:
+        self.sbn = sbn
+
+    def forward(self, v: cavs.Vertex) -> None:
+        sbn = self.sbn
+        h = ops.less(v.uniform(sbn.hidden_size), ops.sigmoid(sbn.prior))
+        pixels = Bernoulli(sbn.pixels(h))
+        image = pixels.sample()
+        log_q = ops.sum(Bernoulli(sbn.recognition(image)).log_prob(h))
+        v.push(log_q=log_q, mean=pixels.mean, image=image)

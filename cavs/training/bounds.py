@@ -1,0 +1,149 @@
+"""Objectives of models with latent variables: bounds of the log-likelihood, and estimators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.models import SBNDream
+from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
+from cavs.training.checkpoint import Arrays
+from cavs.training.metrics import Batches, check_finite
+
+
+class Bound:
+    """The importance-weighted bound of as many samples as a graph has vertices, which with one is
+    the evidence lower bound; judged by the bound in nats, as negative log-likelihood."""
+
+    best, greater = "nll", False
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        out = model(batch, **inputs)
+        check_finite({"log_weight": out["log_weight"]}, when)
+        loss = -importance_weighted_bound(_by_graph(out["log_weight"], batch)).sum()
+        return loss, float(loss.item())
+
+    def evaluate(
+        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`; ``elbo`` is the mean over samples. A graph in several batches, under one
+        key, is one whose samples they share."""
+        weights: dict[int, list[Any]] = {}
+        model.eval()
+        for number, (batch, inputs) in enumerate(batches):
+            if should_stop():
+                return None
+            with cavs.no_grad():
+                log_weight = model(batch, **inputs)["log_weight"]
+            check_finite({"log_weight": log_weight}, f"batch {number} of an evaluation")
+            for key, row in zip(
+                batch.keys.tolist(), _by_graph(log_weight, batch).data, strict=True
+            ):
+                weights.setdefault(key, []).append(row)
+        bounds = [_log_mean(np.concatenate(rows)) for rows in weights.values()]
+        means = [
+            float(np.mean(np.concatenate(rows), dtype=np.float64)) for rows in weights.values()
+        ]
+        return {"nll": -float(np.mean(bounds)), "elbo": float(np.mean(means))}
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return f"-log p {scores['nll']:7.3f}  ELBO {scores['elbo']:8.3f}"
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+
+
+def _by_graph(log_weight: cavs.Tensor, batch: cavs.GraphBatch) -> Any:
+    return log_weight.reshape(batch.num_graphs, -1)
+
+
+def _log_mean(log_weights: Any) -> float:
+    values = log_weights.astype(np.float64)
+    top = values.max()
+    return float(top + math.log(np.exp(values - top).mean()))
+
+
+class Vimco(Bound):
+    """The importance-weighted bound by score functions: see :func:`cavs.nn.estimators.vimco`."""
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        out = model(batch, **inputs)
+        check_finite(out, when)
+        estimate = vimco(_by_graph(out["log_joint"], batch), _by_graph(out["log_q"], batch))
+        return -estimate.surrogate.sum(), -float(estimate.bound.data.sum())
+
+
+class Nvil(Bound):
+    """The evidence lower bound by score functions, with a baseline that the model learns beside a
+    running mean, and the signal divided by its running deviation where that is above 1 (Mnih and
+    Gregor 2014, section 2.3)."""
+
+    _decay = 0.8
+
+    def __init__(self) -> None:
+        self._running = np.zeros(2)  # mean and variance of what the baseline leaves
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        out = model(batch, **inputs)
+        check_finite(out, when)
+        parts = {name: _by_graph(x, batch) for name, x in out.items()}
+        rest = (parts["log_weight"].data - parts["baseline"].data).astype(np.float64)
+        now = np.array([rest.mean(), rest.var()])
+        self._running = self._decay * self._running + (1 - self._decay) * now
+        mean, deviation = float(self._running[0]), max(1.0, float(self._running[1]) ** 0.5)
+        estimate = nvil(
+            parts["log_joint"], parts["log_q"], parts["baseline"] + mean, scale=1 / deviation
+        )
+        loss = (estimate.baseline_loss - estimate.surrogate).sum()
+        return loss, -float(estimate.bound.data.sum())
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {"running": self._running}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+        self._running = arrays["running"]
+
+
+class WakeSleep(Bound):
+    """Wake-sleep: the model on data with h from recognition, recognition on what the model dreams,
+    as many dreams as samples (Hinton et al. 1995)."""
+
+    def __init__(self) -> None:
+        self._dream: cavs.Model | None = None
+
+    def loss(
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        if self._dream is None:
+            function: Any = model.function
+            self._dream = cavs.compile(SBNDream(function), outputs=["log_q"])
+        # Dreams are numbered as the steps of the model are, so that a run that goes on dreams the
+        # same; the sign keeps their numbers from those of its samples.
+        state = model.random_state()
+        self._dream.set_random_state({**state, "seed": state["seed"] ^ 2**63})
+        out, dream = model(batch, **inputs), self._dream(batch)
+        check_finite({**out, "dream": dream["log_q"]}, when)
+        value = wake_sleep(_by_graph(out["log_joint"], batch), _by_graph(dream["log_q"], batch))
+        bound = importance_weighted_bound(_by_graph(out["log_weight"], batch).detach())
+        return -value.sum(), -float(bound.data.sum())
