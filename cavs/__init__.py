@@ -25,10 +25,13 @@ from cavs.executor import get_num_threads as get_num_threads
 from cavs.executor import instruction_set as instruction_set
 from cavs.executor import set_num_threads as set_num_threads
 from cavs.model import Model as Model
-from cavs.model import compile as compile
 from cavs.profile import InstructionProfile as InstructionProfile
 from cavs.profile import MemoryUse as MemoryUse
 from cavs.profile import Profile as Profile
+from cavs.program import Program as Program
+from cavs.program import VertexProgram as VertexProgram
+from cavs.program import compile as compile
+from cavs.readout import readout as readout
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
 from cavs.scheduler import batch as batch

@@ -327,46 +327,6 @@ class Model:
         return max(int(phase.total) for _, phase in executor.planned(graphs, known, outputs))
 
 
-def compile(
-    function: VertexFunction,
-    *,
-    dtype: str = "float32",
-    outputs: Iterable[str] | None = None,
-    passes: Iterable[str] | None = None,
-    policy: str = "batching",
-    executor: str = "native",
-    device: str = "cpu",
-    seed: int = 0,
-) -> Model:
-    """Traces, differentiates and optimises `function`, once.
-
-    Args:
-        function: the vertex function; its parameters become `dtype`, in place.
-        dtype: ``float32``, or ``float64`` for gradient checks.
-        outputs: names of the pushes that calls give; what no other depends on is not computed, nor
-            are its inputs asked for. None means all of them.
-        passes: names among ``cavs.core.passes.PASSES``; None means all of them.
-        policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
-        executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
-        device: ``cpu``.
-        seed: of the counter-based generator of random operations.
-
-    Raises:
-        TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
-        InputError: no such output or pass.
-    """
-    return Model(
-        function,
-        dtype=dtype,
-        outputs=outputs,
-        passes=passes,
-        policy=policy,
-        executor=executor,
-        device=device,
-        seed=seed,
-    )
-
-
 def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
     if parameter.data.dtype != dtype:
         parameter.data = parameter.data.astype(dtype)

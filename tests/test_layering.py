@@ -34,6 +34,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "inputs": ("tensor",),
     "model": ("inputs", "reference", "profile"),
     "unfold": ("model",),
+    "program": ("model",),
+    "readout": ("tensor",),
     "nn": ("tensor",),
     "optim": ("tensor",),
     "data": ("tensor",),

@@ -1,0 +1,194 @@
+"""Compiling a vertex function, or several that are one model: an encoder and a decoder, say.
+
+What one pushes another pulls: the outer program joins them, and gradients flow through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, overload
+
+from cavs.core.vertex import Module, VertexFunction
+from cavs.errors import InputError, TraceError
+from cavs.model import Model
+from cavs.tensor import Parameter, check_seed
+
+Array = Any
+# Far apart, so that functions of one program draw from streams of their own.
+_APART = 0x9E3779B97F4A7C15
+
+
+class VertexProgram(Module):
+    """Vertex functions by name, which are trained together; parameters they share are one.
+
+    ``cavs.compile`` makes a :class:`Program` of it. Parameters are called
+    ``NAME.attribute.path``.
+    """
+
+    def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
+        """Raises TraceError where one is no vertex function, or a name is no identifier."""
+        given: Mapping[str, Any] = functions
+        for name, function in given.items():
+            if not isinstance(function, VertexFunction) or not name.isidentifier():
+                raise TraceError(
+                    "[program] vertex functions by names that are identifiers were expected, came "
+                    f"{name!r}: {type(function).__name__}"
+                )
+        self.names = tuple(functions)
+        for name, function in given.items():
+            setattr(self, name, function)
+
+    def functions(self) -> dict[str, VertexFunction]:
+        """The vertex functions by name."""
+        return {name: getattr(self, name) for name in self.names}
+
+
+class Program:
+    """A compiled vertex program: a model for each function, with one set of parameters, one mode
+    and one random state; ``program["encode"](graphs, ...)`` calls one of them.
+
+    Attributes:
+        function: the vertex program.
+        models: by name.
+    """
+
+    def __init__(self, program: VertexProgram, *, seed: int = 0, **options: Any) -> None:
+        self.function = program
+        self.models = {
+            name: Model(function, seed=0, **options)
+            for name, function in program.functions().items()
+        }
+        self.set_random_state({"seed": check_seed(seed), "step": 0})
+
+    def __getitem__(self, name: str) -> Model:
+        if name not in self.models:
+            raise InputError(f"[program] one of {list(self.models)} was expected, came ({name!r})")
+        return self.models[name]
+
+    @property
+    def training(self) -> bool:
+        """Whether dropout acts."""
+        return all(model.training for model in self.models.values())
+
+    def train(self) -> Program:
+        """Dropout acts from now on."""
+        for model in self.models.values():
+            model.train()
+        return self
+
+    def eval(self) -> Program:
+        """Dropout does nothing from now on."""
+        for model in self.models.values():
+            model.eval()
+        return self
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, each once."""
+        return list(self.function.parameters())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(``NAME.attribute.path``, parameter)."""
+        return self.function.named_parameters()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Path to array; see :meth:`Module.state_dict`."""
+        return self.function.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copies values in; see :meth:`Module.load_state_dict`."""
+        self.function.load_state_dict(state)
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def random_state(self) -> dict[str, int]:
+        """The seed, and the step of each function, as ``NAME.step``."""
+        steps = {f"{name}.step": m.random_state()["step"] for name, m in self.models.items()}
+        return {"seed": self._seed, **steps}
+
+    def set_random_state(self, state: Mapping[str, int]) -> None:
+        """Goes on from what :meth:`random_state` gave; with ``step``, all functions from there."""
+        steps = [f"{name}.step" for name in self.models]
+        if set(state) not in ({"seed", "step"}, {"seed", *steps}):
+            raise InputError(
+                f"[random] a seed and {', '.join(steps)} were expected, came ({sorted(state)})"
+            )
+        self._seed = check_seed(state["seed"])
+        for number, (name, model) in enumerate(self.models.items()):
+            step = state["step"] if "step" in state else state[f"{name}.step"]
+            model.set_random_state({"seed": (self._seed + number * _APART) % 2**64, "step": step})
+
+
+@overload
+def compile(
+    function: VertexFunction,
+    *,
+    dtype: str = ...,
+    outputs: Iterable[str] | None = ...,
+    passes: Iterable[str] | None = ...,
+    policy: str = ...,
+    executor: str = ...,
+    device: str = ...,
+    seed: int = ...,
+) -> Model: ...
+
+
+@overload
+def compile(
+    function: VertexProgram,
+    *,
+    dtype: str = ...,
+    outputs: Iterable[str] | None = ...,
+    passes: Iterable[str] | None = ...,
+    policy: str = ...,
+    executor: str = ...,
+    device: str = ...,
+    seed: int = ...,
+) -> Program: ...
+
+
+def compile(
+    function: VertexFunction | VertexProgram,
+    *,
+    dtype: str = "float32",
+    outputs: Iterable[str] | None = None,
+    passes: Iterable[str] | None = None,
+    policy: str = "batching",
+    executor: str = "native",
+    device: str = "cpu",
+    seed: int = 0,
+) -> Model | Program:
+    """Traces, differentiates and optimises `function`, once; of a vertex program all functions.
+
+    Args:
+        function: the vertex function or program; its parameters become `dtype`, in place.
+        dtype: ``float32``, or ``float64`` for gradient checks.
+        outputs: names of the pushes that calls give; what no other depends on is not computed, nor
+            are its inputs asked for. None means all of them.
+        passes: names among ``cavs.core.passes.PASSES``; None means all of them.
+        policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
+        executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
+        device: ``cpu``.
+        seed: of the counter-based generator of random operations.
+
+    Raises:
+        TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
+        InputError: no such output or pass.
+    """
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "passes": passes,
+        "policy": policy,
+        "executor": executor,
+        "device": device,
+        "seed": seed,
+    }
+    if isinstance(function, VertexProgram):
+        if outputs is not None:
+            raise InputError(
+                "[compile] outputs of one vertex function were expected, came a program"
+            )
+        return Program(function, **options)
+    return Model(function, outputs=outputs, **options)

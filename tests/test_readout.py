@@ -1,0 +1,66 @@
+"""Values of graphs from those of their vertices."""
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.errors import GraphError, InputError, ShapeError
+
+GRAPHS = cavs.batch(
+    [cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[1], []]), cavs.InputGraph([[]])]
+)
+EMPTY = cavs.batch([cavs.InputGraph([]), cavs.InputGraph([[]]), cavs.InputGraph([])])
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "root"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_values_and_gradients(kind: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    x = cavs.Tensor(rng.normal(size=(6, *shape)), requires_grad=True)
+    x.data[1] = x.data[2]  # equal maxima
+    y = cavs.readout(GRAPHS, x, kind)
+    parts = [x.data[:3], x.data[3:5], x.data[5:]]
+    roots = [2, 0, 0]
+    expected = [
+        p[r] if kind == "root" else getattr(p, kind)(axis=0)
+        for p, r in zip(parts, roots, strict=True)
+    ]
+    np.testing.assert_allclose(y.data, np.stack(expected))
+    dy = rng.normal(size=y.shape)
+    y.backward(dy)
+    rows = []
+    for part, root, d in zip(parts, roots, dy, strict=True):
+        if kind == "root":
+            rows.append(
+                np.where((np.arange(len(part)) == root).reshape(-1, *[1] * len(shape)), d, 0)
+            )
+        elif kind == "max":
+            mask = part == part.max(axis=0)
+            rows.append(mask * d / mask.sum(axis=0))
+        else:
+            rows.append(np.broadcast_to(d, part.shape) / (len(part) if kind == "mean" else 1))
+    np.testing.assert_allclose(x.grad, np.concatenate(rows))
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "max"])
+def test_graphs_without_vertices_give_zeros(kind: str) -> None:
+    x = cavs.Tensor(np.float32([[-3.0]]), requires_grad=True)
+    y = cavs.readout(EMPTY, x, kind)
+    np.testing.assert_array_equal(y.data, [[0], [-3], [0]])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [[1]])
+
+
+def test_errors() -> None:
+    x = cavs.Tensor(np.zeros((6, 2)))
+    with pytest.raises(InputError, match=r"one of sum, mean, max, root was expected, came \('min'"):
+        cavs.readout(GRAPHS, x, "min")
+    with pytest.raises(ShapeError, match=r"each of 6 vertices was expected, came shape \(5, 2\)"):
+        cavs.readout(GRAPHS, cavs.Tensor(np.zeros((5, 2))))
+    forest = cavs.batch([cavs.InputGraph([[]]), cavs.InputGraph([[], []])])
+    with pytest.raises(
+        GraphError, match="one vertex without parents was expected in graph 1, came 2"
+    ):
+        cavs.readout(forest, cavs.Tensor(np.zeros(3)))
+    with pytest.raises(GraphError, match="in graph 0, came 0"):
+        cavs.readout(EMPTY, cavs.Tensor(np.zeros(1)))
