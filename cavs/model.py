@@ -70,7 +70,7 @@ class Model:
         )
         self._checker = InputChecker(self._compiler.trace, dtype)
         for name, parameter in function.named_parameters():
-            _convert(name, parameter, self._dtype)
+            convert(name, parameter, self._dtype)
         self._seed, self._step = check_seed(seed), 0
         self._options: dict[str, Any] = {
             "outputs": outputs,
@@ -327,7 +327,8 @@ class Model:
         return max(int(phase.total) for _, phase in executor.planned(graphs, known, outputs))
 
 
-def _convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
+def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
+    """Makes a parameter one of this dtype, in place."""
     if parameter.data.dtype != dtype:
         parameter.data = parameter.data.astype(dtype)
         parameter.zero_grad()

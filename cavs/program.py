@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import InputError, TraceError
-from cavs.model import Model
+from cavs.model import Model, convert
 from cavs.tensor import Parameter, check_seed
 
 Array = Any
@@ -26,8 +26,11 @@ class VertexProgram(Module):
     """
 
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
-        """Raises TraceError where one is no vertex function, or a name is no identifier."""
+        """Raises TraceError where there is none, one is no vertex function, or a name is no
+        identifier."""
         given: Mapping[str, Any] = functions
+        if not given:
+            raise TraceError("[program] a vertex function or more were expected, came none")
         for name, function in given.items():
             if not isinstance(function, VertexFunction) or not name.isidentifier():
                 raise TraceError(
@@ -58,6 +61,9 @@ class Program:
             name: Model(function, seed=0, **options)
             for name, function in program.functions().items()
         }
+        # Those that belong to no function, for what is computed between them.
+        for name, parameter in program.named_parameters():
+            convert(name, parameter, next(iter(self.models.values())).dtype)
         self.set_random_state({"seed": check_seed(seed), "step": 0})
 
     def __getitem__(self, name: str) -> Model:

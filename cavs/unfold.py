@@ -62,11 +62,13 @@ class Unfolded:
             stand in the order in which they were opened.
         inputs: of all vertices, as a call of the model over `graphs` takes them, and of the graphs.
         outputs: of all vertices, in the same order.
+        vertices: (vertices,) the numbers that they had in `Frontier.vertices`.
     """
 
     graphs: GraphBatch
     inputs: dict[str, Array]
     outputs: dict[str, Array]
+    vertices: Array
 
 
 def unfold(
@@ -301,6 +303,7 @@ class _Grown:
             graphs,
             {name: rows[name] for name in pulled if name in rows} | self._graph_inputs,
             {n: x for n, x in rows.items() if n not in pulled and n not in self._states},
+            order,
         )
 
 

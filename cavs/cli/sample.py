@@ -10,10 +10,18 @@ import numpy as np
 
 import cavs
 from cavs.cli._options import add_threads, integer, number
+from cavs.data import format_listops
 from cavs.errors import CheckpointError, InputError
-from cavs.training import load_checkpoint, load_model, sample_images, sample_text
+from cavs.training import (
+    load_checkpoint,
+    load_model,
+    sample_images,
+    sample_text,
+    sample_trees,
+)
 
-_IMAGES, _TEXT = ("vae", "iwae", "sbn"), ("lm",)
+_IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm",), ("tree-vae",)
+_MODELS = (*_IMAGES, *_TEXT, *_TREES)
 
 
 def add_parser(commands: Any) -> None:
@@ -21,7 +29,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "sample",
         help="samples of a generative model",
-        description="Draws samples from what a model learnt: a grid of images, or sentences.",
+        description="Draws samples from what a model learnt: a grid of images, sentences, "
+        "or expressions.",
     )
     parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
     parser.add_argument("-n", "--count", type=integer(1), default=16, help="(default: 16)")
@@ -29,7 +38,7 @@ def add_parser(commands: Any) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="images as .png (default: samples.png), text (default: standard output)",
+        help="images as .png (default: samples.png), others as text (default: standard output)",
     )
     parser.add_argument(
         "--temperature",
@@ -50,17 +59,18 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
-    if checkpoint.model not in (*_IMAGES, *_TEXT):
+    if checkpoint.model not in _MODELS:
         raise CheckpointError(
             f"[checkpoint] {options.checkpoint}: a generative model "
-            f"({', '.join([*_IMAGES, *_TEXT])}) was expected, came {checkpoint.model}"
+            f"({', '.join(_MODELS)}) was expected, came {checkpoint.model}"
         )
     given = {"temperature": options.temperature, "max_words": options.max_words}
     text = {name: value for name, value in given.items() if value is not None}
-    if checkpoint.model in _IMAGES and text:
+    if checkpoint.model not in _TEXT and text:
         name = next(iter(text)).replace("_", "-")
-        raise InputError(f"[sample] --{name} was expected for text only, the model makes images")
-    function: Any = load_model(options.checkpoint, checkpoint, checkpoint.parameters).function
+        raise InputError(f"[sample] --{name} was expected for text only")
+    model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
+    function: Any = model.function
     if checkpoint.model in _IMAGES:
         images = sample_images(function, options.count, options.seed)
         path = options.output or Path("samples.png")
@@ -68,10 +78,15 @@ def run(options: argparse.Namespace) -> int:
         print(path)
         return 0
     assert checkpoint.vocabulary is not None
-    sentences = sample_text(
-        function, checkpoint.vocabulary, options.count, seed=options.seed, **text
-    )
-    lines = "".join(" ".join(words) + "\n" for words in sentences)
+    words = checkpoint.vocabulary
+    if checkpoint.model in _TREES:
+        depth = int(checkpoint.training["source"]["max_depth"])
+        trees = sample_trees(model, words, options.count, max_depth=depth, seed=options.seed)
+        samples = ["(not complete)" if tree is None else format_listops(tree) for tree in trees]
+    else:
+        sentences = sample_text(function, words, options.count, seed=options.seed, **text)
+        samples = [" ".join(sentence) for sentence in sentences]
+    lines = "".join(f"{sample}\n" for sample in samples)
     if options.output is None:
         print(lines, end="")
     else:

@@ -16,6 +16,8 @@ from cavs.cli._signals import StopOnSignal
 from cavs.errors import CheckpointError, InputError
 from cavs.training import (
     TREE_MODELS,
+    ExpressionSource,
+    ExpressionTask,
     ImageSource,
     ImageTask,
     Progress,
@@ -73,6 +75,19 @@ TEXT: dict[str, Any] = {
     "weight_decay": 0.0,
     "patience": 0,
 }
+EXPRESSIONS: dict[str, Any] = {
+    "embedding_size": 32,
+    "hidden_size": 128,
+    "latent_size": 64,
+    "epochs": 20,
+    "batch_size": 50,
+    "optimizer": "adam",
+    "lr": 0.002,
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
+    "clip_norm": 5.0,
+    "patience": 0,
+}
 ESTIMATOR = "vimco"
 SAMPLES = {"vae": 1, "iwae": 50, "sbn": 5}
 
@@ -97,6 +112,9 @@ def add_parser(commands: Any) -> None:
         ("sbn", "sigmoid belief network"),
     ):
         _add_images(_add_model(models, name, f"{meaning} of binary images"), name)
+    _add_expressions(
+        _add_model(models, "tree-vae", "recursive variational autoencoder of ListOps expressions")
+    )
     _add_text(_add_model(models, "lm", "LSTM language model of running text"))
     parser.set_defaults(run=run)
 
@@ -236,6 +254,25 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     _add_training(parser, TEXT, {})
 
 
+def _add_expressions(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    options: tuple[tuple[str, Any, str], ...] = (
+        ("num_train", integer(1), "ListOps expressions to train on"),
+        ("max_depth", integer(2), "of the expressions"),
+        ("kl_weight", number(0), "of the divergence from the prior"),
+        ("kl_steps", integer(0), "over which it rises from 0"),
+    )
+    for name, kind, meaning in options:
+        default = ExpressionSource.__dataclass_fields__[name].default
+        data.add_argument(
+            _flag(name), type=kind, metavar="X", help=f"{meaning} (default: {default})"
+        )
+    model = parser.add_argument_group("model")
+    for size in ("embedding_size", "hidden_size", "latent_size"):
+        _add_size(model, size, str(EXPRESSIONS[size]))
+    _add_training(parser, EXPRESSIONS, {})
+
+
 def _add_size(group: Any, name: str, default: str) -> None:
     group.add_argument(_flag(name), type=integer(1), metavar="N", help=f"(default: {default})")
 
@@ -349,6 +386,13 @@ def _task(name: str, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
         text = TextSource(settings["data"], **{k: given[k] for k in ("length",) if k in given})
         sizes = {k: settings[k] for k in ("hidden_size", "num_layers", "dropout")}
         return TextTask.create(name, text, **sizes), settings
+    if name == "tree-vae":
+        settings = {**EXPRESSIONS, **given}
+        settings["embedding_lr"] = settings["lr"]
+        about = ("num_train", "max_depth", "kl_weight", "kl_steps")
+        trees = ExpressionSource(**{k: given[k] for k in about if k in given})
+        sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "latent_size")}
+        return ExpressionTask.create(name, trees, **sizes), settings
     source = _source(given)
     settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
     sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "dropout")}

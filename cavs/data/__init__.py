@@ -20,6 +20,10 @@ from cavs.data.listops import parse_listops as parse_listops
 from cavs.data.listops import parse_listops_lines as parse_listops_lines
 from cavs.data.listops import read_listops as read_listops
 from cavs.data.loader import Loader as Loader
+from cavs.data.productions import arities as arities
+from cavs.data.productions import grown_trees as grown_trees
+from cavs.data.productions import production_dataset as production_dataset
+from cavs.data.productions import production_vocabulary as production_vocabulary
 from cavs.data.ptb import END_OF_SENTENCE as END_OF_SENTENCE
 from cavs.data.ptb import TextCorpus as TextCorpus
 from cavs.data.ptb import language_model_dataset as language_model_dataset

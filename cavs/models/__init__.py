@@ -2,8 +2,8 @@
 
 They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
 :class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
-place of words. :class:`LSTMLanguageModel`, :class:`VAE` and :class:`SigmoidBeliefNetwork` are
-generative models, of text and of images.
+place of words. :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`
+and :class:`TreeVAE` are generative models, of text, of images and of trees.
 """
 
 from __future__ import annotations
@@ -21,5 +21,8 @@ from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM
 from cavs.models.tree_lstm import NaryTreeLSTM as NaryTreeLSTM
+from cavs.models.tree_vae import TreeDecoder as TreeDecoder
+from cavs.models.tree_vae import TreeEncoder as TreeEncoder
+from cavs.models.tree_vae import TreeVAE as TreeVAE
 from cavs.models.vae import VAE as VAE
 from cavs.models.vae import VAESampler as VAESampler

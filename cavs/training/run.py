@@ -32,7 +32,7 @@ class TrainingRun:
     """
 
     def __init__(
-        self, directory: Path, task: Task, model: cavs.Model, config: TrainingConfig
+        self, directory: Path, task: Task, model: cavs.Model | cavs.Program, config: TrainingConfig
     ) -> None:
         """Raises `DataError` where the data do not fit the model."""
         self.directory = directory

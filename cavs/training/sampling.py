@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import cavs
-from cavs.data import END_OF_SENTENCE, Vocabulary
+from cavs.data import END_OF_SENTENCE, LabelledTree, Vocabulary, arities, grown_trees
 from cavs.errors import InputError
 from cavs.models import VAE, LSTMLanguageModel, SBNDream, SigmoidBeliefNetwork, VAESampler
 
@@ -83,3 +83,87 @@ def _draw(logits: Array, uniform: Array) -> Array:
 
 def _vertices(word: Array, first: float) -> dict[str, Array]:
     return {"word": word.astype(np.int32), "first": np.full(len(word), first, np.float32)}
+
+
+def decode_trees(
+    program: cavs.Program,
+    vocabulary: Vocabulary,
+    z: Array,
+    *,
+    max_depth: int,
+    max_vertices: int = 1_000,
+    generator: cavs.Generator | None = None,
+) -> list[LabelledTree | None]:
+    """Trees that a :class:`cavs.models.TreeVAE` generates from the root down.
+
+    Args:
+        program: the compiled model.
+        vocabulary: of the productions.
+        z: (trees, latent_size).
+        max_depth: what lies deeper, the root being at depth 1, is not opened;
+        max_vertices: nor is what would make a tree larger.
+        generator: draws the productions; None takes the likeliest.
+
+    Returns:
+        A tree for each z, None where it was not complete within these bounds.
+    """
+    opens, sizes = arities(vocabulary), np.ones(len(z), np.int64)
+    said: list[Array] = []
+
+    def open_children(frontier: cavs.Frontier) -> cavs.Growth | None:
+        logits = frontier.outputs["logits"]
+        if generator is None:
+            chosen = logits.argmax(axis=-1)
+        else:
+            numbers = generator.uniform((len(logits), 1), "float64", _keys(frontier.graph))
+            chosen = _draw(logits, numbers.data)
+        said.append(chosen)
+        if frontier.level + 1 == max_depth:
+            return None
+        counts = opens[chosen]
+        more = np.bincount(frontier.graph, counts, len(z)).astype(np.int64)
+        counts[(sizes + more > max_vertices)[frontier.graph]] = 0
+        sizes[:] = np.minimum(sizes + more, max_vertices + 1)
+        slots = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return cavs.Growth(
+            np.repeat(frontier.vertices, counts),
+            {
+                "above": np.repeat(chosen, counts).astype(np.int32),
+                "slot": slots.astype(np.int32),
+                "production": np.full(counts.sum(), -1, np.int32),
+            },
+        )
+
+    none = np.full(len(z), -1, np.int32)
+    roots = cavs.Growth(
+        [[]] * len(z), {"above": none, "slot": none, "production": none}, np.arange(len(z))
+    )
+    grown = cavs.unfold(
+        program["decoder"],
+        roots,
+        open_children,
+        num_graphs=len(z),
+        graph_inputs={"z": z.astype(program["decoder"].dtype)},
+        max_levels=max_depth,
+        max_vertices=max_vertices,
+    )
+    return grown_trees(grown.graphs, np.concatenate(said)[grown.vertices], vocabulary)
+
+
+def _keys(graph: Array) -> Array:
+    """A key for each vertex of a level: its graph, and its place among the graph's vertices."""
+    order = np.argsort(graph, kind="stable")
+    first = np.searchsorted(graph[order], graph)
+    place = np.empty(len(graph), np.int64)
+    place[order] = np.arange(len(graph))
+    return (graph << 32) + place - first
+
+
+def sample_trees(
+    program: cavs.Program, vocabulary: Vocabulary, count: int, *, max_depth: int, seed: int = 0
+) -> list[LabelledTree | None]:
+    """Trees of z from the prior; None for one that is not complete at `max_depth`."""
+    generator = cavs.Generator(seed)
+    function: Any = program.function
+    z = generator.normal((count, function.latent_size)).data
+    return decode_trees(program, vocabulary, z, max_depth=max_depth, generator=generator)

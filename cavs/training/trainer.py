@@ -29,7 +29,7 @@ class Objective(Protocol):
     greater: bool
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
     ) -> tuple[cavs.Tensor, float]:
         """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate
         and as a number to report.
@@ -39,7 +39,7 @@ class Objective(Protocol):
         """
 
     def evaluate(
-        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
+        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
         """Scores by name, the `best` among them; None where `should_stop` said so."""
 
@@ -77,7 +77,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: cavs.Model,
+        model: cavs.Model | cavs.Program,
         objective: Objective,
         loader: Loader,
         dev: Batches,
@@ -272,7 +272,7 @@ def _copies(arrays: Arrays) -> Arrays:
     return {name: array.copy() for name, array in arrays.items()}
 
 
-def _make_optimizer(model: cavs.Model, config: TrainingConfig) -> optim.Optimizer:
+def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) -> optim.Optimizer:
     """Two groups, of which the second is the embedding."""
     embedding = [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
     others = [(n, p) for n, p in model.named_parameters() if not n.startswith("embedding.")]

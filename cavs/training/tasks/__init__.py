@@ -12,6 +12,9 @@ from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Checkpoint, check_arrays
 from cavs.training.tasks._task import Source as Source
 from cavs.training.tasks._task import Task as Task
+from cavs.training.tasks.expressions import EXPRESSION_MODELS as EXPRESSION_MODELS
+from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource
+from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
 from cavs.training.tasks.images import IMAGE_MODELS as IMAGE_MODELS
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
@@ -23,15 +26,22 @@ from cavs.training.tasks.trees import TreeSource as TreeSource
 from cavs.training.tasks.trees import TreeTask as TreeTask
 from cavs.training.tasks.trees import check_arity as check_arity
 
-_MODELS: dict[str, type[cavs.VertexFunction]] = {**TREE_MODELS, **IMAGE_MODELS, **TEXT_MODELS}
+Function = cavs.VertexFunction | cavs.VertexProgram
+_MODELS: dict[str, type[Function]] = {
+    **TREE_MODELS,
+    **IMAGE_MODELS,
+    **TEXT_MODELS,
+    **EXPRESSION_MODELS,
+}
 _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TREE_MODELS, TreeTask),
     **dict.fromkeys(IMAGE_MODELS, ImageTask),
     **dict.fromkeys(TEXT_MODELS, TextTask),
+    **dict.fromkeys(EXPRESSION_MODELS, ExpressionTask),
 }
 
 
-def make_function(name: str, config: Mapping[str, Any]) -> cavs.VertexFunction:
+def make_function(name: str, config: Mapping[str, Any]) -> Function:
     """The vertex function `name` with the arguments `config`, with fresh parameters.
 
     Raises:
@@ -56,8 +66,8 @@ def load_model(
     parameters: Mapping[str, Any],
     seed: int = 0,
     outputs: Iterable[str] | None = None,
-) -> cavs.Model:
-    """The compiled model of a checkpoint, with `parameters` of it and these `outputs`.
+) -> Any:
+    """The compiled model, or program, of a checkpoint, with `parameters` of it and these `outputs`.
 
     Raises:
         CheckpointError: the parameters are not those of the model that the checkpoint names.

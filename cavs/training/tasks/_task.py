@@ -63,8 +63,8 @@ class Task(ABC):
         """How many graphs there are, by ``train``, ``dev`` and ``test``."""
 
     @abstractmethod
-    def make_function(self) -> cavs.VertexFunction:
-        """The vertex function, with fresh parameters."""
+    def make_function(self) -> cavs.VertexFunction | cavs.VertexProgram:
+        """The vertex function or program, with fresh parameters."""
 
     @abstractmethod
     def train_set(self, config: TrainingConfig) -> Dataset:
@@ -79,7 +79,7 @@ class Task(ABC):
         """Batches to be judged by, of ``dev`` or ``test``; they can be gone through again."""
 
     @abstractmethod
-    def check(self, function: cavs.VertexFunction) -> None:
+    def check(self, function: Any) -> None:
         """Raises `DataError` where the data do not fit the vertex function."""
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:

@@ -1,0 +1,289 @@
+"""A generative model of expressions: the recursive variational autoencoder over ListOps trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.core import ops
+from cavs.data import (
+    Dataset,
+    LabelledTree,
+    Loader,
+    TreeCorpus,
+    Vocabulary,
+    listops_corpus,
+    production_dataset,
+    production_vocabulary,
+)
+from cavs.errors import InputError
+from cavs.models import TreeVAE
+from cavs.nn.distributions import Normal, kl_divergence
+from cavs.training.checkpoint import Arrays
+from cavs.training.config import TrainingConfig
+from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.sampling import decode_trees
+from cavs.training.tasks._task import Task
+
+EXPRESSION_MODELS = {"tree-vae": TreeVAE}
+EVALUATION_BATCH_SIZE = 250
+_ARGUMENTS = 5
+_SCORES = ("nats", "kl", "shapes", "trees", "graphs")
+_SEED = 1  # of the trees that are made up
+
+
+@dataclass(frozen=True)
+class ExpressionSource:
+    """ListOps expressions made on the spot, and how the bound weighs.
+
+    Attributes:
+        num_train: how many there are to train on.
+        max_depth: of the expressions, the root being at depth 1.
+        kl_weight: of the divergence from the prior, once it is there.
+        kl_steps: over which the weight rises in a line from 0.
+    """
+
+    num_train: int = 40_000
+    max_depth: int = 6
+    kl_weight: float = 1.0
+    kl_steps: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_train", 1), ("max_depth", 2), ("kl_steps", 0), ("kl_weight", 0)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"[train] {name} of at least {least} was expected, came ({getattr(self, name)})"
+                )
+
+    def load(self) -> TreeCorpus:
+        """The expressions: one seed for every run, so that all are judged by the same test set."""
+        return listops_corpus(self.num_train, max_depth=self.max_depth, seed=0)
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return "listops"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+class TreeBound:
+    """The evidence lower bound of a tree, with one sample; judged by it, in nats a tree.
+
+    Scores beside it: the share of trees of which the shape, and of which all, comes back when the
+    mean of q is decoded, taking the likeliest productions; and of as many trees drawn from the
+    prior, how many are complete at the depth of the data, with their mean depth and mean number of
+    children.
+    """
+
+    best, greater = "nats", False
+
+    def __init__(self, source: ExpressionSource, vocabulary: Vocabulary) -> None:
+        self._source, self._vocabulary = source, vocabulary
+
+    def _posterior(
+        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
+    ) -> Normal:
+        tree = {name: inputs[name] for name in ("production", "slot")}
+        h = program["encoder"](batch, **tree)["h"]
+        vae: Any = program.function
+        mean, log_std = ops.split(vae.posterior(cavs.readout(batch, h, "root")), 2)
+        return Normal(mean, ops.exp(log_std))
+
+    def _parts(
+        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, cavs.Tensor, Normal]:
+        """-log p of the vertices given a sample of q, the divergence by graph, and q."""
+        state = program.random_state()
+        posterior = self._posterior(program, batch, inputs)
+        generator = cavs.Generator(state["seed"])
+        generator.step = state["encoder.step"]
+        epsilon = generator.normal(posterior.mean.shape, posterior.mean.dtype, batch.keys)
+        z = posterior.mean + posterior.std * epsilon
+        out = program["decoder"](batch.reverse(), z=z, **inputs)
+        divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+        check_finite({**out, "kl": divergence}, when)
+        return out["loss"], divergence, posterior
+
+    def loss(
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        step = model.random_state()["encoder.step"]
+        nats, divergence, _ = self._parts(model, batch, inputs, when)
+        rise = min(1.0, step / max(self._source.kl_steps, 1)) if self._source.kl_steps else 1.0
+        value = nats.sum() + divergence.sum() * (rise * self._source.kl_weight)
+        return value, total(nats) + total(divergence)
+
+    def evaluate(
+        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`."""
+        sums = dict.fromkeys(_SCORES, 0.0)
+        made: list[LabelledTree] = []
+        generator = cavs.Generator(_SEED)
+        state = model.random_state()
+        was_training = model.training
+        model.eval()
+        try:
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
+                with cavs.no_grad():
+                    nats, divergence, posterior = self._parts(
+                        model, batch, inputs, f"batch {number} of an evaluation"
+                    )
+                found = decode_trees(
+                    model,
+                    self._vocabulary,
+                    posterior.mean.data,
+                    max_depth=2 * self._source.max_depth,
+                )
+                right = _compare(batch, inputs, self._vocabulary, found)
+                bound = total(nats) + total(divergence)
+                for name, value in zip(
+                    _SCORES, (bound, total(divergence), *right, len(batch)), strict=True
+                ):
+                    sums[name] += value
+                made += self._made_up(model, generator, posterior.mean.shape)
+        finally:
+            model.set_random_state(state)
+            if was_training:
+                model.train()
+        graphs = max(sums.pop("graphs"), 1)
+        scores = {name: value / graphs for name, value in sums.items()}
+        depth, arity = shape_of(made)
+        return {**scores, "complete": len(made) / graphs, "depth": depth, "arity": arity}
+
+    def _made_up(
+        self, program: cavs.Program, generator: cavs.Generator, shape: tuple[int, ...]
+    ) -> list[LabelledTree]:
+        """The complete ones of as many trees from the prior."""
+        z = generator.normal(shape).data
+        trees = decode_trees(
+            program, self._vocabulary, z, max_depth=self._source.max_depth, generator=generator
+        )
+        return [tree for tree in trees if tree is not None]
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return (
+            f"nats {scores['nats']:6.2f}  KL {scores['kl']:5.2f}  come back: shape "
+            f"{100 * scores['shapes']:5.2f} %  tree {100 * scores['trees']:5.2f} %  made up: "
+            f"complete {100 * scores['complete']:5.2f} %"
+        )
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+
+
+def shape_of(trees: Sequence[LabelledTree]) -> tuple[float, float]:
+    """The mean depth of trees, the root being at depth 1, and the mean number of children of the
+    vertices that have any; zeros where there are none."""
+    depths, arities = [], []
+    for tree in trees:
+        depth = [1] * tree.num_vertices
+        for vertex, children in enumerate(tree.graph.children):  # children come first
+            if children:
+                depth[vertex] = 1 + max(depth[child] for child in children)
+                arities.append(len(children))
+        depths.append(depth[tree.root])
+    return float(np.mean(depths or [0])), float(np.mean(arities or [0]))
+
+
+def _compare(
+    batch: cavs.GraphBatch,
+    inputs: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    found: list[LabelledTree | None],
+) -> tuple[int, int]:
+    """How many trees have the right shape, and how many the right symbols too."""
+    shapes = trees = 0
+    symbols = [token.rpartition("/")[0] for token in vocabulary.to_list()]
+    parts = zip(cavs.unbatch(batch), cavs.unbatch(batch, inputs["production"]), found, strict=True)
+    for graph, productions, tree in parts:
+        if tree is None or tree.graph != graph:
+            continue
+        shapes += 1
+        trees += list(tree.tokens) == [symbols[p] for p in productions.tolist()]
+    return shapes, trees
+
+
+class ExpressionTask(Task):
+    """Learns to encode and to generate expressions."""
+
+    unit = "trees"
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary,
+        source: ExpressionSource,
+        corpus: TreeCorpus,
+    ) -> None:
+        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
+        self.source: ExpressionSource = source
+        self.objective = TreeBound(source, vocabulary)
+        self._words, self._corpus = vocabulary, corpus
+
+    @classmethod
+    def create(cls, name: str, source: ExpressionSource, **sizes: Any) -> ExpressionTask:
+        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``latent_size``."""
+        corpus = source.load()
+        vocabulary = production_vocabulary([*corpus.train, *corpus.dev, *corpus.test])
+        arguments = {"num_productions": len(vocabulary), "num_slots": _ARGUMENTS, **sizes}
+        return cls(name, arguments, vocabulary, source, corpus)
+
+    @classmethod
+    def restore(
+        cls,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        source: Mapping[str, Any],
+    ) -> ExpressionTask:
+        """See `Task`."""
+        assert vocabulary is not None
+        expressions = ExpressionSource(**source)
+        return cls(name, arguments, vocabulary, expressions, expressions.load())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See `Task`."""
+        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+
+    def make_function(self) -> TreeVAE:
+        """See `Task`."""
+        return TreeVAE(**self.arguments)
+
+    def check(self, function: Any) -> None:
+        """See `Task`; expressions that are made on the spot fit."""
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        """See `Task`."""
+        return production_dataset(self._corpus.train, self._words)
+
+    def batches(self, split: str) -> Loader:
+        """See `Task`."""
+        dataset = production_dataset(getattr(self._corpus, split), self._words)
+        return Loader(dataset, EVALUATION_BATCH_SIZE)
+
+    def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
+        """See `Task`."""
+        depth, arity = shape_of(self._corpus.test)
+        return (
+            f"{super().summary(best, test)}\n"
+            f"made up: depth {test['depth']:.2f}, children {test['arity']:.2f}; "
+            f"test expressions: depth {depth:.2f}, children {arity:.2f}"
+        )

@@ -1,0 +1,197 @@
+"""The autoencoder of trees: against its equations, joined, and growing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.data import (
+    arities,
+    generate_listops,
+    production_dataset,
+    production_vocabulary,
+)
+from cavs.data.listops import ListOpsGenerator
+from cavs.models import TreeVAE
+from cavs.training import decode_trees, sample_trees
+from cavs.training.tasks.expressions import ExpressionSource, TreeBound, shape_of
+
+TREES = generate_listops(30, ListOpsGenerator(1, max_depth=4))
+VOCABULARY = production_vocabulary(TREES)
+DATA = production_dataset(TREES, VOCABULARY)
+SIZES = {"embedding_size": 4, "hidden_size": 6, "latent_size": 3}
+
+
+def make(dtype: str = "float64", scale: float = 1.0) -> cavs.Program:
+    cavs.nn.init.manual_seed(9)
+    vae = TreeVAE(len(VOCABULARY), 5, **SIZES)
+    vae.decoder.out.weight.data[...] *= scale
+    vae.decoder.w_z.weight.data[...] *= scale
+    return cavs.compile(vae, dtype=dtype, seed=3)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def row(table: np.ndarray, number: int) -> np.ndarray:
+    return table[number] if number >= 0 else np.zeros(table.shape[1])
+
+
+def test_the_encoder_equals_its_equations() -> None:
+    program = make()
+    p = {n: x.data for n, x in program["encoder"].named_parameters()}
+    graphs, inputs = DATA.batch([3, 8])
+    given = {name: inputs[name] for name in ("production", "slot")}
+    out = program["encoder"](graphs, **given)["h"].data
+    begin = 0
+    for tree in (TREES[3], TREES[8]):
+        h, c = {}, {}
+        for v, children in enumerate(tree.graph.children):
+            x = row(p["embedding.weight"], inputs["production"][begin + v])
+            x = x + row(p["slot.weight"], inputs["slot"][begin + v])
+            total = sum((h[k] for k in children), np.zeros(6))
+            gates = p["w_iou.weight"] @ x + p["w_iou.bias"] + p["u_iou.weight"] @ total
+            i, o, u = np.split(gates, 3)
+            c[v] = sigmoid(i) * np.tanh(u)
+            for k in children:
+                f = sigmoid(p["w_f.weight"] @ x + p["w_f.bias"] + p["u_f.weight"] @ h[k])
+                c[v] = c[v] + f * c[k]
+            h[v] = sigmoid(o) * np.tanh(c[v])
+            np.testing.assert_allclose(out[begin + v], h[v], rtol=1e-9, atol=1e-12)
+        begin += tree.num_vertices
+
+
+def test_the_decoder_equals_its_equations() -> None:
+    program = make()
+    p = {n: x.data for n, x in program["decoder"].named_parameters()}
+    graphs, inputs = DATA.batch([5, 2])
+    z = np.random.default_rng(0).normal(size=(2, 3))
+    out = program["decoder"](graphs.reverse(), z=z, **inputs)
+    begin = 0
+    for number, tree in enumerate((TREES[5], TREES[2])):
+        states = {}
+        parents = {k: v for v, children in enumerate(tree.graph.children) for k in children}
+        for v in reversed(range(tree.num_vertices)):
+            x = row(p["embedding.weight"], inputs["above"][begin + v])
+            x = x + row(p["slot.weight"], inputs["slot"][begin + v])
+            h, c = states.get(parents.get(v, -1), (np.zeros(6), np.zeros(6)))
+            gates = p["w.weight"] @ x + p["w.bias"] + p["w_z.weight"] @ z[number]
+            i, f, g, o = np.split(gates + p["u.weight"] @ h, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            states[v] = h, c
+            logits = p["out.weight"] @ h + p["out.bias"]
+            np.testing.assert_allclose(out["logits"].data[begin + v], logits, rtol=1e-9)
+            log_p = logits - np.logaddexp.reduce(logits)
+            loss = -log_p[inputs["production"][begin + v]]
+            np.testing.assert_allclose(out["loss"].data[begin + v], loss, rtol=1e-9)
+        begin += tree.num_vertices
+
+
+def objective() -> TreeBound:
+    return TreeBound(ExpressionSource(kl_steps=0, kl_weight=0.7), VOCABULARY)
+
+
+def test_gradients_of_the_bound_equal_central_differences() -> None:
+    program = make()
+    batch, inputs = DATA.batch([1, 4, 6])
+
+    def loss() -> cavs.Tensor:
+        program.set_random_state({"seed": 3, "step": 5})
+        return objective().loss(program, batch, inputs, "here")[0]
+
+    loss().backward()
+    rng = np.random.default_rng(0)
+    for name, p in program.named_parameters():
+        direction, values, before = rng.normal(size=p.shape), [], p.data.copy()
+        for step in (1e-5, -1e-5):
+            p.data[...] = before + step * direction
+            values.append(loss().item())
+        p.data[...] = before
+        found = float((np.asarray(p.grad) * direction).sum())
+        assert found == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-7), name
+
+
+def test_a_batch_equals_its_graphs_alone() -> None:
+    program, chosen = make(), [1, 4, 6, 9]
+    batch, inputs = DATA.batch(chosen)
+    program.set_random_state({"seed": 3, "step": 5})
+    together = objective().loss(program, batch, inputs, "here")[1]
+    alone = 0.0
+    for number in chosen:
+        program.set_random_state({"seed": 3, "step": 5})
+        alone += objective().loss(program, *DATA.batch([number]), "here")[1]
+    assert together == pytest.approx(alone, rel=1e-10)
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_decoding_says_what_the_decoder_says(seed: int | None) -> None:
+    """Trees that grew, run once more as graphs: each production is the likeliest, or as likely as
+    its number says; and they grow the same one at a time."""
+    program = make("float32", scale=4.0)
+    z = np.random.default_rng(2).normal(size=(40, 3)).astype(np.float32)
+    generator = None if seed is None else cavs.Generator(seed)
+    trees = decode_trees(program, VOCABULARY, z, max_depth=7, generator=generator)
+    complete = [tree for tree in trees if tree is not None]
+    assert len({str(tree.tokens) for tree in complete}) > 1
+    opens = arities(VOCABULARY)
+    for number, tree in enumerate(trees):
+        if tree is None:
+            continue
+        data = production_dataset([tree], VOCABULARY)
+        graphs, inputs = data.batch([0])
+        logits = program["decoder"](graphs.reverse(), z=z[number : number + 1], **inputs)["logits"]
+        if seed is None:
+            np.testing.assert_array_equal(logits.data.argmax(axis=-1), inputs["production"])
+        np.testing.assert_array_equal(
+            opens[inputs["production"]], [len(c) for c in tree.graph.children]
+        )
+    if seed is None:
+        for number in range(5):
+            part = z[number : number + 1]
+            (alone,) = decode_trees(program, VOCABULARY, part, max_depth=7)
+            assert alone == trees[number]
+    else:
+        fewer = decode_trees(
+            program, VOCABULARY, z[:5], max_depth=7, generator=cavs.Generator(seed)
+        )
+        assert fewer == trees[:5]
+
+
+def test_what_is_deeper_is_not_opened() -> None:
+    program = make("float32")
+    program["decoder"].function.out.bias.data[opening()] = 50.0
+    assert sample_trees(program, VOCABULARY, 4, max_depth=3) == [None] * 4
+
+
+def opening() -> int:
+    return int(arities(VOCABULARY).argmax())
+
+
+def test_shapes() -> None:
+    tree = next(t for t in TREES if t.num_vertices > 8)
+    depth, arity = shape_of([tree])
+    inner = [len(c) for c in tree.graph.children if c]
+    assert arity == pytest.approx(np.mean(inner))
+
+    def deepest(v: int) -> int:
+        return 1 + max((deepest(c) for c in tree.graph.children[v]), default=0)
+
+    assert depth == deepest(tree.root)
+    assert shape_of([]) == (0.0, 0.0)
+
+
+def test_scores_count_what_comes_back() -> None:
+    """A decoder that knows one tree by heart gets it back, and others not."""
+    program: Any = make("float32")
+    one = next(t for t in TREES if t.num_vertices == 1 + len(t.graph.children[t.root]))
+    data = production_dataset([one, TREES[0]], VOCABULARY)
+    scores = objective().evaluate(program, [data.batch([0, 1])], lambda: False)
+    assert scores is not None
+    assert 0 <= scores["trees"] <= scores["shapes"] <= 1
+    assert scores["nats"] >= scores["kl"] >= 0
+    assert objective().evaluate(program, [data.batch([0])], lambda: True) is None

@@ -1,0 +1,66 @@
+"""The autoencoder of expressions as the command line trains it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.cli import main
+from cavs.errors import InputError
+from cavs.training import (
+    ExpressionSource,
+    ExpressionTask,
+    TrainingConfig,
+    TrainingRun,
+    load_checkpoint,
+)
+
+SIZES = {"embedding_size": 8, "hidden_size": 24, "latent_size": 4}
+
+
+def start(directory: Path, **changes: Any) -> TrainingRun:
+    source = ExpressionSource(num_train=300, max_depth=3, kl_steps=20)
+    task = ExpressionTask.create("tree-vae", source, **SIZES)
+    settings = {"epochs": 4, "batch_size": 20, "optimizer": "adam", "lr": 0.01}
+    config = TrainingConfig(**{**settings, "weight_decay": 0.0, "embedding_lr": 0.01, **changes})
+    return TrainingRun.start(directory, task, config)
+
+
+def test_it_learns_and_makes_up_expressions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start(tmp_path)
+    assert run.fit()
+    history, test = run.trainer.history, run.test
+    assert test is not None
+    assert history[-1]["dev"]["nats"] < 0.9 * history[0]["loss"]
+    assert test["complete"] > 0.8
+    assert "made up: depth" in run.task.summary(history[-1], test)
+    file = str(tmp_path / "best.safetensors")
+    assert main(["sample", file, "-n", "20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 20
+    assert any(line.startswith("[") for line in lines)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = start(tmp_path / "whole")
+    assert whole.fit()
+    parts = start(tmp_path / "parts")
+    left = iter([False] * 20 + [True])
+    assert not parts.fit(should_stop=lambda: next(left, False))
+    path = tmp_path / "parts" / "last.safetensors"
+    resumed = TrainingRun.resume(path, load_checkpoint(path), parts.trainer.config, path.parent)
+    assert resumed.fit()
+    assert resumed.test == whole.test
+    for name, array in whole.model.state_dict().items():
+        np.testing.assert_array_equal(resumed.model.state_dict()[name], array)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_train", 0), ("max_depth", 1), ("kl_weight", -1.0), ("kl_steps", -1)]
+)
+def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"\[train\] {name} of at least"):
+        ExpressionSource(**{name: value})
