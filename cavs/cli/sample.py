@@ -16,11 +16,13 @@ from cavs.training import (
     load_checkpoint,
     load_model,
     sample_images,
+    sample_sentences,
     sample_text,
     sample_trees,
 )
 
-_IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm",), ("tree-vae",)
+_IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm", "sentence-vae"), ("tree-vae",)
+_DRAWN = {"temperature": 1.0}
 _MODELS = (*_IMAGES, *_TEXT, *_TREES)
 
 
@@ -84,7 +86,9 @@ def run(options: argparse.Namespace) -> int:
         trees = sample_trees(model, words, options.count, max_depth=depth, seed=options.seed)
         samples = ["(not complete)" if tree is None else format_listops(tree) for tree in trees]
     else:
-        sentences = sample_text(function, words, options.count, seed=options.seed, **text)
+        draw: Any = sample_text if checkpoint.model == "lm" else sample_sentences
+        made_by = function if checkpoint.model == "lm" else model
+        sentences = draw(made_by, words, options.count, seed=options.seed, **{**_DRAWN, **text})
         samples = [" ".join(sentence) for sentence in sentences]
     lines = "".join(f"{sample}\n" for sample in samples)
     if options.output is None:

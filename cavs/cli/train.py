@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from cavs.training import (
     ImageSource,
     ImageTask,
     Progress,
+    SentenceSource,
+    SentenceTask,
     Task,
     TextSource,
     TextTask,
@@ -88,8 +90,26 @@ EXPRESSIONS: dict[str, Any] = {
     "clip_norm": 5.0,
     "patience": 0,
 }
+SENTENCES: dict[str, Any] = {
+    "embedding_size": 200,
+    "hidden_size": 200,
+    "latent_size": 16,
+    "epochs": 10,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "lr": 0.001,
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
+    "clip_norm": 5.0,
+    "patience": 0,
+}
 ESTIMATOR = "vimco"
 SAMPLES = {"vae": 1, "iwae": 50, "sbn": 5}
+
+_KL_OPTIONS: tuple[tuple[str, Any, str], ...] = (
+    ("kl_weight", number(0), "of the divergence from the prior"),
+    ("kl_steps", integer(0), "over which it rises from 0"),
+)
 
 # Options that may differ from those that a run began with when it goes on.
 _MAY_CHANGE = ("epochs", "patience")
@@ -114,6 +134,9 @@ def add_parser(commands: Any) -> None:
         _add_images(_add_model(models, name, f"{meaning} of binary images"), name)
     _add_expressions(
         _add_model(models, "tree-vae", "recursive variational autoencoder of ListOps expressions")
+    )
+    _add_sentences(
+        _add_model(models, "sentence-vae", "recurrent variational autoencoder of sentences")
     )
     _add_text(_add_model(models, "lm", "LSTM language model of running text"))
     parser.set_defaults(run=run)
@@ -228,13 +251,7 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _add_text(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data",
-        metavar="DIR",
-        required=True,
-        help="train.txt, valid.txt and test.txt, or the same with the prefix ptb., one sentence on "
-        "a line",
-    )
+    _add_text_data(data)
     length = TextSource.__dataclass_fields__["length"].default
     data.add_argument(
         "--length",
@@ -254,19 +271,47 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     _add_training(parser, TEXT, {})
 
 
+def _add_text_data(group: Any) -> None:
+    group.add_argument(
+        "--data",
+        metavar="DIR",
+        required=True,
+        help="train.txt, valid.txt and test.txt, or the same with the prefix ptb., one sentence on "
+        "a line",
+    )
+
+
+def _add_sentences(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    _add_text_data(data)
+    options: tuple[tuple[str, Any, str], ...] = (
+        ("word_dropout", number(0), "share of the words that the decoder does not see"),
+        *_KL_OPTIONS,
+    )
+    _add_fields(data, options, SentenceSource)
+    model = parser.add_argument_group("model")
+    for size in ("embedding_size", "hidden_size", "latent_size"):
+        _add_size(model, size, str(SENTENCES[size]))
+    _add_training(parser, SENTENCES, {})
+
+
+def _add_fields(group: Any, options: Sequence[tuple[str, Any, str]], source: Any) -> None:
+    """Adds options that are fields of a source."""
+    for name, kind, meaning in options:
+        default = source.__dataclass_fields__[name].default
+        group.add_argument(
+            _flag(name), type=kind, metavar="X", help=f"{meaning} (default: {default})"
+        )
+
+
 def _add_expressions(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     options: tuple[tuple[str, Any, str], ...] = (
         ("num_train", integer(1), "ListOps expressions to train on"),
         ("max_depth", integer(2), "of the expressions"),
-        ("kl_weight", number(0), "of the divergence from the prior"),
-        ("kl_steps", integer(0), "over which it rises from 0"),
+        *_KL_OPTIONS,
     )
-    for name, kind, meaning in options:
-        default = ExpressionSource.__dataclass_fields__[name].default
-        data.add_argument(
-            _flag(name), type=kind, metavar="X", help=f"{meaning} (default: {default})"
-        )
+    _add_fields(data, options, ExpressionSource)
     model = parser.add_argument_group("model")
     for size in ("embedding_size", "hidden_size", "latent_size"):
         _add_size(model, size, str(EXPRESSIONS[size]))
@@ -389,10 +434,17 @@ def _task(name: str, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
     if name == "tree-vae":
         settings = {**EXPRESSIONS, **given}
         settings["embedding_lr"] = settings["lr"]
-        about = ("num_train", "max_depth", "kl_weight", "kl_steps")
+        about: tuple[str, ...] = ("num_train", "max_depth", "kl_weight", "kl_steps")
         trees = ExpressionSource(**{k: given[k] for k in about if k in given})
         sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "latent_size")}
         return ExpressionTask.create(name, trees, **sizes), settings
+    if name == "sentence-vae":
+        settings = {**SENTENCES, **given}
+        settings["embedding_lr"] = settings["lr"]
+        about = ("word_dropout", "kl_weight", "kl_steps")
+        sentences = SentenceSource(settings["data"], **{k: given[k] for k in about if k in given})
+        sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "latent_size")}
+        return SentenceTask.create(name, sentences, **sizes), settings
     source = _source(given)
     settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
     sizes = {k: settings[k] for k in ("embedding_size", "hidden_size", "dropout")}
@@ -457,8 +509,8 @@ def _print_result(training: TrainingRun) -> None:
     assert best is not None
     assert test is not None
     print(
-        f"{training.task.summary(best, test)}\n"
-        f"{training.directory / BEST}\n{training.directory / METRICS}"
+        "\n".join([training.task.summary(best, test), *training.task.examples(training.model)])
+        + f"\n{training.directory / BEST}\n{training.directory / METRICS}"
     )
 
 

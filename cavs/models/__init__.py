@@ -2,8 +2,8 @@
 
 They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
 :class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
-place of words. :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`
-and :class:`TreeVAE` are generative models, of text, of images and of trees.
+place of words. :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
+:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from cavs.models.lstm_lm import LSTMLanguageModel as LSTMLanguageModel
 from cavs.models.mv_rnn import MVRNN as MVRNN
 from cavs.models.sbn import SBNDream as SBNDream
 from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
+from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder
+from cavs.models.sentence_vae import SentenceEncoder as SentenceEncoder
+from cavs.models.sentence_vae import SentenceVAE as SentenceVAE
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

@@ -11,8 +11,10 @@ from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
 from cavs.training.progress import Progress as Progress
 from cavs.training.run import TrainingRun as TrainingRun
+from cavs.training.sampling import decode_sentences as decode_sentences
 from cavs.training.sampling import decode_trees as decode_trees
 from cavs.training.sampling import sample_images as sample_images
+from cavs.training.sampling import sample_sentences as sample_sentences
 from cavs.training.sampling import sample_text as sample_text
 from cavs.training.sampling import sample_trees as sample_trees
 from cavs.training.tasks import TREE_MODELS as TREE_MODELS
@@ -20,6 +22,8 @@ from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
+from cavs.training.tasks import SentenceSource as SentenceSource
+from cavs.training.tasks import SentenceTask as SentenceTask
 from cavs.training.tasks import Task as Task
 from cavs.training.tasks import TextSource as TextSource
 from cavs.training.tasks import TextTask as TextTask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,41 +32,108 @@ def sample_text(
     max_words: int = 80,
     seed: int = 0,
 ) -> list[list[str]]:
-    """Sentences, each from the beginning to ``<eos>``, which is left out, or to `max_words`.
+    """Sentences of a language model, each from the beginning to ``<eos>``, which is left out, or to
+    `max_words`.
 
-    A sentence is a chain that grows: each word opens the vertex of the next one. Words are drawn
-    from softmax(logits / temperature), never ``<unk>``, by the sentence's number: the first ones
-    are the same however many are asked for.
+    Words are drawn from softmax(logits / temperature), never ``<unk>``, by the sentence's number:
+    the first ones are the same however many are asked for.
 
     Raises:
         InputError: a temperature that is not above 0.
     """
+    _check_temperature(temperature)
+    model = cavs.compile(function, outputs=["logits"], seed=seed).eval()
+    state = np.zeros((count, function.state_size), np.float32)
+    draw = _Draw(vocabulary, temperature, cavs.Generator(seed))
+    return _grow_text(model, vocabulary, {"state": state}, draw, max_words)
+
+
+def decode_sentences(
+    program: cavs.Program,
+    vocabulary: Vocabulary,
+    z: Array,
+    *,
+    temperature: float | None = None,
+    max_words: int = 80,
+    seed: int = 0,
+) -> list[list[str]]:
+    """Sentences that a :class:`cavs.models.SentenceVAE` makes of z, (sentences, latent_size).
+
+    With a temperature as :func:`sample_text`; without, the likeliest word each time.
+
+    Raises:
+        InputError: a temperature that is not above 0.
+    """
+    if temperature is not None:
+        _check_temperature(temperature)
+    generator = None if temperature is None else cavs.Generator(seed)
+    draw = _Draw(vocabulary, temperature or 1.0, generator)
+    given = {"z": z.astype(program["decoder"].dtype)}
+    return _grow_text(program["decoder"], vocabulary, given, draw, max_words)
+
+
+def sample_sentences(
+    program: cavs.Program, vocabulary: Vocabulary, count: int, *, seed: int = 0, **options: Any
+) -> list[list[str]]:
+    """Sentences of z from the prior; options as for :func:`decode_sentences`."""
+    function: Any = program.function
+    z = cavs.Generator(seed).normal((count, function.latent_size)).data
+    return decode_sentences(program, vocabulary, z, seed=seed + 1, **options)
+
+
+def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
         raise InputError(f"[sample] a temperature > 0 was expected, came ({temperature})")
-    model = cavs.compile(function, outputs=["logits"], seed=seed).eval()
-    generator = cavs.Generator(seed)
+
+
+class _Draw(NamedTuple):
+    """How a word is chosen: drawn by `generator`, or the likeliest where there is none."""
+
+    vocabulary: Vocabulary
+    temperature: float
+    generator: cavs.Generator | None
+
+    def __call__(self, frontier: cavs.Frontier) -> Array:
+        logits = frontier.outputs["logits"] * (1.0 / self.temperature)
+        if self.vocabulary.unknown_id is not None:
+            logits[:, self.vocabulary.unknown_id] = -np.inf
+        if self.generator is None:
+            likeliest: Array = logits.argmax(axis=-1)
+            return likeliest
+        numbers = self.generator.uniform((len(logits), 1), "float64", frontier.graph)
+        return _draw(logits, numbers.data)
+
+
+def _grow_text(
+    model: cavs.Model,
+    vocabulary: Vocabulary,
+    graph_inputs: dict[str, Array],
+    draw: _Draw,
+    max_words: int,
+) -> list[list[str]]:
+    """A sentence for each row of the graph inputs: a chain that grows, each word opening the vertex
+    of the next one."""
+    count = len(next(iter(graph_inputs.values())))
     end = int(vocabulary.encode([END_OF_SENTENCE])[0])
+
+    def vertices(word: Array, first: float) -> dict[str, Array]:
+        known = {"word": word.astype(np.int32), "first": np.full(len(word), first, np.float32)}
+        known["label"] = np.full(len(word), -1, np.int32)
+        return {name: x for name, x in known.items() if name in model.inputs}
 
     def next_words(frontier: cavs.Frontier) -> cavs.Growth | None:
         if frontier.level == max_words:
             return None
-        logits = frontier.outputs["logits"] * (1.0 / temperature)
-        if vocabulary.unknown is not None:
-            logits[:, int(vocabulary.encode([vocabulary.unknown])[0])] = -np.inf
-        word = _draw(logits, generator.uniform((len(logits), 1), "float64", frontier.graph).data)
+        word = draw(frontier)
         goes_on = word != end
-        return cavs.Growth(frontier.vertices[goes_on], _vertices(word[goes_on], first=0.0))
+        return cavs.Growth(frontier.vertices[goes_on], vertices(word[goes_on], first=0.0))
 
-    state = np.zeros((count, function.state_size), np.float32)
-    roots = cavs.Growth(
-        [[]] * count, _vertices(np.full(count, end, np.int32), first=1.0), np.arange(count)
-    )
     grown = cavs.unfold(
         model,
-        roots,
+        cavs.Growth([[]] * count, vertices(np.full(count, end), first=1.0), np.arange(count)),
         next_words,
         num_graphs=count,
-        graph_inputs={"state": state},
+        graph_inputs=graph_inputs,
         max_levels=max_words + 1,
     )
     words = cavs.unbatch(grown.graphs, grown.inputs["word"])
@@ -79,10 +146,6 @@ def _draw(logits: Array, uniform: Array) -> Array:
     total = p.cumsum(axis=-1)
     drawn: Array = (total <= uniform * total[:, -1:]).sum(axis=-1)
     return drawn
-
-
-def _vertices(word: Array, first: float) -> dict[str, Array]:
-    return {"word": word.astype(np.int32), "first": np.full(len(word), first, np.float32)}
 
 
 def decode_trees(

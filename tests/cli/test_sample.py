@@ -117,7 +117,11 @@ def test_more_images_do_not_change_the_first() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("tree-lstm", [], "a generative model (vae, iwae, sbn, lm, tree-vae) was expected, came"),
+        (
+            "tree-lstm",
+            [],
+            "a generative model (vae, iwae, sbn, lm, sentence-vae, tree-vae) was expected, came",
+        ),
         ("vae", ["--temperature", "0.5"], "--temperature was expected for text only"),
         ("vae", ["--max-words", "5"], "--max-words was expected for text only"),
     ],

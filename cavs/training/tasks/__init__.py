@@ -18,6 +18,9 @@ from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
 from cavs.training.tasks.images import IMAGE_MODELS as IMAGE_MODELS
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
+from cavs.training.tasks.sentences import SENTENCE_MODELS as SENTENCE_MODELS
+from cavs.training.tasks.sentences import SentenceSource as SentenceSource
+from cavs.training.tasks.sentences import SentenceTask as SentenceTask
 from cavs.training.tasks.text import TEXT_MODELS as TEXT_MODELS
 from cavs.training.tasks.text import TextSource as TextSource
 from cavs.training.tasks.text import TextTask as TextTask
@@ -32,12 +35,14 @@ _MODELS: dict[str, type[Function]] = {
     **IMAGE_MODELS,
     **TEXT_MODELS,
     **EXPRESSION_MODELS,
+    **SENTENCE_MODELS,
 }
 _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TREE_MODELS, TreeTask),
     **dict.fromkeys(IMAGE_MODELS, ImageTask),
     **dict.fromkeys(TEXT_MODELS, TextTask),
     **dict.fromkeys(EXPRESSION_MODELS, ExpressionTask),
+    **dict.fromkeys(SENTENCE_MODELS, SentenceTask),
 }
 
 

@@ -88,3 +88,7 @@ class Task(ABC):
             f"best epoch {best['epoch']}: dev {self.objective.describe(best['dev'])}, "
             f"test {self.objective.describe(test)}"
         )
+
+    def examples(self, model: Any) -> list[str]:
+        """Lines that show what a trained model does, where there is something to show."""
+        return []

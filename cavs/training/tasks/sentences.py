@@ -1,0 +1,269 @@
+"""A generative model of sentences: the recurrent variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.core import ops
+from cavs.data import (
+    Dataset,
+    Loader,
+    TextCorpus,
+    Vocabulary,
+    language_model_dataset,
+    language_model_vocabulary,
+    load_ptb,
+)
+from cavs.errors import InputError
+from cavs.models import SentenceVAE
+from cavs.nn.distributions import Normal, kl_divergence
+from cavs.training.checkpoint import Arrays
+from cavs.training.config import TrainingConfig
+from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.sampling import decode_sentences
+from cavs.training.tasks._task import Task
+
+SENTENCE_MODELS = {"sentence-vae": SentenceVAE}
+EVALUATION_BATCH_SIZE = 100
+_STEPS = 5  # of the way between two sentences
+
+
+@dataclass(frozen=True)
+class SentenceSource:
+    """Where sentences come from, and how the decoder is kept from doing without z (Bowman et al.
+    2016, section 3.1).
+
+    Attributes:
+        path: of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
+        word_dropout: share of the words that the decoder does not see in training.
+        kl_weight: of the divergence from the prior, once it is there.
+        kl_steps: over which the weight rises in a line from 0.
+    """
+
+    path: str
+    word_dropout: float = 0.25
+    kl_weight: float = 1.0
+    kl_steps: int = 5_000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.word_dropout <= 1:
+            raise InputError(
+                f"[train] word_dropout in [0, 1] was expected, came ({self.word_dropout})"
+            )
+        if self.kl_weight < 0 or self.kl_steps < 0:
+            raise InputError(
+                "[train] kl_weight and kl_steps of at least 0 were expected, came "
+                f"({self.kl_weight}, {self.kl_steps})"
+            )
+
+    def load(self) -> TextCorpus:
+        """The sentences; `DataError` names what is missing or malformed."""
+        return load_ptb(self.path)
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return Path(self.path).resolve().name or "text"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+class SentenceBound:
+    """The evidence lower bound of a sentence, with one sample; judged by it, in nats a sentence."""
+
+    best, greater = "nats", False
+
+    def __init__(self, source: SentenceSource) -> None:
+        self._source = source
+
+    def posterior(
+        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
+    ) -> Normal:
+        """q(z | sentence) of each; the encoder reads the words that follow, so the last is
+        ``<eos>``."""
+        h = program["encoder"](batch, word=inputs["label"])["h"]
+        vae: Any = program.function
+        mean, log_std = ops.split(vae.posterior(cavs.readout(batch, h, "root")), 2)
+        return Normal(mean, ops.exp(log_std))
+
+    def _parts(
+        self,
+        program: cavs.Program,
+        batch: cavs.GraphBatch,
+        inputs: Mapping[str, Any],
+        when: str,
+        word_dropout: float,
+    ) -> tuple[cavs.Tensor, cavs.Tensor]:
+        """-log p of the words given a sample of q, and the divergence by graph."""
+        state = program.random_state()
+        posterior = self.posterior(program, batch, inputs)
+        generator = cavs.Generator(state["seed"])
+        generator.step = 2 * state["encoder.step"]
+        shape = posterior.mean.shape
+        z = posterior.mean + posterior.std * generator.normal(
+            shape, posterior.mean.dtype, batch.keys
+        )
+        given = dict(inputs)
+        if word_dropout:
+            given["word"] = np.where(
+                _kept(generator, batch, word_dropout), inputs["word"], np.int32(-1)
+            )
+        out = program["decoder"](batch, z=z, **given)
+        divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+        check_finite({**out, "kl": divergence}, when)
+        return out["loss"], divergence
+
+    def loss(
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        step = model.random_state()["encoder.step"]
+        nats, divergence = self._parts(model, batch, inputs, when, self._source.word_dropout)
+        rise = min(1.0, step / self._source.kl_steps) if self._source.kl_steps else 1.0
+        value = nats.sum() + divergence.sum() * (rise * self._source.kl_weight)
+        return value, total(nats) + total(divergence)
+
+    def evaluate(
+        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`; the perplexity is a bound, e to the nats by word."""
+        nats = divergence = 0.0
+        words = graphs = 0
+        state, was_training = model.random_state(), model.training
+        model.eval()
+        try:
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
+                with cavs.no_grad():
+                    loss, kl = self._parts(
+                        model, batch, inputs, f"batch {number} of an evaluation", 0.0
+                    )
+                nats += total(loss)
+                divergence += total(kl)
+                words += batch.num_vertices
+                graphs += batch.num_graphs
+        finally:
+            model.set_random_state(state)
+            if was_training:
+                model.train()
+        bound = nats + divergence
+        return {
+            "nats": bound / max(graphs, 1),
+            "kl": divergence / max(graphs, 1),
+            "perplexity": math.exp(min(bound / max(words, 1), 700.0)),
+        }
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return (
+            f"nats {scores['nats']:7.2f}  KL {scores['kl']:6.2f}  "
+            f"perplexity below {scores['perplexity']:7.2f}"
+        )
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+
+
+def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float) -> Any:
+    """Which vertices' words are seen, by the graph's key and the place in it."""
+    sizes = np.diff(batch.ptr)
+    place = np.arange(batch.num_vertices) - np.repeat(batch.ptr[:-1], sizes)
+    keys = (np.repeat(batch.keys, sizes) << 32) + place
+    return generator.uniform(batch.num_vertices, "float64", keys).data >= word_dropout
+
+
+class SentenceTask(Task):
+    """Learns to encode and to generate sentences."""
+
+    unit = "sentences"
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary,
+        source: SentenceSource,
+        corpus: TextCorpus,
+    ) -> None:
+        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
+        self.source: SentenceSource = source
+        self.objective = self._bound = SentenceBound(source)
+        self._words, self._corpus = vocabulary, corpus
+
+    @classmethod
+    def create(cls, name: str, source: SentenceSource, **sizes: Any) -> SentenceTask:
+        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``latent_size``.
+
+        Raises:
+            DataError: names what is missing or malformed.
+        """
+        corpus = source.load()
+        vocabulary = language_model_vocabulary(corpus.train)
+        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+
+    @classmethod
+    def restore(
+        cls,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        source: Mapping[str, Any],
+    ) -> SentenceTask:
+        """See `Task`."""
+        assert vocabulary is not None
+        text = SentenceSource(**source)
+        return cls(name, arguments, vocabulary, text, text.load())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """See `Task`."""
+        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+
+    def make_function(self) -> SentenceVAE:
+        """See `Task`."""
+        return SentenceVAE(**self.arguments)
+
+    def check(self, function: Any) -> None:
+        """See `Task`; any text will do, since words that are not known read as ``<unk>``."""
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        """See `Task`."""
+        return language_model_dataset(self._corpus.train, self._words)
+
+    def batches(self, split: str) -> Loader:
+        """See `Task`."""
+        dataset = language_model_dataset(getattr(self._corpus, split), self._words)
+        return Loader(dataset, EVALUATION_BATCH_SIZE)
+
+    def examples(self, model: Any) -> list[str]:
+        """See `Task`: from one test sentence to the next."""
+        return self.interpolations(model) if len(self._corpus.test) > 1 else []
+
+    def interpolations(self, program: cavs.Program, first: int = 0, second: int = 1) -> list[str]:
+        """Two test sentences, and what the decoder makes of the points between the means of their
+        q, in even steps."""
+        sentences = [self._corpus.test[first], self._corpus.test[second]]
+        batch, inputs = language_model_dataset(sentences, self._words).batch([0, 1])
+        was_training = program.training
+        program.eval()
+        with cavs.no_grad():
+            mean = self._bound.posterior(program, batch, inputs).mean.data
+        way = np.linspace(0, 1, _STEPS)[:, None]
+        made = decode_sentences(program, self._words, (1 - way) * mean[0] + way * mean[1])
+        if was_training:
+            program.train()
+        return [" ".join(words) for words in (sentences[0], *made, sentences[1])]
