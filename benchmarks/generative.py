@@ -1,0 +1,188 @@
+"""Training steps of the autoencoders and of the language model, beside the same models in PyTorch.
+
+    python benchmarks/generative.py [--threads N] [--rounds N]
+
+Both start from the same weights and see the same batches; the losses of the first step must agree
+(of the autoencoders, whose noise is each one's own, to one percent over many samples). Steps take
+turns; medians, and the median of the ratios by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn as tnn
+
+import cavs
+from cavs.data import chain_graph
+from cavs.models import VAE, LSTMLanguageModel
+from cavs.nn.estimators import importance_weighted_bound
+
+Step = Callable[[], float]
+
+
+def linear(layer: Any) -> tnn.Linear:
+    """A torch layer with the weights of one of ours."""
+    out, size = layer.weight.shape
+    copy = tnn.Linear(size, out)
+    with torch.no_grad():
+        copy.weight.copy_(torch.from_numpy(layer.weight.data))
+        copy.bias.copy_(torch.from_numpy(layer.bias.data))
+    return copy
+
+
+class TorchVAE(tnn.Module):
+    """`cavs.models.VAE`, images encoded once whatever the number of samples."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        tanh = tnn.Tanh
+        layers = [linear(vae.encoder1), tanh(), linear(vae.encoder2), tanh(), linear(vae.posterior)]
+        self.encoder = tnn.Sequential(*layers)
+        layers = [linear(vae.decoder1), tanh(), linear(vae.decoder2), tanh(), linear(vae.pixels)]
+        self.decoder = tnn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor, samples: int) -> torch.Tensor:
+        mean, log_std = self.encoder(x).chunk(2, -1)
+        epsilon = torch.randn(len(x), samples, mean.shape[1])
+        z = mean[:, None] + log_std.exp()[:, None] * epsilon
+        logits = self.decoder(z)
+        cross = tnn.functional.binary_cross_entropy_with_logits
+        log_p = -cross(logits, x[:, None].expand_as(logits), reduction="none").sum(-1)
+        rest = 0.5 * (epsilon.square() - z.square()).sum(-1) + log_std.sum(-1)[:, None]
+        return -(torch.logsumexp(log_p + rest, -1) - np.log(samples)).mean()
+
+
+def autoencoder(samples: int, size: int = 100) -> tuple[Step, Step]:
+    """Steps over batches of 100 images of as many ones as MNIST has, by Adam."""
+    cavs.nn.init.manual_seed(0)
+    x = (np.random.default_rng(0).random((size, 784)) < 0.13).astype(np.float32)
+    function = VAE()
+    theirs = TorchVAE(function)
+    model = cavs.compile(function, outputs=["log_weight"])
+    optimizer = cavs.optim.Adam(model.parameters(), lr=1e-3)
+    graphs = cavs.batch([cavs.InputGraph([[]] * samples)] * size)
+    torch_optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3)
+    images = torch.from_numpy(x)
+
+    def ours() -> float:
+        weights = model(graphs, image=x)["log_weight"].reshape(size, samples)
+        loss = -importance_weighted_bound(weights).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.item())
+
+    def other() -> float:
+        loss = theirs(images, samples)
+        torch_optimizer.zero_grad()
+        loss.backward()
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+def language_model(words: int = 10_000, length: int = 20, size: int = 20) -> tuple[Step, Step]:
+    """Steps over 20 pieces of 20 words, two layers of 200, by clipped SGD, embeddings sparse."""
+    cavs.nn.init.manual_seed(0)
+    function = LSTMLanguageModel(words, 200, 2)
+    hidden = function.hidden_size
+    embedding = tnn.Embedding(words, hidden, sparse=True)
+    lstm, out = tnn.LSTM(hidden, hidden, 2), linear(function.next_word)
+    with torch.no_grad():
+        embedding.weight.copy_(torch.from_numpy(function.embedding.weight.data))
+        for layer in range(2):
+            ours_w, ours_u = function.w[layer], function.u[layer]
+            getattr(lstm, f"weight_ih_l{layer}").copy_(torch.from_numpy(ours_w.weight.data))
+            getattr(lstm, f"weight_hh_l{layer}").copy_(torch.from_numpy(ours_u.weight.data))
+            getattr(lstm, f"bias_ih_l{layer}").copy_(torch.from_numpy(ours_w.bias.data))
+            getattr(lstm, f"bias_hh_l{layer}").zero_()
+    model = cavs.compile(function, outputs=["loss", "state"])
+    optimizer = cavs.optim.SGD(model.parameters(), lr=1.0)
+    graphs = cavs.batch([chain_graph(length)] * size)
+    rng = np.random.default_rng(0)
+    share = 1 / np.arange(1, words + 1)
+    text = rng.choice(words, (size, length + 1), p=share / share.sum()).astype(np.int32)
+    word, label = text[:, :-1].copy(), text[:, 1:].copy()
+    first = np.zeros((size, length), np.float32)
+    first[:, 0] = 1
+    state = np.zeros((size, function.state_size), np.float32)
+    dense = [*lstm.parameters(), *out.parameters()]
+    torch_optimizer = torch.optim.SGD([*embedding.parameters(), *dense], lr=1.0)
+    x, y = torch.from_numpy(word.T.copy()).long(), torch.from_numpy(label.T.copy()).long()
+
+    def ours() -> float:
+        made = model(
+            graphs, word=word.ravel(), label=label.ravel(), first=first.ravel(), state=state
+        )
+        loss = made["loss"].sum() * (1 / size)
+        optimizer.zero_grad()
+        loss.backward()
+        cavs.optim.clip_grad_norm(model.parameters(), 5.0)
+        optimizer.step()
+        return float(loss.item())
+
+    def other() -> float:
+        h, _ = lstm(embedding(x))
+        cross = tnn.functional.cross_entropy
+        loss = cross(out(h).reshape(-1, words), y.reshape(-1), reduction="sum") / size
+        torch_optimizer.zero_grad()
+        loss.backward()
+        tnn.utils.clip_grad_norm_(dense, 5.0)
+        torch_optimizer.step()
+        return float(loss.item())
+
+    return ours, other
+
+
+WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
+    "vae, batch 100": (lambda: autoencoder(1), 10, 0.02),
+    "iwae, batch 100, k = 50": (lambda: autoencoder(50), 1, 0.01),
+    "lm, 2 x 200, 20 x 20 words": (language_model, 1, 1e-4),
+}
+
+
+def measure(name: str, rounds: int) -> None:
+    """Prints one line."""
+    make, steps, tolerance = WORKLOADS[name]
+    contenders = make()
+    losses = [step() for step in contenders]
+    if not np.isclose(losses[0], losses[1], rtol=tolerance):
+        raise SystemExit(f"{name}: equal losses were expected, came {losses}")
+    times: list[list[float]] = [[], []]
+    for turn in range(rounds):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
+            contenders[which]()
+            begin = time.perf_counter()
+            for _ in range(steps):
+                contenders[which]()
+            times[which].append((time.perf_counter() - begin) / steps * 1e3)
+    ratios = [b / a for a, b in zip(*times, strict=True)]
+    low, middle, high = np.percentile(ratios, (25, 50, 75))
+    print(
+        f"{name}: cavs {np.median(times[0]):.2f} ms a step, PyTorch {np.median(times[1]):.2f} ms: "
+        f"{middle:.2f}x ({low:.2f} .. {high:.2f})",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measures all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="(default: 15)")
+    options = parser.parse_args()
+    cavs.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
+    for name in WORKLOADS:
+        measure(name, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
