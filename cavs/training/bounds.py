@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 import cavs
+from cavs.core import ops
 from cavs.models import SBNDream
+from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.checkpoint import Arrays
 from cavs.training.metrics import Batches, check_finite
@@ -63,6 +65,31 @@ class Bound:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+
+
+def posterior_at_roots(program: cavs.Program, batch: cavs.GraphBatch, h: cavs.Tensor) -> Normal:
+    """q(z | graph) of each: Normal(mean, exp(log_std)) of what the encoder came to at the root."""
+    function: Any = program.function
+    mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root")), 2)
+    return Normal(mean, ops.exp(log_std))
+
+
+def divergence_from_prior(posterior: Normal) -> cavs.Tensor:
+    """KL(q || Normal(0, 1)) of each graph, (graphs,)."""
+    divergence: cavs.Tensor = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+    return divergence
+
+
+def sample_of(posterior: Normal, generator: cavs.Generator, batch: cavs.GraphBatch) -> cavs.Tensor:
+    """A sample of each graph's q, by its key, through which gradients flow."""
+    mean = posterior.mean
+    z: cavs.Tensor = mean + posterior.std * generator.normal(mean.shape, mean.dtype, batch.keys)
+    return z
+
+
+def risen(step: int, steps: int, weight: float) -> float:
+    """A weight that rises in a line from 0 over the first `steps` steps."""
+    return weight * min(1.0, step / steps) if steps else weight
 
 
 def _by_graph(log_weight: cavs.Tensor, batch: cavs.GraphBatch) -> Any:

@@ -24,11 +24,28 @@ class Source(Protocol):
         """As JSON holds it."""
 
 
+class Corpus(Protocol):
+    """Data in three splits, each of which has a length."""
+
+    @property
+    def train(self) -> Any:
+        """What to train on."""
+
+    @property
+    def dev(self) -> Any:
+        """What epochs are judged by."""
+
+    @property
+    def test(self) -> Any:
+        """What the end is judged by."""
+
+
 class Task(ABC):
     """A model by name, its arguments, and the data that it is trained and judged on.
 
     Attributes:
         unit: what graphs are called.
+        source_type: what `source` is one of; has a method ``load``.
         name: of the model, as the command line calls it.
         arguments: what makes the vertex function.
         vocabulary: of the words, where there are any.
@@ -38,16 +55,22 @@ class Task(ABC):
     """
 
     unit: ClassVar[str]
-
-    name: str
-    arguments: dict[str, Any]
-    vocabulary: Vocabulary | None
-    source: Source
-    objective: Objective
+    source_type: ClassVar[Any]
     outputs: tuple[str, ...] | None = None
 
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        vocabulary: Vocabulary | None,
+        source: Any,
+        corpus: Corpus,
+    ) -> None:
+        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
+        self.source, self.corpus = source, corpus
+        self.objective: Objective = self.make_objective()
+
     @classmethod
-    @abstractmethod
     def restore(
         cls,
         name: str,
@@ -56,11 +79,27 @@ class Task(ABC):
         source: Mapping[str, Any],
     ) -> Task:
         """The task of a checkpoint."""
+        data = cls.source_type(**source)
+        return cls(name, arguments, vocabulary, data, data.load())
 
     @property
-    @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """How many graphs there are, by ``train``, ``dev`` and ``test``."""
+        """How many graphs, or what they are made of, by ``train``, ``dev`` and ``test``."""
+        return {split: len(self.split(split)) for split in ("train", "dev", "test")}
+
+    def split(self, name: str) -> Any:
+        """The data of ``train``, ``dev`` or ``test``."""
+        return getattr(self.corpus, name)
+
+    @property
+    def words(self) -> Vocabulary:
+        """The vocabulary of a task that has one."""
+        assert self.vocabulary is not None
+        return self.vocabulary
+
+    @abstractmethod
+    def make_objective(self) -> Objective:
+        """What training minimises."""
 
     @abstractmethod
     def make_function(self) -> cavs.VertexFunction | cavs.VertexProgram:
@@ -78,9 +117,9 @@ class Task(ABC):
     def batches(self, split: str) -> Batches:
         """Batches to be judged by, of ``dev`` or ``test``; they can be gone through again."""
 
-    @abstractmethod
     def check(self, function: Any) -> None:
-        """Raises `DataError` where the data do not fit the vertex function."""
+        """Raises `DataError` where the data do not fit the vertex function; by default all do."""
+        del function
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """What a finished run comes to, in a line."""

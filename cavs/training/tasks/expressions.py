@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import cavs
-from cavs.core import ops
 from cavs.data import (
     Dataset,
     LabelledTree,
@@ -22,7 +21,13 @@ from cavs.data import (
 )
 from cavs.errors import InputError
 from cavs.models import TreeVAE
-from cavs.nn.distributions import Normal, kl_divergence
+from cavs.nn.distributions import Normal
+from cavs.training.bounds import (
+    divergence_from_prior,
+    posterior_at_roots,
+    risen,
+    sample_of,
+)
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, check_finite, total
@@ -91,10 +96,7 @@ class TreeBound:
         self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> Normal:
         tree = {name: inputs[name] for name in ("production", "slot")}
-        h = program["encoder"](batch, **tree)["h"]
-        vae: Any = program.function
-        mean, log_std = ops.split(vae.posterior(cavs.readout(batch, h, "root")), 2)
-        return Normal(mean, ops.exp(log_std))
+        return posterior_at_roots(program, batch, program["encoder"](batch, **tree)["h"])
 
     def _parts(
         self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
@@ -104,10 +106,9 @@ class TreeBound:
         posterior = self._posterior(program, batch, inputs)
         generator = cavs.Generator(state["seed"])
         generator.step = state["encoder.step"]
-        epsilon = generator.normal(posterior.mean.shape, posterior.mean.dtype, batch.keys)
-        z = posterior.mean + posterior.std * epsilon
+        z = sample_of(posterior, generator, batch)
         out = program["decoder"](batch.reverse(), z=z, **inputs)
-        divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+        divergence = divergence_from_prior(posterior)
         check_finite({**out, "kl": divergence}, when)
         return out["loss"], divergence, posterior
 
@@ -117,8 +118,8 @@ class TreeBound:
         """See `Objective`."""
         step = model.random_state()["encoder.step"]
         nats, divergence, _ = self._parts(model, batch, inputs, when)
-        rise = min(1.0, step / max(self._source.kl_steps, 1)) if self._source.kl_steps else 1.0
-        value = nats.sum() + divergence.sum() * (rise * self._source.kl_weight)
+        weight = risen(step, self._source.kl_steps, self._source.kl_weight)
+        value = nats.sum() + divergence.sum() * weight
         return value, total(nats) + total(divergence)
 
     def evaluate(
@@ -222,20 +223,7 @@ def _compare(
 class ExpressionTask(Task):
     """Learns to encode and to generate expressions."""
 
-    unit = "trees"
-
-    def __init__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary,
-        source: ExpressionSource,
-        corpus: TreeCorpus,
-    ) -> None:
-        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
-        self.source: ExpressionSource = source
-        self.objective = TreeBound(source, vocabulary)
-        self._words, self._corpus = vocabulary, corpus
+    unit, source_type = "trees", ExpressionSource
 
     @classmethod
     def create(cls, name: str, source: ExpressionSource, **sizes: Any) -> ExpressionTask:
@@ -245,43 +233,26 @@ class ExpressionTask(Task):
         arguments = {"num_productions": len(vocabulary), "num_slots": _ARGUMENTS, **sizes}
         return cls(name, arguments, vocabulary, source, corpus)
 
-    @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> ExpressionTask:
+    def make_objective(self) -> TreeBound:
         """See `Task`."""
-        assert vocabulary is not None
-        expressions = ExpressionSource(**source)
-        return cls(name, arguments, vocabulary, expressions, expressions.load())
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `Task`."""
-        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+        return TreeBound(self.source, self.words)
 
     def make_function(self) -> TreeVAE:
         """See `Task`."""
         return TreeVAE(**self.arguments)
 
-    def check(self, function: Any) -> None:
-        """See `Task`; expressions that are made on the spot fit."""
-
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
-        return production_dataset(self._corpus.train, self._words)
+        return production_dataset(self.split("train"), self.words)
 
     def batches(self, split: str) -> Loader:
         """See `Task`."""
-        dataset = production_dataset(getattr(self._corpus, split), self._words)
+        dataset = production_dataset(self.split(split), self.words)
         return Loader(dataset, EVALUATION_BATCH_SIZE)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """See `Task`."""
-        depth, arity = shape_of(self._corpus.test)
+        depth, arity = shape_of(self.split("test"))
         return (
             f"{super().summary(best, test)}\n"
             f"made up: depth {test['depth']:.2f}, children {test['arity']:.2f}; "

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cavs
-from cavs.data import Dataset, ImageCorpus, Loader, Vocabulary, image_dataset, load_binarized_mnist
+from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
 from cavs.errors import DataError, InputError
 from cavs.models import VAE, SigmoidBeliefNetwork
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
@@ -91,51 +90,32 @@ class Repeated:
 class ImageTask(Task):
     """Learns a density of binary images."""
 
-    unit = "images"
-
-    def __init__(
-        self, name: str, arguments: Mapping[str, Any], source: ImageSource, corpus: ImageCorpus
-    ) -> None:
-        self.name, self.arguments, self.vocabulary = name, dict(arguments), None
-        self.source: ImageSource = source
-        self.objective = ESTIMATORS[source.estimator]() if source.estimator else Bound()
-        self._corpus = corpus
-        if name != "sbn":
-            self.outputs = ("log_weight",)
+    unit, source_type = "images", ImageSource
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
         """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size``. Raises
         `DataError`."""
         corpus = source.load()
-        return cls(name, {"image_size": corpus.height * corpus.width, **sizes}, source, corpus)
+        arguments = {"image_size": corpus.height * corpus.width, **sizes}
+        return cls(name, arguments, None, source, corpus)
 
-    @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> ImageTask:
+    def make_objective(self) -> Bound:
         """See `Task`."""
-        images = ImageSource(**source)
-        return cls(name, arguments, images, images.load())
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `Task`."""
-        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+        estimator = self.source.estimator
+        if estimator is None:
+            self.outputs = ("log_weight",)
+        return ESTIMATORS[estimator]() if estimator else Bound()
 
     def make_function(self) -> cavs.VertexFunction:
         """See `Task`."""
         function = IMAGE_MODELS[self.name](**self.arguments)
-        function.set_pixel_means(self._corpus.train.mean(axis=0))
+        function.set_pixel_means(self.split("train").mean(axis=0))
         return function
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""
-        pixels, size = self._corpus.train.shape[1], self.arguments["image_size"]
+        pixels, size = self.split("train").shape[1], self.arguments["image_size"]
         if pixels != size:
             raise DataError(
                 f"[data] {self.source.path}: images of {size} pixels, as the model has, were "
@@ -144,14 +124,14 @@ class ImageTask(Task):
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
-        return image_dataset(self._corpus.train, self.source.samples)
+        return image_dataset(self.split("train"), self.source.samples)
 
     def batches(self, split: str) -> Batches:
         """See `Task`."""
         if split == "dev":
-            dataset = image_dataset(self._corpus.dev, self.source.dev_samples)
+            dataset = image_dataset(self.split("dev"), self.source.dev_samples)
             return Loader(dataset, max(1, _SAMPLES_IN_BATCH // self.source.dev_samples))
         at_once = math.gcd(self.source.test_samples, 50)
-        dataset = image_dataset(self._corpus.test[: self.source.test_images], at_once)
+        dataset = image_dataset(self.split("test")[: self.source.test_images], at_once)
         loader = Loader(dataset, max(1, _SAMPLES_IN_BATCH // at_once))
         return Repeated(loader, self.source.test_samples // at_once)

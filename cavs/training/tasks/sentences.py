@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 
 import cavs
-from cavs.core import ops
 from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
-    Vocabulary,
     language_model_dataset,
     language_model_vocabulary,
     load_ptb,
 )
 from cavs.errors import InputError
 from cavs.models import SentenceVAE
-from cavs.nn.distributions import Normal, kl_divergence
+from cavs.nn.distributions import Normal
+from cavs.training.bounds import (
+    divergence_from_prior,
+    posterior_at_roots,
+    risen,
+    sample_of,
+)
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, check_finite, total
@@ -91,9 +95,7 @@ class SentenceBound:
         """q(z | sentence) of each; the encoder reads the words that follow, so the last is
         ``<eos>``."""
         h = program["encoder"](batch, word=inputs["label"])["h"]
-        vae: Any = program.function
-        mean, log_std = ops.split(vae.posterior(cavs.readout(batch, h, "root")), 2)
-        return Normal(mean, ops.exp(log_std))
+        return posterior_at_roots(program, batch, h)
 
     def _parts(
         self,
@@ -108,17 +110,14 @@ class SentenceBound:
         posterior = self.posterior(program, batch, inputs)
         generator = cavs.Generator(state["seed"])
         generator.step = 2 * state["encoder.step"]
-        shape = posterior.mean.shape
-        z = posterior.mean + posterior.std * generator.normal(
-            shape, posterior.mean.dtype, batch.keys
-        )
+        z = sample_of(posterior, generator, batch)
         given = dict(inputs)
         if word_dropout:
             given["word"] = np.where(
                 _kept(generator, batch, word_dropout), inputs["word"], np.int32(-1)
             )
         out = program["decoder"](batch, z=z, **given)
-        divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+        divergence = divergence_from_prior(posterior)
         check_finite({**out, "kl": divergence}, when)
         return out["loss"], divergence
 
@@ -128,8 +127,8 @@ class SentenceBound:
         """See `Objective`."""
         step = model.random_state()["encoder.step"]
         nats, divergence = self._parts(model, batch, inputs, when, self._source.word_dropout)
-        rise = min(1.0, step / self._source.kl_steps) if self._source.kl_steps else 1.0
-        value = nats.sum() + divergence.sum() * (rise * self._source.kl_weight)
+        weight = risen(step, self._source.kl_steps, self._source.kl_weight)
+        value = nats.sum() + divergence.sum() * weight
         return value, total(nats) + total(divergence)
 
     def evaluate(
@@ -189,20 +188,7 @@ def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float
 class SentenceTask(Task):
     """Learns to encode and to generate sentences."""
 
-    unit = "sentences"
-
-    def __init__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary,
-        source: SentenceSource,
-        corpus: TextCorpus,
-    ) -> None:
-        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
-        self.source: SentenceSource = source
-        self.objective = self._bound = SentenceBound(source)
-        self._words, self._corpus = vocabulary, corpus
+    unit, source_type = "sentences", SentenceSource
 
     @classmethod
     def create(cls, name: str, source: SentenceSource, **sizes: Any) -> SentenceTask:
@@ -215,55 +201,38 @@ class SentenceTask(Task):
         vocabulary = language_model_vocabulary(corpus.train)
         return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
 
-    @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> SentenceTask:
+    def make_objective(self) -> SentenceBound:
         """See `Task`."""
-        assert vocabulary is not None
-        text = SentenceSource(**source)
-        return cls(name, arguments, vocabulary, text, text.load())
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `Task`."""
-        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+        return SentenceBound(self.source)
 
     def make_function(self) -> SentenceVAE:
         """See `Task`."""
         return SentenceVAE(**self.arguments)
 
-    def check(self, function: Any) -> None:
-        """See `Task`; any text will do, since words that are not known read as ``<unk>``."""
-
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
-        return language_model_dataset(self._corpus.train, self._words)
+        return language_model_dataset(self.split("train"), self.words)
 
     def batches(self, split: str) -> Loader:
         """See `Task`."""
-        dataset = language_model_dataset(getattr(self._corpus, split), self._words)
+        dataset = language_model_dataset(self.split(split), self.words)
         return Loader(dataset, EVALUATION_BATCH_SIZE)
 
     def examples(self, model: Any) -> list[str]:
         """See `Task`: from one test sentence to the next."""
-        return self.interpolations(model) if len(self._corpus.test) > 1 else []
+        return self.interpolations(model) if len(self.split("test")) > 1 else []
 
     def interpolations(self, program: cavs.Program, first: int = 0, second: int = 1) -> list[str]:
         """Two test sentences, and what the decoder makes of the points between the means of their
         q, in even steps."""
-        sentences = [self._corpus.test[first], self._corpus.test[second]]
-        batch, inputs = language_model_dataset(sentences, self._words).batch([0, 1])
+        sentences = [self.split("test")[first], self.split("test")[second]]
+        batch, inputs = language_model_dataset(sentences, self.words).batch([0, 1])
         was_training = program.training
         program.eval()
         with cavs.no_grad():
-            mean = self._bound.posterior(program, batch, inputs).mean.data
+            mean = SentenceBound(self.source).posterior(program, batch, inputs).mean.data
         way = np.linspace(0, 1, _STEPS)[:, None]
-        made = decode_sentences(program, self._words, (1 - way) * mean[0] + way * mean[1])
+        made = decode_sentences(program, self.words, (1 - way) * mean[0] + way * mean[1])
         if was_training:
             program.train()
         return [" ".join(words) for words in (sentences[0], *made, sentences[1])]

@@ -15,7 +15,6 @@ from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
-    Vocabulary,
     language_model_vocabulary,
     load_ptb,
     running_text_dataset,
@@ -126,22 +125,8 @@ class NextWord:
 class TextTask(Task):
     """Learns which word comes next."""
 
-    unit = "pieces"
+    unit, source_type = "pieces", TextSource
     outputs = ("loss", "state")
-
-    def __init__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary,
-        source: TextSource,
-        corpus: TextCorpus,
-    ) -> None:
-        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
-        self.source: TextSource = source
-        size = 2 * self.arguments["num_layers"] * self.arguments["hidden_size"]
-        self.objective = NextWord(size)
-        self._words, self._corpus = vocabulary, corpus
 
     @classmethod
     def create(cls, name: str, source: TextSource, **sizes: Any) -> TextTask:
@@ -154,35 +139,18 @@ class TextTask(Task):
         vocabulary = language_model_vocabulary(corpus.train)
         return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
 
-    @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> TextTask:
+    def make_objective(self) -> NextWord:
         """See `Task`."""
-        assert vocabulary is not None
-        text = TextSource(**source)
-        return cls(name, arguments, vocabulary, text, text.load())
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sentences by split; see `Task`."""
-        return {split: len(getattr(self._corpus, split)) for split in ("train", "dev", "test")}
+        return NextWord(2 * self.arguments["num_layers"] * self.arguments["hidden_size"])
 
     def make_function(self) -> cavs.VertexFunction:
         """See `Task`."""
         return LSTMLanguageModel(**self.arguments)
 
-    def check(self, function: cavs.VertexFunction) -> None:
-        """See `Task`; any text will do, since words that are not known read as ``<unk>``."""
-
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
         return running_text_dataset(
-            self._corpus.train, self._words, config.batch_size, self.source.length
+            self.split("train"), self.words, config.batch_size, self.source.length
         )
 
     def loader(self, config: TrainingConfig) -> Loader:
@@ -192,9 +160,9 @@ class TextTask(Task):
     def batches(self, split: str) -> Loader:
         """See `Task`; the test set is one text, read from its beginning to its end."""
         if split == "dev":
-            streams = min(_DEV_STREAMS, max(1, sum(map(len, self._corpus.dev)) // 2))
+            streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
             dataset = running_text_dataset(
-                self._corpus.dev, self._words, streams, self.source.length
+                self.split("dev"), self.words, streams, self.source.length
             )
             return Loader(dataset, streams)
-        return Loader(running_text_dataset(self._corpus.test, self._words, 1, _TEST_LENGTH), 1)
+        return Loader(running_text_dataset(self.split("test"), self.words, 1, _TEST_LENGTH), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,22 +97,9 @@ def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], wh
 class TreeTask(Task):
     """Classifies all vertices of labelled trees."""
 
-    unit = "trees"
+    unit, source_type = "trees", TreeSource
 
-    def __init__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary,
-        source: TreeSource,
-        corpus: TreeCorpus,
-        embedding_std: float | None = None,
-    ) -> None:
-        self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
-        self.source, self.objective = source, Classification()
-        self._words = vocabulary
-        self._trees = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-        self._embedding_std = embedding_std
+    _embedding_std: float | None = None
 
     @classmethod
     def create(
@@ -141,25 +128,13 @@ class TreeTask(Task):
         arguments = {"vocab_size": len(vocabulary), "num_classes": corpus.num_classes, **sizes}
         if name == "nary-tree-lstm":
             arguments["arity"] = max(1, most_children(corpus.train))
-        return cls(name, arguments, vocabulary, source, corpus, embedding_std)
+        task = cls(name, arguments, vocabulary, source, corpus)
+        task._embedding_std = embedding_std
+        return task
 
-    @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> TreeTask:
+    def make_objective(self) -> Classification:
         """See `Task`."""
-        assert vocabulary is not None
-        trees = TreeSource(**source)
-        return cls(name, arguments, vocabulary, trees, trees.load())
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """See `Task`."""
-        return {split: len(trees) for split, trees in self._trees.items()}
+        return Classification()
 
     def make_function(self) -> cavs.VertexFunction:
         """See `Task`."""
@@ -170,14 +145,14 @@ class TreeTask(Task):
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""
-        for split, trees in self._trees.items():
-            check_arity(function, trees, f"the {split} set")
+        for split in self.sizes:
+            check_arity(function, self.split(split), f"the {split} set")
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
-        return tree_dataset(self._trees["train"], self._words, labels=config.labels)
+        return tree_dataset(self.split("train"), self.words, labels=config.labels)
 
     def batches(self, split: str) -> Loader:
         """See `Task`."""
-        dataset = tree_dataset(self._trees[split], self._words)
+        dataset = tree_dataset(self.split(split), self.words)
         return Loader(dataset, EVALUATION_BATCH_SIZE, cache=True)
