@@ -209,7 +209,7 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
     for option, meaning in (
         ("dev_samples", "samples when an epoch is judged"),
         ("test_samples", "samples for the log-likelihood of a test image"),
-        ("test_images", "test images, from the first on"),
+        ("test_images", "test images, evenly spaced"),
     ):
         default = ImageSource.__dataclass_fields__[option].default
         data.add_argument(

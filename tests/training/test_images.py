@@ -117,6 +117,16 @@ def test_an_estimator_is_one_of_them() -> None:
         ImageSource("file", estimator="vimco")
 
 
+def test_test_images_come_from_all_over_the_set(tmp_path: Path, data: Path) -> None:
+    """It may be sorted."""
+    run = start(tmp_path / "run", data, test_images=4, test_samples=2)
+    (batch, inputs), *_ = run.task.batches("test")
+    assert batch.num_graphs == 4
+    with np.load(data) as arrays:
+        expected = np.unpackbits(arrays["test"], axis=1)[[0, 10, 20, 30], :16]
+    np.testing.assert_array_equal(inputs["image"], expected)
+
+
 def test_images_of_another_size_are_refused(tmp_path: Path, data: Path) -> None:
     run = start(tmp_path / "run", data)
     task = run.task

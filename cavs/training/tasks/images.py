@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import cavs
 from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
 from cavs.errors import DataError, InputError
@@ -34,7 +36,7 @@ class ImageSource:
         samples: in training; more than one make an IWAE.
         dev_samples: when an epoch is judged.
         test_samples: for the log-likelihood of test images.
-        test_images: how many of these, from the first on.
+        test_images: how many of these, evenly spaced: the set may be sorted by what is shown.
         estimator: of the gradient where samples are discrete, one of `ESTIMATORS`; None where it
             flows through them.
     """
@@ -132,6 +134,8 @@ class ImageTask(Task):
             dataset = image_dataset(self.split("dev"), self.source.dev_samples)
             return Loader(dataset, max(1, _SAMPLES_IN_BATCH // self.source.dev_samples))
         at_once = math.gcd(self.source.test_samples, 50)
-        dataset = image_dataset(self.split("test")[: self.source.test_images], at_once)
+        test = self.split("test")
+        count = min(self.source.test_images, len(test))
+        dataset = image_dataset(test[np.arange(count) * len(test) // max(count, 1)], at_once)
         loader = Loader(dataset, max(1, _SAMPLES_IN_BATCH // at_once))
         return Repeated(loader, self.source.test_samples // at_once)
