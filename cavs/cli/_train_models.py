@@ -64,7 +64,7 @@ TEXT: dict[str, Any] = {
     "lr": 1.0,
     "momentum": 0.0,
     "lr_decay": 0.5,
-    "lr_decay_after": 4,
+    "lr_decay_after": 3,
     "clip_norm": 5.0,
     "weight_decay": 0.0,
     "patience": 0,
