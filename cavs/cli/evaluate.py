@@ -1,4 +1,4 @@
-"""``cavs evaluate``: accuracy of a checkpoint."""
+"""``cavs evaluate``: how good a checkpoint is."""
 
 from __future__ import annotations
 
@@ -10,29 +10,40 @@ from typing import Any
 import cavs
 from cavs.cli._options import add_threads, integer
 from cavs.data import LabelledTree, Loader, read_trees, tree_dataset
-from cavs.errors import DataError
-from cavs.training import Checkpoint, TreeSource, evaluate, load_checkpoint, load_model, words_of
-from cavs.training.tasks import check_arity
+from cavs.errors import DataError, InputError
+from cavs.training import (
+    TREE_MODELS,
+    Checkpoint,
+    TreeSource,
+    evaluate,
+    load_checkpoint,
+    load_model,
+    words_of,
+)
+from cavs.training.tasks import check_arity, restore_task
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="accuracy of a checkpoint",
-        description="Prints the accuracy of a checkpoint at the roots and over all vertices.",
+        help="how good a checkpoint is",
+        description="Prints the scores of a checkpoint: of a classifier of trees the accuracy at "
+        "the roots and over all vertices, of a generative model what its training is judged by.",
     )
     parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="directory with train.txt, dev.txt and test.txt, or one file of trees (default: "
-        "the data that the checkpoint was trained on)",
+        help="data as for training, or one file of trees (default: the data that the checkpoint "
+        "was trained on)",
     )
     parser.add_argument(
         "--split", choices=("train", "dev", "test"), default="test", help="(default: test)"
     )
-    parser.add_argument("--batch-size", type=integer(1), default=256, help="(default: 256)")
+    parser.add_argument(
+        "--batch-size", type=integer(1), default=256, help="of trees (default: 256)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_threads(parser)
     parser.set_defaults(run=run)
@@ -43,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
+    if checkpoint.model not in TREE_MODELS:
+        return _evaluate_task(options, checkpoint)
     words = words_of(options.checkpoint, checkpoint)
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
     trees, what = _load_trees(options, checkpoint)
@@ -80,3 +93,29 @@ def _load_trees(
         )
     trees: list[LabelledTree] = getattr(corpus, options.split)
     return trees, f"{options.split} set of {source.name}"
+
+
+def _evaluate_task(options: argparse.Namespace, checkpoint: Checkpoint) -> int:
+    """Prints the scores of a generative model on a split that it is judged by."""
+    if options.split == "train":
+        raise InputError(
+            f"[evaluate] --split dev or test was expected for {checkpoint.model}, came train"
+        )
+    if options.data is not None:
+        if "path" not in checkpoint.training["source"]:
+            raise InputError(
+                f"[evaluate] no --data was expected for {checkpoint.model}, which makes its own"
+            )
+        source = {**checkpoint.training["source"], "path": options.data}
+        checkpoint.training = {**checkpoint.training, "source": source}
+    task = restore_task(checkpoint)
+    model = load_model(options.checkpoint, checkpoint, checkpoint.parameters, outputs=task.outputs)
+    task.check(model.function)
+    scores = task.objective.evaluate(model, task.batches(options.split), lambda: False)
+    assert scores is not None
+    if options.json:
+        print(json.dumps(scores, indent=2))
+    else:
+        what = f"{options.split} set of {task.source.name}"
+        print(f"{what}: {task.objective.describe(scores)}")
+    return 0

@@ -1,5 +1,6 @@
 """``cavs train`` of each generative model, small; and what a user can do wrong."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_each_trains_goes_on_and_samples(
     assert main(["train", model, "--resume", last, "--epochs", "2", "--quiet", *given[:2]]) == 0
     capsys.readouterr()
     best = str(output / "best.safetensors")
+    assert main(["evaluate", best]) == 0
+    assert says in capsys.readouterr().out
+    assert main(["evaluate", best, "--split", "dev", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= 2
+    assert main(["evaluate", best, "--split", "train"]) == 1
+    elsewhere = ["--data", str(tmp_path / "none")]
+    assert main(["evaluate", best, *elsewhere]) == 1
+    capsys.readouterr()
     assert main(["sample", best, "-n", "3", "--output", str(tmp_path / "made")]) == 0
     assert (tmp_path / "made").stat().st_size > 0
 
