@@ -13,7 +13,7 @@ from cavs.core.ir import ancestors
 from cavs.core.passes import PASSES
 from cavs.core.stepwise import stepwise
 from cavs.core.trace import InputSpec, Trace
-from cavs.core.vertex import VertexFunction
+from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
@@ -25,13 +25,46 @@ from cavs.tensor import Parameter, RowSparse, Tensor, check_seed, is_grad_enable
 Array = npt.NDArray[Any]
 
 
-class Model:
+class Compiled:
+    """What was compiled, as the owner of its parameters.
+
+    Attributes:
+        function: the vertex function or program.
+    """
+
+    function: Module
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in order of assignment."""
+        return list(self.function.parameters())
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(attribute path, parameter)."""
+        return self.function.named_parameters()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Attribute path to array; see :meth:`Module.state_dict`."""
+        return self.function.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copies values in; see :meth:`Module.load_state_dict`."""
+        self.function.load_state_dict(state)
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+
+class Model(Compiled):
     """A compiled vertex function.
 
     Attributes:
         function: the vertex function; it owns the parameters.
         training: whether dropout acts; see :meth:`train`, :meth:`eval`. Samples are drawn always.
     """
+
+    function: VertexFunction
 
     def __init__(
         self,
@@ -163,27 +196,6 @@ class Model:
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64: of parameters, inputs and outputs."""
         return self._dtype
-
-    def parameters(self) -> list[Parameter]:
-        """All parameters, in order of assignment."""
-        return list(self.function.parameters())
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(attribute path, parameter)."""
-        return self.function.named_parameters()
-
-    def state_dict(self) -> dict[str, Array]:
-        """Attribute path to array; see :meth:`Module.state_dict`."""
-        return self.function.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copies values in; see :meth:`Module.load_state_dict`."""
-        self.function.load_state_dict(state)
-
-    def zero_grad(self) -> None:
-        """Forgets all gradients."""
-        for parameter in self.parameters():
-            parameter.zero_grad()
 
     # Modes and randomness
 

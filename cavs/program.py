@@ -5,13 +5,13 @@ What one pushes another pulls: the outer program joins them, and gradients flow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import InputError, TraceError
-from cavs.model import Model, convert
-from cavs.tensor import Parameter, check_seed
+from cavs.model import Compiled, Model, convert
+from cavs.tensor import check_seed
 
 Array = Any
 # Far apart, so that functions of one program draw from streams of their own.
@@ -46,7 +46,7 @@ class VertexProgram(Module):
         return {name: getattr(self, name) for name in self.names}
 
 
-class Program:
+class Program(Compiled):
     """A compiled vertex program: a model for each function, with one set of parameters, one mode
     and one random state; ``program["encode"](graphs, ...)`` calls one of them.
 
@@ -54,6 +54,8 @@ class Program:
         function: the vertex program.
         models: by name.
     """
+
+    function: VertexProgram
 
     def __init__(self, program: VertexProgram, *, seed: int = 0, **options: Any) -> None:
         self.function = program
@@ -87,27 +89,6 @@ class Program:
         for model in self.models.values():
             model.eval()
         return self
-
-    def parameters(self) -> list[Parameter]:
-        """All parameters, each once."""
-        return list(self.function.parameters())
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(``NAME.attribute.path``, parameter)."""
-        return self.function.named_parameters()
-
-    def state_dict(self) -> dict[str, Array]:
-        """Path to array; see :meth:`Module.state_dict`."""
-        return self.function.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copies values in; see :meth:`Module.load_state_dict`."""
-        self.function.load_state_dict(state)
-
-    def zero_grad(self) -> None:
-        """Forgets all gradients."""
-        for parameter in self.parameters():
-            parameter.zero_grad()
 
     def random_state(self) -> dict[str, int]:
         """The seed, and the step of each function, as ``NAME.step``."""
