@@ -13,7 +13,6 @@ from cavs.errors import InputError, TraceError
 from cavs.model import Compiled, Model, convert
 from cavs.tensor import check_seed
 
-Array = Any
 # Far apart, so that functions of one program draw from streams of their own.
 _APART = 0x9E3779B97F4A7C15
 

@@ -14,7 +14,7 @@ from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.checkpoint import Arrays
-from cavs.training.metrics import Batches, check_finite
+from cavs.training.metrics import Batches, check_finite, judging
 
 
 class Bound:
@@ -38,17 +38,15 @@ class Bound:
         """See `Objective`; ``elbo`` is the mean over samples. A graph in several batches, under one
         key, is one whose samples they share."""
         weights: dict[int, list[Any]] = {}
-        model.eval()
-        for number, (batch, inputs) in enumerate(batches):
-            if should_stop():
-                return None
-            with cavs.no_grad():
+        with judging(model):
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
                 log_weight = model(batch, **inputs)["log_weight"]
-            check_finite({"log_weight": log_weight}, f"batch {number} of an evaluation")
-            for key, row in zip(
-                batch.keys.tolist(), _by_graph(log_weight, batch).data, strict=True
-            ):
-                weights.setdefault(key, []).append(row)
+                check_finite({"log_weight": log_weight}, f"batch {number} of an evaluation")
+                rows = _by_graph(log_weight, batch).data
+                for key, row in zip(batch.keys.tolist(), rows, strict=True):
+                    weights.setdefault(key, []).append(row)
         bounds = [_log_mean(np.concatenate(rows)) for rows in weights.values()]
         means = [
             float(np.mean(np.concatenate(rows), dtype=np.float64)) for rows in weights.values()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +39,21 @@ class Scores:
         return asdict(self)
 
 
+@contextmanager
+def judging(model: Any) -> Iterator[None]:
+    """Inside, `model` is in evaluation mode and nothing is recorded; its mode and its random state
+    come back, so that training goes on the same wherever its judging was left."""
+    was_training, state = model.training, model.random_state()
+    model.eval()
+    try:
+        with cavs.no_grad():
+            yield
+    finally:
+        model.set_random_state(state)
+        if was_training:
+            model.train()
+
+
 def evaluate(
     model: cavs.Model, batches: Batches, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Scores | None:
@@ -52,14 +68,11 @@ def evaluate(
     roots = vertices = graphs = 0
     right_roots = right_vertices = 0
     loss = 0.0
-    was_training = model.training
-    model.eval()
-    try:
+    with judging(model):
         for number, (batch, inputs) in enumerate(batches):
             if should_stop():
                 return None
-            with cavs.no_grad():
-                out = model(batch, **inputs)
+            out = model(batch, **inputs)
             check_finite(out, f"batch {number} of an evaluation")
             labels = inputs["label"]
             right = predictions(out["logits"]) == labels
@@ -70,9 +83,6 @@ def evaluate(
             right_vertices += int(right.sum())
             loss += total(out["loss"])
             graphs += batch.num_graphs
-    finally:
-        if was_training:
-            model.train()
     return Scores(
         right_roots / max(roots, 1),
         right_vertices / max(vertices, 1),

@@ -26,7 +26,7 @@ def test_each_vertex_says_its_symbol_and_its_children() -> None:
     tokens = vocabulary.decode(inputs["production"])
     assert tokens == ["2/0", "4/0", "7/0", "MIN/2", "0/0", "MAX/3"]
     assert inputs["slot"].tolist() == [0, 0, 1, 1, 2, -1]
-    above = [None if t is None else t for t in vocabulary.decode(inputs["above"])]
+    above = vocabulary.decode(inputs["above"])
     assert above == ["MAX/3", "MIN/2", "MIN/2", "MAX/3", "MAX/3", None]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,12 @@ from cavs.data import (
 from cavs.data.listops import ListOpsGenerator
 from cavs.models import TreeVAE
 from cavs.training import decode_trees, sample_trees
-from cavs.training.tasks.expressions import ExpressionSource, TreeBound, shape_of
+from cavs.training.tasks.expressions import (
+    ExpressionSource,
+    TreeBound,
+    _compare,
+    shape_of,
+)
 
 TREES = generate_listops(30, ListOpsGenerator(1, max_depth=4))
 VOCABULARY = production_vocabulary(TREES)
@@ -130,8 +135,8 @@ def test_a_batch_equals_its_graphs_alone() -> None:
 
 @pytest.mark.parametrize("seed", [None, 4])
 def test_decoding_says_what_the_decoder_says(seed: int | None) -> None:
-    """Trees that grew, run once more as graphs: each production is the likeliest, or as likely as
-    its number says; and they grow the same one at a time."""
+    """Trees that grew, run once more as graphs: each production opens as many children as it says,
+    and without a generator is the likeliest; and trees grow the same in any company."""
     program = make("float32", scale=4.0)
     z = np.random.default_rng(2).normal(size=(40, 3)).astype(np.float32)
     generator = None if seed is None else cavs.Generator(seed)
@@ -186,12 +191,22 @@ def test_shapes() -> None:
 
 
 def test_scores_count_what_comes_back() -> None:
-    """A decoder that knows one tree by heart gets it back, and others not."""
-    program: Any = make("float32")
-    one = next(t for t in TREES if t.num_vertices == 1 + len(t.graph.children[t.root]))
-    data = production_dataset([one, TREES[0]], VOCABULARY)
-    scores = objective().evaluate(program, [data.batch([0, 1])], lambda: False)
+    """All of a tree, its shape alone, another shape, and none."""
+    chosen = [0, 1, 2, 3]
+    batch, inputs = DATA.batch(chosen)
+    digits = tuple("9" if t in tuple("0123456789") else t for t in TREES[1].tokens)
+    assert digits != TREES[1].tokens
+    other = replace(TREES[1], tokens=digits)
+    found = [TREES[0], other, next(t for t in TREES if t.graph != TREES[2].graph), None]
+    assert _compare(batch, inputs, VOCABULARY, found) == (2, 1)
+
+
+def test_judging_leaves_training_as_it_is() -> None:
+    program = make("float32")
+    before = program.random_state()
+    scores = objective().evaluate(program, [DATA.batch([0, 1])], lambda: False)
     assert scores is not None
-    assert 0 <= scores["trees"] <= scores["shapes"] <= 1
-    assert scores["nats"] >= scores["kl"] >= 0
-    assert objective().evaluate(program, [data.batch([0])], lambda: True) is None
+    assert scores["nats"] > scores["kl"] >= 0
+    assert objective().evaluate(program, [DATA.batch([0])], lambda: True) is None
+    assert program.training
+    assert program.random_state() == before

@@ -60,7 +60,7 @@ def test_weights_are_those_of_the_equations(executor: str) -> None:
     np.testing.assert_allclose(out["log_weight"].data, np.concatenate(expected), rtol=1e-9)
 
 
-def test_a_batch_equals_its_graphs_alone_bit_by_bit() -> None:
+def test_a_batch_equals_its_graphs_alone() -> None:
     model, x = make("float32"), images(5)
     together = run(model, x, samples=3)
     for key, row in enumerate(x):

@@ -30,7 +30,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.metrics import Batches, check_finite, judging, total
 from cavs.training.sampling import decode_trees
 from cavs.training.tasks._task import Task
 
@@ -129,17 +129,12 @@ class TreeBound:
         sums = dict.fromkeys(_SCORES, 0.0)
         made: list[LabelledTree] = []
         generator = cavs.Generator(_SEED)
-        state = model.random_state()
-        was_training = model.training
-        model.eval()
-        try:
+        with judging(model):
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with cavs.no_grad():
-                    nats, divergence, posterior = self._parts(
-                        model, batch, inputs, f"batch {number} of an evaluation"
-                    )
+                when = f"batch {number} of an evaluation"
+                nats, divergence, posterior = self._parts(model, batch, inputs, when)
                 found = decode_trees(
                     model,
                     self._vocabulary,
@@ -153,10 +148,6 @@ class TreeBound:
                 ):
                     sums[name] += value
                 made += self._made_up(model, generator, posterior.mean.shape)
-        finally:
-            model.set_random_state(state)
-            if was_training:
-                model.train()
         graphs = max(sums.pop("graphs"), 1)
         scores = {name: value / graphs for name, value in sums.items()}
         depth, arity = shape_of(made)

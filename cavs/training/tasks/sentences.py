@@ -30,7 +30,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.metrics import Batches, check_finite, judging, total
 from cavs.training.sampling import decode_sentences
 from cavs.training.tasks._task import Task
 
@@ -137,24 +137,16 @@ class SentenceBound:
         """See `Objective`; the perplexity is a bound, e to the nats by word."""
         nats = divergence = 0.0
         words = graphs = 0
-        state, was_training = model.random_state(), model.training
-        model.eval()
-        try:
+        with judging(model):
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with cavs.no_grad():
-                    loss, kl = self._parts(
-                        model, batch, inputs, f"batch {number} of an evaluation", 0.0
-                    )
+                when = f"batch {number} of an evaluation"
+                loss, kl = self._parts(model, batch, inputs, when, 0.0)
                 nats += total(loss)
                 divergence += total(kl)
                 words += batch.num_vertices
                 graphs += batch.num_graphs
-        finally:
-            model.set_random_state(state)
-            if was_training:
-                model.train()
         bound = nats + divergence
         return {
             "nats": bound / max(graphs, 1),
@@ -227,12 +219,8 @@ class SentenceTask(Task):
         q, in even steps."""
         sentences = [self.split("test")[first], self.split("test")[second]]
         batch, inputs = language_model_dataset(sentences, self.words).batch([0, 1])
-        was_training = program.training
-        program.eval()
-        with cavs.no_grad():
+        with judging(program):
             mean = SentenceBound(self.source).posterior(program, batch, inputs).mean.data
-        way = np.linspace(0, 1, _STEPS)[:, None]
-        made = decode_sentences(program, self.words, (1 - way) * mean[0] + way * mean[1])
-        if was_training:
-            program.train()
+            way = np.linspace(0, 1, _STEPS)[:, None]
+            made = decode_sentences(program, self.words, (1 - way) * mean[0] + way * mean[1])
         return [" ".join(words) for words in (sentences[0], *made, sentences[1])]

@@ -23,7 +23,7 @@ from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, total
+from cavs.training.metrics import Batches, check_finite, judging, total
 from cavs.training.tasks._task import Task
 
 TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
@@ -85,16 +85,15 @@ class NextWord:
         self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
         """See `Objective`."""
-        model.eval()
         state, nats, words = None, 0.0, 0
-        for number, (batch, inputs) in enumerate(batches):
-            if should_stop():
-                return None
-            with cavs.no_grad():
+        with judging(model):
+            for number, (batch, inputs) in enumerate(batches):
+                if should_stop():
+                    return None
                 out, state = self._read(model, batch, inputs, state)
-            check_finite(out, f"batch {number} of an evaluation")
-            nats += total(out["loss"])
-            words += batch.num_vertices
+                check_finite(out, f"batch {number} of an evaluation")
+                nats += total(out["loss"])
+                words += batch.num_vertices
         mean = nats / max(words, 1)
         return {"perplexity": math.exp(min(mean, 700.0)), "nats_per_word": mean}
 
