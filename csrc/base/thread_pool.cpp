@@ -292,6 +292,39 @@ std::atomic<int> thread_setting{0};
 constexpr int kPieceShift = 24, kTakenShift = 12;
 constexpr int kMostParts = (1 << kTakenShift) - 1;
 
+// Of cores that share a cache.
+std::atomic<double> measured_hand_over{250};
+std::atomic<int> measuring_left{10};  // calls that may still try
+
+void work_for(Clock::duration time) {
+  const Clock::time_point end = Clock::now() + time;
+  while (Clock::now() < end) {
+  }
+}
+
+// The lower quartile, which a helper that lost its core for a moment does not change.
+void measure_hand_over(Team& team) {
+  constexpr int kTurns = 64, kFewest = 16;
+  constexpr std::chrono::nanoseconds kPart{1000};
+  std::vector<double> costs;
+  costs.reserve(kTurns);
+  for (int turn = 0; turn < kTurns; ++turn) {
+    std::atomic<bool> helped{false};
+    const Clock::time_point begin = Clock::now();
+    team.share(2, [&](int thread, int) {
+      if (thread != 0) helped.store(true);
+      work_for(kPart);
+    });
+    const std::chrono::duration<double, std::nano> spent = Clock::now() - begin - kPart;
+    if (helped.load()) costs.push_back(spent.count());
+  }
+  if (costs.size() < kFewest) return;
+  const auto quartile = costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 4);
+  std::nth_element(costs.begin(), quartile, costs.end());
+  measured_hand_over.store(*quartile);
+  measuring_left.store(0);
+}
+
 void check_no_region() {
   CAVS_CHECK(!inside_region, ErrorKind::kRuntime,
              "[threads] expected parallel regions that do not nest, got one within another");
@@ -320,6 +353,8 @@ void set_num_threads(int count) {
              "; available_cores() is a good choice");
   thread_setting.store(count);
 }
+
+double hand_over_ns() { return measured_hand_over.load(); }
 
 void Team::share(int parts, const void* context, Call call) {
   CAVS_CHECK(parts >= 1 && parts <= kMostParts, ErrorKind::kRuntime, "[threads] expected 1..",
@@ -400,6 +435,7 @@ void run_team(int count, double saved_ns, const std::function<void(Team&)>& lead
   const RegionGuard guard;
   const auto lead = [&] {
     try {
+      if (measuring_left.load() > 0 && measuring_left.fetch_sub(1) > 0) measure_hand_over(team);
       leader(team);
     } catch (...) {
       team.close();

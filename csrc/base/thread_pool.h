@@ -66,4 +66,9 @@ class Team {
 // threw. Calls do not nest; those of several Python threads take turns. Safe after fork().
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader);
 
+// Nanoseconds that sharing a piece of work with a helper that is awake takes beside the work
+// itself: measured once, in the first call that has helpers, since cores differ in it; a guess
+// until then.
+double hand_over_ns();
+
 }  // namespace cavs

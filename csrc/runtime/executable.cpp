@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "kernels/cpu/codegen/group_code.h"
 #include "memory/planner.h"
 #include "program/text.h"
@@ -265,6 +266,17 @@ double product_row_ns(const Instruction& instruction) {
   const auto& ints = instruction.ints;
   return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
          static_cast<double>(ints[4]) / kFlopsPerNs;
+}
+
+bool worth_splitting(const Executable& exe, const Instruction& instruction, int64_t rows) {
+  // Lines of a result travel as fast as the flag that a meeting waits for: some at a time.
+  constexpr double kMeetings = 2.5, kBytesPerMeeting = 1000;
+  const auto& ints = instruction.ints;
+  const auto count = static_cast<double>(rows);
+  const double bytes = count * static_cast<double>(ints[2]) * static_cast<double>(ints[4]) *
+                       static_cast<double>(item_size(exe.program.dtype));
+  const double slow = hand_over_ns() * (kMeetings + bytes / kBytesPerMeeting) / 1000;
+  return count * product_row_ns(instruction) >= exe.options.min_split_ns * std::max(1.0, slow);
 }
 
 ChunkPlan plan_chunk(const SegmentLayout& segment, const ExecutionOptions& options,

@@ -94,6 +94,10 @@ std::shared_ptr<const Executable> make_executable(Program program,
 // Rough cost of a row of a matmul.
 double product_row_ns(const Instruction& instruction);
 
+// Whether a product over so few rows that threads do not share them takes long enough that they
+// share its columns: longer than a meeting, and than bringing what helpers computed to the leader.
+bool worth_splitting(const Executable& exe, const Instruction& instruction, int64_t rows);
+
 // The segment's chunk for a batch in which a vertex has at most `max_arity` children.
 ChunkPlan plan_chunk(const SegmentLayout& segment, const ExecutionOptions& options,
                      int64_t max_arity);

@@ -17,8 +17,8 @@ double split_ns(const Executable& exe, size_t segment, int64_t rows, int64_t edg
   for (size_t i = 0; i < instructions.size(); ++i) {
     if (exe.weights.of[segment][i] < 0) continue;
     const int64_t count = instructions[i].space.kind == SpaceKind::kEdge ? edges : rows;
-    const double ns = static_cast<double>(count) * product_row_ns(instructions[i]);
-    if (ns >= exe.options.min_split_ns) total += ns;
+    if (!worth_splitting(exe, instructions[i], count)) continue;
+    total += static_cast<double>(count) * product_row_ns(instructions[i]);
   }
   return total;
 }

@@ -72,13 +72,13 @@ class Binder {
     for (size_t i = 0; i < segment.instructions.size(); ++i) {
       const size_t first = code.operands.size();
       bind_call(s, segment.instructions[i]);
-      phase_.product_ns.push_back(0);
+      phase_.splittable.push_back(false);
       const int use = exe_.weights.of[static_cast<size_t>(s)][i];
       if (use < 0 || !phase_.weights[static_cast<size_t>(use)].panels) continue;
       const int operand = weight_operand(exe_.program, segment.instructions[i]);
       code.operands[first + static_cast<size_t>(operand)].packed =
           phase_.weights[static_cast<size_t>(use)].panels->data();
-      phase_.product_ns.back() = product_row_ns(segment.instructions[i]);
+      phase_.splittable.back() = true;
     }
     range.call_end = static_cast<int>(code.calls.size());
     range.patch_end = static_cast<int>(code.patches.size());

@@ -77,9 +77,8 @@ struct Phase {
   std::vector<PackedWeight> weights;  // [use]
   std::vector<SegmentCode> segments;
   std::vector<const Instruction*> instructions;  // [call]
-  std::vector<double> product_ns;  // [call] of a row of a product whose columns may be
-                                   // shared among threads, 0 for others
-  std::vector<IndexTable> tables;  // of all calls, shared by the threads
+  std::vector<bool> splittable;                  // [call] a product whose columns threads may share
+  std::vector<IndexTable> tables;                // of all calls, shared by the threads
   std::vector<ThreadCode> threads;
   std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for
 };

@@ -188,12 +188,11 @@ class Walker {
   }
 
   bool splits(int s, int i, const Rows& rows) const {
-    const double row_ns = phase_.product_ns[static_cast<size_t>(i)];
-    if (row_ns == 0) return false;
+    if (!phase_.splittable[static_cast<size_t>(i)]) return false;
     KernelCall call;
     set_rows(s, i, rows, &call);
-    return static_cast<double>(call.row_end - call.row_begin) * row_ns >=
-           phase_.exe->options.min_split_ns;
+    return worth_splitting(*phase_.exe, *phase_.instructions[static_cast<size_t>(i)],
+                           call.row_end - call.row_begin);
   }
 
   void run_splitting_products(int s, int64_t begin, int64_t end) {

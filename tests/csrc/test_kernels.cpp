@@ -122,6 +122,7 @@ void test_team() {
     CHECK(wrong == 0);
     if (round % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
+  CHECK(hand_over_ns() > 0 && hand_over_ns() < 1e6);
 }
 
 void test_exceptions_of_a_team() {

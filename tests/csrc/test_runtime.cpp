@@ -292,6 +292,22 @@ void test_kernel_that_throws() {
   set_execution_options({});
 }
 
+// Long products are worth a meeting, short ones are not, nor those whose results are most of the
+// work: they would have to be brought back.
+void test_what_is_worth_splitting() {
+  Executable exe;
+  Instruction product;
+  const auto worth = [&](int64_t m, int64_t k, int64_t n, int64_t rows) {
+    product.ints = {0, 1, m, k, n};
+    return worth_splitting(exe, product, rows);
+  };
+  CHECK(worth(1, 1 << 20, 64, 1));
+  CHECK(!worth(1, 16, 16, 1));
+  for (const int64_t rows : {1, 8, 64}) CHECK(!worth(50, 2, 1000, rows));
+  exe.options.min_split_ns = 0;
+  CHECK(worth(1, 16, 16, 1));
+}
+
 // Each change of a program that works makes one that is refused.
 void test_malformed_programs() {
   const auto refused = [](auto change, const std::string& text) {
@@ -431,6 +447,7 @@ int main() {
   test_lists_of_parents();
   test_unique_tables();
   test_malformed_programs();
+  test_what_is_worth_splitting();
   test_locals();
   test_rows_that_are_given_on();
   test_order_of_calls();
