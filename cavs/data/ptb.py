@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -24,6 +26,23 @@ class TextCorpus:
     train: list[list[str]]
     dev: list[list[str]]
     test: list[list[str]]
+
+    def vocabulary(self) -> Vocabulary:
+        """The words of training, for all sentences.
+
+        Raises `DataError` where others have a word that training has not, nor `<unk>` for it.
+        """
+        vocabulary = language_model_vocabulary(self.train)
+        if vocabulary.unknown is not None:
+            return vocabulary
+        for name, sentences in (("valid", self.dev), ("test", self.test)):
+            for word in chain.from_iterable(sentences):
+                if word not in vocabulary:
+                    raise DataError(
+                        f"[data] {self.name}: words of the training text were expected, came "
+                        f"{word!r} in the {name} text; write {UNKNOWN} for rare words in all texts"
+                    )
+        return vocabulary
 
 
 def read_sentences(path: PathLike) -> list[list[str]]:
@@ -51,11 +70,18 @@ def load_ptb(directory: PathLike) -> TextCorpus:
 def language_model_vocabulary(
     sentences: Iterable[Sequence[str]], *, min_count: int = 1
 ) -> Vocabulary:
-    """`<unk>`, `<eos>`, then the words of the sentences."""
+    """`<unk>`, `<eos>`, then the words of the sentences.
+
+    There is no `<unk>` where it is not among the words and none is left out for being rare: nothing
+    would be learnt of it.
+    """
+    words = Counter(word for sentence in sentences for word in sentence)
+    known = UNKNOWN not in words and min(words.values(), default=1) >= min_count
     return Vocabulary.from_tokens(
-        (word for sentence in sentences for word in sentence),
+        words.elements(),
         min_count=min_count,
-        specials=(UNKNOWN, END_OF_SENTENCE),
+        specials=(END_OF_SENTENCE,) if known else (UNKNOWN, END_OF_SENTENCE),
+        unknown=None if known else UNKNOWN,
     )
 
 

@@ -14,7 +14,7 @@ from cavs.errors import InputError
 from cavs.models import VAE, ChildSumTreeLSTM, LSTMLanguageModel
 from cavs.training import Checkpoint, sample_images, sample_text, save_checkpoint
 
-VOCABULARY = language_model_vocabulary([["a", "b", "c"]])
+VOCABULARY = language_model_vocabulary([["a", "b", "c", "<unk>"]])
 LM = {"vocab_size": len(VOCABULARY), "hidden_size": 6, "num_layers": 1}
 IMAGES = {"image_size": 16, "hidden_size": 5, "latent_size": 2}
 

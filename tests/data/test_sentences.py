@@ -1,11 +1,13 @@
 """Sentences as chains: language-model text and tagged text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cavs.data import (
     TaggedSentence,
+    TextCorpus,
     Vocabulary,
     chain_graph,
     language_model_dataset,
@@ -31,12 +33,24 @@ def test_language_model(tmp_path: Path) -> None:
     path.write_text(" the cat \n\n the\N{NO-BREAK SPACE}dog ran\n", encoding="utf-8")
     sentences = read_sentences(path)
     assert sentences == [["the", "cat"], ["the\N{NO-BREAK SPACE}dog", "ran"]]
-    vocabulary = language_model_vocabulary(sentences[:1])
+    vocabulary = language_model_vocabulary([["the", "cat", "<unk>"]])
     assert vocabulary.tokens == ("<unk>", "<eos>", "cat", "the")
     dataset = language_model_dataset(sentences, vocabulary)
     assert [graph.num_vertices for graph in dataset.graphs] == [3, 3]
     assert dataset.flat("word").tolist() == [1, 3, 2, 1, 0, 0]
     assert dataset.flat("label").tolist() == [3, 2, 1, 0, 0, 1]
+
+
+def test_only_a_text_with_unknown_words_stands_for_them() -> None:
+    assert language_model_vocabulary([["b", "a", "a"]]).tokens == ("<eos>", "a", "b")
+    rare = language_model_vocabulary([["b", "a", "a"]], min_count=2)
+    assert rare.tokens == ("<unk>", "<eos>", "a")
+    assert rare["b"] == rare.unknown_id == 0
+    corpus = TextCorpus("letters", [["a", "b"]], [["b"]], [["a"], ["b", "z"]])
+    with pytest.raises(DataError, match=r"letters: words of the training .*'z' in the test text"):
+        corpus.vocabulary()
+    assert replace(corpus, test=[["b"]]).vocabulary().unknown is None
+    assert replace(corpus, train=[["a", "<unk>"]]).vocabulary()["z"] == 0
 
 
 def test_both_names_of_the_files(tmp_path: Path) -> None:

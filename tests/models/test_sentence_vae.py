@@ -14,7 +14,7 @@ from cavs.training import decode_sentences, sample_sentences
 from cavs.training.tasks.sentences import SentenceBound, SentenceSource
 
 SENTENCES = [["a", "b", "c"], ["b"], ["c", "c", "a", "b"], ["a", "a"]]
-VOCABULARY = language_model_vocabulary(SENTENCES)
+VOCABULARY = language_model_vocabulary([*SENTENCES, ["<unk>"]])
 DATA = language_model_dataset(SENTENCES, VOCABULARY)
 HIDDEN, LATENT = 5, 3
 

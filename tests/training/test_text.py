@@ -106,6 +106,10 @@ def test_judging_leaves_the_states_of_training_alone(tmp_path: Path, data: Path)
 
 def test_words_that_are_not_known_read_as_such(tmp_path: Path, data: Path) -> None:
     (data / "test.txt").write_text("the zebra sees the bird\n" * 5)
+    with pytest.raises(DataError, match=r"'zebra' in the test text; write <unk> for rare words"):
+        start(tmp_path / "run", data)
+    with (data / "train.txt").open("a") as file:
+        file.write("the <unk> sees the bird\n" * 5)
     run = start(tmp_path / "run", data)
     assert run.fit()
     assert run.test is not None

@@ -16,7 +16,6 @@ from cavs.data import (
     Loader,
     TextCorpus,
     language_model_dataset,
-    language_model_vocabulary,
     load_ptb,
 )
 from cavs.errors import InputError
@@ -190,7 +189,7 @@ class SentenceTask(Task):
             DataError: names what is missing or malformed.
         """
         corpus = source.load()
-        vocabulary = language_model_vocabulary(corpus.train)
+        vocabulary = corpus.vocabulary()
         return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
 
     def make_objective(self) -> SentenceBound:

@@ -15,7 +15,6 @@ from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
-    language_model_vocabulary,
     load_ptb,
     running_text_dataset,
 )
@@ -135,7 +134,7 @@ class TextTask(Task):
             DataError: names what is missing or malformed.
         """
         corpus = source.load()
-        vocabulary = language_model_vocabulary(corpus.train)
+        vocabulary = corpus.vocabulary()
         return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
 
     def make_objective(self) -> NextWord:
