@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cavs.core.ir import Node, ancestors
@@ -120,9 +121,27 @@ def _describe(node: Node, parameters: dict[int, str]) -> str:
 def tree_picture(tree: LabelledTree) -> Picture:
     """A tree, its root above; a row for each level, whose vertices are computed together."""
     levels = tree.graph.levels.tolist()
-    labels = tree.labels.tolist()
     top = max(levels, default=0)
     picture = Picture("", arrows=False, rows={top - i: f"level {i}" for i in range(top + 1)})
+    _add_tree(picture, tree, "v", [top - level for level in levels])
+    return picture
+
+
+def forest_picture(trees: Sequence[LabelledTree], title: str) -> Picture:
+    """Trees side by side, their roots above; a row for each distance from the root."""
+    picture = Picture(title, arrows=False)
+    for number, tree in enumerate(trees):
+        rows = [0] * tree.num_vertices
+        for vertex in reversed(range(tree.num_vertices)):  # parents come before their children
+            for child in tree.graph.children[vertex]:
+                rows[child] = rows[vertex] + 1
+        _add_tree(picture, tree, f"t{number}v", rows)
+    return picture
+
+
+def _add_tree(picture: Picture, tree: LabelledTree, prefix: str, rows: Sequence[int]) -> None:
+    """Adds the vertices of a tree, with their rows, and its edges."""
+    labels = tree.labels.tolist()
     # From the root on, in reading order, so that a row keeps the order of the words.
     waiting, children = [tree.root], tree.graph.children
     while waiting:
@@ -130,10 +149,8 @@ def tree_picture(tree: LabelledTree) -> Picture:
         token = tree.tokens[vertex]
         parts = [] if token is None else [token]
         parts += [str(labels[vertex])] if labels[vertex] >= 0 else []
-        level = levels[vertex]
-        picture.boxes[f"v{vertex}"] = Box(
-            "\n".join(parts), top - level, COLOURS["vertex"], rounded=level == 0
+        picture.boxes[f"{prefix}{vertex}"] = Box(
+            "\n".join(parts), rows[vertex], COLOURS["vertex"], rounded=not children[vertex]
         )
-        picture.lines += [(f"v{vertex}", f"v{child}") for child in children[vertex]]
+        picture.lines += [(f"{prefix}{vertex}", f"{prefix}{child}") for child in children[vertex]]
         waiting += reversed(children[vertex])
-    return picture

@@ -15,12 +15,14 @@ from cavs.training import (
     ExpressionTask,
     ImageSource,
     ImageTask,
+    ParserTask,
     SentenceSource,
     SentenceTask,
     Task,
     TextSource,
     TextTask,
     TrainingConfig,
+    TreebankSource,
     TreeSource,
     TreeTask,
 )
@@ -95,6 +97,20 @@ SENTENCES: dict[str, Any] = {
     "clip_norm": 5.0,
     "patience": 0,
 }
+PARSER: dict[str, Any] = {
+    "embedding_size": 100,
+    "hidden_size": 150,
+    "dropout": 0.3,
+    "min_count": 2,
+    "epochs": 10,
+    "batch_size": 25,
+    "optimizer": "adam",
+    "lr": 0.002,
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
+    "clip_norm": 5.0,
+    "patience": 0,
+}
 ESTIMATOR = "vimco"
 SAMPLES = {"vae": 1, "iwae": 50, "sbn": 5}
 
@@ -136,12 +152,7 @@ def _add_trees(parser: argparse.ArgumentParser, name: str) -> None:
     data.add_argument(
         "--max-depth", type=integer(2), metavar="N", help="of ListOps expressions (default: 20)"
     )
-    data.add_argument(
-        "--min-count",
-        type=integer(1),
-        metavar="N",
-        help="words that occur fewer times read as <unk> (default: 1)",
-    )
+    _add_min_count(data, 1)
     data.add_argument(
         "--labels",
         choices=("all", "root"),
@@ -190,7 +201,6 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
     data.add_argument(
         "--data",
         metavar="FILE",
-        required=True,
         help="binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
     )
     if name == "sbn":
@@ -225,7 +235,7 @@ def _make_images(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
     discrete = {"estimator": ESTIMATOR} if name == "sbn" else {}
     settings = {"samples": SAMPLES[name], **IMAGES, **discrete, **given}
     about = ("samples", "dev_samples", "test_samples", "test_images", "estimator")
-    source = ImageSource(settings["data"], **_chosen(settings, *about))
+    source = ImageSource(_data(settings), **_chosen(settings, *about))
     sizes = _chosen(settings, *("hidden_size", "latent_size")[: 2 - len(discrete)])
     return ImageTask.create(name, source, **sizes), settings
 
@@ -256,7 +266,6 @@ def _add_text_data(group: Any) -> None:
     group.add_argument(
         "--data",
         metavar="DIR",
-        required=True,
         help="train.txt, valid.txt and test.txt, or the same with the prefix ptb., one sentence on "
         "a line",
     )
@@ -264,7 +273,7 @@ def _add_text_data(group: Any) -> None:
 
 def _make_text(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
     settings = _with_embedding_lr({**TEXT, **given})
-    source = TextSource(settings["data"], **_chosen(given, "length"))
+    source = TextSource(_data(settings), **_chosen(given, "length"))
     sizes = _chosen(settings, "hidden_size", "num_layers", "dropout")
     return TextTask.create(name, source, **sizes), settings
 
@@ -287,7 +296,7 @@ def _make_sentences(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings
     settings = _with_embedding_lr({**SENTENCES, **given})
     about = _chosen(given, "word_dropout", "kl_weight", "kl_steps")
     sizes = _chosen(settings, "embedding_size", "hidden_size", "latent_size")
-    return SentenceTask.create(name, SentenceSource(settings["data"], **about), **sizes), settings
+    return SentenceTask.create(name, SentenceSource(_data(settings), **about), **sizes), settings
 
 
 def _add_expressions(parser: argparse.ArgumentParser, name: str) -> None:
@@ -309,6 +318,49 @@ def _make_expressions(name: str, given: Mapping[str, Any]) -> tuple[Task, Settin
     about = _chosen(given, "num_train", "max_depth", "kl_weight", "kl_steps")
     sizes = _chosen(settings, "embedding_size", "hidden_size", "latent_size")
     return ExpressionTask.create(name, ExpressionSource(**about), **sizes), settings
+
+
+def _add_parser(parser: argparse.ArgumentParser, name: str) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        metavar="DIR",
+        help="treebank of binary trees: train.txt, dev.txt, test.txt, one tree in brackets on a "
+        "line; labels are not looked at",
+    )
+    _add_min_count(data, PARSER["min_count"])
+    model = parser.add_argument_group("model")
+    for size in ("embedding_size", "hidden_size"):
+        _add_size(model, size, str(PARSER[size]))
+    model.add_argument(
+        "--dropout",
+        type=number(0, 1),
+        metavar="P",
+        help=f"of words and of what decides (default: {PARSER['dropout']})",
+    )
+    _add_training(parser, PARSER, {})
+
+
+def _make_parser(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
+    settings = _with_embedding_lr({**PARSER, **given})
+    sizes = _chosen(settings, "min_count", "embedding_size", "hidden_size", "dropout")
+    return ParserTask.create(name, TreebankSource(_data(settings)), **sizes), settings
+
+
+def _add_min_count(group: Any, default: int) -> None:
+    group.add_argument(
+        "--min-count",
+        type=integer(1),
+        metavar="N",
+        help=f"words that occur fewer times read as <unk> (default: {default})",
+    )
+
+
+def _data(settings: Settings) -> str:
+    """Where the data are; asked for here and not by the parser, because a resumed run knows."""
+    if "data" not in settings:
+        raise InputError("[train] --data was expected, came none; say where the data are")
+    return str(settings["data"])
 
 
 def _chosen(settings: Mapping[str, Any], *names: str) -> Settings:
@@ -402,5 +454,6 @@ ENTRIES: dict[str, Entry] = {
     "sentence-vae": Entry(
         "recurrent variational autoencoder of sentences", _add_sentences, _make_sentences
     ),
+    "parser": Entry("shift-reduce parser of the trees of a treebank", _add_parser, _make_parser),
     "lm": Entry("LSTM language model of running text", _add_text, _make_text),
 }

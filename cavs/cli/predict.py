@@ -1,13 +1,14 @@
-"""``cavs predict``: labels of the trees on standard input."""
+"""``cavs predict``: labels of the trees, or trees of the sentences, on standard input."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,23 +22,27 @@ from cavs.data import (
     parse_tree,
     tree_dataset,
 )
-from cavs.errors import DataError
-from cavs.training import load_checkpoint, load_model, words_of
+from cavs.errors import DataError, InputError
+from cavs.training import Checkpoint, load_checkpoint, load_model, parse, words_of
 from cavs.training.metrics import check_finite, predictions
-from cavs.training.tasks import check_arity
+from cavs.training.tasks import PARSER_MODELS, check_arity
 
 SOURCE = "standard input"
+_WORD = re.compile(r"\S+", re.ASCII)  # a treebank has words with a no-break space inside
+_Item = TypeVar("_Item")
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
     parser = commands.add_parser(
         "predict",
-        help="labels of trees on standard input",
+        help="labels of trees, or trees of sentences, on standard input",
         description="Reads trees from standard input, one on a line, and prints the label of each "
         "tree's root on a line. A tree is (LABEL WORD) or (LABEL TREE TREE ...), as in "
         "(-1 (-1 so) (-1 good)); its labels are not looked at, -1 means none. ListOps "
-        "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. Blank lines are skipped.",
+        "expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] are read too. A parser reads sentences, words "
+        "apart by blanks, and prints the tree of each, which a classifier of trees can read. Blank "
+        "lines are skipped.",
     )
     parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
     parser.add_argument(
@@ -57,9 +62,11 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
+    size = options.batch_size or (1 if sys.stdin.isatty() else 64)
+    if checkpoint.model in PARSER_MODELS:
+        return _parse(options, checkpoint, size)
     words = words_of(options.checkpoint, checkpoint)
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
-    size = options.batch_size or (1 if sys.stdin.isatty() else 64)
     for some in _batches(_read(_lines()), size):
         for tree, labels in zip(some, _labels(model, words, some), strict=True):
             if options.all:
@@ -70,12 +77,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _batches(trees: Iterator[LabelledTree], size: int) -> Iterator[list[LabelledTree]]:
-    """Lists of `size` trees; before an error, those that were read until then."""
-    waiting: list[LabelledTree] = []
+def _parse(options: argparse.Namespace, checkpoint: Checkpoint, size: int) -> int:
+    """Prints the tree of each sentence."""
+    if options.all:
+        raise InputError("[predict] --all was expected for a classifier of trees only")
+    assert checkpoint.vocabulary is not None
+    program = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
+    for some in _batches(_read_sentences(_lines()), size):
+        for tree in parse(program, checkpoint.vocabulary, some):
+            print(format_tree(tree))
+        sys.stdout.flush()
+    return 0
+
+
+def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
+    """Lists of `size` items; before an error, those that were read until then."""
+    waiting: list[_Item] = []
     try:
-        for tree in trees:
-            waiting.append(tree)
+        for item in items:
+            waiting.append(item)
             if len(waiting) == size:
                 yield waiting
                 waiting = []
@@ -109,6 +129,27 @@ def _read(lines: Iterable[str]) -> Iterator[LabelledTree]:
         raise DataError(
             f"[data] {SOURCE}: trees such as (-1 (-1 so) (-1 good)) were expected, one on a line, "
             "came none"
+        )
+
+
+def _read_sentences(lines: Iterable[str]) -> Iterator[list[str]]:
+    empty = True
+    for number, line in enumerate(lines, 1):
+        words = _WORD.findall(line)
+        if not words:
+            continue
+        empty = False
+        for word in words:
+            if "(" in word or ")" in word:
+                raise DataError(
+                    f"[data] {SOURCE}, line {number}: words without brackets were expected, came "
+                    f"{word!r}; write -LRB- and -RRB-"
+                )
+        yield words
+    if empty:
+        raise DataError(
+            f"[data] {SOURCE}: sentences were expected, one on a line, words apart by blanks, came "
+            "none"
         )
 
 

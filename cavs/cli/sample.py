@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 import cavs
+from cavs.cli._dot import to_dot
 from cavs.cli._options import add_threads, integer, number
+from cavs.cli._picture import forest_picture
+from cavs.cli._svg import to_svg
 from cavs.data import format_listops
 from cavs.errors import CheckpointError, InputError
 from cavs.training import (
+    Checkpoint,
     load_checkpoint,
     load_model,
     sample_images,
@@ -23,6 +27,12 @@ from cavs.training import (
 
 _IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm", "sentence-vae"), ("tree-vae",)
 _DRAWN = {"temperature": 1.0}
+_PICTURES = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
+_SUFFIXES = {
+    **dict.fromkeys(_IMAGES, (".png",)),
+    **dict.fromkeys(_TEXT, (".txt",)),
+    **dict.fromkeys(_TREES, (".txt", *_PICTURES)),
+}
 _MODELS = (*_IMAGES, *_TEXT, *_TREES)
 
 
@@ -40,7 +50,8 @@ def add_parser(commands: Any) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="images as .png (default: samples.png), others as text (default: standard output)",
+        help="images as .png (default: samples.png), others as .txt (default: standard output), "
+        "expressions as .svg or .dot too",
     )
     parser.add_argument(
         "--temperature",
@@ -71,32 +82,55 @@ def run(options: argparse.Namespace) -> int:
     if checkpoint.model not in _TEXT and text:
         name = next(iter(text)).replace("_", "-")
         raise InputError(f"[sample] --{name} was expected for text only")
+    output: Path | None = options.output
+    suffixes = _SUFFIXES[checkpoint.model]
+    if output is not None and output.suffix not in suffixes:
+        raise InputError(
+            f"[sample] a file that ends in {', '.join(suffixes)} was expected, came ({output})"
+        )
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
-    function: Any = model.function
     if checkpoint.model in _IMAGES:
-        images = sample_images(function, options.count, options.seed)
-        path = options.output or Path("samples.png")
-        write_images(path, images)
-        print(path)
+        output = output or Path("samples.png")
+        write_images(output, sample_images(model.function, options.count, options.seed))
+        print(output)
         return 0
-    assert checkpoint.vocabulary is not None
-    words = checkpoint.vocabulary
-    if checkpoint.model in _TREES:
-        depth = int(checkpoint.training["source"]["max_depth"])
-        trees = sample_trees(model, words, options.count, max_depth=depth, seed=options.seed)
-        samples = ["(not complete)" if tree is None else format_listops(tree) for tree in trees]
+    samples = (
+        _trees(model, checkpoint, options)
+        if checkpoint.model in _TREES
+        else _sentences(model, checkpoint, options, {**_DRAWN, **text})
+    )
+    if output is None:
+        print(samples, end="")
     else:
-        draw: Any = sample_text if checkpoint.model == "lm" else sample_sentences
-        made_by = function if checkpoint.model == "lm" else model
-        sentences = draw(made_by, words, options.count, seed=options.seed, **{**_DRAWN, **text})
-        samples = [" ".join(sentence) for sentence in sentences]
-    lines = "".join(f"{sample}\n" for sample in samples)
-    if options.output is None:
-        print(lines, end="")
-    else:
-        options.output.write_text(lines, encoding="utf-8")
-        print(options.output)
+        output.write_text(samples, encoding="utf-8")
+        print(output)
     return 0
+
+
+def _trees(model: Any, checkpoint: Checkpoint, options: argparse.Namespace) -> str:
+    """Trees as text, in brackets or as a picture."""
+    assert checkpoint.vocabulary is not None
+    depth = int(checkpoint.training["source"]["max_depth"])
+    trees = sample_trees(
+        model, checkpoint.vocabulary, options.count, max_depth=depth, seed=options.seed
+    )
+    draw = _PICTURES.get(options.output.suffix) if options.output is not None else None
+    if draw is not None:
+        complete = [tree for tree in trees if tree is not None]
+        return draw(forest_picture(complete, f"{len(complete)} of {len(trees)} complete"))
+    return "".join(
+        ("(not complete)" if tree is None else format_listops(tree)) + "\n" for tree in trees
+    )
+
+
+def _sentences(
+    model: Any, checkpoint: Checkpoint, options: argparse.Namespace, drawn: dict[str, Any]
+) -> str:
+    """A sentence on each line."""
+    draw: Any = sample_text if checkpoint.model == "lm" else sample_sentences
+    made_by = model.function if checkpoint.model == "lm" else model
+    sentences = draw(made_by, checkpoint.vocabulary, options.count, seed=options.seed, **drawn)
+    return "".join(" ".join(sentence) + "\n" for sentence in sentences)
 
 
 def write_images(path: Path, images: Any) -> None:

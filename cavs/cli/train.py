@@ -53,6 +53,12 @@ def _add_model(models: Any, name: str, meaning: str) -> argparse.ArgumentParser:
     )
     group.add_argument("--resume", type=Path, metavar="FILE", help=f"go on from a run's {LAST}")
     group.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="begin with the parameters of a checkpoint whose model has the same ones",
+    )
+    group.add_argument(
         "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
     )
     group.add_argument("--quiet", action="store_true", help="print the result only")
@@ -73,10 +79,15 @@ def run(options: argparse.Namespace) -> int:
     if (threads := given.pop("threads", None)) is not None:
         cavs.set_num_threads(threads)
     resumed: Path | None = given.pop("resume", None)
+    init: Path | None = given.pop("init", None)
     if resumed is not None:
+        if init is not None:
+            raise InputError("[train] --init or --resume was expected, came both")
         training = _resume(resumed, options.model, given, directory)
     else:
         training = _start(options.model, given, directory, overwrite)
+        if init is not None:
+            training.begin_with(init, load_checkpoint(init))
     progress = Progress(quiet, training.task.unit, training.task.objective.describe)
     observer = TensorBoard(training.directory, progress) if tensorboard else progress
     if not quiet:

@@ -35,6 +35,15 @@ from cavs.data.tags import TaggedSentence as TaggedSentence
 from cavs.data.tags import read_tagged as read_tagged
 from cavs.data.tags import tag_vocabulary as tag_vocabulary
 from cavs.data.tags import tagging_dataset as tagging_dataset
+from cavs.data.transitions import REDUCE as REDUCE
+from cavs.data.transitions import SHIFT as SHIFT
+from cavs.data.transitions import bracket_f1 as bracket_f1
+from cavs.data.transitions import brackets as brackets
+from cavs.data.transitions import left_branching as left_branching
+from cavs.data.transitions import parsed_trees as parsed_trees
+from cavs.data.transitions import right_branching as right_branching
+from cavs.data.transitions import transition_dataset as transition_dataset
+from cavs.data.transitions import transition_graph as transition_graph
 from cavs.data.trees import LabelledTree as LabelledTree
 from cavs.data.trees import TreeBuilder as TreeBuilder
 from cavs.data.trees import TreeCorpus as TreeCorpus

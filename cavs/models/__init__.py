@@ -3,7 +3,8 @@
 They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0)``; of
 :class:`MVRNN` words are as wide as states, and :class:`DAGRNN` has features of ``input_size`` in
 place of words. :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`,
-:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees.
+:class:`SentenceVAE` and :class:`TreeVAE` are generative models, of text, images and trees;
+:class:`ShiftReduceParser` decides the structure of its graphs itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cavs.models.sbn import SigmoidBeliefNetwork as SigmoidBeliefNetwork
 from cavs.models.sentence_vae import SentenceDecoder as SentenceDecoder
 from cavs.models.sentence_vae import SentenceEncoder as SentenceEncoder
 from cavs.models.sentence_vae import SentenceVAE as SentenceVAE
+from cavs.models.shift_reduce import ShiftReduceParser as ShiftReduceParser
 from cavs.models.tree_fc import TreeFC as TreeFC
 from cavs.models.tree_gru import ChildSumTreeGRU as ChildSumTreeGRU
 from cavs.models.tree_lstm import ChildSumTreeLSTM as ChildSumTreeLSTM

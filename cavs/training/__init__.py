@@ -9,6 +9,7 @@ from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
+from cavs.training.parsing import parse as parse
 from cavs.training.progress import Progress as Progress
 from cavs.training.run import TrainingRun as TrainingRun
 from cavs.training.sampling import decode_sentences as decode_sentences
@@ -22,11 +23,13 @@ from cavs.training.tasks import ExpressionSource as ExpressionSource
 from cavs.training.tasks import ExpressionTask as ExpressionTask
 from cavs.training.tasks import ImageSource as ImageSource
 from cavs.training.tasks import ImageTask as ImageTask
+from cavs.training.tasks import ParserTask as ParserTask
 from cavs.training.tasks import SentenceSource as SentenceSource
 from cavs.training.tasks import SentenceTask as SentenceTask
 from cavs.training.tasks import Task as Task
 from cavs.training.tasks import TextSource as TextSource
 from cavs.training.tasks import TextTask as TextTask
+from cavs.training.tasks import TreebankSource as TreebankSource
 from cavs.training.tasks import TreeSource as TreeSource
 from cavs.training.tasks import TreeTask as TreeTask
 from cavs.training.tasks import check_arity as check_arity

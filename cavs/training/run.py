@@ -9,7 +9,13 @@ from typing import Any
 
 import cavs
 from cavs.errors import CheckpointError
-from cavs.training.checkpoint import Arrays, Checkpoint, save_checkpoint, write_atomically
+from cavs.training.checkpoint import (
+    Arrays,
+    Checkpoint,
+    check_arrays,
+    save_checkpoint,
+    write_atomically,
+)
 from cavs.training.config import TrainingConfig
 from cavs.training.tasks import Task, load_model, restore_task
 from cavs.training.trainer import Observer, Trainer
@@ -49,6 +55,20 @@ class TrainingRun:
         cavs.nn.init.manual_seed(config.seed)
         model = cavs.compile(task.make_function(), outputs=task.outputs, seed=config.seed)
         return cls(directory, task, model, config)
+
+    def begin_with(self, path: Path, checkpoint: Checkpoint) -> None:
+        """Takes over the parameters of the checkpoint of `path`, before training.
+
+        Raises:
+            CheckpointError: names the first parameter, or the vocabulary, that does not fit.
+        """
+        check_arrays(path, checkpoint.parameters, dict(self.model.function.named_parameters()))
+        if checkpoint.vocabulary != self.task.vocabulary:
+            raise CheckpointError(
+                f"[checkpoint] {path}: the vocabulary of the data to train on was expected, came "
+                "another; take the same data and settings of words"
+            )
+        self.model.load_state_dict(checkpoint.parameters)
 
     @classmethod
     def resume(

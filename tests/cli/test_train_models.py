@@ -1,13 +1,17 @@
 """``cavs train`` of each generative model, small; and what a user can do wrong."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from cavs.cli import main
+from cavs.data import parse_listops
+from cavs.training import load_checkpoint
 
 SMALL = ["--epochs", "1", "--hidden-size", "8", "--quiet"]
 
@@ -59,7 +63,7 @@ def test_each_trains_goes_on_and_samples(
     assert main(["train", model, *SMALL, *given, "--output", str(output)]) == 0
     assert says in capsys.readouterr().out
     last = str(output / "last.safetensors")
-    assert main(["train", model, "--resume", last, "--epochs", "2", "--quiet", *given[:2]]) == 0
+    assert main(["train", model, "--resume", last, "--epochs", "2", "--quiet"]) == 0
     capsys.readouterr()
     best = str(output / "best.safetensors")
     assert main(["evaluate", best]) == 0
@@ -70,20 +74,91 @@ def test_each_trains_goes_on_and_samples(
     elsewhere = ["--data", str(tmp_path / "none")]
     assert main(["evaluate", best, *elsewhere]) == 1
     capsys.readouterr()
-    sample = ["sample", best, "-n", "3", "--output", str(tmp_path / "made")]
+    assert main(["sample", best, "--output", str(tmp_path / "made.jpeg")]) == 1
+    said = capsys.readouterr().err
+    suffix = ".png" if given[:2] == ["--data", images] else ".txt"
+    assert "a file that ends in" in said
+    assert suffix in said
+    made = tmp_path / f"made{suffix}"
+    sample = ["sample", best, "-n", "3", "--output", str(made)]
     if given[:2] == ["--data", images] and find_spec("matplotlib") is None:
         assert main(sample) == 1
         assert "pip install 'cavs[viz]'" in capsys.readouterr().err
         return
     assert main(sample) == 0
-    assert (tmp_path / "made").stat().st_size > 0
+    assert made.stat().st_size > 0
+
+
+def test_trees_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--num-train", "300", "--max-depth", "2", "--epochs", "3", "--latent-size", "2"]
+    assert main(["train", "tree-vae", *options, "--quiet", "--output", str(tmp_path)]) == 0
+    sample = ["sample", str(tmp_path / "best.safetensors"), "-n", "12"]
+    capsys.readouterr()
+    assert main(sample) == 0
+    lines = capsys.readouterr().out.splitlines()
+    trees = [parse_listops(line) for line in lines if line != "(not complete)"]
+    assert len(trees) > 1
+    title = f"{len(trees)} of 12 complete"
+    for suffix in (".svg", ".dot"):
+        made = tmp_path / f"made{suffix}"
+        assert main([*sample, "--output", str(made)]) == 0
+        text = made.read_text()
+        assert title in text
+        if suffix == ".svg":
+            boxes = ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
+            shown = [box.text for box in boxes if box.text != title]
+        else:
+            shown = re.findall(r'^  t\d+v\d+ \[.*label="(.*)"\]', text, re.MULTILINE)
+            assert text.count("->") == sum(tree.num_vertices - 1 for tree in trees)
+        assert sorted(shown) == sorted(str(word) for tree in trees for word in tree.tokens)
+
+
+def test_a_run_begins_with_the_parameters_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], images: str
+) -> None:
+    given = [*SMALL, "--data", images, *FEW]
+    assert main(["train", "vae", *given, "--output", str(tmp_path / "vae")]) == 0
+    best = str(tmp_path / "vae" / "best.safetensors")
+    # So small a step that nothing moves.
+    second = [*given, "--samples", "2", "--lr", "1e-30", "--init", best]
+    assert main(["train", "iwae", *second, "--output", str(tmp_path / "iwae")]) == 0
+    vae, iwae = (load_checkpoint(tmp_path / n / "best.safetensors") for n in ("vae", "iwae"))
+    for name, values in vae.parameters.items():
+        np.testing.assert_array_equal(iwae.parameters[name], values)
+    capsys.readouterr()
+    for arguments, message in (
+        (["vae", *given, "--hidden-size", "9", "--init", best], "belongs to another model"),
+        (["vae", *given, "--init", best, "--resume", best], "--init or --resume was expected"),
+        (["vae", *given, "--init", str(tmp_path / "none")], "there is no"),
+    ):
+        assert main(["train", *arguments, "--output", str(tmp_path / "other")]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_words_of_another_vocabulary_are_not_taken_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    other = tmp_path / "text"
+    other.mkdir()
+    for name in ("train", "valid", "test"):
+        (other / f"{name}.txt").write_text("x y z\n" * 10)
+    given = ["--batch-size", "2", "--num-layers", "1"]
+    assert (
+        main(["train", "lm", *SMALL, *given, "--data", text, "--output", str(tmp_path / "a")]) == 0
+    )
+    init = ["--init", str(tmp_path / "a" / "best.safetensors")]
+    assert main(["train", "lm", *SMALL, *given, "--data", str(other), *init]) == 1
+    assert "the vocabulary of the data to train on was expected" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], images: str
 ) -> None:
-    assert main(["train", "vae"]) == 2
-    assert "--data" in capsys.readouterr().err
+    assert main(["train", "vae"]) == 1
+    assert "[train] --data was expected, came none" in capsys.readouterr().err
     assert main(["train", "iwae", "--data", images, "--samples", "0"]) == 2
     assert "an integer of at least 1 was expected, came '0'" in capsys.readouterr().err
     odd = tmp_path / "odd.npz"

@@ -18,6 +18,9 @@ from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
 from cavs.training.tasks.images import IMAGE_MODELS as IMAGE_MODELS
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
+from cavs.training.tasks.parser import PARSER_MODELS as PARSER_MODELS
+from cavs.training.tasks.parser import ParserTask as ParserTask
+from cavs.training.tasks.parser import TreebankSource as TreebankSource
 from cavs.training.tasks.sentences import SENTENCE_MODELS as SENTENCE_MODELS
 from cavs.training.tasks.sentences import SentenceSource as SentenceSource
 from cavs.training.tasks.sentences import SentenceTask as SentenceTask
@@ -36,6 +39,7 @@ _MODELS: dict[str, type[Function]] = {
     **TEXT_MODELS,
     **EXPRESSION_MODELS,
     **SENTENCE_MODELS,
+    **PARSER_MODELS,
 }
 _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TREE_MODELS, TreeTask),
@@ -43,6 +47,7 @@ _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TEXT_MODELS, TextTask),
     **dict.fromkeys(EXPRESSION_MODELS, ExpressionTask),
     **dict.fromkeys(SENTENCE_MODELS, SentenceTask),
+    **dict.fromkeys(PARSER_MODELS, ParserTask),
 }
 
 

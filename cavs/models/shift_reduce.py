@@ -1,0 +1,96 @@
+"""Shift-reduce parser of binary trees, whose stack is a graph that grows with what it decides."""
+
+from __future__ import annotations
+
+import cavs
+from cavs import nn, ops
+from cavs.models.sentence_vae import lstm
+
+
+class Buffer(cavs.VertexFunction):
+    """An LSTM that reads a sentence from its end; over reversed chains, so that the state of a
+    word stands for it and all words after it.
+
+    Inputs per vertex: ``word``: int32.
+    Outputs per vertex: ``h``: (hidden_size,).
+    """
+
+    def __init__(
+        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+    ) -> None:
+        self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
+        self.w = nn.Linear(embedding_size, 4 * hidden_size)
+        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        after = v.gather(0, h=self.hidden_size, c=self.hidden_size)
+        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        h, c = lstm(self.w(x) + self.u(after.h), after.c)
+        v.scatter(h=h, c=c)
+        v.push(h=h)
+
+
+class Stack(cavs.VertexFunction):
+    """An item of the stack, made from a word or from two items, and what to do next.
+
+    An item's state h, c is that of a binary Tree-LSTM (Tai et al. 2015, eqs. 9-14); s, m is that
+    of an LSTM over the items from the bottom of the stack to this one (Dyer et al. 2015)::
+
+        h, c = TreeLSTM(x; left, right)
+        s, m = LSTM(h; below)
+        logits = V tanh(W [s; h; front])
+
+    A vertex gathers from the item below it, and where it was reduced from ``left`` and ``right``;
+    the first vertex, the empty stack, from none.
+
+    Inputs per vertex: ``word``: int32, -1 where none was shifted; ``front``: (hidden_size,), the
+    state of the words to come, zeros where there are none; ``action``: int32, the right thing to
+    do, -1 for none.
+    Outputs per vertex: ``logits``: (2,) of `cavs.data.SHIFT` and `REDUCE`; ``loss``: ()
+    -log p(action).
+    """
+
+    def __init__(
+        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+    ) -> None:
+        self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
+        self.w = nn.Linear(embedding_size, 5 * hidden_size)
+        self.u_left = nn.Linear(hidden_size, 5 * hidden_size, bias=False)
+        self.u_right = nn.Linear(hidden_size, 5 * hidden_size, bias=False)
+        self.w_stack = nn.Linear(hidden_size, 4 * hidden_size)
+        self.u_stack = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.hidden = nn.Linear(3 * hidden_size, hidden_size)
+        self.out = nn.Linear(hidden_size, 2)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        size = self.hidden_size
+        below = v.gather(0, s=size, m=size)
+        left, right = v.gather(1, h=size, c=size), v.gather(2, h=size, c=size)
+        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        gates = self.w(x) + self.u_left(left.h) + self.u_right(right.h)
+        i, f_left, f_right, o, u = ops.split(gates, 5)
+        c = ops.sigmoid(f_left) * left.c + ops.sigmoid(f_right) * right.c
+        c = c + ops.sigmoid(i) * ops.tanh(u)
+        h = ops.sigmoid(o) * ops.tanh(c)
+        s, m = lstm(self.w_stack(h) + self.u_stack(below.s), below.m)
+        v.scatter(h=h, c=c, s=s, m=m)
+        seen = ops.concat([s, h, v.pull("front", size)])
+        logits = self.out(ops.tanh(self.hidden(ops.dropout(seen, self.dropout))))
+        action = v.pull("action", dtype="int32")
+        v.push(logits=logits, loss=ops.cross_entropy(logits, action))
+
+
+class ShiftReduceParser(cavs.VertexProgram):
+    """The buffer and the stack, which share an embedding; :func:`cavs.training.parse` runs it."""
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int = 100,
+        hidden_size: int = 100,
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        embedding = nn.Embedding(vocab_size, embedding_size)
+        sizes = (embedding_size, hidden_size, dropout)
+        super().__init__({"buffer": Buffer(embedding, *sizes), "stack": Stack(embedding, *sizes)})

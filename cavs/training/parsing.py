@@ -1,0 +1,105 @@
+"""Parsing by shift and reduce: each decision opens the next vertex, for all sentences together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import cavs
+from cavs.data import REDUCE, SHIFT, LabelledTree, Vocabulary, parsed_trees
+from cavs.errors import InputError
+
+Array = npt.NDArray[Any]
+
+
+class Buffers:
+    """What stands in front of the parser at each place of each sentence.
+
+    Args:
+        program: a compiled :class:`cavs.models.ShiftReduceParser`.
+        words: (all words,) ids, one sentence after the other.
+        lengths: (sentences,) words of each, at least 1.
+        keys: (sentences,) what random numbers are drawn by.
+    """
+
+    def __init__(self, program: cavs.Program, words: Array, lengths: Array, keys: Array) -> None:
+        self._ends = np.cumsum(lengths)
+        self._begins = self._ends - lengths
+        ptr = np.concatenate([[0], self._ends])
+        has_next = np.ones(len(words), np.int64)
+        has_next[self._ends - 1] = 0
+        place = np.arange(len(words)) - np.repeat(self._begins, lengths)
+        to_the_end = cavs.GraphBatch.from_csr(
+            ptr, np.concatenate([[0], np.cumsum(has_next)]), (place + 1)[has_next > 0], keys
+        )
+        self._states = program["buffer"](to_the_end, word=words.astype(np.int32))["h"]
+
+    def fronts(self, sentence: Array, read: Array) -> cavs.Tensor:
+        """The state of what is left of each sentence after `read` words, (rows, hidden_size);
+        zeros where that is nothing."""
+        place = self._begins[sentence] + read
+        some = place < self._ends[sentence]
+        states = self._states[np.where(some, place, 0)]
+        return states * some[:, None].astype(states.dtype)  # type: ignore[no-any-return]
+
+
+def parse(
+    program: cavs.Program, vocabulary: Vocabulary, sentences: Sequence[Sequence[str]]
+) -> list[LabelledTree]:
+    """The binary tree of each sentence, by the likeliest action each time.
+
+    Raises:
+        InputError: a sentence without words.
+    """
+    if not sentences:
+        return []
+    lengths = np.array([len(sentence) for sentence in sentences])
+    if lengths.min() == 0:
+        raise InputError(f"[parse] words were expected, came none in sentence {lengths.argmin()}")
+    count = len(sentences)
+    ids = vocabulary.encode(word for sentence in sentences for word in sentence)
+    # The vertices on each stack, the empty one included, how many, and the words shifted until now.
+    stacks = np.zeros((count, lengths.max() + 2), np.int64)
+    height, read = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    begins = np.cumsum(lengths) - lengths
+
+    with cavs.no_grad():
+        buffers = Buffers(program, ids, lengths, np.arange(count))
+
+        def inputs(graph: Array, word: Array) -> dict[str, Array]:
+            front = buffers.fronts(graph, read[graph]).data
+            return {"word": word, "front": front, "action": np.full(len(graph), -1, np.int32)}
+
+        def act(frontier: cavs.Frontier) -> cavs.Growth:
+            stacks[frontier.graph, height[frontier.graph]] = frontier.vertices
+            height[frontier.graph] += 1
+            can_shift = read[frontier.graph] < lengths[frontier.graph]
+            can_reduce = height[frontier.graph] > 2
+            chosen = np.where(can_shift, SHIFT, REDUCE)
+            free = can_shift & can_reduce
+            chosen[free] = frontier.outputs["logits"][free].argmax(axis=-1)
+            goes_on = can_shift | can_reduce
+            graph, reduces = frontier.graph[goes_on], chosen[goes_on] == REDUCE
+            height[graph[reduces]] -= 2
+            below, top = stacks[graph, height[graph] - 1], height[graph]
+            children = [
+                [b, *stacks[g, t : t + 2]] if reduce else [b]
+                for g, b, t, reduce in zip(graph, below, top, reduces, strict=True)
+            ]
+            word = np.where(reduces, -1, ids[np.where(reduces, 0, begins[graph] + read[graph])])
+            read[graph[~reduces]] += 1
+            return cavs.Growth(children, inputs(graph, word.astype(np.int32)))
+
+        everyone = np.arange(count)
+        grown = cavs.unfold(
+            program["stack"],
+            cavs.Growth([[]] * count, inputs(everyone, np.full(count, -1, np.int32)), everyone),
+            act,
+            num_graphs=count,
+            max_levels=2 * int(lengths.max()),
+            max_vertices=2 * int(lengths.max()),
+        )
+    return parsed_trees(grown.graphs, sentences)

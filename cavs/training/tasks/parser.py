@@ -1,0 +1,165 @@
+"""Learns to parse: the shift-reduce parser of the binary trees of a treebank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cavs
+from cavs.data import (
+    Dataset,
+    LabelledTree,
+    Loader,
+    TreeCorpus,
+    Vocabulary,
+    bracket_f1,
+    format_tree,
+    left_branching,
+    load_sst,
+    parsed_trees,
+    right_branching,
+    transition_dataset,
+    tree_vocabulary,
+)
+from cavs.models import ShiftReduceParser
+from cavs.training.checkpoint import Arrays
+from cavs.training.config import TrainingConfig
+from cavs.training.metrics import Batches, check_finite, judging, total
+from cavs.training.parsing import Buffers, parse
+from cavs.training.tasks._task import Task
+
+PARSER_MODELS = {"parser": ShiftReduceParser}
+EVALUATION_BATCH_SIZE = 250
+_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class TreebankSource:
+    """The directory of a treebank of binary trees; its labels are not looked at."""
+
+    path: str
+
+    def load(self) -> TreeCorpus:
+        """The trees; `DataError` names what is missing or malformed."""
+        return load_sst(self.path)
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+        return Path(self.path).resolve().name or "data"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+class Parsing:
+    """-log p of the right actions where two are possible; judged by the F1 of the brackets that
+    the parser comes to by itself, and the share of sentences of which all are right."""
+
+    best, greater = "f1", True
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def loss(
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+    ) -> tuple[cavs.Tensor, float]:
+        """See `Objective`."""
+        word, read = inputs["word"], inputs["read"]
+        buffers = Buffers(model, word[word >= 0], read[batch.roots], batch.keys)
+        graph = np.repeat(np.arange(batch.num_graphs), np.diff(batch.ptr))
+        out = model["stack"](
+            batch, word=word, action=inputs["action"], front=buffers.fronts(graph, read)
+        )
+        check_finite(out, when)
+        return out["loss"].sum(), total(out["loss"])
+
+    def evaluate(
+        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
+    ) -> dict[str, float] | None:
+        """See `Objective`."""
+        found: list[LabelledTree] = []
+        gold: list[LabelledTree] = []
+        with judging(model):
+            for batch, inputs in batches:
+                if should_stop():
+                    return None
+                sentences = [
+                    [str(token) for token in self._vocabulary.decode(word[word >= 0])]
+                    for word in cavs.unbatch(batch, inputs["word"])
+                ]
+                gold += parsed_trees(batch, sentences)
+                found += parse(model, self._vocabulary, sentences)
+        exact = sum(a.graph == b.graph for a, b in zip(found, gold, strict=True))
+        return {"f1": bracket_f1(found, gold), "exact": exact / max(len(gold), 1)}
+
+    def describe(self, scores: Mapping[str, float]) -> str:
+        """See `Objective`."""
+        return f"F1 {100 * scores['f1']:5.2f} %  exact {100 * scores['exact']:5.2f} %"
+
+    def arrays(self) -> Arrays:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, arrays: Arrays) -> None:
+        """See `Objective`."""
+
+
+class ParserTask(Task):
+    """Learns the binary trees of a treebank."""
+
+    unit, source_type = "trees", TreebankSource
+
+    @classmethod
+    def create(
+        cls, name: str, source: TreebankSource, *, min_count: int = 1, **sizes: Any
+    ) -> ParserTask:
+        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``dropout``; words that
+        occur fewer than `min_count` times read as unknown.
+
+        Raises:
+            DataError: names what is missing or malformed.
+        """
+        corpus = source.load()
+        vocabulary = tree_vocabulary(corpus.train, min_count=min_count)
+        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+
+    def make_objective(self) -> Parsing:
+        """See `Task`."""
+        return Parsing(self.words)
+
+    def make_function(self) -> ShiftReduceParser:
+        """See `Task`."""
+        return ShiftReduceParser(**self.arguments)
+
+    def train_set(self, config: TrainingConfig) -> Dataset:
+        """See `Task`."""
+        return transition_dataset(self.split("train"), self.words)
+
+    def batches(self, split: str) -> Loader:
+        """See `Task`."""
+        dataset = transition_dataset(self.split(split), self.words)
+        return Loader(dataset, EVALUATION_BATCH_SIZE)
+
+    def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
+        """See `Task`."""
+        gold = self.split("test")
+        sides = [
+            100 * bracket_f1([branch(tree.words()) for tree in gold], gold)
+            for branch in (right_branching, left_branching)
+        ]
+        return (
+            f"{super().summary(best, test)}\n"
+            f"test F1 of right-branching trees {sides[0]:.2f} %, of left-branching {sides[1]:.2f} %"
+        )
+
+    def examples(self, model: Any) -> list[str]:
+        """See `Task`: test sentences as they were parsed."""
+        sentences = [tree.words() for tree in self.split("test")[:_EXAMPLES]]
+        with judging(model):
+            return [format_tree(tree) for tree in parse(model, self.words, sentences)]
