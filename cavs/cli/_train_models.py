@@ -225,6 +225,12 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
         data.add_argument(
             flag(option), type=integer(1), metavar="N", help=f"{meaning} (default: {default})"
         )
+    data.add_argument(
+        "--with-dev",
+        action="store_true",
+        help="train on the development images too (Burda et al. 2016 train on all 60,000); what is "
+        "said of dev is then said of images trained on",
+    )
     model = parser.add_argument_group("model")
     for size in ("hidden_size", "latent_size")[: 1 if name == "sbn" else 2]:
         _add_size(model, size, str(IMAGES[size]))
@@ -234,7 +240,7 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
 def _make_images(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
     discrete = {"estimator": ESTIMATOR} if name == "sbn" else {}
     settings = {"samples": SAMPLES[name], **IMAGES, **discrete, **given}
-    about = ("samples", "dev_samples", "test_samples", "test_images", "estimator")
+    about = ("samples", "dev_samples", "test_samples", "test_images", "estimator", "with_dev")
     source = ImageSource(_data(settings), **_chosen(settings, *about))
     sizes = _chosen(settings, *("hidden_size", "latent_size")[: 2 - len(discrete)])
     return ImageTask.create(name, source, **sizes), settings

@@ -40,7 +40,7 @@ FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--la
 @pytest.mark.parametrize(
     ("model", "options", "says"),
     [
-        ("vae", FEW, "-log p"),
+        ("vae", [*FEW, "--with-dev"], "-log p"),
         ("iwae", [*FEW, "--samples", "2"], "-log p"),
         ("sbn", [*FEW[:6], "--estimator", "wake-sleep"], "-log p"),
         ("lm", ["--batch-size", "4", "--length", "5", "--num-layers", "1"], "perplexity"),

@@ -57,6 +57,13 @@ def test_it_learns_and_more_samples_bound_tighter(tmp_path: Path, data: Path) ->
     assert best["dev"]["nll"] < run.trainer.history[0]["dev"]["nll"]
 
 
+def test_development_images_may_be_trained_on(tmp_path: Path, data: Path) -> None:
+    splits = [start(tmp_path, data, with_dev=given).task.corpus for given in (False, True)]
+    assert [len(corpus.train) for corpus in splits] == [300, 340]
+    np.testing.assert_array_equal(splits[1].train[300:], splits[0].dev)
+    np.testing.assert_array_equal(splits[1].dev, splits[0].dev)
+
+
 @pytest.mark.parametrize("stop", [5, 15 + 3])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, data: Path, stop: int) -> None:
     """Left within an epoch, and while an epoch is judged, which draws samples too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class ImageSource:
         test_images: how many of these, evenly spaced: the set may be sorted by what is shown.
         estimator: of the gradient where samples are discrete, one of `ESTIMATORS`; None where it
             flows through them.
+        with_dev: train on the development images too, by which epochs are then not fairly judged.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ImageSource:
     test_samples: int = 5_000
     test_images: int = 1_000
     estimator: str | None = None
+    with_dev: bool = False
 
     def __post_init__(self) -> None:
         for name in ("samples", "dev_samples", "test_samples", "test_images"):
@@ -64,7 +66,10 @@ class ImageSource:
 
     def load(self) -> ImageCorpus:
         """The images; `DataError` names what is missing or malformed."""
-        return load_binarized_mnist(self.path)
+        corpus = load_binarized_mnist(self.path)
+        if self.with_dev:
+            return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
+        return corpus
 
     @property
     def name(self) -> str:
