@@ -37,8 +37,8 @@ def start(directory: Path, data: Path) -> TrainingRun:
         batch_size=6,
         optimizer="sgd",
         momentum=0.0,
-        lr=2.0,
-        embedding_lr=2.0,
+        lr=1.0,
+        embedding_lr=1.0,
         lr_decay=0.5,
         lr_decay_after=6,
         clip_norm=5.0,
@@ -73,7 +73,7 @@ def test_it_learns(tmp_path: Path, data: Path) -> None:
     assert run.fit()
     assert run.test is not None
     # Of six words two leave a choice of two: 2 ** (2 / 6) = 1.26 is the best there is.
-    assert 2 ** (2 / 6) < run.test["perplexity"] < 1.5
+    assert 2 ** (2 / 6) < run.test["perplexity"] < 1.8
     assert run.test["perplexity"] == pytest.approx(math.exp(run.test["nats_per_word"]))
 
 
