@@ -44,6 +44,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--batch-size", type=integer(1), default=256, help="of trees (default: 256)"
     )
+    for name, what in (("samples", "samples of each test image"), ("images", "test images")):
+        parser.add_argument(
+            f"--test-{name}",
+            type=integer(1),
+            metavar="N",
+            help=f"{what}, of a model of images (default: as in training)",
+        )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_threads(parser)
     parser.set_defaults(run=run)
@@ -54,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
     checkpoint = load_checkpoint(options.checkpoint)
+    _set_counts(options, checkpoint)
     if checkpoint.model not in TREE_MODELS:
         return _evaluate_task(options, checkpoint)
     words = words_of(options.checkpoint, checkpoint)
@@ -73,6 +81,23 @@ def run(options: argparse.Namespace) -> int:
             f"loss          {scores.loss:8.4f} per tree"
         )
     return 0
+
+
+def _set_counts(options: argparse.Namespace, checkpoint: Checkpoint) -> None:
+    """Puts the counts that are given in the place of those of training."""
+    names = ("test_samples", "test_images")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if not given:
+        return
+    option = f"--{next(iter(given)).replace('_', '-')}"
+    source = checkpoint.training.get("source", {})
+    if not given.keys() <= source.keys():
+        raise InputError(f"[evaluate] no {option} was expected for {checkpoint.model}")
+    if options.split != "test":
+        raise InputError(
+            f"[evaluate] {option} was expected with --split test only, came {options.split}"
+        )
+    checkpoint.training = {**checkpoint.training, "source": {**source, **given}}
 
 
 def _load_trees(

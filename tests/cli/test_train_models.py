@@ -89,6 +89,27 @@ def test_each_trains_goes_on_and_samples(
     assert made.stat().st_size > 0
 
 
+def test_test_images_and_samples_are_chosen_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], images: str
+) -> None:
+    given = [*SMALL, "--data", images, *FEW]
+    assert main(["train", "vae", *given, "--output", str(tmp_path)]) == 0
+    evaluate = ["evaluate", str(tmp_path / "best.safetensors"), "--json"]
+    scores = []
+    for options in ([], ["5", "10"], ["10", "10"], ["5", "20"]):
+        flags = zip(("--test-images", "--test-samples"), options, strict=False)
+        capsys.readouterr()
+        assert main([*evaluate, *(word for flag in flags for word in flag)]) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+    assert scores[0] == scores[1]
+    assert scores[0] != scores[2]
+    assert scores[0] != scores[3]
+    assert main([*evaluate, "--test-samples", "5", "--split", "dev"]) == 1
+    assert capsys.readouterr().err == (
+        "cavs: [evaluate] --test-samples was expected with --split test only, came dev\n"
+    )
+
+
 def test_trees_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--num-train", "300", "--max-depth", "2", "--epochs", "3", "--latent-size", "2"]
     assert main(["train", "tree-vae", *options, "--quiet", "--output", str(tmp_path)]) == 0
