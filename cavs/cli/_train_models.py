@@ -48,6 +48,7 @@ LISTOPS: dict[str, Any] = {
 IMAGES: dict[str, Any] = {
     "hidden_size": 200,
     "latent_size": 50,
+    "dropout": 0.0,
     "epochs": 100,
     "batch_size": 100,
     "optimizer": "adam",
@@ -234,6 +235,13 @@ def _add_images(parser: argparse.ArgumentParser, name: str) -> None:
     model = parser.add_argument_group("model")
     for size in ("hidden_size", "latent_size")[: 1 if name == "sbn" else 2]:
         _add_size(model, size, str(IMAGES[size]))
+    if name != "sbn":
+        model.add_argument(
+            "--dropout",
+            type=number(0, 1),
+            metavar="P",
+            help=f"of the pixels that the encoder sees (default: {IMAGES['dropout']})",
+        )
     _add_training(parser, IMAGES, {})
 
 
@@ -242,7 +250,7 @@ def _make_images(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
     settings = {"samples": SAMPLES[name], **IMAGES, **discrete, **given}
     about = ("samples", "dev_samples", "test_samples", "test_images", "estimator", "with_dev")
     source = ImageSource(_data(settings), **_chosen(settings, *about))
-    sizes = _chosen(settings, *("hidden_size", "latent_size")[: 2 - len(discrete)])
+    sizes = _chosen(settings, *("hidden_size", "latent_size", "dropout")[: 1 if discrete else 3])
     return ImageTask.create(name, source, **sizes), settings
 
 
@@ -417,6 +425,7 @@ def _add_training(
         ("weight_decay", number(0), "L2 coefficient"),
         ("clip_norm", number(0), "greatest norm of the gradient, 0: any"),
         ("patience", integer(0), "epochs without improvement on dev before it ends, 0: any"),
+        ("average", integer(0), "epochs at the end whose parameters are averaged, 0: none"),
         ("seed", integer(0), "of parameters, samples and order"),
     ]
     if embedding:

@@ -1,8 +1,8 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, or a user to predict.
 
-Tensors are named ``model.NAME``, ``optimizer.NAME``, ``best.NAME`` and ``objective.NAME``;
-everything else is JSON in the file's metadata. A file is written beside the old one and renamed, so
-that there is a whole checkpoint at any moment, whatever fails.
+Tensors are named ``model.NAME``, ``optimizer.NAME``, ``best.NAME``, ``average.NAME`` and
+``objective.NAME``; everything else is JSON in the file's metadata. A file is written beside the old
+one and renamed, so that there is a whole checkpoint at any moment, whatever fails.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Checkpoint:
         parameters: by attribute path.
         optimizer: the optimizer's arrays; empty where a run cannot go on from here.
         best: the best parameters so far; empty where they are those of `parameters`.
+        average: the parameters averaged over epochs so far; empty where none is under way.
         objective: arrays of the objective, such as states that the next batch goes on from.
         training: where the run stands and how it was set, as JSON holds it.
     """
@@ -52,6 +53,7 @@ class Checkpoint:
     parameters: Arrays
     optimizer: Arrays = field(default_factory=dict)
     best: Arrays = field(default_factory=dict)
+    average: Arrays = field(default_factory=dict)
     objective: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ _GROUPS = (
     ("model", "parameters"),
     ("optimizer", "optimizer"),
     ("best", "best"),
+    ("average", "average"),
     ("objective", "objective"),
 )
 

@@ -34,6 +34,9 @@ class TrainingConfig:
         clip_norm: gradients of a greater norm are scaled down to it; 0: never.
         labels: of trees, train on those of ``all`` vertices or of the ``root`` only.
         patience: epochs without a better score on dev after which the run ends; 0: never.
+        average: how many epochs at the end are averaged: each of them is judged, and kept, by the
+            mean of the parameters that it and those before it ended with (Izmailov et al. 2018);
+            0: none.
         seed: of parameters, dropout and the order of the batches.
     """
 
@@ -51,6 +54,7 @@ class TrainingConfig:
     clip_norm: float = 0.0
     labels: Literal["all", "root"] = "all"
     patience: int = 5
+    average: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +63,7 @@ class TrainingConfig:
             ("batch_size", 1),
             ("lr_decay_after", 0),
             ("patience", 0),
+            ("average", 0),
             ("seed", 0),
         ):
             value = getattr(self, name)

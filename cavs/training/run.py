@@ -104,10 +104,13 @@ class TrainingRun:
         self.directory.mkdir(parents=True, exist_ok=True)
         finished = self.trainer.fit(_Saver(self, observer), should_stop)
         if finished:
+            last = {name: array.copy() for name, array in self.model.state_dict().items()}
             self.model.load_state_dict(self.trainer.best_parameters())
             batches = self.task.batches("test")
             self.test = self.task.objective.evaluate(self.model, batches, should_stop)
-            finished = self.test is not None
+            if self.test is None:
+                finished = False
+                self.model.load_state_dict(last)
         if not finished:
             self.save_last()
         self.save_metrics()

@@ -90,6 +90,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self._best_parameters: Arrays = {}
+        self._average: Arrays = {}  # the mean over the ends of epochs,
+        self._averaged: list[int] = []  # and which ones
         self._loader = loader
         self._dev = dev
         self._fingerprint = fingerprint(loader.dataset)
@@ -130,11 +132,44 @@ class Trainer:
         while not self.finished:
             if not self._train_epoch(observer, should_stop):
                 return False
-            scores = self.objective.evaluate(self.model, self._dev, should_stop)
+            averaged = self._epochs_to_average()
+            average = self._next_average(averaged)
+            scores = self._judge(average, should_stop)
             if scores is None:
                 return False
+            self._average, self._averaged = average, averaged
             self._end_epoch(scores, observer)
         return True
+
+    def _epochs_to_average(self) -> list[int]:
+        """Which epochs the average has once the one under way is done."""
+        first = self.config.epochs - self.config.average
+        if self.epoch < first:
+            return []
+        # More epochs than were meant at first move the window: what has left it is averaged too.
+        kept = self._averaged if min(self._averaged, default=first) >= first else []
+        return [*kept, self.epoch]
+
+    def _next_average(self, averaged: list[int]) -> Arrays:
+        """The mean of the present parameters and of those that the average has of `averaged`."""
+        if not averaged:
+            return {}
+        average = _copies(self.model.state_dict())
+        if len(averaged) > 1:
+            for name, mean in self._average.items():
+                average[name] = mean + (average[name] - mean) / len(averaged)
+        return average
+
+    def _judge(self, average: Arrays, should_stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Scores of the average, or of the present parameters where there is none."""
+        if not average:
+            return self.objective.evaluate(self.model, self._dev, should_stop)
+        present = _copies(self.model.state_dict())
+        self.model.load_state_dict(average)
+        try:
+            return self.objective.evaluate(self.model, self._dev, should_stop)
+        finally:
+            self.model.load_state_dict(present)
 
     def _train_epoch(self, observer: Observer | None, should_stop: Callable[[], bool]) -> bool:
         self.model.train()
@@ -178,7 +213,7 @@ class Trainer:
         improved = self.best is None or self._is_better(dev, self.best["dev"])
         if improved:
             self.best = record
-            self._best_parameters = _copies(self.model.state_dict())
+            self._best_parameters = _copies(self._average or self.model.state_dict())
         self._batch = self._graphs = 0
         self._loss = self._seconds = 0.0
         if observer is not None:
@@ -209,6 +244,7 @@ class Trainer:
             "parameters": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "best": self._best_parameters,
+            "average": self._average,
             "objective": self.objective.arrays(),
         }
 
@@ -217,6 +253,7 @@ class Trainer:
         return {
             "history": self.history,
             "best": self.best,
+            "averaged": self._averaged,
             "batch": self._batch,
             "graphs": self._graphs,
             "loss": self._loss,
@@ -240,11 +277,13 @@ class Trainer:
             )
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self.objective.restore(checkpoint.objective)
-        if checkpoint.best:
-            check_arrays(path, checkpoint.best, dict(self.model.named_parameters()))
+        for arrays in (checkpoint.best, checkpoint.average):
+            if arrays:
+                check_arrays(path, arrays, dict(self.model.named_parameters()))
         try:
             self.history = list(state["history"])
             self.best = state["best"]
+            self._averaged = list(state.get("averaged", [])) if checkpoint.average else []
             self._batch, self._graphs = int(state["batch"]), int(state["graphs"])
             self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
             self.model.set_random_state(state["random"])
@@ -254,6 +293,7 @@ class Trainer:
                 f"({type(error).__name__}: {error})"
             ) from error
         self._best_parameters = checkpoint.best
+        self._average = checkpoint.average
 
 
 def fingerprint(dataset: Dataset) -> str:

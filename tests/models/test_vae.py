@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cavs
-from cavs.kernels.philox import uniform
+from cavs.kernels.philox import GRAPH_LOCAL, uniform
 from cavs.models import VAE
 from cavs.nn.estimators import elbo, importance_weighted_bound
 
@@ -31,15 +31,22 @@ def run(model: cavs.Model, x: np.ndarray, samples: int, keys: Any = None) -> dic
     return model(graphs, image=x)
 
 
-def oracle(p: dict[str, np.ndarray], x: np.ndarray, key: int, samples: int) -> np.ndarray:
-    """log p(x, z) - log q(z | x) of one image's samples."""
+def oracle(
+    p: dict[str, np.ndarray],
+    x: np.ndarray,
+    key: int,
+    samples: int,
+    seen: np.ndarray | None = None,
+    op: int = 0,
+) -> np.ndarray:
+    """log p(x, z) - log q(z | seen) of one image's samples, drawn by operation `op`."""
 
     def layer(name: str, h: np.ndarray) -> np.ndarray:
         return h @ p[f"{name}.weight"].T + p[f"{name}.bias"]
 
-    encoded = np.tanh(layer("encoder2", np.tanh(layer("encoder1", x))))
+    encoded = np.tanh(layer("encoder2", np.tanh(layer("encoder1", x if seen is None else seen))))
     mean, log_std = np.split(layer("posterior", encoded), 2)
-    u = uniform(SEED, STEP, 0, np.full(samples, key), np.arange(samples), LATENT)
+    u = uniform(SEED, STEP, op, np.full(samples, key), np.arange(samples), LATENT)
     from statistics import NormalDist
 
     epsilon = np.vectorize(NormalDist().inv_cdf)(u + 2.0**-25)
@@ -119,3 +126,19 @@ def test_pixels_begin_as_often_set_as_in_the_data() -> None:
     model.function.set_pixel_means(means)
     bias = model.function.pixels.bias.data
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), np.clip(means, 1e-3, 1 - 1e-3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_dropout_is_of_what_the_encoder_sees_in_training(executor: str) -> None:
+    """An image loses pixels for all its samples; the decoder is held to the whole of it."""
+    p, x = 0.4, images(3)
+    cavs.nn.init.manual_seed(2)
+    function = VAE(PIXELS, HIDDEN, LATENT, dropout=p)
+    model = cavs.compile(function, dtype="float64", seed=SEED, executor=executor)
+    parameters = {name: p.data for name, p in model.named_parameters()}
+    kept = uniform(SEED, STEP, 0, np.arange(3), np.full(3, GRAPH_LOCAL), PIXELS) >= p
+    assert not kept.all()
+    for mode, seen in (("train", x * kept / (1 - p)), ("eval", x)):
+        out = run(getattr(model, mode)(), x, samples=4)
+        expected = [oracle(parameters, row, i, 4, seen[i], op=1) for i, row in enumerate(x)]
+        np.testing.assert_allclose(out["log_weight"].data, np.concatenate(expected), rtol=1e-9)

@@ -61,10 +61,14 @@ def files(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "adamw", "sgd"])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, optimizer: str) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "average"), [("adagrad", 0), ("adam", 2), ("adamw", 0), ("sgd", 3)]
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path, optimizer: str, average: int
+) -> None:
     """Whenever it was left: within an epoch, after its last batch, and within the evaluation."""
-    settings: dict[str, Any] = {"optimizer": optimizer}
+    settings: dict[str, Any] = {"optimizer": optimizer, "average": average}
     if optimizer != "adagrad":
         settings |= {"lr": 0.005, "embedding_lr": 0.005, "lr_schedule": "linear"}
     whole = start(tmp_path / "whole", **settings)
@@ -86,7 +90,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, optimizer: st
     assert parts.model.random_state() == whole.model.random_state()
     for name in ("last.safetensors", "best.safetensors"):
         one, other = (load_checkpoint(tmp_path / k / name) for k in ("whole", "parts"))
-        for attribute in ("parameters", "optimizer", "best"):
+        for attribute in ("parameters", "optimizer", "best", "average"):
             mine, theirs = getattr(one, attribute), getattr(other, attribute)
             assert mine.keys() == theirs.keys()
             for key in mine:
@@ -142,6 +146,40 @@ def test_more_epochs_go_on_where_a_finished_run_ended(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole", epochs=3)
     assert whole.fit()
     assert without_times(more.trainer.history) == without_times(whole.trainer.history)
+
+
+def test_epochs_at_the_end_are_averaged(tmp_path: Path) -> None:
+    """Training is the same; what is judged and kept is the mean of what epochs ended with."""
+    settings: dict[str, Any] = {"epochs": 4, "lr": 0.2}
+    last = tmp_path / "last.safetensors"
+    ends = []
+    for epochs in range(1, 5):
+        run = start(tmp_path, **settings | {"epochs": epochs}) if epochs == 1 else None
+        if run is None:
+            config = make_config(**settings | {"epochs": epochs})
+            run = TrainingRun.resume(last, load_checkpoint(last), config, tmp_path)
+        assert run.fit()
+        ends.append(load_checkpoint(last).parameters)
+    averaged = start(tmp_path / "averaged", **settings, average=3)
+    assert averaged.fit()
+    checkpoint = load_checkpoint(tmp_path / "averaged" / "last.safetensors")
+    for name, array in ends[3].items():
+        np.testing.assert_array_equal(checkpoint.parameters[name], array)
+        mean = np.mean([end[name] for end in ends[1:]], axis=0, dtype=np.float64)
+        np.testing.assert_allclose(checkpoint.average[name], mean, rtol=1e-5, atol=1e-7)
+    assert averaged.trainer.history[0]["dev"] == run.trainer.history[0]["dev"]
+    assert averaged.trainer.history[1]["dev"] == run.trainer.history[1]["dev"]
+    averaged.model.load_state_dict(checkpoint.average)
+    dev = Classification().evaluate(averaged.model, averaged.task.batches("dev"), lambda: False)
+    assert dev == averaged.trainer.history[3]["dev"]
+    assert dev != run.trainer.history[3]["dev"]
+
+    # More epochs than the run was meant to have: the average begins anew, further on.
+    config = make_config(**settings | {"epochs": 6, "average": 3})
+    path = tmp_path / "averaged" / "last.safetensors"
+    more = TrainingRun.resume(path, load_checkpoint(path), config, tmp_path / "averaged")
+    assert more.fit()
+    assert load_checkpoint(path).training["progress"]["averaged"] == [4, 5]
 
 
 class Exploding(cavs.VertexFunction):
@@ -231,6 +269,7 @@ def test_other_models_train(tmp_path: Path, model: str) -> None:
         ({"epochs": 0}, "epochs of at least 1 was expected"),
         ({"lr": 0.0}, "lr above 0 was expected"),
         ({"lr": float("nan")}, "lr above 0 was expected"),
+        ({"average": -1}, "average of at least 0"),
         ({"weight_decay": -1.0}, "weight_decay of at least 0"),
         ({"optimizer": "lbfgs"}, "one of adagrad, adam, adamw, sgd"),
         ({"labels": "some"}, "one of all, root"),

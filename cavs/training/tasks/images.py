@@ -101,8 +101,8 @@ class ImageTask(Task):
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:
-        """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size``. Raises
-        `DataError`."""
+        """A new task; `sizes` are ``hidden_size`` and, of autoencoders, ``latent_size`` and
+        ``dropout``. Raises `DataError`."""
         corpus = source.load()
         arguments = {"image_size": corpus.height * corpus.width, **sizes}
         return cls(name, arguments, None, source, corpus)
