@@ -92,7 +92,9 @@ def _set_counts(options: argparse.Namespace, checkpoint: Checkpoint) -> None:
     option = f"--{next(iter(given)).replace('_', '-')}"
     source = checkpoint.training.get("source", {})
     if not given.keys() <= source.keys():
-        raise InputError(f"[evaluate] no {option} was expected for {checkpoint.model}")
+        raise InputError(
+            f"[evaluate] no {option} was expected for {checkpoint.model}, which is not of images"
+        )
     if options.split != "test":
         raise InputError(
             f"[evaluate] {option} was expected with --split test only, came {options.split}"

@@ -22,8 +22,8 @@ class VAE(cavs.VertexFunction):
         p(z) = Normal(0, 1)
         p(x | z) = Bernoulli(U_3 tanh(U_2 tanh(U_1 z)))
 
-    With `dropout` the encoder reads dropout(x) in training: what it says of images that it has not
-    seen is closer to their posterior then (Shu et al. 2018, *Amortized Inference Regularization*).
+    With `dropout` the encoder reads dropout(x) in training, to overfit less (Shu et al. 2018,
+    *Amortized Inference Regularization*).
 
     Graphs have no edges. The evidence lower bound is :func:`cavs.nn.estimators.elbo` of the output,
     reshaped to (graphs, samples), and :func:`~cavs.nn.estimators.importance_weighted_bound` makes

@@ -31,6 +31,11 @@ Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
 
+def copies(arrays: Mapping[str, Array]) -> Arrays:
+    """The same arrays in memory of their own."""
+    return {name: array.copy() for name, array in arrays.items()}
+
+
 @dataclass
 class Checkpoint:
     """What is kept of a run.

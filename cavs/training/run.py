@@ -13,6 +13,7 @@ from cavs.training.checkpoint import (
     Arrays,
     Checkpoint,
     check_arrays,
+    copies,
     save_checkpoint,
     write_atomically,
 )
@@ -104,7 +105,7 @@ class TrainingRun:
         self.directory.mkdir(parents=True, exist_ok=True)
         finished = self.trainer.fit(_Saver(self, observer), should_stop)
         if finished:
-            last = {name: array.copy() for name, array in self.model.state_dict().items()}
+            last = copies(self.model.state_dict())
             self.model.load_state_dict(self.trainer.best_parameters())
             batches = self.task.batches("test")
             self.test = self.task.objective.evaluate(self.model, batches, should_stop)

@@ -12,7 +12,7 @@ import cavs
 from cavs import optim
 from cavs.data import Dataset, Loader
 from cavs.errors import CheckpointError
-from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays
+from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches
 
@@ -154,7 +154,7 @@ class Trainer:
         """The mean of the present parameters and of those that the average has of `averaged`."""
         if not averaged:
             return {}
-        average = _copies(self.model.state_dict())
+        average = copies(self.model.state_dict())
         if len(averaged) > 1:
             for name, mean in self._average.items():
                 average[name] = mean + (average[name] - mean) / len(averaged)
@@ -164,7 +164,7 @@ class Trainer:
         """Scores of the average, or of the present parameters where there is none."""
         if not average:
             return self.objective.evaluate(self.model, self._dev, should_stop)
-        present = _copies(self.model.state_dict())
+        present = copies(self.model.state_dict())
         self.model.load_state_dict(average)
         try:
             return self.objective.evaluate(self.model, self._dev, should_stop)
@@ -213,7 +213,7 @@ class Trainer:
         improved = self.best is None or self._is_better(dev, self.best["dev"])
         if improved:
             self.best = record
-            self._best_parameters = _copies(self._average or self.model.state_dict())
+            self._best_parameters = copies(self._average or self.model.state_dict())
         self._batch = self._graphs = 0
         self._loss = self._seconds = 0.0
         if observer is not None:
@@ -236,7 +236,7 @@ class Trainer:
 
     def best_parameters(self) -> Arrays:
         """The parameters of the best epoch; the present ones before the first is done."""
-        return self._best_parameters or _copies(self.model.state_dict())
+        return self._best_parameters or copies(self.model.state_dict())
 
     def arrays(self) -> dict[str, Arrays]:
         """All that a checkpoint must hold, by the names of its groups."""
@@ -306,10 +306,6 @@ def fingerprint(dataset: Dataset) -> str:
         digest.update(name.encode())
         digest.update(dataset.flat(name).tobytes())
     return digest.hexdigest()
-
-
-def _copies(arrays: Arrays) -> Arrays:
-    return {name: array.copy() for name, array in arrays.items()}
 
 
 def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) -> optim.Optimizer:

@@ -153,9 +153,9 @@ def test_epochs_at_the_end_are_averaged(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 4, "lr": 0.2}
     last = tmp_path / "last.safetensors"
     ends = []
+    run = start(tmp_path, **settings | {"epochs": 1})
     for epochs in range(1, 5):
-        run = start(tmp_path, **settings | {"epochs": epochs}) if epochs == 1 else None
-        if run is None:
+        if epochs > 1:
             config = make_config(**settings | {"epochs": epochs})
             run = TrainingRun.resume(last, load_checkpoint(last), config, tmp_path)
         assert run.fit()
