@@ -133,7 +133,7 @@ def test_missing_inputs_are_named_with_the_line_that_pulls_them() -> None:
     with pytest.raises(
         InputError,
         match=r"int32 of shape \(5,\), a row per vertex, was expected for 'label', came none; "
-        r"pulled at .*vertex_functions\.py:\d+ \(label = v\.pull",
+        r"pulled at .*vertex_functions/structures\.py:\d+ \(label = v\.pull",
     ):
         model(GRAPHS, **inputs)
 

@@ -151,4 +151,4 @@ def test_programs_print_with_names_tables_and_sizes() -> None:
     explained = compiled("ChildSumTreeLSTM").explain()
     assert "FLOPs per vertex" in explained
     assert "launches in" in explained
-    assert "vertex_functions.py" in explained
+    assert "vertex_functions/structures.py" in explained

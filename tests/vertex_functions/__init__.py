@@ -1,0 +1,29 @@
+"""Small vertex functions that together use every operation and structure; see FUNCTIONS."""
+
+from __future__ import annotations
+
+import cavs
+from cavs import nn
+from vertex_functions import operations, parameters, structures
+from vertex_functions.base import FUNCTIONS, IDS, parameter
+from vertex_functions.drawn import RandomFunction
+
+__all__ = [
+    "FUNCTIONS",
+    "IDS",
+    "RandomFunction",
+    "make_function",
+    "operations",
+    "parameter",
+    "parameters",
+    "structures",
+]
+
+
+def make_function(name: str, dtype: str = "float64") -> cavs.VertexFunction:
+    """A function of the library with the same parameters every time."""
+    nn.init.manual_seed(sum(map(ord, name)))
+    function = FUNCTIONS[name]()
+    for p in function.parameters():
+        p.data = p.data.astype(dtype)
+    return function
