@@ -1,4 +1,5 @@
-"""Small vertex functions that together use every operation and structure; see FUNCTIONS."""
+"""Small vertex functions that together use every operation and structure; see FUNCTIONS, to which
+each of the modules adds its own when it is imported."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Functions of a child's state are computed by the child."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Elementwise operations in groups."""
+
 from __future__ import annotations
 
 from pass_checks import WITHOUT_LEAVES, programs

@@ -1,3 +1,5 @@
+"""Sums over parts of the rows become one."""
+
 from __future__ import annotations
 
 from typing import Any

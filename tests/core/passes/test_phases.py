@@ -1,3 +1,5 @@
+"""What the levels need not do stands before or after them."""
+
 from __future__ import annotations
 
 from pass_checks import WITHOUT_LEAVES, instructions, programs

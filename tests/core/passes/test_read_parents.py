@@ -1,3 +1,5 @@
+"""Cotangents are read where the parents have them."""
+
 from __future__ import annotations
 
 from pass_checks import programs

@@ -1,3 +1,5 @@
+"""Equal computations, neutral operations, slices and reshapes."""
+
 from __future__ import annotations
 
 import operator

@@ -1,3 +1,5 @@
+"""Products leave out edges that a mask leaves out."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Products leave out the id -1."""
+
 from __future__ import annotations
 
 import numpy as np

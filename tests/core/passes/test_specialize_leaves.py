@@ -1,3 +1,5 @@
+"""Leaves, whose children's states are zeros."""
+
 from __future__ import annotations
 
 from typing import Any

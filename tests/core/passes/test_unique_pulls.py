@@ -1,3 +1,5 @@
+"""What depends on ids alone is computed for distinct ids."""
+
 from __future__ import annotations
 
 from typing import Any
