@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import INT32, Array, check_dtype
+from cavs._arrays import INT32, check_dtype, draw_uniform
 from cavs.core.ops._def import size_of
 from cavs.core.ops.random import standard_normal
 from cavs.errors import DTypeError, InputError, ShapeError
-from cavs.kernels.philox import uniform
 from cavs.tensor._tensor import Tensor
 
 # Operations of vertex functions are numbered from 0 on.
@@ -53,7 +52,8 @@ class Generator:
             keys: (rows,) integers, such as the samples' numbers in a data set; None counts rows.
 
         Raises:
-            ShapeError: sizes below 0, or not a key for each row; DTypeError: not a float dtype.
+            ShapeError: sizes below 0, or not a key for each row; DTypeError: not a float dtype, or
+                keys that are no integers.
         """
         sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
@@ -65,10 +65,14 @@ class Generator:
         numbers = np.arange(rows) if keys is None else np.asarray(keys)
         if numbers.shape != (rows,):
             raise ShapeError(f"[random] {rows} keys were expected, came shape {numbers.shape}")
+        if rows and numbers.dtype.kind not in "iub":
+            raise DTypeError(f"[random] integers as keys were expected, came ({numbers.dtype})")
         width = size_of(tuple(sizes[1:]))
-        drawn: Array = uniform(self.seed, self.step, _OPERATION, numbers, np.zeros(rows), width)
+        drawn = draw_uniform(
+            self.seed, self.step, _OPERATION, numbers.astype(np.int64), width, wanted
+        )
         self.step += 1
-        return Tensor(drawn.reshape(sizes).astype(wanted))
+        return Tensor(drawn.reshape(sizes))
 
     def normal(
         self, shape: int | Sequence[int], dtype: Any = "float32", keys: Any = None

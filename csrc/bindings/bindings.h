@@ -13,6 +13,7 @@ void bind_memory(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
 void bind_plans(pybind11::module_& m);
 void bind_program(pybind11::module_& m);
+void bind_random(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
 
 }  // namespace cavs

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "base/thread_pool.h"
 #include "check.h"
 #include "kernels/cpu/optimizers.h"
@@ -36,18 +35,6 @@ void test_registry() {
   }
   CHECK(scalar_opcode("nothing") == -1);
   CHECK(scalar_op_arity(-1) == -1);
-}
-
-void test_philox() {
-  uint32_t words[4 * kPhiloxLanes], later[4 * kPhiloxLanes];
-  philox4x32_lanes({{0, 0, 0, 0}}, {{0, 0}}, words);
-  CHECK(words[0] == 0x6627e8d5u && words[3] == 0x9b00dbd8u);
-  philox4x32_lanes({{7, 0, 0, 0}}, {{0, 0}}, later);
-  CHECK(words[4 * 7] == later[0] && words[4 * 15 + 3] == later[4 * 8 + 3]);
-  philox4x32_lanes({{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, {{0xa4093822, 0x299f31d0}},
-                   words);
-  CHECK(words[0] == 0xd16cfe09u && words[1] == 0x94fdccebu);
-  CHECK(words[2] == 0x5001e420u && words[3] == 0x24126ea1u);
 }
 
 // Threads write the halves of a value whose rows have no padding; no half may touch the other.
@@ -167,7 +154,6 @@ void test_optimizers_do_not_depend_on_threads() {
 
 int main() {
   cavs::test_registry();
-  cavs::test_philox();
   cavs::test_fused_leaves_neighbouring_rows();
   cavs::test_products_without_blas();
   cavs::test_team();

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from cavs._native import core
-from cavs.kernels.philox import GRAPH_LOCAL, uniform
 
 pytestmark = pytest.mark.parametrize("dtype", kc.DTYPES)
 
@@ -207,31 +206,6 @@ def test_broadcast_and_sum_to(dtype, layout, small, large, rng):
     kc.call("sum_to", dtype, [y], [out], ints=[len(small), *large, *small])
     axes = tuple(i + 1 for i, (s, n) in enumerate(zip(small, large, strict=True)) if s != n)
     check(dtype, out, y.reshape(4, *large).sum(axes).reshape(4, -1))
-
-
-@pytest.mark.parametrize("space", [0, 1, 2])
-def test_dropout(dtype, layout, space, rng):
-    rows, width = 12, 21
-    x = layout(draw(rng, dtype, rows, width))
-    graph = rng.integers(0, 3, size=rows).astype(np.int32)
-    local = rng.integers(0, 1000, size=rows).astype(np.int32)
-    keys = np.array([5, 2**40 + 3, -2] * 4, np.int64)
-    random = {"seed": 2**40 + 17, "step": 2**33 + 5, "training": True, "graph_key": keys}
-    if space < 2:
-        name = ("vertex", "edge")[space]
-        random |= {f"{name}_graph": graph, f"{name}_local": local}
-    row_keys = keys if space == 2 else keys[graph]
-    row_local = np.full(rows, GRAPH_LOCAL) if space == 2 else local
-    u = uniform(random["seed"], random["step"], 77, row_keys, row_local, width)
-    out = new(dtype, layout, rows, width)
-    kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[0.4], random=random)
-    check(dtype, out, x * (u >= 0.4) / 0.6)
-    for p, training in ((0.0, True), (0.4, False)):
-        options = {**random, "training": training}
-        kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[p], random=options)
-        np.testing.assert_array_equal(out, x)
-    kc.call("dropout", dtype, [x], [out], ints=[77, space], floats=[1.0], random=random)
-    assert not out.any()
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 1), (70, 3), (1000, 50), (333, 1040)])

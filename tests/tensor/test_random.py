@@ -5,6 +5,7 @@ import pytest
 
 import cavs
 from cavs.errors import DTypeError, InputError, ShapeError
+from cavs.kernels.philox import uniform
 
 
 def test_rows_depend_on_their_keys_alone() -> None:
@@ -26,6 +27,26 @@ def test_each_tensor_is_another_and_a_state_repeats_it() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(), 7, (0,), (3, 0), (5, 1), (4, 3, 11), (2, 129)])
+def test_numbers_are_those_of_the_definition(dtype: str, sizes: int | tuple[int, ...]) -> None:
+    generator = cavs.Generator(2**63 + 5)
+    generator.set_state({"seed": 2**63 + 5, "step": 2**40 + 3})
+    drawn = generator.uniform(sizes, dtype).data
+    rows = drawn.shape[0] if drawn.shape else 1
+    width = int(np.prod(drawn.shape[1:], dtype=int))
+    keys, local = np.arange(rows), np.zeros(rows, int)
+    expected = uniform(2**63 + 5, 2**40 + 3, 2**32 - 1, keys, local, width)
+    np.testing.assert_array_equal(drawn, expected.reshape(drawn.shape).astype(dtype))
+
+
+@pytest.mark.parametrize("keys", [[-1, 2**40], np.array([2**63 + 1, 7], np.uint64), [True, False]])
+def test_keys_are_integers_of_any_width(keys: list[int]) -> None:
+    drawn = cavs.Generator(3).uniform((2, 6), keys=keys).data
+    expected = uniform(3, 0, 2**32 - 1, np.asarray(keys).astype(np.int64), np.zeros(2), 6)
+    np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_moments(dtype: str) -> None:
     u = cavs.Generator().uniform(50_000, dtype).data
     z = cavs.Generator().normal((50_000, 2), dtype).data
@@ -42,6 +63,8 @@ def test_errors() -> None:
         generator.uniform(-1)
     with pytest.raises(ShapeError, match=r"\[random\] 2 keys were expected, came shape \(3,\)"):
         generator.uniform((2, 1), keys=[1, 2, 3])
+    with pytest.raises(DTypeError, match=r"\[random\] integers as keys were expected, came \(fl"):
+        generator.uniform((2, 1), keys=[1.5, 2.0])
     with pytest.raises(DTypeError, match=r"\[random\] float32 or float64"):
         generator.normal(3, "int32")
     with pytest.raises(InputError, match=r"\[random\] an integer in 0..2\*\*64-1"):

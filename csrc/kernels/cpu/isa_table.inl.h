@@ -5,6 +5,7 @@
 #include "kernels/cpu/isa_table.h"
 #include "kernels/cpu/optimizers.inl.h"
 #include "kernels/cpu/packed_product.inl.h"
+#include "kernels/cpu/random.inl.h"
 #include "kernels/cpu/reductions.inl.h"
 #include "kernels/cpu/row_ops.inl.h"
 #include "kernels/cpu/shape_ops.inl.h"

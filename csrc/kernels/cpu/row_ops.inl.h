@@ -1,7 +1,6 @@
 // Kernels that move rows: gathers, concatenations, inputs and outputs.
 #pragma once
 
-#include "base/philox.h"
 #include "kernels/cpu/simd.inl.h"
 
 namespace cavs {
@@ -129,76 +128,6 @@ void num_children(const KernelCall& call) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     *row_of<T>(call.out[0], r) = static_cast<T>(ptr[r + 1] - ptr[r]);
   }
-}
-
-// Which samples belong to row r: see RandomContext.
-struct SampleKey {
-  int64_t graph;
-  uint32_t local;
-};
-
-CAVS_INLINE SampleKey sample_key(const RandomContext& random, int64_t space, int64_t r) {
-  if (space == 0) {
-    return {random.graph_key[random.vertex_graph[r]],
-            static_cast<uint32_t>(random.vertex_local[r])};
-  }
-  if (space == 1) {
-    return {random.graph_key[random.edge_graph[r]], static_cast<uint32_t>(random.edge_local[r])};
-  }
-  return {random.graph_key[r], 0xFFFFFFFFu};
-}
-
-// Calls `take` with the random words of each row, up to 4 * kPhiloxLanes at a time: row, first
-// element, number of elements, words.
-template <class Take>
-CAVS_INLINE void draw(const KernelCall& call, const Take& take) {
-  const RandomContext& random = *call.random;
-  const uint32_t op = static_cast<uint32_t>(call.ints[0]);
-  const int64_t n = call.out[0].size;
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    const SampleKey sample = sample_key(random, call.ints[1], r);
-    const uint64_t graph = static_cast<uint64_t>(sample.graph);
-    const PhiloxKey key = philox_key(random.seed, random.step, graph);
-    for (int64_t j = 0; j < n; j += 4 * kPhiloxLanes) {
-      uint32_t words[4 * kPhiloxLanes];
-      philox4x32_lanes(
-          {{static_cast<uint32_t>(j / 4), sample.local, static_cast<uint32_t>(graph), op}}, key,
-          words);
-      take(r, j, n - j < 4 * kPhiloxLanes ? n - j : 4 * kPhiloxLanes, words);
-    }
-  }
-}
-
-template <class T>
-void uniform(const KernelCall& call) {
-  draw(call, [&](int64_t r, int64_t first, int64_t count, const uint32_t* words) {
-    T* y = row_of<T>(call.out[0], r) + first;
-    for (int64_t k = 0; k < count; ++k) {
-      y[k] = static_cast<T>(static_cast<int32_t>(words[k] >> 8)) * static_cast<T>(0x1p-24);
-    }
-  });
-}
-
-template <class T>
-void dropout(const KernelCall& call) {
-  if (!call.random->training) {
-    copy<T>(call);
-    return;
-  }
-  const double p = call.floats[0];
-  const T scale = p < 1 ? static_cast<T>(1 / (1 - p)) : T(0);
-  // u >= p for u = k / 2^24, in integers.
-  const double bound = p * 16777216.0;
-  const auto floor = static_cast<uint32_t>(bound);
-  const uint32_t least = floor + (bound > floor ? 1 : 0);
-  draw(call, [&](int64_t r, int64_t first, int64_t count, const uint32_t* words) {
-    const T* x = row_of<T>(call.in[0], r) + first;
-    T* y = row_of<T>(call.out[0], r) + first;
-    for (int64_t k = 0; k < count; ++k) {
-      const T value = x[k] * scale;
-      y[k] = (words[k] >> 8) >= least ? value : T(0);
-    }
-  });
 }
 
 }  // namespace
