@@ -128,7 +128,7 @@ class NativeExecutor:
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
         self._lock = Lock()
-        self._kept: tuple[Program, list[tuple[Memory, Program]]] | None = None
+        self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
     def load(self, program: Program) -> Any:
         """The native program, made once."""
@@ -169,9 +169,10 @@ class NativeExecutor:
         if wanted is None:
             program, known = self._inference(graphs, inputs, random, weights)
             return self._run(program, graphs, known, random, weights, keep=False)[0], None
-        program = self.compiler.training(wanted)
+        compiler = self.compiler.in_mode(random.training)
+        program = compiler.training(wanted)
         outputs, native = self._run(program, graphs, inputs, random, weights, keep=True)
-        return outputs, NativeRun(self, native, program, wanted)
+        return outputs, NativeRun(self, compiler, native, program, wanted)
 
     def _inference(
         self,
@@ -183,7 +184,8 @@ class NativeExecutor:
         """The program of a call after which no backward comes, and its inputs: those given, and
         what earlier calls left (see Memory)."""
         known: dict[str, Array] = dict(inputs)
-        whole, memories = self._memories()
+        compiler = self.compiler.in_mode(random.training)
+        whole, memories = self._memories(compiler)
         for memory, part_program in memories:
 
             def compute(
@@ -194,21 +196,22 @@ class NativeExecutor:
 
             results = memory.results(inputs[memory.part.pull], weights.versions, compute)
             if results is None:
-                return self.compiler.inference(), inputs
+                return compiler.inference(), inputs
             known.update(results)
         return whole, known
 
-    def _memories(self) -> tuple[Program, list[tuple[Memory, Program]]]:
+    def _memories(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
         """The program that reads what is remembered, and what computes and keeps it."""
-        if self._kept is None:
-            numbers = {id(p): number for number, p in enumerate(self.compiler.params)}
-            whole, parts = self.compiler.remembering()
+        kept = self._kept.get(compiler)
+        if kept is None:
+            numbers = {id(p): number for number, p in enumerate(compiler.params)}
+            whole, parts = compiler.remembering()
             memories = [
                 (Memory(part, [numbers[id(p)] for p in part.params], self.dtype), program)
                 for part, program in parts
             ]
-            self._kept = whole, memories
-        return self._kept
+            kept = self._kept[compiler] = whole, memories
+        return kept
 
     def _run(
         self,
@@ -251,24 +254,31 @@ class NativeExecutor:
             program, known = self._inference(graphs, inputs, random, weights)
             _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
             return {"forward": program}, native
-        program, wanted = self.compiler.training(()), frozenset[str]()
+        compiler, wanted = self.compiler.in_mode(random.training), frozenset[str]()
+        program = compiler.training(wanted)
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
-        NativeRun(self, native, program, wanted).backward(cotangents)
-        return {"forward": program, "backward": self.compiler.backward(cotangents, ())}, native
+        NativeRun(self, compiler, native, program, wanted).backward(cotangents)
+        return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
 
     def planned(
-        self, graphs: GraphBatch, ids: Mapping[str, Array], outputs: frozenset[str] | None
+        self,
+        graphs: GraphBatch,
+        ids: Mapping[str, Array],
+        outputs: frozenset[str] | None,
+        *,
+        training: bool,
     ) -> list[tuple[Program, Any]]:
         """Each program of a call over `graphs` with its memory as planned (a _core.PhaseMemory):
         of inference, or, with cotangents of `outputs`, of forward and backward.
 
         `ids`: the integer inputs, as far as they are known; others count as all distinct.
+        `training`: the mode of the model.
         """
-        keep = outputs is not None
-        programs = [self.compiler.training(()) if keep else self.compiler.remembering()[0]]
+        keep, compiler = outputs is not None, self.compiler.in_mode(training)
+        programs = [compiler.training(()) if keep else compiler.remembering()[0]]
         forward, backward = self.load(programs[0]), None
         if outputs is not None:
-            programs.append(self.compiler.backward(outputs, ()))
+            programs.append(compiler.backward(outputs, ()))
             backward = self.load(programs[1])
         distinct = {}
         leaf = np.diff(graphs.child_ptr) == 0
@@ -290,18 +300,20 @@ class NativeRun:
     def __init__(
         self,
         executor: NativeExecutor,
+        compiler: Compiler,
         native: Any,
         program: Program,
         wanted: frozenset[str],
     ) -> None:
         self.executor = executor
+        self.compiler = compiler  # of the call's mode, whatever the model's is by now
         self.native = native
         self.program = program
         self.wanted = wanted
 
     def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
         """See :class:`Run`."""
-        program = self.executor.compiler.backward(cotangents, self.wanted)
+        program = self.compiler.backward(cotangents, self.wanted)
         if program.forward is not self.program:
             raise CavsRuntimeError(
                 "[backward] requires_grad of the parameters as in the forward call was expected, "

@@ -245,8 +245,8 @@ class Model(Compiled):
 
     @property
     def program(self) -> str:
-        """The compiled programs, as text: inference, training forward, and backward."""
-        return self._compiler.text()
+        """The compiled programs of the mode, as text: inference, training forward, and backward."""
+        return self._compiler.in_mode(self.training).text()
 
     @overload
     def explain(self, /) -> str: ...
@@ -273,6 +273,7 @@ class Model(Compiled):
     ) -> str | Profile:
         """What the compiled programs are, or, over a batch, where their time and memory go.
 
+        All of the mode that the model is in: in evaluation there is no dropout.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
@@ -290,7 +291,7 @@ class Model(Compiled):
             call raises.
         """
         if graphs is None:
-            return self._compiler.explain(self._dtype.itemsize)
+            return self._compiler.in_mode(self.training).explain(self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
         if loss is not None and loss not in pushes:
@@ -325,7 +326,8 @@ class Model(Compiled):
         gradients: bool = True,
         **ids: Any,
     ) -> int:
-        """Peak bytes that a call over `graphs` takes in the engine, without running it.
+        """Peak bytes that a call over `graphs` in the model's mode takes in the engine, without
+        running it.
 
         Counted are the values of the call (with `gradients`, of its backward too) and the threads'
         scratch; not parameters, their gradients, inputs and outputs. Give the integer inputs, to
@@ -336,7 +338,8 @@ class Model(Compiled):
         graphs = _as_batch(graphs)
         known = self._checker.check(graphs, ids, partial=True)
         outputs = frozenset(self._compiler.function.pushes) if gradients else None
-        return max(int(phase.total) for _, phase in executor.planned(graphs, known, outputs))
+        phases = executor.planned(graphs, known, outputs, training=self.training)
+        return max(int(phase.total) for _, phase in phases)
 
 
 def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:

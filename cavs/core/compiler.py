@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import wraps
 from operator import attrgetter
@@ -10,6 +11,7 @@ from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
 from cavs.core.autodiff import Gradient, differentiate
+from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Node, ancestors, edge_parents
 from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
 from cavs.core.ops._def import OPS, apply
@@ -54,8 +56,10 @@ def _one_at_a_time(method: Callable[_P, _T]) -> Callable[_P, _T]:
 class Compiler:
     """F's IR and the programs made from it, each lowered when first asked for.
 
+    What is asked for is of training mode; :meth:`in_mode` gives that of evaluation.
+
     Attributes:
-        trace: F as traced.
+        trace: F as traced; of evaluation without dropout.
         params: the parameters that F uses, in order of their numbers.
         function: F after the passes.
     """
@@ -69,19 +73,40 @@ class Compiler:
         rewrite: Callable[[Trace], Trace] = lambda traced: traced,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
-        self.trace: Trace = trace(function)
+        traced = trace(function)
         if outputs is not None:
-            self.trace = select_outputs(self.trace, outputs)
-        self.trace = rewrite(self.trace)
-        verify(self.trace.function.roots(), "trace")
-        self.params: list[Any] = _used_parameters(function, self.trace.function)
+            traced = select_outputs(traced, outputs)
+        traced = rewrite(traced)
+        self.params: list[Any] = _used_parameters(function, traced.function)
+        self._evaluation: Compiler | None = None
+        self._begin(traced)
+
+    def _begin(self, traced: Trace) -> None:
+        """Everything from the trace on."""
+        verify(traced.function.roots(), "trace")
+        self.trace = traced
         self._simplifier = Simplifier()
         self._edge_parents = "vertex"
-        self.function = self._optimise(self.trace.function)
+        self.function = self._optimise(traced.function)
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
         self._backwards: dict[tuple[_Names, _Names, _Learning], Program] = {}
+
+    def in_mode(self, training: bool) -> Compiler:
+        """The same function in training mode, which is this one, or in evaluation."""
+        return self if training else self._evaluation or self._evaluating()
+
+    @_one_at_a_time
+    def _evaluating(self) -> Compiler:
+        if self._evaluation is None:
+            traced = evaluation(self.trace)
+            made = self
+            if traced is not self.trace:
+                made = copy(self)
+                made._begin(traced)
+            self._evaluation = made
+        return self._evaluation
 
     def _optimise(self, function: FunctionIR) -> FunctionIR:
         if "simplify" in self.passes:

@@ -169,7 +169,7 @@ def measure(
             return _run(executor, graphs, inputs, random, cotangents)
 
         _add(profile, mode, _fastest(repeats, run), scheduling)
-        phases = executor.planned(graphs, inputs, outputs)
+        phases = executor.planned(graphs, inputs, outputs, training=random.training)
         profile.memory[mode] = memory_use(phases, graphs, profile.item_size)
     return profile
 

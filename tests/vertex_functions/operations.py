@@ -114,6 +114,25 @@ class Dropouts(cavs.VertexFunction):
 
 
 @listed
+class DroppedEverywhere(cavs.VertexFunction):
+    """Dropout of an input, a row of an embedding, a state, an edge, a value of the graph, of
+    dropout, of samples and of what is scattered and pushed."""
+
+    def __init__(self) -> None:
+        self.table, self.w = embedding(IDS, 3), linear(3, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = ops.dropout(v.pull("x", 3), 0.4)
+        word = ops.dropout(ops.dropout(self.table(v.pull("word", dtype="int32")), 0.2), 0.3)
+        style = ops.dropout(v.pull_graph("style", 3), 0.5)
+        h = ops.dropout(v.gather(h=3).h, 0.4) * v.pull_edge("gate", 3)
+        noise = ops.dropout(v.normal(3), 0.1)
+        new = ops.tanh(self.w(x) + word * style + h.sum() + noise)
+        v.scatter(h=ops.dropout(new, 0.5))
+        v.push(h=ops.dropout(new, 0.5), x=x, edges=h, noise=v.uniform(2))
+
+
+@listed
 class Samples(cavs.VertexFunction):
     """Samples by vertex, edge and graph, in front of the levels, within and after them."""
 

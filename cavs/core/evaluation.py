@@ -1,0 +1,23 @@
+"""F as it is in evaluation, where dropout does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cavs.core.ir import Node, ancestors, rebuild
+from cavs.core.trace import Trace
+
+
+def evaluation(traced: Trace) -> Trace:
+    """The trace with what dropout was of in place of dropout; itself where there is none.
+
+    Random operations keep their numbers, so samples that F draws are those of training mode.
+    """
+    order = ancestors(traced.function.roots())
+    if all(node.op.name != "dropout" for node in order):
+        return traced
+    new: dict[Node, Node] = {}
+    for node in order:
+        inputs = [new[x] for x in node.inputs]
+        new[node] = inputs[0] if node.op.name == "dropout" else rebuild(node, inputs)
+    return replace(traced, function=traced.function.map(new))
