@@ -30,7 +30,7 @@ InputForms: Any = core.InputForms
 """What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
-draw_uniform: Callable[[int, int, int, Array, int, np.dtype[Any]], Array] = core.uniform
+draw_uniform: Callable[..., Array] = core.uniform
 """What cavs.kernels.philox.uniform gives for (seed, step, operation, keys of rows, int64, all local
 indices 0, width), in float32 or float64."""
 

@@ -12,14 +12,14 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import ancestors
 from cavs.core.passes import PASSES
 from cavs.core.stepwise import stepwise
-from cavs.core.trace import InputSpec, Trace
+from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
 from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
-from cavs.scheduler import GraphBatch, InputGraph, batch
+from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.tensor import Parameter, RowSparse, Tensor, check_seed, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
@@ -77,6 +77,7 @@ class Model(Compiled):
         executor: str = "native",
         device: str = "cpu",
         seed: int = 0,
+        extra_children: str = "error",
         rewrite: Callable[[Trace], Trace] = lambda traced: traced,
     ) -> None:
         if dtype not in ("float32", "float64"):
@@ -88,6 +89,10 @@ class Model(Compiled):
                 f"[compile] device 'cpu' was expected, came ({device!r}); the CUDA backend is not "
                 "built yet"
             )
+        if extra_children not in ("error", "ignore"):
+            raise InputError(
+                f"[compile] extra_children error or ignore was expected, came ({extra_children!r})"
+            )
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         # Asked for once more by stepwise().
@@ -96,8 +101,10 @@ class Model(Compiled):
         self._compiler = Compiler(function, passes, outputs, rewrite)
         self.function = function
         self.training = True
-        self._dtype = np.dtype(dtype)
+        self._dtype, self._policy = np.dtype(dtype), policy
         self._specs = self._compiler.trace.inputs
+        read = children_read(self._compiler.trace)
+        self._children_read = None if extra_children == "ignore" else read
         self._samples = any(
             node.op.name == "uniform" for node in ancestors(self._compiler.trace.function.roots())
         )
@@ -110,6 +117,7 @@ class Model(Compiled):
             "passes": passes,
             "policy": policy,
             "executor": executor,
+            "extra_children": extra_children,
         }
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
@@ -136,9 +144,10 @@ class Model(Compiled):
 
         Raises:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
-            DTypeError: it has another shape or dtype; GraphError: a graph has a cycle.
+            DTypeError: it has another shape or dtype; GraphError: a graph has a cycle, or a vertex
+            more children than F reads.
         """
-        graphs = _as_batch(graphs)
+        graphs = self._batch(graphs)
         arrays = self._checker.check(graphs, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
         learns = bool(tensors) or self._learns()
@@ -150,6 +159,14 @@ class Model(Compiled):
         if run is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
         return self._record(outputs, run, tensors)
+
+    def _batch(self, graphs: Any) -> GraphBatch:
+        """The graphs as a batch whose vertices have no children that F would leave out."""
+        found = _as_batch(graphs)
+        read = self._children_read
+        if read is not None and found.schedule(self._policy).max_arity > read:
+            check_children(found, read)
+        return found
 
     def _learns(self) -> bool:
         """Whether a parameter wants a gradient."""
@@ -228,6 +245,13 @@ class Model(Compiled):
         return dict(self._specs)
 
     @property
+    def children_read(self) -> int | None:
+        """How many children a vertex may have, which is one more than the last slot that F gathers;
+        None where it may have any number: F gathers all, or none, or ``extra_children="ignore"``
+        was said."""
+        return self._children_read
+
+    @property
     def states(self) -> tuple[str, ...]:
         """Names of what F scatters."""
         return tuple(self._compiler.trace.function.scatters)
@@ -300,7 +324,7 @@ class Model(Compiled):
             )
         if repeats < 1:
             raise InputError(f"[explain] 1 repeat or more was expected, came ({repeats})")
-        graphs = _as_batch(graphs)
+        graphs = self._batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
         return measure(
             executor,
@@ -335,7 +359,7 @@ class Model(Compiled):
         takes more, give or take what the planner's gaps differ by.
         """
         executor = self._native_executor("memory")
-        graphs = _as_batch(graphs)
+        graphs = self._batch(graphs)
         known = self._checker.check(graphs, ids, partial=True)
         outputs = frozenset(self._compiler.function.pushes) if gradients else None
         phases = executor.planned(graphs, known, outputs, training=self.training)

@@ -118,6 +118,7 @@ def compile(
     executor: str = ...,
     device: str = ...,
     seed: int = ...,
+    extra_children: str = ...,
 ) -> Model: ...
 
 
@@ -132,6 +133,7 @@ def compile(
     executor: str = ...,
     device: str = ...,
     seed: int = ...,
+    extra_children: str = ...,
 ) -> Program: ...
 
 
@@ -145,6 +147,7 @@ def compile(
     executor: str = "native",
     device: str = "cpu",
     seed: int = 0,
+    extra_children: str = "error",
 ) -> Model | Program:
     """Traces, differentiates and optimises `function`, once; of a vertex program all functions.
 
@@ -158,6 +161,8 @@ def compile(
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
         device: ``cpu``.
         seed: of the counter-based generator of random operations.
+        extra_children: where F gathers by slot alone, what a vertex with more children than it has
+            slots for is: an ``error``, or one whose further children are left out (``ignore``).
 
     Raises:
         TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
@@ -170,6 +175,7 @@ def compile(
         "executor": executor,
         "device": device,
         "seed": seed,
+        "extra_children": extra_children,
     }
     if isinstance(function, VertexProgram):
         if outputs is not None:

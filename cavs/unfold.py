@@ -102,8 +102,8 @@ def unfold(
 
     Raises:
         GraphError: a graph does not end within the limits, or a vertex gathers from one that is not
-            there or of another graph; each names the graph. InputError: the model pulls from
-            edges; and what a call of the model raises.
+            there or of another graph, or from more than F reads; each names the graph. InputError:
+            the model pulls from edges; and what a call of the model raises.
     """
     grown = _Grown(model, num_graphs, dict(graph_inputs or {}), keys, max_vertices)
     growth: Growth | None = roots
@@ -190,6 +190,7 @@ class _Grown:
                 f"[unfold] children in the vertex's own graph {owner[at]} were expected, came "
                 f"vertex {children[at]} of graph {self._graph[children[at]]}"
             )
+        self._check_counts(ptr, graph, first)
         self._sizes += np.bincount(graph, minlength=self._num_graphs)
         if self._sizes.max(initial=0) > self._max_vertices:
             raise GraphError(
@@ -201,6 +202,17 @@ class _Grown:
         self._ptr = np.concatenate([self._ptr, self._ptr[-1] + ptr[1:]])
         self._children = np.concatenate([self._children, children])
         return _Fresh(np.arange(first, first + count), graph, ptr, children)
+
+    def _check_counts(self, ptr: Array, graph: Array, first: int) -> None:
+        """That the model reads all children of each new vertex."""
+        read, counts = self._model.children_read, np.diff(ptr)
+        if read is not None and counts.max(initial=0) > read:
+            at = int(counts.argmax())
+            raise GraphError(
+                f"[unfold] graph {graph[at]}, vertex {first + at}: at most {read} children were "
+                f"expected, since F gathers no slot beyond {read - 1}, came ({counts[at]}); gather "
+                "more slots or all children, or compile with extra_children='ignore'"
+            )
 
     def _graph_of_new(self, growth: Growth, ptr: Array, children: Array, count: int) -> Array:
         if growth.graph is not None:

@@ -33,6 +33,8 @@ def compiled(name: str, dtype: str = "float64", **options: Any) -> cavs.Model:
     key = (name, dtype, *sorted(options.items()))
     if key not in _models:
         function = vertex_functions.make_function(name, dtype)
+        # Graphs of any shape run through functions of few slots, too.
+        options = {"extra_children": "ignore", **options}
         _models[key] = cavs.compile(function, dtype=dtype, seed=3, **options)
     return _models[key]
 

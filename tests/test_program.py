@@ -85,7 +85,10 @@ def test_functions_draw_from_streams_of_their_own_and_go_on() -> None:
     x = np.zeros((6, 3), np.float32)
     given = {"below": x, "whole": np.zeros((2, 3), np.float32)}
     state = program.random_state()
-    up, down = program["up"](GRAPHS, x=x)["u"].data, program["down"](GRAPHS, **given)["u"].data
+    up, down = (
+        program["up"](GRAPHS, x=x)["u"].data,
+        program["down"](GRAPHS.reverse(), **given)["u"].data,
+    )
     assert (up != down).all()
     program["up"](GRAPHS, x=x)
     later = program.random_state()

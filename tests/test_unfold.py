@@ -52,6 +52,17 @@ def labelled(words: list[int]) -> dict[str, np.ndarray]:
     return {"word": word, "label": word % 3}
 
 
+def test_more_children_than_the_model_reads_are_named() -> None:
+    def open_one(frontier: cavs.Frontier) -> Growth | None:
+        return Growth([[0], [0, 1, 2]], labelled([1, 1])) if frontier.level == 0 else None
+
+    roots = Growth([[]] * 4, labelled([1, 2, 3, 4]), [1, 1, 1, 0])
+    message = r"\[unfold\] graph 1, vertex 5: at most 2 children .*slot beyond 1, came \(3\)"
+    with pytest.raises(GraphError, match=message):
+        cavs.unfold(tree_lstm(NaryTreeLSTM), roots, open_one, num_graphs=2)
+    assert len(cavs.unfold(tree_lstm(), roots, open_one, num_graphs=2).vertices) == 6
+
+
 def grow(model: cavs.Model, keys: list[int], **options: Any) -> cavs.Unfolded:
     model.set_random_state({"seed": 7, "step": 3})
     roots = Growth(

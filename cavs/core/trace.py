@@ -271,6 +271,14 @@ def trace(function: VertexFunction) -> Trace:
     )
 
 
+def children_read(traced: Trace) -> int | None:
+    """How many children of a vertex F reads, from the first one on; None where it takes any number:
+    it gathers all of them, or none."""
+    nodes = ir.ancestors(traced.function.roots())
+    slots = {node.attrs["slot"] for node in nodes if node.op.name == "gather"}
+    return None if not slots or None in slots else 1 + max(slots)
+
+
 def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
     """The trace with these outputs alone, and with the inputs that they depend on.
 

@@ -20,6 +20,8 @@ from cavs.data.listops import parse_listops as parse_listops
 from cavs.data.listops import parse_listops_lines as parse_listops_lines
 from cavs.data.listops import read_listops as read_listops
 from cavs.data.loader import Loader as Loader
+from cavs.data.parents import parse_parents as parse_parents
+from cavs.data.parents import read_parents as read_parents
 from cavs.data.productions import arities as arities
 from cavs.data.productions import grown_trees as grown_trees
 from cavs.data.productions import production_dataset as production_dataset

@@ -220,7 +220,11 @@ class Dataset:
 
     def batch(self, indices: npt.ArrayLike) -> tuple[GraphBatch, dict[str, Array]]:
         """A batch of these samples, each keyed by its number, so that random operations draw the
-        same for a sample in whichever batch it comes."""
+        same for a sample in whichever batch it comes.
+
+        Where a sample comes several times, as when drawn with replacement, its first copy has this
+        key and the others have keys of their own: they draw other numbers.
+        """
         chosen = self._indices(indices)
         return self._store.batch(chosen), self._inputs(chosen)
 

@@ -3,6 +3,7 @@
 from cavs.scheduler.graph_batch import GraphBatch as GraphBatch
 from cavs.scheduler.graph_batch import GraphStore as GraphStore
 from cavs.scheduler.graph_batch import batch as batch
+from cavs.scheduler.graph_batch import check_children as check_children
 from cavs.scheduler.graph_batch import unbatch as unbatch
 from cavs.scheduler.input_graph import InputGraph as InputGraph
 from cavs.scheduler.policy import POLICIES as POLICIES

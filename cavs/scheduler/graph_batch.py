@@ -13,7 +13,7 @@ from cavs.scheduler.input_graph import InputGraph, Ints, without
 from cavs.scheduler.policy import check_policy
 from cavs.scheduler.schedule import IntArray, Schedule
 
-__all__ = ["GraphBatch", "GraphStore", "batch", "unbatch"]
+__all__ = ["GraphBatch", "GraphStore", "batch", "check_children", "unbatch"]
 
 _COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
@@ -183,12 +183,13 @@ class GraphStore:
         self._native = core.GraphStore([graph._native for graph in self.graphs])
 
     def batch(self, numbers: npt.NDArray[np.int64]) -> GraphBatch:
-        """The batch of the graphs with these numbers, which are its keys.
+        """The batch of the graphs with these numbers, which are its keys; where a graph comes
+        again, the key of its k-th copy after the first has k in it (see `copy_keys`).
 
         Raises `InputError` for a number out of range.
         """
         batch = GraphBatch.__new__(GraphBatch)
-        keys = numbers.copy()
+        keys = copy_keys(numbers)
         keys.setflags(write=False)
         batch._fill(self._native.batch(numbers), keys)
         return batch
@@ -226,6 +227,33 @@ def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
             f"first dimension, came (shape {shape}); give one row for each vertex"
         )
     return [values[first:last] for first, last in spans]
+
+
+def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A key for each of the samples `numbers`, [n], below 2**32: its number, and the number plus
+    k * 2**32 for its k-th copy after the first, so that copies draw numbers of their own."""
+    keys = numbers.copy()
+    if len(set(numbers.tolist())) == len(numbers):
+        return keys
+    order = np.argsort(numbers, kind="stable")
+    first = np.searchsorted(numbers[order], numbers[order])
+    keys[order] += (np.arange(len(numbers)) - first) << 32
+    return keys
+
+
+def check_children(batch: GraphBatch, most: int) -> None:
+    """Raises GraphError, naming the first vertex with more than `most` children."""
+    counts = np.diff(batch.child_ptr)
+    beyond = np.flatnonzero(counts > most)
+    if not len(beyond):
+        return
+    vertex = int(beyond[0])
+    graph = int(np.searchsorted(batch.ptr, vertex, side="right")) - 1
+    raise GraphError(
+        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: at most {most} children "
+        f"were expected, since F gathers no slot beyond {most - 1}, came ({counts[vertex]}); "
+        "gather more slots or all children, or compile with extra_children='ignore'"
+    )
 
 
 def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:

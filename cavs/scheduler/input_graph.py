@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cavs._native import core
-from cavs.errors import DTypeError
+from cavs.errors import DTypeError, InputError
 
 __all__ = ["InputGraph"]
 
@@ -39,12 +39,18 @@ class InputGraph:
             raise DTypeError(str(error)) from None
 
     @classmethod
-    def from_parents(cls, parents: Ints) -> "InputGraph":
+    def from_parents(
+        cls, parents: Ints, *, order: Literal["number", "leaf"] = "number"
+    ) -> "InputGraph":
         """Make a forest from the parent of each vertex, -1 for a root; [num_vertices].
 
-        Children stand in increasing order.
+        Parents alone do not say which child comes first. With `order` ``number`` children stand by
+        their numbers; with ``leaf`` by the least number of a leaf below each, its own for a leaf:
+        where leaves are numbered from left to right, as in a sentence, so are the children then.
         """
-        return cls._from_native(core.GraphBatch.from_parents, parents)
+        if order not in ("number", "leaf"):
+            raise InputError(f"[graph] order must be 'number' or 'leaf', came ({order!r})")
+        return cls._from_native(core.GraphBatch.from_parents, parents, order == "leaf")
 
     @classmethod
     def from_edges(cls, num_vertices: int, children: Ints, parents: Ints) -> "InputGraph":

@@ -42,7 +42,11 @@ class Generator:
         self.seed, self.step = (check_seed(state[name]) for name in ("seed", "step"))
 
     def uniform(
-        self, shape: int | Sequence[int], dtype: Any = "float32", keys: Any = None
+        self,
+        shape: int | Sequence[int],
+        dtype: Any = "float32",
+        keys: Any = None,
+        places: Any = None,
     ) -> Tensor:
         """Uniform numbers in [0, 1), of 24 random bits each.
 
@@ -50,10 +54,12 @@ class Generator:
             shape: of the tensor; its first axis are rows.
             dtype: float32 or float64.
             keys: (rows,) integers, such as the samples' numbers in a data set; None counts rows.
+            places: (rows,) integers in 0..2**32-1 that tell rows of one key apart, such as those of
+                vertices within their graph; None: zeros.
 
         Raises:
-            ShapeError: sizes below 0, or not a key for each row; DTypeError: not a float dtype, or
-                keys that are no integers.
+            ShapeError: sizes below 0, or not a key and a place for each row; DTypeError: not a
+                float dtype, or keys or places that are no integers.
         """
         sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
@@ -63,22 +69,34 @@ class Generator:
             raise DTypeError("[random] float32 or float64 was expected, came (int32)")
         rows = sizes[0] if sizes else 1
         numbers = np.arange(rows) if keys is None else np.asarray(keys)
-        if numbers.shape != (rows,):
-            raise ShapeError(f"[random] {rows} keys were expected, came shape {numbers.shape}")
-        if rows and numbers.dtype.kind not in "iub":
-            raise DTypeError(f"[random] integers as keys were expected, came ({numbers.dtype})")
+        within = np.zeros(rows, np.int64) if places is None else np.asarray(places)
+        for what, given in (("keys", numbers), ("places", within)):
+            if given.shape != (rows,):
+                raise ShapeError(f"[random] {rows} {what} were expected, came shape {given.shape}")
+            if rows and given.dtype.kind not in "iub":
+                raise DTypeError(f"[random] integers as {what} were expected, came ({given.dtype})")
         width = size_of(tuple(sizes[1:]))
         drawn = draw_uniform(
-            self.seed, self.step, _OPERATION, numbers.astype(np.int64), width, wanted
+            self.seed,
+            self.step,
+            _OPERATION,
+            numbers.astype(np.int64),
+            within.astype(np.uint32).view(np.int32),
+            width,
+            wanted,
         )
         self.step += 1
         return Tensor(drawn.reshape(sizes))
 
     def normal(
-        self, shape: int | Sequence[int], dtype: Any = "float32", keys: Any = None
+        self,
+        shape: int | Sequence[int],
+        dtype: Any = "float32",
+        keys: Any = None,
+        places: Any = None,
     ) -> Tensor:
         """Standard normal numbers, likewise."""
-        result: Tensor = standard_normal(self.uniform(shape, dtype, keys))
+        result: Tensor = standard_normal(self.uniform(shape, dtype, keys, places))
         return result
 
 

@@ -178,7 +178,8 @@ def decode_trees(
         if generator is None:
             chosen = logits.argmax(axis=-1)
         else:
-            numbers = generator.uniform((len(logits), 1), "float64", _keys(frontier.graph))
+            place = _places(frontier.graph)
+            numbers = generator.uniform((len(logits), 1), "float64", frontier.graph, place)
             chosen = _draw(logits, numbers.data)
         said.append(chosen)
         if frontier.level + 1 == max_depth:
@@ -213,13 +214,12 @@ def decode_trees(
     return grown_trees(grown.graphs, np.concatenate(said)[grown.vertices], vocabulary)
 
 
-def _keys(graph: Array) -> Array:
-    """A key for each vertex of a level: its graph, and its place among the graph's vertices."""
+def _places(graph: Array) -> Array:
+    """Of each vertex of a level: its place among those of its graph."""
     order = np.argsort(graph, kind="stable")
-    first = np.searchsorted(graph[order], graph)
     place = np.empty(len(graph), np.int64)
-    place[order] = np.arange(len(graph))
-    return (graph << 32) + place - first
+    place[order] = np.arange(len(graph)) - np.searchsorted(graph[order], graph[order])
+    return place
 
 
 def sample_trees(

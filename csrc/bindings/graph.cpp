@@ -177,8 +177,9 @@ void bind_graph_batch(py::module_& m) {
                                                           read_ints(children, "children")));
                   })
       .def_static("from_parents",
-                  [](const py::object& parents) {
-                    return share_acyclic(graph_from_parents(read_ints(parents, "parents")));
+                  [](const py::object& parents, bool by_leaf) {
+                    const auto order = by_leaf ? SiblingOrder::kLeaf : SiblingOrder::kNumber;
+                    return share_acyclic(graph_from_parents(read_ints(parents, "parents"), order));
                   })
       .def_static("from_edges",
                   [](const py::object& num_vertices, const py::object& children,

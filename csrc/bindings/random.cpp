@@ -15,9 +15,10 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// By the kernel of vertex functions: each row is vertex 0 of a graph of its own.
+// By the kernel of vertex functions: each row is a vertex of a graph of its own.
 py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
-                  const py::array_t<int64_t, py::array::c_style>& keys, int64_t width,
+                  const py::array_t<int64_t, py::array::c_style>& keys,
+                  const py::array_t<int32_t, py::array::c_style>& places, int64_t width,
                   const py::dtype& dtype) {
   const DType type = dtype_of(dtype).value_or(DType::kInt32);
   const KernelFunction kernel = find_kernel(Device::kCpu, type, "uniform");
@@ -26,18 +27,19 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
   CAVS_CHECK(keys.ndim() == 1 && keys.size() <= 0x7fffffff && width >= 0, ErrorKind::kShape,
              "[random] expected one key a row, fewer than 2^31, and a width of 0 or more, got ",
              keys.size(), " keys of ", keys.ndim(), " dimensions and a width of ", width);
+  CAVS_CHECK(places.ndim() == 1 && places.size() == keys.size(), ErrorKind::kShape,
+             "[random] expected one place a row, got ", places.size(), " for ", keys.size());
   py::array result(dtype, {static_cast<int64_t>(keys.size()), width});
   const Operand out = {result.mutable_data(), width, width};
   const int64_t ints[] = {op_key, 0};
   std::vector<int32_t> graph(static_cast<size_t>(keys.size()));
   std::iota(graph.begin(), graph.end(), 0);
-  const std::vector<int32_t> local(graph.size(), 0);
   RandomContext random;
   random.seed = seed;
   random.step = step;
   random.graph_key = keys.data();
   random.vertex_graph = graph.data();
-  random.vertex_local = local.data();
+  random.vertex_local = places.data();
   KernelCall call;
   call.out = &out;
   call.num_out = 1;
@@ -53,9 +55,9 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
 
 void bind_random(py::module_& m) {
   m.def("uniform", &uniform, py::arg("seed"), py::arg("step"), py::arg("op_key"), py::arg("keys"),
-        py::arg("width"), py::arg("dtype"),
-        "(rows, width) of the numbers that kernel \"uniform\" draws for vertex 0 of the graphs of "
-        "these keys, int64.");
+        py::arg("places"), py::arg("width"), py::arg("dtype"),
+        "(rows, width) of the numbers that kernel \"uniform\" draws for the vertices of these "
+        "places, int32, in graphs of these keys, int64.");
 }
 
 }  // namespace cavs

@@ -79,6 +79,29 @@ ParentLists parent_lists(const GraphBatch& batch) {
   return lists;
 }
 
+// The vertices by the leaf of least number below them. A leaf takes with it all vertices above that
+// no leaf before took, so the walks pass each vertex once. Vertices on a cycle have no leaf and
+// come last.
+std::vector<int64_t> by_first_leaf(const std::vector<int64_t>& parents) {
+  std::vector<char> has_children(parents.size(), 0), taken(parents.size(), 0);
+  for (const int64_t parent : parents) {
+    if (parent >= 0) has_children[parent] = 1;
+  }
+  std::vector<int64_t> order;
+  order.reserve(parents.size());
+  const auto take = [&](size_t first) {
+    for (auto v = static_cast<int64_t>(first); v >= 0 && !taken[v]; v = parents[v]) {
+      taken[v] = 1;
+      order.push_back(v);
+    }
+  };
+  for (size_t v = 0; v < parents.size(); ++v) {
+    if (!has_children[v]) take(v);
+  }
+  for (size_t v = 0; v < parents.size(); ++v) take(v);
+  return order;
+}
+
 // Where every child has a smaller (Step 1) or a greater (Step -1) number than its parent, one pass
 // suffices; false where that is not so. Loaders number trees in one of these two ways.
 template <int Step>
@@ -191,18 +214,25 @@ GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& ch
   return make_graph_batch({0, num_vertices}, ptr, sorted);
 }
 
-GraphBatch graph_from_parents(const std::vector<int64_t>& parents) {
+GraphBatch graph_from_parents(const std::vector<int64_t>& parents, SiblingOrder order) {
   const auto num_vertices = static_cast<int64_t>(parents.size());
-  std::vector<int64_t> edge_children, edge_parents;
-  edge_children.reserve(parents.size());
-  edge_parents.reserve(parents.size());
   for (int64_t v = 0; v < num_vertices; ++v) {
     CAVS_CHECK(parents[v] >= -1 && parents[v] < num_vertices, ErrorKind::kGraph, "[graph] vertex ",
                v, ": parent must lie in -1..", num_vertices - 1, ", came (", parents[v],
                "); use -1 for a root");
-    if (parents[v] < 0) continue;
+  }
+  std::vector<int64_t> edge_children, edge_parents;
+  edge_children.reserve(parents.size());
+  edge_parents.reserve(parents.size());
+  const auto add = [&](int64_t v) {
+    if (parents[v] < 0) return;
     edge_children.push_back(v);
     edge_parents.push_back(parents[v]);
+  };
+  if (order == SiblingOrder::kNumber) {
+    for (int64_t v = 0; v < num_vertices; ++v) add(v);
+  } else {
+    for (const int64_t v : by_first_leaf(parents)) add(v);
   }
   return graph_from_edges(num_vertices, edge_children, edge_parents);
 }

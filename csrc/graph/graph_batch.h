@@ -26,8 +26,13 @@ struct GraphBatch {
 GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr,
                             const std::vector<int64_t>& children);
 
-// One graph from the parent of each vertex (-1: a root); children in increasing order.
-GraphBatch graph_from_parents(const std::vector<int64_t>& parents);
+// How the children of a vertex stand where nothing but their parents is known: by their numbers, or
+// by the least number of a leaf below each (its own, where it is a leaf).
+enum class SiblingOrder { kNumber, kLeaf };
+
+// One graph from the parent of each vertex (-1: a root).
+GraphBatch graph_from_parents(const std::vector<int64_t>& parents,
+                              SiblingOrder order = SiblingOrder::kNumber);
 
 // One graph from edges; a vertex's children stand in the order of the edges given.
 GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& children,

@@ -102,6 +102,7 @@ def test_drawn_functions_in_evaluation(graphs: cavs.GraphBatch, seed: int) -> No
     def model(**options: Any) -> cavs.Model:
         cavs.nn.init.manual_seed(seed)
         function = vertex_functions.RandomFunction(seed)
+        options["extra_children"] = "ignore"
         return cavs.compile(function, dtype="float64", **options).eval()
 
     reference = model(executor="reference")

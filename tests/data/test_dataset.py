@@ -1,10 +1,14 @@
 """Data sets: flat arrays of any choice of samples, whatever their sizes."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cavs
+from cavs import ops
 from cavs.data import Dataset
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import InputGraph
@@ -48,7 +52,9 @@ def test_a_batch_is_its_samples_end_to_end(indices: list[int]) -> None:
     dataset = make()
     graphs, inputs = dataset.batch(indices)
     assert graphs.num_graphs == len(indices)
-    assert graphs.keys.tolist() == indices
+    copies = [indices[:place].count(index) for place, index in enumerate(indices)]
+    expected = [index + copy * 2**32 for index, copy in zip(indices, copies, strict=True)]
+    assert graphs.keys.tolist() == expected
     samples = [dataset[index] for index in indices]
     assert np.diff(graphs.ptr).tolist() == [graph.num_vertices for graph, _ in samples]
     for name, values in inputs.items():
@@ -61,6 +67,42 @@ def test_a_batch_is_its_samples_end_to_end(indices: list[int]) -> None:
         np.testing.assert_array_equal(values, flat)
         assert values.dtype == dataset.flat(name).dtype
         assert values.flags.c_contiguous
+
+
+class Drawn(cavs.VertexFunction):
+    """Numbers of every kind that vertices, edges and graphs draw."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        one = v.pull("vector", 2) * 0.0 + 1.0
+        v.push(
+            u=v.uniform(3), z=v.normal(2), kept=ops.dropout(one, 0.5), bit=ops.bernoulli(one * 0.5)
+        )
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_copies_of_a_sample_draw_numbers_of_their_own(executor: str) -> None:
+    """A bound of 64 samples of one image is one of 64, whatever else is in the batch."""
+    dataset = make().select("vector")
+    model = cavs.compile(Drawn(), executor=executor)
+
+    def draw(indices: list[int]) -> list[np.ndarray]:
+        model.set_random_state({"seed": 1, "step": 5})
+        graphs, inputs = dataset.batch(indices)
+        return cavs.unbatch(graphs, np.hstack([y.data for y in model(graphs, **inputs).values()]))
+
+    once = draw([3, 0])
+    copies = draw([0, 3, 3, 0, 3])
+    np.testing.assert_array_equal(copies[1], once[0])  # first copies draw as they do alone
+    np.testing.assert_array_equal(copies[0], once[1])
+    of_sample = [copies[1], copies[2], copies[4]]
+    for a, b in combinations(of_sample, 2):
+        assert (a[:, :5] != b[:, :5]).all()
+    np.testing.assert_array_equal(draw([3, 3, 3])[2], copies[4])  # by how many came before
+
+
+def test_keys_that_a_caller_gives_stay() -> None:
+    graphs = cavs.batch([GRAPHS[0]] * 2, keys=[7, 7])
+    assert graphs.keys.tolist() == [7, 7]
 
 
 def test_batches_are_copies() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import dags, forests, input_graphs
 
-from cavs.errors import DTypeError, GraphError
+from cavs.errors import DTypeError, GraphError, InputError
 from cavs.scheduler import InputGraph
 
 TREE = [[], [], [0, 1], [], [2, 3]]
@@ -78,6 +78,20 @@ def test_from_parents_puts_children_in_increasing_order(graph: InputGraph) -> No
             parents[child] = vertex
     assert InputGraph.from_parents(parents) == graph
     assert InputGraph.from_parents(np.array(parents, np.int16)) == graph
+
+
+@given(forests())
+def test_from_parents_by_leaf_puts_children_by_the_first_leaf_below(graph: InputGraph) -> None:
+    def first_leaf(vertex: int) -> int:
+        below = graph.children[vertex]
+        return min(map(first_leaf, below)) if below else vertex
+
+    parents = [-1] * graph.num_vertices
+    for vertex, children in enumerate(graph.children):
+        for child in children:
+            parents[child] = vertex
+    found = InputGraph.from_parents(parents, order="leaf")
+    assert found.children == [sorted(children, key=first_leaf) for children in graph.children]
 
 
 @given(dags(), st.randoms(use_true_random=False))
@@ -174,8 +188,15 @@ def test_what_is_no_integer_is_refused(children: Any, message: str) -> None:
     ],
 )
 def test_bad_parents_are_refused(parents: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        InputGraph.from_parents(parents)
+    for order in ("number", "leaf"):
+        with pytest.raises(error, match=message):
+            InputGraph.from_parents(parents, order=order)
+
+
+def test_an_unknown_order_is_refused() -> None:
+    unknown: Any = "depth"
+    with pytest.raises(InputError, match=r"\[graph\] order must be 'number' or 'leaf', came"):
+        InputGraph.from_parents([-1], order=unknown)
 
 
 @pytest.mark.parametrize(

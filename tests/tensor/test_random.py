@@ -15,6 +15,15 @@ def test_rows_depend_on_their_keys_alone() -> None:
     assert (cavs.Generator(8).normal((4, 3)).data != whole).all()
 
 
+def test_places_tell_rows_of_one_key_apart() -> None:
+    draw = cavs.Generator(7).uniform
+    whole = draw((4, 3), keys=[5, 5, 2**40, 5], places=[0, 1, 0, 2**32 - 1]).data
+    assert len(np.unique(whole)) == 12
+    np.testing.assert_array_equal(cavs.Generator(7).uniform((1, 3), keys=[5]).data[0], whole[0])
+    part = cavs.Generator(7).uniform((1, 3), keys=[5], places=[1]).data
+    np.testing.assert_array_equal(part[0], whole[1])
+
+
 def test_each_tensor_is_another_and_a_state_repeats_it() -> None:
     generator = cavs.Generator(1)
     first = generator.uniform((2, 5))
@@ -65,6 +74,8 @@ def test_errors() -> None:
         generator.uniform((2, 1), keys=[1, 2, 3])
     with pytest.raises(DTypeError, match=r"\[random\] integers as keys were expected, came \(fl"):
         generator.uniform((2, 1), keys=[1.5, 2.0])
+    with pytest.raises(ShapeError, match=r"\[random\] 2 places were expected, came shape \(1,\)"):
+        generator.normal((2, 1), places=[1])
     with pytest.raises(DTypeError, match=r"\[random\] float32 or float64"):
         generator.normal(3, "int32")
     with pytest.raises(InputError, match=r"\[random\] an integer in 0..2\*\*64-1"):

@@ -172,8 +172,8 @@ def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float
     """Which vertices' words are seen, by the graph's key and the place in it."""
     sizes = np.diff(batch.ptr)
     place = np.arange(batch.num_vertices) - np.repeat(batch.ptr[:-1], sizes)
-    keys = (np.repeat(batch.keys, sizes) << 32) + place
-    return generator.uniform(batch.num_vertices, "float64", keys).data >= word_dropout
+    keys = np.repeat(batch.keys, sizes)
+    return generator.uniform(batch.num_vertices, "float64", keys, place).data >= word_dropout
 
 
 class SentenceTask(Task):
