@@ -1,0 +1,60 @@
+"""Looks for faults of cavs by random trials: ``python tools/fuzz differential``.
+
+Exit status: 0 where none was found, 1 where one was, 2 for a wrong command line. Each trial is one
+seed; a seed gives the same trial again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import differential
+
+#: What is tried, from a seed to what is wrong.
+KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {
+    "differential": (
+        differential.check,
+        "random vertex functions over random graphs, against an evaluation of their own",
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, (_, meaning) in KINDS.items():
+        kind = kinds.add_parser(name, help=meaning, description=meaning)
+        kind.add_argument("--seed", type=int, default=0, metavar="N", help="first seed (default: 0)")
+        kind.add_argument(
+            "--count", type=int, metavar="N", help="trials (default: 1000, or any with --seconds)"
+        )
+        kind.add_argument("--seconds", type=float, metavar="X", help="begin no trial after")
+    options = parser.parse_args()
+    count = options.count
+    if count is None:
+        count = 1000 if options.seconds is None else 2**62
+    return run(options.kind, options.seed, count, options.seconds)
+
+
+def run(kind: str, first: int, count: int, seconds: float | None) -> int:
+    """Tries `count` seeds, or for so many seconds; says what it found."""
+    check, _ = KINDS[kind]
+    start, trials, faults = time.monotonic(), 0, 0
+    for seed in range(first, first + count):
+        if seconds is not None and time.monotonic() - start > seconds:
+            break
+        found = check(seed)
+        trials += 1
+        if found is not None:
+            faults += 1
+            print(f"-- {kind}, {found}\n", flush=True)
+    spent = time.monotonic() - start
+    last = first + trials - 1
+    print(f"{kind}: seeds {first}..{last}, {trials} trials in {spent:.0f} s, {faults} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

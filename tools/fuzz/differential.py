@@ -1,0 +1,292 @@
+"""Random vertex functions over random graphs: cavs against `oracle`, in every configuration.
+
+Checked are outputs, gradients of parameters and inputs, inference, and inference again after
+parameters changed in one of many ways. Functions that draw random numbers are compared with the
+reference executor of cavs, which shares the definition of the numbers and no pass with the engine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from functions import Description, DescribedFunction, draw_function
+from graphs import draw_batch, draw_inputs, in_some_layout
+from oracle import Expected, evaluate
+
+import cavs
+from cavs._native import core
+from cavs.core.passes import PASSES
+
+Array = np.ndarray[Any, Any]
+TOLERANCE = {"float32": 3e-3, "float64": 1e-7}
+USUAL_LIMITS: Mapping[str, Any] = core.execution_options()
+CHANGES = ("in place", "through a view", "load_state_dict", "assigned", "optimizer")
+
+
+class DifferenceError(Exception):
+    """cavs and the oracle differ."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How a function is compiled and run."""
+
+    dtype: str = "float32"
+    passes: tuple[str, ...] | None = None
+    policy: str = "batching"
+    outputs: tuple[str, ...] | None = None
+    training: bool = True
+    threads: int = 1
+    limits: Mapping[str, Any] | None = None  # of native execution: chunks, when work is shared
+
+    def apply(self) -> None:
+        """Sets what is the process's."""
+        cavs.set_num_threads(self.threads)
+        core.set_execution_options(**(self.limits or USUAL_LIMITS))
+
+
+def draw_configuration(rng: random.Random, names: Sequence[str]) -> Configuration:
+    """Half of them as users compile."""
+    way = rng.random()
+    some = tuple(name for name in PASSES if rng.random() < 0.6)
+    return Configuration(
+        dtype=rng.choice(["float32", "float32", "float64"]),
+        passes=None if way < 0.5 else () if way < 0.6 else some,
+        policy=rng.choice(["batching"] * 4 + ["serial"]),
+        outputs=None if rng.random() < 0.7 else tuple(rng.sample(names, rng.randint(1, len(names)))),
+        training=rng.random() < 0.7,
+        threads=rng.choice([1, 2, 3]),
+        limits={
+            "chunk_rows": rng.choice([1, 3, 8, 256]),
+            "chunk_bytes": rng.choice([1, 4096, 1 << 20]),
+            "min_parallel_rows": rng.choice([1, 2, 8]),
+            "min_parallel_ns": rng.choice([0.0, 4000.0]),
+            "min_team_ns": rng.choice([0.0, 5000.0]),
+            "min_split_ns": rng.choice([0.0, 1000.0]),
+            "compile_groups": rng.random() < 0.8,
+        },
+    )
+
+
+class Case:
+    """One function in one configuration."""
+
+    def __init__(self, seed: int, description: Description, how: Configuration) -> None:
+        self.description, self.how = description, how
+        self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
+        self.names = list(how.outputs or description.pushes)
+        how.apply()
+        self.function = DescribedFunction(description, how.dtype)
+        self.model = cavs.compile(
+            self.function,
+            dtype=how.dtype,
+            passes=how.passes,
+            policy=how.policy,
+            outputs=how.outputs,
+            seed=seed,
+            extra_children="ignore",
+        )
+        self.oracle: cavs.Model | None = None
+        if description.draws:
+            self.oracle = cavs.compile(
+                DescribedFunction(description, "float64"),
+                dtype="float64",
+                executor="reference",
+                outputs=how.outputs,
+                seed=seed,
+                extra_children="ignore",
+            )
+        for model in filter(None, [self.model, self.oracle]):
+            model.train() if how.training else model.eval()
+
+    def run(self, calls: int) -> None:
+        """Raises DifferenceError, or what cavs raises."""
+        for _ in range(calls):
+            graphs = draw_batch(self.rng)
+            inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
+            self._train(graphs, inputs)
+            for change in (None, self.rng.choice(CHANGES)):
+                if change is not None and self.function.weights:
+                    self._change(change)
+                if self.rng.random() < 0.5:
+                    graphs = draw_batch(self.rng)
+                    inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
+                self._infer(graphs, inputs, f"inference after {change or 'training'}")
+
+    def _train(self, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> None:
+        given = in_some_layout(self._pulled(inputs), self.rng)
+        learning = {
+            name: cavs.Tensor(inputs[name].astype(self.how.dtype), requires_grad=True)
+            for name in given
+            if inputs[name].dtype.kind == "f" and self.rng.random() < 0.4
+        }
+        state = self.model.random_state()
+        self.model.zero_grad()
+        out = self.model(graphs, **{**given, **learning})
+        used = self.names if self.rng.random() < 0.7 else self.names[:1]
+        cotangents = {
+            name: self.numbers.standard_normal(out[name].shape) * (name in used)
+            for name in self.names
+        }
+        expected = self._expected(graphs, inputs, state, cotangents, learning)
+        tolerance = TOLERANCE[self.how.dtype]
+        for name in self.names:
+            _compare(f"output {name}", out[name].numpy(), expected.outputs[name], tolerance)
+        parts = [(out[name] * cavs.Tensor(cotangents[name], self.how.dtype)).sum() for name in used]
+        loss = sum(parts[1:], parts[0])
+        if not loss.requires_grad:
+            return
+        loss.backward()
+        for number, (p, grad) in enumerate(
+            zip(self.function.weights, expected.weights, strict=True)
+        ):
+            _compare(f"gradient of w{number}", _dense(p), grad, 5 * tolerance)
+        for name, x in learning.items():
+            grad = np.zeros(x.shape) if x.grad is None else x.grad
+            _compare(f"gradient of {name}", grad, expected.inputs[name], 5 * tolerance)
+
+    def _infer(self, graphs: cavs.GraphBatch, inputs: Mapping[str, Array], when: str) -> None:
+        state = self.model.random_state()
+        with cavs.no_grad():
+            out = self.model(graphs, **self._pulled(inputs))
+        expected = self._expected(graphs, inputs, state)
+        for name in self.names:
+            tolerance = TOLERANCE[self.how.dtype]
+            _compare(f"{when}: {name}", out[name].numpy(), expected.outputs[name], tolerance)
+
+    def _pulled(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: x for name, x in inputs.items() if name in self.model.inputs}
+
+    def _expected(
+        self,
+        graphs: cavs.GraphBatch,
+        inputs: Mapping[str, Array],
+        state: Mapping[str, int],
+        cotangents: Mapping[str, Array] | None = None,
+        learning: Iterable[str] = (),
+    ) -> Expected:
+        weights = [p.numpy().astype(np.float64) for p in self.function.weights]
+        if self.oracle is not None:
+            return self._from_reference(graphs, inputs, state, cotangents, learning, weights)
+        description = self.description.pushing(self.names)
+        used = {s.attrs[k] for s in description.steps for k in ("name", "ids") if k in s.attrs}
+        given = {name: x for name, x in inputs.items() if name in used or name in learning}
+        return evaluate(description, graphs, weights, given, cotangents)
+
+    def _from_reference(
+        self,
+        graphs: cavs.GraphBatch,
+        inputs: Mapping[str, Array],
+        state: Mapping[str, int],
+        cotangents: Mapping[str, Array] | None,
+        learning: Iterable[str],
+        weights: Sequence[Array],
+    ) -> Expected:
+        model: Any = self.oracle
+        for p, w in zip(model.function.weights, weights, strict=True):
+            p.data = w
+        model.set_random_state(state)
+        model.zero_grad()
+        given: dict[str, Any] = {n: x for n, x in inputs.items() if n in model.inputs}
+        tensors = {n: cavs.Tensor(inputs[n], requires_grad=True) for n in learning}
+        out = model(graphs, **{**given, **tensors})
+        if cotangents is not None:
+            loss = sum((out[name] * cavs.Tensor(dy)).sum() for name, dy in cotangents.items())
+            if loss.requires_grad:
+                loss.backward()
+        return Expected(
+            {name: y.numpy() for name, y in out.items()},
+            [_dense(p) for p in model.function.weights],
+            {n: np.zeros(x.shape) if x.grad is None else x.grad for n, x in tensors.items()},
+        )
+
+    def _change(self, change: str) -> None:
+        """Changes some of the parameters."""
+        params = self.function.weights
+        some = self.rng.sample(params, self.rng.randint(1, len(params)))
+        if change == "in place":
+            for p in some:
+                p.data[...] += self.numbers.standard_normal(p.shape) * 0.1
+        elif change == "through a view":
+            held = [p.data.reshape(-1)[:] for p in some]
+            with cavs.no_grad():
+                graphs = draw_batch(self.rng)
+                inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
+                self.model(graphs, **self._pulled(inputs))
+            for view in held:
+                view *= 0.9
+        elif change == "load_state_dict":
+            self.model.load_state_dict({k: w * 0.95 for k, w in self.model.state_dict().items()})
+        elif change == "assigned":
+            for p in some:
+                p.data = p.data * p.dtype.type(1.05)
+        else:
+            for p in params:
+                if p.grad is not None and not np.isfinite(_dense(p)).all():
+                    p.zero_grad()
+            kind = self.rng.choice([cavs.optim.SGD, cavs.optim.Adagrad, cavs.optim.Adam])
+            kind(params, lr=1e-2).step()
+
+
+def _dense(p: cavs.Parameter) -> Array:
+    if p.grad is None:
+        return np.zeros(p.shape)
+    return p.grad.to_dense() if isinstance(p.grad, cavs.RowSparse) else np.asarray(p.grad)
+
+
+def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None:
+    if found.shape != expected.shape:
+        raise DifferenceError(f"{what}: shape {found.shape}, expected {expected.shape}")
+    if not np.isfinite(expected).all():
+        return  # a function that overflows says nothing
+    if not np.isfinite(found).all():
+        raise DifferenceError(f"{what}: not finite")
+    error = np.abs(found - expected).max(initial=0.0)
+    scale = 1 + np.abs(expected).max(initial=0.0)
+    if error > tolerance * scale:
+        raise DifferenceError(f"{what}: off by {error:.3g} where values reach {scale - 1:.3g}")
+
+
+def check(seed: int) -> str | None:
+    """Tries the function of a seed; says what is wrong with it, and how it was run, or None."""
+    rng = random.Random(f"differential {seed}")
+    description = draw_function(seed, random_numbers=rng.random() < 0.2)
+    how = draw_configuration(rng, list(description.pushes))
+    calls = rng.choice([1, 2, 3])
+    found = _fault(seed, description, how, calls)
+    if found is None:
+        return None
+    description, how, found = _smaller(seed, description, how, calls, found)
+    return f"seed {seed}: {found}\n{how}\n{description}"
+
+
+def _fault(seed: int, description: Description, how: Configuration, calls: int) -> str | None:
+    try:
+        Case(seed, description, how).run(calls)
+    except Exception as error:  # whatever a legal function raises is a fault
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _smaller(
+    seed: int, description: Description, how: Configuration, calls: int, found: str
+) -> tuple[Description, Configuration, str]:
+    """The same fault with fewer outputs and fewer settings, where it shows there too."""
+    names = list(how.outputs or description.pushes)
+    for name in names if len(description.pushes) > 1 else []:
+        one = description.pushing([name])
+        again = _fault(seed, one, replace(how, outputs=None), calls)
+        if again is not None:
+            description, how, found = one, replace(how, outputs=None), again
+            break
+    plain = Configuration()
+    for setting in ("limits", "threads", "policy", "passes", "dtype", "training"):
+        simpler = replace(how, **{setting: getattr(plain, setting)})
+        again = _fault(seed, description, simpler, calls) if simpler != how else None
+        if again is not None:
+            how, found = simpler, again
+    return description, how, found
