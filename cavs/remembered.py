@@ -24,7 +24,7 @@ class Memory:
     """
 
     def __init__(self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any]) -> None:
-        """`numbers`: of the part's parameters among those of the compiled function."""
+        """`numbers`: of what the part depends on, among the versions that :meth:`results` gets."""
         self.part = part
         self._numbers = numbers
         self._dtype = dtype
@@ -45,7 +45,8 @@ class Memory:
 
         Args:
             ids: int32, in -1..count - 1.
-            versions: of all parameters of the compiled function (see Parameter.read).
+            versions: of all parameters of the compiled function (see Parameter.read) and of the
+                settings that results depend on.
             compute: runs the part over vertices without edges that have these ids.
         """
         own = [versions[number] for number in self._numbers]
