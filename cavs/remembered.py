@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import missing_ids
+from cavs.core.ir import Name
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.scheduler import GraphBatch
 
@@ -31,14 +32,14 @@ class Memory:
         self._lock = Lock()
         self._versions: list[int] = []
         self._known: Array = np.zeros(0, bool)
-        self._results: dict[str, Array] = {}
+        self._results: dict[Name, Array] = {}
 
     def results(
         self,
         ids: Array,
         versions: Sequence[int],
-        compute: Callable[[GraphBatch, Array], Mapping[str, Array]],
-    ) -> Mapping[str, Array] | None:
+        compute: Callable[[GraphBatch, Array], Mapping[Name, Array]],
+    ) -> Mapping[Name, Array] | None:
         """Results by key, a row per id and a last one for "no input", valid at least for `ids`.
 
         None where the parameters may change unseen, so that nothing can be kept.

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from cavs.core.ops._def import OPS, OpDef, Shape, Space, apply, join_spaces, size_of
+from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
 from cavs.core.ops._operators import Operators
 from cavs.core.ops.random import RANDOM
 from cavs.core.ops.reduce import max as feature_max
@@ -19,6 +19,15 @@ from cavs.core.ops.structure import segment_max, segment_mean, segment_softmax, 
 from cavs.errors import DTypeError, ShapeError, TraceError
 
 _numbers = itertools.count()
+
+
+class Internal:
+    """Base of what passes call states, inputs and outputs of their own: no strings, so that none is
+    ever a user's."""
+
+
+Name: TypeAlias = Any
+"""What a state, input or output is called: the user's string, or an :class:`Internal`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ class Node(Operators):
         attrs: what the operation needs besides.
         shape: feature shape, of one row.
         dtype: ``float`` (float32 or float64, chosen when compiled) or ``int32``.
-        space: what its rows are: ``none``, ``graph``, ``vertex``, ``edge``, ``unique:NAME``.
+        space: what its rows are: ``none``, ``graph``, ``vertex``, ``edge``,
+            or distinct ids (:class:`Unique`).
         where: source line in the user's vertex function, for errors.
     """
 
@@ -94,7 +104,8 @@ class Node(Operators):
 
     def __repr__(self) -> str:
         name = self.attrs.get("name", "")
-        return f"<{self.op.name}{f' {name!r}' if name else ''} {self.space}{list(self._shape)}>"
+        named = f" {name!r}" if name else ""
+        return f"<{self.op.name}{named} {self.space}{list(self._shape)}>"
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
@@ -218,7 +229,7 @@ def _operand(value: Any, op: OpDef) -> Node:
 
 def _to_space(x: Node, space: Space) -> Node:
     """Repeats a coarser value on the rows of `space`; values without rows stay as they are."""
-    if x.space == space or x.space == "none" or space.startswith("unique:"):
+    if x.space == space or x.space == "none" or isinstance(space, Unique):
         return x
     if x.space == "graph":
         x = Node(OPS["graph_spread"], (x,), {}, x.shape, "vertex", x.dtype)
@@ -310,7 +321,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     elif op.name == "expand":
         space = attrs["base"]
     elif op.name == "unique_sum":
-        space = f"unique:{attrs['pull']}"
+        space = attrs["rows"]
     elif op.name == "reduce_rows" and inputs[0].space == "none":
         return inputs[0]
     shape = op.infer(*[x.shape for x in inputs], **attrs)
@@ -374,8 +385,8 @@ class FunctionIR:
         pushes: output name to node.
     """
 
-    scatters: dict[str, Node] = field(default_factory=dict)
-    pushes: dict[str, Node] = field(default_factory=dict)
+    scatters: dict[Name, Node] = field(default_factory=dict)
+    pushes: dict[Name, Node] = field(default_factory=dict)
 
     def roots(self) -> list[Node]:
         """Every node that the function gives."""
