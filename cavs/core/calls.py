@@ -109,11 +109,16 @@ def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
     return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
 
 
+def is_line(node: Node) -> bool:
+    """Whether columns of the node's last axis stand together: there is one line of them a row."""
+    return node.size == node.shape[-1]
+
+
 def reads_through_index(node: Node) -> bool:
     """Whether the kernel finds the rows of its operands through tables: where it takes them one by
     one, as products of a matrix per row do."""
     if node.op.name == "concat":
-        return len(node.shape) > 1
+        return not is_line(node)
     if node.op.name != "matmul":
         return False
     (m, n), (a, b) = node.shape, node.inputs

@@ -9,6 +9,7 @@ from cavs.core.calls import (
     ORDER_TABLES,
     expand_table,
     gather_table,
+    is_line,
     kernel_call,
     reads_through_index,
     segment_rows,
@@ -95,7 +96,7 @@ class Emitter:
                 self.users.setdefault(x, []).append(node)
         self._find_uniques(analysis.order)
         for node in units:
-            if node.op.name == "concat" and len(node.shape) == 1 and node.space != "none":
+            if node.op.name == "concat" and is_line(node) and node.space != "none":
                 self._place_beside(node, units)
 
     def _find_uniques(self, order: Sequence[Node]) -> None:
@@ -289,13 +290,12 @@ class Emitter:
 
     def _copy_part(self, x: Node, start: int, y: Node, column: int, size: int) -> Instruction:
         """Copies columns start..start+size of `x` to those of `y` from `column`."""
-        lines = y.size // y.shape[-1]
-        if lines == 1:
+        if is_line(y):
             source = self._columns(x, start, size)
             target = self._columns(y, column, size)
             return Instruction("copy", [source], [target], [""], space=y.space)
         source, table = self.operand(x) if reads_through_index(y) else (self.value(x), "")
-        ints = [lines, size, start, x.shape[-1], column, y.shape[-1]]
+        ints = [y.size // y.shape[-1], size, start, x.shape[-1], column, y.shape[-1]]
         return Instruction("copy_columns", [source], [self.value(y)], [table], ints, space=y.space)
 
     def load(self, node: Node) -> int:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from cavs.core.calls import reads_through_index
+from cavs.core.calls import is_line, reads_through_index
 from cavs.core.emit import SUMS, Emitter
 from cavs.core.ir import Name, Node
 from cavs.core.ops._def import Space, Unique
@@ -106,7 +106,7 @@ def is_view(node: Node) -> bool:
     """Whether the node is columns of its stored operand."""
     if node.op.name == "reshape":
         return True
-    return node.op.name == "slice" and len(node.inputs[0].shape) == 1
+    return node.op.name == "slice" and is_line(node.inputs[0])
 
 
 def is_column(node: Node) -> bool:
