@@ -6,7 +6,7 @@ vjp rows and the definition of the random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space
 from cavs.executor import Array, Gradients, RandomState
-from cavs.kernels.philox import GRAPH_LOCAL, uniform
+from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
 
 Values = dict[Node, Array]
@@ -220,11 +220,17 @@ class ReferenceRun:
         )
 
     def _dropout(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw)
+
+    def _dropout_by_id(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw_by_id)
+
+    def _drop(self, v: int, node: Node, draw: Callable[[int, Node], Array]) -> Array:
         x = self.values[v][node.inputs[0]]
         if not self.random.training:
             return x
         p = node.attrs["p"]
-        kept = self._draw(v, node) >= p
+        kept = draw(v, node) >= p
         return np.where(kept, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
 
     def _uniform(self, v: int, node: Node, given: Any) -> Array:
@@ -240,6 +246,12 @@ class ReferenceRun:
         keys = np.full(len(local), self.graphs.keys[graph])
         seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
         return uniform(seed, step, key, keys, local, node.size).reshape(len(local), *node.shape)
+
+    def _draw_by_id(self, v: int, node: Node) -> Array:
+        """Uniform numbers for the rows at hand by their ids, the operands after the first."""
+        ids = np.stack([self.values[v][x] for x in node.inputs[1:]], axis=-1)
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        return uniform_by_id(seed, step, key, ids, node.size).reshape(len(ids), *node.shape)
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

@@ -180,6 +180,12 @@ def _random(emitter: Emitter, node: Node) -> Call:
     return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)
 
 
+def _dropout_by_id(emitter: Emitter, node: Node) -> Call:
+    """Values, and the ids that their masks are drawn by."""
+    inputs = [emitter.value(x) for x in node.inputs]
+    return Call("dropout_by_id", inputs, ints=[node.attrs["key"]], floats=[node.attrs["p"]])
+
+
 _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "pull": _load,
     "push_cotangent": _load,
@@ -206,5 +212,6 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "broadcast": _broadcast,
     "sum_to": _sum_to,
     "dropout": _random,
+    "dropout_by_id": _dropout_by_id,
     "uniform": _random,
 }

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
 from cavs.core.ops._operators import Operators
-from cavs.core.ops.random import RANDOM
+from cavs.core.ops.random import DROPOUT_BY_ID, RANDOM
 from cavs.core.ops.reduce import max as feature_max
 from cavs.core.ops.reduce import mean as feature_mean
 from cavs.core.ops.reduce import sum as feature_sum
@@ -250,6 +250,7 @@ def _broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
     return tuple(reversed(out))
 
 
+# Which operand is an id or a label; of dropout by id all but the first are.
 _INTEGER_OPERAND = {
     "cross_entropy": 1,
     "cross_entropy_grad": 2,
@@ -257,6 +258,9 @@ _INTEGER_OPERAND = {
     "embedding_grad": 1,
 }
 _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
+
+# What is no function of the row's own ids, though its operands may be.
+_OF_OTHER_ROWS = frozenset({"dropout", "segment_sum", "segment_max", "graph_sum"})
 
 # What the parents of edges are: vertices, or inner ones once leaves are a function of their own.
 _parents: list[Space] = ["vertex"]
@@ -281,7 +285,8 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if op.arity >= 0 and len(inputs) != op.arity:
         raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(inputs)}")
     for position, x in enumerate(inputs):
-        integer = _INTEGER_OPERAND.get(op.name) == position
+        by_id = op is DROPOUT_BY_ID and position > 0
+        integer = by_id or _INTEGER_OPERAND.get(op.name) == position
         if integer != (x.dtype == "int32") and op.name not in ("spread", "graph_spread", "expand"):
             expected = "int32" if integer else "float"
             raise DTypeError(
@@ -302,12 +307,14 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     rows = join_spaces([x.space for x in inputs])
     if op.name in RANDOM and attrs.get("key") is None:
         attrs["key"] = new_random_key()
-        if rows == "none":
+        if rows == "none" and "by" not in attrs:
             raise ShapeError(
                 f"[{op.name}] a value per vertex, edge or graph was expected, came one without rows"
             )
         if op.name == "uniform":
             return source("uniform", inputs[0].shape, rows, key=attrs["key"])
+        if attrs.pop("by", "vertex") == "id":
+            return _make(DROPOUT_BY_ID, [*inputs, *_ids_of(inputs[0])], attrs)
     inputs = [_to_space(x, rows) for x in inputs]
     if op.elementwise and len({x.shape for x in inputs}) > 1:
         shape = _broadcast_shapes([x.shape for x in inputs], op)
@@ -326,6 +333,29 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         return inputs[0]
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if _moves(op) else None)
+
+
+def _ids_of(x: Node) -> list[Node]:
+    """The integer pulls that `x` is a function of, by their names.
+
+    Raises TraceError where it depends on anything else that has rows, or on no pull.
+    """
+    ids: dict[str, Node] = {}
+    for node in ancestors([x]):
+        if node.op.name == "pull" and node.dtype == "int32":
+            ids[node.attrs["name"]] = node
+        elif node.space != "none" and (not node.inputs or node.op.name in _OF_OTHER_ROWS):
+            name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""
+            raise TraceError(
+                "[dropout] a value of integer pulls and parameters alone was expected by='id', "
+                f"came one that depends on {node.op.name}{name}"
+                f"{f', at {node.where}' if node.where else ''}; drop it by='vertex'"
+            )
+    if not ids:
+        raise TraceError(
+            "[dropout] a value of integer pulls was expected by='id', came one without any"
+        )
+    return [ids[name] for name in sorted(ids)]
 
 
 def _moves(op: OpDef) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors
 from cavs.core.ops._def import OPS, Shape, Unique
+from cavs.core.ops.random import DROPOUTS
 from cavs.core.ops.shape import reshape
 
 MOST_ELEMENTS = 1 << 28
@@ -118,6 +119,8 @@ def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
         if n.op.name == "embedding" and n.inputs[1].op.name == "unique_ids"
     ]
     if not counts or any(n.op.name == "unique_ids" or n.dtype != "float" for n in nodes):
+        return None
+    if any(n.op.name in DROPOUTS for n in order):  # another value in each call, by id too
         return None
     if (min(counts) + 1) * sum(n.size for n in nodes) > MOST_ELEMENTS:
         return None

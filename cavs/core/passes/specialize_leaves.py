@@ -147,6 +147,7 @@ _RULES: dict[str, _Rule] = {
     "mul": _zero_if_any,
     "div": _zero_first,
     "dropout": _zero_first,
+    "dropout_by_id": _zero_first,
     "add": _sum,
     "sub": _difference,
 }
