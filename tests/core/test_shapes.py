@@ -32,13 +32,14 @@ def check(
     modes: tuple[bool, ...] = (True,),
 ) -> None:
     """Calls with gradients and without, for each choice of passes."""
-    reference = cavs.compile(make(), dtype="float64", executor="reference")
+    options: Any = {"dtype": "float64", "extra_children": "ignore"}
+    reference = cavs.compile(make(), executor="reference", **options)
     inputs = draw_inputs(reference, graphs, seed)
     for training in modes:
         reference.training = training
         expected = run(reference, graphs, inputs)
         for passes in choices:
-            model = cavs.compile(make(), dtype="float64", passes=passes)
+            model = cavs.compile(make(), passes=passes, **options)
             model.training = training
             assert_same(run(model, graphs, inputs), expected, rtol=1e-8, atol=1e-10)
             model.set_random_state({"seed": 3, "step": 7})
