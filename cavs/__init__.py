@@ -21,8 +21,10 @@ from cavs.errors import InputError as InputError
 from cavs.errors import NonFiniteError as NonFiniteError
 from cavs.errors import ShapeError as ShapeError
 from cavs.errors import TraceError as TraceError
+from cavs.executor import get_flush_denormals as get_flush_denormals
 from cavs.executor import get_num_threads as get_num_threads
 from cavs.executor import instruction_set as instruction_set
+from cavs.executor import set_flush_denormals as set_flush_denormals
 from cavs.executor import set_num_threads as set_num_threads
 from cavs.model import Model as Model
 from cavs.profile import InstructionProfile as InstructionProfile

@@ -17,7 +17,9 @@ import scipy_openblas32
 
 from cavs._native import core as _core
 from cavs.core.compiler import Compiler
-from cavs.core.program import Instruction, Program
+from cavs.core.ir import Name
+from cavs.core.ops._def import Space, Unique
+from cavs.core.program import Instruction, Output, Program, Segment, TableName, Value
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
@@ -57,6 +59,31 @@ def get_num_threads() -> int:
     return int(_core.num_threads())
 
 
+def set_flush_denormals(enabled: bool) -> None:
+    """Whether native calls in float32 take denormal numbers, those below 1.2e-38 in magnitude, for
+    zero from now on, as operands and as results of arithmetic. On at first.
+
+    Processors need a hundred cycles and more for one, and L2 decay brings weights there that no
+    gradient holds, so that a training step takes several times as long. Off, float32 follows IEEE
+    754 to its last number. Of the whole process: runs of programs, optimisers, norms and sums of
+    tensors, in all threads that they use, matrix products of OpenBLAS included. Calls in float64
+    always follow IEEE 754. A call leaves the caller's own mode as it was and takes no notice of it;
+    NumPy, of which the other operations on tensors are made, is not concerned.
+
+    Raises:
+        InputError: `enabled` is no bool; CavsRuntimeError: True on a machine that cannot (neither
+        x86-64 nor arm64), where the setting is off.
+    """
+    if not isinstance(enabled, bool):
+        raise InputError(f"[denormals] True or False was expected, came ({enabled!r})")
+    _core.set_flush_denormals(enabled)
+
+
+def get_flush_denormals() -> bool:
+    """Whether native calls in float32 take denormals for zero; see :func:`set_flush_denormals`."""
+    return bool(_core.flush_denormals())
+
+
 def compiles_groups() -> bool:
     """Whether elementwise groups of float32 run as machine code; they are interpreted where the
     processor is another or the system lets no memory be executable."""
@@ -86,7 +113,7 @@ class Gradients(NamedTuple):
     """
 
     params: list[tuple[int, Array | tuple[Array, Array]]]
-    inputs: dict[str, Array]
+    inputs: dict[Name, Array]
 
 
 class Weights(NamedTuple):
@@ -100,7 +127,7 @@ class Weights(NamedTuple):
 class Run(Protocol):
     """A forward call that waits for its backward."""
 
-    def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
+    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
         """Gradients, from cotangents of outputs in the user's order, C-contiguous. Once."""
 
 
@@ -110,10 +137,10 @@ class Executor(Protocol):
     def forward(
         self,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
-        wanted: frozenset[str] | None,
-    ) -> tuple[dict[str, Array], Run | None]:
+        wanted: frozenset[Name] | None,
+    ) -> tuple[dict[Name, Array], Run | None]:
         """Outputs in the user's order. `wanted`: inputs whose cotangents a backward will give; None
         where no backward comes."""
 
@@ -143,27 +170,25 @@ class NativeExecutor:
         return found[1]
 
     def _make(self, program: Program, forward: Any) -> Any:
+        form = _NativeForm(program)
         return _core.Program(
             self.dtype.name,
-            [value.spec() for value in program.values],
-            [
-                (s.kind, s.space, [_instruction(i) for i in s.instructions])
-                for s in program.segments
-            ],
-            program.uniques,
+            [form.value(value) for value in program.values],
+            [form.segment(segment) for segment in program.segments],
+            [(u.space.name, u.input, u.space.base, u.rows) for u in program.uniques],
             program.saved,
             forward,
             self.device,
-            [(o.space, "int32" if o.kind == "ids" else "float", o.shape) for o in program.outputs],
+            [form.output(output) for output in program.outputs],
         )
 
     def forward(
         self,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
-        wanted: frozenset[str] | None,
-    ) -> tuple[dict[str, Array], NativeRun | None]:
+        wanted: frozenset[Name] | None,
+    ) -> tuple[dict[Name, Array], NativeRun | None]:
         """See :class:`Executor`."""
         weights = _read(self.compiler.params)
         if wanted is None:
@@ -177,24 +202,25 @@ class NativeExecutor:
     def _inference(
         self,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
         weights: Weights,
-    ) -> tuple[Program, Mapping[str, Array]]:
+    ) -> tuple[Program, Mapping[Name, Array]]:
         """The program of a call after which no backward comes, and its inputs: those given, and
         what earlier calls left (see Memory)."""
-        known: dict[str, Array] = dict(inputs)
+        known: dict[Name, Array] = dict(inputs)
         compiler = self.compiler.in_mode(random.training)
         whole, memories = self._memories(compiler)
+        versions = [*weights.versions, int(get_flush_denormals())]
         for memory, part_program in memories:
 
             def compute(
                 vertices: GraphBatch, ids: Array, program: Program = part_program
-            ) -> dict[str, Array]:
+            ) -> dict[Name, Array]:
                 named = dict.fromkeys(program.inputs, ids)
                 return self._run(program, vertices, named, random, weights, keep=False)[0]
 
-            results = memory.results(inputs[memory.part.pull], weights.versions, compute)
+            results = memory.results(inputs[memory.part.pull], versions, compute)
             if results is None:
                 return compiler.inference(), inputs
             known.update(results)
@@ -207,7 +233,7 @@ class NativeExecutor:
             numbers = {id(p): number for number, p in enumerate(compiler.params)}
             whole, parts = compiler.remembering()
             memories = [
-                (Memory(part, [numbers[id(p)] for p in part.params], self.dtype), program)
+                (Memory(part, [*(numbers[id(p)] for p in part.params), -1], self.dtype), program)
                 for part, program in parts
             ]
             kept = self._kept[compiler] = whole, memories
@@ -217,13 +243,13 @@ class NativeExecutor:
         self,
         program: Program,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
         weights: Weights,
         *,
         keep: bool,
         profile: bool = False,
-    ) -> tuple[dict[str, Array], Any]:
+    ) -> tuple[dict[Name, Array], Any]:
         """Outputs by name, and the native run."""
         native = _core.Run(
             self.load(program),
@@ -243,9 +269,9 @@ class NativeExecutor:
     def profiled(
         self,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
-        cotangents: Mapping[str, Array] | None,
+        cotangents: Mapping[Name, Array] | None,
     ) -> tuple[dict[str, Program], Any]:
         """A call with the engine's clocks on: inference, or, with `cotangents`, forward and
         backward. Gives the programs by direction and the native run, which has the times."""
@@ -254,7 +280,7 @@ class NativeExecutor:
             program, known = self._inference(graphs, inputs, random, weights)
             _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
             return {"forward": program}, native
-        compiler, wanted = self.compiler.in_mode(random.training), frozenset[str]()
+        compiler, wanted = self.compiler.in_mode(random.training), frozenset[Name]()
         program = compiler.training(wanted)
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
         NativeRun(self, compiler, native, program, wanted).backward(cotangents)
@@ -263,8 +289,8 @@ class NativeExecutor:
     def planned(
         self,
         graphs: GraphBatch,
-        ids: Mapping[str, Array],
-        outputs: frozenset[str] | None,
+        ids: Mapping[Name, Array],
+        outputs: frozenset[Name] | None,
         *,
         training: bool,
     ) -> list[tuple[Program, Any]]:
@@ -280,15 +306,16 @@ class NativeExecutor:
         if outputs is not None:
             programs.append(compiler.backward(outputs, ()))
             backward = self.load(programs[1])
-        distinct = {}
+        distinct = []
         leaf = np.diff(graphs.child_ptr) == 0
         masks = {"leaf": leaf, "inner": ~leaf}
-        for name, _, base, count in programs[0].uniques:
-            pull, mask = name.split("@")[0], masks.get(base)
-            rows = count or (graphs.rows(base) if mask is None else int(mask.sum()))
-            if pull in ids and not count:
+        for space, _, count in programs[0].uniques:
+            mask = masks.get(space.base)
+            rows = graphs.rows(space.base) if mask is None else int(mask.sum())
+            (pull,) = space.pulls
+            if pull in ids:
                 rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
-            distinct[name] = rows
+            distinct.append(count or rows)
         schedule, threads = graphs.schedule(self.policy), get_num_threads()
         phases = _core.plan_phases(forward, backward, schedule, distinct, keep, threads)
         return list(zip(programs, phases, strict=True))
@@ -303,7 +330,7 @@ class NativeRun:
         compiler: Compiler,
         native: Any,
         program: Program,
-        wanted: frozenset[str],
+        wanted: frozenset[Name],
     ) -> None:
         self.executor = executor
         self.compiler = compiler  # of the call's mode, whatever the model's is by now
@@ -311,7 +338,7 @@ class NativeRun:
         self.program = program
         self.wanted = wanted
 
-    def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
+    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
         """See :class:`Run`."""
         program = self.compiler.backward(cotangents, self.wanted)
         if program.forward is not self.program:
@@ -332,9 +359,9 @@ class NativeRun:
             if output.kind == "input":
                 gradients.inputs[output.name] = array
             elif output.kind == "ids":
-                ids[output.pull] = array
+                ids[output.space] = array
             else:
-                known = ids[output.pull]
+                known = ids[output.space]
                 first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
                 gradients.params.append((output.parameter, (known[first:], array[first:])))
         return gradients
@@ -349,11 +376,35 @@ def _read(params: Sequence[Any]) -> Weights:
     return Weights(values, versions)
 
 
-def _instruction(i: Instruction) -> tuple[Any, ...]:
-    ints: Sequence[int] = i.ints
-    if i.ops:
-        ints = _fused_code(i)
-    return (i.kernel, i.inputs, i.outputs, i.tables, list(ints), i.floats, i.space)
+class _NativeForm:
+    """Parts of a program as the native Program takes them: distinct ids by their number."""
+
+    def __init__(self, program: Program) -> None:
+        self._numbers = {unique.space: number for number, unique in enumerate(program.uniques)}
+
+    def value(self, v: Value) -> tuple[Any, ...]:
+        space = self._space(v.space)
+        return (v.name, space, v.size, v.dtype, v.role, v.index, v.base, v.column, v.constant)
+
+    def segment(self, s: Segment) -> tuple[Any, ...]:
+        return (s.kind, self._space(s.space), [self._instruction(i) for i in s.instructions])
+
+    def output(self, o: Output) -> tuple[Any, ...]:
+        return (self._space(o.space), "int32" if o.kind == "ids" else "float", o.shape)
+
+    def _instruction(self, i: Instruction) -> tuple[Any, ...]:
+        ints = _fused_code(i) if i.ops else list(i.ints)
+        tables = [self._table(table) for table in i.tables]
+        return (i.kernel, i.inputs, i.outputs, tables, ints, i.floats, self._space(i.space))
+
+    def _space(self, space: Space) -> str | int:
+        return self._numbers[space] if isinstance(space, Unique) else space
+
+    def _table(self, table: TableName) -> str | tuple[str, int]:
+        if isinstance(table, str):
+            return table
+        of = table.argument
+        return table.kind, self._numbers[of] if isinstance(of, Unique) else of
 
 
 def _fused_code(i: Instruction) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import InputForms, first_outside
-from cavs.core.ir import Node, ancestors
+from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import DTypeError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
@@ -34,8 +34,8 @@ class InputChecker:
         )
 
     def check(
-        self, graphs: GraphBatch, inputs: dict[str, Any], partial: bool = False
-    ) -> dict[str, Array]:
+        self, graphs: GraphBatch, inputs: dict[Name, Any], partial: bool = False
+    ) -> dict[Name, Array]:
         """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already;
         `inputs` itself where all are, as from a loader.
 
@@ -48,9 +48,10 @@ class InputChecker:
         if self._forms.fit(graphs.native, inputs):
             return inputs
         if not inputs.keys() <= self._specs.keys():
-            unknown = min(inputs.keys() - self._specs.keys())
+            unknown = min(inputs.keys() - self._specs.keys(), key=str)
             raise InputError(
-                f"[input] inputs among {sorted(self._specs)} were expected, came ({unknown!r})"
+                f"[input] inputs among {sorted(self._specs, key=str)} were expected, "
+                f"came ({unknown!r})"
             )
         arrays = {}
         for name, spec in self._specs.items():
@@ -98,7 +99,7 @@ class InputChecker:
         return self._bounds.get(spec.name, 2**31 - 1)
 
 
-def _as_array(name: str, given: Any) -> Array:
+def _as_array(name: Name, given: Any) -> Array:
     if type(given) is np.ndarray:
         return given
     try:
@@ -123,9 +124,9 @@ def _locate(graphs: GraphBatch, space: str, row: int) -> str:
     return f"graph {graph}, {space} {row - int(ptr[graph])}"
 
 
-def _id_bounds(roots: Iterable[Node]) -> dict[str, int]:
+def _id_bounds(roots: Iterable[Node]) -> dict[Name, int]:
     """Integer input to the number of rows or classes that it selects from."""
-    bounds: dict[str, int] = {}
+    bounds: dict[Name, int] = {}
     for node in ancestors(roots):
         if node.op.name == "embedding":
             count, ids = node.inputs[0].shape[0], node.inputs[1]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs.core.compiler import Compiler
-from cavs.core.ir import ancestors
+from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
 from cavs.core.stepwise import stepwise
 from cavs.core.trace import InputSpec, Trace, children_read
@@ -147,6 +147,10 @@ class Model(Compiled):
             DTypeError: it has another shape or dtype; GraphError: a graph has a cycle, or a vertex
             more children than F reads.
         """
+        return self._call(graphs, inputs)
+
+    def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
+        """A call with inputs of any name."""
         graphs = self._batch(graphs)
         arrays = self._checker.check(graphs, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
@@ -172,7 +176,7 @@ class Model(Compiled):
         """Whether a parameter wants a gradient."""
         return True in self._compiler.learning()
 
-    def _learning(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:
         """Those of the inputs that want gradients."""
         return {
             name: x
@@ -181,8 +185,8 @@ class Model(Compiled):
         }
 
     def _record(
-        self, outputs: dict[str, Array], run: Run, tensors: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+        self, outputs: dict[Name, Array], run: Run, tensors: dict[Name, Tensor]
+    ) -> dict[Name, Tensor]:
         """The outputs on the tape. Parameters are leaves, and get their gradients here, past it:
         there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
@@ -240,7 +244,7 @@ class Model(Compiled):
     # Looking inside
 
     @property
-    def inputs(self) -> dict[str, InputSpec]:
+    def inputs(self) -> dict[Name, InputSpec]:
         """What F pulls, by name."""
         return dict(self._specs)
 

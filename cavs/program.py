@@ -5,10 +5,12 @@ What one pushes another pulls: the outer program joins them, and gradients flow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
-from cavs.core.vertex import Module, VertexFunction
+from cavs.core.names import check_name
+from cavs.core.trace import user_line
+from cavs.core.vertex import Module, VertexFunction, walk
 from cavs.errors import InputError, TraceError
 from cavs.model import Compiled, Model, convert
 from cavs.tensor import check_seed
@@ -26,23 +28,39 @@ class VertexProgram(Module):
 
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
         """Raises TraceError where there is none, one is no vertex function, or a name is no
-        identifier."""
+        identifier or begins with an underscore."""
         given: Mapping[str, Any] = functions
         if not given:
             raise TraceError("[program] a vertex function or more were expected, came none")
         for name, function in given.items():
-            if not isinstance(function, VertexFunction) or not name.isidentifier():
+            check_name("program", "vertex functions", name, user_line())
+            if not isinstance(function, VertexFunction):
                 raise TraceError(
-                    "[program] vertex functions by names that are identifiers were expected, came "
+                    "[program] vertex functions by name were expected, came "
                     f"{name!r}: {type(function).__name__}"
                 )
-        self.names = tuple(functions)
-        for name, function in given.items():
-            setattr(self, name, function)
+        self._functions = dict(functions)
+
+    def __getattr__(self, name: str) -> VertexFunction:
+        # Asked only for what is no attribute: a function may be called as a method is.
+        functions: dict[str, VertexFunction] = self.__dict__.get("_functions", {})
+        if name not in functions:
+            raise AttributeError(
+                f"[program] one of {list(functions)} was expected, came ({name!r})"
+            )
+        return functions[name]
 
     def functions(self) -> dict[str, VertexFunction]:
         """The vertex functions by name."""
-        return {name: getattr(self, name) for name in self.names}
+        return dict(self._functions)
+
+    def _walk(self, prefix: str, place: str) -> Iterator[tuple[str, str, Any]]:
+        for attribute, value in vars(self).items():
+            if value is not self._functions:
+                yield from walk(f"{prefix}{attribute}", f"{place}.{attribute}", value)
+                continue
+            for name, function in self._functions.items():
+                yield from walk(f"{prefix}{name}", f"{place}[{name!r}]", function)
 
 
 class Program(Compiled):

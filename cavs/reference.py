@@ -6,16 +6,17 @@ vjp rows and the definition of the random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from cavs.core.autodiff import differentiate
 from cavs.core.compiler import Compiler
-from cavs.core.ir import Node, ancestors
+from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ops._def import Space
 from cavs.executor import Array, Gradients, RandomState
-from cavs.kernels.philox import GRAPH_LOCAL, uniform
+from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
 
 Values = dict[Node, Array]
@@ -31,10 +32,10 @@ class ReferenceExecutor:
     def forward(
         self,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
-        wanted: frozenset[str] | None,
-    ) -> tuple[dict[str, Array], ReferenceRun | None]:
+        wanted: frozenset[Name] | None,
+    ) -> tuple[dict[Name, Array], ReferenceRun | None]:
         """See :class:`cavs.executor.Executor`."""
         run = ReferenceRun(self, graphs, inputs, random, wanted or frozenset())
         return run.forward(), None if wanted is None else run
@@ -47,9 +48,9 @@ class ReferenceRun:
         self,
         executor: ReferenceExecutor,
         graphs: GraphBatch,
-        inputs: Mapping[str, Array],
+        inputs: Mapping[Name, Array],
         random: RandomState,
-        wanted: frozenset[str],
+        wanted: frozenset[Name],
     ) -> None:
         self.function = executor.compiler.trace.function
         self.params = executor.compiler.params
@@ -61,9 +62,9 @@ class ReferenceRun:
         self.order = _children_first(graphs)
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
-        self.states: dict[str, dict[int, Array]] = {name: {} for name in self.function.scatters}
+        self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.function.scatters}
 
-    def forward(self) -> dict[str, Array]:
+    def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
         nodes = ancestors(self.function.roots())
         outputs = {name: self._empty(node) for name, node in self.function.pushes.items()}
@@ -76,7 +77,7 @@ class ReferenceRun:
                 outputs[name][self._rows(v, node)] = self.values[v][node]
         return outputs
 
-    def backward(self, cotangents: Mapping[str, Array]) -> Gradients:
+    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
         """See :class:`cavs.executor.Run`."""
         gradient = differentiate(self.function, cotangents, self.wanted)
         known = set(ancestors(self.function.roots()))
@@ -118,7 +119,7 @@ class ReferenceRun:
         return slice(row, row + 1)
 
     def _count(self, node: Node) -> int:
-        counts = {
+        counts: dict[Space, int] = {
             "vertex": self.graphs.num_vertices,
             "edge": self.graphs.num_edges,
             "graph": self.graphs.num_graphs,
@@ -219,11 +220,17 @@ class ReferenceRun:
         )
 
     def _dropout(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw)
+
+    def _dropout_by_id(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw_by_id)
+
+    def _drop(self, v: int, node: Node, draw: Callable[[int, Node], Array]) -> Array:
         x = self.values[v][node.inputs[0]]
         if not self.random.training:
             return x
         p = node.attrs["p"]
-        kept = self._draw(v, node) >= p
+        kept = draw(v, node) >= p
         return np.where(kept, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
 
     def _uniform(self, v: int, node: Node, given: Any) -> Array:
@@ -239,6 +246,12 @@ class ReferenceRun:
         keys = np.full(len(local), self.graphs.keys[graph])
         seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
         return uniform(seed, step, key, keys, local, node.size).reshape(len(local), *node.shape)
+
+    def _draw_by_id(self, v: int, node: Node) -> Array:
+        """Uniform numbers for the rows at hand by their ids, the operands after the first."""
+        ids = np.stack([self.values[v][x] for x in node.inputs[1:]], axis=-1)
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        return uniform_by_id(seed, step, key, ids, node.size).reshape(len(ids), *node.shape)
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

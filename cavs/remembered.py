@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import missing_ids
+from cavs.core.ir import Name
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.scheduler import GraphBatch
 
@@ -24,28 +25,29 @@ class Memory:
     """
 
     def __init__(self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any]) -> None:
-        """`numbers`: of the part's parameters among those of the compiled function."""
+        """`numbers`: of what the part depends on, among the versions that :meth:`results` gets."""
         self.part = part
         self._numbers = numbers
         self._dtype = dtype
         self._lock = Lock()
         self._versions: list[int] = []
         self._known: Array = np.zeros(0, bool)
-        self._results: dict[str, Array] = {}
+        self._results: dict[Name, Array] = {}
 
     def results(
         self,
         ids: Array,
         versions: Sequence[int],
-        compute: Callable[[GraphBatch, Array], Mapping[str, Array]],
-    ) -> Mapping[str, Array] | None:
+        compute: Callable[[GraphBatch, Array], Mapping[Name, Array]],
+    ) -> Mapping[Name, Array] | None:
         """Results by key, a row per id and a last one for "no input", valid at least for `ids`.
 
         None where the parameters may change unseen, so that nothing can be kept.
 
         Args:
             ids: int32, in -1..count - 1.
-            versions: of all parameters of the compiled function (see Parameter.read).
+            versions: of all parameters of the compiled function (see Parameter.read) and of the
+                settings that results depend on.
             compute: runs the part over vertices without edges that have these ids.
         """
         own = [versions[number] for number in self._numbers]

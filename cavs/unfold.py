@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cavs.core.stepwise import KNOWN, state_name
+from cavs.core.ir import Name
+from cavs.core.stepwise import Known, State
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.model import Model
 from cavs.scheduler import GraphBatch
@@ -159,7 +160,7 @@ class _Grown:
                     f"that pulls {name!r} from edges"
                 )
         self._model = model.stepwise()
-        self._states = [state_name(name) for name in model.states]
+        self._states = [State(name) for name in model.states]
         self._shapes = model.inputs
         self._num_graphs = num_graphs
         self._graph_inputs = {name: np.asarray(x) for name, x in graph_inputs.items()}
@@ -169,7 +170,7 @@ class _Grown:
         self._graph = np.zeros(0, np.int64)
         self._ptr = np.zeros(1, np.int64)
         self._children = np.zeros(0, np.int64)
-        self._rows: dict[str, _Rows] = {}
+        self._rows: dict[Name, _Rows] = {}
 
     def open(self, growth: Growth) -> _Fresh:
         """Gives the new vertices their numbers and checks what they gather from."""
@@ -256,7 +257,7 @@ class _Grown:
         batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active])
         inputs = self._step_inputs(growth, known, place[: len(known)], new_rows, active)
         with no_grad():
-            out = self._model(batch, **inputs)
+            out = self._model._call(batch, inputs)
         outputs = {name: y.data[new_rows] for name, y in out.items()}
         given = {name: np.asarray(x) for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():
@@ -266,12 +267,12 @@ class _Grown:
 
     def _step_inputs(
         self, growth: Growth, known: Array, known_rows: Array, new_rows: Array, active: Array
-    ) -> dict[str, Array]:
+    ) -> dict[Name, Array]:
         """Inputs of the rows of a level: those given for new vertices, states for known ones."""
         count = len(known_rows) + len(new_rows)
-        inputs: dict[str, Array] = {}
+        inputs: dict[Name, Array] = {}
         for name, spec in self._model.inputs.items():
-            if name == KNOWN:
+            if isinstance(name, Known):
                 inputs[name] = np.zeros(count, self._model.dtype)
                 inputs[name][known_rows] = 1
             elif name in self._states:

@@ -44,6 +44,10 @@ class Case:
         function = kind(*self.sizes, **self.options, **options)
         return cavs.compile(function, dtype="float64", seed=seed)
 
+    def drops(self, embedding_dropout_by: str = "vertex", **_: Any) -> bool:
+        """Whether the model can drop its embeddings so."""
+        return embedding_dropout_by == "vertex" or self.function is not models.DAGRNN
+
     def inputs(self, graph: list[list[int]], seed: int) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
         n = len(graph)

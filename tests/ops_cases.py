@@ -20,6 +20,7 @@ STRUCTURE = frozenset(
     {
         "constant",
         "dropout",
+        "dropout_by_id",
         "expand",
         "gather",
         "graph_spread",

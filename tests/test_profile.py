@@ -48,12 +48,12 @@ def tree_lstm() -> tuple[cavs.Model, dict[str, np.ndarray]]:
     return model, {"word": WORDS, "label": np.zeros(9, np.int32)}
 
 
-def rows_by_hand(space: str) -> int:
+def rows_by_hand(space: object) -> int:
     counts = {"vertex": 9, "leaf": 6, "inner": 3, "edge": 7, "graph": 3, "none": 1}
     leaf = np.diff(GRAPHS.child_ptr) == 0
     counts["unique:word@leaf"] = len(set(WORDS[leaf].tolist()))
     counts["unique:word@inner"] = len(set(WORDS[~leaf].tolist()))
-    return counts[space]
+    return counts[str(space)]
 
 
 def instructions(program: Program) -> list[tuple[int, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,50 @@ def test_modes() -> None:
     assert all(p.grad is None for p in program.parameters())
 
 
+METHODS = sorted(
+    name
+    for owner in (cavs.VertexProgram, cavs.Program)
+    for name in dir(owner)
+    if not name.startswith("_")
+)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "names", "function", "models", "training", "seed"])
+def test_functions_may_be_called_as_methods_are(name: str) -> None:
+    function = Down(nn.Linear(3, 3))
+    vertex_program = cavs.VertexProgram({name: function, "other": Up(nn.Linear(3, 3))})
+    assert vertex_program.functions()[name] is function
+    program = cavs.compile(vertex_program)
+    assert list(program.models) == [name, "other"]
+    assert next(iter(program.state_dict())) == f"{name}.w.weight"
+    program.load_state_dict({k: x * 2 for k, x in program.state_dict().items()})
+    x, whole = np.zeros((6, 3), np.float32), np.zeros((2, 3), np.float32)
+    program[name](GRAPHS.reverse(), below=x, whole=whole)["loss"].sum().backward()
+    program.train().set_random_state(program.random_state())
+    assert function.w.weight.grad is not None
+    assert program.random_state()[f"{name}.step"] == 1
+
+
+def test_functions_are_attributes_too() -> None:
+    program = cavs.VertexProgram({"up": Up(nn.Linear(3, 3))})
+    assert program.up is program.functions()["up"]
+    assert not hasattr(program, "down")
+    assert [n for n, _ in copy.deepcopy(program).named_parameters()] == [
+        n for n, _ in program.named_parameters()
+    ]
+
+
+def test_parameters_of_functions_and_between_them_have_paths_of_their_own() -> None:
+    class Bridged(cavs.VertexProgram):
+        def __init__(self) -> None:
+            super().__init__({"up": Up(nn.Linear(3, 3))})
+            self.up = {"w.weight": nn.Linear(3, 2).weight}
+
+    match = r"path 'up.w.weight' .*, Bridged\['up'\]\.w\.weight and Bridged\.up\['w\.weight'\]"
+    with pytest.raises(TraceError, match=match):
+        cavs.compile(Bridged())
+
+
 def test_errors() -> None:
     with pytest.raises(InputError, match="came a program"):
         make(outputs=["h"])
@@ -118,6 +163,8 @@ def test_errors() -> None:
         make()["side"]
     with pytest.raises(TraceError, match="names that are identifiers"):
         cavs.VertexProgram({"no name": Down(nn.Linear(3, 3))})
+    with pytest.raises(TraceError, match=r"came \('_up'\), at .*test_program\.py:\d+"):
+        cavs.VertexProgram({"_up": Down(nn.Linear(3, 3))})
     bad: Any = {"up": 3}
     with pytest.raises(TraceError, match="'up': int"):
         cavs.VertexProgram(bad)

@@ -47,7 +47,7 @@ def test_rest_reads_and_does_not_compute() -> None:
     program, parts = compiler.remembering()
     kernels = [i.kernel for s in program.segments for i in s.instructions]
     assert "embedding" not in kernels
-    assert all(s.space != "unique:word@leaf" for s in program.segments)
+    assert all(str(s.space) != "unique:word@leaf" for s in program.segments)
     assert [part.count for part, _ in parts] == [7, 7]
     assert Compiler(ChildSumTreeLSTM(7, 4, 6, 3), WITHOUT).remembering()[1] == []
 
@@ -100,7 +100,7 @@ def test_ids_that_are_rows_cannot_be_counted() -> None:
     """The native program refuses tables that nobody fills."""
     compiler = Compiler(ChildSumTreeLSTM(7, 4, 6, 3), WITHOUT)
     program = compiler.inference()
-    program.uniques = [(name, number, base, 8) for name, number, base, _ in program.uniques]
+    program.uniques = [unique._replace(rows=8) for unique in program.uniques]
     with pytest.raises(CavsError, match="ids that are rows themselves"):
         NativeExecutor(compiler, "float32", "batching").load(program)
 

@@ -86,9 +86,10 @@ def test_it_equals_the_model_over_what_grew(kind: type) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_graphs_grow_as_if_alone() -> None:
+@pytest.mark.parametrize("by", ["vertex", "id"])
+def test_graphs_grow_as_if_alone(by: str) -> None:
     """The graphs, and samples by the bit: dropout acts on words and in front of the classifier."""
-    model = tree_lstm(dropout=0.5)
+    model = tree_lstm(dropout=0.5, embedding_dropout=0.5, embedding_dropout_by=by)
     together = grow(model, [4, 11, 5, 8])
     parts = cavs.unbatch(together.graphs)
     for number, key in enumerate([4, 11, 5, 8]):

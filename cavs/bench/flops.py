@@ -24,13 +24,12 @@ def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> 
         "leaf": int(leaf.sum()),
         "inner": int((~leaf).sum()),
     }
-    if space in counts:
+    if isinstance(space, str):
         return counts[space]
-    name, _, base = space.removeprefix("unique:").partition("@")
-    ids = inputs[name]
-    if base in ("leaf", "inner"):
-        ids = ids[leaf if base == "leaf" else ~leaf]
-    return len(np.unique(ids))
+    ids = np.stack([inputs[name] for name in space.pulls])
+    if space.base in ("leaf", "inner"):
+        ids = ids[:, leaf if space.base == "leaf" else ~leaf]
+    return len(np.unique(ids, axis=1).T)
 
 
 def program_flops(

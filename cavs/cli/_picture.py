@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import Space
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.data import LabelledTree
 
-COLOURS = {
+COLOURS: dict[Space, str] = {
     "none": "#eeeeee",
     "graph": "#e2d6f3",
     "vertex": "#d6e6f5",

@@ -33,11 +33,17 @@ Settings = dict[str, Any]
 
 # What suits a treebank (Tai et al. 2015), and what suits the built-in expressions: few words, many
 # labels that are all right, and operators that must be learnt exactly.
-TREEBANK: dict[str, Any] = {"embedding_size": 300, "hidden_size": 150, "dropout": 0.5}
+TREEBANK: dict[str, Any] = {
+    "embedding_size": 300,
+    "hidden_size": 150,
+    "dropout": 0.5,
+    "embedding_dropout": 0.0,
+}
 LISTOPS: dict[str, Any] = {
     "embedding_size": 50,
     "hidden_size": 150,
     "dropout": 0.0,
+    "embedding_dropout": 0.0,
     "epochs": 3,
     "optimizer": "adam",
     "lr": 0.005,
@@ -112,6 +118,8 @@ PARSER: dict[str, Any] = {
     "clip_norm": 5.0,
     "patience": 0,
 }
+_DROPOUTS = ("dropout", "embedding_dropout", "embedding_dropout_by")
+_AS_DROPOUT = "that of --dropout"
 ESTIMATOR = "vimco"
 SAMPLES = {"vae": 1, "iwae": 50, "sbn": 5}
 
@@ -162,13 +170,8 @@ def _add_trees(parser: argparse.ArgumentParser, name: str) -> None:
     model = parser.add_argument_group("model")
     for size in ("embedding_size", "hidden_size"):
         _add_size(model, size, f"{TREEBANK[size]}; {LISTOPS[size]} for ListOps")
-    model.add_argument(
-        "--dropout",
-        type=number(0, 1),
-        metavar="P",
-        help="of words and of what the classifier sees "
-        f"(default: {TREEBANK['dropout']}; {LISTOPS['dropout']} for ListOps)",
-    )
+    default = f"{TREEBANK['dropout']}; {LISTOPS['dropout']} for ListOps"
+    _add_dropout(model, "of what the classifier sees", default, str(TREEBANK["embedding_dropout"]))
     model.add_argument(
         "--embedding-std",
         type=number(0),
@@ -182,7 +185,7 @@ def _add_trees(parser: argparse.ArgumentParser, name: str) -> None:
 def _make_trees(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
     source = _source(given)
     settings = {**(LISTOPS if source.path is None else TREEBANK), **given}
-    sizes = _chosen(settings, "embedding_size", "hidden_size", "dropout")
+    sizes = _chosen(settings, "embedding_size", "hidden_size", *_DROPOUTS)
     options = _chosen(settings, "min_count", "embedding_std")
     return TreeTask.create(name, source, **options, **sizes), settings
 
@@ -267,12 +270,7 @@ def _add_text(parser: argparse.ArgumentParser, name: str) -> None:
     model = parser.add_argument_group("model")
     for size in ("hidden_size", "num_layers"):
         _add_size(model, size, str(TEXT[size]))
-    model.add_argument(
-        "--dropout",
-        type=number(0, 1),
-        metavar="P",
-        help=f"between layers (default: {TEXT['dropout']})",
-    )
+    _add_dropout(model, "between layers", str(TEXT["dropout"]), _AS_DROPOUT)
     _add_training(parser, TEXT, {})
 
 
@@ -286,9 +284,9 @@ def _add_text_data(group: Any) -> None:
 
 
 def _make_text(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
-    settings = _with_embedding_lr({**TEXT, **given})
+    settings = _with_embedding_dropout(_with_embedding_lr({**TEXT, **given}))
     source = TextSource(_data(settings), **_chosen(given, "length"))
-    sizes = _chosen(settings, "hidden_size", "num_layers", "dropout")
+    sizes = _chosen(settings, "hidden_size", "num_layers", *_DROPOUTS)
     return TextTask.create(name, source, **sizes), settings
 
 
@@ -346,19 +344,38 @@ def _add_parser(parser: argparse.ArgumentParser, name: str) -> None:
     model = parser.add_argument_group("model")
     for size in ("embedding_size", "hidden_size"):
         _add_size(model, size, str(PARSER[size]))
-    model.add_argument(
-        "--dropout",
-        type=number(0, 1),
-        metavar="P",
-        help=f"of words and of what decides (default: {PARSER['dropout']})",
-    )
+    _add_dropout(model, "of what decides", str(PARSER["dropout"]), _AS_DROPOUT)
     _add_training(parser, PARSER, {})
 
 
 def _make_parser(name: str, given: Mapping[str, Any]) -> tuple[Task, Settings]:
-    settings = _with_embedding_lr({**PARSER, **given})
-    sizes = _chosen(settings, "min_count", "embedding_size", "hidden_size", "dropout")
+    settings = _with_embedding_dropout(_with_embedding_lr({**PARSER, **given}))
+    sizes = _chosen(settings, "min_count", "embedding_size", "hidden_size", *_DROPOUTS)
     return ParserTask.create(name, TreebankSource(_data(settings)), **sizes), settings
+
+
+def _add_dropout(group: Any, meaning: str, default: str, embedding_default: str) -> None:
+    """Adds the options of a model of words: dropout as `meaning` says, and of embeddings."""
+    group.add_argument(
+        "--dropout", type=number(0, 1), metavar="P", help=f"{meaning} (default: {default})"
+    )
+    group.add_argument(
+        "--embedding-dropout",
+        type=number(0, 1),
+        metavar="P",
+        help=f"of the words' embeddings (default: {embedding_default})",
+    )
+    group.add_argument(
+        "--embedding-dropout-by",
+        choices=("vertex", "id"),
+        help="whether each place or each distinct word of a batch has a mask of its own; equal "
+        "words are computed once only with the latter, or without (default: vertex)",
+    )
+
+
+def _with_embedding_dropout(settings: Settings) -> Settings:
+    """Embeddings are dropped as the rest."""
+    return {"embedding_dropout": settings["dropout"], **settings}
 
 
 def _add_min_count(group: Any, default: int) -> None:

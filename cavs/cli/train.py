@@ -17,6 +17,7 @@ from cavs.cli._train_models import ENTRIES
 from cavs.errors import CheckpointError, InputError
 from cavs.training import Progress, TrainingConfig, TrainingRun, load_checkpoint
 from cavs.training.run import BEST, LAST, METRICS
+from cavs.training.tasks import arguments_of
 from cavs.training.tensorboard import TensorBoard
 
 # Options that may differ from those that a run began with when it goes on.
@@ -131,7 +132,7 @@ def _free_directory(parent: Path, name: str) -> Path:
 def _resume(path: Path, name: str, given: Mapping[str, Any], directory: Path | None) -> TrainingRun:
     checkpoint = load_checkpoint(path)
     known = {
-        **checkpoint.config,
+        **arguments_of(checkpoint),
         **checkpoint.training.get("settings", {}),
         **checkpoint.training.get("source", {}),
         "model": checkpoint.model,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.ops._def import OPS, apply
+from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.ops._def import OPS, Space, apply
 from cavs.core.passes.specialize_leaves import join_of_cotangents
 from cavs.errors import TraceError
 
@@ -31,10 +31,10 @@ class Gradient:
             ``read_parents``): for how many positions of a child, side by side; 0: one for all.
     """
 
-    edges: dict[str, Node]
+    edges: dict[Name, Node]
     params: list[tuple[Any, Node | None, list[Node]]]
-    inputs: dict[str, Node]
-    slots: dict[str, int] = field(default_factory=dict)
+    inputs: dict[Name, Node]
+    slots: dict[Name, int] = field(default_factory=dict)
 
     def roots(self) -> list[Node]:
         """Every node that the gradient gives."""
@@ -43,11 +43,12 @@ class Gradient:
         return [*self.edges.values(), *dense, *sparse, *self.inputs.values()]
 
 
-def differentiate(function: FunctionIR, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
+def differentiate(function: FunctionIR, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
     """Gradient of F from cotangents of the outputs `pushes`, with respect to all parameters and to
     the float inputs named."""
-    pushes, inputs = sorted(pushes), frozenset(inputs)
-    states = sorted({n.attrs["name"] for n in ancestors(function.roots()) if n.op.name == "gather"})
+    pushes, inputs = sorted(pushes, key=str), frozenset(inputs)
+    gathers = [n for n in ancestors(function.roots()) if n.op.name == "gather"]
+    states = sorted({n.attrs["name"] for n in gathers}, key=str)
     while True:
         gradient = _Reverse(function, pushes, inputs, states).run()
         # A state whose gathered values get no cotangent has none to hand to its children either.
@@ -61,9 +62,9 @@ class _Reverse:
     def __init__(
         self,
         function: FunctionIR,
-        pushes: Sequence[str],
-        inputs: frozenset[str],
-        states: Sequence[str],
+        pushes: Sequence[Name],
+        inputs: frozenset[Name],
+        states: Sequence[Name],
     ) -> None:
         self.order = ancestors(function.roots())
         self.inputs = inputs
@@ -130,9 +131,9 @@ class _Reverse:
             total = total + part
         return total
 
-    def _edges(self) -> dict[str, Node]:
-        whole: dict[str, Node] = {}
-        slots: dict[str, dict[int, Node]] = {}
+    def _edges(self) -> dict[Name, Node]:
+        whole: dict[Name, Node] = {}
+        slots: dict[Name, dict[int, Node]] = {}
         for node in self.order:
             if node.op.name == "gather" and node in self.cotangents:
                 name, slot = node.attrs["name"], node.attrs["slot"]
@@ -167,12 +168,12 @@ class _Reverse:
             result.append((parameter, total, sparse))
         return result
 
-    def _inputs(self) -> dict[str, Node]:
-        totals: dict[str, dict[str, Node]] = {}
+    def _inputs(self) -> dict[Name, Node]:
+        totals: dict[Name, dict[Space, Node]] = {}
         for node in self.order:
             if node.op.name == "pull" and node in self.cotangents:
                 totals.setdefault(node.attrs["name"], {})[node.space] = self._total(node)
-        result: dict[str, Node] = {}
+        result: dict[Name, Node] = {}
         for name, by_space in totals.items():
             if by_space.keys() <= {"leaf", "inner"}:
                 shape = next(iter(by_space.values())).shape
@@ -182,7 +183,7 @@ class _Reverse:
         return result
 
 
-def _restrict(cotangent: Node, space: str) -> Node:
+def _restrict(cotangent: Node, space: Space) -> Node:
     """The rows `space` of a cotangent of all vertices, a sum of what outside and parents gave."""
     inputs = [_restrict(x, space) for x in cotangent.inputs]
     return Node(cotangent.op, inputs, cotangent.attrs, cotangent.shape, space, cotangent.dtype)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cavs.core.ir import Node
+from cavs.core.ops._def import Space, Unique
+from cavs.core.program import Table, TableName
 
 if TYPE_CHECKING:
     from cavs.core.emit import Emitter
 
-ORDER_TABLES = {
+ORDER_TABLES: dict[Space, str] = {
     "vertex": "vertex_order",
     "leaf": "vertex_order",
     "inner": "vertex_order",
@@ -28,7 +30,7 @@ class Call(NamedTuple):
 
     kernel: str
     inputs: list[int]
-    tables: Sequence[str] = ()
+    tables: Sequence[TableName] = ()
     ints: Sequence[int] = ()
     floats: Sequence[float] = ()
 
@@ -41,10 +43,15 @@ def kernel_call(emitter: Emitter, node: Node) -> Call:
     return Call(node.op.name, [emitter.value(x) for x in node.inputs])
 
 
-def gather_table(node: Node) -> str:
+def gather_table(node: Node) -> TableName:
     """Table from the rows of a gather to those of the children."""
     slot = node.attrs["slot"]
-    return "child" if slot is None else f"slot:{slot}"
+    return "child" if slot is None else Table("slot", slot)
+
+
+def expand_table(node: Node) -> TableName:
+    """Table from the rows of an expand to the distinct ones."""
+    return Table("unique", node.attrs["rows"])
 
 
 def _load(emitter: Emitter, node: Node) -> Call:
@@ -59,14 +66,21 @@ def _gather(emitter: Emitter, node: Node) -> Call:
 
 def _take(emitter: Emitter, node: Node) -> Call:
     tables = {"spread": "parent", "graph_spread": "graph"}
-    table = tables.get(node.op.name) or f"unique:{node.attrs['pull']}"
+    table = tables.get(node.op.name) or expand_table(node)
     source = [emitter.value(node.inputs[0])]
     if node.dtype == "int32":  # load copies ids as well, from whatever rows
         return Call("load", source, [table], [1])
     return Call("take", source, [table])
 
 
-def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
+# Lists of the parents of a vertex, to those of the parents of all leaves with one id.
+_OF_EQUAL_IDS: dict[TableName, str] = {
+    "parents": "unique_parents",
+    "parent_rows": "unique_parent_rows",
+}
+
+
+def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
     """(value, table of row lists) of what `node` sums, or takes the maximum of."""
     if node.op.name == "state_cotangent":
         return emitter.cotangents(node)
@@ -76,9 +90,9 @@ def segment_rows(emitter: Emitter, node: Node) -> tuple[int, str]:
     by_id = node.op.name == "unique_sum"
     if by_id and x.op.name == "state_cotangent" and not emitter.analysis.is_unit(x):
         value, table = emitter.cotangents(x)
-        return value, f"unique_{table}:{node.attrs['pull']}"
+        return value, Table(_OF_EQUAL_IDS[table], node.attrs["rows"])
     if by_id:
-        return emitter.value(x), f"unique_rows:{node.attrs['pull']}"
+        return emitter.value(x), Table("unique_rows", node.attrs["rows"])
     if x.op.name == "gather" and x.attrs["slot"] is None:
         return emitter.state(x.attrs["name"], forward=True), "child_rows"
     return emitter.value(x), "children"
@@ -95,11 +109,16 @@ def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
     return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
 
 
+def is_line(node: Node) -> bool:
+    """Whether columns of the node's last axis stand together: there is one line of them a row."""
+    return node.size == node.shape[-1]
+
+
 def reads_through_index(node: Node) -> bool:
     """Whether the kernel finds the rows of its operands through tables: where it takes them one by
     one, as products of a matrix per row do."""
     if node.op.name == "concat":
-        return len(node.shape) > 1
+        return not is_line(node)
     if node.op.name != "matmul":
         return False
     (m, n), (a, b) = node.shape, node.inputs
@@ -148,18 +167,30 @@ def _sum_to(emitter: Emitter, node: Node) -> Call:
     return Call("sum_to", [emitter.value(x)], ints=[rank, *x.shape, *padded])
 
 
+def _unique_ids(_: Emitter, node: Node) -> Call:
+    assert isinstance(node.space, Unique)
+    return Call("unique_ids", [], [Table("unique_ids", node.space)])
+
+
 def _random(emitter: Emitter, node: Node) -> Call:
     """Samples by what the rows are of: 0 vertices, 1 edges, 2 graphs."""
-    ints = [node.attrs["key"], {"edge": 1, "graph": 2}.get(node.space, 0)]
+    kinds: dict[Space, int] = {"edge": 1, "graph": 2}
+    ints = [node.attrs["key"], kinds.get(node.space, 0)]
     floats = [node.attrs["p"]] if "p" in node.attrs else []
     return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)
+
+
+def _dropout_by_id(emitter: Emitter, node: Node) -> Call:
+    """Values, and the ids that their masks are drawn by."""
+    inputs = [emitter.value(x) for x in node.inputs]
+    return Call("dropout_by_id", inputs, ints=[node.attrs["key"]], floats=[node.attrs["p"]])
 
 
 _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "pull": _load,
     "push_cotangent": _load,
     "state_cotangent": _segments,
-    "unique_ids": lambda _, node: Call("unique_ids", [], [f"unique_ids:{node.attrs['name']}"]),
+    "unique_ids": _unique_ids,
     "num_children": lambda _, node: Call("num_children", [], ["children"]),
     "constant": lambda _, node: Call("fill", [], floats=[node.attrs["value"]]),
     "gather": _gather,
@@ -181,5 +212,6 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "broadcast": _broadcast,
     "sum_to": _sum_to,
     "dropout": _random,
+    "dropout_by_id": _dropout_by_id,
     "uniform": _random,
 }

@@ -12,10 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.evaluation import evaluation
-from cavs.core.ir import FunctionIR, Node, ancestors, edge_parents
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, edge_parents
 from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
-from cavs.core.ops._def import OPS, apply
-from cavs.core.ops.structure import unique_name
+from cavs.core.ops._def import OPS, Space, apply
 from cavs.core.passes import (
     PASSES,
     Simplifier,
@@ -27,13 +26,14 @@ from cavs.core.passes import (
 )
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
+from cavs.core.passes.unique_pulls import ids_of
 from cavs.core.program import Output, Program
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError
 
-_Names = frozenset[str]
+_Names = frozenset[Name]
 _Learning = tuple[bool, ...]
 
 
@@ -131,7 +131,7 @@ class Compiler:
     def _masked(self, roots: Iterable[Node]) -> dict[Node, Node]:
         return skip_masked(roots) if "skip_masked" in self.passes else {}
 
-    def gradient(self, pushes: Iterable[str], inputs: Iterable[str]) -> Gradient:
+    def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
         with edge_parents(self._edge_parents):
             gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
@@ -200,9 +200,7 @@ class Compiler:
             nodes = set(ancestors(self.function.roots()))
             saved = read_from_forward(gradient.roots(), nodes, self.function.scatters)
             counted = [
-                (n.attrs["pull"], n.attrs["base"])
-                for n in ancestors(gradient.roots())
-                if n.op.name == "unique_sum"
+                n.attrs["rows"] for n in ancestors(gradient.roots()) if n.op.name == "unique_sum"
             ]
             # Backward reads values of F too: what it does not read where the mask is zero, F need
             # not compute there.
@@ -211,14 +209,14 @@ class Compiler:
             self._forwards[key] = lower(sinks, None, self.params, self.passes, counted, masks)
         return self._forwards[key]
 
-    def training(self, inputs: Iterable[str]) -> Program:
+    def training(self, inputs: Iterable[Name]) -> Program:
         """The program of a forward call after which a backward may come; `inputs` as in
         :meth:`backward`."""
         names = frozenset(inputs)
         lowered = self._forwards.get((names, self.learning()))
         return (lowered or self._forward(names)).program
 
-    def backward(self, pushes: Iterable[str], inputs: Iterable[str]) -> Program:
+    def backward(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Program:
         """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
         the float inputs named."""
         key = (frozenset(pushes), frozenset(inputs), self.learning())
@@ -232,19 +230,16 @@ class Compiler:
             numbers = {id(p): i for i, p in enumerate(self.params)}
             outputs: list[tuple[Output, Node]] = []
             rows_of: list[tuple[Output, Node]] = []
-            ids_of: dict[str, Node] = {}
+            ids: dict[Space, Node] = {}
             for parameter, dense, sparse in gradient.params:
                 number, shape = numbers[id(parameter)], tuple(parameter.shape)
                 if dense is not None:
                     outputs.append((Output("param", "", "none", shape, number), dense))
                 for node in sparse:
-                    rows, ids = node.inputs
-                    pull = ids.attrs["name"]
-                    kind = Output("sparse", "", rows.space, rows.shape, number, pull)
-                    rows_of.append((kind, rows))
-                    ids_of[pull] = ids
-            for pull, node in ids_of.items():
-                outputs.append((Output("ids", "", node.space, (), pull=pull), node))
+                    rows, own = node.inputs
+                    ids[rows.space] = own
+                    rows_of.append((Output("sparse", "", rows.space, rows.shape, number), rows))
+            outputs += [(Output("ids", "", space, ()), node) for space, node in ids.items()]
             outputs += rows_of
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
@@ -327,9 +322,8 @@ def _by_distinct_ids(gradient: Gradient) -> Gradient:
             rows = apply(OPS["segment_sum" if ids.op.name == "spread" else "graph_sum"], rows)
             ids = ids.inputs[0]
         if ids.op.name == "pull":
-            name = unique_name(ids.attrs["name"], ids.space)
-            rows = apply(OPS["unique_sum"], rows, pull=name, base=ids.space)
-            ids = Node(OPS["unique_ids"], (), {"name": name}, (), rows.space)
+            rows = apply(OPS["unique_sum"], rows, rows=ids_of(ids), base=ids.space)
+            ids = Node(OPS["unique_ids"], (), {"name": ids.attrs["name"]}, (), rows.space)
         return Node(node.op, (rows, ids), node.attrs, node.shape, "none")
 
     params = [(p, dense, [convert(n) for n in sparse]) for p, dense, sparse in gradient.params]

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cavs.core.calls import (
     ORDER_TABLES,
+    expand_table,
     gather_table,
+    is_line,
     kernel_call,
     reads_through_index,
     segment_rows,
 )
 from cavs.core.group import Group
-from cavs.core.ir import Node
-from cavs.core.ops._def import Space
+from cavs.core.ir import Name, Node
+from cavs.core.ops._def import Space, Unique
 from cavs.core.passes.fuse import Unit
 from cavs.core.passes.merge_matmuls import OVER_ROWS
 from cavs.core.passes.phases import Phase
-from cavs.core.program import Instruction, Output, Program, Segment, Value
+from cavs.core.program import (
+    Instruction,
+    Output,
+    Program,
+    Segment,
+    Table,
+    TableName,
+    UniqueIds,
+    Value,
+)
 
 if TYPE_CHECKING:
     from cavs.core.lower import Lowered, Sinks
@@ -46,7 +57,7 @@ class Analysis(Protocol):
     def goes_on(self, node: Node) -> bool:
         """Whether the unit adds to the value that it writes."""
 
-    def rows(self, node: Node) -> str:
+    def rows(self, node: Node) -> Space:
         """Which rows a thread takes."""
 
 
@@ -58,7 +69,7 @@ class Emitter:
         forward: Lowered | None,
         external: set[Node],
         params: Sequence[Any],
-        counted: Sequence[tuple[str, Space]],
+        counted: Sequence[Unique],
     ) -> None:
         self.forward = forward
         self.params = list(params)
@@ -69,10 +80,10 @@ class Emitter:
         self.param_values: dict[int, int] = {
             v.index: i for i, v in enumerate(self.values) if v.role == "param"
         }
-        self.states: dict[str, int] = {}
-        self.inputs: list[str] = []
+        self.states: dict[Name, int] = {}
+        self.inputs: list[Name] = []
         self.outputs: list[Output] = []
-        self.uniques: list[tuple[str, int, Space, int]] = []
+        self.uniques: list[UniqueIds] = []
         self.beside: dict[Node, tuple[Node, int]] = {}  # written straight into a concatenation
         self.users: dict[Node, list[Node]] = {}
         self.counted = counted
@@ -85,7 +96,7 @@ class Emitter:
                 self.users.setdefault(x, []).append(node)
         self._find_uniques(analysis.order)
         for node in units:
-            if node.op.name == "concat" and len(node.shape) == 1 and node.space != "none":
+            if node.op.name == "concat" and is_line(node) and node.space != "none":
                 self._place_beside(node, units)
 
     def _find_uniques(self, order: Sequence[Node]) -> None:
@@ -93,14 +104,14 @@ class Emitter:
         if self.forward:
             self.uniques = list(self.forward.program.uniques)
             return
-        rows: dict[tuple[str, Space], int] = dict.fromkeys(self.counted, 0)
+        rows: dict[Unique, int] = dict.fromkeys(self.counted, 0)
         for node in order:
             if node.op.name == "expand":
                 of = node.inputs[0]
                 count = of.attrs["count"] if of.op.name == "remembered" else 0
-                rows[node.attrs["pull"], node.attrs["base"]] = count
-        for (name, base), count in rows.items():
-            self.uniques.append((name, self.input(name.split("@")[0]), base, count))
+                rows[node.attrs["rows"]] = count
+        for space, count in rows.items():
+            self.uniques.append(UniqueIds(space, self.input(space.pulls[0]), count))
 
     def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
         column = 0
@@ -111,15 +122,15 @@ class Emitter:
                 self.beside[x] = (concat, column)
             column += x.size
 
-    def input(self, name: str) -> int:
-        """Number of the caller's array `name`."""
+    def input(self, name: Name) -> int:
+        """Number of the array `name` that is given."""
         if name not in self.inputs:
             self.inputs.append(name)
         return self.inputs.index(name)
 
     def new(self, node: Node, **fields: Any) -> int:
         """A new value of the node's rows and size."""
-        name = node.attrs.get("name") or node.op.name
+        name = str(node.attrs.get("name") or node.op.name)
         self.values.append(Value(name, node.space, node.size, node.dtype, **fields))
         return len(self.values) - 1
 
@@ -177,21 +188,22 @@ class Emitter:
             self.param_values[index] = len(self.values) - 1
         return self.param_values[index]
 
-    def state(self, name: str, forward: bool) -> int:
+    def state(self, name: Name, forward: bool) -> int:
         """Value of what vertices scatter (``forward``), or of its cotangents on edges."""
         if forward and self.forward:
             return self.forward.states[name]
         return self.states[name]
 
-    def cotangents(self, node: Node) -> tuple[int, str]:
+    def cotangents(self, node: Node) -> tuple[int, TableName]:
         """(value, table of row lists) whose sum the cotangent `node` of a state is."""
         value = self.state(node.attrs["name"], forward=False)
         slots = self.analysis.sinks.slots.get(node.attrs["name"])
         if slots is None:
             return value, "parents"
-        return self._view(value, 0, node.size), f"parent_rows:{slots}" if slots else "parent_rows"
+        table = Table("parent_rows", slots) if slots else "parent_rows"
+        return self._view(value, 0, node.size), table
 
-    def operand(self, node: Node) -> tuple[int, str]:
+    def operand(self, node: Node) -> tuple[int, TableName]:
         """(value, table) through which an elementwise group reads the node."""
         if self.analysis.is_unit(node) or node in self.analysis.external:
             return self.value(node), ""
@@ -203,7 +215,7 @@ class Emitter:
         if name == "graph_spread":
             return self.value(node.inputs[0]), "graph"
         if name == "expand":
-            return self.value(node.inputs[0]), f"unique:{node.attrs['pull']}"
+            return self.value(node.inputs[0]), expand_table(node)
         if name == "broadcast":
             return self.operand(node.inputs[0])
         if name in SUMS:
@@ -278,13 +290,12 @@ class Emitter:
 
     def _copy_part(self, x: Node, start: int, y: Node, column: int, size: int) -> Instruction:
         """Copies columns start..start+size of `x` to those of `y` from `column`."""
-        lines = y.size // y.shape[-1]
-        if lines == 1:
+        if is_line(y):
             source = self._columns(x, start, size)
             target = self._columns(y, column, size)
             return Instruction("copy", [source], [target], [""], space=y.space)
         source, table = self.operand(x) if reads_through_index(y) else (self.value(x), "")
-        ints = [lines, size, start, x.shape[-1], column, y.shape[-1]]
+        ints = [y.size // y.shape[-1], size, start, x.shape[-1], column, y.shape[-1]]
         return Instruction("copy_columns", [source], [self.value(y)], [table], ints, space=y.space)
 
     def load(self, node: Node) -> int:
@@ -292,7 +303,7 @@ class Emitter:
         name = node.attrs["name"]
         number = self.input(name)
         self.values.append(
-            Value(name, node.space, node.size, node.dtype, role="input", index=number)
+            Value(str(name), node.space, node.size, node.dtype, role="input", index=number)
         )
         return len(self.values) - 1
 

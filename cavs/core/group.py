@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cavs.core.ir import Node
-from cavs.core.program import Instruction
+from cavs.core.program import Instruction, TableName
 
 if TYPE_CHECKING:
     from cavs.core.emit import Emitter
@@ -16,7 +16,7 @@ class Group:
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
-        self.inputs: list[tuple[int, str]] = []
+        self.inputs: list[tuple[int, TableName]] = []
         self.constants: list[float] = []
         self.ops: list[tuple[Node, list[tuple[str, int]]]] = []
         self.index: dict[Node, int] = {}

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from cavs.core.ops._def import OPS, OpDef, Shape, Space, apply, join_spaces, size_of
+from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
 from cavs.core.ops._operators import Operators
-from cavs.core.ops.random import RANDOM
+from cavs.core.ops.random import DROPOUT_BY_ID, RANDOM
 from cavs.core.ops.reduce import max as feature_max
 from cavs.core.ops.reduce import mean as feature_mean
 from cavs.core.ops.reduce import sum as feature_sum
@@ -19,6 +19,15 @@ from cavs.core.ops.structure import segment_max, segment_mean, segment_softmax, 
 from cavs.errors import DTypeError, ShapeError, TraceError
 
 _numbers = itertools.count()
+
+
+class Internal:
+    """Base of what passes call states, inputs and outputs of their own: no strings, so that none is
+    ever a user's."""
+
+
+Name: TypeAlias = Any
+"""What a state, input or output is called: the user's string, or an :class:`Internal`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ class Node(Operators):
         attrs: what the operation needs besides.
         shape: feature shape, of one row.
         dtype: ``float`` (float32 or float64, chosen when compiled) or ``int32``.
-        space: what its rows are: ``none``, ``graph``, ``vertex``, ``edge``, ``unique:NAME``.
+        space: what its rows are: ``none``, ``graph``, ``vertex``, ``edge``,
+            or distinct ids (:class:`Unique`).
         where: source line in the user's vertex function, for errors.
     """
 
@@ -94,7 +104,8 @@ class Node(Operators):
 
     def __repr__(self) -> str:
         name = self.attrs.get("name", "")
-        return f"<{self.op.name}{f' {name!r}' if name else ''} {self.space}{list(self._shape)}>"
+        named = f" {name!r}" if name else ""
+        return f"<{self.op.name}{named} {self.space}{list(self._shape)}>"
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
@@ -218,7 +229,7 @@ def _operand(value: Any, op: OpDef) -> Node:
 
 def _to_space(x: Node, space: Space) -> Node:
     """Repeats a coarser value on the rows of `space`; values without rows stay as they are."""
-    if x.space == space or x.space == "none" or space.startswith("unique:"):
+    if x.space == space or x.space == "none" or isinstance(space, Unique):
         return x
     if x.space == "graph":
         x = Node(OPS["graph_spread"], (x,), {}, x.shape, "vertex", x.dtype)
@@ -239,6 +250,7 @@ def _broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
     return tuple(reversed(out))
 
 
+# Which operand is an id or a label; of dropout by id all but the first are.
 _INTEGER_OPERAND = {
     "cross_entropy": 1,
     "cross_entropy_grad": 2,
@@ -246,6 +258,9 @@ _INTEGER_OPERAND = {
     "embedding_grad": 1,
 }
 _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
+
+# What is no function of the row's own ids, though its operands may be.
+_OF_OTHER_ROWS = frozenset({"dropout", "segment_sum", "segment_max", "graph_sum"})
 
 # What the parents of edges are: vertices, or inner ones once leaves are a function of their own.
 _parents: list[Space] = ["vertex"]
@@ -270,7 +285,8 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if op.arity >= 0 and len(inputs) != op.arity:
         raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(inputs)}")
     for position, x in enumerate(inputs):
-        integer = _INTEGER_OPERAND.get(op.name) == position
+        by_id = op is DROPOUT_BY_ID and position > 0
+        integer = by_id or _INTEGER_OPERAND.get(op.name) == position
         if integer != (x.dtype == "int32") and op.name not in ("spread", "graph_spread", "expand"):
             expected = "int32" if integer else "float"
             raise DTypeError(
@@ -291,12 +307,14 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     rows = join_spaces([x.space for x in inputs])
     if op.name in RANDOM and attrs.get("key") is None:
         attrs["key"] = new_random_key()
-        if rows == "none":
+        if rows == "none" and "by" not in attrs:
             raise ShapeError(
                 f"[{op.name}] a value per vertex, edge or graph was expected, came one without rows"
             )
         if op.name == "uniform":
             return source("uniform", inputs[0].shape, rows, key=attrs["key"])
+        if attrs.pop("by", "vertex") == "id":
+            return _make(DROPOUT_BY_ID, [*inputs, *_ids_of(inputs[0])], attrs)
     inputs = [_to_space(x, rows) for x in inputs]
     if op.elementwise and len({x.shape for x in inputs}) > 1:
         shape = _broadcast_shapes([x.shape for x in inputs], op)
@@ -310,11 +328,34 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     elif op.name == "expand":
         space = attrs["base"]
     elif op.name == "unique_sum":
-        space = f"unique:{attrs['pull']}"
+        space = attrs["rows"]
     elif op.name == "reduce_rows" and inputs[0].space == "none":
         return inputs[0]
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if _moves(op) else None)
+
+
+def _ids_of(x: Node) -> list[Node]:
+    """The integer pulls that `x` is a function of, by their names.
+
+    Raises TraceError where it depends on anything else that has rows, or on no pull.
+    """
+    ids: dict[str, Node] = {}
+    for node in ancestors([x]):
+        if node.op.name == "pull" and node.dtype == "int32":
+            ids[node.attrs["name"]] = node
+        elif node.space != "none" and (not node.inputs or node.op.name in _OF_OTHER_ROWS):
+            name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""
+            raise TraceError(
+                "[dropout] a value of integer pulls and parameters alone was expected by='id', "
+                f"came one that depends on {node.op.name}{name}"
+                f"{f', at {node.where}' if node.where else ''}; drop it by='vertex'"
+            )
+    if not ids:
+        raise TraceError(
+            "[dropout] a value of integer pulls was expected by='id', came one without any"
+        )
+    return [ids[name] for name in sorted(ids)]
 
 
 def _moves(op: OpDef) -> bool:
@@ -374,8 +415,8 @@ class FunctionIR:
         pushes: output name to node.
     """
 
-    scatters: dict[str, Node] = field(default_factory=dict)
-    pushes: dict[str, Node] = field(default_factory=dict)
+    scatters: dict[Name, Node] = field(default_factory=dict)
+    pushes: dict[Name, Node] = field(default_factory=dict)
 
     def roots(self) -> list[Node]:
         """Every node that the function gives."""

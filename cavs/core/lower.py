@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from cavs.core.calls import reads_through_index
+from cavs.core.calls import is_line, reads_through_index
 from cavs.core.emit import SUMS, Emitter
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node
+from cavs.core.ops._def import Space, Unique
 from cavs.core.passes.fuse import Unit, arrange
 from cavs.core.passes.merge_matmuls import OVER_ROWS, merge_matmuls
 from cavs.core.passes.phases import Phase, assign_phases
@@ -52,10 +53,10 @@ class Sinks:
         slots: of ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
     """
 
-    states: dict[str, Node]
+    states: dict[Name, Node]
     outputs: list[tuple[Output, Node]]
     saved: set[Node] = field(default_factory=set)
-    slots: Mapping[str, int] = field(default_factory=dict)
+    slots: Mapping[Name, int] = field(default_factory=dict)
 
     def stripped(self) -> Sinks:
         """The same without reshapes at the end: they change nothing in memory."""
@@ -86,7 +87,7 @@ class Lowered:
 
     program: Program
     value_of: dict[Node, int]
-    states: dict[str, int]
+    states: dict[Name, int]
     nodes: set[Node]
 
 
@@ -105,7 +106,7 @@ def is_view(node: Node) -> bool:
     """Whether the node is columns of its stored operand."""
     if node.op.name == "reshape":
         return True
-    return node.op.name == "slice" and len(node.inputs[0].shape) == 1
+    return node.op.name == "slice" and is_line(node.inputs[0])
 
 
 def is_column(node: Node) -> bool:
@@ -137,7 +138,7 @@ def _reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
 
 
 def read_from_forward(
-    roots: Iterable[Node], forward: set[Node], states: Mapping[str, Node]
+    roots: Iterable[Node], forward: set[Node], states: Mapping[Name, Node]
 ) -> set[Node]:
     """Nodes of the forward program that a gradient with these roots reads from memory; gathers are
     made again from the states."""
@@ -165,7 +166,7 @@ class _Lowering:
         forward: Lowered | None,
         params: Sequence[object],
         switches: set[str],
-        counted: Sequence[tuple[str, str]],
+        counted: Sequence[Unique],
         masks: Mapping[Node, Node],
     ) -> None:
         self.sinks = sinks = sinks.stripped()
@@ -259,11 +260,11 @@ class _Lowering:
             return node in self.forced
         return True
 
-    def partition(self, node: Node) -> str:
+    def partition(self, node: Node) -> Space:
         """How the work on a node is divided among threads."""
         return "global" if node.op.name in OVER_ROWS else self.rows(node)
 
-    def rows(self, node: Node) -> str:
+    def rows(self, node: Node) -> Space:
         """Which rows a thread takes: edges go with their parents."""
         return self.edge_rows if node.space == "edge" else node.space
 
@@ -359,13 +360,13 @@ def lower(
     forward: Lowered | None,
     params: Sequence[object],
     switches: Iterable[str],
-    counted: Sequence[tuple[str, str]] = (),
+    counted: Sequence[Unique] = (),
     masks: Mapping[Node, Node] = MappingProxyType({}),
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
-    `switches`: the passes that are on; `counted`: (name, space) of integer pulls whose distinct ids
-    a gradient by rows needs; `masks`: products to the inputs that are zero where they may leave
+    `switches`: the passes that are on; `counted`: the distinct ids that a gradient by rows
+    needs; `masks`: products to the inputs that are zero where they may leave
     rows out.
     """
     return _Lowering(sinks, forward, params, set(switches), counted, masks).run()

@@ -7,9 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from cavs.core.ops._def import Space
+from cavs.core.ir import Name
+from cavs.core.ops._def import Space, Unique
+
+
+@dataclass(frozen=True)
+class Table:
+    """Kind of a table, with the distinct rows or the position that it is of."""
+
+    kind: str
+    argument: Unique | int
+
+    def __str__(self) -> str:
+        of = self.argument
+        return f"{self.kind}:{of.name if isinstance(of, Unique) else of}"
+
+
+TableName = Table | str
+"""A table between rows; a string where it is of nothing in particular, "" for none."""
+
+
+class UniqueIds(NamedTuple):
+    """What a program's distinct ids are.
+
+    Attributes:
+        space: their rows.
+        input: number of the input that has the ids.
+        rows: 0 where they are counted; else row i is id i, and the last of these rows is -1.
+    """
+
+    space: Unique
+    input: int
+    rows: int
 
 
 @dataclass
@@ -30,20 +61,6 @@ class Value:
     column: int = 0
     constant: float = 0.0
 
-    def spec(self) -> tuple[Any, ...]:
-        """As the native Program takes it."""
-        return (
-            self.name,
-            self.space,
-            self.size,
-            self.dtype,
-            self.role,
-            self.index,
-            self.base,
-            self.column,
-            self.constant,
-        )
-
 
 @dataclass
 class Instruction:
@@ -60,7 +77,7 @@ class Instruction:
     kernel: str
     inputs: list[int]
     outputs: list[int]
-    tables: list[str]
+    tables: list[TableName]
     ints: list[int] = field(default_factory=list)
     floats: list[float] = field(default_factory=list)
     space: Space = "none"
@@ -84,16 +101,15 @@ class Segment:
 class Output:
     """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
 
-    kind: ``push``, or, in this order, ``param``, ``ids`` (the distinct ids of `pull`, ascending,
-    int32), ``sparse`` (rows of a parameter's gradient for these ids), ``input``.
+    kind: ``push``, or, in this order, ``param``, ``ids`` (the distinct ids of `space`, ascending,
+    int32), ``sparse`` (rows of a parameter's gradient for the ids of `space`), ``input``.
     """
 
     kind: str
-    name: str
+    name: Name
     space: Space
     shape: tuple[int, ...]
     parameter: int = -1
-    pull: str = ""
 
 
 @dataclass
@@ -103,10 +119,9 @@ class Program:
     Attributes:
         values: all values; of a backward program the first are those of the forward one.
         segments: in order of execution.
-        inputs: names of the arrays that the caller gives.
+        inputs: names of the arrays that are given.
         outputs: what the caller gets, in order of their numbers.
-        uniques: (pull name, input number, base space, rows) of the pulls counted by distinct ids;
-            with `rows` other than 0 they are not counted: row i is id i, and the last one is -1.
+        uniques: the distinct ids that rows of its values are of.
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
@@ -115,9 +130,9 @@ class Program:
 
     values: list[Value]
     segments: list[Segment]
-    inputs: list[str]
+    inputs: list[Name]
     outputs: list[Output]
-    uniques: list[tuple[str, int, Space, int]]
+    uniques: list[UniqueIds]
     saved: list[int]
     params: list[Any]
     forward: Program | None = None
@@ -154,7 +169,7 @@ class Program:
             for i in segment.instructions:
                 size = self.row_bytes(i, item_size)
                 lines.append(
-                    f"  {segment.kind:6} {i.space:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
+                    f"  {segment.kind:6} {i.space!s:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
                     f"{self.line(i)}"
                 )
         return lines

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cavs.core import ir
+from cavs.core.ir import Node
+from cavs.core.ops._def import Shape
 from cavs.core.ops.elementwise import where
 from cavs.core.trace import InputSpec, Trace
 
-#: Input per vertex: 1 where its states are given and not computed.
-KNOWN = "known vertex"
+
+@dataclass(frozen=True)
+class Known(ir.Internal):
+    """The input per vertex that is 1 where its states are given and not computed."""
+
+    def __str__(self) -> str:
+        return "known"
 
 
-def state_name(name: str) -> str:
+@dataclass(frozen=True)
+class State(ir.Internal):
     """Of a state: the input that gives it where it is known, and the output that has it."""
-    return f"state {name}"
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"state {self.name}"
 
 
 def stepwise(traced: Trace) -> Trace:
     """F whose vertices scatter what they are given where they are known, and which pushes its
     states; outputs of edges are left out."""
     scatters = traced.function.scatters
-    known = ir.source("pull", (), "vertex", name=KNOWN)
     inputs = dict(traced.inputs)
-    inputs[KNOWN] = InputSpec(KNOWN, (), "float", "vertex", None)
-    states = {}
-    for name, node in scatters.items():
-        given = state_name(name)
-        inputs[given] = InputSpec(given, node.shape, "float", "vertex", None)
-        source = ir.source("pull", node.shape, "vertex", name=given)
-        states[name] = where(known, source, node)
+
+    def pull(name: ir.Internal, shape: Shape) -> Node:
+        inputs[name] = InputSpec(name, shape, "float", "vertex", None)
+        return ir.source("pull", shape, "vertex", name=name)
+
+    known = pull(Known(), ())
+    states = {
+        name: where(known, pull(State(name), node.shape), node) for name, node in scatters.items()
+    }
     pushes = {name: x for name, x in traced.function.pushes.items() if x.space != "edge"}
-    pushes |= {state_name(name): node for name, node in scatters.items()}
+    pushes |= {State(name): node for name, node in scatters.items()}
     return Trace(ir.FunctionIR(states, pushes), inputs, traced.name)

@@ -12,14 +12,17 @@ from types import FrameType
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Node, SourceLine
-from cavs.core.ops._def import Shape, Space
+from cavs.core.ir import FunctionIR, Name, Node, SourceLine
+from cavs.core.names import check_name, check_pull, check_state
+from cavs.core.ops._def import Shape
 from cavs.core.ops.random import standard_normal
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_INTERNAL = tuple(os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor"))
+_INTERNAL = tuple(
+    os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor", "program")
+)
 
 _active: list[bool] = []
 
@@ -29,7 +32,8 @@ def tracing() -> bool:
     return bool(_active)
 
 
-def _user_line() -> SourceLine | None:
+def user_line() -> SourceLine | None:
+    """The innermost line that runs outside of this package's own layers."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
@@ -65,10 +69,10 @@ class InputSpec:
         where: line of the first pull.
     """
 
-    name: str
+    name: Name
     shape: Shape
     dtype: str
-    space: Space
+    space: str
     where: SourceLine | None
 
 
@@ -125,7 +129,8 @@ class Vertex:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, "graph")
 
-    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: Space) -> Node:
+    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: str) -> Node:
+        check_pull(name)
         if dtype not in _DTYPES:
             raise DTypeError(f"[pull] dtype float32 or int32 was expected, came ({dtype!r})")
         sizes = _feature_shape("pull", shape)
@@ -134,7 +139,7 @@ class Vertex:
             raise ShapeError(f"[pull] one id per row was expected for int32, came shape {sizes}")
         known = self._inputs.get(name)
         if known is None:
-            spec = InputSpec(name, sizes, kind, space, _user_line())
+            spec = InputSpec(name, sizes, kind, space, user_line())
             node = ir.source("pull", sizes, space, kind, name=name)
             self._inputs[name] = (spec, node)
             return node
@@ -169,6 +174,7 @@ class Vertex:
             raise TraceError("[gather] at least one state was expected, as in gather(h=150)")
         states = {}
         for name, size in sizes.items():
+            check_state("gather", name)
             shape = _feature_shape("gather", size)
             if self._state_shapes.setdefault(name, shape) != shape:
                 raise ShapeError(
@@ -182,18 +188,21 @@ class Vertex:
             states[name] = self._gathers[key]
         return States(states)
 
-    def scatter(self, **states: Any) -> None:
+    def scatter(self, /, **states: Any) -> None:
         """Hands the states to all parents of this vertex. At most once."""
         if self._scatters is not None:
             raise TraceError("[scatter] one call was expected, came a second; scatter all at once")
+        for name in states:
+            check_state("scatter", name)
         self._scatters = {
             name: self._vertex_value("scatter", name, x) for name, x in states.items()
         }
 
-    def push(self, **outputs: Any) -> None:
+    def push(self, /, **outputs: Any) -> None:
         """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for
         values per child."""
         for name, x in outputs.items():
+            check_name("push", "outputs", name)
             if name in self._pushes:
                 raise TraceError(f"[push] a new output was expected, came {name!r} a second time")
             edge = isinstance(x, Node) and x.space == "edge"
@@ -216,14 +225,14 @@ class Trace:
     """F as traced: its IR, and the inputs that it pulls by name."""
 
     function: FunctionIR
-    inputs: dict[str, InputSpec]
+    inputs: dict[Name, InputSpec]
     name: str
 
 
 @contextmanager
 def _recording() -> Iterator[None]:
     _active.append(True)
-    ir.set_locator(_user_line)
+    ir.set_locator(user_line)
     ir.restart_random_keys()
     try:
         yield

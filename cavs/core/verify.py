@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import OPS
+from cavs.core.ops._def import OPS, Unique
 
 _SPACES = ("none", "graph", "vertex", "leaf", "inner", "edge")
 _SOURCES = (
@@ -33,7 +33,7 @@ def verify(roots: Iterable[Node], after: str) -> None:
 def _problem(node: Node) -> str:
     if OPS.get(node.op.name) is not node.op:
         return "an operation of the table was expected"
-    if node.space not in _SPACES and not node.space.startswith("unique:"):
+    if node.space not in _SPACES and not isinstance(node.space, Unique):
         return f"unknown space {node.space!r}"
     if node.dtype not in ("float", "int32"):
         return f"unknown dtype {node.dtype!r}"
@@ -47,7 +47,7 @@ def _problem(node: Node) -> str:
     if node.op.name == "expand":
         return "" if node.space == node.attrs["base"] else "rows of the pull were expected"
     if node.op.name == "unique_sum":
-        expected = f"unique:{node.attrs['pull']}"
+        expected = node.attrs["rows"]
         return "" if node.space == expected else f"space {expected} was expected"
     if node.op.name in ("identity", "dropout") and node.inputs[0].space in ("none", node.space):
         return ""

@@ -16,12 +16,24 @@ class Module:
     """Owns parameters and other modules as plain attributes; their names are attribute paths."""
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """(attribute path, parameter) in order of assignment; a shared parameter comes once."""
+        """(attribute path, parameter) in order of assignment; a shared parameter comes once.
+
+        Raises:
+            TraceError: two parameters have one path, as ``{"a": {"b": p}, "a.b": q}`` gives them.
+        """
         seen: set[int] = set()
-        for name, parameter in self._walk(prefix):
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
+        places: dict[str, str] = {}
+        for path, place, parameter in self._walk(prefix, type(self).__name__):
+            if id(parameter) in seen:
+                continue
+            if path in places:
+                raise TraceError(
+                    f"[parameters] one parameter of path {path!r} was expected, came two, "
+                    f"{places[path]} and {place}; use other attributes or keys"
+                )
+            seen.add(id(parameter))
+            places[path] = place
+            yield path, parameter
 
     def parameters(self) -> list[Any]:
         """The parameters, each once, in order of assignment."""
@@ -49,22 +61,27 @@ class Module:
         for name, value in values.items():
             own[name].data[...] = value
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, Any]]:
+    def _walk(self, prefix: str, place: str) -> Iterator[_Found]:
         for name, value in vars(self).items():
-            yield from _walk_value(f"{prefix}{name}", value)
+            own = f".{name}" if name.isidentifier() else f".__dict__[{name!r}]"
+            yield from walk(f"{prefix}{name}", f"{place}{own}", value)
 
 
-def _walk_value(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+_Found = tuple[str, str, Any]
+
+
+def walk(path: str, place: str, value: Any) -> Iterator[_Found]:
+    """(path, place as Python writes it, parameter) of the parameters in an attribute's value."""
     if getattr(value, "__cavs_parameter__", False):
-        yield path, value
+        yield path, place, value
     elif isinstance(value, Module):
-        yield from value._walk(f"{path}.")
+        yield from value._walk(f"{path}.", place)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            yield from _walk_value(f"{path}.{index}", item)
+            yield from walk(f"{path}.{index}", f"{place}[{index}]", item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _walk_value(f"{path}.{key}", item)
+            yield from walk(f"{path}.{key}", f"{place}[{key!r}]", item)
 
 
 class VertexFunction(Module):

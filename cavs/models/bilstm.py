@@ -24,6 +24,9 @@ class BiLSTMTagger(cavs.Module):
         out = after(graphs.reverse(), word=word, before=h, label=label)
         out["loss"].sum().backward()
 
+    `dropout` is of both states before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`), for each direction apart.
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none; of `after` also ``before``
     (hidden_size,).
     Outputs: of `before` ``h`` (hidden_size,), of `after` ``logits`` (num_classes,) and ``loss`` ().
@@ -37,27 +40,35 @@ class BiLSTMTagger(cavs.Module):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.embedding = nn.Embedding(vocab_size, embedding_size)
-        self.before = _Before(self.embedding, embedding_size, hidden_size, dropout)
-        self.after = _After(self.embedding, embedding_size, hidden_size, num_classes, dropout)
+        drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
+        sizes = (embedding_size, hidden_size)
+        self.before = _Before(self.embedding, *sizes, drop)
+        self.after = _After(self.embedding, *sizes, drop, num_classes, dropout)
 
 
 class _Direction(cavs.VertexFunction):
     """The LSTM of `cavs.models.lstm`, from one end of a chain to the other."""
 
     def __init__(
-        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+        self,
+        embedding: nn.Embedding,
+        embedding_size: int,
+        hidden_size: int,
+        embedding_dropout: nn.Dropout,
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = embedding
         self.w = nn.Linear(embedding_size, 4 * hidden_size)
         self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
-        self.dropout = dropout
+        self.embedding_dropout = embedding_dropout
 
     def cell(self, v: cavs.Vertex) -> Any:
         """The vertex's state, (hidden_size,)."""
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         last = v.gather(0, h=self.hidden_size, c=self.hidden_size)
         i, f, g, o = ops.split(self.w(x) + self.u(last.h), 4)
         c = ops.sigmoid(f) * last.c + ops.sigmoid(i) * ops.tanh(g)
@@ -81,10 +92,12 @@ class _After(_Direction):
         embedding: nn.Embedding,
         embedding_size: int,
         hidden_size: int,
+        embedding_dropout: nn.Dropout,
         num_classes: int,
         dropout: float,
     ) -> None:
-        super().__init__(embedding, embedding_size, hidden_size, dropout)
+        super().__init__(embedding, embedding_size, hidden_size, embedding_dropout)
+        self.dropout = dropout
         self.classifier = nn.Linear(2 * hidden_size, num_classes)
 
     def forward(self, v: cavs.Vertex) -> None:

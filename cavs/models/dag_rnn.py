@@ -15,12 +15,22 @@ class DAGRNN(cavs.VertexFunction):
 
         h = tanh(W x + U sum_k h_k + b)        logits = V h + c
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, which stands in place of an
+    embedding, by vertex: there are no ids.
+
     Inputs: ``x`` (input_size,), float, and ``label``, int32, -1 for none, per vertex.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_classes: int, *, dropout: float = 0.0
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -28,9 +38,10 @@ class DAGRNN(cavs.VertexFunction):
         self.u = nn.Linear(hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(v.pull("x", self.input_size), self.dropout)
+        x = self.embedding_dropout(v.pull("x", self.input_size))
         h = ops.tanh(self.w(x) + self.u(v.gather(h=self.hidden_size).h.sum()))
         v.scatter(h=h)
         logits = self.classifier(ops.dropout(h, self.dropout))

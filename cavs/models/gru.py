@@ -20,6 +20,9 @@ class GRU(cavs.VertexFunction):
     ``w.weight`` and ``u.weight`` hold the gates in the order r, z, n, and ``w.bias`` and
     ``u.bias`` the two biases, as torch.nn.GRU does; d_n is the last third of ``u.bias``.
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -34,6 +37,8 @@ class GRU(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -41,9 +46,10 @@ class GRU(cavs.VertexFunction):
         self.u = nn.Linear(hidden_size, 3 * hidden_size)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         before = v.gather(0, h=self.hidden_size).h
         w_r, w_z, w_n = ops.split(self.w(x), 3)
         u_r, u_z, u_n = ops.split(self.u(before), 3)

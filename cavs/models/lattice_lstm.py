@@ -25,6 +25,10 @@ class LatticeLSTM(cavs.VertexFunction):
     One embedding holds characters and words; the id of an edge from j - 1, which is that of the
     character again, is not read.
 
+    `dropout` is of h before the classifier, `embedding_dropout` of the embeddings of characters and
+    words, by vertex (an edge's word: by edge) or by id (:func:`cavs.ops.dropout`); None: as
+    `dropout`, since the paper drops them (section 4.1).
+
     Inputs: ``character``, ``label``: int32 per vertex, -1 for none; ``word``: int32 per edge;
     ``kind``: per edge, 1 for a word and 0 for the edge from j - 1.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
@@ -38,6 +42,8 @@ class LatticeLSTM(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float | None = None,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -49,10 +55,12 @@ class LatticeLSTM(cavs.VertexFunction):
         self.u_link = nn.Linear(hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        rate = dropout if embedding_dropout is None else embedding_dropout
+        self.embedding_dropout = nn.Dropout(rate, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("character", dtype="int32")), self.dropout)
-        x_word = ops.dropout(self.embedding(v.pull_edge("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("character", dtype="int32")))
+        x_word = self.embedding_dropout(self.embedding(v.pull_edge("word", dtype="int32")))
         is_word = v.pull_edge("kind")
         children = v.gather(h=self.hidden_size, c=self.hidden_size)
 

@@ -19,6 +19,9 @@ class LSTM(cavs.VertexFunction):
     ``w.weight`` and ``u.weight`` hold the gates in the order i, f, g, o, as torch.nn.LSTM does; of
     its two biases there is one.
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -33,6 +36,8 @@ class LSTM(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -40,9 +45,10 @@ class LSTM(cavs.VertexFunction):
         self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         before = v.gather(0, h=self.hidden_size, c=self.hidden_size)
         i, f, g, o = ops.split(self.w(x) + self.u(before.h), 4)
         c = ops.sigmoid(f) * before.c + ops.sigmoid(i) * ops.tanh(g)

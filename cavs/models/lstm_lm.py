@@ -19,7 +19,9 @@ class LSTMLanguageModel(cavs.VertexFunction):
         c = sigmoid(f) * c' + sigmoid(i) * tanh(g)
         h = sigmoid(o) * tanh(c)
 
-    and the logits are V dropout(h) + a of the last layer.
+    and the logits are V dropout(h) + a of the last layer. The embedding is dropped too, as all that
+    goes up and not along: by `embedding_dropout`, None: as `dropout`, by vertex or by id
+    (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label`` (the next word): int32 per vertex; ``first``: 1 at the first vertex
     of a piece, else 0; ``state``: (2 * num_layers * hidden_size,) per graph, what ``state`` of the
@@ -34,9 +36,13 @@ class LSTMLanguageModel(cavs.VertexFunction):
         num_layers: int = 2,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float | None = None,
+        embedding_dropout_by: str = "vertex",
         init_scale: float = 0.1,
     ) -> None:
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
+        rate = dropout if embedding_dropout is None else embedding_dropout
+        self.embedding_dropout = nn.Dropout(rate, by=embedding_dropout_by)
         self.embedding = nn.Embedding(vocab_size, hidden_size)
         self.w = [nn.Linear(hidden_size, 4 * hidden_size) for _ in range(num_layers)]
         self.u = [nn.Linear(hidden_size, 4 * hidden_size, bias=False) for _ in range(num_layers)]
@@ -53,12 +59,13 @@ class LSTMLanguageModel(cavs.VertexFunction):
         names = [f"{kind}{layer}" for layer in range(self.num_layers) for kind in "hc"]
         carried = ops.split(v.pull_graph("state", self.state_size) * v.pull("first"), len(names))
         before = v.gather(0, **dict.fromkeys(names, self.hidden_size))
-        x = self.embedding(v.pull("word", dtype="int32"))
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         states: dict[str, Any] = {}
         for layer, (w, u) in enumerate(zip(self.w, self.u, strict=True)):
             h = getattr(before, f"h{layer}") + carried[2 * layer]
             c = getattr(before, f"c{layer}") + carried[2 * layer + 1]
-            i, f, g, o = ops.split(w(ops.dropout(x, self.dropout)) + u(h), 4)
+            below = x if layer == 0 else ops.dropout(x, self.dropout)
+            i, f, g, o = ops.split(w(below) + u(h), 4)
             c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
             x = ops.sigmoid(o) * ops.tanh(c)
             states |= {f"h{layer}": x, f"c{layer}": c}

@@ -20,6 +20,9 @@ class MVRNN(cavs.VertexFunction):
     [A; B] lies side by side. A vertex with a word and children has the sum of both. Words' matrices
     start as identity with some noise, as in the paper; all of their elements are parameters.
 
+    `dropout` is of p before the classifier, `embedding_dropout` of the words' vectors, by vertex or
+    by id (:func:`cavs.ops.dropout`); their matrices are never dropped.
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -27,7 +30,14 @@ class MVRNN(cavs.VertexFunction):
     arity = 2
 
     def __init__(
-        self, vocab_size: int, hidden_size: int, num_classes: int, *, dropout: float = 0.0
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        num_classes: int,
+        *,
+        dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.vectors = nn.Embedding(vocab_size, hidden_size)
@@ -37,13 +47,14 @@ class MVRNN(cavs.VertexFunction):
         self.w_m = nn.Linear(2 * hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
         size, word = self.hidden_size, v.pull("word", dtype="int32")
         left = v.gather(0, p=size, m=(size, size))
         right = v.gather(1, p=size, m=(size, size))
         crossed = ops.concat([ops.matmul(left.p, right.m), ops.matmul(right.p, left.m)])
-        p = ops.dropout(self.vectors(word), self.dropout) + ops.tanh(self.w(crossed))
+        p = self.embedding_dropout(self.vectors(word)) + ops.tanh(self.w(crossed))
         m = ops.reshape(self.matrices(word), (size, size))
         m = m + self.w_m(ops.concat([left.m, right.m]))
         v.scatter(p=p, m=m)

@@ -16,15 +16,20 @@ class Buffer(cavs.VertexFunction):
     """
 
     def __init__(
-        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+        self,
+        embedding: nn.Embedding,
+        embedding_size: int,
+        hidden_size: int,
+        embedding_dropout: nn.Dropout,
     ) -> None:
-        self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
+        self.embedding, self.hidden_size = embedding, hidden_size
+        self.embedding_dropout = embedding_dropout
         self.w = nn.Linear(embedding_size, 4 * hidden_size)
         self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
 
     def forward(self, v: cavs.Vertex) -> None:
         after = v.gather(0, h=self.hidden_size, c=self.hidden_size)
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         h, c = lstm(self.w(x) + self.u(after.h), after.c)
         v.scatter(h=h, c=c)
         v.push(h=h)
@@ -51,9 +56,15 @@ class Stack(cavs.VertexFunction):
     """
 
     def __init__(
-        self, embedding: nn.Embedding, embedding_size: int, hidden_size: int, dropout: float
+        self,
+        embedding: nn.Embedding,
+        embedding_size: int,
+        hidden_size: int,
+        embedding_dropout: nn.Dropout,
+        dropout: float,
     ) -> None:
         self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
+        self.embedding_dropout = embedding_dropout
         self.w = nn.Linear(embedding_size, 5 * hidden_size)
         self.u_left = nn.Linear(hidden_size, 5 * hidden_size, bias=False)
         self.u_right = nn.Linear(hidden_size, 5 * hidden_size, bias=False)
@@ -66,7 +77,7 @@ class Stack(cavs.VertexFunction):
         size = self.hidden_size
         below = v.gather(0, s=size, m=size)
         left, right = v.gather(1, h=size, c=size), v.gather(2, h=size, c=size)
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         gates = self.w(x) + self.u_left(left.h) + self.u_right(right.h)
         i, f_left, f_right, o, u = ops.split(gates, 5)
         c = ops.sigmoid(f_left) * left.c + ops.sigmoid(f_right) * right.c
@@ -81,7 +92,11 @@ class Stack(cavs.VertexFunction):
 
 
 class ShiftReduceParser(cavs.VertexProgram):
-    """The buffer and the stack, which share an embedding; :func:`cavs.training.parse` runs it."""
+    """The buffer and the stack, which share an embedding; :func:`cavs.training.parse` runs it.
+
+    `dropout` is of what decides, [s; h; front], `embedding_dropout` of words, by vertex or by id
+    (:func:`cavs.ops.dropout`), for each function apart.
+    """
 
     def __init__(
         self,
@@ -90,7 +105,12 @@ class ShiftReduceParser(cavs.VertexProgram):
         hidden_size: int = 100,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         embedding = nn.Embedding(vocab_size, embedding_size)
-        sizes = (embedding_size, hidden_size, dropout)
-        super().__init__({"buffer": Buffer(embedding, *sizes), "stack": Stack(embedding, *sizes)})
+        drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
+        sizes = (embedding_size, hidden_size, drop)
+        super().__init__(
+            {"buffer": Buffer(embedding, *sizes), "stack": Stack(embedding, *sizes, dropout)}
+        )

@@ -16,6 +16,9 @@ class TreeFC(cavs.VertexFunction):
 
     ``u.weight`` is (hidden, 2 hidden): U_1 and U_2 side by side.
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -30,6 +33,8 @@ class TreeFC(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -37,9 +42,10 @@ class TreeFC(cavs.VertexFunction):
         self.u = nn.Linear(2 * hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         left = v.gather(0, h=self.hidden_size).h
         right = v.gather(1, h=self.hidden_size).h
         h = ops.tanh(self.w(x) + self.u(ops.concat([left, right])))

@@ -17,6 +17,9 @@ class ChildSumTreeGRU(cavs.VertexFunction):
         n  = tanh(W_n x + U_n (r * h~) + b_n)
         h  = z * h~ + (1 - z) * n
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -29,6 +32,8 @@ class ChildSumTreeGRU(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -37,9 +42,10 @@ class ChildSumTreeGRU(cavs.VertexFunction):
         self.u_n = nn.Linear(hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         before = v.gather(h=self.hidden_size).h.sum()
         w_z, w_r, w_n = ops.split(self.w_zrn(x), 3)
         u_z, u_r = ops.split(self.u_zr(before), 2)

@@ -1,4 +1,8 @@
-"""Tree-LSTMs (Tai et al. 2015) with a classifier on every vertex."""
+"""Tree-LSTMs (Tai et al. 2015) with a classifier on every vertex.
+
+Of dropout the paper says that it regularises with a rate of 0.5; its published code drops what the
+classifier sees, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,9 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
         f_k = sigmoid(W_f x + U_f h_k + b_f)
         c   = i * u + sum_k f_k * c_k              h = o * tanh(c)
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -29,6 +36,8 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
         num_classes: int,
         *,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
@@ -38,9 +47,10 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
         self.u_f = nn.Linear(hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         children = v.gather(h=self.hidden_size, c=self.hidden_size)
         i, o, u = ops.split(self.w_iou(x) + self.u_iou(children.h.sum()), 3)
         f = ops.sigmoid(self.w_f(x) + self.u_f(children.h))  # one row per child
@@ -64,6 +74,9 @@ class NaryTreeLSTM(cavs.VertexFunction):
     ``u_iou.weight`` is (3 hidden, arity hidden): the U_l side by side; ``u_f.weight`` is
     (arity hidden, arity hidden): the U_kl, k down and l across.
 
+    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    (:func:`cavs.ops.dropout`).
+
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
@@ -77,6 +90,8 @@ class NaryTreeLSTM(cavs.VertexFunction):
         *,
         arity: int = 2,
         dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        embedding_dropout_by: str = "vertex",
     ) -> None:
         self.hidden_size = hidden_size
         self.arity = arity
@@ -87,9 +102,10 @@ class NaryTreeLSTM(cavs.VertexFunction):
         self.u_f = nn.Linear(arity * hidden_size, arity * hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)
         self.dropout = dropout
+        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
     def forward(self, v: cavs.Vertex) -> None:
-        x = ops.dropout(self.embedding(v.pull("word", dtype="int32")), self.dropout)
+        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
         sizes = {"h": self.hidden_size, "c": self.hidden_size}
         children = [v.gather(k, **sizes) for k in range(self.arity)]
         hs = ops.concat([child.h for child in children])

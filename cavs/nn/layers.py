@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from cavs.core import ops
+from cavs.core.ops.random import check_dropout
 from cavs.core.vertex import Module
-from cavs.errors import InputError, ShapeError
+from cavs.errors import ShapeError
 from cavs.nn import init
 from cavs.tensor import Parameter
 
@@ -125,17 +126,18 @@ class LayerNorm(Module):
 class Dropout(Module):
     """Zeroes vertex values with probability `p` while training, and scales the others by 1/(1-p).
 
-    Only in vertex functions: samples are drawn by vertex, not by position in a batch.
+    Only in vertex functions: samples are drawn by vertex, not by position in a batch. With
+    ``by="id"`` they are drawn by the ids that a value is computed from; see :func:`ops.dropout`.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p < 1:
-            raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
-        self.p = float(p)
+    def __init__(self, p: float = 0.5, *, by: str = "vertex") -> None:
+        """Raises InputError where `p` is not in [0, 1) or `by` neither ``vertex`` nor ``id``."""
+        check_dropout(p, by)
+        self.p, self.by = float(p), by
 
     def __call__(self, x: Any) -> Any:
         """Any shape."""
-        return ops.dropout(x, self.p)
+        return ops.dropout(x, self.p, by=self.by)
 
     def __repr__(self) -> str:
-        return f"Dropout({self.p})"
+        return f"Dropout({self.p}{'' if self.by == 'vertex' else f', by={self.by!r}'})"

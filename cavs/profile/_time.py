@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs.core.ops._def import Space
 from cavs.core.program import Program
 from cavs.executor import (
     NativeExecutor,
@@ -266,8 +267,9 @@ def _ones(
     executor: NativeExecutor, graphs: GraphBatch, outputs: frozenset[str]
 ) -> dict[str, Array]:
     pushes = executor.compiler.function.pushes
+    rows: dict[Space, int] = {space: graphs.rows(space) for space in ("vertex", "edge", "graph")}
     return {
-        name: np.ones((graphs.rows(pushes[name].space), *pushes[name].shape), executor.dtype)
+        name: np.ones((rows[pushes[name].space], *pushes[name].shape), executor.dtype)
         for name in outputs
     }
 

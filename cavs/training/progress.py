@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 class Progress:
     """Shows training: on a terminal a bar with loss and rate on standard error; in any case a line
-    for each epoch on standard output."""
+    for each epoch on standard output, and one on standard error where parameters got no gradient in
+    the first."""
 
     def __init__(
         self,
@@ -52,6 +53,14 @@ class Progress:
     def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
         """See `Observer`."""
         self.close()
+        if silent := record.get("without_gradient"):
+            print(
+                f"[train] a gradient of each parameter was expected in epoch {record['epoch']}, "
+                f"came none, or zeros in each step, of {', '.join(silent)}: nothing is learnt from "
+                "these data there",
+                file=sys.stderr,
+                flush=True,
+            )
         if self._quiet:
             return
         print(

@@ -14,6 +14,7 @@ from cavs.data import Dataset, Loader
 from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
 from cavs.training.config import TrainingConfig
+from cavs.training.gradients import WithoutGradient
 from cavs.training.metrics import Batches
 
 
@@ -71,7 +72,9 @@ class Trainer:
 
     Attributes:
         history: one row for each epoch that is done: its number, ``loss``, ``dev``, ``seconds`` of
-            training without the evaluation and ``graphs_per_second``.
+            training without the evaluation and ``graphs_per_second``; the first one also
+            ``without_gradient``, where there are any: the names of the parameters that learn and
+            whose gradient was none or zeros in each step.
         best: the row of the history that is best on dev; None before the first.
     """
 
@@ -96,6 +99,7 @@ class Trainer:
         self._dev = dev
         self._fingerprint = fingerprint(loader.dataset)
         self._optimizer = _make_optimizer(model, config)
+        self._without_gradient = WithoutGradient(model)  # until the first epoch is done
         self._batch = 0  # of the epoch under way: how many are done,
         self._graphs = 0  # how many graphs that were,
         self._loss = 0.0  # the sum of their losses,
@@ -194,6 +198,7 @@ class Trainer:
         self._optimizer.zero_grad()
         self._set_learning_rates()
         (loss * (1.0 / batch.num_graphs)).backward()
+        self._without_gradient.note()
         if self.config.clip_norm:
             optim.clip_grad_norm(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
@@ -202,13 +207,16 @@ class Trainer:
         self._loss += total
 
     def _end_epoch(self, dev: dict[str, float], observer: Observer | None) -> None:
-        record = {
+        record: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "loss": self._loss / max(self._graphs, 1),
             "dev": dev,
             "seconds": self._seconds,
             "graphs_per_second": self._graphs / max(self._seconds, 1e-9),
         }
+        if self._without_gradient.names:
+            record["without_gradient"] = self._without_gradient.names
+            self._without_gradient.keep(())
         self.history.append(record)
         improved = self.best is None or self._is_better(dev, self.best["dev"])
         if improved:
@@ -258,6 +266,7 @@ class Trainer:
             "graphs": self._graphs,
             "loss": self._loss,
             "seconds": self._seconds,
+            "without_gradient": self._without_gradient.names,
             "random": self.model.random_state(),
             "data": self._fingerprint,
         }
@@ -286,6 +295,7 @@ class Trainer:
             self._averaged = list(state.get("averaged", [])) if checkpoint.average else []
             self._batch, self._graphs = int(state["batch"]), int(state["graphs"])
             self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
+            self._without_gradient.keep(list(state.get("without_gradient", ())))
             self.model.set_random_state(state["random"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/denormals.h"
 #include "base/error.h"
 
 namespace cavs {
@@ -443,7 +444,10 @@ void run_team(int count, double saved_ns, const std::function<void(Team&)>& lead
     }
     team.close();
   };
-  pool().run(count, lead, [&team](int thread) { team.help(thread); });
+  pool().run(count, lead, [&team, mode = current_denormals()](int thread) {
+    const DenormalScope scope(mode);
+    team.help(thread);
+  });
   last_end.store(now());
 }
 

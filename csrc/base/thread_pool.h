@@ -62,8 +62,9 @@ class Team {
 // Runs leader(team) on the caller while up to count - 1 other threads help, each from when it wakes
 // up. Waking them takes longer than a short call: one in which they save less than a fifth of a
 // millisecond, `saved_ns`, has them only where calls come so often that they stay awake, and where
-// none of them lost its core to others a moment ago, else a team of one. Rethrows what the leader
-// threw. Calls do not nest; those of several Python threads take turns. Safe after fork().
+// none of them lost its core to others a moment ago, else a team of one. Helpers take denormals as
+// the caller does. Rethrows what the leader threw. Calls do not nest; those of several Python
+// threads take turns. Safe after fork().
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader);
 
 // Nanoseconds that sharing a piece of work with a helper that is awake takes beside the work

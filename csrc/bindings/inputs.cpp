@@ -26,10 +26,10 @@ int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
 // What an input must be: an array of `shape` for each row of a space; ids are -1..bound - 1.
 class InputForm {
  public:
-  InputForm(py::str name, const std::string& space, const std::string& dtype,
+  InputForm(py::object name, const std::string& space, const std::string& dtype,
             std::vector<py::ssize_t> shape, int64_t bound)
       : name_(std::move(name)),
-        space_(parse_space(space, {}).kind),
+        space_(parse_space(space).kind),
         dtype_(dtype == "int32" ? DType::kInt32 : parse_dtype(dtype)),
         shape_(std::move(shape)),
         bound_(bound) {}
@@ -59,7 +59,7 @@ class InputForm {
                        [this](int32_t id) { return id >= -1 && id < bound_; });
   }
 
-  py::str name_;
+  py::object name_;
   SpaceKind space_;
   DType dtype_;
   std::vector<py::ssize_t> shape_;
@@ -72,7 +72,7 @@ class InputForms {
   explicit InputForms(const py::sequence& specs) {
     for (const py::handle item : specs) {
       const auto fields = item.cast<py::tuple>();
-      forms_.emplace_back(fields[0].cast<py::str>(), fields[1].cast<std::string>(),
+      forms_.emplace_back(py::object(fields[0]), fields[1].cast<std::string>(),
                           fields[2].cast<std::string>(), fields[3].cast<std::vector<py::ssize_t>>(),
                           fields[4].cast<int64_t>());
     }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
@@ -189,6 +190,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
              " elements; see can_compile_groups()");
   call.code = code.get();
   const py::gil_scoped_release release;
+  const DenormalScope scope(dtype_named(dtype));
   for (int i = 0; i < repeat; ++i) function(call);
 }
 
@@ -222,6 +224,12 @@ void bind_kernels(py::module_& m) {
   m.def("num_threads", &num_threads, "Threads that native calls use.");
   m.def("set_num_threads", &set_num_threads, py::arg("count"),
         "Sets the threads that native calls use. Raises InputError below 1.");
+  m.def("can_flush_denormals", &can_flush_denormals,
+        "Whether this machine can take denormals for zero.");
+  m.def("flush_denormals", &flush_denormals,
+        "Whether native calls in float32 take denormals for zero.");
+  m.def("set_flush_denormals", &set_flush_denormals, py::arg("enabled"),
+        "Sets it. Raises CavsRuntimeError for True where the machine cannot.");
   m.def("available_cores", &available_cores, "Cores that this process may use.");
   m.def("call_kernel", &call_kernel, py::arg("name"), py::arg("dtype"), py::arg("inputs"),
         py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
@@ -101,6 +102,7 @@ void expect_step(int64_t step) {
 template <class Body>
 auto dispatch(const Checked& array, const Body& body) {
   const py::gil_scoped_release release;
+  const DenormalScope scope(array.is_double() ? DType::kFloat64 : DType::kFloat32);
   return array.is_double() ? body(double{}) : body(float{});
 }
 
@@ -153,8 +155,14 @@ class Dense {
     const auto single = updates<float>(false);
     const auto twice = updates<double>(true);
     const py::gil_scoped_release release;
-    if (!single.empty()) body(single);
-    if (!twice.empty()) body(twice);
+    if (!single.empty()) {
+      const DenormalScope scope(DType::kFloat32);
+      body(single);
+    }
+    if (!twice.empty()) {
+      const DenormalScope scope(DType::kFloat64);
+      body(twice);
+    }
   }
 
  private:

@@ -3,7 +3,6 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -17,20 +16,12 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// Keys may be "unique:NAME" or "NAME".
+// `unique_rows`: rows of the program's distinct ids, in their order.
 std::vector<PhaseMemory> plan_phases_of(const PyProgram& program, const PyProgram* backward,
-                                        const Schedule& schedule,
-                                        const std::map<std::string, int64_t>& unique_rows,
+                                        const Schedule& schedule, const py::iterable& unique_rows,
                                         bool keep, int num_threads) {
   std::vector<int64_t> rows;
-  for (const UniqueSpec& unique : program.exe->program.uniques) {
-    auto found = unique_rows.find("unique:" + unique.name);
-    if (found == unique_rows.end()) found = unique_rows.find(unique.name);
-    CAVS_CHECK(found != unique_rows.end() && found->second >= 0, ErrorKind::kValue,
-               "[runtime] expected the number of rows of 'unique:", unique.name,
-               "' (0 or more), got none");
-    rows.push_back(found->second);
-  }
+  for (const py::handle count : unique_rows) rows.push_back(count.cast<int64_t>());
   const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
   return plan_phases(*program.exe, second, schedule, rows, keep, num_threads);
 }

@@ -25,12 +25,29 @@ py::tuple read_tuple(py::handle item, size_t length, const char* what) {
   return py::reinterpret_borrow<py::tuple>(item);
 }
 
+// A word, or the number of distinct ids.
+Space read_space(py::handle item, const Program& program) {
+  if (py::isinstance<py::str>(item)) return parse_space(item.cast<std::string>());
+  const int unique = item.cast<int>();
+  CAVS_CHECK(unique >= 0 && unique < static_cast<int>(program.uniques.size()), ErrorKind::kValue,
+             "[program] expected the number of one of the program's ", program.uniques.size(),
+             " uniques as a space, got ", unique);
+  return {SpaceKind::kUnique, unique};
+}
+
+// A word, or a word and its argument.
+TableSpec read_table(py::handle item) {
+  if (py::isinstance<py::str>(item)) return parse_table(item.cast<std::string>());
+  const py::tuple fields = read_tuple(item, 2, "a table");
+  return parse_table(fields[0].cast<std::string>(), fields[1].cast<int>());
+}
+
 std::vector<UniqueSpec> read_uniques(const py::sequence& items) {
   std::vector<UniqueSpec> uniques;
   for (const py::handle item : items) {
     const py::tuple fields = read_tuple(item, 4, "a unique");
     uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<int>(),
-                       parse_space(fields[2].cast<std::string>(), {}), fields[3].cast<int64_t>()});
+                       parse_space(fields[2].cast<std::string>()), fields[3].cast<int64_t>()});
   }
   return uniques;
 }
@@ -39,7 +56,7 @@ ValueSpec read_value(py::handle item, const Program& program) {
   const py::tuple fields = read_tuple(item, 9, "a value");
   ValueSpec value;
   value.name = fields[0].cast<std::string>();
-  value.space = parse_space(fields[1].cast<std::string>(), program.uniques);
+  value.space = read_space(fields[1], program);
   value.size = fields[2].cast<int64_t>();
   value.dtype = parse_value_dtype(fields[3].cast<std::string>(), program.dtype);
   value.role = parse_role(fields[4].cast<std::string>());
@@ -56,12 +73,10 @@ Instruction read_instruction(py::handle item, const Program& program) {
   instruction.kernel = fields[0].cast<std::string>();
   instruction.inputs = fields[1].cast<std::vector<int>>();
   instruction.outputs = fields[2].cast<std::vector<int>>();
-  for (const auto& table : fields[3].cast<std::vector<std::string>>()) {
-    instruction.tables.push_back(parse_table(table, program.uniques));
-  }
+  for (const py::handle table : fields[3]) instruction.tables.push_back(read_table(table));
   instruction.ints = fields[4].cast<std::vector<int64_t>>();
   instruction.floats = fields[5].cast<std::vector<double>>();
-  instruction.space = parse_space(fields[6].cast<std::string>(), program.uniques);
+  instruction.space = read_space(fields[6], program);
   return instruction;
 }
 
@@ -69,7 +84,7 @@ Segment read_segment(py::handle item, const Program& program) {
   const py::tuple fields = read_tuple(item, 3, "a segment");
   Segment segment;
   segment.kind = parse_segment_kind(fields[0].cast<std::string>());
-  segment.space = parse_space(fields[1].cast<std::string>(), program.uniques);
+  segment.space = read_space(fields[1], program);
   for (const py::handle instruction : fields[2]) {
     segment.instructions.push_back(read_instruction(instruction, program));
   }
@@ -80,7 +95,7 @@ std::vector<OutputSpec> read_outputs(const py::sequence& items, const Program& p
   std::vector<OutputSpec> outputs;
   for (const py::handle item : items) {
     const py::tuple fields = read_tuple(item, 3, "an output");
-    outputs.push_back({parse_space(fields[0].cast<std::string>(), program.uniques),
+    outputs.push_back({read_space(fields[0], program),
                        parse_value_dtype(fields[1].cast<std::string>(), program.dtype),
                        fields[2].cast<std::vector<py::ssize_t>>()});
   }

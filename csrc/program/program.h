@@ -14,7 +14,7 @@ namespace cavs {
 enum class SpaceKind : uint8_t { kNone, kVertex, kLeaf, kInner, kEdge, kGraph, kUnique };
 
 // What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs,
-// or the distinct ids of an integer input ("unique:NAME"). Leaves are the vertices without children
+// or the distinct ids of an integer input. Leaves are the vertices without children
 // and inner the others: parts of the vertex rows, under the same numbers, leaves first.
 struct Space {
   SpaceKind kind = SpaceKind::kNone;
@@ -114,7 +114,7 @@ struct Segment {
 };
 
 struct UniqueSpec {
-  std::string name;
+  std::string name;  // for people to read
   int input = -1;    // which input holds the ids
   Space base;        // vertex, edge or graph
   int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last one "no input"

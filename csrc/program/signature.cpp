@@ -303,6 +303,20 @@ void check_random(const Checker& c, int operands, int floats) {
            "the number of the driving space: 0 vertex, 1 edge, 2 graph");
 }
 
+// Values, and one id per row or several, which the masks are drawn by.
+void check_dropout_by_id(const Checker& c) {
+  const size_t inputs = c.instruction.inputs.size();
+  c.expect(inputs >= 2, "values and their ids");
+  c.operands(inputs);
+  c.attributes(1, 1);
+  c.expect(c.in(0).dtype == c.program.dtype && c.out().dtype == c.program.dtype &&
+               c.in(0).size == c.out().size,
+           "floating-point values, and as many");
+  for (size_t i = 1; i < inputs; ++i) {
+    c.expect(c.in(i).dtype == DType::kInt32 && c.in(i).size == 1, "one int32 per row as id");
+  }
+}
+
 void check_load(const Checker& c) {
   c.operands(1);
   c.attributes(1);
@@ -351,6 +365,7 @@ const std::map<std::string, Check>& checks() {
       {"broadcast", [](const Checker& c) { check_shapes(c, false); }},
       {"sum_to", [](const Checker& c) { check_shapes(c, true); }},
       {"dropout", [](const Checker& c) { check_random(c, 1, 1); }},
+      {"dropout_by_id", check_dropout_by_id},
       {"uniform", [](const Checker& c) { check_random(c, 0, 0); }},
       {"load", check_load},
       {"store", check_elementwise},

@@ -1,7 +1,5 @@
 #include "program/text.h"
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "base/error.h"
@@ -9,7 +7,7 @@
 namespace cavs {
 namespace {
 
-constexpr int kMaxSlot = 1 << 16;
+constexpr int kMaxArgument = 1 << 16;
 
 template <class T>
 using Words = std::vector<std::pair<const char*, T>>;
@@ -24,57 +22,19 @@ T look_up(const Words<T>& words, const std::string& text, const char* what) {
   fail(ErrorKind::kValue, "[program] expected ", what, " (", known, "), got '", text, "'");
 }
 
-bool strip_prefix(const std::string& text, const std::string& prefix, std::string* rest) {
-  if (text.compare(0, prefix.size(), prefix) != 0) return false;
-  *rest = text.substr(prefix.size());
-  return true;
-}
-
-int find_unique(const std::string& name, const std::vector<UniqueSpec>& uniques) {
-  for (size_t i = 0; i < uniques.size(); ++i) {
-    if (uniques[i].name == name) return static_cast<int>(i);
-  }
-  fail(ErrorKind::kValue, "[program] expected the name of one of the program's ", uniques.size(),
-       " uniques, got '", name, "'");
-}
-
 }  // namespace
 
-Space parse_space(const std::string& text, const std::vector<UniqueSpec>& uniques) {
-  std::string name;
-  if (strip_prefix(text, "unique:", &name)) {
-    return {SpaceKind::kUnique, find_unique(name, uniques)};
-  }
+Space parse_space(const std::string& text) {
   static const Words<SpaceKind> words = {{"none", SpaceKind::kNone}, {"vertex", SpaceKind::kVertex},
                                          {"leaf", SpaceKind::kLeaf}, {"inner", SpaceKind::kInner},
                                          {"edge", SpaceKind::kEdge}, {"graph", SpaceKind::kGraph}};
-  return {look_up(words, text, "a space, or 'unique:NAME',"), -1};
+  return {look_up(words, text, "a space"), -1};
 }
 
-TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& uniques) {
-  std::string rest;
-  const std::pair<const char*, TableKind> by_slot[] = {{"slot:", TableKind::kSlot},
-                                                       {"parent_rows:", TableKind::kParentRows}};
-  for (const auto& [prefix, kind] : by_slot) {
-    if (!strip_prefix(text, prefix, &rest)) continue;
-    const bool digits =
-        !rest.empty() && rest.size() <= 5 &&
-        std::all_of(rest.begin(), rest.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    CAVS_CHECK(digits && std::stoi(rest) < kMaxSlot, ErrorKind::kValue, "[program] expected '",
-               prefix, "K' with K in 0..", kMaxSlot - 1, ", got '", text, "'");
-    return {kind, std::stoi(rest)};
-  }
-  const std::pair<const char*, TableKind> by_unique[] = {
-      {"unique:", TableKind::kUnique},
-      {"unique_rows:", TableKind::kUniqueRows},
-      {"unique_parents:", TableKind::kUniqueParents},
-      {"unique_parent_rows:", TableKind::kUniqueParentRows},
-      {"unique_ids:", TableKind::kUniqueIds}};
-  for (const auto& [prefix, kind] : by_unique) {
-    if (strip_prefix(text, prefix, &rest)) return {kind, find_unique(rest, uniques)};
-  }
+TableSpec parse_table(const std::string& text, int argument) {
   static const Words<TableKind> words = {{"", TableKind::kNone},
                                          {"child", TableKind::kChild},
+                                         {"slot", TableKind::kSlot},
                                          {"parent", TableKind::kParent},
                                          {"children", TableKind::kChildren},
                                          {"child_rows", TableKind::kChildRows},
@@ -84,10 +44,16 @@ TableSpec parse_table(const std::string& text, const std::vector<UniqueSpec>& un
                                          {"graph_vertices", TableKind::kGraphVertices},
                                          {"vertex_order", TableKind::kVertexOrder},
                                          {"edge_order", TableKind::kEdgeOrder},
-                                         {"edge_slot", TableKind::kEdgeSlot}};
-  return {look_up(words, text,
-                  "a table, or 'slot:K' or 'unique[_rows|_ids|_parents|_parent_rows]:NAME',"),
-          0};
+                                         {"edge_slot", TableKind::kEdgeSlot},
+                                         {"unique", TableKind::kUnique},
+                                         {"unique_rows", TableKind::kUniqueRows},
+                                         {"unique_ids", TableKind::kUniqueIds},
+                                         {"unique_parents", TableKind::kUniqueParents},
+                                         {"unique_parent_rows", TableKind::kUniqueParentRows}};
+  CAVS_CHECK(argument >= 0 && argument < kMaxArgument, ErrorKind::kValue,
+             "[program] expected the argument of table '", text, "' in 0..", kMaxArgument - 1,
+             ", got ", argument);
+  return {look_up(words, text, "a table"), argument};
 }
 
 Role parse_role(const std::string& text) {

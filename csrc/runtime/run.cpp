@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "base/stopwatch.h"
 
@@ -141,6 +142,7 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
   CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
              "[runtime] expected a new run, got one whose forward() was called; make another run");
   check_threads(num_threads);
+  const DenormalScope scope(exe_->program.dtype);
   PhaseProfile profile;
   Stopwatch watch;
   arena_ = cpu_arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
@@ -172,6 +174,7 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   CAVS_CHECK(exe && exe->forward == exe_, ErrorKind::kValue,
              "[runtime] expected the backward program of this run's program, got another");
   check_threads(num_threads);
+  const DenormalScope scope(exe->program.dtype);
   PhaseProfile profile;
   Stopwatch watch;
   profile.backward = true;

@@ -11,7 +11,7 @@ import pytest
 
 from cavs.cli import main
 from cavs.data import parse_listops
-from cavs.training import load_checkpoint
+from cavs.training import load_checkpoint, save_checkpoint
 
 SMALL = ["--epochs", "1", "--hidden-size", "8", "--quiet"]
 
@@ -202,3 +202,78 @@ def test_what_is_wrong_is_one_line(
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+RUNS: dict[str, list[str]] = {
+    "tree-lstm": ["--num-train", "50", "--max-depth", "3", "--embedding-size", "4"],
+    "nary-tree-lstm": ["--num-train", "50", "--max-depth", "3", "--embedding-size", "4"],
+    "lm": ["--batch-size", "4", "--length", "5", "--num-layers", "1"],
+    "parser": ["--embedding-size", "4"],
+}
+
+
+@pytest.mark.parametrize("model", RUNS)
+def test_dropout_of_embeddings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, model: str
+) -> None:
+    """By default of a tree classifier none, and else as `--dropout` says: the published recipes."""
+    data = []
+    if model == "lm":
+        data = ["--data", text]
+    if model == "parser":
+        for name in ("train", "dev", "test"):
+            (tmp_path / f"{name}.txt").write_text("(1 (1 a) (1 (1 b) (1 a)))\n" * 3)
+        data = ["--data", str(tmp_path)]
+
+    def train(*options: str) -> list[object]:
+        output = str(tmp_path / "-".join(options))
+        given = [*SMALL, *data, *RUNS[model], *options]
+        assert main(["train", model, *given, "--output", output]) == 0
+        kept = load_checkpoint(Path(output, "last.safetensors")).config
+        return [kept[k] for k in ("dropout", "embedding_dropout", "embedding_dropout_by")]
+
+    follows = model in ("lm", "parser")
+    default = 0.3 if model == "parser" else 0.0
+    assert train() == [default, default if follows else 0.0, "vertex"]
+    assert train("--dropout", "0.2") == [0.2, 0.2 if follows else 0.0, "vertex"]
+    by_id = ["--embedding-dropout", "0.4", "--embedding-dropout-by", "id"]
+    assert train("--dropout", "0.2", *by_id) == [0.2, 0.4, "id"]
+    last = str(tmp_path / "-".join(["--dropout", "0.2", *by_id]) / "last.safetensors")
+    for name, value, said in (
+        ("--embedding-dropout", "0.3", "embedding_dropout 0.4, as the run began"),
+        ("--embedding-dropout-by", "vertex", "embedding_dropout_by 'id', as the run began"),
+    ):
+        capsys.readouterr()
+        assert main(["train", model, "--resume", last, name, value]) == 1
+        assert said in capsys.readouterr().err
+    assert main(["train", model, "--resume", last, *by_id, "--epochs", "2", "--quiet"]) == 0
+
+
+def test_a_run_from_before_is_resumed_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It dropped words as what the classifier sees, and says so where it is asked for otherwise."""
+    given = [*SMALL, *RUNS["tree-lstm"], "--dropout", "0.2", "--embedding-dropout", "0.2"]
+    assert main(["train", "tree-lstm", *given, "--output", str(tmp_path)]) == 0
+    last = tmp_path / "last.safetensors"
+    checkpoint = load_checkpoint(last)
+    for name in ("embedding_dropout", "embedding_dropout_by"):
+        del checkpoint.config[name]
+    save_checkpoint(last, checkpoint)
+    capsys.readouterr()
+    resume = ["train", "tree-lstm", "--resume", str(last), "--epochs", "2", "--quiet"]
+    assert main([*resume, "--embedding-dropout", "0"]) == 1
+    assert "embedding_dropout 0.2, as the run began, was expected" in capsys.readouterr().err
+    assert main(resume) == 0
+    assert load_checkpoint(last).config["embedding_dropout"] == 0.2
+
+
+@pytest.mark.parametrize("model", RUNS)
+@pytest.mark.parametrize(
+    "wrong", [["--embedding-dropout", "1"], ["--embedding-dropout-by", "word"]]
+)
+def test_wrong_dropout_of_embeddings_is_refused(
+    capsys: pytest.CaptureFixture[str], model: str, wrong: list[str]
+) -> None:
+    assert main(["train", model, *wrong]) == 2
+    assert f"argument {wrong[0]}" in capsys.readouterr().err

@@ -27,7 +27,8 @@ GRAPHS = cavs.batch(
 
 def tree_lstm(dropout: float, dtype: str = "float64", **options: Any) -> cavs.Model:
     cavs.nn.init.manual_seed(1)
-    return cavs.compile(ChildSumTreeLSTM(9, 4, 5, 4, dropout=dropout), dtype=dtype, **options)
+    function = ChildSumTreeLSTM(9, 4, 5, 4, dropout=dropout, embedding_dropout=dropout)
+    return cavs.compile(function, dtype=dtype, **options)
 
 
 def sorted_lines(program: str) -> list[str]:
@@ -71,12 +72,27 @@ def test_programs_are_those_of_a_function_without_dropout(passes: tuple[str, ...
         assert all(("dropout" in kernels(program)) == found for program in programs)
 
 
+def test_dropout_by_id_goes_as_any() -> None:
+    """What is by distinct ids is then remembered between calls, which in training it is not."""
+
+    def make(rate: float) -> cavs.Model:
+        cavs.nn.init.manual_seed(1)
+        by_id = {"embedding_dropout": rate, "embedding_dropout_by": "id"}
+        return cavs.compile(ChildSumTreeLSTM(9, 4, 5, 4, **by_id), dtype="float64")  # type: ignore[arg-type]
+
+    model, plain = make(0.5), make(0.0)
+    assert "dropout_by_id" in model.program
+    assert model.eval().program == plain.eval().program
+    compilers = [model._compiler.in_mode(training) for training in (True, False)]
+    assert [len(c.remembering()[1]) for c in compilers] == [0, 2]
+
+
 def test_without_dropout_there_is_one_compiler() -> None:
     compiler = tree_lstm(0.0)._compiler
     assert compiler.in_mode(True) is compiler.in_mode(False) is compiler
 
 
-@pytest.mark.parametrize("name", ["DroppedEverywhere", "Dropouts", "ChildSumTreeLSTM"])
+@pytest.mark.parametrize("name", ["DroppedEverywhere", "Dropouts", "DropoutsById"])
 @settings(max_examples=10)
 @given(graphs=batches(), plain=st.booleans())
 def test_equal_to_the_reference(name: str, graphs: cavs.GraphBatch, plain: bool) -> None:

@@ -9,7 +9,7 @@ import cavs
 from cavs import ops
 from cavs.core import ir
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, apply, join_spaces, register
+from cavs.core.ops._def import OpDef, Unique, apply, join_spaces, register
 from cavs.errors import TraceError
 
 
@@ -36,9 +36,10 @@ def test_coarser_operands_are_spread_step_by_step() -> None:
 
 
 def test_unique_rows_join_only_with_none() -> None:
-    assert join_spaces(["none", "unique:word"]) == "unique:word"
-    for others in (["unique:word", "vertex"], ["unique:word", "unique:tag"]):
-        with pytest.raises(TraceError, match="same rows"):
+    word, tag = Unique(("word",), "vertex"), Unique(("tag",), "vertex")
+    assert join_spaces(["none", word, word]) == word
+    for others in ([word, "vertex"], [word, tag], [word, Unique(("word",), "leaf")]):
+        with pytest.raises(TraceError, match=r"same rows .*unique:word"):
             join_spaces(others)
     assert join_spaces([]) == "none"
 

@@ -11,7 +11,7 @@ import pytest
 
 import cavs
 from cavs import nn, ops
-from cavs.core.ir import Node
+from cavs.core.ir import Node, ancestors
 from cavs.core.trace import Trace, trace, tracing
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
@@ -43,6 +43,11 @@ def loop(self: Any, v: cavs.Vertex) -> None:
 
 def unpack(self: Any, v: cavs.Vertex) -> None:
     _, _ = v.pull("x", 2)
+
+
+def word_of(v: cavs.Vertex, edge: bool = False) -> Any:
+    pull = v.pull_edge if edge else v.pull
+    return nn.Embedding(5, 3)(pull("word", dtype="int32"))
 
 
 def both_sizes(self: Any, v: cavs.Vertex) -> None:
@@ -154,6 +159,53 @@ MISUSES: dict[str, Misuse] = {
         lambda s, v: ops.dropout(s.w.weight, 0.5),
         ShapeError,
         r"\[dropout\] a value per vertex, edge or graph.*without rows",
+    ),
+    "dropout-by": (
+        lambda s, v: ops.dropout(v.pull("x", 3), 0.5, by="row"),
+        InputError,
+        r"\[dropout\] by='vertex' or by='id' was expected, came \('row'\)",
+    ),
+    "dropout-word": (
+        lambda s, v: ops.dropout(v.pull("x", 3), "0.5"),
+        InputError,
+        r"\[dropout\] a probability in \[0, 1\).*\(0\.5\)",
+    ),
+    "dropout-by-id-float": (
+        lambda s, v: ops.dropout(word_of(v) * v.pull("x", 3), 0.5, by="id"),
+        TraceError,
+        r"\[dropout\] .*integer pulls and parameters.* by='id', came.*pull 'x'.*by='vertex'",
+    ),
+    "dropout-by-id-state": (
+        lambda s, v: ops.dropout(v.gather(0, h=3).h + word_of(v), 0.5, by="id"),
+        TraceError,
+        r"\[dropout\] .* came one that depends on gather 'h'",
+    ),
+    "dropout-by-id-children": (
+        lambda s, v: ops.dropout(
+            nn.Embedding(5, 3)(v.pull_edge("r", dtype="int32")).sum(), 0.5, by="id"
+        ),
+        TraceError,
+        r"\[dropout\] .* came one that depends on segment_sum",
+    ),
+    "dropout-by-id-chance": (
+        lambda s, v: ops.dropout(word_of(v) + v.uniform(3), 0.5, by="id"),
+        TraceError,
+        r"\[dropout\] .* came one that depends on uniform",
+    ),
+    "dropout-by-id-dropped": (
+        lambda s, v: ops.dropout(ops.dropout(word_of(v), 0.5), 0.5, by="id"),
+        TraceError,
+        r"\[dropout\] .* came one that depends on dropout",
+    ),
+    "dropout-by-id-parameter": (
+        lambda s, v: ops.dropout(ops.tanh(s.w.weight) * 2.0, 0.5, by="id"),
+        TraceError,
+        r"\[dropout\] a value of integer pulls.* by='id', came one without any",
+    ),
+    "dropout-by-id-ids": (
+        lambda s, v: ops.dropout(v.pull("i", dtype="int32"), 0.5, by="id"),
+        DTypeError,
+        r"\[dropout\] operand 0 of dtype float was expected, came \(int32\)",
     ),
     "pull-dtype": (lambda s, v: v.pull("x", dtype="int64"), DTypeError, r"\[pull\].*'int64'"),
     "pull-size": (lambda s, v: v.pull("x", 0), ShapeError, r"\[pull\] positive sizes.*\(0\)"),
@@ -287,3 +339,41 @@ def test_a_parameter_from_elsewhere_is_refused() -> None:
 
     with pytest.raises(TraceError, match=r"attributes of Stray.*shape \(3,\), at .*test_trace\.py"):
         cavs.compile(Stray())
+
+
+def test_dropout_by_id_is_by_all_pulls_that_a_value_comes_from() -> None:
+    """In the order of their names, whatever is computed from them, each in the rows at hand."""
+
+    def forward(self: Any, v: cavs.Vertex) -> None:
+        table = nn.Embedding(5, 3)
+        word, tag = (table(v.pull(k, dtype="int32")) for k in ("word", "tag"))
+        edge = table(v.pull_edge("relation", dtype="int32")) + word
+        topic = table(v.pull_graph("topic", dtype="int32"))
+        values = (self.w(word), word * tag, tag * word, edge + topic, topic)
+        self.dropped = [ops.dropout(x, 0.5, by="id") for x in values]
+        self.dropped.append(ops.dropout(self.dropped[0] + tag[0:1], 0.5, by="id"))
+
+    class Function(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.w = nn.Linear(3, 4)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            forward(self, v)
+            v.push(y=self.dropped[0])
+
+    function = Function()
+    trace(function)
+
+    def names(ids: Any) -> list[str]:
+        return [next(n.attrs["name"] for n in ancestors([x]) if n.op.name == "pull") for x in ids]
+
+    found = [(x.space, names(x.inputs[1:]), x.attrs["key"]) for x in function.dropped]
+    assert found == [
+        ("vertex", ["word"], 0),
+        ("vertex", ["tag", "word"], 1),
+        ("vertex", ["tag", "word"], 2),
+        ("edge", ["relation", "topic", "word"], 3),
+        ("graph", ["topic"], 4),
+        ("vertex", ["tag", "word"], 5),
+    ]
+    assert all(x.inputs[1:] and y.space == x.space for x in function.dropped for y in x.inputs)

@@ -10,11 +10,12 @@ import vertex_functions
 from cavs.core import ir
 from cavs.core.ir import Node
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef
+from cavs.core.ops._def import OpDef, Space, Unique
 from cavs.core.trace import trace
 from cavs.core.verify import verify
 
 X = ir.source("pull", (3,), "vertex", name="x")
+WORDS = Unique(("word",), "vertex")
 EDGE = ir.source("pull", (3,), "edge", name="e")
 
 
@@ -23,7 +24,7 @@ def test_traced_functions_are_well_formed(name: str) -> None:
     verify(trace(vertex_functions.make_function(name)).function.roots(), "trace")
 
 
-def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: str, **attrs: Any) -> Node:
+def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: Space, **attrs: Any) -> Node:
     return Node(OPS[op], inputs, attrs, shape, space)
 
 
@@ -40,11 +41,11 @@ DAMAGE = {
         r"an operation of the table was expected",
     ),
     "expand": (
-        node("expand", [X], (3,), "edge", pull="word", base="vertex"),
+        node("expand", [X], (3,), "edge", rows=WORDS, base="vertex"),
         r"rows of the pull were expected",
     ),
     "unique_sum": (
-        node("unique_sum", [X], (3,), "unique:tag", pull="word", base="vertex"),
+        node("unique_sum", [X], (3,), Unique(("tag",), "vertex"), rows=WORDS, base="vertex"),
         r"space unique:word was expected",
     ),
 }

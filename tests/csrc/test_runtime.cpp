@@ -379,9 +379,10 @@ void test_malformed_programs() {
   Instruction& by_id = backward.segments[4].instructions[1];
   by_id.tables = {{TableKind::kUniqueParents, 0}};
   CHECK_THROWS(make_executable(backward, forward), Error, "from 'unique:word' to 'vertex'");
-  CHECK_THROWS(parse_table("slot:x", {}), Error, "'slot:K'");
-  CHECK_THROWS(parse_table("parent_rows:-1", {}), Error, "'parent_rows:K'");
-  CHECK_THROWS(parse_space("row", {}), Error, "got 'row'");
+  CHECK_THROWS(parse_table("slots"), Error, "got 'slots'");
+  CHECK_THROWS(parse_table("parent_rows", -1), Error, "'parent_rows' in 0..");
+  CHECK_THROWS(parse_table("slot", 1 << 16), Error, "got 65536");
+  CHECK_THROWS(parse_space("row"), Error, "got 'row'");
 }
 
 void test_unique_tables() {

@@ -22,7 +22,9 @@ constexpr int64_t kWords = 50, kEmbedding = 5, kHidden = 18;
 struct Builder {
   Program program;
 
-  Space space(const std::string& name) const { return parse_space(name, program.uniques); }
+  Space space(const std::string& name) const {
+    return name == "words" ? Space{SpaceKind::kUnique, 0} : parse_space(name);
+  }
 
   int value(const std::string& name, const std::string& over, int64_t size,
             const std::string& role = "arena", int index = -1, int base = -1, int64_t column = 0) {
@@ -51,7 +53,7 @@ struct Builder {
     instruction.inputs = std::move(inputs);
     instruction.outputs = std::move(outputs);
     for (const auto& table : tables) {
-      instruction.tables.push_back(parse_table(table, program.uniques));
+      instruction.tables.push_back(parse_table(table));
     }
     instruction.ints = std::move(ints);
     instruction.space = space(over);
@@ -71,10 +73,10 @@ inline Program forward_program() {
   b.value("E", "none", kWords * kEmbedding, "param", 0);
   b.value("W", "none", kHidden * kEmbedding, "param", 1);
   b.value("U", "none", kHidden * kHidden, "param", 2);
-  b.value("ids", "unique:word", 1);
+  b.value("ids", "words", 1);
   b.program.values.back().dtype = DType::kInt32;
-  b.value("x", "unique:word", kEmbedding);
-  b.value("Wx", "unique:word", kHidden);
+  b.value("x", "words", kEmbedding);
+  b.value("Wx", "words", kHidden);
   b.value("h_child", "edge", kHidden);
   b.value("Uh", "edge", kHidden);
   b.value("sum", "vertex", kHidden, "view", -1, kAll, 2);
@@ -84,16 +86,16 @@ inline Program forward_program() {
   b.value("all", "vertex", kHidden + 2);
   b.value("left", "vertex", kHidden, "view", -1, kSum, 0);
 
-  b.segment("rows", "unique:word");
-  b.call("unique_ids", {}, {kIds}, {"unique_ids:word"}, {}, "unique:word");
-  b.call("embedding", {kE, kIds}, {kX}, {"", ""}, {kWords, kEmbedding}, "unique:word");
-  b.call("matmul", {kX, kW}, {kXw}, {}, {0, 1, 1, kEmbedding, kHidden}, "unique:word");
+  b.segment("rows", "words");
+  b.call("unique_ids", {}, {kIds}, {"unique_ids"}, {}, "words");
+  b.call("embedding", {kE, kIds}, {kX}, {"", ""}, {kWords, kEmbedding}, "words");
+  b.call("matmul", {kX, kW}, {kXw}, {}, {0, 1, 1, kEmbedding, kHidden}, "words");
   b.segment("levels", "vertex");
   b.call("take", {kH}, {kGathered}, {"child"}, {}, "edge");
   b.call("matmul", {kGathered, kU}, {kProduct}, {}, {0, 1, 1, kHidden, kHidden}, "edge");
   b.call("segment_sum", {kProduct}, {kLeft}, {"children"}, {}, "vertex");
   b.call(
-      "fused", {kXw, kSum}, {kH}, {"unique:word", ""},
+      "fused", {kXw, kSum}, {kH}, {"unique", ""},
       {kHidden, 1, 2, scalar_opcode("add"), 0, 0, 1, -1, scalar_opcode("tanh"), 0, 2, -1, -1, 1, 0},
       "vertex");
   b.segment("rows", "vertex");
@@ -119,9 +121,9 @@ inline Program backward_program(const Program& forward) {
   const int gathered = b.value("h_child", "edge", kHidden);
   const int du = b.value("dU", "none", kHidden * kHidden, "output", 0);
   const int dw = b.value("dW", "none", kHidden * kEmbedding, "output", 1);
-  const int dxw = b.value("dWx", "unique:word", kHidden);
-  const int dx = b.value("dE", "unique:word", kEmbedding, "output", 2);
-  const int ids = b.value("ids", "unique:word", 1, "output", 3);
+  const int dxw = b.value("dWx", "words", kHidden);
+  const int dx = b.value("dE", "words", kEmbedding, "output", 2);
+  const int ids = b.value("ids", "words", 1, "output", 3);
   b.program.values.back().dtype = DType::kInt32;
 
   b.segment("rows", "vertex");
@@ -138,12 +140,12 @@ inline Program backward_program(const Program& forward) {
   b.call("take", {kH}, {gathered}, {"child"}, {}, "edge");
   b.segment("global", "none");
   b.call("matmul_reduce", {de, gathered}, {du}, {}, {1, 0, kHidden, 1, kHidden}, "edge");
-  b.segment("rows", "unique:word");
-  b.call("unique_ids", {}, {ids}, {"unique_ids:word"}, {}, "unique:word");
-  b.call("segment_sum", {dz}, {dxw}, {"unique_rows:word"}, {}, "unique:word");
-  b.call("matmul", {dxw, kW}, {dx}, {}, {0, 0, 1, kHidden, kEmbedding}, "unique:word");
+  b.segment("rows", "words");
+  b.call("unique_ids", {}, {ids}, {"unique_ids"}, {}, "words");
+  b.call("segment_sum", {dz}, {dxw}, {"unique_rows"}, {}, "words");
+  b.call("matmul", {dxw, kW}, {dx}, {}, {0, 0, 1, kHidden, kEmbedding}, "words");
   b.segment("global", "none");
-  b.call("matmul_reduce", {dxw, kX}, {dw}, {}, {1, 0, kHidden, 1, kEmbedding}, "unique:word");
+  b.call("matmul_reduce", {dxw, kX}, {dw}, {}, {1, 0, kHidden, 1, kEmbedding}, "words");
   return b.program;
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cavs._native import core
-from cavs.kernels.philox import GRAPH_LOCAL, uniform
+from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 
 # Around the vectors of each instruction set, and around the words that one step of theirs makes.
 WIDTHS = [*range(1, 70), 95, 96, 97, 127, 128, 129, 150, 300, 1025]
@@ -133,3 +133,21 @@ def test_lesser_instruction_sets(lesser):
     )
     assert result.returncode == 0, result.stdout
     assert " passed" in result.stdout
+
+
+@both_dtypes
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("width", [1, 21, 150])
+def test_dropout_by_id(dtype, layout, count, width, rng):
+    make, rows = kc.LAYOUTS[layout], 12
+    x = make(rng.normal(size=(rows, width)).astype(kc.DTYPES[dtype]))
+    ids = rng.integers(-1, 3, size=(rows, count)).astype(np.int32)
+    columns = [np.ascontiguousarray(ids[:, i : i + 1]) for i in range(count)]
+    random = {"seed": 2**63 + 17, "step": 2**33 + 5, "training": True}
+    u = uniform_by_id(random["seed"], random["step"], OP, ids, width)
+    y = make(np.full((rows, width), 99, x.dtype))
+    for p, training in ((0.4, True), (0.0, True), (0.4, False)):
+        options = {"floats": [p], "random": {**random, "training": training}}
+        kc.call("dropout_by_id", dtype, [x, *columns], [y], ints=[OP], **options)
+        np.testing.assert_array_equal(y, dropped(x, u, p) if training else x)

@@ -138,7 +138,7 @@ def test_dry_run_predicts_peak(threads: int, keep: bool) -> None:
     run = case.forward(forward, keep, threads)
     if keep:
         run.backward(backward, [case.x], [np.empty_like(case.x)], threads)
-    phases = core.plan_phases(forward, backward, case.schedule, {}, keep, threads)
+    phases = core.plan_phases(forward, backward, case.schedule, [], keep, threads)
     planned = max(phase.total for phase in phases)
     assert run.peak_bytes == planned > 0
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import model_oracles
 import numpy as np
+import pytest
 from model_cases import CHAINS, CLASSES, EMBEDDING, HIDDEN, VOCABULARY
 
 import cavs
@@ -13,9 +14,9 @@ STEP = 1e-5
 
 
 class Network:
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, **dropout: Any) -> None:
         cavs.nn.init.manual_seed(1)
-        self.tagger = BiLSTMTagger(VOCABULARY, EMBEDDING, HIDDEN, CLASSES, dropout=dropout)
+        self.tagger = BiLSTMTagger(VOCABULARY, EMBEDDING, HIDDEN, CLASSES, **dropout)
         self.models = [
             cavs.compile(function, dtype="float64", seed=seed)
             for seed, function in enumerate((self.tagger.before, self.tagger.after))
@@ -64,8 +65,9 @@ def test_the_embedding_is_shared() -> None:
     assert [name for name in names if "embedding" in name] == ["embedding.weight"]
 
 
-def test_gradients_equal_central_differences() -> None:
-    network = Network(dropout=0.3)
+@pytest.mark.parametrize("by", ["vertex", "id"])
+def test_gradients_equal_central_differences(by: str) -> None:
+    network = Network(dropout=0.3, embedding_dropout=0.3, embedding_dropout_by=by)
     batch, inputs = together()
 
     def total() -> cavs.Tensor:

@@ -9,6 +9,11 @@ from model_cases import Case, every_case, together
 import cavs
 
 STEP = 1e-5
+DROPOUTS: list[dict[str, Any]] = [
+    {},
+    {"dropout": 0.4, "embedding_dropout": 0.4},
+    {"dropout": 0.4, "embedding_dropout": 0.4, "embedding_dropout_by": "id"},
+]
 
 
 def total(model: cavs.Model, batch: cavs.GraphBatch, inputs: dict[str, Any]) -> float:
@@ -24,9 +29,11 @@ def weights(shape: tuple[int, ...]) -> Any:
 
 
 @every_case
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_gradients_equal_central_differences(case: Case, dropout: float) -> None:
-    model = case.make(seed=3, dropout=dropout)
+@pytest.mark.parametrize("dropout", DROPOUTS, ids=["none", "vertex", "id"])
+def test_gradients_equal_central_differences(case: Case, dropout: dict[str, Any]) -> None:
+    if not case.drops(**dropout):
+        pytest.skip("features have no ids")
+    model = case.make(seed=3, **dropout)
     batch, inputs = together(case.samples())
     state = model.random_state()
     out = model(batch, **inputs)

@@ -15,9 +15,14 @@ from cavs.models import LSTMLanguageModel
 WORDS, HIDDEN, LAYERS = 11, 5, 2
 
 
-def make(dtype: str = "float64", dropout: float = 0.0, **options: Any) -> cavs.Model:
+def make(
+    dtype: str = "float64", dropout: float = 0.0, by: str = "vertex", **options: Any
+) -> cavs.Model:
     cavs.nn.init.manual_seed(4)
-    function = LSTMLanguageModel(WORDS, HIDDEN, LAYERS, dropout=dropout, init_scale=0.5)
+    rates: dict[str, Any] = {"dropout": dropout, "embedding_dropout_by": by}
+    if "embedding" in options:
+        rates["embedding_dropout"] = options.pop("embedding")
+    function = LSTMLanguageModel(WORDS, HIDDEN, LAYERS, init_scale=0.5, **rates)
     return cavs.compile(function, dtype=dtype, seed=1, **options)
 
 
@@ -95,8 +100,9 @@ def test_pieces_that_go_on_equal_the_whole_text() -> None:
     np.testing.assert_allclose(np.concatenate(losses), whole, rtol=1e-12)
 
 
-def test_a_batch_equals_its_graphs_alone() -> None:
-    model, lengths = make(dropout=0.4), [3, 5, 2]
+@pytest.mark.parametrize("by", ["vertex", "id"])
+def test_a_batch_equals_its_graphs_alone(by: str) -> None:
+    model, lengths = make(dropout=0.4, by=by), [3, 5, 2]
     given = inputs(lengths)
     start = model.random_state()
     together = model(batch(lengths), **given)["loss"].data
@@ -121,3 +127,22 @@ def test_gradients_equal_central_differences() -> None:
         p.data[...] = before
         found = float((np.asarray(p.grad) * direction).sum())
         assert found == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6, abs=1e-8), name
+
+
+def test_dropout_is_of_all_that_goes_up() -> None:
+    """The embedding, the layers between and the last, as Zaremba et al. 2014 have it; the first can
+    be set apart."""
+    lengths = [6, 3]
+    given = inputs(lengths)
+
+    def losses(**options: Any) -> np.ndarray:
+        values: np.ndarray = make(**options)(batch(lengths), **given)["loss"].data
+        return values
+
+    dropped = losses(dropout=0.4)
+    np.testing.assert_array_equal(losses(dropout=0.4, embedding=0.4), dropped)
+    others = [losses(), losses(dropout=0.4, embedding=0.0), losses(embedding=0.4)]
+    others.append(losses(dropout=0.4, by="id"))
+    for number, other in enumerate(others):
+        assert not np.allclose(other, dropped)
+        assert not any(np.allclose(other, before) for before in others[:number])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,9 @@ SIZE = 6
 SENTENCES = [list("abcde"), ["c"], list("dda"), list("bacadab"), list("ab")]
 
 
-def make(dtype: str = "float64", scale: float = 1.0, seed: int = 9) -> cavs.Program:
+def make(dtype: str = "float64", scale: float = 1.0, seed: int = 9, **dropout: Any) -> cavs.Program:
     cavs.nn.init.manual_seed(seed)
-    parser = ShiftReduceParser(len(VOCABULARY), 4, SIZE)
+    parser = ShiftReduceParser(len(VOCABULARY), 4, SIZE, **dropout)
     for _, parameter in parser.named_parameters():
         parameter.data[...] *= scale
     return cavs.compile(parser, dtype=dtype, seed=3)
@@ -98,6 +100,18 @@ class Oracle:
 
 def loss_of(program: cavs.Program, numbers: list[int]) -> cavs.Tensor:
     return Parsing(VOCABULARY).loss(program, *DATA.batch(numbers), "here")[0]
+
+
+def test_words_are_dropped_where_that_is_asked_for() -> None:
+    def losses(**dropout: Any) -> float:
+        return loss_of(make(**dropout), [0, 1, 3]).item()
+
+    rates: list[dict[str, Any]] = [{}, {"dropout": 0.5}, {"embedding_dropout": 0.5}]
+    rates.append({"embedding_dropout": 0.5, "embedding_dropout_by": "id"})
+    assert len({losses(**dropout) for dropout in rates}) == 4
+    assert losses(dropout=0.5, embedding_dropout=0.0) == losses(dropout=0.5)
+    program = make(embedding_dropout=0.5, embedding_dropout_by="id")
+    assert all("dropout_by_id" in program[name].program for name in ("buffer", "stack"))
 
 
 def test_the_loss_equals_its_equations() -> None:

@@ -77,8 +77,13 @@ def test_dropout_is_for_vertices() -> None:
     with pytest.raises(TraceError, match=r"\[dropout\] .* cavs.Tensor"):
         nn.Dropout(0.5)(Tensor(np.ones(3)))
     assert nn.Dropout(0.0)(3) == 3
-    with pytest.raises(InputError, match=r"\[dropout\] a probability in \[0, 1\)"):
-        nn.Dropout(1.0)
+    with pytest.raises(TraceError, match=r"\[dropout\] .* cavs.Tensor"):
+        nn.Dropout(0.5, by="id")(Tensor(np.ones(3)))
+    for wrong in (1.0, -0.1, float("nan"), "0.5", True, None):
+        with pytest.raises(InputError, match=r"\[dropout\] a probability in \[0, 1\)"):
+            nn.Dropout(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"by='vertex' or by='id' was expected, came \('edge'\)"):
+        nn.Dropout(0.5, by="edge")
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True])
@@ -241,9 +246,11 @@ def test_orthogonal(shape: tuple[int, int]) -> None:
 
 def test_layers_say_what_they_are() -> None:
     shown = [nn.Linear(2, 3), nn.Embedding(4, 5), nn.LayerNorm(6), nn.Dropout(0.1)]
+    shown.append(nn.Dropout(0.1, by="id"))
     assert [repr(x) for x in shown] == [
         "Linear(2, 3, bias=True)",
         "Embedding(4, 5)",
         "LayerNorm(6, eps=1e-05)",
         "Dropout(0.1)",
+        "Dropout(0.1, by='id')",
     ]

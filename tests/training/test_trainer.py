@@ -20,6 +20,7 @@ from cavs.training import (
     TreeTask,
     evaluate,
     load_checkpoint,
+    save_checkpoint,
 )
 
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "dropout": 0.2}
@@ -95,6 +96,53 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
             assert mine.keys() == theirs.keys()
             for key in mine:
                 assert mine[key].tobytes() == theirs[key].tobytes(), (name, attribute, key)
+
+
+def as_before(path: Path) -> None:
+    """A checkpoint as those were that said nothing of the dropout of embeddings."""
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.config.pop("embedding_dropout") == checkpoint.config["dropout"]
+    assert checkpoint.config.pop("embedding_dropout_by") == "vertex"
+    save_checkpoint(path, checkpoint)
+
+
+def test_a_run_from_before_goes_on_with_the_dropout_that_it_had(tmp_path: Path) -> None:
+    """`dropout` was of words too then; today's default is not."""
+    paths = []
+    for name, words in (("whole", 0.2), ("parts", 0.2), ("today", None)):
+        sizes = SMALL if words is None else {**SMALL, "embedding_dropout": words}
+        task = TreeTask.create("tree-lstm", SOURCE, **sizes)
+        run = TrainingRun.start(tmp_path / name, task, make_config())
+        run.fit(should_stop=StopAfter(4 if name == "parts" else 1000))
+        paths.append(tmp_path / name / "last.safetensors")
+    as_before(paths[1])
+    checkpoint = load_checkpoint(paths[1])
+    config = TrainingConfig.from_dict(checkpoint.training["settings"])
+    assert TrainingRun.resume(paths[1], checkpoint, config, tmp_path / "parts").fit()
+    whole, parts, today = (load_checkpoint(path) for path in paths)
+    assert parts.config == whole.config
+    assert today.config["embedding_dropout"] == 0.0
+    same = {name: whole.parameters[name].tobytes() for name in whole.parameters}
+    assert {name: array.tobytes() for name, array in parts.parameters.items()} == same
+    assert {name: array.tobytes() for name, array in today.parameters.items()} != same
+
+
+@pytest.mark.parametrize("by", ["vertex", "id"])
+def test_dropout_of_embeddings_goes_on_too(tmp_path: Path, by: str) -> None:
+    sizes = {**SMALL, "embedding_dropout": 0.4, "embedding_dropout_by": by}
+    for name in ("whole", "parts"):
+        task = TreeTask.create("tree-lstm", SOURCE, **sizes)
+        run = TrainingRun.start(tmp_path / name, task, make_config())
+        if not run.fit(should_stop=StopAfter(1000 if name == "whole" else 4)):
+            path = tmp_path / name / "last.safetensors"
+            checkpoint = load_checkpoint(path)
+            config = TrainingConfig.from_dict(checkpoint.training["settings"])
+            assert TrainingRun.resume(path, checkpoint, config, tmp_path / name).fit()
+    one, other = (
+        load_checkpoint(tmp_path / name / "last.safetensors").parameters
+        for name in ("whole", "parts")
+    )
+    assert {k: v.tobytes() for k, v in one.items()} == {k: v.tobytes() for k, v in other.items()}
 
 
 def test_seeds_make_runs(tmp_path: Path) -> None:

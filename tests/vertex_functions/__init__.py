@@ -8,11 +8,13 @@ from cavs import nn
 from vertex_functions import operations, parameters, structures
 from vertex_functions.base import FUNCTIONS, IDS, parameter
 from vertex_functions.drawn import RandomFunction
+from vertex_functions.shaped import ShapedFunction
 
 __all__ = [
     "FUNCTIONS",
     "IDS",
     "RandomFunction",
+    "ShapedFunction",
     "make_function",
     "operations",
     "parameter",

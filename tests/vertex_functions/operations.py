@@ -133,6 +133,29 @@ class DroppedEverywhere(cavs.VertexFunction):
 
 
 @listed
+class DropoutsById(cavs.VertexFunction):
+    """Dropout by one id or by several, of vertices, edges and graphs."""
+
+    def __init__(self) -> None:
+        self.w, self.table, self.relations = linear(17, 17), embedding(IDS, 17), embedding(IDS, 17)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        drop, table = nn.Dropout(0.4, by="id"), self.table
+        word = table(v.pull("word", dtype="int32"))
+        relation = self.relations(v.pull_edge("relation", dtype="int32"))
+        topic = table(v.pull_graph("topic", dtype="int32"))
+        one, again = drop(self.w(word)), drop(self.w(word))
+        style = drop(self.w(topic))
+        edge = drop(relation)
+        pair = drop(relation + word)
+        three = drop(word * topic - table(v.pull("tag", dtype="int32")))
+        children = v.gather(h=17).h
+        h = ops.tanh(one + style + self.w(three) + (self.w(children) * edge + pair).sum())
+        v.scatter(h=h)
+        v.push(h=h, one=one, again=again, style=style, edge=edge, pair=pair, three=three)
+
+
+@listed
 class Samples(cavs.VertexFunction):
     """Samples by vertex, edge and graph, in front of the levels, within and after them."""
 

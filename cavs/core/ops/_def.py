@@ -14,22 +14,47 @@ from typing import Any
 from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
-Space = str
-"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``leaf``
-and ``inner`` (the vertices without and with children), ``edge`` or ``unique:NAME`` (the distinct
-ids of the integer pull NAME)."""
 
-_ORDER: dict[Space, int] = {"none": 0, "graph": 1, "vertex": 2, "leaf": 3, "inner": 3, "edge": 4}
+
+@dataclass(frozen=True)
+class Unique:
+    """Rows that are the distinct ids of integer pulls among other rows.
+
+    Attributes:
+        pulls: names of the pulls.
+        base: the rows that have the ids: ``graph``, ``vertex``, ``leaf``, ``inner`` or ``edge``.
+    """
+
+    pulls: tuple[str, ...]
+    base: str
+
+    @property
+    def name(self) -> str:
+        """For people to read."""
+        names = "+".join(self.pulls)
+        return f"{names}@{self.base}" if self.base in ("leaf", "inner") else names
+
+    def __str__(self) -> str:
+        return f"unique:{self.name}"
+
+
+Space = str | Unique
+"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``leaf``
+and ``inner`` (the vertices without and with children), ``edge``, or distinct ids."""
+
+_ORDER = {"none": 0, "graph": 1, "vertex": 2, "leaf": 3, "inner": 3, "edge": 4}
 
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
     """The finest of `spaces`: what an operation over these operands has for rows."""
-    unique = {space for space in spaces if space.startswith("unique:")}
+    named = [space for space in spaces if isinstance(space, str)]
+    unique = {space for space in spaces if isinstance(space, Unique)}
     if unique:
-        if len(unique) > 1 or any(s not in unique and s != "none" for s in spaces):
-            raise TraceError(f"[ops] operands with the same rows were expected, came {spaces}")
+        if len(unique) > 1 or any(space != "none" for space in named):
+            came = ", ".join(map(str, spaces))
+            raise TraceError(f"[ops] operands with the same rows were expected, came ({came})")
         return unique.pop()
-    return max(spaces, key=_ORDER.__getitem__, default="none")
+    return max(named, key=_ORDER.__getitem__, default="none")
 
 
 @dataclass(frozen=True)

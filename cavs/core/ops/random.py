@@ -1,5 +1,6 @@
 """Random operations: samples that depend on (seed, step, operation, graph, vertex) and on nothing
-else, so not on batching, order, passes or threads.
+else, so not on batching, order, passes or threads. Dropout by id draws by ids in place of graph and
+vertex.
 
 All are made of one source, uniform numbers of a counter-based generator (Philox4x32-10, Salmon et
 al. 2011), and of ordinary operations, which gradients flow through.
@@ -8,6 +9,7 @@ al. 2011), and of ordinary operations, which gradients flow through.
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any
 
 from cavs.core.ops._def import OpDef, apply, per_element, register
@@ -34,18 +36,56 @@ DROPOUT: OpDef = register(
         vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
     )
 )
+# A function of the operands alone, ids among them, so passes move it like any other.
+DROPOUT_BY_ID: OpDef = register(
+    OpDef(
+        "dropout_by_id",
+        arity=-1,
+        infer=lambda shape, *ids, p, key: shape,
+        flops=per_element(8),
+        vjp=lambda dy, y, x, *ids, p, key: (
+            apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
+            *[None] * len(ids),
+        ),
+    )
+)
 #: Operations whose value depends on which row it is of.
 RANDOM = frozenset({"uniform", "dropout"})
+#: Operations that do nothing in evaluation; what they drop is the first operand.
+DROPOUTS = frozenset({"dropout", "dropout_by_id"})
 
 
-def dropout(x: Any, p: float) -> Any:
+def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
     """Zeroes elements with probability p and scales the others by 1 / (1 - p), while training.
 
-    Samples depend on (seed, step, this operation, graph, vertex) alone, not on batching.
+    Args:
+        x: of any shape.
+        p: in [0, 1); with 0 `x` itself comes back.
+        by: what a mask belongs to. ``vertex``: the row, of a vertex, edge or graph; samples depend
+            on (seed, step, this operation, graph, vertex) alone, not on batching. ``id``: the id
+            that `x` is computed from, or the tuple of ids, in the order of their pulls' names; all
+            rows of a call that have the same ids have one mask, drawn by (seed, step, this
+            operation, ids), as Gal and Ghahramani 2016, section 4.2, drop word types. What is
+            computed for distinct ids then stays so.
+
+    Raises:
+        InputError: `p` or `by` is none of these; TraceError: outside of vertex functions, or, by
+        id, `x` depends on something else than integer pulls and parameters, or on no pull.
     """
-    if not 0 <= p < 1:
+    check_dropout(p, by)
+    if p == 0:
+        return x
+    attrs = {"by": by} if by == "id" else {}
+    return apply(DROPOUT, x, p=float(p), key=None, **attrs)
+
+
+def check_dropout(p: Any, by: Any) -> None:
+    """Raises InputError where these are no probability, and nothing that masks belong to."""
+    number = isinstance(p, numbers.Real) and not isinstance(p, bool)
+    if not number or not 0 <= p < 1:
         raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
-    return x if p == 0 else apply(DROPOUT, x, p=float(p), key=None)
+    if by not in ("vertex", "id"):
+        raise InputError(f"[dropout] by='vertex' or by='id' was expected, came ({by!r})")
 
 
 def uniform_like(x: Any) -> Any:

@@ -88,12 +88,13 @@ GRAPH_SPREAD = register(
 GRAPH_SUM: OpDef = register(
     OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to("graph"))
 )
+# Between the distinct `rows` and the rows `base` that have the ids.
 EXPAND = register(
     OpDef(
         "expand",
         arity=1,
         infer=lambda shape, **_: shape,
-        vjp=lambda dy, y, x, *, pull, base, **_: (apply(UNIQUE_SUM, dy, pull=pull, base=base),),
+        vjp=lambda dy, y, x, *, rows, base, **_: (apply(UNIQUE_SUM, dy, rows=rows, base=base),),
     )
 )
 UNIQUE_SUM: OpDef = register(
@@ -111,11 +112,6 @@ JOIN = register(OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, spa
 REDUCE_ROWS = register(
     OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to("none"))
 )
-
-
-def unique_name(pull: str, base: Space) -> str:
-    """Name of the distinct ids of `pull` among rows `base`."""
-    return f"{pull}@{base}" if base in ("leaf", "inner") else pull
 
 
 def spread(x: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from cavs.core.ir import Node, constant_value
+from cavs.core.ops.random import DROPOUTS
 
 _MOVES = ("slice", "reshape", "broadcast", "concat")
 
@@ -16,6 +17,8 @@ def is_zero_of(node: Node, zeros: Collection[Node]) -> bool:
     name = node.op.name
     if name in ("matmul", "mul"):
         return any(x in zeros for x in node.inputs)
+    if name in DROPOUTS:
+        return node.inputs[0] in zeros
     known = [0.0 if x in zeros else constant_value(x) for x in node.inputs]
     values = [value for value in known if value is not None]
     if not values or len(values) < len(known):

@@ -13,8 +13,9 @@ state has no reader, so its product is in vain: one row of a tree.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
-from cavs.core.ir import FunctionIR, Node, ancestors, rebuild, source
+from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
 from cavs.core.ops.random import RANDOM
 
 WORTH = 16
@@ -22,6 +23,17 @@ WORTH = 16
 saved, forward and twice backward, and the element is read and written on the way back."""
 
 _MOVES = ("slice", "reshape", "broadcast", "concat")
+
+
+@dataclass(frozen=True)
+class Commuted(Internal):
+    """The state that holds function `number` of the user's `state`."""
+
+    state: Name
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.state}@{self.number}"
 
 
 def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> FunctionIR:
@@ -34,7 +46,7 @@ def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> Funct
     chosen = _chosen(order, products, function.roots())
     if not chosen:
         return function
-    names = _names(chosen, function.scatters)
+    names = _names(chosen)
     new: dict[Node, Node] = {}
     for node in order:
         if node in names:
@@ -99,20 +111,19 @@ def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
     return list(parts) if wider or node.op.name in _MOVES else [node]
 
 
-def _names(chosen: Iterable[Node], scatters: Mapping[str, Node]) -> dict[Node, str]:
-    """State names that F does not use: `h@1` is a function of the state h."""
-    names: dict[Node, str] = {}
+def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
+    """What the new states are called."""
+    counts: dict[Name, int] = {}
+    names: dict[Node, Commuted] = {}
     for node in chosen:
         state = next(x.attrs["name"] for x in ancestors([node]) if x.op.name == "gather")
-        number = 1
-        while f"{state}@{number}" in scatters or f"{state}@{number}" in names.values():
-            number += 1
-        names[node] = f"{state}@{number}"
+        counts[state] = counts.get(state, 0) + 1
+        names[node] = Commuted(state, counts[state])
     return names
 
 
 def _on_vertices(
-    node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[str, Node]
+    node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[Name, Node]
 ) -> Node:
     """A value of edges as that of the child."""
     if node.op.name == "gather":
@@ -123,5 +134,5 @@ def _on_vertices(
     return Node(node.op, inputs, node.attrs, node.shape, "vertex", node.dtype, node.where)
 
 
-def _gathered(nodes: Iterable[Node]) -> set[str]:
+def _gathered(nodes: Iterable[Node]) -> set[Name]:
     return {node.attrs["name"] for node in nodes if node.op.name == "gather"}

@@ -21,14 +21,14 @@ class Unit:
 
     Attributes:
         partition: how its rows are divided among threads: ``vertex`` (edges ride along), ``graph``,
-            ``none``, ``unique:NAME``, or ``global`` where it sums over all rows.
+            ``none``, distinct ids, or ``global`` where it sums over all rows.
         aligned, crossed: units that it reads, at the rows at hand or at any rows.
         indirect: of the aligned ones, those read through an index or a view, hence from memory.
     """
 
     node: Node
     phase: Phase
-    partition: str
+    partition: Space
     fusable: bool
     output: Output | None = None
     aligned: list[Unit] = field(default_factory=list)
@@ -60,7 +60,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
     pending = list(units)
     while pending:
         best: list[list[Unit]] = []
-        chosen = ""
+        chosen: Space = ""
         for partition in dict.fromkeys(u.partition for u in pending):
             groups = _fill(pending, partition, members, done, fuse)
             count, most = sum(map(len, groups)), sum(map(len, best))
@@ -85,7 +85,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
 
 
 def _fill(
-    pending: Sequence[Unit], partition: str, members: set[Unit], done: set[Unit], fuse: bool
+    pending: Sequence[Unit], partition: Space, members: set[Unit], done: set[Unit], fuse: bool
 ) -> list[list[Unit]]:
     """Groups of one segment: all units of the partition that can run in it."""
     here: set[Unit] = set()

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cavs.core.ir import Node
+from cavs.core.ir import Name, Node
 from cavs.core.ops._def import OPS, apply
 from cavs.core.ops.shape import reshape
 
 
-def read_parents(edges: Mapping[str, Node]) -> tuple[dict[str, Node], dict[str, int]]:
+def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Name, int]]:
     """Cotangents by state, some of parents instead of edges; and of these, how many positions they
     have side by side, 0 where all children have the same."""
-    found: dict[str, Node] = {}
-    slots: dict[str, int] = {}
+    found: dict[Name, Node] = {}
+    slots: dict[Name, int] = {}
     for name, node in edges.items():
         same = _of_all_children(node)
         if same is not None:

@@ -15,12 +15,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.ops._def import OPS, Shape
+from cavs.core.ir import FunctionIR, Internal, Node, ancestors
+from cavs.core.ops._def import OPS, Shape, Unique
+from cavs.core.ops.random import DROPOUTS
 from cavs.core.ops.shape import reshape
 
 MOST_ELEMENTS = 1 << 28
 """A part whose results for all ids could be more than this is computed anew in each call."""
+
+
+@dataclass(frozen=True)
+class Result(Internal):
+    """Result `number` for the ids `rows`: an output of the part, kept, and an input of the rest."""
+
+    rows: Unique
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.rows}:{self.number}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Remembered:
 
     pull: str
     count: int
-    keys: tuple[str, ...]
+    keys: tuple[Result, ...]
     shapes: tuple[Shape, ...]
     function: FunctionIR
     params: tuple[Any, ...]
@@ -46,12 +58,12 @@ class Remembered:
 
 def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
     """F after ``unique_pulls``, split; no parts where nothing depends on an embedding alone."""
-    frontier: dict[str, dict[Node, None]] = {}
+    frontier: dict[Unique, dict[Node, None]] = {}
     parts: list[Remembered] = []
     replaced = _read_by_row(function)
     for node in ancestors(function.roots()):
         if node.op.name == "expand" and node not in replaced:
-            frontier.setdefault(node.inputs[0].space, {})[node.inputs[0]] = None
+            frontier.setdefault(node.attrs["rows"], {})[node.inputs[0]] = None
     for space, nodes in frontier.items():
         computed = any(_row_of(node) is None for node in nodes)
         part = _part(space, list(nodes)) if computed else None
@@ -79,12 +91,12 @@ def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
         row = _row_of(node.inputs[0]) if node.op.name == "expand" else None
         if row is None or any(user.op.name != "join" for user in users.get(node, [])):
             continue
-        key = node.attrs["pull"].split("@")[0], node.space
+        key = node.attrs["rows"].pulls[0], node.space
         if key not in pulls:
             pulls[key] = ir.source("pull", (), node.space, "int32", name=key[0])
         operands = row.inputs[0], pulls[key]
         own = Node(row.op, operands, row.attrs, row.shape, node.space, where=row.where)
-        into = {"into": node.attrs["pull"]}
+        into = {"into": node.attrs["rows"]}
         found[node] = Node(
             OPS["identity"], (reshape(own, node.shape),), into, node.shape, node.space
         )
@@ -99,7 +111,7 @@ def _row_of(node: Node) -> Node | None:
     return node if is_row else None
 
 
-def _part(space: str, nodes: list[Node]) -> Remembered | None:
+def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
     order = ancestors(nodes)
     counts = [
         n.inputs[0].shape[0]
@@ -108,23 +120,24 @@ def _part(space: str, nodes: list[Node]) -> Remembered | None:
     ]
     if not counts or any(n.op.name == "unique_ids" or n.dtype != "float" for n in nodes):
         return None
+    if any(n.op.name in DROPOUTS for n in order):  # another value in each call, by id too
+        return None
     if (min(counts) + 1) * sum(n.size for n in nodes) > MOST_ELEMENTS:
         return None
     moved: dict[Node, Node] = {}
     for node in order:
         if node.op.name == "unique_ids":
-            name = node.attrs["name"].split("@")[0]
-            moved[node] = ir.source("pull", (), "vertex", "int32", name=name)
+            moved[node] = ir.source("pull", (), "vertex", "int32", name=node.attrs["name"])
         else:
             inputs = [moved[x] for x in node.inputs]
             rows = "vertex" if node.space == space else node.space
             moved[node] = Node(
                 node.op, inputs, node.attrs, node.shape, rows, node.dtype, node.where
             )
-    keys = tuple(f"{space}:{i}" for i in range(len(nodes)))
+    keys = tuple(Result(space, i) for i in range(len(nodes)))
     params = {id(n.attrs["parameter"]): n.attrs["parameter"] for n in order if n.op.name == "param"}
     return Remembered(
-        pull=space.removeprefix("unique:").split("@")[0],
+        pull=space.pulls[0],
         count=min(counts),
         keys=keys,
         shapes=tuple(n.shape for n in nodes),

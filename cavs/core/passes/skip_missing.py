@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import Unique
 from cavs.core.passes._zeros import is_zero_of
 
 
@@ -40,7 +41,7 @@ def _zeros(order: Iterable[Node]) -> set[Node]:
     """Values by distinct ids that are zeros for the id -1."""
     zeros: set[Node] = set()
     for node in order:
-        if node.space.startswith("unique:") and _is_zero(node, zeros):
+        if isinstance(node.space, Unique) and _is_zero(node, zeros):
             zeros.add(node)
     return zeros
 

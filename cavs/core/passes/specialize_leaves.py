@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.ops._def import OPS, Shape, size_of
+from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.ops._def import OPS, Shape, Space, size_of
 from cavs.core.ops.random import RANDOM
 
 
@@ -33,11 +33,11 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
             leaf[node] = _leaf(node, leaf)
         inner[node] = _inner(node, inner)
 
-    def state(name: str, node: Node) -> Node:
+    def state(name: Name, node: Node) -> Node:
         parts = [_into(name, leaf[node], "leaf"), _into(name, inner[node], "inner")]
         return Node(OPS["join"], parts, {"name": name}, node.shape, "vertex")
 
-    def push(name: str, node: Node) -> Node:
+    def push(name: Name, node: Node) -> Node:
         if node.space == "edge":
             return inner[node]
         return _join(name, node.shape, {"leaf": leaf[node], "inner": inner[node]})
@@ -48,24 +48,24 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
     )
 
 
-def join_of_cotangents(name: str, shape: Shape, parts: Mapping[str, Node]) -> Node:
+def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
     """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
     zero = ir.constant(0.0, shape)
     return _join(name, shape, {space: parts.get(space, zero) for space in ("leaf", "inner")})
 
 
-def _join(name: str, shape: Shape, parts: Mapping[str, Node]) -> Node:
+def _join(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
     """What the caller gets, from leaves and from inner vertices."""
     rows = [x if x.space == space else _into(name, x, space) for space, x in parts.items()]
     return Node(OPS["join"], rows, {"name": name}, shape, "vertex")
 
 
-def _into(name: str, x: Node, space: str) -> Node:
+def _into(name: Name, x: Node, space: Space) -> Node:
     """`x` as a value of its own among the rows of all vertices; lowering copies only if it must."""
     return Node(OPS["identity"], (x,), {"into": name}, x.shape, space, x.dtype, x.where)
 
 
-def _space(node: Node, inputs: Sequence[Node], rows: str) -> str:
+def _space(node: Node, inputs: Sequence[Node], rows: str) -> Space:
     if node.space != "vertex":
         return node.space
     computed = inputs and all(x.space == "none" for x in inputs)
@@ -147,6 +147,7 @@ _RULES: dict[str, _Rule] = {
     "mul": _zero_if_any,
     "div": _zero_first,
     "dropout": _zero_first,
+    "dropout_by_id": _zero_first,
     "add": _sum,
     "sub": _difference,
 }

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
-from cavs.core.ops._def import OPS
+from cavs.core.ops._def import OPS, Unique
 from cavs.core.ops.random import RANDOM
-from cavs.core.ops.structure import unique_name
 
 
 def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
@@ -30,8 +29,14 @@ def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
     return pull
 
 
+def ids_of(pull: Node) -> Unique:
+    """The distinct ids of an integer pull among the rows that it is pulled by."""
+    assert isinstance(pull.space, str)
+    return Unique((pull.attrs["name"],), pull.space)
+
+
 def unique_pulls(function: FunctionIR) -> FunctionIR:
-    """F with the computations on distinct ids moved to the spaces ``unique:NAME``."""
+    """F with the computations on distinct ids moved to their spaces (:class:`Unique`)."""
     order = ancestors(function.roots())
     pull = _depends_on(order)
     moved: dict[Node, Node] = {}  # to the node in the unique space
@@ -40,10 +45,9 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
     def expanded(node: Node) -> Node:
         source = pull[node]
         assert source is not None
-        name = unique_name(source.attrs["name"], source.space)
         # What a copy goes into is a matter of the rows expanded to.
         into = {"into": node.attrs["into"]} if "into" in node.attrs else {}
-        attrs = {"pull": name, "base": source.space, **into}
+        attrs = {"rows": moved[source].space, "base": source.space, **into}
         return Node(
             OPS["expand"], (moved[node],), attrs, node.shape, source.space, node.dtype, node.where
         )
@@ -51,8 +55,8 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
     for node in order:
         source = pull[node]
         if source is node:
-            name = unique_name(node.attrs["name"], node.space)
-            moved[node] = ir.source("unique_ids", (), f"unique:{name}", "int32", name=name)
+            name = node.attrs["name"]
+            moved[node] = ir.source("unique_ids", (), ids_of(node), "int32", name=name)
             new[node] = node
         elif source is not None:
             inputs = [moved.get(x, new[x]) for x in node.inputs]

@@ -41,6 +41,8 @@ _MODELS: dict[str, type[Function]] = {
     **SENTENCE_MODELS,
     **PARSER_MODELS,
 }
+# Models that can drop embeddings.
+_WITH_WORDS = {*TREE_MODELS, *TEXT_MODELS, *PARSER_MODELS}
 _TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(TREE_MODELS, TreeTask),
     **dict.fromkeys(IMAGE_MODELS, ImageTask),
@@ -82,7 +84,7 @@ def load_model(
     Raises:
         CheckpointError: the parameters are not those of the model that the checkpoint names.
     """
-    function = make_function(checkpoint.model, checkpoint.config)
+    function = make_function(checkpoint.model, arguments_of(checkpoint))
     check_arrays(path, parameters, dict(function.named_parameters()))
     model = cavs.compile(function, outputs=outputs, seed=seed)
     model.load_state_dict(parameters)
@@ -102,5 +104,19 @@ def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
 def restore_task(checkpoint: Checkpoint) -> Task:
     """The task that a checkpoint is of, with its data."""
     return _TASKS[checkpoint.model].restore(
-        checkpoint.model, checkpoint.config, checkpoint.vocabulary, checkpoint.training["source"]
+        checkpoint.model,
+        arguments_of(checkpoint),
+        checkpoint.vocabulary,
+        checkpoint.training["source"],
     )
+
+
+def arguments_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What makes the vertex function of a checkpoint. Those that do not speak of the dropout of
+    embeddings are of a time when `dropout` was of embeddings too, by vertex; a run that began so
+    goes on so."""
+    config = dict(checkpoint.config)
+    if checkpoint.model in _WITH_WORDS:
+        config.setdefault("embedding_dropout", config.get("dropout", 0.0))
+        config.setdefault("embedding_dropout_by", "vertex")
+    return config

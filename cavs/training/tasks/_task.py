@@ -12,6 +12,10 @@ from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches
 from cavs.training.trainer import Objective
 
+#: What tasks of words say where they are told nothing else: checkpoints that do not speak of it are
+#: of a time when embeddings were dropped as what the classifier sees.
+NO_EMBEDDING_DROPOUT = {"embedding_dropout": 0.0, "embedding_dropout_by": "vertex"}
+
 
 class Source(Protocol):
     """Where data come from; a dataclass that JSON can hold."""

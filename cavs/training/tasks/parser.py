@@ -30,7 +30,7 @@ from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, check_finite, judging, total
 from cavs.training.parsing import Buffers, parse
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
 
 PARSER_MODELS = {"parser": ShiftReduceParser}
 EVALUATION_BATCH_SIZE = 250
@@ -119,15 +119,17 @@ class ParserTask(Task):
     def create(
         cls, name: str, source: TreebankSource, *, min_count: int = 1, **sizes: Any
     ) -> ParserTask:
-        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``dropout``; words that
-        occur fewer than `min_count` times read as unknown.
+        """A new task; `sizes` are ``embedding_size``, ``hidden_size``, ``dropout``,
+        ``embedding_dropout`` and ``embedding_dropout_by``; words that occur fewer than `min_count`
+        times read as unknown.
 
         Raises:
             DataError: names what is missing or malformed.
         """
         corpus = source.load()
         vocabulary = tree_vocabulary(corpus.train, min_count=min_count)
-        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+        arguments = {"vocab_size": len(vocabulary), **NO_EMBEDDING_DROPOUT, **sizes}
+        return cls(name, arguments, vocabulary, source, corpus)
 
     def make_objective(self) -> Parsing:
         """See `Task`."""

@@ -23,7 +23,7 @@ from cavs.models import LSTMLanguageModel
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, check_finite, judging, total
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
 
 TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
 _DEV_STREAMS, _TEST_LENGTH = 20, 100
@@ -128,14 +128,18 @@ class TextTask(Task):
 
     @classmethod
     def create(cls, name: str, source: TextSource, **sizes: Any) -> TextTask:
-        """A new task; `sizes` are ``hidden_size``, ``num_layers`` and ``dropout``.
+        """A new task; `sizes` are ``hidden_size``, ``num_layers``, ``dropout``,
+        ``embedding_dropout`` and ``embedding_dropout_by``.
 
         Raises:
             DataError: names what is missing or malformed.
         """
         corpus = source.load()
         vocabulary = corpus.vocabulary()
-        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+        # Zaremba et al. 2014 drop the embedding as what goes up from layer to layer.
+        dropped = {**NO_EMBEDDING_DROPOUT, "embedding_dropout": sizes.get("dropout", 0.0)}
+        arguments = {"vocab_size": len(vocabulary), **dropped, **sizes}
+        return cls(name, arguments, vocabulary, source, corpus)
 
     def make_objective(self) -> NextWord:
         """See `Task`."""

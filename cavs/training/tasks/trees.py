@@ -26,7 +26,7 @@ from cavs.errors import DataError
 from cavs.models import ChildSumTreeGRU, ChildSumTreeLSTM, NaryTreeLSTM, TreeFC
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Classification
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
 
 EVALUATION_BATCH_SIZE = 256
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
@@ -118,14 +118,20 @@ class TreeTask(Task):
             source: of the trees.
             min_count: words that occur fewer times read as unknown.
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
-            sizes: ``embedding_size``, ``hidden_size`` and ``dropout`` of the model.
+            sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
+                ``embedding_dropout_by`` of the model.
 
         Raises:
             DataError: names what is missing or malformed.
         """
         corpus = source.load()
         vocabulary = source.vocabulary(corpus, min_count)
-        arguments = {"vocab_size": len(vocabulary), "num_classes": corpus.num_classes, **sizes}
+        arguments = {
+            "vocab_size": len(vocabulary),
+            "num_classes": corpus.num_classes,
+            **NO_EMBEDDING_DROPOUT,
+            **sizes,
+        }
         if name == "nary-tree-lstm":
             arguments["arity"] = max(1, most_children(corpus.train))
         task = cls(name, arguments, vocabulary, source, corpus)

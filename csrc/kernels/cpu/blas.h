@@ -7,8 +7,8 @@
 namespace cavs {
 
 // Loads the library and takes cblas_sgemm and cblas_dgemm (or the same with the prefix scipy_) from
-// it; sets it to one thread, since this project splits rows over its own. Error(kRuntime) if that
-// fails.
+// it; sets it to one thread, since this project splits rows over its own: so its products run in
+// the caller's thread and take denormals as the caller does. Error(kRuntime) if that fails.
 void load_blas(const std::string& path);
 bool blas_loaded();
 // Error(kRuntime) where no library is loaded.

@@ -240,17 +240,43 @@ void uniform(const KernelCall& call) {
   }
 }
 
-template <class T>
-void dropout(const KernelCall& call) {
+// Drops row r by the numbers of key_of(r).
+template <class T, class KeyOf>
+CAVS_INLINE void drop(const KernelCall& call, const KeyOf& key_of) {
   if (!call.random->training) {
     copy<T>(call);
     return;
   }
   const DropoutRule<T> rule(call.floats[0]);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    dropout_row(sample_key_of_row(call, r), rule, row_of<T>(call.in[0], r),
-                row_of<T>(call.out[0], r), call.out[0].size);
+    dropout_row(key_of(r), rule, row_of<T>(call.in[0], r), row_of<T>(call.out[0], r),
+                call.out[0].size);
   }
+}
+
+template <class T>
+void dropout(const KernelCall& call) {
+  drop<T>(call, [&](int64_t r) { return sample_key_of_row(call, r); });
+}
+
+// The ids of row r, the operands after the first, in place of vertex and graph: see uniform_by_id
+// in cavs/kernels/philox.py.
+CAVS_INLINE SampleKey sample_key_of_ids(const KernelCall& call, int64_t r) {
+  const auto id = [&](int i) { return static_cast<uint32_t>(*row_of<int32_t>(call.in[i], r)); };
+  SampleKey row = sample_key(*call.random, static_cast<uint32_t>(call.ints[0]),
+                             call.num_in > 2 ? id(2) : 0, id(1));
+  for (int i = 3; i < call.num_in; ++i) {
+    WordsF words[2];
+    philox4x32<1>(row, int64_t{id(i)} * 4, words);  // the block of this number
+    row.local = words[0][0];
+    row.graph = words[0][1];
+  }
+  return row;
+}
+
+template <class T>
+void dropout_by_id(const KernelCall& call) {
+  drop<T>(call, [&](int64_t r) { return sample_key_of_ids(call, r); });
 }
 
 }  // namespace

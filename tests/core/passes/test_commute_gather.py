@@ -14,6 +14,7 @@ import cavs
 from cavs import nn, ops
 from cavs.core.ir import FunctionIR, ancestors
 from cavs.core.passes import PASSES, commute_gather
+from cavs.core.passes.commute_gather import Commuted
 from cavs.core.program import Program
 from cavs.core.trace import trace
 
@@ -23,7 +24,7 @@ def commuted(body: Callable[[Any, cavs.Vertex], None]) -> FunctionIR:
 
 
 def spaces_of_products(function: FunctionIR) -> list[str]:
-    return [n.space for n in ancestors(function.roots()) if n.op.name == "matmul"]
+    return [str(n.space) for n in ancestors(function.roots()) if n.op.name == "matmul"]
 
 
 def test_functions_of_a_childs_state_are_computed_by_the_child() -> None:
@@ -35,20 +36,21 @@ def test_functions_of_a_childs_state_are_computed_by_the_child() -> None:
         v.push(e=hidden)
 
     function = commuted(body)
-    assert set(function.scatters) == {"h@1", "h@2"}  # nobody gathers h any more
+    assert set(function.scatters) == {Commuted("h", 1), Commuted("h", 2)}  # nobody gathers h
     assert spaces_of_products(function) == ["vertex", "vertex"]
     assert function.pushes["e"].op.name == "gather"
 
 
 def test_new_states_have_names_of_their_own() -> None:
     def body(s: Any, v: cavs.Vertex) -> None:
-        children = v.gather(**{"h": 3, "h@1": 3})
-        h, other = children
-        v.scatter(**{"h": ops.tanh(s.w(h).sum() + other.sum() + x3(v)), "h@1": s.u(h).max()})
+        h, other = v.gather(h=3, h_1=3)
+        v.scatter(h=ops.tanh(s.w(h).sum() + s.w(other).sum() + x3(v)), h_1=s.u(h).max())
         v.push(y=h.sum())
 
     function = commuted(body)
-    assert set(function.scatters) == {"h", "h@1", "h@2", "h@3"}
+    new = {Commuted("h", 1), Commuted("h", 2), Commuted("h_1", 1)}
+    assert set(function.scatters) == {"h"} | new  # nobody gathers h_1
+    assert sorted(map(str, new)) == ["h@1", "h@2", "h_1@1"]
 
 
 @pytest.mark.parametrize(
@@ -101,11 +103,11 @@ def test_wide_values_are_gathered_before_they_are_made() -> None:
 
     function = commuted(body)
     assert spaces_of_products(function) == ["vertex", "edge"]
-    assert function.scatters["h@1"].size == 3
+    assert function.scatters[Commuted("h", 1)].size == 3
 
 
 def flops(program: Program, rows: dict[str, int]) -> int:
-    return sum(i.flops * rows[i.space] for s in program.segments for i in s.instructions)
+    return sum(i.flops * rows[str(i.space)] for s in program.segments for i in s.instructions)
 
 
 def test_commuting_leaves_no_product_and_no_copy_on_the_edges() -> None:

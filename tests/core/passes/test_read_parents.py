@@ -12,7 +12,7 @@ from cavs.core.program import Program
 
 
 def tables(program: Program) -> set[str]:
-    return {t for s in program.segments for i in s.instructions for t in i.tables}
+    return {str(t) for s in program.segments for i in s.instructions for t in i.tables}
 
 
 def test_cotangents_are_read_where_the_parents_have_them() -> None:

@@ -17,7 +17,7 @@ def products(program: Program) -> dict[str, list[bool]]:
         for i in segment.instructions:
             if "matmul" in i.kernel:
                 ids = any(program.values[n].dtype == "int32" for n in i.inputs)
-                found.setdefault(i.space, []).append(ids)
+                found.setdefault(str(i.space), []).append(ids)
     return found
 
 

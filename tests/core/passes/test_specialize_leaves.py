@@ -19,12 +19,12 @@ def test_leaves_multiply_no_zeros() -> None:
         i
         for s in (*forward.segments, *backward.segments)
         for i in s.instructions
-        if i.space in ("leaf", "unique:word@leaf") and i.kernel == "matmul"
+        if str(i.space) in ("leaf", "unique:word@leaf") and i.kernel == "matmul"
     ]
     # The projection of the word, the classifier and U_f for the parents, each forward and
     # backward; no U_iou.
     assert len(of_leaves) == 6
-    assert all(i.space == "unique:word@leaf" for i in of_leaves)
+    assert all(str(i.space) == "unique:word@leaf" for i in of_leaves)
     reduced = [i.space for s in backward.segments for i in s.instructions if "reduce" in i.kernel]
     assert not {"vertex", "leaf"} & set(reduced)
 
@@ -35,7 +35,7 @@ def test_the_whole_cell_of_a_leaf_runs_per_distinct_word() -> None:
         i
         for s in forward.segments
         for i in s.instructions
-        if i.space == "unique:word@leaf" and any(op == "tanh" for op, _, _ in i.ops)
+        if str(i.space) == "unique:word@leaf" and any(op == "tanh" for op, _, _ in i.ops)
     ]
     assert [op for op, _, _ in cell.ops].count("sigmoid") == 2
     over_leaves = [i for s in forward.segments for i in s.instructions if i.space == "leaf"]

@@ -8,9 +8,11 @@ from pass_checks import Function, x3
 
 import cavs
 from cavs import ops
+from cavs.core.compiler import Compiler
 from cavs.core.ir import ancestors
 from cavs.core.passes import unique_pulls
 from cavs.core.trace import trace
+from cavs.models import ChildSumTreeLSTM
 
 
 def test_what_depends_on_ids_alone_moves_to_distinct_ids() -> None:
@@ -21,7 +23,7 @@ def test_what_depends_on_ids_alone_moves_to_distinct_ids() -> None:
         v.push(y=projected * x3(v))
 
     function = unique_pulls(trace(Function(body)).function)
-    spaces = {n.op.name: n.space for n in ancestors(function.roots()) if n.inputs}
+    spaces = {n.op.name: str(n.space) for n in ancestors(function.roots()) if n.inputs}
     assert spaces["embedding"] == spaces["matmul"] == spaces["tanh"] == "unique:word"
     assert spaces["expand"] == spaces["mul"] == "vertex"
 
@@ -36,4 +38,41 @@ def test_what_depends_on_more_than_one_pull_or_on_chance_stays() -> None:
         if node.op.name in ("mul", "dropout"):
             assert node.space == "vertex"
         if node.op.name == "embedding":
-            assert node.space.startswith("unique:")
+            assert str(node.space).startswith("unique:")
+
+
+def test_dropout_by_id_moves_as_any_function_of_the_ids() -> None:
+    def body(self: Any, v: cavs.Vertex) -> None:
+        word, tag = (self.table(v.pull(k, dtype="int32")) for k in ("word", "tag"))
+        cell = ops.tanh(self.w(ops.dropout(word, 0.5, by="id")))
+        v.push(y=cell * x3(v), z=ops.dropout(word * tag, 0.5, by="id"))
+
+    function = unique_pulls(trace(Function(body)).function)
+    spaces = [n.space for n in ancestors(function.roots()) if n.op.name == "dropout_by_id"]
+    assert sorted(map(str, spaces)) == ["unique:word", "vertex"]  # of two pulls it stays
+    assert {str(n.space) for n in ancestors(function.roots()) if n.op.name == "matmul"} == {
+        "unique:word"
+    }
+
+
+def test_words_with_dropout_by_id_are_computed_once_each() -> None:
+    """Of the cell of a leaf all is by distinct words, as without dropout; by vertex nothing is."""
+
+    def by_word(rate: float, by: str) -> tuple[list[str], list[str]]:
+        model = ChildSumTreeLSTM(9, 4, 6, 3, embedding_dropout=rate, embedding_dropout_by=by)
+        compiler = Compiler(model)
+        pair = (compiler.training(()), compiler.backward(["loss"], ()))
+        return tuple(  # type: ignore[return-value]
+            [
+                i.kernel
+                for s in program.segments
+                for i in s.instructions
+                if str(i.space).startswith("unique") and i.kernel.startswith("matmul")
+            ]
+            for program in pair
+        )
+
+    without = by_word(0.0, "vertex")
+    assert all(without)
+    assert by_word(0.5, "id") == without
+    assert by_word(0.5, "vertex") == ([], [])

@@ -1,0 +1,50 @@
+"""What users may call pulls, states, outputs and vertex functions."""
+
+from __future__ import annotations
+
+from keyword import iskeyword
+from typing import Any
+
+from cavs.errors import TraceError
+
+OPTIONS = ("clip_norm", "gradients", "loss", "repeats", "scale")
+"""Options of the methods of a model that take its inputs by keyword beside them."""
+
+_OPTIONS_OF_GATHER = ("of",)
+
+
+def check_name(component: str, what: str, name: Any, where: object = None) -> None:
+    """Raises TraceError unless `name` is a Python identifier without an underscore in front.
+
+    Args:
+        component: who asks.
+        what: what is called so, in the plural.
+        where: the user's line, where the tracer does not add it.
+    """
+    if isinstance(name, str) and name.isidentifier() and not iskeyword(name) and name[0] != "_":
+        return
+    line = f", at {where}" if where else ""
+    raise TraceError(
+        f"[{component}] {what} by names that are identifiers, without '_' in front, were expected, "
+        f"came ({name!r}){line}; rename it"
+    )
+
+
+def check_pull(name: Any) -> None:
+    """Raises TraceError unless a call can give an input of this name."""
+    check_name("pull", "inputs", name)
+    _refuse("pull", "inputs", name, OPTIONS, "a model's methods")
+
+
+def check_state(component: str, name: Any) -> None:
+    """Raises TraceError unless a state can be gathered under this name."""
+    check_name(component, "states", name)
+    _refuse(component, "states", name, _OPTIONS_OF_GATHER, "gather")
+
+
+def _refuse(component: str, what: str, name: str, options: tuple[str, ...], of: str) -> None:
+    if name in options:
+        raise TraceError(
+            f"[{component}] {what} by other names than the options of {of} "
+            f"({', '.join(options)}) were expected, came ({name!r}); rename it"
+        )

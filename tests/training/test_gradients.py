@@ -1,0 +1,204 @@
+"""Parameters that training does not reach are named once, after the first epoch of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs import nn, ops
+from cavs.cli import main
+from cavs.data import Dataset, Loader
+from cavs.training import (
+    Classification,
+    Trainer,
+    TrainingConfig,
+    TrainingRun,
+    TreeSource,
+    TreeTask,
+    load_checkpoint,
+    save_checkpoint,
+)
+from cavs.training import gradients as module
+from cavs.training.gradients import WithoutGradient
+
+COUNT, SIZE = 12, 3
+
+
+class Function(cavs.VertexFunction):
+    """Parameters that get gradients always, in one step, in none, by rows, and never."""
+
+    def __init__(self) -> None:
+        self.always, self.once, self.zeros = (nn.Linear(SIZE, SIZE, bias=False) for _ in range(3))
+        self.read, self.missing = nn.Embedding(4, SIZE), nn.Embedding(4, SIZE)
+        self.zero_rows = nn.Embedding(4, SIZE)
+        self.tied = self.always
+        self.unused = cavs.Parameter(np.ones(2, np.float32))
+        self.frozen = cavs.Parameter(np.ones(SIZE, np.float32), requires_grad=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x, one = v.pull("x", SIZE), v.pull("one")
+        word, none = v.pull("word", dtype="int32"), v.pull("none", dtype="int32")
+        y = self.always(x) + self.once(x) * one + self.zeros(x) * 0.0 * one + self.read(word)
+        logits = y + self.missing(none) + self.zero_rows(word) * ops.relu(-x * x) * self.frozen
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+
+
+SILENT = ["zeros.weight", "missing.weight", "zero_rows.weight", "unused"]
+
+
+def make_trainer(model: cavs.Model | None = None, **settings: Any) -> Trainer:
+    rng = np.random.default_rng(0)
+    one = np.zeros(COUNT, np.float32)
+    one[7] = 1  # in one batch of six, in whatever order
+    data = Dataset(
+        [cavs.InputGraph([[]]) for _ in range(COUNT)],
+        vertex={
+            "x": rng.normal(size=(COUNT, SIZE)).astype(np.float32),
+            "one": one,
+            "word": rng.integers(0, 4, COUNT).astype(np.int32),
+            "none": np.full(COUNT, -1, np.int32),
+            "label": rng.integers(0, SIZE, COUNT).astype(np.int32),
+        },
+    )
+    config = TrainingConfig(**{"epochs": 3, "batch_size": 2, "patience": 0, **settings})
+    loader = Loader(data, 2, shuffle=True, seed=1)
+    model = cavs.compile(Function()) if model is None else model
+    return Trainer(model, Classification(), loader, Loader(data, COUNT), config)
+
+
+def silent_by_epoch(trainer: Trainer) -> list[list[str]]:
+    return [row.get("without_gradient", []) for row in trainer.history]
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "sgd"])
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_they_are_named_after_the_first_epoch(optimizer: str, clip_norm: float) -> None:
+    trainer = make_trainer(optimizer=optimizer, clip_norm=clip_norm)
+    assert trainer.fit()
+    assert silent_by_epoch(trainer) == [SILENT, [], []]
+    assert "without_gradient" not in trainer.history[1]
+
+
+def test_nothing_is_said_where_all_learn() -> None:
+    model = cavs.compile(Function())
+    for name, parameter in model.named_parameters():
+        if name in SILENT:
+            parameter.requires_grad = False
+    trainer = make_trainer(model)
+    assert trainer.fit()
+    assert all("without_gradient" not in row for row in trainer.history)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "found"),
+    [
+        (None, False),
+        (np.zeros((2, 3)), False),
+        (-np.zeros((2, 3)), False),
+        (np.array([[0, 0], [0, 1e-300]]), True),
+        (np.array([np.nan]), True),
+        (cavs.RowSparse(np.zeros(0, np.int32), np.zeros((0, 3)), (4, 3)), False),
+        (cavs.RowSparse(np.array([1], np.int32), np.zeros((1, 3)), (4, 3)), False),
+        (cavs.RowSparse(np.array([0, 2], np.int32), np.eye(2, 3), (4, 3)), True),
+    ],
+)
+def test_what_is_a_gradient(gradient: Any, found: bool) -> None:
+    model = cavs.compile(Function())
+    watched = WithoutGradient(model)
+    parameter = dict(model.named_parameters())["always.weight"]
+    parameter.grad = gradient
+    watched.note()
+    assert ("always.weight" not in watched.names) == found
+
+
+def test_a_gradient_once_found_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    is_gradient = module._is_gradient
+
+    def noted(grad: Any) -> bool:
+        looked[-1] += 1
+        return is_gradient(grad)
+
+    monkeypatch.setattr(module, "_is_gradient", noted)
+
+    def stop() -> bool:
+        looked.append(0)
+        return False
+
+    looked.append(0)
+    trainer = make_trainer()
+    trainer.fit(should_stop=stop)
+    first = looked[:6]
+    assert first == sorted(first, reverse=True)
+    assert (first[0], first[-1]) in ((7, 4), (7, 5))  # all that learn, and what is left of them
+    assert not any(looked[6:])  # after the first epoch none
+
+
+TINY = ["--embedding-size", "4", "--hidden-size", "6", "--batch-size", "5"]
+
+
+@pytest.fixture
+def treebank(tmp_path: Path) -> Path:
+    """Words stand on leaves, so the forget gates of inner vertices see none."""
+    folder = tmp_path / "treebank"
+    folder.mkdir()
+    trees = ["(1 (1 a) (2 (1 b) (0 a)))", "(3 (1 (2 c) (1 b)) (2 a))"]
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.txt").write_text("\n".join(trees * 10) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_the_command_says_it_in_a_line(
+    tmp_path: Path, treebank: Path, capsys: pytest.CaptureFixture[str], quiet: list[str]
+) -> None:
+    run = [*TINY, "--data", str(treebank), "--epochs", "2", *quiet, "--output", str(tmp_path / "a")]
+    assert main(["train", "tree-lstm", *run]) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "[train] a gradient of each parameter was expected in epoch 1, came none, or zeros in each "
+        "step, of w_f.weight: nothing is learnt from these data there\n"
+    )
+    history = json.loads((tmp_path / "a" / "metrics.json").read_text())["history"]
+    assert [row.get("without_gradient") for row in history] == [["w_f.weight"], None]
+    last = str(tmp_path / "a" / "last.safetensors")
+    assert main(["train", "tree-lstm", "--resume", last, "--epochs", "3", *quiet]) == 0
+    assert capsys.readouterr().err == ""  # it was said in the first epoch
+    run = [*TINY, "--data", str(treebank), "--epochs", "1", *quiet, "--output", str(tmp_path / "b")]
+    assert main(["train", "tree-gru", *run]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_that_is_left_in_its_first_epoch_says_it_when_that_is_done(
+    tmp_path: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What got a gradient before it was left counts."""
+    class Stop:
+        left = 2
+
+        def __call__(self) -> bool:
+            self.left -= 1
+            return self.left <= 0
+
+    task = TreeTask.create(
+        "tree-lstm", TreeSource(str(treebank)), embedding_size=4, hidden_size=6, dropout=0.0
+    )
+    run = TrainingRun.start(tmp_path / "run", task, TrainingConfig(epochs=1, batch_size=5))
+    assert not run.fit(should_stop=Stop())
+    last = tmp_path / "run" / "last.safetensors"
+    checkpoint = load_checkpoint(last)
+    assert checkpoint.training["progress"]["without_gradient"] == ["w_f.weight"]
+    resume = ["train", "tree-lstm", "--resume", str(last), "--quiet"]
+    for progress, said in ((["w_f.weight"], "w_f.weight"), ([], ""), (None, "")):
+        checkpoint.training["progress"]["without_gradient"] = progress
+        if progress is None:  # as before anybody noted them
+            del checkpoint.training["progress"]["without_gradient"]
+        save_checkpoint(last, checkpoint)
+        assert main(resume) == 0
+        found = capsys.readouterr().err
+        assert (said in found) if said else not found
