@@ -26,7 +26,9 @@ def main() -> int:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, (_, meaning) in KINDS.items():
         kind = kinds.add_parser(name, help=meaning, description=meaning)
-        kind.add_argument("--seed", type=int, default=0, metavar="N", help="first seed (default: 0)")
+        kind.add_argument(
+            "--seed", type=int, default=0, metavar="N", help="first seed (default: 0)"
+        )
         kind.add_argument(
             "--count", type=int, metavar="N", help="trials (default: 1000, or any with --seconds)"
         )

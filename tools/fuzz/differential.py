@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from functions import Description, DescribedFunction, draw_function
+from functions import DescribedFunction, Description, draw_function
 from graphs import draw_batch, draw_inputs, in_some_layout
 from oracle import Expected, evaluate
 
@@ -23,6 +23,9 @@ from cavs.core.passes import PASSES
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = {"float32": 3e-3, "float64": 1e-7}
+#: Operands nearer than this to where an operation jumps may lie on its other side, by rounding.
+ROUNDING = {"float32": 1e-4, "float64": 1e-11}
+JUMPS = frozenset({"sign", "greater", "less", "greater_equal", "less_equal", "equal", "where"})
 USUAL_LIMITS: Mapping[str, Any] = core.execution_options()
 CHANGES = ("in place", "through a view", "load_state_dict", "assigned", "optimizer")
 
@@ -57,7 +60,9 @@ def draw_configuration(rng: random.Random, names: Sequence[str]) -> Configuratio
         dtype=rng.choice(["float32", "float32", "float64"]),
         passes=None if way < 0.5 else () if way < 0.6 else some,
         policy=rng.choice(["batching"] * 4 + ["serial"]),
-        outputs=None if rng.random() < 0.7 else tuple(rng.sample(names, rng.randint(1, len(names)))),
+        outputs=None
+        if rng.random() < 0.7
+        else tuple(rng.sample(names, rng.randint(1, len(names)))),
         training=rng.random() < 0.7,
         threads=rng.choice([1, 2, 3]),
         limits={
@@ -133,6 +138,8 @@ class Case:
             for name in self.names
         }
         expected = self._expected(graphs, inputs, state, cotangents, learning)
+        if expected.margin < ROUNDING[self.how.dtype]:
+            return
         tolerance = TOLERANCE[self.how.dtype]
         for name in self.names:
             _compare(f"output {name}", out[name].numpy(), expected.outputs[name], tolerance)
@@ -154,6 +161,8 @@ class Case:
         with cavs.no_grad():
             out = self.model(graphs, **self._pulled(inputs))
         expected = self._expected(graphs, inputs, state)
+        if expected.margin < ROUNDING[self.how.dtype]:
+            return
         for name in self.names:
             tolerance = TOLERANCE[self.how.dtype]
             _compare(f"{when}: {name}", out[name].numpy(), expected.outputs[name], tolerance)
@@ -256,6 +265,8 @@ def check(seed: int) -> str | None:
     rng = random.Random(f"differential {seed}")
     description = draw_function(seed, random_numbers=rng.random() < 0.2)
     how = draw_configuration(rng, list(description.pushes))
+    if description.draws and any(step.op in JUMPS for step in description.steps):
+        how = replace(how, dtype="float64")  # the reference does not tell how near a jump is
     calls = rng.choice([1, 2, 3])
     found = _fault(seed, description, how, calls)
     if found is None:

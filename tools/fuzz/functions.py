@@ -96,7 +96,9 @@ class Description:
                 step = self.steps[number]
                 waiting += [x for x in step.operands if type(x) is int]
                 waiting += [self.scatters[step.attrs["name"]]] if step.op == "gather" else []
-        gathered = {s.attrs["name"] for n, s in enumerate(self.steps) if n in live and s.op == "gather"}
+        gathered = {
+            s.attrs["name"] for n, s in enumerate(self.steps) if n in live and s.op == "gather"
+        }
         place = {number: i for i, number in enumerate(sorted(live))}
 
         def moved(step: Step) -> Step:
@@ -247,6 +249,21 @@ class _Drawer:
             return None
         return self.rng.choice(found if self.rng.random() < 0.5 else found[-6:])
 
+    def pick_of_ids(self) -> int | None:
+        """A value that depends on ids and parameters alone."""
+        found: list[int] = []
+        for number, step in enumerate(self.steps):
+            before = [x in found for x in step.operands if type(x) is int]
+            if step.op == "embedding" or (
+                step.space in ("vertex", "graph")
+                and before
+                and all(before)
+                and "ids" not in step.attrs
+                and not step.op.startswith("children")
+            ):
+                found.append(number)
+        return self.rng.choice(found) if found else None
+
     def _shape(self, operand: Operand) -> Shape:
         if isinstance(operand, Weight):
             return tuple(self.function.weights[operand.number].shape)
@@ -374,7 +391,7 @@ class _Drawer:
         return self._masked(made) if self.rng.random() < 0.2 else made
 
     def _masked(self, number: int) -> int:
-        """Times a number of each edge, which is zero for many, and summed: work that is left out."""
+        """Times a number of each edge, zero for many, and summed: work that can be left out."""
         if self.steps[number].space != "edge":
             return number
         masks = self._numbers(lambda s: s.op == "pull" and s.space == "edge" and s.shape == ())
@@ -432,9 +449,7 @@ class _Drawer:
         start = self.rng.randrange(shape[-1] - 1)
         stop = self.rng.randrange(start + 1, shape[-1] + 1)
         kept = (*shape[:-1], stop - start)
-        return self.emit(
-            "slice", (number,), self.steps[number].space, kept, start=start, stop=stop
-        )
+        return self.emit("slice", (number,), self.steps[number].space, kept, start=start, stop=stop)
 
     def reshape(self, number: int) -> int:
         size = math.prod(self.steps[number].shape)
@@ -489,4 +504,7 @@ class _Drawer:
         op = self.rng.choice(list(RANDOM))
         if not self.random_numbers or space == "none" or (op == "gumbel_softmax" and not shape):
             return None
+        if op == "dropout_by_id":
+            of_ids = self.pick_of_ids()
+            return None if of_ids is None else self.unary(op, of_ids)
         return self.unary(op, number)

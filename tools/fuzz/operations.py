@@ -21,7 +21,7 @@ class Operation(NamedTuple):
     """An operation on values of vertices.
 
     Attributes:
-        write: from operands (symbols, parameters, numbers) and attributes to what cavs makes of them.
+        write: from operands (symbols, parameters, numbers) and attributes to a symbol.
         mean: from operands to the value; None where it is drawn at random.
     """
 
@@ -33,6 +33,21 @@ def _elementwise(f: Callable[[Array], Array], slope: Callable[[Array, Array], Ar
     def mean(x: Value) -> Value:
         y = f(x.data)
         return tape.unary(x, y, slope(x.data, y))
+
+    return mean
+
+
+def _jumping(
+    at: Sequence[float], f: Callable[[Array], Array], slope: Callable[[Array, Array], Array]
+) -> Any:
+    """Elementwise, with jumps of the value or slope at these operands."""
+    smooth = _elementwise(f, slope)
+
+    def mean(x: Value) -> Value:
+        for point in at:
+            tape.jumps_where(x.data - point, x.data)
+        value: Value = smooth(x)
+        return value
 
     return mean
 
@@ -49,27 +64,27 @@ UNARY: dict[str, Operation] = {
     "rsqrt": Operation(ops.rsqrt, _elementwise(lambda x: x**-0.5, lambda x, y: -0.5 * y / x)),
     "reciprocal": Operation(ops.reciprocal, _elementwise(lambda x: 1 / x, lambda x, y: -y * y)),
     "square": Operation(ops.square, _elementwise(np.square, lambda x, y: 2 * x)),
-    "abs": Operation(ops.abs, _elementwise(np.abs, lambda x, y: np.sign(x))),
-    "sign": Operation(ops.sign, _elementwise(np.sign, lambda x, y: np.zeros_like(x))),
+    "abs": Operation(ops.abs, _jumping([0], np.abs, lambda x, y: np.sign(x))),
+    "sign": Operation(ops.sign, _jumping([0], np.sign, lambda x, y: np.zeros_like(x))),
     "sigmoid": Operation(ops.sigmoid, _elementwise(_sigmoid, lambda x, y: y * (1 - y))),
     "tanh": Operation(ops.tanh, _elementwise(np.tanh, lambda x, y: 1 - y * y)),
     "relu": Operation(
-        ops.relu, _elementwise(lambda x: np.maximum(x, 0), lambda x, y: (x > 0) * 1.0)
+        ops.relu, _jumping([0], lambda x: np.maximum(x, 0), lambda x, y: (x > 0) * 1.0)
     ),
     "softplus": Operation(
         ops.softplus, _elementwise(lambda x: np.logaddexp(0, x), lambda x, y: _sigmoid(x))
     ),
     "erfinv": Operation(
         ops.erfinv,
-        _elementwise(
-            tape.inverse_error_function, lambda x, y: np.sqrt(np.pi) / 2 * np.exp(y * y)
-        ),
+        _elementwise(tape.inverse_error_function, lambda x, y: np.sqrt(np.pi) / 2 * np.exp(y * y)),
     ),
     "stop_gradient": Operation(ops.stop_gradient, tape.detach),
     "clip": Operation(
         lambda x: ops.clip(x, -0.7, 0.6),
-        _elementwise(
-            lambda x: np.clip(x, -0.7, 0.6), lambda x, y: ((x > -0.7) & (x < 0.6)) * 1.0
+        _jumping(
+            (-0.7, 0.6),
+            lambda x: np.clip(x, -0.7, 0.6),
+            lambda x, y: ((x > -0.7) & (x < 0.6)) * 1.0,
         ),
     ),
     "shift": Operation(
@@ -96,6 +111,7 @@ def _inverse(x: Value) -> Value:
 def _compare(f: Callable[[Array, Array], Array]) -> Callable[[Value, Value], Value]:
     def mean(x: Value, y: Value) -> Value:
         x, y = tape.aligned(x, y)
+        tape.jumps_where(x.data - y.data, x.data)
         return Value(f(x.data, y.data) * 1.0)
 
     return mean
@@ -104,6 +120,7 @@ def _compare(f: Callable[[Array, Array], Array]) -> Callable[[Value, Value], Val
 def _extreme(f: Callable[[Array, Array], Array]) -> Callable[[Value, Value], Value]:
     def mean(x: Value, y: Value) -> Value:
         x, y = tape.aligned(x, y)
+        tape.jumps_where(x.data - y.data, x.data)
         return tape.select(f(x.data, y.data), x, y)
 
     return mean
@@ -111,6 +128,7 @@ def _extreme(f: Callable[[Array, Array], Array]) -> Callable[[Value, Value], Val
 
 def _where(mask: Value, x: Value, y: Value) -> Value:
     mask, x, y = tape.aligned(mask, x, y)
+    tape.jumps_where(mask.data, mask.data)
     return tape.select(mask.data != 0, x, y)
 
 
@@ -212,8 +230,10 @@ def _over_children(reduce: Callable[[Value], Value]) -> Callable[[Value], Value]
 
     def mean(x: Value) -> Value:
         y = reduce(x)
-        return y if y.data.ndim == x.data.ndim else tape.reshape(
-            Value(y.data[None], [(y, lambda dy: dy[0])]), y.data.shape
+        return (
+            y
+            if y.data.ndim == x.data.ndim
+            else tape.reshape(Value(y.data[None], [(y, lambda dy: dy[0])]), y.data.shape)
         )
 
     return mean
@@ -226,13 +246,9 @@ OTHER: dict[str, Operation] = {
     "concat": Operation(lambda *parts: ops.concat(parts), _concat),
     "slice": Operation(ops.slice_last, tape.take_last),
     "reshape": Operation(ops.reshape, tape.reshape),
-    "sum": Operation(
-        ops.sum, lambda x, axis, keepdims: tape.sum_axes(x, _axes(x, axis), keepdims)
-    ),
+    "sum": Operation(ops.sum, lambda x, axis, keepdims: tape.sum_axes(x, _axes(x, axis), keepdims)),
     "mean": Operation(ops.mean, _mean),
-    "max": Operation(
-        ops.max, lambda x, axis, keepdims: tape.max_axes(x, _axes(x, axis), keepdims)
-    ),
+    "max": Operation(ops.max, lambda x, axis, keepdims: tape.max_axes(x, _axes(x, axis), keepdims)),
     "softmax": Operation(ops.softmax, _softmax),
     "log_softmax": Operation(ops.log_softmax, _log_softmax),
     "logsumexp": Operation(ops.logsumexp, lambda x: _log_sum_exp(x, -1, False)),
@@ -258,6 +274,7 @@ OTHER: dict[str, Operation] = {
 
 RANDOM: dict[str, Operation] = {
     "dropout": Operation(lambda x: ops.dropout(x, 0.3), None),
+    "dropout_by_id": Operation(lambda x: ops.dropout(x, 0.4, by="id"), None),
     "normal": Operation(lambda x: ops.normal(x, 0.3), None),
     "bernoulli": Operation(lambda x: ops.bernoulli(ops.sigmoid(x)), None),
     "gumbel_softmax": Operation(lambda x: ops.gumbel_softmax(x, 0.7), None),

@@ -22,6 +22,7 @@ class Expected(NamedTuple):
     outputs: dict[str, Array]
     weights: list[Array]
     inputs: dict[str, Array]
+    margin: float = np.inf  # see tape.least_margin
 
 
 def evaluate(
@@ -34,6 +35,7 @@ def evaluate(
     """Outputs, and gradients of their sum weighted by `cotangents`."""
     params = [Value(np.asarray(w, np.float64)[None]) for w in weights]
     given = {n: Value(x) for n, x in inputs.items() if description.pulls[n].bound is None}
+    tape.forget_margins()
     walk = _Walk(description, graphs, params, given, inputs)
     pushed: dict[str, Rows] = {name: [] for name in description.pushes}
     values = walk.vertices()
@@ -58,6 +60,7 @@ def evaluate(
         outputs,
         [grad[0] for grad in zeros],
         {n: np.zeros(x.data.shape) if x.grad is None else x.grad for n, x in given.items()},
+        tape.least_margin(),
     )
 
 

@@ -1,7 +1,7 @@
 """Reverse-mode differentiation over NumPy in float64, written for the fuzzer alone.
 
-It shares nothing with cavs, so that a mistake of cavs is none of this. The first axis of a value are
-its rows (the edges of a vertex; one row for anything else), the others its features.
+It shares nothing with cavs, so that a mistake of cavs is none of this. The first axis of a value
+are its rows (the edges of a vertex; one row for anything else), the others its features.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 _order: list[int] = [0]
+_margins: list[float] = []
 
 
 class Value:
@@ -65,6 +66,26 @@ def _sum_to(array: Array, shape: tuple[int, ...]) -> Array:
     return array.sum(axis=axes, keepdims=True) if axes else array
 
 
+def forget_margins() -> None:
+    """Begins a new evaluation for `least_margin`."""
+    _margins.clear()
+
+
+def least_margin() -> float:
+    """How near an operation came to a point where its value or slope jumps, relative to its
+    operand: what is nearer than the rounding of float32 may fall on the other side there. Operands
+    at such a point exactly, as zeros for no child are, stay there in any precision."""
+    return min(_margins, default=np.inf)
+
+
+def jumps_where(distance: Array, size: Array) -> None:
+    """An operation that jumps where `distance` is 0, of operands of this size."""
+    off = distance[distance != 0]
+    if off.size:
+        scale = 1 + np.abs(np.broadcast_to(size, distance.shape)[distance != 0])
+        _margins.append(float((np.abs(off) / scale).min()))
+
+
 # Of which everything else is made
 
 
@@ -72,9 +93,7 @@ def aligned(*values: Value) -> list[Value]:
     """The values with axes of one inserted behind the rows, so that features align at the end."""
     most = max(x.features for x in values)
     return [
-        x
-        if x.features == most
-        else reshape(x, (1,) * (most - x.features) + x.data.shape[1:])
+        x if x.features == most else reshape(x, (1,) * (most - x.features) + x.data.shape[1:])
         for x in values
     ]
 
@@ -98,9 +117,7 @@ def add(x: Value, y: Value) -> Value:
 
 def mul(x: Value, y: Value) -> Value:
     x, y = aligned(x, y)
-    return Value(
-        x.data * y.data, [(x, lambda dy: dy * y.data), (y, lambda dy: dy * x.data)]
-    )
+    return Value(x.data * y.data, [(x, lambda dy: dy * y.data), (y, lambda dy: dy * x.data)])
 
 
 def select(mask: Array, x: Value, y: Value) -> Value:
@@ -150,6 +167,7 @@ def max_axes(x: Value, axes: tuple[int, ...], keep: bool) -> Value:
     if x.data.shape[0] == 0 and 0 in axes:
         return sum_axes(x, axes, keep)
     top = x.data.max(axis=axes, keepdims=True)
+    jumps_where(top - x.data, x.data)
     share = (x.data == top) / (x.data == top).sum(axis=axes, keepdims=True)
     result = top if keep else top.reshape(x.data.max(axis=axes).shape)
     return Value(result, [(x, lambda dy: dy.reshape(top.shape) * share)])
