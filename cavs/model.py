@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
@@ -20,9 +21,10 @@ from cavs.inputs import InputChecker
 from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
-from cavs.tensor import Parameter, RowSparse, Tensor, check_seed, is_grad_enabled, record
+from cavs.tensor import Parameter, RowSparse, Tensor, Watch, check_seed, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
+_values = attrgetter("_values")
 
 
 class Compiled:
@@ -191,8 +193,10 @@ class Model(Compiled):
         there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
         names = list(outputs)
+        watch = Watch(list(map(_values, params)), params)
 
         def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+            self._check_unwritten(watch)
             known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
             gradients = run.backward(known)
             for number, part in gradients.params:
@@ -210,6 +214,19 @@ class Model(Compiled):
 
         results = record(outputs.values(), tensors.values(), backward, name="model", learns=True)
         return dict(zip(names, results, strict=True))
+
+    def _check_unwritten(self, watch: Watch) -> None:
+        """Whether the parameters are as in the forward; backward reads them where they stand."""
+        written = watch.first_changed()
+        if written >= 0:
+            parameter = self._compiler.params[written]
+            names = [name for name, p in self.function.named_parameters() if p is parameter]
+            raise CavsRuntimeError(
+                f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
+                "expected, came one that was written since; call backward before optimizers, "
+                "load_state_dict or others change it, or call the model again"
+            )
+        watch.end()
 
     # Parameters
 
@@ -372,8 +389,8 @@ class Model(Compiled):
 
 def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
     """Makes a parameter one of this dtype, in place."""
-    if parameter.data.dtype != dtype:
-        parameter.data = parameter.data.astype(dtype)
+    if parameter.dtype != dtype:
+        parameter.data = parameter.read()[0].astype(dtype)
         parameter.zero_grad()
 
 
