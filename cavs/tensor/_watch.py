@@ -128,7 +128,11 @@ class _Registry:
 
     def drop_ended(self) -> None:
         with self._lock:
-            _pending.extend([ref(watch) for watch in _take_pending()])
+            for _ in range(len(_pending)):
+                reference = _pending[0]
+                if reference() is not None:
+                    _pending.append(reference)
+                _drop_first(reference)
             self.pending_limit = max(2 * len(_pending), _LEAST)
 
     def give_out(self, values: Array) -> None:
@@ -141,8 +145,12 @@ class _Registry:
     def look_at_pending(self) -> None:
         with self._lock:
             some = len(_pending) > 0
-            for watch in _take_pending():
-                watch._kept = [self._keep(array) for array in watch.arrays]
+            while _pending:  # each stays until its arrays can be found: other threads look
+                reference = _pending[0]
+                watch = reference()
+                if watch is not None:
+                    watch._kept = [self._keep(array) for array in watch.arrays]
+                _drop_first(reference)
             if some and not _LEAST < self._kept_count <= self._kept_limit:
                 self._forget()
 
@@ -165,11 +173,10 @@ class _Registry:
         self._kept_limit = max(2 * self._kept_count, _LEAST)
 
 
-def _take_pending() -> Iterator[Watch]:
-    for _ in range(len(_pending)):
-        watch = _pending.popleft()()
-        if watch is not None:
-            yield watch
+def _drop_first(reference: ref[Watch]) -> None:
+    # A finalizer may have dropped it meanwhile.
+    if _pending and _pending[0] is reference:
+        _pending.popleft()
 
 
 def _alive(references: Iterable[ref[_Kept]]) -> Iterator[_Kept]:
