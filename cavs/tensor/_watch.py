@@ -55,11 +55,6 @@ class Watch:
         if len(_pending) > _registry.pending_limit:
             _registry.drop_ended()
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing can have been written."""
-        return self._kept is None
-
     def changed(self, position: int) -> bool:
         """Whether the value at this position holds other bits than in the forward."""
         if self._kept is None:
