@@ -178,6 +178,7 @@ def test_a_run_that_is_left_in_its_first_epoch_says_it_when_that_is_done(
     tmp_path: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What got a gradient before it was left counts."""
+
     class Stop:
         left = 2
 
