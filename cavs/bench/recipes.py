@@ -134,7 +134,7 @@ def given_masks(traced: Trace) -> Trace:
         name = WORD if node.inputs[0].op.name == "embedding" else STATE
         if name in inputs:
             raise InputError(f"[bench] one dropout of each kind was expected, came two ({name})")
-        inputs[name] = InputSpec(name, node.shape, "float", node.space, None)
+        inputs[name] = InputSpec(name, node.shape, "float", str(node.space), None)
         mask = ir.source("pull", node.shape, node.space, name=name)
         new[node] = new[node.inputs[0]] * mask * (1 / (1 - node.attrs["p"]))
     return Trace(traced.function.map(new), inputs, traced.name)
