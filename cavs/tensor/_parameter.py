@@ -44,14 +44,8 @@ class Parameter(Tensor):
         Raises:
             DTypeError: not float32 or float64.
         """
-        array = data._share() if isinstance(data, Tensor) else data
-        array = as_array(array, "parameter", dtype)
-        if array.dtype == INT32:
-            raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
-        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-            array = np.array(array, order="C")
         self._version = 0
-        self._set(array, requires_grad)
+        self._set(_as_values(data, dtype), requires_grad)
         self._grad_buffer = None
 
     @property
@@ -62,10 +56,12 @@ class Parameter(Tensor):
         return self._values
 
     @data.setter
-    def data(self, values: Array) -> None:
+    def data(self, values: Any) -> None:
+        # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
+        own = _as_values(values, None if isinstance(values, (np.ndarray, Tensor)) else self.dtype)
         self._version += 1
         rebind()
-        self._values = values
+        self._values = own
 
     def _share(self) -> Array:
         self._version += 1
@@ -137,6 +133,16 @@ class Parameter(Tensor):
         if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
             return np.empty(values.shape, values.dtype)
         return buffer
+
+
+def _as_values(data: Any, dtype: Any) -> Array:
+    """`data` as the values of a parameter, in its own memory where that will do."""
+    array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
+    if array.dtype == INT32:
+        raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
+    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        array = np.array(array, order="C")
+    return array
 
 
 def _references_of_one_holder() -> int:

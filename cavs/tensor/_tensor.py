@@ -107,9 +107,10 @@ class Tensor(Operators):
         return self._values
 
     @data.setter
-    def data(self, values: Array) -> None:
+    def data(self, values: Any) -> None:
+        own = as_array(values._share() if isinstance(values, Tensor) else values, "tensor")
         rebind()
-        self._values = values
+        self._values = own
 
     def _share(self) -> Array:
         """The values for another tensor, which shares their memory."""
