@@ -27,7 +27,6 @@ from cavs.tensor import (
         (np.float64(1.5), 1.5),
         (2, 2.0),
         (np.ones((), np.float32) * np.float32(3), 3.0),
-        (Tensor(4.0), 4.0),
     ],
 )
 def test_what_is_assigned_becomes_an_array(values: Any, expected: float) -> None:
@@ -49,10 +48,12 @@ def test_what_is_assigned_is_c_contiguous_and_of_numbers() -> None:
     assert weight.data.flags.c_contiguous
     weight.data = [[1, 2], [3, 4], [5, 6]]
     assert weight.dtype == np.float64
+    weight.data = Tensor(np.arange(6.0).reshape(3, 2))
+    assert weight.data.tolist() == [[0, 1], [2, 3], [4, 5]]
     for wrong in ("text", np.zeros((3, 2), np.int32)):
         with pytest.raises(DTypeError):
             weight.data = wrong
-    assert weight.data.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert weight.data.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_parameters_own_contiguous_memory() -> None:
