@@ -1,17 +1,20 @@
 """Training steps of the autoencoders and of the language model, beside the same models in PyTorch.
 
-    python benchmarks/generative.py [--threads N] [--rounds N]
+    python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
-Both start from the same weights and see the same batches; the losses of the first step must agree
-(of the autoencoders, whose noise is each one's own, to one percent over many samples). Steps take
-turns; medians, and the median of the ratios by round.
+NAME is the first word of a line: vae, iwae or lm. Both start from the same weights, see the same
+batches and flush denormal numbers to zero; the losses of the first step must agree (of the
+autoencoders, whose noise is each one's own, to one percent over many samples). Steps take turns;
+medians, and the median of the ratios by round.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,8 +151,8 @@ WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
 }
 
 
-def measure(name: str, rounds: int) -> None:
-    """Prints one line."""
+def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
+    """Prints one line; what it says, as JSON holds it."""
     make, steps, tolerance = WORKLOADS[name]
     contenders = make()
     losses = [step() for step in contenders]
@@ -170,18 +173,34 @@ def measure(name: str, rounds: int) -> None:
         f"{middle:.2f}x ({low:.2f} .. {high:.2f})",
         flush=True,
     )
+    return {
+        "name": name,
+        "threads": threads,
+        "milliseconds": dict(zip(("cavs", "torch"), map(float, np.median(times, 1)), strict=True)),
+        "cavs_over": {"median": float(middle), "min": min(ratios), "max": max(ratios)},
+    }
 
 
 def main() -> None:
-    """Measures all."""
+    """Measures all, or what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    known = {name.split(",")[0]: name for name in WORKLOADS}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)} (default)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="adds rows to those of this file")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="(default: 1)")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="(default: 15)")
     options = parser.parse_args()
+    for name in options.names:
+        if name not in known:
+            parser.error(f"one of {', '.join(known)} was expected, came {name!r}")
+    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     cavs.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
-    for name in WORKLOADS:
-        measure(name, options.rounds)
+    chosen = [known[name] for name in options.names or known]
+    rows = [measure(name, options.rounds, options.threads) for name in chosen]
+    if options.json is not None:
+        before = json.loads(options.json.read_text()) if options.json.is_file() else []
+        options.json.write_text(json.dumps(before + rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

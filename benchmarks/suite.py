@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from peers.protocol import Array, Peer, PeerBatch, UnsuitableError
 
 import cavs
+from cavs.bench.recipes import NO_MASKS, Recipe
 from cavs.bench.runner import usable_cores
 from cavs.bench.worker import work
 from cavs.cli.bench import add_options, measure_all
@@ -39,34 +40,52 @@ def load(names: Sequence[str]) -> dict[str, ModuleType]:
 
 
 class Rivals:
-    """Makes the peers for the batches of one size."""
+    """Makes the peers for the batches of one size.
+
+    Attributes:
+        left_out: of the last ones that were made, those that could not be, and why.
+    """
 
     def __init__(self, modules: Mapping[str, ModuleType]) -> None:
         self._modules = modules
+        self.left_out: dict[str, str] = {}
 
     def __call__(
         self,
         workload: str,
         weights: Mapping[str, Array],
         batches: Sequence[Batch],
-        learning_rate: float,
+        recipe: Recipe,
         threads: int,
     ) -> dict[str, Peer]:
-        """The variants of all peers that know the workload, can run here and take the sizes."""
+        """The variants of all peers that know the workload, can run here and take the sizes and the
+        recipe; with dropout one for each kind of masks."""
         plain = [peer_batch(graphs, inputs) for graphs, inputs in batches]
         found: dict[str, Peer] = {}
+        self.left_out.clear()
         for name, module in self._modules.items():
             if workload not in module.WORKLOADS or module.available(threads) is not None:
                 continue
             for variant in module.VARIANTS:
-                title = f"{name.removesuffix('_peer')} {variant}".strip()
-                try:
-                    found[title] = module.make(
-                        workload, variant, dict(weights), plain, learning_rate, threads
-                    )
-                except UnsuitableError as error:
-                    print(f"[bench] {title} skipped: {error}", file=sys.stderr)
+                for title, meant in self._recipes(name, variant, recipe):
+                    try:
+                        found[title] = module.make(
+                            workload, variant, dict(weights), plain, meant, threads
+                        )
+                    except UnsuitableError as error:
+                        self.left_out[title] = str(error)
+                        print(f"[bench] {title} skipped: {error}", file=sys.stderr)
         return found
+
+    def _recipes(self, name: str, variant: str, recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+        """(title, how it trains) of the contenders that are one variant of a peer."""
+        title = f"{name.removesuffix('_peer')} {variant}".strip()
+        known: Mapping[str, Sequence[str]] = getattr(self._modules[name], "MASKS", {})
+        if recipe.masks == NO_MASKS or variant not in known:
+            yield title, recipe
+            return
+        for masks in known[variant]:
+            yield f"{title}, {masks} masks", recipe.with_masks(masks)
 
 
 def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatch:

@@ -31,8 +31,8 @@ InputForms: Any = core.InputForms
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
 draw_uniform: Callable[..., Array] = core.uniform
-"""What cavs.kernels.philox.uniform gives for (seed, step, operation, keys of rows, int64, all local
-indices 0, width), in float32 or float64."""
+"""What cavs.kernels.philox.uniform gives for (seed, step, operation, keys of rows, int64, local
+indices, int32, width), in float32 or float64."""
 
 
 def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
@@ -52,7 +52,8 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
             int32, or the data cannot be read from here (such as a tensor on another device).
     """
     array = value if type(value) is np.ndarray else _foreign_array(value, what)
-    wanted = _default_dtype(array, value, what) if dtype is None else check_dtype(dtype, what)
+    own = _default_dtype(array, value, what)
+    wanted = own if dtype is None else check_dtype(dtype, what)
     if array.dtype == wanted:
         return array
     if wanted == INT32:

@@ -65,7 +65,7 @@ class InputChecker:
         return arrays
 
     def _convert(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
-        array = given.data if isinstance(given, Tensor) else _as_array(spec.name, given)
+        array = given._values if isinstance(given, Tensor) else _as_array(spec.name, given)
         kinds = "iu" if spec.dtype == "int32" else "f"
         empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
         if array.dtype.kind not in kinds and not empty:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
@@ -12,6 +13,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
 from cavs.core.stepwise import stepwise
+from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
@@ -20,39 +22,49 @@ from cavs.inputs import InputChecker
 from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
-from cavs.tensor import Parameter, RowSparse, Tensor, check_seed, is_grad_enabled, record
+from cavs.tensor import Parameter, RowSparse, Tensor, Watch, check_seed, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
+_values = attrgetter("_values")
 
 
 class Compiled:
     """What was compiled, as the owner of its parameters.
+
+    Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
+    and all methods here raise :class:`CavsRuntimeError`, which names the attribute; see
+    ``cavs.core.structure``.
 
     Attributes:
         function: the vertex function or program.
     """
 
     function: Module
+    _structure: Structure
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
-        return list(self.function.parameters())
+        return [parameter for _, parameter in self.named_parameters()]
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(attribute path, parameter)."""
-        return self.function.named_parameters()
+        self._structure.check(thorough=True)
+        return iter(self._structure.parameters.items())
 
     def state_dict(self) -> dict[str, Array]:
         """Attribute path to array; see :meth:`Module.state_dict`."""
+        self._structure.check(thorough=True)
         return self.function.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Copies values in; see :meth:`Module.load_state_dict`."""
+        self._structure.check(thorough=True)
         self.function.load_state_dict(state)
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        for parameter in self.parameters():
+        self._structure.check()
+        for parameter in self._structure.parameters.values():
             parameter.zero_grad()
 
 
@@ -121,6 +133,7 @@ class Model(Compiled):
         }
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
+        self._structure = Structure(function, self._compiler.trace.reads)
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
         if name == "native":
@@ -145,12 +158,14 @@ class Model(Compiled):
         Raises:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype; GraphError: a graph has a cycle, or a vertex
-            more children than F reads.
+            more children than F reads; CavsRuntimeError: an attribute that F read was replaced
+            since it was compiled.
         """
         return self._call(graphs, inputs)
 
     def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
+        self._structure.check()
         graphs = self._batch(graphs)
         arrays = self._checker.check(graphs, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
@@ -191,8 +206,10 @@ class Model(Compiled):
         there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
         names = list(outputs)
+        watch = Watch(list(map(_values, params)), params)
 
         def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+            self._check_unwritten(watch)
             known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
             gradients = run.backward(known)
             for number, part in gradients.params:
@@ -210,6 +227,19 @@ class Model(Compiled):
 
         results = record(outputs.values(), tensors.values(), backward, name="model", learns=True)
         return dict(zip(names, results, strict=True))
+
+    def _check_unwritten(self, watch: Watch) -> None:
+        """Whether the parameters are as in the forward; backward reads them where they stand."""
+        written = watch.first_changed()
+        if written >= 0:
+            parameter = self._compiler.params[written]
+            names = [name for name, p in self._structure.parameters.items() if p is parameter]
+            raise CavsRuntimeError(
+                f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
+                "expected, came one that was written since; call backward before optimizers, "
+                "load_state_dict or others change it, or call the model again"
+            )
+        watch.end()
 
     # Parameters
 
@@ -263,6 +293,7 @@ class Model(Compiled):
     def stepwise(self) -> Model:
         """F over the vertices of a graph that grows, with the same parameters and random state:
         vertices scatter what they are given where they are known (see ``cavs.core.stepwise``)."""
+        self._structure.check()
         if self._stepwise is None:
             self._stepwise = Model(
                 self.function, dtype=self._dtype.name, rewrite=stepwise, **self._options
@@ -340,6 +371,7 @@ class Model(Compiled):
         )
 
     def _native_executor(self, asked: str) -> NativeExecutor:
+        self._structure.check()
         if not isinstance(self._executor, NativeExecutor):
             raise CavsRuntimeError(
                 f"[{asked}] the native executor was expected, came the reference"
@@ -372,8 +404,8 @@ class Model(Compiled):
 
 def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
     """Makes a parameter one of this dtype, in place."""
-    if parameter.data.dtype != dtype:
-        parameter.data = parameter.data.astype(dtype)
+    if parameter.dtype != dtype:
+        parameter.data = parameter.read()[0].astype(dtype)
         parameter.zero_grad()
 
 

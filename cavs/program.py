@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from cavs.core.names import check_name
+from cavs.core.reads import Reads
+from cavs.core.structure import Structure
 from cavs.core.trace import user_line
 from cavs.core.vertex import Module, VertexFunction, walk
 from cavs.errors import InputError, TraceError
@@ -83,6 +85,13 @@ class Program(Compiled):
         # Those that belong to no function, for what is computed between them.
         for name, parameter in program.named_parameters():
             convert(name, parameter, next(iter(self.models.values())).dtype)
+        reads = Reads()
+        for name, model in self.models.items():
+            reads.note(program, name)  # which may come to hide the function
+            reads.update(model._compiler.trace.reads)
+        self._structure = Structure(program, reads, program.functions())
+        for model in self.models.values():
+            model._structure = self._structure  # of one, all are as compiled or none
         self.set_random_state({"seed": check_seed(seed), "step": 0})
 
     def __getitem__(self, name: str) -> Model:

@@ -49,7 +49,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         scale = (1 / np.maximum(sizes, 1)).astype(x.dtype)
     weights = scale.reshape(-1, *[1] * (x.ndim - 1))
     total = np.zeros((graphs.num_graphs, *x.shape[1:]), x.dtype)
-    np.add.at(total, owner, x.data)
+    np.add.at(total, owner, x._values)
     total *= weights
     return record([total], [x], lambda dys: [(_given(dys) * weights)[owner]], name="readout")[0]
 
@@ -77,11 +77,11 @@ def _take(x: Tensor, rows: Any) -> Tensor:
         dx[rows] = _given(dys)  # rows are distinct
         return [dx]
 
-    return record([x.data[rows]], [x], backward, name="readout")[0]
+    return record([x._values[rows]], [x], backward, name="readout")[0]
 
 
 def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
-    data = x.data
+    data = x._values
     top = np.full((graphs.num_graphs, *x.shape[1:]), -np.inf, x.dtype)
     np.maximum.at(top, owner, data)
     top[np.diff(graphs.ptr) == 0] = 0
@@ -92,7 +92,7 @@ def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
         np.add.at(count, owner, mask)
         return [mask * (_given(dys) / np.maximum(count, 1))[owner]]
 
-    return record([top], [x], backward, name="readout")[0]
+    return record([top], [x], backward, name="readout", reads=[data, top])[0]
 
 
 def _given(dys: Sequence[Any]) -> Any:

@@ -146,14 +146,15 @@ class ReferenceRun:
     # Operations that need the graph
 
     def _param(self, v: int, node: Node, given: Any) -> Array:
-        return np.asarray(node.attrs["parameter"].data, self.dtype)
+        return np.asarray(node.attrs["parameter"].read()[0], self.dtype)
 
     def _constant(self, v: int, node: Node, given: Any) -> Array:
         return np.full(node.shape, node.attrs["value"], self.dtype)
 
     def _pull(self, v: int, node: Node, given: Any) -> Array:
         array: Array = self.inputs[node.attrs["name"]][self._rows(v, node)]
-        return array if node.dtype == "int32" else array.astype(self.dtype)
+        # Copied, since the caller may change it before backward.
+        return array.astype(array.dtype if node.dtype == "int32" else self.dtype)
 
     def _gather(self, v: int, node: Node, given: Any) -> Array:
         children, slot = self._children(v), node.attrs["slot"]

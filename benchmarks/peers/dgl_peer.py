@@ -11,7 +11,9 @@ import importlib.util
 import os
 from collections.abc import Sequence
 
-from peers.protocol import Array, Peer, PeerBatch, check_known
+from peers.protocol import Array, Peer, PeerBatch, check_known, check_plain
+
+from cavs.bench.recipes import Recipe
 
 VARIANTS = ("topological",)
 WORKLOADS = ("tree-lstm",)
@@ -35,14 +37,16 @@ def make(
     variant: str,
     state: dict[str, Array],
     batches: Sequence[PeerBatch],
-    learning_rate: float,
+    recipe: Recipe,
     threads: int,
 ) -> Peer:
     """A contender that starts from the weights `state`; see `protocol`."""
     check_known(workload, variant, WORKLOADS, VARIANTS)
+    check_plain(recipe)
     os.environ.setdefault("DGLBACKEND", "pytorch")
     import torch
     from peers.dgl_tree_lstm import DGLTreeLSTM
 
+    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     torch.set_num_threads(threads)
-    return DGLTreeLSTM(state, batches, learning_rate)
+    return DGLTreeLSTM(state, batches, recipe)

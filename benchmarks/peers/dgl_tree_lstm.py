@@ -19,6 +19,8 @@ import torch
 from peers.protocol import Array, PeerBatch
 from torch import nn
 
+from cavs.bench.recipes import Recipe
+
 Tensor = Any
 
 
@@ -71,8 +73,9 @@ class DGLTreeLSTM:
     """
 
     def __init__(
-        self, state: Mapping[str, Array], batches: Sequence[PeerBatch], learning_rate: float
+        self, state: Mapping[str, Array], batches: Sequence[PeerBatch], recipe: Recipe
     ) -> None:
+        self.recipe = recipe
         # A frontier of leaves has no edges; DGL says so each time that a function of ours sees it.
         warnings.filterwarnings("ignore", message=".*does not contain valid edges")
         torch.sparse.check_sparse_tensor_invariants.disable()
@@ -81,7 +84,7 @@ class DGLTreeLSTM:
         tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
         self._cell.load_state_dict(tensors)
         parameters = self._cell.parameters()
-        self._optimizer = torch.optim.Adagrad(parameters, lr=learning_rate, eps=1e-10)
+        self._optimizer = torch.optim.Adagrad(parameters, lr=recipe.lr, eps=1e-10)
         self._batches = [_graphs(batch) for batch in batches]
 
     def _batch(self, number: int) -> list[Any]:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import scipy_openblas32
-from peers.protocol import Array, PeerBatch
+from peers.protocol import Array, PeerBatch, check_known, check_plain
+
+from cavs.bench.recipes import Recipe
 
 VARIANTS = ("none", "depth", "agenda")
 WORKLOADS = (
@@ -44,11 +46,13 @@ def make(
     variant: str,
     state: dict[str, Array],
     batches: list[PeerBatch],
-    learning_rate: float,
+    recipe: Recipe,
     threads: int,
 ) -> DynamicPeer:
     """A contender whose graphs run by the policy `variant`."""
-    return DynamicPeer(workload, variant, state, batches, learning_rate, threads)
+    check_known(workload, variant, WORKLOADS, VARIANTS)
+    check_plain(recipe)
+    return DynamicPeer(workload, variant, state, batches, recipe, threads)
 
 
 class DynamicPeer:
@@ -60,9 +64,10 @@ class DynamicPeer:
         variant: str,
         state: dict[str, Array],
         batches: list[PeerBatch],
-        learning_rate: float,
+        recipe: Recipe,
         threads: int,
     ) -> None:
+        self.recipe = recipe
         import dynamic
         from dynamic.models import MODELS
 
@@ -81,7 +86,6 @@ class DynamicPeer:
         self._model = model
         self._batches = batches
         self._samples = [model.samples(batch) for batch in batches]
-        self._rate = learning_rate
         self._threads = _Threads(threads)
         dynamic.set_num_threads(threads)
         self._construction = self._update = 0.0
@@ -91,7 +95,7 @@ class DynamicPeer:
             loss = self._loss(number)
             self._graph.backward(loss)
             begin = time.perf_counter()
-            self._parameters.adagrad(self._rate, EPS)
+            self._parameters.adagrad(self.recipe.lr, EPS)
             self._update += time.perf_counter() - begin
         return float(self._batches[number].num_graphs)
 

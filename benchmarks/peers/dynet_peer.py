@@ -19,7 +19,9 @@ from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
-from peers.protocol import Array, Peer, PeerBatch, check_known
+from peers.protocol import Array, Peer, PeerBatch, check_known, check_plain
+
+from cavs.bench.recipes import Recipe
 
 VARIANTS = ("autobatch", "plain")
 WORKLOADS = ("tree-lstm",)
@@ -57,12 +59,13 @@ def make(
     variant: str,
     state: dict[str, Array],
     batches: Sequence[PeerBatch],
-    learning_rate: float,
+    recipe: Recipe,
     threads: int,
 ) -> Peer:
     """A contender that starts from the weights `state`; see `protocol`."""
     check_known(workload, variant, WORKLOADS, VARIANTS)
-    return DyNet(state, batches, learning_rate, autobatch=variant == "autobatch")
+    check_plain(recipe)
+    return DyNet(state, batches, recipe, autobatch=variant == "autobatch")
 
 
 class DyNet:
@@ -72,10 +75,11 @@ class DyNet:
         self,
         state: dict[str, Array],
         batches: Sequence[PeerBatch],
-        learning_rate: float,
+        recipe: Recipe,
         *,
         autobatch: bool,
     ) -> None:
+        self.recipe = recipe
         self._folder = tempfile.TemporaryDirectory(prefix="cavs-dynet-")
         folder = Path(self._folder.name)
         np.savez(folder / "state.npz", **state)
@@ -87,7 +91,7 @@ class DyNet:
                 arrays[f"{name}{number}"] = batch.inputs[name]
         np.savez(folder / "batches.npz", **arrays)
         script = Path(__file__).with_name("dynet_worker.py")
-        command = [os.environ[VARIABLE], script, folder, str(int(autobatch)), str(learning_rate)]
+        command = [os.environ[VARIABLE], script, folder, str(int(autobatch)), str(recipe.lr)]
         self._log = (folder / "log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True

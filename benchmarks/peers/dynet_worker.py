@@ -18,6 +18,7 @@ from typing import Any
 
 import dynet_config
 import numpy as np
+from denormals import flush_denormals
 
 dynet_config.set(mem=2048, autobatch=int(sys.argv[2]), random_seed=1)
 import dynet as dy  # noqa: E402  (its settings come first)
@@ -151,6 +152,7 @@ def answer(model: Model, batches: list[list[Tree]], request: list[str]) -> objec
 
 
 def main() -> None:
+    flush_denormals()
     folder = Path(sys.argv[1])
     with np.load(folder / "state.npz") as arrays:
         state = {name: arrays[name] for name in arrays.files}

@@ -22,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from peers.protocol import Array, Peer, PeerBatch, UnsuitableError, check_known
+from peers.protocol import Array, Peer, PeerBatch, UnsuitableError, check_known, check_plain
+
+from cavs.bench.recipes import Recipe
 
 VARIABLE = "CAVS_LIMIT_SOURCE"
 WORKLOADS = ("tree-lstm",)
@@ -83,12 +85,13 @@ def make(
     variant: str,
     state: dict[str, Array],
     batches: Sequence[PeerBatch],
-    learning_rate: float,
+    recipe: Recipe,
     threads: int,
 ) -> Peer:
     """A contender that starts from the weights `state`; see `protocol`."""
     check_known(workload, variant, WORKLOADS, VARIANTS)
-    return Limit(state, batches, learning_rate, threads)
+    check_plain(recipe)
+    return Limit(state, batches, recipe, threads)
 
 
 @cache
@@ -122,9 +125,10 @@ class Limit:
         self,
         state: Mapping[str, Array],
         batches: Sequence[PeerBatch],
-        learning_rate: float,
+        recipe: Recipe,
         threads: int,
     ) -> None:
+        self.recipe = recipe
         words, embedding = state["embedding.weight"].shape
         classes, hidden = state["classifier.weight"].shape
         if (embedding, classes, -(-hidden // 16) % 2) != (_EMBEDDING, _CLASSES, 0):
@@ -140,7 +144,7 @@ class Limit:
             self._library = ctypes.CDLL(file.name)
         self._library.limit_train.restype = ctypes.c_double
         self._library.limit_descend.restype = ctypes.c_double
-        self._library.limit_start(words, threads, ctypes.c_float(learning_rate))
+        self._library.limit_start(words, threads, ctypes.c_float(recipe.lr))
         self.close = weakref.finalize(self, self._library.limit_stop)
         self._write(np.concatenate([state[name].reshape(-1) for name in _WEIGHTS]))
         self._batches: list[tuple[Array, int]] = []

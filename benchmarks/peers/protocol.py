@@ -7,12 +7,19 @@ A peer is a module in this folder with
 - ``VARIANTS: tuple[str, ...]``: the contenders that it gives, by name;
 - ``WORKLOADS: tuple[str, ...]``: the workloads that it knows, by their names in ``cavs bench``;
 - ``make(workload: str, variant: str, state: dict[str, np.ndarray], batches: list[PeerBatch],
-  learning_rate: float, threads: int) -> Peer``: a contender that starts from the weights `state`
-  (copied), named as in ``Model.state_dict()``. It raises ``UnsuitableError`` where
-  the peer cannot take such sizes or graphs.
+  recipe: Recipe, threads: int) -> Peer``: a contender that starts from the weights `state`
+  (copied), named as in ``Model.state_dict()``, and trains by the recipe
+  (``cavs.bench.recipes``). It raises ``UnsuitableError`` where the peer cannot take such sizes,
+  graphs or recipes.
 
-and, if it likes, ``versions() -> dict[str, str]``: of what it runs on, by name. In tables a
-contender is called by its module, without ``_peer``, and its variant.
+and, if it likes,
+
+- ``versions() -> dict[str, str]``: of what it runs on, by name;
+- ``MASKS: dict[str, tuple[str, ...]]``: for each variant the kinds of dropout masks that it knows,
+  of ``classifier``, ``vertex`` and ``id``. Under a recipe with dropout there is a contender of
+  each; a peer without takes no part in such recipes.
+
+In tables a contender is called by its module, without ``_peer``, its variant, and its masks.
 
 A peer that needs another interpreter runs it as a subprocess behind the same functions.
 """
@@ -25,6 +32,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from cavs.bench.recipes import Recipe
 
 Array = npt.NDArray[Any]
 
@@ -72,19 +81,39 @@ def check_known(
             raise ValueError(f"[peers] expected a {name} of {', '.join(known)}, came {value!r}")
 
 
+def check_plain(recipe: Recipe) -> None:
+    """Refuses recipes with more to them than a learning rate.
+
+    Raises:
+        UnsuitableError: `recipe` has dropout, decay or a rate of its own for the embedding.
+    """
+    plain = Recipe(recipe.name, recipe.lr, recipe.lr)
+    if recipe != plain:
+        raise UnsuitableError(f"it knows no dropout and no decay, which recipe {recipe.name} has")
+
+
 class Peer(Protocol):
     """One contender; batches go by their numbers in the list that `make` was given, and after the
-    last comes the first.
+    last comes the first. All flush denormal numbers to zero.
+
+    Attributes:
+        recipe: how it trains.
 
     It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
     the last call (of ``construction``, ``batching``, ``assembly`` and ``schedule`` the overhead is
     plotted); ``processor_seconds() -> float``: of processes of its own, so far; and ``close()``,
     called when it is no longer needed.
+
+    One whose recipe has dropout takes `masks` of ones and zeros as a last argument of `loss` and
+    `gradients`, arrays by vertex named as in ``cavs.bench.recipes``: these are then of a step of
+    training with these masks. It also has ``train_with(number, masks)``, that step.
     """
+
+    recipe: Recipe
 
     def train_step(self, number: int) -> float:
         """Forward, backward and an update by Adagrad (eps 1e-10, sums starting at 0; of embeddings,
-        only the rows that occur); returns how many graphs the batch has."""
+        only the rows that occur), by the recipe; returns how many graphs the batch has."""
 
     def infer_step(self, number: int) -> float:
         """Forward alone, up to the sum of the losses; returns how many graphs the batch has."""

@@ -21,7 +21,6 @@ class Buffers:
         rows = max(b.num_rows for b in batches)
         words = max(b.num_words for b in batches)
         inner = max(b.num_rows - b.num_words for b in batches)
-        classes = batches[0].label_counts.shape[1]
         self.x = torch.empty(words, embedding)
         self.dx = torch.empty(words, embedding)
         self.state = torch.empty(rows, 2 * hidden)  # h, f * c
@@ -38,10 +37,6 @@ class Buffers:
         self.up = torch.empty(rows, 2 * hidden)
         self.tmp = torch.empty(rows, hidden)
         self.ones = torch.ones(rows)
-        # A row a class: the softmax then runs along memory.
-        self.logits = torch.empty(classes * rows)
-        self.logp = torch.empty(classes * rows)
-        self.dlogits = torch.empty(classes * rows)
 
 
 class Level:
@@ -86,8 +81,6 @@ class Batch:
         self.vocabulary = torch.from_numpy(plan.vocabulary)
         self.leaf_rows = torch.arange(words)
         self.word_offsets = torch.from_numpy(plan.word_ptr[:-1])
-        self.counts = torch.from_numpy(plan.label_counts).t().contiguous()
-        self.row_counts = self.counts.sum(0, keepdim=True)
         self.leaf_parents = torch.from_numpy(plan.leaf_parents)
         self.leaf_offsets = torch.from_numpy(plan.leaf_ptr[:-1])
         self.leaves = Level(b, (0, words, words), words)
@@ -112,7 +105,3 @@ class Batch:
             b.diou[words:rows],
         )
         self.df, self.dh, self.ones = b.df[:rows], b.dh[:rows], b.ones[:rows]
-        self.logits, self.logp, self.dlogits = (
-            flat[: self.counts.numel()].view_as(self.counts)
-            for flat in (b.logits, b.logp, b.dlogits)
-        )

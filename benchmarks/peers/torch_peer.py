@@ -11,9 +11,17 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Sequence
 
-from peers.protocol import Array, Peer, PeerBatch, check_known
+from peers.protocol import Array, Peer, PeerBatch, UnsuitableError, check_known
+
+from cavs.bench.recipes import CLASSIFIER_MASKS, ID_MASKS, NO_MASKS, VERTEX_MASKS, Recipe
 
 VARIANTS = ("nodes", "levels", "levels-distinct")
+MASKS = {
+    "nodes": (CLASSIFIER_MASKS, VERTEX_MASKS),
+    "levels": (CLASSIFIER_MASKS, VERTEX_MASKS),
+    # A leaf's cell runs once per distinct word where its word has one mask.
+    "levels-distinct": (CLASSIFIER_MASKS, ID_MASKS),
+}
 WORKLOADS = ("tree-lstm",)
 
 
@@ -34,19 +42,22 @@ def make(
     variant: str,
     state: dict[str, Array],
     batches: Sequence[PeerBatch],
-    learning_rate: float,
+    recipe: Recipe,
     threads: int,
 ) -> Peer:
     """A contender that starts from the weights `state`; see `protocol`."""
     check_known(workload, variant, WORKLOADS, VARIANTS)
+    if recipe.masks not in (NO_MASKS, *MASKS[variant]):
+        raise UnsuitableError(f"{variant} knows no {recipe.masks} masks")
     import torch
     from peers.torch_nodes import TorchNodes
     from peers.torch_tree_lstm import TorchTreeLSTM
     from peers.tree_levels import tree_levels
 
+    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     torch.set_num_threads(threads)
     if variant == "nodes":
-        return TorchNodes(state, batches, learning_rate)
+        return TorchNodes(state, batches, recipe)
     distinct = variant == "levels-distinct"
     classes = len(state["classifier.bias"])
     plans = [
@@ -60,4 +71,4 @@ def make(
         )
         for batch in batches
     ]
-    return TorchTreeLSTM(state, plans, learning_rate)
+    return TorchTreeLSTM(state, plans, recipe)

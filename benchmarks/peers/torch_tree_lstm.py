@@ -6,7 +6,8 @@ into preallocated buffers are made before the clock starts; children hand their 
 so that a level's gather and sum is one embedding bag, and U_f h runs on contiguous rows; parameter
 gradients are one product each over all rows; Adagrad is fused over one flat vector, and the
 embedding is read and updated by rows. Where the plan says so, a leaf's cell runs once per distinct
-word.
+word. Masks of words are drawn by cell: by vertex where each leaf has one, by id where leaves share
+them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from peers.protocol import Array
 from peers.torch_levels import TANH_BY_SIGMOID, Batch, Buffers, Level
+from peers.torch_masks import Masks
+from peers.torch_readout import Readout, sum_of_bags
 from peers.tree_levels import TreeLevels
+
+from cavs.bench.recipes import STATE, WORD, Recipe
 
 Tensor = Any
 
@@ -40,13 +46,6 @@ _DENSE = (
 )
 
 
-def _bag(table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
-    """Sums of the rows of each bag: gather and segment sum in one pass."""
-    return torch._embedding_bag_forward_only(
-        table, rows, offsets, False, 0, False, None, False, -1
-    )[0]
-
-
 def _sum_rows(x: Tensor, ones: Tensor, out: Tensor) -> None:
     """The sum over many rows is faster as a product, over few as a sum."""
     if len(x) < _MANY_ROWS:
@@ -57,7 +56,9 @@ def _sum_rows(x: Tensor, ones: Tensor, out: Tensor) -> None:
 
 def _by_word(batch: Batch) -> Tensor:
     """The embedding's gradient as rows of the batch's distinct words."""
-    return _bag(batch.dx, batch.leaf_rows, batch.word_offsets) if batch.repeated else batch.dx
+    return (
+        sum_of_bags(batch.dx, batch.leaf_rows, batch.word_offsets) if batch.repeated else batch.dx
+    )
 
 
 def _tanh(x: Tensor, out: Tensor, one: Tensor) -> None:
@@ -75,12 +76,14 @@ class TorchTreeLSTM:
     Args:
         state: parameters by the names of `cavs.models.ChildSumTreeLSTM`; copied.
         plans: all batches that will come; their buffers are shared.
+        recipe: how it trains.
     """
 
     def __init__(
-        self, state: Mapping[str, npt.NDArray[Any]], plans: Sequence[TreeLevels], lr: float
+        self, state: Mapping[str, Array], plans: Sequence[TreeLevels], recipe: Recipe
     ) -> None:
-        self._lr = lr
+        self.recipe = recipe
+        self._plans = plans
         with torch.inference_mode():
             self._embedding = torch.from_numpy(state["embedding.weight"].copy())
             self._embedding_sum = torch.zeros_like(self._embedding)
@@ -101,63 +104,98 @@ class TorchTreeLSTM:
             buffers = Buffers(plans, self._embedding.shape[1], hidden)
             self._batches = [Batch(buffers, plan) for plan in plans]
             self._one = torch.ones(())
-
-    def _batch(self, number: int) -> Batch:
-        return self._batches[number % len(self._batches)]
+            self._scales = [1 / plan.num_trees if recipe.mean else 1.0 for plan in plans]
+            self._readout = Readout(plans, hidden, recipe.dropout, self._scales)
+            self._word_masks = Masks(recipe.embedding_dropout, buffers.x.shape)
+            self._dropped_words = torch.empty_like(self._word_masks.memory)
 
     def train_step(self, number: int) -> float:
         """Forward, backward and Adagrad over batch `number`; how many trees that is."""
-        batch = self._batch(number)
         with torch.inference_mode():
-            self._forward(batch).item()
-            self._backward(batch)
-            self._update(batch)
-        return float(batch.num_trees)
+            self._draw(number)
+            return self._train(number)
+
+    def train_with(self, number: int, masks: Mapping[str, Array]) -> float:
+        """The same with masks by vertex that the caller gives."""
+        with torch.inference_mode():
+            self._take(number, masks)
+            return self._train(number)
+
+    def _train(self, number: int) -> float:
+        dropped = self._readout.drops
+        self._forward(number, dropped).item()
+        self._backward(number, dropped)
+        self._update(self._batches[number])
+        return float(self._batches[number].num_trees)
+
+    def _draw(self, number: int) -> None:
+        if self._word_masks.p:
+            self._word_masks.draw(len(self._batches[number].x))
+        if self._readout.drops:
+            self._readout.draw(number)
+
+    def _take(self, number: int, masks: Mapping[str, Array]) -> None:
+        plan = self._plans[number]
+        if self._word_masks.p:
+            first_leaves = plan.vertices[plan.cell_ptr[:-1]]
+            self._word_masks.take(torch.from_numpy(masks[WORD][first_leaves]))
+        if self._readout.drops:
+            self._readout.take(number, masks[STATE])
 
     def infer_step(self, number: int) -> float:
         """Forward alone; how many trees that is."""
         self.loss(number)
-        return float(self._batch(number).num_trees)
+        return float(self._batches[number].num_trees)
 
-    def loss(self, number: int) -> float:
-        """The sum of the losses over all vertices."""
+    def loss(self, number: int, masks: Mapping[str, Array] | None = None) -> float:
+        """The sum of the losses over all vertices, of inference or of training with these masks."""
         with torch.inference_mode():
-            return float(self._forward(self._batch(number)))
+            if masks is not None:
+                self._take(number, masks)
+            return float(self._forward(number, masks is not None))
 
-    def gradients(self, number: int) -> dict[str, npt.NDArray[Any]]:
-        """Gradients over batch `number`; of the embedding, the rows of its distinct words."""
+    def gradients(
+        self, number: int, masks: Mapping[str, Array] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Gradients of that sum; of the embedding, the rows of its distinct words."""
         with torch.inference_mode():
-            batch = self._batch(number)
-            self._forward(batch)
-            self._backward(batch)
+            self.loss(number, masks)
+            self._backward(number, masks is not None)
             found = {
-                name: (grad.t() if name in _TRANSPOSED else grad).numpy().copy()
+                name: (grad.t() if name in _TRANSPOSED else grad).numpy() / self._scales[number]
                 for name, grad in self._g.items()
             }
-            found["embedding.weight"] = _by_word(batch).numpy().copy()
-            return found
+            rows = _by_word(self._batches[number]).numpy()
+            return found | {"embedding.weight": rows / self._scales[number]}
 
-    def _forward(self, batch: Batch) -> Tensor:
-        p = self._p
-        torch.index_select(self._embedding, 0, batch.words, out=batch.x)
+    def _forward(self, number: int, dropped: bool) -> Tensor:
+        p, batch = self._p, self._batches[number]
         w_iou, b_iou, u_iou = p["w_iou.weight"], p["w_iou.bias"], p["u_iou.weight"]
         b_f, u_f = p["w_f.bias"], p["u_f.weight"]
         hidden = u_f.shape[0]
         leaves = batch.leaves
-        torch.addmm(b_iou, batch.x, w_iou, out=leaves.iou)
+        torch.index_select(self._embedding, 0, batch.words, out=batch.x)
+        x, scale = self._words(batch, dropped)
+        if x is not batch.x:
+            torch.mul(batch.x, self._word_masks.last, out=x)
+        torch.addmm(b_iou, x, w_iou, alpha=scale, out=leaves.iou)
         self._cell(leaves, None, b_f, u_f)
         collected = []
         for level, children, offsets, _ in batch.levels:
-            sums = _bag(batch.state, children, offsets)
+            sums = sum_of_bags(batch.state, children, offsets)
             collected.append(sums)
             torch.addmm(b_iou, sums[:, :hidden], u_iou, out=level.iou)
             self._cell(level, sums[:, hidden:], b_f, u_f)
         if collected:
             torch.cat(collected, out=batch.sums)
-        w_c = p["classifier.weight"]
-        torch.addmm(p["classifier.bias"][:, None], w_c, batch.h.t(), out=batch.logits)
-        torch.log_softmax(batch.logits, 0, out=batch.logp)
-        return -torch.dot(batch.counts.view(-1), batch.logp.view(-1))
+        weight, bias = p["classifier.weight"], p["classifier.bias"]
+        return self._readout.loss(number, batch.h, weight, bias, dropped)
+
+    def _words(self, batch: Batch, dropped: bool) -> tuple[Tensor, float]:
+        """Where the words of the leaf cells stand that W multiplies, and what it must scale by."""
+        if dropped and self._word_masks.p:
+            return self._dropped_words[: len(batch.x)], self._word_masks.scale
+        return batch.x, 1.0
 
     def _cell(self, v: Level, sum_fc: Tensor | None, b_f: Tensor, u_f: Tensor) -> None:
         """From the sums in v.iou and the children's f * c to v.h and v.fc."""
@@ -179,31 +217,32 @@ class TorchTreeLSTM:
             v.f.sigmoid_()
             torch.mul(v.f, v.c_below, out=v.fc)
 
-    def _backward(self, batch: Batch) -> None:
-        p, g = self._p, self._g
+    def _backward(self, number: int, dropped: bool) -> None:
+        p, g, batch = self._p, self._g, self._batches[number]
         w_c, u_iou, u_f = p["classifier.weight"], p["u_iou.weight"].t(), p["u_f.weight"].t()
-        dlogits = torch.exp(batch.logp, out=batch.dlogits)
-        dlogits.mul_(batch.row_counts).sub_(batch.counts)
-        torch.mm(dlogits.t(), w_c, out=batch.dh)
+        grads = g["classifier.weight"], g["classifier.bias"]
+        self._readout.backward(number, batch.h, w_c, grads, batch.dh, dropped)
         for level, _, _, parents in reversed(batch.levels):
             if level.below:
                 torch.index_select(batch.dsums, 0, parents, out=level.up)
             self._cell_backward(level, level.dh_up, level.dfc, u_f)
             torch.mm(level.diou, u_iou, out=level.dsum_h)
         if batch.levels:
-            up = _bag(batch.dsums, batch.leaf_parents, batch.leaf_offsets)
+            up = sum_of_bags(batch.dsums, batch.leaf_parents, batch.leaf_offsets)
         else:
             up = batch.leaves.up.zero_()
         dh_up, dfc = up.split(u_f.shape[0], 1)
         self._cell_backward(batch.leaves, dh_up, dfc, u_f)
-        torch.mm(dlogits, batch.h, out=g["classifier.weight"])
-        torch.sum(dlogits, 1, out=g["classifier.bias"])
         torch.mm(batch.sum_h.t(), batch.diou_inner, out=g["u_iou.weight"])
         torch.mm(batch.h.t(), batch.df, out=g["u_f.weight"])
         _sum_rows(batch.df, batch.ones, g["w_f.bias"])
         _sum_rows(batch.diou, batch.ones, g["w_iou.bias"])
-        torch.mm(batch.x.t(), batch.diou_leaves, out=g["w_iou.weight"])
-        torch.mm(batch.diou_leaves, p["w_iou.weight"].t(), out=batch.dx)
+        x, scale = self._words(batch, dropped)
+        w, dw = p["w_iou.weight"].t(), g["w_iou.weight"]
+        torch.addmm(dw, x.t(), batch.diou_leaves, beta=0, alpha=scale, out=dw)
+        torch.addmm(batch.dx, batch.diou_leaves, w, beta=0, alpha=scale, out=batch.dx)
+        if x is not batch.x:
+            batch.dx.mul_(self._word_masks.last)
 
     def _cell_backward(self, v: Level, dh_up: Tensor, dfc: Tensor, u_f: Tensor) -> None:
         """From cotangents of h and f * c to v.diou, v.df and v.dc, which the children get."""
@@ -234,9 +273,9 @@ class TorchTreeLSTM:
             [self._grads],
             [self._dense_sum],
             [self._step],
-            lr=self._lr,
+            lr=self.recipe.lr,
             lr_decay=0.0,
-            weight_decay=0.0,
+            weight_decay=self.recipe.weight_decay,
             eps=1e-10,
             maximize=False,
         )
@@ -247,5 +286,5 @@ class TorchTreeLSTM:
         sums = self._embedding_sum.index_select(0, batch.vocabulary)
         sums.addcmul_(grads, grads)
         self._embedding_sum.index_copy_(0, batch.vocabulary, sums)
-        rows.addcdiv_(grads, sums.sqrt_().add_(1e-10), value=-self._lr)
+        rows.addcdiv_(grads, sums.sqrt_().add_(1e-10), value=-self.recipe.embedding_lr)
         self._embedding.index_copy_(0, batch.vocabulary, rows)

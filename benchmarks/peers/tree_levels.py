@@ -34,6 +34,9 @@ class TreeLevels:
         parent: [inner rows] row of the parent, counted from W; -1 for roots.
         leaf_ptr, leaf_parents: CSR over leaf cells: the parents of their leaves, counted from W.
         label_counts: float32 [rows, classes]: how many vertices of a row have a label.
+        vertices: [vertices]: those of the batch in the order of their rows; leaves by their words.
+        cell_ptr: [W + 1]: which of them are the leaves of each cell.
+        labels: [vertices]: of them, -1 for none.
     """
 
     num_trees: int
@@ -47,6 +50,9 @@ class TreeLevels:
     leaf_ptr: Ints
     leaf_parents: Ints
     label_counts: npt.NDArray[np.float32]
+    vertices: Ints
+    cell_ptr: Ints
+    labels: Ints
 
     @property
     def num_words(self) -> int:
@@ -100,6 +106,8 @@ def tree_levels(
     labelled = labels >= 0
     places = rows[labelled] * num_classes + labels[labelled]
     num_rows = len(cells) + len(order)
+    vertices = np.concatenate([leaves[np.argsort(by_word, kind="stable")], order])
+    leaves_of_cells = np.bincount(leaf_rows, minlength=len(cells))
     return TreeLevels(
         num_trees=int((parents < 0).sum()),
         words=cells.astype(np.int64),
@@ -114,6 +122,9 @@ def tree_levels(
         label_counts=np.bincount(places, minlength=num_rows * num_classes)
         .reshape(num_rows, num_classes)
         .astype(np.float32),
+        vertices=vertices,
+        cell_ptr=np.concatenate([[0], np.cumsum(leaves_of_cells)]),
+        labels=labels[vertices].astype(np.int64),
     )
 
 

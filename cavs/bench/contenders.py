@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 import cavs
 from cavs.bench.corpora import Array, Corpus
 from cavs.bench.flops import minimal_flops, program_flops
+from cavs.bench.recipes import (
+    ID_MASKS,
+    MASKS,
+    NO_MASKS,
+    VERTEX_MASKS,
+    Recipe,
+    draw_masks,
+    given_masks,
+    make_optimizer,
+    with_dropout,
+)
 from cavs.bench.workloads import Program, Workload
 from cavs.core.passes import PASSES
 
-LEARNING_RATE = 0.05
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
+#: Beside a recipe with dropout: the same without dropout and decay, and with other masks.
+WITHOUT, BY_VERTEX, BY_ID = "no dropout", "vertex masks", "id masks"
 _PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
 _MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
 
@@ -36,36 +48,64 @@ def variants(choice: str) -> dict[str, tuple[str, ...] | None]:
     return found
 
 
+def recipes_beside(recipe: Recipe) -> dict[str, Recipe]:
+    """What a recipe with dropout is compared with, by contender of cavs; nothing without."""
+    if recipe.masks == NO_MASKS:
+        return {}
+    return {
+        WITHOUT: recipe.without_regularization(),
+        BY_VERTEX: recipe.with_masks(VERTEX_MASKS),
+        BY_ID: recipe.with_masks(ID_MASKS),
+    }
+
+
 class Weights:
-    """The parameters that all contenders of cavs share, and their optimiser."""
+    """The parameters that all contenders of cavs share, and their optimisers."""
 
     def __init__(self, workload: Workload, corpus: Corpus, hidden_size: int) -> None:
         cavs.nn.init.manual_seed(0)
         self.workload = workload
         self.corpus = corpus
         self.function = workload.function(corpus, hidden_size)
-        self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=LEARNING_RATE)
+        self._optimizers: dict[float, cavs.optim.Optimizer] = {}
+
+    def optimizer(self, recipe: Recipe) -> cavs.optim.Optimizer:
+        """One for each weight decay, in which alone the recipes of one run differ here."""
+        if recipe.weight_decay not in self._optimizers:
+            self._optimizers[recipe.weight_decay] = make_optimizer(self.function, recipe)
+        return self._optimizers[recipe.weight_decay]
 
 
 class Contender:
     """Trains and runs a workload's model with some of the passes and a number of threads.
 
     Each step assembles its batch from the data set and builds the schedule: nothing is kept between
-    steps.
+    steps. Inference is in evaluation mode, where dropout does nothing.
+
+    Attributes:
+        recipe: how it trains.
     """
 
     def __init__(
         self,
         weights: Weights,
-        passes: Iterable[str] | None,
+        passes: Sequence[str] | None,
         batches: Sequence[Array],
         threads: int,
+        recipe: Recipe,
     ) -> None:
+        self.recipe = recipe
         self._threads = threads
         self._weights = weights
         self._dataset = weights.corpus.dataset
         self._batches = batches
-        self._program: Program = weights.workload.program(weights.function, passes)
+        self._passes = passes
+        self._function = with_dropout(weights.function, recipe)
+        self._program: Program = weights.workload.program(self._function, passes)
+        self._checked = self._program  # where the caller gives the masks
+        if recipe.masks != NO_MASKS:
+            self._checked = weights.workload.program(self._function, passes, given_masks)
+        self._optimizer = weights.optimizer(recipe)
         self._spent = np.zeros(len(_PHASES))
         self._laps: list[tuple[float, ...]] = []  # of steps that are not in `_spent` yet
 
@@ -80,6 +120,7 @@ class Contender:
     def train_step(self, number: int) -> None:
         """Assembly, schedule, forward, backward and update."""
         cavs.set_num_threads(self._threads)
+        self._program.train()
         clock, laps = time.perf_counter, self._laps
         begin = clock()
         graphs, inputs = self._batch(number)
@@ -87,11 +128,13 @@ class Contender:
         batches = self._program.schedule(graphs)
         scheduled = clock()
         loss = self._program.loss(batches, inputs)
+        if self.recipe.mean:
+            loss = loss * (1.0 / graphs.num_graphs)
         computed = clock()
         loss.backward()
         differentiated = clock()
-        self._weights.optimizer.step()
-        self._weights.optimizer.zero_grad()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
         loss.item()
         laps.append((begin, assembled, scheduled, computed, differentiated, clock()))
         if len(laps) == _MOST_LAPS:
@@ -104,6 +147,7 @@ class Contender:
     def infer_step(self, number: int) -> None:
         """Assembly, schedule and forward."""
         cavs.set_num_threads(self._threads)
+        self._program.eval()
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
             self._program.loss(self._program.schedule(graphs), inputs).item()
@@ -123,24 +167,36 @@ class Contender:
         self._spent[:] = 0.0
         return found
 
-    def loss(self, number: int) -> float:
-        """The sum of the losses of a batch."""
+    def loss(self, number: int, masks: Mapping[str, Array] | None = None) -> float:
+        """The sum of the losses of a batch: of inference, or of training with masks given."""
+        program = self._program if masks is None else self._checked
+        program.eval()
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
-            return float(self._program.loss(self._program.schedule(graphs), inputs).item())
+            return float(program.loss(program.schedule(graphs), inputs | dict(masks or {})).item())
 
-    def gradients(self, number: int) -> dict[str, Array]:
-        """By parameter; of an embedding the rows of the distinct ids of the batch."""
+    def gradients(self, number: int, masks: Mapping[str, Array] | None = None) -> dict[str, Array]:
+        """Of that sum by parameter; of an embedding the rows of the distinct ids of the batch."""
         graphs, inputs = self._batch(number)
-        self._program.loss(self._program.schedule(graphs), inputs).backward()
+        program = self._program if masks is None else self._checked
+        program.eval()
+        program.loss(program.schedule(graphs), inputs | dict(masks or {})).backward()
         found = {}
-        for name, parameter in self._weights.function.named_parameters():
+        for name, parameter in self._function.named_parameters():
             grad = parameter.grad
             if grad is not None:
                 values = grad.values if isinstance(grad, cavs.RowSparse) else grad
                 found[name] = np.array(values)
-        self._weights.optimizer.zero_grad()
+        self._optimizer.zero_grad()
         return found
+
+    def draw_masks(self, number: int) -> dict[str, Array]:
+        """Masks for a batch that `loss` and `gradients` take; none where the recipe has none."""
+        if self.recipe.masks == NO_MASKS:
+            return {}
+        (model,) = self._checked.models
+        sizes = {n: int(np.prod(model.inputs[n].shape)) for n in MASKS if n in model.inputs}
+        return draw_masks(self.recipe, sizes, self._batch(number)[1]["word"])
 
     def vertices(self, number: int) -> float:
         """How many vertices a batch has."""
@@ -166,7 +222,7 @@ class Contender:
             for model, batch, ends in zip(
                 self._program.models, batches, self._program.cotangents, strict=True
             ):
-                compiler = model._compiler
+                compiler = model._compiler.in_mode(training)
                 done += program_flops(compiler, ends if training else None, batch, inputs)
                 least += minimal_flops(compiler.function, training, batch, inputs)
             total += self.units(number)

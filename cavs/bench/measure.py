@@ -13,16 +13,23 @@ from typing import Any, Protocol
 import numpy as np
 
 import cavs
-from cavs.bench.contenders import LEARNING_RATE, ONE_THREAD, OURS, Contender, Weights, variants
+from cavs.bench.checks import Rival, check_equal
+from cavs.bench.contenders import (
+    ONE_THREAD,
+    OURS,
+    WITHOUT,
+    Contender,
+    Weights,
+    recipes_beside,
+    variants,
+)
 from cavs.bench.corpora import Array, Corpus, choose_batches
+from cavs.bench.recipes import PLAIN, Recipe, find_recipe
 from cavs.bench.timing import Rates, Sgemm, Step, interleave, ratios
 from cavs.bench.workloads import Workload, find
-from cavs.errors import CavsRuntimeError
 
 Row = dict[str, Any]
 SGEMM = "sgemm"
-#: How far losses and gradients may differ, relative to the largest element.
-TOLERANCE = 2e-4
 # Turns, at most, in which inference sees all batches before it is timed.
 _SEE = 10.0
 
@@ -32,7 +39,7 @@ class Spec:
     """What one process measures.
 
     Attributes:
-        kind: ``speed``, ``ablation`` or ``linear``.
+        kind: ``speed``, ``ablation``, ``linear`` or ``command``.
         workload: its name.
         threads: of cavs and of all peers; the process may use as many cores.
         passes: which contenders of cavs there are, see `contenders.variants`.
@@ -41,6 +48,7 @@ class Spec:
         samples: how many are generated where there are no data.
         rivals: whether those that there are take part.
         data: the directory of the data; "" for generated ones.
+        recipe: how it is trained, see `recipes`.
     """
 
     kind: str
@@ -56,6 +64,7 @@ class Spec:
     samples: int
     rivals: bool = False
     data: str = ""
+    recipe: str = PLAIN
 
     @property
     def directory(self) -> Path | None:
@@ -63,24 +72,22 @@ class Spec:
         return Path(self.data) if self.data else None
 
 
-class Rival(Protocol):
-    """What is measured beside cavs; benchmarks/peers/protocol.py says more."""
-
-    def train_step(self, number: int) -> float: ...
-    def infer_step(self, number: int) -> float: ...
-    def loss(self, number: int) -> float: ...
-    def gradients(self, number: int) -> Mapping[str, Array]: ...
-
-
 class Rivals(Protocol):
-    """Makes the rivals for one batch size; those that cannot run here are left out."""
+    """Makes the rivals for one batch size; those that cannot run here, or train by the recipe, are
+    left out.
+
+    Attributes:
+        left_out: which ones were, the last time, and why.
+    """
+
+    left_out: Mapping[str, str]
 
     def __call__(
         self,
         workload: str,
         weights: Mapping[str, Array],
         batches: Sequence[tuple[cavs.GraphBatch, Mapping[str, Array]]],
-        learning_rate: float,
+        recipe: Recipe,
         threads: int,
     ) -> Mapping[str, Rival]: ...
 
@@ -99,6 +106,7 @@ def measure(spec: Spec, rivals: Rivals | None = None) -> list[Row]:
                     row |= {"workload": workload.name, "unit": workload.unit, "leaves": leaves}
                     row |= {"per_vertex": workload.per_vertex}
                     row |= {"data": corpus.what, "threads": spec.threads, "kind": spec.kind}
+                    row |= {"recipe": spec.recipe}
                     rows.append(row)
                     print(describe(row), file=sys.stderr, flush=True)
     return rows
@@ -109,14 +117,21 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def recipe_of(row: Row) -> str:
+    """By which recipe a row was measured; rows of earlier versions do not say."""
+    return str(row.get("recipe", PLAIN))
+
+
 def describe(row: Row) -> str:
     """A line of progress."""
     leaves = f" of {row['leaves']} leaves" if row["leaves"] else ""
+    recipe = "" if row["recipe"] == PLAIN else f" by {row['recipe']}"
     rates = ", ".join(
         f"{name} {found['median']:,.0f}" for name, found in row["rates"].items() if name != SGEMM
     )
     return (
-        f"{row['workload']}{leaves}, hidden {row['hidden_size']}, batch {row['batch_size']}, "
+        f"{row['workload']}{recipe}{leaves}, hidden {row['hidden_size']}, "
+        f"batch {row['batch_size']}, "
         f"{row['mode']}, {count(row['threads'], 'thread')}: {rates} {row['unit']}/s"
     )
 
@@ -129,29 +144,47 @@ def _measure_batch_size(
     batch_size: int,
     rivals: Rivals | None,
 ) -> Iterator[Row]:
-    weights = Weights(workload, corpus, hidden_size)
+    weights, recipe = Weights(workload, corpus, hidden_size), find_recipe(spec.recipe)
     batches = choose_batches(corpus.dataset, batch_size)
     ours = {
-        name: Contender(weights, passes, batches, spec.threads)
+        name: Contender(weights, passes, batches, spec.threads, recipe)
         for name, passes in variants(spec.passes).items()
     }
-    if spec.threads > 1 and spec.kind == "speed":
-        ours[ONE_THREAD] = Contender(weights, None, batches, 1)
+    if spec.kind == "speed":
+        for name, other in recipes_beside(recipe).items():
+            ours[name] = Contender(weights, None, batches, spec.threads, other)
+        if spec.threads > 1:
+            ours[ONE_THREAD] = Contender(weights, None, batches, 1, recipe)
     with ExitStack() as stack:
         others: dict[str, Rival] = {}
+        left_out: dict[str, str] = {}
         if rivals is not None and spec.rivals:
             given = [corpus.dataset.batch(indices) for indices in batches]
             state = {name: x.copy() for name, x in weights.function.state_dict().items()}
-            others |= rivals(workload.name, state, given, LEARNING_RATE, spec.threads)
+            others |= rivals(workload.name, state, given, recipe, spec.threads)
+            left_out = dict(rivals.left_out)
             for rival in others.values():
                 stack.callback(getattr(rival, "close", lambda: None))
         differences = check_equal(ours, others)
         for mode in spec.modes:
-            row = _measure_mode(spec, mode, ours, others)
+            row = _measure_mode(spec, ours, _in_mode(mode, ours, others), mode)
             row |= {"hidden_size": hidden_size, "batch_size": batch_size, "mode": mode}
             row |= {"vertices_per_batch": _mean_vertices(corpus, batches)}
-            row |= {"differences": differences, "load_average": os.getloadavg()[0]}
+            row |= {"left_out": left_out, "differences": differences}
+            row |= {"load_average": os.getloadavg()[0]}
             yield _finished(row)
+
+
+def _in_mode(
+    mode: str, ours: Mapping[str, Contender], others: Mapping[str, Rival]
+) -> dict[str, Any]:
+    """Those that are timed: all in training; in inference, where dropout does nothing, those that
+    differ there."""
+    every: dict[str, Any] = {**ours, **others}
+    if mode == "train":
+        return every
+    kept = (ours[OURS].recipe.masks, ours[WITHOUT].recipe.masks) if WITHOUT in ours else None
+    return {name: c for name, c in every.items() if kept is None or c.recipe.masks in kept}
 
 
 def _mean_vertices(corpus: Corpus, batches: Sequence[Array]) -> float:
@@ -159,9 +192,8 @@ def _mean_vertices(corpus: Corpus, batches: Sequence[Array]) -> float:
 
 
 def _measure_mode(
-    spec: Spec, mode: str, ours: Mapping[str, Contender], others: Mapping[str, Rival]
+    spec: Spec, ours: Mapping[str, Contender], contenders: Mapping[str, Any], mode: str
 ) -> Row:
-    contenders: dict[str, Any] = {**ours, **others}
     count = ours[OURS].num_batches
     steps = {name: _over(count, getattr(c, f"{mode}_step")) for name, c in contenders.items()}
     work = dict.fromkeys(contenders, ours[OURS].units)
@@ -181,6 +213,7 @@ def _measure_mode(
         },
     )
     row: Row = {"rates": {name: found.summary() for name, found in rates.items()}}
+    row["turns"] = {name: found.wall for name, found in rates.items()}
     row["cavs_over"] = _ratios(rates, "wall")
     if spec.threads == 1:  # idle threads spin, which is not work
         row["cavs_over_by_cpu"] = _ratios(rates, "cpu")
@@ -211,48 +244,3 @@ def _finished(row: Row) -> Row:
     row["gflops"] = row["rates"][OURS]["median"] * row["flops_per_unit"] * 1e-9
     row["floor"] = sgemm * 1e9 / row["minimal_flops_per_unit"]
     return row
-
-
-def check_equal(ours: Mapping[str, Contender], others: Mapping[str, Rival]) -> dict[str, float]:
-    """Compares loss and gradients of all contenders over the first batch, before anything is timed.
-
-    Returns:
-        By contender the largest difference, relative to the largest element.
-
-    Raises:
-        CavsRuntimeError: one differs by more than TOLERANCE.
-    """
-    loss, gradients = ours[OURS].loss(0), ours[OURS].gradients(0)
-    found = {}
-    rest: dict[str, Any] = {name: c for name, c in {**ours, **others}.items() if name != OURS}
-    for name, contender in rest.items():
-        parts = {"loss": abs(contender.loss(0) - loss) / max(abs(loss), 1e-30)}
-        parts |= _differences(gradients, contender.gradients(0))
-        worst = max(parts, key=lambda part: _nan_first(parts[part]))
-        if not parts[worst] <= TOLERANCE:
-            raise CavsRuntimeError(
-                f"[bench] {worst} of {name} within {TOLERANCE:g} of cavs's was expected, "
-                f"came a difference of {parts[worst]:.1e}"
-            )
-        found[name] = parts[worst]
-    return found
-
-
-def _nan_first(x: float) -> float:
-    return np.inf if np.isnan(x) else x
-
-
-def _differences(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, float]:
-    """By parameter; one that only one side has must be zero on it."""
-    found = {}
-    for name in {**ours, **theirs}:
-        mine, other = ours.get(name), theirs.get(name)
-        if mine is None or other is None:
-            (only,) = (x for x in (mine, other) if x is not None)
-            found[name] = float(np.abs(only).max(initial=0.0))
-        elif mine.shape != other.shape:
-            found[name] = np.nan
-        else:
-            scale = float(np.abs(mine).max(initial=0.0)) or 1.0
-            found[name] = float(np.abs(mine - other).max(initial=0.0)) / scale
-    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cavs.bench import plots
 from cavs.bench.measure import Row
-from cavs.bench.plan import LINEAR_COST
+from cavs.bench.plan import LINEAR_COST, part_name
 from cavs.bench.report import report
 from cavs.bench.workloads import WORKLOADS
 from cavs.errors import DataError
@@ -22,7 +22,9 @@ def write_part(folder: Path, result: Row) -> None:
 
 def read_parts(folder: Path) -> list[Row]:
     """The results of all parts that stand in `folder`, in the order of a full run."""
-    names = [*WORKLOADS, *(f"{name}-ablation" for name in WORKLOADS), LINEAR_COST]
+    both = [(name, recipe) for name, w in WORKLOADS.items() for recipe in reversed(w.recipes)]
+    names = [part_name(*pair, kind) for kind in ("speed", "ablation") for pair in both]
+    names.append(LINEAR_COST)
     return [_read(path) for name in names if (path := folder / f"{name}.json").is_file()]
 
 

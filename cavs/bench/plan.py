@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cavs.bench.measure import Spec
+from cavs.bench.recipes import PLAIN, RECIPES
 from cavs.bench.runner import Part, usable_cores
 from cavs.bench.workloads import WORKLOADS, Workload
+from cavs.errors import InputError
 
 #: Workloads whose passes are switched one by one when nothing else is asked for.
 ABLATION = ("tree-lstm", "lattice-lstm")
 #: Workloads that run over batches from 1,000 to 1,000,000 vertices.
 LINEAR = ("tree-lstm",)
 LINEAR_COST = "linear-cost"
+#: At which a recipe is measured that has a batch size of its own, besides that.
+_LARGE_BATCH = 256
 #: Where rivals run with every number of threads; elsewhere only with the most.
 _FULL = "tree-lstm"
 
@@ -26,6 +30,8 @@ class Request:
     Attributes:
         workloads: names, LINEAR_COST among them.
         passes: ``all``, ``paper`` or ``ablation``.
+        recipe: ``plain`` or ``sst``, see `recipes`; None: plain, and in a run of everything all
+            that a workload has.
     """
 
     workloads: Sequence[str] = ()
@@ -35,23 +41,45 @@ class Request:
     threads: Sequence[int] | None = None
     modes: Sequence[str] = ("train", "infer")
     passes: str | None = None
+    recipe: str | None = None
     seconds: float = 0.3
     rounds: int = 5
     quick: bool = False
 
 
 def make_plan(request: Request) -> list[Part]:
-    """The parts, in the order in which they run."""
-    names = [n for n in request.workloads or WORKLOADS if n != LINEAR_COST]
+    """The parts, in the order in which they run.
+
+    Raises:
+        InputError: a workload without the recipe.
+    """
+    everything = not (request.workloads or request.passes) and request.recipe in (None, PLAIN)
+    having = [n for n, w in WORKLOADS.items() if request.recipe in (None, *w.recipes)]
+    for name in request.workloads:
+        if name not in having and not (name == LINEAR_COST and request.recipe in (None, PLAIN)):
+            raise InputError(
+                f"[bench] with recipe {request.recipe} a workload among {having} was expected, "
+                f"came ({name!r})"
+            )
+    names = [n for n in request.workloads or having if n != LINEAR_COST]
     parts = []
-    if request.passes != "ablation":
-        parts += [_speed(request, WORKLOADS[name]) for name in names]
-    if request.passes == "ablation" or not (request.workloads or request.passes):
-        chosen = request.workloads or ABLATION
-        parts += [_ablation(request, WORKLOADS[n]) for n in chosen if n != LINEAR_COST]
-    if LINEAR_COST in request.workloads or not (request.workloads or request.passes):
+    for name in names if request.passes != "ablation" else ():
+        recipes: Sequence[str] = (request.recipe or PLAIN,)
+        if everything and request.recipe is None:
+            recipes = WORKLOADS[name].recipes[::-1]  # first the one that models are trained with
+        parts += [_speed(request, WORKLOADS[name], recipe) for recipe in recipes]
+    if request.passes == "ablation" or everything:
+        chosen = names if request.workloads else [n for n in ABLATION if n in having]
+        parts += [_ablation(request, WORKLOADS[n]) for n in chosen]
+    if LINEAR_COST in request.workloads or everything:
         parts.append(_linear(request))
     return parts
+
+
+def part_name(workload: str, recipe: str, kind: str = "speed") -> str:
+    """What a part, and the file of its results, is called."""
+    words = [workload, *([] if recipe == PLAIN else [recipe])]
+    return "-".join([*words, *([] if kind == "speed" else [kind])])
 
 
 def _threads(request: Request) -> list[int]:
@@ -99,16 +127,27 @@ def _specs(request: Request, kind: str, workload: Workload, **sizes: Any) -> lis
     ]
 
 
-def _speed(request: Request, workload: Workload) -> Part:
-    return Part(workload.name, _specs(request, "speed", workload))
+def _speed(request: Request, workload: Workload, recipe: str) -> Part:
+    """Where there are data, a recipe's processes are followed by ``cavs train`` itself."""
+    sizes: dict[str, Any] = {"recipe": recipe}
+    own = RECIPES[recipe].batch_size
+    if own is not None and not request.batch_sizes and not request.quick:
+        sizes["batch_sizes"] = (own, _LARGE_BATCH)
+    specs = _specs(request, "speed", workload, **sizes)
+    if recipe != PLAIN and request.data and "train" in request.modes:
+        commands = [replace(spec, kind="command", modes=("train",), rivals=False) for spec in specs]
+        specs = [spec for pair in zip(specs, commands, strict=True) for spec in pair]
+    return Part(part_name(workload.name, recipe), specs)
 
 
 def _ablation(request: Request, workload: Workload) -> Part:
     """At one batch size and with one number of threads, unless others are asked for."""
+    recipe = request.recipe or PLAIN
     sizes: dict[str, Any] = {"passes": "ablation", "threads": _threads(request)[:1]}
     if not request.batch_sizes and not request.quick:
         sizes["batch_sizes"] = workload.batch_sizes[-1:]
-    return Part(f"{workload.name}-ablation", _specs(request, "ablation", workload, **sizes))
+    specs = _specs(request, "ablation", workload, recipe=recipe, **sizes)
+    return Part(part_name(workload.name, recipe, "ablation"), specs)
 
 
 def _linear(request: Request) -> Part:

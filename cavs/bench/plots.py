@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cavs.bench.contenders import ONE_THREAD, OURS, PAPER
-from cavs.bench.measure import SGEMM, Row, count
+from cavs.bench.measure import SGEMM, Row, count, recipe_of
+from cavs.bench.recipes import PLAIN
 from cavs.errors import CavsRuntimeError
 
 #: Parts of a training step that are about graphs, not numbers.
@@ -50,7 +51,7 @@ def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
 
 def _figures(result: Row) -> Iterable[tuple[str, Any]]:
     """(end of the file's name, figure)."""
-    rows = result["rows"]
+    rows = [row for row in result["rows"] if row["kind"] != "command"]
     if rows[0]["kind"] == "ablation":
         yield "", _ablation(rows)
     elif rows[0]["kind"] == "linear":
@@ -132,7 +133,9 @@ def _legend(figure: Any, axes: Any) -> None:
 
 
 def _headline(row: Row) -> str:
-    return f"{row['workload']}, hidden {row['hidden_size']}, {count(row['threads'], 'thread')}"
+    recipe = "" if recipe_of(row) == PLAIN else f", recipe {recipe_of(row)}"
+    threads = count(row["threads"], "thread")
+    return f"{row['workload']}{recipe}, hidden {row['hidden_size']}, {threads}"
 
 
 def _throughput(rows: Sequence[Row]) -> Any:

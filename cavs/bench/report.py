@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cavs.bench.command import COMMAND
 from cavs.bench.contenders import OURS, PAPER
-from cavs.bench.measure import SGEMM, Row, count
+from cavs.bench.measure import SGEMM, Row, count, recipe_of
+from cavs.bench.recipes import NO_MASKS, RECIPES, Recipe
 
 _PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
 _TITLES = {OURS: "cavs", PAPER: "paper's policy"}
@@ -46,6 +48,7 @@ def _machine(results: Sequence[Row]) -> list[str]:
 
 def _about(result: Row) -> list[str]:
     lines = [f"`{result['command']}`"]
+    lines += [_in_words(RECIPES[name]) for name in dict.fromkeys(map(recipe_of, result["rows"]))]
     lines += list(dict.fromkeys(f"{row['data']}." for row in result["rows"]))
     loads = [row["load_average"] - row["threads"] for row in result["rows"]]
     if loads and max(loads) > 0.5:
@@ -56,7 +59,23 @@ def _about(result: Row) -> list[str]:
         ]
     for name, reason in result.get("skipped", {}).items():
         lines += [f"{name} was skipped: {reason}."]
+    left_out = {k: v for row in result["rows"] for k, v in row.get("left_out", {}).items()}
+    lines += [f"{name} was left out: {reason}." for name, reason in left_out.items()]
     return [line for pair in zip(lines, [""] * len(lines), strict=True) for line in pair][:-1]
+
+
+def _in_words(recipe: Recipe) -> str:
+    """A sentence about it."""
+    loss = "the mean over the graphs" if recipe.mean else "the sum"
+    words = [f"Recipe {recipe.name}: Adagrad, learning rate {recipe.lr:g}"]
+    if recipe.embedding_lr != recipe.lr:
+        words.append(f"{recipe.embedding_lr:g} of the embedding")
+    words.append(f"decay {recipe.weight_decay:g}" if recipe.weight_decay else "no decay")
+    if recipe.masks == NO_MASKS:
+        words.append("no dropout")
+    else:
+        words.append(f"dropout {recipe.dropout:g} before the classifier")
+    return f"{', '.join(words)}, loss {loss} of the batch."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -71,11 +90,19 @@ def _contenders(rows: Iterable[Row]) -> list[str]:
     return [name for name in names if name not in (OURS, SGEMM)]
 
 
+_KEYS = (
+    ("hidden", "hidden_size"),
+    ("batch", "batch_size"),
+    ("mode", "mode"),
+    ("threads", "threads"),
+)
+
+
 def _where(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """(title, key) of the columns that tell rows apart; sizes that do not vary are left out."""
-    columns = [("leaves", "leaves"), ("hidden", "hidden_size"), ("batch", "batch_size")]
+    columns = [("leaves", "leaves"), *_KEYS[:2]]
     kept = [c for c in columns if len({row[c[1]] for row in rows}) > 1]
-    return [*kept, ("mode", "mode"), ("threads", "threads")]
+    return [*kept, *_KEYS[2:]]
 
 
 def _fixed(rows: Sequence[Row]) -> str:
@@ -89,7 +116,7 @@ def _fixed(rows: Sequence[Row]) -> str:
 
 
 def _speed(result: Row) -> list[str]:
-    rows = result["rows"]
+    rows = [row for row in result["rows"] if row["kind"] != "command"]
     others, where = _contenders(rows), _where(rows)
     head = [title for title, _ in where] + ["cavs (quartiles)"]
     head += [_TITLES.get(name, name) for name in others]
@@ -109,7 +136,22 @@ def _speed(result: Row) -> list[str]:
     text = [f"Medians in {about}; after a contender's rate how many times as fast cavs is.", ""]
     text += table(head, body)
     text += ["", *_training(rows)]
-    return text
+    commands = [row for row in result["rows"] if row["kind"] == "command"]
+    return [*text, "", *_commands(commands, rows)] if commands else text
+
+
+def _commands(commands: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """What `cavs train` says of itself, beside the suite's rate of the same sizes."""
+    body = []
+    for row in commands:
+        beside = [x for x in rows if all(x[key] == row[key] for _, key in _KEYS)]
+        suite = _number(beside[0]["rates"][OURS]["median"]) if beside else ""
+        epochs = ", ".join(_number(rate) for rate in row["turns"][COMMAND])
+        cells = [f"`{row['command']}`", str(row["threads"]), epochs, suite]
+        around = row["seconds"] - row["training_seconds"]
+        body.append([*cells, f"{row['training_seconds']:.1f} s", f"{around:.1f} s"])
+    head = ["command", "threads", f"{commands[0]['unit']}/s by epoch", "the suite's"]
+    return table([*head, "training", "all else"], body)
 
 
 def _against(row: Row, name: str) -> str:

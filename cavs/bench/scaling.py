@@ -11,6 +11,7 @@ import cavs
 from cavs.bench.contenders import Contender, Weights
 from cavs.bench.corpora import Array, Corpus
 from cavs.bench.measure import Row, Spec
+from cavs.bench.recipes import find_recipe
 from cavs.bench.timing import interleave
 from cavs.bench.workloads import find
 from cavs.core.passes import PASSES
@@ -27,10 +28,11 @@ def measure_linear(spec: Spec) -> list[Row]:
     workload = find(spec.workload)
     corpus = workload.data(spec.directory, spec.samples)
     (hidden_size,) = spec.hidden_sizes
-    weights = Weights(workload, corpus, hidden_size)
+    weights, recipe = Weights(workload, corpus, hidden_size), find_recipe(spec.recipe)
     contenders = {}
     for vertices in spec.batch_sizes:
-        contender = Contender(weights, _PASSES, _batches(corpus, vertices), spec.threads)
+        batches = _batches(corpus, vertices)
+        contender = Contender(weights, _PASSES, batches, spec.threads, recipe)
         peak = contender.bytes_per_vertex() * vertices
         if peak > _free_bytes() / 2:
             print(
@@ -50,6 +52,7 @@ def measure_linear(spec: Spec) -> list[Row]:
     for vertices, contender in contenders.items():
         found = rates[str(vertices)].summary()
         row: Row = {"kind": spec.kind, "workload": workload.name, "threads": spec.threads}
+        row |= {"recipe": spec.recipe}
         row |= {"hidden_size": hidden_size, "data": corpus.what, "vertices": contender.vertices(0)}
         row |= {"vertices_per_second": found, "shares": contender.shares()}
         row |= {"load_average": os.getloadavg()[0]}

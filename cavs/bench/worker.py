@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cavs.bench.measure import Rivals, Spec, measure
+from cavs.bench.command import measure_command
+from cavs.bench.measure import Rivals, Row, Spec, measure
 from cavs.bench.scaling import measure_linear
 from cavs.errors import CavsError
 
@@ -20,11 +21,19 @@ def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
     spec = Spec(**json.loads(Path(spec_path).read_text(encoding="utf-8")))
     result: dict[str, Any]
     try:
-        result = {"rows": measure_linear(spec) if spec.kind == "linear" else measure(spec, rivals)}
+        result = {"rows": _rows(spec, rivals)}
     except CavsError as error:
         result = {"error": str(error)}
     Path(result_path).write_text(json.dumps(result), encoding="utf-8")
     return int("error" in result)
+
+
+def _rows(spec: Spec, rivals: Rivals | None) -> list[Row]:
+    if spec.kind == "linear":
+        return measure_linear(spec)
+    if spec.kind == "command":
+        return measure_command(spec)
+    return measure(spec, rivals)
 
 
 def write_spec(path: Path, spec: Spec) -> None:

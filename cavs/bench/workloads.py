@@ -11,7 +11,11 @@ import cavs
 from cavs import models
 from cavs.bench import corpora
 from cavs.bench.corpora import Array, Corpus
+from cavs.bench.recipes import PLAIN, SST
+from cavs.core.trace import Trace
 from cavs.errors import InputError
+
+Rewrite = Callable[[Trace], Trace]
 
 
 class Program:
@@ -27,11 +31,27 @@ class Program:
         (frozenset({"loss"}), frozenset()),
     )
 
-    def __init__(self, function: Any, passes: Iterable[str] | None) -> None:
-        self.models = self._compile(function, passes)
+    def __init__(
+        self, function: Any, passes: Iterable[str] | None, rewrite: Rewrite | None = None
+    ) -> None:
+        """`rewrite` changes what was traced of each vertex function before it is compiled."""
+        options: dict[str, Any] = {} if rewrite is None else {"rewrite": rewrite}
+        self.models = tuple(
+            cavs.Model(part, passes=passes, **options) for part in self._functions(function)
+        )
 
-    def _compile(self, function: Any, passes: Iterable[str] | None) -> tuple[cavs.Model, ...]:
-        return (cavs.compile(function, passes=passes),)
+    def _functions(self, function: Any) -> Sequence[Any]:
+        return (function,)
+
+    def train(self) -> None:
+        """Dropout acts from now on."""
+        for model in self.models:
+            model.train()
+
+    def eval(self) -> None:
+        """Dropout does nothing from now on."""
+        for model in self.models:
+            model.eval()
 
     def schedule(self, graphs: cavs.GraphBatch) -> list[cavs.GraphBatch]:
         """The batch that each model runs over, with its schedule built."""
@@ -52,9 +72,8 @@ class TaggerProgram(Program):
         (frozenset({"loss"}), frozenset({"before"})),
     )
 
-    def _compile(self, function: Any, passes: Iterable[str] | None) -> tuple[cavs.Model, ...]:
-        both = (function.before, function.after)
-        return tuple(cavs.compile(direction, passes=passes) for direction in both)
+    def _functions(self, function: Any) -> Sequence[Any]:
+        return (function.before, function.after)
 
     def schedule(self, graphs: cavs.GraphBatch) -> list[cavs.GraphBatch]:
         batches = [graphs, graphs.reverse()]
@@ -81,7 +100,7 @@ class Workload:
         corpus: (directory, samples, leaves) to the data; `leaves` is of complete trees only.
         function: (corpus, hidden size) to the module that owns the parameters.
         hidden_sizes, batch_sizes, leaves: what is measured by default.
-        quick_hidden_size: hidden size of a quick run.
+        recipes: by which it is trained, the first where none is asked for.
     """
 
     name: str
@@ -95,6 +114,7 @@ class Workload:
     batch_sizes: tuple[int, ...]
     leaves: tuple[int | None, ...] = (None,)
     program: type[Program] = Program
+    recipes: tuple[str, ...] = (PLAIN,)
 
     def data(self, directory: Path | None, samples: int, leaves: int | None = None) -> Corpus:
         """The data: from the workload's folder in `directory`, or `samples` generated ones."""
@@ -137,6 +157,7 @@ _ALL = (
         function=_of(models.ChildSumTreeLSTM, 300),
         hidden_sizes=(150,),
         batch_sizes=(1, 8, 32, 256),
+        recipes=(PLAIN, SST),
     ),
     Workload(
         name="tree-gru",

@@ -12,6 +12,7 @@ from typing import Any
 from cavs.bench import plots
 from cavs.bench.output import write_part, write_report
 from cavs.bench.plan import LINEAR_COST, Request, make_plan
+from cavs.bench.recipes import RECIPES
 from cavs.bench.report import report
 from cavs.bench.runner import WORKER, run_part
 from cavs.bench.workloads import WORKLOADS
@@ -68,6 +69,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "off and alone on (default: paper, and ablation for some)",
     )
     parser.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="how it is trained; sst: as `cavs train tree-lstm --data` does it, with dropout and "
+        "decay, beside the same without, and that command itself (default: plain, and in a run of "
+        "everything both)",
+    )
+    parser.add_argument(
         "--seconds",
         type=number(0),
         default=0.3,
@@ -103,6 +111,7 @@ def make_request(options: argparse.Namespace) -> Request:
         threads=options.threads,
         modes=options.modes,
         passes=options.passes,
+        recipe=options.recipe,
         seconds=options.seconds,
         rounds=options.rounds,
         quick=options.quick,
@@ -140,7 +149,7 @@ def measure_all(
 def command_line(program: str, options: argparse.Namespace) -> str:
     """The command that was given, directories as DIR."""
     words = [*program.split(), *options.workloads]
-    for name in ("data", "batch_sizes", "hidden_sizes", "threads", "modes", "passes"):
+    for name in ("data", "batch_sizes", "hidden_sizes", "threads", "modes", "passes", "recipe"):
         value = getattr(options, name)
         if value is None or value == ["train", "infer"]:
             continue

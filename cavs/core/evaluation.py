@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from cavs.core.ir import Node, ancestors, rebuild
 from cavs.core.ops.random import DROPOUTS
-from cavs.core.ops.random import DROPOUTS
 from cavs.core.trace import Trace
 
 

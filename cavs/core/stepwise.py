@@ -45,4 +45,4 @@ def stepwise(traced: Trace) -> Trace:
     }
     pushes = {name: x for name, x in traced.function.pushes.items() if x.space != "edge"}
     pushes |= {State(name): node for name, node in scatters.items()}
-    return Trace(ir.FunctionIR(states, pushes), inputs, traced.name)
+    return Trace(ir.FunctionIR(states, pushes), inputs, traced.name, traced.reads)

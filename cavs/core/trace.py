@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -16,6 +16,7 @@ from cavs.core.ir import FunctionIR, Name, Node, SourceLine
 from cavs.core.names import check_name, check_pull, check_state
 from cavs.core.ops._def import Shape
 from cavs.core.ops.random import standard_normal
+from cavs.core.reads import Reads, recorded_reads
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
@@ -222,11 +223,12 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Trace:
-    """F as traced: its IR, and the inputs that it pulls by name."""
+    """F as traced: its IR, the inputs that it pulls by name, and the attributes that it read."""
 
     function: FunctionIR
     inputs: dict[Name, InputSpec]
     name: str
+    reads: Reads = field(default_factory=Reads)
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def trace(function: VertexFunction) -> Trace:
             f"[compile] a cavs.VertexFunction was expected, came ({type(function).__name__})"
         )
     vertex = Vertex()
-    with _recording():
+    with _recording(), recorded_reads() as reads:
         try:
             function.forward(vertex)
         except CavsError as error:
@@ -277,6 +279,7 @@ def trace(function: VertexFunction) -> Trace:
         FunctionIR(dict(scatters), dict(vertex._pushes)),
         {name: spec for name, (spec, _) in vertex._inputs.items()},
         type(function).__name__,
+        reads,
     )
 
 
@@ -304,7 +307,7 @@ def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
         function = FunctionIR({}, function.pushes)
     pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op.name == "pull"}
     inputs = {name: spec for name, spec in traced.inputs.items() if name in pulled}
-    return Trace(function, inputs, traced.name)
+    return Trace(function, inputs, traced.name, traced.reads)
 
 
 def _gathers(nodes: Iterable[Node]) -> bool:

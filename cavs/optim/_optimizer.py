@@ -11,6 +11,7 @@ import numpy as np
 
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays
+from cavs.core.owners import Owners
 from cavs.errors import InputError, ShapeError
 from cavs.tensor import Parameter, RowSparse
 
@@ -53,6 +54,7 @@ class Optimizer(ABC):
             self._check_options(group)
             self.groups.append(group)
         self._check_parameters()
+        self._owners = Owners([p for group in self.groups for p in group["params"]])
         for group in self.groups:
             for parameter in group["params"]:
                 self._states[id(parameter)] = self._new_state(parameter, group)
@@ -98,8 +100,10 @@ class Optimizer(ABC):
 
         Raises:
             ShapeError: a gradient of another shape than its parameter; InputError: of another
-                dtype.
+                dtype; CavsRuntimeError: a layer or parameter of the compiled function was replaced,
+                see ``cavs.core.structure``.
         """
+        self._owners.check()
         for group in self.groups:
             dense: list[Parameter] = []
             for parameter in group["params"]:

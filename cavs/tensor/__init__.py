@@ -13,3 +13,4 @@ from cavs.tensor._tape import no_grad as no_grad
 from cavs.tensor._tensor import Tensor as Tensor
 from cavs.tensor._tensor import record as record
 from cavs.tensor._tensor import tensor as tensor
+from cavs.tensor._watch import Watch as Watch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from cavs.core.ops.shape import broadcast
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
+from cavs.tensor._watch import Watch
 
 if TYPE_CHECKING:
     from cavs.tensor._tensor import Tensor
 
+_values, _stale_by = attrgetter("_values"), attrgetter("_stale_by")
 # Operations that only move elements take ids and labels as well.
 _MOVES = frozenset({"reshape", "slice", "concat", "broadcast"})
 # Feature axes of the operands where an operation takes tensors with rows in front of them; an
@@ -51,17 +55,25 @@ def evaluate(
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
     _check_integers(op, xs)
     recording = is_grad_enabled() and any(x.requires_grad for x in xs)
+    if recording and not all(map(is_, xs, operands)):
+        xs = [_own(kind, x, given) for x, given in zip(xs, operands, strict=True)]
     if op.elementwise:
         xs = _broadcast(op, xs, recording)
     else:
         _check_shapes(op, xs, attrs)
+    arrays = [x._any_values() for x in xs]
     # As the native engine: infinities and NaN come silently, and are looked for where they matter.
     with np.errstate(all="ignore"):
-        result = op.reference(np, *[x.data for x in xs], **attrs)
-    y = kind._wrap(np.asarray(result, dtype))
+        result = np.asarray(op.reference(np, *arrays, **attrs), dtype)
+    if result.base is not None or any(map(is_, arrays, repeat(result))):
+        for x, array in zip(xs, arrays, strict=True):
+            if np.may_share_memory(result, array):
+                x._share()
+    stale = next(filter(None, map(_stale_by, xs)), None)
+    y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
     if recording:
         y.requires_grad = True
-        y._record = _record(kind, op, xs, attrs, y.data)
+        y._record = _record(kind, op, xs, attrs, result)
     return y
 
 
@@ -98,6 +110,12 @@ def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
     return kind(x) if dtype is None or not _is_number(x) else kind._wrap(np.asarray(x, dtype))
 
 
+def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
+    """`x`, of which backward may read the values again, without the memory of an array that the
+    caller gave and may change."""
+    return x if isinstance(given, kind) or _is_number(given) else kind._wrap(x._values.copy())
+
+
 def _check_integers(op: OpDef, xs: Sequence[Tensor]) -> None:
     position = _INTEGER_OPERAND.get(op.name)
     if position is None:
@@ -108,10 +126,10 @@ def _check_integers(op: OpDef, xs: Sequence[Tensor]) -> None:
             f"[{op.name}] operand {position} of dtype int32 was expected, came ({ids.dtype})"
         )
     limit = {"cross_entropy": -1, "embedding": 0}.get(op.name)
-    if limit is None or ids.data.size == 0 or not xs[0].shape:
+    if limit is None or ids.size == 0 or not xs[0].shape:
         return
     count = xs[0].shape[limit]
-    low, high = int(ids.data.min()), int(ids.data.max())
+    low, high = int(ids._values.min()), int(ids._values.max())
     if low < -1 or high >= count:
         raise InputError(
             f"[{op.name}] ids in -1..{count - 1} were expected, came ({low if low < -1 else high})"
@@ -147,21 +165,31 @@ def _check_shapes(op: OpDef, xs: Sequence[Tensor], attrs: Mapping[str, Any]) -> 
 
 
 def _record(
-    kind: type[Tensor], op: OpDef, xs: list[Tensor], attrs: Mapping[str, Any], data: Array
+    kind: type[Tensor], op: OpDef, operands: list[Tensor], attrs: Mapping[str, Any], result: Array
 ) -> Record:
+    # `result` and not its tensor, which would make a cycle through its own record.
+    watch = Watch([*map(_values, operands), result], operands)
+
     def backward(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
         dy = cotangents[0]
         assert dy is not None
+        *xs, y = [
+            kind._wrap_stale(x, op.name) if watch.changed(i) else kind._wrap(x)
+            for i, x in enumerate(watch.arrays)
+        ]
         if op.name == "embedding":
             weight, ids = xs
             rows = dy.reshape(-1, weight.shape[1])
-            return [RowSparse.from_rows(ids.data.reshape(-1), rows, weight.shape), None]
+            return [RowSparse.from_rows(ids._values.reshape(-1), rows, weight.shape), None]
         if op.vjp is None:
             raise CavsRuntimeError(
                 f"[backward] an operation with a gradient was expected, came ({op.name})"
             )
-        # `data` and not the tensor, which would make a cycle through its own record.
-        dxs = op.vjp(kind._wrap(dy), kind._wrap(data), *xs, **attrs)
-        return [None if dx is None else dx.data for dx in dxs]
+        dxs = op.vjp(kind._wrap(dy), y, *xs, **attrs)
+        # What nobody needs may be stale.
+        return [
+            dx._values if dx is not None and x.requires_grad else None
+            for dx, x in zip(dxs, operands, strict=True)
+        ]
 
-    return Record(op.name, xs, backward, 1, fresh=False)
+    return Record(op.name, operands, backward, 1, fresh=False)

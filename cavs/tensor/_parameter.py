@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,22 @@ import numpy as np
 from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
-from cavs.core.ops._def import OpDef, Shape
+from cavs.core.ops._def import OpDef
 from cavs.core.trace import tracing
 from cavs.errors import DTypeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
-
-_DATA: Any = Tensor.__dict__["data"]
-_values: Callable[[Tensor], Array] = _DATA.__get__
+from cavs.tensor._watch import give_out, rebind
 
 
 class Parameter(Tensor):
     """A tensor that training changes; in a vertex function it stands for itself as a symbol.
 
     Attributes:
-        data: the values, C-contiguous; optimizers change them in place.
+        data: the values, C-contiguous; optimizers change them in place. To write to them between a
+            call of a model and its backward is an error, which backward raises; what was taken from
+            ``data`` before the call is not watched.
         grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
     """
 
@@ -44,35 +44,28 @@ class Parameter(Tensor):
         Raises:
             DTypeError: not float32 or float64.
         """
-        array = as_array(data.data if isinstance(data, Tensor) else data, "parameter", dtype)
-        if array.dtype == INT32:
-            raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
-        if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-            array = np.array(array, order="C")
         self._version = 0
-        self._set(array, requires_grad)
+        self._set(_as_values(data, dtype), requires_grad)
         self._grad_buffer = None
 
     @property
     def data(self) -> Array:
         """The values; whoever asks for them may change them in place."""
         self._version += 1
-        return _values(self)
+        give_out(self._values)
+        return self._values
 
     @data.setter
-    def data(self, values: Array) -> None:
+    def data(self, values: Any) -> None:
+        # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
+        own = _as_values(values, None if isinstance(values, (np.ndarray, Tensor)) else self.dtype)
         self._version += 1
-        _DATA.__set__(self, values)
+        rebind()
+        self._values = own
 
-    @property
-    def shape(self) -> Shape:
-        """Sizes of the axes."""
-        return _values(self).shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
-        return _values(self).dtype
+    def _share(self) -> Array:
+        self._version += 1
+        return self._values
 
     def read(self) -> tuple[Array, int]:
         """The values, to be read only, and a number that is another one whenever they are.
@@ -80,7 +73,7 @@ class Parameter(Tensor):
         The number is -1 where somebody else holds the array, or one that shares its memory, and
         may change it unseen.
         """
-        values = _values(self)
+        values = self._values
         own = values.base is None and sys.getrefcount(values) <= _HOLDERS_OF_OWN_VALUES
         return values, self._version if own else -1
 
@@ -136,10 +129,20 @@ class Parameter(Tensor):
         not allocate.
         """
         buffer, self._grad_buffer = self._grad_buffer, None
-        values = _values(self)
+        values = self._values
         if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
             return np.empty(values.shape, values.dtype)
         return buffer
+
+
+def _as_values(data: Any, dtype: Any) -> Array:
+    """`data` as the values of a parameter, in its own memory where that will do."""
+    array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
+    if array.dtype == INT32:
+        raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
+    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        array = np.array(array, order="C")
+    return array
 
 
 def _references_of_one_holder() -> int:
@@ -150,7 +153,7 @@ def _references_of_one_holder() -> int:
 
 def _holders_of_own_values() -> int:
     probe = Parameter(np.zeros(1, np.float32))
-    values = _values(probe)
+    values = probe._values
     return sys.getrefcount(values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 from cavs._arrays import INT32, Array, as_array, check_dtype, total
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
-from cavs.core.ops._def import OpDef, Shape
+from cavs.core.ops._def import OpDef, Shape, size_of
 from cavs.core.ops._operators import Operators
 from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tape import Backward, Record, is_grad_enabled, run_backward
+from cavs.tensor._tape import Backward, Cotangent, Record, is_grad_enabled, run_backward
+from cavs.tensor._watch import Watch, give_out, rebind, written_since
 
 _requires_grad = attrgetter("requires_grad")
 
@@ -29,19 +31,22 @@ class Tensor(Operators):
     are ids and labels.
 
     Attributes:
-        data: the values, a NumPy array.
+        data: the values, a NumPy array, which may be written to; not between an operation that
+            needs them for its gradient and its backward, which then fails. What was taken from
+            ``data`` before the operation is not watched.
         grad: what backward has added up so far, an array of the same shape; None before. Only of
             leaves, that is, of tensors that no operation computed.
         requires_grad: whether backward gives it, or tensors it depends on, a gradient.
     """
 
-    __slots__ = ("__weakref__", "_index", "_record", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_index", "_record", "_values", "grad", "requires_grad")
     __cavs_priority__ = 1
     space = "none"
+    _stale_by: str | None = None
 
-    data: Array
     grad: Any
     requires_grad: bool
+    _values: Array  # `data`, to be read only
     _record: Record | None
     _index: int
 
@@ -58,13 +63,13 @@ class Tensor(Operators):
         Raises:
             DTypeError: not numbers, or integers with `requires_grad`; InputError: not readable.
         """
-        array = data.data if isinstance(data, Tensor) else data
+        array = data._share() if isinstance(data, Tensor) else data
         self._set(as_array(array, "tensor", dtype), requires_grad)
 
     def _set(self, data: Array, requires_grad: bool) -> None:
         if requires_grad and data.dtype == INT32:
             raise DTypeError("[tensor] a float dtype was expected with requires_grad, came (int32)")
-        self.data = data
+        self._values = data
         self.grad = None
         self.requires_grad = requires_grad
         self._record = None
@@ -74,10 +79,20 @@ class Tensor(Operators):
     def _wrap(data: Array) -> Tensor:
         """A tensor around an array that is known to be of a supported dtype."""
         x = Tensor.__new__(Tensor)
-        x.data = data
+        x._values = data
         x.grad = None
         x.requires_grad = False
         x._record = None
+        x._index = 0
+        return x
+
+    @staticmethod
+    def _wrap_stale(data: Array, name: str) -> Stale:
+        """Likewise, where operands or result of the operation `name` were written."""
+        x = Stale.__new__(Stale)
+        x._array, x._stale_by = data, name
+        x.grad = x._record = None
+        x.requires_grad = False
         x._index = 0
         return x
 
@@ -86,24 +101,44 @@ class Tensor(Operators):
         return evaluate(Tensor, op, operands, attrs)
 
     @property
+    def data(self) -> Array:
+        """The values; whoever asks for them may change them in place."""
+        give_out(self._values)
+        return self._values
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        own = as_array(values._share() if isinstance(values, Tensor) else values, "tensor")
+        rebind()
+        self._values = own
+
+    def _share(self) -> Array:
+        """The values for another tensor, which shares their memory."""
+        return self._values
+
+    def _any_values(self) -> Array:
+        """The values for an operation whose result is stale where they are."""
+        return self._values
+
+    @property
     def shape(self) -> Shape:
         """Sizes of the axes."""
-        return self.data.shape
+        return self._values.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32, float64 or int32."""
-        return self.data.dtype
+        return self._values.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.data.ndim
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.data.size
+        return size_of(self.shape)
 
     @property
     def is_leaf(self) -> bool:
@@ -111,14 +146,16 @@ class Tensor(Operators):
         return self._record is None
 
     def __repr__(self) -> str:
-        values = np.array2string(self.data, separator=", ", threshold=100, prefix="Tensor(")
+        values = np.array2string(self._values, separator=", ", threshold=100, prefix="Tensor(")
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"{type(self).__name__}({values}, {self.dtype}{grad})"
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._values)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(self._values, dtype=dtype)
         if copy is None:
             return self.data if dtype is None else self.data.astype(dtype, copy=False)
         return np.array(self.data, dtype=dtype, copy=copy)
@@ -127,7 +164,7 @@ class Tensor(Operators):
         return self.data.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.data.__dlpack_device__()
+        return self._values.__dlpack_device__()
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -140,9 +177,9 @@ class Tensor(Operators):
 
     def item(self) -> float | int:
         """The only element, as a Python number."""
-        if self.data.size != 1:
+        if self.size != 1:
             raise ShapeError(f"[item] one element was expected, came shape {self.shape}")
-        value: float | int = self.data.item()
+        value: float | int = self._values.item()
         return value
 
     def numpy(self) -> Array:
@@ -151,7 +188,7 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same values, of which backward knows nothing; memory is shared."""
-        return Tensor._wrap(self.data)
+        return Tensor._wrap(self._share())
 
     def backward(self, grad: Any = None) -> None:
         """Adds the gradients of this tensor to ``grad`` of all leaves that it depends on.
@@ -171,7 +208,7 @@ class Tensor(Operators):
                 "computed under no_grad, or from inputs alone?"
             )
         if grad is None:
-            if self.data.size != 1:
+            if self.size != 1:
                 raise ShapeError(
                     f"[backward] one element was expected, came shape {self.shape}; reduce it, as "
                     "in loss.sum().backward(), or give backward a cotangent"
@@ -206,7 +243,7 @@ class Tensor(Operators):
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Sum over one axis, or over all of them."""
-        if axis is None and self.data.dtype != INT32:
+        if axis is None and self.dtype != INT32:
             return self._total(keepdims)
         if axis is None or axis in (-1, self.ndim - 1):
             return reduce_ops.sum(self, axis, keepdims)
@@ -219,7 +256,7 @@ class Tensor(Operators):
     def _total(self, keepdims: bool) -> Any:
         """Sum over all axes: what each step ends with, hence one record and not those of the
         operations that it would take."""
-        data = self.data
+        data = self._values
         shape, dtype = data.shape, data.dtype
         y = np.array(total(np.ascontiguousarray(data)), dtype)
 
@@ -254,7 +291,7 @@ class Tensor(Operators):
         wanted, own = check_dtype(dtype, "astype"), self.dtype
         if wanted == own:
             return self
-        data = self.data.astype(wanted)
+        data = self._values.astype(wanted)
         if wanted == INT32:
             return Tensor._wrap(data)
         return record([data], [self], lambda dys: [_given(dys).astype(own)], name="astype")[0]
@@ -270,7 +307,7 @@ class Tensor(Operators):
             return [dx]
 
         try:
-            data = np.asarray(self.data[index])
+            data = np.asarray(self._share()[index])
         except IndexError as error:
             raise ShapeError(f"[index] an index into shape {shape} was expected: {error}") from None
         return record([data], [self], backward, name="index")[0]
@@ -286,12 +323,45 @@ def _given(cotangents: Sequence[Array | None]) -> Array:
 def _index_key(key: Any) -> Any:
     if isinstance(key, tuple):
         return tuple(_index_key(k) for k in key)
-    return key.data if isinstance(key, Tensor) else key
+    if isinstance(key, Tensor):
+        key = key._values
+    # Backward reads it again, when the caller may have changed it.
+    return deepcopy(key) if isinstance(key, (np.ndarray, list)) else key
 
 
 def _check_axis(what: str, axis: int, ndim: int) -> None:
     if not -ndim <= axis < ndim:
         raise ShapeError(f"[{what}] an axis in {-ndim}..{ndim - 1} was expected, came ({axis})")
+
+
+class Stale(Tensor):
+    """A value of the forward that was written since, or what backward computed from one: to need it
+    for a gradient is an error."""
+
+    __slots__ = ("_array", "_stale_by")
+
+    _array: Array
+    _stale_by: str  # the operation whose operands or result were written
+
+    @property
+    def _values(self) -> Array:  # type: ignore[override]
+        raise written_since(self._stale_by)
+
+    def _any_values(self) -> Array:
+        return self._array
+
+    def _share(self) -> Array:
+        return self._array
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64 or int32."""
+        return self._array.dtype
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -305,6 +375,7 @@ def record(
     backward: Backward,
     name: str = "function",
     learns: bool = False,
+    reads: Sequence[Array] = (),
 ) -> list[Tensor]:
     """Tensors for what a function of tensors computed by means of its own, with its gradient.
 
@@ -321,6 +392,8 @@ def record(
         name: what to call it in errors.
         learns: whether `backward` gives gradients to parameters by itself, besides those of
             `inputs`.
+        reads: values of inputs and outputs that `backward` reads; it is not called where they were
+            written since, but :class:`CavsRuntimeError` is raised.
 
     Returns:
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
@@ -328,9 +401,20 @@ def record(
     """
     results = list(map(Tensor._wrap, outputs))
     if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
+        if reads:
+            backward = _watched(backward, name, Watch(reads))
         place = Record(name, tuple(inputs), backward, len(results), fresh=True)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place
             y._index = index
     return results
+
+
+def _watched(backward: Backward, name: str, watch: Watch) -> Backward:
+    def checked(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+        if watch.first_changed() >= 0:
+            raise written_since(name)
+        return backward(cotangents)
+
+    return checked

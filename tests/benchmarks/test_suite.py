@@ -42,3 +42,54 @@ def test_peers_can_be_left_out(tmp_path: Path) -> None:
     suite("tree-lstm", *options, "--peers", "--output", tmp_path)
     for row in json.loads((tmp_path / "tree-lstm.json").read_text())["rows"]:
         assert set(row["rates"]) == {"cavs", "paper", "sgemm"}
+
+
+def test_peers_with_dropout_train_by_the_recipe(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    options = ["--quick", "--seconds", 0, "--rounds", 1, "--threads", 1, "--batch-sizes", 3]
+    names = ["--peers", "torch_peer", "dynamic"]
+    done = suite("tree-lstm", "--recipe", "sst", *options, *names, "--output", tmp_path)
+    training, inference = json.loads((tmp_path / "tree-lstm-sst.json").read_text())["rows"]
+    masks = {"nodes": "vertex", "levels": "vertex", "levels-distinct": "id"}
+    everywhere = {f"torch {variant}, classifier masks" for variant in masks}
+    words_too = {f"torch {variant}, {kind} masks" for variant, kind in masks.items()}
+    peers = {name for name in training["rates"] if name.startswith("torch ")}
+    assert peers == everywhere | words_too
+    assert {name for name in inference["rates"] if name.startswith("torch ")} == everywhere
+    assert all(training["differences"][name] < 2e-4 for name in peers)
+    assert not any(name.startswith("dynamic") for name in training["rates"])
+    if "dynamic" not in json.loads((tmp_path / "tree-lstm-sst.json").read_text())["skipped"]:
+        assert set(training["left_out"]) == {"dynamic none", "dynamic depth", "dynamic agenda"}
+        for name, reason in training["left_out"].items():
+            assert "no dropout" in reason
+            assert f"{name} was left out: {reason}." in done.stdout
+
+
+def test_peers_that_compute_something_else_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With wrong scales after dropout, and masks at the wrong rows."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from peers import torch_masks
+    from suite import Rivals, load
+
+    from cavs.bench.measure import measure
+    from cavs.bench.plan import Request, make_plan
+    from cavs.errors import CavsRuntimeError
+
+    request = Request(
+        *(("tree-lstm",), ""), recipe="sst", threads=[1], rounds=1, seconds=0, quick=True
+    )
+    (spec,) = make_plan(request)[0].specs
+    rivals = Rivals(load(["torch_peer"]))
+    try:
+        take = torch_masks.Masks.take
+        monkeypatch.setattr(torch_masks.Masks, "take", lambda x, given: take(x, given.flip(0)))
+        with pytest.raises(CavsRuntimeError, match=r"of torch .* masks within 0.0002 of cavs's"):
+            measure(spec, rivals)
+        monkeypatch.setattr(torch_masks.Masks, "take", lambda x, given: take(x, given * 1.001))
+        with pytest.raises(CavsRuntimeError, match=r"of torch .* masks within 0.0002 of cavs's"):
+            measure(spec, rivals)
+    finally:
+        torch.set_flush_denormal(False)

@@ -18,6 +18,7 @@ from cavs.bench.runner import WORKER, Part, run_part
 from cavs.bench.workloads import WORKLOADS
 from cavs.core.passes import PASSES
 
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 TINY = ["--quick", "--seconds", "0", "--rounds", "1", "--threads", "1"]
 
 
@@ -58,6 +59,122 @@ def test_each_workload_runs(name: str, tmp_path: Path) -> None:
     assert f"## {name}\n" in text
     assert f"`cavs bench {name} --batch-sizes 2 --threads 1 " in text
     assert text.strip() == done.stdout.strip()
+
+
+SST_CONTENDERS = {"cavs", "no dropout", "vertex masks", "id masks"}
+
+
+def test_the_recipe_is_measured_beside_the_same_without_and_with_other_masks(
+    tmp_path: Path,
+) -> None:
+    sizes = ["--batch-sizes", 2, 3, "--passes", "paper"]
+    done = bench("tree-lstm", "--recipe", "sst", *TINY, *sizes, "--output", tmp_path)
+    rows = rows_of(tmp_path, "tree-lstm-sst")
+    assert not (tmp_path / "tree-lstm.json").exists()
+    assert [(row["mode"], row["batch_size"]) for row in rows] == [
+        *(("train", 2), ("infer", 2), ("train", 3), ("infer", 3))
+    ]
+    for row in rows:
+        assert row["recipe"] == "sst"
+        # In evaluation masks do nothing, so that those are not timed again.
+        kept = SST_CONTENDERS if row["mode"] == "train" else {"cavs", "no dropout"}
+        assert set(row["rates"]) == {*kept, "paper", "sgemm"}
+        assert set(row["differences"]) == {*SST_CONTENDERS - {"cavs"}, "paper"}
+        assert max(row["differences"].values()) < 1e-4
+        for name, turns in row["turns"].items():
+            assert len(turns) == row["rates"][name]["turns"]
+    text = (tmp_path / "report.md").read_text()
+    assert "Recipe sst: Adagrad, learning rate 0.05, 0.1 of the embedding, decay 0.0001" in text
+    assert "`cavs bench tree-lstm " in text
+    assert "--recipe sst" in done.stdout
+    assert_drawn(tmp_path, "tree-lstm-sst", "tree-lstm-sst-overhead")
+
+
+def test_rows_say_their_recipe_and_old_ones_are_plain(tmp_path: Path) -> None:
+    bench("tree-gru", *TINY, "--batch-sizes", 1, "--modes", "infer", "--output", tmp_path)
+    file = tmp_path / "tree-gru.json"
+    result = json.loads(file.read_text())
+    assert [row["recipe"] for row in result["rows"]] == ["plain"]
+    text = (tmp_path / "report.md").read_text()
+    assert "Recipe plain: Adagrad, learning rate 0.05, no decay, no dropout, loss the sum" in text
+    for row in result["rows"]:
+        del row["recipe"], row["turns"], row["left_out"]
+    file.write_text(json.dumps(result))
+    bench("--redraw", "--output", tmp_path)
+    assert (tmp_path / "report.md").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["", "avx512"])
+def test_recorded_results_are_read(name: str, tmp_path: Path) -> None:
+    recorded = RESULTS / name
+    for file in recorded.glob("*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    write_report(tmp_path)
+    text, before = ((x / "report.md").read_text() for x in (tmp_path, recorded))
+    for line in before.splitlines():
+        if line.startswith("## "):
+            assert line in text.splitlines()
+    assert "| **" in text
+
+
+def write_treebank(folder: Path) -> Path:
+    """Two trees in each set of folder/sst."""
+    (folder / "sst").mkdir()
+    for name in ("train", "dev", "test"):
+        (folder / "sst" / f"{name}.txt").write_text("(3 (2 so) (4 good))\n(1 bad)\n")
+    return folder
+
+
+def test_cavs_train_itself_is_timed_too(tmp_path: Path) -> None:
+    options = ["--recipe", "sst", *TINY, "--batch-sizes", 2, "--modes", "train", "--rounds", 2]
+    done = bench(
+        "tree-lstm", *options, "--data", write_treebank(tmp_path), "--output", tmp_path / "out"
+    )
+    suite, command = rows_of(tmp_path / "out", "tree-lstm-sst")
+    assert (suite["kind"], command["kind"]) == ("speed", "command")
+    assert command["command"] == (
+        "cavs train tree-lstm --epochs 2 --batch-size 2 --hidden-size 16 --data DIR/sst"
+    )
+    for key in ("recipe", "workload", "batch_size", "hidden_size", "threads", "mode", "unit"):
+        assert command[key] == suite[key]
+    assert len(command["turns"]["cavs train"]) == 2
+    assert command["rates"]["cavs train"]["median"] > 0
+    assert command["seconds"] > command["training_seconds"] > 0
+    assert f"| `{command['command']}` | 1 |" in done.stdout
+
+
+def test_the_recipe_is_what_cavs_train_does(tmp_path: Path) -> None:
+    from cavs.bench.recipes import RECIPES
+    from cavs.cli._train_models import ENTRIES
+    from cavs.training import TrainingConfig
+
+    data = write_treebank(tmp_path) / "sst"
+    task, settings = ENTRIES["tree-lstm"].make("tree-lstm", {"data": str(data)})
+    config = TrainingConfig.from_dict(settings)
+    recipe = RECIPES["sst"]
+    assert config.optimizer == "adagrad"
+    assert (config.lr, config.embedding_lr) == (recipe.lr, recipe.embedding_lr)
+    assert (config.weight_decay, config.embedding_weight_decay) == (recipe.weight_decay, 0.0)
+    assert (config.clip_norm, config.lr_decay, config.lr_schedule) == (0.0, 1.0, "constant")
+    assert task.arguments["dropout"] == recipe.dropout
+    assert task.arguments["embedding_dropout"] == recipe.embedding_dropout
+    workload = WORKLOADS["tree-lstm"]
+    assert task.arguments["hidden_size"] == workload.hidden_sizes[0]
+    assert task.arguments["embedding_size"] == 300
+    part = make_plan(Request(("tree-lstm",), recipe="sst", threads=[1]))[0]
+    assert config.batch_size == recipe.batch_size
+    assert config.batch_size in part.specs[0].batch_sizes
+
+
+def test_a_run_of_everything_begins_with_the_recipe() -> None:
+    names = [part.name for part in make_plan(Request())]
+    assert names[:2] == ["tree-lstm-sst", "tree-lstm"]
+    assert len(set(names)) == len(names)
+    assert [part.name for part in make_plan(Request(recipe="sst"))] == ["tree-lstm-sst"]
+    assert [part.name for part in make_plan(Request(recipe="plain"))] == names[1:]
+    assert [part.name for part in make_plan(Request(("tree-lstm",)))] == ["tree-lstm"]
+    ablation = Request(("tree-lstm",), recipe="sst", passes="ablation")
+    assert [part.name for part in make_plan(ablation)] == ["tree-lstm-sst-ablation"]
 
 
 def test_threads_are_measured_beside_one(tmp_path: Path) -> None:
@@ -120,11 +237,8 @@ def test_trees_of_several_sizes_are_drawn(tmp_path: Path) -> None:
 
 
 def test_data_are_read_from_a_directory(tmp_path: Path) -> None:
-    folder = tmp_path / "sst"
-    folder.mkdir()
-    for name in ("train", "dev", "test"):
-        (folder / f"{name}.txt").write_text("(3 (2 so) (4 good))\n(1 bad)\n")
-    done = bench("tree-gru", *TINY, "--data", tmp_path, "--batch-sizes", 2, "--passes", "all")
+    data = write_treebank(tmp_path)
+    done = bench("tree-gru", *TINY, "--data", data, "--batch-sizes", 2, "--passes", "all")
     assert "SST, training set, 2 trees" in done.stdout
     assert "--data DIR" in done.stdout
 
@@ -144,6 +258,9 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
     too_many = len(os.sched_getaffinity(0)) + 1
     said = bench("tree-lstm", "--quick", "--threads", too_many, code=1).stderr
     assert said.startswith("cavs: [bench] at most ")
+    for name in ("tree-gru", "linear-cost"):
+        said = bench(name, "--recipe", "sst", *TINY, code=1).stderr
+        assert said.startswith("cavs: [bench] with recipe sst a workload among ['tree-lstm'] was ")
     said = bench("--redraw", code=1).stderr
     assert said == "cavs: [bench] --output DIR was expected with --redraw, came none\n"
     (tmp_path / "tree-lstm.json").write_text("{")
@@ -157,6 +274,7 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
         (["tree"], "one of tree-lstm, .* was expected, came 'tree'"),
         (["--threads", "0"], "an integer of at least 1 was expected"),
         (["--passes", "some"], "invalid choice: 'some'"),
+        (["--recipe", "some"], "invalid choice: 'some'"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: list[str], message: str) -> None:

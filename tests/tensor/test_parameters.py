@@ -21,6 +21,41 @@ from cavs.tensor import (
 )
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.float64(1.5), 1.5),
+        (2, 2.0),
+        (np.ones((), np.float32) * np.float32(3), 3.0),
+    ],
+)
+def test_what_is_assigned_becomes_an_array(values: Any, expected: float) -> None:
+    """Arithmetic on arrays without axes gives NumPy's scalars, which nobody can write to."""
+    for made in (Parameter(np.zeros((), np.float32)), Tensor(np.zeros((), np.float32))):
+        made.data = values
+        assert type(made.data) is np.ndarray
+        assert made.data == expected
+        made.data[...] = 7
+        assert made.item() == 7
+    scalar = Parameter(np.zeros((), np.float32))
+    scalar.data = values
+    assert scalar.dtype == np.float32
+
+
+def test_what_is_assigned_is_c_contiguous_and_of_numbers() -> None:
+    weight = Parameter(np.zeros((3, 2)))
+    weight.data = np.arange(6.0).reshape(2, 3).T
+    assert weight.data.flags.c_contiguous
+    weight.data = [[1, 2], [3, 4], [5, 6]]
+    assert weight.dtype == np.float64
+    weight.data = Tensor(np.arange(6.0).reshape(3, 2))
+    assert weight.data.tolist() == [[0, 1], [2, 3], [4, 5]]
+    for wrong in ("text", np.zeros((3, 2), np.int32)):
+        with pytest.raises(DTypeError):
+            weight.data = wrong
+    assert weight.data.tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_parameters_own_contiguous_memory() -> None:
     data = np.zeros((3, 2))
     assert np.shares_memory(Parameter(data).data, data)

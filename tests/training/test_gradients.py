@@ -116,13 +116,39 @@ def test_what_is_a_gradient(gradient: Any, found: bool) -> None:
     assert ("always.weight" not in watched.names) == found
 
 
+class Large(cavs.VertexFunction):
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.zeros((400, 300), np.float32))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=ops.linear(v.pull("x", 300), self.w))
+
+
+def test_a_large_gradient_is_found_in_eight_steps_and_a_full_one_at_once() -> None:
+    model = cavs.compile(Large())
+    parameter = model.parameters()[0]
+    for before in range(1, 20):
+        for row, most in ((77, module.EVERY), (slice(None), 1)):
+            watched = WithoutGradient(model)
+            parameter.grad = np.zeros((400, 300), np.float32)
+            for _ in range(before):
+                watched.note()
+            assert watched.names == ["w"]
+            parameter.grad[row, 299 if most > 1 else slice(None)] = 1e-30
+            steps = 0
+            while watched.names:
+                watched.note()
+                steps += 1
+            assert steps <= most
+
+
 def test_a_gradient_once_found_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     is_gradient = module._is_gradient
 
-    def noted(grad: Any) -> bool:
+    def noted(grad: Any, step: int) -> bool:
         looked[-1] += 1
-        return is_gradient(grad)
+        return is_gradient(grad, step)
 
     monkeypatch.setattr(module, "_is_gradient", noted)
 
@@ -178,6 +204,7 @@ def test_a_run_that_is_left_in_its_first_epoch_says_it_when_that_is_done(
     tmp_path: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What got a gradient before it was left counts."""
+
     class Stop:
         left = 2
 

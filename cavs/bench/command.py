@@ -1,0 +1,97 @@
+"""``cavs train`` as users type it, timed from outside: what of the suite's rate reaches them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cavs.bench.measure import Row, Spec, count
+from cavs.bench.recipes import find_recipe
+from cavs.bench.timing import Rates
+from cavs.bench.workloads import Workload, find
+from cavs.errors import CavsRuntimeError, InputError
+
+COMMAND = "cavs train"
+#: Of what is trained; the first one has the first step in it, whose batches are planned anew.
+EPOCHS = 3
+
+
+def measure_command(spec: Spec) -> list[Row]:
+    """A row for each batch size: trees a second by epoch, as ``cavs train`` says them.
+
+    The command gets the data, the number of epochs, sizes where they are not its defaults, and a
+    folder for what it writes; everything else is as it comes.
+
+    Raises:
+        InputError: no data directory; CavsRuntimeError: the command failed.
+    """
+    workload, directory = find(spec.workload), spec.directory
+    if directory is None:
+        raise InputError(f"[bench] --data DIR was expected for {COMMAND}, came none")
+    rows = []
+    for hidden_size in spec.hidden_sizes:
+        for batch_size in spec.batch_sizes:
+            options = {"epochs": min(EPOCHS, spec.rounds)}
+            if batch_size != find_recipe(spec.recipe).batch_size:
+                options["batch-size"] = batch_size
+            if hidden_size != workload.hidden_sizes[0]:
+                options["hidden-size"] = hidden_size
+            row = _timed(workload, directory / workload.folder, options)
+            if row["threads"] != spec.threads:
+                raise CavsRuntimeError(
+                    f"[bench] {spec.threads} threads of {COMMAND} were expected, as many as cores, "
+                    f"came ({row['threads']})"
+                )
+            row |= {"hidden_size": hidden_size, "batch_size": batch_size, "mode": "train"}
+            row |= {"workload": workload.name, "unit": workload.unit, "leaves": None}
+            row |= {"per_vertex": workload.per_vertex, "kind": spec.kind, "recipe": spec.recipe}
+            rows.append(row)
+            said = f"{row['command']}, {count(spec.threads, 'thread')}"
+            rate = f"{row['rates'][COMMAND]['median']:,.0f} {workload.unit}/s"
+            print(f"{said}: {rate}", file=sys.stderr, flush=True)
+    return rows
+
+
+def _timed(workload: Workload, folder: Path, options: Mapping[str, Any]) -> Row:
+    """Runs the command in a folder of its own; what its metrics say, and how long it took."""
+    words = ["train", workload.name]
+    for name, value in options.items():
+        words += [f"--{name}", str(value)]
+    with tempfile.TemporaryDirectory(prefix="cavs-bench-") as output:
+        begin = time.perf_counter()
+        _run([*words, "--data", str(folder), "--output", output])
+        seconds = time.perf_counter() - begin
+        metrics = json.loads((Path(output) / "metrics.json").read_text(encoding="utf-8"))
+    rates, history = Rates(), metrics["history"]
+    rates.wall = [epoch["graphs_per_second"] for epoch in history]
+    rates.cpu = rates.wall  # a process of its own, whose processor time is not looked at
+    training = sum(epoch["seconds"] for epoch in history)
+    return {
+        "command": shlex.join(["cavs", *words, "--data", f"DIR/{folder.name}"]),
+        "rates": {COMMAND: rates.summary()},
+        "turns": {COMMAND: rates.wall},
+        "threads": metrics["threads"],
+        "data": f"{folder.name}, training set, {metrics['data'][workload.unit]['train']:,} trees",
+        "seconds": seconds,
+        "training_seconds": training,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def _run(words: Sequence[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cavs", *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise CavsRuntimeError(
+            f"[bench] {COMMAND} was expected to finish, came exit code {done.returncode}: "
+            f"{done.stderr.strip()[-500:]}"
+        )

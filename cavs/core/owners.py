@@ -1,0 +1,107 @@
+"""The compiled functions that are alive, and whether an optimizer's parameters still are theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from cavs.core.vertex import Module
+from cavs.errors import CavsRuntimeError
+
+if TYPE_CHECKING:
+    from cavs.core.structure import Structure
+
+
+class _Compiled:
+    """All structures that are alive, and by name the parameters that were compiled and are no
+    longer, since others stood in their place when their function was compiled again.
+
+    Attributes:
+        count: how many structures there were.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._replaced: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._structures: list[ref[Structure]] = []
+        self._lock = Lock()
+
+    def add(self, new: Structure, modules: Mapping[int, Module]) -> None:
+        """`modules`: that `new` consists of."""
+        with self._lock:
+            older = self._alive()
+            for structure in older:
+                if id(structure.root) in modules:
+                    structure.newer = ref(new)
+            latest = [s for s in older if not s.superseded] + [new]
+            kept = {id(p) for s in latest for p in s.parameters.values()}
+            for structure in older:
+                if structure.root is new.root:
+                    self._note_replaced(structure, new, kept)
+            for parameter in new.parameters.values():
+                self._replaced.pop(parameter, None)
+            self._structures = [ref(structure) for structure in [*older, new]]
+            self.count += 1
+
+    def _note_replaced(self, old: Structure, new: Structure, kept: Collection[int]) -> None:
+        before = {id(p) for p in old.parameters.values()}
+        for name, parameter in old.parameters.items():
+            instead = new.parameters.get(name)
+            if id(parameter) not in kept and instead is not None and id(instead) not in before:
+                self._replaced[parameter] = name
+
+    def owners(self, parameters: Sequence[Any]) -> list[Structure]:
+        """Those that have any of these parameters."""
+        own = set(map(id, parameters))
+        with self._lock:
+            return [s for s in self._alive() if not own.isdisjoint(map(id, s.parameters.values()))]
+
+    def first_replaced(self, parameters: Sequence[Any]) -> str | None:
+        """The name that the first of them which was replaced had."""
+        with self._lock:
+            return next((self._replaced[p] for p in parameters if p in self._replaced), None)
+
+    def _alive(self) -> list[Structure]:
+        found = [reference() for reference in self._structures]
+        return [structure for structure in found if structure is not None]
+
+
+_compiled = _Compiled()
+
+
+def register(structure: Structure, modules: Mapping[int, Module]) -> None:
+    """Makes a new structure, which consists of these modules, known to optimizers."""
+    _compiled.add(structure, modules)
+
+
+class Owners:
+    """The compiled functions that an optimizer's parameters belong to."""
+
+    def __init__(self, parameters: Sequence[Any]) -> None:
+        self._parameters = parameters
+        self._count = -1
+        self._structures: list[ref[Structure]] = []
+        self._replaced: str | None = None
+
+    def check(self) -> None:
+        """Whether they are as they were compiled.
+
+        Raises:
+            CavsRuntimeError: something of theirs was replaced, or one of the parameters was and the
+                function compiled again; names it.
+        """
+        if self._count != _compiled.count:
+            self._count = _compiled.count
+            self._structures = [ref(structure) for structure in _compiled.owners(self._parameters)]
+            self._replaced = _compiled.first_replaced(self._parameters)
+        for reference in self._structures:
+            structure = reference()
+            if structure is not None and structure.replaced() and not structure.superseded:
+                structure.check()
+        if self._replaced is not None:
+            raise CavsRuntimeError(
+                "[optim] parameters of the function as it was compiled last were expected, came "
+                f"{self._replaced!r} of before; make the optimizer of the new model's parameters"
+            )
