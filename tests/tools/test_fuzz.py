@@ -1,0 +1,108 @@
+"""The fuzzer: a slice of fixed seeds finds nothing, and finds what is wrong where something is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+
+FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
+MODULES = ("differential", "functions", "graphs", "operations", "oracle", "tape")
+
+
+@pytest.fixture
+def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Its modules, fresh ones. What it sets for the process is set back."""
+    core = import_module("cavs._core")
+    before = core.execution_options(), cavs.get_num_threads()
+    monkeypatch.syspath_prepend(str(FUZZ))
+    yield {name: import_module(name) for name in MODULES}
+    for name in MODULES:
+        sys.modules.pop(name)
+    core.set_execution_options(**before[0])
+    cavs.set_num_threads(before[1])
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FUZZ), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+def test_a_slice_of_fixed_seeds() -> None:
+    done = run("differential", "--seed", "20000", "--count", "250")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "seeds 20000..20249, 250 trials" in done.stdout
+
+
+def test_the_command_line() -> None:
+    assert run("differential", "--seconds", "0").returncode == 0
+    assert run("sideways").returncode == 2
+    assert "random vertex functions" in run("--help").stdout
+
+
+def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:
+    draw = fuzz["functions"].draw_function
+    assert str(draw(7)) == str(draw(7))
+    assert str(draw(7)) != str(draw(8))
+
+
+@pytest.mark.parametrize("op", ["tanh", "linear", "embedding", "children_sum", "mul"])
+def test_a_wrong_value_is_found(fuzz: dict[str, Any], op: str) -> None:
+    """Were cavs to differ from the meaning of an operation by 2 %, some of 60 seeds would tell."""
+    tables = fuzz["operations"]
+    right = tables.OPERATIONS[op]
+
+    def wrong(*operands: Any, **attrs: Any) -> Any:
+        return fuzz["tape"].mul(right.mean(*operands, **attrs), fuzz["tape"].constant(1.02))
+
+    tables.OPERATIONS[op] = right._replace(mean=wrong)
+    found = [fault for seed in range(60) if (fault := fuzz["differential"].check(seed))]
+    assert found
+    assert all("Difference" in fault for fault in found)
+
+
+def test_a_wrong_gradient_is_found(fuzz: dict[str, Any]) -> None:
+    tables, tape = fuzz["operations"], fuzz["tape"]
+    tables.OPERATIONS["tanh"] = tables.OPERATIONS["tanh"]._replace(
+        mean=lambda x: tape.unary(x, np.tanh(x.data), 1.02 - np.tanh(x.data) ** 2)
+    )
+    found = [fault for seed in range(60) if (fault := fuzz["differential"].check(seed))]
+    assert found
+    assert all("gradient" in fault.splitlines()[0] for fault in found)
+
+
+def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any]) -> None:
+    """Its own, so that it is no mistake of the tape that is found."""
+    checked = 0
+    for seed in range(40):
+        description = fuzz["functions"].draw_function(seed)
+        rng, numbers = Random(seed), np.random.default_rng(seed)
+        graphs = fuzz["graphs"].draw_batch(rng)
+        inputs = fuzz["graphs"].draw_inputs(description.pulls, graphs, numbers)
+        evaluate = fuzz["oracle"].evaluate
+        first = evaluate(description, graphs, description.weights, inputs)
+        cotangents = {n: numbers.standard_normal(y.shape) for n, y in first.outputs.items()}
+        found = evaluate(description, graphs, description.weights, inputs, cotangents)
+        if found.margin < 1e-4 or not all(np.isfinite(g).all() for g in found.weights):
+            continue
+        for number, grad in enumerate(found.weights):
+            direction = numbers.standard_normal(grad.shape)
+            sums = []
+            for step in (1e-6, -1e-6):
+                moved = list(description.weights)
+                moved[number] = moved[number] + step * direction
+                outputs = evaluate(description, graphs, moved, inputs).outputs
+                sums.append(sum(float((outputs[n] * dy).sum()) for n, dy in cotangents.items()))
+            slope = float((grad * direction).sum())
+            assert (sums[0] - sums[1]) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-5), seed
+            checked += 1
+    assert checked > 20
