@@ -88,6 +88,12 @@ class Rivals:
             yield f"{title}, {masks} masks", recipe.with_masks(masks)
 
 
+def flush_denormals(modules: Mapping[str, ModuleType]) -> None:
+    """Makes denormal numbers zeros for all peers, as they are for cavs."""
+    for module in modules.values():
+        getattr(module, "flush_denormals", lambda: None)()
+
+
 def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatch:
     """The batch as peers take it."""
     arrays = (graphs.ptr, graphs.child_ptr, graphs.children)
@@ -137,6 +143,7 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        chosen = [name for name in sys.argv[2].split(",") if name]
-        sys.exit(work(sys.argv[3], sys.argv[4], Rivals(load(chosen))))
+        chosen = load([name for name in sys.argv[2].split(",") if name])
+        flush_denormals(chosen)
+        sys.exit(work(sys.argv[3], sys.argv[4], Rivals(chosen)))
     sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "dynamic/executor.h"
@@ -118,12 +119,14 @@ class ComputationGraph {
   Floats forward(int32_t x) {
     {
       const py::gil_scoped_release release;
+      const DenormalScope scope(DType::kFloat32);
       executor_.forward();
     }
     return value(x);
   }
   void backward(int32_t x) {
     const py::gil_scoped_release release;
+    const DenormalScope scope(DType::kFloat32);
     executor_.backward(x);
   }
   Floats value(int32_t x) const {

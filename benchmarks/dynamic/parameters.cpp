@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "kernels/cpu/optimizers.h"
 
@@ -58,6 +59,7 @@ float* Parameters::gradient_row(Parameter* table, int32_t id) {
 }
 
 void Parameters::adagrad(double learning_rate, double eps) {
+  const DenormalScope scope(DType::kFloat32);
   AdagradSettings settings;
   settings.lr = learning_rate;
   settings.eps = eps;

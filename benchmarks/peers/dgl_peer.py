@@ -32,6 +32,14 @@ def versions() -> dict[str, str]:
     return {} if available(1) else {"DGL": importlib.metadata.version("dgl")}
 
 
+def flush_denormals() -> None:
+    """Denormals are zeros for this thread, and for those that PyTorch then starts from it."""
+    if available(1) is None:
+        import torch
+
+        torch.set_flush_denormal(True)
+
+
 def make(
     workload: str,
     variant: str,

@@ -15,6 +15,8 @@ A peer is a module in this folder with
 and, if it likes,
 
 - ``versions() -> dict[str, str]``: of what it runs on, by name;
+- ``flush_denormals()``: makes denormal numbers zeros where its steps alone do not; called once, in
+  the process that measures, before there are threads;
 - ``MASKS: dict[str, tuple[str, ...]]``: for each variant the kinds of dropout masks that it knows,
   of ``classifier``, ``vertex`` and ``id``. Under a recipe with dropout there is a contender of
   each; a peer without takes no part in such recipes.

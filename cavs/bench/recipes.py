@@ -20,7 +20,7 @@ PLAIN, SST = "plain", "sst"
 #: or one for each distinct word of the batch.
 NO_MASKS, CLASSIFIER_MASKS, VERTEX_MASKS, ID_MASKS = "none", "classifier", "vertex", "id"
 #: Masks by the names that `given_masks` pulls them under: of words, and before the classifier.
-MASKS = WORD, STATE = "word mask", "state mask"
+MASKS = WORD, STATE = "word_mask", "state_mask"
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def given_masks(traced: Trace) -> Trace:
         name = WORD if node.inputs[0].op.name == "embedding" else STATE
         if name in inputs:
             raise InputError(f"[bench] one dropout of each kind was expected, came two ({name})")
-        inputs[name] = InputSpec(name, node.shape, "float", str(node.space), None)
+        assert isinstance(node.space, str)  # rows of distinct ids come with the passes
+        inputs[name] = InputSpec(name, node.shape, "float", node.space, None)
         mask = ir.source("pull", node.shape, node.space, name=name)
         new[node] = new[node.inputs[0]] * mask * (1 / (1 - node.attrs["p"]))
     return Trace(traced.function.map(new), inputs, traced.name)

@@ -5,6 +5,7 @@ Its native module is built first where CMake, Ninja and pybind11 are installed.
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from model_cases import CASES, CLASSES, EMBEDDING, together
 
 import cavs
 from cavs import models
+from cavs.bench.recipes import RECIPES
 from cavs.bench.workloads import find
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -30,7 +32,7 @@ WORKLOADS: dict[str, tuple[Any, tuple[int, ...], str]] = {
     "mv-rnn": (models.MVRNN, (6, 7, CLASSES), "mv-rnn"),
     "dag-rnn": (models.DAGRNN, (EMBEDDING, 20, CLASSES), "dag-rnn"),
 }
-RATE = 0.05
+RECIPE = replace(RECIPES["plain"], lr=0.05, embedding_lr=0.05)
 
 pytestmark = pytest.mark.slow  # the first run compiles
 every_policy = pytest.mark.parametrize("policy", POLICIES)
@@ -79,7 +81,7 @@ class Ours:
         cavs.nn.init.manual_seed(3)
         self.function = kind(*sizes)
         self.program = find(workload).program(self.function, None)
-        self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=RATE)
+        self.optimizer = cavs.optim.Adagrad(self.function.parameters(), lr=RECIPE.lr)
         samples = [(graph, case.inputs(graph, 10 * k)) for k in range(4) for graph in case.graphs]
         self.graphs, inputs = together(samples)
         self.inputs = {
@@ -111,7 +113,7 @@ class Ours:
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_losses_and_gradients_are_those_of_cavs(peer: Any, workload: str, policy: str) -> None:
     ours = Ours(workload)
-    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RATE, 1)
+    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RECIPE, 1)
     assert theirs.loss(0) == pytest.approx(ours.loss().item(), rel=1e-5)
     gradients = theirs.gradients(0)
     expected = ours.gradients()
@@ -126,7 +128,7 @@ def test_losses_and_gradients_are_those_of_cavs(peer: Any, workload: str, policy
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_training_takes_the_same_steps(peer: Any, workload: str, policy: str) -> None:
     ours = Ours(workload)
-    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RATE, 1)
+    theirs = peer.make(workload, policy, ours.function.state_dict(), [ours.plain], RECIPE, 1)
     before = ours.loss().item()
     ours.train(4)
     for _ in range(4):
@@ -140,7 +142,7 @@ def test_threads_of_blas_change_nothing_but_speed(peer: Any) -> None:
     ours = Ours("tree-lstm")
     state = ours.function.state_dict()
     losses = [
-        peer.make("tree-lstm", "agenda", state, [ours.plain], RATE, threads).loss(0)
+        peer.make("tree-lstm", "agenda", state, [ours.plain], RECIPE, threads).loss(0)
         for threads in (1, 2)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
@@ -150,7 +152,7 @@ def test_parts_of_a_step_are_accounted_for(peer: Any) -> None:
     ours = Ours("tree-lstm")
     counts = {}
     for policy in POLICIES:
-        theirs = peer.make("tree-lstm", policy, ours.function.state_dict(), [ours.plain], RATE, 1)
+        theirs = peer.make("tree-lstm", policy, ours.function.state_dict(), [ours.plain], RECIPE, 1)
         theirs.train_step(0)
         counts[policy] = theirs.counts()
         shares = theirs.shares()
@@ -331,6 +333,23 @@ def test_wrong_arguments_are_refused_and_leave_the_graph(
         call(g)
     assert len(g) == 3
     assert g.forward(g.sum([four, four])).tolist() == [[2.0] * 4]
+
+
+@every_policy
+def test_denormals_are_taken_for_zero(native: Any, policy: str) -> None:
+    parameters = native.Parameters()
+    weight = parameters.add("weight", np.full((2, 3), 1e-30, np.float32))
+    g = native.Graph(parameters, policy)
+    product = g.affine(-1, weight, g.input([1e-9, 1e-9, 1e-9]))
+    small = g.cmult(g.input([2e-38]), g.input([0.1]))
+    assert not g.forward(g.sum([product, g.concat([small, small])])).any()
+    # A gradient of 1e-39 has no effect, however small the square root of its square.
+    g.renew()
+    loss = g.pick_range(g.affine(-1, weight, g.input([1e-39, 0.0, 0.0])), 0, 1)
+    g.forward(loss)
+    g.backward(loss)
+    assert not parameters.gradient(weight).any()
+    assert np.float32(2e-38) * np.float32(0.1) > 0  # the caller's own mode is as it was
 
 
 def test_a_policy_has_a_name(native: Any) -> None:

@@ -1,8 +1,10 @@
 """benchmarks/suite.py beside the peers that can run here."""
 
+import importlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,7 @@ def test_peers_that_compute_something_else_are_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With wrong scales after dropout, and masks at the wrong rows."""
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from peers import torch_masks
     from suite import Rivals, load
@@ -83,13 +85,29 @@ def test_peers_that_compute_something_else_are_found_out(
     )
     (spec,) = make_plan(request)[0].specs
     rivals = Rivals(load(["torch_peer"]))
-    try:
-        take = torch_masks.Masks.take
-        monkeypatch.setattr(torch_masks.Masks, "take", lambda x, given: take(x, given.flip(0)))
+    take = torch_masks.Masks.take
+    for change in (lambda mask: mask.flip(0), lambda mask: mask * 1.001):
+        monkeypatch.setattr(
+            torch_masks.Masks, "take", lambda x, given, by=change: take(x, by(given))
+        )
         with pytest.raises(CavsRuntimeError, match=r"of torch .* masks within 0.0002 of cavs's"):
             measure(spec, rivals)
-        monkeypatch.setattr(torch_masks.Masks, "take", lambda x, given: take(x, given * 1.001))
-        with pytest.raises(CavsRuntimeError, match=r"of torch .* masks within 0.0002 of cavs's"):
-            measure(spec, rivals)
-    finally:
-        torch.set_flush_denormal(False)
+
+
+def test_the_process_that_measures_flushes_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    suite = importlib.import_module("suite")
+    found = []
+
+    def in_a_thread() -> None:  # which takes its mode with it
+        small = torch.tensor(2e-38)
+        found.append(float(small * 0.1))
+        suite.flush_denormals(suite.load(suite.peer_names()))
+        found.append(float(small * 0.1))
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    assert found[0] > 0
+    assert found[1] == 0
