@@ -15,6 +15,7 @@ from cavs.core.autodiff import differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space
+from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.executor import Array, Gradients, RandomState
 from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
@@ -134,12 +135,13 @@ class ReferenceRun:
 
     def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
         special = getattr(self, f"_{node.op.name}", None)
-        if special is not None:
-            result: Array = special(v, node, given)
-            return result
-        operands = [self.values[v][x] for x in node.inputs]
-        assert node.op.reference is not None, node
-        with np.errstate(over="ignore"):
+        # As the native engine: infinities and NaN come silently.
+        with np.errstate(all="ignore"):
+            if special is not None:
+                result: Array = special(v, node, given)
+                return result
+            operands = [self.values[v][x] for x in node.inputs]
+            assert node.op.reference is not None, node
             value = node.op.reference(np, *operands, **node.attrs)
         return np.asarray(value, self.dtype)
 
@@ -191,6 +193,14 @@ class ReferenceRun:
             return np.zeros((1, *node.shape), self.dtype)
         top: Array = x.max(axis=0, keepdims=True)
         return top
+
+    def _segment_logsumexp(self, v: int, node: Node, given: Any) -> Array:
+        total: Array = reference_logsumexp(np, self.values[v][node.inputs[0]], 0)[None]
+        return total
+
+    def _segment_softmax(self, v: int, node: Node, given: Any) -> Array:
+        weights: Array = reference_softmax(np, self.values[v][node.inputs[0]], 0)
+        return weights
 
     def _graph_spread(self, v: int, node: Node, given: Any) -> Array:
         return self.values[v][node.inputs[0]]

@@ -32,7 +32,9 @@ STRUCTURE = frozenset(
         "pull",
         "push_cotangent",
         "reduce_rows",
+        "segment_logsumexp",
         "segment_max",
+        "segment_softmax",
         "segment_sum",
         "slots_to_edges",
         "spread",
@@ -141,6 +143,12 @@ def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[floa
         values = rng.integers(0, 2, count).astype(float)
     elif kind == "open":
         values = rng.uniform(-0.99, 0.99, count)
+    elif kind == "impossible":
+        values = np.where(rng.random(count) < 0.4, -np.inf, rng.normal(size=count))
+    elif kind == "infinite":
+        values = rng.choice([-np.inf, np.inf, 1.0, -2.0], count)
+    elif kind == "nothing":
+        values = np.full(count, -np.inf)
     elif kind == "ends":
         values = np.resize([0.0, -0.0, 0.01, -1.0, 1.0, 0.99, -0.9, 1.5], count)
     elif kind == "unit":
@@ -152,6 +160,9 @@ def _draw(kind: str, shape: Shape, rng: np.random.Generator, pool: Iterator[floa
         raise ValueError(f"unknown kind of values {kind!r}")
     return values.reshape(shape)
 
+
+LOG_SPACE = ("logsumexp", "softmax", "log_softmax")
+INFINITIES = ("impossible", "infinite", "nothing")
 
 ELEMENTWISE_SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (17,), (150,), (2, 3))
 VECTORS: tuple[Shape, ...] = ((1,), (3,), (17,), (150,), (2, 5))
@@ -199,17 +210,23 @@ def _elementwise_cases() -> list[OpCase]:
     for op in ("sigmoid_grad", "tanh_grad"):
         cases += _elementwise(op, ["spread", "unit"], ["spread", "mask"])
     cases += _elementwise("where", ["mask", "spread", "spread"], ["ties", "saturating", "spread"])
-    cases += _elementwise("bce_with_logits", ["spread", "unit"], ["saturating", "mask"])
+    harsh = (["saturating", "mask"], ["infinite", "mask"], ["infinite", "unit"])
+    cases += _elementwise("bce_with_logits", ["spread", "unit"], *harsh)
     return cases
 
 
 def _reduction_cases() -> list[OpCase]:
     cases = []
-    for op in ("row_sum", "row_max", "softmax", "log_softmax"):
+    for op in ("row_sum", "row_max", *LOG_SPACE):
         cases += [OpCase(op, (Operand(s),)) for s in VECTORS]
-        cases += [
-            OpCase(op, (Operand((61,), kind),), gradient=False) for kind in ("ties", "saturating")
-        ]
+        kinds = ["ties", "saturating", *(INFINITIES if op != "row_sum" else [])]
+        cases += [OpCase(op, (Operand((61,), kind),), gradient=False) for kind in kinds]
+    for shape in VECTORS:
+        x, dy, infinite = Operand(shape), Operand(shape[:-1]), Operand(shape[:-1], "infinite")
+        cases.append(OpCase("logsumexp_grad", (dy, dy, x)))
+        cases.append(OpCase("logsumexp_grad", (dy, infinite, x), gradient=False))
+        for kind in ("spread", "ties", *INFINITIES):
+            cases.append(OpCase("one_hot_max", (Operand(shape, kind), x), gradient=False))
     return cases
 
 
@@ -233,7 +250,7 @@ def _lookup_cases() -> list[OpCase]:
     cases = []
     for classes in (1, 2, 5, 17, 150):
         label = Operand((), ids=classes)
-        for kind in ("spread", "saturating"):
+        for kind in ("spread", "saturating", *INFINITIES):
             logits = Operand((classes,), kind)
             cases.append(OpCase("cross_entropy", (logits, label), gradient=kind == "spread"))
             cases.append(OpCase("cross_entropy_grad", (Operand(()), logits, label), gradient=False))

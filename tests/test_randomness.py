@@ -82,6 +82,26 @@ def test_one_of_several(sample: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(x.mean(axis=0), p, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    "sample", [ops.categorical, lambda logits: ops.gumbel_softmax(logits, 2.0, hard=True)]
+)
+def test_what_is_impossible_is_never_drawn(sample: Callable[[Any], Any]) -> None:
+    inf = np.inf
+    expected = {
+        (0.0, -inf, 0.0): [0.5, 0, 0.5],
+        (-inf, -inf, -80.0): [0, 0, 1],
+        (-inf, -inf, -inf): [0, 0, 0],
+        (inf, 3.0, inf): [0.5, 0, 0.5],  # what is infinitely likelier than all others
+        (inf, -inf, 1e30): [1, 0, 0],
+    }
+    for logits, p in expected.items():
+        rows = np.tile(np.float32(logits), (COUNT, 1))
+        x = draw(lambda v: sample(v.pull("logits", 3)), logits=rows)
+        np.testing.assert_allclose(x.sum(axis=1), sum(p), atol=1e-6)
+        np.testing.assert_allclose(x.mean(axis=0), p, atol=0.01)
+        np.testing.assert_array_equal(x[:, np.equal(p, 0)], 0)
+
+
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
 def test_a_temperature_is_above_zero(temperature: float) -> None:
     with pytest.raises(InputError, match=r"\[gumbel_softmax\] a temperature > 0"):

@@ -81,7 +81,7 @@ _OF_EQUAL_IDS: dict[TableName, str] = {
 
 
 def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
-    """(value, table of row lists) of what `node` sums, or takes the maximum of."""
+    """(value, table of row lists) of what `node` reduces."""
     if node.op.name == "state_cotangent":
         return emitter.cotangents(node)
     (x,) = node.inputs
@@ -100,8 +100,12 @@ def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
 
 def _segments(emitter: Emitter, node: Node) -> Call:
     value, table = segment_rows(emitter, node)
-    kernel = "segment_max" if node.op.name == "segment_max" else "segment_sum"
-    return Call(kernel, [value], [table])
+    kernels = ("segment_max", "segment_logsumexp")
+    return Call(node.op.name if node.op.name in kernels else "segment_sum", [value], [table])
+
+
+def _segment_softmax(emitter: Emitter, node: Node) -> Call:
+    return Call("segment_softmax", [emitter.value(node.inputs[0])], ["siblings"])
 
 
 def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
@@ -153,9 +157,10 @@ def _matmul(emitter: Emitter, node: Node) -> Call:
 
 
 def _over_last(emitter: Emitter, node: Node) -> Call:
-    (x,) = node.inputs
+    x = node.inputs[-1]
     length = x.shape[-1]
-    return Call(node.op.name, [emitter.value(x)], ints=[x.size // length, length])
+    inputs = [emitter.value(operand) for operand in node.inputs]
+    return Call(node.op.name, inputs, ints=[x.size // length, length])
 
 
 def _embedding(emitter: Emitter, node: Node) -> Call:
@@ -209,6 +214,8 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "expand": _take,
     "segment_sum": _segments,
     "segment_max": _segments,
+    "segment_logsumexp": _segments,
+    "segment_softmax": _segment_softmax,
     "unique_sum": _segments,
     "graph_sum": _segments,
     "slots_to_edges": _slots_to_edges,
@@ -216,6 +223,9 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "matmul_reduce": _matmul,
     "row_sum": _over_last,
     "row_max": _over_last,
+    "logsumexp": _over_last,
+    "logsumexp_grad": _over_last,
+    "one_hot_max": _over_last,
     "softmax": _over_last,
     "log_softmax": _over_last,
     "embedding": _embedding,

@@ -11,11 +11,18 @@ from typing import Any, TypeAlias
 from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
 from cavs.core.ops._operators import Operators
 from cavs.core.ops.random import DROPOUT_BY_ID, RANDOM
+from cavs.core.ops.reduce import logsumexp as feature_logsumexp
 from cavs.core.ops.reduce import max as feature_max
 from cavs.core.ops.reduce import mean as feature_mean
 from cavs.core.ops.reduce import sum as feature_sum
 from cavs.core.ops.shape import broadcast
-from cavs.core.ops.structure import segment_max, segment_mean, segment_softmax, segment_sum
+from cavs.core.ops.structure import (
+    segment_logsumexp,
+    segment_max,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+)
 from cavs.errors import DTypeError, ShapeError, TraceError
 
 _numbers = itertools.count()
@@ -122,6 +129,11 @@ class Node(Operators):
     def max(self, axis: int | None = None, keepdims: bool = False) -> Node:
         """Of an edge value without `axis`: over the children. Else over features, as ops.max."""
         return _reduce(self, axis, keepdims, segment_max, feature_max)
+
+    def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """Of an edge value without `axis`: over the children. Else over features: the last axis
+        (-1), or all (None)."""
+        return _reduce(self, axis, keepdims, segment_logsumexp, feature_logsumexp)
 
     def softmax(self) -> Node:
         """Of an edge value: over the children, element by element. Else over the last axis."""
@@ -258,10 +270,14 @@ _INTEGER_OPERAND = {
     "embedding_grad": 1,
     "present": 0,
 }
-_SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
+_OVER_CHILDREN = ("segment_sum", "segment_max", "segment_logsumexp")
+_SAME_SPACE = {
+    **dict.fromkeys((*_OVER_CHILDREN, "segment_softmax"), "edge"),
+    "spread": "vertex",
+}
 
 # What is no function of the row's own ids, though its operands may be.
-_OF_OTHER_ROWS = frozenset({"dropout", "segment_sum", "segment_max", "graph_sum"})
+_OF_OTHER_ROWS = frozenset({"dropout", *_OVER_CHILDREN, "segment_softmax", "graph_sum"})
 
 # What the parents of edges are: vertices, or inner ones once leaves are a function of their own.
 _parents: list[Space] = ["vertex"]
@@ -324,7 +340,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             for x in inputs
         ]
     space = op.space([x.space for x in inputs])
-    if op.name in ("segment_sum", "segment_max"):
+    if op.name in _OVER_CHILDREN:
         space = _parents[-1]
     elif op.name == "expand":
         space = attrs["base"]

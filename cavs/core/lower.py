@@ -341,7 +341,7 @@ def is_fusable(node: Node) -> bool:
 
 def _reads_state(user: Node, gather: Node) -> bool:
     """Whether the gather's user goes through the lists of children to the state itself."""
-    segments = user.op.name in ("segment_sum", "segment_max")
+    segments = user.op.name in ("segment_sum", "segment_max", "segment_logsumexp")
     return segments and gather.op.name == "gather" and gather.attrs["slot"] is None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cavs.core import ops
 from cavs.core.ir import Node
-from cavs.core.ops.random import standard_gumbel, standard_normal
+from cavs.core.ops.random import gumbel_max, standard_gumbel, standard_normal
 from cavs.errors import InputError
 from cavs.tensor import Generator, Tensor
 
@@ -81,7 +81,8 @@ class Bernoulli:
         return ops.sigmoid(self.logits)
 
     def log_prob(self, x: Any) -> Any:
-        """Log-probability of each element of `x`, of 0 and 1 (or between: the expectation)."""
+        """Log-probability of each element of `x`, of 0 and 1 (or between: the expectation); -inf,
+        with no gradient, where an infinite logit makes it impossible."""
         return -ops.binary_cross_entropy_with_logits(self.logits, x)
 
     def sample(self, generator: Generator | None = None) -> Any:
@@ -109,14 +110,16 @@ class Categorical:
         return ops.softmax(self.logits)
 
     def log_prob(self, x: Any) -> Any:
-        """Log-probabilities (...) of int32 ids (...), 0 for -1, or of one-hot (..., classes)."""
+        """Log-probabilities (...) of int32 ids (...), 0 for -1, or of one-hot (..., classes); -inf,
+        with no gradient, of a class whose logit is."""
         if _is_ids(x):
             return -ops.cross_entropy(self.logits, x)
-        return ops.sum(ops.log_softmax(self.logits) * x, -1)
+        return ops.sum(_weighted(x, ops.log_softmax(self.logits)), -1)
 
     def sample(self, generator: Generator | None = None) -> Any:
-        """One-hot (..., classes), by the Gumbel-max trick; no gradient."""
-        return ops.one_hot_max(self.logits + standard_gumbel(_uniform(self.logits, generator)))
+        """One-hot (..., classes), by the Gumbel-max trick; no gradient. Never a class of logit
+        -inf."""
+        return gumbel_max(self.logits, standard_gumbel(_uniform(self.logits, generator)))
 
     def relaxed_sample(self, temperature: float, generator: Generator | None = None) -> Any:
         """A point of the simplex near a one-hot sample, with gradients: see
@@ -130,7 +133,7 @@ class Categorical:
 
     def entropy(self) -> Any:
         """(...)."""
-        return -ops.sum(self.mean * ops.log_softmax(self.logits), -1)
+        return -ops.sum(_weighted(self.mean, ops.log_softmax(self.logits)), -1)
 
 
 class Uniform:
@@ -145,9 +148,9 @@ class Uniform:
         self.high = high
 
     def log_prob(self, x: Any) -> Any:
-        """-log(high - low) of each element within the bounds, -infinity without."""
+        """-log(high - low) of each element within the bounds; -inf without, with no gradient."""
         inside = ops.greater_equal(x, self.low) * ops.less(x, self.high)
-        return _log(inside / (self.high - self.low + 0.0 * x))
+        return ops.where(inside, -_log(self.high - self.low), -math.inf)
 
     def sample(self, generator: Generator | None = None) -> Any:
         """low + (high - low) * u; gradients flow to both."""
@@ -162,6 +165,8 @@ class Uniform:
 def kl_divergence(p: Any, q: Any) -> Any:
     """KL(p || q) in closed form: of each element, for categorical distributions over the last axis.
 
+    +inf, of categorical distributions with no gradient, where q cannot give what p can.
+
     Raises:
         InputError: two distributions of different kinds, or of one without a closed form.
     """
@@ -173,12 +178,26 @@ def kl_divergence(p: Any, q: Any) -> Any:
         cross = ops.binary_cross_entropy_with_logits(q.logits, p.mean)
         return cross - p.entropy()
     if isinstance(p, Categorical) and isinstance(q, Categorical):
-        difference = ops.log_softmax(p.logits) - ops.log_softmax(q.logits)
-        return ops.sum(p.mean * difference, -1)
+        return _categorical_divergence(p, q)
     raise InputError(
         "[distributions] two Normal, Bernoulli or Categorical distributions were expected, came "
         f"({type(p).__name__} and {type(q).__name__})"
     )
+
+
+def _categorical_divergence(p: Categorical, q: Categorical) -> Any:
+    mean, log_q = p.mean, ops.log_softmax(q.logits)
+    never, impossible = ops.equal(mean, 0.0), ops.equal(log_q, -math.inf)
+    difference = ops.log_softmax(p.logits) - log_q
+    finite = ops.sum(mean * ops.where(ops.maximum(never, impossible), 0.0, difference), -1)
+    infinite = ops.max(impossible * (1.0 - never), -1)
+    return ops.where(infinite, math.inf, finite)
+
+
+def _weighted(p: Any, log_p: Any) -> Any:
+    """p * log_p by elements, 0 where p is 0 and log_p -inf."""
+    nothing = ops.equal(p, 0.0) * ops.equal(log_p, -math.inf)
+    return p * ops.where(nothing, 0.0, log_p)
 
 
 def _log(x: Any) -> Any:

@@ -59,18 +59,25 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1
         baseline: what to subtract from the learning signal, a number or a tensor that broadcasts
             with (n, k) and does not depend on the samples; its own loss is the squared rest.
         scale: of the learning signal, and so of the gradient of q alone, to keep its variance down.
+
+    A sample that p cannot give makes the bound -inf, and neither q nor the baseline learns from it.
     """
     _check(log_joint, log_q)
     log_weight = log_joint.detach() - log_q.detach()
-    signal = (log_weight - _detached(baseline)) * scale
+    unlearned = _detached(baseline)
+    known = ops.where(ops.equal(log_weight, -math.inf), unlearned, log_weight)
+    signal = (known - unlearned) * scale
     surrogate = ops.mean(log_joint + signal * log_q, -1)
-    rest = ops.square(log_weight - baseline)
+    rest = ops.square(known - baseline)
     return Estimate(ops.mean(log_weight, -1), surrogate, ops.mean(rest, -1))
 
 
 def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
     """The score-function estimator of the importance-weighted bound, each sample's baseline made of
     the others (Mnih and Rezende 2016, eqs. 7-10).
+
+    A sample whose signal would be infinite, since p can give no other or not this one alone, counts
+    in the bound, but q does not learn from it.
 
     Raises:
         InputError: a single sample.
@@ -80,7 +87,7 @@ def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
         raise InputError(f"[vimco] 2 samples or more were expected, came ({k})")
     log_weight = log_joint - log_q
     bound = importance_weighted_bound(log_weight)
-    signal = bound.data[:, None] - _without_each(log_weight.data)
+    signal = _signal(bound.data[:, None], _without_each(log_weight.data))
     surrogate = ops.sum(log_q * Tensor(signal), -1) + bound
     return Estimate(bound.detach(), surrogate, Tensor(np.zeros_like(bound.data)))
 
@@ -88,11 +95,19 @@ def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
 def _without_each(log_weight: Any) -> Any:
     """The bound with each weight in turn replaced by the geometric mean of the others, (n, k)."""
     n, k = log_weight.shape
-    others = (log_weight.sum(axis=-1, keepdims=True) - log_weight) / (k - 1)
+    impossible = log_weight == -np.inf
+    known = np.where(impossible, 0, log_weight)
+    others = (known.sum(axis=-1, keepdims=True) - known) / (k - 1)
+    others[impossible.sum(axis=-1, keepdims=True) > impossible] = -np.inf
     replaced = np.broadcast_to(log_weight[:, None, :], (n, k, k)).copy()
     replaced[:, np.arange(k), np.arange(k)] = others
-    top = replaced.max(axis=-1, keepdims=True)
-    return np.log(np.exp(replaced - top).mean(axis=-1)) + top[..., 0]
+    return ops.logsumexp(Tensor(replaced)).data - math.log(k)
+
+
+def _signal(bound: Any, without: Any) -> Any:
+    """How much better the bound is with each sample than without; 0 where either is infinite."""
+    finite = np.isfinite(bound) & np.isfinite(without)
+    return np.where(finite, bound - np.where(finite, without, 0), 0).astype(without.dtype)
 
 
 def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:

@@ -281,6 +281,10 @@ class Tensor(Operators):
         """Maximum over the last axis, or over all; equal maxima share the gradient evenly."""
         return reduce_ops.max(self, axis, keepdims)
 
+    def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Any:
+        """log(sum(exp(x))) over the last axis, or over all: see :func:`cavs.ops.logsumexp`."""
+        return reduce_ops.logsumexp(self, axis, keepdims)
+
     def reshape(self, *shape: int | Sequence[int]) -> Any:
         """The same elements in another shape, of which one axis may be -1."""
         to = shape[0] if len(shape) == 1 else shape

@@ -43,6 +43,7 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
       return Access::kAligned;
     case TableKind::kParent:
     case TableKind::kChildren:
+    case TableKind::kSiblings:
       return Access::kChunk;
     // `store` reads its rows in order and scatters them through the table.
     case TableKind::kVertexOrder:

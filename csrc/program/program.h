@@ -73,6 +73,7 @@ enum class TableKind : uint8_t {
   kVertexOrder,    // vertex -> user's vertex
   kEdgeOrder,      // edge -> user's edge
   kEdgeSlot,       // edge -> position among the parent's children
+  kSiblings,       // edge -> the edge rows of its parent, which stand together: those of one number
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
   kUniqueIds,      // distinct row -> the id (in `index`); `argument`: the unique

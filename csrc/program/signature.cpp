@@ -206,6 +206,13 @@ void check_segment(const Checker& c) {
   c.expect(is_csr(c.instruction.tables[0].kind), "a table of row lists");
 }
 
+void check_segment_softmax(const Checker& c) {
+  c.operands(1);
+  c.floats();
+  c.same_sizes();
+  c.expect(c.instruction.tables[0].kind == TableKind::kSiblings, "the table 'siblings'");
+}
+
 void check_slots_to_edges(const Checker& c) {
   c.operands(c.instruction.inputs.size());
   c.floats();
@@ -215,14 +222,30 @@ void check_slots_to_edges(const Checker& c) {
   }
 }
 
-void check_axis(const Checker& c, bool reduces) {
-  c.operands(1);
+void check_axis(const Checker& c, bool reduces, size_t inputs = 1) {
+  c.operands(inputs);
   c.attributes(2);
   c.floats();
   const int64_t outer = c.integer(0), length = c.integer(1);
   c.expect(outer >= 1 && length >= 1 && c.in(0).size % length == 0 &&
                c.in(0).size / length == outer && c.out().size == (reduces ? outer : c.in(0).size),
            "sizes outer * len");
+}
+
+void check_one_hot_max(const Checker& c) {
+  check_axis(c, false, 2);
+  c.same_sizes();
+}
+
+void check_logsumexp_grad(const Checker& c) {
+  c.operands(3);
+  c.attributes(2);
+  c.floats();
+  const int64_t outer = c.integer(0), length = c.integer(1);
+  c.expect(outer >= 1 && length >= 1 && c.in(0).size == outer && c.in(1).size == outer &&
+               c.in(2).size == c.out().size && c.out().size % length == 0 &&
+               c.out().size / length == outer,
+           "a cotangent and a result of size outer, sizes outer * len");
 }
 
 void check_cross_entropy(const Checker& c) {
@@ -340,9 +363,14 @@ const std::map<std::string, Check>& checks() {
       {"copy_columns", check_copy_columns},
       {"segment_sum", check_segment},
       {"segment_max", check_segment},
+      {"segment_logsumexp", check_segment},
+      {"segment_softmax", check_segment_softmax},
       {"slots_to_edges", check_slots_to_edges},
       {"row_sum", [](const Checker& c) { check_axis(c, true); }},
       {"row_max", [](const Checker& c) { check_axis(c, true); }},
+      {"logsumexp", [](const Checker& c) { check_axis(c, true); }},
+      {"logsumexp_grad", check_logsumexp_grad},
+      {"one_hot_max", check_one_hot_max},
       {"softmax", [](const Checker& c) { check_axis(c, false); }},
       {"log_softmax", [](const Checker& c) { check_axis(c, false); }},
       {"cross_entropy", check_cross_entropy},
@@ -373,11 +401,29 @@ const std::map<std::string, Check>& checks() {
 
 // Kernels that read an operand through an index; all others read rows as they stand.
 bool reads_tables(const std::string& kernel) {
-  static const std::set<std::string> readers = {
-      "matmul_masked", "matmul_reduce_masked", "fused",       "take",  "segment_sum",
-      "segment_max",   "slots_to_edges",       "load",        "store", "matmul",
-      "unique_ids",    "num_children",         "copy_columns"};
+  static const std::set<std::string> readers = {"matmul_masked",
+                                                "matmul_reduce_masked",
+                                                "fused",
+                                                "take",
+                                                "segment_sum",
+                                                "segment_max",
+                                                "segment_logsumexp",
+                                                "segment_softmax",
+                                                "slots_to_edges",
+                                                "load",
+                                                "store",
+                                                "matmul",
+                                                "unique_ids",
+                                                "num_children",
+                                                "copy_columns"};
   return readers.count(kernel) > 0 || checks().count(kernel) == 0;
+}
+
+// Kernels that take the rows of lists together.
+bool reads_lists(const Instruction& instruction) {
+  static const std::set<std::string> readers = {"segment_sum", "segment_max", "segment_logsumexp",
+                                                "fused"};
+  return readers.count(instruction.kernel) > 0 || instruction.inputs.empty();
 }
 
 }  // namespace
@@ -388,10 +434,10 @@ void check_signature(const Program& program, const Instruction& instruction) {
     const TableKind kind = instruction.tables[i].kind;
     checker.expect(kind == TableKind::kNone || reads_tables(instruction.kernel),
                    "operands without tables");
-    const bool segments = instruction.kernel == "segment_sum" ||
-                          instruction.kernel == "segment_max" || instruction.kernel == "fused" ||
-                          instruction.inputs.empty();
-    checker.expect(!is_csr(kind) || segments, "tables with one row per row (no row lists)");
+    checker.expect(!is_csr(kind) || reads_lists(instruction),
+                   "tables with one row per row (no row lists)");
+    checker.expect(kind != TableKind::kSiblings || instruction.kernel == "segment_softmax",
+                   "tables of rows (no 'siblings')");
   }
   const auto check = checks().find(instruction.kernel);
   if (check != checks().end()) check->second(checker);

@@ -45,6 +45,7 @@ TableSpec parse_table(const std::string& text, int argument) {
                                          {"vertex_order", TableKind::kVertexOrder},
                                          {"edge_order", TableKind::kEdgeOrder},
                                          {"edge_slot", TableKind::kEdgeSlot},
+                                         {"siblings", TableKind::kSiblings},
                                          {"unique", TableKind::kUnique},
                                          {"unique_rows", TableKind::kUniqueRows},
                                          {"unique_ids", TableKind::kUniqueIds},

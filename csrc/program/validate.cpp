@@ -246,6 +246,7 @@ class Validator {
       case TableKind::kGraphVertices:
         return reaches_all(SpaceKind::kGraph);
       case TableKind::kEdgeOrder:
+      case TableKind::kSiblings:
         return connects(SpaceKind::kEdge, SpaceKind::kEdge);
       case TableKind::kEdgeSlot:
         return from.kind == SpaceKind::kEdge && !has_rows;

@@ -197,6 +197,8 @@ class Binder {
         return {schedule.edge_order.data(), nullptr, nullptr};
       case TableKind::kEdgeSlot:
         return {schedule.edge_slot.data(), nullptr, nullptr};
+      case TableKind::kSiblings:
+        return {schedule.parent.data(), nullptr, nullptr};
       case TableKind::kUnique:
         return {unique().index, nullptr, nullptr};
       case TableKind::kUniqueRows:

@@ -54,7 +54,7 @@ def test_shapes_broadcast_as_in_numpy() -> None:
 
 def test_reductions_are_over_children_on_edges_and_over_features_elsewhere() -> None:
     edge, vertex = pull("edge", 2, 3), pull("vertex", 2, 3)
-    for name in ("sum", "mean", "max"):
+    for name in ("sum", "mean", "max", "logsumexp"):
         assert (getattr(edge, name)().space, getattr(edge, name)().shape) == ("vertex", (2, 3))
         assert getattr(edge, name)(axis=-1).space == "edge"
         assert getattr(edge, name)(axis=-1).shape == (2,)

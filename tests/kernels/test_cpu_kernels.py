@@ -86,6 +86,23 @@ def test_segments(dtype, layout, size, rng):
         check(dtype, out, [part.sum(0) for part in segments])
         kc.call("segment_max", dtype, [x], [out], tables=[table])
         check(dtype, out, [part.max(0) if len(part) else np.zeros(size) for part in segments])
+        kc.call("segment_logsumexp", dtype, [x], [out], tables=[table])
+        totals = [
+            np.logaddexp.reduce(part.astype(np.float64), initial=-np.inf) for part in segments
+        ]
+        check(dtype, out, totals)
+    edges = layout(draw(rng, dtype, 9, size) * 5)
+    parent = np.repeat(np.arange(4), np.diff(ptr))
+    weights = new(dtype, layout, 9, size)
+    kc.call("segment_softmax", dtype, [edges], [weights], tables=[{"index": parent}])
+    for r in range(4):
+        e = np.exp(edges[ptr[r] : ptr[r + 1]].astype(np.float64))
+        check(dtype, weights[ptr[r] : ptr[r + 1]], e / e.sum(0))
+    before = weights[:4].copy()
+    some = {"tables": [{"index": parent}], "rows": (4, 9)}  # of whole vertices
+    kc.call("segment_softmax", dtype, [edges * 0], [weights], **some)
+    np.testing.assert_array_equal(weights[:4], before)
+    check(dtype, weights[4:], np.full((5, size), 0.2))
     parts = rng.integers(0, 3, size=9)
     beside = draw(rng, dtype, 12, 3 * size)  # three values a row, of which the first is the operand
     table = {"ptr": ptr, "list": rows, "part": parts}
@@ -118,7 +135,20 @@ def test_rows_reduced_and_normalised(dtype, layout, outer, length, rng):
             out, expected, rtol=1e-5 if dtype == "float" else 1e-12, atol=1e-5
         )
     shifted = grid - grid.max(-1, keepdims=True)
-    log_softmax = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    log_total = np.log(np.exp(shifted).sum(-1, keepdims=True))
+    out = new(dtype, layout, 9, outer)
+    kc.call("logsumexp", dtype, [x], [out], ints=[outer, length])
+    check(dtype, out, grid.max(-1) + log_total[..., 0])
+    ties = np.round(x)  # the first of equal ones is chosen
+    out = new(dtype, layout, 9, outer * length)
+    kc.call("one_hot_max", dtype, [layout(ties), x], [out], ints=[outer, length])
+    first = ties.reshape(9, outer, length).argmax(-1)[..., None] == np.arange(length)
+    np.testing.assert_array_equal(out, first.reshape(9, -1))
+    log_softmax = shifted - log_total
+    dy = draw(rng, dtype, 9, outer)
+    y = layout((grid.max(-1) + log_total[..., 0]).astype(x.dtype))
+    kc.call("logsumexp_grad", dtype, [layout(dy), y, x], [out], ints=[outer, length])
+    check(dtype, out, (np.exp(log_softmax) * dy[..., None]).reshape(9, -1))
     for name, expected in (("softmax", np.exp(log_softmax)), ("log_softmax", log_softmax)):
         out = new(dtype, layout, 9, outer * length)
         kc.call(name, dtype, [x], [out], ints=[outer, length])
@@ -130,7 +160,7 @@ def test_reductions_keep_nan(dtype):
     for place in (0, 17, 39):
         broken = x.copy()
         broken[0, place] = np.nan
-        for name in ("row_sum", "row_max"):
+        for name in ("row_sum", "row_max", "logsumexp"):
             out = np.empty((1, 1), x.dtype)
             kc.call(name, dtype, [broken], [out], ints=[1, 40])
             assert np.isnan(out).all()

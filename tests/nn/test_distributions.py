@@ -138,6 +138,108 @@ def test_gradients_flow_through_samples() -> None:
     assert np.abs(logits.grad).max() > 0
 
 
+INF = math.inf
+SOME = np.array([[0.0, -INF, math.log(3), -INF]])
+
+
+def both(make: Callable[..., Any], x: Any, *others: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Value and gradient of a function of tensors: those of the same function of symbols."""
+
+    class Function(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            pulls = [v.pull(f"x{k}", a.shape[1:]) for k, a in enumerate(arrays)]
+            v.push(y=make(*pulls))
+
+    arrays = [np.float64(a) for a in (x, *others)]
+    model = cavs.compile(Function(), dtype="float64")
+    found = []
+    for native in (False, True):
+        given = [Tensor(a, requires_grad=k == 0) for k, a in enumerate(arrays)]
+        graphs = cavs.batch([cavs.InputGraph([[]])] * len(x))
+        named = {f"x{k}": a for k, a in enumerate(given)}
+        y = model(graphs, **named)["y"] if native else make(*given)
+        y.sum().backward()
+        assert given[0].grad is not None
+        found.append((y.data, given[0].grad))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    return found[0]
+
+
+def test_impossible_classes_have_no_probability_and_no_gradient() -> None:
+    p = np.array([0.25, 0, 0.75, 0])
+    for k in range(4):
+        onehot = np.eye(4)[k]
+        expected = math.log(p[k]) if p[k] else -INF
+        y, dx = both(lambda x, h: d.Categorical(x).log_prob(h), SOME, onehot[None])
+        np.testing.assert_allclose(y, [expected])
+        np.testing.assert_allclose(dx, [(onehot - p) * (p[k] > 0)], atol=1e-12)
+        logits = Tensor(SOME, requires_grad=True)
+        by_id = d.Categorical(logits).log_prob(Tensor(np.array([k], np.int32)))
+        by_id.sum().backward()
+        np.testing.assert_allclose(by_id.data, [expected])
+        np.testing.assert_allclose(logits.grad, dx, atol=1e-12)
+
+
+def test_entropy_and_divergence_leave_out_what_is_impossible() -> None:
+    two = SOME[:, ::2]
+    y, dx = both(lambda x: d.Categorical(x).entropy(), SOME)
+    expected, gradient = both(lambda x: d.Categorical(x).entropy(), two)
+    np.testing.assert_allclose(y, expected)
+    np.testing.assert_allclose(dx, [[gradient[0, 0], 0, gradient[0, 1], 0]], atol=1e-12)
+
+    def divergence(p: Any, q: Any) -> Any:
+        return d.kl_divergence(d.Categorical(p), d.Categorical(q))
+
+    def reverse(q: Any, p: Any) -> Any:
+        return divergence(p, q)
+
+    same, others = np.array([[0.5, -INF, 1.0, -INF]]), np.array([[0.5, 0.1, 1.0, -1.0]])
+    for function in (divergence, reverse):
+        y, dx = both(function, SOME, same)
+        expected, gradient = both(function, two, same[:, ::2])
+        np.testing.assert_allclose(y, expected)
+        np.testing.assert_allclose(dx, [[gradient[0, 0], 0, gradient[0, 1], 0]], atol=1e-12)
+    y, dx = both(divergence, SOME, others)  # p gives less than q
+    expected = 0.25 * math.log(0.25) + 0.75 * math.log(0.75)
+    expected -= (np.array([0.25, 0.75]) * (others - np.log(np.exp(others).sum()))[0, ::2]).sum()
+    np.testing.assert_allclose(y, [expected])
+    np.testing.assert_array_equal(dx[:, 1::2], 0)
+    for function, x, other in ((divergence, others, SOME), (reverse, SOME, others)):  # and more
+        y, dx = both(function, x, other)
+        np.testing.assert_array_equal(y, [INF])
+        np.testing.assert_array_equal(dx, np.zeros((1, 4)))
+
+
+def test_what_is_certain_or_without_the_bounds() -> None:
+    certain = np.array([[INF, -INF, INF, -INF]])
+    y, dx = both(lambda x, h: d.Bernoulli(x).log_prob(h), certain, [[1.0, 0, 0, 1]])
+    np.testing.assert_array_equal(y, [[0, 0, -INF, -INF]])
+    np.testing.assert_array_equal(dx, np.zeros((1, 4)))
+    y, dx = both(lambda x: d.Bernoulli(x).entropy(), certain)
+    np.testing.assert_array_equal(y, np.zeros((1, 4)))
+    np.testing.assert_array_equal(dx, np.zeros((1, 4)))
+    y, dx = both(lambda high, x: d.Uniform(0.0, high).log_prob(x), [[2.0, 2, 2]], [[1.0, 3, INF]])
+    np.testing.assert_allclose(y, [[-math.log(2), -INF, -INF]])
+    np.testing.assert_allclose(dx, [[-0.5, 0, 0]])
+
+
+def test_samples_are_of_one_possible_class() -> None:
+    """Seed 216 draws the greatest number of 10,000 twice."""
+    x = d.Categorical(Tensor(np.zeros((20, 10_000)))).sample(cavs.Generator(216))
+    np.testing.assert_array_equal(x.data.sum(axis=-1), 1)
+    rows = Tensor(np.repeat(SOME, 2_000, axis=0))
+    x = d.Categorical(rows).sample(cavs.Generator(1)).data
+    np.testing.assert_allclose(x.mean(axis=0), [0.25, 0, 0.75, 0], atol=0.03)
+    np.testing.assert_array_equal(x[:, 1::2], 0)
+    relaxed = d.Categorical(rows).relaxed_sample(0.7, cavs.Generator(1)).data
+    np.testing.assert_allclose(relaxed.sum(axis=-1), 1)
+    np.testing.assert_array_equal(relaxed[:, 1::2], 0)
+    nothing = d.Categorical(Tensor(np.full((3, 4), -INF)))
+    np.testing.assert_array_equal(nothing.sample(cavs.Generator(1)).data, 0)
+    np.testing.assert_array_equal(nothing.entropy().data, 0)
+
+
 def test_errors() -> None:
     p = d.Normal(Tensor(A), 1.0)
     with pytest.raises(InputError, match=r"\[distributions\] a cavs.Generator was expected"):

@@ -149,6 +149,42 @@ def test_reparameterised_gradients_are_those_of_the_exact_elbo() -> None:
     assert exact_kl == pytest.approx(0.5 * (std**2 + 0.3**2 - 1) + 0.4)
 
 
+@pytest.mark.parametrize("others", [[-1.0, -2.0], [-1.0, -np.inf], [-np.inf, -np.inf]])
+def test_samples_that_the_model_cannot_give(others: list[float]) -> None:
+    """Their weight is 0: the bound is that of the others, and nothing learns from them."""
+    log_joint = Tensor(np.array([[-np.inf, *others]]), requires_grad=True)
+    log_q = Tensor(np.full((1, 3), -1.5), requires_grad=True)
+    bound = estimators.importance_weighted_bound(log_joint - log_q)
+    expected = np.logaddexp.reduce(np.array(others)) + 1.5 - np.log(3)
+    assert bound.item() == pytest.approx(expected)
+    bound.backward(np.ones(1))
+    weights = np.exp([-np.inf, *others])
+    weights = weights / weights.sum() if weights.sum() else weights
+    np.testing.assert_allclose(log_joint.grad, [weights])
+    np.testing.assert_allclose(log_q.grad, [-weights])
+    score = estimators.vimco(log_joint, log_q)
+    assert score.bound.item() == pytest.approx(expected)
+    for x in (log_joint, log_q):
+        x.zero_grad()
+    score.surrogate.backward(np.ones(1))
+    np.testing.assert_allclose(log_joint.grad, [weights])
+    assert np.isfinite(log_q.grad).all()
+
+
+def test_neither_q_nor_the_baseline_learn_from_what_the_model_cannot_give() -> None:
+    log_joint = Tensor(np.array([[-np.inf, -4.0]]), requires_grad=True)
+    log_q = Tensor(np.full((1, 2), -1.0), requires_grad=True)
+    baseline = Tensor(np.zeros((1, 1)), requires_grad=True)
+    result = estimators.nvil(log_joint, log_q, baseline)
+    assert result.bound.item() == -np.inf
+    result.surrogate.backward(np.ones(1))
+    np.testing.assert_allclose(log_q.grad, [[0, -1.5]])
+    np.testing.assert_allclose(log_joint.grad, [[0.5, 0.5]])
+    assert result.baseline_loss.item() == pytest.approx(9 / 2)
+    result.baseline_loss.backward(np.ones(1))
+    assert baseline.grad.item() == pytest.approx(3)
+
+
 def test_errors() -> None:
     row, pair = Tensor(np.zeros((3, 1))), Tensor(np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"\[vimco\] 2 samples or more were expected, came \(1\)"):

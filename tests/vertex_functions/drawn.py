@@ -86,7 +86,7 @@ class RandomFunction(cavs.VertexFunction):
         if choice == 18:
             return ops.dropout(x, 0.3)
         if x.space == "edge":
-            name = ["sum", "mean", "max", "softmax"][int(rng.integers(4))]
+            name = ["sum", "mean", "max", "softmax", "logsumexp"][int(rng.integers(5))]
             return ops.tanh(getattr(x, name)())
         return ops.tanh(x * self.a + ops.sigmoid(self.b - self.a))
 

@@ -55,7 +55,8 @@ class Broadcasts(cavs.VertexFunction):
 
 @listed
 class Reductions(cavs.VertexFunction):
-    """Sums, means and maxima over features, and both softmaxes, on vertices and edges."""
+    """Sums, means and maxima over features, both softmaxes and what they normalise by, on vertices
+    and edges."""
 
     def __init__(self) -> None:
         self.w = linear(4, 4)
@@ -74,6 +75,8 @@ class Reductions(cavs.VertexFunction):
             kept=ops.sum(m, keepdims=True) + ops.max(m, axis=-1, keepdims=True),
             soft=ops.softmax(m) * x,
             log=ops.log_softmax(m),
+            total_log=ops.logsumexp(m) - m.logsumexp(),
+            kept_log=h.logsumexp(axis=-1, keepdims=True) + m.logsumexp(-1).sum(),
             edges=h.sum(axis=-1),
             means=h.mean(axis=-1, keepdims=True) * h.max(axis=-1, keepdims=True),
         )

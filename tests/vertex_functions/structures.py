@@ -76,9 +76,30 @@ class Segments(cavs.VertexFunction):
         mixed = (attention * h).sum()
         top = ops.segment_max(e)
         new = ops.tanh(x + e.mean() + top + mixed + ops.segment_softmax(e * h).max())
+        new = new + ops.tanh(e.logsumexp()) - ops.tanh(h.logsumexp(-1).logsumexp())
         repeated = ops.segment_sum(x) + ops.segment_mean(x * 2.0)
+        repeated = repeated + ops.sigmoid(ops.segment_logsumexp(x))
         v.scatter(h=new)
         v.push(new=new, top=top, mixed=mixed, repeated=repeated, weights=attention)
+
+
+@listed
+class Siblings(cavs.VertexFunction):
+    """Softmaxes over the children of what is elsewhere a matter of one edge alone: a function of
+    the child's state, of an id, of what a mask leaves out afterwards."""
+
+    def __init__(self) -> None:
+        self.embedding = embedding(IDS, 4)
+        self.w, self.u = linear(4, 4), linear(4, 4, bias=False)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h, mask = v.gather(h=4).h, v.pull_edge("mask")
+        relation = self.embedding(v.pull_edge("relation", dtype="int32"))
+        of_states = self.w(h).softmax()
+        masked = mask * self.u(ops.tanh(h)).softmax()
+        new = (of_states * relation.softmax() + masked).sum()
+        v.scatter(h=ops.tanh(new + v.pull("x", 4)))
+        v.push(h=new, of_states=of_states, direct=h.softmax() * 2.0)
 
 
 @listed

@@ -51,6 +51,7 @@ from cavs.core.ops.shape import concat as concat
 from cavs.core.ops.shape import reshape as reshape
 from cavs.core.ops.shape import slice_last as slice_last
 from cavs.core.ops.shape import split as split
+from cavs.core.ops.structure import segment_logsumexp as segment_logsumexp
 from cavs.core.ops.structure import segment_max as segment_max
 from cavs.core.ops.structure import segment_mean as segment_mean
 from cavs.core.ops.structure import segment_softmax as segment_softmax

@@ -76,6 +76,7 @@ class OpDef:
         flops: floating-point operations per row, from the operands' and the result's shapes.
         space: rows of the result from the rows of the operands.
         dtype: ``float`` or ``int32``.
+        mixes_edges: whether the result, a value per edge, depends on all edges of the vertex.
     """
 
     name: str
@@ -87,6 +88,7 @@ class OpDef:
     flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
     space: Callable[[Sequence[Space]], Space] = join_spaces
     dtype: str = "float"
+    mixes_edges: bool = False
 
     @property
     def elementwise(self) -> bool:

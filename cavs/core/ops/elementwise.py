@@ -22,6 +22,18 @@ def _softplus(np: Any, x: Any) -> Any:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def _bce_with_logits(np: Any, x: Any, t: Any) -> Any:
+    # Not softplus(x) - x t, which would lose the small loss of a large, right logit.
+    far = np.where(x < 0, t, 1 - t)
+    return np.where(far == 0, 0, np.abs(x) * far) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
+    # Of an infinite logit the loss is 0, or infinite and without a gradient.
+    certain = equal(abs(x), math.inf)
+    return where(certain, 0.0, dy * (sigmoid(x) - t)), where(certain, 0.0, -dy * x)
+
+
 def _erfinv_polynomial(np: Any, x: Any) -> Any:
     """To single precision (Giles, "Approximating the erfinv function", GPU Computing Gems 2011)."""
     w = -np.log((1 - x) * (1 + x))
@@ -111,7 +123,15 @@ DIV = _row(
 )
 NEG = _row("neg", 1, 1, "-x0", lambda dy, y, x: (-dy,), lambda np, x: -x)
 EXP = _row("exp", 1, 10, "exp(x0)", lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
-LOG = _row("log", 1, 10, "log(x0)", lambda dy, y, x: (dy / x,), lambda np, x: np.log(x))
+# No cotangent stays none, though the slope at 0 is infinite: of what is impossible in log space.
+LOG = _row(
+    "log",
+    1,
+    10,
+    "log(x0)",
+    lambda dy, y, x: (where(equal(dy, 0.0), 0.0, dy / x),),
+    lambda np, x: np.log(x),
+)
 SQRT = _row("sqrt", 1, 4, "sqrt(x0)", lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
 RSQRT = _row(
     "rsqrt",
@@ -206,10 +226,10 @@ BCE_WITH_LOGITS = _row(
     "bce_with_logits",
     2,
     22,
-    "maximum(x0, 0) - x0 * x1 + log1p(exp(-abs(x0)))",
-    lambda dy, y, x, t: (dy * (sigmoid(x) - t), -dy * x),
-    # In this order: softplus(x) - x t would lose the small loss of a large, right logit.
-    lambda np, x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
+    "select(select(x0 < 0, x1, 1 - x1) == 0, 0, abs(x0) * select(x0 < 0, x1, 1 - x1))"
+    " + log1p(exp(-abs(x0)))",
+    _bce_with_logits_vjp,
+    _bce_with_logits,
 )
 # Says into which state a value goes; attributes keep equal values of two states apart.
 IDENTITY = _row("identity", 1, 0, "x0", lambda dy, y, x, **_: (dy,), lambda np, x, **_: x)
@@ -235,7 +255,7 @@ def exp(x: Any) -> Any:
 
 
 def log(x: Any) -> Any:
-    """Elementwise natural logarithm."""
+    """Elementwise natural logarithm: -inf of 0, where a cotangent of 0 gives a gradient of 0."""
     return apply(LOG, x)
 
 
@@ -355,7 +375,10 @@ def equal(a: Any, b: Any) -> Any:
 
 
 def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
-    """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow."""
+    """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow.
+
+    Of an infinite logit: 0 for the target that it says is certain, +inf for any other; gradient 0.
+    """
     return apply(BCE_WITH_LOGITS, logits, targets)
 
 

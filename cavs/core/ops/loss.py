@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs.core.ops.reduce import reference_log_softmax, reference_softmax
 from cavs.errors import ShapeError
 
 
@@ -22,19 +23,22 @@ def _infer_cross_entropy_grad(dy: Shape, logits: Shape, label: Shape) -> Shape:
 
 
 def _reference_cross_entropy(np: Any, logits: Any, label: Any) -> Any:
-    logits = np.broadcast_to(logits, (*np.shape(label), logits.shape[-1]))  # may have no rows
-    top = logits.max(axis=-1, keepdims=True)
-    z = logits - top  # the maximum cancels here, before a small loss could drown in it
-    picked = np.take_along_axis(z, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
-    loss = np.log(np.exp(z).sum(axis=-1)) - picked
+    loss = -_picked(np, reference_log_softmax(np, logits), label)
     return np.where(label >= 0, loss, np.zeros((), logits.dtype))
 
 
 def _reference_cross_entropy_grad(np: Any, dy: Any, logits: Any, label: Any) -> Any:
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p = e / e.sum(axis=-1, keepdims=True)
     onehot = np.arange(logits.shape[-1]) == label[..., None]
-    return np.where((label >= 0)[..., None], dy[..., None] * (p - onehot), 0).astype(logits.dtype)
+    grad = dy[..., None] * (reference_softmax(np, logits) - onehot)
+    # An impossible label, whose loss is infinite, gives no gradient.
+    impossible = _picked(np, reference_log_softmax(np, logits), label) == -np.inf
+    return np.where(((label < 0) | impossible)[..., None], 0, grad).astype(logits.dtype)
+
+
+def _picked(np: Any, values: Any, label: Any) -> Any:
+    """The element of each row that the label says."""
+    values = np.broadcast_to(values, (*np.shape(label), values.shape[-1]))  # may have no rows
+    return np.take_along_axis(values, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
 
 
 def _infer_embedding(weight: Shape, ids: Shape) -> Shape:
@@ -106,6 +110,9 @@ EMBEDDING_GRAD: OpDef = register(
 
 def cross_entropy(logits: Any, label: Any) -> Any:
     """-log softmax(logits)[label]; 0, with no gradient, where the label is -1.
+
+    +inf, with no gradient either, where the label is impossible: its logit is -inf, or another's
+    is +inf and its own is not.
 
     Shapes: logits (classes,), label () int32 in -1..classes-1 -> ().
     """

@@ -12,16 +12,31 @@ import math
 import numbers
 from typing import Any
 
-from cavs.core.ops._def import OpDef, apply, per_element, register
-from cavs.core.ops.elementwise import equal, erfinv, less, log, maximum, stop_gradient
-from cavs.core.ops.reduce import max as max_
+from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs.core.ops.elementwise import erfinv, less, log, maximum, stop_gradient
 from cavs.core.ops.reduce import softmax
-from cavs.errors import InputError
+from cavs.errors import InputError, ShapeError
 
 # Numbers are k / 2^24. Doubled and shifted by an odd number of halves they are exact in float32,
 # lie evenly within (-1, 1), and never reach its ends.
 _CENTRE = 1 - 2.0**-24
 _LEAST = 2.0**-25
+
+
+def _infer_one_hot_max(x: Shape, among: Shape) -> Shape:
+    if not x or x != among:
+        raise ShapeError(
+            f"[one_hot_max] two shapes of one feature axis or more were expected, came {x, among}"
+        )
+    return x
+
+
+def _reference_one_hot_max(np: Any, x: Any, among: Any) -> Any:
+    top = x.max(axis=-1, keepdims=True)
+    key = np.where(x != top, -np.inf, np.where(top == np.inf, among, 0))
+    first = np.arange(x.shape[-1]) == key.argmax(axis=-1)[..., None]
+    return (first & (top > -np.inf)).astype(x.dtype)
+
 
 # The operand only says how many numbers, for which rows; the symbol made has none.
 UNIFORM = register(
@@ -47,6 +62,17 @@ DROPOUT_BY_ID: OpDef = register(
             apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
             *[None] * len(ids),
         ),
+    )
+)
+# Where the maximum is infinite, the second operand says which of these elements.
+ONE_HOT_MAX = register(
+    OpDef(
+        "one_hot_max",
+        arity=2,
+        infer=_infer_one_hot_max,
+        flops=lambda shapes, out: size_of(shapes[0]),
+        vjp=lambda dy, y, x, among: (None, None),
+        reference=_reference_one_hot_max,
     )
 )
 #: Operations whose value depends on which row it is of.
@@ -107,6 +133,12 @@ def standard_gumbel(uniform: Any) -> Any:
     return -log(maximum(-log(1.0 - uniform), _LEAST))
 
 
+def gumbel_max(logits: Any, gumbel: Any) -> Any:
+    """One-hot samples from softmax(logits) over the last axis by standard Gumbel numbers, of the
+    same shape; infinite logits as :func:`cavs.ops.softmax` has them."""
+    return apply(ONE_HOT_MAX, logits + gumbel, gumbel)
+
+
 def normal(mean: Any, std: Any) -> Any:
     """mean + std * epsilon, epsilon standard normal: a sample through which the gradients of mean
     and standard deviation flow (Kingma and Welling 2014). Shapes broadcast."""
@@ -120,8 +152,9 @@ def bernoulli(p: Any) -> Any:
 
 def categorical(logits: Any) -> Any:
     """One-hot samples from softmax(logits) over the last axis, by the Gumbel-max trick; no
-    gradient. Shapes: (..., classes) -> (..., classes)."""
-    return one_hot_max(logits + standard_gumbel(uniform_like(logits)))
+    gradient. Never a class of logit -inf: zeros where all are. Shapes: (..., classes) ->
+    (..., classes)."""
+    return gumbel_max(logits, standard_gumbel(uniform_like(logits)))
 
 
 def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
@@ -136,11 +169,12 @@ def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
     """
     if not temperature > 0:
         raise InputError(f"[gumbel_softmax] a temperature > 0 was expected, came ({temperature})")
-    noisy = logits + standard_gumbel(uniform_like(logits))
-    soft = softmax(noisy * (1.0 / temperature))
-    return soft + stop_gradient(one_hot_max(noisy) - soft) if hard else soft
+    gumbel = standard_gumbel(uniform_like(logits))
+    soft = softmax((logits + gumbel) * (1.0 / temperature))
+    return soft + stop_gradient(gumbel_max(logits, gumbel) - soft) if hard else soft
 
 
 def one_hot_max(x: Any) -> Any:
-    """1 at the maximum of the last axis, else 0; no gradient. Of the shape of `x`."""
-    return stop_gradient(equal(x, max_(x, -1, keepdims=True)))
+    """1 at the first maximum of the last axis, else 0; zeros where all elements are -inf; no
+    gradient. Of the shape of `x`."""
+    return apply(ONE_HOT_MAX, x, x)

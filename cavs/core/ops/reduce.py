@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
-from cavs.core.ops.elementwise import equal, exp, log, rsqrt, square, stop_gradient
+from cavs.core.ops.elementwise import abs as abs_
+from cavs.core.ops.elementwise import equal, exp, rsqrt, square, where
 from cavs.core.ops.shape import broadcast, reshape
 from cavs.errors import ShapeError
 
@@ -37,14 +39,62 @@ def _row_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (mask * _spread_last(share, x.shape),)
 
 
-def _softmax(np: Any, x: Any) -> Any:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def _centred(np: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
+    """(x - max x, sum of its exp, max x), along `axis`, which stays. Infinities have the values of
+    their limits: of elements of +inf the difference is 0, of all others -inf."""
+    top = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    shift = np.where(top == -np.inf, np.zeros((), x.dtype), top)
+    finite = x - np.where(top == np.inf, np.zeros((), x.dtype), shift)
+    limit = np.where(x == np.inf, np.zeros((), x.dtype), -np.inf).astype(x.dtype)
+    z = np.where(top == np.inf, limit, finite)
+    return z, np.exp(z).sum(axis=axis, keepdims=True), top
 
 
-def _log_softmax(np: Any, x: Any) -> Any:
-    z = x - x.max(axis=-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+def reference_softmax(np: Any, x: Any, axis: int = -1) -> Any:
+    """exp(x) / sum(exp(x)) along an axis; zeros where all elements are -inf."""
+    z, total, _ = _centred(np, x, axis)
+    return np.exp(z) / np.where(total == 0, np.ones((), x.dtype), total)
+
+
+def reference_log_softmax(np: Any, x: Any) -> Any:
+    """log softmax over the last axis; -inf where all elements are."""
+    z, total, _ = _centred(np, x, -1)
+    return z - np.log(np.where(total == 0, np.ones((), x.dtype), total))
+
+
+def reference_logsumexp(np: Any, x: Any, axis: int = -1) -> Any:
+    """log(sum(exp(x))) along an axis, which goes; -inf over no elements."""
+    _, total, top = _centred(np, x, axis)
+    return (np.log(total) + top).squeeze(axis)
+
+
+def _reference_logsumexp_grad(np: Any, dy: Any, y: Any, x: Any) -> Any:
+    finite = np.where(np.isinf(y), np.zeros((), x.dtype), dy)
+    return reference_softmax(np, x) * finite[..., None]
+
+
+def _infer_logsumexp_grad(dy: Shape, y: Shape, x: Shape) -> Shape:
+    if dy != x[:-1] or y != dy:
+        raise ShapeError(f"[logsumexp_grad] results of {x[:-1]} were expected, came {dy, y}")
+    return x
+
+
+def _logsumexp_grad_vjp(d: Any, _: Any, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
+    # As a function of dy and x: y is what is known of x.
+    p = apply(LOGSUMEXP_GRAD, equal(dy, dy), y, x)
+    mean = apply(ROW_SUM, p * d)
+    return mean, None, p * _spread_last(dy, x.shape) * (d - _spread_last(mean, x.shape))
+
+
+def finite_cotangent(dy: Any, y: Any) -> Any:
+    """The cotangent of `y` in log space: 0 where it is infinite."""
+    return where(equal(abs_(y), math.inf), 0.0, dy)
+
+
+def _log_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    possible = finite_cotangent(dy, y)
+    total = _spread_last(apply(ROW_SUM, possible), x.shape)
+    return (possible - exp(y) * total,)
 
 
 ROW_SUM = register(
@@ -74,7 +124,7 @@ SOFTMAX = register(
         infer=_last_axis("softmax"),
         flops=per_element(15),
         vjp=lambda dy, y, x: (y * (dy - _spread_last(apply(ROW_SUM, dy * y), x.shape)),),
-        reference=_softmax,
+        reference=reference_softmax,
     )
 )
 LOG_SOFTMAX = register(
@@ -83,8 +133,28 @@ LOG_SOFTMAX = register(
         arity=1,
         infer=_last_axis("log_softmax"),
         flops=per_element(15),
-        vjp=lambda dy, y, x: (dy - softmax(x) * _spread_last(apply(ROW_SUM, dy), x.shape),),
-        reference=_log_softmax,
+        vjp=_log_softmax_vjp,
+        reference=reference_log_softmax,
+    )
+)
+LOGSUMEXP = register(
+    OpDef(
+        "logsumexp",
+        arity=1,
+        infer=_drop_last,
+        flops=lambda shapes, out: 12 * size_of(shapes[0]),
+        vjp=lambda dy, y, x: (apply(LOGSUMEXP_GRAD, dy, y, x),),
+        reference=reference_logsumexp,
+    )
+)
+LOGSUMEXP_GRAD: OpDef = register(
+    OpDef(
+        "logsumexp_grad",
+        arity=3,
+        infer=_infer_logsumexp_grad,
+        flops=per_element(15),
+        vjp=_logsumexp_grad_vjp,
+        reference=_reference_logsumexp_grad,
     )
 )
 
@@ -121,19 +191,27 @@ def max(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def softmax(x: Any) -> Any:
-    """exp(x) / sum(exp(x)) over the last feature axis, without overflow."""
+    """exp(x) / sum(exp(x)) over the last feature axis, without overflow.
+
+    Elements of -inf get exactly 0, zeros are what all elements of -inf get, and elements of +inf
+    share 1 evenly.
+    """
     return apply(SOFTMAX, x)
 
 
 def log_softmax(x: Any) -> Any:
-    """x - log(sum(exp(x))) over the last feature axis, without overflow."""
+    """x - log(sum(exp(x))) over the last feature axis, without overflow: log of :func:`softmax`,
+    infinities included. An element of the result that is -inf gives no gradient."""
     return apply(LOG_SOFTMAX, x)
 
 
-def logsumexp(x: Any) -> Any:
-    """log(sum(exp(x))) over the last feature axis, without overflow. Shapes: (..., d) -> (...)."""
-    top = stop_gradient(max(x, -1))
-    return log(sum(exp(x - _spread_last(top, x.shape)), -1)) + top
+def logsumexp(x: Any, axis: int | None = -1, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))), without overflow, over the last feature axis or, with ``axis=None``, over
+    all of them. Shapes: (..., d) -> (...).
+
+    -inf where all elements are, +inf where one is; an infinite result gives no gradient.
+    """
+    return _over(x, axis, keepdims, LOGSUMEXP)
 
 
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:

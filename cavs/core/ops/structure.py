@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, apply, register, size_of
-from cavs.core.ops.elementwise import equal, exp, maximum
+from cavs.core.ops._def import OpDef, Shape, Space, apply, per_element, register, size_of
+from cavs.core.ops.elementwise import equal, maximum
+from cavs.core.ops.reduce import finite_cotangent
 
 
 def _same(shape: Shape, **_: Any) -> Shape:
@@ -32,6 +33,14 @@ def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     mask = equal(x, spread(y))
     share = dy / maximum(segment_sum(mask), 1.0)
     return (mask * spread(share),)
+
+
+def _segment_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    return (y * (dy - spread(segment_sum(dy * y))),)
+
+
+def _segment_logsumexp_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
+    return (segment_softmax(x) * spread(finite_cotangent(dy, y)),)
 
 
 PARAM = _source("param")
@@ -76,6 +85,27 @@ SEGMENT_MAX = register(
         flops=_sum_cost,
         space=_to("vertex"),
         vjp=_segment_max_vjp,
+    )
+)
+SEGMENT_LOGSUMEXP = register(
+    OpDef(
+        "segment_logsumexp",
+        arity=1,
+        infer=_same,
+        flops=lambda shapes, out: 12 * size_of(shapes[0]),
+        space=_to("vertex"),
+        vjp=_segment_logsumexp_vjp,
+    )
+)
+SEGMENT_SOFTMAX = register(
+    OpDef(
+        "segment_softmax",
+        arity=1,
+        infer=_same,
+        flops=per_element(15),
+        space=_to("edge"),
+        vjp=_segment_softmax_vjp,
+        mixes_edges=True,
     )
 )
 GRAPH_SPREAD = register(
@@ -137,6 +167,15 @@ def segment_max(x: Any) -> Any:
 
 
 def segment_softmax(x: Any) -> Any:
-    """exp(x) / sum(exp(x)) over the children of a vertex, element by element, without overflow."""
-    e = exp(x - spread(segment_max(x)))
-    return e / spread(segment_sum(e))
+    """exp(x) / sum(exp(x)) over the children of a vertex, element by element, without overflow;
+    infinities as in :func:`cavs.ops.softmax`."""
+    return apply(SEGMENT_SOFTMAX, x)
+
+
+def segment_logsumexp(x: Any) -> Any:
+    """log(sum(exp(x))) over the children of a vertex, element by element, without overflow.
+
+    -inf without children and where all children are, +inf where one is; an infinite result gives
+    no gradient.
+    """
+    return apply(SEGMENT_LOGSUMEXP, x)

@@ -32,6 +32,7 @@ _OF_FIRST = (
     "sigmoid_grad",
     "tanh_grad",
     "div",
+    "logsumexp_grad",
     *DROPOUTS,
     "row_sum",
     "sum_to",
@@ -146,6 +147,7 @@ _FINER = {
     "slots_to_edges": "spread",
     "segment_sum": "spread",
     "segment_max": "spread",
+    "segment_logsumexp": "spread",
     "graph_sum": "graph_spread",
     "unique_sum": "expand",
 }
@@ -218,6 +220,8 @@ class Zeros:
             return either(*map(self._zeros_of, x))
         if name in _OF_FIRST:
             return self._zeros_of(x[0])
+        if name == "where":
+            return self._zero_of_branches(*x[1:])
         if name in _TO_FINER:
             return self._ids.finer(node, self._zeros_of(x[0]))
         if name in _TO_COARSER:
@@ -230,6 +234,12 @@ class Zeros:
             return frozenset([frozenset([node])]) if self._by_mask and mask else NO_ROWS
         known: Rows = node.attrs["zero"] if node.op.name == "remembered" else NO_ROWS
         return known if self._by_id else NO_ROWS
+
+    def _zero_of_branches(self, a: Node, b: Node) -> Rows:
+        """Of what is one or the other, whichever."""
+        if constant_value(a) == 0.0:
+            return self._zeros_of(b)
+        return self._zeros_of(a) if constant_value(b) == 0.0 else both(*map(self._zeros_of, (a, b)))
 
     def _zero_of_all(self, node: Node) -> Rows:
         """Of what is zeros where all operands are that are no constants."""
@@ -271,11 +281,11 @@ class Zeros:
     def _passed(self, node: Node, user: Node, unread: Mapping[Node, Rows]) -> Rows:
         """Rows of `node` that the user goes into rows with that nobody reads."""
         rows = unread.get(user, NO_ROWS)
-        if not rows or user.op.name == "join":
+        if not rows or user.op.name == "join" or user.op.mixes_edges:
             return NO_ROWS
         if user.op.name in (*_TO_FINER, "slots_to_edges"):
             return self._ids.coarser(user, rows)
-        if user.op.name in _TO_COARSER:
+        if user.op.name in (*_TO_COARSER, "segment_logsumexp"):
             return self._ids.finer(user, rows)
         return rows if user.space == node.space else NO_ROWS
 
@@ -285,7 +295,7 @@ class Zeros:
         if name in _PRODUCTS:
             others = [operand for operand in x if operand is not node]
             return either(*map(self._zeros_of, others)) if len(others) < len(x) else NO_ROWS
-        if name in ("sigmoid_grad", "tanh_grad", "div"):
+        if name in ("sigmoid_grad", "tanh_grad", "div", "logsumexp_grad"):
             return NO_ROWS if node is x[0] else self._zeros_of(x[0])
         if name == "cross_entropy":
             return self._missing(x[1])

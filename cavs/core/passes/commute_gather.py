@@ -73,8 +73,8 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
             products[node] = frozenset()
             continue
         own = [x for x in node.inputs if x.space != "none"]
-        # A sample depends on the edge.
-        stays = node.op.name in RANDOM or node in masked
+        # A sample depends on the edge, a softmax over the children on the other edges.
+        stays = node.op.name in RANDOM or node.op.mixes_edges or node in masked
         if node.space != "edge" or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))

@@ -8,6 +8,7 @@ distinct word. F becomes two functions, over rows ``leaf`` and ``inner``, whose 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,14 @@ from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
 from cavs.core.ops._def import OPS, Shape, Space, size_of
 from cavs.core.ops.random import RANDOM
+
+_OVER_NO_CHILDREN = {
+    "gather": 0.0,
+    "segment_sum": 0.0,
+    "segment_max": 0.0,
+    "segment_logsumexp": -math.inf,
+    "num_children": 0.0,
+}
 
 
 def can_specialize(function: FunctionIR) -> bool:
@@ -81,8 +90,8 @@ def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
 
 
 def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
-    if node.op.name in ("gather", "segment_sum", "segment_max", "num_children"):
-        return ir.constant(0.0, node.shape)
+    if node.op.name in _OVER_NO_CHILDREN:
+        return ir.constant(_OVER_NO_CHILDREN[node.op.name], node.shape)
     inputs = [leaf[x] for x in node.inputs]
     known = _fold(node, inputs)
     if known is not None:
@@ -125,7 +134,8 @@ _Rule = Callable[[Node, Sequence[Node], Sequence[float | None]], Node | None]
 
 
 def _zero_if_any(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:
-    return ir.constant(0.0, node.shape) if 0.0 in values else None
+    finite = all(v is None or math.isfinite(v) for v in values)
+    return ir.constant(0.0, node.shape) if 0.0 in values and finite else None
 
 
 def _zero_first(node: Node, inputs: Sequence[Node], values: Sequence[float | None]) -> Node | None:

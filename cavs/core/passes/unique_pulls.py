@@ -24,7 +24,7 @@ def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
         sources = {pull.get(x) for x in node.inputs if x.space != "none"}
         only = sources.pop() if len(sources) == 1 else None
         random = node.op.name in RANDOM
-        local = node.space == (only.space if only is not None else "")
+        local = node.space == (only.space if only is not None else "") and not node.op.mixes_edges
         pull[node] = only if only is not None and not random and local else None
     return pull
 

@@ -126,6 +126,12 @@ CAVS_INLINE V log1p_exp_minus_abs(V x) {
   return log_normal(w, all<V>(0.0f)) + (u - (w - 1.0f)) / w;
 }
 
+// a * b, 0 where a is zero even if b is infinite.
+template <class V>
+CAVS_INLINE V times_unless_zero(V a, V b) {
+  return select(a == 0.0f, all<V>(0.0f), a * b);
+}
+
 // Giles, "Approximating the erfinv function", GPU Computing Gems 2011: polynomials in
 // -log(1 - x^2), one for most of the range and one for its ends.
 template <class V>
@@ -143,9 +149,8 @@ CAVS_INLINE V erfinv_(V x) {
 
 template <class Function>
 CAVS_INLINE VecD map_lanes(VecD x, Function function) {
-  VecD result;
-  for (int i = 0; i < kLanes<double>; ++i) result[i] = function(x[i]);
-  return result;
+  for (int i = 0; i < kLanes<double>; ++i) x[i] = function(x[i]);
+  return x;
 }
 
 CAVS_INLINE VecD exp_(VecD x) {

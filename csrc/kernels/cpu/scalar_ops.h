@@ -3,38 +3,38 @@
 // values. An operation's number is its place in the list.
 #pragma once
 
-#define CAVS_SCALAR_OPS(OP)                                                      \
-  OP(add, 2, a + b)                                                              \
-  OP(sub, 2, a - b)                                                              \
-  OP(mul, 2, a* b)                                                               \
-  OP(div, 2, a / b)                                                              \
-  OP(neg, 1, -a)                                                                 \
-  OP(exp, 1, exp_(a))                                                            \
-  OP(log, 1, log_(a))                                                            \
-  OP(sqrt, 1, sqrt_(a))                                                          \
-  OP(square, 1, a* a)                                                            \
-  OP(abs, 1, abs_(a))                                                            \
-  OP(sigmoid, 1, sigmoid_(a))                                                    \
-  OP(tanh, 1, tanh_(a))                                                          \
-  OP(relu, 1, select(a < zero, zero, a))                                         \
-  OP(softplus, 1, select(a < zero, zero, a) + log1p_exp_minus_abs(a))            \
-  OP(erfinv, 1, erfinv_(a))                                                      \
-  OP(where, 3, select(a != zero, b, c))                                          \
-  OP(minimum, 2, minimum_(a, b))                                                 \
-  OP(maximum, 2, maximum_(a, b))                                                 \
-  OP(greater, 2, select(a > b, one, zero))                                       \
-  OP(greater_equal, 2, select(a >= b, one, zero))                                \
-  OP(less, 2, select(a < b, one, zero))                                          \
-  OP(less_equal, 2, select(a <= b, one, zero))                                   \
-  OP(equal, 2, select(a == b, one, zero))                                        \
-  OP(sign, 1, select(a > zero, one, select(a < zero, -one, a)))                  \
-  OP(reciprocal, 1, one / a)                                                     \
-  OP(rsqrt, 1, one / sqrt_(a))                                                   \
-  OP(identity, 1, a)                                                             \
-  OP(stop_gradient, 1, a)                                                        \
-  OP(bce_with_logits, 2,                                                         \
-     subtract_product(select(a < zero, zero, a), a, b) + log1p_exp_minus_abs(a)) \
-  OP(squared_error, 2, (a - b) * (a - b))                                        \
-  OP(mul_add, 3, multiply_add(a, b, c))                                          \
-  OP(sigmoid_grad, 2, a * b * (one - b))                                         \
+#define CAVS_SCALAR_OPS(OP)                                                             \
+  OP(add, 2, a + b)                                                                     \
+  OP(sub, 2, a - b)                                                                     \
+  OP(mul, 2, a* b)                                                                      \
+  OP(div, 2, a / b)                                                                     \
+  OP(neg, 1, -a)                                                                        \
+  OP(exp, 1, exp_(a))                                                                   \
+  OP(log, 1, log_(a))                                                                   \
+  OP(sqrt, 1, sqrt_(a))                                                                 \
+  OP(square, 1, a* a)                                                                   \
+  OP(abs, 1, abs_(a))                                                                   \
+  OP(sigmoid, 1, sigmoid_(a))                                                           \
+  OP(tanh, 1, tanh_(a))                                                                 \
+  OP(relu, 1, select(a < zero, zero, a))                                                \
+  OP(softplus, 1, select(a < zero, zero, a) + log1p_exp_minus_abs(a))                   \
+  OP(erfinv, 1, erfinv_(a))                                                             \
+  OP(where, 3, select(a != zero, b, c))                                                 \
+  OP(minimum, 2, minimum_(a, b))                                                        \
+  OP(maximum, 2, maximum_(a, b))                                                        \
+  OP(greater, 2, select(a > b, one, zero))                                              \
+  OP(greater_equal, 2, select(a >= b, one, zero))                                       \
+  OP(less, 2, select(a < b, one, zero))                                                 \
+  OP(less_equal, 2, select(a <= b, one, zero))                                          \
+  OP(equal, 2, select(a == b, one, zero))                                               \
+  OP(sign, 1, select(a > zero, one, select(a < zero, -one, a)))                         \
+  OP(reciprocal, 1, one / a)                                                            \
+  OP(rsqrt, 1, one / sqrt_(a))                                                          \
+  OP(identity, 1, a)                                                                    \
+  OP(stop_gradient, 1, a)                                                               \
+  OP(bce_with_logits, 2,                                                                \
+     times_unless_zero(select(a < zero, b, one - b), abs_(a)) + log1p_exp_minus_abs(a)) \
+  OP(squared_error, 2, (a - b) * (a - b))                                               \
+  OP(mul_add, 3, multiply_add(a, b, c))                                                 \
+  OP(sigmoid_grad, 2, a * b * (one - b))                                                \
   OP(tanh_grad, 2, a* subtract_product(one, b, b))

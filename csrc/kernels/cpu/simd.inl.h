@@ -209,6 +209,92 @@ CAVS_INLINE T sum_lanes(Vec<T> x) {
          (parts[0][1] + parts[0][3 % (16 / sizeof(T))]);
 }
 
+template <class T>
+CAVS_INLINE T larger(T a, T b) {  // NaN where either is NaN
+  return a > b || a != a ? a : b;
+}
+
+template <class T>
+CAVS_INLINE T max_lanes(Vec<T> x) {
+  typedef T Part __attribute__((vector_size(16)));
+  Part parts[kVectorBytes / 16];
+  __builtin_memcpy(parts, &x, sizeof(x));
+  for (int i = 1; i < kVectorBytes / 16; ++i) parts[0] = maximum_(parts[i], parts[0]);
+  const T first = larger<T>(parts[0][0], parts[0][1]);
+  if (sizeof(T) == 8) return first;
+  return larger<T>(first,
+                   larger<T>(parts[0][2 % (16 / sizeof(T))], parts[0][3 % (16 / sizeof(T))]));
+}
+
+// The first `count` lanes from memory, up to all of them, `fill` in the others; and those of a
+// vector, zeros in the others.
+#if defined(__AVX512F__)
+CAVS_INLINE __mmask16 lanes_below(int64_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+CAVS_INLINE VecF load_lanes(const float* source, int64_t count, float fill) {
+  return _mm512_mask_loadu_ps(splat(fill), lanes_below(count), source);
+}
+CAVS_INLINE VecD load_lanes(const double* source, int64_t count, double fill) {
+  return _mm512_mask_loadu_pd(splat(fill), static_cast<__mmask8>(lanes_below(count)), source);
+}
+CAVS_INLINE VecF keep_lanes(VecF x, int64_t count) {
+  return _mm512_maskz_mov_ps(lanes_below(count), x);
+}
+CAVS_INLINE VecD keep_lanes(VecD x, int64_t count) {
+  return _mm512_maskz_mov_pd(static_cast<__mmask8>(lanes_below(count)), x);
+}
+#elif defined(__AVX2__)
+CAVS_INLINE __m256i lanes_below(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+CAVS_INLINE __m256i wide_lanes_below(int64_t count) {
+  return _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes_below(count)));
+}
+CAVS_INLINE VecF load_lanes(const float* source, int64_t count, float fill) {
+  const __m256i mask = lanes_below(count);
+  return _mm256_blendv_ps(splat(fill), _mm256_maskload_ps(source, mask), _mm256_castsi256_ps(mask));
+}
+CAVS_INLINE VecD load_lanes(const double* source, int64_t count, double fill) {
+  const __m256i mask = wide_lanes_below(count);
+  return _mm256_blendv_pd(splat(fill), _mm256_maskload_pd(source, mask), _mm256_castsi256_pd(mask));
+}
+CAVS_INLINE VecF keep_lanes(VecF x, int64_t count) {
+  return _mm256_and_ps(x, _mm256_castsi256_ps(lanes_below(count)));
+}
+CAVS_INLINE VecD keep_lanes(VecD x, int64_t count) {
+  return _mm256_and_pd(x, _mm256_castsi256_pd(wide_lanes_below(count)));
+}
+#else
+template <class T>
+CAVS_INLINE Vec<T> load_lanes(const T* source, int64_t count, T fill) {
+  Vec<T> result = splat(fill);
+  for (int64_t i = 0; i < count; ++i) result[i] = source[i];
+  return result;
+}
+template <class V>
+CAVS_INLINE V keep_lanes(V x, int64_t count) {
+  for (int64_t i = count; i < static_cast<int64_t>(sizeof(V) / sizeof(x[0])); ++i) x[i] = 0;
+  return x;
+}
+#endif
+
+// The first `count` lanes to memory, in pieces: a store under a mask holds up what comes after it.
+template <int64_t Piece, class T>
+CAVS_INLINE void store_pieces(T* target, const T* lanes, int64_t count) {
+  if (count & Piece) __builtin_memcpy(target, lanes, Piece * sizeof(T));
+  const int64_t stored = count & Piece;
+  if constexpr (Piece > 1) store_pieces<Piece / 2>(target + stored, lanes + stored, count);
+}
+
+template <class T>
+CAVS_INLINE void store_lanes(T* target, Vec<T> value, int64_t count) {
+  T lanes[kLanes<T>];
+  __builtin_memcpy(lanes, &value, sizeof(value));
+  store_pieces<kLanes<T>>(target, lanes, count);
+}
+
 CAVS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 CAVS_INLINE int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
 CAVS_INLINE int64_t round_up(int64_t n, int64_t multiple) {

@@ -46,6 +46,14 @@ def test_a_mask_leaves_out_nothing_that_is_read_beside_it() -> None:
     function = simplified(body)
     products = [n for n in ancestors(function.roots()) if n.op.name == "matmul"]
     assert [n.inputs[1].attrs["parameter"].shape for n in products] == [(3, 3)] * 2
+
+    # Nor what a softmax over the children reads at one edge for another.
+    def beside(s: Any, v: cavs.Vertex) -> None:
+        h = v.gather(h=3).h
+        v.scatter(h=(v.pull_edge("mask") * s.u(h).softmax()).sum())
+        v.push(h=h)
+
+    assert not skip_masked(simplified(beside).roots(), RowIds())
     left_out = skip_masked(function.roots(), RowIds())
     assert len(left_out) == 1
     (product,) = left_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -60,3 +61,17 @@ def test_zeros_are_propagated() -> None:
     (h_leaf, _), (y_leaf, _) = function.scatters["h"].inputs, function.pushes["y"].inputs
     assert not any(n.op.name in ("matmul", "gather") for n in ancestors([h_leaf, y_leaf]))
     assert y_leaf.inputs[0].attrs["value"] == 0.0
+
+
+def test_logsumexp_over_no_children_is_that_of_nothing() -> None:
+    def body(s: Any, v: cavs.Vertex) -> None:
+        total = v.gather(h=3).h.logsumexp()
+        v.scatter(h=x3(v) + ops.exp(total))
+        v.push(y=total, z=total * v.gather(h=3).h.sum())  # -inf * 0
+
+    function = specialize_leaves(simplified(body))
+    results = [function.scatters["h"], function.pushes["y"], function.pushes["z"]]
+    h, y, z = (node.inputs[0].inputs[0] for node in results)
+    assert h.op.name == "pull"
+    assert y.attrs["value"] == -math.inf
+    assert math.isnan(z.attrs["value"])

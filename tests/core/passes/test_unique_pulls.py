@@ -32,11 +32,15 @@ def test_what_depends_on_more_than_one_pull_or_on_chance_stays() -> None:
     def body(self: Any, v: cavs.Vertex) -> None:
         word, tag = (self.table(v.pull(k, dtype="int32")) for k in ("word", "tag"))
         v.push(y=self.w(word * tag), z=ops.dropout(self.u(word), 0.5))
+        v.push(e=self.table(v.pull_edge("edge", dtype="int32")).softmax() + v.gather(h=3).h)
+        v.scatter(h=word)
 
     function = unique_pulls(trace(Function(body)).function)
     for node in ancestors(function.roots()):
         if node.op.name in ("mul", "dropout"):
             assert node.space == "vertex"
+        if node.op.name == "segment_softmax":
+            assert node.space == "edge"
         if node.op.name == "embedding":
             assert str(node.space).startswith("unique:")
 
