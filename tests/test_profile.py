@@ -44,7 +44,7 @@ def threads(request: pytest.FixtureRequest):
 def tree_lstm() -> tuple[cavs.Model, dict[str, np.ndarray]]:
     from cavs.models import ChildSumTreeLSTM
 
-    model = cavs.compile(ChildSumTreeLSTM(8, 6, 4, 5, dropout=0.5))
+    model = cavs.compile(ChildSumTreeLSTM(8, 6, 4, 5, dropout=0.5, embedding_dropout=0.5))
     return model, {"word": WORDS, "label": np.zeros(9, np.int32)}
 
 

@@ -49,7 +49,7 @@ def test_products_leave_out_the_id_that_means_no_input() -> None:
 
 
 def test_products_of_vertices_do_where_dropout_stands_between() -> None:
-    compiler = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, dropout=0.5))
+    compiler = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, embedding_dropout=0.5))
     forward, backward = compiler.training(()), compiler.backward(["loss"], ())
     # W_iou and W_f of words; not U_iou, U_f and the classifier.
     assert products(forward)["inner"] == [True] * 2 + [False] * 3
@@ -58,7 +58,7 @@ def test_products_of_vertices_do_where_dropout_stands_between() -> None:
     # and U_f.
     assert sorted(products(backward)["inner"]) == [False] * 4 + [True] * 6
     assert sorted(products(backward)["leaf"]) == [False] * 2 + [True] * 4
-    plain = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, dropout=0.5), WITHOUT)
+    plain = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, embedding_dropout=0.5), WITHOUT)
     for program in (plain.training(()), plain.backward(["loss"], ())):
         assert not any(any(found) for found in products(program).values())
 
@@ -261,3 +261,11 @@ def test_what_is_remembered_of_no_input_is_zeros_where_it_was() -> None:
         y = model(cavs.InputGraph([[], []]), **ids)["y"].data
     assert (y[0] == 0).all()
     assert not np.isfinite(y[1]).all()
+
+
+def test_of_dropped_ids_the_one_row_is_left_out() -> None:
+    drop = {"embedding_dropout": 0.5, "embedding_dropout_by": "id"}
+    compiler = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, **drop))
+    forward, backward = compiler.training(()), compiler.backward(["loss"], ())
+    assert products(forward)["unique:word@inner"] == [True, True]
+    assert products(backward)["unique:word@inner"] == [True] * 4
