@@ -28,6 +28,7 @@ STRUCTURE = frozenset(
         "join",
         "num_children",
         "param",
+        "present",
         "pull",
         "push_cotangent",
         "reduce_rows",

@@ -114,15 +114,25 @@ def is_line(node: Node) -> bool:
     return node.size == node.shape[-1]
 
 
-def reads_through_index(node: Node) -> bool:
+WIDEST = 4096
+"""Elements of the longest rows that kernels bring together."""
+
+
+def reads_through_index(node: Node, masked: bool = False) -> bool:
     """Whether the kernel finds the rows of its operands through tables: where it takes them one by
-    one, as products of a matrix per row do."""
+    one, as products of a matrix per row do, or brings together those that a mask leaves."""
     if node.op.name == "concat":
         return not is_line(node)
-    if node.op.name != "matmul":
+    if node.op.name not in ("matmul", "matmul_reduce"):
         return False
-    (m, n), (a, b) = node.shape, node.inputs
-    return not ((m == 1 and b.space == "none") or (n == 1 and a.space == "none"))
+    a, b = node.inputs
+    shared = "none" in (a.space, b.space)
+    if node.op.name == "matmul_reduce":
+        lines = a.shape[0 if node.attrs["ta"] else 1] == 1 and not shared
+        return masked and lines and max(node.shape) <= WIDEST
+    if node.shape[0] == 1 and b.space == "none":
+        return masked and max(a.size, node.size) <= WIDEST
+    return not (node.shape[1] == 1 and a.space == "none")
 
 
 def _matmul(emitter: Emitter, node: Node) -> Call:
@@ -132,14 +142,14 @@ def _matmul(emitter: Emitter, node: Node) -> Call:
     k = a.shape[0] if ta else a.shape[1]
     ints = [int(ta), int(tb), m, k, n]
     mask = emitter.analysis.masks.get(node)
+    indexed = reads_through_index(node, masked=mask is not None)
+    operands = [emitter.operand(x) if indexed else (emitter.value(x), "") for x in (a, b)]
+    kernel = node.op.name
     if mask is not None:
-        operands = [emitter.operand(a), emitter.operand(b), (emitter.value(mask), "")]
-        kernel = f"{node.op.name}_masked"
-        return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
-    if not reads_through_index(node):
-        return Call(node.op.name, [emitter.value(a), emitter.value(b)], ints=ints)
-    operands = [emitter.operand(a), emitter.operand(b)]
-    return Call(node.op.name, [v for v, _ in operands], [t for _, t in operands], ints)
+        kernel = f"{kernel}_masked"
+        operands.append((emitter.value(mask), ""))
+        ints.append(int(mask.dtype == "int32"))
+    return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
 
 
 def _over_last(emitter: Emitter, node: Node) -> Call:

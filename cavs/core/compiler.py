@@ -21,9 +21,11 @@ from cavs.core.passes import (
     commute_gather,
     read_parents,
     skip_masked,
+    skip_missing,
     specialize_leaves,
     unique_pulls,
 )
+from cavs.core.passes._zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.passes.unique_pulls import ids_of
@@ -86,6 +88,7 @@ class Compiler:
         verify(traced.function.roots(), "trace")
         self.trace = traced
         self._simplifier = Simplifier()
+        self._row_ids = RowIds()
         self._edge_parents = "vertex"
         self.function = self._optimise(traced.function)
         self._inference: Lowered | None = None
@@ -113,7 +116,9 @@ class Compiler:
             function = function.map(self._simplifier.run(function.roots()))
             verify(function.roots(), "simplify")
         if "commute_gather" in self.passes:
-            function = commute_gather(function, self._masked(function.roots()))
+            masked = "skip_masked" in self.passes
+            stays = skip_masked(function.roots(), RowIds()) if masked else ()
+            function = commute_gather(function, stays)
             verify(function.roots(), "commute_gather")
         if "specialize_leaves" in self.passes and can_specialize(function):
             function = specialize_leaves(function)
@@ -128,8 +133,14 @@ class Compiler:
             verify(function.roots(), "simplify")
         return function
 
-    def _masked(self, roots: Iterable[Node]) -> dict[Node, Node]:
-        return skip_masked(roots) if "skip_masked" in self.passes else {}
+    def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
+        """Products that leave out rows, to what says which."""
+        roots, found = list(roots), dict[Node, Rows]()
+        for name, find in (("skip_missing", skip_missing), ("skip_masked", skip_masked)):
+            if name in self.passes:
+                for node, rows in find(roots, self._row_ids).items():
+                    found[node] = either(found.get(node, NO_ROWS), rows)
+        return {node: self._row_ids.mask(rows) for node, rows in found.items()}
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
@@ -149,10 +160,12 @@ class Compiler:
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
         if self._inference is None:
-            masks = self._masked(self.function.roots())
-            sinks = self._sinks(set())
-            self._inference = lower(sinks, None, self.params, self.passes, masks=masks)
+            self._inference = self._without_backward(self.function)
         return self._inference.program
+
+    def _without_backward(self, function: FunctionIR) -> Lowered:
+        masks = self._masks(function.roots())
+        return lower(self._sinks(set(), function), None, self.params, self.passes, masks=masks)
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -167,13 +180,8 @@ class Compiler:
             programs = []
             for part in parts:
                 verify(part.function.roots(), "remember_pulls")
-                sinks = self._sinks(set(), part.function)
-                programs.append((part, lower(sinks, None, self.params, self.passes).program))
-            program = self.inference()
-            if parts:
-                masks = self._masked(rest.roots())
-                sinks = self._sinks(set(), rest)
-                program = lower(sinks, None, self.params, self.passes, masks=masks).program
+                programs.append((part, self._without_backward(part.function).program))
+            program = self._without_backward(rest).program if parts else self.inference()
             self._remembering = program, programs
         return self._remembering
 
@@ -197,15 +205,16 @@ class Compiler:
         key = (inputs, self.learning())
         if key not in self._forwards:
             gradient = self.gradient(self.function.pushes, inputs)
-            nodes = set(ancestors(self.function.roots()))
-            saved = read_from_forward(gradient.roots(), nodes, self.function.scatters)
+            # Backward reads values of F too: what it does not read in some rows, F need not compute
+            # there. And it leaves out rows by masks that F computes.
+            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            nodes = set(ancestors([*self.function.roots(), *masks.values()]))
+            read = [*gradient.roots(), *(m for node, m in masks.items() if node not in nodes)]
+            saved = read_from_forward(read, nodes, self.function.scatters)
             counted = [
                 n.attrs["rows"] for n in ancestors(gradient.roots()) if n.op.name == "unique_sum"
             ]
-            # Backward reads values of F too: what it does not read where the mask is zero, F need
-            # not compute there.
-            masks = self._masked([*self.function.roots(), *gradient.roots()])
-            sinks = self._sinks(saved | set(masks.values()))
+            sinks = self._sinks(saved)
             self._forwards[key] = lower(sinks, None, self.params, self.passes, counted, masks)
         return self._forwards[key]
 
@@ -244,8 +253,8 @@ class Compiler:
             for name, node in gradient.inputs.items():
                 outputs.append((Output("input", name, node.space, node.shape), node))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
-            masks = self._masked([*self.function.roots(), *gradient.roots()])
-            masks = {node: mask for node, mask in masks.items() if mask in forward.nodes}
+            masks = self._masks([*self.function.roots(), *gradient.roots()])
+            masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
             lowered = lower(sinks, forward, self.params, self.passes, masks=masks)
             self._backwards[key] = lowered.program
         return self._backwards[key]

@@ -48,7 +48,6 @@ class Analysis(Protocol):
     placed: dict[Node, Node]
     sums: dict[Node, list[Node]]
     summed: dict[Node, Node]
-    ids: dict[Node, Node]
     masks: dict[Node, Node]
 
     def is_unit(self, node: Node) -> bool:
@@ -248,8 +247,6 @@ class Emitter:
         call = kernel_call(self, node)
         value = self.value(node)
         inputs = list(call.inputs)
-        if node in self.analysis.ids:
-            inputs.append(self.value(self.analysis.ids[node]))
         if self.analysis.goes_on(node):
             inputs.append(value)
         return [

@@ -256,6 +256,7 @@ _INTEGER_OPERAND = {
     "cross_entropy_grad": 2,
     "embedding": 1,
     "embedding_grad": 1,
+    "present": 0,
 }
 _SAME_SPACE = {"segment_sum": "edge", "segment_max": "edge", "spread": "vertex"}
 

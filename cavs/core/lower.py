@@ -24,7 +24,6 @@ from cavs.core.ops._def import Space, Unique
 from cavs.core.passes.fuse import Unit, arrange
 from cavs.core.passes.merge_matmuls import OVER_ROWS, merge_matmuls
 from cavs.core.passes.phases import Phase, assign_phases
-from cavs.core.passes.skip_missing import skip_missing
 from cavs.core.program import Output, Program, Segment
 
 INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
@@ -73,13 +72,6 @@ class Sinks:
         saved = sorted(self.saved, key=lambda n: n.number)
         return [*self.states.values(), *(n for _, n in self.outputs), *saved]
 
-    def whole(self) -> set[Node]:
-        """Those of them that are read in all rows: nobody gets the row of the id -1 of a gradient
-        by rows."""
-        outputs = [node for output, node in self.outputs if output.kind != "sparse"]
-        results = [*self.states.values(), *outputs, *self.saved]
-        return {part for node in results for part in (node, *_parts(node))}
-
 
 @dataclass
 class Lowered:
@@ -89,6 +81,11 @@ class Lowered:
     value_of: dict[Node, int]
     states: dict[Name, int]
     nodes: set[Node]
+    saved: set[Node]
+
+    def gives(self, node: Node) -> bool:
+        """Whether a backward program can read the value of F, or make it from such."""
+        return read_from_forward([node], self.nodes, {}) <= self.saved
 
 
 def _strip(node: Node) -> Node:
@@ -180,6 +177,7 @@ class _Lowering:
         self.order = _reachable([*sinks.nodes(), *self.masks.values()], self.external)
         self.emitter = Emitter(forward, self.external, params, counted)
         self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
+        self.wanted.update(self.masks.values())  # products read them, which are no users of theirs
         specialized = any(n.space == "inner" for n in [*self.order, *self.external])
         self.edge_rows = "inner" if specialized else "vertex"
         users = self._users()
@@ -187,8 +185,6 @@ class _Lowering:
         merged = "merge_matmuls" in switches
         self.sums = merge_matmuls(self.order, users, self.wanted) if merged else {}
         self.summed = {x: add for add in self.sums for x in add.inputs}
-        skips = "skip_missing" in switches
-        self.ids = skip_missing(self.order, users, sinks.whole()) if skips else {}
         self.placed: dict[Node, Node] = {}
         self.placed = self._placed()
 
@@ -224,7 +220,7 @@ class _Lowering:
         """Whether the user, no elementwise operation, goes through the index to the rows."""
         while is_view(node):
             node = node.inputs[0]
-        finds = user in self.masks or reads_through_index(user)
+        finds = reads_through_index(user, masked=user in self.masks)
         return node.op.name in INDEX_LOADS and finds
 
     def _listed(self, node: Node, users: Sequence[Node]) -> bool:
@@ -312,8 +308,6 @@ class _Lowering:
         for terms in self.sums.values():
             for before, term in pairwise(terms):
                 units[term].add_dependency(units[before], crossed=True, direct=False)
-        for node, ids in self.ids.items():
-            units[node].add_dependency(units[ids], _crosses(node), direct=False)
         return units
 
     def goes_on(self, node: Node) -> bool:
@@ -336,7 +330,8 @@ class _Lowering:
                     segments.append(segment)
         forward = None if self.forward is None else self.forward.program
         program = self.emitter.program(segments, self.sinks, forward)
-        return Lowered(program, self.emitter.value_of, self.emitter.states, set(self.order))
+        emitter = self.emitter
+        return Lowered(program, emitter.value_of, emitter.states, set(self.order), self.sinks.saved)
 
 
 def is_fusable(node: Node) -> bool:

@@ -113,7 +113,7 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
 std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector<int64_t>& ints,
                                     std::vector<Operand>* in) {
   if (position < 0) return nullptr;
-  CAVS_CHECK(position < 2 && ints.size() == 5, ErrorKind::kValue,
+  CAVS_CHECK(position < 2 && ints.size() >= 5, ErrorKind::kValue,
              "[kernels] expected operand 0 or 1 of matmul to pack, got ", position);
   const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
   const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];

@@ -75,6 +75,7 @@ struct KernelCall {
   int num_threads = 1;
   void* scratch = nullptr;          // kScratchBytes, private to the thread, 64-byte aligned
   const GroupCode* code = nullptr;  // of "fused", where it was compiled
+  int64_t* left_out = nullptr;      // where to add up rows that a product leaves out, if wanted
 };
 
 // A weight B (k, n) in panels, as products of rows with it read it fastest: bytes that they take,

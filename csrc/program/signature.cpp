@@ -70,65 +70,52 @@ bool goes_on(const Checker& c, size_t operand) {
   return is_reduction(c.instruction) && c.instruction.inputs[operand] == c.instruction.outputs[0];
 }
 
-// Besides its factors a product may be given the ids of its rows and what its sum goes on from.
-void check_matmul(const Checker& c) {
-  const size_t inputs = c.instruction.inputs.size();
-  c.expect(inputs >= 2 && inputs <= 4, "2 to 4 inputs");
-  c.operands(inputs);
-  c.attributes(5);
-  size_t ids = SIZE_MAX;
-  bool sum = false;
-  for (size_t i = 2; i < inputs; ++i) {
-    const bool own = goes_on(c, i);
-    c.expect(own ? !sum : ids == SIZE_MAX, "the output once and ids once, besides the factors");
-    sum = sum || own;
-    if (own) continue;
-    ids = i;
-    const Space &rows = c.instruction.space, &space = c.in(i).space;
-    c.expect(
-        space.kind == SpaceKind::kUnique && rows.kind == space.kind && rows.unique == space.unique,
-        "the distinct ids of the rows");
-  }
-  c.floats(ids);
+// Two factors; a sum over rows may be given what it goes on from, and products that leave out rows
+// the mask of these: ids (ints[5]), or one number of which zero leaves the row out.
+void check_product(const Checker& c, bool masked) {
+  const size_t inputs = c.instruction.inputs.size(), factors = masked ? 3 : 2;
+  c.operands(inputs == factors + 1 && goes_on(c, factors) ? inputs : factors);
+  c.attributes(masked ? 6 : 5);
+  const bool by_id = masked && c.integer(5) != 0;
+  c.floats(by_id ? 2 : SIZE_MAX);
   for (size_t i = 0; i < 2; ++i)
     c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
-  for (size_t i = 0; i < 2; ++i) {
-    const bool shared = c.in(1 - i).space.kind == SpaceKind::kNone;
-    c.expect(
-        c.instruction.tables[i].kind == TableKind::kNone || !shared || c.integer(2 + 2 * i) > 1,
-        "rows that stand one after the other, where one product takes all");
-  }
   constexpr int64_t kLimit = int64_t{1} << 31;
   c.expect(m >= 1 && k >= 1 && n >= 1 && m < kLimit && k < kLimit && n < kLimit, "m, k, n >= 1");
   c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
            "sizes m * k, k * n -> m * n");
 }
 
-// A product of rows with a weight, or the sum of those of two values, over the rows whose mask, of
-// one element, is not zero; two rows fit into the scratch.
+void check_matmul(const Checker& c) {
+  check_product(c, false);
+  for (size_t i = 0; i < 2; ++i) {
+    const bool shared = c.in(1 - i).space.kind == SpaceKind::kNone;
+    c.expect(
+        c.instruction.tables[i].kind == TableKind::kNone || !shared || c.integer(2 + 2 * i) > 1,
+        "rows that stand one after the other, where one product takes all");
+  }
+}
+
+// Rows that are read through tables are brought together in the scratch, of which two must fit into
+// it, or are matrices that are multiplied one by one.
 void check_matmul_masked(const Checker& c) {
-  const bool reduces = is_reduction(c.instruction);
-  const size_t inputs = c.instruction.inputs.size();
-  c.operands(inputs == 4 && reduces && goes_on(c, 3) ? 4 : 3);
-  c.attributes(5);
-  c.floats();
-  const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
-  constexpr int64_t kLimit = kScratchBytes / 64;
-  c.expect(m >= 1 && k >= 1 && n >= 1 && m <= kLimit && k <= kLimit && n <= kLimit &&
-               (reduces ? k : m) == 1,
-           "m, k, n of rows that fit into the scratch");
-  c.expect(
-      c.integer(0) == (reduces ? 1 : 0) && (c.integer(1) == 0 || (c.integer(1) == 1 && !reduces)),
-      "ta, tb of rows");
-  c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
-           "sizes m * k, k * n -> m * n");
-  const bool weight = c.in(1).space.kind == SpaceKind::kNone;
-  c.expect(c.in(0).space.kind != SpaceKind::kNone && weight != reduces,
-           "rows, and a weight or rows");
+  check_product(c, true);
   c.expect(c.in(2).size == 1 && c.in(2).space.kind != SpaceKind::kNone &&
                c.instruction.tables[2].kind == TableKind::kNone,
            "a mask of one element a row");
+  const bool reduces = is_reduction(c.instruction);
+  const bool rows_a = c.in(0).space.kind != SpaceKind::kNone;
+  const bool rows_b = c.in(1).space.kind != SpaceKind::kNone;
+  const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
+  constexpr int64_t kLimit = kScratchBytes / 64;
+  const bool brought = reduces ? k == 1 && rows_a && rows_b && m <= kLimit && n <= kLimit
+                               : m == 1 && rows_a && !rows_b && k <= kLimit && n <= kLimit;
+  const bool one_by_one = !reduces && (m > 1 || rows_b) && (n > 1 || rows_a);
+  for (size_t i = 0; i < 2; ++i) {
+    c.expect(c.instruction.tables[i].kind == TableKind::kNone || brought || one_by_one,
+             "tables on rows that are brought together, or multiplied one by one");
+  }
 }
 
 void check_reduce_rows(const Checker& c) {
@@ -373,6 +360,12 @@ const std::map<std::string, Check>& checks() {
        [](const Checker& c) { check_source(c, TableKind::kUniqueIds, DType::kInt32); }},
       {"num_children",
        [](const Checker& c) { check_source(c, TableKind::kChildren, c.program.dtype); }},
+      {"present",
+       [](const Checker& c) {
+         c.operands(1);
+         c.floats(0);
+         c.expect(c.out().size == 1, "an output of size 1");
+       }},
       {"fill", check_fill},
   };
   return table;

@@ -236,14 +236,17 @@ class Walker {
   void invoke(int thread, int i, const KernelCall& call) {
     const KernelFunction function = phase_.instructions[static_cast<size_t>(i)]->function;
     if (phase_.profile.empty()) return function(call);
+    int64_t left_out = 0;
+    KernelCall counted = call;
+    counted.left_out = &left_out;
     Stopwatch watch;
-    function(call);
+    function(counted);
     CallProfile& profile =
         phase_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
     profile.ns += watch.lap();
     if (call.thread != 0) return;  // some columns of rows that another part counts
     ++profile.calls;
-    profile.rows += call.row_end - call.row_begin;
+    profile.rows += call.row_end - call.row_begin - left_out;
   }
 
   Phase& phase_;

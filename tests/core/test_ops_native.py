@@ -161,6 +161,7 @@ def test_the_library_uses_every_operation() -> None:
         rest, _ = remember_pulls(compiler.function)
         functions = (compiler.trace.function, compiler.function, gradient, rest)
         nodes = [node for function in functions for node in function.roots()]
+        nodes += compiler._masks(compiler.function.roots()).values()
         seen = set()
         while nodes:
             node = nodes.pop()

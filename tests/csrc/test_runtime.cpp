@@ -330,10 +330,25 @@ void test_malformed_programs() {
   refused([&](Program& p) { call(p, 0, 1).ints[0] = 51; }, "in 'embedding'");
   refused([&](Program& p) { call(p, 0, 2).ints = {0, 1, 1, 5, 19}; }, "in 'matmul'");
   refused([&](Program& p) { call(p, 0, 2).ints.clear(); }, "more attributes");
-  refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "one int32 per row");
-  refused([&](Program& p) { call(p, 0, 2).inputs = {kX, kW, kIds, kIds}; }, "ids once");
-  refused([&](Program& p) { call(p, 1, 1).inputs.push_back(kGathered); },
-          "the distinct ids of the rows");
+  refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "another number of inputs");
+  const auto masked = [&](Program& p, int mask, int64_t by_id) {
+    Instruction& product = call(p, 0, 2);
+    product.kernel = "matmul_masked";
+    product.inputs.push_back(mask);
+    product.ints.push_back(by_id);
+  };
+  {
+    Program p = forward_program();
+    masked(p, kIds, 1);
+    make_executable(p, nullptr);
+  }
+  refused([&](Program& p) { masked(p, kIds, 0); }, "one int32 per row");
+  refused([&](Program& p) { masked(p, kX, 0); }, "a mask of one element");
+  refused([&](Program& p) { masked(p, kX, 1); }, "one int32 per row");
+  refused([&](Program& p) { masked(p, kIds, 1), call(p, 0, 2).ints.pop_back(); },
+          "more attributes");
+  refused([&](Program& p) { masked(p, kIds, 1), call(p, 0, 2).inputs.push_back(kIds); },
+          "another number of inputs");
   refused([&](Program& p) { call(p, 1, 3).ints[4] = 9; }, "in 'fused'");
   refused([&](Program& p) { call(p, 1, 3).ints[3] = 999; }, "known opcodes");
   refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
@@ -365,9 +380,9 @@ void test_malformed_programs() {
   backward = backward_program(forward->program);
   Instruction& sum = backward.segments.back().instructions[0];
   sum.inputs = {sum.inputs[0], sum.inputs[1], sum.outputs[0], sum.outputs[0]};
-  CHECK_THROWS(make_executable(backward, forward), Error, "the output once");
-  sum.inputs[3] = kU;
-  CHECK_THROWS(make_executable(backward, forward), Error, "the distinct ids of the rows");
+  CHECK_THROWS(make_executable(backward, forward), Error, "another number of inputs");
+  sum.inputs = {sum.inputs[0], sum.inputs[1], kU};
+  CHECK_THROWS(make_executable(backward, forward), Error, "another number of inputs");
   backward = backward_program(forward->program);
   backward.segments[1].instructions[0].tables[0] = {TableKind::kParentRows, 0};
   CHECK_THROWS(make_executable(backward, forward), Error, "a table from 'vertex' to 'edge'");

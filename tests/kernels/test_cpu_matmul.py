@@ -83,29 +83,6 @@ def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", kc.DTYPES)
-@pytest.mark.parametrize("count", [1, 2, 20])
-def test_products_leave_out_the_id_that_means_no_input(count, dtype, rng):
-    for first_id in (-1, 4):
-        ids = (first_id + np.arange(count, dtype=np.int32)).reshape(count, 1)
-        x, x_meaning = operand(rng, dtype, count, (1, 30), 0, "padded")
-        dy, dy_meaning = operand(rng, dtype, count, (1, 17), 0, "dense")
-        w, w_meaning = operand(rng, dtype, None, (30, 17), 1, "dense")
-        left_out = int(first_id < 0)
-        x[:left_out] = np.nan  # so that a product with it shows
-        out = np.full((count, 17), 9, kc.DTYPES[dtype])
-        kc.call("matmul", dtype, [x, w, ids], [out], ints=[0, 1, 1, 30, 17])
-        assert (out[:left_out] == 0).all()
-        check(dtype, out[left_out:], (x_meaning @ w_meaning)[left_out:, 0])
-        expected = (dy_meaning.swapaxes(1, 2) @ x_meaning)[left_out:].sum(0)
-        for before in (0, 5):
-            dw = np.full(17 * 30, 5, kc.DTYPES[dtype])
-            inputs = [dy, x, ids, dw] if before else [dy, x, ids]
-            ints = [1, 0, 17, 1, 30]
-            kc.call("matmul_reduce", dtype, inputs, [dw], ints=ints, rows=(0, count))
-            check(dtype, dw.reshape(17, 30), before + expected)
-
-
-@pytest.mark.parametrize("dtype", kc.DTYPES)
 @pytest.mark.parametrize("layout", kc.LAYOUTS)
 @pytest.mark.parametrize("transposed", [0, 1])
 @pytest.mark.parametrize(
@@ -167,41 +144,100 @@ def test_products_find_rows_through_indices(shape, ta, tb, dtype, rng):
         check(dtype, out, expected)
 
 
+def masks_of(chosen, dtype):
+    """What says of each row whether it is multiplied: a mask, and ids, with the last of `ints`."""
+    mask = chosen.astype(kc.DTYPES[dtype])[:, None] * -0.5
+    return [(mask, 0), (np.where(chosen, 3, -1).astype(np.int32)[:, None], 1)]
+
+
+# Rows of which none, some here and there, all in long runs with gaps, or all are multiplied.
+CHOSEN = {
+    "none": lambda rows, rng: np.zeros(rows, bool),
+    "some": lambda rows, rng: rng.random(rows) < 0.4,
+    "runs": lambda rows, rng: np.arange(rows) % (rows // 2 + 1) > 1,
+    "all": lambda rows, rng: np.ones(rows, bool),
+}
+
+
 @pytest.mark.parametrize("dtype", kc.DTYPES)
 @pytest.mark.parametrize("layout", kc.LAYOUTS)
-@pytest.mark.parametrize("share", [0, 0.4, 1])
+@pytest.mark.parametrize("kind", CHOSEN)
+@pytest.mark.parametrize("indexed", [False, True])
 @pytest.mark.parametrize(
-    ("k", "n", "rows"), [(1, 3, 5), (20, 33, 9), (150, 70, 40), (900, 600, 61)]
+    ("k", "n", "rows"), [(1, 3, 5), (20, 33, 9), (20, 5, 300), (150, 70, 40), (900, 600, 61)]
 )
-def test_products_leave_out_what_a_mask_leaves_out(k, n, rows, share, layout, dtype, rng):
-    mask = (rng.random((rows, 1)) < share).astype(kc.DTYPES[dtype])
-    children = rng.integers(-1, 7, size=rows)
-    x, x_meaning = operand(rng, dtype, 7, (1, k), 0, layout)
+def test_products_leave_out_rows(k, n, rows, indexed, kind, layout, dtype, rng):
+    chosen = CHOSEN[kind](rows, rng)
+    index = rng.integers(-1, 7, size=rows) if indexed else np.arange(rows)
+    x, x_meaning = operand(rng, dtype, 7 if indexed else rows, (1, k), 0, layout)
+    x[~np.isin(np.arange(len(x)), index[chosen])] = np.nan  # so that a product with it shows
     w, w_meaning = operand(rng, dtype, None, (k, n), 1, layout)
-    found = np.where(children[:, None] < 0, 0, x_meaning[children, 0])
-    tables = [{"index": children}, {}, {}]
-    for packed, num_threads in ((-1, 1), (1, 1), (1, 3)):
-        out = kc.LAYOUTS[layout](np.full((rows, n), 99, kc.DTYPES[dtype]))
-        around = kc.surroundings(out) if layout == "view" else None
-        for thread in range(num_threads):
-            options = {"packed": packed, "thread": thread, "num_threads": num_threads}
-            ints = [0, 1, 1, k, n]
-            kc.call(
-                "matmul_masked", dtype, [x, w, mask], [out], ints=ints, tables=tables, **options
-            )
-        check(dtype, out, mask * (found @ w_meaning[0]))
-        if around is not None:
-            np.testing.assert_array_equal(kc.surroundings(out), around)
-    dy, dy_meaning = operand(rng, dtype, rows, (1, n), 0, layout)
-    expected = (mask * dy_meaning[:, 0]).T @ found
-    for before in (0, 5):
-        dw = np.full(n * k, 5, kc.DTYPES[dtype])
-        inputs = [dy, x, mask, dw] if before else [dy, x, mask]
-        options = {"ints": [1, 0, n, 1, k], "tables": [{}, {"index": children}], "rows": (0, rows)}
-        for thread in range(2):
-            call = {**options, "thread": thread, "num_threads": 2}
-            kc.call("matmul_reduce_masked", dtype, inputs, [dw], **call)
-        check(dtype, dw.reshape(n, k), before + expected)
+    found = np.where(chosen[:, None] & (index[:, None] >= 0), x_meaning[index, 0], 0)
+    tables = [{"index": index}, {}, {}] if indexed else []
+    for mask, by_id in masks_of(chosen, dtype):
+        for packed, num_threads in ((-1, 1), (1, 1), (1, 3)):
+            out = kc.LAYOUTS[layout](np.full((rows, n), 99, kc.DTYPES[dtype]))
+            around = kc.surroundings(out) if layout == "view" else None
+            for thread in range(num_threads):
+                options = {"packed": packed, "thread": thread, "num_threads": num_threads}
+                options |= {"ints": [0, 1, 1, k, n, by_id], "tables": tables}
+                kc.call("matmul_masked", dtype, [x, w, mask], [out], **options)
+            check(dtype, out, found @ w_meaning[0])
+            assert not out[~chosen].any()
+            if around is not None:
+                np.testing.assert_array_equal(kc.surroundings(out), around)
+        dy, dy_meaning = operand(rng, dtype, rows, (1, n), 0, layout)
+        expected = dy_meaning[:, 0].T @ found
+        for before in (0, 5):
+            dw = np.full(n * k, 5, kc.DTYPES[dtype])
+            inputs = [dy, x, mask, dw] if before else [dy, x, mask]
+            options = {"ints": [1, 0, n, 1, k, by_id], "rows": (0, rows)}
+            options["tables"] = [{}, {"index": index}] if indexed else []
+            for thread in range(2):
+                call = {**options, "thread": thread, "num_threads": 2}
+                kc.call("matmul_reduce_masked", dtype, inputs, [dw], **call)
+            check(dtype, dw.reshape(n, k), before + expected)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("layout", kc.LAYOUTS)
+@pytest.mark.parametrize("kind", CHOSEN)
+@pytest.mark.parametrize(("m", "k", "n"), [(2, 16, 16), (5, 3, 20), (1, 20, 4)])
+def test_products_of_matrices_leave_out_rows(m, k, n, kind, layout, dtype, rng):
+    """Matrices with a weight on either side, with each other, and summed over the rows."""
+    rows = 11
+    chosen = CHOSEN[kind](rows, rng)
+    x, x_meaning = operand(rng, dtype, rows, (m, k), 0, layout)
+    y, y_meaning = operand(rng, dtype, rows, (k, n), 0, layout)
+    w, w_meaning = operand(rng, dtype, None, (k, n), 1, layout)
+    column, column_meaning = operand(rng, dtype, rows, (k, 1), 0, layout)
+    first, first_meaning = operand(rng, dtype, None, (m, k), 0, layout)
+    z, z_meaning = operand(rng, dtype, rows, (m, n), 0, layout)
+    for array in (x, y, column):
+        array[~chosen] = np.nan
+    cases = [
+        ([x, w], x_meaning @ w_meaning, [0, 1, m, k, n], (-1, 1)),
+        ([x, y], x_meaning @ y_meaning, [0, 0, m, k, n], (-1,)),
+        ([first, column], first_meaning @ column_meaning, [0, 0, m, k, 1], (-1, 0)),
+    ]
+    for mask, by_id in masks_of(chosen, dtype):
+        for operands, expected, ints, packings in cases:
+            for packed in packings:
+                size = ints[2] * ints[4]
+                out = kc.LAYOUTS[layout](np.full((rows, size), 99, kc.DTYPES[dtype]))
+                for thread in range(1 if packed < 0 else 2):
+                    options = {"packed": packed, "thread": thread, "num_threads": 2}
+                    if packed < 0:
+                        options["num_threads"] = 1
+                    options["ints"] = [*ints, by_id]
+                    kc.call("matmul_masked", dtype, [*operands, mask], [out], **options)
+                flat = expected.reshape(rows, size)
+                check(dtype, out, np.where(chosen[:, None], flat, 0))
+        out = np.full(k * n, 9, kc.DTYPES[dtype])
+        ints = [1, 0, k, m, n, by_id]
+        kc.call("matmul_reduce_masked", dtype, [x, z, mask], [out], ints=ints, rows=(0, rows))
+        products = (x_meaning.swapaxes(1, 2) @ z_meaning)[chosen]
+        check(dtype, out.reshape(k, n), products.sum(0))
 
 
 @pytest.mark.parametrize("transposed", [0, 1])

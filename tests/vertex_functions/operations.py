@@ -96,6 +96,35 @@ class Norms(cavs.VertexFunction):
 
 
 @listed
+class Missing(cavs.VertexFunction):
+    """Products with rows of embeddings that dropout, scaling, joins of several ids, and moves to
+    edges and from graphs stand between, and products that only a label reads."""
+
+    def __init__(self) -> None:
+        self.word, self.tag = embedding(IDS, 4), embedding(IDS, 4)
+        self.w, self.u, self.v = linear(4, 4), linear(4, 4, bias=False), linear(8, 4)
+        self.edges, self.out = linear(4, 4), linear(4, CLASSES)
+        self.matrix = parameter(2, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        word = ops.dropout(self.word(v.pull("word", dtype="int32")), 0.4)
+        tag = self.tag(v.pull("tag", dtype="int32")) * v.pull("x", 4)
+        topic = ops.dropout(self.word(v.pull_graph("topic", dtype="int32")), 0.3)
+        relation = ops.dropout(self.tag(v.pull_edge("relation", dtype="int32")), 0.2)
+        h = v.gather(h=4).h
+        square = ops.matmul(ops.reshape(word, (2, 2)), self.matrix)
+        vertex = self.w(word) + self.u(tag + word) + self.v(ops.concat([word, tag]))
+        edge = self.edges(relation) * h + self.u(word * h) + self.u(h) * relation
+        both = self.w(word * tag) + self.w(topic * word)
+        new = ops.tanh(vertex + both + edge.sum() + ops.sum(square))
+        v.scatter(h=new)
+        logits = self.out(new)
+        labels = v.pull("label", dtype="int32"), v.pull_edge("edge_label", dtype="int32")
+        v.push(h=new, square=square, loss=ops.cross_entropy(logits, labels[0]))
+        v.push(edges=ops.cross_entropy(self.out(relation + h), labels[1]))
+
+
+@listed
 class Dropouts(cavs.VertexFunction):
     """Dropout of vertex, edge and graph values, in front of the levels and within them."""
 

@@ -43,6 +43,8 @@ NUM_CHILDREN = register(
     OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to("vertex"))
 )
 UNIQUE_IDS = _source("unique_ids", dtype="int32")
+# 1 where there is an id, 0 where it is -1.
+PRESENT = register(OpDef("present", arity=1, infer=lambda ids: ()))
 REMEMBERED = _source("remembered")
 PUSH_COTANGENT = _source("push_cotangent")
 STATE_COTANGENT = _source("state_cotangent")

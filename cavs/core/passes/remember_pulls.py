@@ -19,6 +19,7 @@ from cavs.core.ir import FunctionIR, Internal, Node, ancestors
 from cavs.core.ops._def import OPS, Shape, Unique
 from cavs.core.ops.random import DROPOUTS
 from cavs.core.ops.shape import reshape
+from cavs.core.passes._zeros import NO_ROWS, RowIds, Zeros
 
 MOST_ELEMENTS = 1 << 28
 """A part whose results for all ids could be more than this is computed anew in each call."""
@@ -61,6 +62,7 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
     frontier: dict[Unique, dict[Node, None]] = {}
     parts: list[Remembered] = []
     replaced = _read_by_row(function)
+    zeros = Zeros(function.roots(), RowIds(), by_id=True, by_mask=False).zero
     for node in ancestors(function.roots()):
         if node.op.name == "expand" and node not in replaced:
             frontier.setdefault(node.attrs["rows"], {})[node.inputs[0]] = None
@@ -71,8 +73,9 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
             continue
         parts.append(part)
         for node, key in zip(nodes, part.keys, strict=True):
+            zero = zeros.get(node, NO_ROWS)
             replaced[node] = ir.source(
-                "remembered", node.shape, space, key=key, count=part.count + 1
+                "remembered", node.shape, space, key=key, count=part.count + 1, zero=zero
             )
     return (function.map(_replace(function, replaced)) if replaced else function), parts
 

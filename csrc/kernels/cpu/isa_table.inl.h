@@ -16,15 +16,15 @@ namespace {
 
 #define CAVS_KERNEL(name) {#name, name<float>, name<double>}
 constexpr KernelEntry kKernels[] = {
-    CAVS_KERNEL(broadcast),    CAVS_KERNEL(concat),         CAVS_KERNEL(copy),
-    CAVS_KERNEL(copy_columns), CAVS_KERNEL(cross_entropy),  CAVS_KERNEL(cross_entropy_grad),
-    CAVS_KERNEL(dropout),      CAVS_KERNEL(dropout_by_id),  CAVS_KERNEL(embedding),
-    CAVS_KERNEL(fill),         CAVS_KERNEL(fused),          CAVS_KERNEL(load),
-    CAVS_KERNEL(log_softmax),  CAVS_KERNEL(num_children),   CAVS_KERNEL(reduce_rows),
-    CAVS_KERNEL(row_max),      CAVS_KERNEL(row_sum),        CAVS_KERNEL(segment_max),
-    CAVS_KERNEL(segment_sum),  CAVS_KERNEL(slots_to_edges), CAVS_KERNEL(softmax),
-    CAVS_KERNEL(store),        CAVS_KERNEL(sum_to),         CAVS_KERNEL(take),
-    CAVS_KERNEL(unique_ids),   CAVS_KERNEL(uniform),
+    CAVS_KERNEL(broadcast),    CAVS_KERNEL(concat),        CAVS_KERNEL(copy),
+    CAVS_KERNEL(copy_columns), CAVS_KERNEL(cross_entropy), CAVS_KERNEL(cross_entropy_grad),
+    CAVS_KERNEL(dropout),      CAVS_KERNEL(dropout_by_id), CAVS_KERNEL(embedding),
+    CAVS_KERNEL(fill),         CAVS_KERNEL(fused),         CAVS_KERNEL(load),
+    CAVS_KERNEL(log_softmax),  CAVS_KERNEL(num_children),  CAVS_KERNEL(present),
+    CAVS_KERNEL(reduce_rows),  CAVS_KERNEL(row_max),       CAVS_KERNEL(row_sum),
+    CAVS_KERNEL(segment_max),  CAVS_KERNEL(segment_sum),   CAVS_KERNEL(slots_to_edges),
+    CAVS_KERNEL(softmax),      CAVS_KERNEL(store),         CAVS_KERNEL(sum_to),
+    CAVS_KERNEL(take),         CAVS_KERNEL(unique_ids),    CAVS_KERNEL(uniform),
 };
 #undef CAVS_KERNEL
 

@@ -141,34 +141,8 @@ void matmul_by_row(const KernelCall& call, const Shape& s) {
   }
 }
 
-// What a product may be given besides its factors.
-struct Extras {
-  // The ids of the rows, which are distinct and ascend: for that of -1, "no input", one factor is
-  // zeros, or nobody reads the product.
-  const Operand* ids = nullptr;
-  bool goes_on = false;  // the output: the sum goes on from what stands there
-
-  explicit Extras(const KernelCall& call) {
-    for (int i = 2; i < call.num_in; ++i) {
-      if (call.in[i].ld != 0) {
-        ids = call.in + i;
-      } else {
-        goes_on = true;
-      }
-    }
-  }
-  bool skip_first(const KernelCall& call) const {
-    return ids != nullptr && call.row_begin < call.row_end &&
-           *ids->row<int32_t>(call.row_begin) < 0;
-  }
-};
-
 template <class T>
-void matmul(const KernelCall& given) {
-  KernelCall call = given;
-  if (Extras(given).skip_first(given)) {
-    std::fill_n(call.out[0].row<T>(call.row_begin++), call.out[0].size, T(0));
-  }
+void matmul(const KernelCall& call) {
   const Shape s = shape_of(call);
   const Operand& a = call.in[0];
   const Operand& b = call.in[1];
@@ -208,11 +182,9 @@ void split(int64_t size, const KernelCall& call, int64_t* begin, int64_t* end) {
 }
 
 // Each thread works on rows [i0, i1) and columns [j0, j1) of C, of which one range is the whole.
+// Where C is an input too, the sum goes on from what stands there.
 template <class T>
-void matmul_reduce(const KernelCall& given) {
-  KernelCall call = given;
-  const Extras extras(given);
-  if (extras.skip_first(given)) ++call.row_begin;
+void matmul_reduce(const KernelCall& call) {
   const Shape s = shape_of(call);
   const Operand& a = call.in[0];
   const Operand& b = call.in[1];
@@ -227,7 +199,7 @@ void matmul_reduce(const KernelCall& given) {
   T* c = static_cast<T*>(call.out[0].data) + i0 * s.n + j0;
   const int64_t lda = s.ta ? s.m : s.k, ldb = s.tb ? s.k : s.n;
   const int64_t offset_a = s.ta ? i0 : i0 * lda, offset_b = s.tb ? j0 * ldb : j0;
-  const bool goes_on = extras.goes_on;
+  const bool goes_on = call.num_in > 2;
   if (rows <= 0) {
     if (goes_on) return;
     for (int64_t i = 0; i < i1 - i0; ++i) std::fill(c + i * s.n, c + i * s.n + (j1 - j0), T(0));

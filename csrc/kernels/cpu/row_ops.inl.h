@@ -130,5 +130,13 @@ void num_children(const KernelCall& call) {
   }
 }
 
+// 1 where there is an id, 0 where it is -1.
+template <class T>
+void present(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    *row_of<T>(call.out[0], r) = T(*row_of<const int32_t>(call.in[0], r) >= 0 ? 1 : 0);
+  }
+}
+
 }  // namespace
 }  // namespace cavs

@@ -19,7 +19,7 @@ def test_leaves_multiply_no_zeros() -> None:
         i
         for s in (*forward.segments, *backward.segments)
         for i in s.instructions
-        if str(i.space) in ("leaf", "unique:word@leaf") and i.kernel == "matmul"
+        if str(i.space) in ("leaf", "unique:word@leaf") and i.kernel in ("matmul", "matmul_masked")
     ]
     # The projection of the word, the classifier and U_f for the parents, each forward and
     # backward; no U_iou.
