@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
@@ -307,7 +308,7 @@ class Model(Compiled):
     @property
     def program(self) -> str:
         """The compiled programs of the mode, as text: inference, training forward, and backward."""
-        return self._compiler.in_mode(self.training).text()
+        return report.programs(self._compiler.in_mode(self.training))
 
     @overload
     def explain(self, /) -> str: ...
@@ -335,6 +336,7 @@ class Model(Compiled):
         """What the compiled programs are, or, over a batch, where their time and memory go.
 
         All of the mode that the model is in: in evaluation there is no dropout.
+        Either says of each product of F why it does not run once per distinct id, if it does not.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
@@ -352,7 +354,8 @@ class Model(Compiled):
             call raises.
         """
         if graphs is None:
-            return self._compiler.in_mode(self.training).explain(self._dtype.itemsize)
+            compiler = self._compiler.in_mode(self.training)
+            return report.explain(compiler, self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
         if loss is not None and loss not in pushes:
