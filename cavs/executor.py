@@ -19,7 +19,7 @@ from cavs._native import core as _core
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.ops._def import Space, Unique
-from cavs.core.program import Instruction, Output, Program, Segment, TableName, Value
+from cavs.core.program import Instruction, Output, Program, Segment, TableName, UniqueIds, Value
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
@@ -175,7 +175,7 @@ class NativeExecutor:
             self.dtype.name,
             [form.value(value) for value in program.values],
             [form.segment(segment) for segment in program.segments],
-            [(u.space.name, u.input, u.space.base, u.rows) for u in program.uniques],
+            [form.unique(unique) for unique in program.uniques],
             program.saved,
             forward,
             self.device,
@@ -306,18 +306,13 @@ class NativeExecutor:
         if outputs is not None:
             programs.append(compiler.backward(outputs, ()))
             backward = self.load(programs[1])
-        distinct = []
-        leaf = np.diff(graphs.child_ptr) == 0
-        masks = {"leaf": leaf, "inner": ~leaf}
-        for space, _, count in programs[0].uniques:
-            mask = masks.get(space.base)
-            rows = graphs.rows(space.base) if mask is None else int(mask.sum())
-            (pull,) = space.pulls
-            if pull in ids:
-                rows = len(np.unique(ids[pull] if mask is None else ids[pull][mask]))
-            distinct.append(count or rows)
+        distinct: dict[Unique, int] = {}
+        for space, base, _, count in programs[0].uniques:
+            if not isinstance(base, Unique):
+                distinct[space] = count or _count_distinct(space, graphs, ids)
+        rows = [distinct[unique.space] for unique in programs[0].uniques]
         schedule, threads = graphs.schedule(self.policy), get_num_threads()
-        phases = _core.plan_phases(forward, backward, schedule, distinct, keep, threads)
+        phases = _core.plan_phases(forward, backward, schedule, rows, keep, threads)
         return list(zip(programs, phases, strict=True))
 
 
@@ -376,11 +371,30 @@ def _read(params: Sequence[Any]) -> Weights:
     return Weights(values, versions)
 
 
+def _count_distinct(space: Unique, graphs: GraphBatch, ids: Mapping[Name, Array]) -> int:
+    """How many rows distinct ids have, at most: as many as there are where ids are not given."""
+    chosen: Any = slice(None)
+    if space.base in ("leaf", "inner"):
+        chosen = (np.diff(graphs.child_ptr) == 0) == (space.base == "leaf")
+    if not all(pull in ids for pull in space.pulls):
+        base = "vertex" if space.base in ("leaf", "inner") else space.base
+        return len(np.arange(graphs.rows(base))[chosen])
+    if len(space.pulls) == 1:
+        return len(np.unique(ids[space.pulls[0]][chosen]))
+    return len(np.unique(np.stack([ids[pull][chosen] for pull in space.pulls]), axis=1).T)
+
+
 class _NativeForm:
     """Parts of a program as the native Program takes them: distinct ids by their number."""
 
     def __init__(self, program: Program) -> None:
-        self._numbers = {unique.space: number for number, unique in enumerate(program.uniques)}
+        tables = enumerate(program.uniques)
+        self._numbers = {(unique.space, unique.base): number for number, unique in tables}
+
+    def unique(self, u: UniqueIds) -> tuple[Any, ...]:
+        among = isinstance(u.base, Unique)
+        of = self._space(u.space) if among else -1
+        return (u.space.name, u.inputs, self._space(u.base), u.rows, of)
 
     def value(self, v: Value) -> tuple[Any, ...]:
         space = self._space(v.space)
@@ -398,13 +412,15 @@ class _NativeForm:
         return (i.kernel, i.inputs, i.outputs, tables, ints, i.floats, self._space(i.space))
 
     def _space(self, space: Space) -> str | int:
-        return self._numbers[space] if isinstance(space, Unique) else space
+        return self._numbers[space, space.base] if isinstance(space, Unique) else space
 
     def _table(self, table: TableName) -> str | tuple[str, int]:
         if isinstance(table, str):
             return table
         of = table.argument
-        return table.kind, self._numbers[of] if isinstance(of, Unique) else of
+        if isinstance(of, Unique):
+            of = self._numbers[of, table.base or of.base]
+        return table.kind, of
 
 
 def _fused_code(i: Instruction) -> list[int]:

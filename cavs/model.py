@@ -9,7 +9,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
@@ -42,7 +41,6 @@ class Compiled:
 
     function: Module
     _structure: Structure
-    _parameters: list[Parameter]
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
@@ -51,7 +49,7 @@ class Compiled:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(attribute path, parameter)."""
         self._structure.check(thorough=True)
-        return self.function.named_parameters()
+        return iter(self._structure.parameters.items())
 
     def state_dict(self) -> dict[str, Array]:
         """Attribute path to array; see :meth:`Module.state_dict`."""
@@ -66,7 +64,7 @@ class Compiled:
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._structure.check()
-        for parameter in self._parameters:
+        for parameter in self._structure.parameters.values():
             parameter.zero_grad()
 
 
@@ -136,7 +134,6 @@ class Model(Compiled):
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
         self._structure = Structure(function, self._compiler.trace.reads)
-        self._parameters = function.parameters()
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
         if name == "native":
@@ -236,7 +233,7 @@ class Model(Compiled):
         written = watch.first_changed()
         if written >= 0:
             parameter = self._compiler.params[written]
-            names = [name for name, p in self.function.named_parameters() if p is parameter]
+            names = [name for name, p in self._structure.parameters.items() if p is parameter]
             raise CavsRuntimeError(
                 f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
                 "expected, came one that was written since; call backward before optimizers, "
@@ -308,7 +305,7 @@ class Model(Compiled):
     @property
     def program(self) -> str:
         """The compiled programs of the mode, as text: inference, training forward, and backward."""
-        return report.programs(self._compiler.in_mode(self.training))
+        return self._compiler.in_mode(self.training).text()
 
     @overload
     def explain(self, /) -> str: ...
@@ -336,7 +333,6 @@ class Model(Compiled):
         """What the compiled programs are, or, over a batch, where their time and memory go.
 
         All of the mode that the model is in: in evaluation there is no dropout.
-        Either says of each product of F why it does not run once per distinct id, if it does not.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
@@ -354,8 +350,7 @@ class Model(Compiled):
             call raises.
         """
         if graphs is None:
-            compiler = self._compiler.in_mode(self.training)
-            return report.explain(compiler, self._dtype.itemsize)
+            return self._compiler.in_mode(self.training).explain(self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
         if loss is not None and loss not in pushes:

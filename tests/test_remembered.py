@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vertex_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_runs import compiled, draw_inputs
@@ -19,7 +20,15 @@ from cavs.executor import NativeExecutor
 from cavs.models import LSTM, MVRNN, ChildSumTreeLSTM
 
 WITHOUT = tuple(p for p in PASSES if p != "remember_pulls")
-NAMES = ("ChildSumTreeLSTM", "NaryTreeLSTM", "Lattice", "SharedEmbedding", "EdgeInputs", "OnlyIds")
+NAMES = (
+    "ChildSumTreeLSTM",
+    "NaryTreeLSTM",
+    "Lattice",
+    "SharedEmbedding",
+    "EdgeInputs",
+    "OnlyIds",
+    "Pairs",
+)
 
 
 def infer(model: cavs.Model, graphs: cavs.GraphBatch, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +103,14 @@ def test_wrong_ids_are_refused_as_ever() -> None:
 def test_tables_too_large_to_keep_are_computed_anew() -> None:
     assert Compiler(ChildSumTreeLSTM(200_000, 1, 64, 3)).remembering()[1]
     assert not Compiler(ChildSumTreeLSTM(2_000_000, 1, 64, 3)).remembering()[1]
+
+
+def test_what_tuples_give_is_computed_anew_from_what_single_ids_gave() -> None:
+    program, parts = Compiler(vertex_functions.make_function("Pairs")).remembering()
+    assert {part.pull for part, _ in parts} == {"tag"}
+    spaces = {str(s.space) for s in program.segments}
+    assert "unique:tag+word@leaf" in spaces
+    assert "unique:tag@leaf" not in spaces
 
 
 def test_ids_that_are_rows_cannot_be_counted() -> None:

@@ -49,9 +49,30 @@ def gather_table(node: Node) -> TableName:
     return "child" if slot is None else Table("slot", slot)
 
 
+def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
+    """Distinct ids and the rows that have them, between which the node's kernel needs tables."""
+    if node.op.name in ("expand", "unique_sum"):
+        return [(node.attrs["rows"], node.attrs["base"])]
+    if node.op.name != "unique_ids":
+        return []
+    assert isinstance(node.space, Unique)
+    ids = Unique((node.attrs["name"],), node.space.base)
+    return [(ids, ids.base if node.space == ids else node.space)]
+
+
 def expand_table(node: Node) -> TableName:
     """Table from the rows of an expand to the distinct ones."""
-    return Table("unique", node.attrs["rows"])
+    return _of_ids("unique", node)
+
+
+def _of_ids(kind: str, node: Node) -> Table:
+    """Table between the rows of an expand or a sum by ids."""
+    ((rows, base),) = distinct_tables(node)
+    return Table(kind, rows, _tuples(base))
+
+
+def _tuples(base: Space) -> Unique | None:
+    return base if isinstance(base, Unique) else None
 
 
 def _load(emitter: Emitter, node: Node) -> Call:
@@ -90,9 +111,9 @@ def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
     by_id = node.op.name == "unique_sum"
     if by_id and x.op.name == "state_cotangent" and not emitter.analysis.is_unit(x):
         value, table = emitter.cotangents(x)
-        return value, Table(_OF_EQUAL_IDS[table], node.attrs["rows"])
+        return value, _of_ids(_OF_EQUAL_IDS[table], node)
     if by_id:
-        return emitter.value(x), Table("unique_rows", node.attrs["rows"])
+        return emitter.value(x), _of_ids("unique_rows", node)
     if x.op.name == "gather" and x.attrs["slot"] is None:
         return emitter.state(x.attrs["name"], forward=True), "child_rows"
     return emitter.value(x), "children"
@@ -183,8 +204,8 @@ def _sum_to(emitter: Emitter, node: Node) -> Call:
 
 
 def _unique_ids(_: Emitter, node: Node) -> Call:
-    assert isinstance(node.space, Unique)
-    return Call("unique_ids", [], [Table("unique_ids", node.space)])
+    ((rows, base),) = distinct_tables(node)
+    return Call("unique_ids", [], [Table("unique_ids", rows, _tuples(base))])
 
 
 def _random(emitter: Emitter, node: Node) -> Call:

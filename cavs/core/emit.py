@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cavs.core.calls import (
     ORDER_TABLES,
+    distinct_tables,
     expand_table,
     gather_table,
     is_line,
@@ -68,7 +69,7 @@ class Emitter:
         forward: Lowered | None,
         external: set[Node],
         params: Sequence[Any],
-        counted: Sequence[Unique],
+        counted: Sequence[tuple[Unique, Space]],
     ) -> None:
         self.forward = forward
         self.params = list(params)
@@ -103,14 +104,20 @@ class Emitter:
         if self.forward:
             self.uniques = list(self.forward.program.uniques)
             return
-        rows: dict[Unique, int] = dict.fromkeys(self.counted, 0)
+        used = dict.fromkeys(self.counted)
+        counts: dict[Unique, int] = {}
         for node in order:
-            if node.op.name == "expand":
-                of = node.inputs[0]
-                count = of.attrs["count"] if of.op.name == "remembered" else 0
-                rows[node.attrs["rows"]] = count
-        for space, count in rows.items():
-            self.uniques.append(UniqueIds(space, self.input(space.pulls[0]), count))
+            used.update(dict.fromkeys(distinct_tables(node)))
+            if node.op.name == "remembered":
+                assert isinstance(node.space, Unique)
+                counts[node.space] = node.attrs["count"]
+        among = {space: None for pair in used for space in pair if isinstance(space, Unique)}
+        for space in among:
+            inputs = tuple(self.input(pull) for pull in space.pulls)
+            self.uniques.append(UniqueIds(space, space.base, inputs, counts.get(space, 0)))
+        for space, base in used:
+            if isinstance(base, Unique):
+                self.uniques.append(UniqueIds(space, base, (), counts.get(space, 0)))
 
     def _place_beside(self, concat: Node, units: dict[Node, Unit]) -> None:
         column = 0

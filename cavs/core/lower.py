@@ -84,11 +84,8 @@ class Lowered:
     saved: set[Node]
 
     def gives(self, node: Node) -> bool:
-        """Whether a backward program can read the value, or make it of such that it can read."""
-        if node.op.name in RECOMPUTED or node not in self.nodes:
-            made = bool(node.inputs) or node.op.name in RECOMPUTED
-            return made and all(map(self.gives, node.inputs))
-        return node in self.saved
+        """Whether a backward program can read the value of F, or make it from such."""
+        return read_from_forward([node], self.nodes, {}) <= self.saved
 
 
 def _strip(node: Node) -> Node:
@@ -166,7 +163,7 @@ class _Lowering:
         forward: Lowered | None,
         params: Sequence[object],
         switches: set[str],
-        counted: Sequence[Unique],
+        counted: Sequence[tuple[Unique, Space]],
         masks: Mapping[Node, Node],
     ) -> None:
         self.sinks = sinks = sinks.stripped()
@@ -358,7 +355,7 @@ def lower(
     forward: Lowered | None,
     params: Sequence[object],
     switches: Iterable[str],
-    counted: Sequence[Unique] = (),
+    counted: Sequence[tuple[Unique, Space]] = (),
     masks: Mapping[Node, Node] = MappingProxyType({}),
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.

@@ -15,14 +15,20 @@ from cavs.core.ops._def import Space, Unique
 
 @dataclass(frozen=True)
 class Table:
-    """Kind of a table, with the distinct rows or the position that it is of."""
+    """Kind of a table, with the distinct rows or the position that it is of.
+
+    `base`: where the distinct rows are between others than those that they are counted among, the
+    distinct tuples.
+    """
 
     kind: str
     argument: Unique | int
+    base: Unique | None = None
 
     def __str__(self) -> str:
         of = self.argument
-        return f"{self.kind}:{of.name if isinstance(of, Unique) else of}"
+        base = f" of {self.base.name}" if self.base else ""
+        return f"{self.kind}:{of.name if isinstance(of, Unique) else of}{base}"
 
 
 TableName = Table | str
@@ -30,16 +36,19 @@ TableName = Table | str
 
 
 class UniqueIds(NamedTuple):
-    """What a program's distinct ids are.
+    """Which distinct ids of a program stand for which rows.
 
     Attributes:
-        space: their rows.
-        input: number of the input that has the ids.
-        rows: 0 where they are counted; else row i is id i, and the last of these rows is -1.
+        space: rows of the distinct ids, or tuples of ids.
+        base: rows that have the ids: those that they are counted among, or distinct tuples, which
+            are counted before.
+        inputs: numbers of the inputs that have the ids; none of tuples, which are known already.
+        rows: 0 where ids are counted; else row i is id i, and the last of these rows is -1.
     """
 
     space: Unique
-    input: int
+    base: Space
+    inputs: tuple[int, ...]
     rows: int
 
 

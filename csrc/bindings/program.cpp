@@ -42,14 +42,13 @@ TableSpec read_table(py::handle item) {
   return parse_table(fields[0].cast<std::string>(), fields[1].cast<int>());
 }
 
-std::vector<UniqueSpec> read_uniques(const py::sequence& items) {
-  std::vector<UniqueSpec> uniques;
+void read_uniques(const py::sequence& items, Program* program) {
   for (const py::handle item : items) {
-    const py::tuple fields = read_tuple(item, 4, "a unique");
-    uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<int>(),
-                       parse_space(fields[2].cast<std::string>()), fields[3].cast<int64_t>()});
+    const py::tuple fields = read_tuple(item, 5, "a unique");
+    program->uniques.push_back({fields[0].cast<std::string>(), fields[1].cast<std::vector<int>>(),
+                                read_space(fields[2], *program), fields[3].cast<int64_t>(),
+                                fields[4].cast<int>()});
   }
-  return uniques;
 }
 
 ValueSpec read_value(py::handle item, const Program& program) {
@@ -109,7 +108,7 @@ PyProgram make_program(const std::string& dtype, const py::sequence& values,
   Program program;
   program.dtype = parse_dtype(dtype);
   program.device = parse_device(device);
-  program.uniques = read_uniques(uniques);
+  read_uniques(uniques, &program);
   for (const py::handle value : values) program.values.push_back(read_value(value, program));
   for (const py::handle segment : segments) {
     program.segments.push_back(read_segment(segment, program));

@@ -76,7 +76,8 @@ enum class TableKind : uint8_t {
   kSiblings,       // edge -> the edge rows of its parent, which stand together: those of one number
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
-  kUniqueIds,      // distinct row -> the id (in `index`); `argument`: the unique
+  kUniqueIds,  // distinct row, or tuple that the id is part of -> the id (in `index`); `argument`:
+               // the unique
   // CSR distinct row of vertices -> edge rows in which these are children; `argument`: the unique
   kUniqueParents,
   kUniqueParentRows,  // the same -> vertex rows of the parents, one for each such edge
@@ -114,12 +115,21 @@ struct Segment {
   std::vector<Instruction> instructions;
 };
 
+// Distinct ids, or distinct tuples of ids, and which rows have them.
 struct UniqueSpec {
-  std::string name;  // for people to read
-  int input = -1;    // which input holds the ids
-  Space base;        // vertex, edge or graph
+  std::string name;         // for people to read
+  std::vector<int> inputs;  // which input holds the ids; of tuples, which inputs
+  Space base;               // what has the ids: vertices, edges or graphs; or distinct tuples
   int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last one "no input"
+  int of = -1;  // not -1: nothing is counted; the number of the distinct ids, counted among the
+                // same rows as the tuples `base`, that these tuples are made of
 };
+
+// The rows of the distinct ids that a table leads to.
+inline Space distinct_rows(const std::vector<UniqueSpec>& uniques, int unique) {
+  const int of = uniques[static_cast<size_t>(unique)].of;
+  return {SpaceKind::kUnique, of < 0 ? unique : of};
+}
 
 struct Program {
   DType dtype = DType::kFloat32;

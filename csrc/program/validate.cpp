@@ -36,14 +36,13 @@ class Validator {
  private:
   void check_uniques() const {
     for (const UniqueSpec& unique : program_.uniques) {
-      CAVS_CHECK(unique.input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
-                 unique.name, "' to be an input, got number ", unique.input);
       CAVS_CHECK(unique.rows >= 0, ErrorKind::kValue, "[program] expected unique '", unique.name,
                  "' to have 0 or more rows, got ", unique.rows);
-      const SpaceKind kind = unique.base.kind;
-      CAVS_CHECK(is_vertex_rows(kind) || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
-                 ErrorKind::kValue, "[program] expected unique '", unique.name,
-                 "' over vertices, edges or graphs, got another space");
+      if (unique.of >= 0) {
+        check_ids_of_tuples(unique);
+      } else {
+        check_counted(unique);
+      }
     }
     if (!program_.forward) return;
     const auto& forward = program_.forward->uniques;
@@ -57,11 +56,49 @@ class Validator {
     }
   }
 
+  void check_counted(const UniqueSpec& unique) const {
+    for (const int input : unique.inputs) {
+      CAVS_CHECK(input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
+                 unique.name, "' to be an input, got number ", input);
+    }
+    const bool tuples = unique.inputs.size() > 1;
+    CAVS_CHECK(!unique.inputs.empty() && (!tuples || unique.rows == 0), ErrorKind::kValue,
+               "[program] expected one input, or tuples of inputs that are counted, in unique '",
+               unique.name, "', got ", unique.inputs.size(), " inputs");
+    const SpaceKind kind = unique.base.kind;
+    CAVS_CHECK(is_vertex_rows(kind) || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
+               ErrorKind::kValue, "[program] expected unique '", unique.name,
+               "' over vertices, edges or graphs, got another space");
+  }
+
+  // Those and the tuples are counted among the same rows, and before.
+  void check_ids_of_tuples(const UniqueSpec& unique) const {
+    const auto counted = [&](int number) {
+      const auto end = &unique - program_.uniques.data();
+      return number >= 0 && number < end && program_.uniques[number].of < 0;
+    };
+    const int tuples = unique.base.kind == SpaceKind::kUnique ? unique.base.unique : -1;
+    CAVS_CHECK(counted(unique.of) && counted(tuples), ErrorKind::kValue,
+               "[program] expected ids and tuples that are counted before in unique '", unique.name,
+               "', got numbers ", unique.of, " and ", tuples);
+    const UniqueSpec &ids = program_.uniques[unique.of], &whole = program_.uniques[tuples];
+    const bool part = std::all_of(ids.inputs.begin(), ids.inputs.end(), [&](int input) {
+      return std::count(whole.inputs.begin(), whole.inputs.end(), input) > 0;
+    });
+    CAVS_CHECK(part && ids.base == whole.base && ids.rows == unique.rows, ErrorKind::kValue,
+               "[program] expected '", ids.name, "' to be part of '", whole.name,
+               "' among the same rows, got others");
+  }
+
   void check_space(const Space& space, const std::string& name) const {
     CAVS_CHECK(space.kind != SpaceKind::kUnique ||
-                   (space.unique >= 0 && space.unique < static_cast<int>(program_.uniques.size())),
+                   (is_unique(space.unique) && program_.uniques[space.unique].of < 0),
                ErrorKind::kValue, "[program] expected a unique of the program as the space of '",
                name, "', got number ", space.unique);
+  }
+
+  bool is_unique(int number) const {
+    return number >= 0 && number < static_cast<int>(program_.uniques.size());
   }
 
   void check_values() const {
@@ -184,9 +221,13 @@ class Validator {
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
                              table.kind == TableKind::kUniqueIds || lists_parents(table.kind);
-      if (by_unique) check_space({SpaceKind::kUnique, table.argument}, instruction.kernel);
-      CAVS_CHECK(!by_unique || table.kind == TableKind::kUnique ||
-                     program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
+      CAVS_CHECK(!by_unique || is_unique(table.argument), ErrorKind::kValue,
+                 "[program] expected a unique of the program in a table of '", instruction.kernel,
+                 "', got number ", table.argument);
+      const bool lists = by_unique && table.kind != TableKind::kUnique &&
+                         (table.kind != TableKind::kUniqueIds ||
+                          program_.uniques[static_cast<size_t>(table.argument)].of < 0);
+      CAVS_CHECK(!lists || program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
                  ErrorKind::kValue, "[program] expected ids that are counted in a table of '",
                  instruction.kernel, "', got ids that are rows themselves");
       const bool has_rows =
@@ -222,7 +263,7 @@ class Validator {
     const auto reaches_all = [&](SpaceKind a) {
       return fits(from.kind, a) && (!has_rows || to.kind == SpaceKind::kVertex);
     };
-    const Space distinct{SpaceKind::kUnique, table.argument};
+    const auto distinct = [&] { return distinct_rows(program_.uniques, table.argument); };
     switch (table.kind) {
       case TableKind::kNone:
         return !has_rows || to == from || is_part(from.kind, to.kind);
@@ -251,14 +292,14 @@ class Validator {
       case TableKind::kEdgeSlot:
         return from.kind == SpaceKind::kEdge && !has_rows;
       case TableKind::kUnique:
-        return from == program_.uniques[table.argument].base && (!has_rows || to == distinct);
+        return from == program_.uniques[table.argument].base && (!has_rows || to == distinct());
       case TableKind::kUniqueRows:
-        return from == distinct && (!has_rows || to == program_.uniques[table.argument].base);
+        return from == distinct() && (!has_rows || to == program_.uniques[table.argument].base);
       case TableKind::kUniqueIds:
-        return from == distinct && !has_rows;
+        return from == rows_of_ids(table.argument) && !has_rows;
       case TableKind::kUniqueParents:
       case TableKind::kUniqueParentRows: {
-        if (from != distinct || !is_vertex_rows(program_.uniques[table.argument].base.kind)) {
+        if (from != distinct() || !is_vertex_rows(program_.uniques[table.argument].base.kind)) {
           return false;
         }
         if (table.kind == TableKind::kUniqueParents)
@@ -267,6 +308,14 @@ class Validator {
       }
     }
     return false;
+  }
+
+  // Rows that have one id each: distinct ids, or tuples that these are part of.
+  Space rows_of_ids(int number) const {
+    const UniqueSpec& unique = program_.uniques[number];
+    const bool single = program_.uniques[unique.of < 0 ? number : unique.of].inputs.size() == 1;
+    if (!single) return {};
+    return unique.of < 0 ? Space{SpaceKind::kUnique, number} : unique.base;
   }
 
   void check_output(const Segment& segment, const Instruction& instruction, int id) const {

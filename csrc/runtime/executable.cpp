@@ -231,7 +231,9 @@ void prepare_externals(Executable& exe) {
   }
   if (!exe.forward) {
     for (const UniqueSpec& unique : exe.program.uniques) {
-      exe.array_counts[1] = std::max(exe.array_counts[1], unique.input + 1);
+      for (const int input : unique.inputs) {
+        exe.array_counts[1] = std::max(exe.array_counts[1], input + 1);
+      }
     }
   }
   const auto slots = static_cast<int64_t>(values.size());

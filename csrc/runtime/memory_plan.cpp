@@ -155,10 +155,16 @@ int64_t RowCounts::of(const Space& space) const {
   return uniques[static_cast<size_t>(space.unique)];
 }
 
+int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t unique) {
+  const Space& base = program.uniques[unique].base;
+  if (base.kind != SpaceKind::kUnique) return counts.of(base);
+  return counts.of(program.uniques[static_cast<size_t>(base.unique)].base);
+}
+
 int64_t unique_section_bytes(const Program& program, const RowCounts& counts) {
   int64_t bytes = 0;
-  for (const UniqueSpec& unique : program.uniques) {
-    bytes += unique_table_bytes(counts.of(unique.base));
+  for (size_t u = 0; u < program.uniques.size(); ++u) {
+    bytes += unique_table_bytes(unique_base_rows(program, counts, u));
   }
   return bytes;
 }

@@ -46,6 +46,10 @@ struct PhasePlan {
   int64_t total = 0;
 };
 
+// Rows that a table of distinct ids has room for: those that the ids are counted among, since
+// nobody knows the tuples' number before.
+int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t unique);
+
 // Bytes at the start of the arena that the tables of a program's uniques take.
 int64_t unique_section_bytes(const Program& program, const RowCounts& counts);
 

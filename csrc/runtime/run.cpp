@@ -84,43 +84,71 @@ int64_t Run::rows(const Space& space) const {
   return counts_.of(space);
 }
 
+const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists& arrays) const {
+  const int64_t base = counts_.of(unique.base);
+  CAVS_CHECK(input < static_cast<int>(arrays.inputs.size()), ErrorKind::kShape,
+             "[runtime] expected the ids of '", unique.name, "' as input ", input, ", got ",
+             arrays.inputs.size(), " inputs");
+  const ExternalArray& ids = arrays.inputs[static_cast<size_t>(input)];
+  CAVS_CHECK(ids.dtype == DType::kInt32 && ids.elements == base, ErrorKind::kShape,
+             "[runtime] expected ", base, " int32 ids for '", unique.name, "', got ", ids.elements,
+             " of ", dtype_name(ids.dtype));
+  return static_cast<const int32_t*>(ids.data);
+}
+
 void Run::build_uniques(const ArrayLists& arrays) {
   const Program& program = exe_->program;
+  std::vector<std::vector<const int32_t*>> ids;
   for (const UniqueSpec& unique : program.uniques) {
-    const int64_t base = counts_.of(unique.base);
-    CAVS_CHECK(unique.input < static_cast<int>(arrays.inputs.size()), ErrorKind::kShape,
-               "[runtime] expected the ids of '", unique.name, "' as input ", unique.input,
-               ", got ", arrays.inputs.size(), " inputs");
-    const ExternalArray& ids = arrays.inputs[static_cast<size_t>(unique.input)];
-    CAVS_CHECK(ids.dtype == DType::kInt32 && ids.elements == base, ErrorKind::kShape,
-               "[runtime] expected ", base, " int32 ids for '", unique.name, "', got ",
-               ids.elements, " of ", dtype_name(ids.dtype));
+    ids.emplace_back();
+    for (const int input : unique.inputs) ids.back().push_back(ids_of(unique, input, arrays));
   }
   arena_->reserve(unique_section_bytes(program, counts_));
   counts_.uniques.assign(program.uniques.size(), 0);
   place_uniques();
   for (size_t i = 0; i < program.uniques.size(); ++i) {
-    const UniqueSpec& unique = program.uniques[i];
-    const auto& inputs = arrays.inputs[static_cast<size_t>(unique.input)];
-    const int32_t* order = is_vertex_rows(unique.base.kind)       ? schedule_.vertex_order.data()
-                           : unique.base.kind == SpaceKind::kEdge ? schedule_.edge_order.data()
-                                                                  : nullptr;
-    const auto* ids = static_cast<const int32_t*>(inputs.data);
-    const int64_t first = counts_.first(unique.base), last = counts_.last(unique.base);
-    if (unique.rows != 0) {
-      number_by_id(unique.name, ids, order, first, last, unique.rows, &uniques_[i]);
+    const int of = program.uniques[i].of;
+    if (of < 0) {
+      count_ids(i, ids[i]);
     } else {
-      build_unique(unique.name, ids, order, first, last, &uniques_[i]);
+      find_in_tuples(i, ids[static_cast<size_t>(of)]);
     }
     counts_.uniques[i] = uniques_[i].rows;
   }
+}
+
+const int32_t* Run::order_of(const Space& rows) const {
+  if (is_vertex_rows(rows.kind)) return schedule_.vertex_order.data();
+  return rows.kind == SpaceKind::kEdge ? schedule_.edge_order.data() : nullptr;
+}
+
+void Run::count_ids(size_t number, const std::vector<const int32_t*>& ids) {
+  const UniqueSpec& unique = exe_->program.uniques[number];
+  UniqueTable& table = uniques_[number];
+  const int32_t* order = order_of(unique.base);
+  const int64_t first = counts_.first(unique.base), last = counts_.last(unique.base);
+  if (unique.rows != 0) {
+    number_by_id(unique.name, ids[0], order, first, last, unique.rows, &table);
+  } else if (ids.size() == 1) {
+    build_unique(unique.name, ids[0], order, first, last, &table);
+  } else {
+    build_unique_tuples(unique.name, ids, order, first, last, &table);
+  }
+}
+
+void Run::find_in_tuples(size_t number, const std::vector<const int32_t*>& ids) {
+  const UniqueSpec& unique = exe_->program.uniques[number];
+  const auto parts = static_cast<size_t>(unique.of);
+  const auto tuples = static_cast<size_t>(unique.base.unique);
+  list_tuples(uniques_[tuples], uniques_[parts], ids.size() == 1 ? ids[0] : nullptr,
+              order_of(exe_->program.uniques[parts].base), unique.rows == 0, &uniques_[number]);
 }
 
 void Run::place_uniques() {
   uniques_.clear();
   std::byte* memory = arena_->data();
   for (size_t i = 0; i < exe_->program.uniques.size(); ++i) {
-    const int64_t base = counts_.of(exe_->program.uniques[i].base);
+    const int64_t base = unique_base_rows(exe_->program, counts_, i);
     uniques_.push_back(unique_table_at(memory, base, counts_.uniques[i]));
     memory += unique_table_bytes(base);
   }

@@ -63,6 +63,10 @@ class Run {
   enum class State { kNew, kForwardDone, kFinished };
 
   void build_uniques(const ArrayLists& arrays);
+  const int32_t* ids_of(const UniqueSpec& unique, int input, const ArrayLists& arrays) const;
+  const int32_t* order_of(const Space& rows) const;
+  void count_ids(size_t number, const std::vector<const int32_t*>& ids);
+  void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
   void place_uniques();
   void list_parents(const Executable& exe, const PhasePlan& plan);
   void execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,

@@ -17,6 +17,8 @@ struct Workspace {
   std::vector<uint64_t> bits;   // bit id + 1: the id occurs
   std::vector<int32_t> rank;    // [id + 1] distinct row, valid where the bit is set
   std::vector<int32_t> sorted;  // distinct ids where they are too far apart for bits
+  std::vector<int32_t> slots;   // of a hash table: tuples by what their ids come to, -1 where none
+  std::vector<int32_t> firsts;  // [tuple] the first row that has it
 };
 
 Workspace& workspace() {
@@ -81,6 +83,68 @@ void number_by_sorting(const Ids& ids, UniqueTable* table, Workspace& space) {
   table->rows = static_cast<int64_t>(space.sorted.size());
 }
 
+// Fills the lists of rows from the index.
+void list_rows(int64_t first, int64_t last, UniqueTable* table) {
+  // ptr[u + 2] counts, becomes the running start of row u + 1 below, and ends as ptr[u + 1].
+  int32_t* ptr = table->ptr;
+  std::fill(ptr, ptr + table->rows + 2, 0);
+  for (int64_t r = first; r < last; ++r) ++ptr[table->index[r] + 2];
+  for (int64_t u = 0; u < table->rows; ++u) ptr[u + 2] += ptr[u + 1];
+  for (int64_t r = first; r < last; ++r) {
+    table->list[ptr[table->index[r] + 1]++] = static_cast<int32_t>(r);
+  }
+}
+
+// Tuples of ids of some rows, numbered as they come.
+class TupleNumbers {
+ public:
+  TupleNumbers(const std::vector<const int32_t*>& ids, const int32_t* order, int64_t count,
+               Workspace& space)
+      : ids_(ids), order_(order), space_(space) {
+    size_t size = 16;
+    while (size < 2 * static_cast<size_t>(count)) size *= 2;
+    space_.slots.assign(size, -1);
+    space_.firsts.clear();
+  }
+
+  int64_t count() const { return static_cast<int64_t>(space_.firsts.size()); }
+
+  int32_t number(int64_t row) {
+    const int64_t at = place(row);
+    const size_t mask = space_.slots.size() - 1;
+    for (size_t slot = hash(at) & mask;; slot = (slot + 1) & mask) {
+      int32_t& tuple = space_.slots[slot];
+      if (tuple < 0) {
+        tuple = static_cast<int32_t>(count());
+        space_.firsts.push_back(static_cast<int32_t>(at));
+        return tuple;
+      }
+      if (equal(at, space_.firsts[static_cast<size_t>(tuple)])) return tuple;
+    }
+  }
+
+ private:
+  int64_t place(int64_t row) const { return order_ != nullptr ? order_[row] : row; }
+
+  bool equal(int64_t a, int64_t b) const {
+    return std::all_of(ids_.begin(), ids_.end(),
+                       [&](const int32_t* ids) { return ids[a] == ids[b]; });
+  }
+
+  size_t hash(int64_t at) const {
+    uint64_t bits = 0;
+    for (const int32_t* ids : ids_) {
+      bits = (bits ^ static_cast<uint32_t>(ids[at])) * 0x9E3779B97F4A7C15u;
+      bits ^= bits >> 32;
+    }
+    return static_cast<size_t>(bits);
+  }
+
+  const std::vector<const int32_t*>& ids_;
+  const int32_t* order_;
+  Workspace& space_;
+};
+
 }  // namespace
 
 int64_t unique_table_bytes(int64_t base) { return 3 * array_bytes(base) + array_bytes(base + 2); }
@@ -104,22 +168,34 @@ void build_unique(const std::string& name, const int32_t* given, const int32_t* 
     number_by_sorting(ids, table, space);
   }
 
-  // ptr[u + 2] counts, becomes the running start of row u + 1 below, and ends as ptr[u + 1].
-  int32_t* ptr = table->ptr;
-  std::fill(ptr, ptr + table->rows + 2, 0);
   for (int64_t r = first; r < last; ++r) {
     const int32_t id = ids[r];
-    const int32_t u =
+    table->index[r] =
         dense ? space.rank[static_cast<size_t>(id + 1)]
               : static_cast<int32_t>(std::lower_bound(table->ids, table->ids + table->rows, id) -
                                      table->ids);
-    table->index[r] = u;
-    ++ptr[u + 2];
   }
-  for (int64_t u = 0; u < table->rows; ++u) ptr[u + 2] += ptr[u + 1];
-  for (int64_t r = first; r < last; ++r) {
-    table->list[ptr[table->index[r] + 1]++] = static_cast<int32_t>(r);
+  list_rows(first, last, table);
+}
+
+void build_unique_tuples(const std::string& name, const std::vector<const int32_t*>& ids,
+                         const int32_t* order, int64_t first, int64_t last, UniqueTable* table) {
+  for (const int32_t* part : ids) check_range(name, part, table->base);
+  TupleNumbers numbers(ids, order, last - first, workspace());
+  for (int64_t r = first; r < last; ++r) table->index[r] = numbers.number(r);
+  table->rows = numbers.count();
+  list_rows(first, last, table);
+}
+
+void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const int32_t* given,
+                 const int32_t* order, bool lists, UniqueTable* table) {
+  for (int64_t t = 0; t < tuples.rows; ++t) {
+    const int32_t row = tuples.list[tuples.ptr[t]];
+    table->index[t] = parts.index[row];
+    if (given != nullptr) table->ids[t] = given[order != nullptr ? order[row] : row];
   }
+  table->rows = parts.rows;
+  if (lists) list_rows(0, tuples.rows, table);
 }
 
 int64_t unique_parents_bytes(int64_t rows, int64_t edges) {

@@ -1,22 +1,25 @@
-// The distinct ids of an integer input, and which rows carry which.
+// The distinct ids of an integer input, or tuples of ids of several, and which rows carry which.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "graph/schedule.h"
 
 namespace cavs {
 
-// Tables over some of `base` rows, with `rows` distinct ids. They lie in the run's arena.
+// Tables over some of `base` rows, with `rows` distinct ids or tuples. They lie in the run's arena.
 struct UniqueTable {
   int64_t base = 0;
   int64_t rows = 0;
   int32_t* index = nullptr;  // [base] row -> distinct row, for the rows it was built for
   int32_t* list = nullptr;   // [base] rows by distinct row, ascending within each
-  int32_t* ids = nullptr;    // [rows] ascending; -1 ("no input") counts as an id and comes first
-  int32_t* ptr = nullptr;    // [rows + 1] distinct row -> its part of `list`
+  // [rows] ascending; -1 ("no input") counts as an id and comes first. Between tuples and the ids
+  // that they are made of, of each tuple, [base]; of tuples themselves nothing.
+  int32_t* ids = nullptr;
+  int32_t* ptr = nullptr;  // [rows + 1] distinct row -> its part of `list`
 };
 
 // Room for the tables of `base` rows, however many ids are distinct.
@@ -30,6 +33,17 @@ UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 // Error(kValue) on an id below -1.
 void build_unique(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
                   int64_t last, UniqueTable* table);
+
+// The same for tuples: `ids` has an array for each of their parts. Tuples are numbered as they
+// come.
+void build_unique_tuples(const std::string& name, const std::vector<const int32_t*>& ids,
+                         const int32_t* order, int64_t first, int64_t last, UniqueTable* table);
+
+// Fills `index`, from distinct tuples to the distinct `parts` that are in them, both built over the
+// same rows; `ids`, where the parts are single ids, which `given` has as above; and with `lists`
+// `list` and `ptr`.
+void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const int32_t* given,
+                 const int32_t* order, bool lists, UniqueTable* table);
 
 // CSR from the distinct rows of vertices to the edges in which these are children, by row and then
 // by edge.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "base/error.h"
 #include "check.h"
@@ -354,8 +355,6 @@ void test_malformed_programs() {
   refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {}; }, "expected a table from 'edge'");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {TableKind::kUnique, 5}; }, "a unique");
-  refused([&](Program& p) { call(p, 1, 1).tables = {{TableKind::kSiblings, 0}}; }, "no 'siblings'");
-  refused([&](Program& p) { call(p, 1, 1).kernel = "segment_softmax"; }, "in 'segment_softmax'");
   refused([&](Program& p) { p.values[kH].space = {SpaceKind::kInner, -1}; },
           "expected a table from 'edge' to 'inner'");
   refused([&](Program& p) { call(p, 1, 2).outputs[0] = kU; }, "to write a value");
@@ -371,7 +370,21 @@ void test_malformed_programs() {
   refused([](Program& p) { p.values[kH].size = 0; }, "elements in a row of 'h'");
   refused([](Program& p) { p.values[kU].space = {SpaceKind::kVertex, -1}; }, "space 'none'");
   refused([](Program& p) { p.saved = {-1}; }, "list of saved values");
-  refused([](Program& p) { p.uniques[0].input = -1; }, "to be an input");
+  refused([](Program& p) { p.uniques[0].inputs = {-1}; }, "to be an input");
+  refused([](Program& p) { p.uniques[0].inputs = {}; }, "got 0 inputs");
+  refused([](Program& p) { p.uniques[0].inputs = {0, 1}, p.uniques[0].rows = 9; }, "got 2 inputs");
+  const Space words{SpaceKind::kUnique, 0}, vertices{SpaceKind::kVertex, -1};
+  const auto with = [&](UniqueSpec more) { return [=](Program& p) { p.uniques.push_back(more); }; };
+  refused(with({"x", {}, words, 0, 1}), "counted before in unique 'x', got numbers 1 and 0");
+  refused(with({"x", {}, vertices, 0, 0}), "got numbers 0 and -1");
+  refused(with({"x", {}, words, 8, 0}), "among the same rows");
+  refused(with({"x", {0}, words, 0, -1}), "over vertices, edges or graphs");
+  refused(
+      [&](Program& p) {
+        p.uniques.push_back({"x", {}, words, 0, 0});
+        p.values[kX].space.unique = 1;
+      },
+      "as the space of 'x', got number 1");
   refused([](Program& p) { p.device = Device::kCuda; }, "not built");
 
   const auto forward = make_executable(forward_program(), nullptr);
@@ -432,6 +445,57 @@ void test_unique_tables() {
   }
 }
 
+void test_tuples() {
+  std::mt19937 random(5);
+  for (const int parts : {2, 3}) {
+    const int64_t count = 400, first = 20, last = 390;
+    std::vector<int32_t> order(count);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random);
+    std::vector<std::vector<int32_t>> ids(static_cast<size_t>(parts));
+    std::vector<const int32_t*> given;
+    for (auto& part : ids) {
+      for (int64_t i = 0; i < count; ++i) part.push_back(static_cast<int32_t>(random() % 5) - 1);
+      given.push_back(part.data());
+    }
+    std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(count)));
+    UniqueTable tuples = unique_table_at(memory.data(), count, 0);
+    build_unique_tuples("ids", given, order.data(), first, last, &tuples);
+    std::map<std::vector<int32_t>, std::vector<int32_t>> want;
+    for (int64_t r = first; r < last; ++r) {
+      std::vector<int32_t> tuple;
+      for (const auto& part : ids) tuple.push_back(part[order[r]]);
+      want[tuple].push_back(static_cast<int32_t>(r));
+    }
+    CHECK(tuples.rows == static_cast<int64_t>(want.size()));
+    for (const auto& [tuple, rows] : want) {
+      const int32_t u = tuples.index[rows[0]];
+      CHECK(tuples.ptr[u + 1] - tuples.ptr[u] == static_cast<int>(rows.size()));
+      CHECK(std::equal(rows.begin(), rows.end(), tuples.list + tuples.ptr[u]));
+    }
+    std::vector<std::byte> more(static_cast<size_t>(2 * unique_table_bytes(count)));
+    UniqueTable part = unique_table_at(more.data(), count, 0);
+    UniqueTable among = unique_table_at(more.data() + unique_table_bytes(count), count, 0);
+    build_unique("ids", given[1], order.data(), first, last, &part);
+    list_tuples(tuples, part, given[1], order.data(), true, &among);
+    CHECK(among.rows == part.rows && among.ptr[among.rows] == tuples.rows);
+    for (const auto& [tuple, rows] : want) {
+      const int32_t u = tuples.index[rows[0]];
+      CHECK(among.ids[u] == tuple[1] && part.ids[among.index[u]] == tuple[1]);
+    }
+    for (int64_t u = 0; u < among.rows; ++u) {
+      for (int32_t i = among.ptr[u]; i < among.ptr[u + 1]; ++i) {
+        CHECK(among.index[among.list[i]] == u);
+      }
+    }
+  }
+  UniqueTable none = unique_table_at(nullptr, 0, 0);
+  std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(0)));
+  none = unique_table_at(memory.data(), 0, 0);
+  build_unique_tuples("ids", {nullptr, nullptr}, nullptr, 0, 0, &none);
+  CHECK(none.rows == 0);
+}
+
 void test_lists_of_parents() {
   Problem p(11, 20, 30);
   std::vector<std::byte> memory(static_cast<size_t>(unique_table_bytes(p.schedule.num_vertices)));
@@ -464,6 +528,7 @@ void test_lists_of_parents() {
 int main() {
   test_lists_of_parents();
   test_unique_tables();
+  test_tuples();
   test_malformed_programs();
   test_what_is_worth_splitting();
   test_locals();

@@ -69,7 +69,7 @@ enum : int { kE, kW, kU, kIds, kX, kXw, kGathered, kProduct, kSum, kH, kHOut, kG
 inline Program forward_program() {
   Builder b;
   b.program.dtype = DType::kFloat64;
-  b.program.uniques.push_back({"word", 0, {SpaceKind::kVertex, -1}, 0});
+  b.program.uniques.push_back({"word", {0}, {SpaceKind::kVertex, -1}, 0, -1});
   b.value("E", "none", kWords * kEmbedding, "param", 0);
   b.value("W", "none", kHidden * kEmbedding, "param", 1);
   b.value("U", "none", kHidden * kHidden, "param", 2);

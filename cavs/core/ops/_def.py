@@ -18,10 +18,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Unique:
-    """Rows that are the distinct ids of integer pulls among other rows.
+    """Rows that are the distinct ids of an integer pull among other rows, or the distinct tuples of
+    ids of several.
 
     Attributes:
-        pulls: names of the pulls.
+        pulls: names of the pulls, sorted.
         base: the rows that have the ids: ``graph``, ``vertex``, ``leaf``, ``inner`` or ``edge``.
     """
 

@@ -120,7 +120,8 @@ GRAPH_SPREAD = register(
 GRAPH_SUM: OpDef = register(
     OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to("graph"))
 )
-# Between the distinct `rows` and the rows `base` that have the ids.
+# Between the distinct `rows` and rows that have the ids: those that they are counted among, or the
+# distinct tuples that the ids are part of.
 EXPAND = register(
     OpDef(
         "expand",

@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node, ancestors, constant_value
-from cavs.core.ops._def import OPS, Space, apply
+from cavs.core.ops._def import OPS, Space, Unique, apply
 from cavs.core.ops.elementwise import equal, maximum
 from cavs.core.ops.random import DROPOUTS
 
@@ -116,12 +116,15 @@ class RowIds:
         if name != "expand":
             return self._origins.get((name, x))
         distinct = move.inputs[0].space if move.op.name == "expand" else move.space
-        return self._ids.get((_pull_of(x), distinct)) if x.op.name == "pull" else None
+        assert isinstance(distinct, Unique)
+        own = x.op.name in ("pull", "unique_ids") and _pull_of(x) in distinct.pulls
+        return self.ids(_pull_of(x), distinct) if own else None
 
     def ids(self, pull: Name, space: Space) -> Node:
-        """The ids of the pull in rows of `space`, which are those of vertices, edges or graphs."""
+        """The ids of the pull in rows of `space`."""
         if (pull, space) not in self._ids:
-            self._ids[pull, space] = ir.source("pull", (), space, "int32", name=pull)
+            op = "unique_ids" if isinstance(space, Unique) else "pull"
+            self._ids[pull, space] = ir.source(op, (), space, "int32", name=pull)
         return self._ids[pull, space]
 
     def mask(self, rows: Rows) -> Node:

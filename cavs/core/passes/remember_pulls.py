@@ -1,7 +1,8 @@
 """remember_pulls: in inference, what depends on one integer pull alone is kept between calls.
 
 With ``unique_pulls`` it runs once per distinct id of a batch; as long as no parameter changes it
-need not run again for an id that came before. F is split: a function of the ids alone, whose
+need not run again for an id that came before. What depends on several pulls is computed anew: there
+are too many tuples of ids. F is split: a function of the ids alone, whose
 results are kept by id, and the rest, which reads them by id.
 
 A row of an embedding alone is not kept unless something else of its id is: that would be a second
@@ -64,7 +65,8 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
     replaced = _read_by_row(function)
     zeros = Zeros(function.roots(), RowIds(), by_id=True, by_mask=False).zero
     for node in ancestors(function.roots()):
-        if node.op.name == "expand" and node not in replaced:
+        of_one = node.op.name == "expand" and len(node.attrs["rows"].pulls) == 1
+        if of_one and node not in replaced:
             frontier.setdefault(node.attrs["rows"], {})[node.inputs[0]] = None
     for space, nodes in frontier.items():
         computed = any(_row_of(node) is None for node in nodes)

@@ -1,35 +1,24 @@
-"""unique_pulls: what depends on one integer pull alone runs once per distinct id in the batch.
+"""unique_pulls: what depends on integer pulls alone runs once per distinct id in the batch, or once
+per distinct tuple of ids.
 
 A batch has far fewer distinct words than words; embedding rows and their projections are computed
-per distinct word and expanded to the vertices where something else joins. The pass runs before
-autodiff, so the gradient comes out in the same space: rows of equal ids are summed first
-(``unique_sum``, the adjoint of ``expand``), then multiplied.
+per distinct word and expanded to the vertices where something else joins. Where that is another
+pull, such as a tag put beside the word, and a product follows, it runs once per distinct pair,
+which the values of single ids are expanded to. What joins several pulls and has no product over the
+same ones is computed where it is read: a table of pairs would cost more than it saves.
+
+The pass runs before autodiff, so the gradient comes out in the same spaces: rows of equal ids are
+summed first (``unique_sum``, the adjoint of ``expand``), then multiplied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild
+from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
 from cavs.core.ops._def import OPS, Space, Unique
 from cavs.core.ops.random import RANDOM
-from cavs.core.passes.commute_gather import user_name
-
-
-def _depends_on(order: list[Node]) -> dict[Node, Node | None]:
-    """For each node the one integer pull that it depends on, if it depends on no other rows."""
-    pull: dict[Node, Node | None] = {}
-    for node in order:
-        if node.op.name == "pull" and node.dtype == "int32":
-            pull[node] = node
-            continue
-        sources = {pull.get(x) for x in node.inputs if x.space != "none"}
-        only = sources.pop() if len(sources) == 1 else None
-        random = node.op.name in RANDOM
-        local = node.space == (only.space if only is not None else "") and not node.op.mixes_edges
-        pull[node] = only if only is not None and not random and local else None
-    return pull
 
 
 def ids_of(pull: Node) -> Unique:
@@ -41,111 +30,80 @@ def ids_of(pull: Node) -> Unique:
 def unique_pulls(function: FunctionIR) -> FunctionIR:
     """F with the computations on distinct ids moved to their spaces (:class:`Unique`)."""
     order = ancestors(function.roots())
-    pull = _depends_on(order)
-    moved: dict[Node, Node] = {}  # to the node in the unique space
+    homes = _homes(order)
+    wanted = _wanted(order, homes)
+    moved: dict[tuple[Node, Space], Node] = {}
     new: dict[Node, Node] = {}
-
-    def expanded(node: Node) -> Node:
-        source = pull[node]
-        assert source is not None
-        # What a copy goes into is a matter of the rows expanded to.
-        into = {"into": node.attrs["into"]} if "into" in node.attrs else {}
-        attrs = {"rows": moved[source].space, "base": source.space, **into}
-        return Node(
-            OPS["expand"], (moved[node],), attrs, node.shape, source.space, node.dtype, node.where
-        )
-
     for node in order:
-        source = pull[node]
-        if source is node:
-            name = node.attrs["name"]
-            moved[node] = ir.source("unique_ids", (), ids_of(node), "int32", name=name)
-            new[node] = node
-        elif source is not None:
-            inputs = [moved.get(x, new[x]) for x in node.inputs]
-            space = moved[source].space
-            moved[node] = (
-                inputs[0]
-                if "into" in node.attrs
-                else Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
-            )
-            new[node] = expanded(node)
-        else:
+        home = homes.get(node)
+        for space in wanted[node]:
+            if home in (None, space) or node.op.name == "pull":
+                moved[node, space] = _at(node, space, moved)
+        if home is None:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
+            continue
+        if node.op.name == "pull":
+            new[node] = node
+            continue
+        own = moved[node, home]
+        for space in wanted[node]:
+            if space != home:
+                moved[node, space] = _expand(own, home, space, node)
+        new[node] = _expand(own, home, node.space, node)
     return function.map(new)
 
 
-_ROWS = {"leaf": "leaves", "inner": "inner vertices", "vertex": "vertices"}
+def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
+    """The distinct ids, or tuples of them, that a node is computed for, of those that move."""
+    pulls: dict[Node, frozenset[Node]] = {}
+    homes: dict[Node, Unique] = {}
+    products: set[Node] = set()  # what a product over the same pulls is part of
+    for node in order:
+        if node.op.name == "pull" and node.dtype == "int32":
+            pulls[node] = frozenset([node])
+        else:
+            rows = [x for x in node.inputs if x.space != "none"]
+            own = node.op.name not in RANDOM and not node.op.mixes_edges
+            if not rows or not own or any(x not in pulls for x in rows):
+                continue
+            if any(x.space != node.space for x in rows):
+                continue
+            pulls[node] = frozenset().union(*(pulls[x] for x in rows))
+        same = [x for x in node.inputs if pulls.get(x) == pulls[node]]
+        if node.op.name == "matmul" or any(x in products for x in same):
+            products.add(node)
+        names = tuple(sorted(pull.attrs["name"] for pull in pulls[node]))
+        if len(names) == 1 or node in products:
+            assert isinstance(node.space, str)
+            homes[node] = Unique(names, node.space)
+    return homes
 
 
-def reasons(function: FunctionIR, on: bool) -> dict[Node, list[str]]:
-    """Each product of rows of F, after all passes, that does not run once per distinct id, to what
-    stands in the way. `on`: whether this pass is."""
-    causes: dict[Node, dict[Node, None]] = {}
-    ids: dict[Node, dict[tuple[Name, Space], None]] = {}
-    found: dict[Node, list[str]] = {}
-    for node in ancestors(function.roots()):
-        if isinstance(node.space, Unique) or node.space == "none":
-            continue
-        known = [x for x in node.inputs if x in causes]
-        causes[node] = {cause: None for x in known for cause in causes[x]}
-        ids[node] = {pull: None for x in known for pull in ids[x]}
-        if node.op.name == "expand":
-            rows = node.attrs["rows"]
-            ids[node] = {(pull, rows.base): None for pull in rows.pulls}
-        elif node.op.name == "pull" and node.dtype == "int32":
-            ids[node][node.attrs["name"], node.space] = None
-        elif _is_cause(node):
-            causes[node][node] = None
-        if node.op.name == "matmul":
-            found[node] = _why(causes[node]) or [_why_by_rows(node, ids[node], on)]
-    return found
+def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, dict[Unique, None]]:
+    """The distinct ids that each node's value is read for, its home among them."""
+    wanted: dict[Node, dict[Unique, None]] = {node: {} for node in order}
+    for node in reversed(order):
+        home = homes.get(node)
+        if home is not None:
+            wanted[node][home] = None
+        for x in node.inputs:
+            if x.space != "none":
+                wanted[x].update(wanted[node] if home is None else {home: None})
+    return wanted
 
 
-def _is_cause(node: Node) -> bool:
-    """Whether the value is no function of the row's own ids, whatever its operands are."""
-    name = node.op.name
-    over_edges = name.startswith("segment_") or name == "num_children"
-    return name in RANDOM or name in ("gather", "pull") or over_edges
+def _at(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node]) -> Node:
+    """The node computed for distinct ids, from operands that are there."""
+    if node.op.name == "pull":
+        return ir.source("unique_ids", (), space, "int32", name=node.attrs["name"])
+    inputs = [x if x.space == "none" else moved[x, space] for x in node.inputs]
+    if "into" in node.attrs:  # what a copy goes into is a matter of the rows expanded to
+        return inputs[0]
+    return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
 
-def _why(causes: Iterable[Node]) -> list[str]:
-    """A reason for each kind of cause, with the line of the first."""
-    random = [x for x in causes if x.op.name in RANDOM]
-    gathers = [x for x in causes if x.op.name == "gather"]
-    pulls = [x for x in causes if x.op.name == "pull"]
-    edges = [x for x in causes if x not in (*random, *gathers, *pulls)]
-    reasons = [f"{_names(random, 'op')} draws for each row{_at(random)}"] if random else []
-    if gathers:
-        reasons.append(f"it depends on what children scattered, {_names(gathers)}{_at(gathers)}")
-    elif edges:
-        reasons.append(f"it depends on the edges to children{_at(edges)}")
-    if pulls:
-        reasons.append(f"it depends on the input {_names(pulls)}, which is no id{_at(pulls)}")
-    return reasons
-
-
-def _names(nodes: Iterable[Node], what: str = "") -> str:
-    """Names of operations, or of states and pulls as the user calls them."""
-    names = [x.op.name if what else repr(str(user_name(x.attrs["name"]))) for x in nodes]
-    return ", ".join(dict.fromkeys(names))
-
-
-def _at(nodes: Iterable[Node]) -> str:
-    lines = [x.where for x in nodes if x.where]
-    return f", at {lines[0]}" if lines else ""
-
-
-def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]], on: bool) -> str:
-    """Why a function of ids alone is computed in the rows that have them."""
-    pulls = list(ids)
-    if any(space != node.space for _, space in pulls):
-        names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)
-        return f"it is of {_rows(node.space)} and depends on the ids {names}"
-    if not on:
-        return "the pass unique_pulls is off"
-    return "it joins the ids " + ", ".join(repr(str(pull)) for pull, _ in pulls)
-
-
-def _rows(space: Space) -> str:
-    return _ROWS.get(str(space), f"{space}s")
+def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
+    """`x`, which `node` is for the distinct `rows`, for the rows `base` that have the ids."""
+    into = {"into": node.attrs["into"]} if "into" in node.attrs and base == node.space else {}
+    attrs = {"rows": rows, "base": base, **into}
+    return Node(OPS["expand"], (x,), attrs, node.shape, base, node.dtype, node.where)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vertex_functions
 from hypothesis import given, settings
-from model_runs import assert_same, compiled, draw_inputs, run
+from model_runs import Result, assert_same, compiled, draw_inputs, run
 from pass_checks import Function, programs, x3
 from strategies import batches
 
@@ -61,6 +62,60 @@ def test_products_of_vertices_do_where_dropout_stands_between() -> None:
     plain = Compiler(ChildSumTreeLSTM(8, 30, 40, 5, embedding_dropout=0.5), WITHOUT)
     for program in (plain.training(()), plain.backward(["loss"], ())):
         assert not any(any(found) for found in products(program).values())
+
+
+def test_products_leave_out_tuples_without_any_input() -> None:
+    """As inner vertices have, which are one row among the pairs; each direction's products of the
+    pair and of its parts leave some out."""
+    forward, backward = programs("Pairs", PASSES)
+    plain = programs("Pairs", WITHOUT)
+    for program, count in ((forward, 1), (backward, 2)):
+        assert masked(program, "unique:tag+word@inner") == count
+    assert not any(masked(program, space) for program in plain for space in products(program))
+
+
+def masked(program: Program, space: str) -> int:
+    """How many products over these rows leave some out."""
+    return sum(
+        "masked" in i.kernel and str(i.space) == space
+        for s in program.segments
+        for i in s.instructions
+    )
+
+
+class Matrices(cavs.VertexFunction):
+    """A matrix of the word, which is not zeros without one, times a vector of the tag."""
+
+    def __init__(self) -> None:
+        self.words, self.tags = (vertex_functions.base.embedding(5, 3) for _ in range(2))
+        self.first, self.matrix = (vertex_functions.base.linear(3, n) for n in (3, 9))
+        self.w = vertex_functions.parameter(3, 3)
+        for layer in (self.first, self.matrix):
+            nn.init.normal_(layer.bias)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        word = self.first(self.words(v.pull("word", dtype="int32")))
+        matrix = ops.reshape(self.matrix(word), (3, 3))
+        vector = self.tags(v.pull("tag", dtype="int32"))
+        y = ops.reshape(ops.matmul(matrix, ops.reshape(vector, (3, 1))), (3,))
+        v.push(y=ops.matmul(y, self.w))
+
+
+@pytest.mark.parametrize("tags", [[-1, 2, -1, 2, 0], [-1] * 5, [2, -1, -1, -1, 1]])
+def test_no_input_beside_an_id_is_not_left_out(tags: list[int]) -> None:
+    inputs = {"word": np.array([-1, -1, 1, 1, 3], np.int32), "tag": np.array(tags, np.int32)}
+    graphs = cavs.batch([cavs.InputGraph([[]] * 5)])
+    anew = tuple(p for p in PASSES if p != "remember_pulls")  # where nothing is kept of the word
+    results: list[tuple[Result, Result]] = []
+    for options in ({"executor": "reference"}, {}, {"passes": anew}):
+        nn.init.manual_seed(5)
+        model = cavs.compile(Matrices(), dtype="float64", **options)
+        with cavs.no_grad():
+            inference = Result({"y": model(graphs, **inputs)["y"].data})
+        results.append((inference, run(model, graphs, inputs)))
+    for found in results[1:]:
+        for result, expected in zip(found, results[0], strict=True):
+            assert_same(result, expected)
 
 
 Body = Callable[[Any, cavs.Vertex], Any]
@@ -252,7 +307,7 @@ def test_what_is_remembered_of_no_input_is_zeros_where_it_was() -> None:
     function.both = nn.Parameter(np.ones((2, 6), np.float32))
     rest, parts = Compiler(function).remembering()
     assert len(parts) == 2
-    assert products(rest) == {"vertex": [False]}  # a mask of two ids is a number
+    assert products(rest) == {"unique:tag+word": [False]}  # a mask of two ids is a number
     assert [i.kernel for s in rest.segments for i in s.instructions].count("matmul_masked") == 1
     model = cavs.compile(function).eval()
     function.both.data[...] = np.inf
@@ -269,26 +324,3 @@ def test_of_dropped_ids_the_one_row_is_left_out() -> None:
     forward, backward = compiler.training(()), compiler.backward(["loss"], ())
     assert products(forward)["unique:word@inner"] == [True, True]
     assert products(backward)["unique:word@inner"] == [True] * 4
-
-
-def test_of_some_outputs_backward_may_leave_out_more_than_of_all() -> None:
-    """The gradient of `y` alone is zeros without a word, that of both outputs is not; no forward
-    program has the words then, which are read by distinct ids."""
-
-    class Both(Function):
-        def __init__(self) -> None:
-            super().__init__(self._body)
-
-        def _body(self, s: Any, v: cavs.Vertex) -> None:
-            shared = s.u(x3(v))
-            v.push(y=shared * word(s, v), z=ops.sum(shared))
-
-    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
-    results = []
-    for options in ({}, {"executor": "reference"}):
-        nn.init.manual_seed(0)
-        model = cavs.compile(Both(), dtype="float64", **options)
-        inputs = {**draw_inputs(model, graphs), "word": np.array([-1, 2, 0], np.int32)}
-        results += [run(model, graphs, inputs, names=names) for names in (["y"], ["z"], ["y", "z"])]
-    for own, expected in zip(results[:3], results[3:], strict=True):
-        assert_same(own, expected)
