@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
@@ -41,6 +42,7 @@ class Compiled:
 
     function: Module
     _structure: Structure
+    _parameters: list[Parameter]
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
@@ -49,7 +51,7 @@ class Compiled:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(attribute path, parameter)."""
         self._structure.check(thorough=True)
-        return iter(self._structure.parameters.items())
+        return self.function.named_parameters()
 
     def state_dict(self) -> dict[str, Array]:
         """Attribute path to array; see :meth:`Module.state_dict`."""
@@ -64,7 +66,7 @@ class Compiled:
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._structure.check()
-        for parameter in self._structure.parameters.values():
+        for parameter in self._parameters:
             parameter.zero_grad()
 
 
@@ -134,6 +136,7 @@ class Model(Compiled):
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
         self._structure = Structure(function, self._compiler.trace.reads)
+        self._parameters = function.parameters()
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
         if name == "native":
@@ -233,7 +236,7 @@ class Model(Compiled):
         written = watch.first_changed()
         if written >= 0:
             parameter = self._compiler.params[written]
-            names = [name for name, p in self._structure.parameters.items() if p is parameter]
+            names = [name for name, p in self.function.named_parameters() if p is parameter]
             raise CavsRuntimeError(
                 f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
                 "expected, came one that was written since; call backward before optimizers, "
@@ -305,7 +308,7 @@ class Model(Compiled):
     @property
     def program(self) -> str:
         """The compiled programs of the mode, as text: inference, training forward, and backward."""
-        return self._compiler.in_mode(self.training).text()
+        return report.programs(self._compiler.in_mode(self.training))
 
     @overload
     def explain(self, /) -> str: ...
@@ -333,6 +336,7 @@ class Model(Compiled):
         """What the compiled programs are, or, over a batch, where their time and memory go.
 
         All of the mode that the model is in: in evaluation there is no dropout.
+        Either says of each product of F why it does not run once per distinct id, if it does not.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
@@ -350,7 +354,8 @@ class Model(Compiled):
             call raises.
         """
         if graphs is None:
-            return self._compiler.in_mode(self.training).explain(self._dtype.itemsize)
+            compiler = self._compiler.in_mode(self.training)
+            return report.explain(compiler, self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
         if loss is not None and loss not in pushes:

@@ -55,6 +55,5 @@ def make(
     import torch
     from peers.dgl_tree_lstm import DGLTreeLSTM
 
-    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     torch.set_num_threads(threads)
     return DGLTreeLSTM(state, batches, recipe)

@@ -62,7 +62,6 @@ def make(
     from peers.torch_tree_lstm import TorchTreeLSTM
     from peers.tree_levels import tree_levels
 
-    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     torch.set_num_threads(threads)
     if variant == "nodes":
         return TorchNodes(state, batches, recipe)

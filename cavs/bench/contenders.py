@@ -27,7 +27,7 @@ from cavs.core.passes import PASSES
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
 #: Beside a recipe with dropout: the same without dropout and decay, and with other masks.
 WITHOUT, BY_VERTEX, BY_ID = "no dropout", "vertex masks", "id masks"
-_PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
+_PHASES = ("assembly", "schedule", "step")
 _MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
 
 
@@ -118,7 +118,7 @@ class Contender:
         return self._dataset.batch(self._batches[number % len(self._batches)])
 
     def train_step(self, number: int) -> None:
-        """Assembly, schedule, forward, backward and update."""
+        """Assembly, schedule, and the step itself: forward, backward and update."""
         cavs.set_num_threads(self._threads)
         self._program.train()
         clock, laps = time.perf_counter, self._laps
@@ -127,16 +127,9 @@ class Contender:
         assembled = clock()
         batches = self._program.schedule(graphs)
         scheduled = clock()
-        loss = self._program.loss(batches, inputs)
-        if self.recipe.mean:
-            loss = loss * (1.0 / graphs.num_graphs)
-        computed = clock()
-        loss.backward()
-        differentiated = clock()
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        loss.item()
-        laps.append((begin, assembled, scheduled, computed, differentiated, clock()))
+        scale = 1.0 / graphs.num_graphs if self.recipe.mean else 1.0
+        self._program.step(batches, inputs, self._optimizer, scale).item()
+        laps.append((begin, assembled, scheduled, clock()))
         if len(laps) == _MOST_LAPS:
             self._add_laps()
 

@@ -11,7 +11,7 @@ from cavs.bench.contenders import OURS, PAPER
 from cavs.bench.measure import SGEMM, Row, count, recipe_of
 from cavs.bench.recipes import NO_MASKS, RECIPES, Recipe
 
-_PHASES = ("assembly", "schedule", "forward", "backward", "optimizer")
+_BEFORE = ("assembly", "schedule")  # the step itself
 _TITLES = {OURS: "cavs", PAPER: "paper's policy"}
 
 
@@ -174,9 +174,10 @@ def _training(rows: Sequence[Row]) -> list[str]:
     for row in trained:
         shares = row["shares"][OURS]
         cells = [str(row[key]) for _, key in where]
-        cells += [f"{shares[name]:.1%}" for name in _PHASES]
+        before = [shares[name] for name in _BEFORE]
+        cells += [f"{share:.1%}" for share in (*before, 1 - sum(before))]
         body.append([*cells, f"{row['bytes_per_vertex']:,.0f}"])
-    head = [title for title, _ in where] + [*_PHASES, "bytes per vertex"]
+    head = [title for title, _ in where] + [*_BEFORE, "step", "bytes per vertex"]
     return ["Where a training step of cavs goes:", "", *table(head, body)]
 
 

@@ -63,6 +63,20 @@ class Program:
         loss: cavs.Tensor = self.models[0](batches[0], **inputs)["loss"].sum()
         return loss
 
+    def step(
+        self,
+        batches: Sequence[cavs.GraphBatch],
+        inputs: Mapping[str, Array],
+        optimizer: cavs.optim.Optimizer,
+        scale: float,
+    ) -> cavs.Tensor:
+        """A training step by the loss times `scale`, which it gives."""
+        loss: cavs.Tensor = self.loss(batches, inputs) * scale
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
 
 class TaggerProgram(Program):
     """The two directions of a bidirectional LSTM, joined by the states that one pushes."""

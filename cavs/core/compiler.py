@@ -64,6 +64,7 @@ class Compiler:
     Attributes:
         trace: F as traced; of evaluation without dropout.
         params: the parameters that F uses, in order of their numbers.
+        param_names: attribute paths of the function's parameters, by id.
         function: F after the passes.
     """
 
@@ -81,6 +82,7 @@ class Compiler:
             traced = select_outputs(traced, outputs)
         traced = rewrite(traced)
         self.params: list[Any] = _used_parameters(function, traced.function)
+        self.param_names = {id(p): name for name, p in function.named_parameters()}
         self._evaluation: Compiler | None = None
         self._begin(traced)
 
@@ -259,38 +261,6 @@ class Compiler:
             self._backwards[key] = lowered.program
         return self._backwards[key]
 
-    def text(self) -> str:
-        """The programs as text: inference, and training with cotangents of all outputs."""
-        return "\n".join(f"=== {title}\n{program}" for title, program in self._programs())
-
-    def _programs(self) -> list[tuple[str, Program]]:
-        return [
-            ("inference", self.inference()),
-            ("training, forward", self.training(())),
-            ("training, backward", self.backward(self.function.pushes, ())),
-        ]
-
-    def explain(self, item_size: int) -> str:
-        """F as traced and after the passes, and each program's instructions with the FLOPs and
-        bytes (each operand and result once) of one row."""
-        lines = [f"{self.trace.name}, passes: {', '.join(self.passes) or 'none'}"]
-        for title, function in (("traced", self.trace.function), ("optimised", self.function)):
-            nodes = [n for n in ancestors(function.roots()) if n.inputs]
-            flops = sum(n.flops for n in nodes if n.space == "vertex")
-            edge_flops = sum(n.flops for n in nodes if n.space == "edge")
-            lines.append(
-                f"=== F {title}: {len(nodes)} operations, "
-                f"{flops:,} FLOPs per vertex and {edge_flops:,} per edge"
-            )
-            lines.extend(f"  {_describe(n)}" for n in nodes)
-        for title, program in self._programs():
-            instructions = [i for s in program.segments for i in s.instructions]
-            lines.append(
-                f"=== {title}: {len(instructions)} launches in {len(program.segments)} segments"
-            )
-            lines.extend(program.costs(item_size))
-        return "\n".join(lines)
-
 
 def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
     """The parameters that F uses, in order of assignment."""
@@ -305,14 +275,6 @@ def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
             "assign it in __init__"
         )
     return known
-
-
-def _describe(node: Node) -> str:
-    operands = ", ".join(
-        str(x.attrs.get("name") or x.attrs.get("value", "")) or f"%{x.number}" for x in node.inputs
-    )
-    where = f"  # {node.where}" if node.where else ""
-    return f"%{node.number}: {node.space}{list(node.shape)} = {node.op.name}({operands}){where}"
 
 
 def _checked(passes: Sequence[str]) -> tuple[str, ...]:

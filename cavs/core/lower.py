@@ -84,8 +84,11 @@ class Lowered:
     saved: set[Node]
 
     def gives(self, node: Node) -> bool:
-        """Whether a backward program can read the value of F, or make it from such."""
-        return read_from_forward([node], self.nodes, {}) <= self.saved
+        """Whether a backward program can read the value, or make it of such that it can read."""
+        if node.op.name in RECOMPUTED or node not in self.nodes:
+            made = bool(node.inputs) or node.op.name in RECOMPUTED
+            return made and all(map(self.gives, node.inputs))
+        return node in self.saved
 
 
 def _strip(node: Node) -> Node:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cavs.core.ops._def import Space
 from cavs.core.program import Program
+from cavs.core.report import not_by_id, not_by_id_lines
 from cavs.executor import (
     NativeExecutor,
     RandomState,
@@ -89,6 +90,8 @@ class Profile:
         memory: of inference and training.
         batch: what ran, in words.
         item_size: bytes of a number.
+        not_by_id: the products of F that do not run once per distinct id, with their source lines,
+            to the reasons.
     """
 
     records: list[InstructionProfile]
@@ -98,6 +101,7 @@ class Profile:
     memory: dict[str, MemoryUse]
     batch: str
     item_size: int
+    not_by_id: dict[str, list[str]]
 
     @property
     def shares(self) -> dict[str, dict[str, float]]:
@@ -111,6 +115,7 @@ class Profile:
         lines = [self.batch]
         for mode in self.seconds:
             lines.extend(self._mode_lines(mode))
+        lines.extend(not_by_id_lines(self.not_by_id))
         for direction, threads in self.threads.items():
             lines.extend(self._direction_lines(direction, threads))
         for mode, use in self.memory.items():
@@ -161,7 +166,9 @@ def measure(
     modes: dict[str, frozenset[str] | None] = {"inference": None}
     if losses is not None:
         modes["training"] = losses
-    profile = Profile([], {}, {}, {}, {}, _describe(executor, graphs), executor.dtype.itemsize)
+    found = not_by_id(executor.compiler.in_mode(random.training))
+    words, size = _describe(executor, graphs), executor.dtype.itemsize
+    profile = Profile([], {}, {}, {}, {}, words, size, found)
     scheduling = _fastest(repeats, lambda: _schedule(executor, graphs))
     for mode, outputs in modes.items():
         cotangents = None if outputs is None else _ones(executor, graphs, outputs)

@@ -355,6 +355,8 @@ void test_malformed_programs() {
   refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {}; }, "expected a table from 'edge'");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {TableKind::kUnique, 5}; }, "a unique");
+  refused([&](Program& p) { call(p, 1, 1).tables = {{TableKind::kSiblings, 0}}; }, "no 'siblings'");
+  refused([&](Program& p) { call(p, 1, 1).kernel = "segment_softmax"; }, "in 'segment_softmax'");
   refused([&](Program& p) { p.values[kH].space = {SpaceKind::kInner, -1}; },
           "expected a table from 'edge' to 'inner'");
   refused([&](Program& p) { call(p, 1, 2).outputs[0] = kU; }, "to write a value");

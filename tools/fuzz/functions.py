@@ -484,8 +484,8 @@ class _Drawer:
         edge = self.pick(lambda step: step.space == "edge")
         if edge is None:
             return None
-        ops = ["children_sum", "children_sum", "children_mean", "children_max", "children_softmax"]
-        return self._over_children(self.rng.choice(ops), edge)
+        ops = ["sum", "sum", "mean", "max", "softmax", "tanh_logsumexp"]
+        return self._over_children(f"children_{self.rng.choice(ops)}", edge)
 
     def _over_children(self, op: str, number: int) -> int:
         space = "edge" if op == "children_softmax" else "vertex"

@@ -225,6 +225,11 @@ def _concat(*parts: Value) -> Value:
     return tape.concat(tape.aligned(*parts))
 
 
+def _tanh(x: Value) -> Value:
+    y = np.tanh(x.data)
+    return tape.unary(x, y, 1 - y * y)
+
+
 def _over_children(reduce: Callable[[Value], Value]) -> Callable[[Value], Value]:
     """To one row of the vertex."""
 
@@ -268,6 +273,9 @@ OTHER: dict[str, Operation] = {
     ),
     "children_max": Operation(
         lambda x: x.max(), _over_children(lambda x: tape.max_axes(x, (0,), True))
+    ),
+    "children_tanh_logsumexp": Operation(  # logsumexp is -inf of no children
+        lambda x: ops.tanh(x.logsumexp()), lambda x: _tanh(_log_sum_exp(x, 0, True))
     ),
     "children_softmax": Operation(lambda x: x.softmax(), lambda x: _softmax(x, 0)),
 }

@@ -36,6 +36,13 @@ class Commuted(Internal):
         return f"{self.state}@{self.number}"
 
 
+def user_name(state: Name) -> Name:
+    """Name of the user's state that a state is, or is a function of."""
+    while isinstance(state, Commuted):
+        state = state.state
+    return state
+
+
 def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> FunctionIR:
     """F with such computations scattered by the child; states that nobody gathers any more go.
 

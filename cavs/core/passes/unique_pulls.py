@@ -13,12 +13,13 @@ summed first (``unique_sum``, the adjoint of ``expand``), then multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild
 from cavs.core.ops._def import OPS, Space, Unique
 from cavs.core.ops.random import RANDOM
+from cavs.core.passes.commute_gather import user_name
 
 
 def ids_of(pull: Node) -> Unique:
@@ -38,7 +39,7 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
         home = homes.get(node)
         for space in wanted[node]:
             if home in (None, space) or node.op.name == "pull":
-                moved[node, space] = _at(node, space, moved)
+                moved[node, space] = _computed(node, space, moved)
         if home is None:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
             continue
@@ -92,7 +93,7 @@ def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, d
     return wanted
 
 
-def _at(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node]) -> Node:
+def _computed(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node]) -> Node:
     """The node computed for distinct ids, from operands that are there."""
     if node.op.name == "pull":
         return ir.source("unique_ids", (), space, "int32", name=node.attrs["name"])
@@ -107,3 +108,77 @@ def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
     into = {"into": node.attrs["into"]} if "into" in node.attrs and base == node.space else {}
     attrs = {"rows": rows, "base": base, **into}
     return Node(OPS["expand"], (x,), attrs, node.shape, base, node.dtype, node.where)
+
+
+_ROWS = {"leaf": "leaves", "inner": "inner vertices", "vertex": "vertices"}
+
+
+def reasons(function: FunctionIR) -> dict[Node, list[str]]:
+    """Each product of rows of F, after all passes, that does not run once per distinct id or tuple
+    of ids, to what stands in the way."""
+    causes: dict[Node, dict[Node, None]] = {}
+    ids: dict[Node, dict[tuple[Name, Space], None]] = {}
+    found: dict[Node, list[str]] = {}
+    for node in ancestors(function.roots()):
+        if isinstance(node.space, Unique) or node.space == "none":
+            continue
+        known = [x for x in node.inputs if x in causes]
+        causes[node] = {cause: None for x in known for cause in causes[x]}
+        ids[node] = {pull: None for x in known for pull in ids[x]}
+        if node.op.name == "expand":
+            rows = node.attrs["rows"]
+            ids[node] = {(pull, rows.base): None for pull in rows.pulls}
+        elif node.op.name == "pull" and node.dtype == "int32":
+            ids[node][node.attrs["name"], node.space] = None
+        elif _is_cause(node):
+            causes[node][node] = None
+        if node.op.name == "matmul":
+            found[node] = _why(causes[node]) or [_why_by_rows(node, ids[node])]
+    return found
+
+
+def _is_cause(node: Node) -> bool:
+    """Whether the value is no function of the row's own ids, whatever its operands are."""
+    name = node.op.name
+    over_edges = name.startswith("segment_") or name == "num_children"
+    return name in RANDOM or name in ("gather", "pull") or over_edges
+
+
+def _why(causes: Iterable[Node]) -> list[str]:
+    """A reason for each kind of cause, with the line of the first."""
+    random = [x for x in causes if x.op.name in RANDOM]
+    gathers = [x for x in causes if x.op.name == "gather"]
+    pulls = [x for x in causes if x.op.name == "pull"]
+    edges = [x for x in causes if x not in (*random, *gathers, *pulls)]
+    reasons = [f"{_names(random, 'op')} draws for each row{_at(random)}"] if random else []
+    if gathers:
+        reasons.append(f"it depends on what children scattered, {_names(gathers)}{_at(gathers)}")
+    elif edges:
+        reasons.append(f"it depends on the edges to children{_at(edges)}")
+    if pulls:
+        reasons.append(f"it depends on the input {_names(pulls)}, which is no id{_at(pulls)}")
+    return reasons
+
+
+def _names(nodes: Iterable[Node], what: str = "") -> str:
+    """Names of operations, or of states and pulls as the user calls them."""
+    names = [x.op.name if what else repr(str(user_name(x.attrs["name"]))) for x in nodes]
+    return ", ".join(dict.fromkeys(names))
+
+
+def _at(nodes: Iterable[Node]) -> str:
+    lines = [x.where for x in nodes if x.where]
+    return f", at {lines[0]}" if lines else ""
+
+
+def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
+    """Why a function of ids alone is computed in the rows that have them."""
+    pulls = list(ids)
+    if any(space != node.space for _, space in pulls):
+        names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)
+        return f"it is of {_rows(node.space)} and depends on the ids {names}"
+    return "the pass unique_pulls is off"
+
+
+def _rows(space: Space) -> str:
+    return _ROWS.get(str(space), f"{space}s")

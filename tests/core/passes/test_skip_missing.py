@@ -324,3 +324,26 @@ def test_of_dropped_ids_the_one_row_is_left_out() -> None:
     forward, backward = compiler.training(()), compiler.backward(["loss"], ())
     assert products(forward)["unique:word@inner"] == [True, True]
     assert products(backward)["unique:word@inner"] == [True] * 4
+
+
+def test_of_some_outputs_backward_may_leave_out_more_than_of_all() -> None:
+    """The gradient of `y` alone is zeros without a word, that of both outputs is not; no forward
+    program has the words then, which are read by distinct ids."""
+
+    class Both(Function):
+        def __init__(self) -> None:
+            super().__init__(self._body)
+
+        def _body(self, s: Any, v: cavs.Vertex) -> None:
+            shared = s.u(x3(v))
+            v.push(y=shared * word(s, v), z=ops.sum(shared))
+
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    results = []
+    for options in ({}, {"executor": "reference"}):
+        nn.init.manual_seed(0)
+        model = cavs.compile(Both(), dtype="float64", **options)
+        inputs = {**draw_inputs(model, graphs), "word": np.array([-1, 2, 0], np.int32)}
+        results += [run(model, graphs, inputs, names=names) for names in (["y"], ["z"], ["y", "z"])]
+    for own, expected in zip(results[:3], results[3:], strict=True):
+        assert_same(own, expected)
