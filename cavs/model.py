@@ -41,6 +41,7 @@ class Compiled:
 
     function: Module
     _structure: Structure
+    _parameters: list[Parameter]
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
@@ -49,7 +50,7 @@ class Compiled:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(attribute path, parameter)."""
         self._structure.check(thorough=True)
-        return iter(self._structure.parameters.items())
+        return self.function.named_parameters()
 
     def state_dict(self) -> dict[str, Array]:
         """Attribute path to array; see :meth:`Module.state_dict`."""
@@ -64,7 +65,7 @@ class Compiled:
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._structure.check()
-        for parameter in self._structure.parameters.values():
+        for parameter in self._parameters:
             parameter.zero_grad()
 
 
@@ -134,6 +135,7 @@ class Model(Compiled):
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
         self._structure = Structure(function, self._compiler.trace.reads)
+        self._parameters = function.parameters()
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
         if name == "native":
@@ -233,7 +235,7 @@ class Model(Compiled):
         written = watch.first_changed()
         if written >= 0:
             parameter = self._compiler.params[written]
-            names = [name for name, p in self._structure.parameters.items() if p is parameter]
+            names = [name for name, p in self.function.named_parameters() if p is parameter]
             raise CavsRuntimeError(
                 f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
                 "expected, came one that was written since; call backward before optimizers, "

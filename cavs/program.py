@@ -90,6 +90,7 @@ class Program(Compiled):
             reads.note(program, name)  # which may come to hide the function
             reads.update(model._compiler.trace.reads)
         self._structure = Structure(program, reads, program.functions())
+        self._parameters = program.parameters()
         for model in self.models.values():
             model._structure = self._structure  # of one, all are as compiled or none
         self.set_random_state({"seed": check_seed(seed), "step": 0})

@@ -339,7 +339,12 @@ def program() -> tuple[Any, cavs.Program, SGD]:
 )
 def test_programs(path: str, replace: Callable[[Any], Any]) -> None:
     whole, model, optimizer = program()
-    model["two"](GRAPH, ids=IDS)
+    model["two"](GRAPH, ids=IDS)["y"].sum().backward()
+    assert dict(model["two"].named_parameters()) == dict(whole.two.named_parameters())
+    assert dict(model.named_parameters()) == dict(whole.named_parameters())
+    whole.joint.grad = np.ones(2, np.float32)
+    model["two"].zero_grad()
+    assert whole.joint.grad is not None
     optimizer.step()
     replace(whole)
     for then in (
