@@ -305,6 +305,17 @@ def test_trees_with_more_children_than_a_model_reads_are_refused(tmp_path: Path)
         start_model("tree-fc", tmp_path, SOURCE, make_config())
 
 
+@pytest.mark.parametrize("std", [None, 0.1])
+def test_the_unknown_word_begins_as_zeros(data_dir: Path, std: float | None) -> None:
+    """Of a treebank all of whose words are kept: nothing is learnt about it, and much of dev is."""
+    source = TreeSource(str(data_dir / "sst"))
+    sizes = {"embedding_size": 3, "hidden_size": 2, "dropout": 0.0}
+    task = TreeTask.create("tree-lstm", source, embedding_std=std, **sizes)
+    weight = dict(task.make_function().named_parameters())["embedding.weight"].data
+    assert (weight[task.words.unknown_id] == 0).all()
+    assert (weight[1:] != 0).all()
+
+
 @pytest.mark.parametrize("model", ["nary-tree-lstm", "tree-gru"])
 def test_other_models_train(tmp_path: Path, model: str) -> None:
     run = start_model(model, tmp_path, SOURCE, make_config(epochs=1))

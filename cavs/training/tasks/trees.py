@@ -147,6 +147,11 @@ class TreeTask(Task):
         function: Any = TREE_MODELS[self.name](**self.arguments)
         if self._embedding_std is not None:
             cavs.nn.init.normal_(function.embedding.weight, std=self._embedding_std)
+        # Where every word of the training set is kept, no gradient comes to the unknown one: random
+        # numbers in its place would be judged as if they had been learnt.
+        unknown = self.words.unknown_id
+        if unknown is not None:
+            function.embedding.weight.data[unknown] = 0
         return function  # type: ignore[no-any-return]
 
     def check(self, function: cavs.VertexFunction) -> None:
