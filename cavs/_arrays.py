@@ -26,6 +26,9 @@ missing_ids: Callable[[Array, Array], Array | None] = core.missing_ids
 None where there are none; the entry of -1 is the last."""
 rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 """Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
+sum_of_rows: Callable[[Array, Array, Array, Array], tuple[Array, Array]] = core.sum_of_rows
+"""(ids, rows) of the sum of two matrices of which rows are given, by int32 ids that are ascending
+and distinct: (ids, rows, other ids, other rows), rows (n, ...) of one float dtype."""
 InputForms: Any = core.InputForms
 """What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum

@@ -190,7 +190,7 @@ class NativeExecutor:
         wanted: frozenset[Name] | None,
     ) -> tuple[dict[Name, Array], NativeRun | None]:
         """See :class:`Executor`."""
-        weights = _read(self.compiler.params)
+        weights = read_parameters(self.compiler.params)
         if wanted is None:
             program, known = self._inference(graphs, inputs, random, weights)
             return self._run(program, graphs, known, random, weights, keep=False)[0], None
@@ -275,7 +275,7 @@ class NativeExecutor:
     ) -> tuple[dict[str, Program], Any]:
         """A call with the engine's clocks on: inference, or, with `cotangents`, forward and
         backward. Gives the programs by direction and the native run, which has the times."""
-        weights = _read(self.compiler.params)
+        weights = read_parameters(self.compiler.params)
         if cotangents is None:
             program, known = self._inference(graphs, inputs, random, weights)
             _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
@@ -362,7 +362,8 @@ class NativeRun:
         return gradients
 
 
-def _read(params: Sequence[Any]) -> Weights:
+def read_parameters(params: Sequence[Any]) -> Weights:
+    """Their values and versions, to be read only."""
     values, versions = [], []
     for parameter in params:
         array, version = parameter.read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,25 @@ from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
+from cavs.optim import Optimizer
 from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
+from cavs.step import NativeSteps, StepOptions, separate_step
 from cavs.tensor import Parameter, RowSparse, Tensor, Watch, check_seed, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
 _values = attrgetter("_values")
+
+
+class _Call(NamedTuple):
+    """A call's batch and inputs as checked, those of them that want gradients, and whether these or
+    parameters do."""
+
+    graphs: GraphBatch
+    arrays: Mapping[Name, Array]
+    tensors: dict[Name, Tensor]
+    learns: bool
 
 
 class Compiled:
@@ -135,6 +147,9 @@ class Model(Compiled):
         }
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
+        self._steps: NativeSteps | None = None
+        if isinstance(self._executor, NativeExecutor):
+            self._steps = NativeSteps(self._executor)
         self._structure = Structure(function, self._compiler.trace.reads)
         self._parameters = function.parameters()
 
@@ -168,19 +183,85 @@ class Model(Compiled):
 
     def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
+        return self._forward(self._prepare(graphs, inputs))
+
+    def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Call:
+        """What a call is given, checked; nothing has changed yet."""
         self._structure.check()
-        graphs = self._batch(graphs)
-        arrays = self._checker.check(graphs, inputs)
+        batched = self._batch(graphs)
+        arrays = self._checker.check(batched, inputs)
         tensors = {} if arrays is inputs else self._learning(inputs)
-        learns = bool(tensors) or self._learns()
-        wanted = frozenset(tensors) if learns and is_grad_enabled() else None
+        return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
+
+    def _forward(self, call: _Call) -> dict[Name, Tensor]:
+        wanted = frozenset(call.tensors) if call.learns and is_grad_enabled() else None
+        outputs, run = self._executor.forward(call.graphs, call.arrays, self._draw(), wanted)
+        if run is None:
+            return {name: Tensor._wrap(y) for name, y in outputs.items()}
+        return self._record(outputs, run, call.tensors)
+
+    def _draw(self) -> RandomState:
+        """What the random operations of a call draw from; counts the call."""
         random = RandomState(self._seed, self._step, self.training)
         if self.training or self._samples:
             self._step += 1
-        outputs, run = self._executor.forward(graphs, arrays, random, wanted)
-        if run is None:
-            return {name: Tensor._wrap(y) for name, y in outputs.items()}
-        return self._record(outputs, run, tensors)
+        return random
+
+    def step(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        optimizer: Optimizer,
+        /,
+        *,
+        loss: str = "loss",
+        scale: float = 1.0,
+        clip_norm: float = 0.0,
+        **inputs: Any,
+    ) -> Tensor:
+        """A training step, to the same bits as::
+
+            value = model(graphs, **inputs)[loss].sum() * scale
+            optimizer.zero_grad()
+            value.backward()
+            if clip_norm:
+                cavs.optim.clip_grad_norm(model.parameters(), clip_norm)
+            optimizer.step()
+
+        in one native call. By those calls it is done with the reference executor, inputs that want
+        gradients, an optimizer of a class that is not in ``cavs.optim``, and one that does not hold
+        all parameters of the model that learn (with `clip_norm`: all parameters of the model).
+        Afterwards ``grad`` of the parameters is what these calls leave: the clipped gradient.
+
+        Args:
+            graphs: as for a call.
+            optimizer: of ``cavs.optim``.
+            loss: the output, of any shape, whose elements are summed up.
+            scale: what the sum is multiplied by, such as 1 / graphs.
+            clip_norm: the greatest norm of all gradients together; 0 leaves them as they are.
+            inputs: as for a call.
+
+        Returns:
+            The loss times `scale`, a tensor without axes that nothing can be differentiated by.
+
+        Raises:
+            InputError: no such output, no optimizer, numbers out of range; NonFiniteError: the
+            loss, or the norm that gradients are clipped by, is not finite (the separate calls would
+            go on); CavsRuntimeError: nothing learns, or under no_grad; and what a call raises.
+            Parameters and the optimizer's state are then as before; gradients may be gone.
+        """
+        options = StepOptions(optimizer, loss, scale, clip_norm)
+        options = options.check(list(self._compiler.function.pushes))
+        call = self._prepare(graphs, inputs)
+        if not (call.learns and is_grad_enabled()):
+            raise CavsRuntimeError(
+                "[step] a parameter or an input with requires_grad was expected, and gradients "
+                "enabled, came none; was it called under no_grad?"
+            )
+        if self._steps is not None and not call.tensors:
+            done = self._steps.run(call.graphs, call.arrays, options, self.training, self._parameters, self._draw)
+            if done is not None:
+                return done
+        return separate_step(self._forward(call), self._parameters, options)
 
     def _batch(self, graphs: Any) -> GraphBatch:
         """The graphs as a batch whose vertices have no children that F would leave out."""

@@ -32,7 +32,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "profile": ("executor",),
     "tensor": ("executor",),
     "inputs": ("tensor",),
-    "model": ("inputs", "reference", "profile"),
+    "step": ("optim",),
+    "model": ("inputs", "reference", "profile", "step"),
     "unfold": ("model",),
     "program": ("model",),
     "readout": ("tensor",),
@@ -46,7 +47,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}
-NATIVE_IMPORTERS = {"_arrays", "executor", "kernels", "memory", "optim", "scheduler"}
+NATIVE_IMPORTERS = {"_arrays", "executor", "kernels", "memory", "optim", "scheduler", "step"}
 # Models, training, benchmarks and the command line are written as users write: `import cavs`.
 ROOT_IMPORTERS = {"models", "training", "bench", "cli"}
 

@@ -71,11 +71,8 @@ class Program:
         scale: float,
     ) -> cavs.Tensor:
         """A training step by the loss times `scale`, which it gives."""
-        loss: cavs.Tensor = self.loss(batches, inputs) * scale
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
+        given: dict[str, Any] = dict(inputs)
+        return self.models[0].step(batches[0], optimizer, scale=scale, **given)
 
 
 class TaggerProgram(Program):
@@ -99,6 +96,19 @@ class TaggerProgram(Program):
         (before, after), (forth, back) = self.models, batches
         h = before(forth, word=inputs["word"])["h"]
         loss: cavs.Tensor = after(back, before=h, **inputs)["loss"].sum()
+        return loss
+
+    def step(
+        self,
+        batches: Sequence[cavs.GraphBatch],
+        inputs: Mapping[str, Array],
+        optimizer: cavs.optim.Optimizer,
+        scale: float,
+    ) -> cavs.Tensor:
+        loss: cavs.Tensor = self.loss(batches, inputs) * scale
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
         return loss
 
 

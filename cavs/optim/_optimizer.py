@@ -74,6 +74,18 @@ class Optimizer(ABC):
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"[optim] a finite {name} >= 0 was expected, came ({value})")
 
+    def native_settings(self, group: Group) -> Any | None:
+        """The options of a group as a native training step takes them (see ``cavs.step``); None
+        where the update is computed in Python alone."""
+        return None
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """Number of the next update of `parameter`, from 1, and the arrays that it changes."""
+        return (1,)
+
+    def updated(self, parameter: Parameter) -> None:  # noqa: B027
+        """Is told that a native training step changed `parameter` and its arrays."""
+
     @abstractmethod
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         """Arrays that are kept for `parameter` from step to step, by name."""
@@ -204,13 +216,3 @@ def _named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
             )
         pairs.append((name, parameter))
     return pairs
-
-
-def decayed_rows(parameter: Parameter, grad: RowSparse, weight_decay: float) -> Array:
-    """Rows of the gradient with that of the weight decay of these rows added, (n, ...)."""
-    if weight_decay == 0:
-        return grad.values
-    rows = parameter.data[grad.indices]
-    rows *= parameter.dtype.type(weight_decay)
-    rows += grad.values
-    return rows

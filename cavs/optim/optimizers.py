@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arrays import Array
 from cavs._native import core
 from cavs.errors import InputError
-from cavs.optim._optimizer import Group, Optimizer, State, decayed_rows
+from cavs.optim._optimizer import Group, Optimizer, State
 from cavs.tensor import Parameter, RowSparse
 
 
@@ -51,6 +51,17 @@ class SGD(Optimizer):
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
 
+    def native_settings(self, group: Group) -> Any | None:
+        """See `Optimizer`."""
+        if type(self) is not SGD:
+            return None  # a subclass may update otherwise
+        options = (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"])
+        return core.SgdSettings(*options)
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        return (1, self._states[id(parameter)]["momentum"]) if group["momentum"] else (1,)
+
     def _update(
         self,
         values: Sequence[Array],
@@ -71,15 +82,16 @@ class SGD(Optimizer):
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        rows = decayed_rows(parameter, grad, group["weight_decay"])
-        if "momentum" in state:
-            momentum = parameter.dtype.type(group["momentum"])
-            buffer = state["momentum"][grad.indices]
-            buffer *= momentum
-            buffer += rows
-            state["momentum"][grad.indices] = buffer
-            rows = rows + momentum * buffer if group["nesterov"] else buffer
-        core.sgd_update_rows(parameter.data, grad.indices, rows, group["lr"])
+        core.sgd_update_rows(
+            parameter.data,
+            grad.indices,
+            grad.values,
+            group["lr"],
+            state["momentum"] if group["momentum"] else None,
+            group["momentum"],
+            group["weight_decay"],
+            group["nesterov"],
+        )
 
 
 class Adagrad(Optimizer):
@@ -111,6 +123,16 @@ class Adagrad(Optimizer):
         zeros = np.zeros_like(parameter.data)
         return {"sum": np.full_like(zeros, start) if start else zeros}
 
+    def native_settings(self, group: Group) -> Any | None:
+        """See `Optimizer`."""
+        if type(self) is not Adagrad:
+            return None  # a subclass may update otherwise
+        return core.AdagradSettings(group["lr"], group["eps"], group["weight_decay"])
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        return 1, self._states[id(parameter)]["sum"]
+
     def _update(
         self,
         values: Sequence[Array],
@@ -124,9 +146,14 @@ class Adagrad(Optimizer):
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        rows = decayed_rows(parameter, grad, group["weight_decay"])
         core.adagrad_update_rows(
-            parameter.data, grad.indices, rows, state["sum"], group["lr"], group["eps"]
+            parameter.data,
+            grad.indices,
+            grad.values,
+            state["sum"],
+            group["lr"],
+            group["eps"],
+            group["weight_decay"],
         )
 
 
@@ -171,6 +198,22 @@ class Adam(Optimizer):
             "step": np.zeros((), np.int64),
         }
 
+    def native_settings(self, group: Group) -> Any | None:
+        """See `Optimizer`."""
+        if type(self) not in (Adam, AdamW):
+            return None  # a subclass may update otherwise
+        betas, decay = (group["beta1"], group["beta2"]), group["weight_decay"]
+        return core.AdamSettings(group["lr"], *betas, group["eps"], decay, self._decoupled)
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        state = self._states[id(parameter)]
+        return int(state["step"]) + 1, state["exp_avg"], state["exp_avg_sq"]
+
+    def updated(self, parameter: Parameter) -> None:
+        """See `Optimizer`."""
+        self._states[id(parameter)]["step"] += 1
+
     def _update(
         self,
         values: Sequence[Array],
@@ -198,16 +241,10 @@ class Adam(Optimizer):
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
         state["step"] += 1
-        rows = grad.values
-        if self._decoupled and group["weight_decay"]:
-            shrink = parameter.dtype.type(1 - group["lr"] * group["weight_decay"])
-            parameter.data[grad.indices] *= shrink
-        elif group["weight_decay"]:
-            rows = decayed_rows(parameter, grad, group["weight_decay"])
         core.adam_update_rows(
             parameter.data,
             grad.indices,
-            rows,
+            grad.values,
             state["exp_avg"],
             state["exp_avg_sq"],
             int(state["step"]),
@@ -215,6 +252,8 @@ class Adam(Optimizer):
             group["beta1"],
             group["beta2"],
             group["eps"],
+            group["weight_decay"],
+            self._decoupled,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array
+from cavs._arrays import FLOAT32, FLOAT64, Array, sum_of_rows
 from cavs.errors import DTypeError, ShapeError
 
 
@@ -103,13 +103,13 @@ class RowSparse:
             raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {other.shape}")
         if len(self.indices) == 0 or len(other.indices) == 0:
             return self if len(other.indices) == 0 else other
-        if np.array_equal(self.indices, other.indices):
-            return RowSparse(self.indices, self.values + other.values, self.shape)
-        indices = np.union1d(self.indices, other.indices)
-        values = np.zeros((len(indices), *self.shape[1:]), np.result_type(self.dtype, other.dtype))
-        for part in (self, other):
-            values[np.searchsorted(indices, part.indices)] += part.values
-        return RowSparse(indices, values, self.shape)
+        dtype = np.result_type(self.dtype, other.dtype)
+        common = dtype if dtype in (FLOAT32, FLOAT64) else FLOAT64
+        parts = []
+        for given in (self, other):
+            parts += [np.ascontiguousarray(given.indices), given.values.astype(common, copy=False)]
+        indices, values = sum_of_rows(*parts)
+        return RowSparse._wrap(indices, values.astype(dtype, copy=False), self.shape)
 
     def add_to(self, dense: Array) -> None:
         """Adds the rows to an array of the whole shape, in place."""

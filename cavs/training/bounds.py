@@ -22,6 +22,7 @@ class Bound:
     the evidence lower bound; judged by the bound in nats, as negative log-likelihood."""
 
     best, greater = "nll", False
+    pushed: str | None = None
 
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str

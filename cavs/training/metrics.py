@@ -97,6 +97,7 @@ class Classification:
     is the sum over the vertices; the best epoch has the greatest accuracy at the roots."""
 
     best, greater = "root_accuracy", True
+    pushed: str | None = "loss"
 
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import cavs
 from cavs import optim
 from cavs.data import Dataset, Loader
-from cavs.errors import CheckpointError
+from cavs.errors import CheckpointError, NonFiniteError
 from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
 from cavs.training.config import TrainingConfig
 from cavs.training.gradients import WithoutGradient
@@ -24,10 +24,13 @@ class Objective(Protocol):
     Attributes:
         best: the score of the epoch that is kept.
         greater: whether more of it is better.
+        pushed: the output of the model whose sum is the loss, so that a step is one native call;
+            None where the loss is computed from outputs, by `loss`.
     """
 
     best: str
     greater: bool
+    pushed: str | None
 
     def loss(
         self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
@@ -194,17 +197,46 @@ class Trainer:
 
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
+        self._set_learning_rates()
+        if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
+            total = self._step_at_once(self.model, self.objective.pushed, batch, inputs, when)
+        else:
+            total = self._step_by_parts(batch, inputs, when)
+        self._batch += 1
+        self._graphs += batch.num_graphs
+        self._loss += total
+
+    def _step_at_once(
+        self,
+        model: cavs.Model,
+        pushed: str,
+        batch: cavs.GraphBatch,
+        inputs: Mapping[str, Any],
+        when: str,
+    ) -> float:
+        """The sum of the losses of the batch's graphs, after the step."""
+        random = model.random_state()
+        options = {"scale": 1.0 / batch.num_graphs, "clip_norm": self.config.clip_norm}
+        try:
+            loss = model.step(batch, self._optimizer, loss=pushed, **options, **inputs)
+        except NonFiniteError as error:
+            # Nothing has changed: the same outputs again say where it is.
+            model.set_random_state(random)
+            self.objective.loss(model, batch, inputs, when)
+            raise NonFiniteError(f"[train] in {when}: {error}") from error
+        self._without_gradient.note()
+        return float(loss.item()) * batch.num_graphs
+
+    def _step_by_parts(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str) -> float:
+        """As `_step_at_once`, for a loss that is computed from outputs."""
         loss, total = self.objective.loss(self.model, batch, inputs, when)
         self._optimizer.zero_grad()
-        self._set_learning_rates()
         (loss * (1.0 / batch.num_graphs)).backward()
         self._without_gradient.note()
         if self.config.clip_norm:
             optim.clip_grad_norm(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
-        self._batch += 1
-        self._graphs += batch.num_graphs
-        self._loss += total
+        return total
 
     def _end_epoch(self, dev: dict[str, float], observer: Observer | None) -> None:
         record: dict[str, Any] = {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "kernels/cpu/row_sparse.h"
 
 namespace py = pybind11;
 
@@ -94,6 +95,31 @@ py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
   return rows;
 }
 
+using Ids = py::array_t<int32_t, py::array::c_style>;
+
+// Values of (count, ...) as rows of one width.
+template <class T>
+py::tuple sum_of_rows(const Ids& ids_a, const py::array_t<T, py::array::c_style>& a,
+                      const Ids& ids_b, const py::array_t<T, py::array::c_style>& b) {
+  CAVS_CHECK(a.ndim() >= 1 && a.ndim() == b.ndim() && a.shape(0) == ids_a.size() &&
+                 b.shape(0) == ids_b.size() &&
+                 std::equal(a.shape() + 1, a.shape() + a.ndim(), b.shape() + 1),
+             ErrorKind::kShape, "[row-sparse] expected a row for each id, all of one shape, got ",
+             a.size(), " and ", b.size(), " elements for ", ids_a.size(), " and ", ids_b.size(),
+             " ids");
+  int64_t width = 1;
+  for (int axis = 1; axis < a.ndim(); ++axis) width *= a.shape(axis);
+  std::vector<py::ssize_t> shape(a.shape(), a.shape() + a.ndim());
+  shape[0] += b.shape(0);
+  Ids ids(shape[0]);
+  py::array_t<T> rows(shape);
+  const RowsView<T> first{ids_a.data(), a.data(), ids_a.size()};
+  const RowsView<T> second{ids_b.data(), b.data(), ids_b.size()};
+  const auto count = merge_rows(first, second, width, ids.mutable_data(), rows.mutable_data());
+  const py::slice taken(0, count, 1);
+  return py::make_tuple(ids[taken], rows[taken]);
+}
+
 }  // namespace
 
 void bind_arrays(py::module_& m) {
@@ -104,6 +130,11 @@ void bind_arrays(py::module_& m) {
   m.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"),
         "Distinct ids, ascending, whose entry in `known` is False, the last being that of -1; None "
         "where there are none.");
+  m.def("sum_of_rows", &sum_of_rows<float>, py::arg("ids_a").noconvert(), py::arg("a").noconvert(),
+        py::arg("ids_b").noconvert(), py::arg("b").noconvert());
+  m.def("sum_of_rows", &sum_of_rows<double>, py::arg("ids_a").noconvert(), py::arg("a").noconvert(),
+        py::arg("ids_b").noconvert(), py::arg("b").noconvert(),
+        "(ids, rows) of the sum of two matrices given by rows with ascending distinct ids.");
   m.def("rows_of_samples", &rows_of_samples, py::arg("ptr"), py::arg("samples"),
         "int64: rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other.");
 }

@@ -45,4 +45,5 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_runtime(m);
   cavs::bind_plans(m);
   cavs::bind_optim(m);
+  cavs::bind_step(m);
 }

@@ -6,15 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
-#include "bindings/dtype.h"
 #include "bindings/program.h"
+#include "bindings/run_arrays.h"
 #include "graph/schedule.h"
 #include "runtime/run.h"
 
@@ -22,46 +21,6 @@ namespace py = pybind11;
 
 namespace cavs {
 namespace {
-
-// ---- Arrays
-
-ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
-  CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
-             "[runtime] expected a NumPy array as ", list, " ", position, ", got ",
-             py::repr(py::type::of(item)).cast<std::string>());
-  const auto array = py::reinterpret_borrow<py::array>(item);
-  const py::dtype dtype = array.dtype();
-  const std::optional<DType> known = dtype_of(dtype);
-  CAVS_CHECK(known.has_value(), ErrorKind::kShape,
-             "[runtime] expected float32, float64 or int32 as ", list, " ", position, ", got ",
-             py::str(dtype).cast<std::string>(), "; convert the array");
-  const bool dense = (array.flags() & py::array::c_style) != 0;
-  const bool aligned =
-      reinterpret_cast<uintptr_t>(array.data()) % static_cast<size_t>(array.itemsize()) == 0;
-  const bool native = dtype.byteorder() != kForeignOrder;
-  CAVS_CHECK(dense && aligned && native, ErrorKind::kShape,
-             "[runtime] expected a C-contiguous, aligned array in native byte order as ", list, " ",
-             position, ", got another layout; use numpy.ascontiguousarray");
-  CAVS_CHECK(!written || array.writeable(), ErrorKind::kShape,
-             "[runtime] expected a writeable array as ", list, " ", position,
-             ", got a read-only one");
-  ExternalArray result;
-  result.dtype = *known;
-  result.data = const_cast<void*>(array.data());
-  result.elements = array.size();
-  return result;
-}
-
-std::vector<ExternalArray> read_arrays(const py::sequence& items, const char* list, bool written) {
-  std::vector<ExternalArray> arrays;
-  arrays.reserve(py::len(items));
-  for (const py::handle item : items) {
-    arrays.push_back(read_array(item, list, arrays.size(), written));
-  }
-  return arrays;
-}
-
-// ---- Runs
 
 // What Python calls _core.Run: keeps alive what the native run points at.
 class PyRun {
@@ -74,7 +33,7 @@ class PyRun {
         outputs_(program.outputs),
         run_(program.exe, native_schedule_,
              std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
-             random(seed, step, training), keep) {}
+             random_context(seed, step, training), keep) {}
 
   py::list forward(const py::sequence& params, const py::sequence& inputs,
                    const py::object& outputs, std::optional<int> threads,
@@ -165,26 +124,10 @@ class PyRun {
     PyRun* run_;
   };
 
-  static RandomContext random(uint64_t seed, uint64_t step, bool training) {
-    RandomContext context;
-    context.seed = seed;
-    context.step = step;
-    context.training = training;
-    return context;
-  }
-
   static ArrayLists read_lists(const py::sequence& params, const py::sequence& inputs,
                                const py::sequence& outputs) {
     return {read_arrays(params, "parameter", false), read_arrays(inputs, "input", false),
             read_arrays(outputs, "output", true)};
-  }
-
-  static void set_versions(const std::vector<int64_t>& versions,
-                           std::vector<ExternalArray>* params) {
-    CAVS_CHECK(versions.empty() || versions.size() == params->size(), ErrorKind::kShape,
-               "[runtime] expected a version for each of ", params->size(), " parameters, got ",
-               versions.size());
-    for (size_t i = 0; i < versions.size(); ++i) (*params)[i].version = versions[i];
   }
 
   // The caller's arrays, and new ones in place of each None, or of all.

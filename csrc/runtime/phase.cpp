@@ -31,6 +31,8 @@ class Binder {
 
  private:
   void choose_weights() {
+    // In inference panels serve until the weight changes, so that few rows pay for them too.
+    const bool inference = !exe_.program.backward && phase_.layout == &exe_.dropped;
     for (size_t w = 0; w < exe_.weights.uses.size(); ++w) {
       const WeightUse& use = exe_.weights.uses[w];
       phase_.weights.emplace_back();
@@ -38,7 +40,8 @@ class Binder {
       const ExternalArray& array = external_of(use.value);
       packed.version = array.version;
       packed.panels = exe_.packed->find(w, array.version);
-      if (packed.panels || !worth_packing(use, *phase_.counts)) continue;
+      const bool serves = inference && array.version >= 0;
+      if (packed.panels || !(serves || worth_packing(use, *phase_.counts))) continue;
       packed.panels = exe_.packed->take(w, packed_weight_bytes(exe_.program.dtype, use.k, use.n));
       packed.weight = array.data;
       packed.fresh = true;

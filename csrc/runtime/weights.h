@@ -32,7 +32,8 @@ int weight_operand(const Program& program, const Instruction& instruction);
 
 WeightUses find_weights(const Program& program);
 
-// Whether so few rows go through the weight that packing it takes longer than it gains.
+// Whether rows enough go through the weight for packing it to gain more than it takes. Products
+// without panels give the same bits (PackedProduct), so this is a matter of time alone.
 bool worth_packing(const WeightUse& use, const RowCounts& counts);
 
 // What was packed last. Several runs of one program may go on at once, each with its own panels.

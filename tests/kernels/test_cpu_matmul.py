@@ -6,6 +6,7 @@ import kernel_calls as kc
 import numpy as np
 import pytest
 
+import cavs
 from cavs.errors import CavsRuntimeError
 
 
@@ -102,6 +103,61 @@ def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
         assert (out[:first] == 99).all()
         if around is not None:
             np.testing.assert_array_equal(kc.surroundings(out), around)
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize(
+    ("m", "n"), [(18, 150), (150, 9), (150, 20), (450, 300), (5, 150), (20, 20), (64, 64), (40, 3)]
+)
+def test_sums_have_the_same_bits_with_any_number_of_threads(m, n, goes_on, dtype, rng):
+    if dtype == "float" and cavs.instruction_set() != "avx512":
+        pytest.skip("OpenBLAS adds in other orders at the ends of parts")
+    for rows in (1, 31, 150, 200, 500, 886, 2000):
+        dy, x = (rng.normal(size=(rows, size)).astype(kc.DTYPES[dtype]) for size in (m, n))
+        found = set()
+        for num_threads in (1, 2, 3, 4, 7):
+            out = np.full(m * n, 2, kc.DTYPES[dtype])
+            for thread in range(num_threads):
+                inputs = [dy, x, out] if goes_on else [dy, x]
+                options = {"thread": thread, "num_threads": num_threads, "rows": (0, rows)}
+                kc.call("matmul_reduce", dtype, inputs, [out], ints=[1, 0, m, 1, n], **options)
+            found.add(out.tobytes())
+        assert len(found) == 1, rows
+
+
+@pytest.mark.parametrize("dtype", kc.DTYPES)
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [(1, 1), (5, 150), (16, 16), (17, 5), (30, 33), (3, 2200), (15, 5000), (1100, 20), (513, 40)],
+)
+def test_the_bits_of_a_row_depend_on_it_and_the_weight_alone(k, n, transposed, dtype, rng):
+    """Not on how many rows there are, on who stands beside it, or on whether there are panels."""
+    x = rng.normal(size=(40, k)).astype(kc.DTYPES[dtype])
+    w = rng.normal(size=k * n).astype(kc.DTYPES[dtype])
+    whole = None
+    for count in (40, *range(1, 15), 25, 29):
+        for packed in (1, -1):
+            first = (40 - count) // 2
+            out = np.full((count, n), 99, kc.DTYPES[dtype])
+            rows = x[first : first + count].copy()
+            ints = [0, transposed, 1, k, n]
+            kc.call("matmul", dtype, [rows, w], [out], ints=ints, packed=packed)
+            whole = out if whole is None else whole
+            assert out.tobytes() == whole[first : first + count].tobytes(), (count, packed)
+    for thread in range(3):
+        kc.call(
+            "matmul",
+            dtype,
+            [x, w],
+            [out := np.zeros_like(whole) if thread == 0 else out],
+            ints=[0, transposed, 1, k, n],
+            packed=1,
+            thread=thread,
+            num_threads=3,
+        )
+    assert out.tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("dtype", kc.DTYPES)

@@ -112,6 +112,46 @@ def test_sparse_rows(shape, threads, draw, rng):
     check(param, np.where(touched, start - update, start))
 
 
+@pytest.mark.parametrize("shape", [(10, 3), (5000, 64)])
+def test_sparse_rows_decay_and_go_on_by_momentum_as_dense_ones_do(shape, threads, draw, rng):
+    num, width = shape
+    ids = rng.permutation(num)[: num // 2].astype(np.int32)
+    rows, start, first, second = draw(len(ids), width), draw(*shape), draw(*shape), draw(*shape)
+    second = np.abs(second)
+
+    def compare(sparse, dense, *states):
+        param, kept = start.copy(), [x.copy() for x in states]
+        sparse(param, *kept)
+        expected, chosen = start[ids], [x[ids] for x in states]
+        dense(expected, *chosen)
+        triples = zip((param, *kept), (start, *states), (expected, *chosen), strict=True)
+        for found, before, changed in triples:
+            whole = before.copy()
+            whole[ids] = changed
+            check(found, whole)
+
+    for options in [(0.0, 0.1, False), (0.9, 0.1, False), (0.9, 0.0, True), (0.9, 0.1, True)]:
+        compare(
+            lambda p, m, o=options: core.sgd_update_rows(p, ids, rows, 0.1, m, *o),
+            lambda p, m, o=options: core.sgd_update([p], [rows], [m], 0.1, *o),
+            first,
+        )
+    compare(
+        lambda p, s: core.adagrad_update_rows(p, ids, rows, s, 0.1, 1e-6, 0.1),
+        lambda p, s: core.adagrad_update([p], [rows], [s], 0.1, 1e-6, 0.1),
+        second,
+    )
+    # Where eps counts for nothing, sparse and dense updates of Adam are the same.
+    for decoupled in (False, True):
+        numbers = (0.1, 0.8, 0.9, 0.0, 0.1, decoupled)
+        compare(
+            lambda p, m, v, o=numbers: core.adam_update_rows(p, ids, rows, m, v, 4, *o),
+            lambda p, m, v, o=numbers: core.adam_update([p], [rows], [m], [v], [4], *o),
+            first,
+            second,
+        )
+
+
 @pytest.mark.parametrize("size", [0, 1, 777, 300_001])
 def test_sums_and_scales(size, threads, draw):
     x, y = draw(size), draw(size)

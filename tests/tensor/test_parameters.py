@@ -105,6 +105,26 @@ def rows(indices: list[int], value: float = 1.0, count: int = 4) -> RowSparse:
     return RowSparse(np.array(indices, np.int32), values, (count, 2))
 
 
+@pytest.mark.parametrize("dtypes", ["ff", "dd", "fd", "if"])
+@pytest.mark.parametrize("shape", [(9,), (9, 1), (9, 3), (9, 2, 2)])
+def test_sums_of_rows_are_those_of_matrices(dtypes: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for counts in [(0, 0), (0, 3), (3, 0), (1, 1), (4, 5), (9, 9), (2, 9)]:
+        parts = []
+        for count, dtype in zip(counts, dtypes, strict=True):
+            chosen = np.zeros(18, np.int32)
+            chosen[: 2 * count : 2] = np.sort(rng.choice(9, count, replace=False))
+            rows = (10 * rng.normal(size=(count, *shape[1:]))).astype(dtype)
+            parts.append(RowSparse(chosen[: 2 * count : 2], rows, shape))  # ids with gaps
+        total = parts[0].add(parts[1])
+        RowSparse(total.indices, total.values, total.shape)  # which checks
+        expected = parts[0].to_dense() + parts[1].to_dense()
+        assert len(total.indices) == len(set(parts[0].indices) | set(parts[1].indices))
+        np.testing.assert_array_equal(total.to_dense(), expected)
+        if min(counts):
+            assert total.dtype == expected.dtype
+
+
 @pytest.mark.parametrize("adopt", [False, True])
 @pytest.mark.parametrize("kinds", ["dd", "ds", "sd", "ss", "dsd", "sds", "ssd"])
 def test_gradients_accumulate_in_any_mixture(kinds: str, adopt: bool) -> None:

@@ -262,6 +262,54 @@ def test_what_is_not_finite_is_named() -> None:
     assert model.training
 
 
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "adam", "clip_norm": 0.5}])
+def test_steps_at_once_train_as_steps_by_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    steps = []
+    step = cavs.Model.step
+
+    def counted(*args: Any, **kwargs: Any) -> cavs.Tensor:
+        steps.append(args)
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(cavs.Model, "step", counted)
+    runs = []
+    for number, pushed in enumerate(("loss", None)):
+        monkeypatch.setattr(Classification, "pushed", pushed)
+        runs.append(start(tmp_path / str(number), **changes))
+        assert runs[-1].fit()
+    assert len(steps) == runs[0].trainer.step
+    for name, array in runs[0].trainer.arrays()["parameters"].items():
+        assert array.tobytes() == runs[1].trainer.arrays()["parameters"][name].tobytes()
+    at_once, by_parts = (run.trainer.history for run in runs)
+    assert [r["dev"] for r in at_once] == [r["dev"] for r in by_parts]
+    losses = [[r["loss"] for r in history] for history in (at_once, by_parts)]
+    np.testing.assert_allclose(*losses, rtol=1e-6)
+
+
+class Steep(cavs.VertexFunction):
+    """A finite loss, the gradient of which is infinite."""
+
+    def __init__(self) -> None:
+        self.w = cavs.Parameter(np.zeros(3, np.float32))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        logits = ops.sqrt(v.pull("x", 3) * self.w)
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+
+
+def test_gradients_that_are_not_finite_change_nothing() -> None:
+    vertex = {"x": np.ones((4, 3), np.float32), "label": np.zeros(4, np.int32)}
+    data = Dataset([cavs.InputGraph(children=[[]]) for _ in range(4)], vertex=vertex)
+    model = cavs.compile(Steep())
+    config = make_config(batch_size=4, epochs=2, clip_norm=1.0)
+    trainer = Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config)
+    with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1, batch 1\): .*finite norm"):
+        trainer.fit()
+    assert not model.parameters()[0].data.any()
+
+
 def test_another_training_set_is_refused(tmp_path: Path) -> None:
     assert not start(tmp_path).fit(should_stop=StopAfter(1))
     path = tmp_path / "last.safetensors"

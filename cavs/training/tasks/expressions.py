@@ -88,6 +88,7 @@ class TreeBound:
     """
 
     best, greater = "nats", False
+    pushed: str | None = None
 
     def __init__(self, source: ExpressionSource, vocabulary: Vocabulary) -> None:
         self._source, self._vocabulary = source, vocabulary

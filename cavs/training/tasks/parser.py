@@ -62,6 +62,7 @@ class Parsing:
     the parser comes to by itself, and the share of sentences of which all are right."""
 
     best, greater = "f1", True
+    pushed: str | None = None
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary

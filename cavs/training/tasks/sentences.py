@@ -84,6 +84,7 @@ class SentenceBound:
     """The evidence lower bound of a sentence, with one sample; judged by it, in nats a sentence."""
 
     best, greater = "nats", False
+    pushed: str | None = None
 
     def __init__(self, source: SentenceSource) -> None:
         self._source = source

@@ -67,6 +67,7 @@ class NextWord:
     """
 
     best, greater = "perplexity", False
+    pushed: str | None = None
 
     def __init__(self, state_size: int) -> None:
         self._state_size = state_size

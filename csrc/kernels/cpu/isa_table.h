@@ -42,17 +42,23 @@ struct WeightPanels {
   int64_t panel_begin, panel_end;
 };
 
-// C (m, n) = A (m, k) B, those columns of it that stand in the panels [panel_begin, panel_end); of
-// a row of C c_columns elements, n or more, may be written.
+// C (m, n) = A (m, k) B, or C += it, those columns of it that stand in the panels [panel_begin,
+// panel_end); of a row of C c_columns elements, n or more, may be written. Without panels B is read
+// where element (i, j) stands at b[i * b_row + j * b_column], one of which steps is 1. Each element
+// of C is one chain of sums in the order of k, begun anew every kPassRows terms: its bits depend on
+// its row of A and its column of B alone.
 template <class T>
 struct PackedProduct {
-  int64_t m, n, k;
-  const T* a;
-  int64_t a_row;
-  const T* panels;
-  int64_t panel_begin, panel_end;
-  T* c;
-  int64_t c_row, c_columns;
+  int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  int64_t a_row = 0;
+  const T* panels = nullptr;
+  const T* b = nullptr;
+  int64_t b_row = 0, b_column = 0;
+  int64_t panel_begin = 0, panel_end = 0;
+  T* c = nullptr;
+  int64_t c_row = 0, c_columns = 0;
+  bool accumulate = false;
 };
 
 struct IsaTable {

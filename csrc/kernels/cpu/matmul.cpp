@@ -39,15 +39,14 @@ int64_t rows_of_small_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k)
   return m < 12 ? m : remainder;
 }
 
-// C (m,n) = op(A) op(B), or C += it, by whichever way is faster.
+// C (m,n) = op(A) op(B), or C += it, the last `small_rows` rows by small_product.
 template <class T>
 void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
-             int64_t ldb, bool accumulate, T* c, int64_t ldc) {
+             int64_t ldb, bool accumulate, T* c, int64_t ldc, int64_t small_rows) {
   require_blas();
-  SmallProduct<T> small = {m, n, k, a, lda, 1, b, ldb, 1, c, ldc, accumulate};
+  SmallProduct<T> small = {small_rows, n, k, a, lda, 1, b, ldb, 1, c, ldc, accumulate};
   if (ta) std::swap(small.a_row, small.a_column);
   if (tb) std::swap(small.b_row, small.b_column);
-  small.m = rows_of_small_product(ta, tb, m, n, k);
   const int64_t blas_rows = m - small.m;
   if (blas_rows > 0) {
     gemm(ta, tb, blas_rows, n, k, a, lda, b, ldb, accumulate ? T(1) : T(0), c, ldc);
@@ -86,11 +85,11 @@ bool reads_indices(const KernelCall& call) {
          (call.tables[0].index != nullptr || call.tables[1].index != nullptr);
 }
 
-// C = A B of the call's rows, with B in panels, of which the call's thread takes its part. Rows of
-// A and C hold m lines each.
+// C = A B of the call's rows, with a B that all of them share; where it stands in panels the call's
+// thread takes its part of the columns. Rows of A and C hold m lines each.
 template <class T>
-void product_with_panels(const KernelCall& call, int input, const Operand& weight, int64_t m,
-                         int64_t k, int64_t n) {
+void product_with_shared(const KernelCall& call, int input, const Operand& shared, bool transposed,
+                         int64_t m, int64_t k, int64_t n) {
   const Operand& a = call.in[input];
   const DType dtype = sizeof(T) == 4 ? DType::kFloat32 : DType::kFloat64;
   const Operand& c = call.out[0];
@@ -100,17 +99,22 @@ void product_with_panels(const KernelCall& call, int input, const Operand& weigh
   p.k = k;
   p.a = a.row<T>(call.row_begin);
   p.a_row = a.ld;
-  p.panels = static_cast<const T*>(weight.packed);
+  p.panels = static_cast<const T*>(shared.packed);
+  p.b = shared.row<T>(0);
+  p.b_row = transposed ? 1 : n;
+  p.b_column = transposed ? k : 1;
   const int64_t panels = count_panels(dtype, n);
-  p.panel_begin = panels * call.thread / call.num_threads;
-  p.panel_end = panels * (call.thread + 1) / call.num_threads;
+  const bool split = shared.packed != nullptr;
+  p.panel_begin = split ? panels * call.thread / call.num_threads : 0;
+  p.panel_end = split ? panels * (call.thread + 1) / call.num_threads : panels;
   p.c = c.row<T>(call.row_begin);
   p.c_row = c.ld;
   p.c_columns = c.padded ? c.ld : n;
-  if (m == 1) return packed_product(p);
+  const bool lines = reads_indices(call);
+  if (m == 1 && !lines) return packed_product(p);
   p.a_row = k;
   p.c_row = p.c_columns = n;
-  if (a.ld == m * k && c.ld == m * n && !reads_indices(call)) {
+  if (a.ld == m * k && c.ld == m * n && !lines) {
     p.m *= m;
     return packed_product(p);
   }
@@ -120,7 +124,7 @@ void product_with_panels(const KernelCall& call, int input, const Operand& weigh
     p.c = c.row<T>(r);
     if (p.a != nullptr) {
       packed_product(p);
-    } else if (call.thread == 0) {
+    } else if (call.thread == 0 || !split) {
       std::fill_n(p.c, m * n, T(0));
     }
   }
@@ -128,6 +132,7 @@ void product_with_panels(const KernelCall& call, int input, const Operand& weigh
 
 template <class T>
 void matmul_by_row(const KernelCall& call, const Shape& s) {
+  const int64_t small_rows = rows_of_small_product(s.ta, s.tb, s.m, s.n, s.k);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* a = row_in<T>(call, 0, r);
     const T* b = row_in<T>(call, 1, r);
@@ -135,8 +140,8 @@ void matmul_by_row(const KernelCall& call, const Shape& s) {
     if (a == nullptr || b == nullptr) {
       std::fill_n(c, s.m * s.n, T(0));
     } else {
-      product<T>(s.ta, s.tb, s.m, s.n, s.k, a, s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, false, c,
-                 s.n);
+      product<T>(s.ta, s.tb, s.m, s.n, s.k, a, s.ta ? s.m : s.k, b, s.tb ? s.k : s.n, false, c, s.n,
+                 small_rows);
     }
   }
 }
@@ -146,46 +151,58 @@ void matmul(const KernelCall& call) {
   const Shape s = shape_of(call);
   const Operand& a = call.in[0];
   const Operand& b = call.in[1];
-  const Operand& c = call.out[0];
-  const int64_t rows = call.row_end - call.row_begin;
-  if (rows <= 0) return;
-  const int64_t first = call.row_begin;
+  if (call.row_begin >= call.row_end) return;
   const bool a_shared = a.ld == 0, b_shared = b.ld == 0;
-  if (b.packed != nullptr) {
-    product_with_panels<T>(call, 0, b, s.m, s.k, s.n);
-  } else if (a.packed != nullptr) {
-    product_with_panels<T>(call, 1, a, 1, s.k, s.m);
-  } else if (reads_indices(call)) {
-    matmul_by_row<T>(call, s);
-  } else if (s.m == 1 && b_shared && !a_shared && c.ld != 0) {
-    product<T>(false, s.tb, rows, s.n, s.k, a.row<T>(first), a.ld, b.row<T>(0), s.tb ? s.k : s.n,
-               false, c.row<T>(first), c.ld);
-  } else if (s.n == 1 && a_shared && !b_shared && c.ld != 0) {
+  if (b_shared && !a_shared && (!s.ta || s.m == 1)) {
+    product_with_shared<T>(call, 0, b, s.tb, s.m, s.k, s.n);
+  } else if (a_shared && !b_shared && s.n == 1) {
     // C_r = op(A) B_r is the row C_r^T = B_r^T op(A)^T.
-    product<T>(false, !s.ta, rows, s.m, s.k, b.row<T>(first), b.ld, a.row<T>(0), s.ta ? s.m : s.k,
-               false, c.row<T>(first), c.ld);
-  } else if (b_shared && !s.ta && a.ld == s.m * s.k && c.ld == s.m * s.n && !a_shared &&
-             c.ld != 0) {
-    product<T>(false, s.tb, rows * s.m, s.n, s.k, a.row<T>(first), s.k, b.row<T>(0),
-               s.tb ? s.k : s.n, false, c.row<T>(first), s.n);
+    product_with_shared<T>(call, 1, a, !s.ta, 1, s.k, s.m);
   } else {
     matmul_by_row<T>(call, s);
   }
 }
 
+constexpr int64_t kUnit = 16;  // lines of C that parts of a sum begin at
+
 // The part [begin, end) of `size` of this call's thread.
 void split(int64_t size, const KernelCall& call, int64_t* begin, int64_t* end) {
-  constexpr int64_t unit = 16;
+  constexpr int64_t unit = kUnit;
   const int64_t units = (size + unit - 1) / unit;
   *begin = std::min(size, units * call.thread / call.num_threads * unit);
   *end = std::min(size, units * (call.thread + 1) / call.num_threads * unit);
 }
 
+// How many threads share a sum of `terms` terms for each element of C (m, n), so that its bits do
+// not depend on their number where OpenBLAS lets them: with AVX-512 it has other kernels for
+// products of up to a million terms, which do not begin a chain of sums anew where the large ones
+// do; short chains are all one. In float64 it adds in other orders at the ends of lines, which
+// parts would move.
+template <class T>
+int parts_of_sum(int64_t m, int64_t n, int64_t terms, int threads) {
+  if (sizeof(T) == sizeof(double)) return 1;
+  constexpr int64_t one_chain = 192, largest_small = 1000 * 1000, unit = kUnit;
+  if (terms <= one_chain) return threads;
+  // Parts are whole units but for the last; `product` takes up to three rows of C from OpenBLAS.
+  const int64_t lines = std::max(m, n), units = (lines + unit - 1) / unit;
+  const int64_t whole = m < n ? (m - 3) * terms : n * terms, taken = m < n ? 0 : 3;
+  const auto smallest = [&](int64_t parts) {
+    return std::min(units / parts * unit, lines - units * (parts - 1) / parts * unit) - taken;
+  };
+  int parts = threads;
+  while (parts > 1 && smallest(parts) * whole <= largest_small) --parts;
+  return parts;
+}
+
 // Each thread works on rows [i0, i1) and columns [j0, j1) of C, of which one range is the whole.
 // Where C is an input too, the sum goes on from what stands there.
 template <class T>
-void matmul_reduce(const KernelCall& call) {
+void matmul_reduce(const KernelCall& given) {
+  KernelCall call = given;
   const Shape s = shape_of(call);
+  const int64_t terms = std::max<int64_t>(0, call.row_end - call.row_begin) * s.k;
+  call.num_threads = parts_of_sum<T>(s.m, s.n, terms, call.num_threads);
+  if (call.thread >= call.num_threads) return;
   const Operand& a = call.in[0];
   const Operand& b = call.in[1];
   int64_t i0 = 0, i1 = s.m, j0 = 0, j1 = s.n;
@@ -200,19 +217,26 @@ void matmul_reduce(const KernelCall& call) {
   const int64_t lda = s.ta ? s.m : s.k, ldb = s.tb ? s.k : s.n;
   const int64_t offset_a = s.ta ? i0 : i0 * lda, offset_b = s.tb ? j0 * ldb : j0;
   const bool goes_on = call.num_in > 2;
+  // Of all of C, whoever computes it; the part has the last of its rows among them.
+  const auto small_rows = [&](bool ta, bool tb, int64_t k) {
+    const int64_t all = rows_of_small_product(ta, tb, s.m, s.n, k);
+    return std::min(i1 - i0, std::max<int64_t>(0, all - (s.m - i1)));
+  };
   if (rows <= 0) {
     if (goes_on) return;
     for (int64_t i = 0; i < i1 - i0; ++i) std::fill(c + i * s.n, c + i * s.n + (j1 - j0), T(0));
   } else if (s.k == 1 && a.ld != 0 && b.ld != 0) {
     product<T>(true, false, i1 - i0, j1 - j0, rows, a.row<T>(call.row_begin) + i0, a.ld,
-               b.row<T>(call.row_begin) + j0, b.ld, goes_on, c, s.n);
+               b.row<T>(call.row_begin) + j0, b.ld, goes_on, c, s.n, small_rows(true, false, rows));
   } else if (s.ta && !s.tb && a.ld == s.k * s.m && b.ld == s.k * s.n && a.ld != 0 && b.ld != 0) {
     product<T>(true, false, i1 - i0, j1 - j0, rows * s.k, a.row<T>(call.row_begin) + i0, s.m,
-               b.row<T>(call.row_begin) + j0, s.n, goes_on, c, s.n);
+               b.row<T>(call.row_begin) + j0, s.n, goes_on, c, s.n,
+               small_rows(true, false, rows * s.k));
   } else {
     for (int64_t r = call.row_begin; r < call.row_end; ++r) {
       product<T>(s.ta, s.tb, i1 - i0, j1 - j0, s.k, a.row<T>(r) + offset_a, lda,
-                 b.row<T>(r) + offset_b, ldb, goes_on || r > call.row_begin, c, s.n);
+                 b.row<T>(r) + offset_b, ldb, goes_on || r > call.row_begin, c, s.n,
+                 small_rows(s.ta, s.tb, s.k));
     }
   }
 }

@@ -134,9 +134,10 @@ void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows) {
 
 template <class T>
 void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
-                   int64_t count, int64_t d) {
+                   T* momentum, int64_t count, int64_t d) {
   for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    table<T>().sgd(settings, param + row, grad + source, nullptr, d);
+    table<T>().sgd(settings, param + row, grad + source,
+                   momentum == nullptr ? nullptr : momentum + row, d);
   });
 }
 
@@ -154,6 +155,29 @@ void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const 
   for_rows(ids, count, d, [&](int64_t row, int64_t source) {
     table<T>().adam(settings, step, param + row, grad + source, m + row, v + row, d);
   });
+}
+
+template <class T>
+void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd_step(*sgd, updates);
+  if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
+    return adagrad_step(*adagrad, updates);
+  }
+  adam_step(std::get<AdamSettings>(settings), updates);
+}
+
+template <class T>
+void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>& u,
+                         const int32_t* ids, int64_t count, int64_t d) {
+  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) {
+    return sgd_step_rows(*sgd, u.param, ids, u.grad, u.first, count, d);
+  }
+  if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
+    return adagrad_step_rows(*adagrad, u.param, ids, u.grad, u.first, count, d);
+  }
+  AdamSettings adam = std::get<AdamSettings>(settings);
+  adam.sparse = true;
+  adam_step_rows(adam, u.step, u.param, ids, u.grad, u.first, u.second, count, d);
 }
 
 template <class T>
@@ -183,11 +207,15 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
   template void sgd_step(const SgdSettings&, const std::vector<DenseUpdate<T>>&);                  \
   template void adagrad_step(const AdagradSettings&, const std::vector<DenseUpdate<T>>&);          \
   template void adam_step(const AdamSettings&, const std::vector<DenseUpdate<T>>&);                \
-  template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, int64_t, int64_t); \
+  template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, T*, int64_t,       \
+                              int64_t);                                                            \
   template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*,        \
                                   int64_t, int64_t);                                               \
   template void adam_step_rows(const AdamSettings&, int64_t, T*, const int32_t*, const T*, T*, T*, \
                                int64_t, int64_t);                                                  \
+  template void optimizer_step(const OptimizerSettings&, const std::vector<DenseUpdate<T>>&);      \
+  template void optimizer_step_rows(const OptimizerSettings&, const DenseUpdate<T>&,               \
+                                    const int32_t*, int64_t, int64_t);                             \
   template double sum_all(const T*, int64_t);                                                      \
   template double sum_squares(const T*, int64_t);                                                  \
   template void scale_in_place(T*, double, int64_t);                                               \

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 namespace cavs {
@@ -63,18 +64,28 @@ template <class T>
 void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 
 // Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
-// d); other rows stay, their moments too. Ids of -1 are passed over; the others are distinct and in
-// range, which check_row_ids ascertains (Error(kValue) otherwise).
+// d); other rows stay, their moments too, and do not decay. Ids of -1 are passed over; the others
+// are distinct and in range, which check_row_ids ascertains (Error(kValue) otherwise).
 void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows);
 template <class T>
 void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
-                   int64_t count, int64_t d);
+                   T* momentum, int64_t count, int64_t d);
 template <class T>
 void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
                        T* sum, int64_t count, int64_t d);
 template <class T>
 void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
                     const T* grad, T* m, T* v, int64_t count, int64_t d);
+
+// The settings of one of them; `AdamSettings::sparse` is set where rows are updated.
+using OptimizerSettings = std::variant<SgdSettings, AdagradSettings, AdamSettings>;
+
+template <class T>
+void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);
+// The update's gradient holds row i of parameter row ids[i]; its n is not read.
+template <class T>
+void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
+                         const int32_t* ids, int64_t count, int64_t d);
 
 // The same to the last bit whatever the number of threads.
 template <class T>

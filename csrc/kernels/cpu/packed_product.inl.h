@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/isa_table.h"
 #include "kernels/cpu/simd.inl.h"
+#include "kernels/cpu/small_product.inl.h"
 
 namespace cavs {
 namespace {
@@ -25,6 +26,9 @@ constexpr int64_t kPassRows = 512;
 constexpr int64_t kBlockBytes = 96 * 1024;  // of A
 
 template <class T>
+void packed_product(const PackedProduct<T>& p);
+
+template <class T>
 CAVS_INLINE void transpose_4x4(const T* source, int64_t row, T* target, int64_t column) {
   typedef T Four __attribute__((vector_size(4 * sizeof(T))));
   typedef T Loose __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
@@ -42,10 +46,11 @@ CAVS_INLINE void transpose_4x4(const T* source, int64_t row, T* target, int64_t 
   for (int i = 0; i < 4; ++i) *reinterpret_cast<Loose*>(target + i * column) = rows[i];
 }
 
-// One panel of B from columns that stand contiguously along k, `step` elements apart.
+// Rows of `width` elements, of which `columns` are written, from columns that stand contiguously
+// along k, `step` elements apart.
 template <class T>
-void pack_transposed(const T* b, int64_t step, int64_t k, int64_t columns, T* panel) {
-  constexpr int64_t width = kPanelColumns<T>;
+CAVS_INLINE void pack_transposed(const T* b, int64_t step, int64_t k, int64_t columns, T* panel,
+                                 int64_t width) {
   const int64_t whole = columns / 4 * 4, blocks = k / 4 * 4;
   for (int64_t i = 0; i < blocks; i += 4) {
     for (int64_t j = 0; j < whole; j += 4) {
@@ -93,7 +98,7 @@ void pack_weight(const WeightPanels<T>& w) {
     T* panel = w.panels + p * width * w.k;
     const int64_t columns = least(width, w.n - p * width);
     if (columns < width) fill_row(panel, T(0), width * w.k);
-    pack_transposed(w.b + p * width * w.b_column, w.b_column, w.k, columns, panel);
+    pack_transposed(w.b + p * width * w.b_column, w.b_column, w.k, columns, panel, width);
   }
 }
 
@@ -117,7 +122,7 @@ void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t 
       for (int j = 0; j < Panels * Vectors; ++j) sums[i][j] += element * line[j];
     }
   }
-  const bool add = first > 0;
+  const bool add = first > 0 || p.accumulate;
   for (int i = 0; i < Rows; ++i) {
     for (int j = 0; j < Panels * Vectors; ++j) {
       const int64_t column = panel * width + j * kLanes<T>;
@@ -182,7 +187,7 @@ void packed_panel(const PackedProduct<T>& p, int64_t begin, int64_t rows, int64_
 // one vector and twice as many rows.
 template <class T>
 void packed_tiles(const PackedProduct<T>& p, int64_t first, int64_t last) {
-  const int64_t fitting = kBlockBytes / static_cast<int64_t>(sizeof(T)) / (last - first);
+  const int64_t fitting = kBlockBytes / static_cast<int64_t>(sizeof(T)) / greatest(last - first, 1);
   const int64_t block = greatest(fitting / kTileRows, 4) * kTileRows;
   for (int64_t begin = 0; begin < p.m; begin += block) {
     const int64_t rows = least(block, p.m - begin);
@@ -196,9 +201,74 @@ void packed_tiles(const PackedProduct<T>& p, int64_t first, int64_t last) {
   }
 }
 
+// A few rows of B as it stands, row by row.
+template <class T>
+void product_in_place(const PackedProduct<T>& p) {
+  const int64_t begin = p.panel_begin * kPanelColumns<T>;
+  const int64_t end = least(p.n, p.panel_end * kPanelColumns<T>);
+  if (begin >= end) return;
+  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {
+    const int64_t last = least(first + kPassRows, p.k);
+    small_product(SmallProduct<T>{p.m, end - begin, last - first, p.a + first, p.a_row, 1,
+                                  p.b + first * p.b_row + begin, p.b_row, 1, p.c + begin, p.c_row,
+                                  p.accumulate || first > 0});
+  }
+}
+
+// Sums too short to be worth panels: rows of C are written one after the other.
+template <class T>
+void product_of_short_sums(const PackedProduct<T>& p) {
+  if (p.b_column == 1) return product_in_place(p);
+  constexpr int64_t size = kPassRows * kPanelColumns<T>, unit = 4 * kLanes<T>;
+  alignas(64) T rows[size];
+  const int64_t begin = p.panel_begin * kPanelColumns<T>;
+  const int64_t end = least(p.n, p.panel_end * kPanelColumns<T>);
+  const int64_t block = size / p.k / unit * unit;
+  for (int64_t column = begin; column < end; column += block) {
+    const int64_t columns = least(block, end - column);
+    pack_transposed(p.b + column * p.b_column, p.b_column, p.k, columns, rows, columns);
+    small_product(SmallProduct<T>{p.m, columns, p.k, p.a, p.a_row, 1, rows, columns, 1,
+                                  p.c + column, p.c_row, p.accumulate});
+  }
+}
+
+// Each part of a panel is packed when its turn comes, and stays in the cache until it is used.
+template <class T>
+void packing_product(const PackedProduct<T>& p) {
+  constexpr int64_t width = kPanelColumns<T>;
+  alignas(64) T panel[kPassRows * width];
+  for (int64_t number = p.panel_begin; number < p.panel_end; ++number) {
+    const int64_t column = number * width;
+    PackedProduct<T> part = p;
+    part.n = p.n - column;
+    part.c = p.c + column;
+    part.c_columns = p.c_columns - column;
+    part.panels = panel;
+    part.panel_begin = 0;
+    part.panel_end = 1;
+    for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {
+      part.k = least(kPassRows, p.k - first);
+      part.a = p.a + first;
+      part.accumulate = p.accumulate || first > 0;
+      pack_weight(WeightPanels<T>{least(width, part.n), part.k,
+                                  p.b + first * p.b_row + column * p.b_column, p.b_row, p.b_column,
+                                  panel, 0, 1});
+      packed_product(part);
+    }
+  }
+}
+
 template <class T>
 void packed_product(const PackedProduct<T>& p) {
-  for (int64_t first = 0; first < p.k; first += kPassRows) {
+  if (p.panels == nullptr) {
+    // Measured: so few rows read B again and again as fast as it is packed.
+    constexpr int64_t few = 12, very_few = 3, fits_cache = 256 * 1024, short_sum = 16;
+    if (p.n < kLanes<T>) return packing_product(p);
+    if (p.k < short_sum && p.k > 0) return product_of_short_sums(p);
+    const int64_t most = p.k * p.n <= fits_cache ? few - 1 : very_few;
+    return p.b_column == 1 && p.m <= most ? product_in_place(p) : packing_product(p);
+  }
+  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {  // zeros of no sum too
     const int64_t last = least(first + kPassRows, p.k);
     if (p.m < kTileRows) {
       packed_rows<kTileRows - 1>(p, p.m, 0, first, last);

@@ -1,0 +1,237 @@
+"""A training step: forward, loss, gradients, clipping and update, in one native call or by parts.
+
+Both ways give the same bits. `separate_step` is what a training loop would write; `NativeSteps`
+does it without Python in between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cavs._native import core
+from cavs.errors import InputError, NonFiniteError
+from cavs.executor import Array, NativeExecutor, RandomState, read_parameters
+from cavs.optim import Optimizer, clip_grad_norm
+from cavs.scheduler import GraphBatch
+from cavs.tensor import Parameter, RowSparse, Tensor
+
+
+class StepOptions(NamedTuple):
+    """What a step does beside the call: see :meth:`cavs.Model.step`."""
+
+    optimizer: Optimizer
+    loss: str
+    scale: float
+    clip_norm: float
+
+    def check(self, outputs: Sequence[str]) -> StepOptions:
+        """Itself, with the numbers as floats.
+
+        Raises:
+            InputError: `loss` is none of `outputs`, or something else is out of its range.
+        """
+        optimizer: Any = self.optimizer
+        if not isinstance(optimizer, Optimizer):
+            raise InputError(
+                f"[step] an optimizer of cavs.optim was expected, came ({type(optimizer).__name__})"
+            )
+        if self.loss not in outputs:
+            raise InputError(
+                f"[step] an output among {sorted(outputs)} was expected as the loss, "
+                f"came ({self.loss!r})"
+            )
+        scale = _finite("scale", self.scale)
+        clip_norm = _finite("clip_norm", self.clip_norm)
+        if clip_norm < 0:
+            raise InputError(f"[step] clip_norm >= 0 was expected, came ({self.clip_norm!r})")
+        return StepOptions(optimizer, self.loss, scale, clip_norm)
+
+
+def _finite(name: str, value: Any) -> float:
+    number = value if isinstance(value, (int, float, np.floating, np.integer)) else math.nan
+    if not math.isfinite(number):
+        raise InputError(f"[step] a finite number was expected as {name}, came ({value!r})")
+    return float(number)
+
+
+def separate_step(
+    outputs: Mapping[str, Tensor], parameters: Sequence[Parameter], options: StepOptions
+) -> Tensor:
+    """The rest of a step whose forward call gave `outputs`, by the calls of a training loop.
+
+    Raises:
+        NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has changed.
+    """
+    loss = outputs[options.loss].sum() * options.scale
+    check_loss(loss.item())
+    options.optimizer.zero_grad()
+    loss.backward()
+    if options.clip_norm:
+        check_norm(clip_grad_norm(parameters, options.clip_norm))
+    options.optimizer.step()
+    result: Tensor = loss.detach()
+    return result
+
+
+def check_loss(loss: float) -> None:
+    """Raises NonFiniteError where the loss is not finite."""
+    if not math.isfinite(loss):
+        raise NonFiniteError(
+            f"[step] a finite loss was expected, came ({loss}); no parameter was changed: lower "
+            "the learning rate or clip gradients"
+        )
+
+
+def check_norm(norm: float) -> None:
+    """Raises NonFiniteError where the norm of the gradients is not finite."""
+    if not math.isfinite(norm):
+        raise NonFiniteError(
+            f"[step] gradients of a finite norm were expected, to be clipped, came ({norm}); no "
+            "parameter was changed: lower the learning rate"
+        )
+
+
+class _Plan(NamedTuple):
+    """A step from one loss: the native plan, the parameters that get gradients, and which of these
+    get a whole one."""
+
+    native: Any
+    inputs: list[Name]
+    params: list[Parameter]
+    whole: list[bool]
+    positions: dict[int, int]  # id of a parameter -> its number among `params`
+
+
+class NativeSteps:
+    """Training steps of one compiled function, in one native call each."""
+
+    def __init__(self, executor: NativeExecutor) -> None:
+        self._executor = executor
+        self._plans: dict[tuple[str, bool, tuple[bool, ...]], _Plan] = {}
+
+    def run(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        options: StepOptions,
+        training: bool,
+        parameters: Sequence[Parameter],
+        random: Callable[[], RandomState],
+    ) -> Tensor | None:
+        """The loss of a step that is done; None where it must be done by parts, as with an
+        optimizer of the user's own, or one that does not hold all parameters that learn.
+
+        Args:
+            graphs, inputs: as checked.
+            options: as checked.
+            training: the mode of the model.
+            parameters: all of the model, whose gradients are clipped.
+            random: gives what random operations draw from; called where the step is done here.
+
+        Raises:
+            NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has
+                changed.
+        """
+        optimizer = options.optimizer
+        plan = self._plan(options.loss, training)
+        groups = _groups(plan, optimizer)
+        if groups is None:
+            return None
+        order: list[int] = []
+        if options.clip_norm:
+            if not _holds(optimizer, parameters):
+                return None
+            positions = [plan.positions.get(id(p), -1) for p in parameters]
+            order = [position for position in positions if position >= 0]
+        executor, state = self._executor, random()
+        values, versions = read_parameters(executor.compiler.params)
+        for parameter in plan.params:
+            _ = parameter.data  # as an optimizer asks for it: it is going to be another one
+        optimizer.zero_grad()
+        gradients: list[Any] = [
+            parameter.take_grad_buffer() if whole else None
+            for parameter, whole in zip(plan.params, plan.whole, strict=True)
+        ]
+        rows: list[tuple[Array, Array] | None]
+        loss, norm, rows = plan.native.run(
+            graphs.schedule(executor.policy),
+            graphs.keys,
+            *state,
+            values,
+            versions,
+            [inputs[name] for name in plan.inputs],
+            gradients,
+            groups,
+            options.scale,
+            options.clip_norm,
+            order,
+        )
+        check_loss(loss)
+        for parameter, whole, sparse in zip(plan.params, gradients, rows, strict=True):
+            parameter.grad = whole if sparse is None else RowSparse._wrap(*sparse, parameter.shape)
+        check_norm(norm)
+        for parameter in plan.params:
+            optimizer.updated(parameter)
+        return Tensor._wrap(np.array(loss, executor.dtype))
+
+    def _plan(self, loss: str, training: bool) -> _Plan:
+        key = (loss, training, self._executor.compiler.learning())
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._make_plan(loss, training)
+        return plan
+
+    def _make_plan(self, loss: str, training: bool) -> _Plan:
+        executor, compiler = self._executor, self._executor.compiler.in_mode(training)
+        forward = compiler.training(())
+        backward = compiler.backward([loss], ())
+        parts, ids, whole = [], {}, set()
+        for number, output in enumerate(backward.outputs):
+            if output.kind == "ids":
+                ids[output.pull] = number
+            elif output.kind == "param":
+                parts.append((output.parameter, number, -1))
+                whole.add(output.parameter)
+            else:
+                parts.append((output.parameter, number, ids[output.pull]))
+        native = core.StepPlan(
+            executor.load(forward),
+            executor.load(backward),
+            [output.name for output in forward.outputs].index(loss),
+            parts,
+        )
+        params = [compiler.params[number] for number in native.params]
+        return _Plan(
+            native,
+            forward.inputs,
+            params,
+            [number in whole for number in native.params],
+            {id(parameter): position for position, parameter in enumerate(params)},
+        )
+
+
+def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
+    """The groups of the optimizer as native code takes them: settings, and of each parameter with a
+    gradient its position, the number of the update and its arrays."""
+    groups, found = [], 0
+    for group in optimizer.groups:
+        settings = optimizer.native_settings(group)
+        if settings is None:
+            return None
+        updates = []
+        for parameter in group["params"]:
+            position = plan.positions.get(id(parameter))
+            if position is not None:
+                updates.append((position, *optimizer.native_states(parameter, group)))
+        found += len(updates)
+        groups.append((settings, updates))
+    return groups if found == len(plan.params) else None
+
+
+def _holds(optimizer: Optimizer, parameters: Sequence[Parameter]) -> bool:
+    held = {id(p) for group in optimizer.groups for p in group["params"]}
+    return all(id(p) in held for p in parameters)

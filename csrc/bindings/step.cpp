@@ -1,0 +1,171 @@
+// A training step in one call, the interpreter's lock released once.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "bindings/bindings.h"
+#include "bindings/optim_arrays.h"
+#include "bindings/program.h"
+#include "bindings/run_arrays.h"
+#include "graph/schedule.h"
+#include "runtime/training_step.h"
+
+namespace cavs {
+namespace {
+
+// The arrays of a call, held while the interpreter runs other threads.
+class Arrays {
+ public:
+  Arrays(const StepPlan& plan, const py::sequence& params, const py::sequence& grads) {
+    CAVS_CHECK(py::len(grads) == plan.params.size(), ErrorKind::kShape,
+               "[step] expected a gradient or None for each of ", plan.params.size(),
+               " parameters, got ", py::len(grads));
+    for (size_t i = 0; i < plan.params.size(); ++i) {
+      params_.emplace_back("param", params[static_cast<size_t>(plan.params[i])], true);
+      expect_float(params_[i], "param");
+      const py::object grad = grads[i];
+      grads_.emplace_back();
+      if (grad.is_none()) continue;
+      grads_[i].emplace("grad", grad, true);
+      grads_[i]->expect_like(params_[i]);
+      grads_[i]->expect_apart(params_[i]);
+    }
+  }
+
+  std::vector<void*> wholes() const {
+    std::vector<void*> found;
+    for (const auto& grad : grads_) found.push_back(grad ? grad->data<void>() : nullptr);
+    return found;
+  }
+
+  // From (settings, [(number of the gradient, step, states...)]).
+  StepGroup read_group(const py::tuple& fields) {
+    StepGroup group;
+    group.settings = fields[0].cast<OptimizerSettings>();
+    for (const py::handle item : fields[1]) {
+      const auto update = py::reinterpret_borrow<py::tuple>(item);
+      group.updates.push_back(read_update(update));
+    }
+    return group;
+  }
+
+ private:
+  StepUpdate read_update(const py::tuple& fields) {
+    StepUpdate update;
+    update.gradient = fields[0].cast<int>();
+    CAVS_CHECK(update.gradient >= 0 && update.gradient < static_cast<int>(params_.size()),
+               ErrorKind::kValue, "[step] expected the number of one of ", params_.size(),
+               " gradients, got ", update.gradient);
+    const Checked& param = params_[static_cast<size_t>(update.gradient)];
+    const auto& grad = grads_[static_cast<size_t>(update.gradient)];
+    update.param = param.data<void>();
+    update.step = fields[1].cast<int64_t>();
+    expect_step(update.step);
+    void** places[] = {&update.first, &update.second};
+    for (size_t i = 2; i < fields.size() && i < 4; ++i) {
+      Checked state = state_like("state", fields[i], param);
+      if (grad) state.expect_apart(*grad);
+      if (i == 3) state.expect_apart(states_.back());
+      *places[i - 2] = state.data<void>();
+      states_.push_back(std::move(state));
+    }
+    return update;
+  }
+
+  std::vector<Checked> params_, states_;
+  std::vector<std::optional<Checked>> grads_;
+};
+
+// An array of memory that the step took, which it keeps.
+py::array array_of(const std::shared_ptr<Block>& block, const void* data, const py::dtype& dtype,
+                   std::vector<py::ssize_t> shape) {
+  auto owner = std::make_unique<std::shared_ptr<Block>>(block);
+  const py::capsule capsule(owner.get(),
+                            [](void* held) { delete static_cast<std::shared_ptr<Block>*>(held); });
+  owner.release();
+  return py::array(dtype, std::move(shape), data, capsule);
+}
+
+py::list gradients_of(const StepResult& result, DType dtype) {
+  py::list gradients;
+  const py::dtype numbers =
+      dtype == DType::kFloat64 ? py::dtype::of<double>() : py::dtype::of<float>();
+  for (const StepGradient& gradient : result.gradients) {
+    if (gradient.whole != nullptr) {
+      gradients.append(py::none());
+      continue;
+    }
+    gradients.append(py::make_tuple(
+        array_of(gradient.ids_block, gradient.ids, py::dtype::of<int32_t>(), {gradient.count}),
+        array_of(gradient.rows_block, gradient.rows, numbers, {gradient.count, gradient.width})));
+  }
+  return gradients;
+}
+
+std::shared_ptr<StepPlan> make_plan(const PyProgram& forward, const PyProgram& backward, int loss,
+                                    const std::vector<std::vector<int>>& parts) {
+  std::vector<GradientPart> found;
+  for (const auto& part : parts) found.push_back({part.at(0), part.at(1), part.at(2)});
+  return std::make_shared<StepPlan>(forward.exe, backward.exe, loss, std::move(found));
+}
+
+py::tuple run_step(const StepPlan& plan, const py::object& schedule,
+                   const py::array_t<int64_t, py::array::c_style>& graph_keys, uint64_t seed,
+                   uint64_t step, bool training, const py::sequence& params,
+                   const std::vector<int64_t>& versions, const py::sequence& inputs,
+                   const py::sequence& grads, const py::sequence& groups, double scale,
+                   double clip_norm, std::vector<int> clip_order) {
+  const auto held = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(grads));
+  Arrays arrays(plan, held[0], held[2]);
+  StepInputs given;
+  given.params = read_arrays(held[0], "parameter", false);
+  set_versions(versions, &given.params);
+  given.inputs = read_arrays(held[1], "input", false);
+  given.scale = scale;
+  given.clip_norm = clip_norm;
+  given.clip_order = std::move(clip_order);
+  given.wholes = arrays.wholes();
+  for (const py::handle group : groups) {
+    given.groups.push_back(arrays.read_group(py::reinterpret_borrow<py::tuple>(group)));
+  }
+  Run run(plan.forward, schedule.cast<const Schedule&>(),
+          std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
+          random_context(seed, step, training), true);
+  StepResult result;
+  {
+    const py::gil_scoped_release release;
+    result = run_training_step(plan, &run, given, num_threads());
+  }
+  return py::make_tuple(result.loss, result.norm,
+                        gradients_of(result, plan.forward->program.dtype));
+}
+
+}  // namespace
+
+void bind_step(py::module_& m) {
+  py::class_<StepPlan, std::shared_ptr<StepPlan>>(
+      m, "StepPlan",
+      "A training step of a forward program and the backward program from its output `loss`; "
+      "`parts`: (parameter, output of backward, output with the ids of its rows or -1).")
+      .def(py::init(&make_plan), py::arg("forward"), py::arg("backward"), py::arg("loss"),
+           py::arg("parts"))
+      .def_readonly("params", &StepPlan::params,
+                    "Numbers of the parameters that get a gradient, ascending.")
+      .def("run", &run_step, py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
+           py::arg("step"), py::arg("training"), py::arg("params"), py::arg("versions"),
+           py::arg("inputs"), py::arg("grads"), py::arg("groups"), py::arg("scale"),
+           py::arg("clip_norm"), py::arg("clip_order"),
+           "(loss, norm, gradients); of `params` those change that `groups` name: (settings, "
+           "[(number of the gradient, number of the update, states...)]) each. `grads`: an array "
+           "for each whole gradient, None where it comes as (ids, rows). There are no gradients "
+           "where the loss is not finite, and no update where the norm to clip by is not.");
+}
+
+}  // namespace cavs

@@ -1,0 +1,245 @@
+#include "runtime/training_step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "kernels/cpu/row_sparse.h"
+
+namespace cavs {
+namespace {
+
+// Values that a program gives, by the numbers of their outputs.
+std::vector<const ValueSpec*> outputs_of(const Executable& exe) {
+  std::vector<const ValueSpec*> outputs(static_cast<size_t>(exe.array_counts[2]), nullptr);
+  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
+  for (size_t id = own; id < exe.program.values.size(); ++id) {
+    const ValueSpec& value = exe.program.values[id];
+    if (value.role == Role::kOutput) outputs[static_cast<size_t>(value.index)] = &value;
+  }
+  return outputs;
+}
+
+std::shared_ptr<Block> make_block(int64_t bytes) {
+  return std::make_shared<Block>(device_allocator(Device::kCpu), std::max<int64_t>(1, bytes));
+}
+
+template <class T>
+class Step {
+ public:
+  Step(const StepPlan& plan, Run* run, const StepInputs& given, int num_threads)
+      : plan_(plan), run_(*run), given_(given), threads_(num_threads) {}
+
+  StepResult operator()() {
+    forward();
+    if (!std::isfinite(result_.loss)) return std::move(result_);
+    backward();
+    collect();
+    if (given_.clip_norm == 0 || clip()) update();
+    return std::move(result_);
+  }
+
+ private:
+  ExternalArray make_output(const ValueSpec& spec) {
+    ExternalArray array;
+    array.dtype = spec.dtype;
+    array.elements = run_.rows(spec.space) * spec.size;
+    blocks_.push_back(make_block(array.elements * item_size(spec.dtype)));
+    array.data = blocks_.back()->data();
+    return array;
+  }
+
+  void forward() {
+    ArrayLists arrays{given_.params, given_.inputs, {}};
+    for (const ValueSpec* spec : outputs_of(*plan_.forward)) {
+      arrays.outputs.push_back(make_output(*spec));
+    }
+    run_.forward(arrays, threads_);
+    loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
+    // Rounded after each operation, as tensors are.
+    const T sum = static_cast<T>(sum_all<T>(static_cast<const T*>(loss_.data), loss_.elements));
+    result_.loss = sum * static_cast<T>(given_.scale);
+  }
+
+  void backward() {
+    ExternalArray cotangents = loss_;
+    blocks_.push_back(make_block(loss_.elements * static_cast<int64_t>(sizeof(T))));
+    cotangents.data = blocks_.back()->data();
+    std::fill_n(static_cast<T*>(cotangents.data), loss_.elements, static_cast<T>(given_.scale));
+    ArrayLists arrays{{}, {cotangents}, {}};
+    for (ExternalArray param : given_.params) {
+      param.version = -1;  // others may write to it between two runs, unseen
+      arrays.params.push_back(param);
+    }
+    specs_ = outputs_of(*plan_.backward);
+    arrays.outputs.resize(specs_.size());
+    for (const GradientPart& part : plan_.parts) {
+      if (part.ids >= 0) continue;
+      const ValueSpec& spec = *specs_[static_cast<size_t>(part.output)];
+      ExternalArray& array = arrays.outputs[static_cast<size_t>(part.output)];
+      array.dtype = spec.dtype;
+      array.elements = spec.size;
+      array.data = given_.wholes[number_of(part.param)];
+    }
+    owners_.resize(specs_.size());
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      if (arrays.outputs[i].data != nullptr) continue;
+      arrays.outputs[i] = make_output(*specs_[i]);
+      owners_[i] = blocks_.back();
+    }
+    run_.backward(plan_.backward, arrays, threads_);
+    outputs_ = std::move(arrays.outputs);
+  }
+
+  size_t number_of(int param) const {
+    return static_cast<size_t>(std::lower_bound(plan_.params.begin(), plan_.params.end(), param) -
+                               plan_.params.begin());
+  }
+
+  // Each parameter's gradient, from its parts.
+  void collect() {
+    result_.gradients.resize(plan_.params.size());
+    for (const GradientPart& part : plan_.parts) {
+      StepGradient& gradient = result_.gradients[number_of(part.param)];
+      const ExternalArray& output = outputs_[static_cast<size_t>(part.output)];
+      if (part.ids < 0) {
+        gradient.whole = output.data;
+        gradient.elements = output.elements;
+      } else {
+        add_rows_of(part, &gradient);
+      }
+    }
+  }
+
+  void add_rows_of(const GradientPart& part, StepGradient* gradient) const {
+    const ExternalArray& ids = outputs_[static_cast<size_t>(part.ids)];
+    const ExternalArray& rows = outputs_[static_cast<size_t>(part.output)];
+    const int64_t width = specs_[static_cast<size_t>(part.output)]->size;
+    RowsView<T> found{static_cast<const int32_t*>(ids.data), static_cast<const T*>(rows.data),
+                      ids.elements};
+    if (found.count > 0 && found.ids[0] < 0) {  // "no input" has no row
+      ++found.ids;
+      found.rows += width;
+      --found.count;
+    }
+    if (gradient->whole != nullptr) {
+      return add_rows(found, width, static_cast<T*>(gradient->whole));
+    }
+    if (gradient->count == 0) {
+      gradient->ids_block = owners_[static_cast<size_t>(part.ids)];
+      gradient->rows_block = owners_[static_cast<size_t>(part.output)];
+      gradient->ids = found.ids;
+      gradient->rows = const_cast<T*>(found.rows);
+      gradient->count = found.count;
+      gradient->width = width;
+    } else if (found.count > 0) {
+      merge(found, width, gradient);
+    }
+  }
+
+  static void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) {
+    const RowsView<T> held{gradient->ids, static_cast<const T*>(gradient->rows), gradient->count};
+    const int64_t most = held.count + more.count;
+    auto ids = make_block(most * static_cast<int64_t>(sizeof(int32_t)));
+    auto rows = make_block(most * width * static_cast<int64_t>(sizeof(T)));
+    auto* first_id = reinterpret_cast<int32_t*>(ids->data());
+    auto* first_row = reinterpret_cast<T*>(rows->data());
+    gradient->count = merge_rows(held, more, width, first_id, first_row);
+    gradient->ids = first_id;
+    gradient->rows = first_row;
+    gradient->ids_block = std::move(ids);
+    gradient->rows_block = std::move(rows);
+  }
+
+  // Whether the norm is finite; if so, gradients are then at most the one asked for.
+  bool clip() {
+    double sum = 0;
+    for (const int number : given_.clip_order) {
+      const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
+      sum += sum_squares<T>(elements(gradient), count(gradient));
+    }
+    result_.norm = std::sqrt(sum);
+    if (!std::isfinite(result_.norm)) return false;
+    if (result_.norm <= given_.clip_norm) return true;
+    for (const StepGradient& gradient : result_.gradients) {
+      scale_in_place<T>(elements(gradient), given_.clip_norm / result_.norm, count(gradient));
+    }
+    return true;
+  }
+
+  static T* elements(const StepGradient& gradient) {
+    return static_cast<T*>(gradient.whole != nullptr ? gradient.whole : gradient.rows);
+  }
+  static int64_t count(const StepGradient& gradient) {
+    return gradient.whole != nullptr ? gradient.elements : gradient.count * gradient.width;
+  }
+
+  void update() const {
+    for (const StepGroup& group : given_.groups) {
+      std::vector<DenseUpdate<T>> wholes;
+      for (const StepUpdate& u : group.updates) {
+        const StepGradient& gradient = result_.gradients[static_cast<size_t>(u.gradient)];
+        const DenseUpdate<T> update = {static_cast<T*>(u.param), elements(gradient),
+                                       static_cast<T*>(u.first), static_cast<T*>(u.second),
+                                       count(gradient),          u.step};
+        if (gradient.whole != nullptr) {
+          wholes.push_back(update);
+        } else {
+          optimizer_step_rows(group.settings, update, gradient.ids, gradient.count, gradient.width);
+        }
+      }
+      if (!wholes.empty()) optimizer_step(group.settings, wholes);
+    }
+  }
+
+  const StepPlan& plan_;
+  Run& run_;
+  const StepInputs& given_;
+  const int threads_;
+  ExternalArray loss_;
+  std::vector<const ValueSpec*> specs_;  // [output of backward]
+  std::vector<std::shared_ptr<Block>> blocks_;
+  std::vector<std::shared_ptr<Block>> owners_;  // [output of backward] null where the caller's
+  std::vector<ExternalArray> outputs_;          // of backward
+  StepResult result_;
+};
+
+}  // namespace
+
+StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
+                   std::shared_ptr<const Executable> backward_program, int loss_output,
+                   std::vector<GradientPart> all_parts)
+    : forward(std::move(forward_program)),
+      backward(std::move(backward_program)),
+      loss(loss_output),
+      parts(std::move(all_parts)) {
+  const int outputs = backward->array_counts[2];
+  CAVS_CHECK(backward->forward == forward, ErrorKind::kValue,
+             "[step] expected the backward program of the forward program, got another");
+  CAVS_CHECK(loss >= 0 && loss < forward->array_counts[2], ErrorKind::kValue,
+             "[step] expected an output of ", forward->array_counts[2], " as the loss, got ", loss);
+  CAVS_CHECK(backward->array_counts[1] <= 1, ErrorKind::kValue,
+             "[step] expected a backward program from the loss alone, got one of ",
+             backward->array_counts[1], " cotangents");
+  const auto whole_first = [](const GradientPart& a, const GradientPart& b) {
+    return a.param != b.param ? a.param < b.param : a.ids < 0 && b.ids >= 0;
+  };
+  std::stable_sort(parts.begin(), parts.end(), whole_first);
+  for (const GradientPart& part : parts) {
+    CAVS_CHECK(part.output >= 0 && part.output < outputs && part.ids < outputs && part.param >= 0,
+               ErrorKind::kValue, "[step] expected parts among ", outputs, " outputs, got output ",
+               part.output, " with ids ", part.ids);
+    if (params.empty() || params.back() != part.param) params.push_back(part.param);
+  }
+}
+
+StepResult run_training_step(const StepPlan& plan, Run* run, const StepInputs& given,
+                             int num_threads) {
+  if (plan.forward->program.dtype == DType::kFloat64) {
+    return Step<double>(plan, run, given, num_threads)();
+  }
+  return Step<float>(plan, run, given, num_threads)();
+}
+
+}  // namespace cavs

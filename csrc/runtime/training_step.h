@@ -1,0 +1,79 @@
+// A training step: forward, the sum of a loss, backward, clipping and the optimiser's update.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/cpu/optimizers.h"
+#include "memory/allocator.h"
+#include "runtime/run.h"
+
+namespace cavs {
+
+// A part of a parameter's gradient, as the backward program gives it: the number of an output, and,
+// of a part by rows, of the output with their ids, else -1.
+struct GradientPart {
+  int param = -1;
+  int output = -1;
+  int ids = -1;
+};
+
+// What depends on the two programs alone. The backward program takes cotangents of `loss` alone,
+// and gives a parameter's whole gradient before its parts by rows, and those one after the other.
+struct StepPlan {
+  StepPlan(std::shared_ptr<const Executable> forward, std::shared_ptr<const Executable> backward,
+           int loss, std::vector<GradientPart> parts);
+
+  std::shared_ptr<const Executable> forward, backward;
+  int loss = 0;                     // output of forward
+  std::vector<GradientPart> parts;  // ordered by parameter
+  std::vector<int> params;          // that get a gradient; the others of a step's lists are empty
+};
+
+// A parameter's gradient: an array of the caller, or rows by ascending distinct ids.
+struct StepGradient {
+  void* whole = nullptr;
+  int64_t elements = 0;  // of `whole`
+  std::shared_ptr<Block> ids_block, rows_block;
+  const int32_t* ids = nullptr;
+  void* rows = nullptr;
+  int64_t count = 0, width = 0;
+};
+
+// What the optimiser keeps for a parameter, checked: as in DenseUpdate.
+struct StepUpdate {
+  int gradient = -1;  // its number in StepPlan::params
+  void* param = nullptr;
+  void* first = nullptr;
+  void* second = nullptr;
+  int64_t step = 1;
+};
+
+struct StepGroup {
+  OptimizerSettings settings;
+  std::vector<StepUpdate> updates;
+};
+
+struct StepInputs {
+  std::vector<ExternalArray> params, inputs;
+  double scale = 1;
+  double clip_norm = 0;         // 0: gradients are left as they are
+  std::vector<int> clip_order;  // numbers in StepPlan::params: the norm is summed up in this order
+  std::vector<void*> wholes;    // [StepPlan::params] memory of a whole gradient, null of rows
+  std::vector<StepGroup> groups;  // of the optimiser
+};
+
+struct StepResult {
+  double loss = 0;  // the sum times the scale, as the program's dtype has it
+  double norm = 0;  // of all gradients before they were clipped; 0 where they were not to be
+  std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
+};
+
+// Runs the step over a new run of plan.forward that keeps what backward needs. Where the loss, or
+// the norm that gradients are clipped by, is not finite, no parameter changes. Throws what the runs
+// throw, before anything changes.
+StepResult run_training_step(const StepPlan& plan, Run* run, const StepInputs& given,
+                             int num_threads);
+
+}  // namespace cavs
