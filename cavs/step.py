@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs._native import core
+from cavs.core.ir import Name
+from cavs.core.ops._def import Space
 from cavs.errors import InputError, NonFiniteError
 from cavs.executor import Array, NativeExecutor, RandomState, read_parameters
 from cavs.optim import Optimizer, clip_grad_norm
@@ -189,15 +191,16 @@ class NativeSteps:
         executor, compiler = self._executor, self._executor.compiler.in_mode(training)
         forward = compiler.training(())
         backward = compiler.backward([loss], ())
-        parts, ids, whole = [], {}, set()
+        parts, whole = [], set()
+        ids: dict[Space, int] = {}
         for number, output in enumerate(backward.outputs):
             if output.kind == "ids":
-                ids[output.pull] = number
+                ids[output.space] = number
             elif output.kind == "param":
                 parts.append((output.parameter, number, -1))
                 whole.add(output.parameter)
             else:
-                parts.append((output.parameter, number, ids[output.pull]))
+                parts.append((output.parameter, number, ids[output.space]))
         native = core.StepPlan(
             executor.load(forward),
             executor.load(backward),
