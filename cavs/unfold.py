@@ -119,7 +119,6 @@ def unfold(
         frontier = grown.compute(level, fresh, growth)
         growth = expand(frontier)
         level += 1
-    model.set_random_state(grown.random_state())
     return grown.finish()
 
 
@@ -293,10 +292,6 @@ class _Grown:
                 inputs[name] = np.full((count, *spec.shape), fill, rows.dtype)
                 inputs[name][new_rows] = rows
         return inputs
-
-    def random_state(self) -> dict[str, int]:
-        """Where the model's generator stands after all levels."""
-        return self._model.random_state()
 
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""
