@@ -190,7 +190,7 @@ class Model(Compiled):
         self._structure.check()
         batched = self._batch(graphs)
         arrays = self._checker.check(batched, inputs)
-        tensors = {} if arrays is inputs else self._learning(inputs)
+        tensors = self._learning(inputs)
         return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
 
     def _forward(self, call: _Call) -> dict[Name, Tensor]:

@@ -216,7 +216,7 @@ class _Grown:
 
     def _graph_of_new(self, growth: Growth, ptr: Array, children: Array, count: int) -> Array:
         if growth.graph is not None:
-            graph = np.asarray(growth.graph, np.int64)
+            graph = np.array(growth.graph, np.int64)
             if graph.shape != (count,):
                 raise ShapeError(
                     f"[unfold] the graphs of {count} new vertices were expected, came shape "
