@@ -260,7 +260,9 @@ class Model(Compiled):
                 "enabled, came none; was it called under no_grad?"
             )
         if self._steps is not None and not call.tensors:
-            done = self._steps.run(call.graphs, call.arrays, options, self.training, self._parameters, self._draw)
+            done = self._steps.run(
+                call.graphs, call.arrays, options, self.training, self._parameters, self._draw
+            )
             if done is not None:
                 return done
         return separate_step(self._forward(call), self._parameters, options)
