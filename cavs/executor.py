@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import scipy_openblas32
 
+from cavs._locks import new_lock
 from cavs._native import core as _core
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
@@ -25,6 +25,8 @@ from cavs.remembered import Memory
 from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
+
+_lock = new_lock()  # of native programs while one is made
 
 
 def _load_blas() -> None:
@@ -154,7 +156,6 @@ class NativeExecutor:
         self.policy = policy
         self.device = device
         self._loaded: dict[int, tuple[Program, Any]] = {}
-        self._lock = Lock()
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
     def load(self, program: Program) -> Any:
@@ -162,7 +163,7 @@ class NativeExecutor:
         found = self._loaded.get(id(program))
         if found is None:
             forward = None if program.forward is None else self.load(program.forward)
-            with self._lock:
+            with _lock:
                 found = self._loaded.get(id(program))
                 if found is None:
                     found = (program, self._make(program, forward))
@@ -236,7 +237,7 @@ class NativeExecutor:
                 (Memory(part, [*(numbers[id(p)] for p in part.params), -1], self.dtype), program)
                 for part, program in parts
             ]
-            kept = self._kept[compiler] = whole, memories
+            kept = self._kept.setdefault(compiler, (whole, memories))
         return kept
 
     def _run(

@@ -36,8 +36,8 @@ class InputChecker:
     def check(
         self, graphs: GraphBatch, inputs: dict[Name, Any], partial: bool = False
     ) -> dict[Name, Array]:
-        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already;
-        `inputs` itself where all are, as from a loader.
+        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already.
+        Ids are copies: what other threads write to those given meanwhile is not seen.
 
         `partial`: whether inputs may be missing.
 
@@ -45,8 +45,9 @@ class InputChecker:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype.
         """
-        if self._forms.fit(graphs.native, inputs):
-            return inputs
+        taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs)
+        if taken is not None:  # as from a loader
+            return taken
         if not inputs.keys() <= self._specs.keys():
             unknown = min(inputs.keys() - self._specs.keys(), key=str)
             raise InputError(
@@ -79,11 +80,11 @@ class InputChecker:
                 f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
                 f"came shape {array.shape}"
             )
-        wanted = self._dtype
         if spec.dtype == "int32":
-            self._check_ids(graphs, spec, array)  # before what does not fit 32 bits is cut
-            wanted = _INT32
-        return np.ascontiguousarray(array, wanted)
+            own = np.array(array, order="C")
+            self._check_ids(graphs, spec, own)  # before what does not fit 32 bits is cut
+            return own.astype(_INT32, copy=False)
+        return np.ascontiguousarray(array, self._dtype)
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
         bound = self._bound(spec)

@@ -25,7 +25,7 @@ from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.step import NativeSteps, StepOptions, separate_step
-from cavs.tensor import Parameter, RowSparse, Tensor, Watch, check_seed, is_grad_enabled, record
+from cavs.tensor import Parameter, RowSparse, Stream, Tensor, Watch, is_grad_enabled, record
 
 Array = npt.NDArray[Any]
 _values = attrgetter("_values")
@@ -137,7 +137,7 @@ class Model(Compiled):
         self._checker = InputChecker(self._compiler.trace, dtype)
         for name, parameter in function.named_parameters():
             convert(name, parameter, self._dtype)
-        self._seed, self._step = check_seed(seed), 0
+        self._stream = Stream(seed)
         self._options: dict[str, Any] = {
             "outputs": outputs,
             "passes": passes,
@@ -190,22 +190,24 @@ class Model(Compiled):
         self._structure.check()
         batched = self._batch(graphs)
         arrays = self._checker.check(batched, inputs)
-        tensors = {} if arrays is inputs else self._learning(inputs)
+        tensors = self._learning(inputs)
         return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
 
     def _forward(self, call: _Call) -> dict[Name, Tensor]:
         wanted = frozenset(call.tensors) if call.learns and is_grad_enabled() else None
+        # From before the forward on: another thread may write while it runs.
+        params = self._compiler.params
+        watch = None if wanted is None else Watch(list(map(_values, params)), params)
         outputs, run = self._executor.forward(call.graphs, call.arrays, self._draw(), wanted)
-        if run is None:
+        if run is None or watch is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
-        return self._record(outputs, run, call.tensors)
+        return self._record(outputs, run, call.tensors, watch)
 
     def _draw(self) -> RandomState:
-        """What the random operations of a call draw from; counts the call."""
-        random = RandomState(self._seed, self._step, self.training)
-        if self.training or self._samples:
-            self._step += 1
-        return random
+        """What the random operations of a call draw from, which counts the calls that may."""
+        training = self.training
+        state = self._stream.take() if training or self._samples else self._stream.peek()
+        return RandomState(*state, training)
 
     def step(
         self,
@@ -286,13 +288,12 @@ class Model(Compiled):
         }
 
     def _record(
-        self, outputs: dict[Name, Array], run: Run, tensors: dict[Name, Tensor]
+        self, outputs: dict[Name, Array], run: Run, tensors: dict[Name, Tensor], watch: Watch
     ) -> dict[Name, Tensor]:
         """The outputs on the tape. Parameters are leaves, and get their gradients here, past it:
         there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
         names = list(outputs)
-        watch = Watch(list(map(_values, params)), params)
 
         def backward(cotangents: Sequence[Array | None]) -> list[Any]:
             self._check_unwritten(watch)
@@ -349,13 +350,11 @@ class Model(Compiled):
     def random_state(self) -> dict[str, int]:
         """Seed and step of the counter-based generator: the step counts the calls that may draw,
         in training mode and, where F draws samples, also in evaluation."""
-        return {"seed": self._seed, "step": self._step}
+        return self._stream.state()
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
         """Goes on from what :meth:`random_state` gave."""
-        if set(state) != {"seed", "step"}:
-            raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
-        self._seed, self._step = check_seed(state["seed"]), check_seed(state["step"])
+        self._stream.set_state(state)
 
     # Looking inside
 
@@ -384,8 +383,8 @@ class Model(Compiled):
             self._stepwise = Model(
                 self.function, dtype=self._dtype.name, rewrite=stepwise, **self._options
             )
+            self._stepwise._stream = self._stream
         self._stepwise.training = self.training
-        self._stepwise._seed, self._stepwise._step = self._seed, self._step
         return self._stepwise
 
     @property
@@ -453,7 +452,7 @@ class Model(Compiled):
             executor,
             graphs,
             self._checker.check(graphs, inputs),
-            RandomState(self._seed, self._step, self.training),
+            RandomState(*self._stream.peek(), self.training),
             losses if self._learns() else None,
             repeats,
         )

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import missing_ids
+from cavs._locks import new_lock
 from cavs.core.ir import Name
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
 
+_lock = new_lock()  # of what is written to rows
+
+
+class _Rows:
+    """What is known for one version of the parameters."""
+
+    def __init__(self, versions: list[int], part: Remembered, dtype: np.dtype[Any]) -> None:
+        rows = part.count + 1
+        self.versions = versions
+        self.known: Array = np.zeros(rows, bool)
+        self.results: dict[Name, Array] = {
+            key: np.empty((rows, *shape), dtype)
+            for key, shape in zip(part.keys, part.shapes, strict=True)
+        }
+
 
 class Memory:
     """Results of one part, computed where an id comes for the first time.
 
     A row is valid for one version of the parameters. When they change, the arrays are left to the
-    calls that still read them, and new ones begin.
+    calls that still read them, and new ones begin. Several threads may compute the same row; the
+    first to finish writes it, once, since others may read it from then on.
     """
 
     def __init__(self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any]) -> None:
@@ -29,10 +45,7 @@ class Memory:
         self.part = part
         self._numbers = numbers
         self._dtype = dtype
-        self._lock = Lock()
-        self._versions: list[int] = []
-        self._known: Array = np.zeros(0, bool)
-        self._results: dict[Name, Array] = {}
+        self._rows: _Rows | None = None
 
     def results(
         self,
@@ -53,26 +66,18 @@ class Memory:
         own = [versions[number] for number in self._numbers]
         if min(own, default=0) < 0:
             return None
-        with self._lock:
-            if own != self._versions:
-                self._begin(own)
-            missing = missing_ids(ids, self._known)
-            if missing is not None:
-                computed = compute(_vertices(len(missing)), missing)
-                # NumPy's index -1 is the last row, which is that of "no input".
-                for key, results in self._results.items():
-                    results[missing] = computed[key]
-                self._known[missing] = True
-            return self._results
-
-    def _begin(self, versions: list[int]) -> None:
-        rows = self.part.count + 1
-        self._versions = versions
-        self._known = np.zeros(rows, bool)
-        self._results = {
-            key: np.empty((rows, *shape), self._dtype)
-            for key, shape in zip(self.part.keys, self.part.shapes, strict=True)
-        }
+        rows = self._rows
+        if rows is None or rows.versions != own:
+            rows = self._rows = _Rows(own, self.part, self._dtype)
+        missing = missing_ids(ids, rows.known)
+        if missing is not None:
+            computed = compute(_vertices(len(missing)), missing)
+            with _lock:
+                new = ~rows.known[missing]  # NumPy's index -1 is the last row, that of "no input"
+                for key, results in rows.results.items():
+                    results[missing[new]] = computed[key][new]
+                rows.known[missing] = True
+        return rows.results
 
 
 def _vertices(count: int) -> GraphBatch:

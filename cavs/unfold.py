@@ -119,7 +119,6 @@ def unfold(
         frontier = grown.compute(level, fresh, growth)
         growth = expand(frontier)
         level += 1
-    model.set_random_state(grown.random_state())
     return grown.finish()
 
 
@@ -217,7 +216,7 @@ class _Grown:
 
     def _graph_of_new(self, growth: Growth, ptr: Array, children: Array, count: int) -> Array:
         if growth.graph is not None:
-            graph = np.asarray(growth.graph, np.int64)
+            graph = np.array(growth.graph, np.int64)
             if graph.shape != (count,):
                 raise ShapeError(
                     f"[unfold] the graphs of {count} new vertices were expected, came shape "
@@ -293,10 +292,6 @@ class _Grown:
                 inputs[name] = np.full((count, *spec.shape), fill, rows.dtype)
                 inputs[name][new_rows] = rows
         return inputs
-
-    def random_state(self) -> dict[str, int]:
-        """Where the model's generator stands after all levels."""
-        return self._model.random_state()
 
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A layer may import itself, what it names here, and what those may import in turn.
 PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "_typing": ("errors",),
+    "_locks": (),
+    "_typing": ("errors", "_locks"),
     "_native": ("_typing",),
     "_arrays": ("_native",),
     # F: what is computed

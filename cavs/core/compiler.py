@@ -7,13 +7,13 @@ from copy import copy
 from dataclasses import replace
 from functools import wraps
 from operator import attrgetter
-from threading import RLock
 from typing import Any, ParamSpec, TypeVar
 
+from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.calls import distinct_tables
 from cavs.core.evaluation import evaluation
-from cavs.core.ir import FunctionIR, Name, Node, ancestors, edge_parents
+from cavs.core.ir import FunctionIR, Name, Node, ancestors, apart_from_traces, edge_parents
 from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
 from cavs.core.ops._def import OPS, Space, apply
 from cavs.core.passes import (
@@ -40,8 +40,9 @@ _Names = frozenset[Name]
 _Learning = tuple[bool, ...]
 
 
-# Tracing and numbering of nodes are the process's, so one thread compiles at a time.
-_lock = RLock()
+# Of programs that several threads ask a compiler for, one is made at a time. Tracing, which runs
+# code of the user, and what follows it for a new compiler need no lock.
+_lock = new_lock()
 _requires_grad = attrgetter("requires_grad")  # of each parameter at each call, hence no Python
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -50,7 +51,7 @@ _T = TypeVar("_T")
 def _one_at_a_time(method: Callable[_P, _T]) -> Callable[_P, _T]:
     @wraps(method)
     def locked(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        with _lock:
+        with _lock, apart_from_traces():
             return method(*args, **kwargs)
 
     return locked
@@ -68,7 +69,6 @@ class Compiler:
         function: F after the passes.
     """
 
-    @_one_at_a_time
     def __init__(
         self,
         function: VertexFunction,
@@ -78,13 +78,14 @@ class Compiler:
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         traced = trace(function)
-        if outputs is not None:
-            traced = select_outputs(traced, outputs)
-        traced = rewrite(traced)
-        self.params: list[Any] = _used_parameters(function, traced.function)
-        self.param_names = {id(p): name for name, p in function.named_parameters()}
-        self._evaluation: Compiler | None = None
-        self._begin(traced)
+        with apart_from_traces():
+            if outputs is not None:
+                traced = select_outputs(traced, outputs)
+            traced = rewrite(traced)
+            self.params: list[Any] = _used_parameters(function, traced.function)
+            self.param_names = {id(p): name for name, p in function.named_parameters()}
+            self._evaluation: Compiler | None = None
+            self._begin(traced)
 
     def _begin(self, traced: Trace) -> None:
         """Everything from the trace on."""
@@ -159,12 +160,15 @@ class Compiler:
                 verify(gradient.roots(), "simplify")
         return gradient
 
-    @_one_at_a_time
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
+        return (self._inference or self._make_inference()).program
+
+    @_one_at_a_time
+    def _make_inference(self) -> Lowered:
         if self._inference is None:
             self._inference = self._without_backward(self.function)
-        return self._inference.program
+        return self._inference
 
     def _without_backward(self, function: FunctionIR) -> Lowered:
         masks = self._masks(function.roots())

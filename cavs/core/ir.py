@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -49,13 +50,58 @@ class SourceLine:
         return f"{self.file}:{self.line}" + (f" ({self.text})" if self.text else "")
 
 
-# Set by the tracer for the time of a trace; nodes made by autodiff and passes have no line.
-_locate: list[Callable[[], SourceLine | None]] = [lambda: None]
+def _no_line() -> SourceLine | None:
+    return None
 
 
-def set_locator(locate: Callable[[], SourceLine | None]) -> None:
-    """Sets what gives new nodes their source line."""
-    _locate[0] = locate
+class _Making(threading.local):
+    """What new nodes depend on, in this thread.
+
+    Attributes:
+        tracing: whether a ``forward`` is being traced.
+        locate: gives nodes their source line; those made by autodiff and passes have none.
+        random_keys: numbers of random operations, from 0 in each trace, so that a function's
+            samples are numbered the same every time.
+        parents: what the parents of edges are: vertices, or inner ones once leaves are a function
+            of their own.
+    """
+
+    def __init__(self) -> None:
+        self.tracing = False
+        self.locate: Callable[[], SourceLine | None] = _no_line
+        self.random_keys = itertools.count()
+        self.parents: Space = "vertex"
+
+
+_making = _Making()
+
+
+def tracing() -> bool:
+    """Whether this thread is tracing a ``forward`` right now."""
+    return _making.tracing
+
+
+@contextmanager
+def _making_with(**values: Any) -> Iterator[None]:
+    state = vars(_making)
+    before = {name: state[name] for name in values}
+    state.update(values)
+    try:
+        yield
+    finally:
+        state.update(before)
+
+
+def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
+    """Nodes made inside, in this thread, are those of a trace, which may be within another."""
+    return _making_with(
+        tracing=True, locate=locate, random_keys=itertools.count(), parents="vertex"
+    )
+
+
+def apart_from_traces() -> AbstractContextManager[None]:
+    """Nodes made inside belong to no trace, even if this thread is in the middle of one."""
+    return _making_with(tracing=False, locate=_no_line, parents="vertex")
 
 
 class Node(Operators):
@@ -91,7 +137,7 @@ class Node(Operators):
         self._shape = shape
         self.space = space
         self.dtype = dtype or op.dtype
-        self.where = where or _locate[0]()
+        self.where = where or _making.locate()
         self.number = next(_numbers)
 
     @property
@@ -144,7 +190,7 @@ class Node(Operators):
         return result
 
     def _refuse(self, what: str, instead: str) -> TraceError:
-        line = _locate[0]()
+        line = _making.locate()
         return TraceError(
             f"[trace] {what}, but {self!r} is a symbol without a value"
             f"{f', at {line}' if line else ''}; {instead}"
@@ -279,18 +325,10 @@ _SAME_SPACE = {
 # What is no function of the row's own ids, though its operands may be.
 _OF_OTHER_ROWS = frozenset({"dropout", *_OVER_CHILDREN, "segment_softmax", "graph_sum"})
 
-# What the parents of edges are: vertices, or inner ones once leaves are a function of their own.
-_parents: list[Space] = ["vertex"]
 
-
-@contextmanager
-def edge_parents(space: Space) -> Iterator[None]:
+def edge_parents(space: Space) -> AbstractContextManager[None]:
     """Nodes made inside that go from edges to their parents are values of `space`."""
-    _parents.append(space)
-    try:
-        yield
-    finally:
-        _parents.pop()
+    return _making_with(parents=space)
 
 
 def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
@@ -310,7 +348,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
                 f"[{op.name}] operand {position} of dtype {expected} was expected, came ({x.dtype})"
             )
     if op.name == "num_children":
-        return Node(op, (), attrs, (), _parents[-1])
+        return Node(op, (), attrs, (), _making.parents)
     inner = op.name == "spread" and inputs[0].space == "inner"
     if op.name in _SAME_SPACE and inputs[0].space != _SAME_SPACE[op.name] and not inner:
         if op.name == "spread" and inputs[0].space in ("none", "edge"):
@@ -341,7 +379,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         ]
     space = op.space([x.space for x in inputs])
     if op.name in _OVER_CHILDREN:
-        space = _parents[-1]
+        space = _making.parents
     elif op.name == "expand":
         space = attrs["base"]
     elif op.name == "unique_sum":
@@ -379,18 +417,9 @@ def _moves(op: OpDef) -> bool:
     return op.name in ("spread", "graph_spread", "expand")
 
 
-# Replaced for each trace, so that a function's samples are numbered the same every time.
-_random_keys: list[Iterator[int]] = [itertools.count()]
-
-
 def new_random_key() -> int:
     """The next random operation's number."""
-    return next(_random_keys[0])
-
-
-def restart_random_keys() -> None:
-    """Numbers random operations from 0 again."""
-    _random_keys[0] = itertools.count()
+    return next(_making.random_keys)
 
 
 def source(op: str, /, shape: Shape, space: Space, dtype: str = "float", **attrs: Any) -> Node:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from cavs._locks import new_lock
 from cavs.core.vertex import Module
 from cavs.errors import CavsRuntimeError
 
@@ -26,7 +26,7 @@ class _Compiled:
         self.count = 0
         self._replaced: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._structures: list[ref[Structure]] = []
-        self._lock = Lock()
+        self._lock = new_lock()
 
     def add(self, new: Structure, modules: Mapping[int, Module]) -> None:
         """`modules`: that `new` consists of."""

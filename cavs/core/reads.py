@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
-from threading import get_ident
 from typing import Any
 
+from cavs._locks import new_lock
 from cavs.core.vertex import Module
 
 ABSENT = object()
@@ -66,33 +68,67 @@ class Reads:
         return self._held.get(id(module), ())
 
 
+class _Reading(threading.local):
+    """Of this thread: the reads of the trace that it is in, and in how many, one within another."""
+
+    reads: Reads | None = None
+    depth = 0
+
+
+class _Hooks:
+    """What notes reads: part of every module for as long as any thread traces, since all that read
+    an attribute meanwhile pay for it."""
+
+    def __init__(self) -> None:
+        self._lock = new_lock()
+        self._traces = 0
+
+    def change(self, by: int) -> None:
+        """One trace more, or less."""
+        with self._lock:
+            self._set(self._traces + by)
+
+    def forget_other_threads(self) -> None:
+        """In a child of fork(), which has one thread."""
+        self._set(_reading.depth)
+
+    def _set(self, traces: int) -> None:
+        for name, hook in (("__getattribute__", _get), ("__setattr__", _put)):
+            if traces and not self._traces:
+                setattr(Module, name, hook)
+            elif self._traces and not traces:
+                delattr(Module, name)
+        self._traces = traces
+
+
+def _get(module: Module, name: str) -> Any:
+    if _reading.reads is not None:
+        _reading.reads.note(module, name)
+    return super(Module, module).__getattribute__(name)
+
+
+def _put(module: Module, name: str, value: Any) -> None:
+    if _reading.reads is not None:
+        _reading.reads.note_set(module, name)
+    super(Module, module).__setattr__(name, value)
+
+
+_reading, _hooks = _Reading(), _Hooks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_hooks.forget_other_threads)
+
+
 @contextmanager
 def recorded_reads() -> Iterator[Reads]:
-    """Notes what this thread reads of modules inside; one thread traces at a time."""
-    reads, thread = Reads(), get_ident()
-
-    def get(module: Module, name: str) -> Any:
-        if get_ident() == thread:
-            reads.note(module, name)
-        return super(Module, module).__getattribute__(name)
-
-    def put(module: Module, name: str, value: Any) -> None:
-        if get_ident() == thread:
-            reads.note_set(module, name)
-        super(Module, module).__setattr__(name, value)
-
-    hooks = {"__getattribute__": get, "__setattr__": put}
-    before = {name: vars(Module)[name] for name in hooks if name in vars(Module)}
-    for name, hook in hooks.items():
-        setattr(Module, name, hook)
+    """Notes what this thread reads of modules inside; not what a trace within this one reads."""
+    reads, before = Reads(), _reading.reads
+    _hooks.change(1)
+    _reading.reads, _reading.depth = reads, _reading.depth + 1
     try:
         yield reads
     finally:
-        for name in hooks:
-            if name in before:
-                setattr(Module, name, before[name])
-            else:
-                delattr(Module, name)
+        _reading.reads, _reading.depth = before, _reading.depth - 1
+        _hooks.change(-1)
         reads.finish()
 
 

@@ -6,7 +6,6 @@ import linecache
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -25,12 +24,7 @@ _INTERNAL = tuple(
     os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor", "program")
 )
 
-_active: list[bool] = []
-
-
-def tracing() -> bool:
-    """Whether a ``forward`` is being traced right now."""
-    return bool(_active)
+tracing = ir.tracing
 
 
 def user_line() -> SourceLine | None:
@@ -231,18 +225,6 @@ class Trace:
     reads: Reads = field(default_factory=Reads)
 
 
-@contextmanager
-def _recording() -> Iterator[None]:
-    _active.append(True)
-    ir.set_locator(user_line)
-    ir.restart_random_keys()
-    try:
-        yield
-    finally:
-        _active.pop()
-        ir.set_locator(lambda: None)
-
-
 def trace(function: VertexFunction) -> Trace:
     """Traces ``function.forward``.
 
@@ -255,7 +237,7 @@ def trace(function: VertexFunction) -> Trace:
             f"[compile] a cavs.VertexFunction was expected, came ({type(function).__name__})"
         )
     vertex = Vertex()
-    with _recording(), recorded_reads() as reads:
+    with ir.recording(user_line), recorded_reads() as reads:
         try:
             function.forward(vertex)
         except CavsError as error:

@@ -194,7 +194,7 @@ class Dataset:
                 "[data] samples are chosen by a list of integers, got an array of "
                 f"dtype {chosen.dtype} and shape {chosen.shape}"
             )
-        return chosen.astype(np.int64, copy=False)
+        return chosen.astype(np.int64)  # our own: what is checked is what is read
 
     def _numbers(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
         chosen = self._indices(indices)

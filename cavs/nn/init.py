@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._locks import wait_at_fork
 from cavs.errors import CheckpointError, InputError, ShapeError
 from cavs.tensor import Parameter
 
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _generator = np.random.Generator(np.random.PCG64(0))
+wait_at_fork(_generator.bit_generator.lock)  # NumPy's, held while a thread draws
 
 
 def manual_seed(seed: int) -> None:

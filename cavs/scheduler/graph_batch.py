@@ -139,7 +139,7 @@ class GraphBatch:
         schedule = self._schedules.get(policy)
         if schedule is None:
             schedule = core.Schedule(self._native, check_policy(policy))
-            self._schedules[policy] = schedule
+            schedule = self._schedules.setdefault(policy, schedule)  # another thread may have been
         return schedule
 
     def reverse(self) -> "GraphBatch":

@@ -6,6 +6,7 @@ several models, are written with them.
 
 from cavs.tensor._parameter import Parameter as Parameter
 from cavs.tensor._random import Generator as Generator
+from cavs.tensor._random import Stream as Stream
 from cavs.tensor._random import check_seed as check_seed
 from cavs.tensor._row_sparse import RowSparse as RowSparse
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled

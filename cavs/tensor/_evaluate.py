@@ -53,7 +53,7 @@ def evaluate(
     dtype = _float_dtype(kind, op, operands)
     integer = _INTEGER_OPERAND.get(op.name)
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
-    _check_integers(op, xs)
+    ids = None if integer is None else _checked_ids(op, xs[0], xs[integer])
     recording = is_grad_enabled() and any(x.requires_grad for x in xs)
     if recording and not all(map(is_, xs, operands)):
         xs = [_own(kind, x, given) for x, given in zip(xs, operands, strict=True)]
@@ -61,7 +61,7 @@ def evaluate(
         xs = _broadcast(op, xs, recording)
     else:
         _check_shapes(op, xs, attrs)
-    arrays = [x._any_values() for x in xs]
+    arrays = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
     # As the native engine: infinities and NaN come silently, and are looked for where they matter.
     with np.errstate(all="ignore"):
         result = np.asarray(op.reference(np, *arrays, **attrs), dtype)
@@ -73,7 +73,7 @@ def evaluate(
     y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
     if recording:
         y.requires_grad = True
-        y._record = _record(kind, op, xs, attrs, result)
+        y._record = _record(kind, op, xs, attrs, result, ids)
     return y
 
 
@@ -116,24 +116,25 @@ def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
     return x if isinstance(given, kind) or _is_number(given) else kind._wrap(x._values.copy())
 
 
-def _check_integers(op: OpDef, xs: Sequence[Tensor]) -> None:
-    position = _INTEGER_OPERAND.get(op.name)
-    if position is None:
-        return
-    ids = xs[position]
+def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
+    """The ids as an array of our own, since other threads may write to the caller's: int32, and
+    rows or classes of `x`."""
+    ids = given._values.copy()
     if ids.dtype != INT32:
         raise DTypeError(
-            f"[{op.name}] operand {position} of dtype int32 was expected, came ({ids.dtype})"
+            f"[{op.name}] operand {_INTEGER_OPERAND[op.name]} of dtype int32 was expected, "
+            f"came ({ids.dtype})"
         )
     limit = {"cross_entropy": -1, "embedding": 0}.get(op.name)
-    if limit is None or ids.size == 0 or not xs[0].shape:
-        return
-    count = xs[0].shape[limit]
-    low, high = int(ids._values.min()), int(ids._values.max())
+    if limit is None or ids.size == 0 or not x.shape:
+        return ids
+    count = x.shape[limit]
+    low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= count:
         raise InputError(
             f"[{op.name}] ids in -1..{count - 1} were expected, came ({low if low < -1 else high})"
         )
+    return ids
 
 
 def _broadcast(op: OpDef, xs: list[Tensor], recording: bool) -> list[Tensor]:
@@ -165,10 +166,16 @@ def _check_shapes(op: OpDef, xs: Sequence[Tensor], attrs: Mapping[str, Any]) -> 
 
 
 def _record(
-    kind: type[Tensor], op: OpDef, operands: list[Tensor], attrs: Mapping[str, Any], result: Array
+    kind: type[Tensor],
+    op: OpDef,
+    operands: list[Tensor],
+    attrs: Mapping[str, Any],
+    result: Array,
+    own_ids: Array | None,
 ) -> Record:
     # `result` and not its tensor, which would make a cycle through its own record.
     watch = Watch([*map(_values, operands), result], operands)
+    integer = _INTEGER_OPERAND.get(op.name)
 
     def backward(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
         dy = cotangents[0]
@@ -177,6 +184,8 @@ def _record(
             kind._wrap_stale(x, op.name) if watch.changed(i) else kind._wrap(x)
             for i, x in enumerate(watch.arrays)
         ]
+        if integer is not None and own_ids is not None and xs[integer]._stale_by is None:
+            xs[integer] = kind._wrap(own_ids)
         if op.name == "embedding":
             weight, ids = xs
             rows = dy.reshape(-1, weight.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,8 +17,11 @@ from cavs.core.trace import tracing
 from cavs.errors import DTypeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tensor import Tensor
+from cavs.tensor._tensor import Tensor, grad_lock
 from cavs.tensor._watch import give_out, rebind
+
+# Versions of all parameters: none comes twice, whichever threads count.
+_versions = itertools.count()
 
 
 class Parameter(Tensor):
@@ -44,28 +48,30 @@ class Parameter(Tensor):
         Raises:
             DTypeError: not float32 or float64.
         """
-        self._version = 0
+        self._version = next(_versions)
         self._set(_as_values(data, dtype), requires_grad)
         self._grad_buffer = None
 
     @property
     def data(self) -> Array:
         """The values; whoever asks for them may change them in place."""
-        self._version += 1
-        give_out(self._values)
-        return self._values
+        values = self._values  # held before the version changes, which `read` relies on
+        self._version = next(_versions)
+        give_out(values)
+        return values
 
     @data.setter
     def data(self, values: Any) -> None:
         # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
         own = _as_values(values, None if isinstance(values, (np.ndarray, Tensor)) else self.dtype)
-        self._version += 1
+        self._version = next(_versions)
         rebind()
         self._values = own
 
     def _share(self) -> Array:
-        self._version += 1
-        return self._values
+        values = self._values
+        self._version = next(_versions)
+        return values
 
     def read(self) -> tuple[Array, int]:
         """The values, to be read only, and a number that is another one whenever they are.
@@ -73,9 +79,10 @@ class Parameter(Tensor):
         The number is -1 where somebody else holds the array, or one that shares its memory, and
         may change it unseen.
         """
+        version = self._version  # first: who holds the array from now on has yet to change it
         values = self._values
         own = values.base is None and sys.getrefcount(values) <= _HOLDERS_OF_OWN_VALUES
-        return values, self._version if own else -1
+        return values, version if own else -1
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
@@ -89,8 +96,8 @@ class Parameter(Tensor):
     def _total(self, keepdims: bool) -> Any:
         return reduce_ops.sum(self, None, keepdims) if tracing() else super()._total(keepdims)
 
-    def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
-        """Adds to ``grad``, which stays row-sparse for as long as only row-sparse ones come."""
+    def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
+        # Stays row-sparse for as long as only row-sparse ones come.
         held = self.grad
         if held is None:
             if not adopt:
@@ -118,9 +125,10 @@ class Parameter(Tensor):
 
     def zero_grad(self) -> None:
         """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
-        if isinstance(self.grad, np.ndarray) and sys.getrefcount(self.grad) <= _ONE_HOLDER:
-            self._grad_buffer = self.grad
-        self.grad = None
+        with grad_lock:
+            grad, self.grad = self.grad, None  # from here on nobody else can come to hold it
+            if isinstance(grad, np.ndarray) and sys.getrefcount(grad) <= _ONE_HOLDER:
+                self._grad_buffer = grad
 
     def take_grad_buffer(self) -> Array:
         """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
@@ -128,7 +136,8 @@ class Parameter(Tensor):
         It is the memory of a gradient that is over where there is one, so that a training loop does
         not allocate.
         """
-        buffer, self._grad_buffer = self._grad_buffer, None
+        with grad_lock:
+            buffer, self._grad_buffer = self._grad_buffer, None
         values = self._values
         if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
             return np.empty(values.shape, values.dtype)
@@ -146,9 +155,8 @@ def _as_values(data: Any, dtype: Any) -> Array:
 
 
 def _references_of_one_holder() -> int:
-    probe = Parameter(np.zeros(1, np.float32))
-    probe.grad = np.zeros(1, np.float32)
-    return sys.getrefcount(probe.grad)
+    grad = np.zeros(1, np.float32)
+    return sys.getrefcount(grad)
 
 
 def _holders_of_own_values() -> int:

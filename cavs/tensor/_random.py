@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arrays import INT32, check_dtype, draw_uniform
+from cavs._locks import new_lock
 from cavs.core.ops._def import size_of
 from cavs.core.ops.random import standard_normal
 from cavs.errors import DTypeError, InputError, ShapeError
@@ -17,13 +18,15 @@ from cavs.tensor._tensor import Tensor
 _OPERATION = 2**32 - 1
 
 
-class Generator:
-    """Draws tensors. A number depends on the seed, on how many tensors were drawn before, on the
-    key of its row and on its place in the row: not on the other rows.
+_lock = new_lock()
+
+
+class Stream:
+    """Seed and step of what is drawn one after the other; several threads may take steps at once.
 
     Attributes:
         seed: 0..2**64-1.
-        step: how many tensors were drawn.
+        step: how many steps were taken.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -33,13 +36,38 @@ class Generator:
 
     def state(self) -> dict[str, int]:
         """Seed and step, for :meth:`set_state`."""
-        return {"seed": self.seed, "step": self.step}
+        seed, step = self.peek()
+        return {"seed": seed, "step": step}
 
     def set_state(self, state: Mapping[str, int]) -> None:
         """Goes on from what :meth:`state` gave."""
         if set(state) != {"seed", "step"}:
             raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
-        self.seed, self.step = (check_seed(state[name]) for name in ("seed", "step"))
+        seed, step = check_seed(state["seed"]), check_seed(state["step"])
+        with _lock:
+            self.seed, self.step = seed, step
+
+    def peek(self) -> tuple[int, int]:
+        """Seed and step that :meth:`take` would give."""
+        with _lock:
+            return self.seed, self.step
+
+    def take(self) -> tuple[int, int]:
+        """Seed and step of the caller's own; the next caller gets the next step."""
+        with _lock:
+            step = self.step
+            self.step = step + 1
+            return self.seed, step
+
+
+class Generator(Stream):
+    """Draws tensors. A number depends on the seed, on how many tensors were drawn before, on the
+    key of its row and on its place in the row: not on the other rows.
+
+    Attributes:
+        seed: 0..2**64-1.
+        step: how many tensors were drawn.
+    """
 
     def uniform(
         self,
@@ -77,15 +105,13 @@ class Generator:
                 raise DTypeError(f"[random] integers as {what} were expected, came ({given.dtype})")
         width = size_of(tuple(sizes[1:]))
         drawn = draw_uniform(
-            self.seed,
-            self.step,
+            *self.take(),
             _OPERATION,
             numbers.astype(np.int64),
             within.astype(np.uint32).view(np.int32),
             width,
             wanted,
         )
-        self.step += 1
         return Tensor(drawn.reshape(sizes))
 
     def normal(

@@ -15,7 +15,7 @@ class RowSparse:
     """A matrix of which only some rows are not zero, such as the gradient of an embedding.
 
     Attributes:
-        indices: numbers of the rows, int32 (n,), ascending and distinct.
+        indices: numbers of the rows, int32 (n,), ascending and distinct; not to be written to.
         values: the rows, float32 or float64 (n, *shape[1:]), C-contiguous.
         shape: shape of the whole, (rows, ...).
     """
@@ -23,7 +23,7 @@ class RowSparse:
     __slots__ = ("indices", "shape", "values")
 
     def __init__(self, indices: Array, values: Array, shape: tuple[int, ...]) -> None:
-        """Takes the arrays as they are, without a copy.
+        """Takes the values as they are, without a copy, and the indices as a copy.
 
         Raises:
             ShapeError: sizes do not fit, or indices are out of range, not ascending or repeated.
@@ -31,6 +31,8 @@ class RowSparse:
         """
         if indices.dtype != np.int32:
             raise DTypeError(f"[row-sparse] int32 indices were expected, came ({indices.dtype})")
+        indices = np.array(indices)  # what is checked stays as it is
+        indices.setflags(write=False)
         if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
             raise ShapeError(
                 f"[row-sparse] indices (n,) and values (n, {', '.join(map(str, shape[1:]))}) were "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cavs._arrays import Array
+from cavs._locks import new_lock
 from cavs.errors import CavsRuntimeError
 from cavs.tensor._row_sparse import RowSparse
 
@@ -25,6 +26,7 @@ class _State(threading.local):
 
 
 _state = _State()
+_lock = new_lock()  # of who runs a record
 
 
 def is_grad_enabled() -> bool:
@@ -36,14 +38,15 @@ class no_grad(ContextDecorator):  # noqa: N801
     """``with no_grad():``: operations on tensors inside are not recorded, in this thread."""
 
     def __init__(self) -> None:
-        self._before: list[bool] = []  # one may be entered again while it is inside
+        # By thread: several may be inside of one, and one may be entered again while it is inside.
+        self._before: dict[int, list[bool]] = {}
 
     def __enter__(self) -> None:
-        self._before.append(_state.enabled)
+        self._before.setdefault(threading.get_ident(), []).append(_state.enabled)
         _state.enabled = False
 
     def __exit__(self, *error: object) -> None:
-        _state.enabled = self._before.pop()
+        _state.enabled = self._before[threading.get_ident()].pop()
 
     def _recreate_cm(self) -> no_grad:
         return no_grad()  # of each call of a decorated function
@@ -117,11 +120,7 @@ def _consumers(first: Record) -> dict[Record, int]:
     while stack:
         record = stack.pop()
         if record.backward is None:
-            raise CavsRuntimeError(
-                f"[backward] a graph that backward has not used yet was expected, but the record "
-                f"of {record.name!r} was freed; add the losses up and call backward once, or "
-                "compute the outputs again"
-            )
+            raise _freed(record)
         for x in record.inputs:
             before = x._record
             if before is not None:
@@ -132,10 +131,21 @@ def _consumers(first: Record) -> dict[Record, int]:
     return uses
 
 
+def _freed(record: Record) -> CavsRuntimeError:
+    return CavsRuntimeError(
+        f"[backward] a graph that backward has not used yet was expected, but the record of "
+        f"{record.name!r} was freed; add the losses up and call backward once, or compute the "
+        "outputs again"
+    )
+
+
 def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
-    backward, record.backward = record.backward, None
+    with _lock:
+        backward, record.backward = record.backward, None
+    if backward is None:
+        raise _freed(record)  # by another thread since `_consumers` looked
     given = cotangents.pop(record, None)
-    if given is None or backward is None:
+    if given is None:
         return  # reached only through operands without a gradient, such as a mask
     results = backward([None if g is None else _contiguous(g) for g in given])
     if len(results) != len(record.inputs):

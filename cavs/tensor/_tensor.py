@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arrays import INT32, Array, as_array, check_dtype, total
+from cavs._locks import new_lock
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
 from cavs.core.ops._def import OpDef, Shape, size_of
@@ -21,6 +22,8 @@ from cavs.tensor._tape import Backward, Cotangent, Record, is_grad_enabled, run_
 from cavs.tensor._watch import Watch, give_out, rebind, written_since
 
 _requires_grad = attrgetter("requires_grad")
+# Of all gradients, while one is added to or taken.
+grad_lock = new_lock()
 
 
 class Tensor(Operators):
@@ -225,12 +228,16 @@ class Tensor(Operators):
         run_backward(self, cotangent)
 
     def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
-        """Adds to ``grad``.
+        """Adds to ``grad``; several threads may at once.
 
         Args:
             grad: of this tensor's shape and dtype.
             adopt: whether nobody else holds the array, so that it need not be copied.
         """
+        with grad_lock:
+            self._accumulate(grad, adopt)
+
+    def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
         dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
         if self.grad is None:
             self.grad = dense if adopt else np.array(dense, order="C")
@@ -239,7 +246,8 @@ class Tensor(Operators):
 
     def zero_grad(self) -> None:
         """Forgets the gradient."""
-        self.grad = None
+        with grad_lock:
+            self.grad = None
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Sum over one axis, or over all of them."""

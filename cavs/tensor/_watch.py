@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
 
 from cavs._arrays import Array
+from cavs._locks import new_lock
 from cavs.errors import CavsRuntimeError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Registry:
         self.kept: dict[int, list[ref[_Kept]]] = {}
         self.pending_limit = self._kept_limit = _LEAST
         self._kept_count = 0
-        self._lock = RLock()  # a finalizer may come back here
+        self._lock = new_lock()  # a finalizer may come back here
 
     def drop_ended(self) -> None:
         with self._lock:

@@ -274,12 +274,12 @@ void forget_pool_in_child() {
   inside_region = false;
 }
 
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
+
 Pool& pool() {
   Pool* instance = pool_instance.load();
   if (instance != nullptr) return *instance;
   const std::lock_guard<std::mutex> lock(*pool_mutex);
-  static const int registered = pthread_atfork(nullptr, nullptr, forget_pool_in_child);
-  (void)registered;
   instance = pool_instance.load();
   if (instance == nullptr) {
     instance = new Pool;

@@ -3,11 +3,13 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/own_ids.h"
 #include "kernels/cpu/row_sparse.h"
 
 namespace py = pybind11;
@@ -59,13 +61,12 @@ py::ssize_t first_unlike(const std::vector<py::array>& arrays,
 py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>& ids,
                        const py::array_t<bool, py::array::c_style>& known) {
   const bool* entry = known.data();
-  const int32_t* id = ids.data();
   const py::ssize_t size = known.size();
   std::vector<int32_t> missing;
-  for (py::ssize_t i = 0; i < ids.size(); ++i) {
-    CAVS_CHECK(id[i] >= -1 && id[i] < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
-               size - 1, ", got ", id[i], " at position ", i, "; check the ids");
-    if (!entry[id[i] < 0 ? size - 1 : id[i]]) missing.push_back(id[i]);
+  for (const int32_t id : own_ids(ids.data(), ids.size())) {
+    CAVS_CHECK(id >= -1 && id < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
+               size - 1, ", got ", id, "; check the ids");
+    if (!entry[id < 0 ? size - 1 : id]) missing.push_back(id);
   }
   if (missing.empty()) return py::none();
   std::sort(missing.begin(), missing.end());
@@ -74,23 +75,25 @@ py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>
 }
 
 py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
-  const int64_t* first = ptr.data();
-  const int64_t* chosen = samples.data();
+  const std::vector<int64_t> chosen = own_ids(samples.data(), samples.size());
+  const auto count = static_cast<py::ssize_t>(chosen.size());
   const py::ssize_t outside =
-      find_outside<int64_t, int64_t>(chosen, samples.size(), 0, ptr.size() - 1);
+      find_outside<int64_t, int64_t>(chosen.data(), count, 0, ptr.size() - 1);
   CAVS_CHECK(outside < 0, ErrorKind::kValue, "[data] expected sample numbers from 0 to ",
-             ptr.size() - 2, ", got ", chosen[outside], "; check the indices");
-  py::ssize_t count = 0;
-  for (py::ssize_t i = 0; i < samples.size(); ++i) {
-    const int64_t size = first[chosen[i] + 1] - first[chosen[i]];
+             ptr.size() - 2, ", got ", chosen[static_cast<size_t>(outside)], "; check the indices");
+  std::vector<std::array<int64_t, 2>> spans(chosen.size());
+  py::ssize_t total = 0;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    copy_ids(ptr.data() + chosen[i], 2, spans[i].data());
+    const int64_t size = spans[i][1] - spans[i][0];
     CAVS_CHECK(size >= 0, ErrorKind::kValue, "[data] expected ascending offsets, got ", size,
                " rows of sample ", chosen[i], "; check the offsets");
-    count += size;
+    total += size;
   }
-  py::array_t<int64_t> rows(count);
+  py::array_t<int64_t> rows(total);
   int64_t* next = rows.mutable_data();
-  for (py::ssize_t i = 0; i < samples.size(); ++i) {
-    for (int64_t row = first[chosen[i]]; row < first[chosen[i] + 1]; ++row) *next++ = row;
+  for (const auto& [begin, end] : spans) {
+    for (int64_t row = begin; row < end; ++row) *next++ = row;
   }
   return rows;
 }

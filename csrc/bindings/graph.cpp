@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/own_ids.h"
+#include "bindings/unlocked.h"
 #include "graph/graph_batch.h"
 #include "graph/schedule.h"
 
@@ -102,8 +104,7 @@ Ints read_ints(py::handle values, const char* what) {
   const bool is_integer = kind == 'i' || kind == 'u' || (kind == 'f' && array.size() == 0);
   if (!is_integer || array.ndim() != 1) fail_type({what}, kExpected, values);
   const auto numbers = py::array_t<int64_t, py::array::c_style | py::array::forcecast>(array);
-  ints.assign(numbers.data(), numbers.data() + numbers.size());
-  return ints;
+  return own_ids(numbers.data(), numbers.size());
 }
 
 GraphBatch graph_from_children(const py::object& children) {
@@ -141,8 +142,7 @@ class GraphStore {
   std::shared_ptr<GraphBatch> batch(const py::array_t<int64_t, py::array::c_style>& numbers) const {
     std::vector<const GraphBatch*> parts;
     parts.reserve(numbers.size());
-    for (py::ssize_t i = 0; i < numbers.size(); ++i) {
-      const int64_t number = numbers.data()[i];
+    for (const int64_t number : own_ids(numbers.data(), numbers.size())) {
       CAVS_CHECK(number >= 0 && number < static_cast<int64_t>(graphs_.size()), ErrorKind::kValue,
                  "[data] sample numbers lie in [0, ", graphs_.size(), "), got ", number);
       parts.push_back(graphs_[static_cast<size_t>(number)].get());
@@ -226,7 +226,7 @@ void bind_schedule(py::module_& m) {
       m, "Schedule", "A batch's vertices renumbered level by level, as flat int32 arrays.");
   schedule
       .def(py::init([](const std::shared_ptr<GraphBatch>& batch, const std::string& policy) {
-             const py::gil_scoped_release release;
+             const Unlocked unlocked;
              return std::make_shared<Schedule>(make_schedule(*batch, policy_from_name(policy)));
            }),
            py::arg("batch"), py::arg("policy") = "batching")

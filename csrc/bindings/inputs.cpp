@@ -10,6 +10,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
+#include "bindings/own_ids.h"
 #include "graph/graph_batch.h"
 #include "program/text.h"
 
@@ -34,17 +35,21 @@ class InputForm {
         shape_(std::move(shape)),
         bound_(bound) {}
 
-  bool fits(const GraphBatch& graphs, const py::dict& inputs) const {
-    PyObject* given = PyDict_GetItemWithError(inputs.ptr(), name_.ptr());  // borrowed
+  // Whether it is so in `inputs`, where ids are replaced by a copy: other threads may write to the
+  // caller's while the call runs, so what is read must be what was checked.
+  bool take(const GraphBatch& graphs, py::dict* inputs) const {
+    PyObject* given = PyDict_GetItemWithError(inputs->ptr(), name_.ptr());  // borrowed
     if (given == nullptr) return false;
     if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
     const auto array = py::reinterpret_borrow<py::array>(given);
     const py::dtype dtype = array.dtype();
     const int layout = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    return dtype_of(dtype) == dtype_ && dtype.byteorder() != kForeignOrder &&
-           (array.flags() & layout) == layout && fits_shape(graphs, array) &&
-           (dtype_ != DType::kInt32 || fits_ids(array));
+    const bool fits = dtype_of(dtype) == dtype_ && dtype.byteorder() != kForeignOrder &&
+                      (array.flags() & layout) == layout && fits_shape(graphs, array);
+    return fits && (dtype_ != DType::kInt32 || take_ids(array, inputs));
   }
+
+  bool has_ids() const { return dtype_ == DType::kInt32; }
 
  private:
   bool fits_shape(const GraphBatch& graphs, const py::array& array) const {
@@ -53,9 +58,12 @@ class InputForm {
            std::equal(shape_.begin(), shape_.end(), array.shape() + 1);
   }
 
-  bool fits_ids(const py::array& array) const {
-    const auto* ids = static_cast<const int32_t*>(array.data());
-    return std::all_of(ids, ids + array.size(),
+  bool take_ids(const py::array& array, py::dict* inputs) const {
+    const py::array_t<int32_t> copy(array.size());
+    int32_t* ids = const_cast<int32_t*>(copy.data());
+    copy_ids(static_cast<const int32_t*>(array.data()), array.size(), ids);
+    if (PyDict_SetItem(inputs->ptr(), name_.ptr(), copy.ptr()) != 0) throw py::error_already_set();
+    return std::all_of(ids, ids + copy.size(),
                        [this](int32_t id) { return id >= -1 && id < bound_; });
   }
 
@@ -78,9 +86,14 @@ class InputForms {
     }
   }
 
-  bool fit(const GraphBatch& graphs, const py::dict& inputs) const {
-    const auto fits = [&](const InputForm& form) { return form.fits(graphs, inputs); };
-    return inputs.size() == forms_.size() && std::all_of(forms_.begin(), forms_.end(), fits);
+  py::object take(const GraphBatch& graphs, const py::dict& inputs) const {
+    if (inputs.size() != forms_.size()) return py::none();
+    const bool has_ids = std::any_of(forms_.begin(), forms_.end(),
+                                     [](const InputForm& form) { return form.has_ids(); });
+    auto taken = has_ids ? py::reinterpret_steal<py::dict>(PyDict_Copy(inputs.ptr())) : inputs;
+    const auto take = [&](const InputForm& form) { return form.take(graphs, &taken); };
+    if (!std::all_of(forms_.begin(), forms_.end(), take)) return py::none();
+    return std::move(taken);
   }
 
  private:
@@ -94,9 +107,9 @@ void bind_inputs(py::module_& m) {
                          "From (name, space, dtype, shape of a row, bound of ids) of each input.")
       .def(py::init<const py::sequence&>(), py::arg("specs"))
       .def(
-          "fit", &InputForms::fit, py::arg("graphs"), py::arg("inputs"),
-          "Whether the dict has these inputs and no others, each a C-contiguous array of its dtype "
-          "with a row per vertex, edge or graph, ids in -1..bound - 1.");
+          "take", &InputForms::take, py::arg("graphs"), py::arg("inputs"),
+          "The dict, if it has these inputs and no others, each a C-contiguous array of its dtype "
+          "with a row per vertex, edge or graph, ids in -1..bound - 1; ids are copies. Else None.");
 }
 
 }  // namespace cavs

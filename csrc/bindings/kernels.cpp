@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/unlocked.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/codegen/group_code.h"
 #include "kernels/kernel.h"
@@ -189,7 +190,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
              "[kernels] expected a group that can be compiled here, got rows of ", ints.at(0),
              " elements; see can_compile_groups()");
   call.code = code.get();
-  const py::gil_scoped_release release;
+  const Unlocked unlocked;
   const DenormalScope scope(dtype_named(dtype));
   for (int i = 0; i < repeat; ++i) function(call);
 }
@@ -211,7 +212,7 @@ int scalar_arity(const std::string& name) {
 }  // namespace
 
 void bind_kernels(py::module_& m) {
-  m.def("load_blas", &load_blas, py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+  m.def("load_blas", &load_blas, py::arg("path"), py::call_guard<Unlocked>(),
         "Loads the CBLAS library at `path`, which matrix products then use. Raises "
         "CavsRuntimeError.");
   m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");

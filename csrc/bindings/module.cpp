@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/unlocked.h"
 
 namespace py = pybind11;
 
@@ -35,6 +36,7 @@ void translate(std::exception_ptr pointer) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The native engine of cavs; private, used through cavs.executor.";
   py::register_exception_translator(translate);
+  cavs::wait_for_calls_at_exit();
   cavs::bind_arrays(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);

@@ -87,8 +87,7 @@ void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
                                    states.size() < 2 ? nullptr : states[1].data<T>(),
                                    0,
                                    step};
-    optimizer_step_rows<T>(settings, update, sparse.ids.data<int32_t>(), sparse.count(),
-                           sparse.width());
+    optimizer_step_rows<T>(settings, update, sparse.own.data(), sparse.count(), sparse.width());
   });
 }
 

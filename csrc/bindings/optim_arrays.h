@@ -13,6 +13,8 @@
 #include "base/denormals.h"
 #include "base/error.h"
 #include "bindings/dtype.h"
+#include "bindings/own_ids.h"
+#include "bindings/unlocked.h"
 #include "kernels/cpu/optimizers.h"
 
 namespace cavs {
@@ -100,7 +102,7 @@ inline void expect_step(int64_t step) {
 // Calls body(T{}) with the dtype of `array`, the GIL released.
 template <class Body>
 auto dispatch(const Checked& array, const Body& body) {
-  const py::gil_scoped_release release;
+  const Unlocked unlocked;
   const DenormalScope scope(array.is_double() ? DType::kFloat64 : DType::kFloat32);
   return array.is_double() ? body(double{}) : body(float{});
 }
@@ -153,7 +155,7 @@ class Dense {
   void dispatch(const Body& body) const {
     const auto single = updates<float>(false);
     const auto twice = updates<double>(true);
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     if (!single.empty()) {
       const DenormalScope scope(DType::kFloat32);
       body(single);
@@ -210,11 +212,13 @@ struct Sparse {
                rows.size(), " elements for ", ids.size(), " ids and a param of ", param.size(),
                " elements; check the shapes");
     rows.expect_apart(param);
-    check_row_ids(ids.data<int32_t>(), count(), param.dim(0));
+    own = own_ids(ids.data<int32_t>(), ids.dim(0));
+    check_row_ids(own.data(), count(), param.dim(0));
   }
-  int64_t count() const { return ids.dim(0); }
+  int64_t count() const { return static_cast<int64_t>(own.size()); }
   int64_t width() const { return param.dim(1); }
   Checked param, ids, rows;
+  std::vector<int32_t> own;  // of the ids
 };
 
 }  // namespace cavs

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
+#include "bindings/unlocked.h"
 #include "kernels/kernel.h"
 
 namespace py = pybind11;
@@ -46,7 +47,7 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
   call.ints = ints;
   call.row_end = keys.size();
   call.random = &random;
-  const py::gil_scoped_release release;
+  const Unlocked unlocked;
   kernel(call);
   return result;
 }

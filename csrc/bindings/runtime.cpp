@@ -14,6 +14,7 @@
 #include "bindings/bindings.h"
 #include "bindings/program.h"
 #include "bindings/run_arrays.h"
+#include "bindings/unlocked.h"
 #include "graph/schedule.h"
 #include "runtime/run.h"
 
@@ -45,7 +46,7 @@ class PyRun {
     ArrayLists arrays = read_lists(params, inputs, results);
     set_versions(versions, &arrays.params);
     {
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       run_.forward(arrays, threads.value_or(num_threads()));
     }
     keep_alive_ = std::move(alive);  // backward reads them again
@@ -63,7 +64,7 @@ class PyRun {
     ArrayLists arrays = read_lists(py::tuple(), inputs, results);
     arrays.params = params_;
     {
-      const py::gil_scoped_release release;
+      const Unlocked unlocked;
       run_.backward(program.exe, arrays, threads.value_or(num_threads()));
     }
     keep_alive_ =

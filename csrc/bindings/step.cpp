@@ -14,6 +14,7 @@
 #include "bindings/optim_arrays.h"
 #include "bindings/program.h"
 #include "bindings/run_arrays.h"
+#include "bindings/unlocked.h"
 #include "graph/schedule.h"
 #include "runtime/training_step.h"
 
@@ -140,7 +141,7 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
           random_context(seed, step, training), true);
   StepResult result;
   {
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     result = run_training_step(plan, &run, given, num_threads());
   }
   return py::make_tuple(result.loss, result.norm,

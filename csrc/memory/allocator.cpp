@@ -44,11 +44,11 @@ class CpuAllocator final : public Allocator {
 }  // namespace
 
 Allocator& device_allocator(Device device) {
-  static CpuAllocator cpu;
+  static auto* cpu = new CpuAllocator;  // never destroyed: threads may free at the process's end
   CAVS_CHECK(device == Device::kCpu, ErrorKind::kRuntime,
              "[memory] expected a device of this build (cpu), got cuda: CUDA support is not built; "
              "use device='cpu'");
-  return cpu;
+  return *cpu;
 }
 
 Block::Block(Allocator& allocator, int64_t bytes)
