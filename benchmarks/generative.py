@@ -121,15 +121,9 @@ def language_model(words: int = 10_000, length: int = 20, size: int = 20) -> tup
     x, y = torch.from_numpy(word.T.copy()).long(), torch.from_numpy(label.T.copy()).long()
 
     def ours() -> float:
-        made = model(
-            graphs, word=word.ravel(), label=label.ravel(), first=first.ravel(), state=state
-        )
-        loss = made["loss"].sum() * (1 / size)
-        optimizer.zero_grad()
-        loss.backward()
-        cavs.optim.clip_grad_norm(model.parameters(), 5.0)
-        optimizer.step()
-        return float(loss.item())
+        given = {"word": word.ravel(), "label": label.ravel(), "first": first.ravel()}
+        options = {"scale": 1 / size, "clip_norm": 5.0}
+        return float(model.step(graphs, optimizer, **options, **given, state=state).item())
 
     def other() -> float:
         h, _ = lstm(embedding(x))
