@@ -25,7 +25,16 @@ from cavs.profile import Profile, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.step import NativeSteps, StepOptions, separate_step
-from cavs.tensor import Parameter, RowSparse, Stream, Tensor, Watch, is_grad_enabled, record
+from cavs.tensor import (
+    Parameter,
+    RowSparse,
+    Stream,
+    Tensor,
+    Watch,
+    grad_lock,
+    is_grad_enabled,
+    record,
+)
 
 Array = npt.NDArray[Any]
 _values = attrgetter("_values")
@@ -299,12 +308,13 @@ class Model(Compiled):
             self._check_unwritten(watch)
             known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
             gradients = run.backward(known)
-            for number, part in gradients.params:
-                parameter = params[number]
-                grad: Any = part
-                if isinstance(part, tuple):
-                    grad = RowSparse._wrap(*part, parameter.shape)
-                parameter.accumulate_grad(grad, adopt=True)
+            with grad_lock:
+                for number, part in gradients.params:
+                    parameter = params[number]
+                    grad: Any = part
+                    if isinstance(part, tuple):
+                        grad = RowSparse._wrap(*part, parameter.shape)
+                    parameter._accumulate(grad, adopt=True)
             # Tensors of the other precision were converted on their way in.
             found = gradients.inputs
             return [

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import cavs
+from cavs.core.trace import trace
 from cavs.models import ChildSumTreeLSTM
 from cavs.tensor import record
 
@@ -131,18 +132,22 @@ GRADIENTS = {
 @pytest.mark.parametrize("adopt", [False, True])
 @pytest.mark.parametrize("kind", GRADIENTS)
 def test_gradients_of_several_threads_add_up(kind: str, adopt: bool, leaf: str) -> None:
+    """From none on, again and again: who comes first is a race of its own."""
     zeros = np.zeros((400, 30), np.float32)
     x = cavs.Parameter(zeros) if leaf == "parameter" else cavs.tensor(zeros, requires_grad=True)
-    threads, each = 4, 60
+    threads, each, rounds = 4, 6, 25
+    gradients = [GRADIENTS[kind](n) for n in range(threads * each)]
+    expected = sum(np.asarray(gradient) for gradient in gradients)
 
     def work(first: int) -> None:
-        for number in range(first, threads * each, threads):
-            x.accumulate_grad(GRADIENTS[kind](number), adopt=adopt)
+        for gradient in gradients[first::threads]:
+            copied = gradient.copy() if adopt else gradient
+            x.accumulate_grad(copied, adopt=adopt)
 
-    together(threads, work)
-    numbers = range(threads * each)
-    expected = sum(np.asarray(GRADIENTS[kind](n)).astype(np.float64) for n in numbers)
-    np.testing.assert_array_equal(np.asarray(x.grad), expected)
+    for _ in range(rounds):
+        x.zero_grad()
+        together(threads, work)
+        np.testing.assert_array_equal(np.asarray(x.grad), expected)
 
 
 @pytest.mark.usefixtures("switching")
@@ -375,6 +380,9 @@ def test_a_compile_within_a_forward_changes_nothing_in_it(inner: Callable[[], No
         np.testing.assert_array_equal(out[name].numpy(), expected[name].numpy())
     numbers = np.concatenate([out[name].numpy() for name in "abcd"], axis=None)
     assert len(np.unique(numbers)) == numbers.size
+    for node in trace(Nested(inner)).function.pushes.values():
+        assert node.where is not None
+        assert node.where.file == __file__
 
 
 def test_lines_are_those_of_the_function_after_a_compile_within() -> None:

@@ -12,6 +12,7 @@ from cavs.tensor._row_sparse import RowSparse as RowSparse
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
 from cavs.tensor._tensor import Tensor as Tensor
+from cavs.tensor._tensor import grad_lock as grad_lock
 from cavs.tensor._tensor import record as record
 from cavs.tensor._tensor import tensor as tensor
 from cavs.tensor._watch import Watch as Watch

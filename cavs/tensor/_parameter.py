@@ -17,7 +17,7 @@ from cavs.core.trace import tracing
 from cavs.errors import DTypeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tensor import Tensor, grad_lock
+from cavs.tensor._tensor import Tensor
 from cavs.tensor._watch import give_out, rebind
 
 # Versions of all parameters: none comes twice, whichever threads count.
@@ -34,12 +34,14 @@ class Parameter(Tensor):
         grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
     """
 
-    __slots__ = ("_grad_buffer", "_version")
+    __slots__ = ("_spare", "_version")
     __cavs_parameter__ = True
     __cavs_priority__ = 2
 
     grad: Array | RowSparse | None
-    _grad_buffer: Array | None
+    _spare: dict[
+        str, Array
+    ]  # memory of a gradient that is over; of a dictionary one thread gets it
     _version: int
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True) -> None:
@@ -50,7 +52,7 @@ class Parameter(Tensor):
         """
         self._version = next(_versions)
         self._set(_as_values(data, dtype), requires_grad)
-        self._grad_buffer = None
+        self._spare = {}
 
     @property
     def data(self) -> Array:
@@ -116,7 +118,7 @@ class Parameter(Tensor):
         else:
             held += grad
             if adopt:
-                self._grad_buffer = grad
+                self._spare["grad"] = grad
 
     def _copy(self, grad: Array) -> Array:
         buffer = self.take_grad_buffer()
@@ -125,10 +127,9 @@ class Parameter(Tensor):
 
     def zero_grad(self) -> None:
         """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
-        with grad_lock:
-            grad, self.grad = self.grad, None  # from here on nobody else can come to hold it
-            if isinstance(grad, np.ndarray) and sys.getrefcount(grad) <= _ONE_HOLDER:
-                self._grad_buffer = grad
+        grad, self.grad = self.grad, None  # from here on nobody else can come to hold it
+        if isinstance(grad, np.ndarray) and sys.getrefcount(grad) <= _ONE_HOLDER:
+            self._spare["grad"] = grad
 
     def take_grad_buffer(self) -> Array:
         """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
@@ -136,8 +137,7 @@ class Parameter(Tensor):
         It is the memory of a gradient that is over where there is one, so that a training loop does
         not allocate.
         """
-        with grad_lock:
-            buffer, self._grad_buffer = self._grad_buffer, None
+        buffer = self._spare.pop("grad", None)
         values = self._values
         if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
             return np.empty(values.shape, values.dtype)

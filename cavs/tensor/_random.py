@@ -49,8 +49,7 @@ class Stream:
 
     def peek(self) -> tuple[int, int]:
         """Seed and step that :meth:`take` would give."""
-        with _lock:
-            return self.seed, self.step
+        return self.seed, self.step
 
     def take(self) -> tuple[int, int]:
         """Seed and step of the caller's own; the next caller gets the next step."""

@@ -22,7 +22,7 @@ from cavs.tensor._tape import Backward, Cotangent, Record, is_grad_enabled, run_
 from cavs.tensor._watch import Watch, give_out, rebind, written_since
 
 _requires_grad = attrgetter("requires_grad")
-# Of all gradients, while one is added to or taken.
+# Of all gradients, while one is added to.
 grad_lock = new_lock()
 
 
@@ -238,6 +238,7 @@ class Tensor(Operators):
             self._accumulate(grad, adopt)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
+        """Likewise, for who holds the lock."""
         dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
         if self.grad is None:
             self.grad = dense if adopt else np.array(dense, order="C")
@@ -246,8 +247,7 @@ class Tensor(Operators):
 
     def zero_grad(self) -> None:
         """Forgets the gradient."""
-        with grad_lock:
-            self.grad = None
+        self.grad = None
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Sum over one axis, or over all of them."""
