@@ -211,7 +211,7 @@ class NativeExecutor:
         what earlier calls left (see Memory)."""
         known: dict[Name, Array] = dict(inputs)
         compiler = self.compiler.in_mode(random.training)
-        whole, memories = self._memories(compiler)
+        whole, memories = self.remembering(compiler)
         versions = [*weights.versions, int(get_flush_denormals())]
         for memory, part_program in memories:
 
@@ -227,7 +227,7 @@ class NativeExecutor:
             known.update(results)
         return whole, known
 
-    def _memories(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
+    def remembering(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
         """The program that reads what is remembered, and what computes and keeps it."""
         kept = self._kept.get(compiler)
         if kept is None:
@@ -287,34 +287,23 @@ class NativeExecutor:
         NativeRun(self, compiler, native, program, wanted).backward(cotangents)
         return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
 
-    def planned(
+    def plan(
         self,
+        forward: Program,
+        backward: Program | None,
         graphs: GraphBatch,
-        ids: Mapping[Name, Array],
-        outputs: frozenset[Name] | None,
-        *,
-        training: bool,
-    ) -> list[tuple[Program, Any]]:
-        """Each program of a call over `graphs` with its memory as planned (a _core.PhaseMemory):
-        of inference, or, with cotangents of `outputs`, of forward and backward.
+        distinct: Sequence[int],
+    ) -> list[Any]:
+        """Memory of forward and backward over `graphs`, each a _core.PhaseMemory, without a run.
 
-        `ids`: the integer inputs, as far as they are known; others count as all distinct.
-        `training`: the mode of the model.
+        `distinct`: how many rows each of the distinct ids of `forward` has.
         """
-        keep, compiler = outputs is not None, self.compiler.in_mode(training)
-        programs = [compiler.training(()) if keep else compiler.remembering()[0]]
-        forward, backward = self.load(programs[0]), None
-        if outputs is not None:
-            programs.append(compiler.backward(outputs, ()))
-            backward = self.load(programs[1])
-        distinct: dict[Unique, int] = {}
-        for space, base, _, count in programs[0].uniques:
-            if not isinstance(base, Unique):
-                distinct[space] = count or _count_distinct(space, graphs, ids)
-        rows = [distinct[unique.space] for unique in programs[0].uniques]
+        second = None if backward is None else self.load(backward)
         schedule, threads = graphs.schedule(self.policy), get_num_threads()
-        phases = _core.plan_phases(forward, backward, schedule, rows, keep, threads)
-        return list(zip(programs, phases, strict=True))
+        phases: list[Any] = _core.plan_phases(
+            self.load(forward), second, schedule, distinct, backward is not None, threads
+        )
+        return phases
 
 
 class NativeRun:
@@ -371,19 +360,6 @@ def read_parameters(params: Sequence[Any]) -> Weights:
         values.append(array)
         versions.append(version)
     return Weights(values, versions)
-
-
-def _count_distinct(space: Unique, graphs: GraphBatch, ids: Mapping[Name, Array]) -> int:
-    """How many rows distinct ids have, at most: as many as there are where ids are not given."""
-    chosen: Any = slice(None)
-    if space.base in ("leaf", "inner"):
-        chosen = (np.diff(graphs.child_ptr) == 0) == (space.base == "leaf")
-    if not all(pull in ids for pull in space.pulls):
-        base = "vertex" if space.base in ("leaf", "inner") else space.base
-        return len(np.arange(graphs.rows(base))[chosen])
-    if len(space.pulls) == 1:
-        return len(np.unique(ids[space.pulls[0]][chosen]))
-    return len(np.unique(np.stack([ids[pull][chosen] for pull in space.pulls]), axis=1).T)
 
 
 class _NativeForm:

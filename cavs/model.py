@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cavs.core import report
 from cavs.core.compiler import Compiler
-from cavs.core.ir import Name, ancestors
+from cavs.core.ir import Name, Node, ancestors
 from cavs.core.passes import PASSES
 from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
@@ -21,7 +21,7 @@ from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
 from cavs.optim import Optimizer
-from cavs.profile import Profile, measure
+from cavs.profile import CallMemory, Profile, call_memory, measure
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.step import NativeSteps, StepOptions, separate_step
@@ -480,23 +480,82 @@ class Model(Compiled):
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
         *,
-        gradients: bool = True,
+        gradients: bool | str | Iterable[str] = True,
         **ids: Any,
     ) -> int:
-        """Peak bytes that a call over `graphs` in the model's mode takes in the engine, without
-        running it.
+        """Bytes that a call over `graphs` in the model's mode allocates, without running it.
 
-        Counted are the values of the call (with `gradients`, of its backward too) and the threads'
-        scratch; not parameters, their gradients, inputs and outputs. Give the integer inputs, to
-        count distinct ids; without them all are taken to be distinct, which
-        takes more, give or take what the planner's gaps differ by.
+        Counted is all that there is at once beside parameters and inputs: the values of the call
+        and the threads' scratch, its outputs, weights in the layout that products read and, with
+        `gradients`, what backward works in, cotangents of the outputs and gradients; without, the
+        results that inference keeps by id. It is what a first call takes: what this one leaves for
+        later calls (memory to work in, weights, results by id, and with ``zero_grad`` gradients),
+        they need not allocate again. Not counted are the schedule, which is kept with `graphs`, and
+        what is computed of the outputs outside of F.
+
+        Args:
+            graphs: as for a call.
+            gradients: whether backward comes; names of outputs say of which the loss is made. True
+                takes it to be made of the outputs of shape () that something learns by, or of all
+                where there are none.
+            ids: the integer inputs, to count distinct ids; without them all are taken to be
+                distinct, which takes more, give or take what the planner's gaps differ by. A float
+                input that is a tensor with `requires_grad` gets a gradient too.
+
+        Raises:
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and what a
+            call raises.
+        """
+        return self._memory(graphs, gradients, ids).total
+
+    def _memory(
+        self,
+        graphs: Any,
+        gradients: Any,
+        ids: Mapping[Name, Any],
+        wanted: Collection[Name] = (),
+        *,
+        read_on: bool = False,
+    ) -> CallMemory:
+        """What a call allocates.
+
+        Args:
+            graphs, gradients, ids: see :meth:`memory`.
+            wanted: float inputs that get gradients, beside those that say so.
+            read_on: whether later calls read the outputs, so that all get cotangents.
         """
         executor = self._native_executor("memory")
         graphs = self._batch(graphs)
-        known = self._checker.check(graphs, ids, partial=True)
-        outputs = frozenset(self._compiler.function.pushes) if gradients else None
-        phases = executor.planned(graphs, known, outputs, training=self.training)
-        return max(int(phase.total) for _, phase in phases)
+        known = self._checker.check(graphs, dict(ids), partial=True)
+        inputs = frozenset([*wanted, *self._learning(ids)])
+        losses = self._losses(gradients, read_on)
+        if not (inputs or self._learns()):
+            losses = None
+        return call_memory(executor, graphs, known, losses, inputs, training=self.training)
+
+    def _losses(self, gradients: Any, read_on: bool) -> frozenset[Name] | None:
+        """Which outputs get cotangents; None where no backward comes."""
+        if gradients is False:
+            return None
+        pushes = self._compiler.trace.function.pushes
+        if gradients is True:
+            learned = {n: node for n, node in pushes.items() if _learned(node)} or pushes
+            scalars = [name for name, node in learned.items() if node.shape == ()]
+            return frozenset(learned if read_on or not scalars else scalars)
+        names = frozenset([gradients] if isinstance(gradients, str) else gradients)
+        if not names or not names <= pushes.keys():
+            raise InputError(
+                f"[memory] outputs among {sorted(pushes)} were expected, came ({sorted(names)})"
+            )
+        return names
+
+
+def _learned(output: Node) -> bool:
+    """Whether it depends on what may get a gradient."""
+    return any(
+        x.op.name == "param" or (x.op.name == "pull" and x.dtype == "float")
+        for x in ancestors([output])
+    )
 
 
 def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:

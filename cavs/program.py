@@ -5,7 +5,7 @@ What one pushes another pulls: the outer program joins them, and gradients flow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from cavs.core.names import check_name
@@ -15,10 +15,16 @@ from cavs.core.trace import user_line
 from cavs.core.vertex import Module, VertexFunction, walk
 from cavs.errors import InputError, TraceError
 from cavs.model import Compiled, Model, convert
+from cavs.profile import Profile, together
+from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed
 
 # Far apart, so that functions of one program draw from streams of their own.
 _APART = 0x9E3779B97F4A7C15
+
+Graphs = GraphBatch | InputGraph | Sequence[InputGraph]
+Calls = Mapping[str, tuple[Graphs, Mapping[str, Any]]]
+"""Calls of functions by name: the graphs, and inputs."""
 
 
 class VertexProgram(Module):
@@ -116,6 +122,65 @@ class Program(Compiled):
         for model in self.models.values():
             model.eval()
         return self
+
+    @overload
+    def explain(self, /) -> str: ...
+
+    @overload
+    def explain(self, calls: Calls, /, *, repeats: int = 5) -> dict[str, Profile]: ...
+
+    def explain(self, calls: Calls | None = None, /, *, repeats: int = 5) -> Any:
+        """What the compiled programs of all functions are, or, over batches, where the time and
+        memory of each call go: see :meth:`Model.explain`.
+
+        Args:
+            calls: of each function to run, its graphs and inputs, also those that in a model come
+                from other functions.
+            repeats: 1 or more.
+
+        Raises:
+            InputError: no such function; and what :meth:`Model.explain` raises.
+        """
+        if calls is None:
+            parts = [f"=== {name}\n{model.explain()}" for name, model in self.models.items()]
+            return "\n".join(parts)
+        return {
+            name: self[name].explain(graphs, repeats=repeats, **inputs)
+            for name, (graphs, inputs) in calls.items()
+        }
+
+    def memory(
+        self, calls: Calls, /, *, gradients: bool | Mapping[str, bool | Iterable[str]] = True
+    ) -> int:
+        """Bytes that the calls of a training step allocate, without running them: see
+        :meth:`Model.memory`.
+
+        They come in the order given, and all are there until backward; without `gradients` one
+        after the other works in the same memory. What is computed between them is not counted.
+
+        Args:
+            calls: of each function its graphs and integer inputs, to count distinct ids. Float
+                inputs may be given too; those that are not are taken to come from calls before, if
+                there are any, and to get gradients. The outputs of a call are then taken to be read
+                by those after it, and to get cotangents.
+            gradients: whether backward comes; by function also the outputs of which the loss is
+                made, or which are read by others.
+
+        Raises:
+            InputError: no such function; and what :meth:`Model.memory` raises.
+        """
+        called = [(name, self[name], *call) for name, call in calls.items()]
+        read = [
+            {k for k, spec in model.inputs.items() if spec.dtype == "float" and k not in inputs}
+            for _, model, _, inputs in called
+        ]
+        found = []
+        for number, (name, model, graphs, inputs) in enumerate(called):
+            asked = gradients.get(name, True) if isinstance(gradients, Mapping) else gradients
+            wanted = read[number] if number else ()
+            read_on = any(read[number + 1 :])
+            found.append(model._memory(graphs, asked, inputs, wanted, read_on=read_on))
+        return together(found)
 
     def random_state(self) -> dict[str, int]:
         """The seed, and the step of each function, as ``NAME.step``."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -27,9 +30,21 @@ class _Rows:
         self.versions = versions
         self.known: Array = np.zeros(rows, bool)
         self.results: dict[Name, Array] = {
-            key: np.empty((rows, *shape), dtype)
+            key: _table(rows, shape, dtype)
             for key, shape in zip(part.keys, part.shapes, strict=True)
         }
+
+    def note(self, ids: Array, computed: Mapping[Name, Array]) -> None:
+        """Writes the rows that nobody else has written since."""
+        with _lock:
+            new = ~self.known[ids]  # NumPy's index -1 is the last row, that of "no input"
+            for key, results in self.results.items():
+                results[ids[new]] = computed[key][new]
+            self.known[ids] = True
+
+
+MOST_AT_ONCE = 1024
+"""Ids that are computed together, so that what is copied from takes little beside the results."""
 
 
 class Memory:
@@ -71,14 +86,40 @@ class Memory:
             rows = self._rows = _Rows(own, self.part, self._dtype)
         missing = missing_ids(ids, rows.known)
         if missing is not None:
-            computed = compute(_vertices(len(missing)), missing)
-            with _lock:
-                new = ~rows.known[missing]  # NumPy's index -1 is the last row, that of "no input"
-                for key, results in rows.results.items():
-                    results[missing[new]] = computed[key][new]
-                rows.known[missing] = True
+            for first in range(0, len(missing), MOST_AT_ONCE):
+                chosen = missing[first : first + MOST_AT_ONCE]
+                rows.note(chosen, compute(vertices(len(chosen)), chosen))
         return rows.results
 
+    def bytes(self, rows: Array) -> int:
+        """What the results of some ids take, by the distinct numbers of their rows."""
+        return sum(
+            _touched(rows, math.prod(shape) * self._dtype.itemsize) for shape in self.part.shapes
+        )
 
-def _vertices(count: int) -> GraphBatch:
+
+def _table(rows: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Zeros, each page of which takes memory when it is written: a batch has few of the ids. Huge
+    pages, which NumPy asks for, would hold many rows of others beside each."""
+    count = rows * math.prod(shape)
+    # Private: a forked process goes on with rows of its own.
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    memory = mmap.mmap(-1, max(count * dtype.itemsize, 1), flags=flags)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):  # a kernel without huge pages knows no such advice
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype, count).reshape(rows, *shape)
+
+
+def _touched(rows: Array, row_bytes: int) -> int:
+    """Bytes of the pages of a table on which these rows stand."""
+    begin = rows.astype(np.int64) * row_bytes
+    first, last = begin // mmap.PAGESIZE, (begin + row_bytes - 1) // mmap.PAGESIZE
+    longest = int((last - first).max(initial=0)) + 1
+    pages = np.concatenate([np.minimum(first + i, last) for i in range(longest)])
+    return len(np.unique(pages)) * mmap.PAGESIZE
+
+
+def vertices(count: int) -> GraphBatch:
+    """A graph of so many vertices and no edges."""
     return GraphBatch.from_csr([0, count], np.zeros(count + 1, np.int64), np.zeros(0, np.int64))

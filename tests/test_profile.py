@@ -149,8 +149,9 @@ def test_the_model_stays_as_it_is() -> None:
 def test_memory_is_what_a_call_takes() -> None:
     model, inputs = tree_lstm()
     memory = model.explain(GRAPHS, repeats=1, **inputs).memory
-    assert memory["training"].peak == model.memory(GRAPHS, **inputs)
-    assert memory["inference"].peak == model.memory(GRAPHS, gradients=False, **inputs)
+    losses = ["logits", "loss"]
+    assert memory["training"].peak == model._memory(GRAPHS, losses, inputs).arena
+    assert memory["inference"].peak == model._memory(GRAPHS, False, inputs).arena
     for mode, use in memory.items():
         sizes = [held.bytes for held in use.held]
         assert sizes == sorted(sizes, reverse=True)

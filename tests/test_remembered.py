@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError
 from cavs.executor import NativeExecutor
 from cavs.models import LSTM, MVRNN, ChildSumTreeLSTM
+from cavs.remembered import MOST_AT_ONCE
 
 WITHOUT = tuple(p for p in PASSES if p != "remember_pulls")
 NAMES = (
@@ -67,7 +69,7 @@ def test_an_id_is_computed_once_until_a_parameter_changes() -> None:
     assert isinstance(executor, NativeExecutor)
     graphs = cavs.batch([cavs.InputGraph([[], [0], [1]])])
     computed: list[list[int]] = []
-    for memory, _ in executor._memories(executor.compiler.in_mode(False))[1]:
+    for memory, _ in executor.remembering(executor.compiler.in_mode(False))[1]:
         results = memory.results
 
         def counted(ids: Any, versions: Any, compute: Any, results: Any = results) -> Any:
@@ -81,12 +83,46 @@ def test_an_id_is_computed_once_until_a_parameter_changes() -> None:
     label = np.zeros(3, np.int32)
     for word in ([3, -1, 3], [3, 1, -1], [1, 3, -1]):
         infer(model, graphs, {"word": np.array(word, np.int32), "label": label})
-    parts = len(executor._memories(executor.compiler.in_mode(False))[1])
+    parts = len(executor.remembering(executor.compiler.in_mode(False))[1])
     assert sorted(computed) == sorted([[-1, 3]] * parts + [[1]] * parts)
     parameter = next(iter(model.parameters()))
     parameter.data[0] += 1
     infer(model, graphs, {"word": np.array([1, 1, 1], np.int32), "label": label})
     assert computed[2 * parts :] == [[1]] * parts
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_process_has_rows_of_its_own() -> None:
+    model = cavs.compile(LSTM(9, 4, 5, 3))
+    graphs = cavs.batch([cavs.InputGraph([[], [0]])])
+    inputs = {"word": np.array([3, 4], np.int32), "label": np.zeros(2, np.int32)}
+    expected = infer(model, graphs, inputs)
+    executor = model._executor
+    assert isinstance(executor, NativeExecutor)
+    child = os.fork()
+    if child == 0:
+        for memory, _ in executor.remembering(executor.compiler.in_mode(False))[1]:
+            rows = memory._rows
+            for results in rows.results.values() if rows else ():
+                results[...] = 7
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    for name, y in infer(model, graphs, inputs).items():
+        np.testing.assert_array_equal(y, expected[name], err_msg=name)
+
+
+def test_many_ids_are_computed_in_turns() -> None:
+    function = LSTM(5000, 8, 5, 3)
+    model, plain = (cavs.compile(function, dtype="float64", passes=p) for p in (None, ()))
+    graphs = cavs.batch([cavs.InputGraph([[]] * 3000)])
+    for seed in range(2):
+        random = np.random.default_rng(seed)
+        word = random.integers(-1, 5000, 3000).astype(np.int32)
+        assert len(np.unique(word)) > 2 * MOST_AT_ONCE
+        inputs = {"word": word, "label": np.zeros(3000, np.int32)}
+        expected = infer(plain, graphs, inputs)
+        for name, y in infer(model, graphs, inputs).items():
+            np.testing.assert_allclose(y, expected[name], atol=1e-12, err_msg=name)
 
 
 def test_wrong_ids_are_refused_as_ever() -> None:

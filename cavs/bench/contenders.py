@@ -226,7 +226,10 @@ class Contender:
         cavs.set_num_threads(self._threads)
         graphs, inputs = self._batch(number)
         peak = 0
-        for model, batch in zip(self._program.models, self._program.schedule(graphs), strict=True):
+        program = self._program
+        for model, batch, (losses, wanted) in zip(
+            program.models, program.schedule(graphs), program.cotangents, strict=True
+        ):
             ids = {k: x for k, x in inputs.items() if k in model.inputs and x.dtype == np.int32}
-            peak += model.memory(batch, gradients=True, **ids)
+            peak += model._memory(batch, losses, ids, wanted).arena
         return peak / graphs.num_vertices

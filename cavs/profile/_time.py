@@ -20,6 +20,7 @@ from cavs.executor import (
     instruction_set,
 )
 from cavs.profile._memory import MemoryUse, memory_use
+from cavs.profile._plan import plan_call
 from cavs.scheduler import GraphBatch, batch, unbatch
 
 Array = npt.NDArray[Any]
@@ -177,8 +178,8 @@ def measure(
             return _run(executor, graphs, inputs, random, cotangents)
 
         _add(profile, mode, _fastest(repeats, run), scheduling)
-        phases = executor.planned(graphs, inputs, outputs, training=random.training)
-        profile.memory[mode] = memory_use(phases, graphs, profile.item_size)
+        plan = plan_call(executor, graphs, inputs, outputs, training=random.training)
+        profile.memory[mode] = memory_use(plan.phases, graphs, profile.item_size)
     return profile
 
 

@@ -34,6 +34,7 @@ void bind_memory_plans(py::module_& m) {
       .def_readonly("total", &PhaseMemory::total)
       .def_readonly("tables", &PhaseMemory::tables)
       .def_readonly("threads", &PhaseMemory::threads)
+      .def_readonly("packed", &PhaseMemory::packed)
       .def_property_readonly(
           "values",
           [](const PhaseMemory& self) {

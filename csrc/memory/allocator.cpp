@@ -13,31 +13,86 @@
 namespace cavs {
 namespace {
 
+#if defined(__linux__)
+
+// Large blocks are whole huge pages of the system's own, asked for as such: a batch walks over tens
+// of megabytes, and with small pages the first touch of each and the misses of the translation
+// buffer cost as much as the arithmetic.
 constexpr int64_t kHugePage = 2 << 20;
+
+bool is_large(int64_t bytes) { return bytes >= 2 * kHugePage; }
+
+size_t whole_pages(int64_t bytes) { return static_cast<size_t>(align_up(bytes, kHugePage)); }
+
+// Addresses for so many bytes, a multiple of kHugePage, that begin with a huge page; null without.
+void* map_pages(size_t bytes, int access = PROT_READ | PROT_WRITE) {
+  const size_t padded = bytes + kHugePage;
+  void* mapped = mmap(nullptr, padded, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const begin = static_cast<std::byte*>(mapped);
+  const auto address = static_cast<int64_t>(reinterpret_cast<uintptr_t>(begin));
+  const auto before = static_cast<size_t>(align_up(address, kHugePage) - address);
+  if (before > 0) munmap(begin, before);
+  munmap(begin + before + bytes, padded - before - bytes);
+  // Advice only: where the kernel declines, small pages serve.
+  madvise(begin + before, bytes, MADV_HUGEPAGE);
+  return begin + before;
+}
+
+// Gives the pages new addresses and none of them new memory. Null, and nothing has changed, where
+// the kernel declines.
+void* move_pages(void* data, size_t from, size_t to) {
+  void* const place = map_pages(to, PROT_NONE);
+  if (place == nullptr) return nullptr;
+  void* const moved = mremap(data, from, to, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+  if (moved != MAP_FAILED) return moved;
+  munmap(place, to);
+  return nullptr;
+}
+
+#endif
 
 class CpuAllocator final : public Allocator {
  public:
   Device device() const override { return Device::kCpu; }
 
-  // Large blocks ask for huge pages: a batch walks over tens of megabytes, and with small pages the
-  // first touch of each and the misses of the translation buffer cost as much as the arithmetic.
   void* allocate(int64_t bytes) override {
-    const bool large = bytes >= 2 * kHugePage;
-    const int64_t alignment = large ? kHugePage : kAlignment;
-    const auto rounded = static_cast<size_t>(align_up(bytes, alignment));
-    void* data = std::aligned_alloc(static_cast<size_t>(alignment), rounded);
-    if (data == nullptr) throw std::bad_alloc();
 #if defined(__linux__)
-    // Advice only: where the kernel declines, small pages serve.
-    if (large) madvise(data, rounded, MADV_HUGEPAGE);
+    void* data = is_large(bytes) ? map_pages(whole_pages(bytes)) : allocate_small(bytes);
+#else
+    void* data = allocate_small(bytes);
 #endif
+    if (data == nullptr) throw std::bad_alloc();
     return data;
   }
 
-  void deallocate(void* data, int64_t) override { std::free(data); }
+  void deallocate(void* data, int64_t bytes) override {
+#if defined(__linux__)
+    if (is_large(bytes)) {
+      munmap(data, whole_pages(bytes));
+      return;
+    }
+#endif
+    std::free(data);
+  }
+
+  void* grow(void* data, int64_t from, int64_t to) override {
+#if defined(__linux__)
+    if (!is_large(from)) return nullptr;
+    if (whole_pages(from) == whole_pages(to)) return data;
+    return move_pages(data, whole_pages(from), whole_pages(to));
+#else
+    return nullptr;
+#endif
+  }
 
   void copy(void* to, const void* from, int64_t bytes) override {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+
+ private:
+  static void* allocate_small(int64_t bytes) {
+    return std::aligned_alloc(kAlignment, static_cast<size_t>(align_up(bytes)));
   }
 };
 
@@ -55,6 +110,14 @@ Block::Block(Allocator& allocator, int64_t bytes)
     : allocator_(allocator),
       bytes_(bytes),
       data_(static_cast<std::byte*>(allocator.allocate(bytes))) {}
+
+bool Block::grow(int64_t bytes) {
+  void* const data = allocator_.grow(data_, bytes_, bytes);
+  if (data == nullptr) return false;
+  data_ = static_cast<std::byte*>(data);
+  bytes_ = bytes;
+  return true;
+}
 
 Block::~Block() { allocator_.deallocate(data_, bytes_); }
 

@@ -24,6 +24,9 @@ class Allocator {
   // `bytes` > 0 bytes, aligned to kAlignment, not initialised. Throws std::bad_alloc.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void deallocate(void* data, int64_t bytes) = 0;
+  // Makes an allocation of `from` bytes one of `to` >= `from` with the contents it had, without a
+  // second one beside it. Null, and nothing has changed, where that cannot be.
+  virtual void* grow(void* data, int64_t from, int64_t to) = 0;
   // Copies between two blocks of this device.
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
 };
@@ -40,13 +43,16 @@ class Block {
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
+  // Whether it now has so many bytes, at least as many as before. It may then stand elsewhere.
+  bool grow(int64_t bytes);
+
   std::byte* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
 
  private:
   Allocator& allocator_;
-  const int64_t bytes_;
-  std::byte* const data_;
+  int64_t bytes_;
+  std::byte* data_;
 };
 
 }  // namespace cavs

@@ -21,9 +21,13 @@ void Arena::reserve(int64_t bytes) {
   if (bytes > capacity() || !block_) {
     // Half as much again, so that a slowly growing batch size costs few copies.
     const int64_t wanted = std::max(align_up(bytes), align_up(capacity() + capacity() / 2));
-    auto block = std::make_shared<Block>(*allocator_, wanted + kAlignment);
-    if (block_) allocator_->copy(block->data(), block_->data(), used_);
-    block_ = std::move(block);
+    // Views hold their block where it is.
+    const bool own = block_ && block_.use_count() == 1;
+    if (!own || !block_->grow(wanted + kAlignment)) {
+      auto block = std::make_shared<Block>(*allocator_, wanted + kAlignment);
+      if (block_) allocator_->copy(block->data(), block_->data(), used_);
+      block_ = std::move(block);
+    }
   }
   used_ = std::max(used_, bytes);
   high_water_ = std::max(high_water_, used_);

@@ -25,6 +25,10 @@ PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePl
   memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
                   parent_lists_bytes(exe, counts, schedule);
   memory.threads = plan.total - plan.thread_offset;
+  for (const WeightUse& use : exe.weights.uses) {
+    if (!worth_packing(use, counts)) continue;
+    memory.packed += packed_weight_bytes(exe.program.dtype, use.k, use.n);
+  }
   for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
     const RowPlace& place = layout.places[id];
     const auto holder = static_cast<size_t>(place.holder);

@@ -106,6 +106,7 @@ struct PhaseMemory {
   int64_t total = 0;    // all of it
   int64_t tables = 0;   // of distinct ids
   int64_t threads = 0;  // the threads' own regions
+  int64_t packed = 0;   // beside the arena: weights in panels, which are kept for later runs
   std::vector<ValueMemory> values;
 };
 

@@ -1,4 +1,5 @@
 // Arenas, dynamic tensors and the planner.
+#include <cstdio>
 #include <cstring>
 #include <random>
 
@@ -7,6 +8,10 @@
 #include "memory/arena.h"
 #include "memory/dynamic_tensor.h"
 #include "memory/planner.h"
+
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 using namespace cavs;
 
@@ -49,6 +54,43 @@ void test_arena_grows_geometrically() {
   arena.allocate(mark);
   CHECK(arena.block().get() == block);
 }
+
+#if defined(__linux__)
+
+// Bytes of the process that are in memory.
+int64_t resident() {
+  long pages = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  CHECK(file != nullptr && std::fscanf(file, "%*d %ld", &pages) == 1);
+  std::fclose(file);
+  return pages * static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// The pages of a large block get other addresses: nothing is copied, and what is new is not there
+// before it is written.
+void test_large_arena_grows_by_moving() {
+  constexpr int64_t size = 16 << 20;
+  Arena arena;
+  arena.reserve(size);
+  std::memset(arena.data(), 7, size);
+  const int64_t before = resident();
+  for (int64_t bytes = size; bytes <= 8 * size; bytes += size) {
+    arena.reserve(bytes);
+    CHECK(reinterpret_cast<uintptr_t>(arena.data()) % (2 << 20) == 0);
+    CHECK(resident() < before + size / 4);
+  }
+  bool same = true;
+  for (int64_t i = 0; i < size; ++i) same = same && arena.data()[i] == std::byte{7};
+  CHECK(same);
+  arena.data()[8 * size - 1] = std::byte{1};
+  const std::shared_ptr<Block> view = arena.block();  // holds its place from now on
+  const std::byte* data = view->data();
+  arena.reserve(arena.capacity() + 1);
+  CHECK(view->data() == data && data[0] == std::byte{7} && arena.data()[0] == std::byte{7});
+  CHECK(arena.data() != data && arena.data()[8 * size - 1] == std::byte{1});
+}
+
+#endif
 
 void test_pool_reuses() {
   ArenaPool pool;
@@ -128,6 +170,9 @@ void test_plan_around_fixed_values() {
 int main() {
   test_arena_growth_keeps_contents();
   test_arena_grows_geometrically();
+#if defined(__linux__)
+  test_large_arena_grows_by_moving();
+#endif
   test_pool_reuses();
   test_tensor_moves_when_it_grows();
   test_plan_of_random_lifetimes();
