@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keyword import iskeyword
 from typing import Any
+from unicodedata import normalize
 
 from cavs.errors import TraceError
 
@@ -21,13 +22,25 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
         what: what is called so, in the plural.
         where: the user's line, where the tracer does not add it.
     """
-    if isinstance(name, str) and name.isidentifier() and not iskeyword(name) and name[0] != "_":
+    if _is_name(name):
         return
     line = f", at {where}" if where else ""
+    if isinstance(name, str) and name.isidentifier() and normalize("NFKC", name) != name:
+        raise TraceError(
+            f"[{component}] {what} by names as Python reads them were expected, came ({name!r}), "
+            f"which it reads as {normalize('NFKC', name)!r}{line}; rename it"
+        )
     raise TraceError(
         f"[{component}] {what} by names that are identifiers, without '_' in front, were expected, "
         f"came ({name!r}){line}; rename it"
     )
+
+
+def _is_name(name: Any) -> bool:
+    if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+        return False
+    # Keywords of a call come in this form: another one could not be given.
+    return name[0] != "_" and normalize("NFKC", name) == name
 
 
 def check_pull(name: Any) -> None:

@@ -7,6 +7,7 @@ punctuation of some dependency trees.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,8 @@ from cavs.data._text import WORD, PathLike, fail, read_lines
 from cavs.errors import GraphError
 from cavs.scheduler import InputGraph
 
+_INTEGER = re.compile("-?[0-9]+")  # int() takes "+3", "1_0" and the digits of all scripts, too
+_LONGEST = 20  # characters of a number; int() refuses thousands
 
 def parse_parents(text: str, /, *, source: str = "", line: int | None = None) -> InputGraph:
     """Read one tree; its vertex v is number v + 1 of the line.
@@ -50,12 +53,11 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
 
 
 def _parent(word: str, count: int, place: int, bad: Callable[[str, int], NoReturn]) -> int:
-    try:
-        parent = int(word)
-    except ValueError:
+    if not _INTEGER.fullmatch(word):
         bad(f"expected the parent of vertex {place + 1}, an integer, got {word!r}", place)
+    parent = int(word) if len(word) <= _LONGEST else count + 1
     if not -1 <= parent <= count:
-        bad(f"expected a parent in -1..{count} of vertex {place + 1}, got {parent}", place)
+        bad(f"expected a parent in -1..{count} of vertex {place + 1}, got {word}", place)
     return parent
 
 

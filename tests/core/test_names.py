@@ -17,6 +17,7 @@ from cavs.errors import TraceError
 
 GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])
 NO_NAMES: list[Any] = ["w@2", "state h", "h:0", "", "1", "a.b", "_w", "__w__", "class", "w\n", 3]
+NO_NAMES += ["\ufb01le", "\uff57", "e\u0301", "\u212a"]  # Python reads them as others
 
 
 def function(forward: Callable[[cavs.Vertex], None]) -> cavs.VertexFunction:

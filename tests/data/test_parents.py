@@ -79,6 +79,11 @@ def test_vertices_of_no_tree_stand_alone() -> None:
         ("0 3 4 2", "column 3: expected a tree, but vertex 2 is its own descendant"),
         ("0 2", "vertex 2 is its own descendant"),
         ("99999999999999999999 0", "expected a parent in"),
+        ("9" * 5000 + " 0", "column 1: expected a parent in"),
+        ("+2 0", r"column 1: expected the parent of vertex 1, an integer, got '\+2'"),
+        ("0 0_1", "column 3: expected the parent of vertex 2, an integer, got '0_1'"),
+        ("0 \u0661", "column 3: expected the parent of vertex 2, an integer, got '\u0661'"),
+        ("\uff12 0", "column 1: expected the parent of vertex 1, an integer, got '\uff12'"),
     ],
 )
 def test_what_is_no_tree_is_named(text: str, message: str) -> None:

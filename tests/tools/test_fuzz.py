@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,8 +46,32 @@ def test_a_slice_of_fixed_seeds() -> None:
 
 def test_the_command_line() -> None:
     assert run("differential", "--seconds", "0").returncode == 0
+    assert "seeds 7..7, 1 trials" in run("differential", "--seed", "7", "--count", "1").stdout
     assert run("sideways").returncode == 2
     assert "random vertex functions" in run("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *[("--seed", value) for value in ("-3", "1.5", str(2**64), "9" * 5000)],
+        *[("--count", value) for value in ("0", "-1", "1e3")],
+        *[("--seconds", value) for value in ("-1", "nan", "inf", "x")],
+    ],
+)
+def test_numbers_out_of_range_are_wrong_command_lines(
+    fuzz: dict[str, Any],
+    option: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A seed that is none was a fault found, or a traceback."""
+    monkeypatch.setattr(sys, "argv", ["fuzz", "differential", "--count", "1", f"{option}={value}"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(FUZZ), run_name="__main__")
+    assert stopped.value.code == 2
+    assert f"argument {option}: a " in capsys.readouterr().err
 
 
 def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ seed; a seed gives the same trial again.
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import time
 from collections.abc import Callable
 
@@ -21,22 +23,56 @@ KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {
 }
 
 
+#: Seeds are below, and so are counts: together they are seeds of cavs, below 2^64.
+_MOST = 2**62
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    number = int(text) if re.fullmatch("[0-9]{1,19}", text) else -1
+    if not least <= number <= _MOST:
+        raise argparse.ArgumentTypeError(
+            f"a whole number in {least}..2**62 was expected, came {text!r}"
+        )
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"a finite number >= 0 was expected, came {text!r}")
+    return seconds
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, (_, meaning) in KINDS.items():
         kind = kinds.add_parser(name, help=meaning, description=meaning)
         kind.add_argument(
-            "--seed", type=int, default=0, metavar="N", help="first seed (default: 0)"
+            "--seed", type=_seed, default=0, metavar="N", help="first seed (default: 0)"
         )
         kind.add_argument(
-            "--count", type=int, metavar="N", help="trials (default: 1000, or any with --seconds)"
+            "--count",
+            type=_count,
+            metavar="N",
+            help="trials (default: 1000, or any with --seconds)",
         )
-        kind.add_argument("--seconds", type=float, metavar="X", help="begin no trial after")
+        kind.add_argument("--seconds", type=_seconds, metavar="X", help="begin no trial after")
     options = parser.parse_args()
     count = options.count
     if count is None:
-        count = 1000 if options.seconds is None else 2**62
+        count = 1000 if options.seconds is None else _MOST
     return run(options.kind, options.seed, count, options.seconds)
 
 
@@ -53,8 +89,8 @@ def run(kind: str, first: int, count: int, seconds: float | None) -> int:
             faults += 1
             print(f"-- {kind}, {found}\n", flush=True)
     spent = time.monotonic() - start
-    last = first + trials - 1
-    print(f"{kind}: seeds {first}..{last}, {trials} trials in {spent:.0f} s, {faults} faults")
+    seeds = f"seeds {first}..{first + trials - 1}" if trials else "no seeds"
+    print(f"{kind}: {seeds}, {trials} trials in {spent:.0f} s, {faults} faults")
     return 1 if faults else 0
 
 
