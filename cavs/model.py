@@ -250,7 +250,7 @@ class Model(Compiled):
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
         options = StepOptions(optimizer, loss, scale, clip_norm)
-        options = options.check(list(self._compiler.function.pushes))
+        options = options.check(self._compiler.function.pushes)
         call = self._prepare(graphs, inputs)
         if not (call.learns and is_grad_enabled()):
             raise CavsRuntimeError(
@@ -258,7 +258,9 @@ class Model(Compiled):
                 "enabled, came none; was it called under no_grad?"
             )
         if self._steps is not None and not call.tensors:
-            done = self._steps.run(call.graphs, call.arrays, options, self.training, self._parameters, self._draw)
+            done = self._steps.run(
+                call.graphs, call.arrays, options, self.training, self._parameters, self._draw
+            )
             if done is not None:
                 return done
         return separate_step(self._forward(call), self._parameters, options)

@@ -7,12 +7,13 @@ does it without Python in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cavs._native import core
+from cavs.core.ir import Name
 from cavs.errors import InputError, NonFiniteError
 from cavs.executor import Array, NativeExecutor, RandomState, read_parameters
 from cavs.optim import Optimizer, clip_grad_norm
@@ -28,7 +29,7 @@ class StepOptions(NamedTuple):
     scale: float
     clip_norm: float
 
-    def check(self, outputs: Sequence[str]) -> StepOptions:
+    def check(self, outputs: Collection[Name]) -> StepOptions:
         """Itself, with the numbers as floats.
 
         Raises:
@@ -59,7 +60,7 @@ def _finite(name: str, value: Any) -> float:
 
 
 def separate_step(
-    outputs: Mapping[str, Tensor], parameters: Sequence[Parameter], options: StepOptions
+    outputs: Mapping[Name, Tensor], parameters: Sequence[Parameter], options: StepOptions
 ) -> Tensor:
     """The rest of a step whose forward call gave `outputs`, by the calls of a training loop.
 
@@ -192,12 +193,12 @@ class NativeSteps:
         parts, ids, whole = [], {}, set()
         for number, output in enumerate(backward.outputs):
             if output.kind == "ids":
-                ids[output.pull] = number
+                ids[output.space] = number
             elif output.kind == "param":
                 parts.append((output.parameter, number, -1))
                 whole.add(output.parameter)
             else:
-                parts.append((output.parameter, number, ids[output.pull]))
+                parts.append((output.parameter, number, ids[output.space]))
         native = core.StepPlan(
             executor.load(forward),
             executor.load(backward),
