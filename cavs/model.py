@@ -261,7 +261,7 @@ class Model(Compiled):
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
         options = StepOptions(optimizer, loss, scale, clip_norm)
-        options = options.check(list(self._compiler.function.pushes))
+        options = options.check(self._compiler.function.pushes)
         call = self._prepare(graphs, inputs)
         if not (call.learns and is_grad_enabled()):
             raise CavsRuntimeError(

@@ -7,7 +7,7 @@ does it without Python in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ class StepOptions(NamedTuple):
     scale: float
     clip_norm: float
 
-    def check(self, outputs: Sequence[str]) -> StepOptions:
+    def check(self, outputs: Collection[Name]) -> StepOptions:
         """Itself, with the numbers as floats.
 
         Raises:
@@ -61,7 +61,7 @@ def _finite(name: str, value: Any) -> float:
 
 
 def separate_step(
-    outputs: Mapping[str, Tensor], parameters: Sequence[Parameter], options: StepOptions
+    outputs: Mapping[Name, Tensor], parameters: Sequence[Parameter], options: StepOptions
 ) -> Tensor:
     """The rest of a step whose forward call gave `outputs`, by the calls of a training loop.
 

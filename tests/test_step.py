@@ -295,6 +295,16 @@ def test_the_memory_of_a_gradient_serves_the_next_step_but_no_other_holder() -> 
     np.testing.assert_array_equal(held, copy)
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_step_between_a_call_and_its_backward_is_seen() -> None:
+    trained = Trained("WideTreeLSTM", "float32", OPTIMIZERS["sgd"])
+    inputs = draw_inputs(trained.model, GRAPHS)
+    pending = trained.model(GRAPHS, **inputs)["loss"].sum()
+    trained.model.step(GRAPHS, trained.optimizer, **inputs)
+    with pytest.raises(CavsRuntimeError, match="written since"):
+        pending.backward()
+
+
 # --- What is refused ----------------------------------------------------------------------------
 
 

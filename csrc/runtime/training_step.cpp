@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/denormals.h"
 #include "base/error.h"
 #include "kernels/cpu/row_sparse.h"
 
@@ -58,8 +59,13 @@ class Step {
     run_.forward(arrays, threads_);
     loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
     // Rounded after each operation, as tensors are.
-    const T sum = static_cast<T>(sum_all<T>(static_cast<const T*>(loss_.data), loss_.elements));
-    result_.loss = sum * static_cast<T>(given_.scale);
+    result_.loss = sum_of_loss() * static_cast<T>(given_.scale);
+  }
+
+  // Sums, norms and updates take denormals as calls of their own do.
+  T sum_of_loss() const {
+    const DenormalScope scope(plan_.forward->program.dtype);
+    return static_cast<T>(sum_all<T>(static_cast<const T*>(loss_.data), loss_.elements));
   }
 
   void backward() {
@@ -154,6 +160,7 @@ class Step {
 
   // Whether the norm is finite; if so, gradients are then at most the one asked for.
   bool clip() {
+    const DenormalScope scope(plan_.forward->program.dtype);
     double sum = 0;
     for (const int number : given_.clip_order) {
       const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
@@ -176,6 +183,7 @@ class Step {
   }
 
   void update() const {
+    const DenormalScope scope(plan_.forward->program.dtype);
     for (const StepGroup& group : given_.groups) {
       std::vector<DenseUpdate<T>> wholes;
       for (const StepUpdate& u : group.updates) {
