@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from threading import get_ident
 from typing import Any
 
-from cavs.core.vertex import Module
+from cavs.core.vertex import Module, attributes
 
 ABSENT = object()
 
@@ -72,7 +74,9 @@ def recorded_reads() -> Iterator[Reads]:
     reads, thread = Reads(), get_ident()
 
     def get(module: Module, name: str) -> Any:
-        if get_ident() == thread:
+        # A cached property looks for itself alone.
+        cached = name == "__dict__" and sys._getframe(1).f_code.co_filename == functools.__file__
+        if get_ident() == thread and not cached:
             reads.note(module, name)
         return super(Module, module).__getattribute__(name)
 
@@ -94,12 +98,6 @@ def recorded_reads() -> Iterator[Reads]:
             else:
                 delattr(Module, name)
         reads.finish()
-
-
-def attributes(module: Module) -> dict[str, Any]:
-    """Those of the module itself, by name."""
-    own: dict[str, Any] = object.__getattribute__(module, "__dict__")
-    return own
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

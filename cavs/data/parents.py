@@ -18,6 +18,7 @@ from cavs.scheduler import InputGraph
 _INTEGER = re.compile("-?[0-9]+")  # int() takes "+3", "1_0" and the digits of all scripts, too
 _LONGEST = 20  # characters of a number; int() refuses thousands
 
+
 def parse_parents(text: str, /, *, source: str = "", line: int | None = None) -> InputGraph:
     """Read one tree; its vertex v is number v + 1 of the line.
 
