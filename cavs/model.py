@@ -400,6 +400,7 @@ class Model(Compiled):
     @property
     def program(self) -> str:
         """The compiled programs of the mode, as text: inference, training forward, and backward."""
+        self._structure.check()
         return report.programs(self._compiler.in_mode(self.training))
 
     @overload
@@ -445,6 +446,7 @@ class Model(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and what a
             call raises.
         """
+        self._structure.check()
         if graphs is None:
             compiler = self._compiler.in_mode(self.training)
             return report.explain(compiler, self._dtype.itemsize)

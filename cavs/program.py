@@ -12,7 +12,7 @@ from cavs.core.names import check_name
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.trace import user_line
-from cavs.core.vertex import Module, VertexFunction, walk
+from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
 from cavs.model import Compiled, Model, convert
 from cavs.profile import Profile, together
@@ -62,13 +62,14 @@ class VertexProgram(Module):
         """The vertex functions by name."""
         return dict(self._functions)
 
-    def _walk(self, prefix: str, place: str) -> Iterator[tuple[str, str, Any]]:
-        for attribute, value in vars(self).items():
+    def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[tuple[str, str, Any]]:
+        above = (*above, id(self))
+        for attribute, value in attributes(self).items():
             if value is not self._functions:
-                yield from walk(f"{prefix}{attribute}", f"{place}.{attribute}", value)
+                yield from walk(f"{prefix}{attribute}", f"{place}.{attribute}", value, above)
                 continue
             for name, function in self._functions.items():
-                yield from walk(f"{prefix}{name}", f"{place}[{name!r}]", function)
+                yield from walk(f"{prefix}{name}", f"{place}[{name!r}]", function, above)
 
 
 class Program(Compiled):

@@ -54,10 +54,14 @@ class StepOptions(NamedTuple):
 
 
 def _finite(name: str, value: Any) -> float:
-    number = value if isinstance(value, (int, float, np.floating, np.integer)) else math.nan
+    known = isinstance(value, (int, float, np.floating, np.integer))
+    try:
+        number = float(value) if known else math.nan
+    except OverflowError:  # of an integer beyond all floats
+        number = math.inf
     if not math.isfinite(number):
         raise InputError(f"[step] a finite number was expected as {name}, came ({value!r})")
-    return float(number)
+    return number
 
 
 def separate_step(
@@ -136,7 +140,7 @@ class NativeSteps:
 
         Raises:
             NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has
-                changed.
+                changed; CavsRuntimeError: see :meth:`cavs.optim.Optimizer.check`.
         """
         optimizer = options.optimizer
         plan = self._plan(options.loss, training)
@@ -149,6 +153,7 @@ class NativeSteps:
                 return None
             positions = [plan.positions.get(id(p), -1) for p in parameters]
             order = [position for position in positions if position >= 0]
+        optimizer.check()
         executor, state = self._executor, random()
         values, versions = read_parameters(executor.compiler.params)
         for parameter in plan.params:

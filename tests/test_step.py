@@ -316,6 +316,8 @@ WRONG: dict[str, tuple[dict[str, Any], Any, type[Exception], str]] = {
     "loss": ({"loss": "lost"}, None, InputError, r"an output among \['logits', 'loss'\].*'lost'"),
     "scale": ({"scale": math.nan}, None, InputError, "finite number was expected as scale"),
     "scale-text": ({"scale": "1"}, None, InputError, "finite number was expected as scale"),
+    "scale-huge": ({"scale": 10**400}, None, InputError, "finite number was expected as scale"),
+    "clip-huge": ({"clip_norm": 10**400}, None, InputError, "number was expected as clip_norm"),
     "clip-nan": ({"clip_norm": math.nan}, None, InputError, "finite number.*clip_norm"),
     "clip-inf": ({"clip_norm": math.inf}, None, InputError, "finite number.*clip_norm"),
     "clip-negative": ({"clip_norm": -1.0}, None, InputError, "clip_norm >= 0"),
@@ -383,3 +385,19 @@ def test_what_is_no_optimizer_is_refused() -> None:
     wrong: Any = trained.model.parameters()
     with pytest.raises(InputError, match=r"an optimizer of cavs.optim was expected, came \(list\)"):
         trained.model.step(GRAPHS, wrong, **draw_inputs(trained.model, GRAPHS))
+
+
+def test_a_layer_replaced_in_another_model_of_the_optimizer() -> None:
+    """An error as of the separate calls, and nothing has changed."""
+    one, other = (Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["sgd"]) for _ in range(2))
+    one.optimizer = optim.SGD([*one.model.parameters(), *other.model.parameters()], lr=0.1)
+    inputs = draw_inputs(one.model, GRAPHS)
+    one.model.step(GRAPHS, one.optimizer, **inputs)
+    name, layer = next(
+        (n, x) for n, x in vars(other.model.function).items() if hasattr(x, "weight")
+    )
+    setattr(other.model.function, name, type(layer)(*layer.weight.shape))
+    before = one.kept(), one.model.random_state()
+    with pytest.raises(CavsRuntimeError, match=f"attribute '{name}'"):
+        one.model.step(GRAPHS, one.optimizer, **inputs)
+    assert (one.kept(), one.model.random_state()) == before

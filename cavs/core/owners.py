@@ -96,12 +96,22 @@ class Owners:
             self._count = _compiled.count
             self._structures = [ref(structure) for structure in _compiled.owners(self._parameters)]
             self._replaced = _compiled.first_replaced(self._parameters)
-        for reference in self._structures:
-            structure = reference()
-            if structure is not None and structure.replaced() and not structure.superseded:
-                structure.check()
+        structures = [s for s in (reference() for reference in self._structures) if s is not None]
+        altered = [s for s in structures if s.replaced()]
+        if altered:
+            self._check_altered(altered, [s for s in structures if s not in altered])
         if self._replaced is not None:
             raise CavsRuntimeError(
                 "[optim] parameters of the function as it was compiled last were expected, came "
                 f"{self._replaced!r} of before; make the optimizer of the new model's parameters"
             )
+
+    def _check_altered(self, altered: Sequence[Structure], intact: Sequence[Structure]) -> None:
+        """Whether all parameters of what was altered are those of another function, too, which is
+        as it was compiled: a layer may have been trained in one that was then taken apart."""
+        own = set(map(id, self._parameters))
+        shared = {id(p) for structure in intact for p in structure.parameters.values()}
+        for structure in altered:
+            parameters = set(map(id, structure.parameters.values()))
+            if not structure.superseded and not parameters & own <= shared:
+                structure.check()

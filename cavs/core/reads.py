@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from itertools import zip_longest
 from typing import Any
 
 from cavs._locks import new_lock
-from cavs.core.vertex import Module
+from cavs.core.vertex import Module, attributes
 
 ABSENT = object()
 
@@ -103,7 +105,10 @@ class _Hooks:
 
 def _get(module: Module, name: str) -> Any:
     if _reading.reads is not None:
-        _reading.reads.note(module, name)
+        # A cached property looks for itself alone.
+        cached = name == "__dict__" and sys._getframe(1).f_code.co_filename == functools.__file__
+        if not cached:
+            _reading.reads.note(module, name)
     return super(Module, module).__getattribute__(name)
 
 
@@ -130,12 +135,6 @@ def recorded_reads() -> Iterator[Reads]:
         _reading.reads, _reading.depth = before, _reading.depth - 1
         _hooks.change(-1)
         reads.finish()
-
-
-def attributes(module: Module) -> dict[str, Any]:
-    """Those of the module itself, by name."""
-    own: dict[str, Any] = object.__getattribute__(module, "__dict__")
-    return own
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

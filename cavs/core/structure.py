@@ -18,8 +18,8 @@ from weakref import ref
 import numpy as np
 
 from cavs.core.owners import register
-from cavs.core.reads import ABSENT, Reads, attributes
-from cavs.core.vertex import Module
+from cavs.core.reads import ABSENT, Reads
+from cavs.core.vertex import Module, attributes
 from cavs.errors import CavsRuntimeError
 
 _END = object()
@@ -130,6 +130,7 @@ class _Description:
         self.comparable = True
         self.modules: dict[int, Module] = {}
         self._reads = reads
+        self._above: list[int] = []  # identities of what is being looked into
         for name, function in functions.items():
             self._visit(function, f"{name}.")
         self._visit(root, "")
@@ -145,11 +146,13 @@ class _Description:
             self.containers.append(own)
             self.comparable = self.comparable and type(module).__eq__ is object.__eq__
         learns = False
+        self._above.append(id(module))
         for name, value in list(own.items()):
             holds = self._visit_value(f"{path}{name}", value, name in read)
             if holds and name not in read:
                 self._watch(own, name)
             learns |= holds
+        self._above.pop()
         for name in read:
             self._watch(own, name)
             if name not in own:
@@ -169,16 +172,16 @@ class _Description:
 
     def _visit_value(self, path: str, value: Any, read: bool) -> bool:
         """Whether there are parameters in it."""
-        if isinstance(value, Module):
-            learns = self._visit(value, f"{path}.")
-            if read or learns:
-                self.values[path] = value
-            return learns
+        if id(value) in self._above:  # refers back to what it stands in
+            return False
         if isinstance(value, (list, tuple, dict)):
             return self._visit_items(path, value, read)
-        if read or _is_parameter(value):
+        holds = _is_parameter(value)
+        if isinstance(value, Module):
+            holds = self._visit(value, f"{path}.")
+        if read or holds:
             self.values[path] = value
-        return _is_parameter(value)
+        return holds
 
     def _visit_items(self, path: str, value: Any, read: bool) -> bool:
         items = value.values() if isinstance(value, dict) else value
@@ -187,8 +190,10 @@ class _Description:
                 self.values[path] = value.copy() if not isinstance(value, tuple) else value
             return False
         learns = False
+        self._above.append(id(value))
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             learns |= self._visit_value(f"{path}[{key!r}]", item, read)
+        self._above.pop()
         if read or learns:
             self.items += [value, items] if isinstance(value, dict) else [value]
             self.containers += [] if isinstance(value, tuple) else [value]

@@ -61,27 +61,39 @@ class Module:
         for name, value in values.items():
             own[name].data[...] = value
 
-    def _walk(self, prefix: str, place: str) -> Iterator[_Found]:
-        for name, value in vars(self).items():
+    def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[_Found]:
+        for name, value in attributes(self).items():
             own = f".{name}" if name.isidentifier() else f".__dict__[{name!r}]"
-            yield from walk(f"{prefix}{name}", f"{place}{own}", value)
+            yield from walk(f"{prefix}{name}", f"{place}{own}", value, (*above, id(self)))
+
+
+def attributes(module: Module) -> dict[str, Any]:
+    """Those of the module itself, by name; not counted as read by ``forward``."""
+    own: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return own
 
 
 _Found = tuple[str, str, Any]
+Above = tuple[int, ...]
 
 
-def walk(path: str, place: str, value: Any) -> Iterator[_Found]:
-    """(path, place as Python writes it, parameter) of the parameters in an attribute's value."""
+def walk(path: str, place: str, value: Any, above: Above = ()) -> Iterator[_Found]:
+    """(path, place as Python writes it, parameter) of the parameters in an attribute's value.
+
+    `above`: identities of what the value stands in; what refers back to it has no second path.
+    """
     if getattr(value, "__cavs_parameter__", False):
         yield path, place, value
+    elif id(value) in above:
+        return
     elif isinstance(value, Module):
-        yield from value._walk(f"{path}.", place)
+        yield from value._walk(f"{path}.", place, above)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            yield from walk(f"{path}.{index}", f"{place}[{index}]", item)
+            yield from walk(f"{path}.{index}", f"{place}[{index}]", item, (*above, id(value)))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from walk(f"{path}.{key}", f"{place}[{key!r}]", item)
+            yield from walk(f"{path}.{key}", f"{place}[{key!r}]", item, (*above, id(value)))
 
 
 class VertexFunction(Module):

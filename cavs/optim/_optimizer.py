@@ -112,10 +112,9 @@ class Optimizer(ABC):
 
         Raises:
             ShapeError: a gradient of another shape than its parameter; InputError: of another
-                dtype; CavsRuntimeError: a layer or parameter of the compiled function was replaced,
-                see ``cavs.core.structure``.
+                dtype; CavsRuntimeError: see :meth:`check`.
         """
-        self._owners.check()
+        self.check()
         for group in self.groups:
             dense: list[Parameter] = []
             for parameter in group["params"]:
@@ -125,6 +124,15 @@ class Optimizer(ABC):
                     dense.append(parameter)
             if dense:
                 self._step_dense(dense, group)
+
+    def check(self) -> None:
+        """Whether the compiled functions that own the parameters are as they were compiled.
+
+        Raises:
+            CavsRuntimeError: a layer or parameter of one was replaced, see
+                ``cavs.core.structure``.
+        """
+        self._owners.check()
 
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
         if grad.shape != parameter.shape or grad.dtype != parameter.dtype:

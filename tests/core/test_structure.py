@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 import threading
 from collections.abc import Callable
@@ -140,6 +141,9 @@ NEXT: dict[str, Callable[[Holder], Any]] = {
     "step": lambda h: h.optimizer.step(),
     "stepwise": lambda h: h.model.stepwise(),
     "explain": lambda h: h.model.explain(GRAPH, ids=IDS),
+    "explain without a batch": lambda h: h.model.explain(),
+    "program": lambda h: h.model.program,
+    "a step": lambda h: h.model.step(GRAPH, h.optimizer, loss="y", ids=IDS),
     "memory": lambda h: h.model.memory(GRAPH),
 }
 
@@ -422,3 +426,75 @@ def test_a_module_with_accessors_of_its_own() -> None:
     f.lazy.held["weight"] = Parameter(np.ones(2, np.float32))
     with pytest.raises(CavsRuntimeError, match=r"lazy\.held\['weight'\]"):
         model(GRAPH, x=x)
+
+
+class Plain(cavs.VertexFunction):
+    """With a counter that no `forward` means to read."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Linear(2, 2)
+        self.epoch = 0
+
+    @functools.cached_property
+    def size(self) -> int:
+        return 2
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=self.layer(v.pull("x", 2)))
+
+
+class WithCachedProperty(Plain):
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=self.layer(v.pull("x", self.size)))
+
+
+class WithAllParameters(Plain):
+    def forward(self, v: cavs.Vertex) -> None:
+        penalty = sum(ops.square(p).sum() for p in self.parameters())
+        v.push(y=self.layer(v.pull("x", 2)) + 0.1 * penalty)
+
+
+class WithReferenceBack(Plain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer.owner = self  # type: ignore[attr-defined]
+        self.layers = [self.layer]
+        self.layer.siblings = self.layers  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [WithCachedProperty, WithAllParameters, WithReferenceBack])
+def test_counters_beside_what_looks_into_the_function(kind: type[Plain]) -> None:
+    f = kind()
+    model = cavs.compile(f)
+    optimizer = SGD(model.named_parameters(), lr=0.1)
+    x = np.ones((2, 2), np.float32)
+    for _ in range(2):
+        f.epoch += 1
+        model.step(GRAPH, optimizer, loss="y", x=x)
+        assert list(model.state_dict()) == ["layer.weight", "layer.bias"]
+    f.layer = nn.Linear(2, 2)
+    with pytest.raises(CavsRuntimeError, match="'layer'"):
+        model(GRAPH, x=x)
+
+
+def test_a_layer_of_another_function_that_was_taken_apart() -> None:
+    """Its optimizer goes on where all that it holds is of a function that is as it was."""
+    first = Holder()
+
+    class Tuned(Plain):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=self.layer(v.pull("x", 4)))
+
+    tuned = Tuned()
+    tuned.layer = first.f.heads["a"]
+    model = cavs.compile(tuned)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    first.f.embedding = None
+    model(GRAPH, x=np.ones((2, 4), np.float32))["y"].sum().backward()
+    optimizer.step()
+    mixed = SGD([*model.parameters(), first.f.gain], lr=0.1)
+    with pytest.raises(CavsRuntimeError, match="'embedding'"):
+        mixed.step()
+    tuned.layer = nn.Linear(4, 2)
+    with pytest.raises(CavsRuntimeError, match="compile again"):
+        optimizer.step()
