@@ -33,6 +33,12 @@ class InputChecker:
             ]
         )
 
+    def take(self, graphs: GraphBatch, inputs: dict[Name, Any]) -> dict[Name, Array] | None:
+        """What :meth:`check` gives where all inputs are there and are NumPy arrays that need no
+        conversion, as from a loader; else None."""
+        taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs)
+        return taken
+
     def check(
         self, graphs: GraphBatch, inputs: dict[Name, Any], partial: bool = False
     ) -> dict[Name, Array]:
@@ -45,8 +51,8 @@ class InputChecker:
             InputError: an input is missing or unknown, or an id is out of range; ShapeError,
             DTypeError: it has another shape or dtype.
         """
-        taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs)
-        if taken is not None:  # as from a loader
+        taken = self.take(graphs, inputs)
+        if taken is not None:
             return taken
         if not inputs.keys() <= self._specs.keys():
             unknown = min(inputs.keys() - self._specs.keys(), key=str)

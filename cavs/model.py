@@ -198,8 +198,9 @@ class Model(Compiled):
         """What a call is given, checked; nothing has changed yet."""
         self._structure.check()
         batched = self._batch(graphs)
-        arrays = self._checker.check(batched, inputs)
-        tensors = self._learning(inputs)
+        arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
+        if arrays is None:
+            arrays, tensors = self._checker.check(batched, inputs), self._learning(inputs)
         return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
 
     def _forward(self, call: _Call) -> dict[Name, Tensor]:

@@ -65,6 +65,10 @@ bool worth_packing(const WeightUse& use, const RowCounts& counts) {
   return rows >= kFewestRows;
 }
 
+WeightStore::WeightStore(size_t count) : entries_(count), spares_(std::make_shared<Spares>()) {
+  spares_->blocks.resize(count);
+}
+
 std::shared_ptr<Block> WeightStore::find(size_t w, int64_t version) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return version >= 0 && entries_[w].version == version ? entries_[w].panels : nullptr;
@@ -72,19 +76,27 @@ std::shared_ptr<Block> WeightStore::find(size_t w, int64_t version) {
 
 std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
   {
+    Entry last;  // let go of after the lock
     const std::lock_guard<std::mutex> lock(mutex_);
-    Entry& entry = entries_[w];
-    if (entry.panels.use_count() == 1) {
-      entry.version = -1;
-      return std::exchange(entry.panels, nullptr);
-    }
+    std::swap(last, entries_[w]);
   }
-  return std::make_shared<Block>(device_allocator(Device::kCpu), bytes);
+  std::unique_ptr<Block> block;
+  {
+    const std::lock_guard<std::mutex> lock(spares_->mutex);
+    block = std::move(spares_->blocks[w]);
+  }
+  if (!block) block = std::make_unique<Block>(device_allocator(Device::kCpu), bytes);
+  return {block.release(), [w, spares = spares_](Block* read) {
+            std::unique_ptr<Block> spare(read);
+            const std::lock_guard<std::mutex> lock(spares->mutex);
+            std::swap(spares->blocks[w], spare);
+          }};
 }
 
 void WeightStore::keep(size_t w, int64_t version, std::shared_ptr<Block> panels) {
+  Entry entry{std::move(panels), version};  // holds the one before after the lock
   const std::lock_guard<std::mutex> lock(mutex_);
-  entries_[w] = {std::move(panels), version};
+  std::swap(entry, entries_[w]);
 }
 
 }  // namespace cavs

@@ -39,11 +39,11 @@ bool worth_packing(const WeightUse& use, const RowCounts& counts);
 // What was packed last. Several runs of one program may go on at once, each with its own panels.
 class WeightStore {
  public:
-  explicit WeightStore(size_t count) : entries_(count) {}
+  explicit WeightStore(size_t count);
 
   // The panels of this version of weight `w`, if they are here, else null.
   std::shared_ptr<Block> find(size_t w, int64_t version);
-  // Memory for the panels, of the last ones where nobody reads them any more.
+  // Memory for other panels: that of the last ones where nobody reads them any more.
   std::shared_ptr<Block> take(size_t w, int64_t bytes);
   // A negative version is known to nobody: the next run packs again.
   void keep(size_t w, int64_t version, std::shared_ptr<Block> panels);
@@ -53,8 +53,15 @@ class WeightStore {
     std::shared_ptr<Block> panels;
     int64_t version = -1;
   };
+  // Where the last reader of panels leaves their memory; outlives the store for as long as there
+  // are readers.
+  struct Spares {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Block>> blocks;  // [weight]
+  };
   std::mutex mutex_;
   std::vector<Entry> entries_;
+  std::shared_ptr<Spares> spares_;
 };
 
 }  // namespace cavs
