@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_trees import in_worker, sample, train, tree_lstm, trees
 
 import cavs
 from cavs.core.trace import trace
@@ -29,7 +30,6 @@ from cavs.tensor import record
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 # From Python 3.12 on a fork with threads warns, rightly in general.
 forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-VOCABULARY, CLASSES = 40, 5
 
 
 @pytest.fixture
@@ -81,31 +81,6 @@ def beside(work: Callable[[], Any]) -> Iterator[None]:
         thread.join(60)
     assert not thread.is_alive()
     assert not failed, failed
-
-
-def tree_lstm(**options: Any) -> cavs.Model:
-    return cavs.compile(ChildSumTreeLSTM(VOCABULARY, 8, 16, CLASSES), **options)
-
-
-def trees(count: int = 6) -> cavs.GraphBatch:
-    return cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])] * count)
-
-
-def sample(graphs: cavs.GraphBatch, seed: int = 0) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(seed)
-    count = graphs.num_vertices
-    return {
-        "word": random.integers(-1, VOCABULARY, count).astype(np.int32),
-        "label": random.integers(-1, CLASSES, count).astype(np.int32),
-    }
-
-
-def train(model: cavs.Model, graphs: cavs.GraphBatch, inputs: dict[str, np.ndarray]) -> float:
-    model.zero_grad()
-    loss = model(graphs, **inputs)["loss"].sum()
-    loss.backward()
-    cavs.optim.SGD(model.parameters(), lr=0.01).step()
-    return float(loss.item())
 
 
 # --- Gradients ------------------------------------------------------------------------------------
@@ -821,11 +796,6 @@ def test_fork_while_another_thread(busy: str) -> None:
     child()
 
 
-def _in_worker(seed: int) -> float:
-    graphs = trees()
-    return train(tree_lstm(), graphs, sample(graphs, seed))
-
-
 @forks
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_worker_processes(method: str) -> None:
@@ -837,7 +807,7 @@ def test_worker_processes(method: str) -> None:
         beside(lambda: train(model, graphs, sample(graphs))),
         multiprocessing.get_context(method).Pool(2) as pool,
     ):
-        losses = pool.map_async(_in_worker, range(4)).get(100)
+        losses = pool.map_async(in_worker, range(4)).get(100)
     assert np.isfinite(losses).all()
 
 
