@@ -74,12 +74,13 @@ def _timed(workload: Workload, folder: Path, options: Mapping[str, Any]) -> Row:
     rates.wall = [epoch["graphs_per_second"] for epoch in history]
     rates.cpu = rates.wall  # a process of its own, whose processor time is not looked at
     training = sum(epoch["seconds"] for epoch in history)
+    trees = metrics["data"][workload.unit]["train"]
     return {
         "command": shlex.join(["cavs", *words, "--data", f"DIR/{folder.name}"]),
         "rates": {COMMAND: rates.summary()},
         "turns": {COMMAND: rates.wall},
         "threads": metrics["threads"],
-        "data": f"{folder.name}, training set, {metrics['data'][workload.unit]['train']:,} trees",
+        "data": f"{folder.name.upper()}, training set, {trees:,} trees",
         "seconds": seconds,
         "training_seconds": training,
         "load_average": os.getloadavg()[0],

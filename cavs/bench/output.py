@@ -37,7 +37,13 @@ def _read(path: Path) -> Row:
 
 
 def write_report(folder: Path) -> None:
-    """Writes report.md, and plots where matplotlib is installed, of all parts in `folder`."""
+    """Writes report.md, and plots where matplotlib is installed, of all parts in `folder`.
+
+    Raises:
+        DataError: there is none.
+    """
     results = read_parts(folder)
+    if not results:
+        raise DataError(f"[bench] {folder}: the JSON files of a run were expected, came none")
     pictures = plots.draw(results, folder) if plots.available() else {}
     (folder / "report.md").write_text(report(results, pictures), encoding="utf-8")

@@ -58,6 +58,22 @@ class Optimizer(ABC):
         for group in self.groups:
             for parameter in group["params"]:
                 self._states[id(parameter)] = self._new_state(parameter, group)
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        """Whether :meth:`state_dict` has a path for each array and each option."""
+        states = {
+            f"{name}.{state}"
+            for group in self.groups
+            for name, parameter in zip(group["names"], group["params"], strict=True)
+            for state in self._states[id(parameter)]
+        }
+        both = sorted(states & set(self._option_paths()))
+        if both:
+            raise InputError(
+                f"[optim] parameters of names beside {both[0]!r}, an option's in state_dict, were "
+                f"expected, came {both[0].rpartition('.')[0]!r}; rename it"
+            )
 
     def _check_parameters(self) -> None:
         parameters = [p for group in self.groups for p in group["params"]]

@@ -141,6 +141,7 @@ def test_cavs_train_itself_is_timed_too(tmp_path: Path) -> None:
     assert command["rates"]["cavs train"]["median"] > 0
     assert command["seconds"] > command["training_seconds"] > 0
     assert f"| `{command['command']}` | 1 |" in done.stdout
+    assert command["data"] == suite["data"]  # said once
 
 
 def test_the_recipe_is_what_cavs_train_does(tmp_path: Path) -> None:
@@ -263,6 +264,8 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
         assert said.startswith("cavs: [bench] with recipe sst a workload among ['tree-lstm'] was ")
     said = bench("--redraw", code=1).stderr
     assert said == "cavs: [bench] --output DIR was expected with --redraw, came none\n"
+    said = bench("--redraw", "--output", tmp_path, code=1).stderr
+    assert said == f"cavs: [bench] {tmp_path}: the JSON files of a run were expected, came none\n"
     (tmp_path / "tree-lstm.json").write_text("{")
     said = bench("tree-gru", *TINY, "--output", tmp_path, code=1).stderr
     assert "tree-lstm.json: results of a run were expected" in said.splitlines()[-1]

@@ -304,3 +304,15 @@ def test_clipping_of_gradients_in_another_order() -> None:
     p.grad = np.ones((3, 2)).T
     np.testing.assert_allclose(optim.clip_grad_norm([p], 1.0), np.sqrt(6))
     np.testing.assert_allclose(p.grad, 1 / np.sqrt(6))
+
+
+def test_a_state_and_an_option_of_one_path_are_refused() -> None:
+    """`self.groups = [p]` of a function: the state was lost in state_dict, and could not load."""
+
+    def make(momentum: float) -> optim.SGD:
+        pair = ("groups.0", Parameter(np.ones(3, np.float32)))
+        return optim.SGD([pair], lr=0.1, momentum=momentum)
+
+    assert "groups.0.momentum" in make(0.0).state_dict()
+    with pytest.raises(InputError, match=r"'groups\.0\.momentum', an option's .*'groups\.0'"):
+        make(0.9)
