@@ -27,6 +27,7 @@ from cavs.core.trace import trace
 from cavs.models import ChildSumTreeLSTM
 from cavs.tensor import record
 
+no_tsan = pytest.mark.no_tsan
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 # From Python 3.12 on a fork with threads warns, rightly in general.
 forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -476,6 +477,7 @@ def test_a_step_between_a_call_and_its_backward_is_an_error() -> None:
         loss.backward()
 
 
+@no_tsan
 def test_what_a_step_beside_a_call_changed_is_seen_by_the_next_call() -> None:
     """Nothing made of parameters while they changed is kept: panels of weights, remembered rows."""
     model, graphs = tree_lstm(), trees(40)
@@ -647,6 +649,7 @@ def run_script(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
 
 
+@no_tsan
 @pytest.mark.parametrize("name", CALLS)
 def test_ids_that_another_thread_changes_during_calls(name: str) -> None:
     """Each call sees ids that are right, or refuses them; none reads or writes elsewhere."""
@@ -729,6 +732,7 @@ def all_of_it() -> None:
     assert not {"__getattribute__", "__setattr__"} & set(vars(cavs.Module))
 
 
+@no_tsan
 @needs_fork
 @forks
 def test_fork_while_another_thread_is_in_a_forward() -> None:
@@ -737,6 +741,7 @@ def test_fork_while_another_thread_is_in_a_forward() -> None:
     all_of_it()
 
 
+@no_tsan
 @needs_fork
 @forks
 def test_fork_within_a_forward() -> None:
@@ -759,6 +764,7 @@ def _compile_something() -> None:
     tree_lstm(dtype="float64")
 
 
+@no_tsan
 @needs_fork
 @forks
 @pytest.mark.parametrize("busy", ["compiles", "trains", "infers", "adds gradients"])
@@ -796,6 +802,7 @@ def test_fork_while_another_thread(busy: str) -> None:
     child()
 
 
+@no_tsan
 @forks
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_worker_processes(method: str) -> None:
@@ -853,6 +860,7 @@ time.sleep({wait})
 """
 
 
+@no_tsan
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("works", ["train,", "infer, train", "add, add"])
 def test_daemon_threads_when_the_process_ends(works: str, threads: int) -> None:
@@ -862,6 +870,7 @@ def test_daemon_threads_when_the_process_ends(works: str, threads: int) -> None:
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+@no_tsan
 def test_sys_exit_has_its_code_beside_daemon_threads() -> None:
     script = ENDING.format(threads=2, works="train, add", graphs=20, wait=0.01) + "sys.exit(3)"
     result = run_script(script)

@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
-# Builds all C++ code with AddressSanitizer and UndefinedBehaviorSanitizer into a temporary folder, then
-# runs the C++ tests and the Python suite against that build. The first report stops a test.
+# Builds all C++ code with sanitizers into a temporary folder and runs the C++ tests and the Python suite
+# against that build: AddressSanitizer and UndefinedBehaviorSanitizer, or ThreadSanitizer, under which the
+# Python tests are those that use threads. The first report of ASan or UBSan stops a test.
 #
 #   tools/sanitize.sh [arguments for pytest]        e.g. tools/sanitize.sh -m "not slow"
+#   tools/sanitize.sh --threads [arguments for pytest]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 sanitizers=address,undefined
+if [ "${1:-}" = --threads ]; then
+  shift
+  sanitizers=thread
+fi
 
 # The working tree as it stands, without what git ignores (environments, builds).
 mkdir "$place/source"
@@ -26,15 +32,25 @@ cmake --build "$place/cpp"
 ctest --test-dir "$place/cpp" --output-on-failure --no-tests=error
 
 # The interpreter is not instrumented: the runtime must be loaded before it, with libstdc++ so that
-# exceptions are intercepted; and what CPython leaves allocated at exit is no leak of ours. ASan reports to
-# files, because a test may expect its subprocess to fail; UBSan knows standard error only, so pytest must
-# not capture that (--capture=sys).
+# exceptions are intercepted. Reports go to files, because a test may expect its subprocess to fail; UBSan
+# knows standard error only, so pytest must not capture that (--capture=sys).
 echo "== Python suite under $sanitizers"
 compiler=${CXX:-g++}
 status=0
-LD_PRELOAD="$($compiler -print-file-name=libasan.so) $($compiler -print-file-name=libstdc++.so)" \
-  ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:log_path=$place/report" \
-  UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:abort_on_error=1" \
+if [ $sanitizers = thread ]; then
+  # The locks of the interpreter are seen, since they are pthread's. What NumPy and OpenBLAS read and write
+  # is not, but then it is nobody's race either.
+  export TSAN_OPTIONS="log_path=$place/report:exitcode=0"
+  set -- tests/test_threads.py tests/kernels/test_threads.py tests/memory/test_run.py \
+    tests/scheduler/test_schedule.py tests/tensor/test_tape.py -m "not no_tsan" "$@"
+  runtime=libtsan.so
+else
+  # What CPython leaves allocated at exit is no leak of ours.
+  export ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:log_path=$place/report"
+  export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:abort_on_error=1"
+  runtime=libasan.so
+fi
+LD_PRELOAD="$($compiler -print-file-name=$runtime) $($compiler -print-file-name=libstdc++.so)" \
   pytest --capture=sys "$@" || status=$?
 if compgen -G "$place/report*" >/dev/null; then
   cat "$place"/report*

@@ -74,6 +74,7 @@ def test_results_do_not_depend_on_whether_helpers_are_awake():
     assert len(found) == 1
 
 
+@pytest.mark.no_tsan
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_fork():
