@@ -50,7 +50,8 @@ class CheckpointError(CavsError, RuntimeError):
 
 
 class NonFiniteError(CavsError, ArithmeticError):
-    """NaN or infinity where a finite value is needed; names step and output."""
+    """NaN or infinity where a finite value is needed; names the output, graph, vertex and line, or
+    the parameter: see ``cavs.detect_nonfinite``."""
 
 
 class CavsRuntimeError(CavsError, RuntimeError):

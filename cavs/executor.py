@@ -126,6 +126,20 @@ class Weights(NamedTuple):
     versions: list[int]
 
 
+class NanState(Exception):  # noqa: N818
+    """What a forward call that looks for NaN in states raises: the state that has one.
+
+    Attributes:
+        name: of the state.
+        vertex: the user's number of the first vertex that scattered it, children first.
+    """
+
+    def __init__(self, name: Name, vertex: int) -> None:
+        super().__init__(f"NaN in state {name} of vertex {vertex}")
+        self.name = name
+        self.vertex = vertex
+
+
 class Run(Protocol):
     """A forward call that waits for its backward."""
 
@@ -136,15 +150,20 @@ class Run(Protocol):
 class Executor(Protocol):
     """Runs one compiled function."""
 
+    compiler: Compiler
+    dtype: np.dtype[Any]
+
     def forward(
         self,
         graphs: GraphBatch,
         inputs: Mapping[Name, Array],
         random: RandomState,
         wanted: frozenset[Name] | None,
+        *,
+        check_states: bool = False,
     ) -> tuple[dict[Name, Array], Run | None]:
         """Outputs in the user's order. `wanted`: inputs whose cotangents a backward will give; None
-        where no backward comes."""
+        where no backward comes. `check_states`: whether NaN in a state raises :class:`NanState`."""
 
 
 class NativeExecutor:
@@ -181,7 +200,16 @@ class NativeExecutor:
             forward,
             self.device,
             [form.output(output) for output in program.outputs],
+            [program.states[name] for name in self._looked_at(program)],
         )
+
+    def _looked_at(self, program: Program) -> list[Name]:
+        """The states in which runs look for NaN: those of F, and where a pass put others in their
+        place, these too."""
+        own = self.compiler.trace.function.scatters
+        if own.keys() <= program.states.keys():
+            return list(own)
+        return list(program.states)
 
     def forward(
         self,
@@ -189,15 +217,22 @@ class NativeExecutor:
         inputs: Mapping[Name, Array],
         random: RandomState,
         wanted: frozenset[Name] | None,
+        *,
+        check_states: bool = False,
     ) -> tuple[dict[Name, Array], NativeRun | None]:
         """See :class:`Executor`."""
         weights = read_parameters(self.compiler.params)
         if wanted is None:
             program, known = self._inference(graphs, inputs, random, weights)
-            return self._run(program, graphs, known, random, weights, keep=False)[0], None
+            outputs, _ = self._run(
+                program, graphs, known, random, weights, keep=False, check_states=check_states
+            )
+            return outputs, None
         compiler = self.compiler.in_mode(random.training)
         program = compiler.training(wanted)
-        outputs, native = self._run(program, graphs, inputs, random, weights, keep=True)
+        outputs, native = self._run(
+            program, graphs, inputs, random, weights, keep=True, check_states=check_states
+        )
         return outputs, NativeRun(self, compiler, native, program, wanted)
 
     def _inference(
@@ -250,6 +285,7 @@ class NativeExecutor:
         *,
         keep: bool,
         profile: bool = False,
+        check_states: bool = False,
     ) -> tuple[dict[Name, Array], Any]:
         """Outputs by name, and the native run."""
         native = _core.Run(
@@ -263,8 +299,13 @@ class NativeExecutor:
         )
         if profile:
             native.profile = True
+        if check_states:
+            native.check_states = True
         arrays = [inputs[name] for name in program.inputs]
         outputs = native.forward(weights.values, arrays, versions=weights.versions)
+        if check_states and native.nan_state is not None:
+            number, vertex = native.nan_state
+            raise NanState(self._looked_at(program)[number], vertex)
         return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
 
     def profiled(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
@@ -20,6 +21,7 @@ from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
+from cavs.nonfinite import WHOLE, Call, Part, Search
 from cavs.optim import Optimizer
 from cavs.profile import CallMemory, Profile, call_memory, measure
 from cavs.reference import ReferenceExecutor
@@ -31,9 +33,11 @@ from cavs.tensor import (
     Stream,
     Tensor,
     Watch,
+    detecting,
     grad_lock,
     is_grad_enabled,
     record,
+    wrong_cotangent,
 )
 
 Array = npt.NDArray[Any]
@@ -41,13 +45,14 @@ _values = attrgetter("_values")
 
 
 class _Call(NamedTuple):
-    """A call's batch and inputs as checked, those of them that want gradients, and whether these or
-    parameters do."""
+    """A call's batch and inputs as checked, those of them that want gradients, whether these or
+    parameters do, and which vertices are looked at for NaN."""
 
     graphs: GraphBatch
     arrays: Mapping[Name, Array]
     tensors: dict[Name, Tensor]
     learns: bool
+    part: Part = WHOLE
 
 
 class Compiled:
@@ -190,9 +195,9 @@ class Model(Compiled):
         """
         return self._call(graphs, inputs)
 
-    def _call(self, graphs: Any, inputs: dict[Name, Any]) -> dict[Name, Tensor]:
+    def _call(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
-        return self._forward(self._prepare(graphs, inputs))
+        return self._forward(self._prepare(graphs, inputs)._replace(part=part), self._draw())
 
     def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Call:
         """What a call is given, checked; nothing has changed yet."""
@@ -203,15 +208,20 @@ class Model(Compiled):
             arrays, tensors = self._checker.check(batched, inputs), self._learning(inputs)
         return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
 
-    def _forward(self, call: _Call) -> dict[Name, Tensor]:
+    def _forward(self, call: _Call, random: RandomState) -> dict[Name, Tensor]:
         wanted = frozenset(call.tensors) if call.learns and is_grad_enabled() else None
         # From before the forward on: another thread may write while it runs.
         params = self._compiler.params
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
-        outputs, run = self._executor.forward(call.graphs, call.arrays, self._draw(), wanted)
+        given = call.graphs, call.arrays, random, wanted
+        search = Search(Call(self._executor, *given, self._name_of, call.part))
+        if detecting():
+            outputs, run = search.checked_forward()
+        else:
+            outputs, run = self._executor.forward(*given)
         if run is None or watch is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
-        return self._record(outputs, run, call.tensors, watch)
+        return self._record(outputs, run, call.tensors, watch, search)
 
     def _draw(self) -> RandomState:
         """What the random operations of a call draw from, which counts the calls that may."""
@@ -269,13 +279,14 @@ class Model(Compiled):
                 "[step] a parameter or an input with requires_grad was expected, and gradients "
                 "enabled, came none; was it called under no_grad?"
             )
+        random = cache(self._draw)
         if self._steps is not None and not call.tensors:
             done = self._steps.run(
-                call.graphs, call.arrays, options, self.training, self._parameters, self._draw
+                call.graphs, call.arrays, options, self.training, self._parameters, random
             )
             if done is not None:
                 return done
-        return separate_step(self._forward(call), self._parameters, options)
+        return separate_step(self._forward(call, random()), self._parameters, options)
 
     def _batch(self, graphs: Any) -> GraphBatch:
         """The graphs as a batch whose vertices have no children that F would leave out."""
@@ -298,7 +309,12 @@ class Model(Compiled):
         }
 
     def _record(
-        self, outputs: dict[Name, Array], run: Run, tensors: dict[Name, Tensor], watch: Watch
+        self,
+        outputs: dict[Name, Array],
+        run: Run,
+        tensors: dict[Name, Tensor],
+        watch: Watch,
+        search: Search,
     ) -> dict[Name, Tensor]:
         """The outputs on the tape. Parameters are leaves, and get their gradients here, past it:
         there may be many, and a step is short."""
@@ -309,6 +325,8 @@ class Model(Compiled):
             self._check_unwritten(watch)
             known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
             gradients = run.backward(known)
+            if detecting():
+                search.check_gradients(gradients, known, wrong_cotangent())
             with grad_lock:
                 for number, part in gradients.params:
                     parameter = params[number]
@@ -323,21 +341,29 @@ class Model(Compiled):
                 for n, x in tensors.items()
             ]
 
-        results = record(outputs.values(), tensors.values(), backward, name="model", learns=True)
+        def find(index: int, output: Array) -> str:
+            return search.origin_of(names[index], output)
+
+        results = record(
+            outputs.values(), tensors.values(), backward, name="model", learns=True, find=find
+        )
         return dict(zip(names, results, strict=True))
 
     def _check_unwritten(self, watch: Watch) -> None:
         """Whether the parameters are as in the forward; backward reads them where they stand."""
         written = watch.first_changed()
         if written >= 0:
-            parameter = self._compiler.params[written]
-            names = [name for name, p in self.function.named_parameters() if p is parameter]
+            name = self._name_of(self._compiler.params[written])
             raise CavsRuntimeError(
-                f"[backward] parameter {(names or ['?'])[0]!r} as it was in the forward was "
+                f"[backward] parameter {name!r} as it was in the forward was "
                 "expected, came one that was written since; call backward before optimizers, "
                 "load_state_dict or others change it, or call the model again"
             )
         watch.end()
+
+    def _name_of(self, parameter: Parameter) -> str:
+        names = (name for name, p in self.function.named_parameters() if p is parameter)
+        return next(names, "?")
 
     # Parameters
 

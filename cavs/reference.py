@@ -16,7 +16,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
-from cavs.executor import Array, Gradients, RandomState
+from cavs.executor import Array, Gradients, NanState, RandomState
 from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
 
@@ -36,10 +36,18 @@ class ReferenceExecutor:
         inputs: Mapping[Name, Array],
         random: RandomState,
         wanted: frozenset[Name] | None,
+        *,
+        check_states: bool = False,
     ) -> tuple[dict[Name, Array], ReferenceRun | None]:
         """See :class:`cavs.executor.Executor`."""
         run = ReferenceRun(self, graphs, inputs, random, wanted or frozenset())
-        return run.forward(), None if wanted is None else run
+        outputs = run.forward()
+        if check_states:
+            for v in run.order:
+                for name, state in run.states.items():
+                    if np.isnan(state[v]).any():
+                        raise NanState(name, v)
+        return outputs, None if wanted is None else run
 
 
 class ReferenceRun:
@@ -60,6 +68,7 @@ class ReferenceRun:
         self.inputs = inputs
         self.random = random
         self.wanted = wanted
+        self.nodes = ancestors(self.function.roots())
         self.order = _children_first(graphs)
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
@@ -67,10 +76,9 @@ class ReferenceRun:
 
     def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
-        nodes = ancestors(self.function.roots())
         outputs = {name: self._empty(node) for name, node in self.function.pushes.items()}
         for v in self.order:
-            for node in nodes:
+            for node in self.nodes:
                 self.values[v][node] = self._evaluate(v, node, {})
             for name, node in self.function.scatters.items():
                 self.states[name][v] = self.values[v][node][0]
@@ -80,8 +88,10 @@ class ReferenceRun:
 
     def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
         """See :class:`cavs.executor.Run`."""
-        gradient = differentiate(self.function, cotangents, self.wanted)
-        known = set(ancestors(self.function.roots()))
+        self.gradient = gradient = differentiate(
+            self.function, cotangents, self.wanted, located=True
+        )
+        known = set(self.nodes)
         nodes = [n for n in ancestors(gradient.roots()) if n not in known]
         state = {
             name: np.zeros((self.graphs.num_vertices, *node.shape), self.dtype)

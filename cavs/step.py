@@ -19,7 +19,7 @@ from cavs.errors import InputError, NonFiniteError
 from cavs.executor import Array, NativeExecutor, RandomState, read_parameters
 from cavs.optim import Optimizer, clip_grad_norm
 from cavs.scheduler import GraphBatch
-from cavs.tensor import Parameter, RowSparse, Tensor
+from cavs.tensor import Parameter, RowSparse, Tensor, detecting
 
 
 class StepOptions(NamedTuple):
@@ -73,7 +73,8 @@ def separate_step(
         NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has changed.
     """
     loss = outputs[options.loss].sum() * options.scale
-    check_loss(loss.item())
+    if not detecting():  # else backward says where it comes from
+        check_loss(loss.item())
     options.optimizer.zero_grad()
     loss.backward()
     if options.clip_norm:
@@ -102,12 +103,13 @@ def check_norm(norm: float) -> None:
 
 
 class _Plan(NamedTuple):
-    """A step from one loss: the native plan, the parameters that get gradients, and which of these
-    get a whole one."""
+    """A step from one loss: the native plan, the parameters that get gradients with their numbers
+    among those of the function, and which of these get a whole one."""
 
     native: Any
     inputs: list[Name]
     params: list[Parameter]
+    numbers: list[int]
     whole: list[bool]
     positions: dict[int, int]  # id of a parameter -> its number among `params`
 
@@ -129,7 +131,8 @@ class NativeSteps:
         random: Callable[[], RandomState],
     ) -> Tensor | None:
         """The loss of a step that is done; None where it must be done by parts, as with an
-        optimizer of the user's own, or one that does not hold all parameters that learn.
+        optimizer of the user's own, or one that does not hold all parameters that learn, and where
+        something is not finite while this thread looks for that: the parts say where.
 
         Args:
             graphs, inputs: as checked.
@@ -156,15 +159,22 @@ class NativeSteps:
         optimizer.check()
         executor, state = self._executor, random()
         values, versions = read_parameters(executor.compiler.params)
+        known = None
+        if detecting():
+            read = [versions[number] for number in plan.numbers]
+            known = optimizer.checks.known(plan.params, read)
         for parameter in plan.params:
             _ = parameter.data  # as an optimizer asks for it: it is going to be another one
+        if known is not None:
+            # Whoever comes to hold values from here on changes the version.
+            stamps = [-1 if v < 0 else p.version for p, v in zip(plan.params, read, strict=True)]
         optimizer.zero_grad()
         gradients: list[Any] = [
             parameter.take_grad_buffer() if whole else None
             for parameter, whole in zip(plan.params, plan.whole, strict=True)
         ]
         rows: list[tuple[Array, Array] | None]
-        loss, norm, rows = plan.native.run(
+        loss, norm, rows, bounds = plan.native.run(
             graphs.schedule(executor.policy),
             graphs.keys,
             *state,
@@ -176,13 +186,20 @@ class NativeSteps:
             options.scale,
             options.clip_norm,
             order,
+            known,
         )
+        if known is not None and not (
+            bounds is not None and math.isfinite(loss) and math.isfinite(norm)
+        ):
+            return None
         check_loss(loss)
         for parameter, whole, sparse in zip(plan.params, gradients, rows, strict=True):
             parameter.grad = whole if sparse is None else RowSparse._wrap(*sparse, parameter.shape)
         check_norm(norm)
         for parameter in plan.params:
             optimizer.updated(parameter)
+        if known is not None:
+            optimizer.checks.settle(plan.params, stamps, known, bounds, plan.whole)
         return Tensor._wrap(np.array(loss, executor.dtype))
 
     def _plan(self, loss: str, training: bool) -> _Plan:
@@ -212,12 +229,14 @@ class NativeSteps:
             [output.name for output in forward.outputs].index(loss),
             parts,
         )
-        params = [compiler.params[number] for number in native.params]
+        numbers = list(native.params)
+        params = [compiler.params[number] for number in numbers]
         return _Plan(
             native,
             forward.inputs,
             params,
-            [number in whole for number in native.params],
+            numbers,
+            [number in whole for number in numbers],
             {id(parameter): position for position, parameter in enumerate(params)},
         )
 

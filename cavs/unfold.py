@@ -13,6 +13,7 @@ from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.model import Model
+from cavs.nonfinite import Part
 from cavs.scheduler import GraphBatch
 from cavs.tensor import no_grad
 
@@ -255,8 +256,15 @@ class _Grown:
         child_ptr = np.concatenate([[0], np.cumsum(counts)])
         batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active])
         inputs = self._step_inputs(growth, known, place[: len(known)], new_rows, active)
+        row_is_new = np.zeros(len(order), bool)
+        row_is_new[new_rows] = True
+        number = np.concatenate([known, fresh.vertices])[order]
+
+        def name_of(graph: int, vertex: int) -> str:
+            return f"graph {active[graph]}, vertex {number[ptr[graph] + vertex]}"
+
         with no_grad():
-            out = self._model._call(batch, inputs)
+            out = self._model._call(batch, inputs, Part(row_is_new, name_of))
         outputs = {name: y.data[new_rows] for name, y in out.items()}
         given = {name: np.asarray(x) for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,8 +26,10 @@ from cavs.bench.workloads import Program, Workload
 from cavs.core.passes import PASSES
 
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
-#: Beside a recipe with dropout: the same without dropout and decay, and with other masks.
+#: Beside a recipe with dropout: the same without dropout and decay, with other masks, and with
+#: NaN and infinities looked for.
 WITHOUT, BY_VERTEX, BY_ID = "no dropout", "vertex masks", "id masks"
+DETECTING = "detect nonfinite"
 _PHASES = ("assembly", "schedule", "step")
 _MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
 
@@ -56,6 +59,7 @@ def recipes_beside(recipe: Recipe) -> dict[str, Recipe]:
         WITHOUT: recipe.without_regularization(),
         BY_VERTEX: recipe.with_masks(VERTEX_MASKS),
         BY_ID: recipe.with_masks(ID_MASKS),
+        DETECTING: replace(recipe, detect_nonfinite=True),
     }
 
 
@@ -128,7 +132,8 @@ class Contender:
         batches = self._program.schedule(graphs)
         scheduled = clock()
         scale = 1.0 / graphs.num_graphs if self.recipe.mean else 1.0
-        self._program.step(batches, inputs, self._optimizer, scale).item()
+        with cavs.detect_nonfinite(self.recipe.detect_nonfinite):
+            self._program.step(batches, inputs, self._optimizer, scale).item()
         laps.append((begin, assembled, scheduled, clock()))
         if len(laps) == _MOST_LAPS:
             self._add_laps()
@@ -141,7 +146,7 @@ class Contender:
         """Assembly, schedule and forward."""
         cavs.set_num_threads(self._threads)
         self._program.eval()
-        with cavs.no_grad():
+        with cavs.no_grad(), cavs.detect_nonfinite(self.recipe.detect_nonfinite):
             graphs, inputs = self._batch(number)
             self._program.loss(self._program.schedule(graphs), inputs).item()
 

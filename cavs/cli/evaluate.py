@@ -56,6 +56,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+@cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Prints the scores."""
     if options.threads is not None:

@@ -24,7 +24,7 @@ from cavs.data import (
 )
 from cavs.errors import DataError, InputError
 from cavs.training import Checkpoint, load_checkpoint, load_model, parse, words_of
-from cavs.training.metrics import check_finite, predictions
+from cavs.training.metrics import predictions
 from cavs.training.tasks import PARSER_MODELS, check_arity
 
 SOURCE = "standard input"
@@ -57,6 +57,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+@cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Prints a line for each tree."""
     if options.threads is not None:
@@ -164,5 +165,4 @@ def _labels(
     inputs["label"] = np.full_like(inputs["label"], -1)
     with cavs.no_grad():
         out = model(batch, **inputs)
-    check_finite({"logits": out["logits"]}, "a prediction")
     return cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))

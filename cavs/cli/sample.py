@@ -67,6 +67,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+@cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Writes the samples."""
     if options.threads is not None:

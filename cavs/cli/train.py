@@ -67,6 +67,7 @@ def _add_model(models: Any, name: str, meaning: str) -> argparse.ArgumentParser:
     return parser
 
 
+@cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Trains until finished or stopped."""
     given = {

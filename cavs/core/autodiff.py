@@ -8,6 +8,7 @@ per edge, and the cotangent of what it scattered is their sum over its edges to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,14 +44,17 @@ class Gradient:
         return [*self.edges.values(), *dense, *sparse, *self.inputs.values()]
 
 
-def differentiate(function: FunctionIR, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
+def differentiate(
+    function: FunctionIR, pushes: Iterable[Name], inputs: Iterable[Name], *, located: bool = False
+) -> Gradient:
     """Gradient of F from cotangents of the outputs `pushes`, with respect to all parameters and to
-    the float inputs named."""
+    the float inputs named; `located`: its nodes have the source lines of what they differentiate.
+    """
     pushes, inputs = sorted(pushes, key=str), frozenset(inputs)
     gathers = [n for n in ancestors(function.roots()) if n.op.name == "gather"]
     states = sorted({n.attrs["name"] for n in gathers}, key=str)
     while True:
-        gradient = _Reverse(function, pushes, inputs, states).run()
+        gradient = _Reverse(function, pushes, inputs, states, located).run()
         # A state whose gathered values get no cotangent has none to hand to its children either.
         alive = [s for s in states if s in gradient.edges]
         if alive == states:
@@ -65,7 +69,9 @@ class _Reverse:
         pushes: Sequence[Name],
         inputs: frozenset[Name],
         states: Sequence[Name],
+        located: bool,
     ) -> None:
+        self.located = located
         self.order = ancestors(function.roots())
         self.inputs = inputs
         self.cotangents: dict[Node, list[Node]] = {}
@@ -112,9 +118,9 @@ class _Reverse:
                     f"[autodiff] an operation with a gradient was expected, came ({node.op.name})"
                     + (f", at {node.where}" if node.where else "")
                 )
-            for x, dx in zip(
-                node.inputs, node.op.vjp(cotangent, node, *node.inputs, **node.attrs), strict=True
-            ):
+            with ir.located_at(node.where) if self.located else nullcontext():
+                found = node.op.vjp(cotangent, node, *node.inputs, **node.attrs)
+            for x, dx in zip(node.inputs, found, strict=True):
                 if dx is not None:
                     self._add(x, dx)
         return Gradient(self._edges(), self._params(), self._inputs())

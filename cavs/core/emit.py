@@ -375,6 +375,7 @@ class Emitter:
             saved,
             self.params,
             forward,
+            {} if forward else dict(self.states),
         )
 
     def _root(self, number: int) -> int:

@@ -104,6 +104,11 @@ def apart_from_traces() -> AbstractContextManager[None]:
     return _making_with(tracing=False, locate=_no_line, parents="vertex")
 
 
+def located_at(line: SourceLine | None) -> AbstractContextManager[None]:
+    """Nodes made inside have this source line."""
+    return _making_with(locate=lambda: line)
+
+
 class Node(Operators):
     """One value of F: an operation applied to other nodes. Compared by identity, never changed.
 

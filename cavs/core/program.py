@@ -132,6 +132,7 @@ class Program:
         outputs: what the caller gets, in order of their numbers.
         uniques: the distinct ids that rows of its values are of.
         saved: values that the backward programs read.
+        states: of a forward program, what parents may gather by name.
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
         dense: numbers of the parameters whose gradients are the first of the outputs.
@@ -145,6 +146,7 @@ class Program:
     saved: list[int]
     params: list[Any]
     forward: Program | None = None
+    states: dict[Name, int] = field(default_factory=dict)
     dense: list[int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays
 from cavs.core.owners import Owners
 from cavs.errors import InputError, ShapeError
-from cavs.tensor import Parameter, RowSparse
+from cavs.optim._checks import Update, UpdateChecks
+from cavs.tensor import Parameter, RowSparse, detecting
 
 State = dict[str, Array]
 Group = dict[str, Any]
@@ -25,6 +26,7 @@ class Optimizer(ABC):
     Attributes:
         groups: dictionaries with ``params``, ``names`` and the options, such as ``lr``, which may
             be changed between steps.
+        checks: whether an update would leave what is not finite.
     """
 
     def __init__(self, parameters: Any, **options: float | bool) -> None:
@@ -37,6 +39,7 @@ class Optimizer(ABC):
         """
         self.groups: list[Group] = []
         self._states: dict[int, State] = {}
+        self.checks = UpdateChecks(self)
         count = 0
         for given in _as_groups(parameters):
             unknown = sorted(set(given) - set(options) - {"params"})
@@ -128,9 +131,34 @@ class Optimizer(ABC):
 
         Raises:
             ShapeError: a gradient of another shape than its parameter; InputError: of another
-                dtype; CavsRuntimeError: see :meth:`check`.
+                dtype; CavsRuntimeError: see :meth:`check`; NonFiniteError: a gradient or a
+                parameter to be is not finite, see :class:`cavs.detect_nonfinite`. No parameter has
+                changed then.
         """
         self.check()
+        if not detecting():
+            self._update_all()
+            return
+        checked = self.checks.check(self._updates())
+        self._update_all()
+        self.checks.settle_all(checked)
+
+    def _updates(self) -> list[Update]:
+        """What is to be done; raises as :meth:`step`, before anything is."""
+        updates = []
+        for group in self.groups:
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                grad: Any = parameter.grad
+                if grad is None:
+                    continue
+                if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+                    raise _unlike(parameter, group)
+                by_rows = isinstance(grad, RowSparse)
+                state = self._states[id(parameter)]
+                updates.append(Update(name, parameter, group, state, by_rows))
+        return updates
+
+    def _update_all(self) -> None:
         for group in self.groups:
             dense: list[Parameter] = []
             for parameter in group["params"]:
@@ -175,6 +203,7 @@ class Optimizer(ABC):
 
         The arrays of the parameters are the optimizer's own; copy them to keep them.
         """
+        self.checks.forget()  # who gets the arrays may change them
         result: dict[str, Array] = {}
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):

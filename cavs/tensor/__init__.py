@@ -4,6 +4,13 @@ What a model pushes are tensors, and so are its parameters; losses across sample
 several models, are written with them.
 """
 
+from cavs.tensor._nonfinite import describe as describe
+from cavs.tensor._nonfinite import detect_nonfinite as detect_nonfinite
+from cavs.tensor._nonfinite import detecting as detecting
+from cavs.tensor._nonfinite import get_detect_nonfinite as get_detect_nonfinite
+from cavs.tensor._nonfinite import magnitudes as magnitudes
+from cavs.tensor._nonfinite import nonfinite as nonfinite
+from cavs.tensor._nonfinite import set_detect_nonfinite as set_detect_nonfinite
 from cavs.tensor._parameter import Parameter as Parameter
 from cavs.tensor._random import Generator as Generator
 from cavs.tensor._random import Stream as Stream
@@ -11,6 +18,7 @@ from cavs.tensor._random import check_seed as check_seed
 from cavs.tensor._row_sparse import RowSparse as RowSparse
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
+from cavs.tensor._tape import wrong_cotangent as wrong_cotangent
 from cavs.tensor._tensor import Tensor as Tensor
 from cavs.tensor._tensor import grad_lock as grad_lock
 from cavs.tensor._tensor import record as record

@@ -75,6 +75,11 @@ class Parameter(Tensor):
         self._version = next(_versions)
         return values
 
+    @property
+    def version(self) -> int:
+        """Another number whenever somebody has asked for the values to write to them."""
+        return self._version
+
     def read(self) -> tuple[Array, int]:
         """The values, to be read only, and a number that is another one whenever they are.
 

@@ -12,6 +12,15 @@ import numpy as np
 from cavs._arrays import Array
 from cavs._locks import new_lock
 from cavs.errors import CavsRuntimeError
+from cavs.tensor._nonfinite import (
+    REMEDY,
+    describe,
+    detecting,
+    has_nan,
+    is_finite,
+    nonfinite,
+    not_finite,
+)
 from cavs.tensor._row_sparse import RowSparse
 
 if TYPE_CHECKING:
@@ -19,10 +28,12 @@ if TYPE_CHECKING:
 
 Cotangent = Array | RowSparse
 Backward = Callable[[Sequence[Array | None]], Sequence[Cotangent | None]]
+Find = Callable[[int, Array], str]
 
 
 class _State(threading.local):
     enabled = True
+    wrong: str | None = None  # which record first gave this backward a value that is not finite
 
 
 _state = _State()
@@ -62,9 +73,11 @@ class Record:
         outputs: how many there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
             them as its gradient without a copy.
+        find: says where what is not finite in the output of a number and its values comes from;
+            None: from here.
     """
 
-    __slots__ = ("backward", "fresh", "inputs", "name", "outputs")
+    __slots__ = ("backward", "find", "fresh", "inputs", "name", "outputs")
 
     def __init__(
         self,
@@ -73,8 +86,10 @@ class Record:
         backward: Backward,
         outputs: int,
         fresh: bool,
+        find: Find | None = None,
     ) -> None:
         self.name = name
+        self.find = find
         self.inputs: Sequence[Tensor] = inputs
         self.backward: Backward | None = backward
         self.outputs = outputs
@@ -87,8 +102,11 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
     Each record runs once, after the cotangents of all its outputs are complete, and is freed.
 
     Raises:
-        CavsRuntimeError: a part of the graph was freed by a backward before.
+        CavsRuntimeError: a part of the graph was freed by a backward before. NonFiniteError: see
+            :class:`detect_nonfinite`.
     """
+    if detecting():
+        _check_start(root, cotangent)
     first = root._record
     if first is None:
         root.accumulate_grad(cotangent)
@@ -98,6 +116,7 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
     _add(cotangents, root, cotangent)
     ready = [first]
     enabled, _state.enabled = _state.enabled, False
+    _state.wrong = None
     try:
         while ready:
             record = ready.pop()
@@ -108,9 +127,59 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
                     waiting[before] -= 1
                     if waiting[before] == 0:
                         ready.append(before)
-            record.inputs = ()
+            record.inputs, record.find = (), None
     finally:
         _state.enabled = enabled
+
+
+def _check_start(root: Tensor, cotangent: Array) -> None:
+    """Raises where backward would begin with a value, or a cotangent, that is not finite."""
+    values = root._any_values()
+    if not is_finite(values):
+        raise nonfinite(
+            f"backward from a finite value was expected, came {describe(values)}; "
+            f"{_origin_of(root)}; {REMEDY}"
+        )
+    if not is_finite(cotangent):
+        raise nonfinite(
+            f"backward from a finite cotangent was expected, came {describe(cotangent)}; give "
+            "finite numbers"
+        )
+
+
+def _origin_of(x: Tensor) -> str:
+    """In words, where what is not finite in `x` comes from: back along the tape, NaN to NaN."""
+    bad = has_nan if has_nan(x._any_values()) else not_finite
+    while x._record is not None:
+        before = next((i for i in x._record.inputs if bad(i._any_values())), None)
+        if before is None:
+            if x._record.find is not None:
+                return x._record.find(x._index, x._any_values())
+            return f"the first comes from {x._record.name!r}, an operation on tensors"
+        x = before
+    return f"a tensor of shape {x.shape} that no operation computed has it already"
+
+
+def wrong_cotangent() -> str | None:
+    """In words, where the first cotangent of this thread's backward that is not finite comes from;
+    None before one does."""
+    return _state.wrong
+
+
+def _note_wrong(record: Record, results: Sequence[Cotangent | None]) -> None:
+    """Keeps who came to the first result that is not finite, and raises where a leaf would get it
+    as its gradient."""
+    for x, dx in zip(record.inputs, results, strict=True):
+        values = dx.values if isinstance(dx, RowSparse) else dx
+        if values is None or not x.requires_grad or is_finite(values):
+            continue
+        if _state.wrong is None:
+            _state.wrong = f"the first comes from the derivative of {record.name!r}"
+        if x._record is None:
+            raise nonfinite(
+                f"a finite gradient of a tensor of shape {x.shape} was expected, came "
+                f"{describe(values)}; {_state.wrong}; {REMEDY}"
+            )
 
 
 def _consumers(first: Record) -> dict[Record, int]:
@@ -153,6 +222,8 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
             f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
             f"came {len(results)}"
         )
+    if detecting():
+        _note_wrong(record, results)
     shared: set[int] | None = None
     for x, dx in zip(record.inputs, results, strict=True):
         if dx is None or not x.requires_grad:

@@ -18,7 +18,7 @@ from cavs.core.ops._operators import Operators
 from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tape import Backward, Cotangent, Record, is_grad_enabled, run_backward
+from cavs.tensor._tape import Backward, Cotangent, Find, Record, is_grad_enabled, run_backward
 from cavs.tensor._watch import Watch, give_out, rebind, written_since
 
 _requires_grad = attrgetter("requires_grad")
@@ -204,6 +204,7 @@ class Tensor(Operators):
         Raises:
             ShapeError: no `grad` for a tensor of several elements, or one of another shape.
             CavsRuntimeError: nothing requires a gradient, or the graph was freed before.
+            NonFiniteError: see :class:`detect_nonfinite`.
         """
         if not self.requires_grad:
             raise CavsRuntimeError(
@@ -388,6 +389,7 @@ def record(
     name: str = "function",
     learns: bool = False,
     reads: Sequence[Array] = (),
+    find: Find | None = None,
 ) -> list[Tensor]:
     """Tensors for what a function of tensors computed by means of its own, with its gradient.
 
@@ -406,6 +408,8 @@ def record(
             `inputs`.
         reads: values of inputs and outputs that `backward` reads; it is not called where they were
             written since, but :class:`CavsRuntimeError` is raised.
+        find: says in words where what is not finite in the output of a number and its values comes
+            from, for errors; None where it is the function itself.
 
     Returns:
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing
@@ -415,7 +419,7 @@ def record(
     if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
         if reads:
             backward = _watched(backward, name, Watch(reads))
-        place = Record(name, tuple(inputs), backward, len(results), fresh=True)
+        place = Record(name, tuple(inputs), backward, len(results), fresh=True, find=find)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place

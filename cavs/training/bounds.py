@@ -14,7 +14,7 @@ from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.checkpoint import Arrays
-from cavs.training.metrics import Batches, check_finite, judging
+from cavs.training.metrics import Batches, finite_total, judging, said_of
 
 
 class Bound:
@@ -25,11 +25,10 @@ class Bound:
     pushed: str | None = None
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         out = model(batch, **inputs)
-        check_finite({"log_weight": out["log_weight"]}, when)
         loss = -importance_weighted_bound(_by_graph(out["log_weight"], batch)).sum()
         return loss, float(loss.item())
 
@@ -43,8 +42,9 @@ class Bound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                log_weight = model(batch, **inputs)["log_weight"]
-                check_finite({"log_weight": log_weight}, f"batch {number} of an evaluation")
+                with said_of(f"[evaluate] in batch {number}"):
+                    log_weight = model(batch, **inputs)["log_weight"]
+                    finite_total(log_weight, "log_weight")
                 rows = _by_graph(log_weight, batch).data
                 for key, row in zip(batch.keys.tolist(), rows, strict=True):
                     weights.setdefault(key, []).append(row)
@@ -105,11 +105,10 @@ class Vimco(Bound):
     """The importance-weighted bound by score functions: see :func:`cavs.nn.estimators.vimco`."""
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         out = model(batch, **inputs)
-        check_finite(out, when)
         estimate = vimco(_by_graph(out["log_joint"], batch), _by_graph(out["log_q"], batch))
         return -estimate.surrogate.sum(), -float(estimate.bound.data.sum())
 
@@ -125,11 +124,10 @@ class Nvil(Bound):
         self._running = np.zeros(2)  # mean and variance of what the baseline leaves
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         out = model(batch, **inputs)
-        check_finite(out, when)
         parts = {name: _by_graph(x, batch) for name, x in out.items()}
         rest = (parts["log_weight"].data - parts["baseline"].data).astype(np.float64)
         now = np.array([rest.mean(), rest.var()])
@@ -158,7 +156,7 @@ class WakeSleep(Bound):
         self._dream: cavs.Model | None = None
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         if self._dream is None:
@@ -169,7 +167,6 @@ class WakeSleep(Bound):
         state = model.random_state()
         self._dream.set_random_state({**state, "seed": state["seed"] ^ 2**63})
         out, dream = model(batch, **inputs), self._dream(batch)
-        check_finite({**out, "dream": dream["log_q"]}, when)
         value = wake_sleep(_by_graph(out["log_joint"], batch), _by_graph(dream["log_q"], batch))
         bound = importance_weighted_bound(_by_graph(out["log_weight"], batch).detach())
         return -value.sum(), -float(bound.data.sum())

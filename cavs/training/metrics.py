@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -42,11 +43,12 @@ class Scores:
 @contextmanager
 def judging(model: Any) -> Iterator[None]:
     """Inside, `model` is in evaluation mode and nothing is recorded; its mode and its random state
-    come back, so that training goes on the same wherever its judging was left."""
+    come back, so that training goes on the same wherever its judging was left. NaN raises
+    `NonFiniteError`."""
     was_training, state = model.training, model.random_state()
     model.eval()
     try:
-        with cavs.no_grad():
+        with cavs.no_grad(), cavs.detect_nonfinite():
             yield
     finally:
         model.set_random_state(state)
@@ -63,7 +65,7 @@ def evaluate(
     count.
 
     Raises:
-        NonFiniteError: an output is not finite.
+        NonFiniteError: an output is NaN, or a loss infinite.
     """
     roots = vertices = graphs = 0
     right_roots = right_vertices = 0
@@ -72,8 +74,9 @@ def evaluate(
         for number, (batch, inputs) in enumerate(batches):
             if should_stop():
                 return None
-            out = model(batch, **inputs)
-            check_finite(out, f"batch {number} of an evaluation")
+            with said_of(f"[evaluate] in batch {number}"):
+                out = model(batch, **inputs)
+                loss += finite_total(out["loss"], "loss")
             labels = inputs["label"]
             right = predictions(out["logits"]) == labels
             at_root = batch.roots[labels[batch.roots] >= 0]
@@ -81,7 +84,6 @@ def evaluate(
             right_roots += int(right[at_root].sum())
             vertices += int((labels >= 0).sum())
             right_vertices += int(right.sum())
-            loss += total(out["loss"])
             graphs += batch.num_graphs
     return Scores(
         right_roots / max(roots, 1),
@@ -100,11 +102,10 @@ class Classification:
     pushed: str | None = "loss"
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         out = model(batch, **inputs)
-        check_finite(out, when)
         return out["loss"].sum(), total(out["loss"])
 
     def evaluate(
@@ -140,19 +141,22 @@ def total(values: Any) -> float:
     return float(np.asarray(values).sum(dtype=np.float64))
 
 
-def check_finite(outputs: Mapping[str, Any], when: str) -> None:
-    """Raises `NonFiniteError` that names `when` and the first output with NaN or infinity."""
-    for name, value in outputs.items():
-        array = np.asarray(value)
-        # A finite sum means finite elements; only a sum that is not needs a closer look.
-        with np.errstate(all="ignore"):
-            total_of_all = array.sum(dtype=np.float64)
-        if np.isfinite(total_of_all):
-            continue
-        wrong = np.argwhere(~np.isfinite(array))
-        if len(wrong):
-            raise NonFiniteError(
-                f"[train] finite outputs were expected in {when}, came "
-                f"{array[tuple(wrong[0])]} in output {name!r} at row {wrong[0][0]} ({len(wrong)} "
-                f"of {array.size} values); lower the learning rate or clip gradients"
-            )
+def finite_total(values: Any, name: str) -> float:
+    """The sum in double precision of values that are called `name`; raises `NonFiniteError` where
+    it is not finite."""
+    found = total(values)
+    if not math.isfinite(found):
+        raise NonFiniteError(
+            f"[nonfinite] a finite sum of {name!r} was expected, came ({found}); train with a "
+            "lower learning rate or clip gradients"
+        )
+    return found
+
+
+@contextmanager
+def said_of(place: str) -> Iterator[None]:
+    """A `NonFiniteError` from inside says that it came at `place`."""
+    try:
+        yield
+    except NonFiniteError as error:
+        raise NonFiniteError(f"{place}: {error}") from error

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import cavs
 from cavs import optim
 from cavs.data import Dataset, Loader
-from cavs.errors import CheckpointError, NonFiniteError
+from cavs.errors import CheckpointError
 from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
 from cavs.training.config import TrainingConfig
 from cavs.training.gradients import WithoutGradient
-from cavs.training.metrics import Batches
+from cavs.training.metrics import Batches, said_of
 
 
 class Objective(Protocol):
@@ -33,13 +33,10 @@ class Objective(Protocol):
     pushed: str | None
 
     def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate
         and as a number to report.
-
-        Raises:
-            NonFiniteError: an output is NaN or infinite; names `when` and the output.
         """
 
     def evaluate(
@@ -127,6 +124,7 @@ class Trainer:
             return False
         return self.epoch - int(self.best["epoch"]) >= self.config.patience
 
+    @cavs.detect_nonfinite()
     def fit(
         self, observer: Observer | None = None, should_stop: Callable[[], bool] = lambda: False
     ) -> bool:
@@ -134,7 +132,7 @@ class Trainer:
         to stop before. The state is then one to go on from.
 
         Raises:
-            NonFiniteError: an output is NaN or infinite; names step and output.
+            NonFiniteError: what :class:`cavs.detect_nonfinite` finds; names the step, too.
         """
         while not self.finished:
             if not self._train_epoch(observer, should_stop):
@@ -198,10 +196,11 @@ class Trainer:
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
         self._set_learning_rates()
-        if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
-            total = self._step_at_once(self.model, self.objective.pushed, batch, inputs, when)
-        else:
-            total = self._step_by_parts(batch, inputs, when)
+        with said_of(f"[train] in {when}"):
+            if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
+                total = self._step_at_once(self.model, self.objective.pushed, batch, inputs)
+            else:
+                total = self._step_by_parts(batch, inputs)
         self._batch += 1
         self._graphs += batch.num_graphs
         self._loss += total
@@ -212,24 +211,16 @@ class Trainer:
         pushed: str,
         batch: cavs.GraphBatch,
         inputs: Mapping[str, Any],
-        when: str,
     ) -> float:
         """The sum of the losses of the batch's graphs, after the step."""
-        random = model.random_state()
         options = {"scale": 1.0 / batch.num_graphs, "clip_norm": self.config.clip_norm}
-        try:
-            loss = model.step(batch, self._optimizer, loss=pushed, **options, **inputs)
-        except NonFiniteError as error:
-            # Nothing has changed: the same outputs again say where it is.
-            model.set_random_state(random)
-            self.objective.loss(model, batch, inputs, when)
-            raise NonFiniteError(f"[train] in {when}: {error}") from error
+        loss = model.step(batch, self._optimizer, loss=pushed, **options, **inputs)
         self._without_gradient.note()
         return float(loss.item()) * batch.num_graphs
 
-    def _step_by_parts(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str) -> float:
+    def _step_by_parts(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> float:
         """As `_step_at_once`, for a loss that is computed from outputs."""
-        loss, total = self.objective.loss(self.model, batch, inputs, when)
+        loss, total = self.objective.loss(self.model, batch, inputs)
         self._optimizer.zero_grad()
         (loss * (1.0 / batch.num_graphs)).backward()
         self._without_gradient.note()

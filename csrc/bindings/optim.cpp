@@ -4,12 +4,14 @@
 #include <pybind11/stl.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/optim_arrays.h"
 #include "kernels/cpu/optimizers.h"
+#include "kernels/cpu/update_bounds.h"
 
 namespace cavs {
 namespace {
@@ -126,6 +128,46 @@ void adam_rows(const py::object& param, const py::object& ids, const py::object&
   step_rows(sparse, adam_settings(lr, beta1, beta2, eps, weight_decay, decoupled), states, step);
 }
 
+using Magnitudes = std::vector<double>;  // of a parameter and two states
+
+std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step, double grad,
+                                 const py::object& param_value, const py::sequence& state_values,
+                                 const py::object& ids_value,
+                                 const std::optional<Magnitudes>& known) {
+  expect_step(step);
+  const Checked param("param", param_value, false);
+  expect_float(param, "param");
+  std::vector<Checked> states;
+  for (const py::handle value : state_values) {
+    states.emplace_back("state", value, false);
+    states.back().expect_like(param);
+  }
+  std::vector<int32_t> ids;  // our own: the caller's may change in other threads
+  if (!ids_value.is_none()) {
+    const auto given = ids_value.cast<py::array_t<int32_t, py::array::c_style>>();
+    ids.assign(given.data(), given.data() + given.size());
+    for (const int32_t id : ids) {
+      CAVS_CHECK(id >= -1 && id < param.dim(0), ErrorKind::kValue,
+                 "[optim] expected row ids from -1 to ", param.dim(0) - 1, ", got ", id,
+                 "; check the ids of the gradient");
+    }
+  }
+  return dispatch(param, [&](auto zero) -> std::optional<Magnitudes> {
+    using T = decltype(zero);
+    const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
+    const DenseUpdate<T> update = {param.data<T>(), nullptr,      state(0),
+                                   state(1),        param.size(), step};
+    const auto count = static_cast<int64_t>(ids.size());
+    const int32_t* rows = ids_value.is_none() ? nullptr : ids.data();
+    std::optional<UpdateBounds> before;
+    if (known) before = UpdateBounds{known->at(0), known->at(1), known->at(2)};
+    const auto after = bounds_after_update<T>(settings, update, grad, before, rows, count,
+                                              rows == nullptr ? 1 : param.size() / param.dim(0));
+    if (!after) return std::nullopt;
+    return Magnitudes{after->param, after->first, after->second};
+  });
+}
+
 double sum(const py::object& value) {
   const Checked x("x", value, false);
   expect_float(x, "x");
@@ -142,6 +184,30 @@ double sum_of_squares(const py::object& value) {
     using T = decltype(zero);
     return sum_squares<T>(x.data<T>(), x.size());
   });
+}
+
+std::vector<double> magnitudes(const py::sequence& values) {
+  std::vector<Checked> arrays;
+  for (const py::handle value : values) {
+    arrays.emplace_back("x", value, false);
+    expect_float(arrays.back(), "x");
+  }
+  const Unlocked unlocked;
+  std::vector<Elements<float>> single;
+  std::vector<Elements<double>> twice;
+  for (const Checked& x : arrays) {
+    if (x.is_double()) {
+      twice.push_back({x.data<double>(), x.size()});
+    } else {
+      single.push_back({x.data<float>(), x.size()});
+    }
+  }
+  const std::vector<float> of_single = max_abs_each(single);
+  const std::vector<double> of_twice = max_abs_each(twice);
+  std::vector<double> found;
+  size_t i = 0, j = 0;
+  for (const Checked& x : arrays) found.push_back(x.is_double() ? of_twice[j++] : of_single[i++]);
+  return found;
 }
 
 void scale(const py::object& value, double factor) {
@@ -209,6 +275,14 @@ void bind_optim(py::module_& m) {
       "any number of threads.");
   m.def("sum_squares", &sum_of_squares, arg("x"),
         "Sum of squares, accumulated in float64; the same for any number of threads.");
+  m.def("bounds_after", &bounds, arg("settings"), arg("step"), arg("grad"), arg("param"),
+        arg("states"), arg("ids").none(true), arg("known").none(true),
+        "What the magnitudes of a parameter and its states (as many as the step changes) are at "
+        "most after update number `step` by a gradient of at most `grad`, from what is `known` of "
+        "them before or else from the arrays, of which `ids` chooses rows. None where that does "
+        "not say that the parameter stays finite.");
+  m.def("max_abs", &magnitudes, arg("arrays"),
+        "The greatest magnitude of each array, infinite or NaN where an element is; 0 of none.");
   m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");
   m.def("add_", &add, arg("x"), arg("y"), arg("factor") = 1.0, "x += factor * y, in place.");
 }

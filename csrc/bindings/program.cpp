@@ -104,7 +104,7 @@ std::vector<OutputSpec> read_outputs(const py::sequence& items, const Program& p
 PyProgram make_program(const std::string& dtype, const py::sequence& values,
                        const py::sequence& segments, const py::sequence& uniques,
                        std::vector<int> saved, const PyProgram* forward, const std::string& device,
-                       const py::sequence& outputs) {
+                       const py::sequence& outputs, std::vector<int> states) {
   Program program;
   program.dtype = parse_dtype(dtype);
   program.device = parse_device(device);
@@ -114,6 +114,7 @@ PyProgram make_program(const std::string& dtype, const py::sequence& values,
     program.segments.push_back(read_segment(segment, program));
   }
   program.saved = std::move(saved);
+  program.states = std::move(states);
   auto specs = std::make_shared<const std::vector<OutputSpec>>(read_outputs(outputs, program));
   return {make_executable(std::move(program), forward != nullptr ? forward->exe : nullptr),
           std::move(specs)};
@@ -126,7 +127,9 @@ void bind_program(py::module_& m) {
       .def(py::init(&make_program), py::arg("dtype"), py::arg("values"), py::arg("segments"),
            py::arg("uniques"), py::arg("saved"), py::arg("forward").none(true) = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
-           "`outputs`: (space, dtype, shape of a row) of each, for runs to make the arrays.");
+           py::arg("states") = std::vector<int>(),
+           "`outputs`: (space, dtype, shape of a row) of each, for runs to make the arrays; "
+           "`states`: values that parents may gather, in which runs look for NaN if asked to.");
 }
 
 }  // namespace cavs

@@ -79,6 +79,12 @@ class PyRun {
     run_.set_profile(enabled);
   }
 
+  void set_check_states(bool enabled) {
+    const Turn turn(this);
+    run_.set_check_states(enabled);
+  }
+  std::optional<std::pair<int, int64_t>> nan_state() const { return run_.nan_state(); }
+
   py::list profile_records() {
     const Turn turn(this);
     py::list records;
@@ -185,6 +191,11 @@ void bind_runtime(py::module_& m) {
            py::arg("num_threads").none(true) = py::none(),
            "As forward, with the parameters that it was given.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
+      .def_property("check_states", nullptr, &PyRun::set_check_states,
+                    "Whether forward looks for NaN in states; to be set before it.")
+      .def_property_readonly(
+          "nan_state", &PyRun::nan_state,
+          "The first NaN of a state: the state's number and the vertex, or None.")
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)
       .def("profile_records", &PyRun::profile_records,
            "(direction, segment, instruction, kernel, calls, rows, ns) of each instruction, summed "

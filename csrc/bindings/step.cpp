@@ -122,7 +122,8 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
                    uint64_t step, bool training, const py::sequence& params,
                    const std::vector<int64_t>& versions, const py::sequence& inputs,
                    const py::sequence& grads, const py::sequence& groups, double scale,
-                   double clip_norm, std::vector<int> clip_order) {
+                   double clip_norm, std::vector<int> clip_order,
+                   const std::optional<std::vector<std::optional<std::vector<double>>>>& known) {
   const auto held = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(grads));
   Arrays arrays(plan, held[0], held[2]);
   StepInputs given;
@@ -133,6 +134,15 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
   given.clip_norm = clip_norm;
   given.clip_order = std::move(clip_order);
   given.wholes = arrays.wholes();
+  given.check = known.has_value();
+  CAVS_CHECK(!given.check || known->size() == plan.params.size(), ErrorKind::kShape,
+             "[step] expected bounds or None for each of ", plan.params.size(), " parameters, got ",
+             known->size());
+  for (size_t i = 0; given.check && i < known->size(); ++i) {
+    const auto& bounds = (*known)[i];
+    given.known.emplace_back();
+    if (bounds) given.known[i] = {bounds->at(0), bounds->at(1), bounds->at(2)};
+  }
   for (const py::handle group : groups) {
     given.groups.push_back(arrays.read_group(py::reinterpret_borrow<py::tuple>(group)));
   }
@@ -144,8 +154,16 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
     const Unlocked unlocked;
     result = run_training_step(plan, &run, given, num_threads());
   }
-  return py::make_tuple(result.loss, result.norm,
-                        gradients_of(result, plan.forward->program.dtype));
+  py::object bounds = py::none();
+  if (!result.refused) {
+    py::list found;
+    for (const UpdateBounds& b : result.bounds) {
+      found.append(py::make_tuple(b.param, b.first, b.second));
+    }
+    bounds = std::move(found);
+  }
+  return py::make_tuple(result.loss, result.norm, gradients_of(result, plan.forward->program.dtype),
+                        bounds);
 }
 
 }  // namespace
@@ -162,11 +180,14 @@ void bind_step(py::module_& m) {
       .def("run", &run_step, py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
            py::arg("step"), py::arg("training"), py::arg("params"), py::arg("versions"),
            py::arg("inputs"), py::arg("grads"), py::arg("groups"), py::arg("scale"),
-           py::arg("clip_norm"), py::arg("clip_order"),
-           "(loss, norm, gradients); of `params` those change that `groups` name: (settings, "
-           "[(number of the gradient, number of the update, states...)]) each. `grads`: an array "
-           "for each whole gradient, None where it comes as (ids, rows). There are no gradients "
-           "where the loss is not finite, and no update where the norm to clip by is not.");
+           py::arg("clip_norm"), py::arg("clip_order"), py::arg("known").none(true) = py::none(),
+           "(loss, norm, gradients, bounds); of `params` those change that `groups` name: "
+           "(settings, [(number of the gradient, number of the update, states...)]) each. `grads`: "
+           "an array for each whole gradient, None where it comes as (ids, rows). There are no "
+           "gradients where the loss is not finite, and no update where the norm to clip by is "
+           "not. With `known`, for each parameter what bounds_after gave before, or None, there is "
+           "none either where an output or state is NaN, a gradient not finite, or a parameter "
+           "perhaps so after it: `bounds`, those of the parameters after the step, is None then.");
 }
 
 }  // namespace cavs

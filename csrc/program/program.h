@@ -139,6 +139,7 @@ struct Program {
   std::vector<Segment> segments;
   std::vector<UniqueSpec> uniques;
   std::vector<int> saved;                  // values that the backward programs read
+  std::vector<int> states;                 // of a forward program: what parents may gather
   std::shared_ptr<const Program> forward;  // of a backward program
 };
 

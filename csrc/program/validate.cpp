@@ -147,6 +147,7 @@ class Validator {
   }
 
   void note_saved() {
+    for (const int id : program_.states) check_id(id, "the list of states");
     for (const int id : program_.saved) check_id(id, "the list of saved values");
     if (!program_.forward) return;
     for (const int id : program_.forward->saved) lives_[roots_[id].value].saved_by_forward = true;

@@ -317,6 +317,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   prepare_externals(*exe);
   find_parent_lists(*exe);
   exe->weights = find_weights(exe->program);
+  exe->state_writes = find_state_writes(exe->program, exe->roots);
   exe->packed = std::make_shared<WeightStore>(exe->weights.uses.size());
   exe->kept = LayoutBuilder(*exe, true).build();
   exe->dropped = exe->program.backward ? exe->kept : LayoutBuilder(*exe, false).build();

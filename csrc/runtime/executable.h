@@ -10,6 +10,7 @@
 #include "program/access.h"
 #include "program/program.h"
 #include "runtime/sharing.h"
+#include "runtime/state_checks.h"
 #include "runtime/weights.h"
 
 namespace cavs {
@@ -80,6 +81,7 @@ struct Executable {
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   std::shared_ptr<Block> constants;  // one kAlignment slot per value
   WeightUses weights;
+  StateWrites state_writes;
   std::shared_ptr<WeightStore> packed;
   // The most memory that a run took so far: lets the next one take an arena that need not grow.
   mutable std::atomic<int64_t> expected_bytes{0};

@@ -73,6 +73,9 @@ class Binder {
     range.call_begin = static_cast<int>(code.calls.size());
     range.patch_begin = static_cast<int>(code.patches.size());
     for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      if (phase_.first_nan != nullptr) {
+        phase_.state_writes.push_back(&exe_.state_writes[static_cast<size_t>(s)][i]);
+      }
       const size_t first = code.operands.size();
       bind_call(s, segment.instructions[i]);
       phase_.splittable.push_back(false);

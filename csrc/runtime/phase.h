@@ -80,7 +80,9 @@ struct Phase {
   std::vector<bool> splittable;                  // [call] a product whose columns threads may share
   std::vector<IndexTable> tables;                // of all calls, shared by the threads
   std::vector<ThreadCode> threads;
-  std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for
+  std::vector<ThreadProfile> profile;                        // [thread]; empty where not asked for
+  FirstNan* first_nan = nullptr;                             // where states are to be looked at
+  std::vector<const std::vector<StateWrite>*> state_writes;  // [call]; empty where they are not
 };
 
 // What a phase is bound to.

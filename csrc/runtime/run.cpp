@@ -100,6 +100,12 @@ const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists
   return static_cast<const int32_t*>(ids.data);
 }
 
+std::optional<std::pair<int, int64_t>> Run::nan_state() const {
+  if (!first_nan_.found()) return std::nullopt;
+  const auto row = static_cast<size_t>(first_nan_.row());
+  return std::pair<int, int64_t>(first_nan_.state(), schedule_.vertex_order[row]);
+}
+
 void Run::build_uniques(const ArrayLists& arrays) {
   const Program& program = exe_->program;
   std::vector<std::vector<const int32_t*>> ids;
@@ -239,6 +245,7 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   phase.schedule = &schedule_;
   phase.counts = &counts_;
   phase.plan = &plan;
+  if (check_states_ && !exe.program.backward) phase.first_nan = &first_nan_;
   bind_phase({arena_.get(), &uniques_, &parents_, &random_, &arrays, &forward_arrays_}, &phase);
   if (profile_) {
     phase.profile.resize(phase.threads.size());

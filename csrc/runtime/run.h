@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/phase.h"
@@ -54,6 +56,11 @@ class Run {
   int64_t peak_bytes() const { return peak_bytes_; }
   const Executable& executable() const { return *exe_; }
 
+  // Whether forward looks for NaN in states as they are written. Set before it.
+  void set_check_states(bool enabled) { check_states_ = enabled; }
+  // The first of them, if there is one: its number in Program::states, and the user's vertex.
+  std::optional<std::pair<int, int64_t>> nan_state() const;
+
   void set_profile(bool enabled) { profile_ = enabled; }
   bool profile() const { return profile_; }
   const std::vector<ProfileRecord>& profile_records() const { return records_; }
@@ -87,6 +94,8 @@ class Run {
   PhasePlan forward_plan_;
   std::unique_ptr<Arena> arena_;
   int64_t peak_bytes_ = 0;
+  bool check_states_ = false;
+  FirstNan first_nan_;
   bool profile_ = false;
   std::vector<ProfileRecord> records_;
   std::vector<PhaseProfile> phases_;

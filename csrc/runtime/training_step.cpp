@@ -33,10 +33,14 @@ class Step {
       : plan_(plan), run_(*run), given_(given), threads_(num_threads) {}
 
   StepResult operator()() {
+    if (given_.check) run_.set_check_states(true);
     forward();
-    if (!std::isfinite(result_.loss)) return std::move(result_);
+    if (given_.check) result_.refused = run_.nan_state().has_value() || has_nan_output();
+    if (result_.refused || !std::isfinite(result_.loss)) return std::move(result_);
     backward();
     collect();
+    if (given_.check) result_.refused = !stays_finite();
+    if (result_.refused) return std::move(result_);
     if (given_.clip_norm == 0 || clip()) update();
     return std::move(result_);
   }
@@ -57,6 +61,7 @@ class Step {
       arrays.outputs.push_back(make_output(*spec));
     }
     run_.forward(arrays, threads_);
+    pushed_ = arrays.outputs;
     loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
     // Rounded after each operation, as tensors are.
     result_.loss = sum_of_loss() * static_cast<T>(given_.scale);
@@ -66,6 +71,41 @@ class Step {
   T sum_of_loss() const {
     const DenormalScope scope(plan_.forward->program.dtype);
     return static_cast<T>(sum_all<T>(static_cast<const T*>(loss_.data), loss_.elements));
+  }
+
+  bool has_nan_output() const {
+    std::vector<Elements<T>> all;
+    for (const ExternalArray& y : pushed_) {
+      all.push_back({static_cast<const T*>(y.data), y.elements});
+    }
+    const std::vector<T> greatest = max_abs_each(all);
+    return std::any_of(greatest.begin(), greatest.end(), [](T x) { return std::isnan(x); });
+  }
+
+  // Whether the gradients are finite, and the parameters after the update. Clipping makes gradients
+  // smaller.
+  bool stays_finite() {
+    std::vector<Elements<T>> all;
+    for (const StepGradient& gradient : result_.gradients) {
+      all.push_back({elements(gradient), count(gradient)});
+    }
+    const std::vector<T> greatest = max_abs_each(all);
+    if (!std::all_of(greatest.begin(), greatest.end(), [](T x) { return std::isfinite(x); })) {
+      return false;
+    }
+    result_.bounds.resize(result_.gradients.size());
+    for (const StepGroup& group : given_.groups) {
+      for (const StepUpdate& u : group.updates) {
+        const auto i = static_cast<size_t>(u.gradient);
+        const StepGradient& gradient = result_.gradients[i];
+        const auto after =
+            bounds_after_update<T>(group.settings, update_of(u), greatest[i], given_.known[i],
+                                   gradient.ids, gradient.count, gradient.width);
+        if (!after) return false;
+        result_.bounds[i] = *after;
+      }
+    }
+    return true;
   }
 
   void backward() {
@@ -182,15 +222,19 @@ class Step {
     return gradient.whole != nullptr ? gradient.elements : gradient.count * gradient.width;
   }
 
+  DenseUpdate<T> update_of(const StepUpdate& u) const {
+    const StepGradient& gradient = result_.gradients[static_cast<size_t>(u.gradient)];
+    return {static_cast<T*>(u.param),  elements(gradient), static_cast<T*>(u.first),
+            static_cast<T*>(u.second), count(gradient),    u.step};
+  }
+
   void update() const {
     const DenormalScope scope(plan_.forward->program.dtype);
     for (const StepGroup& group : given_.groups) {
       std::vector<DenseUpdate<T>> wholes;
       for (const StepUpdate& u : group.updates) {
         const StepGradient& gradient = result_.gradients[static_cast<size_t>(u.gradient)];
-        const DenseUpdate<T> update = {static_cast<T*>(u.param), elements(gradient),
-                                       static_cast<T*>(u.first), static_cast<T*>(u.second),
-                                       count(gradient),          u.step};
+        const DenseUpdate<T> update = update_of(u);
         if (gradient.whole != nullptr) {
           wholes.push_back(update);
         } else {
@@ -205,6 +249,7 @@ class Step {
   Run& run_;
   const StepInputs& given_;
   const int threads_;
+  std::vector<ExternalArray> pushed_;  // outputs of forward
   ExternalArray loss_;
   std::vector<const ValueSpec*> specs_;  // [output of backward]
   std::vector<std::shared_ptr<Block>> blocks_;

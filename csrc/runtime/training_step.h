@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/cpu/optimizers.h"
+#include "kernels/cpu/update_bounds.h"
 #include "memory/allocator.h"
 #include "runtime/run.h"
 
@@ -62,17 +64,21 @@ struct StepInputs {
   std::vector<int> clip_order;  // numbers in StepPlan::params: the norm is summed up in this order
   std::vector<void*> wholes;    // [StepPlan::params] memory of a whole gradient, null of rows
   std::vector<StepGroup> groups;  // of the optimiser
+  bool check = false;  // whether NaN and infinities are looked for, beyond the loss and the norm
+  std::vector<std::optional<UpdateBounds>> known;  // [StepPlan::params] with `check`
 };
 
 struct StepResult {
   double loss = 0;  // the sum times the scale, as the program's dtype has it
   double norm = 0;  // of all gradients before they were clipped; 0 where they were not to be
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
+  bool refused = false;  // by a check: of NaN in an output or state, of a gradient, of an update
+  std::vector<UpdateBounds> bounds;  // [StepPlan::params] after the step, with `check`
 };
 
 // Runs the step over a new run of plan.forward that keeps what backward needs. Where the loss, or
-// the norm that gradients are clipped by, is not finite, no parameter changes. Throws what the runs
-// throw, before anything changes.
+// the norm that gradients are clipped by, is not finite, or a check refuses the step, no parameter
+// changes. Throws what the runs throw, before anything changes.
 StepResult run_training_step(const StepPlan& plan, Run* run, const StepInputs& given,
                              int num_threads);
 

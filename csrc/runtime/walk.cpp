@@ -151,7 +151,9 @@ class Walker {
     for (int i = range.call_begin; i < range.call_end; ++i) {
       KernelCall& call = phase_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
       set_rows(s, i, rows, &call);
-      if (call.row_begin < call.row_end) invoke(thread, i, call);
+      if (call.row_begin >= call.row_end) continue;
+      invoke(thread, i, call);
+      check(i, call);
     }
   }
 
@@ -207,6 +209,7 @@ class Walker {
       if (call.row_begin >= call.row_end) continue;
       if (!splits(s, i, rows)) {
         invoke(0, i, call);
+        check(i, call);
         continue;
       }
       share(count_, [&](int thread, int part) {
@@ -215,6 +218,7 @@ class Walker {
         columns.num_threads = count_;
         invoke(thread, i, columns);
       });
+      check(i, call);
     }
   }
 
@@ -231,6 +235,12 @@ class Walker {
       call.num_threads = parts;
       invoke(thread, i, call);
     }
+  }
+
+  void check(int i, const KernelCall& call) const {
+    if (phase_.first_nan == nullptr) return;
+    const std::vector<StateWrite>& writes = *phase_.state_writes[static_cast<size_t>(i)];
+    if (!writes.empty()) check_states(program_.dtype, writes, call, phase_.first_nan);
   }
 
   void invoke(int thread, int i, const KernelCall& call) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -150,6 +151,22 @@ void test_optimizers_do_not_depend_on_threads() {
   set_num_threads(before);
 }
 
+template <class T>
+void test_nan_in_rows() {
+  constexpr int64_t kRows = 3, kMost = 40;
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  for (int64_t n = 1; n <= kMost; ++n) {
+    std::vector<T> x(kRows * kMost, std::numeric_limits<T>::infinity());
+    CHECK(!has_nan(x.data(), kRows, kMost, n));
+    for (int64_t at = 0; at < kRows * kMost; ++at) {
+      x[static_cast<size_t>(at)] = nan;
+      CHECK(has_nan(x.data(), kRows, kMost, n) == (at % kMost < n));
+      x[static_cast<size_t>(at)] = static_cast<T>(-1);
+    }
+  }
+  CHECK(!has_nan(&nan, 0, 1, 1));
+}
+
 }  // namespace
 }  // namespace cavs
 
@@ -160,5 +177,7 @@ int main() {
   cavs::test_team();
   cavs::test_exceptions_of_a_team();
   cavs::test_optimizers_do_not_depend_on_threads();
+  cavs::test_nan_in_rows<float>();
+  cavs::test_nan_in_rows<double>();
   return cavs_test::result();
 }

@@ -1,5 +1,9 @@
 """Native optimiser steps against their formulae in NumPy, and against misuse."""
 
+import os
+import subprocess
+import sys
+
 import kernel_calls as kc
 import numpy as np
 import pytest
@@ -264,3 +268,38 @@ def test_sparse_ids_are_int32():
         core.sgd_update_rows(zeros(5, 3), np.array([0, 1], np.int64), zeros(2, 3), 0.1)
     empty = np.array([], np.int32)
     core.sgd_update_rows(zeros(5, 3), empty, zeros(0, 3), 0.1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 1000, 16_384, 100_003])
+def test_greatest_magnitudes(size, threads, draw, rng):
+    """Of each array; one NaN or infinity anywhere shows, NaN before infinity."""
+    arrays = [draw(size), draw(7), -np.abs(draw(size))]
+    assert core.max_abs(arrays) == [float(np.abs(x).max(initial=0.0)) for x in arrays]
+    for wrong in (np.inf, -np.inf, np.nan, -np.nan):
+        if size:
+            arrays[2][rng.integers(size)] = wrong
+            found = core.max_abs(arrays)
+            assert np.isnan(found[2]) if np.isnan(wrong) else found[2] == np.inf
+            assert np.isfinite(found[:2]).all()
+    if size > 1:
+        arrays[0][:2] = np.inf, np.nan
+        assert np.isnan(core.max_abs(arrays)[0])
+    assert core.max_abs([]) == []
+    with pytest.raises(InputError):
+        core.max_abs([np.zeros(3, np.int32)])
+
+
+@pytest.mark.parametrize("isa", ["generic", "avx2"])
+def test_greatest_magnitudes_of_lesser_instruction_sets(isa):
+    script = (
+        "import numpy as np; from cavs._native import core\n"
+        "for size in (1, 7, 8, 15, 16, 17, 33, 1000):\n"
+        "    for dtype in (np.float32, np.float64):\n"
+        "        for at in range(0, size, max(1, size // 17)):\n"
+        "            x = np.ones(size, dtype); x[at] = -3\n"
+        "            assert core.max_abs([x]) == [3.0]\n"
+        "            x[at] = np.nan\n"
+        "            assert np.isnan(core.max_abs([x])[0])\n"
+    )
+    environment = {**os.environ, "CAVS_ISA": isa}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)

@@ -73,7 +73,7 @@ def bound(**changes: Any) -> SentenceBound:
 
 def loss_of(program: cavs.Program, chosen: list[int], **changes: Any) -> tuple[cavs.Tensor, float]:
     program.set_random_state({"seed": 3, "step": 5})
-    return bound(**changes).loss(program, *DATA.batch(chosen), "here")
+    return bound(**changes).loss(program, *DATA.batch(chosen))
 
 
 def test_gradients_of_the_bound_equal_central_differences() -> None:
@@ -106,7 +106,7 @@ def test_the_weight_of_the_divergence_rises() -> None:
     for step in (0, 5, 10, 20):
         program.set_random_state({"seed": 3, "step": step})
         source = SentenceSource("text", word_dropout=0.0, kl_steps=10, kl_weight=2.0)
-        loss, reported = SentenceBound(source).loss(program, *DATA.batch([0, 2]), "here")
+        loss, reported = SentenceBound(source).loss(program, *DATA.batch([0, 2]))
         values.append(loss.item() - reported)  # (weight - 1) times the divergence
     divergence = -values[0]
     assert divergence > 0

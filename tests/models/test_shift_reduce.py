@@ -99,7 +99,7 @@ class Oracle:
 
 
 def loss_of(program: cavs.Program, numbers: list[int]) -> cavs.Tensor:
-    return Parsing(VOCABULARY).loss(program, *DATA.batch(numbers), "here")[0]
+    return Parsing(VOCABULARY).loss(program, *DATA.batch(numbers))[0]
 
 
 def test_words_are_dropped_where_that_is_asked_for() -> None:
@@ -203,7 +203,7 @@ def test_it_learns_what_it_is_shown() -> None:
     batches = [data.batch(range(len(trees)))]
     before = objective.evaluate(program, batches, lambda: False)
     for _ in range(60):
-        objective.loss(program, *batches[0], "here")[0].backward()
+        objective.loss(program, *batches[0])[0].backward()
         optimizer.step()
         optimizer.zero_grad()
     after = objective.evaluate(program, batches, lambda: False)

@@ -107,7 +107,7 @@ def test_gradients_of_the_bound_equal_central_differences() -> None:
 
     def loss() -> cavs.Tensor:
         program.set_random_state({"seed": 3, "step": 5})
-        return objective().loss(program, batch, inputs, "here")[0]
+        return objective().loss(program, batch, inputs)[0]
 
     loss().backward()
     rng = np.random.default_rng(0)
@@ -125,11 +125,11 @@ def test_a_batch_equals_its_graphs_alone() -> None:
     program, chosen = make(), [1, 4, 6, 9]
     batch, inputs = DATA.batch(chosen)
     program.set_random_state({"seed": 3, "step": 5})
-    together = objective().loss(program, batch, inputs, "here")[1]
+    together = objective().loss(program, batch, inputs)[1]
     alone = 0.0
     for number in chosen:
         program.set_random_state({"seed": 3, "step": 5})
-        alone += objective().loss(program, *DATA.batch([number]), "here")[1]
+        alone += objective().loss(program, *DATA.batch([number]))[1]
     assert together == pytest.approx(alone, rel=1e-10)
 
 

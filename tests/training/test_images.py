@@ -158,7 +158,7 @@ def test_with_one_sample_an_iwae_is_a_vae(data: Path) -> None:
         task = ImageTask.create(name, source, hidden_size=8, latent_size=3)
         model = cavs.compile(task.make_function())
         batch, inputs = next(iter(task.loader(TrainingConfig(batch_size=10))))
-        loss, _ = task.objective.loss(model, batch, inputs, "here")
+        loss, _ = task.objective.loss(model, batch, inputs)
         loss.backward()
         gradients.append([np.array(p.grad) for p in model.parameters()])
     for one, other in zip(*gradients, strict=True):

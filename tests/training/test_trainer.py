@@ -252,11 +252,12 @@ def test_what_is_not_finite_is_named() -> None:
     model = cavs.compile(Exploding())
     config = make_config(batch_size=4, epochs=2, embedding_lr=0.1)
     with pytest.raises(
-        NonFiniteError, match=r"step 1 \(epoch 1, batch 1\), came nan in output 'loss'"
+        NonFiniteError,
+        match=r"step 1 \(epoch 1, batch 1\): .* 'loss' of graph 2, .* from log at .*py:\d+",
     ):
         Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config).fit()
     with pytest.raises(
-        NonFiniteError, match=r"batch 0 of an evaluation, came nan in output 'loss'"
+        NonFiniteError, match=r"\[evaluate\] in batch 0: .* in output 'loss' of graph 2, vertex 0"
     ):
         evaluate(model, [data.batch(np.arange(4))])
     assert model.training
@@ -305,7 +306,9 @@ def test_gradients_that_are_not_finite_change_nothing() -> None:
     model = cavs.compile(Steep())
     config = make_config(batch_size=4, epochs=2, clip_norm=1.0)
     trainer = Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config)
-    with pytest.raises(NonFiniteError, match=r"step 1 \(epoch 1, batch 1\): .*finite norm"):
+    with pytest.raises(
+        NonFiniteError, match=r"step 1 \(epoch 1, batch 1\): .*finite gradient .*'w'"
+    ):
         trainer.fit()
     assert not model.parameters()[0].data.any()
 

@@ -30,7 +30,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, judging, total
+from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.sampling import decode_trees
 from cavs.training.tasks._task import Task
 
@@ -100,7 +100,7 @@ class TreeBound:
         return posterior_at_roots(program, batch, program["encoder"](batch, **tree)["h"])
 
     def _parts(
-        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, cavs.Tensor, Normal]:
         """-log p of the vertices given a sample of q, the divergence by graph, and q."""
         state = program.random_state()
@@ -110,15 +110,14 @@ class TreeBound:
         z = sample_of(posterior, generator, batch)
         out = program["decoder"](batch.reverse(), z=z, **inputs)
         divergence = divergence_from_prior(posterior)
-        check_finite({**out, "kl": divergence}, when)
         return out["loss"], divergence, posterior
 
     def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         step = model.random_state()["encoder.step"]
-        nats, divergence, _ = self._parts(model, batch, inputs, when)
+        nats, divergence, _ = self._parts(model, batch, inputs)
         weight = risen(step, self._source.kl_steps, self._source.kl_weight)
         value = nats.sum() + divergence.sum() * weight
         return value, total(nats) + total(divergence)
@@ -134,19 +133,18 @@ class TreeBound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                when = f"batch {number} of an evaluation"
-                nats, divergence, posterior = self._parts(model, batch, inputs, when)
-                found = decode_trees(
-                    model,
-                    self._vocabulary,
-                    posterior.mean.data,
-                    max_depth=2 * self._source.max_depth,
-                )
+                with said_of(f"[evaluate] in batch {number}"):
+                    nats, divergence, posterior = self._parts(model, batch, inputs)
+                    kl = finite_total(divergence, "kl")
+                    bound = finite_total(nats, "loss") + kl
+                    found = decode_trees(
+                        model,
+                        self._vocabulary,
+                        posterior.mean.data,
+                        max_depth=2 * self._source.max_depth,
+                    )
                 right = _compare(batch, inputs, self._vocabulary, found)
-                bound = total(nats) + total(divergence)
-                for name, value in zip(
-                    _SCORES, (bound, total(divergence), *right, len(batch)), strict=True
-                ):
+                for name, value in zip(_SCORES, (bound, kl, *right, len(batch)), strict=True):
                     sums[name] += value
                 made += self._made_up(model, generator, posterior.mean.shape)
         graphs = max(sums.pop("graphs"), 1)

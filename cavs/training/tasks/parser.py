@@ -28,7 +28,7 @@ from cavs.data import (
 from cavs.models import ShiftReduceParser
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, judging, total
+from cavs.training.metrics import Batches, judging, said_of, total
 from cavs.training.parsing import Buffers, parse
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
 
@@ -68,7 +68,7 @@ class Parsing:
         self._vocabulary = vocabulary
 
     def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         word, read = inputs["word"], inputs["read"]
@@ -77,7 +77,6 @@ class Parsing:
         out = model["stack"](
             batch, word=word, action=inputs["action"], front=buffers.fronts(graph, read)
         )
-        check_finite(out, when)
         return out["loss"].sum(), total(out["loss"])
 
     def evaluate(
@@ -87,7 +86,7 @@ class Parsing:
         found: list[LabelledTree] = []
         gold: list[LabelledTree] = []
         with judging(model):
-            for batch, inputs in batches:
+            for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
                 sentences = [
@@ -95,7 +94,8 @@ class Parsing:
                     for word in cavs.unbatch(batch, inputs["word"])
                 ]
                 gold += parsed_trees(batch, sentences)
-                found += parse(model, self._vocabulary, sentences)
+                with said_of(f"[evaluate] in batch {number}"):
+                    found += parse(model, self._vocabulary, sentences)
         exact = sum(a.graph == b.graph for a, b in zip(found, gold, strict=True))
         return {"f1": bracket_f1(found, gold), "exact": exact / max(len(gold), 1)}
 

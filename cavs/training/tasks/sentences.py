@@ -29,7 +29,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, judging, total
+from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.sampling import decode_sentences
 from cavs.training.tasks._task import Task
 
@@ -102,7 +102,6 @@ class SentenceBound:
         program: cavs.Program,
         batch: cavs.GraphBatch,
         inputs: Mapping[str, Any],
-        when: str,
         word_dropout: float,
     ) -> tuple[cavs.Tensor, cavs.Tensor]:
         """-log p of the words given a sample of q, and the divergence by graph."""
@@ -118,15 +117,14 @@ class SentenceBound:
             )
         out = program["decoder"](batch, z=z, **given)
         divergence = divergence_from_prior(posterior)
-        check_finite({**out, "kl": divergence}, when)
         return out["loss"], divergence
 
     def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         step = model.random_state()["encoder.step"]
-        nats, divergence = self._parts(model, batch, inputs, when, self._source.word_dropout)
+        nats, divergence = self._parts(model, batch, inputs, self._source.word_dropout)
         weight = risen(step, self._source.kl_steps, self._source.kl_weight)
         value = nats.sum() + divergence.sum() * weight
         return value, total(nats) + total(divergence)
@@ -141,10 +139,10 @@ class SentenceBound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                when = f"batch {number} of an evaluation"
-                loss, kl = self._parts(model, batch, inputs, when, 0.0)
-                nats += total(loss)
-                divergence += total(kl)
+                with said_of(f"[evaluate] in batch {number}"):
+                    loss, kl = self._parts(model, batch, inputs, 0.0)
+                    nats += finite_total(loss, "loss")
+                    divergence += finite_total(kl, "kl")
                 words += batch.num_vertices
                 graphs += batch.num_graphs
         bound = nats + divergence

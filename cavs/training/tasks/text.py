@@ -22,7 +22,7 @@ from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
 from cavs.training.checkpoint import Arrays
 from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Batches, check_finite, judging, total
+from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
 
 TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
@@ -74,11 +74,10 @@ class NextWord:
         self._state: Any = None
 
     def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any], when: str
+        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
         """See `Objective`."""
         out, self._state = self._read(model, batch, inputs, self._state)
-        check_finite(out, when)
         return out["loss"].sum(), total(out["loss"])
 
     def evaluate(
@@ -90,9 +89,9 @@ class NextWord:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                out, state = self._read(model, batch, inputs, state)
-                check_finite(out, f"batch {number} of an evaluation")
-                nats += total(out["loss"])
+                with said_of(f"[evaluate] in batch {number}"):
+                    out, state = self._read(model, batch, inputs, state)
+                    nats += finite_total(out["loss"], "loss")
                 words += batch.num_vertices
         mean = nats / max(words, 1)
         return {"perplexity": math.exp(min(mean, 700.0)), "nats_per_word": mean}

@@ -191,6 +191,58 @@ double sum_squares(const T* x, int64_t n) {
 }
 
 template <class T>
+bool has_nan(const T* x, int64_t rows, int64_t ld, int64_t n) {
+  return table<T>().has_nan(x, rows, ld, n);
+}
+
+template <class T>
+std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays) {
+  std::vector<Elements<T>> blocks;
+  std::vector<size_t> ends;  // [array] of its blocks
+  int64_t total = 0;
+  for (const Elements<T>& array : arrays) {
+    for (int64_t i = 0; i < array.n; i += kBlock) {
+      blocks.push_back({array.data + i, std::min(kBlock, array.n - i)});
+    }
+    ends.push_back(blocks.size());
+    total += array.n;
+  }
+  std::vector<T> of_block(blocks.size());
+  split(static_cast<int64_t>(blocks.size()), total, 1, [&](int64_t begin, int64_t end) {
+    for (auto b = static_cast<size_t>(begin); b < static_cast<size_t>(end); ++b) {
+      of_block[b] = table<T>().max_abs(blocks[b].data, blocks[b].n);
+    }
+  });
+  std::vector<T> found;
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    const auto count = static_cast<int64_t>(end - begin);
+    found.push_back(table<T>().max_abs(of_block.data() + begin, count));
+    begin = end;
+  }
+  return found;
+}
+
+template <class T>
+T max_abs(const T* x, int64_t n) {
+  return max_abs_each<T>({{x, n}}).front();
+}
+
+template <class T>
+T max_abs_rows(const T* x, const int32_t* ids, int64_t count, int64_t d) {
+  constexpr int64_t rows = 64;  // a unit of work
+  const int64_t num_blocks = (count + rows - 1) / rows;
+  std::vector<T> found(static_cast<size_t>(num_blocks));
+  split(num_blocks, count * d, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      found[static_cast<size_t>(b)] =
+          table<T>().max_abs_rows(x, ids + b * rows, std::min(rows, count - b * rows), d);
+    }
+  });
+  return table<T>().max_abs(found.data(), num_blocks);
+}
+
+template <class T>
 void scale_in_place(T* x, double factor, int64_t n) {
   split(n, n, kUnit,
         [&](int64_t begin, int64_t end) { table<T>().scale(x + begin, factor, end - begin); });
@@ -218,6 +270,10 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
                                     const int32_t*, int64_t, int64_t);                             \
   template double sum_all(const T*, int64_t);                                                      \
   template double sum_squares(const T*, int64_t);                                                  \
+  template std::vector<T> max_abs_each(const std::vector<Elements<T>>&);                           \
+  template T max_abs(const T*, int64_t);                                                           \
+  template bool has_nan(const T*, int64_t, int64_t, int64_t);                                      \
+  template T max_abs_rows(const T*, const int32_t*, int64_t, int64_t);                             \
   template void scale_in_place(T*, double, int64_t);                                               \
   template void add_in_place(T*, const T*, double, int64_t);
 CAVS_INSTANTIATE(float)

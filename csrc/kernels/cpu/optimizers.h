@@ -42,6 +42,9 @@ struct OptimizerTable {
   double (*sum_squares)(const T* x, int64_t n);
   void (*scale)(T* x, double factor, int64_t n);
   void (*add_scaled)(T* x, const T* y, double factor, int64_t n);
+  T (*max_abs)(const T* x, int64_t n);
+  T (*max_abs_rows)(const T* x, const int32_t* ids, int64_t count, int64_t d);
+  bool (*has_nan)(const T* x, int64_t rows, int64_t ld, int64_t n);
 };
 
 // A parameter with its gradient and what the optimiser keeps for it, n elements each.
@@ -92,6 +95,23 @@ template <class T>
 double sum_all(const T* x, int64_t n);
 template <class T>
 double sum_squares(const T* x, int64_t n);
+template <class T>
+struct Elements {
+  const T* data = nullptr;
+  int64_t n = 0;
+};
+// Greatest magnitude of each array, 0 of nothing: infinite where one is, NaN where one is NaN.
+template <class T>
+std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays);
+// The same of one.
+template <class T>
+T max_abs(const T* x, int64_t n);
+// The same of some rows of d elements, ids of -1 passed over.
+template <class T>
+T max_abs_rows(const T* x, const int32_t* ids, int64_t count, int64_t d);
+// Whether one of `rows` rows of n elements, ld from start to start, has NaN; in this thread alone.
+template <class T>
+bool has_nan(const T* x, int64_t rows, int64_t ld, int64_t n);
 template <class T>
 void scale_in_place(T* x, double factor, int64_t n);
 // x += factor * y

@@ -1,6 +1,9 @@
 // Optimiser loops. The arrays of one call are distinct, so the compiler may vectorise freely.
 #pragma once
 
+#include <limits>
+#include <type_traits>
+
 #include "kernels/cpu/optimizers.h"
 #include "kernels/cpu/simd.inl.h"
 
@@ -100,10 +103,69 @@ void add_scaled_loop(T* __restrict x, const T* __restrict y, double factor, int6
   for (int64_t i = 0; i < n; ++i) x[i] += f * y[i];
 }
 
+// Without their sign, bits as integers are ordered as the numbers are, infinity behind them all and
+// NaN behind it.
 template <class T>
-constexpr OptimizerTable<T> kOptimizers = {sgd_loop<T>,       adagrad_loop<T>,     adam_loop<T>,
-                                           sum_loop<T>,       sum_squares_loop<T>, scale_loop<T>,
-                                           add_scaled_loop<T>};
+using Magnitude = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+
+template <class T>
+CAVS_INLINE Magnitude<T> max_bits(const T* x, int64_t n, Magnitude<T> top) {
+  constexpr Magnitude<T> magnitude = std::numeric_limits<Magnitude<T>>::max();
+  for (int64_t i = 0; i < n; ++i) {
+    Magnitude<T> bits;
+    __builtin_memcpy(&bits, x + i, sizeof(T));
+    bits &= magnitude;
+    top = bits > top ? bits : top;
+  }
+  return top;
+}
+
+template <class T>
+CAVS_INLINE T number_of(Magnitude<T> bits) {
+  T result;
+  __builtin_memcpy(&result, &bits, sizeof(T));
+  return result;
+}
+
+template <class T>
+T max_abs_loop(const T* x, int64_t n) {
+  return number_of<T>(max_bits(x, n, 0));
+}
+
+template <class T>
+T max_abs_rows_loop(const T* x, const int32_t* ids, int64_t count, int64_t d) {
+  Magnitude<T> top = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t ahead = i + kRowsAhead < count ? ids[i + kRowsAhead] : -1;
+    if (ahead >= 0) prefetch_row(x + ahead * d, d);
+    if (ids[i] >= 0) top = max_bits(x + ids[i] * d, d, top);
+  }
+  return number_of<T>(top);
+}
+
+template <class T>
+bool has_nan_loop(const T* x, int64_t rows, int64_t ld, int64_t n) {
+  constexpr int64_t width = kVectorBytes / static_cast<int64_t>(sizeof(T));
+  auto found = splat<T>(0) != splat<T>(0);
+  for (int64_t r = 0; r < rows; ++r, x += ld) {
+    int64_t i = 0;
+    for (; i + width <= n; i += width) {
+      const Vec<T> v = load_vector(x + i);
+      found |= v != v;
+    }
+    if (i == n) continue;
+    const Vec<T> v = load_lanes(x + i, n - i, static_cast<T>(0));
+    found |= v != v;
+  }
+  bool any = false;
+  for (int64_t lane = 0; lane < width; ++lane) any = any || found[lane] != 0;
+  return any;
+}
+
+template <class T>
+constexpr OptimizerTable<T> kOptimizers = {
+    sgd_loop<T>,   adagrad_loop<T>,    adam_loop<T>,    sum_loop<T>,          sum_squares_loop<T>,
+    scale_loop<T>, add_scaled_loop<T>, max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>};
 
 }  // namespace
 }  // namespace cavs

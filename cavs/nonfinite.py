@@ -1,0 +1,424 @@
+"""Where in F the first NaN or infinity of a call comes from.
+
+What is found in an output, a state or a gradient is searched for in one graph, which the reference
+computes again with the same random numbers, vertex by vertex; from there the way leads back, from
+operation to operand, to the first that has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cavs.core.ir import Internal, Name, Node
+from cavs.core.stepwise import State
+from cavs.errors import NonFiniteError
+from cavs.executor import (
+    Array,
+    Executor,
+    Gradients,
+    NanState,
+    RandomState,
+    Run,
+    get_flush_denormals,
+)
+from cavs.reference import ReferenceExecutor, ReferenceRun
+from cavs.scheduler import GraphBatch, batch, unbatch
+from cavs.tensor._nonfinite import (
+    REMEDY,
+    describe,
+    has_nan,
+    is_finite,
+    magnitudes,
+    nonfinite,
+    not_finite,
+    worst,
+)
+
+Bad = Callable[[Array], bool]
+Operands = Callable[[int, Node], Iterator[tuple[int, Node]]]
+
+
+class Origin(NamedTuple):
+    """A value of a vertex that has what its operands have not."""
+
+    vertex: int
+    node: Node
+
+
+class Part(NamedTuple):
+    """Which vertices of a call are looked at for NaN, and what they are called.
+
+    Attributes:
+        rows: whether each vertex of the batch is; None: all are.
+        place: graph and vertex, both counted from 0, the vertex within its graph, in words.
+    """
+
+    rows: Array | None
+    place: Callable[[int, int], str]
+
+
+WHOLE = Part(None, "graph {}, vertex {}".format)
+
+
+class Call(NamedTuple):
+    """A call of a model, to be computed again.
+
+    Attributes:
+        executor: what computed it.
+        graphs, inputs, random, wanted: what the executor was given.
+        name_of: what a parameter is called.
+        part: what is looked at.
+    """
+
+    executor: Executor
+    graphs: GraphBatch
+    inputs: Mapping[Name, Array]
+    random: RandomState
+    wanted: frozenset[Name] | None
+    name_of: Callable[[Any], str]
+    part: Part
+
+    def only(self, first: int, last: int) -> Call:
+        """The graphs `first` to `last` - 1 of the batch alone."""
+        graphs = batch(unbatch(self.graphs)[first:last], keys=self.graphs.keys[first:last])
+        spaces = {name: spec.space for name, spec in self.executor.compiler.trace.inputs.items()}
+        inputs = {n: self.rows(x, spaces[n], first, last) for n, x in self.inputs.items()}
+        return self._replace(graphs=graphs, inputs=inputs)
+
+    def rows(self, array: Array, space: Any, first: int, last: int) -> Array:
+        """Of values of the batch, those of these graphs."""
+        ptr = {"vertex": self.graphs.ptr, "edge": self.graphs.edge_ptr}.get(space)
+        return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
+
+    def graph_of(self, space: Any, row: int) -> int:
+        """The graph that a row is of."""
+        ptr = {"vertex": self.graphs.ptr, "edge": self.graphs.edge_ptr}.get(space)
+        return row if ptr is None else int(np.searchsorted(ptr, row, side="right")) - 1
+
+    @property
+    def pushes(self) -> dict[Name, Node]:
+        """Outputs of F as it was traced."""
+        return self.executor.compiler.trace.function.pushes
+
+    @property
+    def params(self) -> list[Any]:
+        """Parameters by their numbers."""
+        return self.executor.compiler.params
+
+    def replay(self, graph: int) -> _Replay:
+        """One graph, computed again."""
+        one = self.only(graph, graph + 1)
+        reference = ReferenceExecutor(self.executor.compiler, self.executor.dtype.name)
+        run = _Replay(reference, one.graphs, one.inputs, self.random, self.wanted or frozenset())
+        if self.part.rows is not None:
+            run.looked_at = self.rows(self.part.rows, "vertex", graph, graph + 1)
+        with np.errstate(all="ignore"):
+            run.forward()
+        return run
+
+    def nan_in(self, name: Name, output: Array) -> Array:
+        """Where an output that is looked at has NaN."""
+        wrong = np.isnan(output)
+        if self.part.rows is not None and self.pushes[name].space == "vertex":
+            wrong[~self.part.rows] = False
+        return wrong
+
+
+class _Replay(ReferenceRun):
+    """The reference, with the engine's denormal numbers.
+
+    Attributes:
+        looked_at: whether each vertex is; None: all are.
+    """
+
+    looked_at: Array | None = None
+
+    def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
+        value = super()._evaluate(v, node, given)
+        if value.dtype == np.float32 and get_flush_denormals():
+            tiny = np.finfo(np.float32).tiny
+            value = np.where(np.abs(value) < tiny, np.float32(0), value)
+        return value
+
+    def first(self, sinks: Mapping[Name, Node], bad: Bad) -> tuple[int, Name] | None:
+        """The first of these values that is bad: of the lowest vertex, children below parents."""
+        levels = unbatch(self.graphs)[0].levels
+        order = np.lexsort((np.arange(len(levels)), levels))
+        if self.looked_at is not None:
+            order = order[self.looked_at[order]]
+        for v in order.tolist():
+            for name, node in sinks.items():
+                if bad(self.values[v][node]):
+                    return v, name
+        return None
+
+    def operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
+        """Values that a value of F was computed of, with their vertices."""
+        if node.op.name != "gather":
+            yield from ((v, x) for x in node.inputs)
+            return
+        children, slot = self._children(v), node.attrs["slot"]
+        scattered = self.function.scatters[node.attrs["name"]]
+        read = children if slot is None else children[slot : slot + 1]
+        yield from ((int(child), scattered) for child in read)
+
+    def cotangent_operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
+        """Likewise, of a value of the gradient too: what parents gathered has cotangents there."""
+        if node.op.name != "state_cotangent":
+            yield from self.operands(v, node)
+            return
+        edges = self.gradient.edges[node.attrs["name"]]
+        for parent in range(self.graphs.num_vertices):
+            if v in self._children(parent):
+                yield parent, edges
+
+    def origin(self, v: int, node: Node, bad: Bad, operands: Operands) -> Origin:
+        """From a bad value back to the first on the way that has no bad operand."""
+        while True:
+            before = next(
+                (
+                    (u, x)
+                    for u, x in operands(v, node)
+                    if x.dtype == "float" and bad(self.values[u][x])
+                ),
+                None,
+            )
+            if before is None:
+                return Origin(v, node)
+            v, node = before
+
+
+class Search:
+    """Errors that say where what was found in a call comes from."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    # Forward
+
+    def checked_forward(self) -> tuple[dict[Name, Array], Run | None]:
+        """The call itself; raises :class:`NonFiniteError` where an output or state is NaN."""
+        call = self._call
+        given = call.graphs, call.inputs, call.random, call.wanted
+        try:
+            # Of a part, states are outputs.
+            states = call.part.rows is None
+            outputs, run = call.executor.forward(*given, check_states=states)
+        except NanState as found:
+            error = self._of_state(found)
+            if error is not None:
+                raise error from None
+            outputs, run = call.executor.forward(*given)
+        if any(map(math.isnan, magnitudes(outputs.values()))):
+            wrong = {name: call.nan_in(name, y) for name, y in outputs.items() if has_nan(y)}
+            wrong = {name: where for name, where in wrong.items() if where.any()}
+            if wrong:
+                raise self._of_outputs(outputs, wrong)
+        return outputs, run
+
+    def _of_outputs(
+        self, outputs: Mapping[Name, Array], wrong: Mapping[Name, Array]
+    ) -> NonFiniteError:
+        """The error of the first NaN in outputs that have NaN somewhere: `wrong` says where."""
+        call = self._call
+        graph = min(
+            call.graph_of(call.pushes[name].space, int(np.argwhere(where)[0][0]))
+            for name, where in wrong.items()
+        )
+        found = self._first_of(graph, wrong)
+        if found is not None:
+            return found
+        name = next(iter(wrong))
+        y = outputs[name]
+        return nonfinite(
+            f"no NaN was expected, came {describe(y)} of {_output(name)}, in graph {graph}, "
+            f"where computing it again gives none; {REMEDY}"
+        )
+
+    def _of_state(self, found: NanState) -> NonFiniteError | None:
+        """The error of NaN in a state; None where the state is a pass's own and nothing that F
+        gives is NaN."""
+        first = self._call.graph_of("vertex", found.vertex)
+        # NaN in what a pass computes for parents may be masked there.
+        own = isinstance(found.name, Internal)
+        last = self._call.graphs.num_graphs if own else first + 1
+        for graph in range(first, last):
+            error = self._first_of(graph, self._call.pushes)
+            if error is not None:
+                return error
+        if own:
+            return None
+        local = found.vertex - int(self._call.graphs.ptr[first])
+        return nonfinite(
+            f"no NaN was expected, came one in state {found.name!r} of "
+            f"{self._call.part.place(first, local)}, where computing it again gives none; {REMEDY}"
+        )
+
+    def _first_of(self, graph: int, outputs: Mapping[Name, Any]) -> NonFiniteError | None:
+        """The error of the first NaN of a graph: in one of these outputs or, where there is none,
+        in a state."""
+        run = self._call.replay(graph)
+        pushes = {name: node for name, node in self._call.pushes.items() if name in outputs}
+        for called, sinks in ((_output, pushes), (_state, run.function.scatters)):
+            found = run.first(sinks, has_nan)
+            if found is None:
+                continue
+            v, name = found
+            origin = run.origin(v, sinks[name], has_nan, run.operands)
+            return nonfinite(
+                f"no NaN was expected, came one in {called(name)} of "
+                f"{self._call.part.place(graph, v)}; {self._words(run, origin, v, graph)}; {REMEDY}"
+            )
+        return None
+
+    def origin_of(self, name: Name, output: Array) -> str:
+        """Where the first NaN or, where there is none, the first infinity of an output comes from,
+        in words."""
+        bad = has_nan if has_nan(output) else not_finite
+        wrong = np.isnan(output) if bad is has_nan else np.isinf(output)
+        node = self._call.pushes[name]
+        graph = self._call.graph_of(node.space, int(np.argwhere(wrong)[0][0]))
+        run = self._call.replay(graph)
+        found = run.first({name: node}, bad)
+        if found is None:
+            return f"{_output(name)} of graph {graph} has it first"
+        v, _ = found
+        origin = run.origin(v, node, bad, run.operands)
+        where = self._call.part.place(graph, v)
+        return f"{_output(name)} of {where} has it first; {self._words(run, origin, v, graph)}"
+
+    # Backward
+
+    def check_gradients(
+        self, gradients: Gradients, cotangents: Mapping[Name, Array], came: str | None
+    ) -> None:
+        """Raises the error of the first gradient that is not finite, if there is one; `came`: where
+        cotangents that are not come from."""
+        rows = [part[1] if isinstance(part, tuple) else part for _, part in gradients.params]
+        if all(map(math.isfinite, magnitudes([*rows, *gradients.inputs.values()]))):
+            return
+        for (number, _), values in zip(gradients.params, rows, strict=True):
+            if not is_finite(values):
+                name = self._call.name_of(self._call.params[number])
+                self._fail(f"parameter {name!r}", values, number, cotangents, came)
+        for key, dx in gradients.inputs.items():
+            if not is_finite(dx):
+                self._fail(f"input {str(key)!r}", dx, key, cotangents, came)
+
+    def _fail(
+        self,
+        what: str,
+        gradient: Array,
+        key: int | Name,
+        cotangents: Mapping[Name, Array],
+        came: str | None,
+    ) -> None:
+        wrong = [name for name, dy in cotangents.items() if not is_finite(dy)]
+        if wrong:
+            words = f"the cotangent of {_output(wrong[0])} has it already"
+            words = f"{words}: {came}" if came else words
+        else:
+            words = self._gradient_origin(key, cotangents)
+        raise nonfinite(
+            f"a finite gradient of {what} was expected, came {describe(gradient)}; {words}; "
+            f"{REMEDY}"
+        )
+
+    def _gradient_origin(self, key: int | Name, cotangents: Mapping[Name, Array]) -> str:
+        graph = self._graph_with(key, cotangents, 0, self._call.graphs.num_graphs)
+        if graph is None:
+            return "that of each graph alone is finite, and their sum is not"
+        run = self._call.replay(graph)
+        own = self._of_graphs(cotangents, graph, graph + 1)
+        with np.errstate(all="ignore"):
+            run.backward(own)
+        for v in reversed(run.order):
+            for node in self._roots(run, key):
+                if not is_finite(run.values[v][node]):
+                    origin = run.origin(v, node, not_finite, run.cotangent_operands)
+                    return self._words(run, origin, None, graph)
+        return f"that of each vertex of graph {graph} is finite, and their sum is not"
+
+    def _roots(self, run: _Replay, key: int | Name) -> list[Node]:
+        if not isinstance(key, int):
+            return [run.gradient.inputs[key]]
+        for parameter, dense, sparse in run.gradient.params:
+            if parameter is self._call.params[key]:
+                return [*([] if dense is None else [dense]), *sparse]
+        return []
+
+    def _of_graphs(
+        self, cotangents: Mapping[Name, Array], first: int, last: int
+    ) -> dict[Name, Array]:
+        call = self._call
+        return {
+            name: call.rows(dy, call.pushes[name].space, first, last)
+            for name, dy in cotangents.items()
+        }
+
+    def _graph_with(
+        self, key: int | Name, cotangents: Mapping[Name, Array], first: int, last: int
+    ) -> int | None:
+        """A graph that alone has a gradient that is not finite, by halves."""
+        if not self._is_wrong(key, cotangents, first, last):
+            return None
+        while last - first > 1:
+            middle = (first + last) // 2
+            if self._is_wrong(key, cotangents, first, middle):
+                last = middle
+            elif self._is_wrong(key, cotangents, middle, last):
+                first = middle
+            else:
+                return None
+        return first
+
+    def _is_wrong(
+        self, key: int | Name, cotangents: Mapping[Name, Array], first: int, last: int
+    ) -> bool:
+        part = self._call.only(first, last)
+        _, run = part.executor.forward(part.graphs, part.inputs, part.random, part.wanted)
+        assert run is not None
+        with np.errstate(all="ignore"):
+            found = run.backward(self._of_graphs(cotangents, first, last))
+        if not isinstance(key, int):
+            return not is_finite(found.inputs[key])
+        parts = [part for number, part in found.params if number == key]
+        return not all(is_finite(p[1] if isinstance(p, tuple) else p) for p in parts)
+
+    # Words
+
+    def _words(self, run: _Replay, origin: Origin, v: int | None, graph: int) -> str:
+        """What the origin is, and, where it is not vertex `v`, where."""
+        node = origin.node
+        there = "" if origin.vertex == v else f" of {self._call.part.place(graph, origin.vertex)}"
+        if node.op.name == "pull":
+            value = worst(run.values[origin.vertex][node])
+            return f"input {str(node.attrs['name'])!r}{there} is {value}"
+        if node.op.name == "param":
+            value = worst(run.values[origin.vertex][node])
+            return f"parameter {self._call.name_of(node.attrs['parameter'])!r} is {value}"
+        name = node.op.name if node in run.nodes else f"{node.op.name} in a derivative"
+        line = f" at {node.where}" if node.where else ""
+        return f"the first comes from {name}{there}{line}{self._infinity(run, origin)}"
+
+    def _infinity(self, run: _Replay, origin: Origin) -> str:
+        """Where an infinite operand of the origin comes from."""
+        for u, x in run.cotangent_operands(origin.vertex, origin.node):
+            if x.dtype == "float" and not is_finite(run.values[u][x]):
+                before = run.origin(u, x, not_finite, run.cotangent_operands)
+                line = f" at {before.node.where}" if before.node.where else ""
+                return f", whose operand is infinite since {before.node.op.name}{line}"
+        return ""
+
+
+def _output(name: Name) -> str:
+    """What an output is called; states of a model that runs step by step are outputs."""
+    return _state(name.name) if isinstance(name, State) else f"output {str(name)!r}"
+
+
+def _state(name: Name) -> str:
+    return f"state {str(name)!r}"

@@ -1,0 +1,126 @@
+"""Whether NaN and infinities are looked for, and how arrays are looked through."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from contextlib import ContextDecorator
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array, max_abs
+from cavs.errors import InputError, NonFiniteError
+
+REMEDY = "keep operands in the operation's range, lower the learning rate or clip gradients"
+
+
+class _Here(threading.local):
+    enabled: bool | None = None  # None: as the process
+
+
+_here = _Here()
+_of_process = [False]
+
+
+def detecting() -> bool:
+    """Whether this thread looks for NaN and infinities."""
+    here = _here.enabled
+    return _of_process[0] if here is None else here
+
+
+def get_detect_nonfinite() -> bool:
+    """Whether this thread looks for NaN and infinities; see :class:`detect_nonfinite`."""
+    return detecting()
+
+
+def set_detect_nonfinite(enabled: bool) -> None:
+    """Whether all threads look for NaN and infinities that are not inside of a
+    :class:`detect_nonfinite`, from now on. Off at first.
+
+    Raises:
+        InputError: `enabled` is no bool.
+    """
+    _of_process[0] = _checked(enabled)
+
+
+class detect_nonfinite(ContextDecorator):  # noqa: N801
+    """``with detect_nonfinite():``, or a decorator: this thread looks for NaN and infinities.
+
+    :class:`NonFiniteError` says where the first comes from: the output, its graph and vertex, and
+    the line of F. It is raised where
+
+    * a call of a model gives NaN in an output, or scatters it as a state;
+    * backward starts from NaN or an infinity, or comes to one in a gradient;
+    * an optimizer would write one to a parameter: then no parameter is changed.
+
+    Infinities in outputs, and all that is masked before it comes there, are right. To say where it
+    comes from, one graph is computed again, vertex by vertex; before that, looking costs some
+    hundredths of a step over few graphs, and less over many.
+
+    Args:
+        enabled: False: this thread does not look, whatever is set around or for the process.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        """Raises InputError where `enabled` is no bool."""
+        self._enabled = _checked(enabled)
+        # By thread: several may be inside of one, and one may be entered again while it is inside.
+        self._before: dict[int, list[bool | None]] = {}
+
+    def __enter__(self) -> None:
+        self._before.setdefault(threading.get_ident(), []).append(_here.enabled)
+        _here.enabled = self._enabled
+
+    def __exit__(self, *error: object) -> None:
+        _here.enabled = self._before[threading.get_ident()].pop()
+
+    def _recreate_cm(self) -> detect_nonfinite:
+        return detect_nonfinite(self._enabled)  # of each call of a decorated function
+
+
+def _checked(enabled: Any) -> bool:
+    if not isinstance(enabled, bool):
+        raise InputError(f"[nonfinite] True or False was expected, came ({enabled!r})")
+    return enabled
+
+
+def magnitudes(arrays: Iterable[Array]) -> list[float]:
+    """The greatest magnitude of each, NaN or infinite where an element is; 0 of none."""
+    return max_abs([np.ascontiguousarray(x) for x in arrays])
+
+
+def is_finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite; integers never are."""
+    return array.dtype.kind != "f" or math.isfinite(magnitudes([array])[0])
+
+
+def not_finite(array: Array) -> bool:
+    """Whether an element is NaN or infinite."""
+    return not is_finite(array)
+
+
+def has_nan(array: Array) -> bool:
+    """Whether an element is NaN."""
+    return array.dtype.kind == "f" and math.isnan(magnitudes([array])[0])
+
+
+def worst(array: Array) -> float:
+    """The first element that is NaN or, where none is, infinite."""
+    found = array[np.isnan(array)] if has_nan(array) else array[np.isinf(array)]
+    return float(found.reshape(-1)[0])
+
+
+def describe(array: Array) -> str:
+    """Which value is there, where and how often, for errors."""
+    value = worst(array)
+    same = np.isnan(array) if math.isnan(value) else np.isinf(array)
+    where = tuple(int(i) for i in np.argwhere(same)[0])
+    place = f" at {where if len(where) > 1 else where[0]}" if where else ""
+    return f"({value}){place}, {int(same.sum())} of {array.size} elements"
+
+
+def nonfinite(message: str) -> NonFiniteError:
+    """The error, of the form of all others."""
+    return NonFiniteError(f"[nonfinite] {message}")
