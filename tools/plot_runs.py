@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
     parser.add_argument("--title", default="")
     options = parser.parse_args()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     for directory in options.runs:
         history = read(directory)["history"]
         epochs = [row["epoch"] for row in history]
@@ -38,7 +38,7 @@ def main() -> None:
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
     figure.suptitle(options.title)
     figure.savefig(options.output, dpi=110)
 
