@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cavs.bench.command import COMMAND
-from cavs.bench.contenders import BY_ID, BY_VERTEX, DETECTING, OURS, WITHOUT
+from cavs.bench.contenders import BY_ID, BY_VERTEX, OURS, WITHOUT
 from cavs.bench.report import table
 from cavs.bench.runner import pinned, usable_cores
 from cavs.bench.timing import ratios
@@ -84,10 +84,6 @@ GOALS = (
     Goal(
         "masks by id: cavs / PyTorch with distinct leaves",
         *(SST, "train", BY_ID, TORCH_ID, {25: None, 256: None}),
-    ),
-    Goal(
-        "the recipe with detect_nonfinite / the recipe",
-        *(SST, "train", DETECTING, OURS, {25: 0.98, 256: None}),
     ),
     Goal(
         "evaluation / inference of a model without dropout",

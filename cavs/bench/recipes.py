@@ -38,7 +38,6 @@ class Recipe:
         embedding_dropout_by: whether a mask of words is drawn for each ``vertex`` or for each
             ``id``.
         batch_size: graphs in a batch; None: any.
-        detect_nonfinite: whether cavs looks for NaN and infinities.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Recipe:
     embedding_dropout: float = 0.0
     embedding_dropout_by: str = "vertex"
     batch_size: int | None = None
-    detect_nonfinite: bool = False
 
     @property
     def masks(self) -> str:

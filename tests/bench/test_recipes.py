@@ -54,7 +54,7 @@ def test_masks_say_what_dropout_acts_on(masks: str) -> None:
 
 def test_a_recipe_with_dropout_has_others_beside_it() -> None:
     assert recipes_beside(PLAIN) == {}
-    assert [r.masks for r in recipes_beside(SST).values()] == ["none", "vertex", "id", "classifier"]
+    assert [r.masks for r in recipes_beside(SST).values()] == ["none", "vertex", "id"]
     assert find_recipe("sst") is SST
     with pytest.raises(InputError, match=r"a recipe among \['plain', 'sst'\] was expected"):
         find_recipe("other")
