@@ -128,16 +128,16 @@ def test_the_schedule_is_kept() -> None:
     assert graphs.schedule() is graphs.schedule("batching")
     assert graphs.schedule("serial") is graphs.schedule("serial")
     assert graphs.schedule("serial") is not graphs.schedule()
-    with pytest.raises(InputError, match=r"policy must be one of batching, serial, came \(magic\)"):
+    with pytest.raises(InputError, match=r"expected policy batching or serial, got magic"):
         graphs.schedule("magic")
 
 
 @pytest.mark.parametrize(
     ("keys", "error", "message"),
     [
-        ([1], ShapeError, r"one integer for each of the 2 graphs, came \(shape \(1,\)\)"),
-        ([[1, 2]], ShapeError, r"came \(shape \(1, 2\)\)"),
-        ([0.5, 1.5], DTypeError, r"keys must be integers, came \(float64\)"),
+        ([1], ShapeError, r"one integer key for each of the 2 graphs, got shape \(1,\)"),
+        ([[1, 2]], ShapeError, r"got shape \(1, 2\)"),
+        ([0.5, 1.5], DTypeError, r"keys to be integers, got float64"),
     ],
 )
 def test_bad_keys_are_refused(keys: Any, error: type[Exception], message: str) -> None:
@@ -146,7 +146,7 @@ def test_bad_keys_are_refused(keys: Any, error: type[Exception], message: str) -
 
 
 def test_what_is_no_graph_is_refused() -> None:
-    with pytest.raises(GraphError, match=r"graph 1 must be a cavs.InputGraph, came \(list\)"):
+    with pytest.raises(GraphError, match=r"expected graph 1 to be a cavs.InputGraph, got list"):
         batch([PAIR[0], [[]]])  # type: ignore[list-item]
 
 
@@ -183,6 +183,6 @@ def test_a_cycle_in_flat_arrays_is_found_by_the_schedule() -> None:
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros(()), np.zeros((2, 5)), [1, 2]])
 def test_values_of_another_length_are_refused(values: Any) -> None:
     with pytest.raises(
-        ShapeError, match=r"\[unbatch\] values must have the batch's vertices \(5\)"
+        ShapeError, match=r"\[unbatch\] expected values with the batch's vertices \(5\)"
     ):
         unbatch(batch(PAIR), values)

@@ -195,7 +195,7 @@ def test_bad_parents_are_refused(parents: Any, error: type[Exception], message: 
 
 def test_an_unknown_order_is_refused() -> None:
     unknown: Any = "depth"
-    with pytest.raises(InputError, match=r"\[graph\] order must be 'number' or 'leaf', came"):
+    with pytest.raises(InputError, match=r"\[graph\] expected order 'number' or 'leaf', got"):
         InputGraph.from_parents([-1], order=unknown)
 
 
