@@ -33,7 +33,7 @@ def build(folder: Path | None = None, prefix: Path = ROOT) -> None:
     """
     if missing():
         raise RuntimeError(
-            f"[dynamic] cmake, ninja and pybind11 were expected, came none of {missing()}; "
+            f"[dynamic] expected cmake, ninja and pybind11, got none of {missing()}; "
             "pip install cmake ninja pybind11"
         )
     folder = ROOT / "build" / "benchmarks" if folder is None else folder
@@ -54,7 +54,7 @@ def build(folder: Path | None = None, prefix: Path = ROOT) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(
-                f"[dynamic] {' '.join(command[:2])} was expected to succeed, came status "
+                f"[dynamic] expected {' '.join(command[:2])} to succeed, got status "
                 f"{done.returncode}; see below\n{done.stdout}{done.stderr}"
             )
 

@@ -151,7 +151,7 @@ def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
     contenders = make()
     losses = [step() for step in contenders]
     if not np.isclose(losses[0], losses[1], rtol=tolerance):
-        raise SystemExit(f"{name}: equal losses were expected, came {losses}")
+        raise SystemExit(f"{name}: expected equal losses, got {losses}")
     times: list[list[float]] = [[], []]
     for turn in range(rounds):
         for which in (0, 1) if turn % 2 == 0 else (1, 0):
@@ -186,7 +186,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.names:
         if name not in known:
-            parser.error(f"one of {', '.join(known)} was expected, came {name!r}")
+            parser.error(f"expected one of {', '.join(known)}, got {name!r}")
     torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
     cavs.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)

@@ -196,7 +196,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.redraw:
         if options.data is None:
-            parser.error("--data DIR was expected, came none")
+            parser.error("expected --data DIR, got none")
         measure(options)
     text = "\n".join(["# Training by the recipe", "", *goals(options.output), ""])
     (options.output / "goals.md").write_text(text, encoding="utf-8")

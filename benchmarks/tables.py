@@ -57,7 +57,9 @@ class Results:
         self.output = output
         self.part: Row = read(output / SST)
         if self.part is None:
-            raise DataError(f"[tables] {output / SST} of recipe.py was expected, came none")
+            raise DataError(
+                f"[tables] expected {output / SST} of recipe.py, got none; run it first"
+            )
         rows = self.part["rows"]
         self.settings = sorted(
             {(row["threads"], row["batch_size"]) for row in rows if row["kind"] == "speed"}
@@ -159,7 +161,7 @@ def put(text: str, name: str, lines: Sequence[str]) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
     if len(pattern.findall(text)) != 1:
-        raise DataError(f"[tables] lines {begin} and {end} were expected once, came otherwise")
+        raise DataError(f"[tables] expected lines {begin} and {end} once, got others; put them in")
     return pattern.sub(lambda _: "\n".join([begin, "", *lines, "", end]), text)
 
 

@@ -73,7 +73,9 @@ def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
     except TypeError:
         found = np.dtype(np.void)
     if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
-        raise DTypeError(f"[{what}] float32, float64 or int32 was expected, came ({dtype})")
+        raise DTypeError(
+            f"[{what}] expected float32, float64 or int32, got {dtype}; pass one of these"
+        )
     return found
 
 
@@ -87,8 +89,8 @@ def _foreign_array(value: Any, what: str) -> Array:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"[{what}] numbers, or an array in this machine's memory, were expected, "
-            f"came ({type(value).__name__}): {error}"
+            f"[{what}] expected numbers, or an array in this machine's memory, got "
+            f"{type(value).__name__} ({error}); convert it with numpy.asarray"
         ) from error
 
 
@@ -100,15 +102,19 @@ def _default_dtype(array: Array, value: Any, what: str) -> np.dtype[Any]:
         return INT32
     if array.dtype.kind in "fb":
         return FLOAT32
-    raise DTypeError(f"[{what}] numbers were expected, came dtype ({array.dtype})")
+    raise DTypeError(f"[{what}] expected numbers, got dtype {array.dtype}; convert them to float32")
 
 
 def _check_int32(array: Array, what: str) -> None:
     if array.dtype.kind not in "iub":
-        raise DTypeError(f"[{what}] integers were expected for int32, came ({array.dtype})")
+        raise DTypeError(
+            f"[{what}] expected integers for int32, got {array.dtype}; convert them with astype"
+        )
     if array.size == 0 or array.dtype.kind == "b":
         return
     low, high = int(array.min()), int(array.max())
     if low < -(2**31) or high >= 2**31:
         worst = low if low < -(2**31) else high
-        raise InputError(f"[{what}] integers that fit int32 were expected, came ({worst})")
+        raise InputError(
+            f"[{what}] expected integers that fit int32, got {worst}; keep them below 2**31"
+        )

@@ -13,11 +13,11 @@ try:
     core: Any = import_module("cavs._core")
 except ModuleNotFoundError as error:
     raise ImportError(
-        "[cavs] the compiled extension cavs._core must be installed next to the Python files, came "
-        f"({error}); run `pip install .` in the repository, and Python outside of it"
+        "[cavs] expected the compiled extension cavs._core next to the Python files, got "
+        f"{error}; run `pip install .` in the repository, and Python outside of it"
     ) from error
 except ImportError as error:
     raise ImportError(
-        "[cavs] the compiled extension cavs._core must load, came "
-        f"({error}); install cavs again with this Python"
+        f"[cavs] expected the compiled extension cavs._core to load, got {error}; install cavs "
+        "again with this Python"
     ) from error

@@ -1,6 +1,7 @@
 """Every error that cavs raises on purpose.
 
-Messages read ``[component] what was expected, what came (value), what to do``.
+Messages read ``[component] expected X, got Y; do Z``. A place may stand before "expected", as in
+``[data] train.txt, line 3: expected ...``.
 """
 
 __all__ = [
@@ -26,7 +27,7 @@ class GraphError(CavsError, ValueError):
 
 
 class ShapeError(CavsError, ValueError):
-    """Shapes do not fit; names the input or the operation with what was expected and what came."""
+    """Shapes do not fit; names the input or the operation, what was expected and what it got."""
 
 
 class DTypeError(CavsError, TypeError):

@@ -36,8 +36,7 @@ def _load_blas() -> None:
             _core.load_blas(os.path.join(folder, name))
             return
     raise ImportError(
-        f"[cavs] libscipy_openblas.so was expected in {folder}, came none; "
-        "reinstall scipy-openblas32"
+        f"[cavs] expected libscipy_openblas.so in {folder}, got none; reinstall scipy-openblas32"
     )
 
 
@@ -52,7 +51,10 @@ def set_num_threads(count: int) -> None:
     """
     given: Any = count
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 1024:
-        raise InputError(f"[threads] a number of threads in 1..1024 was expected, came ({count!r})")
+        raise InputError(
+            f"[threads] expected a number of threads in 1..1024, got {count!r}; pass such an "
+            "integer"
+        )
     _core.set_num_threads(count)
 
 
@@ -77,7 +79,7 @@ def set_flush_denormals(enabled: bool) -> None:
         x86-64 nor arm64), where the setting is off.
     """
     if not isinstance(enabled, bool):
-        raise InputError(f"[denormals] True or False was expected, came ({enabled!r})")
+        raise InputError(f"[denormals] expected True or False, got {enabled!r}; pass one of these")
     _core.set_flush_denormals(enabled)
 
 
@@ -369,8 +371,8 @@ class NativeRun:
         program = self.compiler.backward(cotangents, self.wanted)
         if program.forward is not self.program:
             raise CavsRuntimeError(
-                "[backward] requires_grad of the parameters as in the forward call was expected, "
-                "came a change in between; change it before the call"
+                "[backward] expected requires_grad of the parameters as in the forward call, got "
+                "a change in between; change it before the call"
             )
         params, dense = program.params, program.dense
         rest = program.outputs[len(dense) :]
@@ -449,6 +451,8 @@ def _fused_code(i: Instruction) -> list[int]:
     code = [i.width, registers, len(i.ops)]
     for name, destination, refs in i.ops:
         if name not in opcodes:
-            raise CavsRuntimeError(f"[executor] a native form of {name!r} was expected, came none")
+            raise CavsRuntimeError(
+                f"[executor] expected a native form of {name!r}, got none; leave this operation out"
+            )
         code += [opcodes[name], destination, *refs, *[-1] * (3 - len(refs))]
     return [*code, len(i.out_registers), *i.out_registers]

@@ -57,8 +57,8 @@ class InputChecker:
         if not inputs.keys() <= self._specs.keys():
             unknown = min(inputs.keys() - self._specs.keys(), key=str)
             raise InputError(
-                f"[input] inputs among {sorted(self._specs, key=str)} were expected, "
-                f"came ({unknown!r})"
+                f"[input] expected inputs among {sorted(self._specs, key=str)}, got {unknown!r}; "
+                "leave it out or rename it"
             )
         arrays = {}
         for name, spec in self._specs.items():
@@ -66,8 +66,8 @@ class InputChecker:
                 arrays[name] = self._convert(graphs, spec, inputs[name])
             elif not partial:
                 raise InputError(
-                    f"[input] {_describe(graphs, spec)} was expected for {name!r}, "
-                    f"came none; pulled at {spec.where}"
+                    f"[input] expected {_describe(graphs, spec)} for {name!r}, got none, though "
+                    f"pulled at {spec.where}; pass it"
                 )
         return arrays
 
@@ -77,14 +77,14 @@ class InputChecker:
         empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
         if array.dtype.kind not in kinds and not empty:
             raise DTypeError(
-                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
-                f"came dtype ({array.dtype}); convert it with astype"
+                f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got dtype "
+                f"{array.dtype}; convert it with astype"
             )
         expected = (graphs.rows(spec.space), *spec.shape)
         if array.shape != expected:
             raise ShapeError(
-                f"[input] {_describe(graphs, spec)} was expected for {spec.name!r}, "
-                f"came shape {array.shape}"
+                f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got shape "
+                f"{array.shape}; reshape it"
             )
         if spec.dtype == "int32":
             own = np.array(array, order="C")
@@ -98,8 +98,8 @@ class InputChecker:
         if row < 0:
             return
         raise InputError(
-            f"[input] ids in -1..{bound - 1} were expected for {spec.name!r}, came ({ids[row]}) at "
-            f"{_locate(graphs, spec.space, row)}; -1 stands for none"
+            f"[input] expected ids in -1..{bound - 1} for {spec.name!r}, got {ids[row]} at "
+            f"{_locate(graphs, spec.space, row)}; correct the ids, -1 stands for none"
         )
 
     def _bound(self, spec: InputSpec) -> int:
@@ -114,7 +114,9 @@ def _as_array(name: Name, given: Any) -> Array:
             return np.from_dlpack(given)
         return np.asarray(given)
     except (TypeError, ValueError, BufferError) as error:
-        raise InputError(f"[input] an array was expected for {name!r}, came {error}") from None
+        raise InputError(
+            f"[input] expected an array for {name!r}, got {error}; convert it with numpy.asarray"
+        ) from None
 
 
 def _describe(graphs: GraphBatch, spec: InputSpec) -> str:

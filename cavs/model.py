@@ -121,17 +121,22 @@ class Model(Compiled):
         rewrite: Callable[[Trace], Trace] = lambda traced: traced,
     ) -> None:
         if dtype not in ("float32", "float64"):
-            raise DTypeError(f"[compile] dtype float32 or float64 was expected, came ({dtype!r})")
+            raise DTypeError(
+                f"[compile] expected dtype float32 or float64, got {dtype!r}; pass one of these"
+            )
         if policy not in ("batching", "serial"):
-            raise InputError(f"[compile] policy batching or serial was expected, came ({policy!r})")
+            raise InputError(
+                f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
+            )
         if device != "cpu":
             raise InputError(
-                f"[compile] device 'cpu' was expected, came ({device!r}); the CUDA backend is not "
-                "built yet"
+                f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
+                "use device='cpu'"
             )
         if extra_children not in ("error", "ignore"):
             raise InputError(
-                f"[compile] extra_children error or ignore was expected, came ({extra_children!r})"
+                f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
+                "one of these"
             )
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
@@ -172,7 +177,9 @@ class Model(Compiled):
             return NativeExecutor(self._compiler, dtype, policy)
         if name == "reference":
             return ReferenceExecutor(self._compiler, dtype)
-        raise InputError(f"[compile] executor native or reference was expected, came ({name!r})")
+        raise InputError(
+            f"[compile] expected executor native or reference, got {name!r}; pass one of these"
+        )
 
     def __call__(
         self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], /, **inputs: Any
@@ -276,8 +283,9 @@ class Model(Compiled):
         call = self._prepare(graphs, inputs)
         if not (call.learns and is_grad_enabled()):
             raise CavsRuntimeError(
-                "[step] a parameter or an input with requires_grad was expected, and gradients "
-                "enabled, came none; was it called under no_grad?"
+                "[step] expected a parameter or an input with requires_grad, and gradients "
+                "enabled, got none; call it outside of no_grad, and leave requires_grad of a "
+                "parameter on"
             )
         random = cache(self._draw)
         if self._steps is not None and not call.tensors:
@@ -355,9 +363,9 @@ class Model(Compiled):
         if written >= 0:
             name = self._name_of(self._compiler.params[written])
             raise CavsRuntimeError(
-                f"[backward] parameter {name!r} as it was in the forward was "
-                "expected, came one that was written since; call backward before optimizers, "
-                "load_state_dict or others change it, or call the model again"
+                f"[backward] expected parameter {name!r} as it was in the forward, got one that "
+                "was written since; call backward before optimizers, load_state_dict or others "
+                "change it, or call the model again"
             )
         watch.end()
 
@@ -481,10 +489,11 @@ class Model(Compiled):
         pushes = self._compiler.function.pushes
         if loss is not None and loss not in pushes:
             raise InputError(
-                f"[explain] an output among {sorted(pushes)} was expected, came ({loss!r})"
+                f"[explain] expected an output among {sorted(pushes)}, got {loss!r}; name one of "
+                "these"
             )
         if repeats < 1:
-            raise InputError(f"[explain] 1 repeat or more was expected, came ({repeats})")
+            raise InputError(f"[explain] expected 1 repeat or more, got {repeats}; raise it")
         graphs = self._batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
         return measure(
@@ -500,7 +509,8 @@ class Model(Compiled):
         self._structure.check()
         if not isinstance(self._executor, NativeExecutor):
             raise CavsRuntimeError(
-                f"[{asked}] the native executor was expected, came the reference"
+                f"[{asked}] expected the native executor, got the reference; compile with "
+                "executor='native'"
             )
         return self._executor
 
@@ -574,7 +584,8 @@ class Model(Compiled):
         names = frozenset([gradients] if isinstance(gradients, str) else gradients)
         if not names or not names <= pushes.keys():
             raise InputError(
-                f"[memory] outputs among {sorted(pushes)} were expected, came ({sorted(names)})"
+                f"[memory] expected outputs among {sorted(pushes)}, got {sorted(names)}; name "
+                "some of these"
             )
         return names
 
@@ -599,6 +610,7 @@ def _as_batch(graphs: Any) -> GraphBatch:
         return graphs
     if not isinstance(graphs, (InputGraph, Iterable)):
         raise GraphError(
-            f"[graph] a cavs.GraphBatch, or graphs, was expected, came ({type(graphs).__name__})"
+            f"[graph] expected a cavs.GraphBatch, or graphs, got {type(graphs).__name__}; make "
+            "one by cavs.GraphBatch(graphs)"
         )
     return batch([graphs] if isinstance(graphs, InputGraph) else graphs)

@@ -235,8 +235,8 @@ class Search:
         name = next(iter(wrong))
         y = outputs[name]
         return nonfinite(
-            f"no NaN was expected, came {describe(y)} of {_output(name)}, in graph {graph}, "
-            f"where computing it again gives none; {REMEDY}"
+            f"expected no NaN, got {describe(y)} of {_output(name)}, in graph {graph}, where "
+            f"computing it again gives none; {REMEDY}"
         )
 
     def _of_state(self, found: NanState) -> NonFiniteError | None:
@@ -254,7 +254,7 @@ class Search:
             return None
         local = found.vertex - int(self._call.graphs.ptr[first])
         return nonfinite(
-            f"no NaN was expected, came one in state {found.name!r} of "
+            f"expected no NaN, got one in state {found.name!r} of "
             f"{self._call.part.place(first, local)}, where computing it again gives none; {REMEDY}"
         )
 
@@ -270,8 +270,9 @@ class Search:
             v, name = found
             origin = run.origin(v, sinks[name], has_nan, run.operands)
             return nonfinite(
-                f"no NaN was expected, came one in {called(name)} of "
-                f"{self._call.part.place(graph, v)}; {self._words(run, origin, v, graph)}; {REMEDY}"
+                f"expected no NaN, got one in {called(name)} of "
+                f"{self._call.part.place(graph, v)}; {self._words(run, origin, v, graph)}; "
+                f"{REMEDY}"
             )
         return None
 
@@ -324,8 +325,7 @@ class Search:
         else:
             words = self._gradient_origin(key, cotangents)
         raise nonfinite(
-            f"a finite gradient of {what} was expected, came {describe(gradient)}; {words}; "
-            f"{REMEDY}"
+            f"expected a finite gradient of {what}, got {describe(gradient)}; {words}; {REMEDY}"
         )
 
     def _gradient_origin(self, key: int | Name, cotangents: Mapping[Name, Array]) -> str:

@@ -39,13 +39,16 @@ class VertexProgram(Module):
         identifier or begins with an underscore."""
         given: Mapping[str, Any] = functions
         if not given:
-            raise TraceError("[program] a vertex function or more were expected, came none")
+            raise TraceError(
+                "[program] expected a vertex function or more, got none; pass each by a name, as "
+                "in Program(up=..., down=...)"
+            )
         for name, function in given.items():
             check_name("program", "vertex functions", name, user_line())
             if not isinstance(function, VertexFunction):
                 raise TraceError(
-                    "[program] vertex functions by name were expected, came "
-                    f"{name!r}: {type(function).__name__}"
+                    f"[program] expected vertex functions by name, got {name!r}: "
+                    f"{type(function).__name__}; pass cavs.VertexFunction objects"
                 )
         self._functions = dict(functions)
 
@@ -54,7 +57,7 @@ class VertexProgram(Module):
         functions: dict[str, VertexFunction] = self.__dict__.get("_functions", {})
         if name not in functions:
             raise AttributeError(
-                f"[program] one of {list(functions)} was expected, came ({name!r})"
+                f"[program] expected one of {list(functions)}, got {name!r}; name one of these"
             )
         return functions[name]
 
@@ -104,7 +107,9 @@ class Program(Compiled):
 
     def __getitem__(self, name: str) -> Model:
         if name not in self.models:
-            raise InputError(f"[program] one of {list(self.models)} was expected, came ({name!r})")
+            raise InputError(
+                f"[program] expected one of {list(self.models)}, got {name!r}; name one of these"
+            )
         return self.models[name]
 
     @property
@@ -193,7 +198,8 @@ class Program(Compiled):
         steps = [f"{name}.step" for name in self.models]
         if set(state) not in ({"seed", "step"}, {"seed", *steps}):
             raise InputError(
-                f"[random] a seed and {', '.join(steps)} were expected, came ({sorted(state)})"
+                f"[random] expected a seed and {', '.join(steps)}, got {sorted(state)}; load what "
+                "random_state gave"
             )
         self._seed = check_seed(state["seed"])
         for number, (name, model) in enumerate(self.models.items()):
@@ -274,7 +280,8 @@ def compile(
     if isinstance(function, VertexProgram):
         if outputs is not None:
             raise InputError(
-                "[compile] outputs of one vertex function were expected, came a program"
+                "[compile] expected outputs of one vertex function, got a program; choose them "
+                "where each is compiled alone"
             )
         return Program(function, **options)
     return Model(function, outputs=outputs, **options)

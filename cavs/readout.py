@@ -32,11 +32,13 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         has not one root, names it.
     """
     if kind not in KINDS:
-        raise InputError(f"[readout] one of {', '.join(KINDS)} was expected, came ({kind!r})")
+        raise InputError(
+            f"[readout] expected one of {', '.join(KINDS)}, got {kind!r}; pass one of these"
+        )
     if x.shape[:1] != (graphs.num_vertices,):
         raise ShapeError(
-            f"[readout] a row for each of {graphs.num_vertices} vertices was expected, came shape "
-            f"{x.shape}"
+            f"[readout] expected a row for each of {graphs.num_vertices} vertices, got shape "
+            f"{x.shape}; pass an output of these graphs"
         )
     if kind == "root":
         return _take(x, only_roots(graphs))
@@ -63,8 +65,8 @@ def only_roots(graphs: GraphBatch) -> Any:
     if (count != 1).any():
         wrong = int(np.flatnonzero(count != 1)[0])
         raise GraphError(
-            f"[readout] one vertex without parents was expected in graph {wrong}, came "
-            f"{count[wrong]}"
+            f"[readout] expected one vertex without parents in graph {wrong}, got {count[wrong]}; "
+            "use sum, mean or max"
         )
     return roots
 

@@ -39,17 +39,20 @@ class StepOptions(NamedTuple):
         optimizer: Any = self.optimizer
         if not isinstance(optimizer, Optimizer):
             raise InputError(
-                f"[step] an optimizer of cavs.optim was expected, came ({type(optimizer).__name__})"
+                f"[step] expected an optimizer of cavs.optim, got {type(optimizer).__name__}; "
+                "make one of the model's parameters"
             )
         if self.loss not in outputs:
             raise InputError(
-                f"[step] an output among {sorted(outputs)} was expected as the loss, "
-                f"came ({self.loss!r})"
+                f"[step] expected an output among {sorted(outputs)} as the loss, got "
+                f"{self.loss!r}; name one of these"
             )
         scale = _finite("scale", self.scale)
         clip_norm = _finite("clip_norm", self.clip_norm)
         if clip_norm < 0:
-            raise InputError(f"[step] clip_norm >= 0 was expected, came ({self.clip_norm!r})")
+            raise InputError(
+                f"[step] expected clip_norm >= 0, got {self.clip_norm!r}; pass 0 to clip nothing"
+            )
         return StepOptions(optimizer, self.loss, scale, clip_norm)
 
 
@@ -60,7 +63,7 @@ def _finite(name: str, value: Any) -> float:
     except OverflowError:  # of an integer beyond all floats
         number = math.inf
     if not math.isfinite(number):
-        raise InputError(f"[step] a finite number was expected as {name}, came ({value!r})")
+        raise InputError(f"[step] expected a finite number as {name}, got {value!r}; pass one")
     return number
 
 
@@ -88,8 +91,8 @@ def check_loss(loss: float) -> None:
     """Raises NonFiniteError where the loss is not finite."""
     if not math.isfinite(loss):
         raise NonFiniteError(
-            f"[step] a finite loss was expected, came ({loss}); no parameter was changed: lower "
-            "the learning rate or clip gradients"
+            f"[step] expected a finite loss, got {loss}; no parameter was changed: lower the "
+            "learning rate or clip gradients"
         )
 
 
@@ -97,8 +100,8 @@ def check_norm(norm: float) -> None:
     """Raises NonFiniteError where the norm of the gradients is not finite."""
     if not math.isfinite(norm):
         raise NonFiniteError(
-            f"[step] gradients of a finite norm were expected, to be clipped, came ({norm}); no "
-            "parameter was changed: lower the learning rate"
+            f"[step] expected gradients of a finite norm, to be clipped, got {norm}; no parameter "
+            "was changed: lower the learning rate"
         )
 
 

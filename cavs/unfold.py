@@ -114,8 +114,8 @@ def unfold(
         fresh = grown.open(growth)
         if level == max_levels:
             raise GraphError(
-                f"[unfold] graph {fresh.graph.min()} was expected to end within {max_levels} "
-                "levels, came more; let expand end it, or raise max_levels"
+                f"[unfold] expected graph {fresh.graph.min()} to end within {max_levels} levels, "
+                "got more; let expand end it, or raise max_levels"
             )
         frontier = grown.compute(level, fresh, growth)
         growth = expand(frontier)
@@ -156,8 +156,8 @@ class _Grown:
         for name, spec in model.inputs.items():
             if spec.space == "edge":
                 raise InputError(
-                    f"[unfold] a model that pulls from vertices and graphs was expected, came one "
-                    f"that pulls {name!r} from edges"
+                    "[unfold] expected a model that pulls from vertices and graphs, got one that "
+                    f"pulls {name!r} from edges; pull it from vertices"
                 )
         self._model = model.stepwise()
         self._states = [State(name) for name in model.states]
@@ -179,8 +179,8 @@ class _Grown:
         if len(children) and not (children.min() >= 0 and children.max() < first):
             wrong = children[(children < 0) | (children >= first)][0]
             raise GraphError(
-                f"[unfold] children among the {first} vertices that are there were expected, came "
-                f"({wrong})"
+                f"[unfold] expected children among the {first} vertices that are there, got "
+                f"{wrong}; name vertices of earlier levels"
             )
         count = len(ptr) - 1
         graph = self._graph_of_new(growth, ptr, children, count)
@@ -188,15 +188,15 @@ class _Grown:
         if (self._graph[children] != owner).any():
             at = int(np.flatnonzero(self._graph[children] != owner)[0])
             raise GraphError(
-                f"[unfold] children in the vertex's own graph {owner[at]} were expected, came "
-                f"vertex {children[at]} of graph {self._graph[children[at]]}"
+                f"[unfold] expected children in the vertex's own graph {owner[at]}, got vertex "
+                f"{children[at]} of graph {self._graph[children[at]]}; keep graphs apart"
             )
         self._check_counts(ptr, graph, first)
         self._sizes += np.bincount(graph, minlength=self._num_graphs)
         if self._sizes.max(initial=0) > self._max_vertices:
             raise GraphError(
-                f"[unfold] graph {self._sizes.argmax()} was expected to end within "
-                f"{self._max_vertices} vertices, came {self._sizes.max()}; let expand end it, or "
+                f"[unfold] expected graph {self._sizes.argmax()} to end within "
+                f"{self._max_vertices} vertices, got {self._sizes.max()}; let expand end it, or "
                 "raise max_vertices"
             )
         self._graph = np.concatenate([self._graph, graph])
@@ -210,8 +210,8 @@ class _Grown:
         if read is not None and counts.max(initial=0) > read:
             at = int(counts.argmax())
             raise GraphError(
-                f"[unfold] graph {graph[at]}, vertex {first + at}: at most {read} children were "
-                f"expected, since F gathers no slot beyond {read - 1}, came ({counts[at]}); gather "
+                f"[unfold] graph {graph[at]}, vertex {first + at}: expected at most {read} "
+                f"children, since F gathers no slot beyond {read - 1}, got {counts[at]}; gather "
                 "more slots or all children, or compile with extra_children='ignore'"
             )
 
@@ -220,18 +220,19 @@ class _Grown:
             graph = np.array(growth.graph, np.int64)
             if graph.shape != (count,):
                 raise ShapeError(
-                    f"[unfold] the graphs of {count} new vertices were expected, came shape "
-                    f"{graph.shape}"
+                    f"[unfold] expected the graphs of {count} new vertices, got shape "
+                    f"{graph.shape}; give one for each"
                 )
             if count and not (graph.min() >= 0 and graph.max() < self._num_graphs):
                 raise GraphError(
-                    f"[unfold] graphs in 0..{self._num_graphs - 1} were expected, came "
-                    f"({graph.min()}..{graph.max()})"
+                    f"[unfold] expected graphs in 0..{self._num_graphs - 1}, got "
+                    f"{graph.min()}..{graph.max()}; number the graphs that there are"
                 )
             return graph
         if (np.diff(ptr) == 0).any():
             raise GraphError(
-                "[unfold] the graphs of new vertices that gather nothing were expected; give graph="
+                "[unfold] expected the graphs of new vertices that gather nothing, got none; "
+                "give graph="
             )
         return self._graph[children[ptr[:-1]]]
 
@@ -293,8 +294,8 @@ class _Grown:
                 rows = np.asarray(growth.inputs[name])
                 if rows.shape != (len(new_rows), *spec.shape):
                     raise ShapeError(
-                        f"[unfold] an array of shape {(len(new_rows), *spec.shape)} was expected "
-                        f"for {name!r}, came {rows.shape}"
+                        f"[unfold] expected an array of shape {(len(new_rows), *spec.shape)} for "
+                        f"{name!r}, got {rows.shape}; give a row for each new vertex"
                     )
                 fill = -1 if spec.dtype == "int32" else 0
                 inputs[name] = np.full((count, *spec.shape), fill, rows.dtype)

@@ -72,7 +72,7 @@ def test_setting() -> None:
     assert cavs.get_flush_denormals() is False
     cavs.set_flush_denormals(True)
     for wrong in (1, None, "on"):
-        with pytest.raises(InputError, match=r"\[denormals\] True or False was expected, came"):
+        with pytest.raises(InputError, match=r"\[denormals\] expected True or False, got"):
             cavs.set_flush_denormals(wrong)  # type: ignore[arg-type]
     assert cavs.get_flush_denormals() is True
 

@@ -39,45 +39,45 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"wrod": ids(0, 1, 2, 3, 4)},
         InputError,
-        r"\[input\] inputs among \['label', 'word'\] were expected, came \('wrod'\)",
+        r"\[input\] expected inputs among \['label', 'word'\], got 'wrod'",
     ),
     "rows": (
         tree_model,
         {"word": ids(0, 1, 2)},
         ShapeError,
-        r"int32 of shape \(5,\), a row per vertex, was expected for 'word', came shape \(3,\)",
+        r"expected int32 of shape \(5,\), a row per vertex, for 'word', got shape \(3,\)",
     ),
     "rank": (tree_model, {"word": np.zeros((5, 1), int)}, ShapeError, r"'word'.*\(5, 1\)"),
     "edge-rows": (
         edges_model,
         {"bias": np.zeros((5, 3))},
         ShapeError,
-        r"float of shape \(3, 3\), a row per edge, was expected for 'bias', came shape \(5, 3\)",
+        r"expected float of shape \(3, 3\), a row per edge, for 'bias', got shape \(5, 3\)",
     ),
     "graph-rows": (edges_model, {"topic": ids(0)}, ShapeError, r"\(2,\), a row per graph.*'topic'"),
-    "feature": (edges_model, {"x": np.zeros((5, 4))}, ShapeError, r"'x', came shape \(5, 4\)"),
+    "feature": (edges_model, {"x": np.zeros((5, 4))}, ShapeError, r"'x', got shape \(5, 4\)"),
     "float-labels": (
         tree_model,
         {"label": np.zeros(5)},
         DTypeError,
-        r"int32 of shape \(5,\).*'label', came dtype \(float64\); convert it with astype",
+        r"int32 of shape \(5,\).*'label', got dtype float64; convert it with astype",
     ),
     "bool-ids": (tree_model, {"word": np.zeros(5, bool)}, DTypeError, r"'word'.*\(bool\)"),
-    "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', came dtype"),
-    "nothing": (tree_model, {"word": None}, DTypeError, r"'word', came dtype \(object\)"),
+    "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', got dtype"),
+    "nothing": (tree_model, {"word": None}, DTypeError, r"'word', got dtype object"),
     "ragged": (
         tree_model,
         {"word": [[1], [1, 2]]},
         InputError,
-        r"an array was expected for 'word'",
+        r"expected an array for 'word'",
     ),
-    "integers": (edges_model, {"x": np.zeros((5, 3), int)}, DTypeError, r"'x', came dtype \(int64"),
+    "integers": (edges_model, {"x": np.zeros((5, 3), int)}, DTypeError, r"'x', got dtype int64"),
     "complex": (edges_model, {"x": np.zeros((5, 3), complex)}, DTypeError, r"\(complex128\)"),
     "word-high": (
         tree_model,
         {"word": ids(0, 0, 0, 0, 7)},
         InputError,
-        r"ids in -1\.\.6 were expected for 'word', came \(7\) at graph 1, vertex 1; -1 stands for",
+        r"expected ids in -1\.\.6 for 'word', got 7 at graph 1, vertex 1; correct the ids",
     ),
     "word-low": (
         tree_model,
@@ -96,10 +96,10 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"label": ids(0, 1, 2, 4, 0)},
         InputError,
-        r"ids in -1\.\.3 were expected for 'label', came \(4\) at graph 1, vertex 0",
+        r"expected ids in -1\.\.3 for 'label', got 4 at graph 1, vertex 0",
     ),
     "edge-id": (edges_model, {"relation": ids(0, 0, 9)}, InputError, r"\(9\) at graph 1, edge 0"),
-    "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', came \(4\) at graph 1;"),
+    "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', got 4 at graph 1;"),
     "spread-label": (edges_model, {"label": ids(0, 0, 0, 0, 4)}, InputError, r"-1\.\.3.*'label'"),
 }
 
@@ -135,7 +135,7 @@ def test_missing_inputs_are_named_with_the_line_that_pulls_them() -> None:
     del inputs["label"]
     with pytest.raises(
         InputError,
-        match=r"int32 of shape \(5,\), a row per vertex, was expected for 'label', came none; "
+        match=r"expected int32 of shape \(5,\), a row per vertex, for 'label', got none, "
         r"pulled at .*vertex_functions/structures\.py:\d+ \(label = v\.pull",
     ):
         model(GRAPHS, **inputs)
@@ -150,14 +150,14 @@ def test_a_refused_call_changes_nothing() -> None:
 
 
 OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"dtype": "float16"}, DTypeError, r"float32 or float64 was expected, came \('float16'\)"),
+    ({"dtype": "float16"}, DTypeError, r"expected dtype float32 or float64, got 'float16'"),
     ({"dtype": np.float32}, DTypeError, r"\[compile\] dtype"),
-    ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, came \['inline'\]"),
-    ({"executor": "fast"}, InputError, r"native or reference was expected, came \('fast'\)"),
-    ({"policy": "best"}, InputError, r"batching or serial was expected, came \('best'\)"),
-    ({"device": "cuda"}, InputError, r"'cpu' was expected, came \('cuda'\); the CUDA backend"),
-    ({"seed": -1}, InputError, r"0\.\.2\*\*64-1 was expected, came \(-1\)"),
-    ({"seed": 0.5}, InputError, r"came \(0\.5\)"),
+    ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, got \['inline'\]"),
+    ({"executor": "fast"}, InputError, r"expected executor native or reference, got 'fast'"),
+    ({"policy": "best"}, InputError, r"expected policy batching or serial, got 'best'"),
+    ({"device": "cuda"}, InputError, r"expected device 'cpu', got 'cuda', for which"),
+    ({"seed": -1}, InputError, r"integer in 0\.\.2\*\*64-1, got -1"),
+    ({"seed": 0.5}, InputError, r"got 0\.5"),
 ]
 
 
@@ -213,8 +213,8 @@ def test_children_beyond_the_slots_are_refused_unless_ignored(name: str, executo
         graphs = cavs.batch([tree, wide])
         inputs = draw_inputs(model, graphs)
         message = (
-            rf"\[graph\] graph 1, vertex {count + 2}: at most {count} children were expected, "
-            rf"since F gathers no slot beyond {count - 1}, came \({count + 1}\).*'ignore'"
+            rf"\[graph\] graph 1, vertex {count + 2}: expected at most {count} children, "
+            rf"since F gathers no slot beyond {count - 1}, got {count + 1}.*'ignore'"
         )
         calls: list[Callable[[], Any]] = [lambda: model(graphs, **inputs)]  # noqa: B023
         if executor == "native":
@@ -258,7 +258,7 @@ def test_functions_that_gather_all_children_or_none_take_any_number() -> None:
     program = cavs.compile(cavs.VertexProgram({"first": First()}), extra_children="ignore")
     assert program["first"](star, x=x)["y"].data[3].tolist() == [10, 12]
     unknown: Any = "drop"
-    with pytest.raises(InputError, match=r"extra_children error or ignore was expected, came"):
+    with pytest.raises(InputError, match=r"expected extra_children error or ignore, got"):
         cavs.compile(First(), extra_children=unknown)
 
 

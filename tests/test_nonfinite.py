@@ -113,9 +113,7 @@ def test_nan_in_an_output_is_named_with_its_graph_vertex_and_line(
         return model(GRAPHS, x=x)
 
     message = error_of(call)
-    assert message.startswith(
-        f"[nonfinite] no NaN was expected, came one in output 'y' of {where};"
-    )
+    assert message.startswith(f"[nonfinite] expected no NaN, got one in output 'y' of {where};")
     assert f"the first comes from {op} at {line_of(formula, text)}" in message
     with np.errstate(all="ignore"):
         assert np.isnan(call()["y"].data).any()  # without looking, as ever
@@ -139,7 +137,7 @@ class Passed(cavs.VertexFunction):
 def test_the_vertex_of_the_output_and_the_vertex_it_comes_from() -> None:
     model = cavs.compile(Passed())
     message = error_of(lambda: model(GRAPHS, x=rows(v3=-1.0)))
-    assert "came one in output 'y' of graph 1, vertex 2; the first comes from log of graph 1" in (
+    assert "got one in output 'y' of graph 1, vertex 2; the first comes from log of graph 1" in (
         message
     )
     assert "graph 1, vertex 0 at " in message
@@ -162,7 +160,7 @@ class Masked(cavs.VertexFunction):
 def test_nan_in_a_state_is_named(passes: Any) -> None:
     model = cavs.compile(Masked(), passes=passes)
     message = error_of(lambda: model(GRAPHS, x=rows(v4=-1.0)))
-    assert "came one in state 's' of graph 1, vertex 1; the first comes from log at " in message
+    assert "got one in state 's' of graph 1, vertex 1; the first comes from log at " in message
 
 
 def masked_log(v: cavs.Vertex, x: Any) -> Any:
@@ -195,7 +193,7 @@ def test_what_is_nan_in_an_input_or_a_parameter_is_named() -> None:
     model = cavs.compile(Sums(lambda v, x: x * 2.0))
     x = rows()
     x[3, 1] = np.nan
-    assert "came one in output 'y' of graph 1, vertex 0; input 'x' is nan" in error_of(
+    assert "got one in output 'y' of graph 1, vertex 0; input 'x' is nan" in error_of(
         lambda: model(GRAPHS, x=x)
     )
     model.function.w.data[1] = np.nan
@@ -211,7 +209,7 @@ class Edges(cavs.VertexFunction):
 
 def test_an_output_of_edges_is_named_with_the_vertex_that_gathers() -> None:
     message = error_of(lambda: cavs.compile(Edges())(GRAPHS, x=rows(v4=-1.0)))
-    assert "came one in output 'e' of graph 1, vertex 2; the first comes from log" in message
+    assert "got one in output 'e' of graph 1, vertex 2; the first comes from log" in message
 
 
 # Backward
@@ -224,7 +222,7 @@ def test_backward_from_infinity_names_its_output_and_line() -> None:
         model(GRAPHS, x=rows(v0=-1.0, v1=-1.0, v2=-1.0))["y"].sum().backward()
 
     message = error_of(run)
-    assert "backward from a finite value was expected, came (inf)" in message
+    assert "expected backward from a finite value, got inf" in message
     assert "output 'y' of graph 1, vertex 0 has it first; the first comes from exp at " in message
 
 
@@ -242,7 +240,7 @@ def test_a_gradient_that_is_not_finite_names_parameter_graph_and_line() -> None:
         model(GRAPHS, x=rows(v3=0.0))["y"].sum().backward()
 
     message = error_of(run)
-    assert "a finite gradient of parameter 'w' was expected, came" in message
+    assert "expected a finite gradient of parameter 'w', got" in message
     assert "in a derivative of graph 1, vertex 0 at " in message
     assert "ops.sqrt" in message
     assert model.function.w.grad is None
@@ -253,7 +251,7 @@ def test_the_gradient_of_an_input_is_named() -> None:
     model.function.w.requires_grad = False
     x = cavs.tensor(rows(v5=-2.0), requires_grad=True)
     message = error_of(lambda: model(GRAPHS, x=x)["y"].sum().backward())
-    assert "a finite gradient of input 'x' was expected, came (inf)" in message
+    assert "expected a finite gradient of input 'x', got inf" in message
     assert "graph 1, vertex 2" in message
     assert x.grad is None
 
@@ -274,7 +272,7 @@ def test_a_cotangent_given_to_backward_is_looked_at() -> None:
     y = cavs.compile(Sums(log))(GRAPHS, x=rows())["y"]
     cotangent = np.ones(y.shape, np.float32)
     cotangent[2, 1] = np.inf
-    assert "backward from a finite cotangent was expected, came (inf) at (2, 1)" in error_of(
+    assert "expected backward from a finite cotangent, got inf at (2, 1)" in error_of(
         lambda: y.backward(cotangent)
     )
 
@@ -283,7 +281,7 @@ def test_a_sum_of_finite_gradients_that_overflows_says_so() -> None:
     model = cavs.compile(Sums(lambda v, x: x * 1e38))
     model.function.w.data[...] = 1e-3
     message = error_of(lambda: model(GRAPHS, x=rows())["y"].sum().backward())
-    assert "a finite gradient of parameter 'w' was expected, came (inf)" in message
+    assert "expected a finite gradient of parameter 'w', got inf" in message
     assert "of each vertex of graph 0 is finite, and their sum is not" in message
     message = error_of(lambda: model(GRAPHS, x=rows() * 0.4)["y"].sum().backward())
     assert "of each graph alone is finite, and their sum is not" in message
@@ -301,12 +299,12 @@ def make(optimizer: str, model: cavs.Model) -> optim.Optimizer:
 @pytest.mark.parametrize(
     ("formula", "x", "words"),
     [
-        (log, rows(v4=-9.0), "came one in output 'y' of graph 1, vertex 1; the first comes from"),
+        (log, rows(v4=-9.0), "got one in output 'y' of graph 1, vertex 1; the first comes from"),
         (lambda v, x: ops.exp(x * 99.0), rows(), "output 'y' of graph 0, vertex 0 has it first"),
         (
             lambda v, x: ops.sqrt(ops.maximum(x, 0.0)),
             rows(v3=0.0),
-            "a finite gradient of parameter 'w' was expected",
+            "expected a finite gradient of parameter 'w'",
         ),
     ],
 )
@@ -417,7 +415,7 @@ def test_of_many_graphs_a_state_of_the_lowest_level_is_named(threads: int) -> No
     finally:
         cavs.set_num_threads(before)
     assert any(
-        f"came one in state 's' of graph {graph}, vertex {row - batch.ptr[graph]}; input 'x' is nan"
+        f"got one in state 's' of graph {graph}, vertex {row - batch.ptr[graph]}; input 'x' is nan"
         in message
         for graph, row in zip(owners, lowest, strict=True)
     )
@@ -452,7 +450,7 @@ def test_unfold_names_the_number_of_the_vertex() -> None:
         assert np.isfinite(grow(1.0).outputs["y"]).all()
     # Vertex 7 is the second of level 2, of graph 0.
     message = error_of(lambda: grow(-5.0))
-    assert "came one in output 'y' of graph 0, vertex 7; the first comes from log at " in message
+    assert "got one in output 'y' of graph 0, vertex 7; the first comes from log at " in message
 
 
 def test_a_program_of_several_functions() -> None:
@@ -461,7 +459,7 @@ def test_a_program_of_several_functions() -> None:
     )
     before = program["first"](GRAPHS, x=rows())["y"]
     message = error_of(lambda: program["second"](GRAPHS, x=before - 1.0)["y"].sum().backward())
-    assert "came one in output 'y' of graph 0, vertex 0; the first comes from log at " in message
+    assert "got one in output 'y' of graph 0, vertex 0; the first comes from log at " in message
 
 
 def test_off_it_is_as_ever() -> None:

@@ -157,13 +157,13 @@ def test_parameters_of_functions_and_between_them_have_paths_of_their_own() -> N
 
 
 def test_errors() -> None:
-    with pytest.raises(InputError, match="came a program"):
+    with pytest.raises(InputError, match="got a program"):
         make(outputs=["h"])
-    with pytest.raises(InputError, match=r"one of \['up', 'down'\] was expected, came \('side'\)"):
+    with pytest.raises(InputError, match=r"expected one of \['up', 'down'\], got 'side'"):
         make()["side"]
     with pytest.raises(TraceError, match="names that are identifiers"):
         cavs.VertexProgram({"no name": Down(nn.Linear(3, 3))})
-    with pytest.raises(TraceError, match=r"came \('_up'\), at .*test_program\.py:\d+"):
+    with pytest.raises(TraceError, match=r"got '_up', at .*test_program\.py:\d+"):
         cavs.VertexProgram({"_up": Down(nn.Linear(3, 3))})
     bad: Any = {"up": 3}
     with pytest.raises(TraceError, match="'up': int"):

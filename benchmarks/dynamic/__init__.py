@@ -43,8 +43,7 @@ def _load_blas() -> None:
         _dynamic.load_blas(str(path))
         return
     raise ImportError(
-        f"[dynamic] libscipy_openblas.so was expected in {folder}, came none; "
-        "reinstall scipy-openblas32"
+        f"[dynamic] expected libscipy_openblas.so in {folder}, got none; reinstall scipy-openblas32"
     )
 
 

@@ -79,7 +79,7 @@ def chain_samples(batch: Any) -> Samples:
     samples = []
     for graph in _Topology(batch).graphs():
         if any(children != ((i - 1,) if i else ()) for i, (_, children) in enumerate(graph)):
-            raise ValueError("[dynamic] chains were expected, came other graphs; check the data")
+            raise ValueError("[dynamic] expected chains, got other graphs; check the data")
         samples.append([(words[v], labels[v]) for v, _ in graph])
     return samples
 

@@ -148,7 +148,7 @@ def answer(model: Model, batches: list[list[Tree]], request: list[str]) -> objec
     if verb == "gradients":
         np.savez(request[2], **model.gradients(trees))
         return request[2]
-    raise ValueError(f"[dynet_worker] expected train, infer, loss or gradients, came {verb}")
+    raise ValueError(f"[dynet_worker] expected train, infer, loss or gradients, got {verb}")
 
 
 def main() -> None:

@@ -134,7 +134,7 @@ class Limit:
         if (embedding, classes, -(-hidden // 16) % 2) != (_EMBEDDING, _CLASSES, 0):
             raise UnsuitableError(
                 f"the limit expects embedding {_EMBEDDING}, {_CLASSES} classes and hidden "
-                f"units in an even number of blocks of 16, came {embedding}, {classes} and {hidden}"
+                f"units in an even number of blocks of 16, got {embedding}, {classes} and {hidden}"
             )
         self._shapes = {name: state[name].shape for name in _WEIGHTS}
         # One library is one model, and a library is loaded once for each file.

@@ -80,7 +80,9 @@ def check_known(
     """
     for name, value, known in (("workload", workload, workloads), ("variant", variant, variants)):
         if value not in known:
-            raise ValueError(f"[peers] expected a {name} of {', '.join(known)}, came {value!r}")
+            raise ValueError(
+                f"[peers] expected a {name} of {', '.join(known)}, got {value!r}; pass one of these"
+            )
 
 
 def check_plain(recipe: Recipe) -> None:

@@ -65,7 +65,8 @@ def _check_alike(masks: str, alike: Mapping[str, Any]) -> Iterator[tuple[str, fl
         return
     if not isinstance(expected, Contender):
         raise CavsRuntimeError(
-            f"[bench] a contender of cavs with {masks} masks was expected beside {first}, came none"
+            f"[bench] expected a contender of cavs with {masks} masks beside {first}, got none; "
+            "add one"
         )
     given = () if masks == NO_MASKS else (expected.draw_masks(0),)
     loss, gradients = expected.loss(0, *given), expected.gradients(0, *given)
@@ -84,8 +85,8 @@ def _worst(name: str, parts: Mapping[str, float]) -> float:
     worst = max(parts, key=lambda part: _nan_first(parts[part]))
     if not parts[worst] <= TOLERANCE:
         raise CavsRuntimeError(
-            f"[bench] {worst} of {name} within {TOLERANCE:g} of cavs's was expected, "
-            f"came a difference of {parts[worst]:.1e}"
+            f"[bench] expected {worst} of {name} within {TOLERANCE:g} of cavs's, got a difference "
+            f"of {parts[worst]:.1e}; make both compute the same"
         )
     return parts[worst]
 

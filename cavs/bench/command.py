@@ -35,7 +35,9 @@ def measure_command(spec: Spec) -> list[Row]:
     """
     workload, directory = find(spec.workload), spec.directory
     if directory is None:
-        raise InputError(f"[bench] --data DIR was expected for {COMMAND}, came none")
+        raise InputError(
+            f"[bench] expected --data DIR for {COMMAND}, got none; say where the data are"
+        )
     rows = []
     for hidden_size in spec.hidden_sizes:
         for batch_size in spec.batch_sizes:
@@ -47,8 +49,8 @@ def measure_command(spec: Spec) -> list[Row]:
             row = _timed(workload, directory / workload.folder, options)
             if row["threads"] != spec.threads:
                 raise CavsRuntimeError(
-                    f"[bench] {spec.threads} threads of {COMMAND} were expected, as many as cores, "
-                    f"came ({row['threads']})"
+                    f"[bench] expected {spec.threads} threads of {COMMAND}, as many as cores, got "
+                    f"{row['threads']}; leave --threads and thread settings of the environment out"
                 )
             row |= {"hidden_size": hidden_size, "batch_size": batch_size, "mode": "train"}
             row |= {"workload": workload.name, "unit": workload.unit, "leaves": None}
@@ -93,6 +95,6 @@ def _run(words: Sequence[str]) -> None:
     )
     if done.returncode != 0:
         raise CavsRuntimeError(
-            f"[bench] {COMMAND} was expected to finish, came exit code {done.returncode}: "
-            f"{done.stderr.strip()[-500:]}"
+            f"[bench] expected {COMMAND} to finish, got exit code {done.returncode} "
+            f"({done.stderr.strip()[-500:]}); mend what it says"
         )

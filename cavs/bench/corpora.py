@@ -199,7 +199,8 @@ def _read_mnist(directory: Path, count: int) -> Array:
             packed = arrays["train"][:count]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"[data] {path}: the array 'train' of packed pixels was expected, came {error}"
+            f"[data] {path}: expected the array 'train' of packed pixels, got {error}; check the "
+            "path given as data"
         ) from None
     pixels: Array = np.unpackbits(packed, axis=1)[:, : SIDE * SIDE].astype(np.bool_)
     return pixels.reshape(-1, SIDE, SIDE)

@@ -32,7 +32,10 @@ def _read(path: Path) -> Row:
     try:
         result: Row = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"[bench] {path}: results of a run were expected, came {error}") from None
+        raise DataError(
+            f"[bench] {path}: expected results of a run, got {error}; remove the file and measure "
+            "again"
+        ) from None
     return result
 
 
@@ -44,6 +47,9 @@ def write_report(folder: Path) -> None:
     """
     results = read_parts(folder)
     if not results:
-        raise DataError(f"[bench] {folder}: the JSON files of a run were expected, came none")
+        raise DataError(
+            f"[bench] {folder}: expected the JSON files of a run, got none; name the folder that "
+            "--output wrote"
+        )
     pictures = plots.draw(results, folder) if plots.available() else {}
     (folder / "report.md").write_text(report(results, pictures), encoding="utf-8")

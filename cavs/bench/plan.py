@@ -58,8 +58,8 @@ def make_plan(request: Request) -> list[Part]:
     for name in request.workloads:
         if name not in having and not (name == LINEAR_COST and request.recipe in (None, PLAIN)):
             raise InputError(
-                f"[bench] with recipe {request.recipe} a workload among {having} was expected, "
-                f"came ({name!r})"
+                f"[bench] expected a workload among {having} with recipe {request.recipe}, got "
+                f"{name!r}; choose one of these"
             )
     names = [n for n in request.workloads or having if n != LINEAR_COST]
     parts = []

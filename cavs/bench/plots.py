@@ -38,7 +38,8 @@ def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
     """
     if not available():
         raise CavsRuntimeError(
-            "[bench] matplotlib was expected for plots, came none; pip install 'cavs[viz]'"
+            "[bench] expected matplotlib for plots, got none; install it with: pip install "
+            "'cavs[viz]'"
         )
     made: dict[str, list[str]] = {}
     for result in results:

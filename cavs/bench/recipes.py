@@ -83,7 +83,9 @@ RECIPES: dict[str, Recipe] = {
 def find_recipe(name: str) -> Recipe:
     """The recipe of this name."""
     if name not in RECIPES:
-        raise InputError(f"[bench] a recipe among {list(RECIPES)} was expected, came ({name!r})")
+        raise InputError(
+            f"[bench] expected a recipe among {list(RECIPES)}, got {name!r}; choose one of these"
+        )
     return RECIPES[name]
 
 
@@ -94,8 +96,8 @@ def with_dropout(function: Any, recipe: Recipe) -> Any:
     for name in ("dropout", "embedding_dropout"):
         if not hasattr(function, name):
             raise InputError(
-                f"[bench] a model with {name} was expected by recipe {recipe.name}, "
-                f"came ({type(function).__name__})"
+                f"[bench] expected a model with {name} for recipe {recipe.name}, got "
+                f"{type(function).__name__}; choose another recipe"
             )
     changed = copy.copy(function)
     changed.dropout = recipe.dropout
@@ -133,7 +135,9 @@ def given_masks(traced: Trace) -> Trace:
             continue
         name = WORD if node.inputs[0].op.name == "embedding" else STATE
         if name in inputs:
-            raise InputError(f"[bench] one dropout of each kind was expected, came two ({name})")
+            raise InputError(
+                f"[bench] expected one dropout of each kind, got two ({name}); leave one out"
+            )
         assert isinstance(node.space, str)  # rows of distinct ids come with the passes
         inputs[name] = InputSpec(name, node.shape, "float", node.space, None)
         mask = ir.source("pull", node.shape, node.space, name=name)

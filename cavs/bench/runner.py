@@ -69,8 +69,8 @@ def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
             done = subprocess.run([*worker, str(asked), str(found)], env=environment, check=False)
         if not found.is_file():
             raise CavsRuntimeError(
-                f"[bench] rows of {spec.workload} were expected, came exit code "
-                f"{done.returncode} of the measuring process"
+                f"[bench] expected rows of {spec.workload}, got exit code {done.returncode} of "
+                "the measuring process; see its messages above"
             )
         result = json.loads(found.read_text(encoding="utf-8"))
     if "error" in result:
@@ -90,8 +90,8 @@ def pinned(threads: int) -> Iterator[None]:
     cores = sorted(os.sched_getaffinity(0))
     if threads > len(cores):
         raise InputError(
-            f"[bench] at most {len(cores)} threads, the cores that can be used, were expected, "
-            f"came ({threads})"
+            f"[bench] expected at most {len(cores)} threads, the cores that can be used, got "
+            f"{threads}; use fewer"
         )
     os.sched_setaffinity(0, cores[:threads])
     try:

@@ -132,7 +132,8 @@ class Sgemm:
         names = sorted(folder.glob("libscipy_openblas*.so*"))
         if not names:
             raise CavsRuntimeError(
-                f"[bench] libscipy_openblas.so was expected in {folder}, came none"
+                f"[bench] expected libscipy_openblas.so in {folder}, got none; reinstall "
+                "scipy-openblas32"
             )
         self._library = ctypes.CDLL(str(names[0]))
         self._threads = threads

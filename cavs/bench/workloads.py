@@ -281,6 +281,7 @@ def find(name: str) -> Workload:
     """The workload of this name."""
     if name not in WORKLOADS:
         raise InputError(
-            f"[bench] a workload among {list(WORKLOADS)} was expected, came ({name!r})"
+            f"[bench] expected a workload among {list(WORKLOADS)}, got {name!r}; choose one of "
+            "these"
         )
     return WORKLOADS[name]

@@ -17,7 +17,7 @@ def integer(least: int) -> Callable[[str], int]:
             value = least - 1
         if value < least or value >= 2**31:
             raise argparse.ArgumentTypeError(
-                f"an integer of at least {least} was expected, came {text!r}"
+                f"expected an integer of at least {least}, got {text!r}"
             )
         return value
 
@@ -37,8 +37,8 @@ def number(
         if not (least < value if exclusive else least <= value) or not value < below:
             bound = f" and below {below}" if below < math.inf else ""
             raise argparse.ArgumentTypeError(
-                f"a number {'above' if exclusive else 'of at least'} {least}{bound} was expected, "
-                f"came {text!r}"
+                f"expected a number {'above' if exclusive else 'of at least'} {least}{bound}, got "
+                f"{text!r}"
             )
         return value
 

@@ -194,7 +194,8 @@ def _source(given: Mapping[str, Any]) -> TreeSource:
     for name in ("num_train", "max_depth"):
         if "data" in given and name in given:
             raise InputError(
-                f"[train] {flag(name)} without --data was expected, it is about ListOps"
+                f"[train] expected {flag(name)} without --data, since it is about ListOps, got "
+                "both; leave one out"
             )
     names = {"data": "path", "num_train": "num_train", "max_depth": "max_depth"}
     return TreeSource(**{names[name]: given[name] for name in names if name in given})
@@ -390,7 +391,7 @@ def _add_min_count(group: Any, default: int) -> None:
 def _data(settings: Settings) -> str:
     """Where the data are; asked for here and not by the parser, because a resumed run knows."""
     if "data" not in settings:
-        raise InputError("[train] --data was expected, came none; say where the data are")
+        raise InputError("[train] expected --data, got none; say where the data are")
     return str(settings["data"])
 
 

@@ -97,7 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _workload(name: str) -> str:
     known = [*WORKLOADS, LINEAR_COST]
     if name not in known:
-        raise argparse.ArgumentTypeError(f"one of {', '.join(known)} was expected, came {name!r}")
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(known)}, got {name!r}")
     return name
 
 
@@ -129,7 +129,9 @@ def measure_all(
     """Measures part after part, each written as soon as it is there, and prints the report."""
     if options.redraw:
         if options.output is None:
-            raise InputError("[bench] --output DIR was expected with --redraw, came none")
+            raise InputError(
+                "[bench] expected --output DIR with --redraw, got none; name the folder of a run"
+            )
         write_report(options.output)
         return 0
     command = command_line(program, options)

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     if output is not None and output.suffix not in SUFFIXES:
         raise InputError(
-            f"[draw] a file that ends in {', '.join(SUFFIXES)} was expected, came ({output})"
+            f"[draw] expected a file that ends in {', '.join(SUFFIXES)}, got {output}; rename it"
         )
     if options.tree is not None:
         picture = tree_picture(_read_tree(options.tree))
@@ -80,11 +80,13 @@ def _render(text: str, output: Path) -> None:
     program = shutil.which("dot")
     if program is None:
         raise CavsRuntimeError(
-            f"[draw] Graphviz, whose program `dot` makes {output.suffix} files, was expected, came "
+            f"[draw] expected Graphviz, whose program `dot` makes {output.suffix} files, got "
             "none; install the system's package graphviz, or write .svg, which needs nothing"
         )
     command = [program, f"-T{output.suffix[1:]}", "-o", str(output)]
     done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise CavsRuntimeError(f"[draw] {output} cannot be made: {reason[0]}")
+        raise CavsRuntimeError(
+            f"[draw] {output}: expected Graphviz to write it, got {reason[0]!r}; check the path"
+        )

@@ -94,11 +94,13 @@ def _set_counts(options: argparse.Namespace, checkpoint: Checkpoint) -> None:
     source = checkpoint.training.get("source", {})
     if not given.keys() <= source.keys():
         raise InputError(
-            f"[evaluate] no {option} was expected for {checkpoint.model}, which is not of images"
+            f"[evaluate] expected no {option} for {checkpoint.model}, which is not of images, got "
+            "one; leave it out"
         )
     if options.split != "test":
         raise InputError(
-            f"[evaluate] {option} was expected with --split test only, came {options.split}"
+            f"[evaluate] expected {option} with --split test only, got {options.split}; leave one "
+            "out"
         )
     checkpoint.training = {**checkpoint.training, "source": {**source, **given}}
 
@@ -116,7 +118,7 @@ def _load_trees(
     corpus = source.load()
     if corpus.num_classes != classes:
         raise DataError(
-            f"[data] {source.name}: {classes} classes, as the checkpoint has, were expected, came "
+            f"[data] {source.name}: expected {classes} classes, as the checkpoint has, got "
             f"{corpus.num_classes}; name the data that it was trained on by --data"
         )
     trees: list[LabelledTree] = getattr(corpus, options.split)
@@ -127,12 +129,14 @@ def _evaluate_task(options: argparse.Namespace, checkpoint: Checkpoint) -> int:
     """Prints the scores of a generative model on a split that it is judged by."""
     if options.split == "train":
         raise InputError(
-            f"[evaluate] --split dev or test was expected for {checkpoint.model}, came train"
+            f"[evaluate] expected --split dev or test for {checkpoint.model}, got train; choose "
+            "one of these"
         )
     if options.data is not None:
         if "path" not in checkpoint.training["source"]:
             raise InputError(
-                f"[evaluate] no --data was expected for {checkpoint.model}, which makes its own"
+                f"[evaluate] expected no --data for {checkpoint.model}, which makes its own, got "
+                f"{options.data}; leave it out"
             )
         source = {**checkpoint.training["source"], "path": options.data}
         checkpoint.training = {**checkpoint.training, "source": source}

@@ -81,7 +81,10 @@ def run(options: argparse.Namespace) -> int:
 def _parse(options: argparse.Namespace, checkpoint: Checkpoint, size: int) -> int:
     """Prints the tree of each sentence."""
     if options.all:
-        raise InputError("[predict] --all was expected for a classifier of trees only")
+        raise InputError(
+            f"[predict] expected --all for a classifier of trees only, got {checkpoint.model}; "
+            "leave it out"
+        )
     assert checkpoint.vocabulary is not None
     program = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
     for some in _batches(_read_sentences(_lines()), size):
@@ -113,7 +116,7 @@ def _lines() -> Iterator[str]:
             yield line.decode("utf-8")
         except UnicodeDecodeError:
             raise DataError(
-                f"[data] {SOURCE}, line {number}: UTF-8 text was expected; convert it"
+                f"[data] {SOURCE}, line {number}: expected UTF-8 text, got other bytes; convert it"
             ) from None
 
 
@@ -128,8 +131,8 @@ def _read(lines: Iterable[str]) -> Iterator[LabelledTree]:
                 yield parse_tree(line, allow_unlabelled=True, source=SOURCE, line=number)
     if empty:
         raise DataError(
-            f"[data] {SOURCE}: trees such as (-1 (-1 so) (-1 good)) were expected, one on a line, "
-            "came none"
+            f"[data] {SOURCE}: expected trees such as (-1 (-1 so) (-1 good)), one on a line, got "
+            "none; write some"
         )
 
 
@@ -143,14 +146,14 @@ def _read_sentences(lines: Iterable[str]) -> Iterator[list[str]]:
         for word in words:
             if "(" in word or ")" in word:
                 raise DataError(
-                    f"[data] {SOURCE}, line {number}: words without brackets were expected, came "
+                    f"[data] {SOURCE}, line {number}: expected words without brackets, got "
                     f"{word!r}; write -LRB- and -RRB-"
                 )
         yield words
     if empty:
         raise DataError(
-            f"[data] {SOURCE}: sentences were expected, one on a line, words apart by blanks, came "
-            "none"
+            f"[data] {SOURCE}: expected sentences, one on a line, words apart by blanks, got "
+            "none; write some"
         )
 
 

@@ -75,19 +75,21 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(options.checkpoint)
     if checkpoint.model not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: a generative model "
-            f"({', '.join(_MODELS)}) was expected, came {checkpoint.model}"
+            f"[checkpoint] {options.checkpoint}: expected a generative model "
+            f"({', '.join(_MODELS)}), got {checkpoint.model}; name the checkpoint of one"
         )
     given = {"temperature": options.temperature, "max_words": options.max_words}
     text = {name: value for name, value in given.items() if value is not None}
     if checkpoint.model not in _TEXT and text:
         name = next(iter(text)).replace("_", "-")
-        raise InputError(f"[sample] --{name} was expected for text only")
+        raise InputError(
+            f"[sample] expected --{name} for text only, got it for {checkpoint.model}; leave it out"
+        )
     output: Path | None = options.output
     suffixes = _SUFFIXES[checkpoint.model]
     if output is not None and output.suffix not in suffixes:
         raise InputError(
-            f"[sample] a file that ends in {', '.join(suffixes)} was expected, came ({output})"
+            f"[sample] expected a file that ends in {', '.join(suffixes)}, got {output}; rename it"
         )
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
     if checkpoint.model in _IMAGES:
@@ -143,13 +145,14 @@ def write_images(path: Path, images: Any) -> None:
     side = round(images.shape[1] ** 0.5)
     if side * side != images.shape[1]:
         raise InputError(
-            f"[sample] square images were expected, came ones of {images.shape[1]} pixels"
+            f"[sample] expected square images, got ones of {images.shape[1]} pixels; draw images "
+            "of n x n pixels"
         )
     try:
         from matplotlib import image
     except ImportError:
         raise InputError(
-            "[sample] matplotlib was expected, came none; install it with: pip install 'cavs[viz]'"
+            "[sample] expected matplotlib, got none; install it with: pip install 'cavs[viz]'"
         ) from None
     columns = int(np.ceil(len(images) ** 0.5))
     rows = -(-len(images) // columns)

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     init: Path | None = given.pop("init", None)
     if resumed is not None:
         if init is not None:
-            raise InputError("[train] --init or --resume was expected, came both")
+            raise InputError("[train] expected --init or --resume, got both; leave one out")
         training = _resume(resumed, options.model, given, directory)
     else:
         training = _start(options.model, given, directory, overwrite)
@@ -115,8 +115,8 @@ def _start(
         directory = _free_directory(Path("runs"), f"{name}-{task.source.name}")
     elif (directory / LAST).exists() and not overwrite:
         raise InputError(
-            f"[train] a directory without a run was expected, came ({directory}); go on with "
-            f"--resume {shlex.quote(str(directory / LAST))}, or replace it with --overwrite"
+            f"[train] expected a directory without a run, got {directory}; go on with --resume "
+            f"{shlex.quote(str(directory / LAST))}, or replace it with --overwrite"
         )
     return TrainingRun.start(directory, task, TrainingConfig.from_dict(settings))
 
@@ -142,7 +142,7 @@ def _resume(path: Path, name: str, given: Mapping[str, Any], directory: Path | N
     for key, value in {**wanted, "model": name}.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
             raise CheckpointError(
-                f"[checkpoint] {path}: {key} {known[key]!r}, as the run began, was expected, came "
+                f"[checkpoint] {path}: expected {key} {known[key]!r}, as the run began, got "
                 f"{value!r}; leave the option out, or start a new run"
             )
     config = TrainingConfig.from_dict(known)

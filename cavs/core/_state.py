@@ -38,7 +38,7 @@ def fitting_arrays(
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise CheckpointError(
-            f"[{component}] the {len(own)} arrays of {owner} were expected, came {len(values)}: "
-            f"{'; '.join(problems[:_SHOWN])}{more}"
+            f"[{component}] expected the {len(own)} arrays of {owner}, got {len(values)}: "
+            f"{'; '.join(problems[:_SHOWN])}{more}; load a state of the same kind"
         )
     return values

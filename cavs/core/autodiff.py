@@ -115,8 +115,8 @@ class _Reverse:
                 continue
             if node.op.vjp is None:
                 raise TraceError(
-                    f"[autodiff] an operation with a gradient was expected, came ({node.op.name})"
-                    + (f", at {node.where}" if node.where else "")
+                    f"[autodiff] expected an operation with a gradient, got {node.op.name}"
+                    f"{f', at {node.where}' if node.where else ''}; differentiate without it"
                 )
             with ir.located_at(node.where) if self.located else nullcontext():
                 found = node.op.vjp(cotangent, node, *node.inputs, **node.attrs)

@@ -274,9 +274,8 @@ def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
     if strange:
         node = used[strange.pop()]
         raise TraceError(
-            f"[compile] parameters among the attributes of {type(function).__name__} were "
-            f"expected, came another one of shape {node.shape}, at {node.where}; "
-            "assign it in __init__"
+            f"[compile] expected parameters among the attributes of {type(function).__name__}, "
+            f"got another one of shape {node.shape}, at {node.where}; assign it in __init__"
         )
     return known
 
@@ -284,7 +283,9 @@ def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
 def _checked(passes: Sequence[str]) -> tuple[str, ...]:
     unknown = [p for p in passes if p not in PASSES]
     if unknown:
-        raise InputError(f"[compile] passes among {list(PASSES)} were expected, came {unknown}")
+        raise InputError(
+            f"[compile] expected passes among {list(PASSES)}, got {unknown}; leave out the others"
+        )
     return tuple(passes)
 
 

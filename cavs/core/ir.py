@@ -194,30 +194,30 @@ class Node(Operators):
         result: Node = apply(OPS["softmax"], self)
         return result
 
-    def _refuse(self, what: str, instead: str) -> TraceError:
+    def _refuse(self, what: str, instead: str, got: str | None = None) -> TraceError:
         line = _making.locate()
+        got = got or f"{self!r}, a symbol without a value"
         return TraceError(
-            f"[trace] {what}, but {self!r} is a symbol without a value"
-            f"{f', at {line}' if line else ''}; {instead}"
+            f"[trace] expected {what}, got {got}{f', at {line}' if line else ''}; {instead}"
         )
 
     def __bool__(self) -> bool:
         raise self._refuse(
-            "Python's `if`, `while`, `and`, `or`, `not` need a value",
+            "a value for Python's `if`, `while`, `and`, `or` or `not`",
             "use ops.where, or decide on Python numbers before",
         )
 
     def __iter__(self) -> Iterator[Any]:
-        raise self._refuse("iteration needs a value", "use ops.split to take features apart")
+        raise self._refuse("a value to iterate over", "use ops.split to take features apart")
 
     def __float__(self) -> float:
-        raise self._refuse("float() needs a value", "keep it symbolic")
+        raise self._refuse("a value for float()", "keep it symbolic")
 
     def __int__(self) -> int:
-        raise self._refuse("int() needs a value", "keep it symbolic")
+        raise self._refuse("a value for int()", "keep it symbolic")
 
     def __len__(self) -> int:
-        raise self._refuse("len() needs a value", "use .shape")
+        raise self._refuse("a value for len()", "use .shape")
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice) and key.step in (None, 1) and self._shape:
@@ -226,27 +226,29 @@ class Node(Operators):
             start, stop, _ = key.indices(self._shape[-1])
             return slice_last(self, start, max(start, stop))
         raise self._refuse(
-            "indexing takes a slice a:b of the last feature axis", "use ops.split or ops.reshape"
+            "a slice a:b of the last feature axis as index",
+            "use ops.split or ops.reshape",
+            f"{key!r} for {self!r}",
         )
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Node) or other is None:
             return self is other
-        raise self._refuse("comparison needs a value", "use ops.equal")
+        raise self._refuse("a value to compare", "use ops.equal")
 
     __hash__ = object.__hash__
 
     def __lt__(self, other: Any) -> Any:
-        raise self._refuse("comparison needs a value", "use ops.less")
+        raise self._refuse("a value to compare", "use ops.less")
 
     def __gt__(self, other: Any) -> Any:
-        raise self._refuse("comparison needs a value", "use ops.greater")
+        raise self._refuse("a value to compare", "use ops.greater")
 
     def __le__(self, other: Any) -> Any:
-        raise self._refuse("comparison needs a value", "use ops.less_equal")
+        raise self._refuse("a value to compare", "use ops.less_equal")
 
     def __ge__(self, other: Any) -> Any:
-        raise self._refuse("comparison needs a value", "use ops.greater_equal")
+        raise self._refuse("a value to compare", "use ops.greater_equal")
 
 
 def _reduce(
@@ -254,7 +256,9 @@ def _reduce(
 ) -> Node:
     if x.space == "edge" and axis is None:
         if keepdims:
-            raise ShapeError("[reduce] keepdims was expected with an axis only")
+            raise ShapeError(
+                "[reduce] expected keepdims with an axis only, got axis None; leave keepdims out"
+            )
         over_children: Node = children(x)
         return over_children
     over_features: Node = features(x, axis, keepdims)
@@ -285,8 +289,8 @@ def _operand(value: Any, op: OpDef) -> Node:
     if getattr(value, "__cavs_parameter__", False):
         return param(value)
     raise TraceError(
-        f"[{op.name}] a vertex value, a parameter or a number was expected, came "
-        f"({type(value).__name__}); data that differs from vertex to vertex comes through v.pull"
+        f"[{op.name}] expected a vertex value, a parameter or a number, got "
+        f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull"
     )
 
 
@@ -307,7 +311,7 @@ def _broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
         sizes = {s[-axis] for s in shapes if len(s) >= axis} - {1}
         if len(sizes) > 1:
             raise ShapeError(
-                f"[{op.name}] shapes that broadcast were expected, came {list(shapes)}"
+                f"[{op.name}] expected shapes that broadcast, got {list(shapes)}; reshape one"
             )
         out.append(sizes.pop() if sizes else 1)
     return tuple(reversed(out))
@@ -343,14 +347,17 @@ def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
 
 def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if op.arity >= 0 and len(inputs) != op.arity:
-        raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(inputs)}")
+        raise TraceError(
+            f"[{op.name}] expected {op.arity} operands, got {len(inputs)}; pass as many"
+        )
     for position, x in enumerate(inputs):
         by_id = op is DROPOUT_BY_ID and position > 0
         integer = by_id or _INTEGER_OPERAND.get(op.name) == position
         if integer != (x.dtype == "int32") and op.name not in ("spread", "graph_spread", "expand"):
             expected = "int32" if integer else "float"
             raise DTypeError(
-                f"[{op.name}] operand {position} of dtype {expected} was expected, came ({x.dtype})"
+                f"[{op.name}] expected operand {position} of dtype {expected}, got {x.dtype}; "
+                f"{'pull it as int32' if integer else 'pull it as float32'}"
             )
     if op.name == "num_children":
         return Node(op, (), attrs, (), _making.parents)
@@ -361,15 +368,16 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         inputs = [_to_space(inputs[0], _SAME_SPACE[op.name])]
         if inputs[0].space != _SAME_SPACE[op.name]:
             raise ShapeError(
-                f"[{op.name}] a value per {_SAME_SPACE[op.name]} was expected, "
-                f"came one per {inputs[0].space}"
+                f"[{op.name}] expected a value per {_SAME_SPACE[op.name]}, got one per "
+                f"{inputs[0].space}; pass one of those rows"
             )
     rows = join_spaces([x.space for x in inputs])
     if op.name in RANDOM and attrs.get("key") is None:
         attrs["key"] = new_random_key()
         if rows == "none" and "by" not in attrs:
             raise ShapeError(
-                f"[{op.name}] a value per vertex, edge or graph was expected, came one without rows"
+                f"[{op.name}] expected a value per vertex, edge or graph, got one without rows; "
+                "combine it with a pulled value first"
             )
         if op.name == "uniform":
             return source("uniform", inputs[0].shape, rows, key=attrs["key"])
@@ -407,13 +415,15 @@ def _ids_of(x: Node) -> list[Node]:
         elif node.space != "none" and (not node.inputs or node.op.name in _OF_OTHER_ROWS):
             name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""
             raise TraceError(
-                "[dropout] a value of integer pulls and parameters alone was expected by='id', "
-                f"came one that depends on {node.op.name}{name}"
-                f"{f', at {node.where}' if node.where else ''}; drop it by='vertex'"
+                "[dropout] expected a value of integer pulls and parameters alone with by='id', "
+                "got one that depends on "
+                f"{node.op.name}{name}{f', at {node.where}' if node.where else ''}; drop it "
+                "by='vertex'"
             )
     if not ids:
         raise TraceError(
-            "[dropout] a value of integer pulls was expected by='id', came one without any"
+            "[dropout] expected a value of integer pulls with by='id', got one without any; drop "
+            "it by='vertex'"
         )
     return [ids[name] for name in sorted(ids)]
 

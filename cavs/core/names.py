@@ -27,12 +27,12 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
     line = f", at {where}" if where else ""
     if isinstance(name, str) and name.isidentifier() and normalize("NFKC", name) != name:
         raise TraceError(
-            f"[{component}] {what} by names as Python reads them were expected, came ({name!r}), "
-            f"which it reads as {normalize('NFKC', name)!r}{line}; rename it"
+            f"[{component}] expected {what} by names as Python reads them, got {name!r}, which it "
+            f"reads as {normalize('NFKC', name)!r}{line}; rename it"
         )
     raise TraceError(
-        f"[{component}] {what} by names that are identifiers, without '_' in front, were expected, "
-        f"came ({name!r}){line}; rename it"
+        f"[{component}] expected {what} by names that are identifiers, without '_' in front, got "
+        f"{name!r}{line}; rename it"
     )
 
 
@@ -58,6 +58,6 @@ def check_state(component: str, name: Any) -> None:
 def _refuse(component: str, what: str, name: str, options: tuple[str, ...], of: str) -> None:
     if name in options:
         raise TraceError(
-            f"[{component}] {what} by other names than the options of {of} "
-            f"({', '.join(options)}) were expected, came ({name!r}); rename it"
+            f"[{component}] expected {what} by other names than the options of {of} "
+            f"({', '.join(options)}), got {name!r}; rename it"
         )

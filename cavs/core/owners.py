@@ -102,7 +102,7 @@ class Owners:
             self._check_altered(altered, [s for s in structures if s not in altered])
         if self._replaced is not None:
             raise CavsRuntimeError(
-                "[optim] parameters of the function as it was compiled last were expected, came "
+                "[optim] expected parameters of the function as it was compiled last, got "
                 f"{self._replaced!r} of before; make the optimizer of the new model's parameters"
             )
 

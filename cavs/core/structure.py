@@ -82,9 +82,9 @@ class Structure:
         replaced = self.replaced(thorough)
         if replaced is not None:
             raise CavsRuntimeError(
-                f"[compile] attribute {replaced!r} of {type(self.root).__name__} as it was "
-                "compiled was expected, came another; compile again, and make optimizers of the "
-                "new model's parameters"
+                f"[compile] expected attribute {replaced!r} of {type(self.root).__name__} as it "
+                "was compiled, got another; compile again, and make optimizers of the new "
+                "model's parameters"
             )
 
     def replaced(self, thorough: bool = False) -> str | None:

@@ -49,7 +49,10 @@ def _locate(error: CavsError) -> None:
             where = SourceLine(file, line, linecache.getline(file, line).strip())
         trail = trail.tb_next
     if where is not None and f"{where.file}:{where.line}" not in str(error):
-        error.args = (f"{error}, at {where}", *error.args[1:])
+        message, semicolon, remedy = str(error).rpartition("; ")
+        if not semicolon:
+            message, remedy = remedy, ""
+        error.args = (f"{message}, at {where}{semicolon}{remedy}", *error.args[1:])
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,17 @@ class States:
 
     def __getattr__(self, name: str) -> Node:
         raise TraceError(
-            f"[gather] one of the gathered states {sorted(vars(self))} was expected, "
-            f"came ({name!r})"
+            f"[gather] expected one of the gathered states {sorted(vars(self))}, got {name!r}; "
+            "gather it too"
         )
 
 
 def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
     sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
-        raise ShapeError(f"[{what}] positive sizes were expected, came ({shape!r})")
+        raise ShapeError(
+            f"[{what}] expected positive sizes, got {shape!r}; pass integers of 1 or more"
+        )
     return sizes
 
 
@@ -127,11 +132,16 @@ class Vertex:
     def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: str) -> Node:
         check_pull(name)
         if dtype not in _DTYPES:
-            raise DTypeError(f"[pull] dtype float32 or int32 was expected, came ({dtype!r})")
+            raise DTypeError(
+                f"[pull] expected dtype float32 or int32, got {dtype!r}; pass one of these"
+            )
         sizes = _feature_shape("pull", shape)
         kind = _DTYPES[dtype]
         if kind == "int32" and sizes != ():
-            raise ShapeError(f"[pull] one id per row was expected for int32, came shape {sizes}")
+            raise ShapeError(
+                f"[pull] expected one id per row for int32, got shape {sizes}; pull each id by a "
+                "name of its own"
+            )
         known = self._inputs.get(name)
         if known is None:
             spec = InputSpec(name, sizes, kind, space, user_line())
@@ -141,8 +151,9 @@ class Vertex:
         spec, node = known
         if (spec.shape, spec.dtype, spec.space) != (sizes, kind, space):
             raise TraceError(
-                f"[pull] input {name!r} as before ({spec.space}{list(spec.shape)} {spec.dtype}, "
-                f"{spec.where}) was expected, came {space}{list(sizes)} {kind}"
+                f"[pull] expected input {name!r} as before ({spec.space}{list(spec.shape)} "
+                f"{spec.dtype}, {spec.where}), got {space}{list(sizes)} {kind}; pull it alike, or "
+                "by another name"
             )
         return node
 
@@ -164,17 +175,22 @@ class Vertex:
         child at this position, zeros where the vertex has no such child.
         """
         if slot is not None and (not isinstance(slot, int) or slot < 0):
-            raise TraceError(f"[gather] a child position >= 0 was expected, came ({slot!r})")
+            raise TraceError(
+                f"[gather] expected a child position >= 0, got {slot!r}; count children from 0"
+            )
         if not sizes:
-            raise TraceError("[gather] at least one state was expected, as in gather(h=150)")
+            raise TraceError(
+                "[gather] expected at least one state, got none; name it and its size, as in "
+                "gather(h=150)"
+            )
         states = {}
         for name, size in sizes.items():
             check_state("gather", name)
             shape = _feature_shape("gather", size)
             if self._state_shapes.setdefault(name, shape) != shape:
                 raise ShapeError(
-                    f"[gather] state {name!r} of shape {self._state_shapes[name]} as before was "
-                    f"expected, came {shape}"
+                    f"[gather] expected state {name!r} of shape "
+                    f"{self._state_shapes[name]} as before, got {shape}; gather one shape"
                 )
             key = (name, slot)
             if key not in self._gathers:
@@ -186,7 +202,9 @@ class Vertex:
     def scatter(self, /, **states: Any) -> None:
         """Hands the states to all parents of this vertex. At most once."""
         if self._scatters is not None:
-            raise TraceError("[scatter] one call was expected, came a second; scatter all at once")
+            raise TraceError(
+                "[scatter] expected one call, got a second; scatter all states at once"
+            )
         for name in states:
             check_state("scatter", name)
         self._scatters = {
@@ -199,19 +217,26 @@ class Vertex:
         for name, x in outputs.items():
             check_name("push", "outputs", name)
             if name in self._pushes:
-                raise TraceError(f"[push] a new output was expected, came {name!r} a second time")
+                raise TraceError(
+                    f"[push] expected a new output, got {name!r} a second time; rename one"
+                )
             edge = isinstance(x, Node) and x.space == "edge"
             self._pushes[name] = x if edge else self._vertex_value("push", name, x)
 
     def _vertex_value(self, what: str, name: str, x: Any) -> Node:
         if not isinstance(x, Node) or x.space not in ("vertex", "graph"):
-            came = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
+            given = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
+            remedy = "reduce it over the children first"
+            if given != "one per edge":
+                remedy = "compute it from what is pulled or gathered"
             raise TraceError(
-                f"[{what}] a value per vertex was expected for {name!r}, came ({came})"
-                + ("; reduce it over the children first" if came == "one per edge" else "")
+                f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
             )
         if x.dtype != "float":
-            raise DTypeError(f"[{what}] a float value was expected for {name!r}, came ({x.dtype})")
+            raise DTypeError(
+                f"[{what}] expected a float value for {name!r}, got {x.dtype}; look ids up in an "
+                "embedding first"
+            )
         return ir._to_space(x, "vertex")
 
 
@@ -234,7 +259,8 @@ def trace(function: VertexFunction) -> Trace:
     """
     if not isinstance(function, VertexFunction):
         raise TraceError(
-            f"[compile] a cavs.VertexFunction was expected, came ({type(function).__name__})"
+            f"[compile] expected a cavs.VertexFunction, got {type(function).__name__}; derive its "
+            "class from cavs.VertexFunction"
         )
     vertex = Vertex()
     with ir.recording(user_line), recorded_reads() as reads:
@@ -247,16 +273,16 @@ def trace(function: VertexFunction) -> Trace:
     for (name, _), gathered in vertex._gathers.items():
         if name not in scatters:
             raise TraceError(
-                f"[scatter] state {name!r}, gathered at {gathered.where}, was expected among the "
-                f"scattered states, came {sorted(scatters)}"
+                f"[scatter] expected state {name!r}, gathered at {gathered.where}, among the "
+                f"scattered states, got {sorted(scatters)}; scatter it too"
             )
         if scatters[name].shape != gathered.shape:
             raise ShapeError(
-                f"[scatter] state {name!r} of shape {gathered.shape}, as gathered at "
-                f"{gathered.where}, was expected, came {scatters[name].shape}"
+                f"[scatter] expected state {name!r} of shape {gathered.shape}, as gathered at "
+                f"{gathered.where}, got {scatters[name].shape}; gather and scatter one shape"
             )
     if not vertex._pushes:
-        raise TraceError("[push] at least one output was expected, came none; call v.push(...)")
+        raise TraceError("[push] expected at least one output, got none; call v.push(...)")
     return Trace(
         FunctionIR(dict(scatters), dict(vertex._pushes)),
         {name: spec for name, (spec, _) in vertex._inputs.items()},
@@ -282,7 +308,8 @@ def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
     pushes, wanted = traced.function.pushes, list(dict.fromkeys(outputs))
     if not wanted or any(name not in pushes for name in wanted):
         raise InputError(
-            f"[compile] outputs among {sorted(pushes)}, one or more, were expected, came {wanted}"
+            f"[compile] expected outputs among {sorted(pushes)}, one or more, got {wanted}; "
+            "choose some of these"
         )
     function = FunctionIR(traced.function.scatters, {name: pushes[name] for name in wanted})
     if not _gathers(function.pushes.values()):

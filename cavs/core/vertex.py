@@ -28,7 +28,7 @@ class Module:
                 continue
             if path in places:
                 raise TraceError(
-                    f"[parameters] one parameter of path {path!r} was expected, came two, "
+                    f"[parameters] expected one parameter of path {path!r}, got two, "
                     f"{places[path]} and {place}; use other attributes or keys"
                 )
             seen.add(id(parameter))
@@ -106,4 +106,6 @@ class VertexFunction(Module):
 
     def forward(self, v: Vertex) -> None:
         """Describes one vertex."""
-        raise TraceError(f"[trace] {type(self).__name__}.forward(self, v) was expected, came none")
+        raise TraceError(
+            f"[trace] expected {type(self).__name__}.forward(self, v), got none; define it"
+        )

@@ -36,11 +36,15 @@ def read_text(path: PathLike, expected: str) -> str:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        fail(source, f"expected {expected}, but there is no such file; check the path")
+        fail(source, f"expected {expected}, got no such file; check the path")
     except IsADirectoryError:
-        fail(source, f"expected {expected}, but this is a directory; name a file in it")
+        fail(source, f"expected {expected}, got a directory; name a file in it")
     except OSError as error:
-        fail(source, f"expected {expected}, but it cannot be read ({error.strerror or error})")
+        fail(
+            source,
+            f"expected {expected}, got a file that cannot be read ({error.strerror or error}); "
+            "check its permissions",
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -54,7 +58,7 @@ def read_text(path: PathLike, expected: str) -> str:
         )
     text = text.removeprefix("\ufeff")
     if not text.strip():
-        fail(source, f"expected {expected}, but the file is empty")
+        fail(source, f"expected {expected}, got an empty file; check the path")
     return text
 
 
@@ -74,10 +78,10 @@ def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
     """The first of `names` that stands in `directory`; `DataError` that says what is expected."""
     folder = Path(directory)
     if not folder.is_dir():
-        kind = "this is not a directory" if folder.exists() else "there is no such directory"
-        fail(str(directory), f"expected {expected}, but {kind}; check the path given as data")
+        kind = "a file" if folder.exists() else "no such directory"
+        fail(str(directory), f"expected {expected}, got {kind}; check the path given as data")
     for name in names:
         if (folder / name).is_file():
             return folder / name
     wanted = " or ".join(names)
-    fail(str(directory), f"expected {expected}, but {wanted} is missing; check the path")
+    fail(str(directory), f"expected {expected}, got a directory without {wanted}; check the path")

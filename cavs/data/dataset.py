@@ -66,11 +66,13 @@ class Dataset:
     def _add(self, name: str, space: Space, values: Array) -> None:
         rows = int(self._ptr[space][-1])
         if name in self._fields:
-            raise InputError(f"[data] every input has one name, got {name!r} twice; rename one")
+            raise InputError(
+                f"[data] expected one input of each name, got {name!r} twice; rename one"
+            )
         if values.shape[:1] != (rows,):
             raise ShapeError(
-                f"[data] the {space} input {name!r} needs one row per {space} of the {len(self)} "
-                f"graphs ({rows} rows), got shape {values.shape}"
+                f"[data] expected one row per {space} of the {len(self)} graphs ({rows} rows) for "
+                f"the {space} input {name!r}, got shape {values.shape}; give a row for each"
             )
         self._fields[name] = _Field(space, values)
 
@@ -96,8 +98,9 @@ class Dataset:
         for index, (item, inputs) in enumerate(pairs):
             if inputs.keys() != spaces.keys():
                 raise InputError(
-                    f"[data] every sample needs the inputs {sorted(spaces)}, as sample 0 has; "
-                    f"sample {index} has {sorted(inputs)}"
+                    f"[data] expected the inputs {sorted(spaces)} of every sample, as sample 0 "
+                    f"has, got {sorted(inputs)} of sample {index}; give every sample the same "
+                    "inputs"
                 )
             rows = {"vertex": item.num_vertices, "edge": item.num_edges, "graph": 1}
             for name, space in spaces.items():
@@ -108,9 +111,9 @@ class Dataset:
                     columns[name] and values.shape[1:] != columns[name][0].shape[1:]
                 ):
                     raise ShapeError(
-                        f"[data] the {space} input {name!r} of sample {index} needs "
-                        f"{rows[space]} rows of the shape that sample 0 has, got shape "
-                        f"{values.shape}"
+                        f"[data] expected {rows[space]} rows of the shape that sample 0 has for "
+                        f"the {space} input {name!r} of sample {index}, got shape {values.shape}; "
+                        "reshape it"
                     )
                 columns[name].append(values)
         flat = {name: np.concatenate(parts) for name, parts in columns.items()}
@@ -127,7 +130,10 @@ class Dataset:
     def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
         """A sample: its graph, and its rows of every input (views)."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"[data] sample {index} of a data set of {len(self)}")
+            raise IndexError(
+                f"[data] expected a sample of a data set of {len(self)}, got {index}; number one "
+                "from 0 on"
+            )
         index %= len(self)
         inputs = {}
         for name, field in self._fields.items():
@@ -171,7 +177,8 @@ class Dataset:
         missing = [name for name in names if name not in self._fields]
         if missing:
             raise InputError(
-                f"[data] expected some of the inputs {list(self.names)}, got {missing[0]!r}"
+                f"[data] expected some of the inputs {list(self.names)}, got {missing[0]!r}; name "
+                "some of these"
             )
         return self._like(self.graphs, {name: self.flat(name) for name in names})
 
@@ -191,8 +198,8 @@ class Dataset:
         chosen = np.asarray(indices)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
             raise InputError(
-                "[data] samples are chosen by a list of integers, got an array of "
-                f"dtype {chosen.dtype} and shape {chosen.shape}"
+                "[data] expected a list of integers to choose samples by, got an array of dtype "
+                f"{chosen.dtype} and shape {chosen.shape}; pass their numbers"
             )
         return chosen.astype(np.int64)  # our own: what is checked is what is read
 
@@ -200,7 +207,10 @@ class Dataset:
         chosen = self._indices(indices)
         wrong = first_outside(chosen, 0, len(self))
         if wrong >= 0:
-            raise InputError(f"[data] sample numbers lie in [0, {len(self)}), got {chosen[wrong]}")
+            raise InputError(
+                f"[data] expected sample numbers from 0 to {len(self) - 1}, got {chosen[wrong]}; "
+                "check the indices"
+            )
         return chosen
 
     def inputs(self, indices: npt.ArrayLike) -> dict[str, Array]:

@@ -47,13 +47,18 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
         with np.load(file) as arrays:
             splits = [_unpack(file, name, arrays[name], height * width) for name in SPLITS]
     except FileNotFoundError:
-        raise DataError(f"[data] {expected} was expected, but there is no {file}") from None
+        raise DataError(
+            f"[data] {file}: expected {expected}, got no such file; check the path"
+        ) from None
     except KeyError as error:
         raise DataError(
-            f"[data] {file}: {expected} was expected, came one without {error}"
+            f"[data] {file}: expected {expected}, got one without {error}; check the path"
         ) from None
     except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"[data] {file}: {expected} was expected, came ({error})") from None
+        raise DataError(
+            f"[data] {file}: expected {expected}, got a file that cannot be read ({error}); check "
+            "the path"
+        ) from None
     return ImageCorpus("binarized-mnist", height, width, *splits)
 
 
@@ -63,8 +68,8 @@ def _unpack(
     wanted = -(-pixels // 8)
     if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] != wanted:
         raise DataError(
-            f"[data] {file}: {name} as uint8 (images, {wanted}), {pixels} pixels in bits, was "
-            f"expected, came {packed.dtype} {packed.shape}"
+            f"[data] {file}: expected {name} as uint8 (images, {wanted}), {pixels} pixels in "
+            f"bits, got {packed.dtype} {packed.shape}; pack it with numpy.packbits"
         )
     return np.unpackbits(packed, axis=1)[:, :pixels]
 

@@ -73,7 +73,7 @@ class _Lines:
         if self._next == len(self._lines):
             fail(
                 self.source,
-                f"expected {what}, but the file ends; is it truncated?",
+                f"expected {what}, got the end of the file; check whether it is truncated",
                 line=self._lines[-1][0] + 1,
             )
         self.number, line = self._lines[self._next]
@@ -81,15 +81,20 @@ class _Lines:
         try:
             values = list(map(int, line.split()))
         except ValueError:
-            self.fail(f"expected {what}, got {line.strip()[:40]!r}")
+            self.fail(f"expected {what}, got {line.strip()[:40]!r}; correct the line")
         if not all(0 <= value <= _MAX_ID for value in values):
-            self.fail(f"expected {what}, all from 0 to {_MAX_ID}, got {line.strip()[:40]!r}")
+            self.fail(
+                f"expected {what}, all from 0 to {_MAX_ID}, got {line.strip()[:40]!r}; correct "
+                "the line"
+            )
         return values
 
     def take_one(self, what: str) -> int:
         values = self.take(what)
         if len(values) != 1:
-            self.fail(f"expected {what} alone on its line, got {len(values)} numbers")
+            self.fail(
+                f"expected {what} alone on its line, got {len(values)} numbers; correct the line"
+            )
         return values[0]
 
     def fail(self, message: str) -> NoReturn:
@@ -100,7 +105,8 @@ class _Lines:
             number, line = self._lines[self._next]
             fail(
                 self.source,
-                f"expected the end of the file after the last lattice, got {line.strip()[:40]!r}",
+                f"expected the end of the file after the last lattice, got {line.strip()[:40]!r}; "
+                "correct the number of lattices on the first line",
                 line=number,
             )
 
@@ -123,10 +129,10 @@ def read_lattices(path: PathLike) -> list[Lattice]:
 def _read_lattice(lines: _Lines) -> Lattice:
     length = lines.take_one("the number of vertices of a lattice")
     if not length:
-        lines.fail("expected a lattice with at least one vertex, got 0")
+        lines.fail("expected a lattice with at least one vertex, got 0; leave the lattice out")
     tags = lines.take(f"{length} tags")
     if len(tags) != length:
-        lines.fail(f"expected {length} tags, got {len(tags)}")
+        lines.fail(f"expected {length} tags, got {len(tags)}; give a tag for each vertex")
     children: list[list[int]] = []
     ids: list[int] = []
     is_word: list[bool] = []
@@ -135,19 +141,19 @@ def _read_lattice(lines: _Lines) -> Lattice:
         origins = values[1::2]
         if len(values) != 1 + 2 * values[0]:
             lines.fail(
-                f"expected {values[0]} pairs 'from id' after the {values[0]} that begins the line, "
-                f"got {len(values) - 1} numbers"
+                f"expected {values[0]} pairs 'from id' after the {values[0]} that begins the "
+                f"line, got {len(values) - 1} numbers; correct the line"
             )
         if bool(origins) != bool(vertex):
             lines.fail(
-                f"expected at least one in-edge of vertex {vertex}, got none"
+                f"expected at least one in-edge of vertex {vertex}, got none; give it one"
                 if vertex
-                else f"expected no in-edge of vertex 0, got {len(origins)}"
+                else f"expected no in-edge of vertex 0, got {len(origins)}; leave them out"
             )
         if vertex and max(origins) >= vertex:
             lines.fail(
                 f"expected edges to vertex {vertex} from the vertices before it, got one from "
-                f"{max(origins)}"
+                f"{max(origins)}; number vertices from left to right"
             )
         children.append(origins)
         ids.extend(values[2::2])

@@ -96,35 +96,48 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
         operator, close, digit, other = match.groups()
         problem = None
         if done:
-            problem = "expected the end of the line after the expression"
+            problem = (
+                "expected the end of the line after the expression, got more; put one on a line"
+            )
         elif operator:
             if operator in _VALUE:
                 expression.open(operator)
             else:
                 problem = (
-                    f"expected an operator ({', '.join(OPERATORS)}) after '[', got {operator!r}"
+                    f"expected an operator ({', '.join(OPERATORS)}) after '[', got {operator!r}; "
+                    "write one of these"
                 )
         elif close:
             if not expression.depth:
-                problem = "unbalanced brackets: ']' without '['"
+                problem = "expected '[' before it, got unbalanced brackets; remove this ']'"
             elif not expression.num_arguments:
-                problem = "expected at least one argument before ']'"
+                problem = "expected at least one argument before ']', got none; write one"
             else:
                 expression.close()
         elif other or digit not in _DIGITS:
             what = (
-                "an operator after '['" if other else f"a digit 0 .. 9, '[' or ']', got {digit!r}"
+                "an operator after '[', got none"
+                if other
+                else f"a digit 0 .. 9, '[' or ']', got {digit!r}"
             )
-            problem = f"expected {what}"
+            problem = f"expected {what}; write one of these"
         else:
             expression.digit(int(digit))
         if problem:
             fail(source, problem, line=line, column=match.start() + 1)
         done = not expression.depth
     if expression.depth:
-        fail(source, f"unbalanced brackets: {expression.depth} of them not closed", line=line)
+        fail(
+            source,
+            f"expected ']' for each '[', got {expression.depth} not closed; close them",
+            line=line,
+        )
     if not done:
-        fail(source, "expected an expression such as [MAX 2 9 ], got an empty line", line=line)
+        fail(
+            source,
+            "expected an expression such as [MAX 2 9 ], got an empty line; write one",
+            line=line,
+        )
     return expression.build()
 
 
@@ -143,7 +156,8 @@ def format_listops(tree: LabelledTree) -> str:
         if word not in (_VALUE if arguments else _DIGITS):
             kind = f"one of {', '.join(OPERATORS)}" if arguments else "a digit"
             raise InputError(
-                f"[listops] expected {kind} as the word of vertex {vertex}, got {word!r}"
+                f"[listops] expected {kind} as the word of vertex {vertex}, got {word!r}; correct "
+                "the tree"
             )
         parts.append(f"[{word}" if arguments else f"{word}")
         if arguments:
@@ -189,10 +203,13 @@ class ListOpsGenerator:
             ("max_length", 4 if max_length is None else max_length, 4),
         ):
             if value < least:
-                raise InputError(f"[listops] {name} must be at least {least}, got {value}")
+                raise InputError(
+                    f"[listops] expected {name} of at least {least}, got {value}; raise it"
+                )
         if not 0 <= operator_probability < 1:
             raise InputError(
-                f"[listops] operator_probability must lie in [0, 1), got {operator_probability}"
+                f"[listops] expected operator_probability in [0, 1), got {operator_probability}; "
+                "pass such a number"
             )
         self._draw = _uniforms(seed, stream).__next__
         self._max_depth = max_depth
@@ -251,8 +268,8 @@ def generate_listops(
             misses += 1
             if misses > 10_000:
                 raise InputError(
-                    f"[listops] only {len(trees)} of {count} different expressions were found; "
-                    "allow more depth or arguments, or ask for fewer"
+                    f"[listops] expected {count} different expressions, got {len(trees)}; allow "
+                    "more depth or arguments, or ask for fewer"
                 )
             continue
         misses = 0

@@ -55,9 +55,14 @@ class Loader:
             ("size_window", size_window, 0),
         ):
             if value < least:
-                raise InputError(f"[loader] {name} must be at least {least}, got {value}")
+                raise InputError(
+                    f"[loader] expected {name} of at least {least}, got {value}; raise it"
+                )
         if cache and shuffle:
-            raise InputError("[loader] cache keeps a fixed order of batches; it excludes shuffle")
+            raise InputError(
+                "[loader] expected cache without shuffle, since it keeps a fixed order of "
+                "batches, got both; leave one out"
+            )
         self._dataset = dataset
         self._batch_size = batch_size
         self._shuffle = shuffle
@@ -97,8 +102,8 @@ class Loader:
         """Make the next iteration run over this epoch, from its batch number `start` on."""
         if epoch < 0 or not 0 <= start <= len(self):
             raise InputError(
-                f"[loader] expected an epoch from 0 and a start in [0, {len(self)}], "
-                f"got epoch {epoch} and start {start}"
+                f"[loader] expected an epoch from 0 and a start in [0, {len(self)}], got epoch "
+                f"{epoch} and start {start}; pass a place within the data"
             )
         self._epoch = epoch
         self._position = self._start = start
@@ -116,13 +121,14 @@ class Loader:
         for name in ("epoch", "batch"):
             if not isinstance(state.get(name), int):
                 raise InputError(
-                    f"[loader] the saved order needs an integer {name}, got {state.get(name)!r}"
+                    f"[loader] expected an integer {name} in the saved order, got "
+                    f"{state.get(name)!r}; pass what state_dict gave"
                 )
         for name, mine in self._identity().items():
             if state.get(name) != mine:
                 raise InputError(
-                    f"[loader] the saved order has {name} {state.get(name)}, this loader has "
-                    f"{mine}; resume with the same data and arguments"
+                    f"[loader] expected a saved order with {name} {mine}, as this loader has, got "
+                    f"{state.get(name)}; resume with the same data and arguments"
                 )
         self.set_epoch(state["epoch"], state["batch"])
 
@@ -152,8 +158,8 @@ class Loader:
             yield self._make(index, batches[index])
             if generation != self._generation:
                 raise InputError(
-                    "[loader] this iteration cannot go on, because another was begun or the loader "
-                    "was set to another place; use one loader for each"
+                    "[loader] expected one iteration at a time, got another that was begun, or a "
+                    "loader set to another place; use one loader for each"
                 )
         self._epoch += 1
         self._position = 0

@@ -40,25 +40,40 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
 
     words = list(WORD.finditer(text))
     if not words:
-        bad("expected the parent of each vertex, such as 3 3 0, got an empty line")
+        bad("expected the parent of each vertex, such as 3 3 0, got an empty line; write them")
     parents = [_parent(word.group(), len(words), place, bad) for place, word in enumerate(words)]
     roots = [place for place, parent in enumerate(parents) if parent == 0]
     if len(roots) != 1:
-        message = f"expected one 0, which marks the root, got {len(roots)}; vertices count from 1"
+        message = (
+            f"expected one 0, which marks the root, got {len(roots)}; count vertices from 1, and "
+            "give one of them the parent 0"
+        )
         bad(message, roots[1] if roots else None)
     try:
         return InputGraph.from_parents([max(parent, 0) - 1 for parent in parents], order="leaf")
     except GraphError:
         place = _on_cycle(parents)
-        bad(f"expected a tree, but vertex {place + 1} is its own descendant", place)
+        bad(
+            f"expected a tree, got vertex {place + 1}, which is its own descendant; correct its "
+            "parent",
+            place,
+        )
 
 
 def _parent(word: str, count: int, place: int, bad: Callable[[str, int], NoReturn]) -> int:
     if not _INTEGER.fullmatch(word):
-        bad(f"expected the parent of vertex {place + 1}, an integer, got {word!r}", place)
+        bad(
+            f"expected the parent of vertex {place + 1}, an integer, got {word!r}; write the "
+            "parent's number, or 0 for the root",
+            place,
+        )
     parent = int(word) if len(word) <= _LONGEST else count + 1
     if not -1 <= parent <= count:
-        bad(f"expected a parent in -1..{count} of vertex {place + 1}, got {word}", place)
+        bad(
+            f"expected a parent in -1..{count} of vertex {place + 1}, got {word}; count vertices "
+            "from 1",
+            place,
+        )
     return parent
 
 

@@ -39,8 +39,8 @@ class TextCorpus:
             for word in chain.from_iterable(sentences):
                 if word not in vocabulary:
                     raise DataError(
-                        f"[data] {self.name}: words of the training text were expected, came "
-                        f"{word!r} in the {name} text; write {UNKNOWN} for rare words in all texts"
+                        f"[data] {self.name}: expected words of the training text, got {word!r} "
+                        f"in the {name} text; write {UNKNOWN} for rare words in all texts"
                     )
         return vocabulary
 
@@ -116,14 +116,15 @@ def running_text_dataset(
     """
     if streams < 1 or length < 1:
         raise InputError(
-            f"[data] 1 stream and 1 word a piece or more were expected, came ({streams}, {length})"
+            f"[data] expected 1 stream and 1 word a piece or more, got {streams} and {length}; "
+            "raise them"
         )
     text = vocabulary.encode(word for s in sentences for word in [*s, END_OF_SENTENCE])
     count = (len(text) - 1) // streams  # the last word is a label only
     if count < 1:
         raise DataError(
-            f"[data] text of {streams + 1} words or more was expected for {streams} streams, came "
-            f"{len(text)}"
+            f"[data] expected text of {streams + 1} words or more for {streams} streams, got "
+            f"{len(text)}; use fewer streams"
         )
     words = text[: streams * count].reshape(streams, count)
     labels = text[1 : streams * count + 1].reshape(streams, count)

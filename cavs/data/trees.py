@@ -127,12 +127,12 @@ class _Labels(dict[str, int]):
     def problem(self, text: str) -> str | None:
         """Read a new label; returns what is wrong with it, or None."""
         if not _LABEL.fullmatch(text):
-            return f"expected an integer label after '(', got {text!r}"
+            return f"expected an integer label after '(', got {text!r}; correct the label"
         label = int(text)
         limit = _INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0
         if not lowest <= label < limit:
-            return f"expected a label in [{lowest}, {limit}), got {label}"
+            return f"expected a label in [{lowest}, {limit}), got {label}; correct the label"
         self[text] = label
         return None
 
@@ -173,7 +173,10 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     plain = "\\" not in text
     for index, (label, word, closed, close, other) in enumerate(_TOKENS.findall(text)):
         if done:
-            bad(index, "expected the end of the line after the tree; put one tree on a line")
+            bad(
+                index,
+                "expected the end of the line after the tree, got more; put one tree on a line",
+            )
         if label:
             if label not in labels and (problem := labels.problem(label)):
                 bad(index, problem)
@@ -182,11 +185,15 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                 open_vertices.append((labels[label], token or None, [], index))
                 continue
             if not word:
-                bad(index, f"expected a word or a vertex after the label, got '({label})'")
+                bad(
+                    index,
+                    f"expected a word or a vertex after the label, got '({label})'; write one, or "
+                    "leave the vertex out",
+                )
             vertex = builder.add(labels[label], token)
         elif close:
             if not open_vertices:
-                bad(index, "unbalanced brackets: ')' without '('")
+                bad(index, "expected '(' before it, got unbalanced brackets; remove this ')'")
             value, token, children, _ = open_vertices.pop()
             vertex = builder.add(value, token, children)
         else:
@@ -198,20 +205,31 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     if open_vertices:
         bad(
             open_vertices[-1][3],
-            f"unbalanced brackets: {len(open_vertices)} not closed, this is the innermost",
+            f"expected ')' for each '(', got {len(open_vertices)} not closed; close them, "
+            "this is the innermost",
         )
     if not done:
-        fail(source, "expected a tree such as (3 (2 so) (3 good)), got an empty line", line=line)
+        fail(
+            source,
+            "expected a tree such as (3 (2 so) (3 good)), got an empty line; write one",
+            line=line,
+        )
     return builder.build()
 
 
 def _explain(text: str, other: str, inside: bool) -> str:
     """What to say of a character that cannot stand where it does."""
     if other == "(":
-        return "expected an integer label after '('"
+        return "expected an integer label after '(', got none; write the label first"
     if inside:
-        return "expected '(' or ')': a leaf has one word, and a word stands before the children"
-    return f"expected a tree that begins with '(', got {text.strip()[:20]!r}"
+        return (
+            "expected '(' or ')', got a second word, or one after the children; give a leaf one "
+            "word, and a word its place before the children"
+        )
+    return (
+        f"expected a tree that begins with '(', got {text.strip()[:20]!r}; write one such as (3 "
+        "(2 so) (3 good))"
+    )
 
 
 def _fail_at(text: str, position: int, message: str, source: str, line: int) -> NoReturn:
@@ -288,8 +306,8 @@ def format_tree(tree: LabelledTree) -> str:
 def _escape(token: str) -> str:
     if not token or _BAD_IN_WORD.search(token):
         raise InputError(
-            f"[data] a word in brackets has no blank and no bracket, got {token!r}; "
-            "write -LRB- and -RRB- for brackets"
+            f"[data] expected a word without blanks and brackets, got {token!r}; write -LRB- and "
+            "-RRB- for brackets"
         )
     return token.replace("/", "\\/").replace("*", "\\*")
 
@@ -320,5 +338,7 @@ def tree_dataset(
         kept[roots] = flat[roots]
         flat = kept
     elif labels != "all":
-        raise InputError(f"[data] labels must be 'all' or 'root', got {labels!r}")
+        raise InputError(
+            f"[data] expected labels 'all' or 'root', got {labels!r}; pass one of these"
+        )
     return Dataset([tree.graph for tree in trees], vertex={"word": words, "label": flat})

@@ -30,16 +30,19 @@ class Vocabulary:
         self._ids: dict[str, int] = {}
         for index, token in enumerate(self._tokens):
             if not isinstance(token, str):
-                raise InputError(f"[vocabulary] tokens are strings, got {token!r} as token {index}")
+                raise InputError(
+                    f"[vocabulary] expected strings as tokens, got {token!r} as token {index}; "
+                    "convert it"
+                )
             if self._ids.setdefault(token, index) != index:
                 raise InputError(
-                    f"[vocabulary] every token must stand once, got {token!r} as tokens "
+                    f"[vocabulary] expected every token once, got {token!r} as tokens "
                     f"{self._ids[token]} and {index}; remove one"
                 )
         if unknown is not None and unknown not in self._ids:
             raise InputError(
-                f"[vocabulary] expected the unknown-word token {unknown!r} among the "
-                f"{len(self._tokens)} tokens; add it, or pass unknown=None if every token is known"
+                f"[vocabulary] expected the unknown-word token {unknown!r} among the tokens, got "
+                f"{len(self._tokens)} others; add it, or pass unknown=None if every token is known"
             )
         self._unknown = unknown
 
@@ -61,7 +64,9 @@ class Vocabulary:
           unknown: as in the constructor.
         """
         if min_count < 1:
-            raise InputError(f"[vocabulary] min_count must be at least 1, got {min_count}")
+            raise InputError(
+                f"[vocabulary] expected min_count of at least 1, got {min_count}; raise it"
+            )
         counts = Counter(token for token in tokens if token is not None)
         for token in specials:
             counts.pop(token, None)
@@ -111,8 +116,9 @@ class Vocabulary:
         index = self._ids.get(token, self.unknown_id)
         if index is None:
             raise InputError(
-                f"[vocabulary] {token!r} is none of the {len(self)} tokens and there is no unknown "
-                f"token; expected one of {', '.join(self._tokens[:8])}{', ...' * (len(self) > 8)}"
+                f"[vocabulary] expected one of the {len(self)} tokens "
+                f"{', '.join(self._tokens[:8])}{', ...' * (len(self) > 8)}, got {token!r}, and "
+                "there is no unknown token; leave it out, or make a vocabulary with one"
             )
         return index
 
@@ -135,8 +141,8 @@ class Vocabulary:
         for index in ids:
             if not -1 <= index < len(self._tokens):
                 raise InputError(
-                    f"[vocabulary] ids lie in [-1, {len(self)}), got {index}; "
-                    "was it made with another vocabulary?"
+                    f"[vocabulary] expected ids in [-1, {len(self)}), got {index}; use the "
+                    "vocabulary that made them"
                 )
             tokens.append(None if index < 0 else self._tokens[index])
         return tokens

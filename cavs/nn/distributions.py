@@ -25,7 +25,7 @@ def _uniform(like: Any, generator: Generator | None) -> Any:
         return ops.uniform_like(like)
     if generator is None:
         raise InputError(
-            "[distributions] a cavs.Generator was expected to draw tensors, came none; call "
+            "[distributions] expected a cavs.Generator to draw tensors, got none; call "
             "sample(generator)"
         )
     return generator.uniform(like.shape, like.dtype)
@@ -126,7 +126,7 @@ class Categorical:
         :func:`cavs.ops.gumbel_softmax`. Raises InputError for a temperature of 0 or less."""
         if not temperature > 0:
             raise InputError(
-                f"[distributions] a temperature > 0 was expected, came ({temperature})"
+                f"[distributions] expected a temperature > 0, got {temperature}; raise it"
             )
         noisy = self.logits + standard_gumbel(_uniform(self.logits, generator))
         return ops.softmax(noisy * (1.0 / temperature))
@@ -180,8 +180,8 @@ def kl_divergence(p: Any, q: Any) -> Any:
     if isinstance(p, Categorical) and isinstance(q, Categorical):
         return _categorical_divergence(p, q)
     raise InputError(
-        "[distributions] two Normal, Bernoulli or Categorical distributions were expected, came "
-        f"({type(p).__name__} and {type(q).__name__})"
+        "[distributions] expected two Normal, Bernoulli or Categorical distributions, got "
+        f"{type(p).__name__} and {type(q).__name__}; pass two of one kind"
     )
 
 

@@ -84,7 +84,7 @@ def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
     """
     k = _check(log_joint, log_q)
     if k < 2:
-        raise InputError(f"[vimco] 2 samples or more were expected, came ({k})")
+        raise InputError(f"[vimco] expected 2 samples or more, got {k}; draw more")
     log_weight = log_joint - log_q
     bound = importance_weighted_bound(log_weight)
     signal = _signal(bound.data[:, None], _without_each(log_weight.data))
@@ -128,12 +128,13 @@ def _check(*tensors: Tensor) -> int:
     shape = tensors[0].shape
     if len(shape) != 2 or shape[1] < 1:
         raise ShapeError(
-            f"[estimators] (observations, samples) with 1 sample or more were expected, "
-            f"came {shape}"
+            f"[estimators] expected (observations, samples) with 1 sample or more, got {shape}; "
+            "reshape it"
         )
     if any(x.shape != shape for x in tensors):
         raise ShapeError(
-            f"[estimators] tensors of one shape were expected, came {[x.shape for x in tensors]}"
+            f"[estimators] expected tensors of one shape, got {[x.shape for x in tensors]}; "
+            "reshape them"
         )
     return shape[1]
 

@@ -38,7 +38,9 @@ def manual_seed(seed: int) -> None:
     try:
         _generator.bit_generator.state = np.random.PCG64(operator.index(seed)).state
     except (TypeError, ValueError):
-        raise InputError(f"[manual_seed] an integer >= 0 was expected, came ({seed!r})") from None
+        raise InputError(
+            f"[manual_seed] expected an integer >= 0, got {seed!r}; pass such a seed"
+        ) from None
 
 
 def get_state() -> dict[str, Any]:
@@ -56,7 +58,8 @@ def set_state(state: dict[str, Any]) -> None:
         _generator.bit_generator.state = state
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"[init] a state of the PCG64 generator was expected, came one without ({error})"
+            f"[init] expected a state of the PCG64 generator, got one without ({error}); pass "
+            "what get_state gave"
         ) from None
 
 
@@ -101,7 +104,10 @@ def orthogonal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
 
 def _fans(parameter: Parameter) -> tuple[int, int]:
     if len(parameter.shape) != 2:
-        raise ShapeError(f"[init] a matrix was expected, came shape {parameter.shape}")
+        raise ShapeError(
+            f"[init] expected a matrix, got shape {parameter.shape}; initialize others by another "
+            "rule"
+        )
     return parameter.shape[0], parameter.shape[1]
 
 

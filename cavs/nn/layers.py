@@ -17,7 +17,7 @@ from cavs.tensor import Parameter
 
 def _size(layer: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ShapeError(f"[{layer}] {name} >= 1 was expected, came ({value!r})")
+        raise ShapeError(f"[{layer}] expected {name} >= 1, got {value!r}; pass such an integer")
     return int(value)
 
 
@@ -83,7 +83,8 @@ class Embedding(Module):
         given = np.asarray(values)
         if given.shape != shape:
             raise ShapeError(
-                f"[embedding] values of shape {shape} were expected, came {given.shape}"
+                f"[embedding] expected values of shape {shape}, got {given.shape}; pass a row for "
+                "each id"
             )
         self.weight.data[...] = given
 
@@ -114,8 +115,8 @@ class LayerNorm(Module):
         """Shapes: x (..., size) -> (..., size)."""
         if not x.shape or x.shape[-1] != self.weight.shape[0]:
             raise ShapeError(
-                f"[layer_norm] a last axis of {self.weight.shape[0]} was expected, "
-                f"came shape {x.shape}"
+                f"[layer_norm] expected a last axis of {self.weight.shape[0]}, got shape "
+                f"{x.shape}; make the layer of the input's size"
             )
         return ops.layer_norm(x, self.weight, self.bias, self.eps)
 

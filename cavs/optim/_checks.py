@@ -82,7 +82,7 @@ class UpdateChecks:
         for update, most in zip(updates, greatest, strict=True):
             if not math.isfinite(most):
                 raise nonfinite(
-                    f"a finite gradient of parameter {update.name!r} was expected, came "
+                    f"expected a finite gradient of parameter {update.name!r}, got "
                     f"{describe(update.array)}; no parameter was changed: lower the learning rate "
                     "or clip gradients"
                 )
@@ -184,7 +184,7 @@ class UpdateChecks:
             self._optimizer._update([values], [grad], [copies], update.group)
         if not math.isfinite(magnitudes([values])[0]):
             raise nonfinite(
-                f"a finite parameter {update.name!r} was expected after the update, came "
+                f"expected a finite parameter {update.name!r} after the update, got "
                 f"{describe(values)}; no parameter was changed: lower the learning rate or clip "
                 "gradients"
             )

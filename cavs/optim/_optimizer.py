@@ -45,7 +45,8 @@ class Optimizer(ABC):
             unknown = sorted(set(given) - set(options) - {"params"})
             if unknown:
                 raise InputError(
-                    f"[optim] options among {sorted(options)} were expected, came {unknown}"
+                    f"[optim] expected options among {sorted(options)}, got {unknown}; leave the "
+                    "others out"
                 )
             pairs = _named(given["params"], count)
             count += len(pairs)
@@ -74,24 +75,28 @@ class Optimizer(ABC):
         both = sorted(states & set(self._option_paths()))
         if both:
             raise InputError(
-                f"[optim] parameters of names beside {both[0]!r}, an option's in state_dict, were "
-                f"expected, came {both[0].rpartition('.')[0]!r}; rename it"
+                f"[optim] expected parameters of names beside {both[0]!r}, an option's in "
+                f"state_dict, got {both[0].rpartition('.')[0]!r}; rename it"
             )
 
     def _check_parameters(self) -> None:
         parameters = [p for group in self.groups for p in group["params"]]
         names = [name for group in self.groups for name in group["names"]]
         if not parameters:
-            raise InputError("[optim] at least one parameter was expected, came none")
+            raise InputError(
+                "[optim] expected at least one parameter, got none; pass model.parameters()"
+            )
         if len({id(p) for p in parameters}) < len(parameters) or len(set(names)) < len(names):
             raise InputError(
-                "[optim] each parameter and each name once was expected, came one twice"
+                "[optim] expected each parameter and each name once, got one twice; remove one"
             )
 
     def _check_options(self, group: Group) -> None:
         for name, value in group.items():
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"[optim] a finite {name} >= 0 was expected, came ({value})")
+                raise InputError(
+                    f"[optim] expected a finite {name} >= 0, got {value}; pass such a number"
+                )
 
     def native_settings(self, group: Group) -> Any | None:
         """The options of a group as a native training step takes them (see ``cavs.step``); None
@@ -240,20 +245,23 @@ def _unlike(parameter: Parameter, group: Group) -> ShapeError:
     (name,) = [n for n, p in zip(group["names"], group["params"], strict=True) if p is parameter]
     grad: Any = parameter.grad
     return ShapeError(
-        f"[optim] a gradient {parameter.dtype} {parameter.shape} of parameter {name!r} was "
-        f"expected, came {grad.dtype} {grad.shape}"
+        f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
+        f"got {grad.dtype} {grad.shape}; call zero_grad, and assign a gradient like the parameter"
     )
 
 
 def _as_groups(parameters: Any) -> list[Group]:
     if isinstance(parameters, (Parameter, str)) or not isinstance(parameters, Iterable):
         raise InputError(
-            f"[optim] a list of parameters was expected, came ({type(parameters).__name__})"
+            f"[optim] expected a list of parameters, got {type(parameters).__name__}; pass "
+            "list(model.parameters())"
         )
     items = list(parameters)
     if items and all(isinstance(item, dict) for item in items):
         if not all("params" in item for item in items):
-            raise InputError("[optim] groups with 'params' were expected, came one without")
+            raise InputError(
+                "[optim] expected groups with 'params', got one without; add its parameters"
+            )
         return items
     return [{"params": items}]
 
@@ -264,8 +272,8 @@ def _named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
         name, parameter = item if isinstance(item, tuple) else (str(number), item)
         if not isinstance(parameter, Parameter):
             raise InputError(
-                "[optim] parameters or (name, parameter) pairs were expected, "
-                f"came ({type(parameter).__name__})"
+                "[optim] expected parameters or (name, parameter) pairs, got "
+                f"{type(parameter).__name__}; pass model.parameters()"
             )
         pairs.append((name, parameter))
     return pairs

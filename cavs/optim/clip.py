@@ -28,7 +28,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
         InputError: `max_norm` is not above 0.
     """
     if not max_norm > 0:
-        raise InputError(f"[clip_grad_norm] max_norm > 0 was expected, came ({max_norm})")
+        raise InputError(f"[clip_grad_norm] expected max_norm > 0, got {max_norm}; raise it")
     arrays = []
     for parameter in parameters:
         grad = parameter.grad

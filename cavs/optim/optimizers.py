@@ -46,7 +46,10 @@ class SGD(Optimizer):
     def _check_options(self, group: Group) -> None:
         super()._check_options(group)
         if group["nesterov"] and not group["momentum"]:
-            raise InputError("[optim] momentum > 0 was expected with nesterov, came (0)")
+            raise InputError(
+                "[optim] expected momentum > 0 with nesterov, got 0; raise it, or leave nesterov "
+                "out"
+            )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
@@ -189,7 +192,9 @@ class Adam(Optimizer):
         super()._check_options(group)
         for name in ("beta1", "beta2"):
             if not group[name] < 1:
-                raise InputError(f"[optim] {name} in [0, 1) was expected, came ({group[name]})")
+                raise InputError(
+                    f"[optim] expected {name} in [0, 1), got {group[name]}; pass such a number"
+                )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {

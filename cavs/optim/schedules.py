@@ -51,8 +51,8 @@ class LRSchedule(ABC):
         """
         if set(state) != {"count", "base_lrs"} or len(state["base_lrs"]) != len(self.base_lrs):
             raise CheckpointError(
-                f"[optim] a schedule's count and {len(self.base_lrs)} base_lrs were expected, "
-                f"came ({dict(state)})"
+                f"[optim] expected a schedule's count and {len(self.base_lrs)} base_lrs, got "
+                f"{dict(state)}; load the state of a schedule of the same optimizer"
             )
         self.count = int(state["count"])
         self.base_lrs = [float(lr) for lr in state["base_lrs"]]
@@ -114,8 +114,8 @@ class WarmupLinear(LRSchedule):
         self.total_steps = _positive("total_steps", total_steps)
         if total_steps <= warmup_steps:
             raise InputError(
-                f"[optim] total_steps > warmup_steps ({warmup_steps}) was expected, "
-                f"came ({total_steps})"
+                f"[optim] expected total_steps > warmup_steps ({warmup_steps}), got "
+                f"{total_steps}; raise total_steps"
             )
         super().__init__(optimizer)
 
@@ -128,5 +128,5 @@ class WarmupLinear(LRSchedule):
 
 def _positive(name: str, value: int) -> int:
     if value < 1:
-        raise InputError(f"[optim] {name} >= 1 was expected, came ({value})")
+        raise InputError(f"[optim] expected {name} >= 1, got {value}; raise it")
     return value

@@ -32,8 +32,8 @@ class GraphBatch:
         for position, graph in enumerate(parts):
             if not isinstance(graph, InputGraph):
                 raise GraphError(
-                    f"[graph] graph {position} must be a cavs.InputGraph, came "
-                    f"({type(graph).__name__}); make it by InputGraph(children=...)"
+                    f"[graph] expected graph {position} to be a cavs.InputGraph, got "
+                    f"{type(graph).__name__}; make it by InputGraph(children=...)"
                 )
         self._set(core.GraphBatch.concatenate([graph._native for graph in parts]), keys)
 
@@ -223,8 +223,8 @@ def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
     shape = tuple(values.shape)
     if not shape or shape[0] != batch.num_vertices:
         raise ShapeError(
-            f"[unbatch] values must have the batch's vertices ({batch.num_vertices}) as their "
-            f"first dimension, came (shape {shape}); give one row for each vertex"
+            f"[unbatch] expected values with the batch's vertices ({batch.num_vertices}) as their "
+            f"first dimension, got shape {shape}; give one row for each vertex"
         )
     return [values[first:last] for first, last in spans]
 
@@ -250,9 +250,9 @@ def check_children(batch: GraphBatch, most: int) -> None:
     vertex = int(beyond[0])
     graph = int(np.searchsorted(batch.ptr, vertex, side="right")) - 1
     raise GraphError(
-        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: at most {most} children "
-        f"were expected, since F gathers no slot beyond {most - 1}, came ({counts[vertex]}); "
-        "gather more slots or all children, or compile with extra_children='ignore'"
+        f"[graph] graph {graph}, vertex {vertex - int(batch.ptr[graph])}: expected at most {most} "
+        f"children, since F gathers no slot beyond {most - 1}, got {counts[vertex]}; gather more "
+        "slots or all children, or compile with extra_children='ignore'"
     )
 
 
@@ -265,12 +265,12 @@ def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
     array = np.arange(num_graphs) if keys is None else np.asarray(keys)
     if array.shape != (num_graphs,):
         raise ShapeError(
-            f"[graph] keys must have one integer for each of the {num_graphs} graphs, came "
-            f"(shape {array.shape}); give a key for each graph"
+            f"[graph] expected one integer key for each of the {num_graphs} graphs, got shape "
+            f"{array.shape}; give a key for each graph"
         )
     if array.dtype.kind not in "iu" and array.size:
         raise DTypeError(
-            f"[graph] keys must be integers, came ({array.dtype}); convert them to int64"
+            f"[graph] expected keys to be integers, got {array.dtype}; convert them to int64"
         )
     checked = array.astype(np.int64)
     checked.flags.writeable = False

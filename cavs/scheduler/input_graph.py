@@ -49,7 +49,9 @@ class InputGraph:
         where leaves are numbered from left to right, as in a sentence, so are the children then.
         """
         if order not in ("number", "leaf"):
-            raise InputError(f"[graph] order must be 'number' or 'leaf', came ({order!r})")
+            raise InputError(
+                f"[graph] expected order 'number' or 'leaf', got {order!r}; pass one of these"
+            )
         return cls._from_native(core.GraphBatch.from_parents, parents, order == "leaf")
 
     @classmethod

@@ -64,8 +64,8 @@ def batching(batch: Structure) -> Tasks:
     stuck = [vertex for vertex, unfinished in enumerate(waiting) if unfinished]
     if stuck:
         raise GraphError(
-            f"[graph] no vertex may be its own descendant, came (vertices {stuck[:8]} of the batch "
-            "wait for each other); remove an edge of the cycle"
+            f"[graph] expected no vertex to be its own descendant, got vertices {stuck[:8]} of "
+            "the batch that wait for each other; remove an edge of the cycle"
         )
     return tasks
 
@@ -85,7 +85,6 @@ def check_policy(name: str) -> str:
     """Return `name` if a policy has it; raises `InputError` otherwise."""
     if name not in POLICIES:
         raise InputError(
-            f"[schedule] policy must be one of {', '.join(POLICIES)}, came ({name}); "
-            "choose one of these"
+            f"[schedule] expected policy {' or '.join(POLICIES)}, got {name}; choose one of these"
         )
     return name

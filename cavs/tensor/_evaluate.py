@@ -44,12 +44,14 @@ def evaluate(
     """
     if op.reference is None:
         raise TraceError(
-            f"[{op.name}] a value of a vertex function was expected, came a cavs.Tensor; this "
-            "operation needs a graph: vertices, their children, or random numbers by vertex; for "
-            "random tensors use cavs.Generator"
+            f"[{op.name}] expected a value of a vertex function, got a cavs.Tensor, where this "
+            "operation needs a graph: vertices, their children, or random numbers by vertex; use "
+            "it within F, and cavs.Generator for random tensors"
         )
     if op.arity >= 0 and len(operands) != op.arity:
-        raise TraceError(f"[{op.name}] {op.arity} operands were expected, came {len(operands)}")
+        raise TraceError(
+            f"[{op.name}] expected {op.arity} operands, got {len(operands)}; pass as many"
+        )
     dtype = _float_dtype(kind, op, operands)
     integer = _INTEGER_OPERAND.get(op.name)
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
@@ -87,15 +89,15 @@ def _float_dtype(kind: type[Tensor], op: OpDef, operands: Sequence[Any]) -> np.d
         dtype = x.dtype if isinstance(x, kind) else kind(x).dtype
         if dtype == INT32 and op.name not in _MOVES:
             raise DTypeError(
-                f"[{op.name}] operand {position} of dtype float was expected, came (int32); "
-                "convert it with astype"
+                f"[{op.name}] expected operand {position} of dtype float, got int32; convert it "
+                "with astype"
             )
         if dtype not in found:
             found.append(dtype)
     if len(found) > 1:
         raise DTypeError(
-            f"[{op.name}] operands of one dtype were expected, came "
-            f"({', '.join(map(str, found))}); convert one with astype"
+            f"[{op.name}] expected operands of one dtype, got {', '.join(map(str, found))}; "
+            "convert one with astype"
         )
     return found[0] if found else np.dtype(np.float32)
 
@@ -122,8 +124,8 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     ids = given._values.copy()
     if ids.dtype != INT32:
         raise DTypeError(
-            f"[{op.name}] operand {_INTEGER_OPERAND[op.name]} of dtype int32 was expected, "
-            f"came ({ids.dtype})"
+            f"[{op.name}] expected operand {_INTEGER_OPERAND[op.name]} of dtype int32, got "
+            f"{ids.dtype}; convert it with astype"
         )
     limit = {"cross_entropy": -1, "embedding": 0}.get(op.name)
     if limit is None or ids.size == 0 or not x.shape:
@@ -132,7 +134,8 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= count:
         raise InputError(
-            f"[{op.name}] ids in -1..{count - 1} were expected, came ({low if low < -1 else high})"
+            f"[{op.name}] expected ids in -1..{count - 1}, got {low if low < -1 else high}; "
+            "correct the ids"
         )
     return ids
 
@@ -160,8 +163,8 @@ def _check_shapes(op: OpDef, xs: Sequence[Tensor], attrs: Mapping[str, Any]) -> 
     op.infer(*features, **attrs)
     if len(rows) > 1:
         raise ShapeError(
-            f"[{op.name}] operands with equal leading axes were expected, "
-            f"came shapes {[x.shape for x in xs]}"
+            f"[{op.name}] expected operands with equal leading axes, got shapes "
+            f"{[x.shape for x in xs]}; reshape them"
         )
 
 
@@ -192,7 +195,8 @@ def _record(
             return [RowSparse.from_rows(ids._values.reshape(-1), rows, weight.shape), None]
         if op.vjp is None:
             raise CavsRuntimeError(
-                f"[backward] an operation with a gradient was expected, came ({op.name})"
+                f"[backward] expected an operation with a gradient, got {op.name}; differentiate "
+                "without it"
             )
         dxs = op.vjp(kind._wrap(dy), y, *xs, **attrs)
         # What nobody needs may be stale.

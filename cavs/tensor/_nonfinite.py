@@ -82,7 +82,7 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
 
 def _checked(enabled: Any) -> bool:
     if not isinstance(enabled, bool):
-        raise InputError(f"[nonfinite] True or False was expected, came ({enabled!r})")
+        raise InputError(f"[nonfinite] expected True or False, got {enabled!r}; pass one of these")
     return enabled
 
 
@@ -118,7 +118,7 @@ def describe(array: Array) -> str:
     same = np.isnan(array) if math.isnan(value) else np.isinf(array)
     where = tuple(int(i) for i in np.argwhere(same)[0])
     place = f" at {where if len(where) > 1 else where[0]}" if where else ""
-    return f"({value}){place}, {int(same.sum())} of {array.size} elements"
+    return f"{value}{place}, {int(same.sum())} of {array.size} elements"
 
 
 def nonfinite(message: str) -> NonFiniteError:

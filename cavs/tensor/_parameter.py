@@ -153,7 +153,9 @@ def _as_values(data: Any, dtype: Any) -> Array:
     """`data` as the values of a parameter, in its own memory where that will do."""
     array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
     if array.dtype == INT32:
-        raise DTypeError("[parameter] float32 or float64 was expected, came (int32)")
+        raise DTypeError(
+            "[parameter] expected float32 or float64, got int32; convert it with astype"
+        )
     if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
         array = np.array(array, order="C")
     return array

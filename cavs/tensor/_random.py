@@ -42,7 +42,9 @@ class Stream:
     def set_state(self, state: Mapping[str, int]) -> None:
         """Goes on from what :meth:`state` gave."""
         if set(state) != {"seed", "step"}:
-            raise InputError(f"[random] a seed and a step were expected, came ({sorted(state)})")
+            raise InputError(
+                f"[random] expected a seed and a step, got {sorted(state)}; pass what state() gave"
+            )
         seed, step = check_seed(state["seed"]), check_seed(state["step"])
         with _lock:
             self.seed, self.step = seed, step
@@ -90,18 +92,26 @@ class Generator(Stream):
         """
         sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
         if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
-            raise ShapeError(f"[random] sizes of 0 or more were expected, came ({shape!r})")
+            raise ShapeError(
+                f"[random] expected sizes of 0 or more, got {shape!r}; pass such integers"
+            )
         wanted = check_dtype(dtype, "random")
         if wanted == INT32:
-            raise DTypeError("[random] float32 or float64 was expected, came (int32)")
+            raise DTypeError("[random] expected float32 or float64, got int32; pass one of these")
         rows = sizes[0] if sizes else 1
         numbers = np.arange(rows) if keys is None else np.asarray(keys)
         within = np.zeros(rows, np.int64) if places is None else np.asarray(places)
         for what, given in (("keys", numbers), ("places", within)):
             if given.shape != (rows,):
-                raise ShapeError(f"[random] {rows} {what} were expected, came shape {given.shape}")
+                raise ShapeError(
+                    f"[random] expected {rows} {what}, got shape {given.shape}; pass one for each "
+                    "row"
+                )
             if rows and given.dtype.kind not in "iub":
-                raise DTypeError(f"[random] integers as {what} were expected, came ({given.dtype})")
+                raise DTypeError(
+                    f"[random] expected integers as {what}, got {given.dtype}; convert them to "
+                    "int64"
+                )
         width = size_of(tuple(sizes[1:]))
         drawn = draw_uniform(
             *self.take(),
@@ -128,5 +138,7 @@ class Generator(Stream):
 def check_seed(value: Any) -> int:
     """`value`, a seed or a step. Raises InputError where it is none."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
-        raise InputError(f"[random] an integer in 0..2**64-1 was expected, came ({value!r})")
+        raise InputError(
+            f"[random] expected an integer in 0..2**64-1, got {value!r}; pass such an integer"
+        )
     return value

@@ -30,20 +30,25 @@ class RowSparse:
             DTypeError: indices are not int32.
         """
         if indices.dtype != np.int32:
-            raise DTypeError(f"[row-sparse] int32 indices were expected, came ({indices.dtype})")
+            raise DTypeError(
+                f"[row-sparse] expected int32 indices, got {indices.dtype}; convert them with "
+                "astype"
+            )
         indices = np.array(indices)  # what is checked stays as it is
         indices.setflags(write=False)
         if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
             raise ShapeError(
-                f"[row-sparse] indices (n,) and values (n, {', '.join(map(str, shape[1:]))}) were "
-                f"expected for shape {shape}, came {indices.shape} and {values.shape}"
+                "[row-sparse] expected indices (n,) and values (n, "
+                f"{', '.join(map(str, shape[1:]))}) for shape {shape}, got {indices.shape} and "
+                f"{values.shape}; give a row for each index"
             )
         if len(indices) and not (
             indices[0] >= 0 and indices[-1] < shape[0] and bool((indices[1:] > indices[:-1]).all())
         ):
             raise ShapeError(
-                f"[row-sparse] ascending distinct indices in 0..{shape[0] - 1} were expected, "
-                f"came {indices[:8]}{'...' if len(indices) > 8 else ''}"
+                f"[row-sparse] expected ascending distinct indices in 0..{shape[0] - 1}, got "
+                f"{indices[:8]}{'...' if len(indices) > 8 else ''}; sort them, and sum the rows "
+                "of equal ones"
             )
         self.indices = indices
         self.values = np.ascontiguousarray(values)
@@ -102,7 +107,10 @@ class RowSparse:
     def add(self, other: RowSparse) -> RowSparse:
         """The sum of two, on the union of their rows; one of them where the other has none."""
         if other.shape != self.shape:
-            raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {other.shape}")
+            raise ShapeError(
+                f"[row-sparse] expected shape {self.shape}, got {other.shape}; add gradients of "
+                "one parameter"
+            )
         if len(self.indices) == 0 or len(other.indices) == 0:
             return self if len(other.indices) == 0 else other
         dtype = np.result_type(self.dtype, other.dtype)
@@ -116,7 +124,10 @@ class RowSparse:
     def add_to(self, dense: Array) -> None:
         """Adds the rows to an array of the whole shape, in place."""
         if dense.shape != self.shape:
-            raise ShapeError(f"[row-sparse] shape {self.shape} was expected, came {dense.shape}")
+            raise ShapeError(
+                f"[row-sparse] expected shape {self.shape}, got {dense.shape}; add gradients of "
+                "one parameter"
+            )
         dense[self.indices] += self.values
 
     def scale(self, factor: float) -> None:

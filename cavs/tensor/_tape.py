@@ -137,13 +137,13 @@ def _check_start(root: Tensor, cotangent: Array) -> None:
     values = root._any_values()
     if not is_finite(values):
         raise nonfinite(
-            f"backward from a finite value was expected, came {describe(values)}; "
-            f"{_origin_of(root)}; {REMEDY}"
+            f"expected backward from a finite value, got {describe(values)}; {_origin_of(root)}; "
+            f"{REMEDY}"
         )
     if not is_finite(cotangent):
         raise nonfinite(
-            f"backward from a finite cotangent was expected, came {describe(cotangent)}; give "
-            "finite numbers"
+            f"expected backward from a finite cotangent, got {describe(cotangent)}; give finite "
+            "numbers"
         )
 
 
@@ -177,7 +177,7 @@ def _note_wrong(record: Record, results: Sequence[Cotangent | None]) -> None:
             _state.wrong = f"the first comes from the derivative of {record.name!r}"
         if x._record is None:
             raise nonfinite(
-                f"a finite gradient of a tensor of shape {x.shape} was expected, came "
+                f"expected a finite gradient of a tensor of shape {x.shape}, got "
                 f"{describe(values)}; {_state.wrong}; {REMEDY}"
             )
 
@@ -202,9 +202,9 @@ def _consumers(first: Record) -> dict[Record, int]:
 
 def _freed(record: Record) -> CavsRuntimeError:
     return CavsRuntimeError(
-        f"[backward] a graph that backward has not used yet was expected, but the record of "
-        f"{record.name!r} was freed; add the losses up and call backward once, or compute the "
-        "outputs again"
+        "[backward] expected a graph that backward has not used yet, got the record of "
+        f"{record.name!r}, which was freed; add the losses up and call backward once, or compute "
+        "the outputs again"
     )
 
 
@@ -219,8 +219,8 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
     results = backward([None if g is None else _contiguous(g) for g in given])
     if len(results) != len(record.inputs):
         raise CavsRuntimeError(
-            f"[backward] {len(record.inputs)} cotangents were expected from {record.name!r}, "
-            f"came {len(results)}"
+            f"[backward] expected {len(record.inputs)} cotangents from {record.name!r}, got "
+            f"{len(results)}; return one for each input"
         )
     if detecting():
         _note_wrong(record, results)
@@ -230,8 +230,8 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
             continue
         if dx.shape != x.shape or dx.dtype != x.dtype:
             raise CavsRuntimeError(
-                f"[backward] a cotangent {x.dtype} of shape {x.shape} was expected from "
-                f"{record.name!r}, came {dx.dtype} of shape {dx.shape}"
+                f"[backward] expected a cotangent {x.dtype} of shape {x.shape} from "
+                f"{record.name!r}, got {dx.dtype} of shape {dx.shape}; return one like the input"
             )
         if x._record is None:
             if shared is None:

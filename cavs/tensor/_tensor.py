@@ -71,7 +71,10 @@ class Tensor(Operators):
 
     def _set(self, data: Array, requires_grad: bool) -> None:
         if requires_grad and data.dtype == INT32:
-            raise DTypeError("[tensor] a float dtype was expected with requires_grad, came (int32)")
+            raise DTypeError(
+                "[tensor] expected a float dtype with requires_grad, got int32; leave "
+                "requires_grad off"
+            )
         self._values = data
         self.grad = None
         self.requires_grad = requires_grad
@@ -181,7 +184,9 @@ class Tensor(Operators):
     def item(self) -> float | int:
         """The only element, as a Python number."""
         if self.size != 1:
-            raise ShapeError(f"[item] one element was expected, came shape {self.shape}")
+            raise ShapeError(
+                f"[item] expected one element, got shape {self.shape}; reduce it, or use numpy()"
+            )
         value: float | int = self._values.item()
         return value
 
@@ -208,14 +213,15 @@ class Tensor(Operators):
         """
         if not self.requires_grad:
             raise CavsRuntimeError(
-                "[backward] a tensor that depends on one with requires_grad was expected; was it "
-                "computed under no_grad, or from inputs alone?"
+                "[backward] expected a tensor that depends on one with requires_grad, got one "
+                "computed under no_grad or from inputs alone; compute it from parameters, with "
+                "gradients enabled"
             )
         if grad is None:
             if self.size != 1:
                 raise ShapeError(
-                    f"[backward] one element was expected, came shape {self.shape}; reduce it, as "
-                    "in loss.sum().backward(), or give backward a cotangent"
+                    f"[backward] expected one element, got shape {self.shape}; reduce it, as in "
+                    "loss.sum().backward(), or give backward a cotangent"
                 )
             cotangent = np.empty(self.shape, self.dtype)
             cotangent.fill(1)
@@ -223,8 +229,8 @@ class Tensor(Operators):
             cotangent = as_array(grad, "backward", self.dtype)
             if cotangent.shape != self.shape:
                 raise ShapeError(
-                    f"[backward] a cotangent of shape {self.shape} was expected, "
-                    f"came {cotangent.shape}"
+                    f"[backward] expected a cotangent of shape {self.shape}, got "
+                    f"{cotangent.shape}; give one like the tensor"
                 )
         run_backward(self, cotangent)
 
@@ -283,7 +289,9 @@ class Tensor(Operators):
             _check_axis("mean", axis, self.ndim)
         count = self.size if axis is None else self.shape[axis]
         if count == 0:
-            raise ShapeError("[mean] at least one element was expected, came an empty value")
+            raise ShapeError(
+                "[mean] expected at least one element, got an empty value; leave the mean out"
+            )
         return self.sum(axis, keepdims) * (1.0 / count)
 
     def max(self, axis: int | None = None, keepdims: bool = False) -> Any:
@@ -322,7 +330,10 @@ class Tensor(Operators):
         try:
             data = np.asarray(self._share()[index])
         except IndexError as error:
-            raise ShapeError(f"[index] an index into shape {shape} was expected: {error}") from None
+            raise ShapeError(
+                f"[index] expected an index into shape {shape}, got one that does not fit "
+                f"({error}); correct it"
+            ) from None
         return record([data], [self], backward, name="index")[0]
 
 
@@ -344,7 +355,9 @@ def _index_key(key: Any) -> Any:
 
 def _check_axis(what: str, axis: int, ndim: int) -> None:
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"[{what}] an axis in {-ndim}..{ndim - 1} was expected, came ({axis})")
+        raise ShapeError(
+            f"[{what}] expected an axis in {-ndim}..{ndim - 1}, got {axis}; name one that there is"
+        )
 
 
 class Stale(Tensor):

@@ -100,9 +100,9 @@ def same_bits(a: Array, b: Array) -> bool:
 def written_since(name: str) -> CavsRuntimeError:
     """What to raise where an operation's values were."""
     return CavsRuntimeError(
-        f"[backward] operands and result of {name!r} as they were in the forward were expected, "
-        "came values that were written since; call backward before you write to them, or write to "
-        "a copy"
+        f"[backward] expected operands and result of {name!r} as they were in the forward, got "
+        "values that were written since; call backward before you write to them, or write to a "
+        "copy"
     )
 
 

@@ -97,8 +97,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         write_atomically(path, save(tensors, metadata))
     except OSError as error:
         raise CheckpointError(
-            f"[checkpoint] {path} cannot be written ({error.strerror or error}); what was there "
-            "before is unchanged; free some space or choose another place"
+            f"[checkpoint] {path}: expected to write it, got {error.strerror or error}, and what "
+            "was there before is unchanged; free some space or choose another place"
         ) from error
 
 
@@ -151,13 +151,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"[checkpoint] a checkpoint was expected, but there is no file {path}"
+            f"[checkpoint] {path}: expected a checkpoint, got no such file; check the path"
         ) from error
     except (OSError, SafetensorError) as error:
         reason = "it is a directory" if Path(path).is_dir() else str(error)
         raise CheckpointError(
-            f"[checkpoint] {path}: a checkpoint was expected, but it cannot be read as one "
-            f"({reason}); it is truncated, damaged or a file of another kind"
+            f"[checkpoint] {path}: expected a checkpoint, got one that cannot be read ({reason}), "
+            "since it is truncated, damaged or a file of another kind; name another"
         ) from error
     groups: dict[str, Arrays] = {attribute: {} for _, attribute in _GROUPS}
     attributes = dict(_GROUPS)
@@ -165,7 +165,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         prefix, _, name = full.partition(".")
         if prefix not in attributes:
             raise CheckpointError(
-                f"[checkpoint] {path}: tensors of {sorted(attributes)} were expected, came {full!r}"
+                f"[checkpoint] {path}: expected tensors of {sorted(attributes)}, got {full!r}; "
+                "save one by `cavs train`"
             )
         groups[attributes[prefix]][name] = array
     return _read_metadata(path, metadata, groups)
@@ -174,14 +175,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"[checkpoint] {path}: a checkpoint of cavs was expected, came a safetensors file of "
+            f"[checkpoint] {path}: expected a checkpoint of cavs, got a safetensors file of "
             f"format {metadata.get('format')!r}; save one by `cavs train`"
         )
     version = metadata.get("format_version")
     if version != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"[checkpoint] {path}: format version {FORMAT_VERSION} was expected, came {version}; "
-            "it was written by another version of cavs"
+            f"[checkpoint] {path}: expected format version {FORMAT_VERSION}, got {version}; read "
+            "it with the version of cavs that wrote it"
         )
 
 
@@ -199,8 +200,8 @@ def _read_metadata(
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: metadata of cavs was expected, came something else "
-            f"({type(error).__name__}: {error})"
+            f"[checkpoint] {path}: expected metadata of cavs, got something else "
+            f"({type(error).__name__}: {error}); save one by `cavs train`"
         ) from error
 
 
@@ -218,19 +219,19 @@ def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping
     for name, array in expected.items():
         if name not in found:
             raise CheckpointError(
-                f"[checkpoint] {path}: parameter {name!r} of shape {tuple(array.shape)} was "
-                "expected, came none; the checkpoint belongs to another model"
+                f"[checkpoint] {path}: expected parameter {name!r} of shape {tuple(array.shape)}, "
+                "got none; name a checkpoint of this model"
             )
-        came = found[name]
-        if tuple(came.shape) != tuple(array.shape) or came.dtype != array.dtype:
+        got = found[name]
+        if tuple(got.shape) != tuple(array.shape) or got.dtype != array.dtype:
             raise CheckpointError(
-                f"[checkpoint] {path}: parameter {name!r} as {array.dtype} {tuple(array.shape)} "
-                f"was expected, came {came.dtype} {tuple(came.shape)}; the checkpoint belongs to "
-                "another model"
+                f"[checkpoint] {path}: expected parameter {name!r} as {array.dtype} "
+                f"{tuple(array.shape)}, got {got.dtype} {tuple(got.shape)}; name a checkpoint of "
+                "this model"
             )
     for name in found:
         if name not in expected:
             raise CheckpointError(
-                f"[checkpoint] {path}: parameters {sorted(expected)} were expected, came {name!r} "
-                "too; the checkpoint belongs to another model"
+                f"[checkpoint] {path}: expected parameters {sorted(expected)}, got {name!r} too; "
+                "name a checkpoint of this model"
             )

@@ -68,7 +68,10 @@ class TrainingConfig:
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
-                raise InputError(f"[train] {name} of at least {least} was expected, came ({value})")
+                raise InputError(
+                    f"[train] expected {name} of at least {least}, got {value}; pass such an "
+                    "integer"
+                )
         for name in ("lr", "embedding_lr", "lr_decay"):
             self._check_number(name, above=True)
         for name in ("momentum", "weight_decay", "embedding_weight_decay", "clip_norm"):
@@ -80,8 +83,8 @@ class TrainingConfig:
         ):
             if getattr(self, name) not in choices:
                 raise InputError(
-                    f"[train] {name} was expected to be one of {', '.join(choices)}, "
-                    f"came ({getattr(self, name)!r})"
+                    f"[train] expected {name} to be one of {', '.join(choices)}, got "
+                    f"{getattr(self, name)!r}; choose one of these"
                 )
 
     def _check_number(self, name: str, above: bool) -> None:
@@ -89,7 +92,7 @@ class TrainingConfig:
         good = isinstance(value, (int, float)) and math.isfinite(value)
         if not good or value < 0 or (above and value == 0):
             least = "above 0" if above else "of at least 0"
-            raise InputError(f"[train] {name} {least} was expected, came ({value})")
+            raise InputError(f"[train] expected {name} {least}, got {value}; pass such a number")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -147,8 +147,8 @@ def finite_total(values: Any, name: str) -> float:
     found = total(values)
     if not math.isfinite(found):
         raise NonFiniteError(
-            f"[nonfinite] a finite sum of {name!r} was expected, came ({found}); train with a "
-            "lower learning rate or clip gradients"
+            f"[nonfinite] expected a finite sum of {name!r}, got {found}; train with a lower "
+            "learning rate or clip gradients"
         )
     return found
 

@@ -58,7 +58,9 @@ def parse(
         return []
     lengths = np.array([len(sentence) for sentence in sentences])
     if lengths.min() == 0:
-        raise InputError(f"[parse] words were expected, came none in sentence {lengths.argmin()}")
+        raise InputError(
+            f"[parse] expected words, got none in sentence {lengths.argmin()}; leave it out"
+        )
     count = len(sentences)
     ids = vocabulary.encode(word for sentence in sentences for word in sentence)
     # The vertices on each stack, the empty one included, how many, and the words shifted until now.

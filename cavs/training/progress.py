@@ -55,9 +55,9 @@ class Progress:
         self.close()
         if silent := record.get("without_gradient"):
             print(
-                f"[train] a gradient of each parameter was expected in epoch {record['epoch']}, "
-                f"came none, or zeros in each step, of {', '.join(silent)}: nothing is learnt from "
-                "these data there",
+                f"[train] expected a gradient of each parameter in epoch {record['epoch']}, got "
+                f"none, or zeros in each step, of {', '.join(silent)}; check that these data use "
+                "them, for nothing is learnt there",
                 file=sys.stderr,
                 flush=True,
             )

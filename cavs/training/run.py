@@ -66,7 +66,7 @@ class TrainingRun:
         check_arrays(path, checkpoint.parameters, dict(self.model.function.named_parameters()))
         if checkpoint.vocabulary != self.task.vocabulary:
             raise CheckpointError(
-                f"[checkpoint] {path}: the vocabulary of the data to train on was expected, came "
+                f"[checkpoint] {path}: expected the vocabulary of the data to train on, got "
                 "another; take the same data and settings of words"
             )
         self.model.load_state_dict(checkpoint.parameters)
@@ -83,8 +83,8 @@ class TrainingRun:
         state = checkpoint.training
         if "source" not in state or "progress" not in state:
             raise CheckpointError(
-                f"[checkpoint] {path}: a checkpoint to go on from was expected, came one of "
-                f"parameters only; take {LAST} of the run"
+                f"[checkpoint] {path}: expected a checkpoint to go on from, got one of parameters "
+                f"only; take {LAST} of the run"
             )
         task = restore_task(checkpoint)
         model = load_model(
@@ -164,7 +164,8 @@ class TrainingRun:
             write_atomically(path, text.encode())
         except OSError as error:
             raise CheckpointError(
-                f"[train] {path} cannot be written ({error.strerror or error})"
+                f"[train] {path}: expected to write it, got {error.strerror or error}; free some "
+                "space or choose another place"
             ) from error
 
 

@@ -83,7 +83,7 @@ def sample_sentences(
 
 def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
-        raise InputError(f"[sample] a temperature > 0 was expected, came ({temperature})")
+        raise InputError(f"[sample] expected a temperature > 0, got {temperature}; raise it")
 
 
 class _Draw(NamedTuple):

@@ -19,8 +19,8 @@ class TensorBoard:
             from tensorboardX import SummaryWriter
         except ImportError:
             raise InputError(
-                "[train] tensorboardX was expected for --tensorboard, came none; install it with: "
-                "pip install 'cavs[viz]'"
+                "[train] expected tensorboardX for --tensorboard, got none; install it with: pip "
+                "install 'cavs[viz]'"
             ) from None
         self._writer: Any = SummaryWriter(str(directory / "tensorboard"))
         self._observer = observer

@@ -303,9 +303,9 @@ class Trainer:
         state = checkpoint.training["progress"]
         if state.get("data") != self._fingerprint:
             raise CheckpointError(
-                f"[checkpoint] {path}: the training set of the run (fingerprint "
-                f"{state.get('data')}) was expected, came another ({self._fingerprint}); go on "
-                "with the data that the run began with"
+                f"[checkpoint] {path}: expected the training set of the run (fingerprint "
+                f"{state.get('data')}), got another ({self._fingerprint}); go on with the data "
+                "that the run began with"
             )
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self.objective.restore(checkpoint.objective)
@@ -322,8 +322,8 @@ class Trainer:
             self.model.set_random_state(state["random"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"[checkpoint] {path}: the state of a run was expected, came something else "
-                f"({type(error).__name__}: {error})"
+                f"[checkpoint] {path}: expected the state of a run, got something else "
+                f"({type(error).__name__}: {error}); take the last checkpoint of a run"
             ) from error
         self._best_parameters = checkpoint.best
         self._average = checkpoint.average

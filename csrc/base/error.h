@@ -19,7 +19,7 @@ class Error : public std::runtime_error {
 };
 
 // Throws an Error whose message is the arguments, streamed one after the other. Messages read
-// "[component] what was expected, what came (value), what to do".
+// "[component] expected X, got Y; do Z".
 template <class... Parts>
 [[noreturn]] void fail(ErrorKind kind, const Parts&... parts) {
   std::ostringstream message;

@@ -328,7 +328,8 @@ void measure_hand_over(Team& team) {
 
 void check_no_region() {
   CAVS_CHECK(!inside_region, ErrorKind::kRuntime,
-             "[threads] expected parallel regions that do not nest, got one within another");
+             "[threads] expected parallel regions that do not nest, got one within another; call "
+             "it outside of the region");
 }
 
 struct RegionGuard {
@@ -351,7 +352,7 @@ int num_threads() {
 void set_num_threads(int count) {
   CAVS_CHECK(count >= 1 && count <= 1024, ErrorKind::kValue,
              "[threads] expected a number of threads from 1 to 1024, got ", count,
-             "; available_cores() is a good choice");
+             "; pass available_cores() to use all");
   thread_setting.store(count);
 }
 
@@ -359,7 +360,7 @@ double hand_over_ns() { return measured_hand_over.load(); }
 
 void Team::share(int parts, const void* context, Call call) {
   CAVS_CHECK(parts >= 1 && parts <= kMostParts, ErrorKind::kRuntime, "[threads] expected 1..",
-             kMostParts, " parts, got ", parts);
+             kMostParts, " parts, got ", parts, "; split the work into fewer parts");
   context_ = context;
   call_ = call;
   done_.store(0);

@@ -109,7 +109,7 @@ py::tuple sum_of_rows(const Ids& ids_a, const py::array_t<T, py::array::c_style>
                  std::equal(a.shape() + 1, a.shape() + a.ndim(), b.shape() + 1),
              ErrorKind::kShape, "[row-sparse] expected a row for each id, all of one shape, got ",
              a.size(), " and ", b.size(), " elements for ", ids_a.size(), " and ", ids_b.size(),
-             " ids");
+             " ids; pass arrays that match");
   int64_t width = 1;
   for (int axis = 1; axis < a.ndim(); ++axis) width *= a.shape(axis);
   std::vector<py::ssize_t> shape(a.shape(), a.shape() + a.ndim());

@@ -50,9 +50,9 @@ std::string describe(py::handle value) {
   return text.substr(0, length) + "...";
 }
 
-[[noreturn]] void fail_type(const Place& place, const char* expected, py::handle came) {
-  throw py::type_error("[graph] " + place.name() + " must be " + expected + ", came (" +
-                       describe(came) + "); check its type");
+[[noreturn]] void fail_type(const Place& place, const char* expected, py::handle got) {
+  throw py::type_error("[graph] " + place.name() + ": expected " + expected + ", got " +
+                       describe(got) + "; check its type");
 }
 
 int64_t read_int(py::handle value, const Place& place) {
@@ -68,8 +68,8 @@ int64_t read_int(py::handle value, const Place& place) {
   int overflow = 0;
   const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
   CAVS_CHECK(overflow == 0, ErrorKind::kGraph, "[graph] ", place.name(),
-             " must fit 64 bits, came (", py::repr(index).cast<std::string>(),
-             "); check the value");
+             ": expected a number of 64 bits, got ", py::repr(index).cast<std::string>(),
+             "; check the value");
   return number;
 }
 
@@ -144,7 +144,8 @@ class GraphStore {
     parts.reserve(numbers.size());
     for (const int64_t number : own_ids(numbers.data(), numbers.size())) {
       CAVS_CHECK(number >= 0 && number < static_cast<int64_t>(graphs_.size()), ErrorKind::kValue,
-                 "[data] sample numbers lie in [0, ", graphs_.size(), "), got ", number);
+                 "[data] expected sample numbers from 0 to ",
+                 static_cast<int64_t>(graphs_.size()) - 1, ", got ", number, "; check the indices");
       parts.push_back(graphs_[static_cast<size_t>(number)].get());
     }
     return std::make_shared<GraphBatch>(concatenate(parts));

@@ -28,8 +28,7 @@ namespace {
 DType dtype_named(const std::string& name) {
   if (name == "float" || name == "float32") return DType::kFloat32;
   CAVS_CHECK(name == "double" || name == "float64", ErrorKind::kValue,
-             "[kernels] expected dtype float or double, got ", name,
-             "; kernels exist for these two");
+             "[kernels] expected dtype float or double, got ", name, "; pass one of these");
   return DType::kFloat64;
 }
 
@@ -115,7 +114,8 @@ std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector
                                     std::vector<Operand>* in) {
   if (position < 0) return nullptr;
   CAVS_CHECK(position < 2 && ints.size() >= 5, ErrorKind::kValue,
-             "[kernels] expected operand 0 or 1 of matmul to pack, got ", position);
+             "[kernels] expected operand 0 or 1 of matmul to pack, got ", position,
+             "; pack operand 0 or 1");
   const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
   const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];
   auto panels =
@@ -150,7 +150,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
                  int num_threads, int repeat, int packed, bool compile) {
   const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
   CAVS_CHECK(function != nullptr, ErrorKind::kValue,
-             "[kernels] expected the name of a kernel, got ", name, "; kernel_names() lists them");
+             "[kernels] expected the name of a kernel, got ", name, "; take one of kernel_names()");
   for (const py::array& output : outputs) {
     CAVS_CHECK(output.writeable(), ErrorKind::kValue,
                "[kernels] expected writable outputs, got a read-only array; copy it");
@@ -205,7 +205,7 @@ int scalar_arity(const std::string& name) {
   const int opcode = scalar_opcode(name);
   CAVS_CHECK(opcode >= 0, ErrorKind::kValue,
              "[kernels] expected the name of a scalar operation, got ", name,
-             "; scalar_opcodes() lists them");
+             "; take one of scalar_opcodes()");
   return scalar_op_arity(opcode);
 }
 

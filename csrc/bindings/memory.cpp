@@ -23,7 +23,8 @@ DType element_type(const std::string& name) {
   if (name == "float32") return DType::kFloat32;
   if (name == "float64") return DType::kFloat64;
   CAVS_CHECK(name == "int32", ErrorKind::kValue,
-             "[memory] expected dtype 'float32', 'float64' or 'int32', got '", name, "'");
+             "[memory] expected dtype 'float32', 'float64' or 'int32', got '", name,
+             "'; pass one of these");
   return DType::kInt32;
 }
 
@@ -59,7 +60,7 @@ class BoundTensor {
  private:
   static int64_t checked_size(int64_t size) {
     CAVS_CHECK(size >= 1, ErrorKind::kValue, "[memory] expected 1 or more elements in a row, got ",
-               size);
+               size, "; give the size of a row");
     return size;
   }
 

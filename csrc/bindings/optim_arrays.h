@@ -52,7 +52,7 @@ class Checked {
                ", got ", dtype_name(), "; convert it");
     CAVS_CHECK(array_.size() == other.array_.size(), ErrorKind::kShape, "[optim] ", name_,
                ": expected ", other.array_.size(), " elements like ", other.name_, ", got ",
-               array_.size(), "; they must have one shape");
+               array_.size(), "; give both one shape");
   }
 
   // Two arrays of one call that share memory would be updated in an order nobody asked for.
@@ -144,7 +144,8 @@ class Dense {
 
   void add_steps(const std::vector<int64_t>& steps) {
     CAVS_CHECK(steps.size() == params_.size(), ErrorKind::kShape, "[optim] steps: expected ",
-               params_.size(), " of them, one a param, got ", steps.size());
+               params_.size(), " of them, one a param, got ", steps.size(),
+               "; pass a step for each param");
     for (const int64_t step : steps) expect_step(step);
     steps_ = steps;
   }
@@ -169,7 +170,7 @@ class Dense {
  private:
   static void expect_count(const char* name, const py::sequence& values, size_t count) {
     CAVS_CHECK(py::len(values) == count, ErrorKind::kShape, "[optim] ", name, ": expected ", count,
-               " arrays, one a param, got ", py::len(values));
+               " arrays, one a param, got ", py::len(values), "; pass an array for each param");
   }
 
   template <class T>

@@ -21,7 +21,7 @@ namespace {
 py::tuple read_tuple(py::handle item, size_t length, const char* what) {
   CAVS_CHECK(py::isinstance<py::tuple>(item) && py::len(item) == length, ErrorKind::kValue,
              "[program] expected a tuple of ", length, " as ", what, ", got ",
-             py::repr(item).cast<std::string>());
+             py::repr(item).cast<std::string>(), "; pass one of that form");
   return py::reinterpret_borrow<py::tuple>(item);
 }
 
@@ -31,7 +31,8 @@ Space read_space(py::handle item, const Program& program) {
   const int unique = item.cast<int>();
   CAVS_CHECK(unique >= 0 && unique < static_cast<int>(program.uniques.size()), ErrorKind::kValue,
              "[program] expected the number of one of the program's ", program.uniques.size(),
-             " uniques as a space, got ", unique);
+             " uniques as a space, got ", unique,
+             "; declare the unique or number one that there is");
   return {SpaceKind::kUnique, unique};
 }
 

@@ -24,12 +24,14 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
   const DType type = dtype_of(dtype).value_or(DType::kInt32);
   const KernelFunction kernel = find_kernel(Device::kCpu, type, "uniform");
   CAVS_CHECK(kernel != nullptr, ErrorKind::kValue, "[random] expected float32 or float64, got ",
-             py::str(dtype).cast<std::string>());
+             py::str(dtype).cast<std::string>(), "; pass one of these");
   CAVS_CHECK(keys.ndim() == 1 && keys.size() <= 0x7fffffff && width >= 0, ErrorKind::kShape,
              "[random] expected one key a row, fewer than 2^31, and a width of 0 or more, got ",
-             keys.size(), " keys of ", keys.ndim(), " dimensions and a width of ", width);
+             keys.size(), " keys of ", keys.ndim(), " dimensions and a width of ", width,
+             "; correct the arguments");
   CAVS_CHECK(places.ndim() == 1 && places.size() == keys.size(), ErrorKind::kShape,
-             "[random] expected one place a row, got ", places.size(), " for ", keys.size());
+             "[random] expected one place a row, got ", places.size(), " for ", keys.size(),
+             "; pass a place for each key");
   py::array result(dtype, {static_cast<int64_t>(keys.size()), width});
   const Operand out = {result.mutable_data(), width, width};
   const int64_t ints[] = {op_key, 0};

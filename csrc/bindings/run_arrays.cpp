@@ -14,7 +14,7 @@ namespace {
 ExternalArray read_array(py::handle item, const char* list, size_t position, bool written) {
   CAVS_CHECK(py::isinstance<py::array>(item), ErrorKind::kShape,
              "[runtime] expected a NumPy array as ", list, " ", position, ", got ",
-             py::repr(py::type::of(item)).cast<std::string>());
+             py::repr(py::type::of(item)).cast<std::string>(), "; convert it with numpy.asarray");
   const auto array = py::reinterpret_borrow<py::array>(item);
   const py::dtype dtype = array.dtype();
   const std::optional<DType> known = dtype_of(dtype);
@@ -30,7 +30,7 @@ ExternalArray read_array(py::handle item, const char* list, size_t position, boo
              position, ", got another layout; use numpy.ascontiguousarray");
   CAVS_CHECK(!written || array.writeable(), ErrorKind::kShape,
              "[runtime] expected a writeable array as ", list, " ", position,
-             ", got a read-only one");
+             ", got a read-only one; copy it");
   ExternalArray result;
   result.dtype = *known;
   result.data = const_cast<void*>(array.data());
@@ -52,7 +52,7 @@ std::vector<ExternalArray> read_arrays(const py::sequence& items, const char* li
 void set_versions(const std::vector<int64_t>& versions, std::vector<ExternalArray>* params) {
   CAVS_CHECK(versions.empty() || versions.size() == params->size(), ErrorKind::kShape,
              "[runtime] expected a version for each of ", params->size(), " parameters, got ",
-             versions.size());
+             versions.size(), "; pass all of them or none");
   for (size_t i = 0; i < versions.size(); ++i) (*params)[i].version = versions[i];
 }
 

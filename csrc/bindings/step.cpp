@@ -27,7 +27,7 @@ class Arrays {
   Arrays(const StepPlan& plan, const py::sequence& params, const py::sequence& grads) {
     CAVS_CHECK(py::len(grads) == plan.params.size(), ErrorKind::kShape,
                "[step] expected a gradient or None for each of ", plan.params.size(),
-               " parameters, got ", py::len(grads));
+               " parameters, got ", py::len(grads), "; pass one for each");
     for (size_t i = 0; i < plan.params.size(); ++i) {
       params_.emplace_back("param", params[static_cast<size_t>(plan.params[i])], true);
       expect_float(params_[i], "param");
@@ -63,7 +63,7 @@ class Arrays {
     update.gradient = fields[0].cast<int>();
     CAVS_CHECK(update.gradient >= 0 && update.gradient < static_cast<int>(params_.size()),
                ErrorKind::kValue, "[step] expected the number of one of ", params_.size(),
-               " gradients, got ", update.gradient);
+               " gradients, got ", update.gradient, "; number it among them");
     const Checked& param = params_[static_cast<size_t>(update.gradient)];
     const auto& grad = grads_[static_cast<size_t>(update.gradient)];
     update.param = param.data<void>();
@@ -137,7 +137,7 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
   given.check = known.has_value();
   CAVS_CHECK(!given.check || known->size() == plan.params.size(), ErrorKind::kShape,
              "[step] expected bounds or None for each of ", plan.params.size(), " parameters, got ",
-             known->size());
+             known->size(), "; pass one for each");
   for (size_t i = 0; given.check && i < known->size(); ++i) {
     const auto& bounds = (*known)[i];
     given.known.emplace_back();

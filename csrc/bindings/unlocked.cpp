@@ -32,8 +32,8 @@ void wait_for_calls_at_exit() {
   // Python calls these when no thread of its own runs any more.
   if (Py_AtExit(&wait_for_native_calls) != 0) {
     throw pybind11::import_error(
-        "[cavs] a free place among Python's 32 exit functions was "
-        "expected, came none");
+        "[cavs] expected a free place among Python's 32 exit functions, got none; "
+        "import cavs before what takes them");
   }
 }
 

@@ -18,22 +18,22 @@ std::string graph_name(int64_t num_graphs, int64_t graph, const char* separator)
 }
 
 void check_total(int64_t count, const char* what) {
-  CAVS_CHECK(count <= kMaxRows, ErrorKind::kGraph, "[graph] a batch must have at most ", kMaxRows,
-             " ", what, ", came (", count, "); make batches of fewer graphs");
+  CAVS_CHECK(count <= kMaxRows, ErrorKind::kGraph, "[graph] expected at most ", kMaxRows, " ", what,
+             " in a batch, got ", count, "; make batches of fewer graphs");
 }
 
 void check_start(const std::vector<int64_t>& offsets, const char* name) {
-  CAVS_CHECK(!offsets.empty() && offsets[0] == 0, ErrorKind::kGraph, "[graph] ", name,
-             " must start with 0, came (", offsets.empty() ? "nothing" : std::to_string(offsets[0]),
-             "); give the offset of each and the total at the end");
+  CAVS_CHECK(!offsets.empty() && offsets[0] == 0, ErrorKind::kGraph, "[graph] expected ", name,
+             " to start with 0, got ", offsets.empty() ? "nothing" : std::to_string(offsets[0]),
+             "; give the offset of each and the total at the end");
 }
 
 void check_graph_offsets(const std::vector<int64_t>& ptr) {
   check_start(ptr, "ptr");
   for (size_t g = 0; g + 1 < ptr.size(); ++g) {
     CAVS_CHECK(ptr[g + 1] >= ptr[g], ErrorKind::kGraph, "[graph] graph ", g,
-               ": ptr must not decrease, came (", ptr[g + 1], " after ", ptr[g],
-               "); check the offsets");
+               ": expected ptr not to decrease, got ", ptr[g + 1], " after ", ptr[g],
+               "; check the offsets");
   }
 }
 
@@ -44,16 +44,15 @@ void check_child_offsets(const std::vector<int64_t>& ptr, const std::vector<int6
     for (int64_t v = ptr[g]; v < ptr[g + 1]; ++v) {
       CAVS_CHECK(child_ptr[v + 1] >= child_ptr[v], ErrorKind::kGraph, "[graph] ",
                  graph_name(num_graphs, g, ", "), "vertex ", v - ptr[g],
-                 ": child_ptr must not decrease, came (", child_ptr[v + 1], " after ", child_ptr[v],
-                 "); check the offsets");
+                 ": expected child_ptr not to decrease, got ", child_ptr[v + 1], " after ",
+                 child_ptr[v], "; check the offsets");
     }
   }
 }
 
 void check_length(size_t length, int64_t expected, const char* name, const char* why) {
-  CAVS_CHECK(static_cast<int64_t>(length) == expected, ErrorKind::kGraph, "[graph] ", name,
-             " must have ", expected, " elements (", why, "), came (", length,
-             "); check the arrays");
+  CAVS_CHECK(static_cast<int64_t>(length) == expected, ErrorKind::kGraph, "[graph] expected ",
+             expected, " elements in ", name, " (", why, "), got ", length, "; check the arrays");
 }
 
 // The edges by child: the inverse of the child lists. Edges of one child are ascending.
@@ -149,8 +148,8 @@ bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
     cycle += std::to_string(path[i] - batch.ptr[graph]);
   }
   fail(ErrorKind::kGraph, "[graph] ", graph_name(batch.num_graphs(), graph, ": "),
-       "no vertex may be its own descendant, came (vertices ", cycle,
-       ", each a child of the one before); remove an edge of this cycle");
+       "expected no vertex to be its own descendant, got vertices ", cycle,
+       ", each a child of the one before; remove an edge of this cycle");
 }
 
 }  // namespace
@@ -178,8 +177,8 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
         const auto v =
             std::upper_bound(child_ptr.begin(), child_ptr.end(), e) - child_ptr.begin() - 1;
         fail(ErrorKind::kGraph, "[graph] ", graph_name(num_graphs, g, ", "), "vertex ", v - ptr[g],
-             ": child must lie in 0..", size - 1, ", came (", children[e],
-             "); check the child list");
+             ": expected a child in 0..", size - 1, ", got ", children[e],
+             "; check the child list");
       }
       batch.children[e] = static_cast<int32_t>(ptr[g] + children[e]);
     }
@@ -190,18 +189,18 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
 GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& children,
                             const std::vector<int64_t>& parents) {
   CAVS_CHECK(num_vertices >= 0, ErrorKind::kGraph,
-             "[graph] num_vertices must be at least 0, came (", num_vertices,
-             "); give the number of vertices");
+             "[graph] expected num_vertices of 0 or more, got ", num_vertices,
+             "; give the number of vertices");
   check_total(num_vertices, "vertices");
   CAVS_CHECK(children.size() == parents.size(), ErrorKind::kGraph,
-             "[graph] edges must have as many children as parents, came (", children.size(),
-             " and ", parents.size(), "); give both ends of each edge");
+             "[graph] expected as many children as parents of edges, got ", children.size(),
+             " and ", parents.size(), "; give both ends of each edge");
   std::vector<int64_t> ptr(num_vertices + 2, 0);
   for (size_t e = 0; e < parents.size(); ++e) {
     const auto check_end = [&](int64_t vertex, const char* what) {
-      CAVS_CHECK(vertex >= 0 && vertex < num_vertices, ErrorKind::kGraph, "[graph] edge ", e, ": ",
-                 what, " must lie in 0..", num_vertices - 1, ", came (", vertex,
-                 "); check the edges");
+      CAVS_CHECK(vertex >= 0 && vertex < num_vertices, ErrorKind::kGraph, "[graph] edge ", e,
+                 ": expected a ", what, " in 0..", num_vertices - 1, ", got ", vertex,
+                 "; check the edges");
     };
     check_end(children[e], "child");
     check_end(parents[e], "parent");
@@ -218,8 +217,8 @@ GraphBatch graph_from_parents(const std::vector<int64_t>& parents, SiblingOrder 
   const auto num_vertices = static_cast<int64_t>(parents.size());
   for (int64_t v = 0; v < num_vertices; ++v) {
     CAVS_CHECK(parents[v] >= -1 && parents[v] < num_vertices, ErrorKind::kGraph, "[graph] vertex ",
-               v, ": parent must lie in -1..", num_vertices - 1, ", came (", parents[v],
-               "); use -1 for a root");
+               v, ": expected a parent in -1..", num_vertices - 1, ", got ", parents[v],
+               "; use -1 for a root");
   }
   std::vector<int64_t> edge_children, edge_parents;
   edge_children.reserve(parents.size());

@@ -23,8 +23,8 @@ Schedule& Schedule::operator=(Schedule&&) noexcept = default;
 Schedule::~Schedule() = default;
 
 const std::vector<int32_t>& Schedule::slot(int k) const {
-  CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] child slot must be at least 0, came (", k,
-             "); children are counted from 0");
+  CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] expected a child slot of 0 or more, got ", k,
+             "; count children from 0");
   const std::lock_guard<std::mutex> lock(cache_->mutex);
   const auto found = cache_->slots.find(k);
   if (found != cache_->slots.end()) return found->second;
@@ -37,8 +37,8 @@ const std::vector<int32_t>& Schedule::slot(int k) const {
 }
 
 const ParentRows& Schedule::parents(int slots) const {
-  CAVS_CHECK(slots >= 0, ErrorKind::kValue, "[schedule] child slots must be at least 0, came (",
-             slots, "); 0 stands for all");
+  CAVS_CHECK(slots >= 0, ErrorKind::kValue, "[schedule] expected 0 child slots or more, got ",
+             slots, "; pass 0 for all");
   const std::lock_guard<std::mutex> lock(cache_->mutex);
   const auto found = cache_->parents.find(slots);
   if (found != cache_->parents.end()) return found->second;
@@ -70,8 +70,8 @@ const ParentRows& Schedule::parents(int slots) const {
 Policy policy_from_name(const std::string& name) {
   if (name == "batching") return Policy::kBatching;
   if (name == "serial") return Policy::kSerial;
-  fail(ErrorKind::kValue, "[schedule] policy must be one of batching, serial, came (", name,
-       "); choose one of these");
+  fail(ErrorKind::kValue, "[schedule] expected policy batching or serial, got ", name,
+       "; choose one of these");
 }
 
 namespace {

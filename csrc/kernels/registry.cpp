@@ -78,8 +78,8 @@ int scalar_op_arity(int opcode) {
 
 std::string instruction_set() { return isa_name(current_isa()); }
 
-void fail_fused(const char* expected, int64_t came) {
-  fail(ErrorKind::kRuntime, "[kernels] expected ", expected, ", got ", came,
+void fail_fused(const char* expected, int64_t got) {
+  fail(ErrorKind::kRuntime, "[kernels] expected ", expected, ", got ", got,
        "; split the elementwise group or rebuild the program");
 }
 

@@ -11,7 +11,7 @@ int64_t Arena::capacity() const { return block_ ? block_->bytes() - kAlignment :
 
 int64_t Arena::allocate(int64_t bytes) {
   CAVS_CHECK(bytes >= 0, ErrorKind::kValue, "[memory] expected a size of 0 or more bytes, got ",
-             bytes);
+             bytes, "; check the sizes");
   const int64_t offset = align_up(used_);
   reserve(offset + bytes);
   return offset;

@@ -8,7 +8,8 @@ namespace cavs {
 namespace {
 
 void check_rows(int64_t count) {
-  CAVS_CHECK(count >= 0, ErrorKind::kValue, "[memory] expected 0 or more rows, got ", count);
+  CAVS_CHECK(count >= 0, ErrorKind::kValue, "[memory] expected 0 or more rows, got ", count,
+             "; check the number of rows");
 }
 
 }  // namespace

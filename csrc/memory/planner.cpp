@@ -86,7 +86,8 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start, int k
   for (size_t i = 0; i < values.size(); ++i) {
     const Lifetime& value = values[i];
     CAVS_CHECK(value.bytes >= 0, ErrorKind::kValue,
-               "[planner] expected a size of 0 or more bytes, got ", value.bytes, " for value ", i);
+               "[planner] expected a size of 0 or more bytes, got ", value.bytes, " for value ", i,
+               "; check the sizes");
     if (value.offset >= 0) plan.offsets[i] = value.offset;
     if (!alive(value) || value.bytes == 0) continue;
     if (value.offset < 0) {

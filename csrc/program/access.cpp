@@ -14,19 +14,19 @@ std::vector<Root> resolve_views(const Program& program) {
       const ValueSpec& view = values[root.value];
       CAVS_CHECK(view.base >= 0 && view.base < count && steps < count, ErrorKind::kValue,
                  "[program] expected the view '", view.name,
-                 "' to end at a value that owns memory, "
-                 "got base ",
-                 view.base, " of ", count, " values");
+                 "' to end at a value that owns memory, got base ", view.base, " of ", count,
+                 " values; correct its base");
       const ValueSpec& base = values[view.base];
       CAVS_CHECK(view.column >= 0 && view.column <= base.size - view.size, ErrorKind::kValue,
                  "[program] expected columns ", view.column, "..", view.column + view.size,
-                 " of view '", view.name, "' to lie within the ", base.size, " of '", base.name,
-                 "'");
-      CAVS_CHECK(view.dtype == base.dtype && (is_part(view.space.kind, base.space.kind) ||
-                                              (view.space.kind == base.space.kind &&
-                                               view.space.unique == base.space.unique)),
-                 ErrorKind::kValue, "[program] expected view '", view.name,
-                 "' to have the dtype and space of '", base.name, "'");
+                 " of view '", view.name, "' within the ", base.size, " of '", base.name,
+                 "', got others; correct its columns");
+      CAVS_CHECK(
+          view.dtype == base.dtype &&
+              (is_part(view.space.kind, base.space.kind) ||
+               (view.space.kind == base.space.kind && view.space.unique == base.space.unique)),
+          ErrorKind::kValue, "[program] expected view '", view.name,
+          "' to have the dtype and space of '", base.name, "', got others; correct the view");
       root = {view.base, root.column + view.column};
     }
     roots[i] = root;

@@ -20,12 +20,12 @@ struct Checker {
     for (const int id : instruction.inputs) got += " " + describe(id);
     got += " ->";
     for (const int id : instruction.outputs) got += " " + describe(id);
-    got += "; ints";
+    got += ", ints";
     for (size_t i = 0; i < instruction.ints.size() && i < 12; ++i) {
       got += " " + std::to_string(instruction.ints[i]);
     }
     fail(ErrorKind::kValue, "[program] expected ", expected, " in '", instruction.kernel, "', got",
-         got);
+         got, "; correct the instruction");
   }
   std::string describe(int id) const {
     const ValueSpec& value = program.values[id];

@@ -19,7 +19,8 @@ T look_up(const Words<T>& words, const std::string& text, const char* what) {
     if (text == word) return value;
     known += std::string(known.empty() ? "" : ", ") + "'" + word + "'";
   }
-  fail(ErrorKind::kValue, "[program] expected ", what, " (", known, "), got '", text, "'");
+  fail(ErrorKind::kValue, "[program] expected ", what, " (", known, "), got '", text,
+       "'; write one of these");
 }
 
 }  // namespace
@@ -53,7 +54,7 @@ TableSpec parse_table(const std::string& text, int argument) {
                                          {"unique_parent_rows", TableKind::kUniqueParentRows}};
   CAVS_CHECK(argument >= 0 && argument < kMaxArgument, ErrorKind::kValue,
              "[program] expected the argument of table '", text, "' in 0..", kMaxArgument - 1,
-             ", got ", argument);
+             ", got ", argument, "; correct the table");
   return {look_up(words, text, "a table"), argument};
 }
 

@@ -37,7 +37,7 @@ class Validator {
   void check_uniques() const {
     for (const UniqueSpec& unique : program_.uniques) {
       CAVS_CHECK(unique.rows >= 0, ErrorKind::kValue, "[program] expected unique '", unique.name,
-                 "' to have 0 or more rows, got ", unique.rows);
+                 "' to have 0 or more rows, got ", unique.rows, "; correct the unique");
       if (unique.of >= 0) {
         check_ids_of_tuples(unique);
       } else {
@@ -48,27 +48,27 @@ class Validator {
     const auto& forward = program_.forward->uniques;
     CAVS_CHECK(program_.uniques.size() == forward.size(), ErrorKind::kValue,
                "[program] expected the ", forward.size(), " uniques of the forward program, got ",
-               program_.uniques.size());
+               program_.uniques.size(), "; give both programs the same ones");
     for (size_t i = 0; i < forward.size(); ++i) {
       CAVS_CHECK(program_.uniques[i].name == forward[i].name, ErrorKind::kValue,
                  "[program] expected the forward program's unique '", forward[i].name, "', got '",
-                 program_.uniques[i].name, "'");
+                 program_.uniques[i].name, "'; give both programs the same ones");
     }
   }
 
   void check_counted(const UniqueSpec& unique) const {
     for (const int input : unique.inputs) {
       CAVS_CHECK(input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
-                 unique.name, "' to be an input, got number ", input);
+                 unique.name, "' to be an input, got number ", input, "; number an input");
     }
     const bool tuples = unique.inputs.size() > 1;
     CAVS_CHECK(!unique.inputs.empty() && (!tuples || unique.rows == 0), ErrorKind::kValue,
                "[program] expected one input, or tuples of inputs that are counted, in unique '",
-               unique.name, "', got ", unique.inputs.size(), " inputs");
+               unique.name, "', got ", unique.inputs.size(), " inputs; correct its inputs");
     const SpaceKind kind = unique.base.kind;
     CAVS_CHECK(is_vertex_rows(kind) || kind == SpaceKind::kEdge || kind == SpaceKind::kGraph,
                ErrorKind::kValue, "[program] expected unique '", unique.name,
-               "' over vertices, edges or graphs, got another space");
+               "' over vertices, edges or graphs, got another space; correct its space");
   }
 
   // Those and the tuples are counted among the same rows, and before.
@@ -80,21 +80,21 @@ class Validator {
     const int tuples = unique.base.kind == SpaceKind::kUnique ? unique.base.unique : -1;
     CAVS_CHECK(counted(unique.of) && counted(tuples), ErrorKind::kValue,
                "[program] expected ids and tuples that are counted before in unique '", unique.name,
-               "', got numbers ", unique.of, " and ", tuples);
+               "', got numbers ", unique.of, " and ", tuples, "; declare those first");
     const UniqueSpec &ids = program_.uniques[unique.of], &whole = program_.uniques[tuples];
     const bool part = std::all_of(ids.inputs.begin(), ids.inputs.end(), [&](int input) {
       return std::count(whole.inputs.begin(), whole.inputs.end(), input) > 0;
     });
     CAVS_CHECK(part && ids.base == whole.base && ids.rows == unique.rows, ErrorKind::kValue,
                "[program] expected '", ids.name, "' to be part of '", whole.name,
-               "' among the same rows, got others");
+               "' among the same rows, got others; correct its ids");
   }
 
   void check_space(const Space& space, const std::string& name) const {
     CAVS_CHECK(space.kind != SpaceKind::kUnique ||
                    (is_unique(space.unique) && program_.uniques[space.unique].of < 0),
                ErrorKind::kValue, "[program] expected a unique of the program as the space of '",
-               name, "', got number ", space.unique);
+               name, "', got number ", space.unique, "; declare the unique");
   }
 
   bool is_unique(int number) const {
@@ -106,7 +106,7 @@ class Validator {
       const auto& forward = program_.forward->values;
       CAVS_CHECK(program_.values.size() >= forward.size(), ErrorKind::kValue,
                  "[program] expected the forward program's ", forward.size(), " values first, got ",
-                 program_.values.size(), " values");
+                 program_.values.size(), " values; begin with the forward program's values");
       for (size_t i = 0; i < forward.size(); ++i) {
         const ValueSpec &mine = program_.values[i], &theirs = forward[i];
         CAVS_CHECK(mine.space == theirs.space && mine.size == theirs.size &&
@@ -115,7 +115,7 @@ class Validator {
                        mine.column == theirs.column,
                    ErrorKind::kValue, "[program] expected value ", i,
                    " of the backward program to be the forward program's '", theirs.name,
-                   "', got '", mine.name, "'");
+                   "', got '", mine.name, "'; begin with the forward program's values");
       }
     }
     for (const ValueSpec& value : program_.values) check_value(value);
@@ -125,25 +125,28 @@ class Validator {
     const bool rowless = value.space.kind == SpaceKind::kNone;
     const int64_t limit = int64_t{1} << (rowless ? 34 : 28);
     CAVS_CHECK(value.size >= 1 && value.size <= limit, ErrorKind::kValue, "[program] expected 1..",
-               limit, " elements in a row of '", value.name, "', got ", value.size);
+               limit, " elements in a row of '", value.name, "', got ", value.size,
+               "; correct its size");
     check_space(value.space, value.name);
     const bool external =
         value.role == Role::kParam || value.role == Role::kInput || value.role == Role::kOutput;
     CAVS_CHECK(!external || (value.index >= 0 && value.index < (1 << 20)), ErrorKind::kValue,
                "[program] expected the number of an array for '", value.name, "', got ",
-               value.index);
+               value.index, "; number its array");
     CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
                ErrorKind::kValue, "[program] expected the space 'none' for parameter or constant '",
-               value.name, "', got '", space_name(value.space, program_.uniques), "'");
+               value.name, "', got '", space_name(value.space, program_.uniques),
+               "'; give it that space");
     CAVS_CHECK(value.role != Role::kConstant || (value.size == 1 && value.dtype == program_.dtype),
                ErrorKind::kValue, "[program] expected one floating-point element in constant '",
-               value.name, "', got ", value.size, " of ", dtype_name(value.dtype));
+               value.name, "', got ", value.size, " of ", dtype_name(value.dtype),
+               "; use an input for others");
   }
 
   void check_id(int id, const std::string& where) const {
     CAVS_CHECK(id >= 0 && id < static_cast<int>(program_.values.size()), ErrorKind::kValue,
                "[program] expected a value of 0..", program_.values.size(), " in ", where, ", got ",
-               id);
+               id, "; declare the value");
   }
 
   void note_saved() {
@@ -176,10 +179,10 @@ class Validator {
                    program_.uniques[static_cast<size_t>(segment.space.unique)].rows == 0,
                ErrorKind::kValue,
                "[program] expected a segment over ids that are counted, got ids that are rows "
-               "themselves");
+               "themselves; correct the segment's space");
     CAVS_CHECK(segment.kind != SegmentKind::kLevels || has_edges(segment.space), ErrorKind::kValue,
                "[program] expected a segment by levels over vertices, got '",
-               space_name(segment.space, program_.uniques), "'");
+               space_name(segment.space, program_.uniques), "'; use a segment by rows");
     for (index_ = 0; index_ < static_cast<int>(segment.instructions.size()); ++index_) {
       Instruction& instruction = segment.instructions[index_];
       check_driving_space(segment, instruction);
@@ -190,7 +193,8 @@ class Validator {
       instruction.function = find_kernel(program_.device, program_.dtype, instruction.kernel);
       CAVS_CHECK(instruction.function != nullptr, ErrorKind::kValue,
                  "[program] expected a kernel for ", dtype_name(program_.dtype), ", got '",
-                 instruction.kernel, "', which this build does not have");
+                 instruction.kernel,
+                 "', which this build does not have; take one of kernel_names()");
     }
   }
 
@@ -201,10 +205,12 @@ class Validator {
     CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
                "[program] expected '", instruction.kernel, "' over the rows of its segment ('",
                space_name(segment.space, program_.uniques), "'), got '",
-               space_name(instruction.space, program_.uniques), "'");
+               space_name(instruction.space, program_.uniques),
+               "'; move it to a segment of its rows");
     CAVS_CHECK(global == is_reduction(instruction), ErrorKind::kValue, "[program] expected '",
                instruction.kernel, "' in a segment ",
-               global ? "by rows or levels, got a global one" : "that is global, got another");
+               global ? "by rows or levels, got a global one" : "that is global, got another",
+               "; move it");
   }
 
   // The table's rows are those of the driving space, and what it refers to are the operand's rows.
@@ -213,24 +219,25 @@ class Validator {
     const bool source = instruction.inputs.empty() && tables.size() == 1;
     CAVS_CHECK(source || tables.size() <= instruction.inputs.size(), ErrorKind::kValue,
                "[program] expected one table per input of '", instruction.kernel, "', got ",
-               tables.size(), " for ", instruction.inputs.size());
+               tables.size(), " for ", instruction.inputs.size(), "; correct the tables");
     if (!source) tables.resize(instruction.inputs.size());
     for (size_t i = 0; i < tables.size(); ++i) {
       const TableSpec& table = tables[i];
       CAVS_CHECK(table.argument >= 0, ErrorKind::kValue, "[program] expected a table of '",
-                 instruction.kernel, "' with an argument of 0 or more, got ", table.argument);
+                 instruction.kernel, "' with an argument of 0 or more, got ", table.argument,
+                 "; correct the table");
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
                              table.kind == TableKind::kUniqueIds || lists_parents(table.kind);
       CAVS_CHECK(!by_unique || is_unique(table.argument), ErrorKind::kValue,
                  "[program] expected a unique of the program in a table of '", instruction.kernel,
-                 "', got number ", table.argument);
+                 "', got number ", table.argument, "; declare the unique");
       const bool lists = by_unique && table.kind != TableKind::kUnique &&
                          (table.kind != TableKind::kUniqueIds ||
                           program_.uniques[static_cast<size_t>(table.argument)].of < 0);
       CAVS_CHECK(!lists || program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
                  ErrorKind::kValue, "[program] expected ids that are counted in a table of '",
-                 instruction.kernel, "', got ids that are rows themselves");
+                 instruction.kernel, "', got ids that are rows themselves; correct the table");
       const bool has_rows =
           !source && program_.values[instruction.inputs[i]].space.kind != SpaceKind::kNone;
       Space to = source ? instruction.space : program_.values[instruction.inputs[i]].space;
@@ -238,7 +245,7 @@ class Validator {
                  "[program] expected a table from '",
                  space_name(instruction.space, program_.uniques), "' to '",
                  space_name(to, program_.uniques), "' for input ", i, " of '", instruction.kernel,
-                 "', got another");
+                 "', got another; correct the table");
       if (table.kind == TableKind::kParentRows) check_parts(instruction, i);
     }
   }
@@ -250,7 +257,7 @@ class Validator {
     const int64_t columns = std::max(1, instruction.tables[i].argument) * value.size;
     CAVS_CHECK(columns <= program_.values[root.value].size - root.column, ErrorKind::kValue,
                "[program] expected ", columns, " columns from '", value.name, "' on for input ", i,
-               " of '", instruction.kernel, "', got fewer");
+               " of '", instruction.kernel, "', got fewer; correct the columns");
   }
 
   bool table_fits(const TableSpec& table, const Space& from, const Space& to, bool has_rows) const {
@@ -325,13 +332,14 @@ class Validator {
     CAVS_CHECK((owner.role == Role::kArena || owner.role == Role::kOutput) &&
                    roots_[id].value >= num_forward_,
                ErrorKind::kValue, "[program] expected '", instruction.kernel,
-               "' to write a value or output of its own program, got '", value.name, "'");
+               "' to write a value or output of its own program, got '", value.name,
+               "'; write another value");
     const Space expected =
         segment.kind == SegmentKind::kGlobal ? Space{SpaceKind::kNone, -1} : instruction.space;
     CAVS_CHECK(value.space == expected, ErrorKind::kValue, "[program] expected '",
                instruction.kernel, "' to write rows of '", space_name(expected, program_.uniques),
                "', got '", value.name, "' with rows of '",
-               space_name(value.space, program_.uniques), "'");
+               space_name(value.space, program_.uniques), "'; write a value of that space");
   }
 
   void check_input(const Segment& segment, const Instruction& instruction, size_t input) const {
@@ -343,12 +351,12 @@ class Validator {
     CAVS_CHECK(!any_row || owner.space.kind == SpaceKind::kVertex, ErrorKind::kValue,
                "[program] expected rows of all vertices for '", instruction.kernel,
                "' to read in the user's order, got '", owner.name, "' with rows of '",
-               space_name(owner.space, program_.uniques), "'");
+               space_name(owner.space, program_.uniques), "'; read another value");
     const Life& life = lives_[root];
     if (root < num_forward_) {
       CAVS_CHECK(life.saved_by_forward, ErrorKind::kValue, "[program] expected '", owner.name,
                  "' among the forward program's saved values, because '", instruction.kernel,
-                 "' of the backward program reads it");
+                 "' of the backward program reads it, got another value; save it");
       return;
     }
     if (life.written_segment >= 0 && life.written_segment < segment_) return;
@@ -368,7 +376,7 @@ class Validator {
     }
     CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
                "' to be written before '", instruction.kernel, "' (instruction ", index_,
-               " of segment ", segment_, ") reads it");
+               " of segment ", segment_, ") reads it, got a value that is not; write it earlier");
   }
 
   Program& program_;
@@ -385,11 +393,14 @@ void resolve_and_validate(Program& program) {
              "[program] expected device 'cpu', got 'cuda': CUDA support is not built; "
              "use device='cpu'");
   CAVS_CHECK(program.backward == (program.forward != nullptr), ErrorKind::kValue,
-             "[program] expected a backward program to name its forward program");
+             "[program] expected a backward program to name its forward program, got one without, "
+             "or a forward program that names one; give it to backward programs only");
   CAVS_CHECK(!program.forward || !program.forward->backward, ErrorKind::kValue,
-             "[program] expected a forward program to differentiate, got a backward program");
+             "[program] expected a forward program to differentiate, got a backward program; give "
+             "its forward program");
   CAVS_CHECK(!program.forward || program.forward->dtype == program.dtype, ErrorKind::kValue,
-             "[program] expected the forward program's dtype, got ", dtype_name(program.dtype));
+             "[program] expected the forward program's dtype, got ", dtype_name(program.dtype),
+             "; emit both in one dtype");
   Validator(program).run();
 }
 

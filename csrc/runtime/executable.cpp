@@ -258,7 +258,8 @@ ExecutionOptions execution_options() {
 
 void set_execution_options(const ExecutionOptions& options) {
   CAVS_CHECK(options.chunk_rows >= 1 && options.chunk_bytes >= 0, ErrorKind::kValue,
-             "[runtime] expected chunks of 1 or more rows, got ", options.chunk_rows);
+             "[runtime] expected chunks of 1 or more rows, got ", options.chunk_rows,
+             "; raise chunk_rows");
   std::lock_guard<std::mutex> lock(options_mutex);
   current_options = options;
 }

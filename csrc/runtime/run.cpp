@@ -14,7 +14,8 @@ constexpr int kMaxThreads = 1024;
 
 void check_threads(int num_threads) {
   CAVS_CHECK(num_threads >= 1 && num_threads <= kMaxThreads, ErrorKind::kValue,
-             "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads);
+             "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads,
+             "; pass a number in that range");
 }
 
 PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
@@ -59,7 +60,7 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
              "[runtime] expected a forward program, got a backward program; give it to backward()");
   CAVS_CHECK(static_cast<int64_t>(graph_keys_.size()) == schedule.num_graphs, ErrorKind::kShape,
              "[runtime] expected one key for each of ", schedule.num_graphs, " graphs, got ",
-             graph_keys_.size());
+             graph_keys_.size(), "; give a key for each");
   for (const Segment& segment : exe_->program.segments) {
     const bool parts =
         segment.space.kind == SpaceKind::kLeaf || segment.space.kind == SpaceKind::kInner;
@@ -84,7 +85,7 @@ void Run::finish() {
 int64_t Run::rows(const Space& space) const {
   CAVS_CHECK(space.kind != SpaceKind::kUnique || !counts_.uniques.empty(), ErrorKind::kRuntime,
              "[runtime] expected rows of a unique to be asked for after forward(), got a run that "
-             "has not begun");
+             "has not begun; call forward() first");
   return counts_.of(space);
 }
 
@@ -92,11 +93,11 @@ const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists
   const int64_t base = counts_.of(unique.base);
   CAVS_CHECK(input < static_cast<int>(arrays.inputs.size()), ErrorKind::kShape,
              "[runtime] expected the ids of '", unique.name, "' as input ", input, ", got ",
-             arrays.inputs.size(), " inputs");
+             arrays.inputs.size(), " inputs; pass all inputs of the program");
   const ExternalArray& ids = arrays.inputs[static_cast<size_t>(input)];
   CAVS_CHECK(ids.dtype == DType::kInt32 && ids.elements == base, ErrorKind::kShape,
              "[runtime] expected ", base, " int32 ids for '", unique.name, "', got ", ids.elements,
-             " of ", dtype_name(ids.dtype));
+             " of ", dtype_name(ids.dtype), "; pass one id for each row");
   return static_cast<const int32_t*>(ids.data);
 }
 
@@ -203,14 +204,16 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
 void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays,
                    int num_threads) {
   CAVS_CHECK(keep_, ErrorKind::kRuntime,
-             "[runtime] expected a run that keeps what backward needs, got keep=False");
+             "[runtime] expected a run that keeps what backward needs, got keep=False; make the "
+             "run with keep=True");
   CAVS_CHECK(state_ != State::kNew, ErrorKind::kRuntime,
-             "[runtime] expected forward() before backward(), got a new run");
+             "[runtime] expected forward() before backward(), got a new run; call forward() first");
   CAVS_CHECK(state_ == State::kForwardDone, ErrorKind::kRuntime,
              "[runtime] expected one backward() per run, got a second one, or one after an error; "
              "run forward() again");
   CAVS_CHECK(exe && exe->forward == exe_, ErrorKind::kValue,
-             "[runtime] expected the backward program of this run's program, got another");
+             "[runtime] expected the backward program of this run's program, got another; pass the "
+             "program that belongs to it");
   check_threads(num_threads);
   const DenormalScope scope(exe->program.dtype);
   PhaseProfile profile;
@@ -297,13 +300,14 @@ std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* ba
   RowCounts counts(schedule);
   CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
              "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
-             unique_rows.size());
+             unique_rows.size(), "; give rows for each");
   counts.uniques = unique_rows;
   const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
   std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
   if (backward == nullptr || !keep) return phases;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
-             "[runtime] expected the backward program of this program, got another");
+             "[runtime] expected the backward program of this program, got another; pass the "
+             "program that belongs to it");
   const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
   phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
   return phases;

@@ -269,12 +269,14 @@ StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
       parts(std::move(all_parts)) {
   const int outputs = backward->array_counts[2];
   CAVS_CHECK(backward->forward == forward, ErrorKind::kValue,
-             "[step] expected the backward program of the forward program, got another");
+             "[step] expected the backward program of the forward program, got another; pass the "
+             "program that belongs to it");
   CAVS_CHECK(loss >= 0 && loss < forward->array_counts[2], ErrorKind::kValue,
-             "[step] expected an output of ", forward->array_counts[2], " as the loss, got ", loss);
+             "[step] expected an output of ", forward->array_counts[2], " as the loss, got ", loss,
+             "; number one of them");
   CAVS_CHECK(backward->array_counts[1] <= 1, ErrorKind::kValue,
              "[step] expected a backward program from the loss alone, got one of ",
-             backward->array_counts[1], " cotangents");
+             backward->array_counts[1], " cotangents; give a cotangent for the loss alone");
   const auto whole_first = [](const GradientPart& a, const GradientPart& b) {
     return a.param != b.param ? a.param < b.param : a.ids < 0 && b.ids >= 0;
   };
@@ -282,7 +284,7 @@ StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
   for (const GradientPart& part : parts) {
     CAVS_CHECK(part.output >= 0 && part.output < outputs && part.ids < outputs && part.param >= 0,
                ErrorKind::kValue, "[step] expected parts among ", outputs, " outputs, got output ",
-               part.output, " with ids ", part.ids);
+               part.output, " with ids ", part.ids, "; number outputs of the program");
     if (params.empty() || params.back() != part.param) params.push_back(part.param);
   }
 }

@@ -148,7 +148,7 @@ def start(
 def test_what_a_peer_does_not_have_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = peer_module(name, monkeypatch)
     for workload, variant in (("tree-lstm", "other"), ("other", module.VARIANTS[0])):
-        with pytest.raises(ValueError, match="came 'other'"):
+        with pytest.raises(ValueError, match="got 'other'"):
             module.make(workload, variant, {}, [], PLAIN, 1)
 
 

@@ -258,24 +258,31 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
     assert said.count("\n") == 1
     too_many = len(os.sched_getaffinity(0)) + 1
     said = bench("tree-lstm", "--quick", "--threads", too_many, code=1).stderr
-    assert said.startswith("cavs: [bench] at most ")
+    assert said.startswith("cavs: [bench] expected at most ")
     for name in ("tree-gru", "linear-cost"):
         said = bench(name, "--recipe", "sst", *TINY, code=1).stderr
-        assert said.startswith("cavs: [bench] with recipe sst a workload among ['tree-lstm'] was ")
+        assert said.startswith(
+            "cavs: [bench] expected a workload among ['tree-lstm'] with recipe sst, "
+        )
     said = bench("--redraw", code=1).stderr
-    assert said == "cavs: [bench] --output DIR was expected with --redraw, came none\n"
+    assert said == (
+        "cavs: [bench] expected --output DIR with --redraw, got none; name the folder of a run\n"
+    )
     said = bench("--redraw", "--output", tmp_path, code=1).stderr
-    assert said == f"cavs: [bench] {tmp_path}: the JSON files of a run were expected, came none\n"
+    assert said == (
+        f"cavs: [bench] {tmp_path}: expected the JSON files of a run, got none; name the folder "
+        "that --output wrote\n"
+    )
     (tmp_path / "tree-lstm.json").write_text("{")
     said = bench("tree-gru", *TINY, "--output", tmp_path, code=1).stderr
-    assert "tree-lstm.json: results of a run were expected" in said.splitlines()[-1]
+    assert "tree-lstm.json: expected results of a run" in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tree"], "one of tree-lstm, .* was expected, came 'tree'"),
-        (["--threads", "0"], "an integer of at least 1 was expected"),
+        (["tree"], "expected one of tree-lstm, .*, got 'tree'"),
+        (["--threads", "0"], "expected an integer of at least 1"),
         (["--passes", "some"], "invalid choice: 'some'"),
         (["--recipe", "some"], "invalid choice: 'some'"),
     ],

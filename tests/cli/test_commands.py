@@ -96,7 +96,7 @@ def test_evaluation_agrees_with_training(listops_run: Path) -> None:
     text = cavs("evaluate", listops_run / "best.safetensors", "--split", "dev").stdout
     assert f"{100 * metrics['best']['dev']['root_accuracy']:.2f} %" in text
     said = refused("evaluate", listops_run / "best.safetensors", "--test-images", "9")
-    assert "[evaluate] no --test-images was expected for tree-lstm" in said
+    assert "[evaluate] expected no --test-images for tree-lstm" in said
 
 
 def test_a_treebank_is_trained_on_and_predicted(treebank_run: Path, treebank: Path) -> None:
@@ -127,17 +127,17 @@ def test_trees_before_a_bad_line_are_predicted(listops_run: Path) -> None:
     text = "(-1 3)\n(-1 (-1 3)\n(-1 4)\n"
     done = cavs("predict", listops_run / "best.safetensors", stdin=text, code=1)
     assert len(done.stdout.splitlines()) == 1
-    assert done.stderr.startswith("cavs: [data] standard input, line 2, column 1: unbalanced")
+    assert done.stderr.startswith("cavs: [data] standard input, line 2, column 1: .*not closed")
 
 
 @pytest.mark.parametrize(
     ("stdin", "message"),
     [
-        ("", "trees such as .* were expected, one on a line, came none"),
+        ("", "expected trees such as .*, one on a line, got none"),
         ("good film\n", r"line 1, column 1: expected a tree that begins with '\('"),
         ("(so good)\n", "expected an integer label after '\\(', got 'so'"),
         ("(1 a))\n", "expected the end of the line after the tree"),
-        ("[MAX 1 2\n", "unbalanced brackets"),
+        ("[MAX 1 2\n", "expected ']' for each"),
     ],
 )
 def test_input_that_is_no_tree_is_refused(listops_run: Path, stdin: str, message: str) -> None:
@@ -148,9 +148,9 @@ def test_input_that_is_no_tree_is_refused(listops_run: Path, stdin: str, message
 @pytest.mark.parametrize(
     ("name", "lines", "message"),
     [
-        ("train", ["(2 so)", "(3 (2 a) (2 b)"], r"train.txt, line 2, column 1: unbalanced"),
+        ("train", ["(2 so)", "(3 (2 a) (2 b)"], r"train.txt, line 2, column 1: .*not closed"),
         ("dev", ["(5 so)"], r"dev.txt, line 1, column 1: expected a label in \[0, 5\), got 5"),
-        ("test", [], r"test.txt: expected trees in brackets, one on a line, but the file is empty"),
+        ("test", [], r"test.txt: expected trees in brackets, one on a line, got an empty file"),
     ],
 )
 def test_bad_treebanks_are_refused(
@@ -174,18 +174,18 @@ def test_bad_checkpoints_are_refused(listops_run: Path, treebank: Path, tmp_path
     for command in (["evaluate", cut], ["predict", cut], ["train", "tree-lstm", "--resume", cut]):
         assert "it is truncated, damaged or a file of another kind" in refused(*command)
     assert "a file of another kind" in refused("evaluate", treebank / "train.txt")
-    assert "there is no file" in refused("evaluate", tmp_path / "no.safetensors")
+    assert "got no such file" in refused("evaluate", tmp_path / "no.safetensors")
     assert "take last.safetensors" in refused("train", "tree-lstm", "--resume", best)
     said = refused("evaluate", best, "--data", treebank)
-    assert "10 classes, as the checkpoint has, were expected, came 5" in said
+    assert "expected 10 classes, as the checkpoint has, got 5" in said
 
 
 def test_a_mismatch_with_the_checkpoint_is_named(listops_run: Path) -> None:
     last = listops_run / "last.safetensors"
     said = refused("train", "tree-lstm", "--resume", last, "--hidden-size", 9)
-    assert "hidden_size 8, as the run began, was expected, came 9" in said
+    assert "expected hidden_size 8, as the run began, got 9" in said
     said = refused("train", "tree-gru", "--resume", last)
-    assert "model 'tree-lstm', as the run began, was expected, came 'tree-gru'" in said
+    assert "expected model 'tree-lstm', as the run began, got 'tree-gru'" in said
 
 
 def test_a_run_is_not_overwritten_unasked(listops_run: Path) -> None:

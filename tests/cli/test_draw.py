@@ -54,7 +54,7 @@ def test_bad_trees_and_endings_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["draw", "--tree", "(3 (2 a)"]) == 1
-    assert "unbalanced brackets" in capsys.readouterr().err
+    assert "expected ')' for each" in capsys.readouterr().err
     assert main(["draw", "lstm", "-o", str(tmp_path / "a.jpeg")]) == 1
     assert "a file that ends in .svg, .dot, .gv, .png, .pdf" in capsys.readouterr().err
     assert main(["draw", "lstm", "-o", str(tmp_path / "no" / "a.dot")]) == 1

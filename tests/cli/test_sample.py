@@ -120,10 +120,10 @@ def test_more_images_do_not_change_the_first() -> None:
         (
             "tree-lstm",
             [],
-            "a generative model (vae, iwae, sbn, lm, sentence-vae, tree-vae) was expected, came",
+            "expected a generative model (vae, iwae, sbn, lm, sentence-vae, tree-vae), got",
         ),
-        ("vae", ["--temperature", "0.5"], "--temperature was expected for text only"),
-        ("vae", ["--max-words", "5"], "--max-words was expected for text only"),
+        ("vae", ["--temperature", "0.5"], "expected --temperature for text only"),
+        ("vae", ["--max-words", "5"], "expected --max-words for text only"),
     ],
 )
 def test_what_it_cannot_do(
@@ -141,11 +141,11 @@ def test_what_it_cannot_do(
 @pytest.mark.parametrize("value", ["0", "-1", "nan"])
 def test_a_temperature_is_above_zero(capsys: pytest.CaptureFixture[str], value: str) -> None:
     assert main(["sample", "file", "--temperature", value]) == 2
-    assert "a number above 0 was expected" in capsys.readouterr().err
+    assert "expected a number above 0" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"\[sample\] a temperature > 0"):
         sample_text(LSTMLanguageModel(**LM), VOCABULARY, 1, temperature=float(value))
 
 
 def test_images_are_square(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="square images were expected, came ones of 12 pixels"):
+    with pytest.raises(InputError, match="expected square images, got ones of 12 pixels"):
         write_images(tmp_path / "file.png", np.zeros((2, 12)))

@@ -106,7 +106,7 @@ def test_test_images_and_samples_are_chosen_anew(
     assert scores[0] != scores[3]
     assert main([*evaluate, "--test-samples", "5", "--split", "dev"]) == 1
     assert capsys.readouterr().err == (
-        "cavs: [evaluate] --test-samples was expected with --split test only, came dev\n"
+        "cavs: [evaluate] expected --test-samples with --split test only, got dev; leave one out\n"
     )
 
 
@@ -148,9 +148,9 @@ def test_a_run_begins_with_the_parameters_of_another(
         np.testing.assert_array_equal(iwae.parameters[name], values)
     capsys.readouterr()
     for arguments, message in (
-        (["vae", *given, "--hidden-size", "9", "--init", best], "belongs to another model"),
-        (["vae", *given, "--init", best, "--resume", best], "--init or --resume was expected"),
-        (["vae", *given, "--init", str(tmp_path / "none")], "there is no"),
+        (["vae", *given, "--hidden-size", "9", "--init", best], "name a checkpoint of this model"),
+        (["vae", *given, "--init", best, "--resume", best], "expected --init or --resume"),
+        (["vae", *given, "--init", str(tmp_path / "none")], "got no such file"),
     ):
         assert main(["train", *arguments, "--output", str(tmp_path / "other")]) == 1
         error = capsys.readouterr().err
@@ -172,29 +172,29 @@ def test_words_of_another_vocabulary_are_not_taken_over(
     )
     init = ["--init", str(tmp_path / "a" / "best.safetensors")]
     assert main(["train", "lm", *SMALL, *given, "--data", str(other), *init]) == 1
-    assert "the vocabulary of the data to train on was expected" in capsys.readouterr().err
+    assert "expected the vocabulary of the data to train on" in capsys.readouterr().err
 
 
 def test_what_is_wrong_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], images: str
 ) -> None:
     assert main(["train", "vae"]) == 1
-    assert "[train] --data was expected, came none" in capsys.readouterr().err
+    assert "[train] expected --data, got none" in capsys.readouterr().err
     assert main(["train", "iwae", "--data", images, "--samples", "0"]) == 2
-    assert "an integer of at least 1 was expected, came '0'" in capsys.readouterr().err
+    assert "expected an integer of at least 1, got '0'" in capsys.readouterr().err
     odd = tmp_path / "odd.npz"
     packed = np.packbits(np.zeros((4, 100), np.uint8), axis=1)
     np.savez(odd, train=packed, valid=packed, test=packed)
     for arguments, message in (
         (
             ["vae", "--data", str(odd)],
-            "train as uint8 (images, 98), 784 pixels in bits, was expected",
+            "expected train as uint8 (images, 98), 784 pixels in bits,",
         ),
-        (["vae", "--data", str(tmp_path / "none.npz")], "there is no"),
+        (["vae", "--data", str(tmp_path / "none.npz")], "got no such file"),
         (["lm", "--data", str(tmp_path / "none")], "train.txt, valid.txt and test.txt"),
         (
             ["sbn", "--data", images, "--estimator", "vimco", "--samples", "1"],
-            "2 samples or more were expected for vimco",
+            "expected 2 samples or more for vimco",
         ),
         (["tree-lstm", "--data", str(tmp_path), "--num-train", "5"], "it is about ListOps"),
     ):
@@ -263,7 +263,7 @@ def test_a_run_from_before_is_resumed_as_it_was(
     capsys.readouterr()
     resume = ["train", "tree-lstm", "--resume", str(last), "--epochs", "2", "--quiet"]
     assert main([*resume, "--embedding-dropout", "0"]) == 1
-    assert "embedding_dropout 0.2, as the run began, was expected" in capsys.readouterr().err
+    assert "expected embedding_dropout 0.2, as the run began," in capsys.readouterr().err
     assert main(resume) == 0
     assert load_checkpoint(last).config["embedding_dropout"] == 0.2
 

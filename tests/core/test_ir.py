@@ -111,7 +111,7 @@ def test_costs_and_names_of_nodes() -> None:
 
 def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
     x = pull("vertex", 3)
-    with pytest.raises(TraceError, match=r"\[add\] 2 operands were expected, came 1"):
+    with pytest.raises(TraceError, match=r"\[add\] expected 2 operands, got 1"):
         apply(OPS["add"], x)
     with pytest.raises(ValueError, match="'add'"):
         register(OpDef("add", 2, infer=lambda *s: s[0]))
@@ -120,5 +120,5 @@ def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
 def test_powers_are_operations_of_their_own() -> None:
     x = ir.source("pull", (3,), "vertex", name="x")
     assert [(x**p).op.name for p in (2, 0.5, -1, -0.5)] == ["square", "sqrt", "reciprocal", "rsqrt"]
-    with pytest.raises(TraceError, match=r"\[pow\] an exponent among .* was expected, came \(3\)"):
+    with pytest.raises(TraceError, match=r"\[pow\] expected an exponent among .*, got 3"):
         x**3

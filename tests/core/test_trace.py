@@ -90,12 +90,12 @@ MISUSES: dict[str, Misuse] = {
     "less-equal": (lambda s, v: v.pull("x") <= 1, TraceError, r"ops\.less_equal"),
     "greater-equal": (lambda s, v: v.pull("x") >= 1, TraceError, r"ops\.greater_equal"),
     "equal": (lambda s, v: v.pull("x") == 1, TraceError, r"ops\.equal"),
-    "unequal": (lambda s, v: v.pull("x") != 1, TraceError, r"comparison needs a value"),
-    "in": (lambda s, v: 1 in [v.pull("x")], TraceError, r"comparison needs a value"),
+    "unequal": (lambda s, v: v.pull("x") != 1, TraceError, r"expected a value to compare"),
+    "in": (lambda s, v: 1 in [v.pull("x")], TraceError, r"expected a value to compare"),
     "for": (lambda s, v: list(v.pull("x", 3)), TraceError, r"iteration.*ops\.split"),
     "unpack": (unpack, TraceError, r"iteration.*ops\.split"),
-    "float": (lambda s, v: float(v.pull("x")), TraceError, r"float\(\) needs a value"),
-    "int": (lambda s, v: int(v.pull("x")), TraceError, r"int\(\) needs a value"),
+    "float": (lambda s, v: float(v.pull("x")), TraceError, r"a value for float\(\)"),
+    "int": (lambda s, v: int(v.pull("x")), TraceError, r"a value for int\(\)"),
     "len": (lambda s, v: len(v.pull("x", 3)), TraceError, r"len\(\).*\.shape"),
     "index": (lambda s, v: v.pull("x", 3)[0], TraceError, r"slice a:b.*ops\.split"),
     "array": (lambda s, v: v.pull("x", 3) + np.ones(3), TraceError, r"\[add\].*ndarray.*v\.pull"),
@@ -105,7 +105,7 @@ MISUSES: dict[str, Misuse] = {
     "shapes": (
         lambda s, v: v.pull("x", 5) + v.pull("y", 3),
         ShapeError,
-        r"\[add\] shapes that broadcast were expected, came \[\(5,\), \(3,\)\]",
+        r"\[add\] expected shapes that broadcast, got \[\(5,\), \(3,\)\]",
     ),
     "linear": (lambda s, v: s.w(v.pull("x", 5)), ShapeError, r"\[linear\].*\(\.\.\., 3\).*\(5,\)"),
     "matmul": (
@@ -114,8 +114,8 @@ MISUSES: dict[str, Misuse] = {
         r"\[matmul\] equal inner sizes.*3 and 4",
     ),
     "split": (lambda s, v: ops.split(v.pull("x", 3), 2), ShapeError, r"divides 3.*\(2\)"),
-    "slice": (lambda s, v: ops.slice_last(v.pull("x", 3), 2, 5), ShapeError, r"came \(2:5\)"),
-    "empty-slice": (lambda s, v: v.pull("x", 3)[2:2], ShapeError, r"start < stop.*came \(2:2\)"),
+    "slice": (lambda s, v: ops.slice_last(v.pull("x", 3), 2, 5), ShapeError, r"got 2:5"),
+    "empty-slice": (lambda s, v: v.pull("x", 3)[2:2], ShapeError, r"start < stop.*got 2:2"),
     "concat": (
         lambda s, v: ops.concat([v.pull("x", 3), v.pull("s")]),
         ShapeError,
@@ -138,12 +138,12 @@ MISUSES: dict[str, Misuse] = {
     "label": (
         lambda s, v: ops.cross_entropy(v.pull("x", 3), v.pull("y")),
         DTypeError,
-        r"\[cross_entropy\] operand 1 of dtype int32 was expected, came \(float\)",
+        r"\[cross_entropy\] expected operand 1 of dtype int32, got float",
     ),
     "id-arithmetic": (
         lambda s, v: ops.tanh(v.pull("i", dtype="int32")),
         DTypeError,
-        r"\[tanh\] operand 0 of dtype float was expected, came \(int32\)",
+        r"\[tanh\] expected operand 0 of dtype float, got int32",
     ),
     "float-ids": (
         lambda s, v: nn.Embedding(3, 4)(v.pull("x")),
@@ -163,7 +163,7 @@ MISUSES: dict[str, Misuse] = {
     "dropout-by": (
         lambda s, v: ops.dropout(v.pull("x", 3), 0.5, by="row"),
         InputError,
-        r"\[dropout\] by='vertex' or by='id' was expected, came \('row'\)",
+        r"\[dropout\] expected by='vertex' or by='id', got 'row'",
     ),
     "dropout-word": (
         lambda s, v: ops.dropout(v.pull("x", 3), "0.5"),
@@ -173,56 +173,56 @@ MISUSES: dict[str, Misuse] = {
     "dropout-by-id-float": (
         lambda s, v: ops.dropout(word_of(v) * v.pull("x", 3), 0.5, by="id"),
         TraceError,
-        r"\[dropout\] .*integer pulls and parameters.* by='id', came.*pull 'x'.*by='vertex'",
+        r"\[dropout\] .*integer pulls and parameters.* by='id', got.*pull 'x'.*by='vertex'",
     ),
     "dropout-by-id-state": (
         lambda s, v: ops.dropout(v.gather(0, h=3).h + word_of(v), 0.5, by="id"),
         TraceError,
-        r"\[dropout\] .* came one that depends on gather 'h'",
+        r"\[dropout\] .* got one that depends on gather 'h'",
     ),
     "dropout-by-id-children": (
         lambda s, v: ops.dropout(
             nn.Embedding(5, 3)(v.pull_edge("r", dtype="int32")).sum(), 0.5, by="id"
         ),
         TraceError,
-        r"\[dropout\] .* came one that depends on segment_sum",
+        r"\[dropout\] .* got one that depends on segment_sum",
     ),
     "dropout-by-id-chance": (
         lambda s, v: ops.dropout(word_of(v) + v.uniform(3), 0.5, by="id"),
         TraceError,
-        r"\[dropout\] .* came one that depends on uniform",
+        r"\[dropout\] .* got one that depends on uniform",
     ),
     "dropout-by-id-dropped": (
         lambda s, v: ops.dropout(ops.dropout(word_of(v), 0.5), 0.5, by="id"),
         TraceError,
-        r"\[dropout\] .* came one that depends on dropout",
+        r"\[dropout\] .* got one that depends on dropout",
     ),
     "dropout-by-id-parameter": (
         lambda s, v: ops.dropout(ops.tanh(s.w.weight) * 2.0, 0.5, by="id"),
         TraceError,
-        r"\[dropout\] a value of integer pulls.* by='id', came one without any",
+        r"\[dropout\] expected a value of integer pulls.* by='id', got one without any",
     ),
     "dropout-by-id-ids": (
         lambda s, v: ops.dropout(v.pull("i", dtype="int32"), 0.5, by="id"),
         DTypeError,
-        r"\[dropout\] operand 0 of dtype float was expected, came \(int32\)",
+        r"\[dropout\] expected operand 0 of dtype float, got int32",
     ),
     "pull-dtype": (lambda s, v: v.pull("x", dtype="int64"), DTypeError, r"\[pull\].*'int64'"),
     "pull-size": (lambda s, v: v.pull("x", 0), ShapeError, r"\[pull\] positive sizes.*\(0\)"),
     "pull-ids": (lambda s, v: v.pull("x", 3, "int32"), ShapeError, r"one id per row.*\(3,\)"),
-    "pull-again": (pull_twice, TraceError, r"input 'x' as before \(vertex\[3\].*came vertex\[4\]"),
-    "pull-elsewhere": (pull_elsewhere, TraceError, r"as before \(vertex\[3\].*came edge\[3\]"),
+    "pull-again": (pull_twice, TraceError, r"input 'x' as before \(vertex\[3\].*got vertex\[4\]"),
+    "pull-elsewhere": (pull_elsewhere, TraceError, r"as before \(vertex\[3\].*got edge\[3\]"),
     "gather-nothing": (lambda s, v: v.gather(), TraceError, r"\[gather\] at least one state"),
     "gather-slot": (lambda s, v: v.gather(-1, h=3), TraceError, r"child position >= 0.*\(-1\)"),
     "gather-size": (lambda s, v: v.gather(h=(3, 0)), ShapeError, r"\[gather\] positive sizes"),
     "gather-sizes": (both_sizes, ShapeError, r"state 'h' of shape \(3,\) as before.*\(4,\)"),
-    "gather-name": (lambda s, v: v.gather(h=3).c, TraceError, r"states \['h'\].*came \('c'\)"),
+    "gather-name": (lambda s, v: v.gather(h=3).c, TraceError, r"states \['h'\].*got 'c'"),
     "not-scattered": (
         lambda s, v: v.push(y=v.gather(h=3).h.sum()),
         TraceError,
-        r"\[scatter\] state 'h', gathered at .*, was expected.*came \[\]",
+        r"\[scatter\] expected state 'h', gathered at .*, among.*got \[\]",
     ),
-    "other-size": (other_size, ShapeError, r"state 'h' of shape \(3,\).*came \(4,\)"),
+    "other-size": (other_size, ShapeError, r"state 'h' of shape \(3,\).*got \(4,\)"),
     "scatter-twice": (scatter_twice, TraceError, r"\[scatter\] one call.*a second"),
     "scatter-edges": (
         lambda s, v: v.scatter(h=v.gather(h=3).h),
@@ -235,7 +235,7 @@ MISUSES: dict[str, Misuse] = {
     "push-ids": (
         lambda s, v: v.push(y=v.pull("i", dtype="int32")),
         DTypeError,
-        r"\[push\] a float value was expected for 'y', came \(int32\)",
+        r"\[push\] expected a float value for 'y', got int32",
     ),
 }
 
@@ -261,9 +261,9 @@ def test_outputs_are_needed() -> None:
 
 def test_what_is_no_vertex_function_is_refused() -> None:
     for other in (3, cavs.VertexFunction, nn.Linear(2, 2)):
-        with pytest.raises(TraceError, match=r"\[compile\] a cavs\.VertexFunction was expected"):
+        with pytest.raises(TraceError, match=r"\[compile\] expected a cavs\.VertexFunction"):
             trace(other)  # type: ignore[arg-type]
-    with pytest.raises(TraceError, match=r"VertexFunction\.forward\(self, v\) was expected"):
+    with pytest.raises(TraceError, match=r"expected VertexFunction\.forward\(self, v\)"):
         trace(cavs.VertexFunction())
 
 

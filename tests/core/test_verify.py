@@ -30,23 +30,23 @@ def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: Space, **at
 
 DAMAGE = {
     "space": (node("tanh", [X], (3,), "nowhere"), r"unknown space 'nowhere'"),
-    "rows": (node("tanh", [X], (3,), "edge"), r"space vertex was expected"),
-    "finest": (node("add", [X, EDGE], (3,), "vertex"), r"space edge was expected"),
-    "shape": (node("tanh", [X], (4,), "vertex"), r"shape \(3,\) was expected"),
-    "arity": (node("add", [X], (3,), "vertex"), r"2 operands were expected, came 1"),
+    "rows": (node("tanh", [X], (3,), "edge"), r"expected space vertex"),
+    "finest": (node("add", [X, EDGE], (3,), "vertex"), r"expected space edge"),
+    "shape": (node("tanh", [X], (4,), "vertex"), r"expected shape \(3,\)"),
+    "arity": (node("add", [X], (3,), "vertex"), r"expected 2 operands, got 1"),
     "source": (node("pull", [X], (3,), "vertex", name="y"), r"a source has no operands"),
     "dtype": (Node(OPS["tanh"], [X], {}, (3,), "vertex", "int64"), r"unknown dtype 'int64'"),
     "table": (
         Node(OpDef("tanh", 1, infer=lambda s: s), [X], {}, (3,), "vertex"),
-        r"an operation of the table was expected",
+        r"expected an operation of the table",
     ),
     "expand": (
         node("expand", [X], (3,), "edge", rows=WORDS, base="vertex"),
-        r"rows of the pull were expected",
+        r"expected rows of the pull",
     ),
     "unique_sum": (
         node("unique_sum", [X], (3,), Unique(("tag",), "vertex"), rows=WORDS, base="vertex"),
-        r"space unique:word was expected",
+        r"expected space unique:word",
     ),
 }
 

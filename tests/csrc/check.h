@@ -38,6 +38,6 @@ inline int result() {
       message_ = caught_.what();                                                                   \
     }                                                                                              \
     if (message_.find(text) == std::string::npos) {                                                \
-      ::cavs_test::report(__FILE__, __LINE__, #statement ", expected " text ", came " + message_); \
+      ::cavs_test::report(__FILE__, __LINE__, #statement ", expected " text ", got " + message_); \
     }                                                                                              \
   } while (false)

@@ -321,7 +321,7 @@ void test_malformed_programs() {
       message = error.what();
     }
     const bool found = message.find(text) != std::string::npos;
-    if (!found) report(__FILE__, __LINE__, "expected " + text + ", came " + message);
+    if (!found) report(__FILE__, __LINE__, "expected " + text + ", got " + message);
   };
   const auto call = [](Program& p, int s, int i) -> Instruction& {
     return p.segments[s].instructions[i];

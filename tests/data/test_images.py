@@ -37,16 +37,16 @@ def test_an_image_is_a_graph_of_samples(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"images of 28 x 28 bits was expected, but there is no"):
+    with pytest.raises(DataError, match=r"expected images of 28 x 28 bits, got no such file"):
         load_binarized_mnist(tmp_path / "none.npz")
     text = tmp_path / "text.npz"
     text.write_text("pixels")
     with pytest.raises(DataError, match=r"text\.npz: an \.npz file"):
         load_binarized_mnist(text)
-    with pytest.raises(DataError, match="came one without 'valid"):
+    with pytest.raises(DataError, match="got one without 'valid"):
         load_binarized_mnist(write(tmp_path / "part.npz", valid=np.zeros((0, 98), np.uint8)))
-    with pytest.raises(DataError, match=r"train as uint8 \(images, 98\).*came uint8 \(5, 2\)"):
+    with pytest.raises(DataError, match=r"train as uint8 \(images, 98\).*got uint8 \(5, 2\)"):
         load_binarized_mnist(write(tmp_path / "small.npz", 9))
     floats = write(tmp_path / "floats.npz", test=np.zeros((4, 98)))
-    with pytest.raises(DataError, match=r"test as uint8 .* came float64 \(4, 98\)"):
+    with pytest.raises(DataError, match=r"test as uint8 .* got float64 \(4, 98\)"):
         load_binarized_mnist(floats)

@@ -60,7 +60,12 @@ def test_dataset(tmp_path: Path) -> None:
     [
         ("2\n3\n", "x\n3\n", 1, "expected the number of lattices, got 'x'"),
         ("2\n3\n", "2 3\n", 1, "the number of lattices alone on its line, got 2 numbers"),
-        ("2\n3\n", "3\n3\n", 11, "expected the number of vertices of a lattice, but the file ends"),
+        (
+            "2\n3\n",
+            "3\n3\n",
+            11,
+            "expected the number of vertices of a lattice, got the end of the file",
+        ),
         ("2\n3\n", "1\n3\n", 8, "expected the end of the file after the last lattice, got '1'"),
         ("\n3\n", "\n0\n", 2, "at least one vertex, got 0"),
         ("0 5 3", "0 5", 3, "expected 3 tags, got 2"),
@@ -86,7 +91,7 @@ def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"directory with train.txt and dev.txt"):
         load_lattices(tmp_path / "none")
     write(tmp_path, GOOD)
-    with pytest.raises(DataError, match=r"dev.txt is missing"):
+    with pytest.raises(DataError, match=r"a directory without dev.txt"):
         load_lattices(tmp_path)
 
 

@@ -145,20 +145,20 @@ def test_impossible_requests() -> None:
     with pytest.raises(InputError, match="of 5000 different expressions were found"):
         sample(5_000, max_depth=2, max_arguments=2)
     for name in ("max_depth", "max_arguments", "max_length"):
-        with pytest.raises(InputError, match=f"{name} must be at least"):
+        with pytest.raises(InputError, match=f"{name} of at least"):
             ListOpsGenerator(0, **{name: 1})
-    with pytest.raises(InputError, match="seed must be at least 0, got -1"):
+    with pytest.raises(InputError, match="seed of at least 0, got -1"):
         ListOpsGenerator(-1)
-    with pytest.raises(InputError, match=r"must lie in \[0, 1\), got 1.5"):
+    with pytest.raises(InputError, match=r"in \[0, 1\), got 1.5"):
         ListOpsGenerator(0, operator_probability=1.5)
 
 
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("[MAX 1 2", "", "unbalanced brackets: 1 of them not closed"),
+        ("[MAX 1 2", "", "expected ']' for each '[', got 1 not closed"),
         ("[MAX 1 2 ] ]", ", column 12", "the end of the line"),
-        ("]", ", column 1", "unbalanced brackets: ']' without '['"),
+        ("]", ", column 1", "expected '[' before it, got unbalanced brackets"),
         ("[AVG 1 2 ]", ", column 1", "expected an operator (MIN, MAX, MED, SM)"),
         ("[MAX 1 10 ]", ", column 8", "expected a digit 0 .. 9, '[' or ']', got '10'"),
         ("[MAX 1 x ]", ", column 8", "got 'x'"),

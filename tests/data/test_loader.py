@@ -150,14 +150,14 @@ def test_cached_batches_are_the_same_objects(dataset: Dataset) -> None:
     first, second = list(loader), list(loader)
     assert all(a[0] is b[0] for a, b in zip(first, second, strict=True))
     assert [graphs.keys.tolist() for graphs, _ in first] == keys(Loader(dataset, 25))
-    with pytest.raises(InputError, match="excludes shuffle"):
+    with pytest.raises(InputError, match="expected cache without shuffle"):
         Loader(dataset, 25, cache=True, shuffle=True)
 
 
 def test_refused(dataset: Dataset) -> None:
-    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_size of at least 1, got 0"):
         Loader(dataset, 0)
-    with pytest.raises(InputError, match="seed must be at least 0, got -1"):
+    with pytest.raises(InputError, match="seed of at least 0, got -1"):
         Loader(dataset, 1, seed=-1)
     loader = Loader(dataset, 10)
     with pytest.raises(InputError, match=r"start in \[0, 11\], got epoch 0 and start 12"):

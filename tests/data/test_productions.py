@@ -33,7 +33,7 @@ def test_each_vertex_says_its_symbol_and_its_children() -> None:
 def test_a_strange_production_is_named() -> None:
     vocabulary = production_vocabulary([TREE])
     other = parse_listops("[MAX 2 0 ]")
-    with pytest.raises(DataError, match=r"tree 2: .* came 'MAX/2'"):
+    with pytest.raises(DataError, match=r"tree 2: .* got 'MAX/2'"):
         production_dataset([TREE, other], vocabulary)
 
 

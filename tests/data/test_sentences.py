@@ -56,7 +56,7 @@ def test_only_a_text_with_unknown_words_stands_for_them() -> None:
 def test_both_names_of_the_files(tmp_path: Path) -> None:
     for name in ("ptb.train.txt", "ptb.valid.txt"):
         (tmp_path / name).write_text("a b\n")
-    with pytest.raises(DataError, match=r"test.txt or ptb.test.txt is missing"):
+    with pytest.raises(DataError, match=r"a directory without test.txt or ptb.test.txt"):
         load_ptb(tmp_path)
     (tmp_path / "test.txt").write_text("c\n")
     assert load_ptb(tmp_path).test == [["c"]]

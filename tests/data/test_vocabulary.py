@@ -39,7 +39,7 @@ def test_encode_and_decode() -> None:
     assert ids.tolist() == [1, -1, 0]
     assert vocabulary.decode(ids) == ["good", None, "<unk>"]
     assert vocabulary.encode([]).shape == (0,)
-    with pytest.raises(InputError, match=r"ids lie in \[-1, 2\), got 2"):
+    with pytest.raises(InputError, match=r"expected ids in \[-1, 2\), got 2"):
         vocabulary.decode([2])
 
 
@@ -67,5 +67,5 @@ def test_refused() -> None:
         Vocabulary(["<unk>", "a", "a"])
     with pytest.raises(InputError, match="got 3 as token 1"):
         Vocabulary(["<unk>", 3])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="min_count must be at least 1, got 0"):
+    with pytest.raises(InputError, match="min_count of at least 1, got 0"):
         Vocabulary.from_tokens([], min_count=0)

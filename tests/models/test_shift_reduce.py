@@ -177,7 +177,7 @@ def test_one_action_only(favoured: int, branch: object) -> None:
 
 
 def test_a_sentence_has_words() -> None:
-    with pytest.raises(InputError, match=r"\[parse\] words were expected, came none in sentence 1"):
+    with pytest.raises(InputError, match=r"\[parse\] expected words, got none in sentence 1"):
         parse(make(), VOCABULARY, [["a"], []])
 
 

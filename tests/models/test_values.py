@@ -100,15 +100,15 @@ def test_embeddings_are_dropped_where_it_is_asked_for_or_published(case: Case) -
 
 @every_case
 @pytest.mark.parametrize(
-    ("options", "came"),
+    ("options", "got"),
     [
-        ({"embedding_dropout": 1.0}, r"\(1\.0\)"),
-        ({"embedding_dropout": -0.1}, r"\(-0\.1\)"),
-        ({"embedding_dropout_by": "word"}, r"\('word'\)"),
+        ({"embedding_dropout": 1.0}, r"1\.0"),
+        ({"embedding_dropout": -0.1}, r"-0\.1"),
+        ({"embedding_dropout_by": "word"}, r"'word'"),
     ],
 )
 def test_wrong_dropout_of_embeddings_is_refused(
-    case: Case, options: dict[str, Any], came: str
+    case: Case, options: dict[str, Any], got: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"\[dropout\] .* was expected, came {came}"):
+    with pytest.raises(InputError, match=rf"\[dropout\] expected .*, got {got}"):
         case.make(**options)

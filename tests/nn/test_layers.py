@@ -82,7 +82,7 @@ def test_dropout_is_for_vertices() -> None:
     for wrong in (1.0, -0.1, float("nan"), "0.5", True, None):
         with pytest.raises(InputError, match=r"\[dropout\] a probability in \[0, 1\)"):
             nn.Dropout(wrong)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"by='vertex' or by='id' was expected, came \('edge'\)"):
+    with pytest.raises(InputError, match=r"expected by='vertex' or by='id', got 'edge'"):
         nn.Dropout(0.5, by="edge")
 
 

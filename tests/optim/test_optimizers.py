@@ -240,11 +240,11 @@ def test_updates_are_in_place() -> None:
 P = Parameter(np.ones(2))
 BAD: dict[str, Callable[[], Any]] = {
     "at least one parameter": lambda: optim.SGD([], lr=0.1),
-    "once was expected": lambda: optim.SGD([P, P], lr=0.1),
-    r"came \(ndarray\)": lambda: optim.SGD([np.ones(2)], lr=0.1),
+    "each name once": lambda: optim.SGD([P, P], lr=0.1),
+    r"got ndarray": lambda: optim.SGD([np.ones(2)], lr=0.1),
     "a list of parameters": lambda: optim.SGD(P, lr=0.1),
-    "'params' were expected": lambda: optim.SGD([{"lr": 0.1}], lr=0.1),
-    r"came \['speed'\]": lambda: optim.SGD([{"params": [P], "speed": 1}], lr=0.1),
+    "groups with 'params'": lambda: optim.SGD([{"lr": 0.1}], lr=0.1),
+    r"got \['speed'\]": lambda: optim.SGD([{"params": [P], "speed": 1}], lr=0.1),
     r"a finite lr >= 0 .* \(-0.1\)": lambda: optim.SGD([P], lr=-0.1),
     r"a finite lr >= 0 .* \(nan\)": lambda: optim.Adagrad([P], lr=float("nan")),
     r"beta2 in \[0, 1\)": lambda: optim.Adam([P], betas=(0.9, 1.0)),
@@ -263,7 +263,9 @@ def test_gradients_that_do_not_fit_are_named() -> None:
     p = Parameter(np.ones(2))
     for grad in (np.ones(3), np.ones(2, np.float32)):
         p.grad = grad
-        with pytest.raises(ShapeError, match=r"float64 \(2,\) of parameter 'w' was expected"):
+        with pytest.raises(
+            ShapeError, match=r"expected a gradient float64 \(2,\) of parameter 'w'"
+        ):
             optim.SGD([("w", p)], lr=0.1).step()
 
 

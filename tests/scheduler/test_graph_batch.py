@@ -114,7 +114,7 @@ def test_a_store_gives_batches_by_number(graphs: list[InputGraph], data: st.Data
 def test_a_store_refuses_other_numbers_and_keeps_its_keys() -> None:
     store = GraphStore(PAIR)
     for wrong in (-1, 2):
-        with pytest.raises(InputError, match=rf"sample numbers lie in \[0, 2\), got {wrong}"):
+        with pytest.raises(InputError, match=rf"sample numbers from 0 to 1, got {wrong}"):
             store.batch(np.array([0, wrong]))
     numbers = np.array([1, 0])
     graphs = store.batch(numbers)
@@ -128,16 +128,16 @@ def test_the_schedule_is_kept() -> None:
     assert graphs.schedule() is graphs.schedule("batching")
     assert graphs.schedule("serial") is graphs.schedule("serial")
     assert graphs.schedule("serial") is not graphs.schedule()
-    with pytest.raises(InputError, match=r"policy must be one of batching, serial, came \(magic\)"):
+    with pytest.raises(InputError, match=r"expected policy batching or serial, got magic"):
         graphs.schedule("magic")
 
 
 @pytest.mark.parametrize(
     ("keys", "error", "message"),
     [
-        ([1], ShapeError, r"one integer for each of the 2 graphs, came \(shape \(1,\)\)"),
-        ([[1, 2]], ShapeError, r"came \(shape \(1, 2\)\)"),
-        ([0.5, 1.5], DTypeError, r"keys must be integers, came \(float64\)"),
+        ([1], ShapeError, r"one integer key for each of the 2 graphs, got shape \(1,\)"),
+        ([[1, 2]], ShapeError, r"got shape \(1, 2\)"),
+        ([0.5, 1.5], DTypeError, r"keys to be integers, got float64"),
     ],
 )
 def test_bad_keys_are_refused(keys: Any, error: type[Exception], message: str) -> None:
@@ -146,27 +146,27 @@ def test_bad_keys_are_refused(keys: Any, error: type[Exception], message: str) -
 
 
 def test_what_is_no_graph_is_refused() -> None:
-    with pytest.raises(GraphError, match=r"graph 1 must be a cavs.InputGraph, came \(list\)"):
+    with pytest.raises(GraphError, match=r"expected graph 1 to be a cavs.InputGraph, got list"):
         batch([PAIR[0], [[]]])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (([], [0], []), GraphError, r"ptr must start with 0, came \(nothing\)"),
-        (([1, 2], [0], []), GraphError, r"ptr must start with 0, came \(1\)"),
+        (([], [0], []), GraphError, r"expected ptr to start with 0, got nothing"),
+        (([1, 2], [0], []), GraphError, r"expected ptr to start with 0, got 1"),
         (
             ([0, 2, 1], [0, 0], []),
             GraphError,
-            r"graph 1: ptr must not decrease, came \(1 after 2\)",
+            r"graph 1: expected ptr not to decrease, got 1 after 2",
         ),
-        (([0, 1], [0], []), GraphError, r"child_ptr must have 2 elements .*came \(1\)"),
-        (([0, 1, 3], [0, 0, 1, 0], [0]), GraphError, r"graph 1, vertex 1: child_ptr must not dec"),
-        (([0, 1, 3], [0, 0, 0, 2], [0]), GraphError, r"children must have 2 elements"),
-        (([0, 1, 3], [0, 0, 0, 1], [2]), GraphError, r"graph 1, vertex 1: .* 0\.\.1, came \(2\)"),
-        (([0, 1, 3], [0, 0, 0, 1], [-1]), GraphError, r"graph 1, vertex 1: .* came \(-1\)"),
-        (([0, 2**31], [0], []), GraphError, r"at most 2147483646 vertices, came \(2147483648\)"),
-        (([0.0, 1.0], [0, 0], []), DTypeError, r"ptr must be an integer, came \(0.0\)"),
+        (([0, 1], [0], []), GraphError, r"expected 2 elements in child_ptr .*got 1"),
+        (([0, 1, 3], [0, 0, 1, 0], [0]), GraphError, r"vertex 1: expected child_ptr not to dec"),
+        (([0, 1, 3], [0, 0, 0, 2], [0]), GraphError, r"expected 2 elements in children"),
+        (([0, 1, 3], [0, 0, 0, 1], [2]), GraphError, r"graph 1, vertex 1: .* 0\.\.1, got 2"),
+        (([0, 1, 3], [0, 0, 0, 1], [-1]), GraphError, r"graph 1, vertex 1: .* got -1"),
+        (([0, 2**31], [0], []), GraphError, r"at most 2147483646 vertices .*got 2147483648"),
+        (([0.0, 1.0], [0, 0], []), DTypeError, r"ptr: expected an integer, got 0.0"),
     ],
 )
 def test_bad_flat_arrays_are_refused(arguments: Any, error: type[Exception], message: str) -> None:
@@ -183,6 +183,6 @@ def test_a_cycle_in_flat_arrays_is_found_by_the_schedule() -> None:
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros(()), np.zeros((2, 5)), [1, 2]])
 def test_values_of_another_length_are_refused(values: Any) -> None:
     with pytest.raises(
-        ShapeError, match=r"\[unbatch\] values must have the batch's vertices \(5\)"
+        ShapeError, match=r"\[unbatch\] expected values with the batch's vertices \(5\)"
     ):
         unbatch(batch(PAIR), values)

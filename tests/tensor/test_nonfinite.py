@@ -109,9 +109,9 @@ def test_other_threads_look_as_the_process_does() -> None:
 
 @pytest.mark.parametrize("value", [1, 0, None, "yes", np.bool_(True), nan])
 def test_what_is_no_bool_is_refused(value: object) -> None:
-    with pytest.raises(InputError, match=r"\[nonfinite\] True or False was expected, came"):
+    with pytest.raises(InputError, match=r"\[nonfinite\] expected True or False, got"):
         cavs.detect_nonfinite(value)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"\[nonfinite\] True or False was expected, came"):
+    with pytest.raises(InputError, match=r"\[nonfinite\] expected True or False, got"):
         cavs.set_detect_nonfinite(value)  # type: ignore[arg-type]
     assert not cavs.get_detect_nonfinite()
 
@@ -119,10 +119,10 @@ def test_what_is_no_bool_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        (lambda x: ops.log(x - 2.0).sum(), "came (nan)"),
-        (lambda x: ops.log(x - 1.0).sum(), "came (-inf)"),
-        (lambda x: (x / (x - 1.0)).mean(), "came (inf)"),
-        (lambda x: (x * 1e30 * 1e30).sum(), "came (inf)"),
+        (lambda x: ops.log(x - 2.0).sum(), "got nan"),
+        (lambda x: ops.log(x - 1.0).sum(), "got -inf"),
+        (lambda x: (x / (x - 1.0)).mean(), "got inf"),
+        (lambda x: (x * 1e30 * 1e30).sum(), "got inf"),
     ],
 )
 def test_backward_starts_from_finite_values(loss: object, words: str) -> None:
@@ -131,7 +131,7 @@ def test_backward_starts_from_finite_values(loss: object, words: str) -> None:
         value = loss(x)  # type: ignore[operator]
     with cavs.detect_nonfinite(), pytest.raises(NonFiniteError) as caught:
         value.backward()
-    assert "backward from a finite value was expected" in str(caught.value)
+    assert "expected backward from a finite value" in str(caught.value)
     assert words in str(caught.value)
     assert x.grad is None
 
@@ -141,9 +141,7 @@ def test_a_gradient_of_a_tensor_is_looked_at() -> None:
     y = ops.sqrt(x).sum()
     with cavs.detect_nonfinite(), pytest.raises(NonFiniteError) as caught:
         y.backward()
-    assert "a finite gradient of a tensor of shape (2,) was expected, came (inf) at 0" in str(
-        caught.value
-    )
+    assert "expected a finite gradient of a tensor of shape (2,), got inf at 0" in str(caught.value)
     assert "the derivative of 'sqrt'" in str(caught.value)
     assert x.grad is None
 

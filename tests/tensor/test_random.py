@@ -68,13 +68,13 @@ def test_moments(dtype: str) -> None:
 
 def test_errors() -> None:
     generator = cavs.Generator()
-    with pytest.raises(ShapeError, match=r"\[random\] sizes of 0 or more were expected, came \(-1"):
+    with pytest.raises(ShapeError, match=r"\[random\] expected sizes of 0 or more, got \(-1"):
         generator.uniform(-1)
-    with pytest.raises(ShapeError, match=r"\[random\] 2 keys were expected, came shape \(3,\)"):
+    with pytest.raises(ShapeError, match=r"\[random\] expected 2 keys, got shape \(3,\)"):
         generator.uniform((2, 1), keys=[1, 2, 3])
-    with pytest.raises(DTypeError, match=r"\[random\] integers as keys were expected, came \(fl"):
+    with pytest.raises(DTypeError, match=r"\[random\] expected integers as keys, got fl"):
         generator.uniform((2, 1), keys=[1.5, 2.0])
-    with pytest.raises(ShapeError, match=r"\[random\] 2 places were expected, came shape \(1,\)"):
+    with pytest.raises(ShapeError, match=r"\[random\] expected 2 places, got shape \(1,\)"):
         generator.normal((2, 1), places=[1])
     with pytest.raises(DTypeError, match=r"\[random\] float32 or float64"):
         generator.normal(3, "int32")

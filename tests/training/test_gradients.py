@@ -187,8 +187,8 @@ def test_the_command_says_it_in_a_line(
     assert main(["train", "tree-lstm", *run]) == 0
     said = capsys.readouterr().err
     assert said == (
-        "[train] a gradient of each parameter was expected in epoch 1, came none, or zeros in each "
-        "step, of w_f.weight: nothing is learnt from these data there\n"
+        "[train] expected a gradient of each parameter in epoch 1, got none, or zeros in each "
+        "step, of w_f.weight; check that these data use them, for nothing is learnt there\n"
     )
     history = json.loads((tmp_path / "a" / "metrics.json").read_text())["history"]
     assert [row.get("without_gradient") for row in history] == [["w_f.weight"], None]

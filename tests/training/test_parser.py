@@ -82,9 +82,9 @@ def test_its_scores(run: Path, treebank: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("a cat\n(1 a)\n", (), "line 2: words without brackets were expected, came '(1'"),
-        ("\n", (), "sentences were expected, one on a line"),
-        ("a\n", ("--all",), "--all was expected for a classifier of trees only"),
+        ("a cat\n(1 a)\n", (), "line 2: expected words without brackets, got '(1'"),
+        ("\n", (), "expected sentences, one on a line"),
+        ("a\n", ("--all",), "expected --all for a classifier of trees only"),
     ],
 )
 def test_what_it_cannot_read(
@@ -110,7 +110,7 @@ def test_trees_that_are_not_binary_are_refused(
         (tmp_path / f"{name}.txt").write_text("(1 a)\n(1 (1 a) (1 b) (1 c))\n")
     assert main(["train", "parser", "--data", str(tmp_path)]) == 1
     said = capsys.readouterr().err
-    assert "a binary tree with words at its leaves was expected" in said
+    assert "expected a binary tree with words at its leaves" in said
     assert "(tree 2)" in said
 
 

@@ -62,7 +62,7 @@ def test_pieces_follow_each_other_along_streams() -> None:
 
 def test_too_little_text_is_refused() -> None:
     vocabulary = language_model_vocabulary(SENTENCES)
-    with pytest.raises(DataError, match=r"12 words or more was expected for 11 streams, came 11"):
+    with pytest.raises(DataError, match=r"text of 12 words or more for 11 streams, got 11"):
         running_text_dataset(SENTENCES, vocabulary, streams=11, length=2)
     with pytest.raises(InputError, match=r"1 stream and 1 word a piece"):
         running_text_dataset(SENTENCES, vocabulary, streams=1, length=0)
@@ -117,5 +117,5 @@ def test_words_that_are_not_known_read_as_such(tmp_path: Path, data: Path) -> No
 
 
 def test_a_piece_has_a_word_at_least() -> None:
-    with pytest.raises(InputError, match=r"length of at least 1 was expected, came \(0\)"):
+    with pytest.raises(InputError, match=r"expected length of at least 1, got 0"):
         TextSource("text", length=0)

@@ -38,9 +38,7 @@ def _count(text: str) -> int:
 def _whole(text: str, least: int) -> int:
     number = int(text) if re.fullmatch("[0-9]{1,19}", text) else -1
     if not least <= number <= _MOST:
-        raise argparse.ArgumentTypeError(
-            f"a whole number in {least}..2**62 was expected, came {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected a whole number in {least}..2**62, got {text!r}")
     return number
 
 
@@ -50,7 +48,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"a finite number >= 0 was expected, came {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a finite number >= 0, got {text!r}")
     return seconds
 
 

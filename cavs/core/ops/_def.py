@@ -52,8 +52,11 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
     unique = {space for space in spaces if isinstance(space, Unique)}
     if unique:
         if len(unique) > 1 or any(space != "none" for space in named):
-            came = ", ".join(map(str, spaces))
-            raise TraceError(f"[ops] operands with the same rows were expected, came ({came})")
+            given = ", ".join(map(str, spaces))
+            raise TraceError(
+                f"[ops] expected operands with the same rows, got {given}; combine values of the "
+                "same ids only"
+            )
         return unique.pop()
     return max(named, key=_ORDER.__getitem__, default="none")
 
@@ -106,7 +109,9 @@ OPS: dict[str, OpDef] = {}
 def register(op: OpDef) -> OpDef:
     """Adds a row to the table."""
     if op.name in OPS:
-        raise ValueError(f"[ops] a new name was expected, came ({op.name!r}), which is taken")
+        raise ValueError(
+            f"[ops] expected a new name, got {op.name!r}, which is taken; choose another"
+        )
     OPS[op.name] = op
     return op
 
@@ -124,7 +129,7 @@ def per_element(count: int) -> Callable[[Sequence[Shape], Shape], int]:
 def same_shape(*shapes: Shape, op: str = "elementwise", **_: Any) -> Shape:
     """Shape rule of elementwise operations: all operands alike."""
     if any(shape != shapes[0] for shape in shapes):
-        raise ShapeError(f"[{op}] operands of one shape were expected, came {list(shapes)}")
+        raise ShapeError(f"[{op}] expected operands of one shape, got {list(shapes)}; reshape one")
     return shapes[0]
 
 
@@ -141,7 +146,7 @@ def apply(op: OpDef, *operands: Any, **attrs: Any) -> Any:
             kind = type(operand)
     if kind is None:
         raise TraceError(
-            f"[{op.name}] a vertex value or a cavs.Tensor was expected among the operands, "
-            f"came {[type(o).__name__ for o in operands]}; wrap arrays in cavs.Tensor"
+            f"[{op.name}] expected a vertex value or a cavs.Tensor among the operands, got "
+            f"{[type(o).__name__ for o in operands]}; wrap arrays in cavs.Tensor"
         )
     return kind.__cavs_apply__(op, operands, attrs)

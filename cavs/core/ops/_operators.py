@@ -48,8 +48,8 @@ class Operators:
         name = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
         if name is None:
             raise TraceError(
-                f"[pow] an exponent among {sorted(_POWERS)} was expected, came ({exponent!r}); "
-                "write other powers as ops.exp(exponent * ops.log(x))"
+                f"[pow] expected an exponent among {sorted(_POWERS)}, got {exponent!r}; write "
+                "other powers as ops.exp(exponent * ops.log(x))"
             )
         return apply(OPS[name], self)
 

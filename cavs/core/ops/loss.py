@@ -12,8 +12,8 @@ from cavs.errors import ShapeError
 def _infer_cross_entropy(logits: Shape, label: Shape) -> Shape:
     if len(logits) != 1 or label != ():
         raise ShapeError(
-            "[cross_entropy] logits of shape (classes,) and a scalar label were expected, "
-            f"came {logits} and {label}"
+            "[cross_entropy] expected logits of shape (classes,) and a scalar label, got "
+            f"{logits} and {label}; reshape them"
         )
     return ()
 
@@ -44,8 +44,8 @@ def _picked(np: Any, values: Any, label: Any) -> Any:
 def _infer_embedding(weight: Shape, ids: Shape) -> Shape:
     if len(weight) != 2 or ids != ():
         raise ShapeError(
-            "[embedding] a weight of shape (num, size) and scalar ids were expected, "
-            f"came {weight} and {ids}"
+            f"[embedding] expected a weight of shape (num, size) and scalar ids, got {weight} and "
+            f"{ids}; reshape them"
         )
     return weight[1:]
 

@@ -11,13 +11,13 @@ from cavs.errors import ShapeError
 
 def _dims(a: Shape, b: Shape, ta: bool, tb: bool) -> tuple[int, int, int]:
     if len(a) != 2 or len(b) != 2:
-        raise ShapeError(f"[matmul] two matrices were expected, came shapes {a} and {b}")
+        raise ShapeError(f"[matmul] expected two matrices, got shapes {a} and {b}; reshape them")
     m, k = a[::-1] if ta else a
     k2, n = b[::-1] if tb else b
     if k != k2:
         raise ShapeError(
-            f"[matmul] equal inner sizes were expected, came {k} and {k2} "
-            f"(shapes {a}{'^T' if ta else ''} and {b}{'^T' if tb else ''})"
+            f"[matmul] expected equal inner sizes, got {k} and {k2} (shapes "
+            f"{a}{'^T' if ta else ''} and {b}{'^T' if tb else ''}); transpose or reshape one"
         )
     return m, k, n
 
@@ -86,7 +86,9 @@ def matmul(a: Any, b: Any) -> Any:
     right a column, and its axis is dropped from the result.
     """
     if len(a.shape) not in (1, 2) or len(b.shape) not in (1, 2):
-        raise ShapeError(f"[matmul] vectors or matrices were expected, came {a.shape}, {b.shape}")
+        raise ShapeError(
+            f"[matmul] expected vectors or matrices, got {a.shape} and {b.shape}; reshape them"
+        )
     left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
     if len(b.shape) == 1 and a.space == "none" and b.space != "none" and len(a.shape) == 2:
         # A shared matrix times a column per row is a linear layer: one product over all rows.
@@ -106,8 +108,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     if len(weight.shape) != 2 or len(x.shape) not in (1, 2) or x.shape[-1] != weight.shape[1]:
         expected = f"(..., {weight.shape[-1]})" if len(weight.shape) == 2 else "a matrix weight"
         raise ShapeError(
-            f"[linear] an input of shape {expected} was expected, came {x.shape}; "
-            f"the weight is {weight.shape}"
+            f"[linear] expected an input of shape {expected}, got {x.shape}, for a weight of "
+            f"shape {weight.shape}; change one of them"
         )
     vector = len(x.shape) == 1
     y = apply(MATMUL, reshape(x, (1, x.shape[0])) if vector else x, weight, ta=False, tb=True)

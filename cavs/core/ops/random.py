@@ -26,7 +26,8 @@ _LEAST = 2.0**-25
 def _infer_one_hot_max(x: Shape, among: Shape) -> Shape:
     if not x or x != among:
         raise ShapeError(
-            f"[one_hot_max] two shapes of one feature axis or more were expected, came {x, among}"
+            f"[one_hot_max] expected two shapes of one feature axis or more, got {(x, among)}; "
+            "reshape a scalar to (1,)"
         )
     return x
 
@@ -109,9 +110,13 @@ def check_dropout(p: Any, by: Any) -> None:
     """Raises InputError where these are no probability, and nothing that masks belong to."""
     number = isinstance(p, numbers.Real) and not isinstance(p, bool)
     if not number or not 0 <= p < 1:
-        raise InputError(f"[dropout] a probability in [0, 1) was expected, came ({p})")
+        raise InputError(
+            f"[dropout] expected a probability in [0, 1), got {p}; pass the share to drop"
+        )
     if by not in ("vertex", "id"):
-        raise InputError(f"[dropout] by='vertex' or by='id' was expected, came ({by!r})")
+        raise InputError(
+            f"[dropout] expected by='vertex' or by='id', got {by!r}; pass one of these"
+        )
 
 
 def uniform_like(x: Any) -> Any:
@@ -168,7 +173,9 @@ def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
         InputError: the temperature is not above 0.
     """
     if not temperature > 0:
-        raise InputError(f"[gumbel_softmax] a temperature > 0 was expected, came ({temperature})")
+        raise InputError(
+            f"[gumbel_softmax] expected a temperature > 0, got {temperature}; raise it"
+        )
     gumbel = standard_gumbel(uniform_like(logits))
     soft = softmax((logits + gumbel) * (1.0 / temperature))
     return soft + stop_gradient(gumbel_max(logits, gumbel) - soft) if hard else soft

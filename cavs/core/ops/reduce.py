@@ -14,14 +14,18 @@ from cavs.errors import ShapeError
 
 def _drop_last(shape: Shape, **_: Any) -> Shape:
     if not shape:
-        raise ShapeError("[reduce] at least one feature axis was expected, came a scalar")
+        raise ShapeError(
+            "[reduce] expected at least one feature axis, got a scalar; leave the reduction out"
+        )
     return shape[:-1]
 
 
 def _last_axis(name: str) -> Any:
     def infer(shape: Shape, **_: Any) -> Shape:
         if not shape:
-            raise ShapeError(f"[{name}] at least one feature axis was expected, came a scalar")
+            raise ShapeError(
+                f"[{name}] expected at least one feature axis, got a scalar; reshape it to (1,)"
+            )
         return shape
 
     return infer
@@ -75,7 +79,9 @@ def _reference_logsumexp_grad(np: Any, dy: Any, y: Any, x: Any) -> Any:
 
 def _infer_logsumexp_grad(dy: Shape, y: Shape, x: Shape) -> Shape:
     if dy != x[:-1] or y != dy:
-        raise ShapeError(f"[logsumexp_grad] results of {x[:-1]} were expected, came {dy, y}")
+        raise ShapeError(
+            f"[logsumexp_grad] expected results of {x[:-1]}, got {(dy, y)}; pass those of x"
+        )
     return x
 
 
@@ -166,7 +172,8 @@ def _over(x: Any, axis: int | None, keepdims: bool, op: OpDef) -> Any:
         return reshape(y, (1,) * len(shape)) if keepdims else y
     if axis not in (-1, len(shape) - 1):
         raise ShapeError(
-            f"[{op.name}] axis None or -1 (the last of {len(shape)}) was expected, came ({axis})"
+            f"[{op.name}] expected axis None or -1 (the last of {len(shape)}), got {axis}; reduce "
+            "over one of these"
         )
     y = apply(op, x)
     return reshape(y, (*shape[:-1], 1)) if keepdims else y
@@ -181,7 +188,9 @@ def mean(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Mean over the last feature axis or over all of them."""
     count = size_of(x.shape) if axis is None else x.shape[-1]
     if count == 0:
-        raise ShapeError("[mean] at least one element was expected, came an empty value")
+        raise ShapeError(
+            "[mean] expected at least one element, got an empty value; leave the mean out"
+        )
     return sum(x, axis, keepdims) * (1.0 / count)
 
 

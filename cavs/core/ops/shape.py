@@ -12,7 +12,8 @@ from cavs.errors import ShapeError
 def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
     if size_of(shape) != size_of(to):
         raise ShapeError(
-            f"[reshape] a shape of {size_of(shape)} elements was expected, came {to} for {shape}"
+            f"[reshape] expected a shape of {size_of(shape)} elements, got {to} for {shape}; keep "
+            "the number of elements"
         )
     return to
 
@@ -20,8 +21,8 @@ def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
 def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
     if not shape or not 0 <= start < stop <= shape[-1]:
         raise ShapeError(
-            f"[slice] 0 <= start < stop <= {shape[-1] if shape else 0} was expected, "
-            f"came ({start}:{stop}) of shape {shape}"
+            f"[slice] expected 0 <= start < stop <= {shape[-1] if shape else 0}, got "
+            f"{start}:{stop} of shape {shape}; slice within the last axis"
         )
     return (*shape[:-1], stop - start)
 
@@ -29,7 +30,8 @@ def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
 def _infer_concat(*shapes: Shape) -> Shape:
     if not shapes or any(not s or s[:-1] != shapes[0][:-1] for s in shapes):
         raise ShapeError(
-            f"[concat] shapes equal but for the last axis were expected, came {list(shapes)}"
+            f"[concat] expected shapes equal but for the last axis, got {list(shapes)}; reshape "
+            "them"
         )
     return (*shapes[0][:-1], sum(s[-1] for s in shapes))
 
@@ -37,7 +39,9 @@ def _infer_concat(*shapes: Shape) -> Shape:
 def _infer_broadcast(shape: Shape, *, to: Shape) -> Shape:
     padded = (1,) * (len(to) - len(shape)) + shape
     if len(shape) > len(to) or any(a not in (1, b) for a, b in zip(padded, to, strict=True)):
-        raise ShapeError(f"[broadcast] a shape that broadcasts to {to} was expected, came {shape}")
+        raise ShapeError(
+            f"[broadcast] expected a shape that broadcasts to {to}, got {shape}; reshape it"
+        )
     return to
 
 
@@ -147,7 +151,9 @@ def reshape(x: Any, shape: Sequence[int] | int) -> Any:
     if -1 in to:
         known = size_of(tuple(n for n in to if n != -1))
         if to.count(-1) > 1 or known == 0 or size_of(x.shape) % known:
-            raise ShapeError(f"[reshape] one -1 that fits {x.shape} was expected, came {to}")
+            raise ShapeError(
+                f"[reshape] expected one -1 that fits {x.shape}, got {to}; give the sizes"
+            )
         to = tuple(size_of(x.shape) // known if n == -1 else n for n in to)
     return x if to == x.shape else apply(RESHAPE, x, to=to, rank=len(x.shape))
 
@@ -162,16 +168,21 @@ def slice_last(x: Any, start: int, stop: int) -> Any:
 def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
     """Cuts the last feature axis into `parts` equal parts, or into parts of the sizes given."""
     if not x.shape:
-        raise ShapeError("[split] at least one feature axis was expected, came a scalar")
+        raise ShapeError(
+            "[split] expected at least one feature axis, got a scalar; reshape it to (1,)"
+        )
     total = x.shape[-1]
     if isinstance(parts, int):
         if parts < 1 or total % parts:
             raise ShapeError(
-                f"[split] a number of parts that divides {total} was expected, came ({parts})"
+                f"[split] expected a number of parts that divides {total}, got {parts}; pass the "
+                "sizes of the parts instead"
             )
         parts = [total // parts] * parts
     if sum(parts) != total:
-        raise ShapeError(f"[split] sizes that sum to {total} were expected, came {list(parts)}")
+        raise ShapeError(
+            f"[split] expected sizes that sum to {total}, got {list(parts)}; correct the sizes"
+        )
     pieces, start = [], 0
     for size in parts:
         pieces.append(slice_last(x, start, start + size))

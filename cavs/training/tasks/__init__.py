@@ -61,14 +61,15 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
     """
     if name not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] one of the models {', '.join(_MODELS)} was expected, came {name!r}"
+            f"[checkpoint] expected one of the models {', '.join(_MODELS)}, got {name!r}; save "
+            "one by `cavs train`"
         )
     try:
         return _MODELS[name](**config)
     except TypeError as error:
         raise CheckpointError(
-            f"[checkpoint] arguments of the model {name} were expected, came {dict(config)}: "
-            f"{error}"
+            f"[checkpoint] expected arguments of the model {name}, got {dict(config)} ({error}); "
+            "save one by `cavs train`"
         ) from error
 
 
@@ -95,8 +96,8 @@ def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
     """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
     if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
         raise CheckpointError(
-            f"[checkpoint] {path}: a classifier of trees ({', '.join(TREE_MODELS)}) was expected, "
-            f"came {checkpoint.model}"
+            f"[checkpoint] {path}: expected a classifier of trees ({', '.join(TREE_MODELS)}), got "
+            f"{checkpoint.model}; name the checkpoint of one"
         )
     return checkpoint.vocabulary
 

@@ -61,7 +61,8 @@ class ExpressionSource:
         for name, least in (("num_train", 1), ("max_depth", 2), ("kl_steps", 0), ("kl_weight", 0)):
             if getattr(self, name) < least:
                 raise InputError(
-                    f"[train] {name} of at least {least} was expected, came ({getattr(self, name)})"
+                    f"[train] expected {name} of at least {least}, got {getattr(self, name)}; "
+                    "raise it"
                 )
 
     def load(self) -> TreeCorpus:

@@ -54,15 +54,15 @@ class ImageSource:
         for name in ("samples", "dev_samples", "test_samples", "test_images"):
             if getattr(self, name) < 1:
                 raise InputError(
-                    f"[train] {name} of at least 1 was expected, came ({getattr(self, name)})"
+                    f"[train] expected {name} of at least 1, got {getattr(self, name)}; raise it"
                 )
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise InputError(
-                f"[train] one of the estimators {', '.join(ESTIMATORS)} was expected, came "
-                f"({self.estimator!r})"
+                f"[train] expected one of the estimators {', '.join(ESTIMATORS)}, got "
+                f"{self.estimator!r}; choose one of these"
             )
         if self.estimator == "vimco" and self.samples < 2:
-            raise InputError("[train] 2 samples or more were expected for vimco, came (1)")
+            raise InputError("[train] expected 2 samples or more for vimco, got 1; draw more")
 
     def load(self) -> ImageCorpus:
         """The images; `DataError` names what is missing or malformed."""
@@ -125,8 +125,8 @@ class ImageTask(Task):
         pixels, size = self.split("train").shape[1], self.arguments["image_size"]
         if pixels != size:
             raise DataError(
-                f"[data] {self.source.path}: images of {size} pixels, as the model has, were "
-                f"expected, came {pixels}"
+                f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
+                f"got {pixels}; name the data that it was trained on"
             )
 
     def train_set(self, config: TrainingConfig) -> Dataset:

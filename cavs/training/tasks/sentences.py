@@ -58,12 +58,13 @@ class SentenceSource:
     def __post_init__(self) -> None:
         if not 0 <= self.word_dropout <= 1:
             raise InputError(
-                f"[train] word_dropout in [0, 1] was expected, came ({self.word_dropout})"
+                f"[train] expected word_dropout in [0, 1], got {self.word_dropout}; pass such a "
+                "number"
             )
         if self.kl_weight < 0 or self.kl_steps < 0:
             raise InputError(
-                "[train] kl_weight and kl_steps of at least 0 were expected, came "
-                f"({self.kl_weight}, {self.kl_steps})"
+                f"[train] expected kl_weight and kl_steps of at least 0, got {self.kl_weight} and "
+                f"{self.kl_steps}; raise them"
             )
 
     def load(self) -> TextCorpus:

@@ -43,7 +43,7 @@ class TextSource:
 
     def __post_init__(self) -> None:
         if self.length < 1:
-            raise InputError(f"[train] length of at least 1 was expected, came ({self.length})")
+            raise InputError(f"[train] expected length of at least 1, got {self.length}; raise it")
 
     def load(self) -> TextCorpus:
         """The sentences; `DataError` names what is missing or malformed."""

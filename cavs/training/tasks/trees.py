@@ -88,9 +88,9 @@ def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], wh
         counts = np.diff(tree.graph.child_ptr)
         if counts.max(initial=0) > arity:
             raise DataError(
-                f"[data] {what}, tree {number}: at most {arity} children of a vertex were expected "
-                f"by {type(function).__name__}, came {counts.max()} (vertex {counts.argmax()}); "
-                "use tree-lstm, which takes any number"
+                f"[data] {what}, tree {number}: expected at most {arity} children of a vertex for "
+                f"{type(function).__name__}, got {counts.max()} (vertex {counts.argmax()}); use "
+                "tree-lstm, which takes any number"
             )
 
 

@@ -53,7 +53,8 @@ void load_blas(const std::string& path) {
   if (library == nullptr) {
     const char* reason = dlerror();
     fail(ErrorKind::kRuntime, "[blas] expected a shared library at ", path,
-         ", got: ", reason == nullptr ? "no reason given" : reason, "; reinstall scipy-openblas32");
+         ", got the error: ", reason == nullptr ? "no reason given" : reason,
+         "; reinstall scipy-openblas32");
   }
   const auto single = reinterpret_cast<Gemm<float>>(find_symbol(library, "cblas_sgemm"));
   const auto twice = reinterpret_cast<Gemm<double>>(find_symbol(library, "cblas_dgemm"));

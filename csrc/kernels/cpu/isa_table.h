@@ -86,6 +86,6 @@ const IsaTable& isa_table();
 
 // Throws Error(kRuntime); out of line, so that the objects of the instruction sets instantiate
 // nothing.
-[[noreturn]] void fail_fused(const char* expected, int64_t came);
+[[noreturn]] void fail_fused(const char* expected, int64_t got);
 
 }  // namespace cavs
