@@ -177,7 +177,9 @@ class _Replay(ReferenceRun):
                 yield parent, edges
 
     def origin(self, v: int, node: Node, bad: Bad, operands: Operands) -> Origin:
-        """From a bad value back to the first on the way that has no bad operand."""
+        """From a bad value back to the first on the way that has no bad operand. An infinity that F
+        has as a constant, as in a mask, is right; it comes from where its sign changes then."""
+        way = [Origin(v, node)]
         while True:
             before = next(
                 (
@@ -188,8 +190,17 @@ class _Replay(ReferenceRun):
                 None,
             )
             if before is None:
-                return Origin(v, node)
+                break
             v, node = before
+            way.append(Origin(v, node))
+        if node.op.name != "constant" or has_nan(self.values[v][node]):
+            return way[-1]
+        meant = np.signbit(worst(self.values[v][node]))
+        for later in reversed(way):
+            value = self.values[later.vertex][later.node]
+            if (np.signbit(value[~np.isfinite(value)]) != meant).any():
+                return later
+        return way[0]
 
 
 class Search:

@@ -226,6 +226,22 @@ def test_backward_from_infinity_names_its_output_and_line() -> None:
     assert "output 'y' of graph 1, vertex 0 has it first; the first comes from exp at " in message
 
 
+def cross_entropy_of_a_mask(v: cavs.Vertex, x: Any) -> Any:
+    logits = ops.where(ops.greater(v.pull("mask", 3), 0.0), x, -np.inf)
+    return ops.cross_entropy(logits, v.pull("label", dtype="int32"))
+
+
+def test_infinity_that_f_has_as_a_mask_is_not_its_origin() -> None:
+    mask = np.ones((6, 3), np.float32)
+    mask[4, 1] = 0.0
+    model = cavs.compile(Sums(cross_entropy_of_a_mask))
+    inputs = {"x": rows(), "mask": mask, "label": np.full(6, 1, np.int32)}
+    message = error_of(lambda: model(GRAPHS, **inputs)["y"].sum().backward())
+    line = line_of(cross_entropy_of_a_mask, "cross_entropy(logits")
+    assert "output 'y' of graph 1, vertex 1 has it first" in message
+    assert f"the first comes from cross_entropy at {line}" in message
+
+
 def test_backward_names_the_operation_of_the_tape() -> None:
     y = cavs.compile(Sums(lambda v, x: x - 1.0))(GRAPHS, x=rows())["y"]
     assert "the first comes from 'log', an operation on tensors" in error_of(
