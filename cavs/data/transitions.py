@@ -56,7 +56,7 @@ def transition_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
         try:
             graphs.append(transition_graph(tree))
         except DataError as error:
-            raise DataError(f"{error} (tree {number})") from None
+            raise DataError(f"[data] tree {number}: {error}") from None
         reduced = np.array([token is None for token in tree.tokens])
         shifts = np.concatenate([[0], np.cumsum(~reduced)])
         items = shifts - np.concatenate([[0], np.cumsum(reduced)])

@@ -17,14 +17,14 @@ struct Checker {
 
   [[noreturn]] void reject(const std::string& expected) const {
     std::string got;
-    for (const int id : instruction.inputs) got += " " + describe(id);
-    got += " ->";
+    for (const int id : instruction.inputs) got += describe(id) + " ";
+    got += "->";
     for (const int id : instruction.outputs) got += " " + describe(id);
     got += ", ints";
     for (size_t i = 0; i < instruction.ints.size() && i < 12; ++i) {
       got += " " + std::to_string(instruction.ints[i]);
     }
-    fail(ErrorKind::kValue, "[program] expected ", expected, " in '", instruction.kernel, "', got",
+    fail(ErrorKind::kValue, "[program] expected ", expected, " in '", instruction.kernel, "', got ",
          got, "; correct the instruction");
   }
   std::string describe(int id) const {
