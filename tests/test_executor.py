@@ -296,7 +296,7 @@ def test_gradient_equals_central_differences(name: str) -> None:
 @settings(max_examples=15)
 @given(graphs=batches(), seed=st.integers(0, 10_000), count=st.integers(1, 3))
 def test_drawn_functions(graphs: cavs.GraphBatch, seed: int, count: int) -> None:
-    """Functions drawn from a seed, with a drawn choice of passes."""
+    """Functions drawn from a seed, with drawn passes and cotangents of all outputs or some."""
     rng = np.random.default_rng(seed)
 
     def function() -> cavs.VertexFunction:
@@ -306,11 +306,15 @@ def test_drawn_functions(graphs: cavs.GraphBatch, seed: int, count: int) -> None
     options = {"dtype": "float64", "extra_children": "ignore"}
     reference = cavs.compile(function(), executor="reference", **options)
     inputs = draw_inputs(reference, graphs, seed)
-    expected = run(reference, graphs, inputs)
+    outputs = model_outputs(reference)
+    some = [name for name in outputs if rng.random() < 0.5]
+    expected = {names: run(reference, graphs, inputs, names=names) for names in (None, tuple(some))}
     cavs.set_num_threads(count)
     for passes in (PASSES, [p for p in PASSES if rng.random() < 0.5]):
         model = cavs.compile(function(), passes=passes, **options)
-        assert_same(run(model, graphs, inputs), expected, rtol=1e-8, atol=1e-10)
+        for names, result in expected.items():
+            found = run(model, graphs, inputs, names=names)
+            assert_same(found, result, rtol=1e-8, atol=1e-10)
 
 
 def test_two_calls_before_their_backwards() -> None:

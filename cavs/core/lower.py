@@ -172,16 +172,17 @@ class _Lowering:
         self.sinks = sinks = sinks.stripped()
         self.forward = forward
         self.switches = switches
-        self.external = (
-            {n for n in forward.nodes if n.op.name not in RECOMPUTED} if forward else set()
-        )
+        # The rest of F is computed again: forward keeps what the gradient from all outputs reads, and
+        # that from some of them may be written otherwise.
+        self.external = set(forward.saved) if forward else set()
         order = _reachable(sinks.nodes(), self.external)
         self.masks = {node: masks[node] for node in order if node in masks}
         self.order = _reachable([*sinks.nodes(), *self.masks.values()], self.external)
         self.emitter = Emitter(forward, self.external, params, counted)
         self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
         self.wanted.update(self.masks.values())  # products read them, which are no users of theirs
-        specialized = any(n.space == "inner" for n in [*self.order, *self.external])
+        known = forward.nodes if forward else set()
+        specialized = any(n.space == "inner" for n in [*self.order, *known])
         self.edge_rows = "inner" if specialized else "vertex"
         users = self._users()
         self.forced = self._forced(users)

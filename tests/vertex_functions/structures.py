@@ -288,6 +288,20 @@ class SeveralStates(cavs.VertexFunction):
 
 
 @listed
+class ScalarSlots(cavs.VertexFunction):
+    """The gradient from one output reads another form of what the gradient from all does."""
+
+    def __init__(self) -> None:
+        self.w = linear(1, 1)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        first, second = v.gather(0, s=()).s, v.gather(1, s=()).s
+        half = second * 0.5
+        v.scatter(s=ops.tanh(ops.reshape(self.w(ops.reshape(half, (1,))), ()) + v.pull("step")))
+        v.push(tanh=ops.tanh(half), first=first, second=second)
+
+
+@listed
 class Depth(cavs.VertexFunction):
     """Scalar states: depth, number of leaves, with constants only."""
 
