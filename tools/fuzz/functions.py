@@ -260,6 +260,7 @@ class _Drawer:
                 and all(before)
                 and "ids" not in step.attrs
                 and not step.op.startswith("children")
+                and (step.op not in RANDOM or step.op == "dropout_by_id")
             ):
                 found.append(number)
         return self.rng.choice(found) if found else None
