@@ -73,17 +73,18 @@ def forget_margins() -> None:
 
 def least_margin() -> float:
     """How near an operation came to a point where its value or slope jumps, relative to its
-    operand: what is nearer than the rounding of float32 may fall on the other side there. Operands
-    at such a point exactly, as zeros for no child are, stay there in any precision."""
+    operand: what is nearer than the rounding of float32 may fall on the other side there. Zeros at
+    such a point, as those for no child are, stay there in any precision; equal numbers may not: a
+    leaf and an inner vertex may round the same product otherwise."""
     return min(_margins, default=np.inf)
 
 
 def jumps_where(distance: Array, size: Array) -> None:
     """An operation that jumps where `distance` is 0, of operands of this size."""
-    off = distance[distance != 0]
-    if off.size:
-        scale = 1 + np.abs(np.broadcast_to(size, distance.shape)[distance != 0])
-        _margins.append(float((np.abs(off) / scale).min()))
+    size = np.abs(np.broadcast_to(size, distance.shape))
+    unsafe = (distance != 0) | (size != 0)
+    if unsafe.any():
+        _margins.append(float((np.abs(distance) / (1 + size))[unsafe].min()))
 
 
 # Of which everything else is made
@@ -167,8 +168,10 @@ def max_axes(x: Value, axes: tuple[int, ...], keep: bool) -> Value:
     if x.data.shape[0] == 0 and 0 in axes:
         return sum_axes(x, axes, keep)
     top = x.data.max(axis=axes, keepdims=True)
-    jumps_where(top - x.data, x.data)
-    share = (x.data == top) / (x.data == top).sum(axis=axes, keepdims=True)
+    is_top = x.data == top
+    count = is_top.sum(axis=axes, keepdims=True)
+    jumps_where(np.where(is_top & (count == 1), np.inf, top - x.data), x.data)
+    share = is_top / count
     result = top if keep else top.reshape(x.data.max(axis=axes).shape)
     return Value(result, [(x, lambda dy: dy.reshape(top.shape) * share)])
 
