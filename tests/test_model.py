@@ -62,7 +62,7 @@ WRONG: dict[str, Case] = {
         DTypeError,
         r"int32 of shape \(5,\).*'label', got dtype float64; convert it with astype",
     ),
-    "bool-ids": (tree_model, {"word": np.zeros(5, bool)}, DTypeError, r"'word'.*\(bool\)"),
+    "bool-ids": (tree_model, {"word": np.zeros(5, bool)}, DTypeError, r"'word'.*bool"),
     "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', got dtype"),
     "nothing": (tree_model, {"word": None}, DTypeError, r"'word', got dtype object"),
     "ragged": (
@@ -72,7 +72,7 @@ WRONG: dict[str, Case] = {
         r"expected an array for 'word'",
     ),
     "integers": (edges_model, {"x": np.zeros((5, 3), int)}, DTypeError, r"'x', got dtype int64"),
-    "complex": (edges_model, {"x": np.zeros((5, 3), complex)}, DTypeError, r"\(complex128\)"),
+    "complex": (edges_model, {"x": np.zeros((5, 3), complex)}, DTypeError, r"complex128"),
     "word-high": (
         tree_model,
         {"word": ids(0, 0, 0, 0, 7)},
@@ -83,14 +83,14 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"word": ids(0, -2, 0, 0, 0)},
         InputError,
-        r"\(-2\) at graph 0, vertex 1",
+        r"-2 at graph 0, vertex 1",
     ),
     "word-huge": (tree_model, {"word": ids(0, 0, 2**40, 0, 0)}, InputError, r"1099511627776"),
     "word-unsigned": (
         tree_model,
         {"word": np.full(5, 2**63, np.uint64)},
         InputError,
-        r"9223372036854775808\) at graph 0, vertex 0",
+        r"9223372036854775808 at graph 0, vertex 0",
     ),
     "label-high": (
         tree_model,
@@ -98,7 +98,7 @@ WRONG: dict[str, Case] = {
         InputError,
         r"expected ids in -1\.\.3 for 'label', got 4 at graph 1, vertex 0",
     ),
-    "edge-id": (edges_model, {"relation": ids(0, 0, 9)}, InputError, r"\(9\) at graph 1, edge 0"),
+    "edge-id": (edges_model, {"relation": ids(0, 0, 9)}, InputError, r"9 at graph 1, edge 0"),
     "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', got 4 at graph 1;"),
     "spread-label": (edges_model, {"label": ids(0, 0, 0, 0, 4)}, InputError, r"-1\.\.3.*'label'"),
 }
@@ -135,7 +135,7 @@ def test_missing_inputs_are_named_with_the_line_that_pulls_them() -> None:
     del inputs["label"]
     with pytest.raises(
         InputError,
-        match=r"expected int32 of shape \(5,\), a row per vertex, for 'label', got none, "
+        match=r"expected int32 of shape \(5,\), a row per vertex, for 'label', got none, though "
         r"pulled at .*vertex_functions/structures\.py:\d+ \(label = v\.pull",
     ):
         model(GRAPHS, **inputs)
@@ -172,7 +172,7 @@ def test_unknown_options_are_refused(
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "2", None, 1025, 2**70])
 def test_wrong_numbers_of_threads_are_refused(count: Any) -> None:
     before = cavs.get_num_threads()
-    with pytest.raises(InputError, match=r"\[threads\] a number of threads in 1\.\.1024"):
+    with pytest.raises(InputError, match=r"\[threads\] expected a number of threads in 1\.\.1024"):
         cavs.set_num_threads(count)
     assert cavs.get_num_threads() == before
 
@@ -253,7 +253,7 @@ def test_functions_that_gather_all_children_or_none_take_any_number() -> None:
     y = cavs.compile(Mixed())(star, x=x)["y"].data
     assert y[3].tolist() == [8, 10]
     assert cavs.compile(First(), outputs=["alone"])(star, x=x)["alone"].data[3].tolist() == [12, 14]
-    with pytest.raises(GraphError, match="graph 0, vertex 3: at most 1 children"):
+    with pytest.raises(GraphError, match="graph 0, vertex 3: expected at most 1 children"):
         cavs.compile(First())(star, x=x)
     program = cavs.compile(cavs.VertexProgram({"first": First()}), extra_children="ignore")
     assert program["first"](star, x=x)["y"].data[3].tolist() == [10, 12]
@@ -477,7 +477,7 @@ def test_freezing_between_a_call_and_its_backward_is_refused() -> None:
     loss = model(GRAPHS, **draw_inputs(model, GRAPHS))["loss"].sum()
     model.parameters()[0].requires_grad = False
     with pytest.raises(
-        CavsRuntimeError, match=r"\[backward\] requires_grad of the parameters as in"
+        CavsRuntimeError, match=r"\[backward\] expected requires_grad of the parameters as in"
     ):
         loss.backward()
 
@@ -557,5 +557,5 @@ def test_states_that_nobody_gathers_go_with_the_outputs() -> None:
 @pytest.mark.parametrize("outputs", [[], ["logits", "losses"]])
 def test_outputs_that_are_not_there_are_named(outputs: list[str]) -> None:
     function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
-    with pytest.raises(InputError, match=r"\[compile\] outputs among .*'logits'"):
+    with pytest.raises(InputError, match=r"\[compile\] expected outputs among .*'logits'"):
         cavs.compile(function, outputs=outputs)

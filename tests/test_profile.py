@@ -246,9 +246,7 @@ def test_without_a_batch_it_is_text() -> None:
 
 def test_misuse() -> None:
     model, inputs = tree_lstm()
-    with pytest.raises(
-        InputError, match=r"output among \['logits', 'loss'\] as the loss, got 'lose'"
-    ):
+    with pytest.raises(InputError, match=r"output among \['logits', 'loss'\], got 'lose'"):
         model.explain(GRAPHS, loss="lose", **inputs)
     with pytest.raises(InputError, match=r"expected 1 repeat or more, got 0"):
         model.explain(GRAPHS, repeats=0, **inputs)

@@ -165,7 +165,7 @@ def test_operations_without_a_gradient_are_named_with_their_line() -> None:
         label = v.pull("label", dtype="int32")
         v.push(y=apply(OPS["cross_entropy_grad"], v.pull("dy"), self.w(v.pull("x", 3)), label))
 
-    with pytest.raises(TraceError, match=r"\[autodiff\].*\(cross_entropy_grad\), at .*test_auto"):
+    with pytest.raises(TraceError, match=r"\[autodiff\].*cross_entropy_grad, at .*test_auto"):
         gradient_of(forward)
 
 

@@ -39,7 +39,7 @@ def test_unique_rows_join_only_with_none() -> None:
     word, tag = Unique(("word",), "vertex"), Unique(("tag",), "vertex")
     assert join_spaces(["none", word, word]) == word
     for others in ([word, "vertex"], [word, tag], [word, Unique(("word",), "leaf")]):
-        with pytest.raises(TraceError, match=r"same rows .*unique:word"):
+        with pytest.raises(TraceError, match=r"same rows, got unique:word"):
             join_spaces(others)
     assert join_spaces([]) == "none"
 

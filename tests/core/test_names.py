@@ -35,7 +35,9 @@ def test_inputs_are_called_as_a_call_can_give_them(name: Any, kind: str) -> None
         v.push(y=v.pull("x"))
         getattr(v, kind)(name)
 
-    with pytest.raises(TraceError, match=r"\[pull\] inputs .*test_names\.py:\d+ \(getattr"):
+    with pytest.raises(
+        TraceError, match=r"\[pull\] expected inputs .*test_names\.py:\d+ \(getattr"
+    ):
         cavs.compile(function(forward))
 
 
@@ -51,10 +53,12 @@ def test_states_and_outputs_are_identifiers(name: str) -> None:
         v.push(**{name: v.pull("x", 3)})
 
     for forward in (gather, scatter):
-        with pytest.raises(TraceError, match=rf"\[{forward.__name__}\] states .*test_names\.py:"):
+        with pytest.raises(
+            TraceError, match=rf"\[{forward.__name__}\] expected states .*test_names\.py:"
+        ):
             cavs.compile(function(forward))
     if name != "of":
-        with pytest.raises(TraceError, match=r"\[push\] outputs .*test_names\.py:"):
+        with pytest.raises(TraceError, match=r"\[push\] expected outputs .*test_names\.py:"):
             cavs.compile(function(push))
 
 

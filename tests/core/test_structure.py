@@ -181,7 +181,7 @@ def test_an_optimizer_of_before_a_new_compile() -> None:
     holder = Holder()
     some = SGD([holder.f.gain], lr=0.1)
     holder.f.embedding = nn.Embedding(5, 4)
-    with pytest.raises(CavsRuntimeError, match=r"\[compile\] attribute 'embedding'"):
+    with pytest.raises(CavsRuntimeError, match=r"\[compile\] expected attribute 'embedding'"):
         some.step()
     holder.model = cavs.compile(holder.f)
     some.step()

@@ -29,13 +29,16 @@ def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: Space, **at
 
 
 DAMAGE = {
-    "space": (node("tanh", [X], (3,), "nowhere"), r"unknown space 'nowhere'"),
+    "space": (node("tanh", [X], (3,), "nowhere"), r"expected a known space, got 'nowhere'"),
     "rows": (node("tanh", [X], (3,), "edge"), r"expected space vertex"),
     "finest": (node("add", [X, EDGE], (3,), "vertex"), r"expected space edge"),
     "shape": (node("tanh", [X], (4,), "vertex"), r"expected shape \(3,\)"),
     "arity": (node("add", [X], (3,), "vertex"), r"expected 2 operands, got 1"),
-    "source": (node("pull", [X], (3,), "vertex", name="y"), r"a source has no operands"),
-    "dtype": (Node(OPS["tanh"], [X], {}, (3,), "vertex", "int64"), r"unknown dtype 'int64'"),
+    "source": (node("pull", [X], (3,), "vertex", name="y"), r"expected no operands of a source"),
+    "dtype": (
+        Node(OPS["tanh"], [X], {}, (3,), "vertex", "int64"),
+        r"expected a known dtype, got 'int64'",
+    ),
     "table": (
         Node(OpDef("tanh", 1, infer=lambda s: s), [X], {}, (3,), "vertex"),
         r"expected an operation of the table",

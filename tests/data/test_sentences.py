@@ -47,7 +47,9 @@ def test_only_a_text_with_unknown_words_stands_for_them() -> None:
     assert rare.tokens == ("<unk>", "<eos>", "a")
     assert rare["b"] == rare.unknown_id == 0
     corpus = TextCorpus("letters", [["a", "b"]], [["b"]], [["a"], ["b", "z"]])
-    with pytest.raises(DataError, match=r"letters: words of the training .*'z' in the test text"):
+    with pytest.raises(
+        DataError, match=r"letters: expected words of the training .*'z' in the test text"
+    ):
         corpus.vocabulary()
     assert replace(corpus, test=[["b"]]).vocabulary().unknown is None
     assert replace(corpus, train=[["a", "<unk>"]]).vocabulary()["z"] == 0
@@ -73,7 +75,7 @@ def test_tagged(tmp_path: Path) -> None:
     assert dataset.flat("word").tolist() == [1, 0, 0]
     assert dataset.flat("label").tolist() == [0, 1, 0]
     assert dataset.graphs[0].children == [[], [0]]
-    with pytest.raises(InputError, match="'I-PER' is none of the 1 tokens"):
+    with pytest.raises(InputError, match="one of the 1 tokens O, got 'I-PER'"):
         tagging_dataset(sentences, words, Vocabulary(["O"], unknown=None))
 
 
@@ -83,7 +85,10 @@ def test_words_without_a_tag(tmp_path: Path, token: str) -> None:
     path.write_text(f"a|O\nbb|O {token} c|O\n")
     with pytest.raises(DataError) as error:
         read_tagged(path)
-    assert str(error.value) == f"[data] {path}, line 2, column 6: expected word|TAG, got {token!r}"
+    assert str(error.value) == (
+        f"[data] {path}, line 2, column 6: expected word|TAG, got {token!r}; write the tag behind "
+        "the word"
+    )
 
 
 def test_penn_treebank(ptb_dir: Path) -> None:

@@ -127,8 +127,8 @@ def test_depth_is_not_bounded() -> None:
         ("(3 (2) (2 b))", 4, "expected a word or a vertex after the label, got '(2)'"),
         ("(3 () (2 b))", 4, "expected an integer label after '('"),
         ("((3 a))", 1, "expected an integer label after '('"),
-        ("(2 big house)", 8, "a leaf has one word"),
-        ("(2 (2 a) b)", 10, "a word stands before the children"),
+        ("(2 big house)", 8, "got a second word"),
+        ("(2 (2 a) b)", 10, "or one after the children"),
         ("a b", 1, "expected a tree that begins with '(', got 'a b'"),
     ],
 )
@@ -178,7 +178,7 @@ def test_trees_from_lines() -> None:
 def test_words_that_brackets_cannot_hold() -> None:
     for word in ("a b", "(", "", "a\n"):
         tree = LabelledTree(InputGraph(children=[[]]), np.zeros(1, np.int32), (word,))
-        with pytest.raises(InputError, match="no blank and no bracket"):
+        with pytest.raises(InputError, match="without blanks and brackets, got"):
             format_tree(tree)
 
 
@@ -198,7 +198,7 @@ def test_files(tmp_path: Path) -> None:
 
     for empty in ("", " \n\n"):
         path.write_text(empty)
-        with pytest.raises(DataError, match="the file is empty"):
+        with pytest.raises(DataError, match="got an empty file"):
             read_trees(path)
     with pytest.raises(DataError, match="got no such file"):
         read_trees(tmp_path / "none.txt")
@@ -212,7 +212,7 @@ def test_a_missing_treebank_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("(1 a)\n")
     with pytest.raises(DataError, match=r"a directory without dev.txt"):
         load_sst(tmp_path)
-    with pytest.raises(DataError, match=r"this is not a directory"):
+    with pytest.raises(DataError, match=r"got a file; check the path"):
         load_sst(tmp_path / "train.txt")
 
 

@@ -56,7 +56,7 @@ def test_without_an_unknown_token() -> None:
     tags = Vocabulary(["O", "I"], unknown=None)
     assert tags.unknown_id is None
     assert tags.encode(["I", None]).tolist() == [1, -1]
-    with pytest.raises(InputError, match="'B' is none of the 2 tokens"):
+    with pytest.raises(InputError, match="one of the 2 tokens O, I, got 'B'"):
         tags.encode(["B"])
 
 

@@ -189,7 +189,7 @@ def test_errors() -> None:
     row, pair = Tensor(np.zeros((3, 1))), Tensor(np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"\[vimco\] expected 2 samples or more, got 1"):
         estimators.vimco(row, row)
-    with pytest.raises(ShapeError, match=r"\[estimators\] tensors of one shape"):
+    with pytest.raises(ShapeError, match=r"\[estimators\] expected tensors of one shape"):
         estimators.nvil(row, pair)
     with pytest.raises(ShapeError, match=r"1 sample or more, got \(3, 0\)"):
         estimators.elbo(Tensor(np.zeros((3, 0))))

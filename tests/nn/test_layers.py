@@ -46,7 +46,7 @@ def test_linear_is_a_product_and_a_sum() -> None:
     expected = x @ layer.weight.data.T + layer.bias.data
     np.testing.assert_allclose(layer(Tensor(x)).data, expected)
     np.testing.assert_allclose(layer(Tensor(x[0])).data, expected[0])
-    with pytest.raises(ShapeError, match=r"\[linear\] an input of shape \(..., 3\)"):
+    with pytest.raises(ShapeError, match=r"\[linear\] expected an input of shape \(..., 3\)"):
         layer(Tensor(np.ones((5, 4))))
 
 
@@ -55,7 +55,7 @@ def test_layer_norm_has_zero_mean_and_unit_variance() -> None:
     y = layer(Tensor(np.random.default_rng(0).normal(3, 5, size=(4, 8)))).data
     np.testing.assert_allclose(y.mean(-1), 0, atol=1e-12)
     np.testing.assert_allclose(y.var(-1), 1)
-    with pytest.raises(ShapeError, match=r"\[layer_norm\] a last axis of 8"):
+    with pytest.raises(ShapeError, match=r"\[layer_norm\] expected a last axis of 8"):
         layer(Tensor(np.ones((4, 7))))
 
 
@@ -80,7 +80,7 @@ def test_dropout_is_for_vertices() -> None:
     with pytest.raises(TraceError, match=r"\[dropout\] .* cavs.Tensor"):
         nn.Dropout(0.5, by="id")(Tensor(np.ones(3)))
     for wrong in (1.0, -0.1, float("nan"), "0.5", True, None):
-        with pytest.raises(InputError, match=r"\[dropout\] a probability in \[0, 1\)"):
+        with pytest.raises(InputError, match=r"\[dropout\] expected a probability in \[0, 1\)"):
             nn.Dropout(wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"expected by='vertex' or by='id', got 'edge'"):
         nn.Dropout(0.5, by="edge")

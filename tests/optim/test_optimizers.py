@@ -205,7 +205,9 @@ def test_foreign_state_is_refused_and_changes_nothing() -> None:
     state["groups.0.lr"] = np.array(0.5)
     state["bias.sum"] = np.zeros(3)
     del state["weight.sum"]
-    with pytest.raises(CheckpointError, match=r"arrays of Adagrad .* 'weight.sum' is missing") as e:
+    with pytest.raises(
+        CheckpointError, match=r"arrays of Adagrad, got 7: 'weight.sum' is missing"
+    ) as e:
         optimizer.load_state_dict(state)
     assert "'bias.sum' has shape (3,) instead of (17,)" in str(e.value)
     assert optimizer.groups[0]["lr"] == 0.1
@@ -245,8 +247,8 @@ BAD: dict[str, Callable[[], Any]] = {
     "a list of parameters": lambda: optim.SGD(P, lr=0.1),
     "groups with 'params'": lambda: optim.SGD([{"lr": 0.1}], lr=0.1),
     r"got \['speed'\]": lambda: optim.SGD([{"params": [P], "speed": 1}], lr=0.1),
-    r"a finite lr >= 0 .* \(-0.1\)": lambda: optim.SGD([P], lr=-0.1),
-    r"a finite lr >= 0 .* \(nan\)": lambda: optim.Adagrad([P], lr=float("nan")),
+    r"a finite lr >= 0, got -0.1": lambda: optim.SGD([P], lr=-0.1),
+    r"a finite lr >= 0, got nan": lambda: optim.Adagrad([P], lr=float("nan")),
     r"beta2 in \[0, 1\)": lambda: optim.Adam([P], betas=(0.9, 1.0)),
     "momentum > 0": lambda: optim.SGD([P], lr=0.1, nesterov=True),
     "max_norm > 0": lambda: optim.clip_grad_norm([P], 0.0),

@@ -185,7 +185,7 @@ def test_record_gives_all_outputs_at_once() -> None:
     assert dys[1] is None
     np.testing.assert_array_equal(dys[2], a.data)
     np.testing.assert_array_equal(x.grad, 1 + c.data + a.data)
-    with pytest.raises(CavsRuntimeError, match="'model' was freed"):
+    with pytest.raises(CavsRuntimeError, match="'model', which was freed"):
         b.sum().backward()
 
 

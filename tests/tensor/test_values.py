@@ -97,7 +97,9 @@ def test_dtype_given() -> None:
 
 
 def test_other_values_are_refused() -> None:
-    with pytest.raises(InputError, match=r"\[tensor\] integers that fit int32 .* \(4294967296\)"):
+    with pytest.raises(
+        InputError, match=r"\[tensor\] expected integers that fit int32, got 4294967296"
+    ):
         Tensor(np.array([1, 2**32]))
     with pytest.raises(DTypeError, match="expected integers for int32"):
         Tensor([0.5], "int32")
@@ -117,7 +119,7 @@ def test_numbers_and_truth() -> None:
     x = tensor([2.5])
     assert (x.item(), float(x), int(x), bool(x), len(x)) == (2.5, 2.5, 2, True, 1)
     assert not tensor(0.0)
-    with pytest.raises(ShapeError, match=r"\[item\] one element"):
+    with pytest.raises(ShapeError, match=r"\[item\] expected one element"):
         bool(tensor([1.0, 2.0]))
 
 
@@ -135,14 +137,14 @@ def test_numbers_take_the_dtype_of_the_tensor() -> None:
 
 def test_mixed_precision_is_refused_by_name() -> None:
     x, y = Tensor(np.ones(2, np.float32)), Tensor(np.ones(2))
-    with pytest.raises(DTypeError, match=r"\[mul\] .* \(float32, float64\)"):
+    with pytest.raises(DTypeError, match=r"\[mul\] .* float32, float64"):
         x * y
     assert (x.astype("float64") * y).dtype == np.float64
 
 
 def test_integers_are_ids_only() -> None:
     ids = tensor([[0, 1], [2, 0]])
-    with pytest.raises(DTypeError, match=r"\[add\] operand 0 of dtype float"):
+    with pytest.raises(DTypeError, match=r"\[add\] expected operand 0 of dtype float"):
         ids + 1
     with pytest.raises(DTypeError, match=r"\[embedding\] operand 1 of dtype int32"):
         ops.embedding(Tensor(np.ones((3, 2))), Tensor(np.ones(2)))
@@ -152,9 +154,9 @@ def test_integers_are_ids_only() -> None:
 
 @pytest.mark.parametrize("bad", [-2, 3])
 def test_ids_out_of_range_are_named(bad: int) -> None:
-    with pytest.raises(InputError, match=rf"\[embedding\] ids in -1..2 .* \({bad}\)"):
+    with pytest.raises(InputError, match=rf"\[embedding\] expected ids in -1..2, got {bad}"):
         ops.embedding(tensor(np.ones((3, 5))), [0, bad])
-    with pytest.raises(InputError, match=r"\[cross_entropy\] ids in -1..2"):
+    with pytest.raises(InputError, match=r"\[cross_entropy\] expected ids in -1..2"):
         ops.cross_entropy(tensor(np.ones((2, 3))), [0, bad])
 
 
@@ -206,7 +208,7 @@ def test_reductions_over_any_axis(name: str, axis: int | None, keepdims: bool) -
 def test_max_and_bad_axes() -> None:
     np.testing.assert_array_equal(Tensor(DATA).max(-1).data, DATA.max(-1))
     for name in ("sum", "mean"):
-        with pytest.raises(ShapeError, match=rf"\[{name}\] an axis in -3..2 .* \(3\)"):
+        with pytest.raises(ShapeError, match=rf"\[{name}\] expected an axis in -3..2, got 3"):
             getattr(Tensor(DATA), name)(3)
     with pytest.raises(ShapeError, match=r"\[mean\] at least one element"):
         Tensor(np.zeros((0, 2))).mean()

@@ -62,5 +62,5 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     ("name", "value"), [("num_train", 0), ("max_depth", 1), ("kl_weight", -1.0), ("kl_steps", -1)]
 )
 def test_settings_out_of_range_are_refused(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=rf"\[train\] {name} of at least"):
+    with pytest.raises(InputError, match=rf"\[train\] expected {name} of at least"):
         ExpressionSource(**{name: value})

@@ -111,7 +111,7 @@ def test_trees_that_are_not_binary_are_refused(
     assert main(["train", "parser", "--data", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "expected a binary tree with words at its leaves" in said
-    assert "(tree 2)" in said
+    assert "[data] tree 2: " in said
 
 
 def test_a_no_break_space_is_part_of_a_word(
