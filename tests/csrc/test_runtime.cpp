@@ -366,7 +366,7 @@ void test_malformed_programs() {
   refused([](Program& p) { std::swap(p.segments[0], p.segments[1]); }, "to be written before");
   refused([](Program& p) { p.segments[1].kind = SegmentKind::kRows; }, "to be written before");
   refused([](Program& p) { p.segments[1].kind = SegmentKind::kGlobal; }, "got a global one");
-  refused([](Program& p) { p.values[kSum].column = 3; }, "to lie within the 20");
+  refused([](Program& p) { p.values[kSum].column = 3; }, "within the 20");
   refused([](Program& p) { p.values[kAll].role = Role::kView, p.values[kAll].base = kAll; },
           "owns memory");
   refused([](Program& p) { p.values[kH].size = 0; }, "elements in a row of 'h'");
