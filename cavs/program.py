@@ -194,14 +194,20 @@ class Program(Compiled):
         return {"seed": self._seed, **steps}
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
-        """Goes on from what :meth:`random_state` gave; with ``step``, all functions from there."""
+        """Goes on from what :meth:`random_state` gave; with ``step``, all functions from there.
+
+        Raises:
+            InputError: not a seed and these steps, in 0..2**64-1; nothing has changed then.
+        """
         steps = [f"{name}.step" for name in self.models]
-        if set(state) not in ({"seed", "step"}, {"seed", *steps}):
-            raise InputError(
-                f"[random] expected a seed and {', '.join(steps)}, got {sorted(state)}; load what "
-                "random_state gave"
-            )
-        self._seed = check_seed(state["seed"])
+        given: Any = state  # from a file, perhaps
+        is_state = isinstance(given, Mapping)
+        if not is_state or set(given) not in ({"seed", "step"}, {"seed", *steps}):
+            came = sorted(map(str, given))[:8] if is_state else type(given).__name__
+            raise InputError(f"[random] a seed and {', '.join(steps)} were expected, came ({came})")
+        for value in state.values():
+            check_seed(value)
+        self._seed = state["seed"]
         for number, (name, model) in enumerate(self.models.items()):
             step = state["step"] if "step" in state else state[f"{name}.step"]
             model.set_random_state({"seed": (self._seed + number * _APART) % 2**64, "step": step})

@@ -7,18 +7,20 @@ import math
 from collections.abc import Callable
 
 
-def integer(least: int) -> Callable[[str], int]:
-    """A type for integers of at least `least`."""
+def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """A type for integers from `least` to `most`."""
 
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least or value >= 2**31:
-            raise argparse.ArgumentTypeError(
-                f"expected an integer of at least {least}, got {text!r}"
+        if not least <= value <= most:
+            # A bound that nobody comes to by mistake is not worth its digits.
+            wanted = (
+                f"of at least {least}" if value < least and most < 2**32 else f"in {least}..{most}"
             )
+            raise argparse.ArgumentTypeError(f"an integer {wanted} was expected, came {text!r}")
         return value
 
     return read

@@ -26,7 +26,7 @@ from cavs.training import (
     TreeSource,
     TreeTask,
 )
-from cavs.training.config import OPTIMIZERS, SCHEDULES
+from cavs.training.config import MOST_SEED, OPTIMIZERS, SCHEDULES
 from cavs.training.tasks.images import ESTIMATORS
 
 Settings = dict[str, Any]
@@ -441,10 +441,10 @@ def _add_training(
         ("lr_decay", number(0, exclusive=True), "factor of the learning rate after each epoch"),
         ("lr_decay_after", integer(0), "but the first ones"),
         ("weight_decay", number(0), "L2 coefficient"),
-        ("clip_norm", number(0), "greatest norm of the gradient, 0: any"),
-        ("patience", integer(0), "epochs without improvement on dev before it ends, 0: any"),
-        ("average", integer(0), "epochs at the end whose parameters are averaged, 0: none"),
-        ("seed", integer(0), "of parameters, samples and order"),
+        ("clip_norm", number(0), "greatest norm of the gradient, 0: off"),
+        ("patience", integer(0), "epochs without improvement on dev before it ends, 0: off"),
+        ("average", integer(0), "epochs at the end whose parameters are averaged, 0: off"),
+        ("seed", integer(0, MOST_SEED), "of parameters, samples and order, 0..2**64-1"),
     ]
     if embedding:
         options += [

@@ -20,7 +20,7 @@ from cavs.training import (
     load_model,
     words_of,
 )
-from cavs.training.tasks import check_arity, restore_task
+from cavs.training.tasks import check_arity, restore_task, source_of
 
 
 def add_parser(commands: Any) -> None:
@@ -114,7 +114,7 @@ def _load_trees(
     if options.data is not None:
         source = TreeSource(options.data)
     else:
-        source = TreeSource(**checkpoint.training["source"])
+        source = source_of(options.checkpoint, checkpoint)
     corpus = source.load()
     if corpus.num_classes != classes:
         raise DataError(
@@ -133,14 +133,15 @@ def _evaluate_task(options: argparse.Namespace, checkpoint: Checkpoint) -> int:
             "one of these"
         )
     if options.data is not None:
-        if "path" not in checkpoint.training["source"]:
+        known = checkpoint.training.get("source", {})
+        if "path" not in known:
             raise InputError(
                 f"[evaluate] expected no --data for {checkpoint.model}, which makes its own, got "
                 f"{options.data}; leave it out"
             )
-        source = {**checkpoint.training["source"], "path": options.data}
+        source = {**known, "path": options.data}
         checkpoint.training = {**checkpoint.training, "source": source}
-    task = restore_task(checkpoint)
+    task = restore_task(checkpoint, options.checkpoint)
     model = load_model(options.checkpoint, checkpoint, checkpoint.parameters, outputs=task.outputs)
     task.check(model.function)
     scores = task.objective.evaluate(model, task.batches(options.split), lambda: False)

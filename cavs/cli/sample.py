@@ -24,6 +24,9 @@ from cavs.training import (
     sample_text,
     sample_trees,
 )
+from cavs.training._fields import shown
+from cavs.training.config import MOST_SEED
+from cavs.training.tasks import source_of
 
 _IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm", "sentence-vae"), ("tree-vae",)
 _DRAWN = {"temperature": 1.0}
@@ -62,7 +65,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--max-words", type=integer(1), metavar="N", help="of a sentence (default: 80)"
     )
-    parser.add_argument("--seed", type=integer(0), default=0, help="(default: 0)")
+    parser.add_argument(
+        "--seed", type=integer(0, MOST_SEED - 1), default=0, help="0..2**64-2 (default: 0)"
+    )
     add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -75,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(options.checkpoint)
     if checkpoint.model not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: expected a generative model "
-            f"({', '.join(_MODELS)}), got {checkpoint.model}; name the checkpoint of one"
+            f"[checkpoint] {options.checkpoint}: a generative model "
+            f"({', '.join(_MODELS)}) was expected, came {shown(checkpoint.model)}"
         )
     given = {"temperature": options.temperature, "max_words": options.max_words}
     text = {name: value for name, value in given.items() if value is not None}
@@ -113,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
 def _trees(model: Any, checkpoint: Checkpoint, options: argparse.Namespace) -> str:
     """Trees as text, in brackets or as a picture."""
     assert checkpoint.vocabulary is not None
-    depth = int(checkpoint.training["source"]["max_depth"])
+    depth = source_of(options.checkpoint, checkpoint).max_depth
     trees = sample_trees(
         model, checkpoint.vocabulary, options.count, max_depth=depth, seed=options.seed
     )

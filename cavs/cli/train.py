@@ -16,7 +16,10 @@ from cavs.cli._signals import StopOnSignal
 from cavs.cli._train_models import ENTRIES
 from cavs.errors import CheckpointError, InputError
 from cavs.training import Progress, TrainingConfig, TrainingRun, load_checkpoint
-from cavs.training.run import BEST, LAST, METRICS
+from cavs.training._fields import shown
+from cavs.training.folder import RunFolder
+from cavs.training.held import BEST, LAST, METRICS
+from cavs.training.state import read_settings
 from cavs.training.tasks import arguments_of
 from cavs.training.tensorboard import TensorBoard
 
@@ -84,27 +87,47 @@ def run(options: argparse.Namespace) -> int:
     init: Path | None = given.pop("init", None)
     if resumed is not None:
         if init is not None:
-            raise InputError("[train] expected --init or --resume, got both; leave one out")
-        training = _resume(resumed, options.model, given, directory)
+            raise InputError("[train] --init or --resume was expected, came both")
+        training = _resume(resumed, options.model, given, directory, overwrite)
     else:
         training = _start(options.model, given, directory, overwrite)
         if init is not None:
             training.begin_with(init, load_checkpoint(init))
-    progress = Progress(quiet, training.task.unit, training.task.objective.describe)
-    observer = TensorBoard(training.directory, progress) if tensorboard else progress
+    with training.writing():
+        finished, code = _train(training, quiet, tensorboard)
+    if not finished:
+        return _say_how_to_resume(training, options.model, code)
+    _print_result(training)
+    return 0
+
+
+def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool, int]:
+    """Whether it came to an end, and the exit code where it was stopped before."""
+    progress = Progress(
+        quiet,
+        training.task.unit,
+        training.task.objective.describe,
+        training.trainer.config.epochs,
+    )
+    curves = TensorBoard(training.directory, progress) if tensorboard else None
+    if not training.folder.locked:
+        print(
+            f"[train] the file system of {training.directory} cannot lock it: see to it that no "
+            "other run writes there",
+            file=sys.stderr,
+        )
     if not quiet:
         _print_header(training)
     with StopOnSignal() as stop:
         try:
-            finished = training.fit(observer, stop)
+            finished = training.fit(curves or progress, stop)
+            if curves is not None:
+                curves.close()
         finally:
             progress.close()
-            if tensorboard:
-                observer.close()
-    if not finished:
-        return _say_how_to_resume(training, options.model, stop.code)
-    _print_result(training)
-    return 0
+            if curves is not None:
+                curves.abandon()
+    return finished, stop.code
 
 
 def _start(
@@ -112,43 +135,41 @@ def _start(
 ) -> TrainingRun:
     task, settings = ENTRIES[name].make(name, given)
     if directory is None:
-        directory = _free_directory(Path("runs"), f"{name}-{task.source.name}")
+        folder = RunFolder(Path("runs") / f"{name}-{task.source.name}", new=True)
     elif (directory / LAST).exists() and not overwrite:
         raise InputError(
             f"[train] expected a directory without a run, got {directory}; go on with --resume "
             f"{shlex.quote(str(directory / LAST))}, or replace it with --overwrite"
         )
-    return TrainingRun.start(directory, task, TrainingConfig.from_dict(settings))
+    else:
+        folder = RunFolder(directory)
+    config = TrainingConfig.from_dict(settings)
+    return TrainingRun.start(folder, task, config, overwrite=overwrite)
 
 
-def _free_directory(parent: Path, name: str) -> Path:
-    """A directory that is not there yet."""
-    directory, number_of_run = parent / name, 1
-    while directory.exists():
-        number_of_run += 1
-        directory = parent / f"{name}-{number_of_run}"
-    return directory
-
-
-def _resume(path: Path, name: str, given: Mapping[str, Any], directory: Path | None) -> TrainingRun:
+def _resume(
+    path: Path, name: str, given: Mapping[str, Any], directory: Path | None, overwrite: bool
+) -> TrainingRun:
     checkpoint = load_checkpoint(path)
+    training = checkpoint.training
     known = {
         **arguments_of(checkpoint),
-        **checkpoint.training.get("settings", {}),
-        **checkpoint.training.get("source", {}),
+        **training.get("settings", {}),
+        **training.get("source", {}),
         "model": checkpoint.model,
     }
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
     for key, value in {**wanted, "model": name}.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
             raise CheckpointError(
-                f"[checkpoint] {path}: expected {key} {known[key]!r}, as the run began, got "
-                f"{value!r}; leave the option out, or start a new run"
+                f"[checkpoint] {path}: {key} {shown(known[key])}, as the run began, was expected, "
+                f"came {value!r}; leave the option out, or start a new run"
             )
-    config = TrainingConfig.from_dict(known)
+    TrainingRun.check_resumable(path, checkpoint)
     changes = {key: given[key] for key in _MAY_CHANGE if key in given}
+    config = replace(read_settings(path, training), **changes)
     return TrainingRun.resume(
-        path, checkpoint, replace(config, **changes), directory or path.parent
+        path, checkpoint, config, directory or path.parent, overwrite=overwrite
     )
 
 
@@ -176,9 +197,13 @@ def _print_result(training: TrainingRun) -> None:
 def _say_how_to_resume(training: TrainingRun, name: str, code: int) -> int:
     path = shlex.quote(str(training.directory / LAST))
     trainer = training.trainer
+    where = (
+        f"after epoch {trainer.epoch}, while the test set was scored"
+        if trainer.finished
+        else f"in epoch {trainer.epoch + 1} after step {trainer.step}"
+    )
     print(
-        f"stopped in epoch {trainer.epoch + 1} after step {trainer.step}; go on with: "
-        f"cavs train {name} --resume {path}",
+        f"stopped {where}; go on with: cavs train {name} --resume {path}",
         file=sys.stderr,
     )
     return code

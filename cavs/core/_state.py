@@ -26,7 +26,12 @@ def fitting_arrays(
     Raises:
         CheckpointError: names every entry that is missing, unexpected or does not fit.
     """
-    values = {name: np.asarray(value) for name, value in state.items()}
+    if not isinstance(state, Mapping):
+        raise CheckpointError(
+            f"[{component}] expected a dictionary of the arrays of {owner}, got "
+            f"{type(state).__name__}"
+        )
+    values = {name: _as_array(value) for name, value in state.items()}
     problems = [f"{name!r} is missing" for name in own if name not in values]
     for name, value in values.items():
         if name not in own:
@@ -42,3 +47,28 @@ def fitting_arrays(
             f"{'; '.join(problems[:_SHOWN])}{more}; load a state of the same kind"
         )
     return values
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    """An array of objects, which is refused, where NumPy makes none of numbers of it."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):  # lists of several lengths, for example
+        return np.array(None)
+
+
+def narrowed(
+    component: str, name: str, value: np.ndarray[Any, Any], dtype: np.dtype[Any]
+) -> np.ndarray[Any, Any]:
+    """`value` as `dtype`.
+
+    Raises:
+        CheckpointError: finite numbers of it are not finite as `dtype`.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = value.astype(dtype, copy=False)
+    if found.dtype.kind == "f" and np.isfinite(found).sum() < np.isfinite(value).sum():
+        raise CheckpointError(
+            f"[{component}] expected numbers that {dtype} holds as {name!r}, got larger ones"
+        )
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cavs.core._state import fitting_arrays
+from cavs.core._state import fitting_arrays, narrowed
 from cavs.errors import TraceError
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class Module:
         own = dict(self.named_parameters())
         shapes = {name: tuple(parameter.shape) for name, parameter in own.items()}
         values = fitting_arrays("load_state_dict", type(self).__name__, shapes, state)
-        for name, value in values.items():
+        found = {
+            name: narrowed("load_state_dict", name, value, own[name].dtype)
+            for name, value in values.items()
+        }
+        for name, value in found.items():
             own[name].data[...] = value
 
     def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[_Found]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from cavs.errors import DataError
 
 PathLike = str | Path
+_SHOWN = 60
 
 # Words are parted by ASCII blanks only: data sets have words with a no-break space inside.
 WORD = re.compile(r"\S+", re.ASCII)
@@ -27,6 +28,21 @@ def fail(
     raise DataError(f"[data] {', '.join(where) + ': ' if where else ''}{message}")
 
 
+def shown(text: str) -> str:
+    """What a file holds as errors show it: in one line, not too long."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
+
+
+def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
+    """Raise `DataError` for a path that names no file, or none that can be read."""
+    if isinstance(error, FileNotFoundError):
+        fail(source, f"expected {expected}, but there is no such file; check the path")
+    if isinstance(error, IsADirectoryError):
+        fail(source, f"expected {expected}, but this is a directory; name a file in it")
+    reason = getattr(error, "strerror", None) or error
+    fail(source, f"expected {expected}, but it cannot be read ({reason})")
+
+
 def read_text(path: PathLike, expected: str) -> str:
     """The text of a UTF-8 file; `expected` says in an error what the file should have held.
 
@@ -35,16 +51,8 @@ def read_text(path: PathLike, expected: str) -> str:
     source = str(path)
     try:
         data = Path(path).read_bytes()
-    except FileNotFoundError:
-        fail(source, f"expected {expected}, got no such file; check the path")
-    except IsADirectoryError:
-        fail(source, f"expected {expected}, got a directory; name a file in it")
-    except OSError as error:
-        fail(
-            source,
-            f"expected {expected}, got a file that cannot be read ({error.strerror or error}); "
-            "check its permissions",
-        )
+    except (OSError, ValueError) as error:  # ValueError: of a path with a null character
+        cannot_be_read(source, expected, error)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,11 +85,16 @@ def read_lines(path: PathLike, expected: str) -> list[str]:
 def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
     """The first of `names` that stands in `directory`; `DataError` that says what is expected."""
     folder = Path(directory)
-    if not folder.is_dir():
-        kind = "a file" if folder.exists() else "no such directory"
-        fail(str(directory), f"expected {expected}, got {kind}; check the path given as data")
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    try:
+        if not folder.is_dir():
+            kind = "this is not a directory" if folder.exists() else "there is no such directory"
+            fail(str(directory), f"expected {expected}, but {kind}; check the path given as data")
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null character
+        cannot_be_read(str(directory), expected, error)
     wanted = " or ".join(names)
     fail(str(directory), f"expected {expected}, got a directory without {wanted}; check the path")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cavs.data._npz import read_arrays
 from cavs.data._text import PathLike
 from cavs.data.dataset import Dataset
 from cavs.errors import DataError
@@ -41,11 +42,10 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
         DataError: no such file, another kind of file, or images of another size.
     """
     file = Path(path)
-    file = file / "binarized_mnist.npz" if file.is_dir() else file
     expected = f"an .npz file with train, valid and test, images of {height} x {width} bits"
     try:
-        with np.load(file) as arrays:
-            splits = [_unpack(file, name, arrays[name], height * width) for name in SPLITS]
+        file = file / "binarized_mnist.npz" if file.is_dir() else file
+        arrays = read_arrays(file, SPLITS)
     except FileNotFoundError:
         raise DataError(
             f"[data] {file}: expected {expected}, got no such file; check the path"
@@ -54,23 +54,21 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
         raise DataError(
             f"[data] {file}: expected {expected}, got one without {error}; check the path"
         ) from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(
-            f"[data] {file}: expected {expected}, got a file that cannot be read ({error}); check "
-            "the path"
-        ) from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"[data] {file}: {expected} was expected, came ({error})") from error
+    splits = [_unpack(file, name, arrays[name], height * width) for name in SPLITS]
     return ImageCorpus("binarized-mnist", height, width, *splits)
 
 
-def _unpack(
-    file: Path, name: str, packed: npt.NDArray[np.uint8], pixels: int
-) -> npt.NDArray[np.uint8]:
+def _unpack(file: Path, name: str, packed: npt.NDArray[Any], pixels: int) -> npt.NDArray[np.uint8]:
     wanted = -(-pixels // 8)
     if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] != wanted:
         raise DataError(
             f"[data] {file}: expected {name} as uint8 (images, {wanted}), {pixels} pixels in "
             f"bits, got {packed.dtype} {packed.shape}; pack it with numpy.packbits"
         )
+    if not len(packed):
+        raise DataError(f"[data] {file}: expected images in {name}, got none")
     return np.unpackbits(packed, axis=1)[:, :pixels]
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
-from cavs.data._text import PathLike, fail, read_lines
+from cavs.data._text import PathLike, fail, read_lines, shown
 from cavs.data.trees import LabelledTree, TreeBuilder, TreeCorpus
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
 from cavs.errors import InputError
@@ -104,8 +104,8 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
                 expression.open(operator)
             else:
                 problem = (
-                    f"expected an operator ({', '.join(OPERATORS)}) after '[', got {operator!r}; "
-                    "write one of these"
+                    f"expected an operator ({', '.join(OPERATORS)}) after '[', got "
+                    f"{shown(operator)}"
                 )
         elif close:
             if not expression.depth:
@@ -116,9 +116,9 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
                 expression.close()
         elif other or digit not in _DIGITS:
             what = (
-                "an operator after '[', got none"
+                "an operator after '['"
                 if other
-                else f"a digit 0 .. 9, '[' or ']', got {digit!r}"
+                else f"a digit 0 .. 9, '[' or ']', got {shown(digit)}"
             )
             problem = f"expected {what}; write one of these"
         else:

@@ -118,8 +118,12 @@ class Loader:
 
         Raises `InputError`, naming the difference, if the state is of another loader.
         """
+        if not isinstance(state, Mapping):
+            raise InputError(
+                f"[loader] expected the dictionary that state_dict gave, got {type(state).__name__}"
+            )
         for name in ("epoch", "batch"):
-            if not isinstance(state.get(name), int):
+            if isinstance(state.get(name), bool) or not isinstance(state.get(name), int):
                 raise InputError(
                     f"[loader] expected an integer {name} in the saved order, got "
                     f"{state.get(name)!r}; pass what state_dict gave"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from cavs.data._text import WORD, PathLike, fail, read_lines
+from cavs.data._text import WORD, PathLike, fail, read_lines, shown
 from cavs.errors import GraphError
 from cavs.scheduler import InputGraph
 
@@ -62,18 +62,10 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
 
 def _parent(word: str, count: int, place: int, bad: Callable[[str, int], NoReturn]) -> int:
     if not _INTEGER.fullmatch(word):
-        bad(
-            f"expected the parent of vertex {place + 1}, an integer, got {word!r}; write the "
-            "parent's number, or 0 for the root",
-            place,
-        )
+        bad(f"expected the parent of vertex {place + 1}, an integer, got {shown(word)}", place)
     parent = int(word) if len(word) <= _LONGEST else count + 1
     if not -1 <= parent <= count:
-        bad(
-            f"expected a parent in -1..{count} of vertex {place + 1}, got {word}; count vertices "
-            "from 1",
-            place,
-        )
+        bad(f"expected a parent in -1..{count} of vertex {place + 1}, got {word[:_LONGEST]}", place)
     return parent
 
 

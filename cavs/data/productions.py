@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs.data._text import shown
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder
 from cavs.data.vocabulary import Vocabulary
@@ -55,8 +56,8 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
         strange = [token for token in tokens if token not in known]
         if strange:
             raise DataError(
-                f"[data] tree {number}: expected productions of the training set, got "
-                f"{strange[0]!r} (symbol and number of children); leave the tree out"
+                f"[data] tree {number}: productions of the training set were expected, came "
+                f"{shown(strange[0])} (symbol and number of children)"
             )
         own = np.array([known[token] for token in tokens], np.int32)
         slot, above = np.full(len(own), -1, np.int32), np.full(len(own), -1, np.int32)

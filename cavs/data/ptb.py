@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from cavs.data._text import WORD, PathLike, find_file, read_lines
+from cavs.data._text import WORD, PathLike, find_file, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
@@ -39,8 +39,9 @@ class TextCorpus:
             for word in chain.from_iterable(sentences):
                 if word not in vocabulary:
                     raise DataError(
-                        f"[data] {self.name}: expected words of the training text, got {word!r} "
-                        f"in the {name} text; write {UNKNOWN} for rare words in all texts"
+                        f"[data] {self.name}: words of the training text were expected, came "
+                        f"{shown(word)} in the {name} text; write {UNKNOWN} for rare words in all "
+                        "texts"
                     )
         return vocabulary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cavs.data._text import WORD, PathLike, fail, read_lines
+from cavs.data._text import WORD, PathLike, fail, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
@@ -35,7 +35,7 @@ def read_tagged(path: PathLike) -> list[TaggedSentence]:
         for match in WORD.finditer(line):
             word, _, tag = match.group().rpartition("|")
             if not word or not tag:
-                message = f"expected word|TAG, got {match.group()!r}; write the tag behind the word"
+                message = f"expected word|TAG, got {shown(match.group())}"
                 fail(str(path), message, line=number, column=match.start() + 1)
             words.append(word)
             tags.append(tag)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cavs.data._text import shown
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder
 from cavs.data.vocabulary import Vocabulary
@@ -31,9 +32,9 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
     for vertex, children in enumerate(tree.graph.children):
         if len(children) not in (0, 2) or bool(children) == (tree.tokens[vertex] is not None):
             raise DataError(
-                f"[data] expected a binary tree with words at its leaves, got vertex {vertex} "
-                f"with {len(children)} children and the word {tree.tokens[vertex]!r}; make the "
-                "tree binary"
+                "[data] a binary tree with words at its leaves was expected, came vertex "
+                f"{vertex} with {len(children)} children and the word "
+                f"{shown(str(tree.tokens[vertex]))}"
             )
         left_and_right = stack[len(stack) - len(children) :]
         del stack[len(stack) - len(children) :]

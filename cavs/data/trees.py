@@ -19,7 +19,7 @@ from typing import Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from cavs.data._text import PathLike, fail, find_file, read_lines
+from cavs.data._text import PathLike, fail, find_file, read_lines, shown
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError
@@ -127,7 +127,7 @@ class _Labels(dict[str, int]):
     def problem(self, text: str) -> str | None:
         """Read a new label; returns what is wrong with it, or None."""
         if not _LABEL.fullmatch(text):
-            return f"expected an integer label after '(', got {text!r}; correct the label"
+            return f"expected an integer label after '(', got {shown(text)}"
         label = int(text)
         limit = _INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0
@@ -185,11 +185,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                 open_vertices.append((labels[label], token or None, [], index))
                 continue
             if not word:
-                bad(
-                    index,
-                    f"expected a word or a vertex after the label, got '({label})'; write one, or "
-                    "leave the vertex out",
-                )
+                bad(index, f"expected a word or a vertex after the label, got '({label[:20]})'")
             vertex = builder.add(labels[label], token)
         elif close:
             if not open_vertices:

@@ -56,7 +56,7 @@ def set_state(state: dict[str, Any]) -> None:
     """
     try:
         _generator.bit_generator.state = state
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"[init] expected a state of the PCG64 generator, got one without ({error}); pass "
             "what get_state gave"

@@ -12,7 +12,7 @@ from cavs.core.ops.random import check_dropout
 from cavs.core.vertex import Module
 from cavs.errors import ShapeError
 from cavs.nn import init
-from cavs.tensor import Parameter
+from cavs.tensor import Parameter, check_room
 
 
 def _size(layer: str, name: str, value: Any) -> int:
@@ -22,6 +22,7 @@ def _size(layer: str, name: str, value: Any) -> int:
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+    check_room(shape)
     return Parameter(np.zeros(shape, dtype))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cavs._arrays import Array, first_unlike
-from cavs.core._state import fitting_arrays
+from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners
-from cavs.errors import InputError, ShapeError
+from cavs.errors import CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
 from cavs.tensor import Parameter, RowSparse, detecting
 
@@ -72,7 +72,7 @@ class Optimizer(ABC):
             for name, parameter in zip(group["names"], group["params"], strict=True)
             for state in self._states[id(parameter)]
         }
-        both = sorted(states & set(self._option_paths()))
+        both = sorted(states & set(self._option_places()))
         if both:
             raise InputError(
                 f"[optim] expected parameters of names beside {both[0]!r}, an option's in "
@@ -214,27 +214,69 @@ class Optimizer(ABC):
             for name, parameter in zip(group["names"], group["params"], strict=True):
                 for key, array in self._states[id(parameter)].items():
                     result[f"{name}.{key}"] = array
-        for path, (group, option) in self._option_paths().items():
-            result[path] = np.asarray(group[option], np.float64)
+        for path, (number, option) in self._option_places().items():
+            result[path] = np.asarray(self.groups[number][option], np.float64)
         return result
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from what :meth:`state_dict` gave, options included; all of it or nothing.
 
         Raises:
-            CheckpointError: names that are missing or unexpected, or shapes that differ.
+            CheckpointError: names that are missing or unexpected, shapes that differ, options out
+                of their ranges, or arrays that no training comes to.
         """
         own = self.state_dict()
         shapes = {name: array.shape for name, array in own.items()}
         values = fitting_arrays("optim", type(self).__name__, shapes, state)
-        for path, (group, option) in self._option_paths().items():
-            group[option] = type(group[option])(values.pop(path).item())
-        for name, value in values.items():
+        changed = [dict(group) for group in self.groups]
+        for path, (number, option) in self._option_places().items():
+            wanted = type(changed[number][option])
+            changed[number][option] = wanted(values.pop(path).item())
+        try:
+            for group in changed:
+                self._check_options(group)
+                self._check_states(group)
+        except InputError as error:
+            raise CheckpointError(
+                f"[optim] expected options of {type(self).__name__} within their ranges, got "
+                f"others: {error}"
+            ) from error
+        found = {name: self._checked(name, value, own[name]) for name, value in values.items()}
+        for group, given in zip(self.groups, changed, strict=True):
+            group.update(given)
+        for name, value in found.items():
             own[name][...] = value
 
-    def _option_paths(self) -> dict[str, tuple[Group, str]]:
+    def _check_states(self, given: Group) -> None:
+        """Whether the arrays that are there are those that the options `given` need."""
+        for parameter in given["params"][:1]:
+            missing = set(self._new_state(parameter, given)) - set(self._states[id(parameter)])
+            if missing:
+                raise InputError(
+                    f"[optim] expected options that need no {sorted(missing)}, as this optimizer "
+                    "was made, got others"
+                )
+
+    #: Arrays of a parameter's state of which no element is negative.
+    _non_negative: frozenset[str] = frozenset()
+
+    def _checked(self, name: str, value: Array, own: Array) -> Array:
+        """An array of the state as its own dtype; CheckpointError where its numbers cannot be."""
+        # Infinite ones there are: sums of squares overflow where the parameter does not.
+        good = not np.isnan(value).any()
+        if good and own.dtype.kind == "i":
+            good = bool(((value >= 0) & (value < 2**53) & (value == np.floor(value))).all())
+        if good and name.rpartition(".")[2] in self._non_negative:
+            good = not (value < 0).any()
+        if not good:
+            what = "counts" if own.dtype.kind == "i" else "numbers of the right sign"
+            raise CheckpointError(f"[optim] expected {what} as {name!r}, got others")
+        return narrowed("optim", name, value, own.dtype)
+
+    def _option_places(self) -> dict[str, tuple[int, str]]:
+        """By path in :meth:`state_dict`: the number of the group, and the name there."""
         return {
-            f"groups.{number}.{option}": (group, option)
+            f"groups.{number}.{option}": (number, option)
             for number, group in enumerate(self.groups)
             for option in group
             if option not in ("params", "names")

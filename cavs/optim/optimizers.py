@@ -103,6 +103,8 @@ class Adagrad(Optimizer):
     g = grad + weight_decay * p;  s += g * g;  p -= lr * g / (sqrt(s) + eps).
     """
 
+    _non_negative = frozenset({"sum"})
+
     def __init__(
         self,
         parameters: Any,
@@ -169,6 +171,7 @@ class Adam(Optimizer):
     """
 
     _decoupled = False
+    _non_negative = frozenset({"exp_avg_sq"})
 
     def __init__(
         self,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 from cavs.errors import CheckpointError, InputError
 from cavs.optim._optimizer import Optimizer
+
+_MOST = sys.float_info.max
 
 
 class LRSchedule(ABC):
@@ -49,14 +52,33 @@ class LRSchedule(ABC):
         Raises:
             CheckpointError: the state is of another number of groups, or none.
         """
-        if set(state) != {"count", "base_lrs"} or len(state["base_lrs"]) != len(self.base_lrs):
+        groups = len(self.base_lrs)
+        if not _is_state(state, groups):
             raise CheckpointError(
-                f"[optim] expected a schedule's count and {len(self.base_lrs)} base_lrs, got "
-                f"{dict(state)}; load the state of a schedule of the same optimizer"
+                f"[optim] a schedule's count and {groups} base_lrs were expected, came "
+                f"({str(state)[:200]})"
             )
+        try:
+            self.factor(state["count"])
+        except OverflowError:
+            raise CheckpointError(
+                f"[optim] expected a count to which there is a learning rate, got {state['count']}"
+            ) from None
         self.count = int(state["count"])
         self.base_lrs = [float(lr) for lr in state["base_lrs"]]
         self._apply()
+
+
+def _is_state(state: Any, groups: int) -> bool:
+    """Whether it has a count, and a finite learning rate of 0 or more for each group."""
+    if not isinstance(state, Mapping) or set(state) != {"count", "base_lrs"}:
+        return False
+    count, lrs = state["count"], state["base_lrs"]
+    numbers = isinstance(lrs, (list, tuple)) and all(
+        isinstance(lr, (int, float)) and not isinstance(lr, bool) and 0 <= lr < _MOST for lr in lrs
+    )
+    whole = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**53
+    return numbers and len(lrs) == groups and whole
 
 
 class ConstantLR(LRSchedule):

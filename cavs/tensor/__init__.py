@@ -12,6 +12,8 @@ from cavs.tensor._nonfinite import magnitudes as magnitudes
 from cavs.tensor._nonfinite import nonfinite as nonfinite
 from cavs.tensor._nonfinite import set_detect_nonfinite as set_detect_nonfinite
 from cavs.tensor._parameter import Parameter as Parameter
+from cavs.tensor._parameter import bounded_parameters as bounded_parameters
+from cavs.tensor._parameter import check_room as check_room
 from cavs.tensor._random import Generator as Generator
 from cavs.tensor._random import Stream as Stream
 from cavs.tensor._random import check_seed as check_seed

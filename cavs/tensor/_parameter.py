@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.trace import tracing
-from cavs.errors import DTypeError
+from cavs.errors import DTypeError, InputError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
@@ -22,6 +25,43 @@ from cavs.tensor._watch import give_out, rebind
 
 # Versions of all parameters: none comes twice, whichever threads count.
 _versions = itertools.count()
+
+# How many elements new parameters may still have, in what runs within `bounded_parameters`.
+_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
+
+
+@contextmanager
+def bounded_parameters(elements: int) -> Iterator[None]:
+    """Inside, all new parameters together have at most so many elements: sizes that a file claims
+    must not take memory that its arrays would not.
+
+    Raises:
+        InputError: from the constructor of the first parameter that is too large, before its values
+            are drawn.
+    """
+    token = _left.set([elements])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def check_room(shape: tuple[int, ...]) -> None:
+    """Whether there is room for a parameter of this shape, before its values are made; raises as
+    `bounded_parameters`."""
+    left = _left.get()
+    if left is not None and math.prod(shape) > left[0]:
+        raise InputError(
+            "[parameter] expected parameters no larger than what is there for them, got one of "
+            f"shape {shape}"
+        )
+
+
+def _take_room(shape: tuple[int, ...]) -> None:
+    check_room(shape)
+    left = _left.get()
+    if left is not None:
+        left[0] -= math.prod(shape)
 
 
 class Parameter(Tensor):
@@ -53,6 +93,7 @@ class Parameter(Tensor):
         self._version = next(_versions)
         self._set(_as_values(data, dtype), requires_grad)
         self._spare = {}
+        _take_room(self.shape)
 
     @property
     def data(self) -> Array:

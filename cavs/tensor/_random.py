@@ -40,11 +40,14 @@ class Stream:
         return {"seed": seed, "step": step}
 
     def set_state(self, state: Mapping[str, int]) -> None:
-        """Goes on from what :meth:`state` gave."""
-        if set(state) != {"seed", "step"}:
-            raise InputError(
-                f"[random] expected a seed and a step, got {sorted(state)}; pass what state() gave"
-            )
+        """Goes on from what :meth:`state` gave.
+
+        Raises:
+            InputError: not a seed and a step in 0..2**64-1; nothing has changed then.
+        """
+        given: Any = state  # from a file, perhaps
+        if not isinstance(given, Mapping) or set(given) != {"seed", "step"}:
+            raise InputError(f"[random] a seed and a step were expected, came ({_keys(state)})")
         seed, step = check_seed(state["seed"]), check_seed(state["step"])
         with _lock:
             self.seed, self.step = seed, step
@@ -142,3 +145,8 @@ def check_seed(value: Any) -> int:
             f"[random] expected an integer in 0..2**64-1, got {value!r}; pass such an integer"
         )
     return value
+
+
+def _keys(state: Any) -> Any:
+    """What errors say of a state: its keys, in one line of some length."""
+    return sorted(map(str, state))[:8] if isinstance(state, Mapping) else type(state).__name__

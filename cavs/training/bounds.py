@@ -13,7 +13,7 @@ from cavs.core import ops
 from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
-from cavs.training.checkpoint import Arrays
+from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.metrics import Batches, finite_total, judging, said_of
 
 
@@ -64,6 +64,7 @@ class Bound:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {})
 
 
 def posterior_at_roots(program: cavs.Program, batch: cavs.GraphBatch, h: cavs.Tensor) -> Normal:
@@ -145,6 +146,7 @@ class Nvil(Bound):
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {"running": (2,)}, np.float64)
         self._running = arrays["running"]
 
 

@@ -8,10 +8,8 @@ one and renamed, so that there is a whole checkpoint at any moment, whatever fai
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cavs.data import Vocabulary
-from cavs.errors import CheckpointError
+from cavs.errors import CheckpointError, InputError
+from cavs.training._fields import Fields, in_brief, is_text, parse_json, shown
+from cavs.training._files import write_atomically
 
 FORMAT = "cavs-checkpoint"
 FORMAT_VERSION = 1
@@ -85,16 +85,23 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     words = checkpoint.vocabulary
     vocabulary = words and {"tokens": words.to_list(), "unknown": words.unknown}
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "model": checkpoint.model,
-        "config": json.dumps(checkpoint.config),
-        "vocabulary": json.dumps(vocabulary),
-        "training": json.dumps(checkpoint.training),
-    }
     try:
-        write_atomically(path, save(tensors, metadata))
+        metadata = {
+            "format": FORMAT,
+            "format_version": str(FORMAT_VERSION),
+            "model": checkpoint.model,
+            "config": json.dumps(checkpoint.config),
+            "vocabulary": json.dumps(vocabulary),
+            "training": json.dumps(checkpoint.training),
+        }
+        content = save(tensors, metadata)
+    except (TypeError, ValueError, RecursionError, SafetensorError) as error:
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected arrays of numbers, and a model's name, config and "
+            f"training that JSON holds, got something else ({error}); nothing was written"
+        ) from error
+    try:
+        write_atomically(path, content)
     except OSError as error:
         raise CheckpointError(
             f"[checkpoint] {path}: expected to write it, got {error.strerror or error}, and what "
@@ -102,87 +109,69 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         ) from error
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes a file so that, whatever fails, either the old or the new one is there, whole."""
-    target = Path(path)
-    # mkstemp makes files that only their owner can read; a checkpoint is as public as any file.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    _sync_directory(target.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_directory(directory: Path) -> None:
-    # Makes the renaming last through a power cut, where the file system can do that.
-    with suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads a checkpoint.
+    """Reads a checkpoint. The file may come from anywhere: no code of it runs, and it takes memory
+    for what it holds, not for what it says that it held.
 
     Raises:
-        CheckpointError: there is no such file, or it is truncated, of another program or of
-            another version.
+        CheckpointError: there is no such file, or it is truncated, damaged, of another program or
+            of another version.
     """
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata: Mapping[str, str] = file.metadata() or {}
-            _check_format(path, metadata)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint, got no such file; check the path"
-        ) from error
-    except (OSError, SafetensorError) as error:
-        reason = "it is a directory" if Path(path).is_dir() else str(error)
-        raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint, got one that cannot be read ({reason}), "
-            "since it is truncated, damaged or a file of another kind; name another"
-        ) from error
+    metadata, tensors = _read(path, with_tensors=True)
     groups: dict[str, Arrays] = {attribute: {} for _, attribute in _GROUPS}
     attributes = dict(_GROUPS)
     for full, array in tensors.items():
         prefix, _, name = full.partition(".")
         if prefix not in attributes:
             raise CheckpointError(
-                f"[checkpoint] {path}: expected tensors of {sorted(attributes)}, got {full!r}; "
-                "save one by `cavs train`"
+                f"[checkpoint] {path}: tensors of {sorted(attributes)} were expected, came "
+                f"{shown(full)}"
             )
         groups[attributes[prefix]][name] = array
     return _read_metadata(path, metadata, groups)
 
 
+def peek_checkpoint(path: str | Path) -> Checkpoint:
+    """A checkpoint without its arrays. Raises as :func:`load_checkpoint`."""
+    metadata, _ = _read(path, with_tensors=False)
+    return _read_metadata(path, metadata, {"parameters": {}})
+
+
+def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arrays]:
+    """Metadata and tensors; the library has looked whether the file is as long as they say."""
+    try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+        with safe_open(str(path), framework="numpy") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            _check_format(path, metadata)
+            names = file.keys() if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"[checkpoint] a checkpoint was expected, but there is no file {path}"
+        ) from error
+    # The last four: of dtypes and shapes that NumPy has not, and of paths that no file can have.
+    except (OSError, SafetensorError, AttributeError, TypeError, ValueError, MemoryError) as error:
+        raise CheckpointError(
+            f"[checkpoint] {path}: a checkpoint was expected, but it cannot be read as one "
+            f"({in_brief(error)}); it is truncated, damaged or a file of another kind"
+        ) from error
+    return metadata, tensors
+
+
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint of cavs, got a safetensors file of "
-            f"format {metadata.get('format')!r}; save one by `cavs train`"
+            f"[checkpoint] {path}: a checkpoint of cavs was expected, came a safetensors file of "
+            f"format {shown(metadata.get('format'))}; save one by `cavs train`"
         )
-    version = metadata.get("format_version")
+    version = metadata.get("format_version", "none")
     if version != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"[checkpoint] {path}: expected format version {FORMAT_VERSION}, got {version}; read "
-            "it with the version of cavs that wrote it"
+            f"[checkpoint] {path}: format version {FORMAT_VERSION} was expected, came "
+            f"{version[:20]}; it was written by another version of cavs"
         )
 
 
@@ -190,19 +179,76 @@ def _read_metadata(
     path: str | Path, metadata: Mapping[str, str], groups: dict[str, Arrays]
 ) -> Checkpoint:
     try:
-        words = json.loads(metadata["vocabulary"])
-        return Checkpoint(
-            model=metadata["model"],
-            config=dict(json.loads(metadata["config"])),
-            vocabulary=words and Vocabulary(words["tokens"], words["unknown"]),
-            training=dict(json.loads(metadata["training"])),
-            **groups,
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        parts = {name: parse_json(metadata[name]) for name in ("vocabulary", "config", "training")}
+        model = metadata["model"]
+    except (KeyError, ValueError) as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected metadata of cavs, got something else "
-            f"({type(error).__name__}: {error}); save one by `cavs train`"
+            f"[checkpoint] {path}: metadata of cavs was expected, came something else "
+            f"({type(error).__name__}: {in_brief(error)})"
         ) from error
+    fields = Fields(path, "metadata", parts)
+    config, training = fields.take_fields("config"), fields.take_fields("training")
+    for name in ("source", "settings", "progress"):
+        if name in training.values:
+            training.take_fields(name)
+    return Checkpoint(
+        model=model,
+        config=dict(config.values),
+        vocabulary=_read_vocabulary(path, fields),
+        training=dict(training.values),
+        **groups,
+    )
+
+
+def _read_vocabulary(path: str | Path, fields: Fields) -> Vocabulary | None:
+    if fields.values["vocabulary"] is None:
+        return None
+    words = fields.take_fields("vocabulary")
+    tokens = words.take_list("tokens", "a list of words", is_text)
+    unknown = words.take("unknown", "a word or null", lambda word: word is None or is_text(word))
+    try:
+        return Vocabulary(tokens, unknown)
+    except InputError as error:
+        raise CheckpointError(
+            f"[checkpoint] {path}: metadata of cavs was expected, came another vocabulary: "
+            f"{in_brief(error)}"
+        ) from error
+
+
+def check_state(
+    found: Mapping[str, Array],
+    expected: Mapping[str, tuple[int | None, ...]],
+    dtype: npt.DTypeLike = np.float32,
+    may_lack: bool = False,
+) -> None:
+    """Checks what an objective is to go on from.
+
+    Args:
+        found: the checkpoint's arrays.
+        expected: names and shapes; None for any size.
+        dtype: of all of them.
+        may_lack: there may be none at all.
+
+    Raises:
+        CheckpointError: other arrays, or one that is not finite.
+    """
+    if may_lack and not found:
+        return
+    if found.keys() != expected.keys():
+        raise CheckpointError(
+            f"[train] expected the arrays {sorted(expected)} of the objective, got "
+            f"{shown(sorted(found))}"
+        )
+    for name, shape in expected.items():
+        came = found[name]
+        fits = came.ndim == len(shape) and all(
+            size in (None, own) for size, own in zip(shape, came.shape, strict=True)
+        )
+        if not fits or came.dtype != np.dtype(dtype) or not np.isfinite(came).all():
+            raise CheckpointError(
+                f"[train] expected finite numbers of {np.dtype(dtype)} {shape} as {name!r} of the "
+                f"objective, got {came.dtype} {came.shape}"
+            )
 
 
 def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping[str, Any]) -> None:
@@ -214,7 +260,7 @@ def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping
         expected: the model's arrays or parameters, of which name, shape and dtype count.
 
     Raises:
-        CheckpointError: names the first mismatch.
+        CheckpointError: names the first mismatch, or array that is not finite.
     """
     for name, array in expected.items():
         if name not in found:
@@ -229,9 +275,14 @@ def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping
                 f"{tuple(array.shape)}, got {got.dtype} {tuple(got.shape)}; name a checkpoint of "
                 "this model"
             )
+        if came.dtype.kind == "f" and not np.isfinite(came).all():
+            raise CheckpointError(
+                f"[checkpoint] {path}: expected finite numbers as parameter {name!r}, got "
+                f"{came[~np.isfinite(came)][0]}; the file is damaged"
+            )
     for name in found:
         if name not in expected:
             raise CheckpointError(
-                f"[checkpoint] {path}: expected parameters {sorted(expected)}, got {name!r} too; "
-                "name a checkpoint of this model"
+                f"[checkpoint] {path}: parameters {sorted(expected)} were expected, came "
+                f"{shown(name)} too; the checkpoint belongs to another model"
             )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from cavs.errors import InputError
+from cavs.training._fields import is_number, is_whole, shown
 
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "linear")
+MOST_SEED = 2**64 - 1
+_MOST = 2**53  # of other integers
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TrainingConfig:
         average: how many epochs at the end are averaged: each of them is judged, and kept, by the
             mean of the parameters that it and those before it ended with (Izmailov et al. 2018);
             0: none.
-        seed: of parameters, dropout and the order of the batches.
+        seed: of parameters, dropout and the order of the batches; 0..2**64-1.
     """
 
     epochs: int = 20
@@ -67,10 +69,9 @@ class TrainingConfig:
             ("seed", 0),
         ):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if not is_whole(value, least, MOST_SEED if name == "seed" else _MOST):
                 raise InputError(
-                    f"[train] expected {name} of at least {least}, got {value}; pass such an "
-                    "integer"
+                    f"[train] {name} of at least {least} was expected, came ({shown(value)})"
                 )
         for name in ("lr", "embedding_lr", "lr_decay"):
             self._check_number(name, above=True)
@@ -83,16 +84,15 @@ class TrainingConfig:
         ):
             if getattr(self, name) not in choices:
                 raise InputError(
-                    f"[train] expected {name} to be one of {', '.join(choices)}, got "
-                    f"{getattr(self, name)!r}; choose one of these"
+                    f"[train] {name} was expected to be one of {', '.join(choices)}, "
+                    f"came ({shown(getattr(self, name))})"
                 )
 
     def _check_number(self, name: str, above: bool) -> None:
         value = getattr(self, name)
-        good = isinstance(value, (int, float)) and math.isfinite(value)
-        if not good or value < 0 or (above and value == 0):
+        if not is_number(value) or value < 0 or (above and value == 0):
             least = "above 0" if above else "of at least 0"
-            raise InputError(f"[train] expected {name} {least}, got {value}; pass such a number")
+            raise InputError(f"[train] {name} {least} was expected, came ({shown(value)})")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import cavs
 from cavs.errors import NonFiniteError
+from cavs.training.checkpoint import check_state
 
 Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, npt.NDArray[Any]]]]
 
@@ -128,6 +129,7 @@ class Classification:
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """See `Objective`."""
+        check_state(arrays, {})
 
 
 def predictions(logits: Any) -> npt.NDArray[np.int64]:

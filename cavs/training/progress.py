@@ -19,11 +19,14 @@ class Progress:
         quiet: bool = False,
         unit: str = "trees",
         describe: Callable[[Mapping[str, float]], str] = str,
+        epochs: int | None = None,
     ) -> None:
-        """`unit` is what graphs are called, and `describe` puts the scores on dev in words."""
+        """`unit` is what graphs are called, `describe` puts the scores on dev in words, and
+        `epochs` says how many there will be at most."""
         self._quiet = quiet
         self._unit = unit
         self._describe = describe
+        self._of = "" if epochs is None else f"/{epochs}"
         self._bar: tqdm[Any] | None = None
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
@@ -32,7 +35,7 @@ class Progress:
             self._bar = tqdm(
                 total=graphs,
                 initial=done,
-                desc=f"epoch {epoch}",
+                desc=f"epoch {epoch}{self._of}",
                 unit=self._unit,
                 unit_scale=False,
                 leave=False,
@@ -64,7 +67,7 @@ class Progress:
         if self._quiet:
             return
         print(
-            f"epoch {record['epoch']:>3}  loss {record['loss']:8.4f}  "
+            f"epoch {record['epoch']:>3}{self._of}  loss {record['loss']:8.4f}  "
             f"dev {self._describe(record['dev'])}  "
             f"{record['graphs_per_second']:6.0f} {self._unit}/s{'  best' if improved else ''}",
             flush=True,

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cavs
 from cavs.errors import CheckpointError
+from cavs.training._files import write_atomically
 from cavs.training.checkpoint import (
     Arrays,
     Checkpoint,
     check_arrays,
     copies,
     save_checkpoint,
-    write_atomically,
 )
 from cavs.training.config import TrainingConfig
+from cavs.training.folder import RunFolder
+from cavs.training.held import BEST, CURVES, LAST, METRICS, BestOf, HeldRun, best_of
+from cavs.training.state import read_identity
 from cavs.training.tasks import Task, load_model, restore_task
 from cavs.training.trainer import Observer, Trainer
-
-LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.json"
 
 
 class TrainingRun:
     """Training of a task's model, with all that is kept of it.
 
     The directory holds ``last.safetensors``, from which the run can go on, ``best.safetensors``,
-    the parameters that were best on dev, and ``metrics.json``.
+    the parameters that were best on dev, and ``metrics.json``. All three say which run they are of,
+    and while they are written nobody else writes there.
 
     Attributes:
-        directory: where these are.
+        folder: where these are.
+        identity: what the run is told from others by, drawn when it began.
         task: what is trained, on what.
         trainer: the loop.
         model: what is trained.
@@ -39,23 +44,42 @@ class TrainingRun:
     """
 
     def __init__(
-        self, directory: Path, task: Task, model: cavs.Model | cavs.Program, config: TrainingConfig
+        self,
+        folder: Path | RunFolder,
+        task: Task,
+        model: cavs.Model | cavs.Program,
+        config: TrainingConfig,
+        *,
+        identity: str | None = None,
+        overwrite: bool = False,
     ) -> None:
-        """Raises `DataError` where the data do not fit the model."""
-        self.directory = directory
+        """`identity`: None draws a new one; `overwrite`: whether another run that the folder holds
+        is replaced. Raises `DataError` where the data do not fit the model."""
+        self.folder = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+        self.identity = identity or secrets.token_hex(8)
         self.task = task
         self.model = model
         self.test: dict[str, float] | None = None
+        self._overwrite = overwrite
+        self._resumed: Path | None = None
         task.check(model.function)
         dev = task.batches("dev")
         self.trainer = Trainer(model, task.objective, task.loader(config), dev, config)
 
+    @property
+    def directory(self) -> Path:
+        """Where the run is kept."""
+        return self.folder.path
+
     @classmethod
-    def start(cls, directory: Path, task: Task, config: TrainingConfig) -> TrainingRun:
-        """A new run, kept in `directory`, which is made when something is saved."""
+    def start(
+        cls, folder: Path | RunFolder, task: Task, config: TrainingConfig, *, overwrite: bool = True
+    ) -> TrainingRun:
+        """A new run, kept in `folder`, which is made when something is saved. One that it holds
+        already is replaced, unless `overwrite` is false."""
         cavs.nn.init.manual_seed(config.seed)
         model = cavs.compile(task.make_function(), outputs=task.outputs, seed=config.seed)
-        return cls(directory, task, model, config)
+        return cls(folder, task, model, config, overwrite=overwrite)
 
     def begin_with(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the parameters of the checkpoint of `path`, before training.
@@ -73,26 +97,98 @@ class TrainingRun:
 
     @classmethod
     def resume(
-        cls, path: Path, checkpoint: Checkpoint, config: TrainingConfig, directory: Path
+        cls,
+        path: Path,
+        checkpoint: Checkpoint,
+        config: TrainingConfig,
+        directory: Path,
+        *,
+        overwrite: bool = False,
     ) -> TrainingRun:
-        """Goes on from the checkpoint of `path`, with the settings `config`.
+        """Goes on from the checkpoint of `path`, with the settings `config`; in another directory
+        than its own only where that holds no other run, or with `overwrite`.
 
         Raises:
             CheckpointError: it holds no training state, or one that does not fit model or data.
         """
+        cls.check_resumable(path, checkpoint)
+        identity = read_identity(path, checkpoint)
+        task = restore_task(checkpoint, path)
+        model = load_model(
+            path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs
+        )
+        run = cls(directory, task, model, config, identity=identity, overwrite=overwrite)
+        run.trainer.restore(path, checkpoint)
+        run._resumed = path
+        return run
+
+    @staticmethod
+    def check_resumable(path: Path, checkpoint: Checkpoint) -> None:
+        """Raises CheckpointError for a checkpoint that holds no training state."""
         state = checkpoint.training
         if "source" not in state or "progress" not in state:
             raise CheckpointError(
                 f"[checkpoint] {path}: expected a checkpoint to go on from, got one of parameters "
                 f"only; take {LAST} of the run"
             )
-        task = restore_task(checkpoint)
-        model = load_model(
-            path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs
-        )
-        run = cls(directory, task, model, config)
-        run.trainer.restore(path, checkpoint)
-        return run
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside, the folder is this run's alone. `fit` does this by itself.
+
+        Raises:
+            InputError: another run is writing there, or the folder holds one that is not to be
+                replaced; CheckpointError: it cannot be written to; OSError: it cannot be made.
+        """
+        if self.folder.is_open:
+            yield
+            return
+        with self.folder.opened():
+            self.folder.clear((LAST, BEST, METRICS))
+            held = HeldRun.of(self.directory)
+            if not self._goes_on_here(held):
+                if not held.admits(self.identity, self._place):
+                    if not self._overwrite:
+                        held.refuse(self.directory, self.identity)
+                    self._replace()
+                elif self._resumed is not None:
+                    self.save_last()  # even if nothing is left to do, it is to go on from here
+            self._keep_best()
+            yield
+
+    def _goes_on_here(self, held: HeldRun) -> bool:
+        """Whether the checkpoint that the run goes on from is the one in the folder. That it is of
+        this run is then known, though it be of a time when it did not say. Another process may have
+        gone on from it since it was read."""
+        if self._resumed is None or held.place > self._place:
+            return False
+        try:
+            return (self.directory / LAST).samefile(self._resumed)
+        except OSError:
+            return False
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        return self.trainer.epoch, self.trainer.batch
+
+    def _replace(self) -> None:
+        """Puts this run in the place of the one that the folder holds."""
+        self.save_last()  # at first: should it fail, the other is still there, whole
+        for path in (self.directory / BEST, self.directory / METRICS):
+            path.unlink(missing_ok=True)
+        for path in (self.directory / CURVES).glob("events.out.tfevents.*"):
+            path.unlink(missing_ok=True)
+
+    def _keep_best(self) -> None:
+        """Sees to it that the best parameters in the folder are those of this run, and the latest:
+        they may be of another, and a process may have ended between one file and the next."""
+        path, best = self.directory / BEST, self.trainer.best
+        held = best_of(path)
+        if best is None:
+            if held is not None and held.identity != self.identity:
+                path.unlink(missing_ok=True)
+        elif held != BestOf(self.identity, int(best["epoch"])):
+            self.save_best()
 
     def fit(
         self, observer: Observer | None = None, should_stop: Callable[[], bool] = lambda: False
@@ -101,8 +197,15 @@ class TrainingRun:
 
         Returns:
             False where `should_stop` ended it before; the state is saved then too.
+
+        Raises:
+            As `writing`; CheckpointError: something cannot be saved, and what was saved before is
+                still there, or the folder was removed.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.writing():
+            return self._fit(observer, should_stop)
+
+    def _fit(self, observer: Observer | None, should_stop: Callable[[], bool]) -> bool:
         finished = self.trainer.fit(_Saver(self, observer), should_stop)
         if finished:
             last = copies(self.model.state_dict())
@@ -114,12 +217,14 @@ class TrainingRun:
                 self.model.load_state_dict(last)
         if not finished:
             self.save_last()
+        self._keep_best()
         self.save_metrics()
         return finished
 
     def save_last(self) -> None:
         """Writes the checkpoint to go on from."""
         training = {
+            "run": self.identity,
             "source": self.task.source.to_dict(),
             "settings": self.trainer.config.to_dict(),
             "progress": self.trainer.state_dict(),
@@ -128,10 +233,15 @@ class TrainingRun:
 
     def save_best(self) -> None:
         """Writes the best parameters."""
-        training = {"source": self.task.source.to_dict(), "best": self.trainer.best}
+        training = {
+            "run": self.identity,
+            "source": self.task.source.to_dict(),
+            "best": self.trainer.best,
+        }
         self._save(BEST, {"parameters": self.trainer.best_parameters()}, training)
 
     def _save(self, name: str, arrays: dict[str, Arrays], training: dict[str, Any]) -> None:
+        self.folder.check()
         task = self.task
         checkpoint = Checkpoint(
             task.name, task.arguments, task.vocabulary, **arrays, training=training
@@ -142,6 +252,7 @@ class TrainingRun:
         """What metrics.json holds."""
         return {
             "version": cavs.__version__,
+            "run": self.identity,
             "model": self.task.name,
             "arguments": self.task.arguments,
             "data": {
@@ -158,6 +269,7 @@ class TrainingRun:
 
     def save_metrics(self) -> None:
         """Writes metrics.json."""
+        self.folder.check()
         text = json.dumps(self.metrics(), indent=2) + "\n"
         path = self.directory / METRICS
         try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cavs.errors import InputError
+from cavs.errors import CheckpointError, InputError
+from cavs.training.held import CURVES
 from cavs.training.trainer import Observer
 
 
@@ -14,17 +18,30 @@ class TensorBoard:
     """Writes the loss of each step and the scores of each epoch, and passes on what it is told."""
 
     def __init__(self, directory: Path, observer: Observer) -> None:
-        """Raises InputError where tensorboardX is not installed."""
+        """Raises InputError where tensorboardX is not installed, CheckpointError where nothing can
+        be written."""
+        # Not its SummaryWriter, which writes in a thread: on a full disk that thread ends with a
+        # traceback, and the run waits for it for ever.
         try:
-            from tensorboardX import SummaryWriter
+            from tensorboardX.event_file_writer import EventsWriter
+            from tensorboardX.proto.event_pb2 import Event
+            from tensorboardX.summary import scalar
         except ImportError:
             raise InputError(
                 "[train] expected tensorboardX for --tensorboard, got none; install it with: pip "
                 "install 'cavs[viz]'"
             ) from None
-        self._writer: Any = SummaryWriter(str(directory / "tensorboard"))
+        self._folder = directory / CURVES
+        self._event: Any = Event
+        self._scalar: Any = scalar
         self._observer = observer
         self._graphs = 0
+        with self._writing():
+            self._folder.mkdir(exist_ok=True, parents=True)
+            # Its names tell seconds apart: a run that is stopped and goes on must not write over
+            # the curves that it has.
+            suffix = f".{secrets.token_hex(4)}"
+            self._writer: Any = EventsWriter(str(self._folder / "events"), suffix)
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
         """See `Observer`."""
@@ -34,19 +51,40 @@ class TensorBoard:
     def step_done(self, graphs: int, loss: float) -> None:
         """See `Observer`."""
         self._graphs += graphs
-        self._writer.add_scalar("train/loss", loss, self._graphs)
+        self._write("train/loss", loss)
         self._observer.step_done(graphs, loss)
 
     def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
         """See `Observer`."""
         for name, value in record["dev"].items():
-            self._writer.add_scalar(f"dev/{name}", value, self._graphs)
-        self._writer.add_scalar(
-            "train/graphs_per_second", record["graphs_per_second"], self._graphs
-        )
-        self._writer.flush()
+            self._write(f"dev/{name}", value)
+        self._write("train/graphs_per_second", record["graphs_per_second"])
+        with self._writing():
+            self._writer.flush()
         self._observer.epoch_ends(record, improved)
 
     def close(self) -> None:
         """Writes what is still to write."""
-        self._writer.close()
+        with self._writing():
+            self._writer.close()
+
+    def abandon(self) -> None:
+        """Closes the file, whether all can be written or not."""
+        with suppress(OSError):
+            self._writer.close()
+
+    def _write(self, name: str, value: float) -> None:
+        event = self._event(wall_time=time.time(), step=self._graphs)
+        event.summary.CopyFrom(self._scalar(name, value))
+        with self._writing():
+            self._writer.write_event(event)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"[train] expected to write curves to {self._folder}, got "
+                f"({error.strerror or error}); free some space, or leave --tensorboard out"
+            ) from error

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 import cavs
 from cavs import optim
 from cavs.data import Dataset, Loader
-from cavs.errors import CheckpointError
+from cavs.errors import CavsError, CheckpointError, NonFiniteError
+from cavs.training._fields import in_brief, shown
 from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
 from cavs.training.config import TrainingConfig
 from cavs.training.gradients import WithoutGradient
 from cavs.training.metrics import Batches, said_of
+from cavs.training.state import TrainingState, read_state
 
 
 class Objective(Protocol):
@@ -109,6 +111,11 @@ class Trainer:
     def epoch(self) -> int:
         """How many epochs are done."""
         return len(self.history)
+
+    @property
+    def batch(self) -> int:
+        """How many batches of the epoch under way are done."""
+        return self._batch
 
     @property
     def step(self) -> int:
@@ -258,7 +265,13 @@ class Trainer:
 
     def _set_learning_rates(self) -> None:
         config = self.config
-        factor = config.lr_decay ** max(self.epoch - config.lr_decay_after, 0)
+        try:
+            factor = config.lr_decay ** max(self.epoch - config.lr_decay_after, 0)
+        except OverflowError:
+            raise NonFiniteError(
+                f"[train] expected a finite learning rate in epoch {self.epoch + 1}, got one that "
+                f"grew by {config.lr_decay} after each epoch; choose a lower --lr-decay"
+            ) from None
         if config.lr_schedule == "linear":
             factor *= 1 - self.step / (config.epochs * len(self._loader))
         rates = (config.lr, config.embedding_lr)
@@ -300,33 +313,43 @@ class Trainer:
         Raises:
             CheckpointError: they are not of this model, these settings or this data.
         """
-        state = checkpoint.training["progress"]
-        if state.get("data") != self._fingerprint:
+        state = read_state(
+            path, checkpoint.training["progress"], self.objective.best, self.objective.describe
+        )
+        if state.data != self._fingerprint:
             raise CheckpointError(
-                f"[checkpoint] {path}: expected the training set of the run (fingerprint "
-                f"{state.get('data')}), got another ({self._fingerprint}); go on with the data "
-                "that the run began with"
+                f"[checkpoint] {path}: the training set of the run (fingerprint "
+                f"{shown(state.data)}) was expected, came another ({self._fingerprint}); go on "
+                "with the data that the run began with"
             )
-        self._optimizer.load_state_dict(checkpoint.optimizer)
-        self.objective.restore(checkpoint.objective)
-        for arrays in (checkpoint.best, checkpoint.average):
-            if arrays:
+        self._check_place(path, state)
+        for arrays, wanted in ((checkpoint.best, bool(state.best)), (checkpoint.average, False)):
+            if arrays or wanted:
                 check_arrays(path, arrays, dict(self.model.named_parameters()))
         try:
-            self.history = list(state["history"])
-            self.best = state["best"]
-            self._averaged = list(state.get("averaged", [])) if checkpoint.average else []
-            self._batch, self._graphs = int(state["batch"]), int(state["graphs"])
-            self._loss, self._seconds = float(state["loss"]), float(state["seconds"])
-            self._without_gradient.keep(list(state.get("without_gradient", ())))
-            self.model.set_random_state(state["random"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected the state of a run, got something else "
-                f"({type(error).__name__}: {error}); take the last checkpoint of a run"
-            ) from error
+            self._optimizer.load_state_dict(checkpoint.optimizer)
+            self.objective.restore(checkpoint.objective)
+            self.model.set_random_state(state.random)
+        except CavsError as error:
+            text = in_brief(error).partition("] ")[2]
+            raise CheckpointError(f"[checkpoint] {path}: {text}") from error
+        self.history, self.best = state.history, state.best
+        self._averaged = state.averaged if checkpoint.average else []
+        self._batch, self._graphs = state.batch, state.graphs
+        self._loss, self._seconds = state.loss, state.seconds
+        self._without_gradient.keep(state.without_gradient)
         self._best_parameters = checkpoint.best
         self._average = checkpoint.average
+
+    def _check_place(self, path: str | Path, state: TrainingState) -> None:
+        """Whether the loader comes to the place in an epoch that a checkpoint says."""
+        size, count = self._loader.batch_size, len(self._loader.dataset)
+        if state.batch > len(self._loader) or state.graphs != min(state.batch * size, count):
+            raise CheckpointError(
+                f"[checkpoint] {path}: expected a place among {len(self._loader)} batches of "
+                f"{size} graphs, {count} in all, got {state.graphs} graphs of {state.batch} "
+                "batches; the file is damaged, or of another training set"
+            )
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -13,11 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 import cavs
+from cavs.errors import CheckpointError, DataError, InputError
+from cavs.training import Checkpoint, save_checkpoint
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
-MODULES = ("differential", "functions", "graphs", "operations", "oracle", "tape")
+MODULES = (
+    *("checkpoints", "datafiles", "differential", "functions", "graphs", "kills", "operations"),
+    *("oracle", "runs", "tape"),
+)
 
 
 @pytest.fixture
@@ -131,3 +137,75 @@ def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any]) -> None:
             assert (sums[0] - sums[1]) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-5), seed
             checked += 1
     assert checked > 20
+
+
+@pytest.mark.parametrize(("kind", "count"), [("checkpoints", 100), ("data", 200), ("kills", 1)])
+def test_slices_of_files_and_kills(kind: str, count: int) -> None:
+    done = run(kind, "--seed", "20000", "--count", str(count))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{count} trials" in done.stdout
+
+
+def raising(error: BaseException) -> Any:
+    def use(_: Path) -> None:
+        raise error
+
+    return use
+
+
+def test_bad_refusals_of_checkpoints_are_found(fuzz: dict[str, Any], tmp_path: Path) -> None:
+    path, said_badly = tmp_path / "a", fuzz["checkpoints"].said_badly
+    good = CheckpointError(f"[checkpoint] {path}: damaged")
+    assert said_badly(raising(good), path) is None
+    assert said_badly(lambda _: None, path) is None
+    for error, what in (
+        (KeyError("model"), "KeyError: 'model'"),
+        (RecursionError(), "RecursionError"),
+        (MemoryError(), "MemoryError"),
+        (CheckpointError(f"[checkpoint] {path}: two\nlines"), "not one line"),
+        (CheckpointError("[checkpoint] damaged"), "names no file"),
+        (fuzz["checkpoints"].TooSlowError(), "TooSlowError"),
+    ):
+        assert what in said_badly(raising(error), path)
+
+
+def test_bad_refusals_of_data_are_found(fuzz: dict[str, Any], tmp_path: Path) -> None:
+    path, said_badly = tmp_path / "a", fuzz["datafiles"].said_badly
+    path.write_bytes(b"x" * 100)
+    assert said_badly(raising(DataError("[data] a: damaged")), path) is None
+    for error, what in (
+        (ValueError("x"), "ValueError: x"),
+        (InputError("[data] x"), "InputError, and no DataError"),
+        (DataError("two\nlines"), "not one line"),
+    ):
+        assert what in said_badly(raising(error), path)
+    assert "MiB of memory for 100 bytes" in said_badly(lambda _: bytes(100 << 20), path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_files_that_are_drawn_differ_and_come_again(fuzz: dict[str, Any], seed: int) -> None:
+    text = fuzz["datafiles"].TREES
+    one, two = (fuzz["datafiles"].draw_text(Random(seed), text) for _ in range(2))
+    assert one == two
+    array = {"model.x": np.ones(3, np.float32)}
+    metadata = {"config": '{"a": 1}', "vocabulary": "null", "training": "{}", "model": "x"}
+    content = fuzz["runs"].canonical(save(array, metadata))
+    (changed, what), again = (
+        fuzz["checkpoints"].draw_file(Random(seed), content) for _ in range(2)
+    )
+    assert (changed, what) == again
+
+
+def test_what_a_killed_run_must_not_leave_is_found(fuzz: dict[str, Any], tmp_path: Path) -> None:
+    kills = fuzz["kills"]
+    for name, identity in ((kills.LAST, "a"), (kills.BEST, "b")):
+        checkpoint = Checkpoint("x", {}, None, {}, training={"run": identity})
+        save_checkpoint(tmp_path / name, checkpoint)
+    with pytest.raises(kills.WrongError, match="files of several runs"):
+        kills.check_left(tmp_path)
+    (tmp_path / kills.BEST).write_bytes(b"half")
+    with pytest.raises(CheckpointError):
+        kills.check_left(tmp_path)
+    (tmp_path / ".last.safetensors.abcdefgh.tmp").touch()
+    with pytest.raises(kills.WrongError, match="left are"):
+        kills.check_end(tmp_path, tmp_path)

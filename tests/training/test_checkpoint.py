@@ -2,13 +2,18 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import cavs
@@ -199,3 +204,168 @@ def test_a_checkpoint_is_a_plain_safetensors_file(tmp_path: Path) -> None:
     arrays = load_file(path)
     for name, array in checkpoint.parameters.items():
         np.testing.assert_array_equal(arrays[f"model.{name}"], array)
+
+
+def with_metadata(path: Path, **changes: str) -> Path:
+    """A checkpoint that says something else of itself."""
+    save_checkpoint(path, make_checkpoint())
+    with safe_open(str(path), framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, {**metadata, **changes})
+    return path
+
+
+def refused(path: Path, read: Callable[[Path], Any] = load_checkpoint) -> str:
+    """The one line of a CheckpointError that names the file."""
+    with pytest.raises(CheckpointError) as said:
+        read(path)
+    text = str(said.value)
+    assert "\n" not in text
+    assert str(path) in text
+    assert len(text) < 2000
+    return text
+
+
+@pytest.mark.parametrize("part", ["config", "vocabulary", "training"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, "", "1", '"x"', "[]", "[1]", "9" * 5000, "{", "NaN", "true"],
+)
+def test_metadata_of_any_json_is_one_line(tmp_path: Path, part: str, text: str) -> None:
+    refused(with_metadata(tmp_path / "a", **{part: text}))
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        {},
+        {"tokens": ["a"]},
+        {"unknown": None},
+        {"tokens": "abc", "unknown": None},
+        {"tokens": [1, 2, 3, 4], "unknown": None},
+        {"tokens": [None] * 4, "unknown": None},
+        {"tokens": {"a": 1}, "unknown": None},
+        {"tokens": ["a", "b", "a", "c"], "unknown": None},
+        {"tokens": ["a", "b"], "unknown": "c"},
+        {"tokens": ["a", "b"], "unknown": ["a"]},
+        {"tokens": ["a", "\ud800"], "unknown": None},
+        {"tokens": [["a"]], "unknown": None},
+    ],
+)
+def test_vocabularies_that_are_none_are_one_line(tmp_path: Path, vocabulary: Any) -> None:
+    refused(with_metadata(tmp_path / "a", vocabulary=json.dumps(vocabulary)))
+
+
+@pytest.mark.parametrize("name", ["source", "settings", "progress"])
+@pytest.mark.parametrize("value", [None, 1, "x", []])
+def test_parts_of_training_are_dictionaries(tmp_path: Path, name: str, value: Any) -> None:
+    said = refused(with_metadata(tmp_path / "a", training=json.dumps({name: value})))
+    assert f"training.{name}" in said
+
+
+def loaded(path: Path) -> Any:
+    checkpoint = load_checkpoint(path)
+    return load_model(path, checkpoint, checkpoint.parameters)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *[{"hidden_size": size} for size in (3, 0, -1, 10**6, 10**30, 2.5, "2", None, [2], True)],
+        *[{"vocab_size": size} for size in (5, 3, 10**9, "4", None)],
+        *[{"dropout": p} for p in (-1, 1, 2.0, float("nan"), "0.5", None, [], 10**400)],
+        *[{"embedding_dropout_by": by} for by in ("x", None, 1, [])],
+        {"heads": 2},
+        {"": 2},
+    ],
+)
+def test_arguments_that_do_not_go_with_the_arrays_are_one_line(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = json.dumps({**CONFIG, **changes})
+    tracemalloc.start()
+    refused(with_metadata(tmp_path / "a", config=config), loaded)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+
+
+@pytest.mark.parametrize("missing", list(CONFIG))
+def test_arguments_that_are_missing_are_one_line(tmp_path: Path, missing: str) -> None:
+    config = {name: value for name, value in CONFIG.items() if name != missing}
+    refused(with_metadata(tmp_path / "a", config=json.dumps(config)), loaded)
+
+
+@pytest.mark.parametrize("model", ["x", "", "tree-gru", "vae", "lm", "parser", "a\nb", "x" * 5000])
+def test_models_of_another_name_are_one_line(tmp_path: Path, model: str) -> None:
+    refused(with_metadata(tmp_path / "a", model=model), loaded)
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [None, {"tokens": ["a"], "unknown": None}, {"tokens": list("abcde"), "unknown": None}],
+)
+def test_vocabularies_of_another_size_are_one_line(tmp_path: Path, vocabulary: Any) -> None:
+    text = json.dumps(vocabulary)
+    assert "vocabulary of 4 words" in refused(
+        with_metadata(tmp_path / "a", vocabulary=text), loaded
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_parameters_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    checkpoint = make_checkpoint()
+    checkpoint.parameters["u_f.weight"] = np.full((2, 2), value, np.float32)
+    save_checkpoint(tmp_path / "a", checkpoint)
+    assert "finite numbers as parameter 'u_f.weight'" in refused(tmp_path / "a", loaded)
+
+
+def with_header(path: Path, tensors: Any, content: bytes = b"") -> Path:
+    header = json.dumps({"__metadata__": {"format": "cavs-checkpoint", "format_version": "1"}})
+    text = (header[:-1] + ", " + json.dumps(tensors)[1:]).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"),
+    [
+        ("BF16", [2], 4),
+        ("F8_E4M3", [4], 4),
+        ("F32", [0, 10**18, 10**18], 0),
+        ("F32", [1] * 100, 4),
+        ("F32", [10**12], 4 * 10**12),
+        ("F32", [-1], 4),
+        ("X", [1], 4),
+    ],
+)
+def test_headers_that_numpy_cannot_hold_are_one_line(
+    tmp_path: Path, dtype: str, shape: list[int], size: int
+) -> None:
+    entry = {"model.x": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}
+    refused(with_header(tmp_path / "a", entry, bytes(min(size, 4))))
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null")):
+        assert "it is no regular file" in refused(path)
+    for name in ("a\0b", "x" * 5000):
+        with pytest.raises(CheckpointError):
+            load_checkpoint(name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"a": object()}},
+        {"training": {"a": {1, 2}}},
+        {"parameters": {"a": np.array([object()])}},
+        {"parameters": {"a": np.array(["x"])}},
+        {"model": 3},
+    ],
+)
+def test_what_cannot_be_kept_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
+    before = make_checkpoint()
+    refused(tmp_path / "a", lambda path: save_checkpoint(path, replace(before, **changes)))
+    assert not list(tmp_path.iterdir())

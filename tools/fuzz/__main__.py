@@ -1,4 +1,4 @@
-"""Looks for faults of cavs by random trials: ``python tools/fuzz differential``.
+"""Looks for faults of cavs by random trials: ``python tools/fuzz KIND``.
 
 Exit status: 0 where none was found, 1 where one was, 2 for a wrong command line. Each trial is one
 seed; a seed gives the same trial again.
@@ -12,15 +12,20 @@ import re
 import time
 from collections.abc import Callable
 
+import checkpoints
+import datafiles
 import differential
+import kills
 
-#: What is tried, from a seed to what is wrong.
-KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {
-    "differential": (
-        differential.check,
-        "random vertex functions over random graphs, against an evaluation of their own",
-    ),
-}
+#: What is tried: what a seed comes to, which is what is wrong or None; and what that is, in words.
+KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {}
+KINDS["differential"] = (
+    differential.check,
+    "random vertex functions, against an evaluation of their own",
+)
+KINDS["checkpoints"] = checkpoints.check, "spoilt checkpoints in every command that reads them"
+KINDS["data"] = datafiles.check, "spoilt data files by every reader"
+KINDS["kills"] = kills.check, "trainings that are killed and go on; some seconds each"
 
 
 #: Seeds are below, and so are counts: together they are seeds of cavs, below 2^64.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cavs
 from cavs.data import Vocabulary
-from cavs.errors import CheckpointError
+from cavs.errors import CavsError, CheckpointError
+from cavs.tensor import bounded_parameters
+from cavs.training._fields import in_brief, shown
 from cavs.training.checkpoint import Checkpoint, check_arrays
 from cavs.training.tasks._task import Source as Source
 from cavs.training.tasks._task import Task as Task
@@ -31,6 +34,8 @@ from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS
 from cavs.training.tasks.trees import TreeSource as TreeSource
 from cavs.training.tasks.trees import TreeTask as TreeTask
 from cavs.training.tasks.trees import check_arity as check_arity
+
+_FEW_ELEMENTS = 1 << 20
 
 Function = cavs.VertexFunction | cavs.VertexProgram
 _MODELS: dict[str, type[Function]] = {
@@ -61,15 +66,14 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
     """
     if name not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] expected one of the models {', '.join(_MODELS)}, got {name!r}; save "
-            "one by `cavs train`"
+            f"[checkpoint] one of the models {', '.join(_MODELS)} was expected, came {shown(name)}"
         )
     try:
         return _MODELS[name](**config)
-    except TypeError as error:
+    except Exception as error:  # whatever comes of arguments that a file gives
         raise CheckpointError(
-            f"[checkpoint] expected arguments of the model {name}, got {dict(config)} ({error}); "
-            "save one by `cavs train`"
+            f"[checkpoint] arguments of the model {name} were expected, came "
+            f"{shown(dict(config))}: {in_brief(error)}"
         ) from error
 
 
@@ -81,35 +85,84 @@ def load_model(
     outputs: Iterable[str] | None = None,
 ) -> Any:
     """The compiled model, or program, of a checkpoint, with `parameters` of it and these `outputs`.
+    It takes no more memory than `parameters` do, whatever sizes the checkpoint claims.
 
     Raises:
-        CheckpointError: the parameters are not those of the model that the checkpoint names.
+        CheckpointError: the parameters are not those of the model that the checkpoint names, or its
+            arguments or vocabulary do not go with them.
     """
-    function = make_function(checkpoint.model, arguments_of(checkpoint))
+    with said_of_file(path):
+        # Twice what there is, and some: so that one that is missing or too large is named.
+        elements = sum(array.size for array in parameters.values())
+        with bounded_parameters(2 * elements + _FEW_ELEMENTS):
+            function = make_function(checkpoint.model, arguments_of(checkpoint))
+        _TASKS[checkpoint.model].check_fit(checkpoint.config, checkpoint.vocabulary)
     check_arrays(path, parameters, dict(function.named_parameters()))
-    model = cavs.compile(function, outputs=outputs, seed=seed)
+    with said_of_file(path):
+        model = cavs.compile(function, outputs=outputs, seed=seed)
     model.load_state_dict(parameters)
     return model
+
+
+@contextmanager
+def said_of_file(path: str | Path) -> Iterator[None]:
+    """An error from inside, where a file's values are put to use, is said of the file of `path`."""
+    try:
+        yield
+    except Exception as error:  # whatever comes of values that a file gives
+        if isinstance(error, CavsError) and f"{path}:" in str(error):
+            raise
+        text = in_brief(error).removeprefix("[checkpoint] ")
+        raise CheckpointError(f"[checkpoint] {path}: {text}") from error
 
 
 def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
     """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
     if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected a classifier of trees ({', '.join(TREE_MODELS)}), got "
-            f"{checkpoint.model}; name the checkpoint of one"
+            f"[checkpoint] {path}: a classifier of trees ({', '.join(TREE_MODELS)}) was expected, "
+            f"came {shown(checkpoint.model)}"
         )
     return checkpoint.vocabulary
 
 
-def restore_task(checkpoint: Checkpoint) -> Task:
-    """The task that a checkpoint is of, with its data."""
-    return _TASKS[checkpoint.model].restore(
-        checkpoint.model,
-        arguments_of(checkpoint),
-        checkpoint.vocabulary,
-        checkpoint.training["source"],
-    )
+def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
+    """Where the data come from that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: it does not say, or the model is none that `cavs train` trains.
+    """
+    if checkpoint.model not in _TASKS:
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected one of the models {', '.join(_TASKS)}, got "
+            f"{shown(checkpoint.model)}"
+        )
+    source = checkpoint.training.get("source")
+    if not isinstance(source, dict):
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected the source of the data that it was trained on, got "
+            f"{shown(source)}; name data by --data, or take a checkpoint of `cavs train`"
+        )
+    with said_of_file(path):
+        return _TASKS[checkpoint.model].source_type(**source)
+
+
+def restore_task(checkpoint: Checkpoint, path: str | Path = "checkpoint") -> Task:
+    """The task that a checkpoint is of, with its data. `path` is for errors.
+
+    Raises:
+        CheckpointError: the model, its arguments, its vocabulary or the source of its data are not
+            such as `cavs train` writes; DataError: the data are not there, or malformed.
+    """
+    source = source_of(path, checkpoint)
+    task = _TASKS[checkpoint.model]
+    with said_of_file(path):
+        task.check_fit(checkpoint.config, checkpoint.vocabulary)
+    corpus = source.load()
+    with said_of_file(path):
+        return task(
+            checkpoint.model, arguments_of(checkpoint), checkpoint.vocabulary, source, corpus
+        )
 
 
 def arguments_of(checkpoint: Checkpoint) -> dict[str, Any]:

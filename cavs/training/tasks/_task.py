@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, get_args, get_type_hints
 
 import cavs
-from cavs.data import Dataset, Loader, Vocabulary
+from cavs.data import END_OF_SENTENCE, Dataset, Loader, Vocabulary
+from cavs.errors import InputError
+from cavs.training._fields import is_number, is_text, is_whole, shown
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches
 from cavs.training.trainer import Objective
@@ -26,6 +28,55 @@ class Source(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
+
+
+def check_source(source: Any) -> None:
+    """Checks the types of a source's fields, which may come from a file.
+
+    Raises:
+        InputError: a path that no file can have, an integer or number out of what there may be, or
+            a value of another type.
+    """
+    for name, kind in get_type_hints(type(source)).items():
+        value = getattr(source, name)
+        if value is None and type(None) in get_args(kind):
+            continue
+        (wanted,) = [k for k in get_args(kind) or (kind,) if k is not type(None)]
+        what, good = _KINDS[wanted]
+        if not good(value):
+            raise InputError(f"[train] expected {what} as {name}, got {shown(value)}")
+
+
+#: Of what is made, or drawn for one graph, there is no more: memory would not do.
+MOST_GRAPHS, MOST_SAMPLES = 10_000_000, 1_000_000
+
+
+def _is_path(value: Any) -> bool:
+    """Whether it can be the name of a file, or another name."""
+    return is_text(value) and "\0" not in value and len(value) < 4096
+
+
+_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("a path or name", _is_path),
+    int: ("an integer below 2**31", lambda value: is_whole(value, -(2**31), 2**31 - 1)),
+    float: ("a finite number", is_number),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+}
+
+
+def check_ranges(source: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
+    """Raises InputError for an integer of a source that is not within its range."""
+    for name, (least, most) in ranges.items():
+        if not least <= getattr(source, name) <= most:
+            raise InputError(
+                f"[train] expected {name} in {least}..{most}, got {getattr(source, name)}"
+            )
+
+
+def check_end(vocabulary: Vocabulary | None) -> None:
+    """Raises InputError for a vocabulary of sentences that lacks their end."""
+    if vocabulary is None or END_OF_SENTENCE not in vocabulary:
+        raise InputError(f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none")
 
 
 class Corpus(Protocol):
@@ -61,6 +112,8 @@ class Task(ABC):
     unit: ClassVar[str]
     source_type: ClassVar[Any]
     outputs: tuple[str, ...] | None = None
+    #: Arguments of the model that the task reads too.
+    sizes_read: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -75,16 +128,23 @@ class Task(ABC):
         self.objective: Objective = self.make_objective()
 
     @classmethod
-    def restore(
-        cls,
-        name: str,
-        arguments: Mapping[str, Any],
-        vocabulary: Vocabulary | None,
-        source: Mapping[str, Any],
-    ) -> Task:
-        """The task of a checkpoint."""
-        data = cls.source_type(**source)
-        return cls(name, arguments, vocabulary, data, data.load())
+    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
+        """Whether a vocabulary fits the model of these arguments, as those of one checkpoint must.
+
+        Raises:
+            InputError: it is missing, not wanted, or of another size; or a size is missing.
+        """
+        for name in cls.sizes_read:
+            if not is_whole(arguments.get(name), 1):
+                raise InputError(
+                    f"[train] expected a size of 1 or more as {name}, got "
+                    f"{shown(arguments.get(name))}"
+                )
+        wanted, size = arguments.get("vocab_size"), len(vocabulary or ())
+        if wanted != (None if vocabulary is None else size):
+            raise InputError(
+                f"[train] expected a vocabulary of {wanted or 'no'} words, got one of {size}"
+            )
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,17 +23,18 @@ from cavs.data import (
 from cavs.errors import InputError
 from cavs.models import TreeVAE
 from cavs.nn.distributions import Normal
+from cavs.training._fields import shown
 from cavs.training.bounds import (
     divergence_from_prior,
     posterior_at_roots,
     risen,
     sample_of,
 )
-from cavs.training.checkpoint import Arrays
+from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.sampling import decode_trees
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import MOST_GRAPHS, Task, check_ranges, check_source
 
 EXPRESSION_MODELS = {"tree-vae": TreeVAE}
 EVALUATION_BATCH_SIZE = 250
@@ -58,12 +60,14 @@ class ExpressionSource:
     kl_steps: int = 2_000
 
     def __post_init__(self) -> None:
+        check_source(self)
         for name, least in (("num_train", 1), ("max_depth", 2), ("kl_steps", 0), ("kl_weight", 0)):
             if getattr(self, name) < least:
                 raise InputError(
                     f"[train] expected {name} of at least {least}, got {getattr(self, name)}; "
                     "raise it"
                 )
+        check_ranges(self, {"num_train": (1, MOST_GRAPHS)})
 
     def load(self) -> TreeCorpus:
         """The expressions: one seed for every run, so that all are judged by the same test set."""
@@ -177,6 +181,7 @@ class TreeBound:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {})
 
 
 def shape_of(trees: Sequence[LabelledTree]) -> tuple[float, float]:
@@ -215,6 +220,7 @@ class ExpressionTask(Task):
     """Learns to encode and to generate expressions."""
 
     unit, source_type = "trees", ExpressionSource
+    sizes_read = ("num_productions", "num_slots")
 
     @classmethod
     def create(cls, name: str, source: ExpressionSource, **sizes: Any) -> ExpressionTask:
@@ -223,6 +229,19 @@ class ExpressionTask(Task):
         vocabulary = production_vocabulary([*corpus.train, *corpus.dev, *corpus.test])
         arguments = {"num_productions": len(vocabulary), "num_slots": _ARGUMENTS, **sizes}
         return cls(name, arguments, vocabulary, source, corpus)
+
+    @classmethod
+    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
+        """See `Task`; words are productions of no more children than there are slots."""
+        words = {**arguments, "vocab_size": arguments.get("num_productions")}
+        super().check_fit(words, vocabulary)
+        for token in vocabulary or ():
+            arity = token.rpartition("/")[2]
+            if not re.fullmatch("[0-9]{1,9}", arity) or int(arity) > arguments["num_slots"]:
+                raise InputError(
+                    "[train] expected words such as MAX/2, a symbol and a number of children in "
+                    f"0..{arguments['num_slots']}, got {shown(token)}"
+                )
 
     def make_objective(self) -> TreeBound:
         """See `Task`."""

@@ -16,7 +16,7 @@ from cavs.models import VAE, SigmoidBeliefNetwork
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import MOST_SAMPLES, Task, check_ranges, check_source
 
 IMAGE_MODELS: dict[str, type[VAE] | type[SigmoidBeliefNetwork]] = {
     "vae": VAE,
@@ -51,11 +51,14 @@ class ImageSource:
     with_dev: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("samples", "dev_samples", "test_samples", "test_images"):
+        check_source(self)
+        names = ("samples", "dev_samples", "test_samples", "test_images")
+        for name in names:
             if getattr(self, name) < 1:
                 raise InputError(
                     f"[train] expected {name} of at least 1, got {getattr(self, name)}; raise it"
                 )
+        check_ranges(self, dict.fromkeys(names, (1, MOST_SAMPLES)))
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise InputError(
                 f"[train] expected one of the estimators {', '.join(ESTIMATORS)}, got "
@@ -98,6 +101,7 @@ class ImageTask(Task):
     """Learns a density of binary images."""
 
     unit, source_type = "images", ImageSource
+    sizes_read = ("image_size",)
 
     @classmethod
     def create(cls, name: str, source: ImageSource, **sizes: Any) -> ImageTask:

@@ -26,11 +26,11 @@ from cavs.data import (
     tree_vocabulary,
 )
 from cavs.models import ShiftReduceParser
-from cavs.training.checkpoint import Arrays
+from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, judging, said_of, total
 from cavs.training.parsing import Buffers, parse
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task, check_source
 
 PARSER_MODELS = {"parser": ShiftReduceParser}
 EVALUATION_BATCH_SIZE = 250
@@ -42,6 +42,9 @@ class TreebankSource:
     """The directory of a treebank of binary trees; its labels are not looked at."""
 
     path: str
+
+    def __post_init__(self) -> None:
+        check_source(self)
 
     def load(self) -> TreeCorpus:
         """The trees; `DataError` names what is missing or malformed."""
@@ -109,6 +112,7 @@ class Parsing:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {})
 
 
 class ParserTask(Task):

@@ -15,6 +15,7 @@ from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
+    Vocabulary,
     language_model_dataset,
     load_ptb,
 )
@@ -27,11 +28,11 @@ from cavs.training.bounds import (
     risen,
     sample_of,
 )
-from cavs.training.checkpoint import Arrays
+from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.sampling import decode_sentences
-from cavs.training.tasks._task import Task
+from cavs.training.tasks._task import Task, check_end, check_source
 
 SENTENCE_MODELS = {"sentence-vae": SentenceVAE}
 EVALUATION_BATCH_SIZE = 100
@@ -56,6 +57,7 @@ class SentenceSource:
     kl_steps: int = 5_000
 
     def __post_init__(self) -> None:
+        check_source(self)
         if not 0 <= self.word_dropout <= 1:
             raise InputError(
                 f"[train] expected word_dropout in [0, 1], got {self.word_dropout}; pass such a "
@@ -166,6 +168,7 @@ class SentenceBound:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {})
 
 
 def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float) -> Any:
@@ -191,6 +194,12 @@ class SentenceTask(Task):
         corpus = source.load()
         vocabulary = corpus.vocabulary()
         return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+
+    @classmethod
+    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
+        """See `Task`; sentences have an end."""
+        super().check_fit(arguments, vocabulary)
+        check_end(vocabulary)
 
     def make_objective(self) -> SentenceBound:
         """See `Task`."""

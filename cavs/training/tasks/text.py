@@ -15,15 +15,16 @@ from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
+    Vocabulary,
     load_ptb,
     running_text_dataset,
 )
 from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
-from cavs.training.checkpoint import Arrays
+from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task, check_end, check_source
 
 TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
 _DEV_STREAMS, _TEST_LENGTH = 20, 100
@@ -42,6 +43,7 @@ class TextSource:
     length: int = 20
 
     def __post_init__(self) -> None:
+        check_source(self)
         if self.length < 1:
             raise InputError(f"[train] expected length of at least 1, got {self.length}; raise it")
 
@@ -64,6 +66,9 @@ class NextWord:
 
     Graphs are pieces of text that follow each other from batch to batch: the state in which a batch
     left its pieces is where the next one's go on.
+
+    Attributes:
+        streams: how many pieces a batch of training has, where that is settled.
     """
 
     best, greater = "perplexity", False
@@ -71,6 +76,7 @@ class NextWord:
 
     def __init__(self, state_size: int) -> None:
         self._state_size = state_size
+        self.streams: int | None = None
         self._state: Any = None
 
     def loss(
@@ -117,6 +123,7 @@ class NextWord:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
+        check_state(arrays, {"state": (self.streams, self._state_size)}, np.float32, may_lack=True)
         self._state = arrays.get("state")
 
 
@@ -124,6 +131,8 @@ class TextTask(Task):
     """Learns which word comes next."""
 
     unit, source_type = "pieces", TextSource
+    sizes_read = ("hidden_size", "num_layers")
+    objective: NextWord
     outputs = ("loss", "state")
 
     @classmethod
@@ -141,6 +150,12 @@ class TextTask(Task):
         arguments = {"vocab_size": len(vocabulary), **dropped, **sizes}
         return cls(name, arguments, vocabulary, source, corpus)
 
+    @classmethod
+    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
+        """See `Task`; sentences have an end."""
+        super().check_fit(arguments, vocabulary)
+        check_end(vocabulary)
+
     def make_objective(self) -> NextWord:
         """See `Task`."""
         return NextWord(2 * self.arguments["num_layers"] * self.arguments["hidden_size"])
@@ -157,6 +172,7 @@ class TextTask(Task):
 
     def loader(self, config: TrainingConfig) -> Loader:
         """In the order of the text."""
+        self.objective.streams = config.batch_size
         return Loader(self.train_set(config), config.batch_size)
 
     def batches(self, split: str) -> Loader:

@@ -26,7 +26,13 @@ from cavs.errors import DataError
 from cavs.models import ChildSumTreeGRU, ChildSumTreeLSTM, NaryTreeLSTM, TreeFC
 from cavs.training.config import TrainingConfig
 from cavs.training.metrics import Classification
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task
+from cavs.training.tasks._task import (
+    MOST_GRAPHS,
+    NO_EMBEDDING_DROPOUT,
+    Task,
+    check_ranges,
+    check_source,
+)
 
 EVALUATION_BATCH_SIZE = 256
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
@@ -50,6 +56,10 @@ class TreeSource:
     path: str | None = None
     num_train: int = 40_000
     max_depth: int = 20
+
+    def __post_init__(self) -> None:
+        check_source(self)
+        check_ranges(self, {"num_train": (1, MOST_GRAPHS), "max_depth": (2, 2**31 - 1)})
 
     def load(self) -> TreeCorpus:
         """The trees; `DataError` names what is missing or malformed."""
@@ -98,6 +108,7 @@ class TreeTask(Task):
     """Classifies all vertices of labelled trees."""
 
     unit, source_type = "trees", TreeSource
+    sizes_read = ("num_classes",)
 
     _embedding_std: float | None = None
 
