@@ -204,7 +204,10 @@ class Program(Compiled):
         is_state = isinstance(given, Mapping)
         if not is_state or set(given) not in ({"seed", "step"}, {"seed", *steps}):
             came = sorted(map(str, given))[:8] if is_state else type(given).__name__
-            raise InputError(f"[random] a seed and {', '.join(steps)} were expected, came ({came})")
+            raise InputError(
+                f"[random] expected a seed and {', '.join(steps)}, got {came}; pass what "
+                "random_state() gave"
+            )
         for value in state.values():
             check_seed(value)
         self._seed = state["seed"]

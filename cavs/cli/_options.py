@@ -20,7 +20,7 @@ def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
             wanted = (
                 f"of at least {least}" if value < least and most < 2**32 else f"in {least}..{most}"
             )
-            raise argparse.ArgumentTypeError(f"an integer {wanted} was expected, came {text!r}")
+            raise argparse.ArgumentTypeError(f"expected an integer {wanted}, got {text!r}")
         return value
 
     return read

@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(options.checkpoint)
     if checkpoint.model not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: a generative model "
-            f"({', '.join(_MODELS)}) was expected, came {shown(checkpoint.model)}"
+            f"[checkpoint] {options.checkpoint}: expected a generative model "
+            f"({', '.join(_MODELS)}), got {shown(checkpoint.model)}; name the checkpoint of one"
         )
     given = {"temperature": options.temperature, "max_words": options.max_words}
     text = {name: value for name, value in given.items() if value is not None}

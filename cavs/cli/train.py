@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     init: Path | None = given.pop("init", None)
     if resumed is not None:
         if init is not None:
-            raise InputError("[train] --init or --resume was expected, came both")
+            raise InputError("[train] expected --init or --resume, got both; leave one out")
         training = _resume(resumed, options.model, given, directory, overwrite)
     else:
         training = _start(options.model, given, directory, overwrite)
@@ -162,8 +162,8 @@ def _resume(
     for key, value in {**wanted, "model": name}.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
             raise CheckpointError(
-                f"[checkpoint] {path}: {key} {shown(known[key])}, as the run began, was expected, "
-                f"came {value!r}; leave the option out, or start a new run"
+                f"[checkpoint] {path}: expected {key} {shown(known[key])}, as the run began, got "
+                f"{value!r}; leave the option out, or start a new run"
             )
     TrainingRun.check_resumable(path, checkpoint)
     changes = {key: given[key] for key in _MAY_CHANGE if key in given}

@@ -29,7 +29,7 @@ def fitting_arrays(
     if not isinstance(state, Mapping):
         raise CheckpointError(
             f"[{component}] expected a dictionary of the arrays of {owner}, got "
-            f"{type(state).__name__}"
+            f"{type(state).__name__}; pass what state_dict gave"
         )
     values = {name: _as_array(value) for name, value in state.items()}
     problems = [f"{name!r} is missing" for name in own if name not in values]
@@ -69,6 +69,7 @@ def narrowed(
         found = value.astype(dtype, copy=False)
     if found.dtype.kind == "f" and np.isfinite(found).sum() < np.isfinite(value).sum():
         raise CheckpointError(
-            f"[{component}] expected numbers that {dtype} holds as {name!r}, got larger ones"
+            f"[{component}] expected numbers that {dtype} holds as {name!r}, got larger ones; "
+            "scale them"
         )
     return found

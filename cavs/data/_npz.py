@@ -20,38 +20,42 @@ from numpy.lib import format as npy
 _MOST_BYTES_OF_ONE, _FEW_BYTES = 64, 1 << 20
 
 
+class ArraysError(Exception):
+    """A file is none of arrays, or none that should be read; says why, in a few words."""
+
+
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of these names, read-only.
 
     Raises:
-        KeyError: there is none of a name; OSError: the file cannot be read; ValueError: it is no
+        KeyError: there is none of a name; OSError: the file cannot be read; ArraysError: it is no
             .npz file, damaged, of arrays that are no numbers, or of a size that it would take up
             out of all proportion to the file's.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is no regular file")
+        raise ArraysError("it is no regular file")
     limit = _MOST_BYTES_OF_ONE * found.st_size + _FEW_BYTES
     try:
         with ZipFile(path) as archive:
             there = archive.NameToInfo
             missing = [name for name in names if f"{name}.npy" not in there]
             if missing:
-                raise KeyError(missing[0])
+                raise KeyError(*missing[:1])
             members = {name: there[f"{name}.npy"] for name in names}
             if sum(member.file_size for member in members.values()) > limit:
-                raise ValueError(f"arrays larger than {_MOST_BYTES_OF_ONE} times the file")
+                raise ArraysError(f"arrays larger than {_MOST_BYTES_OF_ONE} times the file")
             arrays = {}
             for name, member in members.items():
                 if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-                    raise ValueError(f"{name} compressed in a way that NumPy does not")
+                    raise ArraysError(f"{name} compressed in a way that NumPy does not")
                 with archive.open(member) as file:
                     arrays[name] = _read_array(name, file.read(member.file_size))
             return arrays
-    except (KeyError, OSError, ValueError):
+    except (KeyError, OSError, ArraysError):
         raise
     except Exception as error:  # of a dozen kinds: what zipfile, zlib and NumPy raise of bad bytes
-        raise ValueError(f"it is damaged: {type(error).__name__}: {error}") from error
+        raise ArraysError(f"it is damaged: {type(error).__name__}: {error}") from error
 
 
 def _read_array(name: str, content: bytes) -> npt.NDArray[np.generic]:
@@ -59,7 +63,7 @@ def _read_array(name: str, content: bytes) -> npt.NDArray[np.generic]:
     file = io.BytesIO(content)
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{name} in version {version} of the .npy format")
+        raise ArraysError(f"{name} in version {version} of the .npy format")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what Python 2 wrote, and of what else is parsed there
@@ -67,12 +71,12 @@ def _read_array(name: str, content: bytes) -> npt.NDArray[np.generic]:
             shape, by_columns, dtype = read_header(file)
         except ValueError as error:
             # NumPy's own words are several lines, and say to trust the file.
-            raise ValueError(f"{name} with another header than NumPy writes") from error
+            raise ArraysError(f"{name} with another header than NumPy writes") from error
     if dtype.hasobject or not dtype.itemsize:
-        raise ValueError(f"{name} of objects that are no numbers")
+        raise ArraysError(f"{name} of objects that are no numbers")
     rest = len(content) - file.tell()
     if min(shape, default=1) < 0 or prod(shape) * dtype.itemsize != rest:
-        raise ValueError(f"{name} of {rest} bytes that says it is {dtype} {shape}")
+        raise ArraysError(f"{name} of {rest} bytes that says it is {dtype} {shape}")
     return np.frombuffer(content, dtype, offset=file.tell()).reshape(
         shape, order="F" if by_columns else "C"
     )

@@ -36,11 +36,14 @@ def shown(text: str) -> str:
 def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
     """Raise `DataError` for a path that names no file, or none that can be read."""
     if isinstance(error, FileNotFoundError):
-        fail(source, f"expected {expected}, but there is no such file; check the path")
+        fail(source, f"expected {expected}, got no such file; check the path")
     if isinstance(error, IsADirectoryError):
-        fail(source, f"expected {expected}, but this is a directory; name a file in it")
+        fail(source, f"expected {expected}, got a directory; name a file in it")
     reason = getattr(error, "strerror", None) or error
-    fail(source, f"expected {expected}, but it cannot be read ({reason})")
+    fail(
+        source,
+        f"expected {expected}, got a file that cannot be read ({reason}); check its permissions",
+    )
 
 
 def read_text(path: PathLike, expected: str) -> str:
@@ -87,8 +90,8 @@ def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
     folder = Path(directory)
     try:
         if not folder.is_dir():
-            kind = "this is not a directory" if folder.exists() else "there is no such directory"
-            fail(str(directory), f"expected {expected}, but {kind}; check the path given as data")
+            kind = "a file" if folder.exists() else "no such directory"
+            fail(str(directory), f"expected {expected}, got {kind}; check the path given as data")
         for name in names:
             if (folder / name).is_file():
                 return folder / name

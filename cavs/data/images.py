@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs.data._npz import read_arrays
+from cavs.data._npz import ArraysError, read_arrays
 from cavs.data._text import PathLike
 from cavs.data.dataset import Dataset
 from cavs.errors import DataError
@@ -54,8 +54,11 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
         raise DataError(
             f"[data] {file}: expected {expected}, got one without {error}; check the path"
         ) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"[data] {file}: {expected} was expected, came ({error})") from error
+    except (OSError, ValueError, ArraysError) as error:
+        raise DataError(
+            f"[data] {file}: expected {expected}, got a file that cannot be read ({error}); check "
+            "the path"
+        ) from error
     splits = [_unpack(file, name, arrays[name], height * width) for name in SPLITS]
     return ImageCorpus("binarized-mnist", height, width, *splits)
 
@@ -68,7 +71,7 @@ def _unpack(file: Path, name: str, packed: npt.NDArray[Any], pixels: int) -> npt
             f"bits, got {packed.dtype} {packed.shape}; pack it with numpy.packbits"
         )
     if not len(packed):
-        raise DataError(f"[data] {file}: expected images in {name}, got none")
+        raise DataError(f"[data] {file}: expected images in {name}, got none; put some there")
     return np.unpackbits(packed, axis=1)[:, :pixels]
 
 

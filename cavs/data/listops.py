@@ -105,7 +105,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
             else:
                 problem = (
                     f"expected an operator ({', '.join(OPERATORS)}) after '[', got "
-                    f"{shown(operator)}"
+                    f"{shown(operator)}; write one of these"
                 )
         elif close:
             if not expression.depth:
@@ -116,7 +116,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
                 expression.close()
         elif other or digit not in _DIGITS:
             what = (
-                "an operator after '['"
+                "an operator after '[', got none"
                 if other
                 else f"a digit 0 .. 9, '[' or ']', got {shown(digit)}"
             )

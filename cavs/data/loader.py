@@ -120,7 +120,8 @@ class Loader:
         """
         if not isinstance(state, Mapping):
             raise InputError(
-                f"[loader] expected the dictionary that state_dict gave, got {type(state).__name__}"
+                f"[loader] expected the dictionary that state_dict gave, got "
+                f"{type(state).__name__}; pass that"
             )
         for name in ("epoch", "batch"):
             if isinstance(state.get(name), bool) or not isinstance(state.get(name), int):

@@ -62,10 +62,18 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
 
 def _parent(word: str, count: int, place: int, bad: Callable[[str, int], NoReturn]) -> int:
     if not _INTEGER.fullmatch(word):
-        bad(f"expected the parent of vertex {place + 1}, an integer, got {shown(word)}", place)
+        bad(
+            f"expected the parent of vertex {place + 1}, an integer, got {shown(word)}; write the "
+            "parent's number, or 0 for the root",
+            place,
+        )
     parent = int(word) if len(word) <= _LONGEST else count + 1
     if not -1 <= parent <= count:
-        bad(f"expected a parent in -1..{count} of vertex {place + 1}, got {word[:_LONGEST]}", place)
+        bad(
+            f"expected a parent in -1..{count} of vertex {place + 1}, got {word[:_LONGEST]}; "
+            "count vertices from 1",
+            place,
+        )
     return parent
 
 

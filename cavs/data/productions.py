@@ -56,8 +56,8 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
         strange = [token for token in tokens if token not in known]
         if strange:
             raise DataError(
-                f"[data] tree {number}: productions of the training set were expected, came "
-                f"{shown(strange[0])} (symbol and number of children)"
+                f"[data] tree {number}: expected productions of the training set, got "
+                f"{shown(strange[0])} (symbol and number of children); leave the tree out"
             )
         own = np.array([known[token] for token in tokens], np.int32)
         slot, above = np.full(len(own), -1, np.int32), np.full(len(own), -1, np.int32)

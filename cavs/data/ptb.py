@@ -39,7 +39,7 @@ class TextCorpus:
             for word in chain.from_iterable(sentences):
                 if word not in vocabulary:
                     raise DataError(
-                        f"[data] {self.name}: words of the training text were expected, came "
+                        f"[data] {self.name}: expected words of the training text, got "
                         f"{shown(word)} in the {name} text; write {UNKNOWN} for rare words in all "
                         "texts"
                     )

@@ -35,7 +35,9 @@ def read_tagged(path: PathLike) -> list[TaggedSentence]:
         for match in WORD.finditer(line):
             word, _, tag = match.group().rpartition("|")
             if not word or not tag:
-                message = f"expected word|TAG, got {shown(match.group())}"
+                message = (
+                    f"expected word|TAG, got {shown(match.group())}; write the tag behind the word"
+                )
                 fail(str(path), message, line=number, column=match.start() + 1)
             words.append(word)
             tags.append(tag)

@@ -32,9 +32,9 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
     for vertex, children in enumerate(tree.graph.children):
         if len(children) not in (0, 2) or bool(children) == (tree.tokens[vertex] is not None):
             raise DataError(
-                "[data] a binary tree with words at its leaves was expected, came vertex "
+                "[data] expected a binary tree with words at its leaves, got vertex "
                 f"{vertex} with {len(children)} children and the word "
-                f"{shown(str(tree.tokens[vertex]))}"
+                f"{shown(str(tree.tokens[vertex]))}; make it binary"
             )
         left_and_right = stack[len(stack) - len(children) :]
         del stack[len(stack) - len(children) :]

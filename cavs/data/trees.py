@@ -127,7 +127,7 @@ class _Labels(dict[str, int]):
     def problem(self, text: str) -> str | None:
         """Read a new label; returns what is wrong with it, or None."""
         if not _LABEL.fullmatch(text):
-            return f"expected an integer label after '(', got {shown(text)}"
+            return f"expected an integer label after '(', got {shown(text)}; correct the label"
         label = int(text)
         limit = _INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0
@@ -185,7 +185,11 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                 open_vertices.append((labels[label], token or None, [], index))
                 continue
             if not word:
-                bad(index, f"expected a word or a vertex after the label, got '({label[:20]})'")
+                bad(
+                    index,
+                    f"expected a word or a vertex after the label, got '({label[:20]})'; write "
+                    "one, or leave the vertex out",
+                )
             vertex = builder.add(labels[label], token)
         elif close:
             if not open_vertices:

@@ -254,7 +254,7 @@ class Optimizer(ABC):
             if missing:
                 raise InputError(
                     f"[optim] expected options that need no {sorted(missing)}, as this optimizer "
-                    "was made, got others"
+                    "was made, got others; make it with these options"
                 )
 
     #: Arrays of a parameter's state of which no element is negative.
@@ -270,7 +270,9 @@ class Optimizer(ABC):
             good = not (value < 0).any()
         if not good:
             what = "counts" if own.dtype.kind == "i" else "numbers of the right sign"
-            raise CheckpointError(f"[optim] expected {what} as {name!r}, got others")
+            raise CheckpointError(
+                f"[optim] expected {what} as {name!r}, got others; pass what state_dict gave"
+            )
         return narrowed("optim", name, value, own.dtype)
 
     def _option_places(self) -> dict[str, tuple[int, str]]:

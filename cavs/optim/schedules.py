@@ -55,14 +55,15 @@ class LRSchedule(ABC):
         groups = len(self.base_lrs)
         if not _is_state(state, groups):
             raise CheckpointError(
-                f"[optim] a schedule's count and {groups} base_lrs were expected, came "
-                f"({str(state)[:200]})"
+                f"[optim] expected a schedule's count and {groups} base_lrs, got "
+                f"{str(state)[:200]}; load the state of the same schedule"
             )
         try:
             self.factor(state["count"])
         except OverflowError:
             raise CheckpointError(
-                f"[optim] expected a count to which there is a learning rate, got {state['count']}"
+                f"[optim] expected a count to which there is a learning rate, got "
+                f"{state['count']}; load the state of the same schedule"
             ) from None
         self.count = int(state["count"])
         self.base_lrs = [float(lr) for lr in state["base_lrs"]]

@@ -53,7 +53,7 @@ def check_room(shape: tuple[int, ...]) -> None:
     if left is not None and math.prod(shape) > left[0]:
         raise InputError(
             "[parameter] expected parameters no larger than what is there for them, got one of "
-            f"shape {shape}"
+            f"shape {shape}; choose smaller sizes"
         )
 
 

@@ -47,7 +47,9 @@ class Stream:
         """
         given: Any = state  # from a file, perhaps
         if not isinstance(given, Mapping) or set(given) != {"seed", "step"}:
-            raise InputError(f"[random] a seed and a step were expected, came ({_keys(state)})")
+            raise InputError(
+                f"[random] expected a seed and a step, got {_keys(state)}; pass what state() gave"
+            )
         seed, step = check_seed(state["seed"]), check_seed(state["step"])
         with _lock:
             self.seed, self.step = seed, step

@@ -24,12 +24,16 @@ def in_brief(error: BaseException) -> str:
     return text if len(text) <= _LINE else f"{text[:_LINE]}..."
 
 
+class NestedError(ValueError):
+    """JSON is nested so deeply that Python does not read it."""
+
+
 def parse_json(text: str) -> Any:
-    """What JSON holds. Raises ValueError, for nesting without end too."""
+    """What JSON holds. Raises ValueError where it is none, and where it is nested without end."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise NestedError("it is nested too deeply") from None
 
 
 def is_text(value: Any) -> bool:

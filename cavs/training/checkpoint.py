@@ -124,8 +124,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         prefix, _, name = full.partition(".")
         if prefix not in attributes:
             raise CheckpointError(
-                f"[checkpoint] {path}: tensors of {sorted(attributes)} were expected, came "
-                f"{shown(full)}"
+                f"[checkpoint] {path}: expected tensors of {sorted(attributes)}, got "
+                f"{shown(full)}; save one by `cavs train`"
             )
         groups[attributes[prefix]][name] = array
     return _read_metadata(path, metadata, groups)
@@ -137,12 +137,24 @@ def peek_checkpoint(path: str | Path) -> Checkpoint:
     return _read_metadata(path, metadata, {"parameters": {}})
 
 
+class _NoFileError(Exception):
+    """A path names something that cannot be read as a file."""
+
+
+#: What reading raises. The last four: of dtypes and shapes that NumPy has not, and of paths that no
+#: file can have.
+_UNREADABLE = (
+    *(OSError, SafetensorError, _NoFileError),
+    *(AttributeError, TypeError, ValueError, MemoryError),
+)
+
+
 def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arrays]:
     """Metadata and tensors; the library has looked whether the file is as long as they say."""
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
-            raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+            raise _NoFileError("a directory" if stat.S_ISDIR(mode) else "no regular file")
         with safe_open(str(path), framework="numpy") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
             _check_format(path, metadata)
@@ -150,13 +162,12 @@ def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arra
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"[checkpoint] a checkpoint was expected, but there is no file {path}"
+            f"[checkpoint] {path}: expected a checkpoint, got no such file; check the path"
         ) from error
-    # The last four: of dtypes and shapes that NumPy has not, and of paths that no file can have.
-    except (OSError, SafetensorError, AttributeError, TypeError, ValueError, MemoryError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: a checkpoint was expected, but it cannot be read as one "
-            f"({in_brief(error)}); it is truncated, damaged or a file of another kind"
+            f"[checkpoint] {path}: expected a checkpoint, got a file that cannot be read as one "
+            f"({in_brief(error)}); name one that is whole"
         ) from error
     return metadata, tensors
 
@@ -164,14 +175,14 @@ def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arra
 def _check_format(path: str | Path, metadata: Mapping[str, str]) -> None:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"[checkpoint] {path}: a checkpoint of cavs was expected, came a safetensors file of "
-            f"format {shown(metadata.get('format'))}; save one by `cavs train`"
+            f"[checkpoint] {path}: expected a checkpoint of cavs, got a safetensors file of format "
+            f"{shown(metadata.get('format'))}; save one by `cavs train`"
         )
     version = metadata.get("format_version", "none")
     if version != str(FORMAT_VERSION):
         raise CheckpointError(
-            f"[checkpoint] {path}: format version {FORMAT_VERSION} was expected, came "
-            f"{version[:20]}; it was written by another version of cavs"
+            f"[checkpoint] {path}: expected format version {FORMAT_VERSION}, got "
+            f"{version[:20]}; read it with the version of cavs that wrote it"
         )
 
 
@@ -183,8 +194,8 @@ def _read_metadata(
         model = metadata["model"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: metadata of cavs was expected, came something else "
-            f"({type(error).__name__}: {in_brief(error)})"
+            f"[checkpoint] {path}: expected metadata of cavs, got something else "
+            f"({type(error).__name__}: {in_brief(error)}); save one by `cavs train`"
         ) from error
     fields = Fields(path, "metadata", parts)
     config, training = fields.take_fields("config"), fields.take_fields("training")
@@ -210,8 +221,8 @@ def _read_vocabulary(path: str | Path, fields: Fields) -> Vocabulary | None:
         return Vocabulary(tokens, unknown)
     except InputError as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: metadata of cavs was expected, came another vocabulary: "
-            f"{in_brief(error)}"
+            f"[checkpoint] {path}: expected metadata of cavs, got another vocabulary "
+            f"({in_brief(error)}); save one by `cavs train`"
         ) from error
 
 
@@ -237,7 +248,7 @@ def check_state(
     if found.keys() != expected.keys():
         raise CheckpointError(
             f"[train] expected the arrays {sorted(expected)} of the objective, got "
-            f"{shown(sorted(found))}"
+            f"{shown(sorted(found))}; take a checkpoint of this model"
         )
     for name, shape in expected.items():
         came = found[name]
@@ -247,7 +258,7 @@ def check_state(
         if not fits or came.dtype != np.dtype(dtype) or not np.isfinite(came).all():
             raise CheckpointError(
                 f"[train] expected finite numbers of {np.dtype(dtype)} {shape} as {name!r} of the "
-                f"objective, got {came.dtype} {came.shape}"
+                f"objective, got {came.dtype} {came.shape}; take a checkpoint of this model"
             )
 
 
@@ -275,14 +286,14 @@ def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping
                 f"{tuple(array.shape)}, got {got.dtype} {tuple(got.shape)}; name a checkpoint of "
                 "this model"
             )
-        if came.dtype.kind == "f" and not np.isfinite(came).all():
+        if got.dtype.kind == "f" and not np.isfinite(got).all():
             raise CheckpointError(
                 f"[checkpoint] {path}: expected finite numbers as parameter {name!r}, got "
-                f"{came[~np.isfinite(came)][0]}; the file is damaged"
+                f"{got[~np.isfinite(got)][0]}; name a checkpoint that is whole"
             )
     for name in found:
         if name not in expected:
             raise CheckpointError(
-                f"[checkpoint] {path}: parameters {sorted(expected)} were expected, came "
-                f"{shown(name)} too; the checkpoint belongs to another model"
+                f"[checkpoint] {path}: expected parameters {sorted(expected)}, got "
+                f"{shown(name)} too; name a checkpoint of this model"
             )

@@ -71,7 +71,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if not is_whole(value, least, MOST_SEED if name == "seed" else _MOST):
                 raise InputError(
-                    f"[train] {name} of at least {least} was expected, came ({shown(value)})"
+                    f"[train] expected {name} of at least {least}, got {shown(value)}; pass such "
+                    "an integer"
                 )
         for name in ("lr", "embedding_lr", "lr_decay"):
             self._check_number(name, above=True)
@@ -84,15 +85,17 @@ class TrainingConfig:
         ):
             if getattr(self, name) not in choices:
                 raise InputError(
-                    f"[train] {name} was expected to be one of {', '.join(choices)}, "
-                    f"came ({shown(getattr(self, name))})"
+                    f"[train] expected {name} to be one of {', '.join(choices)}, got "
+                    f"{shown(getattr(self, name))}; choose one of these"
                 )
 
     def _check_number(self, name: str, above: bool) -> None:
         value = getattr(self, name)
         if not is_number(value) or value < 0 or (above and value == 0):
             least = "above 0" if above else "of at least 0"
-            raise InputError(f"[train] {name} {least} was expected, came ({shown(value)})")
+            raise InputError(
+                f"[train] expected {name} {least}, got {shown(value)}; pass such a number"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -77,8 +77,7 @@ def read_settings(path: str | Path, training: Mapping[str, Any]) -> TrainingConf
     try:
         return TrainingConfig.from_dict(settings.values)
     except InputError as error:
-        text = str(error).removeprefix("[train] ")
-        raise CheckpointError(f"[checkpoint] {path}: {text}; the file is damaged") from error
+        raise CheckpointError(f"[checkpoint] {path}: {error}") from error
 
 
 def read_identity(path: str | Path, checkpoint: Checkpoint) -> str | None:

@@ -318,9 +318,9 @@ class Trainer:
         )
         if state.data != self._fingerprint:
             raise CheckpointError(
-                f"[checkpoint] {path}: the training set of the run (fingerprint "
-                f"{shown(state.data)}) was expected, came another ({self._fingerprint}); go on "
-                "with the data that the run began with"
+                f"[checkpoint] {path}: expected the training set of the run (fingerprint "
+                f"{shown(state.data)}), got another ({self._fingerprint}); go on with the data "
+                "that the run began with"
             )
         self._check_place(path, state)
         for arrays, wanted in ((checkpoint.best, bool(state.best)), (checkpoint.average, False)):
@@ -331,8 +331,10 @@ class Trainer:
             self.objective.restore(checkpoint.objective)
             self.model.set_random_state(state.random)
         except CavsError as error:
-            text = in_brief(error).partition("] ")[2]
-            raise CheckpointError(f"[checkpoint] {path}: {text}") from error
+            raise CheckpointError(
+                f"[checkpoint] {path}: expected the state of a run, got another "
+                f"({in_brief(error)}); take the last checkpoint of a run"
+            ) from error
         self.history, self.best = state.history, state.best
         self._averaged = state.averaged if checkpoint.average else []
         self._batch, self._graphs = state.batch, state.graphs

@@ -66,14 +66,15 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
     """
     if name not in _MODELS:
         raise CheckpointError(
-            f"[checkpoint] one of the models {', '.join(_MODELS)} was expected, came {shown(name)}"
+            f"[checkpoint] expected one of the models {', '.join(_MODELS)}, got {shown(name)}; "
+            "save one by `cavs train`"
         )
     try:
         return _MODELS[name](**config)
     except Exception as error:  # whatever comes of arguments that a file gives
         raise CheckpointError(
-            f"[checkpoint] arguments of the model {name} were expected, came "
-            f"{shown(dict(config))}: {in_brief(error)}"
+            f"[checkpoint] expected arguments of the model {name}, got {shown(dict(config))} "
+            f"({in_brief(error)}); save one by `cavs train`"
         ) from error
 
 
@@ -112,16 +113,18 @@ def said_of_file(path: str | Path) -> Iterator[None]:
     except Exception as error:  # whatever comes of values that a file gives
         if isinstance(error, CavsError) and f"{path}:" in str(error):
             raise
-        text = in_brief(error).removeprefix("[checkpoint] ")
-        raise CheckpointError(f"[checkpoint] {path}: {text}") from error
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected values that go together, got others "
+            f"({in_brief(error)}); name a checkpoint of `cavs train` that is whole"
+        ) from error
 
 
 def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
     """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
     if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
         raise CheckpointError(
-            f"[checkpoint] {path}: a classifier of trees ({', '.join(TREE_MODELS)}) was expected, "
-            f"came {shown(checkpoint.model)}"
+            f"[checkpoint] {path}: expected a classifier of trees ({', '.join(TREE_MODELS)}), got "
+            f"{shown(checkpoint.model)}; name the checkpoint of one"
         )
     return checkpoint.vocabulary
 
@@ -135,7 +138,7 @@ def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
     if checkpoint.model not in _TASKS:
         raise CheckpointError(
             f"[checkpoint] {path}: expected one of the models {', '.join(_TASKS)}, got "
-            f"{shown(checkpoint.model)}"
+            f"{shown(checkpoint.model)}; save one by `cavs train`"
         )
     source = checkpoint.training.get("source")
     if not isinstance(source, dict):

@@ -44,7 +44,7 @@ def check_source(source: Any) -> None:
         (wanted,) = [k for k in get_args(kind) or (kind,) if k is not type(None)]
         what, good = _KINDS[wanted]
         if not good(value):
-            raise InputError(f"[train] expected {what} as {name}, got {shown(value)}")
+            raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
 
 
 #: Of what is made, or drawn for one graph, there is no more: memory would not do.
@@ -69,14 +69,15 @@ def check_ranges(source: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
     for name, (least, most) in ranges.items():
         if not least <= getattr(source, name) <= most:
             raise InputError(
-                f"[train] expected {name} in {least}..{most}, got {getattr(source, name)}"
+                f"[train] expected {name} in {least}..{most}, got {getattr(source, name)}; pass "
+                "such an integer"
             )
 
 
 def check_end(vocabulary: Vocabulary | None) -> None:
     """Raises InputError for a vocabulary of sentences that lacks their end."""
     if vocabulary is None or END_OF_SENTENCE not in vocabulary:
-        raise InputError(f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none")
+        raise InputError(f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none; add it")
 
 
 class Corpus(Protocol):
@@ -138,12 +139,13 @@ class Task(ABC):
             if not is_whole(arguments.get(name), 1):
                 raise InputError(
                     f"[train] expected a size of 1 or more as {name}, got "
-                    f"{shown(arguments.get(name))}"
+                    f"{shown(arguments.get(name))}; pass one"
                 )
         wanted, size = arguments.get("vocab_size"), len(vocabulary or ())
         if wanted != (None if vocabulary is None else size):
             raise InputError(
-                f"[train] expected a vocabulary of {wanted or 'no'} words, got one of {size}"
+                f"[train] expected a vocabulary of {wanted or 'no'} words, got one of {size}; "
+                "take the one that the model was made with"
             )
 
     @property

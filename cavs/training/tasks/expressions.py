@@ -240,7 +240,8 @@ class ExpressionTask(Task):
             if not re.fullmatch("[0-9]{1,9}", arity) or int(arity) > arguments["num_slots"]:
                 raise InputError(
                     "[train] expected words such as MAX/2, a symbol and a number of children in "
-                    f"0..{arguments['num_slots']}, got {shown(token)}"
+                    f"0..{arguments['num_slots']}, got {shown(token)}; take "
+                    "the productions that the model was made with"
                 )
 
     def make_objective(self) -> TreeBound:
