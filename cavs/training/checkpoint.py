@@ -154,7 +154,9 @@ def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arra
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
-            raise _NoFileError("a directory" if stat.S_ISDIR(mode) else "no regular file")
+            raise _NoFileError(
+                f"it is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}"
+            )
         with safe_open(str(path), framework="numpy") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
             _check_format(path, metadata)
@@ -166,8 +168,9 @@ def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arra
         ) from error
     except _UNREADABLE as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint, got a file that cannot be read as one "
-            f"({in_brief(error)}); name one that is whole"
+            f"[checkpoint] {path}: expected a checkpoint, got one that cannot be read "
+            f"({in_brief(error)}), since it is truncated, damaged or a file of another kind; name "
+            "another"
         ) from error
     return metadata, tensors
 
