@@ -85,8 +85,8 @@ def _parse(options: argparse.Namespace, checkpoint: Checkpoint, size: int) -> in
             f"[predict] expected --all for a classifier of trees only, got {checkpoint.model}; "
             "leave it out"
         )
-    assert checkpoint.vocabulary is not None
     program = load_model(options.checkpoint, checkpoint, checkpoint.parameters).eval()
+    assert checkpoint.vocabulary is not None  # which a model of words has been checked to have
     for some in _batches(_read_sentences(_lines()), size):
         for tree in parse(program, checkpoint.vocabulary, some):
             print(format_tree(tree))

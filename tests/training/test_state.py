@@ -222,3 +222,23 @@ def test_refusals_are_checkpoint_errors(left: Path, tmp_path: Path) -> None:
     del checkpoint.training["progress"]["loss"]
     with pytest.raises(CheckpointError, match=r"progress\.loss"):
         TrainingRun.resume(left, checkpoint, TrainingConfig(batch_size=10), tmp_path)
+
+
+def test_a_parser_without_words_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was an AssertionError."""
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.txt").write_text("(1 (1 a) (1 b))\n")
+    sizes = ["--embedding-size", "2", "--hidden-size", "2", "--epochs", "1", "--quiet"]
+    data = ["--data", str(tmp_path), "--output", str(tmp_path / "run")]
+    assert main(["train", "parser", *sizes, *data]) == 0
+    path = tmp_path / "run" / "best.safetensors"
+    checkpoint = load_checkpoint(path)
+    checkpoint.vocabulary = None
+    save_checkpoint(path, checkpoint)
+    capsys.readouterr()
+    assert main(["predict", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(path) in error
