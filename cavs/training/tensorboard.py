@@ -36,6 +36,7 @@ class TensorBoard:
         self._scalar: Any = scalar
         self._observer = observer
         self._graphs = 0
+        self._open = True
         with self._writing():
             self._folder.mkdir(exist_ok=True, parents=True)
             # Its names tell seconds apart: a run that is stopped and goes on must not write over
@@ -65,13 +66,15 @@ class TensorBoard:
 
     def close(self) -> None:
         """Writes what is still to write."""
-        with self._writing():
-            self._writer.close()
+        if self._open:
+            self._open = False
+            with self._writing():
+                self._writer.close()
 
     def abandon(self) -> None:
-        """Closes the file, whether all can be written or not."""
-        with suppress(OSError):
-            self._writer.close()
+        """Closes the file where that was not done, whether all can be written or not."""
+        with suppress(CheckpointError):
+            self.close()
 
     def _write(self, name: str, value: float) -> None:
         event = self._event(wall_time=time.time(), step=self._graphs)

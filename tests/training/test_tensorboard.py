@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cavs.cli import main
 from cavs.errors import CheckpointError, InputError
 from cavs.training import Classification, Progress
 from cavs.training.tensorboard import TensorBoard
@@ -44,6 +45,7 @@ def test_scores_are_written_and_passed_on(
         board.step_done(5, 1.5)
         board.epoch_ends(RECORD, improved=True)
         board.close()
+        board.abandon()
     files = list((tmp_path / "tensorboard").iterdir())
     assert len(files) == 2
     for file in files:
@@ -61,6 +63,7 @@ def test_scores_are_written_and_passed_on(
 FULL = """
 import resource, sys
 from pathlib import Path
+from cavs.cli import main
 from cavs.errors import CheckpointError
 from cavs.training import Progress
 from cavs.training.tensorboard import TensorBoard
@@ -94,3 +97,15 @@ def test_a_folder_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").touch()
     with pytest.raises(CheckpointError, match="expected to write curves to"):
         TensorBoard(tmp_path, Progress(quiet=True))
+
+
+def test_the_command_writes_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboardX")
+    tiny = ["--num-train", "20", "--max-depth", "3", "--embedding-size", "2", "--hidden-size", "2"]
+    options = ["--epochs", "2", "--tensorboard", "--quiet", "--output", str(tmp_path)]
+    assert main(["train", "tree-lstm", *tiny, *options]) == 0
+    assert capsys.readouterr().err == ""
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    names = [name for name, _, _ in events(file)]
+    assert names.count("train/loss") == 2
+    assert names.count("dev/root_accuracy") == 2
