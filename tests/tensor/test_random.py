@@ -78,7 +78,7 @@ def test_errors() -> None:
         generator.normal((2, 1), places=[1])
     with pytest.raises(DTypeError, match=r"\[random\] expected float32 or float64"):
         generator.normal(3, "int32")
-    with pytest.raises(InputError, match=r"\[random\] an integer in 0..2\*\*64-1"):
+    with pytest.raises(InputError, match=r"\[random\] expected an integer in 0..2\*\*64-1"):
         cavs.Generator(-1)
     with pytest.raises(InputError, match=r"\[random\] a seed and a step"):
         generator.set_state({"seed": 1})
