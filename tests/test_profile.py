@@ -252,5 +252,5 @@ def test_misuse() -> None:
         model.explain(GRAPHS, repeats=0, **inputs)
     with pytest.raises(InputError, match="expected for 'label'"):
         model.explain(GRAPHS, word=WORDS)
-    with pytest.raises(CavsRuntimeError, match=r"\[explain\] the native executor"):
+    with pytest.raises(CavsRuntimeError, match=r"\[explain\] expected the native executor"):
         cavs.compile(model.function, executor="reference").explain(GRAPHS, **inputs)

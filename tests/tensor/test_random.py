@@ -80,5 +80,5 @@ def test_errors() -> None:
         generator.normal(3, "int32")
     with pytest.raises(InputError, match=r"\[random\] expected an integer in 0..2\*\*64-1"):
         cavs.Generator(-1)
-    with pytest.raises(InputError, match=r"\[random\] a seed and a step"):
+    with pytest.raises(InputError, match=r"\[random\] expected a seed and a step"):
         generator.set_state({"seed": 1})
