@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import InputForms, first_outside
-from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ir import Name, Node, SourceLine, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import DTypeError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
@@ -97,13 +97,16 @@ class InputChecker:
         row = first_outside(ids, -1, bound)
         if row < 0:
             return
+        taken = self._bounds.get(spec.name)
+        where = f", looked up at {taken.where}," if taken and taken.where else ""
         raise InputError(
-            f"[input] expected ids in -1..{bound - 1} for {spec.name!r}, got {ids[row]} at "
-            f"{_locate(graphs, spec.space, row)}; correct the ids, -1 stands for none"
+            f"[input] expected ids in -1..{bound - 1} for {spec.name!r}{where or ','} got "
+            f"{ids[row]} at {_locate(graphs, spec.space, row)}; correct the ids, -1 stands for none"
         )
 
     def _bound(self, spec: InputSpec) -> int:
-        return self._bounds.get(spec.name, 2**31 - 1)
+        taken = self._bounds.get(spec.name)
+        return taken.rows if taken else 2**31 - 1
 
 
 def _as_array(name: Name, given: Any) -> Array:
@@ -133,9 +136,16 @@ def _locate(graphs: GraphBatch, space: str, row: int) -> str:
     return f"graph {graph}, {space} {row - int(ptr[graph])}"
 
 
-def _id_bounds(roots: Iterable[Node]) -> dict[Name, int]:
-    """Integer input to the number of rows or classes that it selects from."""
-    bounds: dict[Name, int] = {}
+class _Bound(NamedTuple):
+    """Of an integer input: from how many rows or classes it selects, and which line of F does."""
+
+    rows: int
+    where: SourceLine | None
+
+
+def _id_bounds(roots: Iterable[Node]) -> dict[Name, _Bound]:
+    """Those of all integer inputs that select, by name; the least where there are several."""
+    bounds: dict[Name, _Bound] = {}
     for node in ancestors(roots):
         if node.op.name == "embedding":
             count, ids = node.inputs[0].shape[0], node.inputs[1]
@@ -146,5 +156,6 @@ def _id_bounds(roots: Iterable[Node]) -> dict[Name, int]:
         while ids.inputs:
             ids = ids.inputs[0]
         name = ids.attrs["name"]
-        bounds[name] = min(count, bounds.get(name, count))
+        if name not in bounds or count < bounds[name].rows:
+            bounds[name] = _Bound(count, node.where)
     return bounds

@@ -16,6 +16,8 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
+from cavs.core.owners import path_of
+from cavs.errors import ShapeError
 from cavs.executor import Array, Gradients, NanState, RandomState
 from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
@@ -158,7 +160,15 @@ class ReferenceRun:
     # Operations that need the graph
 
     def _param(self, v: int, node: Node, given: Any) -> Array:
-        return np.asarray(node.attrs["parameter"].read()[0], self.dtype)
+        parameter = node.attrs["parameter"]
+        values = parameter.read()[0]
+        if values.shape != node.shape:
+            raise ShapeError(
+                f"[reference] expected shape {node.shape} for parameter "
+                f"{path_of(parameter)!r}, got {values.shape}; give it the shape that it was "
+                "compiled with"
+            )
+        return np.asarray(values, self.dtype)
 
     def _constant(self, v: int, node: Node, given: Any) -> Array:
         return np.full(node.shape, node.attrs["value"], self.dtype)

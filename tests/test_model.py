@@ -77,7 +77,8 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"word": ids(0, 0, 0, 0, 7)},
         InputError,
-        r"expected ids in -1\.\.6 for 'word', got 7 at graph 1, vertex 1; correct the ids",
+        r"expected ids in -1\.\.6 for 'word', looked up at .*structures\.py:\d+ \(.*\), got 7 at "
+        r"graph 1, vertex 1; correct the ids",
     ),
     "word-low": (
         tree_model,
@@ -96,10 +97,11 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"label": ids(0, 1, 2, 4, 0)},
         InputError,
-        r"expected ids in -1\.\.3 for 'label', got 4 at graph 1, vertex 0",
+        r"expected ids in -1\.\.3 for 'label', looked up at .*structures\.py:\d+ \(.*cross_.*\), "
+        r"got 4 at graph 1, vertex 0",
     ),
     "edge-id": (edges_model, {"relation": ids(0, 0, 9)}, InputError, r"9 at graph 1, edge 0"),
-    "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', got 4 at graph 1;"),
+    "graph-id": (edges_model, {"topic": ids(0, 4)}, InputError, r"'topic', .*got 4 at graph 1;"),
     "spread-label": (edges_model, {"label": ids(0, 0, 0, 0, 4)}, InputError, r"-1\.\.3.*'label'"),
 }
 
@@ -151,7 +153,7 @@ def test_a_refused_call_changes_nothing() -> None:
 
 OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dtype": "float16"}, DTypeError, r"expected dtype float32 or float64, got 'float16'"),
-    ({"dtype": np.float32}, DTypeError, r"\[compile\] dtype"),
+    ({"dtype": np.float32}, DTypeError, r"\[compile\] expected dtype"),
     ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, got \['inline'\]"),
     ({"executor": "fast"}, InputError, r"expected executor native or reference, got 'fast'"),
     ({"policy": "best"}, InputError, r"expected policy batching or serial, got 'best'"),

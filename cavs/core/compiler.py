@@ -170,9 +170,12 @@ class Compiler:
             self._inference = self._without_backward(self.function)
         return self._inference
 
+    def _named(self) -> dict[str, Any]:
+        return {self.param_names[id(p)]: p for p in self.params}
+
     def _without_backward(self, function: FunctionIR) -> Lowered:
         masks = self._masks(function.roots())
-        return lower(self._sinks(set(), function), None, self.params, self.passes, masks=masks)
+        return lower(self._sinks(set(), function), None, self._named(), self.passes, masks=masks)
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -221,7 +224,7 @@ class Compiler:
             order = ancestors([*gradient.roots(), *masks.values()])
             counted = [table for node in order for table in distinct_tables(node)]
             sinks = self._sinks(saved)
-            self._forwards[key] = lower(sinks, None, self.params, self.passes, counted, masks)
+            self._forwards[key] = lower(sinks, None, self._named(), self.passes, counted, masks)
         return self._forwards[key]
 
     def training(self, inputs: Iterable[Name]) -> Program:
@@ -261,7 +264,7 @@ class Compiler:
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
             masks = self._masks([*self.function.roots(), *gradient.roots()])
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
-            lowered = lower(sinks, forward, self.params, self.passes, masks=masks)
+            lowered = lower(sinks, forward, self._named(), self.passes, masks=masks)
             self._backwards[key] = lowered.program
         return self._backwards[key]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cavs.core.calls import (
@@ -68,12 +68,12 @@ class Emitter:
         self,
         forward: Lowered | None,
         external: set[Node],
-        params: Sequence[Any],
+        params: Mapping[str, Any],
         counted: Sequence[tuple[Unique, Space]],
     ) -> None:
         self.forward = forward
-        self.params = list(params)
-        self.param_number = {id(p): i for i, p in enumerate(params)}
+        self.params, self.param_names = list(params.values()), list(params)
+        self.param_number = {id(p): i for i, p in enumerate(self.params)}
         self.values: list[Value] = list(forward.program.values) if forward else []
         known = forward.value_of.items() if forward else ()
         self.value_of: dict[Node, int] = {n: v for n, v in known if n in external}
@@ -181,16 +181,8 @@ class Emitter:
     def _param(self, node: Node) -> int:
         index = self.param_number[id(node.attrs["parameter"])]
         if index not in self.param_values:
-            parameter = node.attrs["parameter"]
-            self.values.append(
-                Value(
-                    getattr(parameter, "name", "") or f"param{index}",
-                    "none",
-                    node.size,
-                    role="param",
-                    index=index,
-                )
-            )
+            name = self.param_names[index]
+            self.values.append(Value(name, "none", node.size, role="param", index=index))
             self.param_values[index] = len(self.values) - 1
         return self.param_values[index]
 

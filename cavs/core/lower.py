@@ -164,7 +164,7 @@ class _Lowering:
         self,
         sinks: Sinks,
         forward: Lowered | None,
-        params: Sequence[object],
+        params: Mapping[str, object],
         switches: set[str],
         counted: Sequence[tuple[Unique, Space]],
         masks: Mapping[Node, Node],
@@ -172,8 +172,8 @@ class _Lowering:
         self.sinks = sinks = sinks.stripped()
         self.forward = forward
         self.switches = switches
-        # The rest of F is computed again: forward keeps what the gradient from all outputs reads, and
-        # that from some of them may be written otherwise.
+        # The rest of F is computed again: forward keeps what the gradient from all outputs reads,
+        # and that from some of them may be written otherwise.
         self.external = set(forward.saved) if forward else set()
         order = _reachable(sinks.nodes(), self.external)
         self.masks = {node: masks[node] for node in order if node in masks}
@@ -357,15 +357,15 @@ def _crosses(node: Node) -> bool:
 def lower(
     sinks: Sinks,
     forward: Lowered | None,
-    params: Sequence[object],
+    params: Mapping[str, object],
     switches: Iterable[str],
     counted: Sequence[tuple[Unique, Space]] = (),
     masks: Mapping[Node, Node] = MappingProxyType({}),
 ) -> Lowered:
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
-    `switches`: the passes that are on; `counted`: the distinct ids that a gradient by rows
-    needs; `masks`: products to the inputs that are zero where they may leave
-    rows out.
+    `params`: by path; `switches`: the passes that are on; `counted`: the distinct ids that a
+    gradient by rows needs; `masks`: products to the inputs that are zero where they may leave rows
+    out.
     """
     return _Lowering(sinks, forward, params, set(switches), counted, masks).run()

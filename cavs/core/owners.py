@@ -63,6 +63,15 @@ class _Compiled:
         with self._lock:
             return next((self._replaced[p] for p in parameters if p in self._replaced), None)
 
+    def path(self, parameter: Any) -> str | None:
+        """That of the function or program compiled last which has the parameter."""
+        with self._lock:
+            for structure in reversed(self._alive()):
+                for name, own in structure.parameters.items():
+                    if own is parameter:
+                        return name
+        return None
+
     def _alive(self) -> list[Structure]:
         found = [reference() for reference in self._structures]
         return [structure for structure in found if structure is not None]
@@ -74,6 +83,17 @@ _compiled = _Compiled()
 def register(structure: Structure, modules: Mapping[int, Module]) -> None:
     """Makes a new structure, which consists of these modules, known to optimizers."""
     _compiled.add(structure, modules)
+
+
+def path_of(parameter: Any) -> str | None:
+    """What a parameter is called in what it was compiled with, as ``u_iou.weight``; for errors."""
+    return _compiled.path(parameter)
+
+
+def name_of(tensor: Any) -> str:
+    """A parameter by its path, and any other tensor by its shape; for errors."""
+    path = path_of(tensor)
+    return f"a tensor of shape {tensor.shape}" if path is None else f"parameter {path!r}"
 
 
 class Owners:

@@ -11,8 +11,8 @@ import numpy as np
 
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
-from cavs.core.owners import Owners
-from cavs.errors import CheckpointError, InputError, ShapeError
+from cavs.core.owners import Owners, path_of
+from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
 from cavs.tensor import Parameter, RowSparse, detecting
 
@@ -156,11 +156,12 @@ class Optimizer(ABC):
                 grad: Any = parameter.grad
                 if grad is None:
                     continue
-                if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+                if not _is_like(grad, parameter):
                     raise _unlike(parameter, group)
                 by_rows = isinstance(grad, RowSparse)
                 state = self._states[id(parameter)]
-                updates.append(Update(name, parameter, group, state, by_rows))
+                called = _called(name, parameter)
+                updates.append(Update(called, parameter, group, state, by_rows))
         return updates
 
     def _update_all(self) -> None:
@@ -184,17 +185,48 @@ class Optimizer(ABC):
         self._owners.check()
 
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
-        if grad.shape != parameter.shape or grad.dtype != parameter.dtype:
+        if not _is_like(grad, parameter):
             raise _unlike(parameter, group)
         self._update_rows(parameter, grad, self._states[id(parameter)], group)
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
         values = [p.data for p in params]
         grads: list[Any] = [p.grad for p in params]
-        wrong = first_unlike(grads, values)
-        if wrong >= 0:
-            raise _unlike(params[wrong], group)
-        self._update(values, grads, [self._states[id(p)] for p in params], group)
+        if not all(isinstance(grad, np.ndarray) for grad in grads) or (
+            first_unlike(grads, values) >= 0
+        ):
+            raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
+        states = [self._states[id(p)] for p in params]
+        try:
+            self._update(values, grads, states, group)
+        except (InputError, ShapeError):
+            # The native update, which knows no names, has found something before any change.
+            for parameter, state in zip(params, states, strict=True):
+                self._check_arrays(parameter, state, group)
+            raise
+
+    def _check_arrays(self, parameter: Parameter, state: State, group: Group) -> None:
+        """Raises what a native update cannot take of a parameter, by its name."""
+        name = _name_in(group, parameter)
+        values, grad = parameter.read()[0], np.asarray(parameter.grad)
+        if not (grad.flags.c_contiguous and grad.flags.aligned):
+            raise InputError(
+                f"[optim] expected a C-contiguous gradient of parameter {name!r}, got one with "
+                "gaps or in another order; assign a copy"
+            )
+        if np.shares_memory(values, grad):
+            raise InputError(
+                f"[optim] expected a gradient of parameter {name!r} in memory of its own, got its "
+                "values; assign a copy"
+            )
+        for key, kept in state.items():
+            if kept.ndim == 0:
+                continue  # a count of steps
+            if kept.shape != parameter.shape or kept.dtype != parameter.dtype:
+                raise ShapeError(
+                    f"[optim] expected parameter {name!r} as {kept.dtype} {kept.shape}, for which "
+                    f"{key} is kept, got {parameter.dtype} {parameter.shape}; make a new optimizer"
+                )
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters."""
@@ -285,9 +317,30 @@ class Optimizer(ABC):
         }
 
 
-def _unlike(parameter: Parameter, group: Group) -> ShapeError:
-    (name,) = [n for n, p in zip(group["names"], group["params"], strict=True) if p is parameter]
+def _called(name: str, parameter: Parameter) -> str:
+    """What the user calls a parameter: its path, where it was given without a name."""
+    return (path_of(parameter) or name) if name.isdecimal() else name
+
+
+def _name_in(group: Group, parameter: Parameter) -> str:
+    pairs = zip(group["names"], group["params"], strict=True)
+    return next(_called(name, p) for name, p in pairs if p is parameter)
+
+
+def _is_like(grad: Any, parameter: Parameter) -> bool:
+    if not isinstance(grad, (np.ndarray, RowSparse)):
+        return False
+    return grad.shape == parameter.shape and grad.dtype == parameter.dtype
+
+
+def _unlike(parameter: Parameter, group: Group) -> CavsError:
+    name = _name_in(group, parameter)
     grad: Any = parameter.grad
+    if not isinstance(grad, (np.ndarray, RowSparse)):
+        return InputError(
+            f"[optim] expected an array as gradient of parameter {name!r}, got "
+            f"{type(grad).__name__}; convert it with numpy.asarray"
+        )
     return ShapeError(
         f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
         f"got {grad.dtype} {grad.shape}; call zero_grad, and assign a gradient like the parameter"

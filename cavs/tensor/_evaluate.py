@@ -133,9 +133,11 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     count = x.shape[limit]
     low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= count:
+        at = tuple(map(int, np.argwhere((ids < -1) | (ids >= count))[0]))
         raise InputError(
-            f"[{op.name}] expected ids in -1..{count - 1}, got {low if low < -1 else high}; "
-            "correct the ids"
+            f"[{op.name}] expected ids in -1..{count - 1} as operand "
+            f"{_INTEGER_OPERAND[op.name]}, got {ids[at]}{f' at {list(at)}' if at else ''}; correct "
+            "the ids"
         )
     return ids
 

@@ -16,6 +16,7 @@ from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
+from cavs.core.owners import name_of
 from cavs.core.trace import tracing
 from cavs.errors import DTypeError, InputError
 from cavs.tensor._evaluate import evaluate
@@ -147,6 +148,12 @@ class Parameter(Tensor):
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
         # Stays row-sparse for as long as only row-sparse ones come.
         held = self.grad
+        if held is not None and not self._takes(held):
+            raise InputError(
+                f"[backward] expected a writable gradient {self.dtype} {self.shape} of "
+                f"{name_of(self)} to add to, got {_described(held)}; call zero_grad, or assign an "
+                "array like the parameter"
+            )
         if held is None:
             if not adopt:
                 grad = grad.copy() if isinstance(grad, RowSparse) else self._copy(grad)
@@ -165,6 +172,17 @@ class Parameter(Tensor):
             held += grad
             if adopt:
                 self._spare["grad"] = grad
+
+    def _takes(self, held: Any) -> bool:
+        """Whether a gradient, which anyone may assign, is one that can be added to."""
+        if isinstance(held, RowSparse):
+            return held.shape == self.shape  # optimizers see to its dtype
+        return (
+            isinstance(held, np.ndarray)
+            and held.shape == self.shape
+            and held.dtype == self.dtype
+            and held.flags.writeable
+        )
 
     def _copy(self, grad: Array) -> Array:
         buffer = self.take_grad_buffer()
@@ -188,6 +206,13 @@ class Parameter(Tensor):
         if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
             return np.empty(values.shape, values.dtype)
         return buffer
+
+
+def _described(grad: Any) -> str:
+    if not isinstance(grad, (np.ndarray, RowSparse)):
+        return type(grad).__name__
+    written = isinstance(grad, RowSparse) or grad.flags.writeable
+    return f"{grad.dtype} {grad.shape}{'' if written else ', read-only'}"
 
 
 def _as_values(data: Any, dtype: Any) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cavs._arrays import Array
 from cavs._locks import new_lock
+from cavs.core.owners import name_of
 from cavs.errors import CavsRuntimeError
 from cavs.tensor._nonfinite import (
     REMEDY,
@@ -157,7 +158,7 @@ def _origin_of(x: Tensor) -> str:
                 return x._record.find(x._index, x._any_values())
             return f"the first comes from {x._record.name!r}, an operation on tensors"
         x = before
-    return f"a tensor of shape {x.shape} that no operation computed has it already"
+    return f"{name_of(x)}, which no operation computed, has it already"
 
 
 def wrong_cotangent() -> str | None:
@@ -177,8 +178,8 @@ def _note_wrong(record: Record, results: Sequence[Cotangent | None]) -> None:
             _state.wrong = f"the first comes from the derivative of {record.name!r}"
         if x._record is None:
             raise nonfinite(
-                f"expected a finite gradient of a tensor of shape {x.shape}, got "
-                f"{describe(values)}; {_state.wrong}; {REMEDY}"
+                f"expected a finite gradient of {name_of(x)}, got {describe(values)}; "
+                f"{_state.wrong}; {REMEDY}"
             )
 
 

@@ -258,6 +258,10 @@ void check_arrays(const Executable& exe, const RowCounts& counts, const ArrayLis
     CAVS_CHECK(array.dtype == value.dtype, ErrorKind::kShape, "[runtime] expected ",
                dtype_name(value.dtype), " for ", list_name(value.role), " '", value.name, "', got ",
                dtype_name(array.dtype), "; convert the array");
+    CAVS_CHECK(value.space.kind != SpaceKind::kNone || array.elements == value.size,
+               ErrorKind::kShape, "[runtime] expected ", value.size, " elements for ",
+               list_name(value.role), " '", value.name, "', got ", array.elements,
+               "; give it the shape that it was compiled with");
     const int64_t rows = counts.of(value.space);
     CAVS_CHECK(array.elements == rows * value.size, ErrorKind::kShape, "[runtime] expected ", rows,
                " rows (", space_name(value.space, program.uniques), ") of ", value.size,

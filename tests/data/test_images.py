@@ -47,7 +47,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
         load_binarized_mnist(tmp_path / "none.npz")
     text = tmp_path / "text.npz"
     text.write_text("pixels")
-    with pytest.raises(DataError, match=r"text\.npz: an \.npz file"):
+    with pytest.raises(DataError, match=r"text\.npz: expected an \.npz file"):
         load_binarized_mnist(text)
     with pytest.raises(DataError, match="got one without 'valid"):
         load_binarized_mnist(write(tmp_path / "part.npz", valid=np.zeros((0, 98), np.uint8)))

@@ -165,5 +165,5 @@ def test_refused(dataset: Dataset) -> None:
     state = Loader(dataset, 20).state_dict()
     with pytest.raises(InputError, match="batch_size 10, as this loader has, got 20"):
         loader.load_state_dict(state)
-    with pytest.raises(InputError, match="integer epoch, got None"):
+    with pytest.raises(InputError, match="integer epoch in the saved order, got None"):
         loader.load_state_dict({})

@@ -74,7 +74,7 @@ def test_vertices_of_no_tree_stand_alone() -> None:
         ("2 0.0", r"column 3: expected the parent of vertex 2, an integer, got '0\.0'"),
         ("0 1 4", r"column 5: expected a parent in -1\.\.3 of vertex 3, got 4"),
         ("0 -2", r"column 3: expected a parent in -1\.\.2 of vertex 2, got -2"),
-        ("2 1", "expected one 0, which marks the root, got 0; vertices count from 1"),
+        ("2 1", "expected one 0, which marks the root, got 0; count vertices from 1"),
         ("0 0", "column 3: expected one 0, which marks the root, got 2"),
         ("0 3 4 2", "column 3: expected a tree, got vertex 2, which is its own descendant"),
         ("0 2", "vertex 2, which is its own descendant"),

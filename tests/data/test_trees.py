@@ -202,7 +202,7 @@ def test_files(tmp_path: Path) -> None:
             read_trees(path)
     with pytest.raises(DataError, match="got no such file"):
         read_trees(tmp_path / "none.txt")
-    with pytest.raises(DataError, match="this is a directory"):
+    with pytest.raises(DataError, match="got a directory; name a file in it"):
         read_trees(tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import cavs
+import cavs.models
 from cavs import nn, ops
 from cavs.core.passes import PASSES
 from cavs.errors import CavsRuntimeError, DTypeError, InputError
@@ -107,7 +107,7 @@ def test_the_loss_can_be_made_of_other_outputs() -> None:
     assert memory(model, ["h", "loss"]).cotangents == 8 * 7 * 17
     assert memory(model, True).cotangents == 8 * 7
     for wrong in ("y", ["h", "y"], ()):
-        with pytest.raises(InputError, match=r"\[memory\] outputs among \['draw', 'h', 'loss'\]"):
+        with pytest.raises(InputError, match=r"expected outputs among \['draw', 'h', 'loss'\]"):
             model.memory(GRAPHS, gradients=wrong)
     only = cavs.compile(Cell(), outputs=["h", "draw"])
     assert memory(only).cotangents == 4 * 7 * 16
@@ -173,7 +173,7 @@ def test_a_program_holds_all_calls_until_backward() -> None:
     )
     total = first.total + second.total - min(first.arena, second.arena)
     assert made.memory(calls, gradients=False) == total
-    with pytest.raises(InputError, match=r"\[program\] one of \['up', 'down'\]"):
+    with pytest.raises(InputError, match=r"\[program\] expected one of \['up', 'down'\]"):
         made.memory({"left": (GRAPHS, {})})
     with pytest.raises(DTypeError, match="'word'"):
         made.memory({"up": (GRAPHS, {"word": x[:, 0]})})
@@ -196,5 +196,5 @@ def test_a_program_explains_its_functions() -> None:
     assert list(found) == ["up", "down"]
     for profile in found.values():
         assert set(profile.memory) == {"inference", "training"}
-    with pytest.raises(InputError, match=r"\[program\] one of"):
+    with pytest.raises(InputError, match=r"\[program\] expected one of"):
         made.explain({"left": (GRAPHS, {})})

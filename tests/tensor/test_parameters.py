@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cavs
 from cavs.core import ops
 from cavs.core.ir import Node
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
-from cavs.errors import DTypeError, ShapeError, TraceError
+from cavs.errors import DTypeError, InputError, NonFiniteError, ShapeError, TraceError
 from cavs.tensor import (
     Parameter,
     RowSparse,
@@ -239,3 +240,68 @@ def test_version_is_unknown_while_others_may_write():
     assert parameter.read()[1] == -1
     view.release()
     assert Parameter(np.zeros(6, np.float32).reshape(2, 3)).read()[1] == -1
+
+
+class Named(cavs.VertexFunction):
+    def __init__(self) -> None:
+        self.embedding = cavs.nn.Embedding(5, 3)
+        self.u_iou = cavs.nn.Linear(3, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=self.u_iou(self.embedding(v.pull("word", dtype="int32"))))
+
+
+PATHS = ["embedding.weight", "u_iou.weight", "u_iou.bias"]
+ONE_VERTEX = [cavs.InputGraph([[]])]
+
+
+def named(executor: str = "native") -> tuple[cavs.Model, dict[str, Parameter]]:
+    model = cavs.compile(Named(), executor=executor)
+    return model, dict(model.named_parameters())
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize("path", PATHS)
+def test_values_that_no_longer_fit_are_named(path: str, executor: str) -> None:
+    model, parameters = named(executor)
+    parameters[path].data = np.ones((2, *parameters[path].shape[1:]), np.float32)
+    with pytest.raises(ShapeError, match=f"expected .* for parameter '{path}', got"):
+        model(ONE_VERTEX, word=[4])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_values_of_another_dtype_are_named(path: str) -> None:
+    model, parameters = named()
+    parameters[path].data = np.ones(parameters[path].shape, np.float64)
+    with pytest.raises(ShapeError, match=f"float32 for parameter '{path}', got float64"):
+        model(ONE_VERTEX, word=[4])
+
+
+GRADIENTS: dict[str, Any] = {
+    "list": [[1.0]],
+    "int32 (3, 3)": np.zeros((3, 3), np.int32),
+    "float32 (2, 3)": np.zeros((2, 3), np.float32),
+    "float32 (3, 3), read-only": np.broadcast_to(np.float32(1), (3, 3)),
+    "float32 (4, 3)": RowSparse(np.zeros(1, np.int32), np.ones((1, 3), np.float32), (4, 3)),
+}
+
+
+@pytest.mark.parametrize("got", GRADIENTS)
+def test_gradients_that_cannot_be_added_to_are_named(got: str) -> None:
+    model, parameters = named()
+    loss = model(ONE_VERTEX, word=[4])["y"].sum()
+    parameters["u_iou.weight"].grad = GRADIENTS[got]
+    with pytest.raises(InputError) as error:
+        loss.backward()
+    assert f"of parameter 'u_iou.weight' to add to, got {got}; call zero_grad" in str(error.value)
+    alone = Parameter(np.ones((3, 3), np.float32))
+    alone.grad = GRADIENTS[got]
+    with pytest.raises(InputError, match=r"of a tensor of shape \(3, 3\) to add to"):
+        (alone * 2.0).sum().backward()
+
+
+def test_a_tape_names_the_parameter_whose_gradient_is_not_finite() -> None:
+    _, parameters = named()
+    parameters["u_iou.bias"].data[...] = 0.0
+    with cavs.detect_nonfinite(), pytest.raises(NonFiniteError, match=r"parameter 'u_iou\.bias'"):
+        ops.sqrt(parameters["u_iou.bias"]).sum().backward()

@@ -76,9 +76,9 @@ def test_errors() -> None:
         generator.uniform((2, 1), keys=[1.5, 2.0])
     with pytest.raises(ShapeError, match=r"\[random\] expected 2 places, got shape \(1,\)"):
         generator.normal((2, 1), places=[1])
-    with pytest.raises(DTypeError, match=r"\[random\] float32 or float64"):
+    with pytest.raises(DTypeError, match=r"\[random\] expected float32 or float64"):
         generator.normal(3, "int32")
-    with pytest.raises(InputError, match=r"\[random\] an integer in 0..2\*\*64-1"):
+    with pytest.raises(InputError, match=r"\[random\] expected an integer in 0..2\*\*64-1"):
         cavs.Generator(-1)
-    with pytest.raises(InputError, match=r"\[random\] a seed and a step"):
+    with pytest.raises(InputError, match=r"\[random\] expected a seed and a step"):
         generator.set_state({"seed": 1})
