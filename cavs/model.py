@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
@@ -14,6 +16,7 @@ from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.passes import PASSES
+from cavs.core.pickles import check_pickle
 from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
@@ -55,8 +58,13 @@ class _Call(NamedTuple):
     part: Part = WHOLE
 
 
-class Compiled:
+class Compiled(ABC):
     """What was compiled, as the owner of its parameters.
+
+    A copy by ``copy.deepcopy`` or ``pickle`` is of the function, with parameters of its own, and is
+    compiled again: with the same options, mode and random state. Whatever is copied together, such
+    as ``copy.deepcopy((model, optimizer))``, keeps its links. Pickling raises
+    :class:`CavsRuntimeError` where the function cannot be pickled.
 
     Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
     and all methods here raise :class:`CavsRuntimeError`, which names the attribute; see
@@ -66,9 +74,43 @@ class Compiled:
         function: the vertex function or program.
     """
 
+    __cavs_compiled__ = True
+
     function: Module
     _structure: Structure
     _parameters: list[Parameter]
+    _made: frozenset[str]  # attributes that are not the user's own
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """What a copy is made of."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Makes a copy of what :meth:`_state` gave."""
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._structure.check(thorough=True)  # else the copy would be of another function
+        own = {name: value for name, value in vars(self).items() if name not in self._made}
+        return self._state(), own
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self._restore(state[0])
+        vars(self).update(state[1])
+
+    def __copy__(self) -> Any:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(self.__getstate__())
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        check_pickle(self.function)
+        return super().__reduce_ex__(protocol)
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
@@ -118,7 +160,7 @@ class Model(Compiled):
         device: str = "cpu",
         seed: int = 0,
         extra_children: str = "error",
-        rewrite: Callable[[Trace], Trace] = lambda traced: traced,
+        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise DTypeError(
@@ -158,11 +200,14 @@ class Model(Compiled):
             convert(name, parameter, self._dtype)
         self._stream = Stream(seed)
         self._options: dict[str, Any] = {
+            "dtype": dtype,
             "outputs": outputs,
             "passes": passes,
             "policy": policy,
             "executor": executor,
+            "device": device,
             "extra_children": extra_children,
+            "rewrite": rewrite,
         }
         self._stepwise: Model | None = None
         self._executor = self._make_executor(executor, dtype, policy)
@@ -171,6 +216,15 @@ class Model(Compiled):
             self._steps = NativeSteps(self._executor)
         self._structure = Structure(function, self._compiler.trace.reads)
         self._parameters = function.parameters()
+        self._made = frozenset([*vars(self), "_made"])
+
+    def _state(self) -> dict[str, Any]:
+        kept = {"training": self.training, "_stream": self._stream}
+        return {"function": self.function, "options": self._options, "kept": kept}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        Model.__init__(self, state["function"], **state["options"])
+        vars(self).update(state["kept"])
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
         if name == "native":
@@ -425,9 +479,7 @@ class Model(Compiled):
         vertices scatter what they are given where they are known (see ``cavs.core.stepwise``)."""
         self._structure.check()
         if self._stepwise is None:
-            self._stepwise = Model(
-                self.function, dtype=self._dtype.name, rewrite=stepwise, **self._options
-            )
+            self._stepwise = Model(self.function, **{**self._options, "rewrite": stepwise})
             self._stepwise._stream = self._stream
         self._stepwise.training = self.training
         return self._stepwise

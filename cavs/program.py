@@ -95,7 +95,13 @@ class Program(Compiled):
         # Those that belong to no function, for what is computed between them.
         for name, parameter in program.named_parameters():
             convert(name, parameter, next(iter(self.models.values())).dtype)
-        reads = Reads()
+        self._join()
+        self.set_random_state({"seed": check_seed(seed), "step": 0})
+        self._made = frozenset([*vars(self), "_made"])
+
+    def _join(self) -> None:
+        """Makes the models those of one program."""
+        program, reads = self.function, Reads()
         for name, model in self.models.items():
             reads.note(program, name)  # which may come to hide the function
             reads.update(model._compiler.trace.reads)
@@ -103,7 +109,14 @@ class Program(Compiled):
         self._parameters = program.parameters()
         for model in self.models.values():
             model._structure = self._structure  # of one, all are as compiled or none
-        self.set_random_state({"seed": check_seed(seed), "step": 0})
+
+    def _state(self) -> dict[str, Any]:
+        return {"function": self.function, "models": self.models, "_seed": self._seed}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._join()
+        self._made = frozenset([*vars(self), "_made"])
 
     def __getitem__(self, name: str) -> Model:
         if name not in self.models:

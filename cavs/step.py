@@ -114,7 +114,7 @@ class _Plan(NamedTuple):
     params: list[Parameter]
     numbers: list[int]
     whole: list[bool]
-    positions: dict[int, int]  # id of a parameter -> its number among `params`
+    positions: dict[Parameter, int]  # the numbers of `params`
 
 
 class NativeSteps:
@@ -157,7 +157,7 @@ class NativeSteps:
         if options.clip_norm:
             if not _holds(optimizer, parameters):
                 return None
-            positions = [plan.positions.get(id(p), -1) for p in parameters]
+            positions = [plan.positions.get(p, -1) for p in parameters]
             order = [position for position in positions if position >= 0]
         optimizer.check()
         executor, state = self._executor, random()
@@ -240,7 +240,7 @@ class NativeSteps:
             params,
             numbers,
             [number in whole for number in numbers],
-            {id(parameter): position for position, parameter in enumerate(params)},
+            {parameter: position for position, parameter in enumerate(params)},
         )
 
 
@@ -254,7 +254,7 @@ def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
             return None
         updates = []
         for parameter in group["params"]:
-            position = plan.positions.get(id(parameter))
+            position = plan.positions.get(parameter)
             if position is not None:
                 updates.append((position, *optimizer.native_states(parameter, group)))
         found += len(updates)
@@ -263,5 +263,5 @@ def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
 
 
 def _holds(optimizer: Optimizer, parameters: Sequence[Parameter]) -> bool:
-    held = {id(p) for group in optimizer.groups for p in group["params"]}
-    return all(id(p) in held for p in parameters)
+    held = {p for group in optimizer.groups for p in group["params"]}
+    return held.issuperset(parameters)

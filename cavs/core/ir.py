@@ -145,6 +145,9 @@ class Node(Operators):
         self.where = where or _making.locate()
         self.number = next(_numbers)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self  # never changed: a copy of what a forward kept of its trace holds the same
+
     @property
     def shape(self) -> Shape:
         """Feature shape, of one row."""

@@ -38,7 +38,7 @@ class Optimizer(ABC):
             InputError: no parameter, one twice, something else, or an option out of its range.
         """
         self.groups: list[Group] = []
-        self._states: dict[int, State] = {}
+        self._states: dict[Parameter, State] = {}
         self.checks = UpdateChecks(self)
         count = 0
         for given in _as_groups(parameters):
@@ -61,7 +61,7 @@ class Optimizer(ABC):
         self._owners = Owners([p for group in self.groups for p in group["params"]])
         for group in self.groups:
             for parameter in group["params"]:
-                self._states[id(parameter)] = self._new_state(parameter, group)
+                self._states[parameter] = self._new_state(parameter, group)
         self._check_paths()
 
     def _check_paths(self) -> None:
@@ -70,7 +70,7 @@ class Optimizer(ABC):
             f"{name}.{state}"
             for group in self.groups
             for name, parameter in zip(group["names"], group["params"], strict=True)
-            for state in self._states[id(parameter)]
+            for state in self._states[parameter]
         }
         both = sorted(states & set(self._option_places()))
         if both:
@@ -159,7 +159,7 @@ class Optimizer(ABC):
                 if not _is_like(grad, parameter):
                     raise _unlike(parameter, group)
                 by_rows = isinstance(grad, RowSparse)
-                state = self._states[id(parameter)]
+                state = self._states[parameter]
                 called = _called(name, parameter)
                 updates.append(Update(called, parameter, group, state, by_rows))
         return updates
@@ -187,7 +187,7 @@ class Optimizer(ABC):
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
         if not _is_like(grad, parameter):
             raise _unlike(parameter, group)
-        self._update_rows(parameter, grad, self._states[id(parameter)], group)
+        self._update_rows(parameter, grad, self._states[parameter], group)
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
         values = [p.data for p in params]
@@ -196,7 +196,7 @@ class Optimizer(ABC):
             first_unlike(grads, values) >= 0
         ):
             raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
-        states = [self._states[id(p)] for p in params]
+        states = [self._states[p] for p in params]
         try:
             self._update(values, grads, states, group)
         except (InputError, ShapeError):
@@ -244,7 +244,7 @@ class Optimizer(ABC):
         result: dict[str, Array] = {}
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):
-                for key, array in self._states[id(parameter)].items():
+                for key, array in self._states[parameter].items():
                     result[f"{name}.{key}"] = array
         for path, (number, option) in self._option_places().items():
             result[path] = np.asarray(self.groups[number][option], np.float64)
@@ -282,7 +282,7 @@ class Optimizer(ABC):
     def _check_states(self, given: Group) -> None:
         """Whether the arrays that are there are those that the options `given` need."""
         for parameter in given["params"][:1]:
-            missing = set(self._new_state(parameter, given)) - set(self._states[id(parameter)])
+            missing = set(self._new_state(parameter, given)) - set(self._states[parameter])
             if missing:
                 raise InputError(
                     f"[optim] expected options that need no {sorted(missing)}, as this optimizer "

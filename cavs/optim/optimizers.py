@@ -63,7 +63,7 @@ class SGD(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        return (1, self._states[id(parameter)]["momentum"]) if group["momentum"] else (1,)
+        return (1, self._states[parameter]["momentum"]) if group["momentum"] else (1,)
 
     def _update(
         self,
@@ -136,7 +136,7 @@ class Adagrad(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        return 1, self._states[id(parameter)]["sum"]
+        return 1, self._states[parameter]["sum"]
 
     def _update(
         self,
@@ -215,12 +215,12 @@ class Adam(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        state = self._states[id(parameter)]
+        state = self._states[parameter]
         return int(state["step"]) + 1, state["exp_avg"], state["exp_avg_sq"]
 
     def updated(self, parameter: Parameter) -> None:
         """See `Optimizer`."""
-        self._states[id(parameter)]["step"] += 1
+        self._states[parameter]["step"] += 1
 
     def _update(
         self,

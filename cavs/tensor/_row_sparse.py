@@ -82,6 +82,9 @@ class RowSparse:
         sums = np.add.reduceat(rows[order], starts, axis=0)
         return RowSparse(unique.astype(np.int32, copy=False), sums, shape)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowSparse, (self.indices, self.values, self.shape)
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""

@@ -106,6 +106,38 @@ class Tensor(Operators):
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         return evaluate(Tensor, op, operands, attrs)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy by ``copy.deepcopy`` or ``pickle`` is made of, which has memory of its own.
+
+        Raises CavsRuntimeError for what an operation computed: of that ``detach()`` can be copied.
+        """
+        if self._record is not None:
+            raise CavsRuntimeError(
+                "[tensor] expected a tensor that no operation computed, to be copied or pickled, "
+                f"got a result of {self._record.name!r} with its graph; copy x.detach()"
+            )
+        return {
+            "values": self._values,
+            "grad": self.grad,
+            "requires_grad": self.requires_grad,
+            "attributes": getattr(self, "__dict__", {}),  # of a subclass
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._set(state["values"], state["requires_grad"])
+        self.grad = state["grad"]
+        for name, value in state["attributes"].items():
+            setattr(self, name, value)
+
+    def __copy__(self) -> Any:
+        """Another tensor of the same values and gradient, whose memory it shares."""
+        x = type(self).__new__(type(self))
+        x._set(self._share(), self.requires_grad)
+        x.grad, x._record, x._index = self.grad, self._record, self._index
+        for name, value in getattr(self, "__dict__", {}).items():
+            setattr(x, name, value)
+        return x
+
     @property
     def data(self) -> Array:
         """The values; whoever asks for them may change them in place."""

@@ -102,8 +102,15 @@ class OpDef:
     def __repr__(self) -> str:
         return f"OpDef({self.name!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _row_of, (self.name,)  # of which there are no copies
+
 
 OPS: dict[str, OpDef] = {}
+
+
+def _row_of(name: str) -> OpDef:
+    return OPS[name]
 
 
 def register(op: OpDef) -> OpDef:
