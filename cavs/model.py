@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import integer, is_among, items, shown, text
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
@@ -44,6 +45,7 @@ from cavs.tensor import (
 )
 
 Array = npt.NDArray[Any]
+DType = str | npt.DTypeLike
 _values = attrgetter("_values")
 
 
@@ -152,7 +154,7 @@ class Model(Compiled):
         self,
         function: VertexFunction,
         *,
-        dtype: str = "float32",
+        dtype: DType = "float32",
         outputs: Iterable[str] | None = None,
         passes: Iterable[str] | None = None,
         policy: str = "batching",
@@ -162,24 +164,30 @@ class Model(Compiled):
         extra_children: str = "error",
         rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
-        if dtype not in ("float32", "float64"):
+        name: Any = _dtype_name(dtype)
+        if name not in ("float32", "float64"):
             raise DTypeError(
-                f"[compile] expected dtype float32 or float64, got {dtype!r}; pass one of these"
+                f"[compile] expected dtype float32 or float64, got {shown(dtype)}; pass one of "
+                "these"
             )
-        if policy not in ("batching", "serial"):
+        if not is_among(policy, ("batching", "serial")):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        if device != "cpu":
+        if not is_among(device, ("cpu",)):
             raise InputError(
                 f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
                 "use device='cpu'"
             )
-        if extra_children not in ("error", "ignore"):
+        if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
                 "one of these"
             )
+        if passes is not None:
+            passes = items("compile", "passes", passes, str, "names of passes")
+        if outputs is not None:
+            outputs = items("compile", "outputs", outputs, str, "names of outputs")
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         # Asked for once more by stepwise().
@@ -188,19 +196,20 @@ class Model(Compiled):
         self._compiler = Compiler(function, passes, outputs, rewrite)
         self.function = function
         self.training = True
-        self._dtype, self._policy = np.dtype(dtype), policy
+        self._dtype: np.dtype[Any] = np.dtype(name)
+        self._policy = policy
         self._specs = self._compiler.trace.inputs
         read = children_read(self._compiler.trace)
         self._children_read = None if extra_children == "ignore" else read
         self._samples = any(
             node.op.name == "uniform" for node in ancestors(self._compiler.trace.function.roots())
         )
-        self._checker = InputChecker(self._compiler.trace, dtype)
-        for name, parameter in function.named_parameters():
-            convert(name, parameter, self._dtype)
+        self._checker = InputChecker(self._compiler.trace, name)
+        for path, parameter in function.named_parameters():
+            convert(path, parameter, self._dtype)
         self._stream = Stream(seed)
         self._options: dict[str, Any] = {
-            "dtype": dtype,
+            "dtype": name,
             "outputs": outputs,
             "passes": passes,
             "policy": policy,
@@ -210,7 +219,7 @@ class Model(Compiled):
             "rewrite": rewrite,
         }
         self._stepwise: Model | None = None
-        self._executor = self._make_executor(executor, dtype, policy)
+        self._executor = self._make_executor(executor, name, policy)
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
@@ -227,6 +236,7 @@ class Model(Compiled):
         vars(self).update(state["kept"])
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
+        text("compile", "executor", name)
         if name == "native":
             return NativeExecutor(self._compiler, dtype, policy)
         if name == "reference":
@@ -539,13 +549,12 @@ class Model(Compiled):
             return report.explain(compiler, self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
-        if loss is not None and loss not in pushes:
+        if loss is not None and not is_among(loss, pushes):
             raise InputError(
                 f"[explain] expected an output among {sorted(pushes)}, got {loss!r}; name one of "
                 "these"
             )
-        if repeats < 1:
-            raise InputError(f"[explain] expected 1 repeat or more, got {repeats}; raise it")
+        repeats = integer("explain", "repeats", repeats, 1)
         graphs = self._batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
         return measure(
@@ -633,13 +642,24 @@ class Model(Compiled):
             learned = {n: node for n, node in pushes.items() if _learned(node)} or pushes
             scalars = [name for name, node in learned.items() if node.shape == ()]
             return frozenset(learned if read_on or not scalars else scalars)
-        names = frozenset([gradients] if isinstance(gradients, str) else gradients)
+        given = [gradients] if isinstance(gradients, str) else gradients
+        names = frozenset(items("memory", "gradients", given, str, "names of outputs"))
         if not names or not names <= pushes.keys():
             raise InputError(
                 f"[memory] expected outputs among {sorted(pushes)}, got {sorted(names)}; name "
                 "some of these"
             )
         return names
+
+
+def _dtype_name(dtype: Any) -> Any:
+    """What NumPy calls it, of whatever NumPy takes for a dtype."""
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except Exception:  # NumPy asks whatever it is given for its dtype
+        return shown(dtype)
 
 
 def _learned(output: Node) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cavs._arguments import is_among
 from cavs._native import core
 from cavs.core.ir import Name
 from cavs.core.ops._def import Space
@@ -42,7 +43,7 @@ class StepOptions(NamedTuple):
                 f"[step] expected an optimizer of cavs.optim, got {type(optimizer).__name__}; "
                 "make one of the model's parameters"
             )
-        if self.loss not in outputs:
+        if not is_among(self.loss, outputs):
             raise InputError(
                 f"[step] expected an output among {sorted(outputs)} as the loss, got "
                 f"{self.loss!r}; name one of these"
@@ -150,7 +151,11 @@ class NativeSteps:
         """
         optimizer = options.optimizer
         plan = self._plan(options.loss, training)
-        groups = _groups(plan, optimizer)
+        try:
+            groups = _groups(plan, optimizer)
+        except TypeError:
+            optimizer.check_values()
+            raise
         if groups is None:
             return None
         order: list[int] = []

@@ -31,9 +31,9 @@ def check_pickle(function: Module) -> None:
     try:
         _Probe(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(function)
     except Exception as error:  # whatever an object's own way of being pickled raises
-        name, came = type(function).__name__, " ".join(str(error).split())
+        name, why = type(function).__name__, " ".join(str(error).split())
         raise CavsRuntimeError(
-            f"[pickle] expected a {name} that can be pickled, got one that cannot ({came}); define "
+            f"[pickle] expected a {name} that can be pickled, got one that cannot ({why}); define "
             "its class at the top of a module and keep what cannot be pickled out of its "
             "attributes, or pickle model.state_dict() and load it into a model compiled there"
         ) from None

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import boolean
 from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
@@ -91,6 +92,7 @@ class Parameter(Tensor):
         Raises:
             DTypeError: not float32 or float64.
         """
+        boolean("parameter", "requires_grad", requires_grad)
         self._set(_as_values(data, dtype), requires_grad)
 
     def _set(self, data: Array, requires_grad: bool) -> None:
