@@ -24,7 +24,8 @@ from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceErro
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(
-    os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor", "program")
+    os.path.join(_PACKAGE, part)
+    for part in ("_arguments", "_arrays", "core", "nn", "tensor", "executor", "program")
 )
 
 tracing = ir.tracing

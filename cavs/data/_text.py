@@ -125,8 +125,11 @@ def folder_within(directory: PathLike, name: str, files: Sequence[str]) -> Path:
     """The directory, or where none of `files` stands in it but a folder `name` does, that one: both
     the folder of a data set and the one that holds several of them may be given."""
     folder = as_path(directory)
-    if not any((folder / file).exists() for file in files) and (folder / name).is_dir():
-        return folder / name
+    try:
+        if not any((folder / file).exists() for file in files) and (folder / name).is_dir():
+            return folder / name
+    except (OSError, ValueError):
+        pass  # who looks for a file in it says what is wrong
     return folder
 
 
