@@ -3,10 +3,10 @@
 Declare a :class:`VertexFunction` once, :func:`compile` it, and call the model on batches of graphs.
 """
 
-from importlib.metadata import version as _version
-
+from cavs import _startup as _startup  # isort: skip
 from cavs import nn as nn
 from cavs import optim as optim
+from cavs._native import core as _core
 from cavs.core import ops as ops
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
@@ -52,4 +52,4 @@ from cavs.unfold import Growth as Growth
 from cavs.unfold import Unfolded as Unfolded
 from cavs.unfold import unfold as unfold
 
-__version__ = _version("cavs")
+__version__: str = _core.__version__

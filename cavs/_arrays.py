@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cavs._arguments import shown
 from cavs._native import core
-from cavs.errors import DTypeError, InputError
+from cavs.errors import CavsError, DTypeError, InputError
 
 Array = NDArray[Any]
 
@@ -56,38 +57,52 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
         DTypeError: not numbers, or an unsupported `dtype`; InputError: an integer does not fit
             int32, or the data cannot be read from here (such as a tensor on another device).
     """
-    array = value if type(value) is np.ndarray else _foreign_array(value, what)
+    array = value if type(value) is np.ndarray else foreign_array(value, what)
     own = _default_dtype(array, value, what)
     wanted = own if dtype is None else check_dtype(dtype, what)
     if array.dtype == wanted:
         return array
     if wanted == INT32:
         _check_int32(array, what)
-    return array.astype(wanted)
+    with np.errstate(over="ignore"):  # to infinity, as arithmetic would
+        return array.astype(wanted)
 
 
 def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
     """`dtype` as NumPy's, if it is one of the three that cavs computes with."""
     try:
         found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # NumPy asks whatever it is given for its dtype
         found = np.dtype(np.void)
     if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
         raise DTypeError(
-            f"[{what}] expected float32, float64 or int32, got {dtype}; pass one of these"
+            f"[{what}] expected float32, float64 or int32, got {shown(dtype)}; pass one of these"
         )
     return found
 
 
-def _foreign_array(value: Any, what: str) -> Array:
+def foreign_array(value: Any, what: str) -> Array:
+    """What somebody else has as an array, as NumPy's, of any dtype.
+
+    Raises InputError where there are no numbers, none that can be read from here, or some that want
+    gradients of another library.
+    """
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         try:
             return np.from_dlpack(value)
-        except (BufferError, RuntimeError, TypeError, ValueError):
+        except Exception:
             pass  # read-only memory and some dtypes; __array__ may still do
+    if getattr(value, "requires_grad", False) is True and not hasattr(value, "__cavs_apply__"):
+        raise InputError(
+            f"[{what}] expected an array without a gradient of its own, got "
+            f"{type(value).__module__}.{type(value).__name__} with requires_grad, through which "
+            "none would flow; give x.detach()"
+        )
     try:
         return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except CavsError:  # of a symbol
+        raise
+    except Exception as error:
         raise InputError(
             f"[{what}] expected numbers, or an array in this machine's memory, got "
             f"{type(value).__name__} ({error}); convert it with numpy.asarray"

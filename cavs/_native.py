@@ -1,23 +1,86 @@
 """The compiled extension, or an ImportError that says how to get it.
 
 For the packages below the executor, which need its graph classes and nothing else of it.
+
+It stands beside the Python files, but in a clone whose package was installed elsewhere: there the
+folder of the sources comes before the installed package, and the extension is the installed one, if
+it is of the same version.
 """
 
+from __future__ import annotations
+
+import re
+import sys
 from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 __all__ = ["core"]
 
-try:
-    #: The module ``cavs._core``; typed `Any`, because a type checker sees no C++.
-    core: Any = import_module("cavs._core")
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "[cavs] expected the compiled extension cavs._core next to the Python files, got "
-        f"{error}; run `pip install .` in the repository, and Python outside of it"
-    ) from error
-except ImportError as error:
-    raise ImportError(
-        f"[cavs] expected the compiled extension cavs._core to load, got {error}; install cavs "
-        "again with this Python"
-    ) from error
+_NAME = "cavs._core"
+_HERE = Path(__file__).resolve().parent
+
+
+def _load() -> Any:
+    beside = any((_HERE / f"_core{suffix}").is_file() for suffix in EXTENSION_SUFFIXES)
+    file = None if beside else _find_installed()
+    if not beside and file is None:
+        raise ImportError(
+            f"[cavs] expected the compiled extension {_NAME} in {_HERE}, or installed for this "
+            "Python, got none; run `pip install .` in the repository"
+        )
+    try:
+        module = import_module("cavs._core") if file is None else _load_from(file)
+    except ImportError as error:
+        raise ImportError(
+            f"[cavs] expected the compiled extension {_NAME} to load, got {error}; install cavs "
+            "again with this Python: run `pip install .` in the repository"
+        ) from error
+    version, wanted = getattr(module, "__version__", None), _version_of_sources()
+    if wanted is not None and version != wanted:
+        raise ImportError(
+            f"[cavs] expected the compiled extension {_NAME} of version {wanted}, that of these "
+            f"sources, got {version} in {module.__file__}; run `pip install .` in {_HERE.parent}"
+        )
+    return module
+
+
+def _find_installed() -> Path | None:
+    """The extension of another copy of this package that could be imported."""
+    for entry in sys.path:
+        folder = Path(entry) / "cavs"
+        for suffix in EXTENSION_SUFFIXES:
+            file = folder / f"_core{suffix}"
+            if file.is_file():
+                return file.resolve()
+    return None
+
+
+def _load_from(file: Path) -> Any:
+    spec = spec_from_file_location(_NAME, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"[cavs] expected an extension, got {file}; install cavs again")
+    module = sys.modules[_NAME] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[_NAME]
+        raise
+    return module
+
+
+def _version_of_sources() -> str | None:
+    """What pyproject.toml says in a checkout; None of what is installed."""
+    try:
+        lines = (_HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    name, version = 'name = "cavs-nn"', r'version = "([^"]+)"'
+    project = re.search(rf"^\[project\]\s+{name}\s+{version}", lines, re.MULTILINE)
+    return None if project is None else project[1]
+
+
+#: The module ``cavs._core``; typed `Any`, because a type checker sees no C++.
+core: Any = _load()

@@ -18,8 +18,21 @@ __all__ = [
 ]
 
 
+_LONGEST = 1000
+
+
 class CavsError(Exception):
-    """Base class: catching it catches whatever cavs raises on purpose."""
+    """Base class: catching it catches whatever cavs raises on purpose. The message is one line,
+    whatever the values that it shows."""
+
+    def __init__(self, *args: object) -> None:
+        message, *rest = args or ("",)
+        if isinstance(message, str):
+            line = " ".join(message.split()) if "\n" in message or "\r" in message else message
+            if len(line) > _LONGEST:  # what to do stands at the end
+                line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+            message = line
+        super().__init__(message, *rest)
 
 
 class GraphError(CavsError, ValueError):

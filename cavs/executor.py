@@ -176,20 +176,19 @@ class NativeExecutor:
         self.dtype = np.dtype(dtype)
         self.policy = policy
         self.device = device
-        self._loaded: dict[int, tuple[Program, Any]] = {}
+        self._loaded: dict[Program, Any] = {}
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
     def load(self, program: Program) -> Any:
         """The native program, made once."""
-        found = self._loaded.get(id(program))
+        found = self._loaded.get(program)
         if found is None:
             forward = None if program.forward is None else self.load(program.forward)
             with _lock:
-                found = self._loaded.get(id(program))
+                found = self._loaded.get(program)
                 if found is None:
-                    found = (program, self._make(program, forward))
-                    self._loaded[id(program)] = found
-        return found[1]
+                    found = self._loaded[program] = self._make(program, forward)
+        return found
 
     def _make(self, program: Program, forward: Any) -> Any:
         form = _NativeForm(program)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arrays import InputForms, first_outside
+from cavs._arrays import InputForms, first_outside, foreign_array
 from cavs.core.ir import Name, Node, SourceLine, ancestors
 from cavs.core.trace import InputSpec, Trace
-from cavs.errors import DTypeError, InputError, ShapeError
+from cavs.errors import CavsError, DTypeError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor
 
@@ -113,10 +113,8 @@ def _as_array(name: Name, given: Any) -> Array:
     if type(given) is np.ndarray:
         return given
     try:
-        if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
-            return np.from_dlpack(given)
-        return np.asarray(given)
-    except (TypeError, ValueError, BufferError) as error:
+        return foreign_array(given, "input")
+    except CavsError as error:
         raise InputError(
             f"[input] expected an array for {name!r}, got {error}; convert it with numpy.asarray"
         ) from None

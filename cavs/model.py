@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
@@ -10,10 +12,12 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import integer, is_among, items, shown, text
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.passes import PASSES
+from cavs.core.pickles import check_pickle
 from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
@@ -41,6 +45,7 @@ from cavs.tensor import (
 )
 
 Array = npt.NDArray[Any]
+DType = str | npt.DTypeLike
 _values = attrgetter("_values")
 
 
@@ -55,8 +60,13 @@ class _Call(NamedTuple):
     part: Part = WHOLE
 
 
-class Compiled:
+class Compiled(ABC):
     """What was compiled, as the owner of its parameters.
+
+    A copy by ``copy.deepcopy`` or ``pickle`` is of the function, with parameters of its own, and is
+    compiled again: with the same options, mode and random state. Whatever is copied together, such
+    as ``copy.deepcopy((model, optimizer))``, keeps its links. Pickling raises
+    :class:`CavsRuntimeError` where the function cannot be pickled.
 
     Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
     and all methods here raise :class:`CavsRuntimeError`, which names the attribute; see
@@ -66,9 +76,43 @@ class Compiled:
         function: the vertex function or program.
     """
 
+    __cavs_compiled__ = True
+
     function: Module
     _structure: Structure
     _parameters: list[Parameter]
+    _made: frozenset[str]  # attributes that are not the user's own
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """What a copy is made of."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Makes a copy of what :meth:`_state` gave."""
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._structure.check(thorough=True)  # else the copy would be of another function
+        own = {name: value for name, value in vars(self).items() if name not in self._made}
+        return self._state(), own
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self._restore(state[0])
+        vars(self).update(state[1])
+
+    def __copy__(self) -> Any:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(self.__getstate__())
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        check_pickle(self.function)
+        return super().__reduce_ex__(protocol)
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in order of assignment."""
@@ -110,7 +154,7 @@ class Model(Compiled):
         self,
         function: VertexFunction,
         *,
-        dtype: str = "float32",
+        dtype: DType = "float32",
         outputs: Iterable[str] | None = None,
         passes: Iterable[str] | None = None,
         policy: str = "batching",
@@ -118,26 +162,32 @@ class Model(Compiled):
         device: str = "cpu",
         seed: int = 0,
         extra_children: str = "error",
-        rewrite: Callable[[Trace], Trace] = lambda traced: traced,
+        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
-        if dtype not in ("float32", "float64"):
+        name: Any = _dtype_name(dtype)
+        if name not in ("float32", "float64"):
             raise DTypeError(
-                f"[compile] expected dtype float32 or float64, got {dtype!r}; pass one of these"
+                f"[compile] expected dtype float32 or float64, got {shown(dtype)}; pass one of "
+                "these"
             )
-        if policy not in ("batching", "serial"):
+        if not is_among(policy, ("batching", "serial")):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        if device != "cpu":
+        if not is_among(device, ("cpu",)):
             raise InputError(
                 f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
                 "use device='cpu'"
             )
-        if extra_children not in ("error", "ignore"):
+        if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
                 "one of these"
             )
+        if passes is not None:
+            passes = items("compile", "passes", passes, str, "names of passes")
+        if outputs is not None:
+            outputs = items("compile", "outputs", outputs, str, "names of outputs")
         if policy == "serial":  # a vertex at a time, in which leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         # Asked for once more by stepwise().
@@ -146,33 +196,47 @@ class Model(Compiled):
         self._compiler = Compiler(function, passes, outputs, rewrite)
         self.function = function
         self.training = True
-        self._dtype, self._policy = np.dtype(dtype), policy
+        self._dtype: np.dtype[Any] = np.dtype(name)
+        self._policy = policy
         self._specs = self._compiler.trace.inputs
         read = children_read(self._compiler.trace)
         self._children_read = None if extra_children == "ignore" else read
         self._samples = any(
             node.op.name == "uniform" for node in ancestors(self._compiler.trace.function.roots())
         )
-        self._checker = InputChecker(self._compiler.trace, dtype)
-        for name, parameter in function.named_parameters():
-            convert(name, parameter, self._dtype)
+        self._checker = InputChecker(self._compiler.trace, name)
+        for path, parameter in function.named_parameters():
+            convert(path, parameter, self._dtype)
         self._stream = Stream(seed)
         self._options: dict[str, Any] = {
+            "dtype": name,
             "outputs": outputs,
             "passes": passes,
             "policy": policy,
             "executor": executor,
+            "device": device,
             "extra_children": extra_children,
+            "rewrite": rewrite,
         }
         self._stepwise: Model | None = None
-        self._executor = self._make_executor(executor, dtype, policy)
+        self._executor = self._make_executor(executor, name, policy)
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
         self._structure = Structure(function, self._compiler.trace.reads)
         self._parameters = function.parameters()
+        self._made = frozenset([*vars(self), "_made"])
+
+    def _state(self) -> dict[str, Any]:
+        kept = {"training": self.training, "_stream": self._stream}
+        return {"function": self.function, "options": self._options, "kept": kept}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        Model.__init__(self, state["function"], **state["options"])
+        vars(self).update(state["kept"])
 
     def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
+        text("compile", "executor", name)
         if name == "native":
             return NativeExecutor(self._compiler, dtype, policy)
         if name == "reference":
@@ -425,9 +489,7 @@ class Model(Compiled):
         vertices scatter what they are given where they are known (see ``cavs.core.stepwise``)."""
         self._structure.check()
         if self._stepwise is None:
-            self._stepwise = Model(
-                self.function, dtype=self._dtype.name, rewrite=stepwise, **self._options
-            )
+            self._stepwise = Model(self.function, **{**self._options, "rewrite": stepwise})
             self._stepwise._stream = self._stream
         self._stepwise.training = self.training
         return self._stepwise
@@ -487,13 +549,12 @@ class Model(Compiled):
             return report.explain(compiler, self._dtype.itemsize)
         executor = self._native_executor("explain")
         pushes = self._compiler.function.pushes
-        if loss is not None and loss not in pushes:
+        if loss is not None and not is_among(loss, pushes):
             raise InputError(
                 f"[explain] expected an output among {sorted(pushes)}, got {loss!r}; name one of "
                 "these"
             )
-        if repeats < 1:
-            raise InputError(f"[explain] expected 1 repeat or more, got {repeats}; raise it")
+        repeats = integer("explain", "repeats", repeats, 1)
         graphs = self._batch(graphs)
         losses = frozenset(pushes) if loss is None else frozenset([loss])
         return measure(
@@ -581,13 +642,24 @@ class Model(Compiled):
             learned = {n: node for n, node in pushes.items() if _learned(node)} or pushes
             scalars = [name for name, node in learned.items() if node.shape == ()]
             return frozenset(learned if read_on or not scalars else scalars)
-        names = frozenset([gradients] if isinstance(gradients, str) else gradients)
+        given = [gradients] if isinstance(gradients, str) else gradients
+        names = frozenset(items("memory", "gradients", given, str, "names of outputs"))
         if not names or not names <= pushes.keys():
             raise InputError(
                 f"[memory] expected outputs among {sorted(pushes)}, got {sorted(names)}; name "
                 "some of these"
             )
         return names
+
+
+def _dtype_name(dtype: Any) -> Any:
+    """What NumPy calls it, of whatever NumPy takes for a dtype."""
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except Exception:  # NumPy asks whatever it is given for its dtype
+        return shown(dtype)
 
 
 def _learned(output: Node) -> bool:

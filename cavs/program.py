@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from cavs._arguments import is_among, mapping, shown, text
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.trace import user_line
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
-from cavs.model import Compiled, Model, convert
+from cavs.model import Compiled, DType, Model, convert
 from cavs.profile import Profile, together
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed
@@ -37,7 +38,7 @@ class VertexProgram(Module):
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
         """Raises TraceError where there is none, one is no vertex function, or a name is no
         identifier or begins with an underscore."""
-        given: Mapping[str, Any] = functions
+        given: Mapping[str, Any] = mapping("program", "functions", functions, TraceError)
         if not given:
             raise TraceError(
                 "[program] expected a vertex function or more, got none; pass each by a name, as "
@@ -95,7 +96,13 @@ class Program(Compiled):
         # Those that belong to no function, for what is computed between them.
         for name, parameter in program.named_parameters():
             convert(name, parameter, next(iter(self.models.values())).dtype)
-        reads = Reads()
+        self._join()
+        self.set_random_state({"seed": check_seed(seed), "step": 0})
+        self._made = frozenset([*vars(self), "_made"])
+
+    def _join(self) -> None:
+        """Makes the models those of one program."""
+        program, reads = self.function, Reads()
         for name, model in self.models.items():
             reads.note(program, name)  # which may come to hide the function
             reads.update(model._compiler.trace.reads)
@@ -103,10 +110,17 @@ class Program(Compiled):
         self._parameters = program.parameters()
         for model in self.models.values():
             model._structure = self._structure  # of one, all are as compiled or none
-        self.set_random_state({"seed": check_seed(seed), "step": 0})
+
+    def _state(self) -> dict[str, Any]:
+        return {"function": self.function, "models": self.models, "_seed": self._seed}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._join()
+        self._made = frozenset([*vars(self), "_made"])
 
     def __getitem__(self, name: str) -> Model:
-        if name not in self.models:
+        if not is_among(name, self.models):
             raise InputError(
                 f"[program] expected one of {list(self.models)}, got {name!r}; name one of these"
             )
@@ -152,7 +166,7 @@ class Program(Compiled):
             return "\n".join(parts)
         return {
             name: self[name].explain(graphs, repeats=repeats, **inputs)
-            for name, (graphs, inputs) in calls.items()
+            for name, (graphs, inputs) in _calls(calls).items()
         }
 
     def memory(
@@ -175,7 +189,7 @@ class Program(Compiled):
         Raises:
             InputError: no such function; and what :meth:`Model.memory` raises.
         """
-        called = [(name, self[name], *call) for name, call in calls.items()]
+        called = [(name, self[name], *call) for name, call in _calls(calls).items()]
         read = [
             {k for k, spec in model.inputs.items() if spec.dtype == "float" and k not in inputs}
             for _, model, _, inputs in called
@@ -216,11 +230,25 @@ class Program(Compiled):
             model.set_random_state({"seed": (self._seed + number * _APART) % 2**64, "step": step})
 
 
+def _calls(calls: Any) -> Calls:
+    """Checked to be by name graphs and a dictionary of inputs."""
+    for name, call in mapping("program", "calls", calls).items():
+        if not isinstance(call, (tuple, list)) or len(call) != 2:
+            raise InputError(
+                f"[program] expected graphs and a dictionary of inputs for {name!r}, got "
+                f"{shown(call)}; pass a pair"
+            )
+        for given in mapping("program", f"inputs of {name!r}", call[1]):
+            text("program", "an input's name", given)
+    result: Calls = calls
+    return result
+
+
 @overload
 def compile(
     function: VertexFunction,
     *,
-    dtype: str = ...,
+    dtype: DType = ...,
     outputs: Iterable[str] | None = ...,
     passes: Iterable[str] | None = ...,
     policy: str = ...,
@@ -235,7 +263,7 @@ def compile(
 def compile(
     function: VertexProgram,
     *,
-    dtype: str = ...,
+    dtype: DType = ...,
     outputs: Iterable[str] | None = ...,
     passes: Iterable[str] | None = ...,
     policy: str = ...,
@@ -249,7 +277,7 @@ def compile(
 def compile(
     function: VertexFunction | VertexProgram,
     *,
-    dtype: str = "float32",
+    dtype: DType = "float32",
     outputs: Iterable[str] | None = None,
     passes: Iterable[str] | None = None,
     policy: str = "batching",
@@ -262,7 +290,7 @@ def compile(
 
     Args:
         function: the vertex function or program; its parameters become `dtype`, in place.
-        dtype: ``float32``, or ``float64`` for gradient checks.
+        dtype: ``float32``, or ``float64`` for gradient checks; ``numpy.float32`` will do, too.
         outputs: names of the pushes that calls give; what no other depends on is not computed, nor
             are its inputs asked for. None means all of them.
         passes: names among ``cavs.core.passes.PASSES``; None means all of them.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import instance, is_among
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor, record
@@ -19,7 +20,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
 
     Args:
         graphs: the batch.
-        x: (vertices, ...).
+        x: (vertices, ...): a tensor, or an array, which gets no gradient.
         kind: ``sum``, ``mean`` or ``max`` over the vertices of each graph, zeros for a graph
             without any; equal maxima share the gradient evenly. ``root``: the value of the only
             vertex without parents.
@@ -31,9 +32,13 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         InputError: another kind; ShapeError: `x` has not a row for each vertex; GraphError: a graph
         has not one root, names it.
     """
-    if kind not in KINDS:
+    instance("readout", "graphs", graphs, GraphBatch, "a cavs.GraphBatch")
+    given: Any = x
+    if not isinstance(given, Tensor):
+        x = Tensor(given)
+    if not is_among(kind, KINDS):
         raise InputError(
-            f"[readout] expected one of {', '.join(KINDS)}, got {kind!r}; pass one of these"
+            f"[readout] expected one of {', '.join(KINDS)}, got {kind!r}; choose one of these"
         )
     if x.shape[:1] != (graphs.num_vertices,):
         raise ShapeError(

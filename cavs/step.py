@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cavs._arguments import is_among
 from cavs._native import core
 from cavs.core.ir import Name
 from cavs.core.ops._def import Space
@@ -42,7 +43,7 @@ class StepOptions(NamedTuple):
                 f"[step] expected an optimizer of cavs.optim, got {type(optimizer).__name__}; "
                 "make one of the model's parameters"
             )
-        if self.loss not in outputs:
+        if not is_among(self.loss, outputs):
             raise InputError(
                 f"[step] expected an output among {sorted(outputs)} as the loss, got "
                 f"{self.loss!r}; name one of these"
@@ -114,7 +115,7 @@ class _Plan(NamedTuple):
     params: list[Parameter]
     numbers: list[int]
     whole: list[bool]
-    positions: dict[int, int]  # id of a parameter -> its number among `params`
+    positions: dict[Parameter, int]  # the numbers of `params`
 
 
 class NativeSteps:
@@ -150,14 +151,18 @@ class NativeSteps:
         """
         optimizer = options.optimizer
         plan = self._plan(options.loss, training)
-        groups = _groups(plan, optimizer)
+        try:
+            groups = _groups(plan, optimizer)
+        except TypeError:
+            optimizer.check_values()
+            raise
         if groups is None:
             return None
         order: list[int] = []
         if options.clip_norm:
             if not _holds(optimizer, parameters):
                 return None
-            positions = [plan.positions.get(id(p), -1) for p in parameters]
+            positions = [plan.positions.get(p, -1) for p in parameters]
             order = [position for position in positions if position >= 0]
         optimizer.check()
         executor, state = self._executor, random()
@@ -240,7 +245,7 @@ class NativeSteps:
             params,
             numbers,
             [number in whole for number in numbers],
-            {id(parameter): position for position, parameter in enumerate(params)},
+            {parameter: position for position, parameter in enumerate(params)},
         )
 
 
@@ -254,7 +259,7 @@ def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
             return None
         updates = []
         for parameter in group["params"]:
-            position = plan.positions.get(id(parameter))
+            position = plan.positions.get(parameter)
             if position is not None:
                 updates.append((position, *optimizer.native_states(parameter, group)))
         found += len(updates)
@@ -263,5 +268,5 @@ def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
 
 
 def _holds(optimizer: Optimizer, parameters: Sequence[Parameter]) -> bool:
-    held = {id(p) for group in optimizer.groups for p in group["params"]}
-    return all(id(p) in held for p in parameters)
+    held = {p for group in optimizer.groups for p in group["params"]}
+    return held.issuperset(parameters)

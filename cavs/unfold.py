@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import instance, integer, mapping, shown
+from cavs._arrays import foreign_array
 from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
-from cavs.errors import GraphError, InputError, ShapeError
+from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.model import Model
 from cavs.nonfinite import Part
 from cavs.scheduler import GraphBatch
@@ -107,10 +109,17 @@ def unfold(
             there or of another graph, or from more than F reads; each names the graph. InputError:
             the model pulls from edges; and what a call of the model raises.
     """
-    grown = _Grown(model, num_graphs, dict(graph_inputs or {}), keys, max_vertices)
-    growth: Growth | None = roots
+    instance("unfold", "model", model, Model, "a compiled cavs.Model")
+    if not callable(expand):
+        raise InputError(f"[unfold] expected a function as expand, got {shown(expand)}; pass one")
+    num_graphs = integer("unfold", "num_graphs", num_graphs, 0)
+    max_levels = integer("unfold", "max_levels", max_levels, 0)
+    max_vertices = integer("unfold", "max_vertices", max_vertices, 0)
+    given = {} if graph_inputs is None else mapping("unfold", "graph_inputs", graph_inputs)
+    grown = _Grown(model, num_graphs, dict(given), keys, max_vertices)
+    growth: Growth | None = instance("unfold", "roots", roots, Growth, "a cavs.Growth")
     level = 0
-    while growth is not None and len(growth.children):
+    while growth is not None and _opens(growth):
         fresh = grown.open(growth)
         if level == max_levels:
             raise GraphError(
@@ -119,8 +128,33 @@ def unfold(
             )
         frontier = grown.compute(level, fresh, growth)
         growth = expand(frontier)
+        if growth is not None:
+            instance("unfold", "what expand gives", growth, Growth, "a cavs.Growth, or None,")
         level += 1
     return grown.finish()
+
+
+def _opens(growth: Growth) -> bool:
+    """Whether there are vertices to open; raises where that cannot be told."""
+    children = growth.children
+    if not isinstance(children, (list, tuple)):
+        children = _integers("children", children)
+        if children.ndim == 0:
+            raise GraphError(
+                f"[unfold] expected lists of children, got {shown(growth.children)}; give a "
+                "list a vertex"
+            )
+    mapping("unfold", "inputs of a Growth", growth.inputs)
+    return len(children) > 0
+
+
+def _integers(name: str, given: Any) -> Array:
+    """An array of integers."""
+    array = foreign_array(given, "unfold")
+    if array.dtype.kind not in "iu" and array.size:
+        raise DTypeError(f"[unfold] expected integers as {name}, got {shown(given)}; convert them")
+    found: Array = array.astype(np.int64)
+    return found
 
 
 class _Fresh(NamedTuple):
@@ -163,8 +197,19 @@ class _Grown:
         self._states = [State(name) for name in model.states]
         self._shapes = model.inputs
         self._num_graphs = num_graphs
-        self._graph_inputs = {name: np.asarray(x) for name, x in graph_inputs.items()}
-        self._keys = np.arange(num_graphs) if keys is None else np.asarray(keys)
+        self._graph_inputs = {name: foreign_array(x, "unfold") for name, x in graph_inputs.items()}
+        for name, array in self._graph_inputs.items():
+            if array.shape[:1] != (num_graphs,):
+                raise ShapeError(
+                    f"[unfold] expected a row of {name!r} for each of {num_graphs} graphs, got "
+                    f"shape {array.shape}; give one for each"
+                )
+        self._keys = np.arange(num_graphs) if keys is None else _integers("keys", keys)
+        if self._keys.shape != (num_graphs,):
+            raise ShapeError(
+                f"[unfold] expected keys ({num_graphs},), got shape {self._keys.shape}; give a "
+                "key for each graph"
+            )
         self._max_vertices = max_vertices
         self._sizes = np.zeros(num_graphs, np.int64)
         self._graph = np.zeros(0, np.int64)
@@ -217,7 +262,7 @@ class _Grown:
 
     def _graph_of_new(self, growth: Growth, ptr: Array, children: Array, count: int) -> Array:
         if growth.graph is not None:
-            graph = np.array(growth.graph, np.int64)
+            graph = _integers("graph", growth.graph)
             if graph.shape != (count,):
                 raise ShapeError(
                     f"[unfold] expected the graphs of {count} new vertices, got shape "
@@ -267,7 +312,7 @@ class _Grown:
         with no_grad():
             out = self._model._call(batch, inputs, Part(row_is_new, name_of))
         outputs = {name: y.data[new_rows] for name, y in out.items()}
-        given = {name: np.asarray(x) for name, x in growth.inputs.items()}
+        given = {name: foreign_array(x, "unfold") for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():
             self._rows.setdefault(name, _Rows()).parts.append(rows)
         shown = {name: y for name, y in outputs.items() if name not in self._states}
@@ -291,7 +336,7 @@ class _Grown:
                 if name in self._graph_inputs:
                     inputs[name] = self._graph_inputs[name][active]
             elif name in growth.inputs:
-                rows = np.asarray(growth.inputs[name])
+                rows = foreign_array(growth.inputs[name], "unfold")
                 if rows.shape != (len(new_rows), *spec.shape):
                     raise ShapeError(
                         f"[unfold] expected an array of shape {(len(new_rows), *spec.shape)} for "
@@ -328,7 +373,11 @@ def _as_csr(children: Any) -> tuple[Array, Array]:
     """Offsets, and the numbers of the children."""
     if isinstance(children, np.ndarray) and children.ndim == 1 and children.dtype.kind in "iu":
         return np.arange(len(children) + 1), children.astype(np.int64)
-    lists: Sequence[Any] = [np.atleast_1d(np.asarray(c, np.int64)) for c in children]
+    lists: Sequence[Any] = [np.atleast_1d(_integers("children", c)) for c in children]
+    if any(c.ndim != 1 for c in lists):
+        raise GraphError(
+            "[unfold] expected a list of children for each vertex, got lists in lists; flatten them"
+        )
     ptr = np.concatenate([[0], np.cumsum([len(c) for c in lists])]).astype(np.int64)
     flat = np.concatenate(lists) if lists else np.zeros(0, np.int64)
     return ptr, flat

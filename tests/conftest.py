@@ -20,7 +20,7 @@ def pytest_report_header() -> str:
     spec = util.find_spec("cavs")
     place = spec.origin if spec is not None else "nowhere: pip install -e '.[test]' first"
     try:
-        version = metadata.version("cavs")
+        version = metadata.version("cavs-nn")
     except metadata.PackageNotFoundError:
         version = "(not installed)"
     return f"cavs {version} from {place}"

@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "_locks": (),
-    "_typing": ("errors", "_locks"),
+    "_startup": (),
+    "_arguments": ("errors",),
+    "_typing": ("errors", "_locks", "_arguments"),
     "_native": ("_typing",),
     "_arrays": ("_native",),
     # F: what is computed
@@ -45,7 +47,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "models": ("nn", "optim", "data"),
     "training": ("models",),
     "bench": ("models",),
-    "cli": ("training", "bench"),
+    "cli": ("training", "bench", "_startup"),
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}

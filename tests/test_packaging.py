@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+DISTRIBUTION = "cavs-nn"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    try:
+        metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"no distribution {DISTRIBUTION} is installed: pip install -e '.[test]'")
 
 
 def declared_version() -> str:
@@ -20,8 +29,19 @@ def declared_version() -> str:
 
 
 def test_version_has_one_source() -> None:
-    assert metadata.version("cavs") == declared_version()
+    assert metadata.version(DISTRIBUTION) == declared_version()
     assert import_module("cavs").__version__ == declared_version()
+
+
+def test_no_message_names_the_distribution_of_another_project() -> None:
+    places = [
+        ROOT / name for name in ("cavs", "docs", "benchmarks", "README.md", "CONTRIBUTING.md")
+    ]
+    files = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+    texts = {file: file.read_text() for file in files if file.suffix in (".py", ".md")}
+    wrong = re.compile(r"\bcavs\[|pip install '?cavs\b(?!-nn)")
+    assert len(texts) > 100
+    assert [str(file) for file, text in texts.items() if wrong.search(text)] == []
 
 
 def test_changelog_names_the_version() -> None:
@@ -29,13 +49,13 @@ def test_changelog_names_the_version() -> None:
 
 
 def test_runtime_dependencies_are_light() -> None:
-    required = [line for line in metadata.requires("cavs") or [] if "extra ==" not in line]
+    required = [line for line in metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
     names = {re.split(r"[^A-Za-z0-9-]", line)[0] for line in required}
     assert names == {"numpy", "safetensors", "scipy-openblas32", "tqdm"}
 
 
 def test_extras_are_declared() -> None:
-    extras = metadata.metadata("cavs").get_all("Provides-Extra") or []
+    extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
     assert {"test", "dev", "viz", "bench"} <= set(extras)
 
 

@@ -46,7 +46,9 @@ def measure_command(spec: Spec) -> list[Row]:
                 options["batch-size"] = batch_size
             if hidden_size != workload.hidden_sizes[0]:
                 options["hidden-size"] = hidden_size
-            row = _timed(workload, directory / workload.folder, options)
+            place = workload.place(directory)
+            assert place is not None
+            row = _timed(workload, place, options)
             if row["threads"] != spec.threads:
                 raise CavsRuntimeError(
                     f"[bench] expected {spec.threads} threads of {COMMAND}, as many as cores, got "

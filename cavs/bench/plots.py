@@ -39,7 +39,7 @@ def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
     if not available():
         raise CavsRuntimeError(
             "[bench] expected matplotlib for plots, got none; install it with: pip install "
-            "'cavs[viz]'"
+            "'cavs-nn[viz]'"
         )
     made: dict[str, list[str]] = {}
     for result in results:

@@ -51,7 +51,8 @@ def run_part(part: Part, command: str, worker: Sequence[str], extra: Mapping[str
         "command": command,
         "machine": machine() | {"instruction_set": cavs.instruction_set()},
         "versions": {
-            name: metadata.version(name) for name in ("cavs", "numpy", "scipy-openblas32")
+            "cavs": cavs.__version__,
+            **{name: metadata.version(name) for name in ("numpy", "scipy-openblas32")},
         },
         "load_average": load,
         **extra,

@@ -142,8 +142,15 @@ class Workload:
 
     def data(self, directory: Path | None, samples: int, leaves: int | None = None) -> Corpus:
         """The data: from the workload's folder in `directory`, or `samples` generated ones."""
-        folder = None if directory is None or not self.folder else directory / self.folder
-        return self.corpus(folder, samples, leaves)
+        return self.corpus(self.place(directory), samples, leaves)
+
+    def place(self, directory: Path | None) -> Path | None:
+        """The workload's folder: in `directory`, or where none is there, `directory` itself, as
+        ``cavs train`` takes it; None where the data are generated."""
+        if directory is None or not self.folder:
+            return None
+        folder = directory / self.folder
+        return folder if folder.is_dir() else directory
 
 
 def _of(kind: Any, embedding_size: int | None = None) -> Callable[[Corpus, int], Any]:

@@ -42,7 +42,7 @@ def number(
                 f"expected a number {'above' if exclusive else 'of at least'} {least}{bound}, got "
                 f"{text!r}"
             )
-        return value
+        return value + 0.0  # no negative zero
 
     return read
 

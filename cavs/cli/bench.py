@@ -46,7 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="holds sst/, ptb/, lattice/, tags/ and mnist/ (default: generated samples)",
+        help="holds sst/, ptb/, lattice/, tags/ and mnist/, or is one of them (default: generated "
+        "samples)",
     )
     for name in ("batch", "hidden"):
         parser.add_argument(
@@ -144,7 +145,7 @@ def measure_all(
             write_report(options.output)
     print(report(results))
     if options.output is not None and not plots.available():
-        print("[bench] plots skipped: matplotlib is not installed (cavs[viz])", file=sys.stderr)
+        print("[bench] plots skipped: matplotlib is not installed (cavs-nn[viz])", file=sys.stderr)
     return 0
 
 

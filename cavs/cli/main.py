@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import cavs
+from cavs import _startup
 from cavs.cli import bench, draw, evaluate, info, predict, sample, train
+from cavs.cli._streams import open_streams, say, silence
 from cavs.errors import CavsError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong first, and of the usage one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        say(message)
+        say_usage(self)
+        self.exit(USAGE)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own takes no notice of an output that cannot be written.
+        if message:
+            (file or sys.stderr).write(message)
+
+
+def say_usage(parser: argparse.ArgumentParser) -> None:
+    """One line, on standard error."""
+    try:
+        print(f"usage: {parser.prog} ...; {parser.prog} --help says more", file=sys.stderr)
+    except OSError:
+        silence(sys.stderr)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cavs", description="Dynamic neural networks over batches of input graphs."
     )
     parser.add_argument("--version", action="version", version=f"cavs {cavs.__version__}")
@@ -29,28 +54,60 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     try:
+        _startup.raise_on_interrupt()
+        code = _finish(_run(arguments))
+    except KeyboardInterrupt:
+        _startup.end_on_interrupt()
+        say("interrupted")
+        silence(sys.stdout)
+        code = INTERRUPTED
+    _startup.end_on_interrupt()  # while Python ends
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Parses and runs; the exit code."""
+    is_read = open_streams()
+    try:
         options = make_parser().parse_args(arguments)
     except SystemExit as stop:  # of --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else USAGE
+    except OSError as error:  # help that cannot be written
+        return _lost(error)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Whoever read the output has enough. What is still buffered must not raise at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except CavsError as error:
-        return _say(str(error), FAILED)
+        return _fail(str(error))
+    except BrokenPipeError as error:
+        return _lost(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", FAILED)
+        return _fail(f"{where}{error.strerror or error}")
     except MemoryError:
-        return _say("not enough memory; use a smaller --batch-size or --hidden-size", FAILED)
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
-
-
-def _say(message: str, code: int) -> int:
-    print(f"cavs: {' '.join(message.split())}", file=sys.stderr)
+        return _fail("not enough memory; use a smaller --batch-size or --hidden-size")
+    if not is_read and options.command != "train":  # which leaves files
+        return _fail("[cavs] expected a standard output, got a closed one; send it somewhere")
     return code
+
+
+def _finish(code: int) -> int:
+    """Writes out what was printed."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lost = _lost(error, quiet=code != 0)
+        return code or lost
+    return code
+
+
+def _lost(error: OSError, quiet: bool = False) -> int:
+    """What was printed cannot be written. Whoever closed a pipe has read enough."""
+    silence(sys.stdout)
+    if not (quiet or isinstance(error, BrokenPipeError)):
+        say(f"standard output: {error.strerror or error}")
+    return FAILED
+
+
+def _fail(message: str) -> int:
+    say(message)
+    return FAILED

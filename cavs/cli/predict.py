@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 
 import cavs
 from cavs.cli._options import add_threads, integer
+from cavs.cli._streams import read_line
 from cavs.data import (
     LabelledTree,
     Vocabulary,
@@ -111,13 +113,11 @@ def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
 
 def _lines() -> Iterator[str]:
     """Lines of standard input, which is UTF-8 whatever the locale says."""
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise DataError(
-                f"[data] {SOURCE}, line {number}: expected UTF-8 text, got other bytes; convert it"
-            ) from None
+    for number in count(1):
+        line = read_line(SOURCE, number)
+        if not line:
+            return
+        yield line
 
 
 def _read(lines: Iterable[str]) -> Iterator[LabelledTree]:

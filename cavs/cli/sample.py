@@ -157,7 +157,7 @@ def write_images(path: Path, images: Any) -> None:
         from matplotlib import image
     except ImportError:
         raise InputError(
-            "[sample] expected matplotlib, got none; install it with: pip install 'cavs[viz]'"
+            "[sample] expected matplotlib, got none; install it with: pip install 'cavs-nn[viz]'"
         ) from None
     columns = int(np.ceil(len(images) ** 0.5))
     rows = -(-len(images) // columns)

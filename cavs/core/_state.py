@@ -53,7 +53,7 @@ def _as_array(value: Any) -> np.ndarray[Any, Any]:
     """An array of objects, which is refused, where NumPy makes none of numbers of it."""
     try:
         return np.asarray(value)
-    except (TypeError, ValueError):  # lists of several lengths, for example
+    except Exception:  # lists of several lengths, or whatever an object's own way to it raises
         return np.array(None)
 
 

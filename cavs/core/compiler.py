@@ -65,7 +65,7 @@ class Compiler:
     Attributes:
         trace: F as traced; of evaluation without dropout.
         params: the parameters that F uses, in order of their numbers.
-        param_names: attribute paths of the function's parameters, by id.
+        param_names: attribute paths of the function's parameters.
         function: F after the passes.
     """
 
@@ -74,16 +74,16 @@ class Compiler:
         function: VertexFunction,
         passes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
-        rewrite: Callable[[Trace], Trace] = lambda traced: traced,
+        rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
         self.passes = _checked(PASSES if passes is None else tuple(passes))
         traced = trace(function)
         with apart_from_traces():
             if outputs is not None:
                 traced = select_outputs(traced, outputs)
-            traced = rewrite(traced)
+            traced = traced if rewrite is None else rewrite(traced)
             self.params: list[Any] = _used_parameters(function, traced.function)
-            self.param_names = {id(p): name for name, p in function.named_parameters()}
+            self.param_names = {p: name for name, p in function.named_parameters()}
             self._evaluation: Compiler | None = None
             self._begin(traced)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cavs._arguments import shown
 from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
-from cavs.core.ops._operators import Operators
+from cavs.core.ops._operators import Operators, _not_numpy
 from cavs.core.ops.random import DROPOUT_BY_ID, RANDOM
 from cavs.core.ops.reduce import logsumexp as feature_logsumexp
 from cavs.core.ops.reduce import max as feature_max
@@ -24,7 +26,7 @@ from cavs.core.ops.structure import (
     segment_softmax,
     segment_sum,
 )
-from cavs.errors import DTypeError, ShapeError, TraceError
+from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 
 _numbers = itertools.count()
 
@@ -145,6 +147,9 @@ class Node(Operators):
         self.where = where or _making.locate()
         self.number = next(_numbers)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self  # never changed: a copy of what a forward kept of its trace holds the same
+
     @property
     def shape(self) -> Shape:
         """Feature shape, of one row."""
@@ -201,6 +206,12 @@ class Node(Operators):
             f"[trace] expected {what}, got {got}{f', at {line}' if line else ''}; {instead}"
         )
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise self._refuse("NumPy needs values", "use the operations of cavs.ops")
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        raise _not_numpy(self, function.__name__)
+
     def __bool__(self) -> bool:
         raise self._refuse(
             "a value for Python's `if`, `while`, `and`, `or` or `not`",
@@ -220,10 +231,19 @@ class Node(Operators):
         raise self._refuse("a value for len()", "use .shape")
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, slice) and key.step in (None, 1) and self._shape:
+        if (
+            isinstance(key, slice)
+            and (key.step is None or (type(key.step) is int and key.step == 1))
+            and self._shape
+        ):
             from cavs.core.ops.shape import slice_last
 
-            start, stop, _ = key.indices(self._shape[-1])
+            try:
+                start, stop, _ = key.indices(self._shape[-1])
+            except TypeError:
+                raise TraceError(
+                    f"[index] expected a slice of integers, got {key}; correct it"
+                ) from None
             return slice_last(self, start, max(start, stop))
         raise self._refuse(
             "a slice a:b of the last feature axis as index",
@@ -281,11 +301,20 @@ def param(parameter: Any) -> Node:
     return Node(OPS["param"], (), {"parameter": parameter}, shape, "none")
 
 
+def _float(op: OpDef, value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(
+            f"[{op.name}] expected a number, got {shown(value)}; pass one that a float holds"
+        ) from None
+
+
 def _operand(value: Any, op: OpDef) -> Node:
     if isinstance(value, Node):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return constant(value)
+    if type(value) is not bool and isinstance(value, numbers.Real):
+        return constant(_float(op, value))
     if getattr(value, "__cavs_parameter__", False):
         return param(value)
     raise TraceError(

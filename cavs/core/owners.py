@@ -101,9 +101,15 @@ class Owners:
 
     def __init__(self, parameters: Sequence[Any]) -> None:
         self._parameters = parameters
-        self._count = -1
+        self._count = -1  # of when they were looked for
         self._structures: list[ref[Structure]] = []
         self._replaced: str | None = None
+
+    def __getstate__(self) -> Sequence[Any]:
+        return self._parameters  # the functions of copies of them are others
+
+    def __setstate__(self, parameters: Sequence[Any]) -> None:
+        self.__init__(parameters)  # type: ignore[misc]
 
     def check(self) -> None:
         """Whether they are as they were compiled.

@@ -121,9 +121,9 @@ class Output:
     parameter: int = -1
 
 
-@dataclass
+@dataclass(eq=False)
 class Program:
-    """A lowered function.
+    """A lowered function. Compared by identity.
 
     Attributes:
         values: all values; of a backward program the first are those of the forward one.

@@ -28,7 +28,8 @@ class Reads:
         self.modules: dict[int, Module] = {}
         # What each attribute held when it was read first.
         self._held: dict[int, dict[str, list[tuple[str, Any]]]] = {}
-        self._set: set[tuple[int, str]] = set()
+        # Modules are kept beside their identities, which others may get after them.
+        self._set: dict[tuple[int, str], Module] = {}
 
     def note(self, module: Module, name: str) -> None:
         """Notes that the attribute was read."""
@@ -44,7 +45,7 @@ class Reads:
 
     def note_set(self, module: Module, name: str) -> None:
         """Notes that the attribute was set."""
-        self._set.add((id(module), name))
+        self._set[id(module), name] = module
 
     def finish(self) -> None:
         """Forgets what ``forward`` set itself, or changed within, which the next trace does too."""

@@ -44,7 +44,7 @@ def not_by_id(compiler: Compiler) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node, why in reasons(compiler.function).items():
         params = [x.attrs["parameter"] for x in node.inputs if x.op.name == "param"]
-        weight = "".join(f" with {compiler.param_names[id(p)]}" for p in params)
+        weight = "".join(f" with {compiler.param_names[p]}" for p in params)
         where = f", at {node.where}" if node.where else ""
         known = found.setdefault(
             f"{node.space}{list(node.shape)} {node.op.name}{weight}{where}", []

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
+from cavs._arguments import shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, SourceLine
 from cavs.core.names import check_name, check_pull, check_state
@@ -21,7 +24,8 @@ from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceErro
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(
-    os.path.join(_PACKAGE, part) for part in ("core", "nn", "tensor", "executor", "program")
+    os.path.join(_PACKAGE, part)
+    for part in ("_arguments", "_arrays", "core", "nn", "tensor", "executor", "program")
 )
 
 tracing = ir.tracing
@@ -91,12 +95,25 @@ class States:
 
 
 def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
-    sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes: tuple[Any, ...] = shape if isinstance(shape, tuple) else (shape,)
+    if isinstance(shape, (list, np.ndarray)):
+        sizes = tuple(shape)
+    sizes = tuple(int(n) if isinstance(n, np.integer) else n for n in sizes)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
         raise ShapeError(
             f"[{what}] expected positive sizes, got {shape!r}; pass integers of 1 or more"
         )
     return sizes
+
+
+def _dtype_name(dtype: Any) -> str:
+    """What NumPy calls it: a pull may be of numpy.float32, too."""
+    if isinstance(dtype, str):
+        return dtype
+    try:
+        return "" if dtype is None else str(np.dtype(dtype))
+    except Exception:  # NumPy asks whatever it is given for its dtype
+        return shown(dtype)
 
 
 _DTYPES = {"float": "float", "float32": "float", "float64": "float", "int32": "int32"}
@@ -131,6 +148,7 @@ class Vertex:
 
     def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: str) -> Node:
         check_pull(name)
+        dtype = _dtype_name(dtype)
         if dtype not in _DTYPES:
             raise DTypeError(
                 f"[pull] expected dtype float32 or int32, got {dtype!r}; pass one of these"
@@ -174,7 +192,8 @@ class Vertex:
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
         child at this position, zeros where the vertex has no such child.
         """
-        if slot is not None and (not isinstance(slot, int) or slot < 0):
+        slot = int(slot) if isinstance(slot, np.integer) else slot
+        if slot is not None and (type(slot) is not int or slot < 0):
             raise TraceError(
                 f"[gather] expected a child position >= 0, got {slot!r}; count children from 0"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cavs._arguments import text
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.errors import TraceError
 
@@ -21,6 +22,7 @@ class Module:
         Raises:
             TraceError: two parameters have one path, as ``{"a": {"b": p}, "a.b": q}`` gives them.
         """
+        text("parameters", "prefix", prefix, TraceError)
         seen: set[int] = set()
         places: dict[str, str] = {}
         for path, place, parameter in self._walk(prefix, type(self).__name__):

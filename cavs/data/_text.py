@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from cavs.errors import DataError
+from cavs._arguments import shown as shown_value
+from cavs.errors import DataError, InputError
 
 PathLike = str | Path
 _SHOWN = 60
@@ -46,12 +47,47 @@ def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
     )
 
 
+def check_text(text: str, source: str = "", line: int | None = 1) -> str:
+    """Raises InputError where the text, its source or its line is none."""
+    given: tuple[Any, ...] = (text, source)
+    for name, value in zip(("text", "source"), given, strict=True):
+        if not isinstance(value, str):
+            raise InputError(
+                f"[data] expected a string as {name}, got {shown_value(value)}; decode it"
+            )
+    if type(line) not in (int, type(None)):
+        raise InputError(
+            f"[data] expected an integer line, got {shown_value(line)}; pass its number"
+        )
+    return text
+
+
+def iterate(lines: Iterable[str]) -> Iterator[str]:
+    """The lines; raises InputError for one text, and for what has no lines."""
+    if isinstance(lines, (str, bytes)) or not isinstance(lines, Iterable):
+        raise InputError(
+            f"[data] expected lines in a list or a file, got {shown_value(lines)}; pass a list"
+        )
+    return iter(lines)
+
+
+def as_path(path: object) -> Path:
+    """The path of a file or a directory; raises InputError for what is none."""
+    try:
+        found = Path(path)  # type: ignore[arg-type]
+    except Exception:  # whatever an object's own __fspath__ raises
+        raise InputError(
+            f"[data] expected a path, got {shown_value(path)}; pass its name"
+        ) from None
+    return found
+
+
 def read_text(path: PathLike, expected: str) -> str:
     """The text of a UTF-8 file; `expected` says in an error what the file should have held.
 
     Raises `DataError` for a file that is missing, unreadable, not UTF-8 or empty.
     """
-    source = str(path)
+    source = str(as_path(path))
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: of a path with a null character
@@ -85,9 +121,21 @@ def read_lines(path: PathLike, expected: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+def folder_within(directory: PathLike, name: str, files: Sequence[str]) -> Path:
+    """The directory, or where none of `files` stands in it but a folder `name` does, that one: both
+    the folder of a data set and the one that holds several of them may be given."""
+    folder = as_path(directory)
+    try:
+        if not any((folder / file).exists() for file in files) and (folder / name).is_dir():
+            return folder / name
+    except (OSError, ValueError):
+        pass  # who looks for a file in it says what is wrong
+    return folder
+
+
 def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
     """The first of `names` that stands in `directory`; `DataError` that says what is expected."""
-    folder = Path(directory)
+    folder = as_path(directory)
     try:
         if not folder.is_dir():
             kind = "a file" if folder.exists() else "no such directory"

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arrays import first_outside, rows_of_samples
+from cavs._arguments import INT32_MAX, instance, integer, items, mapping, shown, text
+from cavs._arrays import first_outside, foreign_array, rows_of_samples
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
 
@@ -46,7 +47,7 @@ class Dataset:
         edge: Mapping[str, npt.ArrayLike] | None = None,
         graph: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
-        self._store = GraphStore(graphs)
+        self._store = GraphStore(items("data", "graphs", graphs, InputGraph, "input graphs"))
         count = len(self)
         self._ptr: dict[Space, npt.NDArray[np.int64]] = {
             "vertex": _offsets(item.num_vertices for item in self.graphs),
@@ -60,8 +61,10 @@ class Dataset:
             ("graph", graph),
         ]
         for space, arrays in given:
-            for name, values in (arrays or {}).items():
-                self._add(name, space, np.ascontiguousarray(values))
+            given_arrays = {} if arrays is None else mapping("data", space, arrays)
+            for name, values in given_arrays.items():
+                text("data", f"the name of an input of {space}", name)
+                self._add(name, space, np.ascontiguousarray(_as_array(name, values)))
 
     def _add(self, name: str, space: Space, values: Array) -> None:
         rows = int(self._ptr[space][-1])
@@ -69,7 +72,7 @@ class Dataset:
             raise InputError(
                 f"[data] expected one input of each name, got {name!r} twice; rename one"
             )
-        if values.shape[:1] != (rows,):
+        if values.ndim == 0 or values.shape[:1] != (rows,):
             raise ShapeError(
                 f"[data] expected one row per {space} of the {len(self)} graphs ({rows} rows) for "
                 f"the {space} input {name!r}, got shape {values.shape}; give a row for each"
@@ -89,7 +92,16 @@ class Dataset:
 
         Every sample must have the same inputs, with feature shapes and dtypes that go together.
         """
-        pairs = list(samples)
+        pairs = items("data", "samples", samples, (tuple, list), "(graph, inputs) pairs")
+        for pair in pairs:
+            if len(pair) != 2:
+                raise InputError(
+                    f"[data] expected (graph, inputs) pairs, got {shown(pair)}; pass both"
+                )
+            instance("data", "the graph of a sample", pair[0], InputGraph, "an input graph")
+            mapping("data", "the inputs of a sample", pair[1])
+        edge = items("data", "edge", edge, str, "names")
+        graph = items("data", "graph", graph, str, "names")
         spaces: dict[str, Space] = {
             name: "edge" if name in edge else "graph" if name in graph else "vertex"
             for name in (pairs[0][1] if pairs else ())
@@ -98,13 +110,13 @@ class Dataset:
         for index, (item, inputs) in enumerate(pairs):
             if inputs.keys() != spaces.keys():
                 raise InputError(
-                    f"[data] expected the inputs {sorted(spaces)} of every sample, as sample 0 "
-                    f"has, got {sorted(inputs)} of sample {index}; give every sample the same "
-                    "inputs"
+                    f"[data] expected the inputs {sorted(spaces, key=str)} of every sample, as "
+                    f"sample 0 has, got {sorted(inputs, key=str)} of sample {index}; give "
+                    "every sample the same inputs"
                 )
             rows = {"vertex": item.num_vertices, "edge": item.num_edges, "graph": 1}
             for name, space in spaces.items():
-                values = np.asarray(inputs[name])
+                values = _as_array(name, inputs[name])
                 if space == "graph":
                     values = values[np.newaxis]
                 if values.shape[:1] != (rows[space],) or (
@@ -129,6 +141,7 @@ class Dataset:
 
     def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
         """A sample: its graph, and its rows of every input (views)."""
+        index = integer("data", "index", index, -INT32_MAX)
         if not -len(self) <= index < len(self):
             raise IndexError(
                 f"[data] expected a sample of a data set of {len(self)}, got {index}; number one "
@@ -170,16 +183,18 @@ class Dataset:
 
     def flat(self, name: str) -> Array:
         """An input over all samples, as the constructor takes it (not a copy)."""
-        return self._fields[name].values
+        return self._field(name).values
+
+    def _field(self, name: Any) -> _Field:
+        if not isinstance(name, str) or name not in self._fields:
+            raise InputError(
+                f"[data] expected one of the inputs {list(self.names)}, got {shown(name)}; name "
+                "one of these"
+            )
+        return self._fields[name]
 
     def select(self, *names: str) -> Dataset:
         """The same samples with these inputs only."""
-        missing = [name for name in names if name not in self._fields]
-        if missing:
-            raise InputError(
-                f"[data] expected some of the inputs {list(self.names)}, got {missing[0]!r}; name "
-                "some of these"
-            )
         return self._like(self.graphs, {name: self.flat(name) for name in names})
 
     def subset(self, indices: npt.ArrayLike) -> Dataset:
@@ -195,7 +210,7 @@ class Dataset:
         return Dataset(graphs, vertex=spaces["vertex"], edge=spaces["edge"], graph=spaces["graph"])
 
     def _indices(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        chosen = np.asarray(indices)
+        chosen = _as_array("indices", indices)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
             raise InputError(
                 "[data] expected a list of integers to choose samples by, got an array of dtype "
@@ -237,6 +252,15 @@ class Dataset:
         """
         chosen = self._indices(indices)
         return self._store.batch(chosen), self._inputs(chosen)
+
+
+def _as_array(name: str, given: Any) -> Array:
+    array = foreign_array(given, "data")
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"[data] expected numbers as {name!r}, got dtype {array.dtype}; convert them"
+        )
+    return array
 
 
 def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from cavs._arguments import integer
 from cavs.scheduler import InputGraph
 
 
-@lru_cache(maxsize=256)
 def grid_graph(rows: int, columns: int) -> InputGraph:
     """The DAG over a grid in which what is known flows to the south-east.
 
     Vertices are numbered row by row; the children of one are its neighbours to the west, the north
     and the north-west, in this order, as far as they exist. Graphs are immutable, so grids of one
     size share one object.
+
+    Raises InputError for what is no size.
     """
+    return _grid(integer("data", "rows", rows, 0), integer("data", "columns", columns, 0))
+
+
+@lru_cache(maxsize=256)
+def _grid(rows: int, columns: int) -> InputGraph:
 
     def children(i: int, j: int) -> list[int]:
         before = ((i, j - 1), (i - 1, j), (i - 1, j - 1))

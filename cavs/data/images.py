@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import integer, shown
 from cavs.data._npz import ArraysError, read_arrays
-from cavs.data._text import PathLike
+from cavs.data._text import PathLike, as_path, folder_within
 from cavs.data.dataset import Dataset
-from cavs.errors import DataError
+from cavs.errors import DataError, InputError
 from cavs.scheduler import InputGraph
 
 SPLITS = ("train", "valid", "test")
@@ -35,16 +36,18 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
     2011): a row is an image, its pixels packed by ``numpy.packbits(axis=1)``.
 
     Args:
-        path: the file, or a folder with ``binarized_mnist.npz``.
+        path: the file, or a folder with ``binarized_mnist.npz`` in it or in its folder ``mnist``.
         height, width: of the images.
 
     Raises:
         DataError: no such file, another kind of file, or images of another size.
     """
-    file = Path(path)
+    height, width = integer("data", "height", height, 1), integer("data", "width", width, 1)
+    file = as_path(path)
     expected = f"an .npz file with train, valid and test, images of {height} x {width} bits"
     try:
-        file = file / "binarized_mnist.npz" if file.is_dir() else file
+        if file.is_dir():
+            file = folder_within(file, "mnist", ["binarized_mnist.npz"]) / "binarized_mnist.npz"
         arrays = read_arrays(file, SPLITS)
     except FileNotFoundError:
         raise DataError(
@@ -78,5 +81,11 @@ def _unpack(file: Path, name: str, packed: npt.NDArray[Any], pixels: int) -> npt
 def image_dataset(images: npt.NDArray[np.uint8], samples: int = 1) -> Dataset:
     """Images as graphs of `samples` vertices without edges, with the graph input ``image``,
     float32 (pixels,)."""
+    samples = integer("data", "samples", samples, 1)
+    given: Any = images
+    if not isinstance(given, np.ndarray) or images.ndim != 2 or images.dtype.kind not in "buif":
+        raise InputError(
+            f"[data] expected images (images, pixels), got {shown(images)}; reshape them"
+        )
     graph = InputGraph([[]] * samples)
     return Dataset([graph] * len(images), graph={"image": images.astype(np.float32)})

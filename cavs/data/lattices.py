@@ -20,7 +20,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from cavs.data._text import PathLike, fail, find_file, read_lines
+from cavs.data._text import PathLike, fail, find_file, folder_within, read_lines
 from cavs.data.dataset import Dataset
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
@@ -169,6 +169,7 @@ def _read_lattice(lines: _Lines) -> Lattice:
 def load_lattices(directory: PathLike) -> LatticeCorpus:
     """Read train.txt and dev.txt of a directory; `DataError` says what is missing or malformed."""
     expected = "a directory with train.txt and dev.txt (word lattices)"
+    directory = folder_within(directory, "lattice", ["train.txt"])
     train, dev = (
         read_lattices(find_file(directory, [f"{name}.txt"], expected)) for name in ("train", "dev")
     )

@@ -16,12 +16,14 @@ about 40 tokens on average (half of the expressions have at most 14, one in a hu
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 
-from cavs.data._text import PathLike, fail, read_lines, shown
-from cavs.data.trees import LabelledTree, TreeBuilder, TreeCorpus
+from cavs._arguments import INT32_MAX, instance, integer, number
+from cavs.data._text import PathLike, check_text, fail, iterate, read_lines, shown
+from cavs.data.trees import LabelledTree, TreeBuilder, TreeCorpus, check_tree
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
 from cavs.errors import InputError
 
@@ -50,26 +52,33 @@ class _Expression:
 
     def __init__(self) -> None:
         self._builder = TreeBuilder()
-        self._open: list[tuple[str, list[int]]] = []
+        # Of those that are open, of which there may be millions: where in the list of arguments
+        # that are complete its own begin.
+        self._operators: list[str] = []
+        self._begins = array("q")
+        self._arguments: list[int] = []
 
     @property
     def depth(self) -> int:
         """How many operators are open."""
-        return len(self._open)
+        return len(self._operators)
 
     @property
     def num_arguments(self) -> int:
         """How many arguments the innermost open operator has so far."""
-        return len(self._open[-1][1])
+        return len(self._arguments) - self._begins[-1]
 
     def digit(self, value: int) -> None:
         self._add(value, _DIGITS[value], ())
 
     def open(self, operator: str) -> None:
-        self._open.append((operator, []))
+        self._operators.append(operator)
+        self._begins.append(len(self._arguments))
 
     def close(self) -> None:
-        operator, arguments = self._open.pop()
+        operator, begin = self._operators.pop(), self._begins.pop()
+        arguments = self._arguments[begin:]
+        del self._arguments[begin:]
         values = [self._builder.label(vertex) for vertex in arguments]
         self._add(_VALUE[operator](values), operator, arguments)
 
@@ -77,9 +86,9 @@ class _Expression:
         return self._builder.build()
 
     def _add(self, value: int, token: str, children: Collection[int]) -> None:
-        vertex = self._builder.add(value, token, tuple(children))
-        if self._open:
-            self._open[-1][1].append(vertex)
+        vertex = self._builder.add_checked(value, token, tuple(children))
+        if self._operators:
+            self._arguments.append(vertex)
 
 
 def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree:
@@ -90,6 +99,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
         operator without arguments, text after the expression, no expression. It names line and
         column.
     """
+    check_text(text, source, line)
     expression = _Expression()
     done = False
     for match in _TOKENS.finditer(text):
@@ -143,6 +153,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
 
 def format_listops(tree: LabelledTree) -> str:
     """Write a ListOps tree as `parse_listops` reads it."""
+    check_tree(tree)
     children = tree.graph.children
     parts: list[str] = []
     waiting = [tree.root]
@@ -202,15 +213,8 @@ class ListOpsGenerator:
             ("max_arguments", max_arguments, 2),
             ("max_length", 4 if max_length is None else max_length, 4),
         ):
-            if value < least:
-                raise InputError(
-                    f"[listops] expected {name} of at least {least}, got {value}; raise it"
-                )
-        if not 0 <= operator_probability < 1:
-            raise InputError(
-                f"[listops] expected operator_probability in [0, 1), got {operator_probability}; "
-                "pass such a number"
-            )
+            integer("listops", name, value, least, 2**63 if name == "seed" else INT32_MAX)
+        number("listops", "operator_probability", operator_probability, 0, 1)
         self._draw = _uniforms(seed, stream).__next__
         self._max_depth = max_depth
         self._arguments = max_arguments - 1
@@ -259,7 +263,9 @@ def generate_listops(
 
     Raises `InputError` if the generator's arguments do not admit that many.
     """
-    seen = set() if seen is None else seen
+    count = integer("listops", "count", count, 0)
+    instance("listops", "generator", generator, ListOpsGenerator, "a ListOpsGenerator")
+    seen = set() if seen is None else instance("listops", "seen", seen, set, "a set")
     trees: list[LabelledTree] = []
     misses = 0
     while len(trees) < count:
@@ -295,6 +301,8 @@ def listops_corpus(
     """
     seen: set[str] = set()
     splits = []
+    for name, value in (("num_train", num_train), ("num_dev", num_dev), ("num_test", num_test)):
+        integer("listops", name, value, 0)
     for stream, count in ((2, num_test), (1, num_dev), (0, num_train)):
         generator = ListOpsGenerator(
             seed, stream, max_depth=max_depth, max_arguments=max_arguments, max_length=max_length
@@ -311,9 +319,9 @@ def listops_vocabulary() -> Vocabulary:
 
 def parse_listops_lines(lines: Iterable[str], *, source: str = "") -> Iterator[LabelledTree]:
     """Read expressions that stand one on a line; blank lines are skipped."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield parse_listops(line, source=source, line=number)
+    for position, line in enumerate(iterate(lines), start=1):
+        if check_text(line, source, position).strip():
+            yield parse_listops(line, source=source, line=position)
 
 
 def read_listops(path: PathLike) -> list[LabelledTree]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import boolean, instance, integer
 from cavs.data.dataset import Array, Dataset
 from cavs.errors import InputError
 from cavs.scheduler import GraphBatch
@@ -49,15 +50,12 @@ class Loader:
         size_window: int = 0,
         cache: bool = False,
     ) -> None:
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
-            ("size_window", size_window, 0),
-        ):
-            if value < least:
-                raise InputError(
-                    f"[loader] expected {name} of at least {least}, got {value}; raise it"
-                )
+        instance("loader", "dataset", dataset, Dataset, "a cavs.data.Dataset")
+        batch_size = integer("loader", "batch_size", batch_size, 1)
+        seed = integer("loader", "seed", seed, 0, 2**64 - 1)
+        size_window = integer("loader", "size_window", size_window, 0)
+        for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("cache", cache)):
+            boolean("loader", name, flag)
         if cache and shuffle:
             raise InputError(
                 "[loader] expected cache without shuffle, since it keeps a fixed order of "
@@ -100,7 +98,9 @@ class Loader:
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Make the next iteration run over this epoch, from its batch number `start` on."""
-        if epoch < 0 or not 0 <= start <= len(self):
+        epoch = integer("loader", "epoch", epoch, 0, 2**63)
+        start = integer("loader", "start", start, 0)
+        if start > len(self):
             raise InputError(
                 f"[loader] expected an epoch from 0 and a start in [0, {len(self)}], got epoch "
                 f"{epoch} and start {start}; pass a place within the data"
@@ -178,6 +178,7 @@ class Loader:
 
     def batch_indices(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """The numbers of the samples of each batch of an epoch."""
+        epoch = integer("loader", "epoch", epoch, 0, 2**63)
         count, size = len(self._dataset), self._batch_size
         # Raw bits, because NumPy keeps them between versions and not what its generators make of
         # them: a checkpoint must find the same order again.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from cavs.data._text import WORD, PathLike, fail, read_lines, shown
+from cavs.data._text import WORD, PathLike, check_text, fail, read_lines, shown
 from cavs.errors import GraphError
 from cavs.scheduler import InputGraph
 
@@ -38,7 +38,7 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
         column = None if place is None else words[place].start() + 1
         fail(source, message, line=line, column=column)
 
-    words = list(WORD.finditer(text))
+    words = list(WORD.finditer(check_text(text, source, line)))
     if not words:
         bad("expected the parent of each vertex, such as 3 3 0, got an empty line; write them")
     parents = [_parent(word.group(), len(words), place, bad) for place, word in enumerate(words)]

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import instance
 from cavs.data._text import shown
 from cavs.data.dataset import Dataset
-from cavs.data.trees import LabelledTree, TreeBuilder
+from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
-from cavs.errors import DataError
+from cavs.errors import DataError, InputError
 from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
@@ -27,19 +28,28 @@ def production(symbol: str | None, arity: int) -> str:
 
 def productions_of(tree: LabelledTree) -> list[str]:
     """The productions of the vertices, by their words and numbers of children."""
+    check_tree(tree)
     arity = np.diff(tree.graph.child_ptr).tolist()
     return [production(word, count) for word, count in zip(tree.tokens, arity, strict=True)]
 
 
 def production_vocabulary(trees: Iterable[LabelledTree]) -> Vocabulary:
     """All productions of the trees, sorted."""
-    tokens = {token for tree in trees for token in productions_of(tree)}
+    tokens = {token for tree in check_trees(trees) for token in productions_of(tree)}
     return Vocabulary(sorted(tokens), unknown=None)
 
 
 def arities(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     """How many children each production of a vocabulary opens."""
-    return np.array([int(token.rpartition("/")[2]) for token in vocabulary.to_list()])
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
+    counts = [token.rpartition("/")[2] for token in vocabulary.to_list()]
+    wrong = [token for token, n in zip(vocabulary, counts, strict=True) if not n.isdecimal()]
+    if wrong:
+        raise InputError(
+            f"[data] expected productions SYMBOL/ARITY, got {shown(wrong[0])}; make them by "
+            "production_vocabulary"
+        )
+    return np.array(list(map(int, counts)), np.int64)
 
 
 def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) -> Dataset:
@@ -49,6 +59,8 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
     Raises:
         DataError: a production that the vocabulary has not; names the tree.
     """
+    trees = check_trees(trees)
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     known = {token: number for number, token in enumerate(vocabulary.to_list())}
     columns: dict[str, list[Array]] = {"production": [], "slot": [], "above": []}
     for number, tree in enumerate(trees, 1):

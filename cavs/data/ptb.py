@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from cavs.data._text import WORD, PathLike, find_file, read_lines, shown
+from cavs._arguments import instance, integer, items
+from cavs.data._text import WORD, PathLike, find_file, folder_within, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
-from cavs.errors import DataError, InputError
+from cavs.errors import DataError
 
 END_OF_SENTENCE = "<eos>"
 
@@ -56,16 +58,24 @@ def read_sentences(path: PathLike) -> list[list[str]]:
 
 
 def load_ptb(directory: PathLike) -> TextCorpus:
-    """Read train.txt, valid.txt and test.txt, or the same with the prefix ``ptb.``.
+    """Read train.txt, valid.txt and test.txt, or the same with the prefix ``ptb.``, from the
+    directory or its folder ``ptb``.
 
     Raises `DataError` if the directory or a file is missing.
     """
     expected = "a directory with train.txt, valid.txt and test.txt (one sentence on a line)"
+    directory = folder_within(directory, "ptb", ["train.txt", "ptb.train.txt"])
     train, dev, test = (
         read_sentences(find_file(directory, [f"{name}.txt", f"ptb.{name}.txt"], expected))
         for name in ("train", "valid", "test")
     )
     return TextCorpus("ptb", train, dev, test)
+
+
+def check_sentences(sentences: Iterable[Sequence[str]]) -> list[list[str]]:
+    """A list of lists of words; raises InputError for anything else."""
+    given: list[Any] = items("data", "sentences", sentences, object, "lists of words")
+    return [items("data", "a sentence", sentence, str, "words") for sentence in given]
 
 
 def language_model_vocabulary(
@@ -76,6 +86,8 @@ def language_model_vocabulary(
     There is no `<unk>` where it is not among the words and none is left out for being rare: nothing
     would be learnt of it.
     """
+    sentences = check_sentences(sentences)
+    min_count = integer("data", "min_count", min_count, 1)
     words = Counter(word for sentence in sentences for word in sentence)
     known = UNKNOWN not in words and min(words.values(), default=1) >= min_count
     return Vocabulary.from_tokens(
@@ -92,6 +104,8 @@ def language_model_dataset(sentences: Sequence[Sequence[str]], vocabulary: Vocab
     A sentence of n words is a chain of n + 1 vertices: vertex 0 reads `<eos>` and vertex i word i;
     the label of each is the word that follows, that of the last is `<eos>`.
     """
+    sentences = check_sentences(sentences)
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     end = [END_OF_SENTENCE]
     words = vocabulary.encode(word for sentence in sentences for word in [*end, *sentence])
     labels = vocabulary.encode(word for sentence in sentences for word in [*sentence, *end])
@@ -115,11 +129,10 @@ def running_text_dataset(
     Raises:
         InputError: fewer than 1 stream or word in a piece; DataError: too little text.
     """
-    if streams < 1 or length < 1:
-        raise InputError(
-            f"[data] expected 1 stream and 1 word a piece or more, got {streams} and {length}; "
-            "raise them"
-        )
+    streams = integer("data", "streams", streams, 1)
+    length = integer("data", "length", length, 1)
+    sentences = check_sentences(sentences)
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     text = vocabulary.encode(word for s in sentences for word in [*s, END_OF_SENTENCE])
     count = (len(text) - 1) // streams  # the last word is a label only
     if count < 1:

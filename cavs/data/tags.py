@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cavs._arguments import instance, items
 from cavs.data._text import WORD, PathLike, fail, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
@@ -48,7 +49,8 @@ def read_tagged(path: PathLike) -> list[TaggedSentence]:
 
 def tag_vocabulary(sentences: Iterable[TaggedSentence]) -> Vocabulary:
     """The tags; it has no unknown token, so a tag that training never saw is an error."""
-    tags = (tag for sentence in sentences for tag in sentence.tags)
+    given = items("data", "sentences", sentences, TaggedSentence, "tagged sentences")
+    tags = (tag for sentence in given for tag in sentence.tags)
     return Vocabulary.from_tokens(tags, specials=(), unknown=None)
 
 
@@ -56,6 +58,9 @@ def tagging_dataset(
     sentences: Sequence[TaggedSentence], words: Vocabulary, tags: Vocabulary
 ) -> Dataset:
     """Sentences as chains with the vertex inputs `word` and `label` (the tag), both int32."""
+    sentences = items("data", "sentences", sentences, TaggedSentence, "tagged sentences")
+    for name, vocabulary in (("words", words), ("tags", tags)):
+        instance("data", name, vocabulary, Vocabulary, "a Vocabulary")
     return Dataset(
         [chain_graph(len(sentence.words)) for sentence in sentences],
         vertex={

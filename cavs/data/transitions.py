@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from cavs._arguments import instance, items
 from cavs.data._text import shown
 from cavs.data.dataset import Dataset
-from cavs.data.trees import LabelledTree, TreeBuilder
+from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
-from cavs.errors import DataError
+from cavs.errors import DataError, InputError
 from cavs.scheduler import GraphBatch, InputGraph
 
 SHIFT, REDUCE = 0, 1
@@ -27,6 +28,7 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
     Raises:
         DataError: an inner vertex has not two children, or has a word.
     """
+    check_tree(tree)
     stack = [0]
     gathered: list[Sequence[int]] = [()]
     for vertex, children in enumerate(tree.graph.children):
@@ -51,6 +53,8 @@ def transition_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
     Raises:
         DataError: a tree that is not binary; names it.
     """
+    trees = check_trees(trees)
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     graphs = []
     words, read, actions = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for number, tree in enumerate(trees, 1):
@@ -95,6 +99,7 @@ def parsed_trees(graphs: GraphBatch, sentences: Sequence[Sequence[str]]) -> list
 def brackets(tree: LabelledTree) -> set[tuple[int, int]]:
     """The spans of words (first, behind the last) that inner vertices cover, but the root, whose
     span every tree of the sentence has."""
+    check_tree(tree)
     spans: list[tuple[int, int]] = []
     words = 0
     for children in tree.graph.children:
@@ -111,6 +116,12 @@ def bracket_f1(found: Iterable[LabelledTree], gold: Iterable[LabelledTree]) -> f
     """The F1 of unlabelled :func:`brackets` over all trees together, in 0..1; 1 where there are
     none (Black et al. 1991)."""
     right = total = 0
+    found, gold = check_trees(found), check_trees(gold)
+    if len(found) != len(gold):
+        raise InputError(
+            f"[data] expected as many trees as gold ones, got {len(found)} and {len(gold)}; "
+            "give a tree for each"
+        )
     for tree, true in zip(found, gold, strict=True):
         mine, its = brackets(tree), brackets(true)
         right += len(mine & its)
@@ -118,8 +129,16 @@ def bracket_f1(found: Iterable[LabelledTree], gold: Iterable[LabelledTree]) -> f
     return 2 * right / total if total else 1.0
 
 
+def _words(sentence: Sequence[str]) -> list[str]:
+    words = items("data", "sentence", sentence, str, "words")
+    if not words:
+        raise InputError("[data] expected a sentence of one word or more, got none; leave it out")
+    return words
+
+
 def right_branching(sentence: Sequence[str]) -> LabelledTree:
     """The tree in which each word is joined with all that follow it."""
+    sentence = _words(sentence)
     builder = TreeBuilder()
     stack = [builder.add(-1, word) for word in sentence]
     while len(stack) > 1:
@@ -130,6 +149,7 @@ def right_branching(sentence: Sequence[str]) -> LabelledTree:
 
 def left_branching(sentence: Sequence[str]) -> LabelledTree:
     """The tree in which all that comes before a word is joined with it."""
+    sentence = _words(sentence)
     builder = TreeBuilder()
     top = builder.add(-1, sentence[0])
     for word in sentence[1:]:

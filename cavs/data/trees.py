@@ -11,6 +11,7 @@ counts.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,18 +20,30 @@ from typing import Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from cavs.data._text import PathLike, fail, find_file, read_lines, shown
+from cavs._arguments import INT32_MAX, boolean, choice, instance, integer, items, text
+from cavs.data._text import (
+    PathLike,
+    check_text,
+    fail,
+    find_file,
+    folder_within,
+    iterate,
+    read_lines,
+    shown,
+)
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
 SST_CLASSES = 5
-_INT32_MAX = 2**31 - 1
 
 # One match is a whole leaf, the opening of an inner vertex, a closing bracket, or something that
 # cannot stand there. Few, large matches keep the loop in Python short.
-_TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|(\S)", re.ASCII)
+_TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|([^\s()]+|\S)", re.ASCII)
+# Before and behind these a text can be cut without cutting a match.
+_BRACKET = re.compile(r"[()]")
+_PIECE = 1 << 16
 _LABEL = re.compile(r"-?[0-9]{1,18}")
 _BAD_IN_WORD = re.compile(r"[\s()]", re.ASCII)
 
@@ -100,6 +113,13 @@ class TreeBuilder:
 
     def add(self, label: int, token: str | None, children: Sequence[int] = ()) -> int:
         """Add a vertex whose children are there already; returns its number."""
+        label = integer("data", "label", label, -INT32_MAX)
+        if token is not None:
+            text("data", "token", token)
+        return self.add_checked(label, token, children)
+
+    def add_checked(self, label: int, token: str | None, children: Sequence[int] = ()) -> int:
+        """Likewise, of a label and a word that are known to be some."""
         self._labels.append(label)
         self._tokens.append(token)
         self._children.append(children)
@@ -121,6 +141,9 @@ class _Labels(dict[str, int]):
 
     def __init__(self, num_classes: int | None, allow_unlabelled: bool) -> None:
         super().__init__()
+        if num_classes is not None:
+            num_classes = integer("data", "num_classes", num_classes, 1)
+        boolean("data", "allow_unlabelled", allow_unlabelled)
         self.num_classes = num_classes
         self.allow_unlabelled = allow_unlabelled
 
@@ -129,12 +152,22 @@ class _Labels(dict[str, int]):
         if not _LABEL.fullmatch(text):
             return f"expected an integer label after '(', got {shown(text)}; correct the label"
         label = int(text)
-        limit = _INT32_MAX + 1 if self.num_classes is None else self.num_classes
+        limit = INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0
         if not lowest <= label < limit:
             return f"expected a label in [{lowest}, {limit}), got {label}; correct the label"
         self[text] = label
         return None
+
+
+def check_tree(tree: LabelledTree) -> LabelledTree:
+    """Raises InputError for what is no tree."""
+    return instance("data", "tree", tree, LabelledTree, "a LabelledTree")
+
+
+def check_trees(trees: Iterable[LabelledTree]) -> list[LabelledTree]:
+    """A list of trees; raises InputError for what is none."""
+    return items("data", "trees", trees, LabelledTree, "labelled trees")
 
 
 def parse_tree(
@@ -158,12 +191,16 @@ def parse_tree(
         without a word or with two, text after the tree, no tree at all. The message names line and
         column.
     """
-    return _parse(text, _Labels(num_classes, allow_unlabelled), source, line)
+    labels = _Labels(num_classes, allow_unlabelled)
+    return _parse(check_text(text, source, line), labels, source, line)
 
 
 def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     builder = TreeBuilder()
-    open_vertices: list[tuple[int, str | None, list[int], int]] = []
+    # Of the vertices whose brackets are open, of which there may be millions: label, word, match,
+    # and where in `finished`, the children that are complete, its own begin.
+    opened, words, matches, begins = array("q"), list[str | None](), array("q"), array("q")
+    finished: list[int] = []
     done = False
 
     def bad(match: int, message: str) -> NoReturn:
@@ -171,7 +208,8 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
         _fail_at(text, start, message, source, line)
 
     plain = "\\" not in text
-    for index, (label, word, closed, close, other) in enumerate(_TOKENS.findall(text)):
+    tokens = _TOKENS.findall(text) if len(text) <= _PIECE else _pieces(text)
+    for index, (label, word, closed, close, other) in enumerate(tokens):
         if done:
             bad(
                 index,
@@ -182,7 +220,10 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                 bad(index, problem)
             token = word if plain else word.replace("\\/", "/").replace("\\*", "*")
             if not closed:
-                open_vertices.append((labels[label], token or None, [], index))
+                opened.append(labels[label])
+                words.append(token or None)
+                matches.append(index)
+                begins.append(len(finished))
                 continue
             if not word:
                 bad(
@@ -190,23 +231,25 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                     f"expected a word or a vertex after the label, got '({label[:20]})'; write "
                     "one, or leave the vertex out",
                 )
-            vertex = builder.add(labels[label], token)
+            vertex = builder.add_checked(labels[label], token)
         elif close:
-            if not open_vertices:
+            if not opened:
                 bad(index, "expected '(' before it, got unbalanced brackets; remove this ')'")
-            value, token, children, _ = open_vertices.pop()
-            vertex = builder.add(value, token, children)
+            matches.pop()
+            begin = begins.pop()
+            vertex = builder.add_checked(opened.pop(), words.pop(), finished[begin:])
+            del finished[begin:]
         else:
-            bad(index, _explain(text, other, bool(open_vertices)))
-        if open_vertices:
-            open_vertices[-1][2].append(vertex)
+            bad(index, _explain(text, other, bool(opened)))
+        if opened:
+            finished.append(vertex)
         else:
             done = True
-    if open_vertices:
+    if opened:
         bad(
-            open_vertices[-1][3],
-            f"expected ')' for each '(', got {len(open_vertices)} not closed; close them, "
-            "this is the innermost",
+            matches[-1],
+            f"expected ')' for each '(', got {len(opened)} not closed; close them, this is the "
+            "innermost",
         )
     if not done:
         fail(
@@ -215,6 +258,17 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
             line=line,
         )
     return builder.build()
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """The groups of all matches. Of a long line that is wrong at its beginning not much more is
+    looked at."""
+    begin = 0
+    while begin < len(text):
+        end = _BRACKET.search(text, begin + _PIECE)
+        stop = len(text) if end is None else end.start() + (end[0] == ")")
+        yield from _TOKENS.findall(text, begin, stop)
+        begin = stop
 
 
 def _explain(text: str, other: str, inside: bool) -> str:
@@ -254,8 +308,8 @@ def parse_trees(
     Arguments and errors as `parse_tree`.
     """
     labels = _Labels(num_classes, allow_unlabelled)
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
+    for number, line in enumerate(iterate(lines), start=1):
+        if check_text(line, source, number).strip():
             yield _parse(line, labels, source, number)
 
 
@@ -266,7 +320,8 @@ def read_trees(path: PathLike, *, num_classes: int | None = None) -> list[Labell
 
 
 def load_sst(directory: PathLike) -> TreeCorpus:
-    """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt.
+    """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt,
+    from the directory or its folder ``sst``.
 
     Every phrase is labelled 0 (very negative) to 4 (very positive).
 
@@ -277,6 +332,7 @@ def load_sst(directory: PathLike) -> TreeCorpus:
         "a directory with train.txt, dev.txt and test.txt of the Stanford Sentiment Treebank "
         "(one tree in brackets on a line)"
     )
+    directory = folder_within(directory, "sst", ["train.txt"])
     paths = [find_file(directory, [f"{name}.txt"], expected) for name in ("train", "dev", "test")]
     train, dev, test = (read_trees(path, num_classes=SST_CLASSES) for path in paths)
     return TreeCorpus("sst", train, dev, test, SST_CLASSES)
@@ -287,6 +343,7 @@ def format_tree(tree: LabelledTree) -> str:
 
     Raises `InputError` for a word that brackets cannot hold (empty, with a blank or a bracket).
     """
+    check_tree(tree)
     children = tree.graph.children
     labels = tree.labels.tolist()
     parts: list[str] = []
@@ -315,7 +372,7 @@ def _escape(token: str) -> str:
 def tree_vocabulary(trees: Iterable[LabelledTree], *, min_count: int = 1) -> Vocabulary:
     """The words of the trees, `<unk>` first."""
     return Vocabulary.from_tokens(
-        (token for tree in trees for token in tree.tokens), min_count=min_count
+        (token for tree in check_trees(trees) for token in tree.tokens), min_count=min_count
     )
 
 
@@ -330,6 +387,9 @@ def tree_dataset(
     `word` is -1 where a vertex has no word. `label` is -1 where it has no label; with
     labels="root" that is everywhere but at the root.
     """
+    trees = check_trees(trees)
+    choice("data", "labels", labels, ("all", "root"))
+    instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     words = vocabulary.encode(token for tree in trees for token in tree.tokens)
     flat = np.concatenate([np.empty(0, np.int32), *(tree.labels for tree in trees)])
     if labels == "root":
@@ -337,8 +397,4 @@ def tree_dataset(
         kept = np.full_like(flat, -1)
         kept[roots] = flat[roots]
         flat = kept
-    elif labels != "all":
-        raise InputError(
-            f"[data] expected labels 'all' or 'root', got {labels!r}; pass one of these"
-        )
     return Dataset([tree.graph for tree in trees], vertex={"word": words, "label": flat})

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import INT32_MAX, integer, items, shown, text
 from cavs.errors import InputError
 
 UNKNOWN = "<unk>"
+
+
+def checked_tokens(tokens: Iterable[str | None]) -> list[str | None]:
+    """A list of strings and None; raises InputError for anything else."""
+    kinds = (str, type(None))
+    found: list[Any] = items("vocabulary", "tokens", tokens, kinds, "tokens")
+    return found
 
 
 class Vocabulary:
@@ -26,12 +35,13 @@ class Vocabulary:
     """
 
     def __init__(self, tokens: Sequence[str], unknown: str | None = UNKNOWN) -> None:
-        self._tokens = tuple(tokens)
+        given: list[Any] = items("vocabulary", "tokens", tokens, object, "tokens")
+        self._tokens: tuple[str, ...] = tuple(given)
         self._ids: dict[str, int] = {}
         for index, token in enumerate(self._tokens):
             if not isinstance(token, str):
                 raise InputError(
-                    f"[vocabulary] expected strings as tokens, got {token!r} as token {index}; "
+                    f"[vocabulary] expected strings, got {shown(token)} as token {index}; "
                     "convert it"
                 )
             if self._ids.setdefault(token, index) != index:
@@ -39,7 +49,7 @@ class Vocabulary:
                     f"[vocabulary] expected every token once, got {token!r} as tokens "
                     f"{self._ids[token]} and {index}; remove one"
                 )
-        if unknown is not None and unknown not in self._ids:
+        if unknown is not None and text("vocabulary", "unknown", unknown) not in self._ids:
             raise InputError(
                 f"[vocabulary] expected the unknown-word token {unknown!r} among the tokens, got "
                 f"{len(self._tokens)} others; add it, or pass unknown=None if every token is known"
@@ -63,11 +73,9 @@ class Vocabulary:
           specials: tokens that are there whether they occur or not.
           unknown: as in the constructor.
         """
-        if min_count < 1:
-            raise InputError(
-                f"[vocabulary] expected min_count of at least 1, got {min_count}; raise it"
-            )
-        counts = Counter(token for token in tokens if token is not None)
+        min_count = integer("vocabulary", "min_count", min_count, 1)
+        specials = items("vocabulary", "specials", specials, str, "tokens")
+        counts = Counter(token for token in checked_tokens(tokens) if token is not None)
         for token in specials:
             counts.pop(token, None)
         kept = [(-count, token) for token, count in counts.items() if count >= min_count]
@@ -95,7 +103,7 @@ class Vocabulary:
         return iter(self._tokens)
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return isinstance(token, str) and token in self._ids
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary):
@@ -113,6 +121,7 @@ class Vocabulary:
 
         Raises `InputError` for an unknown token if the vocabulary has none to stand for it.
         """
+        text("vocabulary", "token", token)
         index = self._ids.get(token, self.unknown_id)
         if index is None:
             raise InputError(
@@ -127,6 +136,7 @@ class Vocabulary:
 
         Raises `InputError` as `__getitem__` does.
         """
+        tokens = checked_tokens(tokens)
         find = self._ids.get
         default = self.unknown_id
         if default is None:
@@ -138,7 +148,8 @@ class Vocabulary:
     def decode(self, ids: Iterable[int]) -> list[str | None]:
         """The tokens of ids, None for -1; `InputError` for an id out of range."""
         tokens: list[str | None] = []
-        for index in ids:
+        for given in items("vocabulary", "ids", ids, object, "ids"):
+            index = integer("vocabulary", "id", given, -INT32_MAX)
             if not -1 <= index < len(self._tokens):
                 raise InputError(
                     f"[vocabulary] expected ids in [-1, {len(self)}), got {index}; use the "

@@ -6,6 +6,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class BiLSTMTagger(cavs.Module):
@@ -43,6 +44,12 @@ class BiLSTMTagger(cavs.Module):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_classes=num_classes,
+        )
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
         sizes = (embedding_size, hidden_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class DAGRNN(cavs.VertexFunction):
@@ -32,6 +33,7 @@ class DAGRNN(cavs.VertexFunction):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_classes=num_classes)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.w = nn.Linear(input_size, hidden_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class LatticeLSTM(cavs.VertexFunction):
@@ -45,6 +46,12 @@ class LatticeLSTM(cavs.VertexFunction):
         embedding_dropout: float | None = None,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_classes=num_classes,
+        )
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.w = nn.Linear(embedding_size, 4 * hidden_size)

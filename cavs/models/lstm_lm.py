@@ -6,6 +6,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class LSTMLanguageModel(cavs.VertexFunction):
@@ -40,6 +41,7 @@ class LSTMLanguageModel(cavs.VertexFunction):
         embedding_dropout_by: str = "vertex",
         init_scale: float = 0.1,
     ) -> None:
+        check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers)
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
         rate = dropout if embedding_dropout is None else embedding_dropout
         self.embedding_dropout = nn.Dropout(rate, by=embedding_dropout_by)

@@ -6,6 +6,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class MVRNN(cavs.VertexFunction):
@@ -39,6 +40,7 @@ class MVRNN(cavs.VertexFunction):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, num_classes=num_classes)
         self.hidden_size = hidden_size
         self.vectors = nn.Embedding(vocab_size, hidden_size)
         self.matrices = nn.Embedding(vocab_size, hidden_size * hidden_size, std=0.01)

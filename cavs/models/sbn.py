@@ -9,6 +9,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 from cavs.nn.distributions import Bernoulli
 
 
@@ -30,6 +31,7 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
     """
 
     def __init__(self, image_size: int = 784, hidden_size: int = 200) -> None:
+        check_sizes(image_size=image_size, hidden_size=hidden_size)
         self.image_size, self.hidden_size = image_size, hidden_size
         self.prior = nn.Parameter(np.zeros(hidden_size, np.float32))
         self.pixels = nn.Linear(hidden_size, image_size)

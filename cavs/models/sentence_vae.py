@@ -6,6 +6,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class SentenceEncoder(cavs.VertexFunction):
@@ -16,6 +17,7 @@ class SentenceEncoder(cavs.VertexFunction):
     """
 
     def __init__(self, embedding: nn.Embedding, size: int, hidden_size: int) -> None:
+        check_sizes(size=size, hidden_size=hidden_size)
         self.embedding, self.hidden_size = embedding, hidden_size
         self.w = nn.Linear(size, 4 * hidden_size)
         self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
@@ -44,6 +46,9 @@ class SentenceDecoder(cavs.VertexFunction):
         hidden_size: int,
         latent_size: int,
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size, size=size, hidden_size=hidden_size, latent_size=latent_size
+        )
         self.embedding, self.hidden_size, self.latent_size = embedding, hidden_size, latent_size
         self.w = nn.Linear(size, 4 * hidden_size)
         self.w_z = nn.Linear(latent_size, 4 * hidden_size, bias=False)
@@ -78,6 +83,12 @@ class SentenceVAE(cavs.VertexProgram):
         hidden_size: int = 200,
         latent_size: int = 16,
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            latent_size=latent_size,
+        )
         self.latent_size = latent_size
         embedding = nn.Embedding(vocab_size, embedding_size)
         nn.init.normal_(embedding.weight, std=0.1)

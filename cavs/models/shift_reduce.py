@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 from cavs.models.sentence_vae import lstm
 
 
@@ -22,6 +23,7 @@ class Buffer(cavs.VertexFunction):
         hidden_size: int,
         embedding_dropout: nn.Dropout,
     ) -> None:
+        check_sizes(embedding_size=embedding_size, hidden_size=hidden_size)
         self.embedding, self.hidden_size = embedding, hidden_size
         self.embedding_dropout = embedding_dropout
         self.w = nn.Linear(embedding_size, 4 * hidden_size)
@@ -63,6 +65,7 @@ class Stack(cavs.VertexFunction):
         embedding_dropout: nn.Dropout,
         dropout: float,
     ) -> None:
+        check_sizes(embedding_size=embedding_size, hidden_size=hidden_size)
         self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
         self.embedding_dropout = embedding_dropout
         self.w = nn.Linear(embedding_size, 5 * hidden_size)
@@ -108,6 +111,7 @@ class ShiftReduceParser(cavs.VertexProgram):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(vocab_size=vocab_size, embedding_size=embedding_size, hidden_size=hidden_size)
         embedding = nn.Embedding(vocab_size, embedding_size)
         drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
         sizes = (embedding_size, hidden_size, drop)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class ChildSumTreeLSTM(cavs.VertexFunction):
@@ -39,6 +40,12 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_classes=num_classes,
+        )
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.w_iou = nn.Linear(embedding_size, 3 * hidden_size)
@@ -93,6 +100,13 @@ class NaryTreeLSTM(cavs.VertexFunction):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            num_classes=num_classes,
+            arity=arity,
+        )
         self.hidden_size = hidden_size
         self.arity = arity
         self.embedding = nn.Embedding(vocab_size, embedding_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 
 
 class TreeEncoder(cavs.VertexFunction):
@@ -16,6 +17,9 @@ class TreeEncoder(cavs.VertexFunction):
     """
 
     def __init__(self, num_productions: int, num_slots: int, size: int, hidden_size: int) -> None:
+        check_sizes(
+            num_productions=num_productions, num_slots=num_slots, size=size, hidden_size=hidden_size
+        )
         self.hidden_size = hidden_size
         self.embedding = nn.Embedding(num_productions, size)
         self.slot = nn.Embedding(num_slots, size)
@@ -49,6 +53,13 @@ class TreeDecoder(cavs.VertexFunction):
     def __init__(
         self, num_productions: int, num_slots: int, size: int, hidden_size: int, latent_size: int
     ) -> None:
+        check_sizes(
+            num_productions=num_productions,
+            num_slots=num_slots,
+            size=size,
+            hidden_size=hidden_size,
+            latent_size=latent_size,
+        )
         self.hidden_size, self.latent_size = hidden_size, latent_size
         self.embedding = nn.Embedding(num_productions, size)
         self.slot = nn.Embedding(num_slots, size)
@@ -87,6 +98,13 @@ class TreeVAE(cavs.VertexProgram):
         hidden_size: int = 128,
         latent_size: int = 64,
     ) -> None:
+        check_sizes(
+            num_productions=num_productions,
+            num_slots=num_slots,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            latent_size=latent_size,
+        )
         self.latent_size = latent_size
         sizes = (num_productions, num_slots, embedding_size, hidden_size)
         super().__init__(

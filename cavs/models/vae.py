@@ -9,6 +9,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs.models._sizes import check_sizes
 from cavs.nn.distributions import Bernoulli, Normal
 
 
@@ -41,6 +42,7 @@ class VAE(cavs.VertexFunction):
         latent_size: int = 50,
         dropout: float = 0.0,
     ) -> None:
+        check_sizes(image_size=image_size, hidden_size=hidden_size, latent_size=latent_size)
         self.image_size, self.latent_size, self.dropout = image_size, latent_size, dropout
         self.encoder1 = nn.Linear(image_size, hidden_size)
         self.encoder2 = nn.Linear(hidden_size, hidden_size)

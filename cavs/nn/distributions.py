@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cavs._arguments import instance, number, shown
 from cavs.core import ops
 from cavs.core.ir import Node
 from cavs.core.ops.random import gumbel_max, standard_gumbel, standard_normal
@@ -27,6 +28,12 @@ def _uniform(like: Any, generator: Generator | None) -> Any:
         raise InputError(
             "[distributions] expected a cavs.Generator to draw tensors, got none; call "
             "sample(generator)"
+        )
+    instance("distributions", "generator", generator, Generator, "a cavs.Generator")
+    if not isinstance(like, Tensor):
+        raise InputError(
+            "[distributions] expected a value of a vertex function or a cavs.Tensor to draw the "
+            f"like of, got {shown(like)}; wrap it in cavs.Tensor"
         )
     return generator.uniform(like.shape, like.dtype)
 
@@ -124,10 +131,7 @@ class Categorical:
     def relaxed_sample(self, temperature: float, generator: Generator | None = None) -> Any:
         """A point of the simplex near a one-hot sample, with gradients: see
         :func:`cavs.ops.gumbel_softmax`. Raises InputError for a temperature of 0 or less."""
-        if not temperature > 0:
-            raise InputError(
-                f"[distributions] expected a temperature > 0, got {temperature}; raise it"
-            )
+        temperature = number("distributions", "temperature", temperature, 0, above=True)
         noisy = self.logits + standard_gumbel(_uniform(self.logits, generator))
         return ops.softmax(noisy * (1.0 / temperature))
 
@@ -202,4 +206,6 @@ def _weighted(p: Any, log_p: Any) -> Any:
 
 def _log(x: Any) -> Any:
     """Of a number, too."""
-    return math.log(x) if isinstance(x, (int, float)) else ops.log(x)
+    if isinstance(x, (int, float)):
+        return math.log(number("distributions", "scale", x, 0, above=True))
+    return ops.log(x)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cavs._arguments import instance, number
 from cavs.core import ops
 from cavs.errors import InputError, ShapeError
 from cavs.tensor import Tensor
@@ -63,6 +64,7 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1
     A sample that p cannot give makes the bound -inf, and neither q nor the baseline learns from it.
     """
     _check(log_joint, log_q)
+    scale = number("nvil", "scale", scale)
     log_weight = log_joint.detach() - log_q.detach()
     unlearned = _detached(baseline)
     known = ops.where(ops.equal(log_weight, -math.inf), unlearned, log_weight)
@@ -125,6 +127,8 @@ def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
 
 def _check(*tensors: Tensor) -> int:
     """The number of samples."""
+    for x in tensors:
+        instance("estimators", "log-probabilities", x, Tensor, "a cavs.Tensor")
     shape = tensors[0].shape
     if len(shape) != 2 or shape[1] < 1:
         raise ShapeError(

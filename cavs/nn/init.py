@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import instance, number, shown
 from cavs._locks import wait_at_fork
 from cavs.errors import CheckpointError, InputError, ShapeError
 from cavs.tensor import Parameter
@@ -37,9 +38,9 @@ def manual_seed(seed: int) -> None:
     """Starts the generator of initial values anew; `seed` is 0 or more."""
     try:
         _generator.bit_generator.state = np.random.PCG64(operator.index(seed)).state
-    except (TypeError, ValueError):
+    except Exception:  # whatever an object's own __index__ raises
         raise InputError(
-            f"[manual_seed] expected an integer >= 0, got {seed!r}; pass such a seed"
+            f"[manual_seed] expected an integer >= 0, got {shown(seed)}; pass such a seed"
         ) from None
 
 
@@ -56,7 +57,7 @@ def set_state(state: dict[str, Any]) -> None:
     """
     try:
         _generator.bit_generator.state = state
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever NumPy makes of what is no state
         raise CheckpointError(
             f"[init] expected a state of the PCG64 generator, got one without ({error}); pass "
             "what get_state gave"
@@ -64,34 +65,42 @@ def set_state(state: dict[str, Any]) -> None:
 
 
 def uniform_(parameter: Parameter, low: float = 0.0, high: float = 1.0) -> Parameter:
-    """Uniform values in [low, high), in place."""
+    """Uniform values in [low, high), in place.
+
+    Raises InputError for what is no Parameter, and numbers that are not finite or out of order.
+    """
+    low = number("uniform_", "low", low)
+    high = number("uniform_", "high", high, low)
     return _fill(parameter, lambda shape: _generator.uniform(low, high, shape))
 
 
 def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0) -> Parameter:
-    """Normal values, in place."""
+    """Normal values, in place. Raises InputError for `std` below 0, and what is no Parameter."""
+    mean, std = number("normal_", "mean", mean), number("normal_", "std", std, 0)
     return _fill(parameter, lambda shape: _generator.normal(mean, std, shape))
 
 
 def constant_(parameter: Parameter, value: float) -> Parameter:
     """One value everywhere, in place."""
-    return _fill(parameter, lambda shape: np.full(shape, float(value)))
+    filled = number("constant_", "value", value)
+    return _fill(parameter, lambda shape: np.full(shape, filled))
 
 
 def xavier_uniform_(parameter: Parameter, gain: float = 1.0) -> Parameter:
     """Uniform within gain * sqrt(6 / (in + out)) of 0, in place (Glorot and Bengio 2010)."""
-    bound = gain * math.sqrt(6.0 / sum(_fans(parameter)))
+    bound = _gain(gain) * math.sqrt(6.0 / sum(_fans(parameter)))
     return uniform_(parameter, -bound, bound)
 
 
 def xavier_normal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
     """Normal with standard deviation gain * sqrt(2 / (in + out)), in place."""
-    return normal_(parameter, 0.0, gain * math.sqrt(2.0 / sum(_fans(parameter))))
+    return normal_(parameter, 0.0, _gain(gain) * math.sqrt(2.0 / sum(_fans(parameter))))
 
 
 def orthogonal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
     """A matrix with orthonormal rows or columns, whichever are fewer, times gain, in place."""
     rows, columns = _fans(parameter)
+    gain = _gain(gain)
 
     def draw(shape: tuple[int, ...]) -> Any:
         q, r = np.linalg.qr(_generator.normal(size=(max(rows, columns), min(rows, columns))))
@@ -102,7 +111,12 @@ def orthogonal_(parameter: Parameter, gain: float = 1.0) -> Parameter:
     return _fill(parameter, draw)
 
 
+def _gain(gain: Any) -> float:
+    return number("init", "gain", gain, 0)
+
+
 def _fans(parameter: Parameter) -> tuple[int, int]:
+    instance("init", "parameter", parameter, Parameter, "a cavs.Parameter")
     if len(parameter.shape) != 2:
         raise ShapeError(
             f"[init] expected a matrix, got shape {parameter.shape}; initialize others by another "
@@ -112,5 +126,6 @@ def _fans(parameter: Parameter) -> tuple[int, int]:
 
 
 def _fill(parameter: Parameter, draw: Callable[[tuple[int, ...]], Any]) -> Parameter:
+    instance("init", "parameter", parameter, Parameter, "a cavs.Parameter")
     parameter.data[...] = draw(parameter.shape)
     return parameter

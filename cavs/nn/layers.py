@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import INT32_MAX, boolean, number, shown
+from cavs._arrays import as_array, check_dtype
 from cavs.core import ops
+from cavs.core.ops._def import shape_of
 from cavs.core.ops.random import check_dropout
 from cavs.core.vertex import Module
 from cavs.errors import ShapeError
@@ -17,13 +20,18 @@ from cavs.tensor import Parameter, check_room
 
 def _size(layer: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ShapeError(f"[{layer}] expected {name} >= 1, got {value!r}; pass such an integer")
+        raise ShapeError(
+            f"[{layer}] expected {name} >= 1, got {shown(value)}; pass such an integer"
+        )
+    if value > INT32_MAX:
+        raise ShapeError(f"[{layer}] expected {name} <= {INT32_MAX}, got {shown(value)}; lower it")
     return int(value)
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
+    found = check_dtype(dtype, "layer")
     check_room(shape)
-    return Parameter(np.zeros(shape, dtype))
+    return Parameter(np.zeros(shape, found))
 
 
 class Linear(Module):
@@ -37,6 +45,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = "float32"
     ) -> None:
+        boolean("linear", "bias", bias)
         size_in = _size("linear", "in_features", in_features)
         size_out = _size("linear", "out_features", out_features)
         bound = 1.0 / math.sqrt(size_in)
@@ -77,11 +86,12 @@ class Embedding(Module):
             _size("embedding", "num_embeddings", num_embeddings),
             _size("embedding", "embedding_size", embedding_size),
         )
+        std = number("embedding", "std", std, 0)
         self.weight = _empty(shape, dtype)
         if values is None:
             init.normal_(self.weight, 0.0, std)
             return
-        given = np.asarray(values)
+        given = as_array(values, "embedding")
         if given.shape != shape:
             raise ShapeError(
                 f"[embedding] expected values of shape {shape}, got {given.shape}; pass a row for "
@@ -110,11 +120,11 @@ class LayerNorm(Module):
         shape = (_size("layer_norm", "size", size),)
         self.weight = init.constant_(_empty(shape, dtype), 1.0)
         self.bias = _empty(shape, dtype)
-        self.eps = float(eps)
+        self.eps = number("layer_norm", "eps", eps, 0)
 
     def __call__(self, x: Any) -> Any:
         """Shapes: x (..., size) -> (..., size)."""
-        if not x.shape or x.shape[-1] != self.weight.shape[0]:
+        if not shape_of("layer_norm", x) or x.shape[-1] != self.weight.shape[0]:
             raise ShapeError(
                 f"[layer_norm] expected a last axis of {self.weight.shape[0]}, got shape "
                 f"{x.shape}; make the layer of the input's size"

@@ -65,7 +65,13 @@ class UpdateChecks:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
-        self._known: dict[int, Known] = {}
+        self._known: dict[Parameter, Known] = {}
+
+    def __getstate__(self) -> Optimizer:
+        return self._optimizer  # copies of parameters have other versions
+
+    def __setstate__(self, optimizer: Optimizer) -> None:
+        self.__init__(optimizer)  # type: ignore[misc]
 
     def forget(self) -> None:
         """States are no longer what they were."""
@@ -107,7 +113,7 @@ class UpdateChecks:
     ) -> list[Bounds | None]:
         """Bounds of parameters and their states; None where one has not the version that it had
         after the last step, since then others may have written to it."""
-        entries = [self._known.get(id(parameter)) for parameter in parameters]
+        entries = [self._known.get(parameter) for parameter in parameters]
         return [
             None
             if entry is None or entry[0] != version
@@ -138,12 +144,12 @@ class UpdateChecks:
             before, after: bounds before the updates and after them; of a part of the parameter
                 alone where there was none before and not its `whole` was updated.
         """
-        keys = list(map(id, parameters))
-        steps = [0 if entry is None else entry[2] + 1 for entry in map(self._known.get, keys)]
+        entries = map(self._known.get, parameters)
+        steps = [0 if entry is None else entry[2] + 1 for entry in entries]
         self._known.update(
             (key, (version, new if all_of_it or old else None, count))
             for key, version, old, new, all_of_it, count in zip(
-                keys, versions, before, after, whole, steps, strict=True
+                parameters, versions, before, after, whole, steps, strict=True
             )
         )
 

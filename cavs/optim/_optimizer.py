@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import boolean, items, number, shown, text
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners, path_of
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.tensor import Parameter, RowSparse, detecting
+from cavs.tensor import Parameter, RowSparse, Tensor, detecting
 
 State = dict[str, Array]
 Group = dict[str, Any]
@@ -38,11 +39,11 @@ class Optimizer(ABC):
             InputError: no parameter, one twice, something else, or an option out of its range.
         """
         self.groups: list[Group] = []
-        self._states: dict[int, State] = {}
+        self._states: dict[Parameter, State] = {}
         self.checks = UpdateChecks(self)
         count = 0
         for given in _as_groups(parameters):
-            unknown = sorted(set(given) - set(options) - {"params"})
+            unknown = sorted(set(map(str, given)) - set(options) - {"params"})
             if unknown:
                 raise InputError(
                     f"[optim] expected options among {sorted(options)}, got {unknown}; leave the "
@@ -51,7 +52,8 @@ class Optimizer(ABC):
             pairs = _named(given["params"], count)
             count += len(pairs)
             group: Group = {
-                name: type(value)(given.get(name, value)) for name, value in options.items()
+                name: _option(name, given.get(name, value), type(value))
+                for name, value in options.items()
             }
             group["names"] = [name for name, _ in pairs]
             group["params"] = [parameter for _, parameter in pairs]
@@ -61,7 +63,7 @@ class Optimizer(ABC):
         self._owners = Owners([p for group in self.groups for p in group["params"]])
         for group in self.groups:
             for parameter in group["params"]:
-                self._states[id(parameter)] = self._new_state(parameter, group)
+                self._states[parameter] = self._new_state(parameter, group)
         self._check_paths()
 
     def _check_paths(self) -> None:
@@ -70,7 +72,7 @@ class Optimizer(ABC):
             f"{name}.{state}"
             for group in self.groups
             for name, parameter in zip(group["names"], group["params"], strict=True)
-            for state in self._states[id(parameter)]
+            for state in self._states[parameter]
         }
         both = sorted(states & set(self._option_places()))
         if both:
@@ -141,12 +143,35 @@ class Optimizer(ABC):
                 changed then.
         """
         self.check()
-        if not detecting():
+        try:
+            if not detecting():
+                self._update_all()
+                return
+            checked = self.checks.check(self._updates())
             self._update_all()
-            return
-        checked = self.checks.check(self._updates())
-        self._update_all()
-        self.checks.settle_all(checked)
+            self.checks.settle_all(checked)
+        except CavsError:
+            raise
+        except Exception:  # whatever a group's options or a gradient make of it
+            self.check_values()
+            raise
+
+    def check_values(self) -> None:
+        """Looks for what users set between steps and no step takes, after one failed.
+
+        Raises:
+            InputError: names the option, or the parameter with such a gradient.
+        """
+        for group in self.groups:
+            for name, value in group.items():
+                if name not in ("names", "params") and not isinstance(value, bool):
+                    number("optim", name, value)
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                if not isinstance(parameter.grad, (np.ndarray, RowSparse, type(None))):
+                    raise InputError(
+                        f"[optim] expected an array as the gradient of parameter {name!r}, got "
+                        f"{shown(parameter.grad)}; leave it to backward"
+                    )
 
     def _updates(self) -> list[Update]:
         """What is to be done; raises as :meth:`step`, before anything is."""
@@ -159,7 +184,7 @@ class Optimizer(ABC):
                 if not _is_like(grad, parameter):
                     raise _unlike(parameter, group)
                 by_rows = isinstance(grad, RowSparse)
-                state = self._states[id(parameter)]
+                state = self._states[parameter]
                 called = _called(name, parameter)
                 updates.append(Update(called, parameter, group, state, by_rows))
         return updates
@@ -187,7 +212,7 @@ class Optimizer(ABC):
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
         if not _is_like(grad, parameter):
             raise _unlike(parameter, group)
-        self._update_rows(parameter, grad, self._states[id(parameter)], group)
+        self._update_rows(parameter, grad, self._states[parameter], group)
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
         values = [p.data for p in params]
@@ -196,7 +221,7 @@ class Optimizer(ABC):
             first_unlike(grads, values) >= 0
         ):
             raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
-        states = [self._states[id(p)] for p in params]
+        states = [self._states[p] for p in params]
         try:
             self._update(values, grads, states, group)
         except (InputError, ShapeError):
@@ -244,10 +269,10 @@ class Optimizer(ABC):
         result: dict[str, Array] = {}
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):
-                for key, array in self._states[id(parameter)].items():
+                for key, array in self._states[parameter].items():
                     result[f"{name}.{key}"] = array
-        for path, (number, option) in self._option_places().items():
-            result[path] = np.asarray(self.groups[number][option], np.float64)
+        for path, (at, option) in self._option_places().items():
+            result[path] = np.asarray(self.groups[at][option], np.float64)
         return result
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -261,9 +286,9 @@ class Optimizer(ABC):
         shapes = {name: array.shape for name, array in own.items()}
         values = fitting_arrays("optim", type(self).__name__, shapes, state)
         changed = [dict(group) for group in self.groups]
-        for path, (number, option) in self._option_places().items():
-            wanted = type(changed[number][option])
-            changed[number][option] = wanted(values.pop(path).item())
+        for path, (at, option) in self._option_places().items():
+            wanted = type(changed[at][option])
+            changed[at][option] = wanted(values.pop(path).item())
         try:
             for group in changed:
                 self._check_options(group)
@@ -282,7 +307,7 @@ class Optimizer(ABC):
     def _check_states(self, given: Group) -> None:
         """Whether the arrays that are there are those that the options `given` need."""
         for parameter in given["params"][:1]:
-            missing = set(self._new_state(parameter, given)) - set(self._states[id(parameter)])
+            missing = set(self._new_state(parameter, given)) - set(self._states[parameter])
             if missing:
                 raise InputError(
                     f"[optim] expected options that need no {sorted(missing)}, as this optimizer "
@@ -317,6 +342,13 @@ class Optimizer(ABC):
         }
 
 
+def _option(name: str, value: Any, kind: type) -> Any:
+    """An option as the type that it has."""
+    if kind is bool:
+        return boolean("optim", name, value)
+    return number("optim", name, value, 0)
+
+
 def _called(name: str, parameter: Parameter) -> str:
     """What the user calls a parameter: its path, where it was given without a name."""
     return (path_of(parameter) or name) if name.isdecimal() else name
@@ -348,25 +380,28 @@ def _unlike(parameter: Parameter, group: Group) -> CavsError:
 
 
 def _as_groups(parameters: Any) -> list[Group]:
-    if isinstance(parameters, (Parameter, str)) or not isinstance(parameters, Iterable):
+    single = isinstance(parameters, (str, Tensor)) or getattr(parameters, "shape", None) == ()
+    if single or not isinstance(parameters, Iterable):
         raise InputError(
             f"[optim] expected a list of parameters, got {type(parameters).__name__}; pass "
             "list(model.parameters())"
         )
-    items = list(parameters)
-    if items and all(isinstance(item, dict) for item in items):
-        if not all("params" in item for item in items):
+    given = list(parameters)
+    if given and all(isinstance(item, dict) for item in given):
+        if not all("params" in item for item in given):
             raise InputError(
                 "[optim] expected groups with 'params', got one without; add its parameters"
             )
-        return items
-    return [{"params": items}]
+        return given
+    return [{"params": given}]
 
 
 def _named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
     pairs = []
-    for number, item in enumerate(parameters, first):
-        name, parameter = item if isinstance(item, tuple) else (str(number), item)
+    given = items("optim", "params", parameters, object, "parameters")
+    for position, item in enumerate(given, first):
+        pair = item if isinstance(item, tuple) and len(item) == 2 else (str(position), item)
+        name, parameter = text("optim", "a parameter's name", pair[0]), pair[1]
         if not isinstance(parameter, Parameter):
             raise InputError(
                 "[optim] expected parameters or (name, parameter) pairs, got "

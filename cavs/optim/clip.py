@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from cavs._arguments import instance, items, number
 from cavs._native import core
 from cavs.errors import InputError
 from cavs.tensor import RowSparse, Tensor
@@ -27,14 +28,19 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     Raises:
         InputError: `max_norm` is not above 0.
     """
-    if not max_norm > 0:
-        raise InputError(f"[clip_grad_norm] expected max_norm > 0, got {max_norm}; raise it")
+    max_norm = number("clip_grad_norm", "max_norm", max_norm, 0, above=True)
+    parameters = items("clip_grad_norm", "parameters", parameters, Tensor, "tensors")
     arrays = []
     for parameter in parameters:
         grad = parameter.grad
         if isinstance(grad, RowSparse):
             arrays.append(grad.values)
         elif grad is not None:
+            instance("clip_grad_norm", "grad", grad, np.ndarray, "an array")
+            if grad.dtype.kind != "f":
+                raise InputError(
+                    f"[clip_grad_norm] expected a float gradient, got {grad.dtype}; convert it"
+                )
             if not grad.flags.c_contiguous:
                 parameter.grad = grad = np.array(grad, order="C")
             arrays.append(grad)

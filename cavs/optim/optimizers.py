@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import boolean, shown
 from cavs._arrays import Array
 from cavs._native import core
 from cavs.errors import InputError
@@ -37,10 +38,10 @@ class SGD(Optimizer):
         """Raises InputError for numbers out of range, or `nesterov` without momentum."""
         super().__init__(
             parameters,
-            lr=float(lr),
-            momentum=float(momentum),
-            weight_decay=float(weight_decay),
-            nesterov=bool(nesterov),
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=boolean("optim", "nesterov", nesterov),
         )
 
     def _check_options(self, group: Group) -> None:
@@ -63,7 +64,7 @@ class SGD(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        return (1, self._states[id(parameter)]["momentum"]) if group["momentum"] else (1,)
+        return (1, self._states[parameter]["momentum"]) if group["momentum"] else (1,)
 
     def _update(
         self,
@@ -116,10 +117,10 @@ class Adagrad(Optimizer):
         """Raises InputError for numbers out of range."""
         super().__init__(
             parameters,
-            lr=float(lr),
-            eps=float(eps),
-            initial_accumulator_value=float(initial_accumulator_value),
-            weight_decay=float(weight_decay),
+            lr=lr,
+            eps=eps,
+            initial_accumulator_value=initial_accumulator_value,
+            weight_decay=weight_decay,
         )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
@@ -136,7 +137,7 @@ class Adagrad(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        return 1, self._states[id(parameter)]["sum"]
+        return 1, self._states[parameter]["sum"]
 
     def _update(
         self,
@@ -182,13 +183,18 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         """Raises InputError for numbers out of range."""
+        given: Any = betas
+        if not isinstance(given, (tuple, list)) or len(given) != 2:
+            raise InputError(
+                f"[optim] expected two betas, got {shown(betas)}; pass a pair of numbers"
+            )
         super().__init__(
             parameters,
-            lr=float(lr),
-            beta1=float(betas[0]),
-            beta2=float(betas[1]),
-            eps=float(eps),
-            weight_decay=float(weight_decay),
+            lr=lr,
+            beta1=betas[0],
+            beta2=betas[1],
+            eps=eps,
+            weight_decay=weight_decay,
         )
 
     def _check_options(self, group: Group) -> None:
@@ -215,12 +221,12 @@ class Adam(Optimizer):
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""
-        state = self._states[id(parameter)]
+        state = self._states[parameter]
         return int(state["step"]) + 1, state["exp_avg"], state["exp_avg_sq"]
 
     def updated(self, parameter: Parameter) -> None:
         """See `Optimizer`."""
-        self._states[id(parameter)]["step"] += 1
+        self._states[parameter]["step"] += 1
 
     def _update(
         self,

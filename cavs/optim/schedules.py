@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from cavs._arguments import instance, integer, number
 from cavs.errors import CheckpointError, InputError
 from cavs.optim._optimizer import Optimizer
 
@@ -23,6 +24,7 @@ class LRSchedule(ABC):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        instance("optim", "optimizer", optimizer, Optimizer, "an optimizer of cavs.optim")
         self.optimizer = optimizer
         self.count = 0
         self.base_lrs: list[float] = [group["lr"] for group in optimizer.groups]
@@ -95,24 +97,24 @@ class StepLR(LRSchedule):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = _positive("step_size", step_size)
-        self.gamma = gamma
+        self.gamma = number("optim", "gamma", gamma, 0)
         super().__init__(optimizer)
 
     def factor(self, count: int) -> float:
         """gamma ^ (count // step_size)."""
-        return float(self.gamma ** (count // self.step_size))
+        return float(self.gamma ** (_count(count) // self.step_size))
 
 
 class ExponentialLR(LRSchedule):
     """Times `gamma` after every step."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = gamma
+        self.gamma = number("optim", "gamma", gamma, 0)
         super().__init__(optimizer)
 
     def factor(self, count: int) -> float:
         """gamma ^ count."""
-        return float(self.gamma**count)
+        return float(self.gamma ** _count(count))
 
 
 class CosineLR(LRSchedule):
@@ -120,12 +122,12 @@ class CosineLR(LRSchedule):
 
     def __init__(self, optimizer: Optimizer, total_steps: int, final: float = 0.0) -> None:
         self.total_steps = _positive("total_steps", total_steps)
-        self.final = final
+        self.final = number("optim", "final", final, 0)
         super().__init__(optimizer)
 
     def factor(self, count: int) -> float:
         """final + (1 - final) * (1 + cos(pi * count / total_steps)) / 2."""
-        done = min(count / self.total_steps, 1.0)
+        done = min(_count(count) / self.total_steps, 1.0)
         return self.final + (1.0 - self.final) * (1.0 + math.cos(math.pi * done)) / 2.0
 
 
@@ -135,7 +137,7 @@ class WarmupLinear(LRSchedule):
     def __init__(self, optimizer: Optimizer, warmup_steps: int, total_steps: int) -> None:
         self.warmup_steps = _positive("warmup_steps", warmup_steps)
         self.total_steps = _positive("total_steps", total_steps)
-        if total_steps <= warmup_steps:
+        if self.total_steps <= self.warmup_steps:
             raise InputError(
                 f"[optim] expected total_steps > warmup_steps ({warmup_steps}), got "
                 f"{total_steps}; raise total_steps"
@@ -144,12 +146,14 @@ class WarmupLinear(LRSchedule):
 
     def factor(self, count: int) -> float:
         """count / warmup_steps before the end of the warm-up, then what is left of the rest."""
-        if count < self.warmup_steps:
+        if _count(count) < self.warmup_steps:
             return count / self.warmup_steps
         return max(0.0, (self.total_steps - count) / (self.total_steps - self.warmup_steps))
 
 
+def _count(count: Any) -> int:
+    return count if type(count) is int else integer("optim", "count", count, 0)
+
+
 def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"[optim] expected {name} >= 1, got {value}; raise it")
-    return value
+    return integer("optim", name, value, 1)

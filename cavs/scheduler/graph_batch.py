@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import choice, instance, is_among, items
 from cavs._native import core
-from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.input_graph import InputGraph, Ints, without
 from cavs.scheduler.policy import check_policy
 from cavs.scheduler.schedule import IntArray, Schedule
@@ -28,7 +29,9 @@ class GraphBatch:
     __slots__ = ("_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
-        parts = list(graphs)
+        if isinstance(graphs, InputGraph):  # an iterable of one, to whoever has one sample
+            graphs = [graphs]
+        parts: list[Any] = items("graph", "graphs", graphs, object, "cavs.InputGraph", GraphError)
         for position, graph in enumerate(parts):
             if not isinstance(graph, InputGraph):
                 raise GraphError(
@@ -74,7 +77,7 @@ class GraphBatch:
 
     def rows(self, space: str) -> int:
         """Number of rows of a value of each ``vertex``, ``edge`` or ``graph``."""
-        return int(getattr(self._native, _COUNTS[space]))
+        return int(getattr(self._native, _COUNTS[choice("graph", "space", space, _COUNTS)]))
 
     @property
     def num_graphs(self) -> int:
@@ -136,7 +139,7 @@ class GraphBatch:
         Raises `GraphError` that names graph and vertices on a cycle, `InputError` for a policy that
         does not exist.
         """
-        schedule = self._schedules.get(policy)
+        schedule = self._schedules.get(policy) if is_among(policy, self._schedules) else None
         if schedule is None:
             schedule = core.Schedule(self._native, check_policy(policy))
             schedule = self._schedules.setdefault(policy, schedule)  # another thread may have been
@@ -214,12 +217,13 @@ def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
     `values` has the batch's vertices as its first dimension; parts are views where its type slices
     into views. Without `values`, returns the list of `InputGraph`. Raises `ShapeError`.
     """
+    instance("unbatch", "batch", batch, GraphBatch, "a cavs.GraphBatch", GraphError)
     ptr = batch.ptr.tolist()
     spans = list(pairwise(ptr))
     if values is None:
         return [_graph_of(batch, first, last) for first, last in spans]
-    if not hasattr(values, "shape"):
-        values = np.asarray(values)
+    if not isinstance(getattr(values, "shape", None), tuple):
+        values = _as_array(values, "unbatch", "values")
     shape = tuple(values.shape)
     if not shape or shape[0] != batch.num_vertices:
         raise ShapeError(
@@ -261,8 +265,19 @@ def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
     return InputGraph.from_csr(ptr - ptr[0], batch.children[ptr[0] : ptr[-1]] - first)
 
 
+def _as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except CavsError:  # of a symbol
+        raise
+    except Exception as error:  # whatever an object's own way to an array raises
+        raise InputError(
+            f"[{component}] expected an array as {name}, got {error}; convert it"
+        ) from None
+
+
 def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
-    array = np.arange(num_graphs) if keys is None else np.asarray(keys)
+    array = np.arange(num_graphs) if keys is None else _as_array(keys, "graph", "keys")
     if array.shape != (num_graphs,):
         raise ShapeError(
             f"[graph] expected one integer key for each of the {num_graphs} graphs, got shape "

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import is_among
 from cavs._native import core
 from cavs.errors import DTypeError, InputError
 
@@ -48,7 +49,7 @@ class InputGraph:
         their numbers; with ``leaf`` by the least number of a leaf below each, its own for a leaf:
         where leaves are numbered from left to right, as in a sentence, so are the children then.
         """
-        if order not in ("number", "leaf"):
+        if not is_among(order, ("number", "leaf")):
             raise InputError(
                 f"[graph] expected order 'number' or 'leaf', got {order!r}; pass one of these"
             )

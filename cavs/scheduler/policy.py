@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import is_among
 from cavs.errors import GraphError, InputError
 
 __all__ = ["POLICIES", "Structure", "Tasks", "batching", "check_policy", "serial"]
@@ -83,7 +84,7 @@ POLICIES: dict[str, Callable[[Structure], Tasks]] = {"batching": batching, "seri
 
 def check_policy(name: str) -> str:
     """Return `name` if a policy has it; raises `InputError` otherwise."""
-    if name not in POLICIES:
+    if not is_among(name, POLICIES):
         raise InputError(
             f"[schedule] expected policy {' or '.join(POLICIES)}, got {name}; choose one of these"
         )

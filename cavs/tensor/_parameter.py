@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import boolean
 from cavs._arrays import INT32, Array, as_array
 from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
@@ -91,10 +92,19 @@ class Parameter(Tensor):
         Raises:
             DTypeError: not float32 or float64.
         """
-        self._version = next(_versions)
+        boolean("parameter", "requires_grad", requires_grad)
         self._set(_as_values(data, dtype), requires_grad)
+
+    def _set(self, data: Array, requires_grad: bool) -> None:
+        super()._set(data, requires_grad)
+        self._version = next(_versions)
         self._spare = {}
         _take_room(self.shape)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._values.base is not None:  # the bytes of a pickle, which `read` takes for another's
+            self._values = self._values.copy()
 
     @property
     def data(self) -> Array:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import INT32, check_dtype, draw_uniform
+from cavs._arguments import shown
+from cavs._arrays import INT32, check_dtype, draw_uniform, foreign_array
 from cavs._locks import new_lock
 from cavs.core.ops._def import size_of
 from cavs.core.ops.random import standard_normal
+from cavs.core.ops.shape import sizes as checked_sizes
 from cavs.errors import DTypeError, InputError, ShapeError
 from cavs.tensor._tensor import Tensor
 
@@ -95,17 +97,13 @@ class Generator(Stream):
             ShapeError: sizes below 0, or not a key and a place for each row; DTypeError: not a
                 float dtype, or keys or places that are no integers.
         """
-        sizes: tuple[Any, ...] = (shape,) if isinstance(shape, int) else tuple(shape)
-        if any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
-            raise ShapeError(
-                f"[random] expected sizes of 0 or more, got {shape!r}; pass such integers"
-            )
+        sizes = checked_sizes("random", shape, 0)
         wanted = check_dtype(dtype, "random")
         if wanted == INT32:
             raise DTypeError("[random] expected float32 or float64, got int32; pass one of these")
         rows = sizes[0] if sizes else 1
-        numbers = np.arange(rows) if keys is None else np.asarray(keys)
-        within = np.zeros(rows, np.int64) if places is None else np.asarray(places)
+        numbers = np.arange(rows) if keys is None else foreign_array(keys, "random")
+        within = np.zeros(rows, np.int64) if places is None else foreign_array(places, "random")
         for what, given in (("keys", numbers), ("places", within)):
             if given.shape != (rows,):
                 raise ShapeError(
@@ -142,9 +140,11 @@ class Generator(Stream):
 
 def check_seed(value: Any) -> int:
     """`value`, a seed or a step. Raises InputError where it is none."""
+    if isinstance(value, np.integer):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
         raise InputError(
-            f"[random] expected an integer in 0..2**64-1, got {value!r}; pass such an integer"
+            f"[random] expected an integer in 0..2**64-1, got {shown(value)}; pass such an integer"
         )
     return value
 

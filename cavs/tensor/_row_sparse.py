@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import instance, integer, number, shown
 from cavs._arrays import FLOAT32, FLOAT64, Array, sum_of_rows
 from cavs.errors import DTypeError, ShapeError
 
@@ -29,6 +30,12 @@ class RowSparse:
             ShapeError: sizes do not fit, or indices are out of range, not ascending or repeated.
             DTypeError: indices are not int32.
         """
+        shape, values = _checked_shape(shape), _checked_rows(values, "values")
+        given: Any = indices
+        if not isinstance(given, np.ndarray):
+            raise DTypeError(
+                f"[row-sparse] expected int32 indices, got {shown(given)}; convert them"
+            )
         if indices.dtype != np.int32:
             raise DTypeError(
                 f"[row-sparse] expected int32 indices, got {indices.dtype}; convert them with "
@@ -72,6 +79,17 @@ class RowSparse:
             rows: (n, *shape[1:]).
             shape: shape of the whole.
         """
+        shape, rows = _checked_shape(shape), _checked_rows(rows, "rows")
+        given: Any = ids
+        if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu" or given.ndim != 1:
+            raise DTypeError(
+                f"[row-sparse] expected integer ids (n,), got {shown(given)}; convert them"
+            )
+        if rows.shape != (len(ids), *shape[1:]):
+            raise ShapeError(
+                f"[row-sparse] expected rows {(len(ids), *shape[1:])}, got shape {rows.shape}; "
+                "give a row for each id"
+            )
         kept = ids >= 0
         if not kept.all():
             ids, rows = ids[kept], rows[kept]
@@ -81,6 +99,9 @@ class RowSparse:
             return RowSparse(np.empty(0, np.int32), np.empty((0, *shape[1:]), rows.dtype), shape)
         sums = np.add.reduceat(rows[order], starts, axis=0)
         return RowSparse(unique.astype(np.int32, copy=False), sums, shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowSparse, (self.indices, self.values, self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -106,6 +127,7 @@ class RowSparse:
 
     def add(self, other: RowSparse) -> RowSparse:
         """The sum of two, on the union of their rows; one of them where the other has none."""
+        instance("row-sparse", "other", other, RowSparse, "a cavs.RowSparse")
         if other.shape != self.shape:
             raise ShapeError(
                 f"[row-sparse] expected shape {self.shape}, got {other.shape}; add gradients of "
@@ -123,6 +145,7 @@ class RowSparse:
 
     def add_to(self, dense: Array) -> None:
         """Adds the rows to an array of the whole shape, in place."""
+        _checked_rows(dense, "dense")
         if dense.shape != self.shape:
             raise ShapeError(
                 f"[row-sparse] expected shape {self.shape}, got {dense.shape}; add gradients of "
@@ -132,11 +155,27 @@ class RowSparse:
 
     def scale(self, factor: float) -> None:
         """Multiplies by `factor`, in place."""
-        self.values *= self.dtype.type(factor)
+        self.values *= self.dtype.type(number("row-sparse", "factor", factor))
 
     def sum_of_squares(self) -> float:
         """Sum of the squares of all elements, in double precision."""
         return math.fsum(sum_of_squares(chunk) for chunk in _chunks(self.values))
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, (tuple, list)) or not shape:
+        raise ShapeError(
+            f"[row-sparse] expected a shape (rows, ...), got {shown(shape)}; pass a tuple"
+        )
+    return tuple(integer("row-sparse", "size", n, 0, error=ShapeError) for n in shape)
+
+
+def _checked_rows(values: Any, name: str) -> Array:
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise DTypeError(
+            f"[row-sparse] expected an array of numbers as {name}, got {shown(values)}; convert it"
+        )
+    return values
 
 
 _CHUNK = 1 << 16

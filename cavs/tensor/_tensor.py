@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import boolean
 from cavs._arrays import INT32, Array, as_array, check_dtype, total
 from cavs._locks import new_lock
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
 from cavs.core.ops._def import OpDef, Shape, size_of
 from cavs.core.ops._operators import Operators
-from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
+from cavs.core.ops.reduce import Axis, axes_of
+from cavs.errors import CavsError, CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Backward, Cotangent, Find, Record, is_grad_enabled, run_backward
@@ -67,6 +69,7 @@ class Tensor(Operators):
             DTypeError: not numbers, or integers with `requires_grad`; InputError: not readable.
         """
         array = data._share() if isinstance(data, Tensor) else data
+        boolean("tensor", "requires_grad", requires_grad)
         self._set(as_array(array, "tensor", dtype), requires_grad)
 
     def _set(self, data: Array, requires_grad: bool) -> None:
@@ -105,6 +108,38 @@ class Tensor(Operators):
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         return evaluate(Tensor, op, operands, attrs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy by ``copy.deepcopy`` or ``pickle`` is made of, which has memory of its own.
+
+        Raises CavsRuntimeError for what an operation computed: of that ``detach()`` can be copied.
+        """
+        if self._record is not None:
+            raise CavsRuntimeError(
+                "[tensor] expected a tensor that no operation computed, to be copied or pickled, "
+                f"got a result of {self._record.name!r} with its graph; copy x.detach()"
+            )
+        return {
+            "values": self._values,
+            "grad": self.grad,
+            "requires_grad": self.requires_grad,
+            "attributes": getattr(self, "__dict__", {}),  # of a subclass
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._set(state["values"], state["requires_grad"])
+        self.grad = state["grad"]
+        for name, value in state["attributes"].items():
+            setattr(self, name, value)
+
+    def __copy__(self) -> Any:
+        """Another tensor of the same values and gradient, whose memory it shares."""
+        x = type(self).__new__(type(self))
+        x._set(self._share(), self.requires_grad)
+        x.grad, x._record, x._index = self.grad, self._record, self._index
+        for name, value in getattr(self, "__dict__", {}).items():
+            setattr(x, name, value)
+        return x
 
     @property
     def data(self) -> Array:
@@ -158,6 +193,10 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        # A function of NumPy's takes a tensor for its values, as it does whatever has an array.
+        return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:
@@ -241,8 +280,16 @@ class Tensor(Operators):
             grad: of this tensor's shape and dtype.
             adopt: whether nobody else holds the array, so that it need not be copied.
         """
+        given: Any = grad
+        if not isinstance(given, (np.ndarray, RowSparse)):
+            given = as_array(given, "grad")
+        if given.shape != self.shape or given.dtype.kind not in "iuf":
+            raise ShapeError(
+                f"[grad] expected a gradient {self.dtype} of shape {self.shape}, got "
+                f"{given.dtype} of shape {given.shape}; pass one that fits"
+            )
         with grad_lock:
-            self._accumulate(grad, adopt)
+            self._accumulate(given, adopt)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
         """Likewise, for who holds the lock."""
@@ -256,17 +303,19 @@ class Tensor(Operators):
         """Forgets the gradient."""
         self.grad = None
 
-    def sum(self, axis: int | None = None, keepdims: bool = False) -> Any:
-        """Sum over one axis, or over all of them."""
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """Sum over one axis, several, or all of them."""
         if axis is None and self.dtype != INT32:
-            return self._total(keepdims)
-        if axis is None or axis in (-1, self.ndim - 1):
+            return self._total(boolean("sum", "keepdims", keepdims))
+        axes = axes_of("sum", axis, self.ndim)
+        if axis is None or axes == (self.ndim - 1,):
             return reduce_ops.sum(self, axis, keepdims)
-        _check_axis("sum", axis, self.ndim)
-        axis %= self.ndim
-        kept = (*self.shape[:axis], 1, *self.shape[axis + 1 :])
+        boolean("sum", "keepdims", keepdims)
+        kept = tuple(1 if i in axes else n for i, n in enumerate(self.shape))
         total = shape_ops.sum_to(self, kept)
-        return total if keepdims else shape_ops.reshape(total, kept[:axis] + kept[axis + 1 :])
+        if keepdims:
+            return total
+        return shape_ops.reshape(total, tuple(n for i, n in enumerate(kept) if i not in axes))
 
     def _total(self, keepdims: bool) -> Any:
         """Sum over all axes: what each step ends with, hence one record and not those of the
@@ -283,22 +332,20 @@ class Tensor(Operators):
         shaped = y.reshape((1,) * data.ndim) if keepdims else y
         return record([shaped], [self], backward, name="sum")[0]
 
-    def mean(self, axis: int | None = None, keepdims: bool = False) -> Any:
-        """Mean over one axis, or over all of them."""
-        if axis is not None:
-            _check_axis("mean", axis, self.ndim)
-        count = self.size if axis is None else self.shape[axis]
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """Mean over one axis, several, or all of them."""
+        count = size_of(tuple(self.shape[i] for i in axes_of("mean", axis, self.ndim)))
         if count == 0:
             raise ShapeError(
                 "[mean] expected at least one element, got an empty value; leave the mean out"
             )
         return self.sum(axis, keepdims) * (1.0 / count)
 
-    def max(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """Maximum over the last axis, or over all; equal maxima share the gradient evenly."""
         return reduce_ops.max(self, axis, keepdims)
 
-    def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """log(sum(exp(x))) over the last axis, or over all: see :func:`cavs.ops.logsumexp`."""
         return reduce_ops.logsumexp(self, axis, keepdims)
 
@@ -329,12 +376,19 @@ class Tensor(Operators):
 
         try:
             data = np.asarray(self._share()[index])
-        except IndexError as error:
+        except CavsError:
+            raise
+        except Exception as error:  # of whatever stands for an index
             raise ShapeError(
-                f"[index] expected an index into shape {shape}, got one that does not fit "
-                f"({error}); correct it"
+                f"[index] expected an index into shape {shape}, got {error}; correct the index"
             ) from None
         return record([data], [self], backward, name="index")[0]
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.data
+    return type(x)(map(_plain, x)) if type(x) in (list, tuple) else x
 
 
 def _given(cotangents: Sequence[Array | None]) -> Array:
@@ -351,13 +405,6 @@ def _index_key(key: Any) -> Any:
         key = key._values
     # Backward reads it again, when the caller may have changed it.
     return deepcopy(key) if isinstance(key, (np.ndarray, list)) else key
-
-
-def _check_axis(what: str, axis: int, ndim: int) -> None:
-    if not -ndim <= axis < ndim:
-        raise ShapeError(
-            f"[{what}] expected an axis in {-ndim}..{ndim - 1}, got {axis}; name one that there is"
-        )
 
 
 class Stale(Tensor):

@@ -29,7 +29,7 @@ class TensorBoard:
         except ImportError:
             raise InputError(
                 "[train] expected tensorboardX for --tensorboard, got none; install it with: pip "
-                "install 'cavs[viz]'"
+                "install 'cavs-nn[viz]'"
             ) from None
         self._folder = directory / CURVES
         self._event: Any = Event

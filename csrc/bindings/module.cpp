@@ -35,6 +35,7 @@ void translate(std::exception_ptr pointer) {
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The native engine of cavs; private, used through cavs.executor.";
+  m.attr("__version__") = CAVS_VERSION;
   py::register_exception_translator(translate);
   cavs::wait_for_calls_at_exit();
   cavs::bind_arrays(m);

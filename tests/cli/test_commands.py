@@ -234,7 +234,9 @@ def test_a_file_where_a_directory_should_be_is_named(tmp_path: Path) -> None:
 )
 def test_wrong_usage_is_explained(arguments: list[str]) -> None:
     done = cavs(*arguments, code=2)
-    assert done.stderr.startswith("usage: cavs")
+    message, usage = done.stderr.splitlines()
+    assert message.startswith("cavs: ")
+    assert usage.startswith("usage: cavs")
 
 
 def test_version_and_info_are_said() -> None:

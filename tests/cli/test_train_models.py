@@ -83,7 +83,7 @@ def test_each_trains_goes_on_and_samples(
     sample = ["sample", best, "-n", "3", "--output", str(made)]
     if given[:2] == ["--data", images] and find_spec("matplotlib") is None:
         assert main(sample) == 1
-        assert "pip install 'cavs[viz]'" in capsys.readouterr().err
+        assert "pip install 'cavs-nn[viz]'" in capsys.readouterr().err
         return
     assert main(sample) == 0
     assert made.stat().st_size > 0

@@ -155,9 +155,9 @@ def test_cached_batches_are_the_same_objects(dataset: Dataset) -> None:
 
 
 def test_refused(dataset: Dataset) -> None:
-    with pytest.raises(InputError, match="batch_size of at least 1, got 0"):
+    with pytest.raises(InputError, match="batch_size >= 1, got 0"):
         Loader(dataset, 0)
-    with pytest.raises(InputError, match="seed of at least 0, got -1"):
+    with pytest.raises(InputError, match="an integer seed in 0"):
         Loader(dataset, 1, seed=-1)
     loader = Loader(dataset, 10)
     with pytest.raises(InputError, match=r"start in \[0, 11\], got epoch 0 and start 12"):

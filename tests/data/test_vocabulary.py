@@ -67,5 +67,5 @@ def test_refused() -> None:
         Vocabulary(["<unk>", "a", "a"])
     with pytest.raises(InputError, match="got 3 as token 1"):
         Vocabulary(["<unk>", 3])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="min_count of at least 1, got 0"):
+    with pytest.raises(InputError, match="min_count >= 1, got 0"):
         Vocabulary.from_tokens([], min_count=0)

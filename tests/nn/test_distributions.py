@@ -246,7 +246,7 @@ def test_errors() -> None:
         p.sample()
     with pytest.raises(InputError, match=r"Normal and Bernoulli"):
         d.kl_divergence(p, d.Bernoulli(Tensor(A)))
-    with pytest.raises(InputError, match=r"expected a temperature > 0, got 0"):
+    with pytest.raises(InputError, match=r"expected a finite temperature > 0, got 0"):
         d.Categorical(Tensor(A)).relaxed_sample(0, cavs.Generator())
 
 

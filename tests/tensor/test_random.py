@@ -68,7 +68,7 @@ def test_moments(dtype: str) -> None:
 
 def test_errors() -> None:
     generator = cavs.Generator()
-    with pytest.raises(ShapeError, match=r"\[random\] expected sizes of 0 or more, got -1"):
+    with pytest.raises(ShapeError, match=r"\[random\] expected an integer size >= 0, got -1"):
         generator.uniform(-1)
     with pytest.raises(ShapeError, match=r"\[random\] expected 2 keys, got shape \(3,\)"):
         generator.uniform((2, 1), keys=[1, 2, 3])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cavs._arguments import shown
 from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
@@ -102,8 +103,15 @@ class OpDef:
     def __repr__(self) -> str:
         return f"OpDef({self.name!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _row_of, (self.name,)  # of which there are no copies
+
 
 OPS: dict[str, OpDef] = {}
+
+
+def _row_of(name: str) -> OpDef:
+    return OPS[name]
 
 
 def register(op: OpDef) -> OpDef:
@@ -131,6 +139,17 @@ def same_shape(*shapes: Shape, op: str = "elementwise", **_: Any) -> Shape:
     if any(shape != shapes[0] for shape in shapes):
         raise ShapeError(f"[{op}] expected operands of one shape, got {list(shapes)}; reshape one")
     return shapes[0]
+
+
+def shape_of(component: str, x: Any) -> Shape:
+    """The shape of an operand; raises TraceError for what has none."""
+    shape = getattr(x, "shape", None)
+    if not isinstance(shape, tuple):
+        raise TraceError(
+            f"[{component}] expected a vertex value or a cavs.Tensor, got {shown(x)}; wrap "
+            "arrays in cavs.Tensor"
+        )
+    return shape
 
 
 def apply(op: OpDef, *operands: Any, **attrs: Any) -> Any:

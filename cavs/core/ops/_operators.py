@@ -7,6 +7,22 @@ from typing import Any
 from cavs.core.ops._def import OPS, apply
 from cavs.errors import TraceError
 
+_ARITHMETIC = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "matmul": "matmul",
+}
+# Operations that NumPy calls otherwise.
+_OF_NUMPY = {
+    "absolute": "abs",
+    "amax": "max",
+    "concatenate": "concat",
+    "dot": "matmul",
+    "hstack": "concat",
+    "power": "exp",
+}
 _POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt"}
 
 
@@ -14,7 +30,18 @@ class Operators:
     """Arithmetic by the ops table; shapes broadcast as in NumPy, over feature axes only."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # NumPy then defers `array + value` to __radd__
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """``array + value`` is what ``value.__radd__`` makes of it; no other function of NumPy's is
+        one of these values."""
+        name = _ARITHMETIC.get(ufunc.__name__)
+        in_place = options.pop("out", None) is not None
+        if method == "__call__" and name is not None and not options and len(inputs) == 2:
+            a, b = inputs
+            if isinstance(a, Operators) and not in_place:
+                return getattr(a, f"__{name}__")(b)
+            return getattr(b, f"__r{name}__")(a)
+        raise _not_numpy(self, ufunc.__name__)
 
     def __add__(self, other: Any) -> Any:
         return apply(OPS["add"], self, other)
@@ -57,3 +84,19 @@ class Operators:
         from cavs.core.ops.matmul import matmul
 
         return matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        from cavs.core.ops.matmul import matmul
+
+        return matmul(other, self)
+
+
+def _not_numpy(value: Any, name: str) -> TraceError:
+    from cavs.core import ops
+
+    own = _OF_NUMPY.get(name, name)
+    instead = f"use cavs.ops.{own}" if hasattr(ops, own) else "use the operations of cavs.ops"
+    return TraceError(
+        f"[ops] expected an operation of cavs.ops, got numpy.{name} of a {type(value).__name__}; "
+        f"{instead}"
+    )

@@ -6,10 +6,13 @@ Their native formulas are in csrc/kernels/cpu/scalar_ops.h; tests hold the two t
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
+from cavs._arguments import shown
 from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
+from cavs.errors import InputError
 
 
 def _sigmoid(np: Any, x: Any) -> Any:
@@ -341,6 +344,10 @@ def minimum(a: Any, b: Any) -> Any:
 
 def clip(x: Any, low: float, high: float) -> Any:
     """Elementwise min(max(x, low), high); gradient 0 outside and on the bounds."""
+    bounds: list[tuple[str, Any]] = [("low", low), ("high", high)]
+    for name, bound in bounds:
+        if isinstance(bound, bool) or not isinstance(bound, numbers.Real):
+            raise InputError(f"[clip] expected a number {name}, got {shown(bound)}; pass one")
     return minimum(maximum(x, float(low)), float(high))
 
 

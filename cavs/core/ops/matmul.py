@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, apply, register
+from cavs.core.ops._def import OpDef, Shape, Space, apply, register, shape_of
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 
@@ -85,12 +85,14 @@ def matmul(a: Any, b: Any) -> Any:
     Either operand may be a parameter, shared by all rows. A vector on the left is a row, on the
     right a column, and its axis is dropped from the result.
     """
-    if len(a.shape) not in (1, 2) or len(b.shape) not in (1, 2):
+    if len(shape_of("matmul", a)) not in (1, 2) or len(shape_of("matmul", b)) not in (1, 2):
         raise ShapeError(
             f"[matmul] expected vectors or matrices, got {a.shape} and {b.shape}; reshape them"
         )
     left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
-    if len(b.shape) == 1 and a.space == "none" and b.space != "none" and len(a.shape) == 2:
+    # Arrays beside tensors have no rows either.
+    spaces = [getattr(operand, "space", "none") for operand in (a, b)]
+    if len(b.shape) == 1 and spaces[0] == "none" != spaces[1] and len(a.shape) == 2:
         # A shared matrix times a column per row is a linear layer: one product over all rows.
         y = apply(MATMUL, reshape(b, (1, b.shape[0])), a, ta=False, tb=True)
         return reshape(y, (a.shape[0],))
@@ -105,7 +107,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
     Shapes: x (in,) or (m, in), weight (out, in), bias (out,) -> (out,) or (m, out).
     """
-    if len(weight.shape) != 2 or len(x.shape) not in (1, 2) or x.shape[-1] != weight.shape[1]:
+    shape_of("linear", x)
+    if (
+        len(shape_of("linear", weight)) != 2
+        or len(x.shape) not in (1, 2)
+        or x.shape[-1] != weight.shape[1]
+    ):
         expected = f"(..., {weight.shape[-1]})" if len(weight.shape) == 2 else "a matrix weight"
         raise ShapeError(
             f"[linear] expected an input of shape {expected}, got {x.shape}, for a weight of "

@@ -12,6 +12,7 @@ import math
 import numbers
 from typing import Any
 
+from cavs._arguments import boolean, number
 from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
 from cavs.core.ops.elementwise import erfinv, less, log, maximum, stop_gradient
 from cavs.core.ops.reduce import softmax
@@ -113,7 +114,7 @@ def check_dropout(p: Any, by: Any) -> None:
         raise InputError(
             f"[dropout] expected a probability in [0, 1), got {p}; pass the share to drop"
         )
-    if by not in ("vertex", "id"):
+    if not isinstance(by, str) or by not in ("vertex", "id"):
         raise InputError(
             f"[dropout] expected by='vertex' or by='id', got {by!r}; pass one of these"
         )
@@ -172,10 +173,8 @@ def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
     Raises:
         InputError: the temperature is not above 0.
     """
-    if not temperature > 0:
-        raise InputError(
-            f"[gumbel_softmax] expected a temperature > 0, got {temperature}; raise it"
-        )
+    temperature = number("gumbel_softmax", "temperature", temperature, 0, above=True)
+    boolean("gumbel_softmax", "hard", hard)
     gumbel = standard_gumbel(uniform_like(logits))
     soft = softmax((logits + gumbel) * (1.0 / temperature))
     return soft + stop_gradient(gumbel_max(logits, gumbel) - soft) if hard else soft

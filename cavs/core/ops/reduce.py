@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs._arguments import boolean, integer, number
+from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, shape_of, size_of
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, exp, rsqrt, square, where
 from cavs.core.ops.shape import broadcast, reshape
 from cavs.errors import ShapeError
+
+Axis = int | tuple[int, ...] | None
+"""One axis, several, or all."""
 
 
 def _drop_last(shape: Shape, **_: Any) -> Shape:
@@ -165,12 +169,30 @@ LOGSUMEXP_GRAD: OpDef = register(
 )
 
 
-def _over(x: Any, axis: int | None, keepdims: bool, op: OpDef) -> Any:
-    shape: Shape = x.shape
+def axes_of(component: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes that are meant, ascending, of so many: one, several, or with None all.
+
+    Raises ShapeError for what is no axis of these, or one twice.
+    """
     if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [integer(component, "axis", a, -ndim, ndim - 1, ShapeError) % ndim for a in given]
+    if len(set(axes)) < len(axes):
+        raise ShapeError(
+            f"[{component}] expected each axis once, got {tuple(given)}; leave one out"
+        )
+    return tuple(sorted(axes))
+
+
+def _over(x: Any, axis: Axis, keepdims: bool, op: OpDef) -> Any:
+    shape = shape_of(op.name, x)
+    boolean(op.name, "keepdims", keepdims)
+    axes = axes_of(op.name, axis, len(shape))
+    if len(axes) == len(shape) and not (axis is not None and len(axes) == 1):
         y = apply(op, reshape(x, (size_of(shape),)))
         return reshape(y, (1,) * len(shape)) if keepdims else y
-    if axis not in (-1, len(shape) - 1):
+    if axes != (len(shape) - 1,):
         raise ShapeError(
             f"[{op.name}] expected axis None or -1 (the last of {len(shape)}), got {axis}; reduce "
             "over one of these"
@@ -179,14 +201,15 @@ def _over(x: Any, axis: int | None, keepdims: bool, op: OpDef) -> Any:
     return reshape(y, (*shape[:-1], 1)) if keepdims else y
 
 
-def sum(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over the last feature axis (``axis=-1``) or over all of them (``axis=None``)."""
     return _over(x, axis, keepdims, ROW_SUM)
 
 
-def mean(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Mean over the last feature axis or over all of them."""
-    count = size_of(x.shape) if axis is None else x.shape[-1]
+    shape = shape_of("mean", x)
+    count = size_of(tuple(shape[axis] for axis in axes_of("mean", axis, len(shape))))
     if count == 0:
         raise ShapeError(
             "[mean] expected at least one element, got an empty value; leave the mean out"
@@ -194,7 +217,7 @@ def mean(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return sum(x, axis, keepdims) * (1.0 / count)
 
 
-def max(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Maximum over the last feature axis or over all; equal maxima share the gradient evenly."""
     return _over(x, axis, keepdims, ROW_MAX)
 
@@ -214,7 +237,7 @@ def log_softmax(x: Any) -> Any:
     return apply(LOG_SOFTMAX, x)
 
 
-def logsumexp(x: Any, axis: int | None = -1, keepdims: bool = False) -> Any:
+def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Any:
     """log(sum(exp(x))), without overflow, over the last feature axis or, with ``axis=None``, over
     all of them. Shapes: (..., d) -> (...).
 
@@ -228,6 +251,8 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 
     Shapes: x (..., d), weight (d,), bias (d,) -> (..., d).
     """
+    shape_of("layer_norm", x)
+    number("layer_norm", "eps", eps)
     centred = x - mean(x, axis=-1, keepdims=True)
     variance = mean(square(centred), axis=-1, keepdims=True)
     return centred * rsqrt(variance + eps) * weight + bias

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, apply, register, size_of
-from cavs.errors import ShapeError
+import numpy as np
+
+from cavs._arguments import integer, items
+from cavs.core.ops._def import OpDef, Shape, apply, register, shape_of, size_of
+from cavs.errors import ShapeError, TraceError
 
 
 def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
@@ -147,27 +150,40 @@ SUM_TO = register(
 
 def reshape(x: Any, shape: Sequence[int] | int) -> Any:
     """The same elements in feature shape `shape`, of which one axis may be -1."""
-    to = (shape,) if isinstance(shape, int) else tuple(shape)
+    own, to = shape_of("reshape", x), sizes("reshape", shape, -1)
     if -1 in to:
         known = size_of(tuple(n for n in to if n != -1))
-        if to.count(-1) > 1 or known == 0 or size_of(x.shape) % known:
+        if to.count(-1) > 1 or known == 0 or size_of(own) % known:
             raise ShapeError(
                 f"[reshape] expected one -1 that fits {x.shape}, got {to}; give the sizes"
             )
-        to = tuple(size_of(x.shape) // known if n == -1 else n for n in to)
-    return x if to == x.shape else apply(RESHAPE, x, to=to, rank=len(x.shape))
+        to = tuple(size_of(own) // known if n == -1 else n for n in to)
+    return x if to == own else apply(RESHAPE, x, to=to, rank=len(own))
+
+
+def sizes(component: str, shape: Any, least: int) -> Shape:
+    """The sizes of axes: one, or several; raises ShapeError for what is none."""
+    given = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = (shape,)
+    if type(given) is tuple and all(type(n) is int and n >= least for n in given):
+        return given
+    return tuple(integer(component, "size", n, least, error=ShapeError) for n in given)
 
 
 def slice_last(x: Any, start: int, stop: int) -> Any:
     """Elements start..stop-1 of the last feature axis."""
-    if start == 0 and x.shape and stop == x.shape[-1]:
+    shape = shape_of("slice", x)
+    start = integer("slice", "start", start, 0, error=ShapeError)
+    stop = integer("slice", "stop", stop, 0, error=ShapeError)
+    if start == 0 and shape and stop == shape[-1]:
         return x
     return apply(SLICE, x, start=start, stop=stop)
 
 
 def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
     """Cuts the last feature axis into `parts` equal parts, or into parts of the sizes given."""
-    if not x.shape:
+    if not shape_of("split", x):
         raise ShapeError(
             "[split] expected at least one feature axis, got a scalar; reshape it to (1,)"
         )
@@ -179,6 +195,7 @@ def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
                 "sizes of the parts instead"
             )
         parts = [total // parts] * parts
+    parts = sizes("split", parts, 0)
     if sum(parts) != total:
         raise ShapeError(
             f"[split] expected sizes that sum to {total}, got {list(parts)}; correct the sizes"
@@ -192,7 +209,7 @@ def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
 
 def concat(values: Sequence[Any]) -> Any:
     """The values side by side along the last feature axis."""
-    values = list(values)
+    values = items("concat", "values", values, object, "values", TraceError)
     return values[0] if len(values) == 1 else apply(CONCAT, *values)
 
 

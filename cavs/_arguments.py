@@ -1,0 +1,168 @@
+"""Checks of arguments: each gives the value as its type, or raises an error that names it.
+
+For what is called now and then. What runs for every batch asks native code, which looks at all
+arrays at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from operator import index
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cavs.errors import CavsError, InputError
+
+_T = TypeVar("_T")
+Kind = type[CavsError]
+
+_SHOWN = 60
+INT32_MAX = 2**31 - 1
+
+
+def shown(value: Any) -> str:
+    """What came, short and in one line: a value, or of what stands for many values its type."""
+    if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic)):
+        text = repr(value)
+        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    kind = type(value).__name__
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return f"{kind} of shape {tuple(shape)}"
+    if isinstance(value, (list, tuple, dict, set)):
+        return repr(value) if len(repr(value)) <= _SHOWN else f"{kind} of {len(value)}"
+    return kind
+
+
+def integer(
+    component: str,
+    name: str,
+    value: Any,
+    least: int,
+    most: int = INT32_MAX,
+    error: Kind = InputError,
+) -> int:
+    """An integer in least..most; Python's and NumPy's are, bools are not."""
+    found = None
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            found = index(value)
+        except Exception:  # whatever an object's own __index__ raises
+            found = None
+    if found is None or not least <= found <= most:
+        bounds = f">= {least}" if most == INT32_MAX else f"in {least}..{most}"
+        raise error(
+            f"[{component}] expected an integer {name} {bounds}, got {shown(value)}; pass such an "
+            "integer"
+        )
+    return found
+
+
+def number(
+    component: str,
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    below: float = math.inf,
+    *,
+    above: bool = False,
+    error: Kind = InputError,
+) -> float:
+    """A finite number from `least` (above it if `above`) to below `below`."""
+    found = math.nan
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except OverflowError:  # of an integer beyond all floats
+            found = math.nan
+    fits = least < found if above else least <= found
+    if not (math.isfinite(found) and fits and found < below):
+        sign = ">" if above else ">="
+        low = "" if least == -math.inf else f" {sign} {least:g}"
+        high = "" if below == math.inf else f"{' and' if low else ''} < {below:g}"
+        raise error(
+            f"[{component}] expected a finite {name}{low}{high}, got {shown(value)}; pass such a "
+            "number"
+        )
+    return found + 0.0  # no negative zero
+
+
+def boolean(component: str, name: str, value: Any, error: Kind = InputError) -> bool:
+    """True or False, NumPy's too."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise error(
+            f"[{component}] expected True or False as {name}, got {shown(value)}; pass one of these"
+        )
+    return bool(value)
+
+
+def choice(
+    component: str, name: str, value: Any, among: Collection[str], error: Kind = InputError
+) -> str:
+    """One of some names."""
+    if not isinstance(value, str) or value not in among:
+        names = ", ".join(map(repr, among))
+        raise error(
+            f"[{component}] expected {name} among {names}, got {shown(value)}; pass one of these"
+        )
+    return value
+
+
+def is_among(value: Any, names: Collection[Any]) -> bool:
+    """Whether it is one of some names, whatever it is."""
+    return isinstance(value, str) and value in names
+
+
+def instance(
+    component: str,
+    name: str,
+    value: Any,
+    kind: type[_T] | tuple[type[_T], ...],
+    what: str,
+    error: Kind = InputError,
+) -> _T:
+    """An object of a class; `what` calls it, with its article."""
+    if not isinstance(value, kind):
+        raise error(f"[{component}] expected {what} as {name}, got {shown(value)}; pass one")
+    return value
+
+
+def text(component: str, name: str, value: Any, error: Kind = InputError) -> str:
+    """A string."""
+    return instance(component, name, value, str, "text", error)
+
+
+def mapping(component: str, name: str, value: Any, error: Kind = InputError) -> Mapping[Any, Any]:
+    """A dictionary or what is like one."""
+    return instance(component, name, value, Mapping, "a dictionary", error)
+
+
+def items(
+    component: str,
+    name: str,
+    values: Any,
+    kind: type[_T] | tuple[type[_T], ...],
+    what: str,
+    error: Kind = InputError,
+) -> list[_T]:
+    """A list of objects of a class, from what can be iterated over; `what` calls them, in the
+    plural. A string is not taken for a list of strings."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise error(
+            f"[{component}] expected {what} in a list as {name}, got {shown(values)}; pass a list"
+        )
+    try:
+        found = list(values)
+    except TypeError:  # an array without axes
+        raise error(
+            f"[{component}] expected {what} in a list as {name}, got {shown(values)}; pass a list"
+        ) from None
+    for position, value in enumerate(found):
+        if not isinstance(value, kind):
+            raise error(
+                f"[{component}] expected {what} as {name}, got {shown(value)} at {position}; pass "
+                "nothing else"
+            )
+    return found

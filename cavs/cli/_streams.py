@@ -1,0 +1,77 @@
+"""Standard input, output and error of the command, whatever the caller left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import Any, NoReturn
+
+from cavs.errors import DataError
+
+# No line of data is longer; what has no end must not fill memory.
+_LONGEST_LINE = 1 << 26
+
+
+def open_streams() -> bool:
+    """Makes all three be there, text as UTF-8. Gives whether there is an output that anyone reads.
+
+    A descriptor that was closed would be the next file's that is opened, which prints then go to.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+    output: Any = sys.stdout
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+    return output is not None
+
+
+def say(message: str) -> None:
+    """Prints one line on standard error, if anyone reads it."""
+    try:
+        print(f"cavs: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: Any) -> None:
+    """What is still buffered, and comes later, goes nowhere: it must not raise again at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
+
+
+def read_line(source: str, number: int) -> str:
+    """The next line of standard input, UTF-8 whatever the locale; "" at its end.
+
+    Raises:
+        DataError: it is not UTF-8, cannot be read, or has no end; names it by `source` and number.
+    """
+
+    def bad(message: str) -> NoReturn:
+        raise DataError(f"[data] {source}, line {number}: {message}") from None
+
+    try:
+        line = sys.stdin.buffer.readline(_LONGEST_LINE + 1)
+    except OSError as error:
+        bad(f"expected text, got {error.strerror or error}; give a file or a pipe")
+    if len(line) > _LONGEST_LINE:
+        bad(f"expected at most {_LONGEST_LINE} bytes, got more; put one item on a line")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        bad("expected UTF-8 text, got other bytes; convert it")
+    return text.removeprefix("\ufeff") if number == 1 else text
