@@ -28,9 +28,15 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         (graphs, ...).
 
     Raises:
-        InputError: another kind; ShapeError: `x` has not a row for each vertex; GraphError: a graph
-        has not one root, names it.
+        InputError: another kind, or no GraphBatch and Tensor; ShapeError: `x` has not a row for
+        each vertex; GraphError: a graph has not one root, names it.
     """
+    given: tuple[Any, ...] = (graphs, x, kind)
+    if not all(map(isinstance, given, (GraphBatch, Tensor, str))):
+        raise InputError(
+            "[readout] expected a GraphBatch, a Tensor over its vertices and a kind, got "
+            f"{', '.join(type(g).__name__ for g in given)}; make them by cavs.batch and a model"
+        )
     if kind not in KINDS:
         raise InputError(
             f"[readout] expected one of {', '.join(KINDS)}, got {kind!r}; pass one of these"

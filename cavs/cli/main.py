@@ -45,8 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}", FAILED)
-    except MemoryError:
-        return _say("not enough memory; use a smaller --batch-size or --hidden-size", FAILED)
+    except MemoryError as error:
+        asked = f" ({error})" if str(error) else ""
+        return _say(
+            f"not enough memory{asked}; use a smaller --batch-size or --hidden-size", FAILED
+        )
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
 

@@ -28,6 +28,11 @@ class GraphBatch:
     __slots__ = ("_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
+        if not isinstance(graphs, Iterable):
+            raise DTypeError(
+                f"[graph] expected a list of graphs, got ({type(graphs).__name__}); make one, also "
+                "of a single graph"
+            )
         parts = list(graphs)
         for position, graph in enumerate(parts):
             if not isinstance(graph, InputGraph):
@@ -262,7 +267,13 @@ def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
 
 
 def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
-    array = np.arange(num_graphs) if keys is None else np.asarray(keys)
+    try:
+        array = np.arange(num_graphs) if keys is None else np.asarray(keys)
+    except ValueError as error:  # lists of different lengths
+        raise DTypeError(
+            "[graph] expected an integer for each graph as keys, got values that make no array "
+            f"({error})"
+        ) from None
     if array.shape != (num_graphs,):
         raise ShapeError(
             f"[graph] expected one integer key for each of the {num_graphs} graphs, got shape "
