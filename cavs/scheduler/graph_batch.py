@@ -272,7 +272,7 @@ def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
     except ValueError as error:  # lists of different lengths
         raise DTypeError(
             "[graph] expected an integer for each graph as keys, got values that make no array "
-            f"({error})"
+            f"({error}); give one key for each graph"
         ) from None
     if array.shape != (num_graphs,):
         raise ShapeError(

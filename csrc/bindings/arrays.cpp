@@ -63,7 +63,7 @@ py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>
   const bool* entry = known.data();
   const py::ssize_t size = known.size();
   CAVS_CHECK(size > 0, ErrorKind::kValue,
-             "[input] expected an entry for the id -1 as the last of `known`, got none");
+             "[input] expected an entry for the id -1 as the last of `known`, got none; add it");
   std::vector<int32_t> missing;
   for (const int32_t id : own_ids(ids.data(), ids.size())) {
     CAVS_CHECK(id >= -1 && id < size, ErrorKind::kValue, "[input] expected ids from -1 to ",

@@ -115,7 +115,8 @@ std::shared_ptr<GraphBatch> share_acyclic(GraphBatch graph) {
 
 // pybind11 takes None for a null pointer.
 std::shared_ptr<GraphBatch> read_graph(py::handle value) {
-  CAVS_CHECK(!value.is_none(), ErrorKind::kValue, "[graph] expected a GraphBatch, got None; make one by cavs.batch");
+  CAVS_CHECK(!value.is_none(), ErrorKind::kValue,
+             "[graph] expected a GraphBatch, got None; make one by cavs.batch");
   return read_as<std::shared_ptr<GraphBatch>>(value, "graph", "a GraphBatch");
 }
 

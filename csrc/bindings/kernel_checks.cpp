@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kSlack = 64;  // bytes after padded rows that a kernel may read and write
 
 void expect(bool condition, const char* expected, int64_t came) {
-  CAVS_CHECK(condition, ErrorKind::kValue, "[kernels] expected ", expected, ", got ", came);
+  CAVS_CHECK(condition, ErrorKind::kValue, "[kernels] expected ", expected, ", got ", came,
+             "; correct the call");
 }
 
 // Bytes of the array that owns the memory.

@@ -161,9 +161,10 @@ py::bytes assemble(const std::vector<int64_t>& ints, const std::vector<double>& 
   const char* expected =
       wrong_group(ints, narrow.size(), floats.size(), static_cast<size_t>(std::max(0, num_out)));
   CAVS_CHECK(expected == nullptr, ErrorKind::kValue, "[kernels] expected ", expected,
-             " in a group, got other attributes");
+             " in a group, got other attributes; correct the group");
   CAVS_CHECK(ints[0] >= 16, ErrorKind::kValue,
-             "[kernels] expected rows of 16 elements or more to compile, got ", ints[0]);
+             "[kernels] expected rows of 16 elements or more to compile, got ", ints[0],
+             "; interpret shorter ones");
   const GroupSpec spec{ints.data(), floats.data(), static_cast<int>(floats.size()), num_out,
                        narrow};
   const std::vector<uint8_t> code = assemble_group(spec, wide);
@@ -197,12 +198,13 @@ void call_kernel(const std::string& name, const std::string& dtype,
   const RandomContext context = random_of(random, &holder, &direct.random);
   check_call(direct);
   CAVS_CHECK(thread >= 0 && thread < num_threads && num_threads <= 1024, ErrorKind::kValue,
-             "[kernels] expected one of 1..1024 threads, got thread ", thread, " of ", num_threads);
+             "[kernels] expected one of 1..1024 threads, got thread ", thread, " of ", num_threads,
+             "; correct the thread");
   CAVS_CHECK(packed < 0 || name == "matmul" || name == "matmul_masked", ErrorKind::kValue,
-             "[kernels] expected a product to pack a weight of, got ", name);
+             "[kernels] expected a product to pack a weight of, got ", name, "; pack none");
   CAVS_CHECK(!compile || (name == "fused" && dtype_named(dtype) == DType::kFloat32),
              ErrorKind::kValue, "[kernels] expected a group of float to compile, got ", name,
-             " of ", dtype);
+             " of ", dtype, "; leave compile out");
   const Scratch scratch;
   const std::unique_ptr<Block> panels = pack_operand(packed, dtype_named(dtype), ints, &in);
   KernelCall call;

@@ -145,7 +145,7 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   std::vector<Checked> states;
   CAVS_CHECK(py::len(state_values) == num_states(settings), ErrorKind::kShape,
              "[optim] states: expected ", num_states(settings), " arrays, got ",
-             py::len(state_values));
+             py::len(state_values), "; give what the settings need");
   for (const py::handle value : state_values) {
     states.emplace_back("state", value, false);
     states.back().expect_like(param);
@@ -153,7 +153,7 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   std::vector<int32_t> ids;  // our own: the caller's may change in other threads
   if (!ids_value.is_none()) {
     CAVS_CHECK(param.ndim() > 0, ErrorKind::kShape,
-               "[optim] param: expected rows for the ids, got one of no dimensions");
+               "[optim] param: expected rows for the ids, got one of no dimensions; give a matrix");
     const auto given =
         read_as<py::array_t<int32_t, py::array::c_style>>(ids_value, "optim", "int32 row ids");
     ids.assign(given.data(), given.data() + given.size());
@@ -165,7 +165,7 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   }
   CAVS_CHECK(!known || known->size() == 3, ErrorKind::kShape,
              "[optim] known: expected the magnitudes of a parameter and two states, got ",
-             known ? known->size() : 0);
+             known ? known->size() : 0, "; give three numbers");
   return dispatch(param, [&](auto zero) -> std::optional<Magnitudes> {
     using T = decltype(zero);
     const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };

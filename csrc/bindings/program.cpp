@@ -138,7 +138,7 @@ void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe
     }
     CAVS_CHECK(size == value.size && output.dtype == value.dtype, ErrorKind::kValue,
                "[program] expected output ", index, " to have the dtype and ", value.size,
-               " elements of '", value.name, "', got others");
+               " elements of '", value.name, "', got others; correct the output");
   }
 }
 

@@ -19,7 +19,8 @@ T read_as(pybind11::handle value, const char* component, const char* what) {
   try {
     return value.cast<T>();
   } catch (const pybind11::cast_error&) {
-    fail(ErrorKind::kValue, "[", component, "] expected ", what, ", got ", describe(value));
+    fail(ErrorKind::kValue, "[", component, "] expected ", what, ", got ", describe(value),
+         "; pass one");
   }
 }
 
@@ -28,7 +29,7 @@ inline pybind11::tuple read_tuple(pybind11::handle value, size_t length, const c
                                   const char* what) {
   CAVS_CHECK(pybind11::isinstance<pybind11::tuple>(value) && pybind11::len(value) == length,
              ErrorKind::kValue, "[", component, "] expected a tuple of ", length, " as ", what,
-             ", got ", describe(value));
+             ", got ", describe(value), "; pass one of that form");
   return pybind11::reinterpret_borrow<pybind11::tuple>(value);
 }
 
@@ -39,7 +40,7 @@ inline pybind11::tuple read_items(pybind11::handle value, const char* component,
     if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) throw pybind11::error_already_set();
     PyErr_Clear();
     fail(ErrorKind::kValue, "[", component, "] expected a list of ", what, ", got ",
-         describe(value));
+         describe(value), "; pass a list");
   }
   return pybind11::reinterpret_steal<pybind11::tuple>(items);
 }

@@ -28,7 +28,7 @@ class Arrays {
   Arrays(const StepPlan& plan, const py::tuple& params, const py::tuple& grads) {
     CAVS_CHECK(plan.params.empty() || params.size() > static_cast<size_t>(plan.params.back()),
                ErrorKind::kShape, "[step] expected ", plan.params.back() + 1,
-               " parameters or more, got ", params.size());
+               " parameters or more, got ", params.size(), "; pass all parameters");
     CAVS_CHECK(py::len(grads) == plan.params.size(), ErrorKind::kShape,
                "[step] expected a gradient or None for each of ", plan.params.size(),
                " parameters, got ", py::len(grads), "; pass one for each");
@@ -121,7 +121,7 @@ std::shared_ptr<StepPlan> make_plan(const PyProgram& forward, const PyProgram& b
   for (const auto& part : parts) {
     CAVS_CHECK(part.size() == 3, ErrorKind::kValue,
                "[step] expected a parameter, an output and its ids as a part, got ", part.size(),
-               " numbers");
+               " numbers; give three numbers");
     found.push_back({part[0], part[1], part[2]});
   }
   return std::make_shared<StepPlan>(forward.exe, backward.exe, loss, std::move(found));
@@ -155,7 +155,8 @@ py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
     given.known.emplace_back();
     if (!bounds) continue;
     CAVS_CHECK(bounds->size() == 3, ErrorKind::kShape,
-               "[step] expected the bounds of a parameter and two states, got ", bounds->size());
+               "[step] expected the bounds of a parameter and two states, got ", bounds->size(),
+               "; give three numbers");
     given.known[i] = {(*bounds)[0], (*bounds)[1], (*bounds)[2]};
   }
   for (const py::handle group : read_items(groups, "step", "groups")) {

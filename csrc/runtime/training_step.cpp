@@ -55,17 +55,18 @@ class Step {
       const int64_t size = specs[static_cast<size_t>(part.output)]->size;
       CAVS_CHECK(part.param < static_cast<int>(given_.params.size()), ErrorKind::kShape,
                  "[step] expected parameter ", part.param, ", got ", given_.params.size(),
-                 " parameters");
+                 " parameters; pass all parameters");
       const ExternalArray& param = given_.params[static_cast<size_t>(part.param)];
       const bool fits = part.ids < 0 ? param.elements == size : param.elements % size == 0;
       CAVS_CHECK(fits && param.dtype == plan_.forward->program.dtype, ErrorKind::kShape,
                  "[step] expected a gradient like parameter ", part.param, " of ", param.elements,
-                 " elements, got ", size, part.ids < 0 ? " elements" : " elements a row");
+                 " elements, got ", size, part.ids < 0 ? " elements" : " elements a row",
+                 "; correct the plan");
     }
     for (const int number : given_.clip_order) {
       CAVS_CHECK(number >= 0 && number < static_cast<int>(plan_.params.size()), ErrorKind::kValue,
                  "[step] expected the number of one of ", plan_.params.size(),
-                 " gradients to clip, got ", number);
+                 " gradients to clip, got ", number, "; correct the order");
     }
   }
 
@@ -214,7 +215,7 @@ class Step {
     const auto inside = [rows](int32_t id) { return id >= 0 && id < rows; };
     CAVS_CHECK(std::all_of(found.ids, found.ids + found.count, inside), ErrorKind::kValue,
                "[step] expected ids of rows of the parameter, which has ", rows,
-               ", got one outside");
+               ", got one outside; correct the program");
   }
 
   static void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) {
@@ -326,7 +327,8 @@ StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
 void StepPlan::check_outputs() const {
   const DType dtype = forward->program.dtype;
   const auto expect = [](bool fits, const char* expected) {
-    CAVS_CHECK(fits, ErrorKind::kValue, "[step] expected ", expected, ", got another");
+    CAVS_CHECK(fits, ErrorKind::kValue, "[step] expected ", expected,
+               ", got another; correct the programs");
   };
   for (const auto& exe : {forward, backward}) {
     for (const ValueSpec* spec : outputs_of(*exe)) {
