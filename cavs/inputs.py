@@ -90,7 +90,7 @@ class InputChecker:
             own = np.array(array, order="C")
             self._check_ids(graphs, spec, own)  # before what does not fit 32 bits is cut
             return own.astype(_INT32, copy=False)
-        return np.ascontiguousarray(array, self._dtype)
+        return np.require(array, self._dtype, ("C_CONTIGUOUS", "ALIGNED"))
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
         bound = self._bound(spec)

@@ -29,8 +29,8 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         (graphs, ...).
 
     Raises:
-        InputError: another kind; ShapeError: `x` has not a row for each vertex; GraphError: a graph
-        has not one root, names it.
+        InputError: another kind, or no GraphBatch and Tensor; ShapeError: `x` has not a row for
+        each vertex; GraphError: a graph has not one root, names it.
     """
     instance("readout", "graphs", graphs, GraphBatch, "a cavs.GraphBatch")
     given: Any = x

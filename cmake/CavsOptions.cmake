@@ -29,6 +29,18 @@ target_compile_options(cavs_options INTERFACE -Wall -Wextra)
 # dl: OpenBLAS is opened at run time from the wheel scipy-openblas32, never linked.
 target_link_libraries(cavs_options INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
+# An overflow that a check has missed ends the process instead of going on, and the tables that calls
+# go through are read-only once the library is loaded. Sanitizers look for the same and more.
+if(NOT CAVS_SANITIZE)
+  target_compile_options(cavs_options INTERFACE -fstack-protector-strong)
+  # Needs optimisation; a compiler that sets it by itself warns of a second definition.
+  target_compile_options(cavs_options INTERFACE
+    $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
+  if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    target_link_options(cavs_options INTERFACE -Wl,-z,relro,-z,now)
+  endif()
+endif()
+
 if(CAVS_SANITIZE)
   set(sanitize_flags -fsanitize=${CAVS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   target_compile_options(cavs_options INTERFACE ${sanitize_flags})

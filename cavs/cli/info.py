@@ -13,7 +13,13 @@ from cavs.executor import compiles_groups
 
 def add_parser(commands: Any) -> None:
     """Adds the command."""
-    parser = commands.add_parser("info", help="versions, instruction set and threads")
+    parser = commands.add_parser(
+        "info",
+        help="versions, instruction set and threads",
+        description="Prints versions, the instruction set of the kernels and the threads of calls.",
+        epilog="Environment variables: CAVS_ISA=generic|avx2|avx512 chooses a lesser instruction "
+        "set than the machine's best; CAVS_NUM_THREADS=N sets the threads of calls.",
+    )
     parser.set_defaults(run=run)
 
 

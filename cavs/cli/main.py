@@ -83,8 +83,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}")
-    except MemoryError:
-        return _fail("not enough memory; use a smaller --batch-size or --hidden-size")
+    except MemoryError as error:
+        asked = f" ({error})" if str(error) else ""
+        return _fail(f"not enough memory{asked}; use a smaller --batch-size or --hidden-size")
     if not is_read and options.command != "train":  # which leaves files
         return _fail("[cavs] expected a standard output, got a closed one; send it somewhere")
     return code

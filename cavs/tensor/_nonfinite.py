@@ -88,7 +88,7 @@ def _checked(enabled: Any) -> bool:
 
 def magnitudes(arrays: Iterable[Array]) -> list[float]:
     """The greatest magnitude of each, NaN or infinite where an element is; 0 of none."""
-    return max_abs([np.ascontiguousarray(x) for x in arrays])
+    return max_abs([np.require(x, None, ("C_CONTIGUOUS", "ALIGNED")) for x in arrays])
 
 
 def is_finite(array: Array) -> bool:

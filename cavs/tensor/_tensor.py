@@ -322,7 +322,7 @@ class Tensor(Operators):
         operations that it would take."""
         data = self._values
         shape, dtype = data.shape, data.dtype
-        y = np.array(total(np.ascontiguousarray(data)), dtype)
+        y = np.array(total(np.require(data, None, ("C_CONTIGUOUS", "ALIGNED"))), dtype)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
             dx = np.empty(shape, dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,14 +16,12 @@ _SUFFIX = ".tmp"
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Writes a file so that, whatever fails, either the old or the new one is there, whole."""
     target = Path(path)
-    # mkstemp makes files that only their owner can read; a checkpoint is as public as any file.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_SUFFIX, dir=target.parent)
+    handle, name = _new_file(target)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
     except BaseException:
         with suppress(OSError):
@@ -42,10 +40,13 @@ def remove_unfinished(directory: Path, names: Iterable[str]) -> None:
                 path.unlink()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(target: Path) -> tuple[int, Path]:
+    """A file beside `target`, open for writing. A checkpoint is as public as any file of the
+    process, unlike one of mkstemp; who asks for the umask sets it, for all threads."""
+    while True:
+        name = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}")
+        with suppress(FileExistsError):
+            return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), name
 
 
 def _sync_directory(directory: Path) -> None:

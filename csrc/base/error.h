@@ -1,6 +1,8 @@
 // Errors that cross from C++ to Python: each kind becomes one class of cavs.errors.
 #pragma once
 
+#include <cstdint>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -16,6 +18,16 @@ class Error : public std::runtime_error {
 
  private:
   ErrorKind kind_;
+};
+
+// std::bad_alloc that says how much was asked for; MemoryError in Python.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(uint64_t bytes);
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
 };
 
 // Throws an Error whose message is the arguments, streamed one after the other. Messages read

@@ -3,6 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
 
 namespace cavs {
 namespace {
@@ -20,14 +24,22 @@ Isa best_isa() {
   return Isa::kGeneric;
 }
 
-Isa choose_isa() {
-  const Isa best = best_isa();
+// What the variable says, or null.
+const char* wanted_isa() {
   const char* wanted = std::getenv("CAVS_ISA");
-  if (wanted == nullptr) return best;
+  return wanted == nullptr || *wanted == '\0' ? nullptr : wanted;
+}
+
+std::optional<Isa> isa_named(const char* name) {
   for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512}) {
-    if (isa <= best && std::strcmp(wanted, isa_name(isa)) == 0) return isa;
+    if (isa <= best_isa() && std::strcmp(name, isa_name(isa)) == 0) return isa;
   }
-  return best;
+  return std::nullopt;
+}
+
+Isa choose_isa() {
+  const char* wanted = wanted_isa();
+  return wanted == nullptr ? best_isa() : isa_named(wanted).value_or(best_isa());
 }
 
 }  // namespace
@@ -41,6 +53,17 @@ const char* isa_name(Isa isa) {
     default:
       return "generic";
   }
+}
+
+void check_isa() {
+  const char* wanted = wanted_isa();
+  if (wanted == nullptr || isa_named(wanted)) return;
+  std::string known;
+  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa <= best_isa()) known += std::string(known.empty() ? "" : ", ") + isa_name(isa);
+  }
+  fail(ErrorKind::kValue, "[cavs] expected the environment variable CAVS_ISA to be one of ", known,
+       ", which this machine has, got '", wanted, "'; unset it for the best of them");
 }
 
 Isa current_isa() {

@@ -14,8 +14,10 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <limits>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -37,6 +39,9 @@ constexpr double kWorthWaking = 200000;
 // cores count as crowded for a while then.
 constexpr std::chrono::microseconds kStalled{100};
 constexpr std::chrono::milliseconds kCrowded{20};
+
+// How long no thread is asked for after the system refused one.
+constexpr std::chrono::seconds kRefused{1};
 
 using Clock = std::chrono::steady_clock;
 
@@ -165,6 +170,7 @@ struct alignas(64) Worker {
 };
 
 thread_local bool inside_region = false;
+thread_local bool works_alone = false;
 
 // Who may enter the present region, and how many have: one word, so that a worker which wakes up
 // late enters either this region or none.
@@ -188,12 +194,12 @@ class Pool {
   // Runs leader() here and helper(thread) on those others that enter before the leader is done.
   void run(int count, const std::function<void()>& leader, const std::function<void(int)>& helper) {
     const std::lock_guard<std::mutex> turn(turn_);
-    grow(count - 1);
+    const int helpers = grow(count - 1);
     helper_ = &helper;
     error_ = nullptr;
     left_.store(0);
     door_.store(Door{++region_, static_cast<uint16_t>(count), false, 0}.word());
-    for (int i = 0; i < count - 1; ++i) change(&workers_[i]->round, &workers_[i]->sleepers);
+    for (int i = 0; i < helpers; ++i) change(&workers_[i]->round, &workers_[i]->sleepers);
     attempt(leader);
     constexpr uint64_t closed = uint64_t{1} << 15;
     const int expected = Door::of(door_.fetch_or(closed)).entered;
@@ -207,13 +213,22 @@ class Pool {
   }
 
  private:
-  void grow(int count) {
-    while (static_cast<int>(workers_.size()) < count) {
+  // Gives how many of `count` workers there are: all, or as many as the system lets the process
+  // have (ulimit -u, a control group's pids.max), which need no more to be right.
+  int grow(int count) {
+    while (static_cast<int>(workers_.size()) < count && now() >= next_start_) {
       const int thread = static_cast<int>(workers_.size()) + 1;
-      auto worker = std::make_unique<Worker>();
-      std::thread([this, thread, state = worker.get()] { work(thread, state); }).detach();
-      workers_.push_back(std::move(worker));
+      workers_.push_back(std::make_unique<Worker>());
+      try {
+        std::thread([this, thread, state = workers_.back().get()] {
+          work(thread, state);
+        }).detach();
+      } catch (const std::system_error&) {
+        workers_.pop_back();
+        next_start_ = now() + ticks(kRefused);
+      }
     }
+    return std::min(count, static_cast<int>(workers_.size()));
   }
 
   void work(int thread, Worker* state) {
@@ -253,6 +268,7 @@ class Pool {
 
   std::mutex turn_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  Clock::rep next_start_ = std::numeric_limits<Clock::rep>::min();
   const std::function<void(int)>* helper_ = nullptr;
   uint32_t region_ = 0;
   std::mutex error_mutex_;
@@ -356,6 +372,9 @@ void set_num_threads(int count) {
   thread_setting.store(count);
 }
 
+WorkAlone::WorkAlone() : before_(works_alone) { works_alone = true; }
+WorkAlone::~WorkAlone() { works_alone = before_; }
+
 double hand_over_ns() { return measured_hand_over.load(); }
 
 void Team::share(int parts, const void* context, Call call) {
@@ -426,7 +445,7 @@ void run_team(int count, double saved_ns, const std::function<void(Team&)>& lead
   const auto unlikely = [](Clock::rep time) {
     return time - last_end.load() > ticks(kAwake) || time < crowded_until.load();
   };
-  const bool alone = count <= 1 || (saved_ns < kWorthWaking && unlikely(now()));
+  const bool alone = count <= 1 || works_alone || (saved_ns < kWorthWaking && unlikely(now()));
   Team team(alone ? 1 : count);
   if (alone) {
     leader(team);

@@ -67,6 +67,19 @@ class Team {
 // threads take turns. Safe after fork().
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader);
 
+// While one lives, its thread's calls have no helpers. For what runs in between on a thread whose
+// own call has them: a signal handler.
+class WorkAlone {
+ public:
+  WorkAlone();
+  ~WorkAlone();
+  WorkAlone(const WorkAlone&) = delete;
+  WorkAlone& operator=(const WorkAlone&) = delete;
+
+ private:
+  const bool before_;
+};
+
 // Nanoseconds that sharing a piece of work with a helper that is awake takes beside the work
 // itself: measured once, in the first call that has helpers, since cores differ in it; a guess
 // until then.

@@ -62,6 +62,8 @@ py::object missing_ids(const py::array_t<int32_t, py::array::c_style | kAligned>
                        const py::array_t<bool, py::array::c_style>& known) {
   const bool* entry = known.data();
   const py::ssize_t size = known.size();
+  CAVS_CHECK(size > 0, ErrorKind::kValue,
+             "[input] expected an entry for the id -1 as the last of `known`, got none; add it");
   std::vector<int32_t> missing;
   for (const int32_t id : own_ids(ids.data(), ids.size())) {
     CAVS_CHECK(id >= -1 && id < size, ErrorKind::kValue, "[input] expected ids from -1 to ",
@@ -85,10 +87,11 @@ py::array_t<int64_t> rows_of_samples(const Int64s& ptr, const Int64s& samples) {
   py::ssize_t total = 0;
   for (size_t i = 0; i < chosen.size(); ++i) {
     copy_ids(ptr.data() + chosen[i], 2, spans[i].data());
-    const int64_t size = spans[i][1] - spans[i][0];
-    CAVS_CHECK(size >= 0, ErrorKind::kValue, "[data] expected ascending offsets, got ", size,
-               " rows of sample ", chosen[i], "; check the offsets");
-    total += size;
+    int64_t size = 0;
+    const bool fits = !__builtin_sub_overflow(spans[i][1], spans[i][0], &size);
+    CAVS_CHECK(fits && size >= 0 && !__builtin_add_overflow(total, size, &total), ErrorKind::kValue,
+               "[data] expected ascending offsets, got ", size, " rows of sample ", chosen[i],
+               "; check the offsets");
   }
   py::array_t<int64_t> rows(total);
   int64_t* next = rows.mutable_data();

@@ -2,7 +2,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/own_ids.h"
+#include "bindings/read.h"
 #include "bindings/unlocked.h"
 #include "graph/graph_batch.h"
 #include "graph/schedule.h"
@@ -37,18 +37,6 @@ struct Place {
     return vertex < 0 ? what : "vertex " + std::to_string(vertex) + ": " + what;
   }
 };
-
-// A value as an error message shows it: on one line and not too long.
-std::string describe(py::handle value) {
-  constexpr size_t kMaxLength = 60;
-  std::string text = py::repr(value).cast<std::string>();
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  if (text.size() <= kMaxLength) return text;
-  // The cut must not fall into a UTF-8 character, which Python would refuse to decode.
-  size_t length = kMaxLength;
-  while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0) == 0x80) --length;
-  return text.substr(0, length) + "...";
-}
 
 [[noreturn]] void fail_type(const Place& place, const char* expected, py::handle got) {
   throw py::type_error("[graph] " + place.name() + ": expected " + expected + ", got " +
@@ -125,10 +113,19 @@ std::shared_ptr<GraphBatch> share_acyclic(GraphBatch graph) {
   return std::make_shared<GraphBatch>(std::move(graph));
 }
 
+// pybind11 takes None for a null pointer.
+std::shared_ptr<GraphBatch> read_graph(py::handle value) {
+  CAVS_CHECK(!value.is_none(), ErrorKind::kValue,
+             "[graph] expected a GraphBatch, got None; make one by cavs.batch");
+  return read_as<std::shared_ptr<GraphBatch>>(value, "graph", "a GraphBatch");
+}
+
 std::shared_ptr<GraphBatch> concatenate_list(const py::list& graphs) {
+  std::vector<std::shared_ptr<GraphBatch>> held;  // `graphs` may change
   std::vector<const GraphBatch*> parts;
-  parts.reserve(graphs.size());
-  for (py::handle graph : graphs) parts.push_back(&graph.cast<const GraphBatch&>());
+  for (const py::handle graph : graphs) held.push_back(read_graph(graph));
+  parts.reserve(held.size());
+  for (const auto& graph : held) parts.push_back(graph.get());
   return std::make_shared<GraphBatch>(concatenate(parts));
 }
 
@@ -136,7 +133,7 @@ std::shared_ptr<GraphBatch> concatenate_list(const py::list& graphs) {
 class GraphStore {
  public:
   explicit GraphStore(const py::sequence& graphs) {
-    for (py::handle graph : graphs) graphs_.push_back(graph.cast<std::shared_ptr<GraphBatch>>());
+    for (const py::handle graph : graphs) graphs_.push_back(read_graph(graph));
   }
 
   std::shared_ptr<GraphBatch> batch(const py::array_t<int64_t, py::array::c_style>& numbers) const {
@@ -230,7 +227,7 @@ void bind_schedule(py::module_& m) {
              const Unlocked unlocked;
              return std::make_shared<Schedule>(make_schedule(*batch, policy_from_name(policy)));
            }),
-           py::arg("batch"), py::arg("policy") = "batching")
+           py::arg("batch").none(false), py::arg("policy") = "batching")
       .def(
           "slot",
           [](const py::object& self, int k) { return view(self.cast<Schedule&>().slot(k), self); },

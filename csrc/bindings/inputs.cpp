@@ -11,6 +11,7 @@
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
 #include "bindings/own_ids.h"
+#include "bindings/read.h"
 #include "graph/graph_batch.h"
 #include "program/text.h"
 
@@ -39,6 +40,7 @@ class InputForm {
   // caller's while the call runs, so what is read must be what was checked.
   bool take(const GraphBatch& graphs, py::dict* inputs) const {
     PyObject* given = PyDict_GetItemWithError(inputs->ptr(), name_.ptr());  // borrowed
+    if (given == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
     if (given == nullptr) return false;
     if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
     const auto array = py::reinterpret_borrow<py::array>(given);
@@ -79,10 +81,12 @@ class InputForms {
  public:
   explicit InputForms(const py::sequence& specs) {
     for (const py::handle item : specs) {
-      const auto fields = item.cast<py::tuple>();
-      forms_.emplace_back(py::object(fields[0]), fields[1].cast<std::string>(),
-                          fields[2].cast<std::string>(), fields[3].cast<std::vector<py::ssize_t>>(),
-                          fields[4].cast<int64_t>());
+      const py::tuple fields = read_tuple(item, 5, "input", "an input");
+      forms_.emplace_back(
+          py::object(fields[0]), read_as<std::string>(fields[1], "input", "text as a space"),
+          read_as<std::string>(fields[2], "input", "text as a dtype"),
+          read_as<std::vector<py::ssize_t>>(fields[3], "input", "integers as a shape"),
+          read_as<int64_t>(fields[4], "input", "an integer as the bound of ids"));
     }
   }
 

@@ -12,13 +12,17 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
+#include "base/isa.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/kernel_checks.h"
+#include "bindings/read.h"
 #include "bindings/unlocked.h"
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/codegen/group_code.h"
 #include "kernels/kernel.h"
 #include "memory/allocator.h"
+#include "program/group.h"
 
 namespace py = pybind11;
 
@@ -66,12 +70,18 @@ Operand operand_of(const py::array& array, bool padded) {
 class ArrayHolder {
  public:
   template <class T>
-  const T* take(const py::dict& fields, const char* key) {
-    if (!fields.contains(key) || fields[key].is_none()) return nullptr;
+  py::array_t<T> take(const py::dict& fields, const char* key) {
+    if (!fields.contains(key) || fields[key].is_none()) return py::array_t<T>();
     auto array = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(fields[key]);
     if (!array) throw py::error_already_set();
     arrays_.push_back(array);
-    return array.data();
+    return array;
+  }
+
+  IndexArray take_index(const py::dict& fields, const char* key) {
+    if (!fields.contains(key) || fields[key].is_none()) return {};
+    const auto array = take<int32_t>(fields, key);
+    return {array.data(), array.size()};
   }
 
  private:
@@ -87,16 +97,28 @@ struct Scratch {
   char* data;
 };
 
-RandomContext random_of(const py::dict& fields, ArrayHolder* holder) {
+template <class T>
+void read_field(const py::dict& fields, const char* key, const char* what, T* value) {
+  if (fields.contains(key)) *value = read_as<T>(fields[key], "kernels", what);
+}
+
+RandomContext random_of(const py::dict& fields, ArrayHolder* holder, CheckedRandom* checked) {
   RandomContext random;
-  if (fields.contains("seed")) random.seed = fields["seed"].cast<uint64_t>();
-  if (fields.contains("step")) random.step = fields["step"].cast<uint64_t>();
-  if (fields.contains("training")) random.training = fields["training"].cast<bool>();
-  random.graph_key = holder->take<int64_t>(fields, "graph_key");
-  random.vertex_graph = holder->take<int32_t>(fields, "vertex_graph");
-  random.vertex_local = holder->take<int32_t>(fields, "vertex_local");
-  random.edge_graph = holder->take<int32_t>(fields, "edge_graph");
-  random.edge_local = holder->take<int32_t>(fields, "edge_local");
+  read_field(fields, "seed", "a number of 64 bits as seed", &random.seed);
+  read_field(fields, "step", "a number of 64 bits as step", &random.step);
+  read_field(fields, "training", "a truth value as training", &random.training);
+  const auto keys = holder->take<int64_t>(fields, "graph_key");
+  checked->graph_key = random.graph_key = keys.data();
+  checked->num_graphs = keys.size();
+  checked->training = random.training;
+  checked->vertex_graph = holder->take_index(fields, "vertex_graph");
+  checked->vertex_local = holder->take_index(fields, "vertex_local");
+  checked->edge_graph = holder->take_index(fields, "edge_graph");
+  checked->edge_local = holder->take_index(fields, "edge_local");
+  random.vertex_graph = checked->vertex_graph.data;
+  random.vertex_local = checked->vertex_local.data;
+  random.edge_graph = checked->edge_graph.data;
+  random.edge_local = checked->edge_local.data;
   return random;
 }
 
@@ -113,8 +135,8 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
 std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector<int64_t>& ints,
                                     std::vector<Operand>* in) {
   if (position < 0) return nullptr;
-  CAVS_CHECK(position < 2 && ints.size() >= 5, ErrorKind::kValue,
-             "[kernels] expected operand 0 or 1 of matmul to pack, got ", position,
+  CAVS_CHECK(position < 2 && (*in)[static_cast<size_t>(position)].ld == 0, ErrorKind::kValue,
+             "[kernels] expected operand 0 or 1 of matmul, without rows, to pack, got ", position,
              "; pack operand 0 or 1");
   const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
   const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];
@@ -136,6 +158,13 @@ std::shared_ptr<const GroupCode> code_of(const KernelCall& call, size_t num_floa
 
 py::bytes assemble(const std::vector<int64_t>& ints, const std::vector<double>& floats,
                    const std::vector<bool>& narrow, int num_out, bool wide) {
+  const char* expected =
+      wrong_group(ints, narrow.size(), floats.size(), static_cast<size_t>(std::max(0, num_out)));
+  CAVS_CHECK(expected == nullptr, ErrorKind::kValue, "[kernels] expected ", expected,
+             " in a group, got other attributes; correct the group");
+  CAVS_CHECK(ints[0] >= 16, ErrorKind::kValue,
+             "[kernels] expected rows of 16 elements or more to compile, got ", ints[0],
+             "; interpret shorter ones");
   const GroupSpec spec{ints.data(), floats.data(), static_cast<int>(floats.size()), num_out,
                        narrow};
   const std::vector<uint8_t> code = assemble_group(spec, wide);
@@ -158,17 +187,24 @@ void call_kernel(const std::string& name, const std::string& dtype,
   std::vector<Operand> in = operands_of(inputs, padded, 0);
   const std::vector<Operand> out = operands_of(outputs, padded, inputs.size());
   ArrayHolder holder;
+  DirectCall direct{name, dtype_named(dtype), inputs, outputs, padded, ints, floats, {}, {}, rows};
   std::vector<IndexTable> index_tables;
   for (const py::dict& fields : tables) {
-    IndexTable table;
-    table.index = holder.take<int32_t>(fields, "index");
-    table.ptr = holder.take<int32_t>(fields, "ptr");
-    table.list = holder.take<int32_t>(fields, "list");
-    table.part = holder.take<int32_t>(fields, "part");
-    index_tables.push_back(table);
+    direct.tables.push_back({holder.take_index(fields, "index"), holder.take_index(fields, "ptr"),
+                             holder.take_index(fields, "list"), holder.take_index(fields, "part")});
+    index_tables.push_back(direct.tables.back().table());
   }
   index_tables.resize(std::max(index_tables.size(), inputs.size()));
-  const RandomContext context = random_of(random, &holder);
+  const RandomContext context = random_of(random, &holder, &direct.random);
+  check_call(direct);
+  CAVS_CHECK(thread >= 0 && thread < num_threads && num_threads <= 1024, ErrorKind::kValue,
+             "[kernels] expected one of 1..1024 threads, got thread ", thread, " of ", num_threads,
+             "; correct the thread");
+  CAVS_CHECK(packed < 0 || name == "matmul" || name == "matmul_masked", ErrorKind::kValue,
+             "[kernels] expected a product to pack a weight of, got ", name, "; pack none");
+  CAVS_CHECK(!compile || (name == "fused" && dtype_named(dtype) == DType::kFloat32),
+             ErrorKind::kValue, "[kernels] expected a group of float to compile, got ", name,
+             " of ", dtype, "; leave compile out");
   const Scratch scratch;
   const std::unique_ptr<Block> panels = pack_operand(packed, dtype_named(dtype), ints, &in);
   KernelCall call;
@@ -222,6 +258,8 @@ void bind_kernels(py::module_& m) {
   m.def("scalar_arity", &scalar_arity, py::arg("name"),
         "Number of operands of a scalar operation.");
   m.def("instruction_set", &instruction_set, "\"avx512\", \"avx2\" or \"generic\".");
+  m.def("check_isa", &check_isa,
+        "Raises InputError where CAVS_ISA names an instruction set that this machine has not.");
   m.def("num_threads", &num_threads, "Threads that native calls use.");
   m.def("set_num_threads", &set_num_threads, py::arg("count"),
         "Sets the threads that native calls use. Raises InputError below 1.");
@@ -238,8 +276,7 @@ void bind_kernels(py::module_& m) {
         py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
         py::arg("packed") = -1, py::arg("compile") = false,
         "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
-        "What the "
-        "kernel reads and writes is not checked against the arrays' bounds. With `compile` a group "
+        "Raises InputError where it would read or write outside of them. With `compile` a group "
         "runs as machine code.");
   m.def("can_compile_groups", &can_compile_groups,
         "Whether elementwise groups of float32 run as machine code here.");

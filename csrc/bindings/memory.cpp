@@ -59,8 +59,8 @@ class BoundTensor {
 
  private:
   static int64_t checked_size(int64_t size) {
-    CAVS_CHECK(size >= 1, ErrorKind::kValue, "[memory] expected 1 or more elements in a row, got ",
-               size, "; give the size of a row");
+    CAVS_CHECK(size >= 1 && size <= kMostBytes, ErrorKind::kValue, "[memory] expected 1..",
+               kMostBytes, " elements in a row, got ", size, "; give the size of a row");
     return size;
   }
 
@@ -101,8 +101,8 @@ void bind_memory(py::module_& m) {
       .def_property_readonly("high_water", &Arena::high_water);
 
   py::class_<BoundTensor>(m, "DynamicTensor")
-      .def(py::init<std::shared_ptr<Arena>, int64_t, const std::string&>(), py::arg("arena"),
-           py::arg("size"), py::arg("dtype"))
+      .def(py::init<std::shared_ptr<Arena>, int64_t, const std::string&>(),
+           py::arg("arena").none(false), py::arg("size"), py::arg("dtype"))
       .def("allocate", &BoundTensor::allocate, py::arg("rows"))
       .def("grow", &BoundTensor::grow, py::arg("rows"))
       .def("view", &BoundTensor::view)

@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <exception>
+#include <string>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "bindings/bindings.h"
 #include "bindings/unlocked.h"
 
@@ -22,12 +25,41 @@ const char* class_of(cavs::ErrorKind kind) {
   return "CavsRuntimeError";
 }
 
+// Names of users may hold anything.
+std::string one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
 void translate(std::exception_ptr pointer) {
   try {
     if (pointer) std::rethrow_exception(pointer);
   } catch (const cavs::Error& error) {
     const py::object type = py::module_::import("cavs.errors").attr(class_of(error.kind()));
-    PyErr_SetString(type.ptr(), error.what());
+    PyErr_SetString(type.ptr(), one_line(error.what()).c_str());
+  } catch (const py::cast_error& error) {  // else a RuntimeError
+    PyErr_SetString(PyExc_TypeError, ("[native] expected a value of another type, got one that "
+                                      "does not fit: " +
+                                      one_line(error.what()))
+                                         .c_str());
+  }
+}
+
+// An object of T.__new__(T) has no C++ object in it, and pybind11 lends it memory that nothing has
+// been written to. Calls of T itself do not look here.
+void refuse_bare_objects(const py::module_& m) {
+  for (const auto& [name, value] : m.attr("__dict__").cast<py::dict>()) {
+    if (!py::isinstance<py::type>(value)) continue;
+    const std::string type = py::str(name);
+    const py::cpp_function refuse([type](const py::args&, const py::kwargs&) {
+      throw py::type_error("[native] expected a call of " + type + ", got " + type +
+                           ".__new__; call the class itself");
+    });
+    auto* object = reinterpret_cast<PyTypeObject*>(value.ptr());
+    if (PyDict_SetItemString(object->tp_dict, "__new__", py::staticmethod(refuse).ptr()) != 0) {
+      throw py::error_already_set();
+    }
+    PyType_Modified(object);
   }
 }
 
@@ -38,6 +70,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = CAVS_VERSION;
   py::register_exception_translator(translate);
   cavs::wait_for_calls_at_exit();
+  cavs::set_interrupt_check(&cavs::run_signal_handlers);
   cavs::bind_arrays(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);
@@ -49,4 +82,5 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_plans(m);
   cavs::bind_optim(m);
   cavs::bind_step(m);
+  refuse_bare_objects(m);
 }

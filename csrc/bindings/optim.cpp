@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/optim_arrays.h"
+#include "bindings/read.h"
 #include "kernels/cpu/optimizers.h"
 #include "kernels/cpu/update_bounds.h"
 
@@ -130,6 +131,10 @@ void adam_rows(const py::object& param, const py::object& ids, const py::object&
 
 using Magnitudes = std::vector<double>;  // of a parameter and two states
 
+int64_t row_size(const Checked& param) {
+  return param.dim(0) == 0 ? 0 : param.size() / param.dim(0);
+}
+
 std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step, double grad,
                                  const py::object& param_value, const py::sequence& state_values,
                                  const py::object& ids_value,
@@ -138,13 +143,19 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   const Checked param("param", param_value, false);
   expect_float(param, "param");
   std::vector<Checked> states;
+  CAVS_CHECK(py::len(state_values) == num_states(settings), ErrorKind::kShape,
+             "[optim] states: expected ", num_states(settings), " arrays, got ",
+             py::len(state_values), "; give what the settings need");
   for (const py::handle value : state_values) {
     states.emplace_back("state", value, false);
     states.back().expect_like(param);
   }
   std::vector<int32_t> ids;  // our own: the caller's may change in other threads
   if (!ids_value.is_none()) {
-    const auto given = ids_value.cast<py::array_t<int32_t, py::array::c_style>>();
+    CAVS_CHECK(param.ndim() > 0, ErrorKind::kShape,
+               "[optim] param: expected rows for the ids, got one of no dimensions; give a matrix");
+    const auto given =
+        read_as<py::array_t<int32_t, py::array::c_style>>(ids_value, "optim", "int32 row ids");
     ids.assign(given.data(), given.data() + given.size());
     for (const int32_t id : ids) {
       CAVS_CHECK(id >= -1 && id < param.dim(0), ErrorKind::kValue,
@@ -152,6 +163,9 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
                  "; check the ids of the gradient");
     }
   }
+  CAVS_CHECK(!known || known->size() == 3, ErrorKind::kShape,
+             "[optim] known: expected the magnitudes of a parameter and two states, got ",
+             known ? known->size() : 0, "; give three numbers");
   return dispatch(param, [&](auto zero) -> std::optional<Magnitudes> {
     using T = decltype(zero);
     const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
@@ -160,9 +174,9 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
     const auto count = static_cast<int64_t>(ids.size());
     const int32_t* rows = ids_value.is_none() ? nullptr : ids.data();
     std::optional<UpdateBounds> before;
-    if (known) before = UpdateBounds{known->at(0), known->at(1), known->at(2)};
+    if (known) before = UpdateBounds{(*known)[0], (*known)[1], (*known)[2]};
     const auto after = bounds_after_update<T>(settings, update, grad, before, rows, count,
-                                              rows == nullptr ? 1 : param.size() / param.dim(0));
+                                              rows == nullptr ? 1 : row_size(param));
     if (!after) return std::nullopt;
     return Magnitudes{after->param, after->first, after->second};
   });

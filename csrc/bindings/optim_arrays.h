@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/denormals.h"
@@ -97,6 +98,12 @@ inline void expect_finite(const char* name, double value) {
 inline void expect_step(int64_t step) {
   CAVS_CHECK(step >= 1, ErrorKind::kValue, "[optim] step: expected 1 or more, got ", step,
              "; count updates from 1");
+}
+
+// Arrays that an optimiser of these settings keeps for each parameter.
+inline size_t num_states(const OptimizerSettings& settings) {
+  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd->momentum != 0 ? 1 : 0;
+  return std::holds_alternative<AdagradSettings>(settings) ? 1 : 2;
 }
 
 // Calls body(T{}) with the dtype of `array`, the GIL released.

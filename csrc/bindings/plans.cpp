@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/program.h"
+#include "bindings/read.h"
 #include "runtime/run.h"
 
 namespace py = pybind11;
@@ -21,7 +22,9 @@ std::vector<PhaseMemory> plan_phases_of(const PyProgram& program, const PyProgra
                                         const Schedule& schedule, const py::iterable& unique_rows,
                                         bool keep, int num_threads) {
   std::vector<int64_t> rows;
-  for (const py::handle count : unique_rows) rows.push_back(count.cast<int64_t>());
+  for (const py::handle count : unique_rows) {
+    rows.push_back(read_as<int64_t>(count, "runtime", "integers as rows of uniques"));
+  }
   const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
   return plan_phases(*program.exe, second, schedule, rows, keep, num_threads);
 }

@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
 #include "bindings/program.h"
+#include "bindings/read.h"
 #include "bindings/run_arrays.h"
 #include "bindings/unlocked.h"
 #include "graph/schedule.h"
@@ -26,24 +27,23 @@ namespace {
 // What Python calls _core.Run: keeps alive what the native run points at.
 class PyRun {
  public:
-  PyRun(const PyProgram& program, py::object schedule,
+  PyRun(const PyProgram& program, std::shared_ptr<const Schedule> schedule,
         const py::array_t<int64_t, py::array::c_style>& graph_keys, uint64_t seed, uint64_t step,
         bool training, bool keep)
       : schedule_(std::move(schedule)),
-        native_schedule_(schedule_.cast<const Schedule&>()),
         outputs_(program.outputs),
-        run_(program.exe, native_schedule_,
+        run_(program.exe, *schedule_,
              std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
              random_context(seed, step, training), keep) {}
 
-  py::list forward(const py::sequence& params, const py::sequence& inputs,
-                   const py::object& outputs, std::optional<int> threads,
-                   const std::vector<int64_t>& versions) {
+  py::list forward(const py::object& params, const py::object& inputs, const py::object& outputs,
+                   std::optional<int> threads, const std::vector<int64_t>& versions) {
     const Turn turn(this);
     // Owned here, because the caller's lists may change while the interpreter runs other threads.
     py::list results = complete(*outputs_, outputs);
-    auto alive = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(results));
-    ArrayLists arrays = read_lists(params, inputs, results);
+    auto alive = py::make_tuple(read_items(params, "runtime", "parameters"),
+                                read_items(inputs, "runtime", "inputs"), py::tuple(results));
+    ArrayLists arrays = read_lists(alive);
     set_versions(versions, &arrays.params);
     {
       const Unlocked unlocked;
@@ -56,12 +56,13 @@ class PyRun {
     return results;
   }
 
-  py::list backward(const PyProgram& program, const py::sequence& inputs, const py::object& outputs,
+  py::list backward(const PyProgram& program, const py::object& inputs, const py::object& outputs,
                     std::optional<int> threads) {
     const Turn turn(this);
     py::list results = complete(*program.outputs, outputs);
-    const auto alive = py::make_tuple(py::tuple(inputs), py::tuple(results));
-    ArrayLists arrays = read_lists(py::tuple(), inputs, results);
+    const auto alive =
+        py::make_tuple(py::tuple(), read_items(inputs, "runtime", "inputs"), py::tuple(results));
+    ArrayLists arrays = read_lists(alive);
     arrays.params = params_;
     {
       const Unlocked unlocked;
@@ -131,16 +132,16 @@ class PyRun {
     PyRun* run_;
   };
 
-  static ArrayLists read_lists(const py::sequence& params, const py::sequence& inputs,
-                               const py::sequence& outputs) {
-    return {read_arrays(params, "parameter", false), read_arrays(inputs, "input", false),
-            read_arrays(outputs, "output", true)};
+  // Of (parameters, inputs, outputs).
+  static ArrayLists read_lists(const py::tuple& lists) {
+    return {read_arrays(lists[0], "parameter", false), read_arrays(lists[1], "input", false),
+            read_arrays(lists[2], "output", true)};
   }
 
   // The caller's arrays, and new ones in place of each None, or of all.
   py::list complete(const std::vector<OutputSpec>& specs, const py::object& given) const {
     const bool none = given.is_none();
-    const auto items = none ? py::sequence() : py::sequence(given);
+    const py::tuple items = none ? py::tuple() : read_items(given, "runtime", "outputs");
     py::list arrays(none ? specs.size() : py::len(items));
     for (size_t i = 0; i < py::len(arrays); ++i) {
       const py::object item = none ? py::none() : py::object(items[i]);
@@ -164,8 +165,7 @@ class PyRun {
     return py::array_t<int32_t>(shape);
   }
 
-  const py::object schedule_;
-  const Schedule& native_schedule_;
+  const std::shared_ptr<const Schedule> schedule_;
   const std::shared_ptr<const std::vector<OutputSpec>> outputs_;
   std::vector<ExternalArray> params_;  // of forward, for backward
   py::object keep_alive_;
@@ -177,10 +177,11 @@ class PyRun {
 
 void bind_runtime(py::module_& m) {
   py::class_<PyRun>(m, "Run")
-      .def(py::init<const PyProgram&, py::object, const py::array_t<int64_t, py::array::c_style>&,
-                    uint64_t, uint64_t, bool, bool>(),
-           py::arg("program"), py::arg("schedule"), py::arg("graph_keys"), py::arg("seed"),
-           py::arg("step"), py::arg("training"), py::arg("keep"))
+      .def(py::init<const PyProgram&, std::shared_ptr<Schedule>,
+                    const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool,
+                    bool>(),
+           py::arg("program"), py::arg("schedule").none(false), py::arg("graph_keys"),
+           py::arg("seed"), py::arg("step"), py::arg("training"), py::arg("keep"))
       .def("forward", &PyRun::forward, py::arg("params"), py::arg("inputs"),
            py::arg("outputs").none(true) = py::none(),
            py::arg("num_threads").none(true) = py::none(),

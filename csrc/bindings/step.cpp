@@ -13,6 +13,7 @@
 #include "bindings/bindings.h"
 #include "bindings/optim_arrays.h"
 #include "bindings/program.h"
+#include "bindings/read.h"
 #include "bindings/run_arrays.h"
 #include "bindings/unlocked.h"
 #include "graph/schedule.h"
@@ -24,7 +25,10 @@ namespace {
 // The arrays of a call, held while the interpreter runs other threads.
 class Arrays {
  public:
-  Arrays(const StepPlan& plan, const py::sequence& params, const py::sequence& grads) {
+  Arrays(const StepPlan& plan, const py::tuple& params, const py::tuple& grads) {
+    CAVS_CHECK(plan.params.empty() || params.size() > static_cast<size_t>(plan.params.back()),
+               ErrorKind::kShape, "[step] expected ", plan.params.back() + 1,
+               " parameters or more, got ", params.size(), "; pass all parameters");
     CAVS_CHECK(py::len(grads) == plan.params.size(), ErrorKind::kShape,
                "[step] expected a gradient or None for each of ", plan.params.size(),
                " parameters, got ", py::len(grads), "; pass one for each");
@@ -47,12 +51,13 @@ class Arrays {
   }
 
   // From (settings, [(number of the gradient, step, states...)]).
-  StepGroup read_group(const py::tuple& fields) {
+  StepGroup read_group(py::handle item) {
+    const py::tuple fields = read_tuple(item, 2, "step", "a group");
     StepGroup group;
-    group.settings = fields[0].cast<OptimizerSettings>();
-    for (const py::handle item : fields[1]) {
-      const auto update = py::reinterpret_borrow<py::tuple>(item);
-      group.updates.push_back(read_update(update));
+    group.settings = read_as<OptimizerSettings>(fields[0], "step", "settings of an optimizer");
+    const size_t states = num_states(group.settings);
+    for (const py::handle update : read_items(fields[1], "step", "updates")) {
+      group.updates.push_back(read_update(read_tuple(update, 2 + states, "step", "an update")));
     }
     return group;
   }
@@ -60,17 +65,17 @@ class Arrays {
  private:
   StepUpdate read_update(const py::tuple& fields) {
     StepUpdate update;
-    update.gradient = fields[0].cast<int>();
+    update.gradient = read_as<int>(fields[0], "step", "the number of a gradient");
     CAVS_CHECK(update.gradient >= 0 && update.gradient < static_cast<int>(params_.size()),
                ErrorKind::kValue, "[step] expected the number of one of ", params_.size(),
                " gradients, got ", update.gradient, "; number it among them");
     const Checked& param = params_[static_cast<size_t>(update.gradient)];
     const auto& grad = grads_[static_cast<size_t>(update.gradient)];
     update.param = param.data<void>();
-    update.step = fields[1].cast<int64_t>();
+    update.step = read_as<int64_t>(fields[1], "step", "the number of an update");
     expect_step(update.step);
     void** places[] = {&update.first, &update.second};
-    for (size_t i = 2; i < fields.size() && i < 4; ++i) {
+    for (size_t i = 2; i < fields.size(); ++i) {
       Checked state = state_like("state", fields[i], param);
       if (grad) state.expect_apart(*grad);
       if (i == 3) state.expect_apart(states_.back());
@@ -113,18 +118,25 @@ py::list gradients_of(const StepResult& result, DType dtype) {
 std::shared_ptr<StepPlan> make_plan(const PyProgram& forward, const PyProgram& backward, int loss,
                                     const std::vector<std::vector<int>>& parts) {
   std::vector<GradientPart> found;
-  for (const auto& part : parts) found.push_back({part.at(0), part.at(1), part.at(2)});
+  for (const auto& part : parts) {
+    CAVS_CHECK(part.size() == 3, ErrorKind::kValue,
+               "[step] expected a parameter, an output and its ids as a part, got ", part.size(),
+               " numbers; give three numbers");
+    found.push_back({part[0], part[1], part[2]});
+  }
   return std::make_shared<StepPlan>(forward.exe, backward.exe, loss, std::move(found));
 }
 
-py::tuple run_step(const StepPlan& plan, const py::object& schedule,
+py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
                    const py::array_t<int64_t, py::array::c_style>& graph_keys, uint64_t seed,
-                   uint64_t step, bool training, const py::sequence& params,
-                   const std::vector<int64_t>& versions, const py::sequence& inputs,
-                   const py::sequence& grads, const py::sequence& groups, double scale,
+                   uint64_t step, bool training, const py::object& params,
+                   const std::vector<int64_t>& versions, const py::object& inputs,
+                   const py::object& grads, const py::object& groups, double scale,
                    double clip_norm, std::vector<int> clip_order,
                    const std::optional<std::vector<std::optional<std::vector<double>>>>& known) {
-  const auto held = py::make_tuple(py::tuple(params), py::tuple(inputs), py::tuple(grads));
+  const auto held =
+      py::make_tuple(read_items(params, "step", "parameters"), read_items(inputs, "step", "inputs"),
+                     read_items(grads, "step", "gradients"));
   Arrays arrays(plan, held[0], held[2]);
   StepInputs given;
   given.params = read_arrays(held[0], "parameter", false);
@@ -141,12 +153,16 @@ py::tuple run_step(const StepPlan& plan, const py::object& schedule,
   for (size_t i = 0; given.check && i < known->size(); ++i) {
     const auto& bounds = (*known)[i];
     given.known.emplace_back();
-    if (bounds) given.known[i] = {bounds->at(0), bounds->at(1), bounds->at(2)};
+    if (!bounds) continue;
+    CAVS_CHECK(bounds->size() == 3, ErrorKind::kShape,
+               "[step] expected the bounds of a parameter and two states, got ", bounds->size(),
+               "; give three numbers");
+    given.known[i] = {(*bounds)[0], (*bounds)[1], (*bounds)[2]};
   }
-  for (const py::handle group : groups) {
-    given.groups.push_back(arrays.read_group(py::reinterpret_borrow<py::tuple>(group)));
+  for (const py::handle group : read_items(groups, "step", "groups")) {
+    given.groups.push_back(arrays.read_group(group));
   }
-  Run run(plan.forward, schedule.cast<const Schedule&>(),
+  Run run(plan.forward, schedule,
           std::vector<int64_t>(graph_keys.data(), graph_keys.data() + graph_keys.size()),
           random_context(seed, step, training), true);
   StepResult result;

@@ -2,9 +2,16 @@
 
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
 #if defined(__GLIBCXX__)
 #include <cxxabi.h>
 #endif
+
+#include "base/denormals.h"
+#include "base/thread_pool.h"
 
 namespace cavs {
 namespace {
@@ -21,9 +28,53 @@ void take_lock_again(PyThreadState* state) {
 #endif
 }
 
+thread_local Unlocked* current = nullptr;
+
+// Python runs handlers in its main thread alone.
+bool is_main_thread() {
+#if defined(__linux__)
+  return syscall(SYS_gettid) == getpid();
+#else
+  return true;
+#endif
+}
+
 }  // namespace
 
+// A stretch within the call that has the interpreter's lock. For it the call counts as none, so
+// that fork(), which waits for calls with the lock held, goes on.
+class Unlocked::Locked {
+ public:
+  explicit Locked(Unlocked* call) : call_(*call) {
+    call_.call_.reset();
+    take_lock_again(call_.state_);
+  }
+  ~Locked() {
+    PyEval_SaveThread();
+    call_.call_.emplace();
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Unlocked& call_;
+};
+
+void run_signal_handlers() {
+  if (current == nullptr || !is_main_thread()) return;
+  const DenormalScope usual(DType::kFloat64);
+  const WorkAlone alone;
+  const Unlocked::Locked locked(current);
+  if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+}
+
+Unlocked::Unlocked() : before_(current), state_(PyEval_SaveThread()) {
+  current = this;
+  call_.emplace();
+}
+
 Unlocked::~Unlocked() {
+  current = before_;
   call_.reset();  // first: fork() waits for calls with the lock held
   take_lock_again(state_);
 }

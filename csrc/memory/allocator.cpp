@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <new>
+#include <limits>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -57,12 +57,13 @@ class CpuAllocator final : public Allocator {
   Device device() const override { return Device::kCpu; }
 
   void* allocate(int64_t bytes) override {
+    if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
 #if defined(__linux__)
     void* data = is_large(bytes) ? map_pages(whole_pages(bytes)) : allocate_small(bytes);
 #else
     void* data = allocate_small(bytes);
 #endif
-    if (data == nullptr) throw std::bad_alloc();
+    if (data == nullptr) throw OutOfMemory(static_cast<uint64_t>(bytes));
     return data;
   }
 
@@ -97,6 +98,16 @@ class CpuAllocator final : public Allocator {
 };
 
 }  // namespace
+
+int64_t checked_bytes(int64_t rows, int64_t size, int64_t item_bytes) {
+  int64_t elements = 0, bytes = 0;
+  if (__builtin_mul_overflow(rows, size, &elements) ||
+      __builtin_mul_overflow(elements, item_bytes, &bytes)) {
+    throw OutOfMemory(static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
+  }
+  if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
+  return bytes;
+}
 
 Allocator& device_allocator(Device device) {
   static auto* cpu = new CpuAllocator;  // never destroyed: threads may free at the process's end

@@ -17,11 +17,17 @@ inline int64_t align_up(int64_t bytes, int64_t alignment = kAlignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
+// More than any machine has: numbers of bytes up to this add up without overflow.
+constexpr int64_t kMostBytes = int64_t{1} << 48;
+
+// The bytes of so many rows of `size` elements. Throws OutOfMemory above kMostBytes.
+int64_t checked_bytes(int64_t rows, int64_t size, int64_t item_bytes);
+
 class Allocator {
  public:
   virtual ~Allocator() = default;
   virtual Device device() const = 0;
-  // `bytes` > 0 bytes, aligned to kAlignment, not initialised. Throws std::bad_alloc.
+  // `bytes` > 0 bytes, aligned to kAlignment, not initialised. Throws OutOfMemory.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void deallocate(void* data, int64_t bytes) = 0;
   // Makes an allocation of `from` bytes one of `to` >= `from` with the contents it had, without a

@@ -12,12 +12,16 @@ int64_t Arena::capacity() const { return block_ ? block_->bytes() - kAlignment :
 int64_t Arena::allocate(int64_t bytes) {
   CAVS_CHECK(bytes >= 0, ErrorKind::kValue, "[memory] expected a size of 0 or more bytes, got ",
              bytes, "; check the sizes");
+  if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
   const int64_t offset = align_up(used_);
   reserve(offset + bytes);
   return offset;
 }
 
 void Arena::reserve(int64_t bytes) {
+  CAVS_CHECK(bytes >= 0, ErrorKind::kValue, "[memory] expected a size of 0 or more bytes, got ",
+             bytes, "; check the sizes");
+  if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
   if (bytes > capacity() || !block_) {
     // Half as much again, so that a slowly growing batch size costs few copies.
     const int64_t wanted = std::max(align_up(bytes), align_up(capacity() + capacity() / 2));

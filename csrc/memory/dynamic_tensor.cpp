@@ -16,8 +16,10 @@ void check_rows(int64_t count) {
 
 void DynamicTensor::allocate(Arena& arena, int64_t count) {
   check_rows(count);
-  rows = count;
-  offset = arena.allocate(bytes());
+  DynamicTensor wanted = *this;
+  wanted.rows = count;
+  wanted.offset = arena.allocate(wanted.bytes());
+  *this = wanted;  // unchanged where there is no memory
 }
 
 void DynamicTensor::grow(Arena& arena, int64_t count) {
@@ -25,13 +27,15 @@ void DynamicTensor::grow(Arena& arena, int64_t count) {
   if (offset < 0) return allocate(arena, count);
   if (count <= rows) return;
   const int64_t old_bytes = bytes(), old_offset = offset;
-  rows = count;
+  DynamicTensor wanted = *this;
+  wanted.rows = count;
   if (old_offset + old_bytes == arena.used()) {
-    arena.reserve(old_offset + bytes());
-    return;
+    arena.reserve(old_offset + wanted.bytes());
+  } else {
+    wanted.offset = arena.allocate(wanted.bytes());
+    device_allocator(arena.device()).copy(wanted.data(arena), arena.data() + old_offset, old_bytes);
   }
-  offset = arena.allocate(bytes());
-  device_allocator(arena.device()).copy(data(arena), arena.data() + old_offset, old_bytes);
+  *this = wanted;  // unchanged where there is no memory
 }
 
 }  // namespace cavs

@@ -26,7 +26,10 @@ struct DynamicTensor {
   DynamicTensor(int64_t feature_size, DType element)
       : size(feature_size), dtype(element), ld(row_stride(feature_size)) {}
 
-  int64_t bytes() const { return (ld == 0 ? size : rows * ld) * item_size(dtype); }
+  // Throws OutOfMemory where no machine has so many.
+  int64_t bytes() const {
+    return checked_bytes(ld == 0 ? 1 : rows, ld == 0 ? size : ld, item_size(dtype));
+  }
   std::byte* data(const Arena& arena) const { return arena.data() + offset; }
 
   // Takes room for `count` rows at the end of the arena.

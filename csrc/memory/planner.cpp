@@ -48,6 +48,7 @@ void place(const std::vector<Lifetime>& values, const std::vector<int>& order, i
     const int64_t offset = best_gap(placed, values[i], bytes, start);
     plan->offsets[i] = offset;
     plan->total = std::max(plan->total, offset + bytes);
+    if (plan->total > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(plan->total));
     insert(placed, {offset, offset + bytes, values[i].first, values[i].last});
   }
 }
@@ -74,6 +75,8 @@ std::vector<int64_t> find_demands(const std::vector<Lifetime>& values, int64_t* 
 // A small plan is made once per call and does not repay the time for a better one.
 constexpr int64_t kWorthAnother = 1 << 20;
 
+constexpr int kMostSteps = 1 << 24;
+
 }  // namespace
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start, int kept) {
@@ -88,6 +91,12 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start, int k
     CAVS_CHECK(value.bytes >= 0, ErrorKind::kValue,
                "[planner] expected a size of 0 or more bytes, got ", value.bytes, " for value ", i,
                "; check the sizes");
+    CAVS_CHECK(!alive(value) || (value.first >= 0 && value.last < kMostSteps), ErrorKind::kValue,
+               "[planner] expected steps of 0..", kMostSteps - 1, ", got ", value.first, "..",
+               value.last, " for value ", i, "; number steps from 0");
+    for (const int64_t bytes : {value.bytes, value.offset}) {
+      if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
+    }
     if (value.offset >= 0) plan.offsets[i] = value.offset;
     if (!alive(value) || value.bytes == 0) continue;
     if (value.offset < 0) {

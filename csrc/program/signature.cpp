@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/group.h"
 #include "program/validate.h"
 
 namespace cavs {
@@ -67,7 +68,9 @@ struct Checker {
 
 // Whether the operand is the output itself, of a sum over rows that goes on from what stands there.
 bool goes_on(const Checker& c, size_t operand) {
-  return is_reduction(c.instruction) && c.instruction.inputs[operand] == c.instruction.outputs[0];
+  return is_reduction(c.instruction) && operand < c.instruction.inputs.size() &&
+         !c.instruction.outputs.empty() &&
+         c.instruction.inputs[operand] == c.instruction.outputs[0];
 }
 
 // Two factors; a sum over rows may be given what it goes on from, and products that leave out rows
@@ -132,47 +135,20 @@ bool is_csr(TableKind kind) {
          kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
 }
 
-const std::set<int64_t>& opcodes() {
-  static const std::set<int64_t> known = [] {
-    std::set<int64_t> codes;
-    for (const auto& name : scalar_op_names()) codes.insert(scalar_opcode(name));
-    return codes;
-  }();
-  return known;
-}
-
 void check_fused(const Checker& c) {
-  const auto& ints = c.instruction.ints;
-  c.attributes(3);
+  const Instruction& call = c.instruction;
+  const char* expected =
+      wrong_group(call.ints, call.inputs.size(), call.floats.size(), call.outputs.size());
+  if (expected != nullptr) c.reject(expected);
   c.floats();
-  constexpr int64_t kLimit = 1 << 16;
-  const int64_t width = ints[0], registers = ints[1], ops = ints[2];
-  c.expect(width >= 1 && registers >= 0 && registers < kLimit && ops >= 0 && ops < kLimit,
-           "width >= 1 and sane counts of registers and operations");
-  c.attributes(static_cast<size_t>(4 + 5 * ops));
-  const auto inputs = static_cast<int64_t>(c.instruction.inputs.size());
-  const auto limit = inputs + registers + static_cast<int64_t>(c.instruction.floats.size());
-  for (int64_t op = 0; op < ops; ++op) {
-    const int64_t* word = ints.data() + 3 + 5 * op;
-    c.expect(opcodes().count(word[0]) > 0, "known opcodes");
-    c.expect(word[1] >= 0 && word[1] < registers, "results in one of the registers");
-    for (int i = 0; i < scalar_op_arity(static_cast<int>(word[0])); ++i) {
-      c.expect(word[2 + i] >= 0 && word[2 + i] < limit,
-               "arguments among inputs, registers and constants");
-    }
+  const int64_t width = call.ints[0];
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    c.expect(c.out(i).size == width, "outputs of the group's width");
   }
-  const int64_t* outputs = ints.data() + 3 + 5 * ops;
-  c.expect(outputs[0] == static_cast<int64_t>(c.instruction.outputs.size()),
-           "as many result registers as outputs");
-  c.attributes(static_cast<size_t>(4 + 5 * ops + outputs[0]));
-  for (int64_t i = 0; i < outputs[0]; ++i) {
-    c.expect(outputs[1 + i] >= 0 && outputs[1 + i] < registers, "outputs from the registers");
-    c.expect(c.out(static_cast<size_t>(i)).size == width, "outputs of the group's width");
-  }
-  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) {
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
     c.expect(c.in(i).size == width || c.in(i).size == 1,
              "inputs of the group's width or of size 1");
-    c.expect(!is_csr(c.instruction.tables[i].kind) || c.in(i).space.kind != SpaceKind::kNone,
+    c.expect(!is_csr(call.tables[i].kind) || c.in(i).space.kind != SpaceKind::kNone,
              "rows where a table lists some");
   }
 }
@@ -214,7 +190,7 @@ void check_segment_softmax(const Checker& c) {
 }
 
 void check_slots_to_edges(const Checker& c) {
-  c.operands(c.instruction.inputs.size());
+  c.operands(std::max<size_t>(1, c.instruction.inputs.size()));
   c.floats();
   c.same_sizes();
   for (const TableSpec& table : c.instruction.tables) {
@@ -271,7 +247,7 @@ void check_embedding(const Checker& c) {
 }
 
 void check_concat(const Checker& c) {
-  c.operands(c.instruction.inputs.size());
+  c.operands(std::max<size_t>(1, c.instruction.inputs.size()));
   c.floats();
   int64_t size = 0;
   for (size_t i = 0; i < c.instruction.inputs.size(); ++i) size += c.in(i).size;
@@ -291,12 +267,18 @@ void check_shapes(const Checker& c, bool sums) {
     const int64_t out = c.integer(static_cast<size_t>(1 + rank + i));
     c.expect(in >= 1 && out >= 1 && (in == out || (sums ? out : in) == 1),
              "dims that are equal or 1");
+    c.expect(in <= c.in(0).size / in_size && out <= c.out().size / out_size,
+             "dims that multiply to the sizes");
     in_size *= in;
     out_size *= out;
-    c.expect(in_size <= c.in(0).size && out_size <= c.out().size,
-             "dims that multiply to the sizes");
   }
   c.expect(in_size == c.in(0).size && out_size == c.out().size, "dims that multiply to the sizes");
+}
+
+// A probability of zeros, as the kernels of dropout take it.
+void check_rate(const Checker& c) {
+  const double rate = c.instruction.floats[0];
+  c.expect(rate >= 0 && rate <= 1, "a rate of 0..1");
 }
 
 // The kernel reads the graph and local index of its rows from the tables of the space that it
@@ -306,6 +288,7 @@ void check_random(const Checker& c, int operands, int floats) {
   c.attributes(2, floats);
   c.floats();
   if (operands > 0) c.same_sizes();
+  if (floats > 0) check_rate(c);
   const SpaceKind kind = c.instruction.space.kind;
   const int64_t space = c.integer(1);
   c.expect((space == 0 && is_vertex_rows(kind)) || (space == 1 && kind == SpaceKind::kEdge) ||
@@ -319,6 +302,7 @@ void check_dropout_by_id(const Checker& c) {
   c.expect(inputs >= 2, "values and their ids");
   c.operands(inputs);
   c.attributes(1, 1);
+  check_rate(c);
   c.expect(c.in(0).dtype == c.program.dtype && c.out().dtype == c.program.dtype &&
                c.in(0).size == c.out().size,
            "floating-point values, and as many");

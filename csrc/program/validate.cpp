@@ -15,6 +15,10 @@ struct Life {
   bool saved_by_forward = false;
 };
 
+constexpr int kMostArrays = 1 << 20;  // of the caller, in each of his lists
+constexpr int64_t kMostRows = 0x7fffffff;
+constexpr size_t kMostStates = 1 << 16;  // see FirstNan
+
 class Validator {
  public:
   explicit Validator(Program& program)
@@ -36,8 +40,14 @@ class Validator {
  private:
   void check_uniques() const {
     for (const UniqueSpec& unique : program_.uniques) {
-      CAVS_CHECK(unique.rows >= 0, ErrorKind::kValue, "[program] expected unique '", unique.name,
-                 "' to have 0 or more rows, got ", unique.rows, "; correct the unique");
+      CAVS_CHECK(unique.rows >= 0 && unique.rows <= kMostRows, ErrorKind::kValue,
+                 "[program] expected unique '", unique.name, "' to have 0..", kMostRows,
+                 " rows, got ", unique.rows, "; correct the unique");
+      for (const int input : unique.inputs) {
+        CAVS_CHECK(input >= 0 && input < kMostArrays, ErrorKind::kValue,
+                   "[program] expected the ids of unique '", unique.name, "' to be an input of 0..",
+                   kMostArrays - 1, ", got number ", input, "; number an input");
+      }
       if (unique.of >= 0) {
         check_ids_of_tuples(unique);
       } else {
@@ -50,17 +60,16 @@ class Validator {
                "[program] expected the ", forward.size(), " uniques of the forward program, got ",
                program_.uniques.size(), "; give both programs the same ones");
     for (size_t i = 0; i < forward.size(); ++i) {
-      CAVS_CHECK(program_.uniques[i].name == forward[i].name, ErrorKind::kValue,
-                 "[program] expected the forward program's unique '", forward[i].name, "', got '",
-                 program_.uniques[i].name, "'; give both programs the same ones");
+      const UniqueSpec& mine = program_.uniques[i];
+      CAVS_CHECK(mine.name == forward[i].name && mine.inputs == forward[i].inputs &&
+                     mine.base == forward[i].base && mine.rows == forward[i].rows &&
+                     mine.of == forward[i].of,
+                 ErrorKind::kValue, "[program] expected the forward program's unique '",
+                 forward[i].name, "', got '", mine.name, "', or one of that name that differs; give both programs the same ones");
     }
   }
 
   void check_counted(const UniqueSpec& unique) const {
-    for (const int input : unique.inputs) {
-      CAVS_CHECK(input >= 0, ErrorKind::kValue, "[program] expected the ids of unique '",
-                 unique.name, "' to be an input, got number ", input, "; number an input");
-    }
     const bool tuples = unique.inputs.size() > 1;
     CAVS_CHECK(!unique.inputs.empty() && (!tuples || unique.rows == 0), ErrorKind::kValue,
                "[program] expected one input, or tuples of inputs that are counted, in unique '",
@@ -85,9 +94,9 @@ class Validator {
     const bool part = std::all_of(ids.inputs.begin(), ids.inputs.end(), [&](int input) {
       return std::count(whole.inputs.begin(), whole.inputs.end(), input) > 0;
     });
-    CAVS_CHECK(part && ids.base == whole.base && ids.rows == unique.rows, ErrorKind::kValue,
-               "[program] expected '", ids.name, "' to be part of '", whole.name,
-               "' among the same rows, got others; correct its ids");
+    CAVS_CHECK(part && ids.base == whole.base && ids.rows == unique.rows && unique.inputs.empty(),
+               ErrorKind::kValue, "[program] expected '", ids.name, "' to be part of '", whole.name,
+               "' among the same rows, and no inputs of its own, got others; correct its ids");
   }
 
   void check_space(const Space& space, const std::string& name) const {
@@ -130,7 +139,7 @@ class Validator {
     check_space(value.space, value.name);
     const bool external =
         value.role == Role::kParam || value.role == Role::kInput || value.role == Role::kOutput;
-    CAVS_CHECK(!external || (value.index >= 0 && value.index < (1 << 20)), ErrorKind::kValue,
+    CAVS_CHECK(!external || (value.index >= 0 && value.index < kMostArrays), ErrorKind::kValue,
                "[program] expected the number of an array for '", value.name, "', got ",
                value.index, "; number its array");
     CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
@@ -150,7 +159,17 @@ class Validator {
   }
 
   void note_saved() {
-    for (const int id : program_.states) check_id(id, "the list of states");
+    CAVS_CHECK(program_.states.size() < kMostStates, ErrorKind::kValue,
+               "[program] expected fewer than ", kMostStates, " states, got ",
+               program_.states.size(), "; name fewer of them");
+    for (const int id : program_.states) {
+      check_id(id, "the list of states");
+      const ValueSpec& state = program_.values[id];
+      CAVS_CHECK(state.dtype == program_.dtype && is_vertex_rows(state.space.kind),
+                 ErrorKind::kValue, "[program] expected floating-point rows of vertices as state '",
+                 state.name, "', got ", dtype_name(state.dtype), " with rows of '",
+                 space_name(state.space, program_.uniques), "'; leave it out");
+    }
     for (const int id : program_.saved) check_id(id, "the list of saved values");
     if (!program_.forward) return;
     for (const int id : program_.forward->saved) lives_[roots_[id].value].saved_by_forward = true;
@@ -188,6 +207,7 @@ class Validator {
       check_driving_space(segment, instruction);
       check_tables(instruction);
       for (const int id : instruction.outputs) check_output(segment, instruction, id);
+      if (instruction.kernel == "store") check_scatter(instruction);
       for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(segment, instruction, i);
       check_signature(program_, instruction);
       instruction.function = find_kernel(program_.device, program_.dtype, instruction.kernel);
@@ -246,7 +266,7 @@ class Validator {
                  space_name(instruction.space, program_.uniques), "' to '",
                  space_name(to, program_.uniques), "' for input ", i, " of '", instruction.kernel,
                  "', got another; correct the table");
-      if (table.kind == TableKind::kParentRows) check_parts(instruction, i);
+      if (table.kind == TableKind::kParentRows && !source) check_parts(instruction, i);
     }
   }
 
@@ -304,7 +324,7 @@ class Validator {
       case TableKind::kUniqueRows:
         return from == distinct() && (!has_rows || to == program_.uniques[table.argument].base);
       case TableKind::kUniqueIds:
-        return from == rows_of_ids(table.argument) && !has_rows;
+        return has_ids(table.argument) && from == rows_of_ids(table.argument) && !has_rows;
       case TableKind::kUniqueParents:
       case TableKind::kUniqueParentRows: {
         if (from != distinct() || !is_vertex_rows(program_.uniques[table.argument].base.kind)) {
@@ -318,11 +338,13 @@ class Validator {
     return false;
   }
 
-  // Rows that have one id each: distinct ids, or tuples that these are part of.
+  // Whether its rows have one id each: distinct ids, or tuples that these are part of.
+  bool has_ids(int number) const {
+    const UniqueSpec& unique = program_.uniques[number];
+    return program_.uniques[unique.of < 0 ? number : unique.of].inputs.size() == 1;
+  }
   Space rows_of_ids(int number) const {
     const UniqueSpec& unique = program_.uniques[number];
-    const bool single = program_.uniques[unique.of < 0 ? number : unique.of].inputs.size() == 1;
-    if (!single) return {};
     return unique.of < 0 ? Space{SpaceKind::kUnique, number} : unique.base;
   }
 
@@ -340,6 +362,23 @@ class Validator {
                instruction.kernel, "' to write rows of '", space_name(expected, program_.uniques),
                "', got '", value.name, "' with rows of '",
                space_name(value.space, program_.uniques), "'; write a value of that space");
+  }
+
+  // Rows that are written where a table says: no more than a permutation, of rows that are not the
+  // run's own, of which it holds those in use alone.
+  void check_scatter(const Instruction& instruction) const {
+    if (instruction.inputs.size() != 1 || instruction.outputs.size() != 1) return;  // refused below
+    const TableKind kind = instruction.tables[0].kind;
+    if (kind == TableKind::kNone) return;
+    const ValueSpec& in = program_.values[instruction.inputs[0]];
+    const ValueSpec& owner = program_.values[roots_[instruction.outputs[0]].value];
+    const bool order = kind == TableKind::kVertexOrder || kind == TableKind::kEdgeOrder;
+    const bool aligned = in.space.kind == SpaceKind::kNone || in.space == instruction.space ||
+                         is_part(instruction.space.kind, in.space.kind);
+    CAVS_CHECK(
+        order && aligned && owner.role == Role::kOutput, ErrorKind::kValue,
+        "[program] expected rows of an output that 'store' writes in the user's order, got '",
+        owner.name, "' through another table, or from other rows; store without a table");
   }
 
   void check_input(const Segment& segment, const Instruction& instruction, size_t input) const {

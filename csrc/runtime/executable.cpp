@@ -1,6 +1,7 @@
 #include "runtime/executable.h"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -19,6 +20,7 @@ std::mutex options_mutex;
 ExecutionOptions current_options;
 
 constexpr int64_t kFewestChunkRows = 32;
+constexpr int64_t kMostChunkRows = 1 << 24;
 
 // Nanoseconds per row on one core of the last years, to within a small factor: what matters is
 // whether a level costs one microsecond or a hundred.
@@ -217,6 +219,21 @@ void find_parent_lists(Executable& exe) {
   exe.parent_lists.assign(found.begin(), found.end());
 }
 
+bool has_leaves_apart(const Program& program) {
+  const auto apart = [](const Space& space) {
+    return space.kind == SpaceKind::kLeaf || space.kind == SpaceKind::kInner;
+  };
+  const auto any = [&](const auto& items) {
+    return std::any_of(items.begin(), items.end(),
+                       [&](const auto& item) { return apart(item.space); });
+  };
+  return any(program.values) || any(program.segments) ||
+         std::any_of(program.segments.begin(), program.segments.end(),
+                     [&](const Segment& segment) { return any(segment.instructions); }) ||
+         std::any_of(program.uniques.begin(), program.uniques.end(),
+                     [&](const UniqueSpec& unique) { return apart(unique.base); });
+}
+
 void prepare_externals(Executable& exe) {
   const auto& values = exe.program.values;
   const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
@@ -257,11 +274,23 @@ ExecutionOptions execution_options() {
 }
 
 void set_execution_options(const ExecutionOptions& options) {
-  CAVS_CHECK(options.chunk_rows >= 1 && options.chunk_bytes >= 0, ErrorKind::kValue,
-             "[runtime] expected chunks of 1 or more rows, got ", options.chunk_rows,
-             "; raise chunk_rows");
+  CAVS_CHECK(
+      options.chunk_rows >= 1 && options.chunk_rows <= kMostChunkRows && options.chunk_bytes >= 0,
+      ErrorKind::kValue, "[runtime] expected chunks of 1..", kMostChunkRows,
+      " rows and 0 or more bytes, got ", options.chunk_rows, " and ", options.chunk_bytes,
+        "; choose chunks within that");
+  for (const double ns : {options.min_parallel_ns, options.min_team_ns, options.min_split_ns}) {
+    CAVS_CHECK(!std::isnan(ns), ErrorKind::kValue,
+               "[runtime] expected numbers of nanoseconds, got nan; give numbers");
+  }
   std::lock_guard<std::mutex> lock(options_mutex);
   current_options = options;
+}
+
+void check_schedule(const Executable& exe, const Schedule& schedule) {
+  CAVS_CHECK(!exe.leaves_first || schedule.num_leaves >= 0, ErrorKind::kValue,
+             "[runtime] expected a schedule with all leaves first, got another; compile without "
+             "specialize_leaves for this policy");
 }
 
 double product_row_ns(const Instruction& instruction) {
@@ -316,6 +345,7 @@ std::shared_ptr<const Executable> make_executable(Program program,
   exe->roots = resolve_views(exe->program);
   prepare_forms(*exe);
   prepare_externals(*exe);
+  exe->leaves_first = has_leaves_apart(exe->program);
   find_parent_lists(*exe);
   exe->weights = find_weights(exe->program);
   exe->state_writes = find_state_writes(exe->program, exe->roots);

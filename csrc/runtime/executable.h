@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "graph/schedule.h"
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
 #include "program/program.h"
@@ -79,6 +80,7 @@ struct Executable {
   Layout kept, dropped;           // with and without keeping what backward reads
   std::vector<int> parent_lists;  // uniques whose rows' edges to parents the program reads
   std::vector<int> array_counts;  // least number of params, inputs, outputs
+  bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
   std::shared_ptr<Block> constants;  // one kAlignment slot per value
   WeightUses weights;
   StateWrites state_writes;
@@ -88,6 +90,9 @@ struct Executable {
 
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }
 };
+
+// Throws Error(kValue) where the schedule does not number the vertices as the program needs them.
+void check_schedule(const Executable& exe, const Schedule& schedule);
 
 // Validates the program (see program/validate.h) and works out its layout.
 std::shared_ptr<const Executable> make_executable(Program program,

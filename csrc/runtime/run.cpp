@@ -61,13 +61,7 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
   CAVS_CHECK(static_cast<int64_t>(graph_keys_.size()) == schedule.num_graphs, ErrorKind::kShape,
              "[runtime] expected one key for each of ", schedule.num_graphs, " graphs, got ",
              graph_keys_.size(), "; give a key for each");
-  for (const Segment& segment : exe_->program.segments) {
-    const bool parts =
-        segment.space.kind == SpaceKind::kLeaf || segment.space.kind == SpaceKind::kInner;
-    CAVS_CHECK(!parts || schedule.num_leaves >= 0, ErrorKind::kValue,
-               "[runtime] expected a schedule with all leaves first, got another; compile without "
-               "specialize_leaves for this policy");
-  }
+  check_schedule(*exe_, schedule);
   random_.graph_key = graph_keys_.data();
   random_.vertex_graph = schedule.graph.data();
   random_.vertex_local = schedule.local.data();
@@ -215,6 +209,7 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
              "[runtime] expected the backward program of this run's program, got another; pass the "
              "program that belongs to it");
   check_threads(num_threads);
+  check_schedule(*exe, schedule_);
   const DenormalScope scope(exe->program.dtype);
   PhaseProfile profile;
   Stopwatch watch;
@@ -301,13 +296,22 @@ std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* ba
   CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
              "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
              unique_rows.size(), "; give rows for each");
+  check_schedule(exe, schedule);
   counts.uniques = unique_rows;
+  for (size_t u = 0; u < unique_rows.size(); ++u) {
+    const int64_t most =
+        std::max(unique_base_rows(exe.program, counts, u), exe.program.uniques[u].rows);
+    CAVS_CHECK(unique_rows[u] >= 0 && unique_rows[u] <= most, ErrorKind::kValue,
+               "[runtime] expected 0..", most, " rows of unique '", exe.program.uniques[u].name,
+               "', got ", unique_rows[u], "; count the ids of the batch");
+  }
   const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
   std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
   if (backward == nullptr || !keep) return phases;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another; pass the "
              "program that belongs to it");
+  check_schedule(*backward, schedule);
   const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
   phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
   return phases;

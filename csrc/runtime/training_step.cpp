@@ -7,6 +7,7 @@
 #include "base/denormals.h"
 #include "base/error.h"
 #include "kernels/cpu/row_sparse.h"
+#include "program/text.h"
 
 namespace cavs {
 namespace {
@@ -33,6 +34,7 @@ class Step {
       : plan_(plan), run_(*run), given_(given), threads_(num_threads) {}
 
   StepResult operator()() {
+    check();
     if (given_.check) run_.set_check_states(true);
     forward();
     if (given_.check) result_.refused = run_.nan_state().has_value() || has_nan_output();
@@ -46,6 +48,28 @@ class Step {
   }
 
  private:
+  // That gradients fit to the parameters, and updates to both.
+  void check() const {
+    const auto specs = outputs_of(*plan_.backward);
+    for (const GradientPart& part : plan_.parts) {
+      const int64_t size = specs[static_cast<size_t>(part.output)]->size;
+      CAVS_CHECK(part.param < static_cast<int>(given_.params.size()), ErrorKind::kShape,
+                 "[step] expected parameter ", part.param, ", got ", given_.params.size(),
+                 " parameters; pass all parameters");
+      const ExternalArray& param = given_.params[static_cast<size_t>(part.param)];
+      const bool fits = part.ids < 0 ? param.elements == size : param.elements % size == 0;
+      CAVS_CHECK(fits && param.dtype == plan_.forward->program.dtype, ErrorKind::kShape,
+                 "[step] expected a gradient like parameter ", part.param, " of ", param.elements,
+                 " elements, got ", size, part.ids < 0 ? " elements" : " elements a row",
+                 "; correct the plan");
+    }
+    for (const int number : given_.clip_order) {
+      CAVS_CHECK(number >= 0 && number < static_cast<int>(plan_.params.size()), ErrorKind::kValue,
+                 "[step] expected the number of one of ", plan_.params.size(),
+                 " gradients to clip, got ", number, "; correct the order");
+    }
+  }
+
   ExternalArray make_output(const ValueSpec& spec) {
     ExternalArray array;
     array.dtype = spec.dtype;
@@ -76,6 +100,7 @@ class Step {
   bool has_nan_output() const {
     std::vector<Elements<T>> all;
     for (const ExternalArray& y : pushed_) {
+      if (y.dtype == DType::kInt32) continue;
       all.push_back({static_cast<const T*>(y.data), y.elements});
     }
     const std::vector<T> greatest = max_abs_each(all);
@@ -169,6 +194,7 @@ class Step {
       found.rows += width;
       --found.count;
     }
+    check_ids(found, given_.params[static_cast<size_t>(part.param)].elements / width);
     if (gradient->whole != nullptr) {
       return add_rows(found, width, static_cast<T*>(gradient->whole));
     }
@@ -182,6 +208,14 @@ class Step {
     } else if (found.count > 0) {
       merge(found, width, gradient);
     }
+  }
+
+  // A wrong program may give any.
+  static void check_ids(const RowsView<T>& found, int64_t rows) {
+    const auto inside = [rows](int32_t id) { return id >= 0 && id < rows; };
+    CAVS_CHECK(std::all_of(found.ids, found.ids + found.count, inside), ErrorKind::kValue,
+               "[step] expected ids of rows of the parameter, which has ", rows,
+               ", got one outside; correct the program");
   }
 
   static void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) {
@@ -286,6 +320,32 @@ StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
                ErrorKind::kValue, "[step] expected parts among ", outputs, " outputs, got output ",
                part.output, " with ids ", part.ids, "; number outputs of the program");
     if (params.empty() || params.back() != part.param) params.push_back(part.param);
+  }
+  check_outputs();
+}
+
+void StepPlan::check_outputs() const {
+  const DType dtype = forward->program.dtype;
+  const auto expect = [](bool fits, const char* expected) {
+    CAVS_CHECK(fits, ErrorKind::kValue, "[step] expected ", expected,
+               ", got another; correct the programs");
+  };
+  for (const auto& exe : {forward, backward}) {
+    for (const ValueSpec* spec : outputs_of(*exe)) {
+      expect(spec != nullptr, "a value for each number of an output");
+    }
+  }
+  expect(outputs_of(*forward)[static_cast<size_t>(loss)]->dtype == dtype, "a floating-point loss");
+  const std::vector<const ValueSpec*> specs = outputs_of(*backward);
+  for (const GradientPart& part : parts) {
+    const ValueSpec& output = *specs[static_cast<size_t>(part.output)];
+    expect(output.dtype == dtype, "a floating-point gradient");
+    const bool whole = output.space.kind == SpaceKind::kNone;
+    expect(whole == (part.ids < 0), "ids for a gradient by rows, and none for a whole one");
+    if (whole) continue;
+    const ValueSpec& ids = *specs[static_cast<size_t>(part.ids)];
+    expect(ids.dtype == DType::kInt32 && ids.size == 1 && ids.space == output.space,
+           "an id for each row of a gradient");
   }
 }
 

@@ -31,6 +31,9 @@ struct StepPlan {
   int loss = 0;                     // output of forward
   std::vector<GradientPart> parts;  // ordered by parameter
   std::vector<int> params;          // that get a gradient; the others of a step's lists are empty
+
+ private:
+  void check_outputs() const;
 };
 
 // A parameter's gradient: an array of the caller, or rows by ascending distinct ids.

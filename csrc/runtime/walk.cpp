@@ -1,7 +1,9 @@
 // The interpreter: one thread walks the segments and levels; others help where there is work
 // enough.
 #include <algorithm>
+#include <atomic>
 
+#include "base/interrupt.h"
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
 #include "runtime/phase.h"
@@ -21,6 +23,7 @@ class Walker {
   void walk() {
     pack_weights();
     for (int s = 0; s < static_cast<int>(program_.segments.size()); ++s) {
+      if (stopped(0)) return;
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
@@ -48,6 +51,19 @@ class Walker {
     phase_.profile[0].shares_ns += whole.lap();
   }
 
+  // Whether the call ends before it is done. Thread 0 is the caller's, and throws then.
+  bool stopped(int thread) {
+    if (thread == 0) {
+      try {
+        interrupt_.poll();
+      } catch (...) {
+        stopped_.store(true, std::memory_order_relaxed);
+        throw;
+      }
+    }
+    return stopped_.load(std::memory_order_relaxed);
+  }
+
   void pack_weights() {
     for (size_t w = 0; w < phase_.weights.size(); ++w) {
       const PackedWeight& packed = phase_.weights[w];
@@ -69,6 +85,7 @@ class Walker {
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
+      if (stopped(0)) return;
       walk_rows(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
                 schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
     }
@@ -125,7 +142,8 @@ class Walker {
     const ChunkPlan& chunk = phase_.plan->chunks[s];
     const bool has_edges = phase_.layout->segments[s].has_edges;
     const int32_t* edge = schedule_.child_ptr.data();
-    while (begin < end) {
+    for (bool first = true; begin < end; first = false) {
+      if (!first && stopped(thread)) return;
       int64_t stop = std::min(end, begin + chunk.rows);
       if (!has_edges) {
         run_chunk(thread, s, {begin, stop, 0, 0});
@@ -227,6 +245,7 @@ class Walker {
     ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
     const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
     for (int i = range.call_begin; i < range.call_end; ++i) {
+      if (stopped(thread)) return;
       KernelCall& call = code.calls[static_cast<size_t>(i)];
       const Space& space = phase_.instructions[static_cast<size_t>(i)]->space;
       call.row_begin = phase_.counts->first(space);
@@ -263,6 +282,8 @@ class Walker {
   const Program& program_;
   const Schedule& schedule_;
   Team& team_;
+  Interrupt interrupt_;
+  std::atomic<bool> stopped_{false};
   const int count_;  // of parts, whoever is there to take them: results must not depend on that
 };
 

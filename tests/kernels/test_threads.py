@@ -103,4 +103,99 @@ def test_instruction_set():
     assert best in order
     for name in order:
         assert instruction_set(name) == min(name, best, key=order.index)
-    assert instruction_set("no such") == best
+
+
+def python(script, **variables):
+    """Runs a script with environment variables, and without those of others."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CAVS_")} | variables
+    return subprocess.run(
+        [sys.executable, *script], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+WRONG = {
+    "CAVS_ISA": ["no such", "avx1024", "AVX2", "generic,avx2", "a\nb"],
+    "CAVS_NUM_THREADS": ["0", "-1", "two", "1025", "9" * 30, "1.5", " 2", "2\n"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_wrong_environment_variables_are_refused_in_one_line(name, value):
+    done = python(["-c", "import cavs"], **{name: value})
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"cavs.errors.InputError: [cavs] expected the environment variable {name}"
+    )
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_command_line_says_so_without_a_traceback(name):
+    done = python(["-m", "cavs", "info"], **{name: WRONG[name][0]})
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"cavs: [cavs] expected the environment variable {name}")
+
+
+def test_the_number_of_threads_at_start():
+    script = ["-c", "import cavs; print(cavs.get_num_threads(), cavs.instruction_set())"]
+    assert python(script, CAVS_NUM_THREADS="3", CAVS_ISA="generic").stdout == "3 generic\n"
+    usual = python(script)
+    assert python(script, CAVS_NUM_THREADS="", CAVS_ISA="").stdout == usual.stdout
+    assert "CAVS_NUM_THREADS" in python(["-m", "cavs", "info", "--help"]).stdout
+
+
+REFUSING = """
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+static int left = 1 << 20;
+extern "C" void allow_threads(int count) { left = count; }
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* how, void* (*body)(void*),
+                              void* given) {
+  if (left-- <= 0) return EAGAIN;
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  return reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"))(thread, how, body, given);
+}
+"""
+WITHOUT_THREADS = """
+import ctypes, sys
+import numpy as np  # has threads of its own
+library = ctypes.CDLL(None)
+library.allow_threads(int(sys.argv[1]))
+import cavs
+from cavs._native import core
+cavs.set_num_threads(4)
+class Function(cavs.VertexFunction):
+    def __init__(self):
+        self.linear = cavs.nn.Linear(96, 96)
+    def forward(self, v):
+        v.push(y=self.linear(v.pull("x", 96)))
+x = np.ones((400, 96), np.float32)
+model = cavs.compile(Function())
+graphs = cavs.batch([cavs.InputGraph([[]])] * len(x))
+w, b = (p.data for p in model.parameters())
+for _ in range(20):
+    y = model(graphs, x=x)["y"]
+    y.sum().backward()
+    assert np.allclose(y.numpy(), x @ w.T + b, atol=1e-3)
+    assert core.sum_squares(np.ones(2_000_000, np.float32)) == 2_000_000
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="preloads a library")
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_fewer_threads_where_the_system_gives_no_more(tmp_path, allowed):
+    """It was an error of each call that had helpers."""
+    source = tmp_path / "refusing.cpp"
+    source.write_text(REFUSING)
+    library = tmp_path / "librefusing.so"
+    compile_it = ["g++", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    if subprocess.run(compile_it, check=False).returncode != 0:
+        pytest.skip("no compiler")
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    done = python(
+        ["-c", WITHOUT_THREADS, str(allowed)], LD_PRELOAD=f"{preloaded} {library}".strip()
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

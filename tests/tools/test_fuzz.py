@@ -21,8 +21,8 @@ from cavs.training import Checkpoint, save_checkpoint
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = (
-    *("checkpoints", "datafiles", "differential", "functions", "graphs", "kills", "operations"),
-    *("oracle", "runs", "tape"),
+    *("checkpoints", "datafiles", "differential", "functions", "graphs", "hostile", "kills"),
+    *("mutations", "operations", "oracle", "runs", "tape", "workers"),
 )
 
 
@@ -48,6 +48,55 @@ def test_a_slice_of_fixed_seeds() -> None:
     done = run("differential", "--seed", "20000", "--count", "250")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "seeds 20000..20249, 250 trials" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["graphs", "programs"])
+def test_a_slice_of_hostile_trials(kind: str) -> None:
+    done = run(kind, "--seed", "5000", "--count", "600")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "seeds 5000..5599, 600 trials" in done.stdout
+
+
+def test_a_trial_that_crashes_is_a_finding(
+    fuzz: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the next seed is tried by another process."""
+    (tmp_path / "fragile.py").write_text(
+        "import os\n"
+        "def trial(seed):\n"
+        "    if seed == 1: os.abort()\n"
+        "    if seed == 2: raise KeyError(seed)\n"
+        "    if seed == 3: os._exit(7)\n"
+        "    return 'something' if seed == 4 else None\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    worker = fuzz["workers"].Worker("fragile")
+    found = [worker.check(seed) for seed in range(6)]
+    worker.close()
+    assert found[0] is found[5] is None
+    assert "seed 1: the process ended by SIGABRT" in str(found[1])
+    assert "KeyError: 2" in str(found[2])
+    assert "exit status 7" in str(found[3])
+    assert found[4] == "seed 4: something"
+
+
+def test_errors_that_nobody_expects_are_findings(fuzz: dict[str, Any]) -> None:
+    wrong = fuzz["mutations"].wrong
+    assert wrong(cavs.InputError("one line")) is None
+    assert wrong(TypeError("f(): incompatible function arguments.\n1. (a: int)")) is None
+    assert "several lines" in str(wrong(cavs.InputError("one\ntwo")))
+    assert "SystemError" in str(wrong(SystemError("set without an exception")))
+
+
+def test_a_graph_that_is_taken_for_another_is_a_finding(
+    fuzz: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        cavs.InputGraph, "levels", property(lambda graph: [0] * len(graph.children))
+    )
+    found = [fault for seed in range(60) if (fault := fuzz["hostile"].trial(seed))]
+    assert found
+    assert all("WrongResultError" in fault for fault in found)
 
 
 def test_the_command_line() -> None:

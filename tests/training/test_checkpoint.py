@@ -64,6 +64,16 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_the_umask_is_never_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread would make files for everybody to write to meanwhile."""
+
+    def umask(mask: int) -> int:
+        raise AssertionError("the umask is all threads'")
+
+    monkeypatch.setattr(os, "umask", umask)
+    save_checkpoint(tmp_path / "a", make_checkpoint())
+
+
 def test_a_checkpoint_has_the_permissions_of_any_file(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a", make_checkpoint())
     (tmp_path / "b").touch()

@@ -15,7 +15,9 @@ from collections.abc import Callable
 import checkpoints
 import datafiles
 import differential
+import hostile
 import kills
+import programs
 
 #: What is tried: what a seed comes to, which is what is wrong or None; and what that is, in words.
 KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {}
@@ -25,6 +27,8 @@ KINDS["differential"] = (
 )
 KINDS["checkpoints"] = checkpoints.check, "spoilt checkpoints in every command that reads them"
 KINDS["data"] = datafiles.check, "spoilt data files by every reader"
+KINDS["graphs"] = hostile.check, "hostile graphs, batches and inputs: right results or errors"
+KINDS["programs"] = programs.check, "wrong native programs and runs: errors, and no crash"
 KINDS["kills"] = kills.check, "trainings that are killed and go on; some seconds each"
 
 

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <atomic>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -46,10 +47,26 @@ void call_gemm(const std::atomic<Gemm<T>>& function, bool transpose_a, bool tran
                 static_cast<int>(k), T(1), a, narrow(lda), b, narrow(ldb), beta, c, narrow(ldc));
 }
 
+// OpenBLAS starts a thread for each core when it is loaded, and complains, or ends the process,
+// where it gets none. Here it works in the caller's thread alone, so it is told to start none.
+void* open_without_threads(const std::string& path) {
+  constexpr const char* kVariable = "OPENBLAS_NUM_THREADS";
+  const char* before = std::getenv(kVariable);
+  const std::string kept = before == nullptr ? "" : before;
+  setenv(kVariable, "1", 1);
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (before == nullptr) {
+    unsetenv(kVariable);
+  } else {
+    setenv(kVariable, kept.c_str(), 1);
+  }
+  return library;
+}
+
 }  // namespace
 
 void load_blas(const std::string& path) {
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = open_without_threads(path);
   if (library == nullptr) {
     const char* reason = dlerror();
     fail(ErrorKind::kRuntime, "[blas] expected a shared library at ", path,

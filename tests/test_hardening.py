@@ -1,0 +1,74 @@
+"""The extension as the linker and the compiler were told to make it, read from its ELF headers."""
+
+from __future__ import annotations
+
+import struct
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+EXTENSION = Path(str(import_module("cavs._core").__file__))
+CONTENT = EXTENSION.read_bytes()
+
+pytestmark = [
+    pytest.mark.skipif(CONTENT[:5] != b"\x7fELF\x02", reason="no ELF file of 64 bits"),
+    pytest.mark.skipif(b"__asan_init" in CONTENT or b"__tsan_init" in CONTENT, reason="sanitizers"),
+]
+
+DYNAMIC, RELRO, STACK = 2, 0x6474E552, 0x6474E551
+STRINGS, STRINGS_SIZE, BIND_NOW, FLAGS, FLAGS_1 = 5, 10, 24, 30, 0x6FFFFFFB
+EXECUTABLE = 1
+
+
+class Segment(NamedTuple):
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    size: int
+
+
+def segments() -> list[Segment]:
+    (start,) = struct.unpack_from("<Q", CONTENT, 32)
+    size, count = struct.unpack_from("<HH", CONTENT, 54)
+    found = []
+    for number in range(count):
+        at = start + number * size
+        kind, flags, offset, address, _, length = struct.unpack_from("<IIQQQQ", CONTENT, at)
+        found.append(Segment(kind, flags, offset, address, length))
+    return found
+
+
+def dynamic() -> dict[int, int]:
+    (segment,) = (s for s in segments() if s.kind == DYNAMIC)
+    pairs = [
+        struct.unpack_from("<qQ", CONTENT, segment.offset + i) for i in range(0, segment.size, 16)
+    ]
+    return dict(pairs)
+
+
+def symbol_names() -> list[bytes]:
+    entries = dynamic()
+    address = entries[STRINGS]
+    (holder,) = (s for s in segments() if s.kind == 1 and s.address <= address < s.address + s.size)
+    begin = address - holder.address + holder.offset
+    return CONTENT[begin : begin + entries[STRINGS_SIZE]].split(b"\0")
+
+
+def test_tables_of_calls_are_read_only_once_loaded() -> None:
+    """Full RELRO: all symbols are bound at once, and the table is protected then."""
+    assert any(s.kind == RELRO and s.size > 0 for s in segments())
+    entries = dynamic()
+    bound = BIND_NOW in entries or entries.get(FLAGS, 0) & 8 or entries.get(FLAGS_1, 0) & 1
+    assert bound
+
+
+def test_the_stack_holds_no_code_and_overflows_are_noticed() -> None:
+    assert all(not s.flags & EXECUTABLE for s in segments() if s.kind == STACK)
+    assert b"__stack_chk_fail" in symbol_names()
+
+
+def test_calls_of_the_c_library_know_the_sizes_of_their_buffers() -> None:
+    assert any(name.startswith(b"__") and name.endswith(b"_chk") for name in symbol_names())
