@@ -171,7 +171,7 @@ class Compiler:
         return self._inference
 
     def _named(self) -> dict[str, Any]:
-        return {self.param_names[id(p)]: p for p in self.params}
+        return {self.param_names[p]: p for p in self.params}
 
     def _without_backward(self, function: FunctionIR) -> Lowered:
         masks = self._masks(function.roots())
