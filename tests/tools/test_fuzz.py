@@ -126,7 +126,7 @@ def test_numbers_out_of_range_are_wrong_command_lines(
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(FUZZ), run_name="__main__")
     assert stopped.value.code == 2
-    assert f"argument {option}: a " in capsys.readouterr().err
+    assert f"argument {option}: expected a " in capsys.readouterr().err
 
 
 def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:
