@@ -65,7 +65,8 @@ class Validator {
                      mine.base == forward[i].base && mine.rows == forward[i].rows &&
                      mine.of == forward[i].of,
                  ErrorKind::kValue, "[program] expected the forward program's unique '",
-                 forward[i].name, "', got '", mine.name, "', or one of that name that differs; give both programs the same ones");
+                 forward[i].name, "', got '", mine.name,
+                 "', or one of that name that differs; give both programs the same ones");
     }
   }
 

@@ -278,7 +278,7 @@ void set_execution_options(const ExecutionOptions& options) {
       options.chunk_rows >= 1 && options.chunk_rows <= kMostChunkRows && options.chunk_bytes >= 0,
       ErrorKind::kValue, "[runtime] expected chunks of 1..", kMostChunkRows,
       " rows and 0 or more bytes, got ", options.chunk_rows, " and ", options.chunk_bytes,
-        "; choose chunks within that");
+      "; choose chunks within that");
   for (const double ns : {options.min_parallel_ns, options.min_team_ns, options.min_split_ns}) {
     CAVS_CHECK(!std::isnan(ns), ErrorKind::kValue,
                "[runtime] expected numbers of nanoseconds, got nan; give numbers");
