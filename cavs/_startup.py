@@ -6,10 +6,10 @@ whatever import was under way.
 
 from __future__ import annotations
 
+# The built-in part: signal itself takes a moment to import.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
-import threading
 
 
 def is_command() -> bool:
@@ -35,9 +35,11 @@ def raise_on_interrupt() -> None:
 
 def replace_handler(before: object, after: object) -> None:
     """Only of the command, and where the handler is the one that is expected."""
-    main = threading.current_thread() is threading.main_thread()
-    if main and is_command() and signal.getsignal(signal.SIGINT) is before:
-        signal.signal(signal.SIGINT, after)  # type: ignore[arg-type]
+    if is_command() and signal.getsignal(signal.SIGINT) == before:
+        try:
+            signal.signal(signal.SIGINT, after)
+        except ValueError:  # not the main thread
+            return
 
 
 end_on_interrupt()
