@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import scipy_openblas32
 
 from cavs._locks import new_lock
 from cavs._native import core as _core
@@ -30,7 +30,11 @@ _lock = new_lock()  # of native programs while one is made
 
 
 def _load_blas() -> None:
-    folder = scipy_openblas32.get_lib_dir()
+    # To import it would load the library, with a thread for each core.
+    found = find_spec("scipy_openblas32")
+    if found is None or found.origin is None:
+        raise ImportError("[cavs] expected scipy-openblas32, got none; install it with pip")
+    folder = os.path.join(os.path.dirname(found.origin), "lib")
     for name in sorted(os.listdir(folder)):
         if name.startswith("libscipy_openblas") and ".so" in name:
             _core.load_blas(os.path.join(folder, name))

@@ -130,7 +130,7 @@ def test_marks_that_are_not_there_are_missed(tables: Any) -> None:
         "<!-- a -->\n\nnew\n\n<!-- end of a -->\n"
     )
     for text in ("", "<!-- a -->\n", "<!-- a -->\n<!-- end of a -->\n" * 2):
-        with pytest.raises(tables.DataError, match="expected once"):
+        with pytest.raises(tables.DataError, match="once, got others"):
             tables.put(text, "a", [])
 
 
