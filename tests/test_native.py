@@ -37,7 +37,13 @@ def site(tmp_path: Path) -> Path:
 
 
 def run(clone: Path, *arguments: str, path: tuple[Path, ...]) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*path, LIBRARIES)))}
+    others = clone.parent / "libraries"  # cavs itself may be installed beside them
+    if not others.is_dir():
+        others.mkdir()
+        for entry in LIBRARIES.iterdir():
+            if not entry.name.startswith(("cavs", "__editable__")):
+                (others / entry.name).symlink_to(entry)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*path, others)))}
     command = [sys.executable, "-S", *arguments]
     return subprocess.run(
         command, cwd=clone, env=environment, capture_output=True, text=True, check=False

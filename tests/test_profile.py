@@ -248,7 +248,7 @@ def test_misuse() -> None:
     model, inputs = tree_lstm()
     with pytest.raises(InputError, match=r"output among \['logits', 'loss'\], got 'lose'"):
         model.explain(GRAPHS, loss="lose", **inputs)
-    with pytest.raises(InputError, match=r"expected 1 repeat or more, got 0"):
+    with pytest.raises(InputError, match=r"expected an integer repeats >= 1, got 0"):
         model.explain(GRAPHS, repeats=0, **inputs)
     with pytest.raises(InputError, match=r"expected int32 .* for 'label', got none"):
         model.explain(GRAPHS, word=WORDS)

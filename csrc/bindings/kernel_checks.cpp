@@ -75,6 +75,7 @@ class CallChecker {
     for (const CheckedTable& table : call_.tables) instruction_.tables.push_back({kind_of(table)});
     const bool source = call_.inputs.empty() && instruction_.tables.size() == 1;
     if (!source) instruction_.tables.resize(call_.inputs.size());
+    if (is_slots()) instruction_.tables.assign(call_.inputs.size(), {TableKind::kParent});
   }
 
   // One array, given twice, is one value: a sum that goes on from what stands in its output.

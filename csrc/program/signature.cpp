@@ -85,7 +85,8 @@ void check_product(const Checker& c, bool masked) {
     c.expect(c.integer(i) == 0 || c.integer(i) == 1, "ta, tb of 0 or 1");
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
   constexpr int64_t kLimit = int64_t{1} << 31;
-  c.expect(m >= 1 && k >= 1 && n >= 1 && m < kLimit && k < kLimit && n < kLimit, "m, k, n >= 1");
+  c.expect(m >= 1 && k >= 0 && n >= 1 && m < kLimit && k < kLimit && n < kLimit,
+           "m, n >= 1 and k >= 0");
   c.expect(c.in(0).size == m * k && c.in(1).size == k * n && c.out().size == m * n,
            "sizes m * k, k * n -> m * n");
 }

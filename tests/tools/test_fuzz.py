@@ -202,6 +202,12 @@ def raising(error: BaseException) -> Any:
     return use
 
 
+def of_lines(error: Exception, second: str) -> Exception:
+    """The error with a second line, which its own constructor would have joined."""
+    error.args = (f"{error.args[0]}\n{second}",)
+    return error
+
+
 def test_bad_refusals_of_checkpoints_are_found(fuzz: dict[str, Any], tmp_path: Path) -> None:
     path, said_badly = tmp_path / "a", fuzz["checkpoints"].said_badly
     good = CheckpointError(f"[checkpoint] {path}: damaged")
@@ -211,7 +217,7 @@ def test_bad_refusals_of_checkpoints_are_found(fuzz: dict[str, Any], tmp_path: P
         (KeyError("model"), "KeyError: 'model'"),
         (RecursionError(), "RecursionError"),
         (MemoryError(), "MemoryError"),
-        (CheckpointError(f"[checkpoint] {path}: two\nlines"), "not one line"),
+        (of_lines(CheckpointError(f"[checkpoint] {path}: two"), "and lines"), "not one line"),
         (CheckpointError("[checkpoint] damaged"), "names no file"),
         (fuzz["checkpoints"].TooSlowError(), "TooSlowError"),
     ):
@@ -225,7 +231,7 @@ def test_bad_refusals_of_data_are_found(fuzz: dict[str, Any], tmp_path: Path) ->
     for error, what in (
         (ValueError("x"), "ValueError: x"),
         (InputError("[data] x"), "InputError, and no DataError"),
-        (DataError("two\nlines"), "not one line"),
+        (of_lines(DataError("two"), "lines"), "not one line"),
     ):
         assert what in said_badly(raising(error), path)
     assert "MiB of memory for 100 bytes" in said_badly(lambda _: bytes(100 << 20), path)

@@ -18,7 +18,7 @@ RECORD = {"epoch": 2, "loss": 1.5, "dev": DEV, "graphs_per_second": 100.0}
 
 def test_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(InputError, match=r"pip install 'cavs\[viz\]'"):
+    with pytest.raises(InputError, match=r"pip install 'cavs-nn\[viz\]'"):
         TensorBoard(tmp_path, Progress(quiet=True))
 
 
