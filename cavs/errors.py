@@ -30,7 +30,8 @@ class CavsError(Exception):
         if isinstance(message, str):
             line = " ".join(message.split()) if "\n" in message or "\r" in message else message
             if len(line) > _LONGEST:  # what to do stands at the end
-                line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+                half = _LONGEST // 2 - 3
+                line = f"{line[:half]} ... {line[-half:]}"
             message = line
         super().__init__(message, *rest)
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from error_messages import Message, PythonMessages, cpp_messages, messages_of_cpp, python_messages
 
+from cavs.errors import InputError
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -121,3 +123,11 @@ def test_parts_of_a_message_of_cpp_are_put_together() -> None:
     (message,) = messages_of_cpp("a.h", code)
     assert message.text == "[a] {}: {}expected {} b, got c; do {}"
     assert message.problem() is None
+
+
+def test_a_message_is_one_line_of_a_thousand_characters_at_most() -> None:
+    message = str(InputError("[a] expected\nb, got " + "c" * 5000 + "; do d"))
+    assert len(message) <= 1000
+    assert "\n" not in message
+    assert message.startswith("[a] expected b, got ccc")
+    assert message.endswith("ccc; do d")

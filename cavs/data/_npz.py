@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 # Of what numpy.savez_compressed makes of images, a byte is a few; a byte of a file made to fill
 # memory is a thousand. Small files may hold what they like.
 _MOST_BYTES_OF_ONE, _FEW_BYTES = 64, 1 << 20
+_SAID = 200  # characters of what another error says
 
 
 class ArraysError(Exception):
@@ -55,7 +56,8 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.ge
     except (KeyError, OSError, ArraysError):
         raise
     except Exception as error:  # of a dozen kinds: what zipfile, zlib and NumPy raise of bad bytes
-        raise ArraysError(f"it is damaged: {type(error).__name__}: {error}") from error
+        said = " ".join(str(error).split())[:_SAID]  # what the file holds may stand in it
+        raise ArraysError(f"it is damaged: {type(error).__name__}: {said}") from error
 
 
 def _read_array(name: str, content: bytes) -> npt.NDArray[np.generic]:

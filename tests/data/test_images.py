@@ -182,3 +182,16 @@ def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
     for name in ("a\0b", "x" * 5000):
         with pytest.raises(DataError):
             load_binarized_mnist(name)
+
+
+def test_what_a_file_holds_does_not_fill_the_error(tmp_path: Path) -> None:
+    """A header that gives its name as thousands of bytes was quoted whole."""
+    path = tmp_path / "images.npz"
+    data = bytearray(write(path).read_bytes())
+    assert data[:4] == b"PK\x03\x04"
+    data[26:28] = struct.pack("<H", min(len(data) - 40, 5000))  # the length of the first name
+    path.write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        load_binarized_mnist(path)
+    assert len(str(caught.value)) < 600
+    assert "damaged" in str(caught.value)
