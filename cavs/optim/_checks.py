@@ -112,11 +112,11 @@ class UpdateChecks:
         self, parameters: Sequence[Parameter], versions: Sequence[int]
     ) -> list[Bounds | None]:
         """Bounds of parameters and their states; None where one has not the version that it had
-        after the last step, since then others may have written to it."""
+        after the last step, or has -1: then others may have written to it."""
         entries = [self._known.get(parameter) for parameter in parameters]
         return [
             None
-            if entry is None or entry[0] != version
+            if entry is None or version < 0 or entry[0] != version
             else entry[1] or self._measured(parameter, entry[2])
             for parameter, version, entry in zip(parameters, versions, entries, strict=True)
         ]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cavs
-from cavs import optim
+from cavs import ops, optim
 from cavs.errors import NonFiniteError
 
 Make = Callable[..., optim.Optimizer]
@@ -177,6 +177,9 @@ def test_refused_exactly_where_a_parameter_would_not_be_finite(
                 return
 
 
+NEAR_THE_END = np.float32(-3.4028e38)
+
+
 def test_what_another_holder_writes_is_seen() -> None:
     p = parameter()
     held = p.data
@@ -185,9 +188,38 @@ def test_what_another_holder_writes_is_seen() -> None:
         for _ in range(3):
             p.grad = np.ones((4, 3), np.float32)
             optimizer.step()
-    held[0, 0] = -3.4e38
-    p.grad = np.full((4, 3), 1e37, np.float32)
+    held[0, 0] = NEAR_THE_END
+    p.grad = np.full((4, 3), 1e35, np.float32)  # small beside what was there before
     assert "parameter 'p'" in refused(optimizer)
+
+
+class Product(cavs.VertexFunction):
+    def __init__(self) -> None:
+        self.w = parameter(shape=(3,))
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(loss=ops.sum(v.pull("x", 3) * self.w))
+
+
+def test_what_another_holder_writes_is_seen_by_native_steps() -> None:
+    model = cavs.compile(Product())
+    w = model.function.w
+    held = w.data
+    optimizer = optim.SGD(model.named_parameters(), lr=1e36)
+
+    def step(x: float) -> None:
+        graphs, rows = [cavs.InputGraph([[]])], np.full((1, 3), x, np.float32)
+        model.step(graphs, optimizer, x=rows)
+
+    with cavs.detect_nonfinite():
+        for _ in range(3):
+            step(0.0)
+        held[0] = NEAR_THE_END
+        held[1:] = -1.0
+        with pytest.raises(NonFiniteError, match="finite parameter 'w' after the update"):
+            step(0.01)
+    assert held[0] == NEAR_THE_END
+    assert (held[1:] == -1).all()
 
 
 def test_another_optimizer_of_the_same_parameter_is_seen() -> None:
