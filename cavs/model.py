@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
@@ -13,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import integer, is_among, items, shown, text
+from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
-from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ir import Name, ancestors
 from cavs.core.passes import PASSES
-from cavs.core.pickles import check_pickle
 from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
-from cavs.core.vertex import Module, VertexFunction
+from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.executor import Executor, NativeExecutor, RandomState, Run
 from cavs.inputs import InputChecker
 from cavs.nonfinite import WHOLE, Call, Part, Search
 from cavs.optim import Optimizer
-from cavs.profile import CallMemory, Profile, call_memory, measure
+from cavs.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
 from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.step import NativeSteps, StepOptions, separate_step
@@ -58,86 +56,6 @@ class _Call(NamedTuple):
     tensors: dict[Name, Tensor]
     learns: bool
     part: Part = WHOLE
-
-
-class Compiled(ABC):
-    """What was compiled, as the owner of its parameters.
-
-    A copy by ``copy.deepcopy`` or ``pickle`` is of the function, with parameters of its own, and is
-    compiled again: with the same options, mode and random state. Whatever is copied together, such
-    as ``copy.deepcopy((model, optimizer))``, keeps its links. Pickling raises
-    :class:`CavsRuntimeError` where the function cannot be pickled.
-
-    Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
-    and all methods here raise :class:`CavsRuntimeError`, which names the attribute; see
-    ``cavs.core.structure``.
-
-    Attributes:
-        function: the vertex function or program.
-    """
-
-    __cavs_compiled__ = True
-
-    function: Module
-    _structure: Structure
-    _parameters: list[Parameter]
-    _made: frozenset[str]  # attributes that are not the user's own
-
-    @abstractmethod
-    def _state(self) -> dict[str, Any]:
-        """What a copy is made of."""
-
-    @abstractmethod
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        """Makes a copy of what :meth:`_state` gave."""
-
-    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        self._structure.check(thorough=True)  # else the copy would be of another function
-        own = {name: value for name, value in vars(self).items() if name not in self._made}
-        return self._state(), own
-
-    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
-        self._restore(state[0])
-        vars(self).update(state[1])
-
-    def __copy__(self) -> Any:
-        copied = type(self).__new__(type(self))
-        copied.__setstate__(self.__getstate__())
-        return copied
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        copied = memo[id(self)] = type(self).__new__(type(self))
-        copied.__setstate__(deepcopy(self.__getstate__(), memo))
-        return copied
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        check_pickle(self.function)
-        return super().__reduce_ex__(protocol)
-
-    def parameters(self) -> list[Parameter]:
-        """All parameters, in order of assignment."""
-        return [parameter for _, parameter in self.named_parameters()]
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(attribute path, parameter)."""
-        self._structure.check(thorough=True)
-        return self.function.named_parameters()
-
-    def state_dict(self) -> dict[str, Array]:
-        """Attribute path to array; see :meth:`Module.state_dict`."""
-        self._structure.check(thorough=True)
-        return self.function.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copies values in; see :meth:`Module.load_state_dict`."""
-        self._structure.check(thorough=True)
-        self.function.load_state_dict(state)
-
-    def zero_grad(self) -> None:
-        """Forgets all gradients."""
-        self._structure.check()
-        for parameter in self._parameters:
-            parameter.zero_grad()
 
 
 class Model(Compiled):
@@ -628,28 +546,11 @@ class Model(Compiled):
         graphs = self._batch(graphs)
         known = self._checker.check(graphs, dict(ids), partial=True)
         inputs = frozenset([*wanted, *self._learning(ids)])
-        losses = self._losses(gradients, read_on)
+        pushes = self._compiler.trace.function.pushes
+        losses = outputs_of_loss(pushes, gradients, read_on=read_on)
         if not (inputs or self._learns()):
             losses = None
         return call_memory(executor, graphs, known, losses, inputs, training=self.training)
-
-    def _losses(self, gradients: Any, read_on: bool) -> frozenset[Name] | None:
-        """Which outputs get cotangents; None where no backward comes."""
-        if gradients is False:
-            return None
-        pushes = self._compiler.trace.function.pushes
-        if gradients is True:
-            learned = {n: node for n, node in pushes.items() if _learned(node)} or pushes
-            scalars = [name for name, node in learned.items() if node.shape == ()]
-            return frozenset(learned if read_on or not scalars else scalars)
-        given = [gradients] if isinstance(gradients, str) else gradients
-        names = frozenset(items("memory", "gradients", given, str, "names of outputs"))
-        if not names or not names <= pushes.keys():
-            raise InputError(
-                f"[memory] expected outputs among {sorted(pushes)}, got {sorted(names)}; name "
-                "some of these"
-            )
-        return names
 
 
 def _dtype_name(dtype: Any) -> Any:
@@ -660,14 +561,6 @@ def _dtype_name(dtype: Any) -> Any:
         return np.dtype(dtype).name
     except Exception:  # NumPy asks whatever it is given for its dtype
         return shown(dtype)
-
-
-def _learned(output: Node) -> bool:
-    """Whether it depends on what may get a gradient."""
-    return any(
-        x.op.name == "param" or (x.op.name == "pull" and x.dtype == "float")
-        for x in ancestors([output])
-    )
 
 
 def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from cavs._arguments import is_among, mapping, shown, text
+from cavs.compiled import Compiled
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.trace import user_line
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
-from cavs.model import Compiled, DType, Model, convert
+from cavs.model import DType, Model, convert
 from cavs.profile import Profile, together
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cavs._arguments import is_among
+from cavs._arguments import is_among, number
 from cavs._native import core
 from cavs.core.ir import Name
 from cavs.core.ops._def import Space
@@ -48,24 +48,9 @@ class StepOptions(NamedTuple):
                 f"[step] expected an output among {sorted(outputs)} as the loss, got "
                 f"{self.loss!r}; name one of these"
             )
-        scale = _finite("scale", self.scale)
-        clip_norm = _finite("clip_norm", self.clip_norm)
-        if clip_norm < 0:
-            raise InputError(
-                f"[step] expected clip_norm >= 0, got {self.clip_norm!r}; pass 0 to clip nothing"
-            )
+        scale = number("step", "scale", self.scale)
+        clip_norm = number("step", "clip_norm", self.clip_norm, 0)
         return StepOptions(optimizer, self.loss, scale, clip_norm)
-
-
-def _finite(name: str, value: Any) -> float:
-    known = isinstance(value, (int, float, np.floating, np.integer))
-    try:
-        number = float(value) if known else math.nan
-    except OverflowError:  # of an integer beyond all floats
-        number = math.inf
-    if not math.isfinite(number):
-        raise InputError(f"[step] expected a finite number as {name}, got {value!r}; pass one")
-    return number
 
 
 def separate_step(
@@ -169,7 +154,7 @@ class NativeSteps:
         values, versions = read_parameters(executor.compiler.params)
         known = None
         if detecting():
-            read = [versions[number] for number in plan.numbers]
+            read = [versions[i] for i in plan.numbers]
             known = optimizer.checks.known(plan.params, read)
         for parameter in plan.params:
             _ = parameter.data  # as an optimizer asks for it: it is going to be another one
@@ -223,14 +208,14 @@ class NativeSteps:
         backward = compiler.backward([loss], ())
         parts, whole = [], set()
         ids: dict[Space, int] = {}
-        for number, output in enumerate(backward.outputs):
+        for place, output in enumerate(backward.outputs):
             if output.kind == "ids":
-                ids[output.space] = number
+                ids[output.space] = place
             elif output.kind == "param":
-                parts.append((output.parameter, number, -1))
+                parts.append((output.parameter, place, -1))
                 whole.add(output.parameter)
             else:
-                parts.append((output.parameter, number, ids[output.space]))
+                parts.append((output.parameter, place, ids[output.space]))
         native = core.StepPlan(
             executor.load(forward),
             executor.load(backward),
@@ -238,13 +223,13 @@ class NativeSteps:
             parts,
         )
         numbers = list(native.params)
-        params = [compiler.params[number] for number in numbers]
+        params = [compiler.params[i] for i in numbers]
         return _Plan(
             native,
             forward.inputs,
             params,
             numbers,
-            [number in whole for number in numbers],
+            [i in whole for i in numbers],
             {parameter: position for position, parameter in enumerate(params)},
         )
 

@@ -6,10 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from cavs.core.ir import Name
+from cavs._arguments import items
+from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space
 from cavs.core.program import Output, Program
+from cavs.errors import InputError
 from cavs.executor import Array, NativeExecutor
 from cavs.profile._plan import Plan, plan_call, plan_parts
 from cavs.scheduler import GraphBatch
@@ -53,6 +56,43 @@ def together(calls: Sequence[CallMemory]) -> int:
     # An arena that no backward waits for serves the next call too.
     at_once = max((call.arena for call in calls if not call.waits), default=0)
     return waiting + at_once + sum(call._beside for call in calls)
+
+
+def outputs_of_loss(
+    pushes: Mapping[Name, Node], gradients: Any, *, read_on: bool
+) -> frozenset[Name] | None:
+    """Which outputs get cotangents; None where no backward comes.
+
+    Args:
+        pushes: the outputs of F.
+        gradients: see :meth:`cavs.Model.memory`.
+        read_on: whether later calls read the outputs, so that all get cotangents.
+
+    Raises:
+        InputError: no such output.
+    """
+    if gradients is False:
+        return None
+    if gradients is True:
+        learned = {n: node for n, node in pushes.items() if _learned(node)} or pushes
+        scalars = [name for name, node in learned.items() if node.shape == ()]
+        return frozenset(learned if read_on or not scalars else scalars)
+    given = [gradients] if isinstance(gradients, str) else gradients
+    names = frozenset(items("memory", "gradients", given, str, "names of outputs"))
+    if not names or not names <= pushes.keys():
+        raise InputError(
+            f"[memory] expected outputs among {sorted(map(str, pushes))}, got {sorted(names)}; "
+            "name some of these"
+        )
+    return names
+
+
+def _learned(output: Node) -> bool:
+    """Whether it depends on what may get a gradient."""
+    return any(
+        x.op.name == "param" or (x.op.name == "pull" and x.dtype == "float")
+        for x in ancestors([output])
+    )
 
 
 def call_memory(

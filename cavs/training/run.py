@@ -73,10 +73,15 @@ class TrainingRun:
 
     @classmethod
     def start(
-        cls, folder: Path | RunFolder, task: Task, config: TrainingConfig, *, overwrite: bool = True
+        cls,
+        folder: Path | RunFolder,
+        task: Task,
+        config: TrainingConfig,
+        *,
+        overwrite: bool = False,
     ) -> TrainingRun:
         """A new run, kept in `folder`, which is made when something is saved. One that it holds
-        already is replaced, unless `overwrite` is false."""
+        already is replaced with `overwrite` only."""
         cavs.nn.init.manual_seed(config.seed)
         model = cavs.compile(task.make_function(), outputs=task.outputs, seed=config.seed)
         return cls(folder, task, model, config, overwrite=overwrite)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stopping import StopAfter
 
 from cavs.cli import main
 from cavs.errors import CheckpointError, InputError
@@ -39,17 +40,6 @@ def start(directory: Path, model: str = "tree-lstm", **options: Any) -> Training
 def resume(path: Path, directory: Path, epochs: int = 3, **options: Any) -> TrainingRun:
     config = TrainingConfig(epochs=epochs, batch_size=25)
     return TrainingRun.resume(path, load_checkpoint(path), config, directory, **options)
-
-
-class StopAfter:
-    """Says stop when it is asked for the n-th time."""
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 def owners(directory: Path) -> set[Any]:
@@ -104,7 +94,7 @@ def test_the_folder_of_another_run_is_refused(
     for name in {LAST, BEST, METRICS} - set(left):
         (there / name).unlink()
     before = {path.name: path.read_bytes() for path in there.iterdir()}
-    for run in (resume(finished / LAST, there), start(there, overwrite=False)):
+    for run in (resume(finished / LAST, there), start(there)):
         with pytest.raises(InputError, match="expected a folder without another run") as said:
             run.fit()
         assert "--overwrite" in str(said.value)
@@ -180,7 +170,7 @@ def test_the_best_that_vanishes_while_training_is_there_at_the_end(tmp_path: Pat
 def test_a_run_that_is_replaced_leaves_nothing(another: Path, tmp_path: Path) -> None:
     """--overwrite and Ctrl-C in the first epoch left the best of another model."""
     there = copy(another, tmp_path / "there")
-    run = start(there)
+    run = start(there, overwrite=True)
     assert not run.fit(should_stop=StopAfter(1))
     assert sorted(path.name for path in there.iterdir()) == [LAST, METRICS]
     assert load_checkpoint(there / LAST).training["run"] == run.identity
@@ -193,7 +183,7 @@ def test_a_run_that_cannot_be_saved_replaces_nothing(
 ) -> None:
     there = copy(another, tmp_path / "there")
     before = {path.name: path.read_bytes() for path in there.iterdir()}
-    run = start(there)
+    run = start(there, overwrite=True)
 
     def full(*_: Any) -> None:
         raise CheckpointError("[checkpoint] full")

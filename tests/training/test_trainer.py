@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stopping import StopAfter
 
 import cavs
 from cavs import ops
@@ -40,17 +41,6 @@ def start_model(
     name: str, directory: Path, source: TreeSource, config: TrainingConfig
 ) -> TrainingRun:
     return TrainingRun.start(directory, TreeTask.create(name, source, **SMALL), config)
-
-
-class StopAfter:
-    """Says stop when it is asked for the n-th time."""
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-
-    def __call__(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 def without_times(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,8 +137,8 @@ def test_dropout_of_embeddings_goes_on_too(tmp_path: Path, by: str) -> None:
 
 def test_seeds_make_runs(tmp_path: Path) -> None:
     results = []
-    for seed in (1, 1, 2):
-        run = start(tmp_path, epochs=1, seed=seed)
+    for number, seed in enumerate((1, 1, 2)):
+        run = start(tmp_path / str(number), epochs=1, seed=seed)
         run.fit()
         results.append({k: v.copy() for k, v in run.model.state_dict().items()})
     for name, array in results[0].items():

@@ -13,7 +13,6 @@ import io
 import json
 import random
 import resource
-import shutil
 import signal
 import struct
 import sys
@@ -303,16 +302,5 @@ def check(seed: int) -> str | None:
     changed, what = draw_file(rng, content)
     uses = _uses(model)
     use = rng.choice(list(uses))
-    folder = runs.folder() / "trial"
-    folder.mkdir()
-    try:
-        path = folder / name
-        path.write_bytes(changed)
-        found = said_badly(uses[use], path)
-    finally:
-        shutil.rmtree(folder)
-    if found is None:
-        return None
-    kept = Path(tempfile.gettempdir()) / f"fuzz-{seed}-{name}"
-    kept.write_bytes(changed)
-    return f"seed {seed}: {use} of {model}/{name}, {what}: {found}\nthe file: {kept}"
+    found = runs.with_file(seed, name, changed, lambda path: said_badly(uses[use], path))
+    return None if found is None else f"seed {seed}: {use} of {model}/{name}, {what}: {found}"

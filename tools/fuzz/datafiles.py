@@ -11,7 +11,6 @@ import io
 import random
 import shutil
 import struct
-import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -254,16 +253,5 @@ def check(seed: int) -> str | None:
     else:
         text, read = READERS[kind]
         content = draw_text(rng, text)
-    folder = runs.folder() / "trial"
-    folder.mkdir()
-    try:
-        path = folder / "file"
-        path.write_bytes(content)
-        found = said_badly(read, path)
-    finally:
-        shutil.rmtree(folder)
-    if found is None:
-        return None
-    kept = Path(tempfile.gettempdir()) / f"fuzz-{seed}-{kind}"
-    kept.write_bytes(content)
-    return f"seed {seed}: {kind}: {found}\nthe file: {kept}"
+    found = runs.with_file(seed, kind, content, lambda path: said_badly(read, path))
+    return None if found is None else f"seed {seed}: {kind}: {found}"

@@ -7,6 +7,7 @@ import json
 import shutil
 import struct
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,25 @@ def folder() -> Path:
     path = Path(tempfile.mkdtemp(prefix="fuzz-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
+
+
+def with_file(
+    seed: int, name: str, content: bytes, check: Callable[[Path], str | None]
+) -> str | None:
+    """What `check` says of a file; where that is something, with where the file is kept."""
+    trial = folder() / "trial"
+    trial.mkdir()
+    try:
+        path = trial / name
+        path.write_bytes(content)
+        found = check(path)
+    finally:
+        shutil.rmtree(trial)
+    if found is None:
+        return None
+    kept = Path(tempfile.gettempdir()) / f"fuzz-{seed}-{name}"
+    kept.write_bytes(content)
+    return f"{found}\nthe file: {kept}"
 
 
 @cache

@@ -1,0 +1,94 @@
+"""What vertex functions and programs of them have in common once they are compiled."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from cavs._arrays import Array
+from cavs.core.pickles import check_pickle
+from cavs.core.structure import Structure
+from cavs.core.vertex import Module
+from cavs.tensor import Parameter
+
+
+class Compiled(ABC):
+    """What was compiled, as the owner of its parameters.
+
+    A copy by ``copy.deepcopy`` or ``pickle`` is of the function, with parameters of its own, and is
+    compiled again: with the same options, mode and random state. Whatever is copied together, such
+    as ``copy.deepcopy((model, optimizer))``, keeps its links. Pickling raises
+    :class:`CavsRuntimeError` where the function cannot be pickled.
+
+    Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
+    and all methods here raise :class:`CavsRuntimeError`, which names the attribute; see
+    ``cavs.core.structure``.
+
+    Attributes:
+        function: the vertex function or program.
+    """
+
+    __cavs_compiled__ = True
+
+    function: Module
+    _structure: Structure
+    _parameters: list[Parameter]
+    _made: frozenset[str]  # attributes that are not the user's own
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """What a copy is made of."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Makes a copy of what :meth:`_state` gave."""
+
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._structure.check(thorough=True)  # else the copy would be of another function
+        own = {name: value for name, value in vars(self).items() if name not in self._made}
+        return self._state(), own
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self._restore(state[0])
+        vars(self).update(state[1])
+
+    def __copy__(self) -> Any:
+        copied = type(self).__new__(type(self))
+        copied.__setstate__(self.__getstate__())
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__setstate__(deepcopy(self.__getstate__(), memo))
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        check_pickle(self.function)
+        return super().__reduce_ex__(protocol)
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in order of assignment."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """(attribute path, parameter)."""
+        self._structure.check(thorough=True)
+        return self.function.named_parameters()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Attribute path to array; see :meth:`Module.state_dict`."""
+        self._structure.check(thorough=True)
+        return self.function.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copies values in; see :meth:`Module.load_state_dict`."""
+        self._structure.check(thorough=True)
+        self.function.load_state_dict(state)
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        self._structure.check()
+        for parameter in self._parameters:
+            parameter.zero_grad()
