@@ -37,7 +37,7 @@ total: Callable[[Array], float] = core.sum
 max_abs: Callable[[Sequence[Array]], list[float]] = core.max_abs
 """The greatest magnitude of each C-contiguous float array, NaN or infinite where an element is."""
 draw_uniform: Callable[..., Array] = core.uniform
-"""What cavs.kernels.philox.uniform gives for (seed, step, operation, keys of rows, int64, local
+"""What cavs.execution.philox.uniform gives for (seed, step, operation, keys of rows, int64, local
 indices, int32, width), in float32 or float64."""
 
 

@@ -21,12 +21,13 @@ from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
-from cavs.executor import Executor, NativeExecutor, RandomState, Run
+from cavs.execution.executor import Executor, RandomState, Run
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
+from cavs.execution.reference import ReferenceExecutor
 from cavs.inputs import InputChecker
 from cavs.nonfinite import WHOLE, Call, Part, Search
 from cavs.optim import Optimizer
-from cavs.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
-from cavs.reference import ReferenceExecutor
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.step import NativeSteps, StepOptions, separate_step
 from cavs.tensor import (

@@ -16,16 +16,9 @@ import numpy as np
 from cavs.core.ir import Internal, Name, Node
 from cavs.core.stepwise import State
 from cavs.errors import NonFiniteError
-from cavs.executor import (
-    Array,
-    Executor,
-    Gradients,
-    NanState,
-    RandomState,
-    Run,
-    get_flush_denormals,
-)
-from cavs.reference import ReferenceExecutor, ReferenceRun
+from cavs.execution.executor import Array, Executor, Gradients, NanState, RandomState, Run
+from cavs.execution.reference import ReferenceExecutor, ReferenceRun
+from cavs.execution.settings import get_flush_denormals
 from cavs.scheduler import GraphBatch, batch, unbatch
 from cavs.tensor._nonfinite import (
     REMEDY,

@@ -16,8 +16,8 @@ from cavs.core.structure import Structure
 from cavs.core.trace import user_line
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
+from cavs.execution.profile import Profile, together
 from cavs.model import DType, Model, convert
-from cavs.profile import Profile, together
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed
 

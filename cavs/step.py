@@ -17,7 +17,8 @@ from cavs._native import core
 from cavs.core.ir import Name
 from cavs.core.ops._def import Space
 from cavs.errors import InputError, NonFiniteError
-from cavs.executor import Array, NativeExecutor, RandomState, read_parameters
+from cavs.execution.executor import Array, RandomState, read_parameters
+from cavs.execution.native import NativeExecutor
 from cavs.optim import Optimizer, clip_grad_norm
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Parameter, RowSparse, Tensor, detecting

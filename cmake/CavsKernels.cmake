@@ -1,4 +1,4 @@
-# Files csrc/kernels/cpu/isa_<name>.cpp hold the same kernels, each compiled for one instruction set;
+# Files csrc/cpu/isa_<name>.cpp hold the same kernels, each compiled for one instruction set;
 # the one to use is chosen at start-up. Nothing else is compiled for more than the baseline, so an
 # installed wheel runs on any machine of its architecture.
 

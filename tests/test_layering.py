@@ -24,21 +24,18 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     # F: what is computed
     "core.ops": ("_typing",),
     "core": ("core.ops",),
-    "kernels": ("core",),
     # G: over which vertices
     "scheduler": ("_typing",),
     "memory": ("scheduler",),
+    "kernels": ("core",),
     # F and G meet
-    "remembered": ("core", "scheduler", "_arrays"),
-    "executor": ("kernels", "memory", "remembered", "_arrays"),
-    "reference": ("executor",),
-    "nonfinite": ("reference", "tensor"),
-    "profile": ("executor",),
-    "tensor": ("executor",),
+    "execution": ("kernels", "memory", "_arrays"),
+    "nonfinite": ("tensor",),
+    "tensor": ("execution",),
     "inputs": ("tensor",),
     "step": ("optim",),
     "compiled": ("tensor",),
-    "model": ("compiled", "inputs", "nonfinite", "profile", "step"),
+    "model": ("compiled", "inputs", "nonfinite", "step"),
     "unfold": ("model",),
     "program": ("model",),
     "readout": ("tensor",),
@@ -52,7 +49,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
 }
 # The extension is imported in one place, and that place by the layers that have a native half.
 CORE_IMPORTERS = {"_native"}
-NATIVE_IMPORTERS = {"_arrays", "executor", "kernels", "memory", "optim", "scheduler", "step"}
+NATIVE_IMPORTERS = {"_arrays", "execution", "kernels", "memory", "optim", "scheduler", "step"}
 # Models, training, benchmarks and the command line are written as users write: `import cavs`.
 ROOT_IMPORTERS = {"models", "training", "bench", "cli"}
 
@@ -61,12 +58,12 @@ CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "graph": ("base",),
     "memory": ("base",),
     "program": ("graph", "memory"),
-    "kernels": ("program",),
-    "runtime": ("kernels",),
+    "cpu": ("program",),
+    "runtime": ("cpu",),
     "bindings": ("runtime",),
 }
 # A program is a list of calls of kernels: it knows how a call looks, and no kernel.
-CPP_EXCEPTIONS = {("program", "kernels/kernel.h")}
+CPP_EXCEPTIONS = {("program", "cpu/kernel.h")}
 
 
 def closure(layers: dict[str, tuple[str, ...]], layer: str) -> set[str]:
@@ -183,7 +180,7 @@ def test_vertex_functions_and_graphs_meet_in_the_executor_only() -> None:
         ("scheduler.policy", "core.ir"),
         ("core.ops.table", "core.ir"),
         ("tensor", "nn"),
-        ("executor", "_core"),
+        ("execution.native", "_core"),
         ("core.ir", "_native"),
         ("core.ir", ""),
     ],
@@ -235,9 +232,9 @@ def test_cpp_includes_point_one_way(path: Path) -> None:
     ("path", "bracket", "header"),
     [
         ("graph/schedule.cpp", '"', "memory/arena.h"),
-        ("graph/schedule.cpp", '"', "kernels/kernel.h"),
-        ("program/program.cpp", '"', "kernels/registry.h"),
-        ("kernels/cpu/gemm.cpp", '"', "runtime/run.h"),
+        ("graph/schedule.cpp", '"', "cpu/kernel.h"),
+        ("program/program.cpp", '"', "cpu/registry.h"),
+        ("cpu/kernels/gemm.cpp", '"', "runtime/run.h"),
         ("runtime/run.cpp", "<", "pybind11/pybind11.h"),
         ("runtime/run.cpp", "<", "cuda_runtime.h"),
     ],

@@ -15,7 +15,7 @@ from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError, TraceError
-from cavs.executor import NativeExecutor
+from cavs.execution.native import NativeExecutor
 
 COUNT = 40_000
 

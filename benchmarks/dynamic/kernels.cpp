@@ -3,8 +3,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "kernels/cpu/blas.h"
-#include "kernels/cpu/isa_table.h"
+#include "cpu/isa_table.h"
+#include "cpu/kernels/blas.h"
 
 namespace cavs::dynamic {
 namespace {

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/kernel.h"
 #include "dynamic/buffer.h"
 #include "dynamic/parameters.h"
-#include "kernels/kernel.h"
 
 namespace cavs::dynamic {
 

@@ -11,8 +11,8 @@
 #include "base/denormals.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "cpu/kernels/blas.h"
 #include "dynamic/executor.h"
-#include "kernels/cpu/blas.h"
 
 namespace py = pybind11;
 

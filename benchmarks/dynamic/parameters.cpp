@@ -4,7 +4,7 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "kernels/cpu/optimizers.h"
+#include "cpu/kernels/optimizers.h"
 
 namespace cavs::dynamic {
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 import cavs
-from cavs.executor import compiles_groups
+from cavs.execution.settings import compiles_groups
 
 
 def add_parser(commands: Any) -> None:

@@ -11,10 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
-from cavs.core.calls import distinct_tables
 from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, apart_from_traces, edge_parents
-from cavs.core.lower import Lowered, Sinks, lower, read_from_forward
+from cavs.core.lowering.calls import distinct_tables
+from cavs.core.lowering.lower import Lowered, Sinks, lower, read_from_forward
 from cavs.core.ops._def import OPS, Space, apply
 from cavs.core.passes import (
     PASSES,

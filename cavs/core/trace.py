@@ -25,7 +25,7 @@ from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceErro
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _INTERNAL = tuple(
     os.path.join(_PACKAGE, part)
-    for part in ("_arguments", "_arrays", "core", "nn", "tensor", "executor", "program")
+    for part in ("_arguments", "_arrays", "core", "nn", "tensor", "execution", "program")
 )
 
 tracing = ir.tracing

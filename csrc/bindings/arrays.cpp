@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "bindings/bindings.h"
 #include "bindings/own_ids.h"
-#include "kernels/cpu/row_sparse.h"
+#include "cpu/kernels/row_sparse.h"
 
 namespace py = pybind11;
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/kernel.h"
+#include "cpu/kernel.h"
 
 namespace cavs {
 

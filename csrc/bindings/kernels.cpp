@@ -18,9 +18,9 @@
 #include "bindings/kernel_checks.h"
 #include "bindings/read.h"
 #include "bindings/unlocked.h"
-#include "kernels/cpu/blas.h"
-#include "kernels/cpu/codegen/group_code.h"
-#include "kernels/kernel.h"
+#include "cpu/groups/group_code.h"
+#include "cpu/kernel.h"
+#include "cpu/kernels/blas.h"
 #include "memory/allocator.h"
 #include "program/group.h"
 

@@ -11,8 +11,8 @@
 #include "bindings/bindings.h"
 #include "bindings/optim_arrays.h"
 #include "bindings/read.h"
-#include "kernels/cpu/optimizers.h"
-#include "kernels/cpu/update_bounds.h"
+#include "cpu/kernels/optimizers.h"
+#include "cpu/kernels/update_bounds.h"
 
 namespace cavs {
 namespace {

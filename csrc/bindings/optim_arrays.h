@@ -16,7 +16,7 @@
 #include "bindings/dtype.h"
 #include "bindings/own_ids.h"
 #include "bindings/unlocked.h"
-#include "kernels/cpu/optimizers.h"
+#include "cpu/kernels/optimizers.h"
 
 namespace cavs {
 

@@ -9,7 +9,7 @@
 #include "bindings/bindings.h"
 #include "bindings/dtype.h"
 #include "bindings/unlocked.h"
-#include "kernels/kernel.h"
+#include "cpu/kernel.h"
 
 namespace py = pybind11;
 

@@ -1,6 +1,6 @@
 #include "program/group.h"
 
-#include "kernels/kernel.h"
+#include "cpu/kernel.h"
 
 namespace cavs {
 namespace {

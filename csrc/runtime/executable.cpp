@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "kernels/cpu/codegen/group_code.h"
+#include "cpu/groups/group_code.h"
 #include "memory/planner.h"
 #include "program/text.h"
 #include "program/validate.h"

@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/kernel.h"
 #include "graph/schedule.h"
-#include "kernels/kernel.h"
 #include "memory/arena.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"

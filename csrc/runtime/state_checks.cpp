@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/optimizers.h"
+#include "cpu/kernels/optimizers.h"
 
 namespace cavs {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/kernel.h"
+#include "cpu/kernel.h"
 #include "program/access.h"
 #include "program/program.h"
 

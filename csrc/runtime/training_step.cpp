@@ -6,7 +6,7 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "kernels/cpu/row_sparse.h"
+#include "cpu/kernels/row_sparse.h"
 #include "program/text.h"
 
 namespace cavs {

@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cpu/optimizers.h"
-#include "kernels/cpu/update_bounds.h"
+#include "cpu/kernels/optimizers.h"
+#include "cpu/kernels/update_bounds.h"
 #include "memory/allocator.h"
 #include "runtime/run.h"
 

@@ -1,4 +1,4 @@
-// Weights in the layout that products read fastest (pack_weight in kernels/kernel.h), kept between
+// Weights in the layout that products read fastest (pack_weight in cpu/kernel.h), kept between
 // the runs of a program.
 #pragma once
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "check.h"
-#include "kernels/cpu/codegen/assembler.h"
-#include "kernels/cpu/codegen/executable_memory.h"
+#include "cpu/groups/assembler.h"
+#include "cpu/groups/executable_memory.h"
 
 namespace cavs {
 namespace {

@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "check.h"
-#include "kernels/cpu/optimizers.h"
-#include "kernels/kernel.h"
+#include "cpu/kernel.h"
+#include "cpu/kernels/optimizers.h"
 
 namespace cavs {
 namespace {

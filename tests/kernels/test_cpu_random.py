@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cavs._native import core
-from cavs.kernels.philox import GRAPH_LOCAL, uniform, uniform_by_id
+from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
 
 # Around the vectors of each instruction set, and around the words that one step of theirs makes.
 WIDTHS = [*range(1, 70), 95, 96, 97, 127, 128, 129, 150, 300, 1025]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cavs
-from cavs.kernels.philox import uniform
+from cavs.execution.philox import uniform
 from cavs.models import SBNDream, SigmoidBeliefNetwork
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco
 

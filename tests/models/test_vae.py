@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cavs
-from cavs.kernels.philox import GRAPH_LOCAL, uniform
+from cavs.execution.philox import GRAPH_LOCAL, uniform
 from cavs.models import VAE
 from cavs.nn.estimators import elbo, importance_weighted_bound
 

@@ -5,7 +5,7 @@ import pytest
 
 import cavs
 from cavs.errors import DTypeError, InputError, ShapeError
-from cavs.kernels.philox import uniform
+from cavs.execution.philox import uniform
 
 
 def test_rows_depend_on_their_keys_alone() -> None:

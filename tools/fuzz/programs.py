@@ -19,7 +19,7 @@ from mutations import mutated, mutated_array, wrong
 from workers import Worker
 
 import cavs
-import cavs.executor
+import cavs.execution.native
 import cavs.step
 from cavs._native import core
 from cavs.core.passes import PASSES
@@ -116,12 +116,12 @@ class _RecordedPlan:
 
 @contextmanager
 def _recording() -> Iterator[_Recorder]:
-    recorder, before = _Recorder(), (cavs.executor._core, cavs.step.core)
-    cavs.executor._core = cavs.step.core = recorder  # type: ignore[attr-defined,assignment]
+    recorder, before = _Recorder(), (cavs.execution.native._core, cavs.step.core)
+    cavs.execution.native._core = cavs.step.core = recorder  # type: ignore[attr-defined,assignment]
     try:
         yield recorder
     finally:
-        cavs.executor._core, cavs.step.core = before  # type: ignore[attr-defined]
+        cavs.execution.native._core, cavs.step.core = before  # type: ignore[attr-defined]
 
 
 def _sources() -> list[Callable[[random.Random], tuple[cavs.VertexFunction, Any]]]:

@@ -1,0 +1,258 @@
+"""Which kernel computes an operation, with which operands, tables and attributes.
+
+A row here is for an operation whose call is more than its name and operands; the meaning of the
+attributes stands with the kernels in csrc/cpu/kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cavs.core.ir import Node
+from cavs.core.ops._def import Space, Unique
+from cavs.core.program import Table, TableName
+
+if TYPE_CHECKING:
+    from cavs.core.lowering.emit import Emitter
+
+ORDER_TABLES: dict[Space, str] = {
+    "vertex": "vertex_order",
+    "leaf": "vertex_order",
+    "inner": "vertex_order",
+    "edge": "edge_order",
+}
+"""Row space to the table from its rows to the caller's."""
+
+
+class Call(NamedTuple):
+    """A kernel and what it is given; fields as of :class:`cavs.core.program.Instruction`."""
+
+    kernel: str
+    inputs: list[int]
+    tables: Sequence[TableName] = ()
+    ints: Sequence[int] = ()
+    floats: Sequence[float] = ()
+
+
+def kernel_call(emitter: Emitter, node: Node) -> Call:
+    """The call that computes `node`, which is no part of an elementwise group."""
+    make = _CALLS.get(node.op.name)
+    if make is not None:
+        return make(emitter, node)
+    return Call(node.op.name, [emitter.value(x) for x in node.inputs])
+
+
+def gather_table(node: Node) -> TableName:
+    """Table from the rows of a gather to those of the children."""
+    slot = node.attrs["slot"]
+    return "child" if slot is None else Table("slot", slot)
+
+
+def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
+    """Distinct ids and the rows that have them, between which the node's kernel needs tables."""
+    if node.op.name in ("expand", "unique_sum"):
+        return [(node.attrs["rows"], node.attrs["base"])]
+    if node.op.name != "unique_ids":
+        return []
+    assert isinstance(node.space, Unique)
+    ids = Unique((node.attrs["name"],), node.space.base)
+    return [(ids, ids.base if node.space == ids else node.space)]
+
+
+def expand_table(node: Node) -> TableName:
+    """Table from the rows of an expand to the distinct ones."""
+    return _of_ids("unique", node)
+
+
+def _of_ids(kind: str, node: Node) -> Table:
+    """Table between the rows of an expand or a sum by ids."""
+    ((rows, base),) = distinct_tables(node)
+    return Table(kind, rows, _tuples(base))
+
+
+def _tuples(base: Space) -> Unique | None:
+    return base if isinstance(base, Unique) else None
+
+
+def _load(emitter: Emitter, node: Node) -> Call:
+    table = ORDER_TABLES.get(node.space, "")
+    return Call("load", [emitter.load(node)], [table], [int(node.dtype == "int32")])
+
+
+def _gather(emitter: Emitter, node: Node) -> Call:
+    state = emitter.state(node.attrs["name"], forward=True)
+    return Call("take", [state], [gather_table(node)])
+
+
+def _take(emitter: Emitter, node: Node) -> Call:
+    tables = {"spread": "parent", "graph_spread": "graph"}
+    table = tables.get(node.op.name) or expand_table(node)
+    source = [emitter.value(node.inputs[0])]
+    if node.dtype == "int32":  # load copies ids as well, from whatever rows
+        return Call("load", source, [table], [1])
+    return Call("take", source, [table])
+
+
+# Lists of the parents of a vertex, to those of the parents of all leaves with one id.
+_OF_EQUAL_IDS: dict[TableName, str] = {
+    "parents": "unique_parents",
+    "parent_rows": "unique_parent_rows",
+}
+
+
+def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
+    """(value, table of row lists) of what `node` reduces."""
+    if node.op.name == "state_cotangent":
+        return emitter.cotangents(node)
+    (x,) = node.inputs
+    if node.op.name == "graph_sum":
+        return emitter.value(x), "graph_vertices"
+    by_id = node.op.name == "unique_sum"
+    if by_id and x.op.name == "state_cotangent" and not emitter.analysis.is_unit(x):
+        value, table = emitter.cotangents(x)
+        return value, _of_ids(_OF_EQUAL_IDS[table], node)
+    if by_id:
+        return emitter.value(x), _of_ids("unique_rows", node)
+    if x.op.name == "gather" and x.attrs["slot"] is None:
+        return emitter.state(x.attrs["name"], forward=True), "child_rows"
+    return emitter.value(x), "children"
+
+
+def _segments(emitter: Emitter, node: Node) -> Call:
+    value, table = segment_rows(emitter, node)
+    kernels = ("segment_max", "segment_logsumexp")
+    return Call(node.op.name if node.op.name in kernels else "segment_sum", [value], [table])
+
+
+def _segment_softmax(emitter: Emitter, node: Node) -> Call:
+    return Call("segment_softmax", [emitter.value(node.inputs[0])], ["siblings"])
+
+
+def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
+    inputs = [emitter.value(x) for x in node.inputs]
+    return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
+
+
+def is_line(node: Node) -> bool:
+    """Whether columns of the node's last axis stand together: there is one line of them a row."""
+    return node.size == node.shape[-1]
+
+
+WIDEST = 4096
+"""Elements of the longest rows that kernels bring together."""
+
+
+def reads_through_index(node: Node, masked: bool = False) -> bool:
+    """Whether the kernel finds the rows of its operands through tables: where it takes them one by
+    one, as products of a matrix per row do, or brings together those that a mask leaves."""
+    if node.op.name == "concat":
+        return not is_line(node)
+    if node.op.name not in ("matmul", "matmul_reduce"):
+        return False
+    a, b = node.inputs
+    shared = "none" in (a.space, b.space)
+    if node.op.name == "matmul_reduce":
+        lines = a.shape[0 if node.attrs["ta"] else 1] == 1 and not shared
+        return masked and lines and max(node.shape) <= WIDEST
+    if node.shape[0] == 1 and b.space == "none":
+        return masked and max(a.size, node.size) <= WIDEST
+    return not (node.shape[1] == 1 and a.space == "none")
+
+
+def _matmul(emitter: Emitter, node: Node) -> Call:
+    a, b = node.inputs
+    ta, tb = node.attrs["ta"], node.attrs["tb"]
+    m, n = node.shape
+    k = a.shape[0] if ta else a.shape[1]
+    ints = [int(ta), int(tb), m, k, n]
+    mask = emitter.analysis.masks.get(node)
+    indexed = reads_through_index(node, masked=mask is not None)
+    operands = [emitter.operand(x) if indexed else (emitter.value(x), "") for x in (a, b)]
+    kernel = node.op.name
+    if mask is not None:
+        kernel = f"{kernel}_masked"
+        operands.append((emitter.value(mask), ""))
+        ints.append(int(mask.dtype == "int32"))
+    return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
+
+
+def _over_last(emitter: Emitter, node: Node) -> Call:
+    x = node.inputs[-1]
+    length = x.shape[-1]
+    inputs = [emitter.value(operand) for operand in node.inputs]
+    return Call(node.op.name, inputs, ints=[x.size // length, length])
+
+
+def _embedding(emitter: Emitter, node: Node) -> Call:
+    weight, ids = node.inputs
+    return Call("embedding", [emitter.value(weight), emitter.value(ids)], ints=weight.shape)
+
+
+def _broadcast(emitter: Emitter, node: Node) -> Call:
+    (x,) = node.inputs
+    rank = len(node.shape)
+    padded = (1,) * (rank - len(x.shape)) + x.shape
+    return Call("broadcast", [emitter.value(x)], ints=[rank, *padded, *node.shape])
+
+
+def _sum_to(emitter: Emitter, node: Node) -> Call:
+    (x,) = node.inputs
+    rank = len(x.shape)
+    padded = (1,) * (rank - len(node.shape)) + node.shape
+    return Call("sum_to", [emitter.value(x)], ints=[rank, *x.shape, *padded])
+
+
+def _unique_ids(_: Emitter, node: Node) -> Call:
+    ((rows, base),) = distinct_tables(node)
+    return Call("unique_ids", [], [Table("unique_ids", rows, _tuples(base))])
+
+
+def _random(emitter: Emitter, node: Node) -> Call:
+    """Samples by what the rows are of: 0 vertices, 1 edges, 2 graphs."""
+    kinds: dict[Space, int] = {"edge": 1, "graph": 2}
+    ints = [node.attrs["key"], kinds.get(node.space, 0)]
+    floats = [node.attrs["p"]] if "p" in node.attrs else []
+    return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)
+
+
+def _dropout_by_id(emitter: Emitter, node: Node) -> Call:
+    """Values, and the ids that their masks are drawn by."""
+    inputs = [emitter.value(x) for x in node.inputs]
+    return Call("dropout_by_id", inputs, ints=[node.attrs["key"]], floats=[node.attrs["p"]])
+
+
+_CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
+    "pull": _load,
+    "push_cotangent": _load,
+    "state_cotangent": _segments,
+    "unique_ids": _unique_ids,
+    "num_children": lambda _, node: Call("num_children", [], ["children"]),
+    "constant": lambda _, node: Call("fill", [], floats=[node.attrs["value"]]),
+    "gather": _gather,
+    "spread": _take,
+    "graph_spread": _take,
+    "expand": _take,
+    "segment_sum": _segments,
+    "segment_max": _segments,
+    "segment_logsumexp": _segments,
+    "segment_softmax": _segment_softmax,
+    "unique_sum": _segments,
+    "graph_sum": _segments,
+    "slots_to_edges": _slots_to_edges,
+    "matmul": _matmul,
+    "matmul_reduce": _matmul,
+    "row_sum": _over_last,
+    "row_max": _over_last,
+    "logsumexp": _over_last,
+    "logsumexp_grad": _over_last,
+    "one_hot_max": _over_last,
+    "softmax": _over_last,
+    "log_softmax": _over_last,
+    "embedding": _embedding,
+    "broadcast": _broadcast,
+    "sum_to": _sum_to,
+    "dropout": _random,
+    "dropout_by_id": _dropout_by_id,
+    "uniform": _random,
+}

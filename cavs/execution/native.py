@@ -1,0 +1,257 @@
+"""Runs compiled vertex functions over batches of graphs in C++: a call for all levels forward, one
+for all levels backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cavs._locks import new_lock
+from cavs._native import core as _core
+from cavs.core.compiler import Compiler
+from cavs.core.ir import Name
+from cavs.core.program import Program
+from cavs.errors import CavsRuntimeError
+from cavs.execution.executor import (
+    Array,
+    Gradients,
+    NanState,
+    RandomState,
+    Weights,
+    read_parameters,
+)
+from cavs.execution.remembered import Memory
+from cavs.execution.settings import get_flush_denormals, get_num_threads
+from cavs.kernels.native_form import NativeForm
+from cavs.scheduler import GraphBatch
+
+_lock = new_lock()  # of native programs while one is made
+
+
+class NativeExecutor:
+    """Runs programs in C++: one call for all levels forward, one for all levels backward."""
+
+    def __init__(self, compiler: Compiler, dtype: str, policy: str, device: str = "cpu") -> None:
+        self.compiler = compiler
+        self.dtype = np.dtype(dtype)
+        self.policy = policy
+        self.device = device
+        self._loaded: dict[Program, Any] = {}
+        self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
+
+    def load(self, program: Program) -> Any:
+        """The native program, made once."""
+        found = self._loaded.get(program)
+        if found is None:
+            forward = None if program.forward is None else self.load(program.forward)
+            with _lock:
+                found = self._loaded.get(program)
+                if found is None:
+                    found = self._loaded[program] = self._make(program, forward)
+        return found
+
+    def _make(self, program: Program, forward: Any) -> Any:
+        form = NativeForm(program)
+        return _core.Program(
+            self.dtype.name,
+            [form.value(value) for value in program.values],
+            [form.segment(segment) for segment in program.segments],
+            [form.unique(unique) for unique in program.uniques],
+            program.saved,
+            forward,
+            self.device,
+            [form.output(output) for output in program.outputs],
+            [program.states[name] for name in self._looked_at(program)],
+        )
+
+    def _looked_at(self, program: Program) -> list[Name]:
+        """The states in which runs look for NaN: those of F, and where a pass put others in their
+        place, these too."""
+        own = self.compiler.trace.function.scatters
+        if own.keys() <= program.states.keys():
+            return list(own)
+        return list(program.states)
+
+    def forward(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        wanted: frozenset[Name] | None,
+        *,
+        check_states: bool = False,
+    ) -> tuple[dict[Name, Array], NativeRun | None]:
+        """See :class:`cavs.execution.executor.Executor`."""
+        weights = read_parameters(self.compiler.params)
+        if wanted is None:
+            program, known = self._inference(graphs, inputs, random, weights)
+            outputs, _ = self._run(
+                program, graphs, known, random, weights, keep=False, check_states=check_states
+            )
+            return outputs, None
+        compiler = self.compiler.in_mode(random.training)
+        program = compiler.training(wanted)
+        outputs, native = self._run(
+            program, graphs, inputs, random, weights, keep=True, check_states=check_states
+        )
+        return outputs, NativeRun(self, compiler, native, program, wanted)
+
+    def _inference(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        weights: Weights,
+    ) -> tuple[Program, Mapping[Name, Array]]:
+        """The program of a call after which no backward comes, and its inputs: those given, and
+        what earlier calls left (see Memory)."""
+        known: dict[Name, Array] = dict(inputs)
+        compiler = self.compiler.in_mode(random.training)
+        whole, memories = self.remembering(compiler)
+        versions = [*weights.versions, int(get_flush_denormals())]
+        for memory, part_program in memories:
+
+            def compute(
+                vertices: GraphBatch, ids: Array, program: Program = part_program
+            ) -> dict[Name, Array]:
+                named = dict.fromkeys(program.inputs, ids)
+                return self._run(program, vertices, named, random, weights, keep=False)[0]
+
+            results = memory.results(inputs[memory.part.pull], versions, compute)
+            if results is None:
+                return compiler.inference(), inputs
+            known.update(results)
+        return whole, known
+
+    def remembering(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
+        """The program that reads what is remembered, and what computes and keeps it."""
+        kept = self._kept.get(compiler)
+        if kept is None:
+            numbers = {id(p): number for number, p in enumerate(compiler.params)}
+            whole, parts = compiler.remembering()
+            memories = [
+                (Memory(part, [*(numbers[id(p)] for p in part.params), -1], self.dtype), program)
+                for part, program in parts
+            ]
+            kept = self._kept.setdefault(compiler, (whole, memories))
+        return kept
+
+    def _run(
+        self,
+        program: Program,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        weights: Weights,
+        *,
+        keep: bool,
+        profile: bool = False,
+        check_states: bool = False,
+    ) -> tuple[dict[Name, Array], Any]:
+        """Outputs by name, and the native run."""
+        native = _core.Run(
+            self.load(program),
+            graphs.schedule(self.policy),
+            graphs.keys,
+            random.seed,
+            random.step,
+            random.training,
+            keep,
+        )
+        if profile:
+            native.profile = True
+        if check_states:
+            native.check_states = True
+        arrays = [inputs[name] for name in program.inputs]
+        outputs = native.forward(weights.values, arrays, versions=weights.versions)
+        if check_states and native.nan_state is not None:
+            number, vertex = native.nan_state
+            raise NanState(self._looked_at(program)[number], vertex)
+        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
+
+    def profiled(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        cotangents: Mapping[Name, Array] | None,
+    ) -> tuple[dict[str, Program], Any]:
+        """A call with the engine's clocks on: inference, or, with `cotangents`, forward and
+        backward. Gives the programs by direction and the native run, which has the times."""
+        weights = read_parameters(self.compiler.params)
+        if cotangents is None:
+            program, known = self._inference(graphs, inputs, random, weights)
+            _, native = self._run(program, graphs, known, random, weights, keep=False, profile=True)
+            return {"forward": program}, native
+        compiler, wanted = self.compiler.in_mode(random.training), frozenset[Name]()
+        program = compiler.training(wanted)
+        _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
+        NativeRun(self, compiler, native, program, wanted).backward(cotangents)
+        return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
+
+    def plan(
+        self,
+        forward: Program,
+        backward: Program | None,
+        graphs: GraphBatch,
+        distinct: Sequence[int],
+    ) -> list[Any]:
+        """Memory of forward and backward over `graphs`, each a _core.PhaseMemory, without a run.
+
+        `distinct`: how many rows each of the distinct ids of `forward` has.
+        """
+        second = None if backward is None else self.load(backward)
+        schedule, threads = graphs.schedule(self.policy), get_num_threads()
+        phases: list[Any] = _core.plan_phases(
+            self.load(forward), second, schedule, distinct, backward is not None, threads
+        )
+        return phases
+
+
+class NativeRun:
+    """A native forward call whose kept values wait for the backward."""
+
+    def __init__(
+        self,
+        executor: NativeExecutor,
+        compiler: Compiler,
+        native: Any,
+        program: Program,
+        wanted: frozenset[Name],
+    ) -> None:
+        self.executor = executor
+        self.compiler = compiler  # of the call's mode, whatever the model's is by now
+        self.native = native
+        self.program = program
+        self.wanted = wanted
+
+    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
+        """See :class:`cavs.execution.executor.Run`."""
+        program = self.compiler.backward(cotangents, self.wanted)
+        if program.forward is not self.program:
+            raise CavsRuntimeError(
+                "[backward] expected requires_grad of the parameters as in the forward call, got "
+                "a change in between; change it before the call"
+            )
+        params, dense = program.params, program.dense
+        rest = program.outputs[len(dense) :]
+        outputs = self.native.backward(
+            self.executor.load(program),
+            [cotangents[name] for name in program.inputs],
+            [params[number].take_grad_buffer() for number in dense] + [None] * len(rest),
+        )
+        gradients = Gradients(list(zip(dense, outputs, strict=False)), {})
+        ids = {}
+        for output, array in zip(rest, outputs[len(dense) :], strict=True):
+            if output.kind == "input":
+                gradients.inputs[output.name] = array
+            elif output.kind == "ids":
+                ids[output.space] = array
+            else:
+                known = ids[output.space]
+                first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
+                gradients.params.append((output.parameter, (known[first:], array[first:])))
+        return gradients

@@ -1,0 +1,127 @@
+"""What a call will take in memory, planned without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cavs.core.ir import Name
+from cavs.core.ops._def import Space, Unique
+from cavs.core.program import Program
+from cavs.execution.executor import Array
+from cavs.execution.native import NativeExecutor
+from cavs.execution.remembered import MOST_AT_ONCE, vertices
+from cavs.scheduler import GraphBatch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The programs of a call, and what the engine plans for them.
+
+    Attributes:
+        graphs: over which they run.
+        phases: each program with its memory (a _core.PhaseMemory): of inference, or of forward and
+            backward.
+        distinct: how many distinct ids there are, by their space.
+    """
+
+    graphs: GraphBatch
+    phases: Sequence[tuple[Program, Any]]
+    distinct: Mapping[Space, int]
+
+    @property
+    def arena(self) -> int:
+        """Bytes that the run works in, at most."""
+        return max(int(phase.total) for _, phase in self.phases)
+
+    @property
+    def packed(self) -> int:
+        """Bytes of weights in the layout that products read."""
+        return sum(int(phase.packed) for _, phase in self.phases)
+
+
+def plan_call(
+    executor: NativeExecutor,
+    graphs: GraphBatch,
+    ids: Mapping[Name, Array],
+    losses: frozenset[Name] | None,
+    wanted: frozenset[Name] = frozenset(),
+    *,
+    training: bool,
+) -> Plan:
+    """Of inference, or, with cotangents of the outputs `losses`, of forward and backward.
+
+    Args:
+        executor: of the function.
+        graphs: as for a call.
+        ids: the integer inputs, as far as they are known; others count as all distinct.
+        losses: the outputs that backward begins with; None where none comes.
+        wanted: the float inputs that get cotangents.
+        training: the mode of the model.
+    """
+    compiler = executor.compiler.in_mode(training)
+    if losses is None:
+        return _plan(executor, [executor.remembering(compiler)[0]], graphs, ids)
+    programs = [compiler.training(wanted), compiler.backward(losses, wanted)]
+    return _plan(executor, programs, graphs, ids)
+
+
+def plan_parts(
+    executor: NativeExecutor, graphs: GraphBatch, ids: Mapping[Name, Array], *, training: bool
+) -> Iterator[tuple[int, Plan]]:
+    """Of inference, for each part whose results are kept by id: bytes that these take, and what
+    computes them where no id came before."""
+    for memory, program in executor.remembering(executor.compiler.in_mode(training))[1]:
+        part = memory.part
+        known = ids.get(part.pull)
+        # Row `count` is that of "no input".
+        rows = np.arange(min(part.count + 1, _rows(graphs, part.keys[0].rows.base)))
+        if known is not None:
+            rows = np.unique(np.where(known < 0, part.count, known))
+        given = dict.fromkeys(program.inputs, rows[:MOST_AT_ONCE])
+        at_once = vertices(min(len(rows), MOST_AT_ONCE))
+        yield memory.bytes(rows), _plan(executor, [program], at_once, given)
+
+
+def _plan(
+    executor: NativeExecutor,
+    programs: Sequence[Program],
+    graphs: GraphBatch,
+    ids: Mapping[Name, Array],
+) -> Plan:
+    forward, backward = programs[0], programs[1] if len(programs) > 1 else None
+    distinct: dict[Space, int] = {}
+    for space, base, _, rows in forward.uniques:
+        if not isinstance(base, Unique):
+            distinct[space] = rows or count_ids(graphs, space, ids)
+    counts = [distinct[unique.space] for unique in forward.uniques]
+    phases = executor.plan(forward, backward, graphs, counts)
+    return Plan(graphs, list(zip(programs, phases, strict=True)), distinct)
+
+
+def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array]) -> int:
+    """How many distinct ids, or tuples of them, there are: as many as rows that have them, where
+    one is not known."""
+    chosen = _chosen(graphs, space.base)
+    if not all(pull in ids for pull in space.pulls):
+        return _rows(graphs, space.base)
+    arrays = [ids[pull] if chosen is None else ids[pull][chosen] for pull in space.pulls]
+    if len(arrays) == 1:
+        return len(np.unique(arrays[0]))
+    return len(np.unique(np.stack(arrays), axis=1).T)
+
+
+def _rows(graphs: GraphBatch, base: str) -> int:
+    chosen = _chosen(graphs, base)
+    return graphs.rows(base) if chosen is None else int(chosen.sum())
+
+
+def _chosen(graphs: GraphBatch, base: str) -> Array | None:
+    """Which vertices are meant, where not all are."""
+    if base not in ("leaf", "inner"):
+        return None
+    leaf: Array = np.diff(graphs.child_ptr) == 0
+    return leaf if base == "leaf" else ~leaf

@@ -1,0 +1,287 @@
+"""Runs a batch with the engine's clocks on, and adds up what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs.core.ops._def import Space
+from cavs.core.program import Program
+from cavs.core.report import not_by_id, not_by_id_lines
+from cavs.execution.executor import RandomState
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile._memory import MemoryUse, memory_use
+from cavs.execution.profile._plan import plan_call
+from cavs.execution.settings import get_num_threads, instruction_set
+from cavs.scheduler import GraphBatch, batch, unbatch
+
+Array = npt.NDArray[Any]
+
+# Adds each row that it reads once, to one of fewer rows: the time goes into moving them.
+_MOVING_SUMS = frozenset({"segment_sum"})
+PARTS = ("scheduling", "set-up", "packing", "memory", "computation", "waiting", "walking")
+
+
+@dataclass(frozen=True)
+class InstructionProfile:
+    """What one instruction of a program took, over all levels and chunks of rows.
+
+    Attributes:
+        direction: ``inference``, ``forward`` or ``backward``.
+        segment: number of its segment.
+        place: its segment in words: once over which rows, level by level, or as sums over rows.
+        kernel: what computes it.
+        text: the instruction as the printed program has it.
+        where: source line it came from, or empty.
+        calls: of the kernel.
+        rows: that it ran over.
+        flops: floating-point operations, by the program's count of a row.
+        bytes: read and written, each operand and result once a row, without parameters.
+        seconds: of all threads together.
+        moves: whether it only moves memory: it has no FLOPs, or sums rows up as it moves them.
+    """
+
+    direction: str
+    segment: int
+    place: str
+    kernel: str
+    text: str
+    where: str
+    calls: int
+    rows: int
+    flops: int
+    bytes: int
+    seconds: float
+    moves: bool
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s of one thread."""
+        return self.flops / self.seconds / 1e9 if self.seconds else 0.0
+
+    @property
+    def gbytes(self) -> float:
+        """GB/s of one thread."""
+        return self.bytes / self.seconds / 1e9 if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time and the memory of a call over one batch go; as text, a table.
+
+    Attributes:
+        records: a row per instruction, in order of execution: those of inference, forward and
+            backward.
+        seconds: of ``inference`` and ``training`` (forward and backward), by part. These add up to
+            the call with the batch made and scheduled before it: ``scheduling`` (batch and levels),
+            ``set-up`` (checks, distinct ids, memory plan, addresses, outputs, Python), ``packing``
+            (weights, where they have changed), ``memory`` (instructions that move), ``computation``
+            (the others), ``waiting`` (threads for each other) and ``walking`` (between kernels).
+            The parts within the engine are averages over the threads.
+        details: what ``scheduling`` and ``set-up`` consist of, in seconds.
+        threads: by direction, for each thread its seconds of kernels, packing, waiting, walking.
+        memory: of inference and training.
+        batch: what ran, in words.
+        item_size: bytes of a number.
+        not_by_id: the products of F that do not run once per distinct id, with their source lines,
+            to the reasons.
+    """
+
+    records: list[InstructionProfile]
+    seconds: dict[str, dict[str, float]]
+    details: dict[str, dict[str, float]]
+    threads: dict[str, list[dict[str, float]]]
+    memory: dict[str, MemoryUse]
+    batch: str
+    item_size: int
+    not_by_id: dict[str, list[str]]
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """`seconds` as parts of their sum, by mode."""
+        return {
+            mode: {part: spent / sum(parts.values()) for part, spent in parts.items()}
+            for mode, parts in self.seconds.items()
+        }
+
+    def __str__(self) -> str:
+        lines = [self.batch]
+        for mode in self.seconds:
+            lines.extend(self._mode_lines(mode))
+        lines.extend(not_by_id_lines(self.not_by_id))
+        for direction, threads in self.threads.items():
+            lines.extend(self._direction_lines(direction, threads))
+        for mode, use in self.memory.items():
+            lines.append(f"=== {mode}: memory")
+            lines.extend(use.lines())
+        return "\n".join(lines)
+
+    def _mode_lines(self, mode: str) -> Iterator[str]:
+        yield f"=== {mode}: {sum(self.seconds[mode].values()) * 1e6:,.1f} us"
+        for part, share in self.shares[mode].items():
+            yield f"  {part:12} {share:6.1%} {self.seconds[mode][part] * 1e6:12,.1f} us"
+        yield "  of which " + ", ".join(
+            f"{name} {spent * 1e6:,.1f}" for name, spent in self.details[mode].items()
+        )
+
+    def _direction_lines(self, direction: str, threads: list[dict[str, float]]) -> Iterator[str]:
+        records = [r for r in self.records if r.direction == direction]
+        total = sum(r.seconds for r in records) or 1.0
+        yield f"=== {direction}: {len(records)} instructions"
+        for number, parts in enumerate(threads):
+            spent = ", ".join(f"{name} {value * 1e6:,.1f} us" for name, value in parts.items())
+            yield f"  thread {number}: {spent}"
+        yield (
+            "   share           us    calls       rows     MFLOP GFLOP/s        MB    GB/s  "
+            "instruction"
+        )
+        place = ""
+        for r in records:
+            if r.place != place:
+                place = r.place
+                yield f"  {place}:"
+            yield (
+                f"  {r.seconds / total:6.1%} {r.seconds * 1e6:12,.1f} {r.calls:8,} {r.rows:10,} "
+                f"{r.flops / 1e6:9,.2f} {r.gflops:7.1f} {r.bytes / 1e6:9,.2f} {r.gbytes:7.1f}  "
+                f"{'moves ' if r.moves else ''}{r.text}"
+            )
+
+
+def measure(
+    executor: NativeExecutor,
+    graphs: GraphBatch,
+    inputs: Mapping[str, Array],
+    random: RandomState,
+    losses: frozenset[str] | None,
+    repeats: int,
+) -> Profile:
+    """The fastest of some runs, of inference and, with `losses`, of training."""
+    modes: dict[str, frozenset[str] | None] = {"inference": None}
+    if losses is not None:
+        modes["training"] = losses
+    found = not_by_id(executor.compiler.in_mode(random.training))
+    words, size = _describe(executor, graphs), executor.dtype.itemsize
+    profile = Profile([], {}, {}, {}, {}, words, size, found)
+    scheduling = _fastest(repeats, lambda: _schedule(executor, graphs))
+    for mode, outputs in modes.items():
+        cotangents = None if outputs is None else _ones(executor, graphs, outputs)
+
+        def run(cotangents: dict[str, Array] | None = cotangents) -> _Timed:
+            return _run(executor, graphs, inputs, random, cotangents)
+
+        _add(profile, mode, _fastest(repeats, run), scheduling)
+        plan = plan_call(executor, graphs, inputs, outputs, training=random.training)
+        profile.memory[mode] = memory_use(plan.phases, graphs, profile.item_size)
+    return profile
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """Seconds of a thing by name, and what the engine noted of it: its run's profile_phases and
+    profile_records. Not the run, which would hold the parameters and so keep the next one from
+    trusting what was made of them."""
+
+    seconds: dict[str, float]
+    programs: dict[str, Program] = field(default_factory=dict)
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    records: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def _fastest(repeats: int, run: Callable[[], _Timed]) -> _Timed:
+    return min((run() for _ in range(repeats)), key=lambda timed: sum(timed.seconds.values()))
+
+
+def _schedule(executor: NativeExecutor, graphs: GraphBatch) -> _Timed:
+    parts = unbatch(graphs)
+    start = perf_counter()
+    made = batch(parts, graphs.keys)
+    middle = perf_counter()
+    made.schedule(executor.policy)
+    return _Timed({"batch": middle - start, "levels": perf_counter() - middle})
+
+
+def _run(
+    executor: NativeExecutor,
+    graphs: GraphBatch,
+    inputs: Mapping[str, Array],
+    random: RandomState,
+    cotangents: dict[str, Array] | None,
+) -> _Timed:
+    graphs.schedule(executor.policy)
+    start = perf_counter()
+    programs, native = executor.profiled(graphs, inputs, random, cotangents)
+    wall = perf_counter() - start
+    phases = native.profile_phases()
+    seconds = {name: sum(p[name] for p in phases) / 1e9 for name in ("ids", "plan", "bind")}
+    seconds["walk"] = sum(p["walk"] for p in phases) / 1e9
+    seconds["calls"] = wall - sum(seconds.values())
+    return _Timed(seconds, programs, phases, native.profile_records())
+
+
+def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None:
+    parts = dict.fromkeys(PARTS, 0.0)
+    details = {**scheduling.seconds, **timed.seconds}
+    walk = details.pop("walk")
+    parts["scheduling"] = sum(scheduling.seconds.values())
+    parts["set-up"] = sum(timed.seconds.values()) - walk
+    for phase in timed.phases:
+        direction = phase["direction"]
+        name = "inference" if mode == "inference" else direction
+        threads = [{k: ns / 1e9 for k, ns in thread.items()} for thread in phase["threads"]]
+        records = list(_records(timed, direction, name, profile.item_size))
+        for part in ("packing", "waiting", "walking"):
+            parts[part] += sum(thread[part] for thread in threads) / len(threads)
+        for r in records:
+            parts["memory" if r.moves else "computation"] += r.seconds / len(threads)
+        profile.threads[name] = threads
+        profile.records.extend(records)
+    profile.seconds[mode] = parts
+    profile.details[mode] = details
+
+
+def _records(
+    timed: _Timed, direction: str, name: str, item_size: int
+) -> Iterator[InstructionProfile]:
+    program = timed.programs[direction]
+    for given, segment, number, kernel, calls, rows, ns in timed.records:
+        if given != direction:
+            continue
+        i = program.segments[segment].instructions[number]
+        yield InstructionProfile(
+            name,
+            segment,
+            program.segment_text(segment),
+            kernel,
+            program.line(i),
+            i.where,
+            calls,
+            rows,
+            rows * i.flops,
+            rows * program.row_bytes(i, item_size),
+            ns / 1e9,
+            i.flops == 0 or kernel in _MOVING_SUMS,
+        )
+
+
+def _ones(
+    executor: NativeExecutor, graphs: GraphBatch, outputs: frozenset[str]
+) -> dict[str, Array]:
+    pushes = executor.compiler.function.pushes
+    rows: dict[Space, int] = {space: graphs.rows(space) for space in ("vertex", "edge", "graph")}
+    return {
+        name: np.ones((rows[pushes[name].space], *pushes[name].shape), executor.dtype)
+        for name in outputs
+    }
+
+
+def _describe(executor: NativeExecutor, graphs: GraphBatch) -> str:
+    return (
+        f"{executor.compiler.trace.name} over {graphs.num_graphs} graphs, {graphs.num_vertices} "
+        f"vertices, {graphs.num_edges} edges in {graphs.schedule(executor.policy).num_levels} "
+        f"levels; {executor.dtype}, threads: {get_num_threads()}, {instruction_set()}"
+    )

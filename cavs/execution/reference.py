@@ -1,0 +1,302 @@
+"""The oracle: runs the traced F, as it stands, one vertex at a time in NumPy.
+
+No pass, no schedule, no memory plan: what it shares with the native executor are the traced IR, the
+vjp rows and the definition of the random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cavs.core.autodiff import differentiate
+from cavs.core.compiler import Compiler
+from cavs.core.ir import Name, Node, ancestors
+from cavs.core.ops._def import Space
+from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
+from cavs.core.owners import path_of
+from cavs.errors import ShapeError
+from cavs.execution.executor import Array, Gradients, NanState, RandomState
+from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
+from cavs.scheduler import GraphBatch
+
+Values = dict[Node, Array]
+
+
+class ReferenceExecutor:
+    """Runs the traced function vertex by vertex; any float dtype."""
+
+    def __init__(self, compiler: Compiler, dtype: str) -> None:
+        self.compiler = compiler
+        self.dtype = np.dtype(dtype)
+
+    def forward(
+        self,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        wanted: frozenset[Name] | None,
+        *,
+        check_states: bool = False,
+    ) -> tuple[dict[Name, Array], ReferenceRun | None]:
+        """See :class:`cavs.execution.executor.Executor`."""
+        run = ReferenceRun(self, graphs, inputs, random, wanted or frozenset())
+        outputs = run.forward()
+        if check_states:
+            for v in run.order:
+                for name, state in run.states.items():
+                    if np.isnan(state[v]).any():
+                        raise NanState(name, v)
+        return outputs, None if wanted is None else run
+
+
+class ReferenceRun:
+    """One forward call: all values of all vertices, kept for the backward."""
+
+    def __init__(
+        self,
+        executor: ReferenceExecutor,
+        graphs: GraphBatch,
+        inputs: Mapping[Name, Array],
+        random: RandomState,
+        wanted: frozenset[Name],
+    ) -> None:
+        self.function = executor.compiler.trace.function
+        self.params = executor.compiler.params
+        self.dtype = executor.dtype
+        self.graphs = graphs
+        self.inputs = inputs
+        self.random = random
+        self.wanted = wanted
+        self.nodes = ancestors(self.function.roots())
+        self.order = _children_first(graphs)
+        self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
+        self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
+        self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.function.scatters}
+
+    def forward(self) -> dict[Name, Array]:
+        """Outputs in the user's order."""
+        outputs = {name: self._empty(node) for name, node in self.function.pushes.items()}
+        for v in self.order:
+            for node in self.nodes:
+                self.values[v][node] = self._evaluate(v, node, {})
+            for name, node in self.function.scatters.items():
+                self.states[name][v] = self.values[v][node][0]
+            for name, node in self.function.pushes.items():
+                outputs[name][self._rows(v, node)] = self.values[v][node]
+        return outputs
+
+    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
+        """See :class:`cavs.execution.executor.Run`."""
+        self.gradient = gradient = differentiate(
+            self.function, cotangents, self.wanted, located=True
+        )
+        known = set(self.nodes)
+        nodes = [n for n in ancestors(gradient.roots()) if n not in known]
+        state = {
+            name: np.zeros((self.graphs.num_vertices, *node.shape), self.dtype)
+            for name, node in self.function.scatters.items()
+        }
+        inputs = {name: self._zeros(node) for name, node in gradient.inputs.items()}
+        numbers = {id(p): i for i, p in enumerate(self.params)}
+        params = {numbers[id(p)]: np.zeros(p.shape, self.dtype) for p, _, _ in gradient.params}
+        for v in reversed(self.order):
+            local: dict[str, Any] = {"push": cotangents, "state": state}
+            values = self.values[v]
+            for node in nodes:
+                values[node] = self._evaluate(v, node, local)
+            for name, node in gradient.edges.items():
+                for e, child in enumerate(self._children(v)):
+                    state[name][child] += values[node][e]
+            for name, node in gradient.inputs.items():
+                inputs[name][self._rows(v, node)] += values[node]
+            for parameter, dense, sparse in gradient.params:
+                total = params[numbers[id(parameter)]]
+                for node in [*sparse, *([] if dense is None else [dense])]:
+                    total += values[node]
+        return Gradients(list(params.items()), inputs)
+
+    # Rows at hand: a vertex's own, its edges', its graph's
+
+    def _children(self, v: int) -> Array:
+        ptr = self.graphs.child_ptr
+        children: Array = self.graphs.children[ptr[v] : ptr[v + 1]]
+        return children
+
+    def _rows(self, v: int, node: Node) -> slice:
+        if node.space == "edge":
+            return slice(int(self.graphs.child_ptr[v]), int(self.graphs.child_ptr[v + 1]))
+        row = int(self.graph_of[v]) if node.space == "graph" else v
+        return slice(row, row + 1)
+
+    def _count(self, node: Node) -> int:
+        counts: dict[Space, int] = {
+            "vertex": self.graphs.num_vertices,
+            "edge": self.graphs.num_edges,
+            "graph": self.graphs.num_graphs,
+        }
+        return counts[node.space]
+
+    def _empty(self, node: Node) -> Array:
+        return np.empty((self._count(node), *node.shape), self.dtype)
+
+    def _zeros(self, node: Node) -> Array:
+        return np.zeros((self._count(node), *node.shape), self.dtype)
+
+    def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
+        special = getattr(self, f"_{node.op.name}", None)
+        # As the native engine: infinities and NaN come silently.
+        with np.errstate(all="ignore"):
+            if special is not None:
+                result: Array = special(v, node, given)
+                return result
+            operands = [self.values[v][x] for x in node.inputs]
+            assert node.op.reference is not None, node
+            value = node.op.reference(np, *operands, **node.attrs)
+        return np.asarray(value, self.dtype)
+
+    # Operations that need the graph
+
+    def _param(self, v: int, node: Node, given: Any) -> Array:
+        parameter = node.attrs["parameter"]
+        values = parameter.read()[0]
+        if values.shape != node.shape:
+            raise ShapeError(
+                f"[reference] expected shape {node.shape} for parameter "
+                f"{path_of(parameter)!r}, got {values.shape}; give it the shape that it was "
+                "compiled with"
+            )
+        return np.asarray(values, self.dtype)
+
+    def _constant(self, v: int, node: Node, given: Any) -> Array:
+        return np.full(node.shape, node.attrs["value"], self.dtype)
+
+    def _pull(self, v: int, node: Node, given: Any) -> Array:
+        array: Array = self.inputs[node.attrs["name"]][self._rows(v, node)]
+        # Copied, since the caller may change it before backward.
+        return array.astype(array.dtype if node.dtype == "int32" else self.dtype)
+
+    def _gather(self, v: int, node: Node, given: Any) -> Array:
+        children, slot = self._children(v), node.attrs["slot"]
+        state = self.states[node.attrs["name"]]
+        if slot is not None:
+            if slot < len(children):
+                return state[int(children[slot])][None]
+            return np.zeros((1, *node.shape), self.dtype)
+        if len(children) == 0:
+            return np.zeros((0, *node.shape), self.dtype)
+        return np.stack([state[int(c)] for c in children])
+
+    def _push_cotangent(self, v: int, node: Node, given: Any) -> Array:
+        array: Array = given["push"][node.attrs["name"]][self._rows(v, node)]
+        return array
+
+    def _state_cotangent(self, v: int, node: Node, given: Any) -> Array:
+        array: Array = given["state"][node.attrs["name"]][v : v + 1]
+        return array
+
+    def _num_children(self, v: int, node: Node, given: Any) -> Array:
+        return np.full((1,), len(self._children(v)), self.dtype)
+
+    def _spread(self, v: int, node: Node, given: Any) -> Array:
+        return np.repeat(self.values[v][node.inputs[0]], len(self._children(v)), axis=0)
+
+    def _segment_sum(self, v: int, node: Node, given: Any) -> Array:
+        total: Array = self.values[v][node.inputs[0]].sum(axis=0, keepdims=True)
+        return total
+
+    def _segment_max(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]]
+        if len(x) == 0:
+            return np.zeros((1, *node.shape), self.dtype)
+        top: Array = x.max(axis=0, keepdims=True)
+        return top
+
+    def _segment_logsumexp(self, v: int, node: Node, given: Any) -> Array:
+        total: Array = reference_logsumexp(np, self.values[v][node.inputs[0]], 0)[None]
+        return total
+
+    def _segment_softmax(self, v: int, node: Node, given: Any) -> Array:
+        weights: Array = reference_softmax(np, self.values[v][node.inputs[0]], 0)
+        return weights
+
+    def _graph_spread(self, v: int, node: Node, given: Any) -> Array:
+        return self.values[v][node.inputs[0]]
+
+    # Sums over vertices: gradients are linear in them, so each vertex adds its share at the end.
+    _graph_sum = _graph_spread
+
+    def _reduce_rows(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]]
+        total: Array = x.reshape(-1, *node.shape).sum(axis=0)
+        return total
+
+    def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
+        edges = np.zeros((len(self._children(v)), *node.shape), self.dtype)
+        for slot, x in enumerate(node.inputs[: len(edges)]):
+            edges[slot] = self.values[v][x].reshape(node.shape)
+        return edges
+
+    def _concat(self, v: int, node: Node, given: Any) -> Array:
+        parts = [self.values[v][x] for x in node.inputs]
+        rows = max((p.shape[: p.ndim - len(node.shape)] for p in parts), key=len)
+        return np.concatenate(
+            [
+                np.broadcast_to(p, (*rows, *x.shape))
+                for p, x in zip(parts, node.inputs, strict=True)
+            ],
+            axis=-1,
+        )
+
+    def _dropout(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw)
+
+    def _dropout_by_id(self, v: int, node: Node, given: Any) -> Array:
+        return self._drop(v, node, self._draw_by_id)
+
+    def _drop(self, v: int, node: Node, draw: Callable[[int, Node], Array]) -> Array:
+        x = self.values[v][node.inputs[0]]
+        if not self.random.training:
+            return x
+        p = node.attrs["p"]
+        kept = draw(v, node) >= p
+        return np.where(kept, x * self.dtype.type(1 / (1 - p)), 0).astype(self.dtype)
+
+    def _uniform(self, v: int, node: Node, given: Any) -> Array:
+        return self._draw(v, node).astype(self.dtype)
+
+    def _draw(self, v: int, node: Node) -> Array:
+        """Uniform numbers for the rows at hand."""
+        graph, rows = int(self.graph_of[v]), self._rows(v, node)
+        first = self.graphs.edge_ptr[graph] if node.space == "edge" else self.graphs.ptr[graph]
+        local = np.arange(rows.start, rows.stop) - int(first)
+        if node.space == "graph":
+            local = np.full(1, GRAPH_LOCAL)
+        keys = np.full(len(local), self.graphs.keys[graph])
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        return uniform(seed, step, key, keys, local, node.size).reshape(len(local), *node.shape)
+
+    def _draw_by_id(self, v: int, node: Node) -> Array:
+        """Uniform numbers for the rows at hand by their ids, the operands after the first."""
+        ids = np.stack([self.values[v][x] for x in node.inputs[1:]], axis=-1)
+        seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
+        return uniform_by_id(seed, step, key, ids, node.size).reshape(len(ids), *node.shape)
+
+
+def _children_first(graphs: GraphBatch) -> list[int]:
+    """Vertices in an order in which children come before parents."""
+    ptr, children = graphs.child_ptr.tolist(), graphs.children.tolist()
+    waiting = [ptr[v + 1] - ptr[v] for v in range(graphs.num_vertices)]
+    parents: list[list[int]] = [[] for _ in range(graphs.num_vertices)]
+    for v in range(graphs.num_vertices):
+        for child in children[ptr[v] : ptr[v + 1]]:
+            parents[child].append(v)
+    order = [v for v, count in enumerate(waiting) if count == 0]
+    for v in order:
+        for parent in parents[v]:
+            waiting[parent] -= 1
+            if waiting[parent] == 0:
+                order.append(parent)
+    return order

@@ -1,0 +1,1 @@
+"""Programs as the engine takes them, with the kernels that it has."""

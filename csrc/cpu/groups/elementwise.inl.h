@@ -1,0 +1,322 @@
+// "fused": an elementwise group. This is the interpreter, for groups without machine code (see
+// compiled_group.inl.h); it goes tile by tile. A tile is a few rows, small enough that
+// all its registers stay in the L1 cache, and large enough that choosing an operation costs little
+// against doing it.
+#pragma once
+
+#include "cpu/groups/compiled_group.inl.h"
+#include "cpu/isa_table.h"
+#include "cpu/kernels/scalar_math.inl.h"
+#include "cpu/kernels/scalar_ops.h"
+
+namespace cavs {
+namespace {
+
+// Registers of a tile together stay in the L1 cache beside the rows that are read and written; a
+// register is long enough that choosing an operation costs little against doing it.
+constexpr int64_t kTileBytes = 24 * 1024;
+constexpr int64_t kShortestRegister = 2 * 1024;  // bytes
+constexpr int64_t kLongestRegister = 8 * 1024;
+constexpr int64_t kBlock = 16;  // rows are padded to this, and operations work in such steps
+constexpr int64_t kCacheLine = 64;
+
+// Where an operand of an operation stands during one tile: `ld` elements from row to row.
+template <class T>
+struct Slot {
+  T* data;
+  int64_t ld;
+};
+
+// An operation on one run of n elements, n a multiple of kBlock.
+template <class T>
+using OpFunction = void (*)(T* dst, const T* a, const T* b, const T* c, int64_t n);
+
+#define CAVS_DEFINE_OP(name, arity, expression)                                                   \
+  template <class T>                                                                              \
+  void op_##name(T* dst, const T* pa, [[maybe_unused]] const T* pb, [[maybe_unused]] const T* pc, \
+                 int64_t n) {                                                                     \
+    using V = Vec<T>;                                                                             \
+    [[maybe_unused]] const V zero = splat(T(0)), one = splat(T(1));                               \
+    for (int64_t block = 0; block < n; block += kBlock) {                                         \
+      for (int64_t i = block; i < block + kBlock; i += kLanes<T>) {                               \
+        const V a = load_vector(pa + i);                                                          \
+        [[maybe_unused]] const V b = arity > 1 ? load_vector(pb + i) : V{};                       \
+        [[maybe_unused]] const V c = arity > 2 ? load_vector(pc + i) : V{};                       \
+        store_vector<T>(dst + i, expression);                                                     \
+      }                                                                                           \
+    }                                                                                             \
+  }
+CAVS_SCALAR_OPS(CAVS_DEFINE_OP)
+#undef CAVS_DEFINE_OP
+
+#define CAVS_LIST_OP(name, arity, expression) &op_##name<T>,
+template <class T>
+constexpr OpFunction<T> kOps[] = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
+#undef CAVS_LIST_OP
+
+constexpr int64_t kNumOps = sizeof(kOps<float>) / sizeof(kOps<float>[0]);
+
+// How an input gets into a tile.
+enum class Access : uint8_t {
+  kDirect,  // read where it stands
+  kStaged,  // put into a buffer for each tile: gathered or summed rows, one column that broadcasts
+  kFixed,   // copied once for all tiles: it has no rows
+};
+
+struct InputPlan {
+  Access access;
+  bool readable_past_end;  // whole vectors of the last row may be read
+};
+
+struct OutputPlan {
+  int64_t reg;
+  bool direct;  // the register is the output's own memory
+};
+
+template <class T>
+class FusedGroup {
+ public:
+  explicit FusedGroup(const KernelCall& call) : call_(call) {
+    width_ = call.ints[0];
+    num_regs_ = call.ints[1];
+    num_ops_ = call.ints[2];
+    ops_ = call.ints + 3;
+    num_constants_ = 0;
+    const int64_t first_constant = call.num_in + num_regs_;
+    for (int64_t i = 0; i < num_ops_; ++i) {
+      if (ops_[5 * i] < 0 || ops_[5 * i] >= kNumOps)
+        fail_fused("an operation that exists", ops_[5 * i]);
+      for (int64_t k = 2; k < 5; ++k) {
+        num_constants_ = greatest(num_constants_, ops_[5 * i + k] - first_constant + 1);
+      }
+    }
+    out_regs_ = ops_ + 5 * num_ops_ + 1;
+    choose_tile();
+    carve_scratch();
+  }
+
+  void run() {
+    if (width_ == 0 || call_.row_begin >= call_.row_end) return;
+    plan_inputs();
+    plan_outputs();
+    for (int64_t r = call_.row_begin; r < call_.row_end; r += tile_rows_) {
+      rows_ = least(tile_rows_, call_.row_end - r);
+      for (int64_t column = 0; column < width_; column += chunk_) {
+        run_tile(r, column, least(chunk_, width_ - column));
+      }
+    }
+  }
+
+ private:
+  // Small rows that stand without padding are one long run; larger ones keep a padded pitch.
+  void choose_tile() {
+    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    const int64_t overhead = 4096 + num_slots * (sizeof(Slot<T>) + sizeof(InputPlan)) +
+                             call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
+    int64_t bytes = kLongestRegister;
+    while (bytes > kShortestRegister && num_slots * bytes > kTileBytes) bytes /= 2;
+    if (writes_over_inputs()) bytes = greatest(bytes, round_up(width_, kBlock) * kItemBytes);
+    while (bytes > 0 && num_slots * bytes + overhead > kScratchBytes) bytes /= 2;
+    const int64_t tile = bytes / static_cast<int64_t>(sizeof(T));
+    if (tile < 2 * kBlock) fail_fused("fewer registers and constants", num_slots);
+    run_mode_ = width_ < kBlock;
+    const int64_t rows = call_.row_end - call_.row_begin;
+    if (run_mode_) {
+      pitch_ = greatest(width_, 1);
+      chunk_ = pitch_;
+      // A multiple of 16 rows ends where a vector ends, so that only the last tile has a remainder.
+      tile_rows_ = least(greatest(tile / pitch_ / kBlock, 1) * kBlock, rows);
+      if (tile_rows_ * pitch_ > tile) tile_rows_ = tile / pitch_;
+    } else {
+      pitch_ = least(round_up(width_, kBlock), tile);
+      chunk_ = pitch_;
+      tile_rows_ = least(tile / pitch_, rows);
+    }
+    buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kBlock);
+  }
+
+  // Then a tile has whole rows: its results are put aside until these have been read.
+  bool writes_over_inputs() const {
+    if (call_.row_begin >= call_.row_end) return false;
+    for (int j = 0; j < call_.num_out; ++j) {
+      for (int i = 0; i < call_.num_in; ++i) {
+        if (!has_table(call_, i) && rows_overlap<T>(call_, call_.out[j], call_.in[i], width_))
+          return true;
+      }
+    }
+    return false;
+  }
+
+  void carve_scratch() {
+    char* at = static_cast<char*>(call_.scratch);
+    const auto take = [&at](int64_t bytes) {
+      char* start = at;
+      at += round_up(bytes, kCacheLine);
+      return start;
+    };
+    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    slots_ = reinterpret_cast<Slot<T>*>(take(num_slots * static_cast<int64_t>(sizeof(Slot<T>))));
+    inputs_ =
+        reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
+    outputs_ = reinterpret_cast<OutputPlan*>(
+        take(call_.num_out * static_cast<int64_t>(sizeof(OutputPlan))));
+    buffers_ = reinterpret_cast<T*>(take(0));
+    for (int64_t i = 0; i < num_slots; ++i) slots_[i] = {buffer(i), pitch_};
+  }
+
+  static constexpr int64_t kItemBytes = sizeof(T);
+
+  T* buffer(int64_t slot) { return buffers_ + slot * buffer_size_; }
+
+  void plan_inputs() {
+    for (int i = 0; i < call_.num_in; ++i) {
+      const Operand& in = call_.in[i];
+      InputPlan& plan = inputs_[i];
+      plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kBlock == 0;
+      const bool narrow = in.size != width_;
+      if (in.ld == 0 && (narrow || chunk_ >= width_)) {
+        plan.access = Access::kFixed;
+        const int64_t step = narrow ? 0 : 1;
+        const T* source = static_cast<const T*>(in.data);
+        for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r)
+          stage_row(buffer(i) + r * pitch_, source, step, chunk_);
+      } else if (narrow || has_table(call_, i) || (run_mode_ && in.ld != pitch_)) {
+        plan.access = Access::kStaged;
+      } else {
+        plan.access = Access::kDirect;
+      }
+    }
+    const int64_t first_constant = call_.num_in + num_regs_;
+    for (int64_t j = 0; j < num_constants_; ++j) {
+      fill_row(buffer(first_constant + j), static_cast<T>(call_.floats[j]), buffer_size_);
+    }
+  }
+
+  void plan_outputs() {
+    for (int j = 0; j < call_.num_out; ++j) {
+      const Operand& out = call_.out[j];
+      OutputPlan& plan = outputs_[j];
+      plan.reg = call_.num_in + out_regs_[j];
+      plan.direct =
+          out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kBlock == 0);
+      for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
+      for (int i = 0; i < call_.num_in; ++i)
+        plan.direct = plan.direct && !(inputs_[i].access == Access::kDirect &&
+                                       rows_overlap<T>(call_, out, call_.in[i], pitch_));
+    }
+  }
+
+  void stage_row(T* target, const T* source, int64_t step, int64_t n) const {
+    if (source == nullptr) {
+      fill_row(target, T(0), n);
+    } else if (step == 0) {
+      fill_row(target, *source, n);
+    } else {
+      copy_row(target, source, least(n, width_));
+    }
+  }
+
+  void bind_input(int i, int64_t r, int64_t column, int64_t n) {
+    const Operand& in = call_.in[i];
+    const InputPlan& plan = inputs_[i];
+    if (plan.access == Access::kFixed) return;
+    if (plan.access == Access::kDirect) {
+      const bool whole = run_mode_
+                             ? (rows_ * pitch_) % kBlock == 0
+                             : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
+      if (whole || (!run_mode_ && n == chunk_ && chunk_ < width_)) {
+        slots_[i] = {row_of<T>(in, r) + column, in.ld};
+        return;
+      }
+    }
+    const int32_t* index = index_of(call_, i);
+    const int64_t step = in.size == width_ ? 1 : 0;
+    T* target = buffer(i);
+    slots_[i] = {target, pitch_};
+    if (has_table(call_, i) && index == nullptr) {
+      for (int64_t k = 0; k < rows_; ++k) stage_sum(target + k * pitch_, i, r + k, column, n);
+      return;
+    }
+    for (int64_t k = 0; k < rows_; ++k) {
+      const int64_t row = index == nullptr ? r + k : index[r + k];
+      const T* source = row < 0 ? nullptr : row_of<T>(in, row) + (step == 0 ? 0 : column);
+      stage_row(target + k * pitch_, source, step, n);
+    }
+  }
+
+  void stage_sum(T* target, int i, int64_t r, int64_t column, int64_t n) const {
+    const Operand& in = call_.in[i];
+    const IndexTable& table = *table_of(call_, i);
+    if (in.size == width_) {
+      sum_segment(target, in, table, r, column, least(n, width_ - column));
+    } else {
+      sum_segment(target, in, table, r, 0, 1);
+      fill_row(target, *target, n);
+    }
+  }
+
+  void run_tile(int64_t r, int64_t column, int64_t n) {
+    for (int i = 0; i < call_.num_in; ++i) bind_input(i, r, column, n);
+    const bool whole = !run_mode_ || (rows_ * pitch_) % kBlock == 0;
+    for (int j = 0; j < call_.num_out; ++j) {
+      const OutputPlan& plan = outputs_[j];
+      if (!plan.direct) continue;
+      slots_[plan.reg] = whole ? Slot<T>{row_of<T>(call_.out[j], r) + column, call_.out[j].ld}
+                               : Slot<T>{buffer(plan.reg), pitch_};
+    }
+    for (int64_t i = 0; i < num_ops_; ++i) run_op(ops_ + 5 * i, n);
+    for (int j = 0; j < call_.num_out; ++j) {
+      if (outputs_[j].direct && whole) continue;
+      const T* source = slots_[outputs_[j].reg].data;
+      const int64_t ld = slots_[outputs_[j].reg].ld;
+      for (int64_t k = 0; k < rows_; ++k) {
+        copy_row(row_of<T>(call_.out[j], r + k) + column, source + k * ld, n);
+      }
+    }
+  }
+
+  void run_op(const int64_t* op, int64_t n) {
+    const OpFunction<T> function = kOps<T>[op[0]];
+    const Slot<T> dst = slots_[call_.num_in + op[1]];
+    const Slot<T> a = slots_[op[2]];
+    const Slot<T> b = slots_[op[3] < 0 ? op[2] : op[3]];
+    const Slot<T> c = slots_[op[4] < 0 ? op[2] : op[4]];
+    if (dst.ld == pitch_ && a.ld == pitch_ && b.ld == pitch_ && c.ld == pitch_) {
+      function(dst.data, a.data, b.data, c.data, round_up((rows_ - 1) * pitch_ + n, kBlock));
+      return;
+    }
+    for (int64_t r = 0; r < rows_; ++r) {
+      function(dst.data + r * dst.ld, a.data + r * a.ld, b.data + r * b.ld, c.data + r * c.ld,
+               round_up(n, kBlock));
+    }
+  }
+
+  const KernelCall& call_;
+  int64_t width_, num_regs_, num_ops_, num_constants_;
+  const int64_t* ops_;
+  const int64_t* out_regs_;
+  bool run_mode_;
+  int64_t pitch_;      // elements from row to row of a register
+  int64_t chunk_;      // columns of a tile
+  int64_t tile_rows_;  // most rows of a tile
+  int64_t rows_ = 0;   // rows of the present tile
+  int64_t buffer_size_;
+  Slot<T>* slots_;  // inputs, registers, constants
+  InputPlan* inputs_;
+  OutputPlan* outputs_;
+  T* buffers_;
+};
+
+template <class T>
+void fused(const KernelCall& call) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (call.code != nullptr && call.row_begin < call.row_end) {
+      CompiledGroup group(call);
+      if (group.applies()) return group.run();
+    }
+  }
+  FusedGroup<T>(call).run();
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,9 @@
+// The kernels for machines with AVX-512; compiled with -mavx512f -mavx512vl -mavx512dq -mavx512bw
+// -mfma.
+#if defined(__x86_64__)
+#if !defined(__AVX512F__) || !defined(__FMA__)
+#error "isa_avx512.cpp needs the flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma"
+#endif
+#define CAVS_ISA_TABLE isa_table_avx512
+#include "cpu/isa_table.inl.h"
+#endif

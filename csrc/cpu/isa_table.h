@@ -1,0 +1,91 @@
+// What each instruction set's object file offers to the rest: tables of functions, and nothing
+// inline.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/kernel.h"
+#include "cpu/kernels/optimizers.h"
+
+namespace cavs {
+
+struct KernelEntry {
+  const char* name;
+  KernelFunction single;  // float
+  KernelFunction twice;   // double
+};
+
+// C[i, :] (n) += or = sum over k of A[i, k] * op(B)[k, :], for products too small for a BLAS call.
+// Element (i, k) of A stands at a[i * a_row + k * a_column], likewise B and C with unit columns in
+// C.
+template <class T>
+struct SmallProduct {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row, b_column;
+  T* c;
+  int64_t c_row;
+  bool accumulate;
+};
+
+// A weight B (k, n) in panels of as many columns as a tile is wide: panel p holds row by row
+// columns p * width and following, zeros beyond n. Packs panels [panel_begin, panel_end) of element
+// (i, j) at b[i * b_row + j * b_column], one of which steps is 1.
+template <class T>
+struct WeightPanels {
+  int64_t n, k;
+  const T* b;
+  int64_t b_row, b_column;
+  T* panels;
+  int64_t panel_begin, panel_end;
+};
+
+// C (m, n) = A (m, k) B, or C += it, those columns of it that stand in the panels [panel_begin,
+// panel_end); of a row of C c_columns elements, n or more, may be written. Without panels B is read
+// where element (i, j) stands at b[i * b_row + j * b_column], one of which steps is 1. Each element
+// of C is one chain of sums in the order of k, begun anew every kPassRows terms: its bits depend on
+// its row of A and its column of B alone.
+template <class T>
+struct PackedProduct {
+  int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  int64_t a_row = 0;
+  const T* panels = nullptr;
+  const T* b = nullptr;
+  int64_t b_row = 0, b_column = 0;
+  int64_t panel_begin = 0, panel_end = 0;
+  T* c = nullptr;
+  int64_t c_row = 0, c_columns = 0;
+  bool accumulate = false;
+};
+
+struct IsaTable {
+  const KernelEntry* kernels;
+  int num_kernels;
+  OptimizerTable<float> single;
+  OptimizerTable<double> twice;
+  void (*small_product_single)(const SmallProduct<float>&);
+  void (*small_product_twice)(const SmallProduct<double>&);
+  void (*pack_weight_single)(const WeightPanels<float>&);
+  void (*pack_weight_twice)(const WeightPanels<double>&);
+  void (*packed_product_single)(const PackedProduct<float>&);
+  void (*packed_product_twice)(const PackedProduct<double>&);
+  int64_t panel_bytes;  // of one row of a panel
+};
+
+const IsaTable& isa_table_generic();
+#if defined(__x86_64__)
+const IsaTable& isa_table_avx2();
+const IsaTable& isa_table_avx512();
+#endif
+
+// The table of current_isa().
+const IsaTable& isa_table();
+
+// Throws Error(kRuntime); out of line, so that the objects of the instruction sets instantiate
+// nothing.
+[[noreturn]] void fail_fused(const char* expected, int64_t got);
+
+}  // namespace cavs

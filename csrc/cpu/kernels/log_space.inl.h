@@ -1,0 +1,357 @@
+// Kernels in log space: logsumexp, softmax and its kin over the elements of a row and over the rows
+// of a segment, and losses of labels.
+//
+// -inf stands for what is impossible, and infinities have the values of their limits: nothing is
+// subtracted from its like. Of elements of +inf each has the same share of 1; where all elements
+// are -inf, no class has any, and logsumexp is -inf.
+#pragma once
+
+#include "cpu/kernels/scalar_math.inl.h"
+
+namespace cavs {
+namespace {
+
+template <class T>
+constexpr T kInfinite = static_cast<T>(__builtin_inf());
+
+template <class T>
+CAVS_INLINE bool is_infinite(T x) {
+  return x == kInfinite<T> || x == -kInfinite<T>;
+}
+
+template <class T>
+T row_maximum(const T* x, int64_t n) {
+  if (n < kLanes<T>) {
+    T result = x[0];
+    for (int64_t i = 1; i < n; ++i) result = larger(x[i], result);
+    return result;
+  }
+  Vec<T> lanes = load_vector(x);
+  for (int64_t i = kLanes<T>; i + kLanes<T> <= n; i += kLanes<T>)
+    lanes = maximum_(load_vector(x + i), lanes);
+  return max_lanes<T>(maximum_(load_vector(x + n - kLanes<T>), lanes));  // twice some
+}
+
+template <class T>
+CAVS_INLINE T log_scalar(T x) {
+  return log_(splat(x))[0];
+}
+
+// exp(x - shift) of a few elements, zeros in the lanes beyond: not by -inf there, since a result
+// that underflows takes a processor as long as the rest of a short row.
+template <class T>
+CAVS_INLINE Vec<T> exp_lanes(const T* x, T shift, int64_t n) {
+  return keep_lanes(exp_(load_lanes(x, n, shift) - shift), n);
+}
+
+// Sum of exp(x - shift); the terms go to `terms` where it is not null.
+template <class T>
+T exp_total(const T* x, T shift, T* terms, int64_t n) {
+  Vec<T> lanes = {};
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    const Vec<T> term = exp_(load_vector(x + i) - shift);
+    if (terms != nullptr) store_vector(terms + i, term);
+    lanes += term;
+  }
+  if (i < n) {
+    const Vec<T> term = exp_lanes(x + i, shift, n - i);
+    if (terms != nullptr) store_lanes<T>(terms + i, term, n - i);
+    lanes += term;
+  }
+  return sum_lanes<T>(lanes);
+}
+
+template <class T>
+void multiply_row(T* x, T factor, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector<T>(x + i, load_vector(x + i) * factor);
+  for (; i < n; ++i) x[i] *= factor;
+}
+
+// Calls body(x, y, length) for each of the `outer` groups of each row, y having `step` elements a
+// group.
+template <class T, class Body>
+void for_each_group(const KernelCall& call, bool reduces, Body body) {
+  const int64_t outer = call.ints[0], length = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = row_of<T>(call.in[0], r);
+    T* y = row_of<T>(call.out[0], r);
+    for (int64_t g = 0; g < outer; ++g)
+      body(x + g * length, y + (reduces ? g : g * length), length);
+  }
+}
+
+// Elements of +inf, among which the limit of a softmax is shared.
+template <class T>
+T count_infinite(const T* x, int64_t n) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += x[i] == kInfinite<T>;
+  return static_cast<T>(count);
+}
+
+// y is `share` where x is +inf, else `rest`.
+template <class T>
+void share_row(const T* x, T* y, T share, T rest, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] == kInfinite<T> ? share : rest;
+}
+
+// Results log(total) + shift of rows, whose logarithms are taken together.
+template <class T>
+class Logarithms {
+ public:
+  CAVS_INLINE void add(T* target, T total, T shift) {
+    targets_[count_] = target;
+    totals_[count_] = total;
+    shifts_[count_] = shift;
+    if (++count_ == kLanes<T>) finish();
+  }
+
+  CAVS_INLINE void finish() {
+    const Vec<T> results = log_(load_vector(totals_)) + load_vector(shifts_);
+    for (int64_t i = 0; i < count_; ++i) *targets_[i] = results[i];
+    count_ = 0;
+  }
+
+ private:
+  T* targets_[kLanes<T>];
+  T totals_[kLanes<T>] = {};
+  T shifts_[kLanes<T>] = {};
+  int64_t count_ = 0;
+};
+
+template <class T>
+void logsumexp(const KernelCall& call) {
+  Logarithms<T> logs;
+  for_each_group<T>(call, true, [&](const T* x, T* y, int64_t n) {
+    const T top = row_maximum(x, n);
+    logs.add(y, is_infinite(top) ? T(1) : exp_total<T>(x, top, nullptr, n), top);
+  });
+  logs.finish();
+}
+
+// y = factor * softmax(x); `top` is the maximum, or another number near it.
+template <class T>
+void softmax_row(const T* x, T* y, int64_t n, T top, T factor) {
+  if (is_infinite(top)) {
+    share_row(x, y, factor / larger(count_infinite(x, n), T(1)), T(0), n);
+  } else if (n <= kLanes<T>) {
+    const Vec<T> terms = exp_lanes(x, top, n);
+    store_lanes<T>(y, terms * (factor / sum_lanes<T>(terms)), n);
+  } else {
+    const T total = exp_total(x, top, y, n);
+    multiply_row(y, factor / total, n);
+  }
+}
+
+// The gradient of y = logsumexp(x), which an infinite one does not have: of each of the `outer`
+// groups of a row its cotangent times its softmax. y serves as the maximum would, and is known.
+template <class T>
+void logsumexp_grad(const KernelCall& call) {
+  const int64_t outer = call.ints[0], n = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* dy = row_of<T>(call.in[0], r);
+    const T* y = row_of<T>(call.in[1], r);
+    const T* x = row_of<T>(call.in[2], r);
+    T* dx = row_of<T>(call.out[0], r);
+    for (int64_t g = 0; g < outer; ++g, x += n, dx += n) {
+      if (is_infinite(y[g])) {
+        fill_row(dx, T(0), n);
+      } else {
+        softmax_row(x, dx, n, y[g], dy[g]);
+      }
+    }
+  }
+}
+
+template <class T>
+void softmax(const KernelCall& call) {
+  for_each_group<T>(call, false, [](const T* x, T* y, int64_t n) {
+    softmax_row(x, y, n, row_maximum(x, n), T(1));
+  });
+}
+
+template <class T>
+void log_softmax(const KernelCall& call) {
+  for_each_group<T>(call, false, [](const T* x, T* y, int64_t n) {
+    const T top = row_maximum(x, n);
+    if (is_infinite(top)) {
+      share_row(x, y, -log_scalar(count_infinite(x, n)), -kInfinite<T>, n);
+    } else {
+      const T log_total = log_scalar(exp_total<T>(x, top, nullptr, n));
+      for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - top) - log_total;
+    }
+  });
+}
+
+// 1 at the first of the greatest elements of x, of +inf where those of the second operand are
+// greatest: nowhere where all elements are -inf or one is NaN.
+template <class T>
+void one_hot_max(const KernelCall& call) {
+  const int64_t outer = call.ints[0], n = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = row_of<T>(call.in[0], r);
+    const T* among = row_of<T>(call.in[1], r);
+    T* y = row_of<T>(call.out[0], r);
+    fill_row(y, T(0), outer * n);
+    for (int64_t g = 0; g < outer; ++g, x += n, among += n, y += n) {
+      const T top = row_maximum(x, n);
+      if (!(top > -kInfinite<T>)) continue;
+      int64_t chosen = 0;
+      while (x[chosen] != top) ++chosen;
+      if (top == kInfinite<T>) {
+        for (int64_t i = chosen + 1; i < n; ++i)
+          if (x[i] == top && among[i] > among[chosen]) chosen = i;
+      }
+      y[chosen] = 1;
+    }
+  }
+}
+
+// Labels that no class belongs to give NaN: the caller has checked them, and nothing outside is
+// read.
+template <class T>
+void cross_entropy(const KernelCall& call) {
+  const int64_t n = call.in[0].size;
+  Logarithms<T> logs;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = row_of<T>(call.in[0], r);
+    const int64_t label = *row_of<int32_t>(call.in[1], r);
+    T* loss = row_of<T>(call.out[0], r);
+    if (label < 0 || label >= n) {
+      *loss = label < 0 ? T(0) : static_cast<T>(__builtin_nan(""));
+      continue;
+    }
+    const T top = row_maximum(x, n);
+    if (is_infinite(top)) {
+      const bool certain = x[label] == kInfinite<T>;
+      logs.add(loss, certain ? count_infinite(x, n) : T(1), certain ? T(0) : kInfinite<T>);
+    } else {
+      logs.add(loss, exp_total<T>(x, top, nullptr, n), top - x[label]);
+    }
+  }
+  logs.finish();
+}
+
+// An impossible label, whose loss is infinite, gives no gradient.
+template <class T>
+void cross_entropy_grad(const KernelCall& call) {
+  const int64_t n = call.in[1].size;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T dloss = *row_of<T>(call.in[0], r);
+    const int64_t label = *row_of<int32_t>(call.in[2], r);
+    T* y = row_of<T>(call.out[0], r);
+    if (label < 0) {
+      fill_row(y, T(0), n);
+      continue;
+    }
+    if (label >= n) {
+      fill_row(y, static_cast<T>(__builtin_nan("")), n);
+      continue;
+    }
+    const T* x = row_of<T>(call.in[1], r);
+    const T top = row_maximum(x, n);
+    const bool impossible =
+        is_infinite(top) ? x[label] < kInfinite<T> : x[label] - top == -kInfinite<T>;
+    if (impossible) {
+      fill_row(y, T(0), n);
+    } else {
+      softmax_row(x, y, n, top, dloss);
+      y[label] -= dloss;
+    }
+  }
+}
+
+// What to subtract before exp: the maximum, or 0 for an infinite one, which exp then leads to its
+// limit by itself.
+template <class T>
+CAVS_INLINE Vec<T> shift_of(Vec<T> top) {
+  return select(abs_(top) == splat(kInfinite<T>), Vec<T>{}, top);
+}
+
+// Columns [j, j + kLanes) of a row, as many as there are.
+template <class T>
+CAVS_INLINE Vec<T> load_columns(const T* row, int64_t j, int64_t n) {
+  return j + kLanes<T> <= n ? load_vector(row + j) : load_lanes(row + j, n - j, T(0));
+}
+
+template <class T>
+CAVS_INLINE void store_columns(T* row, int64_t j, int64_t n, Vec<T> value) {
+  if (j + kLanes<T> <= n) return store_vector(row + j, value);
+  store_lanes<T>(row + j, value, n - j);
+}
+
+// Over the rows that each row of the table stands for, column by column; -inf over none.
+template <class T>
+void segment_logsumexp(const KernelCall& call) {
+  const IndexTable& table = *table_of(call, 0);
+  const Operand& in = call.in[0];
+  const int64_t n = call.out[0].size;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    T* target = row_of<T>(call.out[0], r);
+    const int64_t begin = table.ptr[r], end = table.ptr[r + 1];
+    if (begin == end) {
+      fill_row(target, -kInfinite<T>, n);
+      continue;
+    }
+    if (begin + 1 == end) {
+      copy_row(target, segment_row<T>(in, table, begin), n);
+      continue;
+    }
+    for (int64_t j = 0; j < n; j += kLanes<T>) {
+      Vec<T> top = load_columns(segment_row<T>(in, table, begin), j, n);
+      for (int64_t i = begin + 1; i < end; ++i)
+        top = maximum_(load_columns(segment_row<T>(in, table, i), j, n), top);
+      const Vec<T> shift = shift_of<T>(top);
+      Vec<T> total = {};
+      for (int64_t i = begin; i < end; ++i)
+        total += exp_(load_columns(segment_row<T>(in, table, i), j, n) - shift);
+      store_columns(target, j, n, log_(total) + shift);
+    }
+  }
+}
+
+// Of the rows [begin, end), which are one segment.
+template <class T>
+void softmax_segment(const Operand& in, const Operand& out, int64_t begin, int64_t end) {
+  const int64_t n = out.size;
+  if (in.ld == 1 && out.ld == 1) {  // numbers that stand as a row does
+    const T* x = row_of<T>(in, begin);
+    const int64_t count = end - begin;
+    return softmax_row(x, row_of<T>(out, begin), count, row_maximum(x, count), T(1));
+  }
+  const Vec<T> zero = {}, one = splat(T(1)), infinity = splat(kInfinite<T>);
+  for (int64_t j = 0; j < n; j += kLanes<T>) {
+    Vec<T> top = load_columns<T>(row_of<T>(in, begin), j, n);
+    for (int64_t r = begin + 1; r < end; ++r)
+      top = maximum_(load_columns<T>(row_of<T>(in, r), j, n), top);
+    const Vec<T> shift = shift_of<T>(top);
+    Vec<T> total = {};
+    for (int64_t r = begin; r < end; ++r) {
+      const Vec<T> x = load_columns<T>(row_of<T>(in, r), j, n);
+      const Vec<T> share = select(x == infinity, one, zero);
+      const Vec<T> term = select(top == infinity, share, exp_(x - shift));
+      store_columns(row_of<T>(out, r), j, n, term);
+      total += term;
+    }
+    const Vec<T> scale = select(total == zero, zero, one / total);
+    for (int64_t r = begin; r < end; ++r) {
+      T* y = row_of<T>(out, r);
+      store_columns(y, j, n, load_columns<T>(y, j, n) * scale);
+    }
+  }
+}
+
+// Over the edges of each vertex, which stand together and have its number in the index.
+template <class T>
+void segment_softmax(const KernelCall& call) {
+  const int32_t* parent = index_of(call, 0);
+  for (int64_t begin = call.row_begin, end; begin < call.row_end; begin = end) {
+    end = begin + 1;
+    while (end < call.row_end && parent[end] == parent[begin]) ++end;
+    softmax_segment<T>(call.in[0], call.out[0], begin, end);
+  }
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,14 @@
+// "matmul" and "matmul_reduce", and both with a mask of rows (masked_matmul.cpp).
+#pragma once
+
+#include "cpu/isa_table.h"
+
+namespace cavs {
+
+extern const KernelEntry kMatmulKernels[2];
+extern const KernelEntry kMaskedMatmulKernels[2];
+
+// The columns of its result that this call's thread computes, of a product of rows with a weight.
+void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end);
+
+}  // namespace cavs

@@ -1,0 +1,142 @@
+// Kernels that move rows: gathers, concatenations, inputs and outputs.
+#pragma once
+
+#include "cpu/kernels/simd.inl.h"
+
+namespace cavs {
+namespace {
+
+// The row of `in` for entry r of an index, null for -1.
+template <class T>
+CAVS_INLINE const T* indexed_row(const Operand& in, const int32_t* index, int64_t r) {
+  const int64_t row = index == nullptr ? r : index[r];
+  return row < 0 ? nullptr : row_of<T>(in, row);
+}
+
+template <class T>
+void take(const KernelCall& call) {
+  const Operand& in = call.in[0];
+  const Operand& out = call.out[0];
+  const int32_t* index = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    if (index != nullptr && r + kRowsAhead < call.row_end) {
+      const T* ahead = indexed_row<T>(in, index, r + kRowsAhead);
+      if (ahead != nullptr) prefetch_row(ahead, out.size);
+    }
+    copy_or_zero(row_of<T>(out, r), indexed_row<T>(in, index, r), out.size);
+  }
+}
+
+// The element type does not matter where only bits move: int32 inputs go as float.
+template <class T>
+void load(const KernelCall& call) {
+  if (call.ints[0] != 0) {
+    take<int32_t>(call);
+  } else {
+    take<T>(call);
+  }
+}
+
+template <class T>
+void store(const KernelCall& call) {
+  const int32_t* index = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const int64_t target = index == nullptr ? r : index[r];
+    if (target < 0) continue;
+    copy_row(row_of<T>(call.out[0], target), row_of<T>(call.in[0], r), call.out[0].size);
+  }
+}
+
+template <class T>
+void slots_to_edges(const KernelCall& call) {
+  const IndexTable* table = table_of(call, 0);
+  const Operand& out = call.out[0];
+  for (int64_t e = call.row_begin; e < call.row_end; ++e) {
+    const int32_t slot = table->list[e];
+    const T* source = slot < call.num_in ? indexed_row<T>(call.in[slot], table->index, e) : nullptr;
+    copy_or_zero(row_of<T>(out, e), source, out.size);
+  }
+}
+
+// Ids that no row belongs to give NaN: the caller has checked them, and nothing outside is read.
+template <class T>
+void embedding(const KernelCall& call) {
+  const T* weight = static_cast<const T*>(call.in[0].data);
+  const int64_t num = call.ints[0];
+  const int64_t d = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const int64_t id = *row_of<int32_t>(call.in[1], r);
+    T* target = row_of<T>(call.out[0], r);
+    if (id < num) {
+      copy_or_zero(target, id < 0 ? nullptr : weight + id * d, d);
+    } else {
+      fill_row(target, static_cast<T>(__builtin_nan("")), d);
+    }
+  }
+}
+
+template <class T>
+void concat(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    T* target = row_of<T>(call.out[0], r);
+    for (int i = 0; i < call.num_in; ++i) {
+      copy_row(target, row_of<T>(call.in[i], r), call.in[i].size);
+      target += call.in[i].size;
+    }
+  }
+}
+
+template <class T>
+void copy(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    copy_row(row_of<T>(call.out[0], r), row_of<T>(call.in[0], r), call.out[0].size);
+  }
+}
+
+// Columns of matrices: ints[0] lines of ints[1] elements, the first from column ints[2] of a row
+// and each ints[3] further, to column ints[4] and each ints[5] further.
+template <class T>
+void copy_columns(const KernelCall& call) {
+  const int32_t* index = index_of(call, 0);
+  const int64_t lines = call.ints[0], n = call.ints[1];
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    const T* x = indexed_row<T>(call.in[0], index, r);
+    T* y = row_of<T>(call.out[0], r) + call.ints[4];
+    for (int64_t i = 0; i < lines; ++i) {
+      copy_or_zero(y + i * call.ints[5],
+                   x == nullptr ? nullptr : x + call.ints[2] + i * call.ints[3], n);
+    }
+  }
+}
+
+template <class T>
+void fill(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    fill_row(row_of<T>(call.out[0], r), static_cast<T>(call.floats[0]), call.out[0].size);
+  }
+}
+
+template <class T>
+void unique_ids(const KernelCall& call) {
+  const int32_t* ids = index_of(call, 0);
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) *row_of<int32_t>(call.out[0], r) = ids[r];
+}
+
+template <class T>
+void num_children(const KernelCall& call) {
+  const int32_t* ptr = table_of(call, 0)->ptr;
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    *row_of<T>(call.out[0], r) = static_cast<T>(ptr[r + 1] - ptr[r]);
+  }
+}
+
+// 1 where there is an id, 0 where it is -1.
+template <class T>
+void present(const KernelCall& call) {
+  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
+    *row_of<T>(call.out[0], r) = T(*row_of<const int32_t>(call.in[0], r) >= 0 ? 1 : 0);
+  }
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,184 @@
+// Transcendental functions on vectors. Float: polynomials and rational approximations of few units
+// in the last place, exact at infinities, NaN for NaN. Double: libm, lane by lane; it serves tests
+// and gradient checks, not speed.
+//
+// Those of float are written once for two kinds of V: vectors, which are computed with, and symbols
+// (cpu/groups/symbol.h), from which machine code is made. So that both round alike, products that
+// are added to something are written as multiply_add or subtract_product: a compiler contracts
+// others.
+#pragma once
+
+#include "cpu/kernels/simd.inl.h"
+
+namespace cavs {
+namespace {
+
+constexpr float kLog2E = 1.44269504088896341f;
+constexpr float kLn2High = 0.693359375f;  // few bits: n * kLn2High is exact
+constexpr float kLn2Low = -2.12194440e-4f;
+constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+constexpr float kInfinity = __builtin_inff();
+
+// The polynomial of these coefficients, that of the highest power first.
+template <class V, class... Coefficients>
+CAVS_INLINE V polynomial(V x, float first, Coefficients... rest) {
+  V result = all<V>(first);
+  ((result = multiply_add(result, x, all<V>(rest))), ...);
+  return result;
+}
+
+// exp(r) for r within +-ln(2) / 2.
+template <class V>
+CAVS_INLINE V exp_reduced(V r) {
+  return polynomial(r, 1.38145370e-3f, 8.36874645e-3f, 4.16683909e-2f, 1.66665204e-1f,
+                    4.99999934e-1f, 1.0f, 1.0f);
+}
+
+// 2^exponent for an exponent of -127 (zero) to 128 (infinity).
+template <class B>
+CAVS_INLINE auto power_of_two(B exponent) {
+  return float_of((exponent + 127) << 23);
+}
+
+template <class V>
+CAVS_INLINE V exp_(V x) {
+  const V y = at_most(at_least(x, -104.0f), 89.0f);
+  const V shifted = multiply_add(y, all<V>(kLog2E), all<V>(kRoundingShift));
+  const V n = shifted - kRoundingShift;
+  V r = subtract_product(y, n, all<V>(kLn2High));
+  r = subtract_product(r, n, all<V>(kLn2Low));
+  // In two steps, since 2^128 and 2^-150 are no floats though they lead to infinity and to zero.
+  const Bits<V> exponent = bits_of(shifted) - 0x4b400000;  // the bits of kRoundingShift
+  const Bits<V> half = shift_right(exponent, 1);
+  return exp_reduced(r) * power_of_two(half) * power_of_two(exponent - half);
+}
+
+// 1 / (1 + exp(-x)), where an exponential below 2^-126 does not matter. All of it is made from x
+// itself, not from -x, and with the bias of exponents in the shift that rounds, 2^n is one more
+// shift: all other bits of the shift's representation leave on the left.
+template <class V>
+CAVS_INLINE V sigmoid_(V x) {
+  constexpr float kShift = kRoundingShift + 127;
+  const V y = at_most(at_least(x, -89.0f), 87.0f);
+  const V shifted = multiply_add(y, all<V>(-kLog2E), all<V>(kShift));
+  const V n = shifted - kShift;
+  V r = multiply_add(n, all<V>(kLn2High), y);
+  r = multiply_add(n, all<V>(kLn2Low), r);
+  const V mantissa = polynomial(r, 1.38145370e-3f, -8.36874645e-3f, 4.16683909e-2f, -1.66665204e-1f,
+                                4.99999934e-1f, -1.0f, 1.0f);
+  return 1.0f / multiply_add(mantissa, float_of(bits_of(shifted) << 23), all<V>(1.0f));
+}
+
+// A rational approximation with equal constant terms, so that small arguments come back as they
+// are; it reaches 1 at the bound.
+template <class V>
+CAVS_INLINE V tanh_(V x) {
+  constexpr float bound = kRoundsOnce<V> ? 7.983039379119873f : 7.889113426208496f;
+  const V y = at_most(at_least(x, -bound), bound);
+  const V y2 = y * y;
+  const V p = polynomial(y2, 1.548972505815982e-08f, 2.206700446549803e-05f,
+                         3.5816470626741648e-03f, 1.3452862203121185e-01f, 1.0f);
+  const V q = polynomial(y2, 8.623755434200575e-07f, 3.427990304771811e-04f,
+                         2.6202352717518806e-02f, 4.6786192059516907e-01f, 1.0f);
+  const V result = y * p / q;
+  if constexpr (kRoundsOnce<V>) {
+    return result;
+  } else {
+    // Whether the compiler contracts decides where 1 is reached, so it is set.
+    const V one = float_of((bits_of(x) & bits_of(all<V>(-0.0f))) | bits_of(all<V>(1.0f)));
+    return select(abs_(x) >= bound, one, result);
+  }
+}
+
+// Natural logarithm of a positive normal number.
+template <class V>
+CAVS_INLINE V log_normal(V x, V exponent_offset) {
+  constexpr int32_t sqrt_half = 0x3f3504f3;
+  const Bits<V> shifted = bits_of(x) + (0x3f800000 - sqrt_half);
+  const V e = to_float(shift_right(shifted, 23) - 127) + exponent_offset;
+  const V f =
+      float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
+  const V f2 = f * f;
+  const V p = polynomial(f, 7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f,
+                         -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f, 2.0000714765e-1f,
+                         -2.4999993993e-1f, 3.3333331174e-1f);
+  V y = multiply_add(e, all<V>(kLn2Low), p * f * f2);
+  y = subtract_product(y, f2, all<V>(0.5f));
+  return multiply_add(e, all<V>(kLn2High), f + y);
+}
+
+template <class V>
+CAVS_INLINE V log_(V x) {
+  const auto subnormal = x < 1.17549435e-38f;
+  const V scaled = select(subnormal, x * 8388608.0f, x);
+  V result = log_normal(scaled, select(subnormal, all<V>(-23.0f), all<V>(0.0f)));
+  const V at_most_zero = select(x == 0.0f, all<V>(-kInfinity), all<V>(__builtin_nanf("")));
+  result = select(x > 0.0f, result, at_most_zero);
+  return select(x == kInfinity, x, result);
+}
+
+// log(1 + exp(-|x|)): what softplus adds to relu.
+template <class V>
+CAVS_INLINE V log1p_exp_minus_abs(V x) {
+  const V u = exp_(-abs_(x));
+  const V w = 1.0f + u;
+  // w - 1 differs from u by the rounding of w, which the second term makes good (and NaN passes by
+  // it).
+  return log_normal(w, all<V>(0.0f)) + (u - (w - 1.0f)) / w;
+}
+
+// a * b, 0 where a is zero even if b is infinite.
+template <class V>
+CAVS_INLINE V times_unless_zero(V a, V b) {
+  return select(a == 0.0f, all<V>(0.0f), a * b);
+}
+
+// Giles, "Approximating the erfinv function", GPU Computing Gems 2011: polynomials in
+// -log(1 - x^2), one for most of the range and one for its ends.
+template <class V>
+CAVS_INLINE V erfinv_(V x) {
+  const V one = all<V>(1.0f);
+  const V w = -log_((one - x) * (one + x));
+  const V near =
+      polynomial(w - 2.5f, 2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f,
+                 0.00021858087f, -0.00125372503f, -0.00417768164f, 0.246640727f, 1.50140941f);
+  const V far = polynomial(sqrt_(w) - 3.0f, -0.000200214257f, 0.000100950558f, 0.00134934322f,
+                           -0.00367342844f, 0.00573950773f, -0.0076224613f, 0.00943887047f,
+                           1.00167406f, 2.83297682f);
+  return x * select(abs_(x) == 1.0f, all<V>(kInfinity), select(w < 5.0f, near, far));
+}
+
+template <class Function>
+CAVS_INLINE VecD map_lanes(VecD x, Function function) {
+  for (int i = 0; i < kLanes<double>; ++i) x[i] = function(x[i]);
+  return x;
+}
+
+CAVS_INLINE VecD exp_(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_exp(v); });
+}
+CAVS_INLINE VecD log_(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_log(v); });
+}
+CAVS_INLINE VecD tanh_(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_tanh(v); });
+}
+// Winitzki's estimate of two digits, and steps of Newton's, each of which doubles their number.
+CAVS_INLINE VecD erfinv_(VecD x) {
+  return map_lanes(x, [](double v) {
+    if (__builtin_fabs(v) == 1) return __builtin_copysign(__builtin_inf(), v);
+    const double l = __builtin_log((1 - v) * (1 + v)), h = 4.33074675078 + l / 2;
+    double y = __builtin_copysign(__builtin_sqrt(__builtin_sqrt(h * h - l / 0.147) - h), v);
+    for (int i = 0; i < 4; ++i) {
+      y -= (__builtin_erf(y) - v) * 0.886226925452758014 * __builtin_exp(y * y);
+    }
+    return y;
+  });
+}
+CAVS_INLINE VecD sigmoid_(VecD x) { return 1.0 / (1.0 + exp_(-x)); }
+CAVS_INLINE VecD log1p_exp_minus_abs(VecD x) {
+  return map_lanes(x, [](double v) { return __builtin_log1p(__builtin_exp(-__builtin_fabs(v))); });
+}
+
+}  // namespace
+}  // namespace cavs

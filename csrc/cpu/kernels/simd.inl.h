@@ -1,0 +1,438 @@
+// Vectors of the instruction set that the including file is compiled for, as compiler vector types,
+// so that +, *, comparisons and the rest need no intrinsics.
+//
+// The *.inl.h files are included by isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp alone. All
+// that they define stands in an unnamed namespace, and they use no inline function of any other
+// header: were an AVX-512 copy of one merged by the linker with the generic copy, lesser machines
+// would crash.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernel.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#define CAVS_INLINE inline __attribute__((always_inline))
+
+namespace cavs {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct Simd;
+
+template <>
+struct Simd<float> {
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
+  typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <>
+struct Simd<double> {
+  typedef double Vector __attribute__((vector_size(kVectorBytes)));
+  typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <>
+struct Simd<int32_t> {
+  typedef int32_t Vector __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Mask __attribute__((vector_size(kVectorBytes)));
+};
+
+template <class T>
+using Vec = typename Simd<T>::Vector;
+using VecF = Vec<float>;
+using VecD = Vec<double>;
+using MaskD = Simd<double>::Mask;
+
+template <class T>
+constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
+
+template <class T>
+CAVS_INLINE Vec<T> load_vector(const T* source) {
+  return *reinterpret_cast<const typename Simd<T>::Unaligned*>(source);
+}
+
+template <class T>
+CAVS_INLINE void store_vector(T* target, Vec<T> value) {
+  *reinterpret_cast<typename Simd<T>::Unaligned*>(target) = value;
+}
+
+template <class T>
+CAVS_INLINE Vec<T> splat(T value) {
+  return value - Vec<T>{};  // 0 + value would lose the sign of -0
+}
+
+// The same in every lane, for V a vector or what else the functions of scalar_math.inl.h are for.
+template <class V>
+CAVS_INLINE V all(float value) {
+  return value - V{};
+}
+
+// The bits of a vector of floats as integers, which wrap around.
+typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
+template <class V>
+struct BitsOf {
+  using Type = WordsF;
+};
+template <class V>
+using Bits = typename BitsOf<V>::Type;
+
+CAVS_INLINE WordsF bits_of(VecF x) { return reinterpret_cast<WordsF>(x); }
+CAVS_INLINE VecF float_of(WordsF bits) { return reinterpret_cast<VecF>(bits); }
+// Of the bits as signed integers: shifted with their sign, and as floats.
+CAVS_INLINE WordsF shift_right(WordsF bits, int count) {
+  return reinterpret_cast<WordsF>(reinterpret_cast<Simd<int32_t>::Vector>(bits) >> count);
+}
+CAVS_INLINE VecF to_float(WordsF bits) {
+  return __builtin_convertvector(reinterpret_cast<Simd<int32_t>::Vector>(bits), VecF);
+}
+
+// The lesser of bound and x, x where x is NaN.
+CAVS_INLINE VecF at_most(VecF x, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_mask_min_ps(x, 0xffff, splat(bound), x);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(splat(bound), x);
+#else
+  return x > bound ? splat(bound) : x;
+#endif
+}
+
+CAVS_INLINE VecF at_least(VecF x, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_mask_max_ps(x, 0xffff, splat(bound), x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(splat(bound), x);
+#else
+  return x < bound ? splat(bound) : x;
+#endif
+}
+
+// a * b + c, rounded once where the machine can, whatever the compiler's flags say.
+CAVS_INLINE VecF multiply_add(VecF a, VecF b, VecF c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// c - a * b, likewise.
+CAVS_INLINE VecF subtract_product(VecF c, VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return _mm512_fnmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fnmadd_ps(a, b, c);
+#else
+  return c - a * b;
+#endif
+}
+
+CAVS_INLINE VecD multiply_add(VecD a, VecD b, VecD c) { return a * b + c; }
+CAVS_INLINE VecD subtract_product(VecD c, VecD a, VecD b) { return c - a * b; }
+
+// Whether multiply_add rounds once.
+#if defined(__FMA__)
+template <class V>
+constexpr bool kRoundsOnce = true;
+#else
+template <class V>
+constexpr bool kRoundsOnce = false;
+#endif
+
+CAVS_INLINE VecF sqrt_(VecF x) {
+#if defined(__AVX512F__)
+  return _mm512_mask_sqrt_ps(x, 0xffff, x);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(x);
+#else
+  VecF result;
+  for (int i = 0; i < kLanes<float>; ++i) result[i] = __builtin_sqrtf(x[i]);
+  return result;
+#endif
+}
+
+CAVS_INLINE VecD sqrt_(VecD x) {
+  VecD result;
+  for (int i = 0; i < kLanes<double>; ++i) result[i] = __builtin_sqrt(x[i]);
+  return result;
+}
+
+CAVS_INLINE VecF abs_(VecF x) { return float_of(bits_of(x) & 0x7fffffffu); }
+CAVS_INLINE VecD abs_(VecD x) {
+  return reinterpret_cast<VecD>(reinterpret_cast<MaskD>(x) & 0x7fffffffffffffff);
+}
+
+// a or b by mask. Written with bits, because a mask is all ones or all zeros in each lane.
+template <class V, class M>
+CAVS_INLINE V select(M mask, V a, V b) {
+  return mask ? a : b;
+}
+
+template <class V>
+CAVS_INLINE V maximum_(V a, V b) {  // NaN where either is NaN
+  return select((a > b) | (a != a), a, b);
+}
+
+template <class V>
+CAVS_INLINE V minimum_(V a, V b) {
+  return select((a < b) | (a != a), a, b);
+}
+
+template <class T>
+CAVS_INLINE T sum_lanes(Vec<T> x) {
+  typedef T Part __attribute__((vector_size(16)));
+  Part parts[kVectorBytes / 16];
+  __builtin_memcpy(parts, &x, sizeof(x));
+  for (int i = 1; i < kVectorBytes / 16; ++i) parts[0] += parts[i];
+  if (sizeof(T) == 8) return parts[0][0] + parts[0][1];
+  return (parts[0][0] + parts[0][2 % (16 / sizeof(T))]) +
+         (parts[0][1] + parts[0][3 % (16 / sizeof(T))]);
+}
+
+template <class T>
+CAVS_INLINE T larger(T a, T b) {  // NaN where either is NaN
+  return a > b || a != a ? a : b;
+}
+
+template <class T>
+CAVS_INLINE T max_lanes(Vec<T> x) {
+  typedef T Part __attribute__((vector_size(16)));
+  Part parts[kVectorBytes / 16];
+  __builtin_memcpy(parts, &x, sizeof(x));
+  for (int i = 1; i < kVectorBytes / 16; ++i) parts[0] = maximum_(parts[i], parts[0]);
+  const T first = larger<T>(parts[0][0], parts[0][1]);
+  if (sizeof(T) == 8) return first;
+  return larger<T>(first,
+                   larger<T>(parts[0][2 % (16 / sizeof(T))], parts[0][3 % (16 / sizeof(T))]));
+}
+
+// The first `count` lanes from memory, up to all of them, `fill` in the others; and those of a
+// vector, zeros in the others.
+#if defined(__AVX512F__)
+CAVS_INLINE __mmask16 lanes_below(int64_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+CAVS_INLINE VecF load_lanes(const float* source, int64_t count, float fill) {
+  return _mm512_mask_loadu_ps(splat(fill), lanes_below(count), source);
+}
+CAVS_INLINE VecD load_lanes(const double* source, int64_t count, double fill) {
+  return _mm512_mask_loadu_pd(splat(fill), static_cast<__mmask8>(lanes_below(count)), source);
+}
+CAVS_INLINE VecF keep_lanes(VecF x, int64_t count) {
+  return _mm512_maskz_mov_ps(lanes_below(count), x);
+}
+CAVS_INLINE VecD keep_lanes(VecD x, int64_t count) {
+  return _mm512_maskz_mov_pd(static_cast<__mmask8>(lanes_below(count)), x);
+}
+#elif defined(__AVX2__)
+CAVS_INLINE __m256i lanes_below(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+CAVS_INLINE __m256i wide_lanes_below(int64_t count) {
+  return _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes_below(count)));
+}
+CAVS_INLINE VecF load_lanes(const float* source, int64_t count, float fill) {
+  const __m256i mask = lanes_below(count);
+  return _mm256_blendv_ps(splat(fill), _mm256_maskload_ps(source, mask), _mm256_castsi256_ps(mask));
+}
+CAVS_INLINE VecD load_lanes(const double* source, int64_t count, double fill) {
+  const __m256i mask = wide_lanes_below(count);
+  return _mm256_blendv_pd(splat(fill), _mm256_maskload_pd(source, mask), _mm256_castsi256_pd(mask));
+}
+CAVS_INLINE VecF keep_lanes(VecF x, int64_t count) {
+  return _mm256_and_ps(x, _mm256_castsi256_ps(lanes_below(count)));
+}
+CAVS_INLINE VecD keep_lanes(VecD x, int64_t count) {
+  return _mm256_and_pd(x, _mm256_castsi256_pd(wide_lanes_below(count)));
+}
+#else
+template <class T>
+CAVS_INLINE Vec<T> load_lanes(const T* source, int64_t count, T fill) {
+  Vec<T> result = splat(fill);
+  for (int64_t i = 0; i < count; ++i) result[i] = source[i];
+  return result;
+}
+template <class V>
+CAVS_INLINE V keep_lanes(V x, int64_t count) {
+  for (int64_t i = count; i < static_cast<int64_t>(sizeof(V) / sizeof(x[0])); ++i) x[i] = 0;
+  return x;
+}
+#endif
+
+// The first `count` lanes to memory, in pieces: a store under a mask holds up what comes after it.
+template <int64_t Piece, class T>
+CAVS_INLINE void store_pieces(T* target, const T* lanes, int64_t count) {
+  if (count & Piece) __builtin_memcpy(target, lanes, Piece * sizeof(T));
+  const int64_t stored = count & Piece;
+  if constexpr (Piece > 1) store_pieces<Piece / 2>(target + stored, lanes + stored, count);
+}
+
+template <class T>
+CAVS_INLINE void store_lanes(T* target, Vec<T> value, int64_t count) {
+  T lanes[kLanes<T>];
+  __builtin_memcpy(lanes, &value, sizeof(value));
+  store_pieces<kLanes<T>>(target, lanes, count);
+}
+
+CAVS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+CAVS_INLINE int64_t greatest(int64_t a, int64_t b) { return a > b ? a : b; }
+CAVS_INLINE int64_t round_up(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+template <class T>
+CAVS_INLINE T* row_of(const Operand& operand, int64_t r) {
+  return static_cast<T*>(operand.data) + r * operand.ld;
+}
+
+// Rows are often one element (ids, losses) or a few hundred bytes, where a call of memcpy costs
+// more than the copy; the empty assembly keeps the compiler from making the last loop one.
+template <class T>
+CAVS_INLINE void copy_row(T* target, const T* source, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, load_vector(source + i));
+  for (; i < n; ++i) {
+    target[i] = source[i];
+    asm volatile("" : "+r"(i));
+  }
+}
+
+template <class T>
+CAVS_INLINE void fill_row(T* target, T value, int64_t n) {
+  const Vec<T> vector = splat(value);
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_vector(target + i, vector);
+  for (; i < n; ++i) target[i] = value;
+}
+
+template <class T>
+CAVS_INLINE void copy_or_zero(T* target, const T* source, int64_t n) {
+  if (source == nullptr) {
+    fill_row(target, T(0), n);
+  } else {
+    copy_row(target, source, n);
+  }
+}
+
+template <class T>
+CAVS_INLINE void add_row(T* __restrict target, const T* __restrict source, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    store_vector(target + i, load_vector(target + i) + load_vector(source + i));
+  }
+  for (; i < n; ++i) target[i] += source[i];
+}
+
+// Adds K rows to `target` (or, with Begin, their sum replaces it), one after the other.
+template <int K, bool Begin, class T>
+CAVS_INLINE void add_rows(T* __restrict target, const T* const* sources, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    Vec<T> sum = load_vector(Begin ? sources[0] + i : target + i);
+    for (int k = Begin ? 1 : 0; k < K; ++k) sum += load_vector(sources[k] + i);
+    store_vector(target + i, sum);
+  }
+  for (; i < n; ++i) {
+    T sum = Begin ? sources[0][i] : target[i];
+    for (int k = Begin ? 1 : 0; k < K; ++k) sum += sources[k][i];
+    target[i] = sum;
+  }
+}
+
+// The rows of one segment of a CSR table, one after the other.
+template <class T>
+CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int64_t position) {
+  const T* row = row_of<T>(in, table.list == nullptr ? position : table.list[position]);
+  return table.part == nullptr ? row : row + table.part[position] * in.size;
+}
+
+// Asks for a row that is to be read soon. Rows found through a table come in an order that no
+// processor foresees, and one after the other costs the latency of a cache each.
+template <class T>
+CAVS_INLINE void prefetch_row(const T* row, int64_t n) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += line) __builtin_prefetch(row + i);
+}
+
+// The rows that entries [begin, end) of the operand's table stand for.
+template <class T>
+CAVS_INLINE void prefetch_rows(const Operand& in, const IndexTable& table, int64_t begin,
+                               int64_t end, int64_t column, int64_t n) {
+  if (table.index != nullptr) {
+    for (int64_t r = begin; r < end; ++r) {
+      if (table.index[r] >= 0) prefetch_row(row_of<T>(in, table.index[r]) + column, n);
+    }
+  } else if (table.ptr != nullptr && begin < end) {
+    for (int64_t i = table.ptr[begin]; i < table.ptr[end]; ++i) {
+      prefetch_row(segment_row<T>(in, table, i) + column, n);
+    }
+  }
+}
+
+// How many rows ahead of the one at hand kernels ask for.
+constexpr int64_t kRowsAhead = 4;
+
+// The sum of the rows that row r of a CSR table stands for, in their order; zeros for none.
+template <class T>
+void sum_segment(T* target, const Operand& in, const IndexTable& table, int64_t r, int64_t column,
+                 int64_t n) {
+  int64_t i = table.ptr[r];
+  const int64_t end = table.ptr[r + 1];
+  const T* rows[4];
+  const auto fetch = [&](int count) {
+    for (int k = 0; k < count; ++k) rows[k] = segment_row<T>(in, table, i + k) + column;
+    i += count;
+  };
+  if (end - i < 2) {
+    copy_or_zero(target, i == end ? nullptr : segment_row<T>(in, table, i) + column, n);
+    return;
+  }
+  fetch(2);
+  add_rows<2, true>(target, rows, n);
+  while (end - i >= 4) {
+    fetch(4);
+    add_rows<4, false>(target, rows, n);
+  }
+  while (i < end) {
+    fetch(1);
+    add_rows<1, false>(target, rows, n);
+  }
+}
+
+CAVS_INLINE const IndexTable* table_of(const KernelCall& call, int input) {
+  return call.tables == nullptr ? nullptr : call.tables + input;
+}
+
+// Whether an input is read through a table: an index, or the lists of a CSR table.
+CAVS_INLINE bool has_table(const KernelCall& call, int input) {
+  const IndexTable* table = table_of(call, input);
+  return table != nullptr && (table->index != nullptr || table->ptr != nullptr);
+}
+
+CAVS_INLINE const int32_t* index_of(const KernelCall& call, int input) {
+  return call.tables == nullptr ? nullptr : call.tables[input].index;
+}
+
+}  // namespace
+}  // namespace cavs

@@ -1,0 +1,86 @@
+#include <map>
+
+#include "base/error.h"
+#include "base/isa.h"
+#include "cpu/isa_table.h"
+#include "cpu/kernel.h"
+#include "cpu/kernels/matmul.h"
+#include "cpu/kernels/scalar_ops.h"
+
+namespace cavs {
+namespace {
+
+using Registry = std::map<std::string, KernelEntry>;
+
+const Registry& cpu_registry() {
+  static const Registry registry = [] {
+    Registry result;
+    const IsaTable& table = isa_table();
+    for (int i = 0; i < table.num_kernels; ++i) result[table.kernels[i].name] = table.kernels[i];
+    for (const KernelEntry& entry : kMatmulKernels) result[entry.name] = entry;
+    for (const KernelEntry& entry : kMaskedMatmulKernels) result[entry.name] = entry;
+    return result;
+  }();
+  return registry;
+}
+
+}  // namespace
+
+const IsaTable& isa_table() {
+#if defined(__x86_64__)
+  switch (current_isa()) {
+    case Isa::kAvx512:
+      return isa_table_avx512();
+    case Isa::kAvx2:
+      return isa_table_avx2();
+    default:
+      break;
+  }
+#endif
+  return isa_table_generic();
+}
+
+KernelFunction find_kernel(Device device, DType dtype, const std::string& name) {
+  if (device != Device::kCpu || dtype == DType::kInt32) return nullptr;
+  const auto found = cpu_registry().find(name);
+  if (found == cpu_registry().end()) return nullptr;
+  return dtype == DType::kFloat32 ? found->second.single : found->second.twice;
+}
+
+std::vector<std::string> kernel_names(Device device) {
+  std::vector<std::string> names;
+  if (device != Device::kCpu) return names;
+  for (const auto& entry : cpu_registry()) names.push_back(entry.first);
+  return names;
+}
+
+std::vector<std::string> scalar_op_names() {
+#define CAVS_OP_NAME(name, arity, expression) #name,
+  return {CAVS_SCALAR_OPS(CAVS_OP_NAME)};
+#undef CAVS_OP_NAME
+}
+
+int scalar_opcode(const std::string& name) {
+  static const std::vector<std::string> names = scalar_op_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+int scalar_op_arity(int opcode) {
+#define CAVS_OP_ARITY(name, arity, expression) arity,
+  static const int arities[] = {CAVS_SCALAR_OPS(CAVS_OP_ARITY)};
+#undef CAVS_OP_ARITY
+  const int count = static_cast<int>(sizeof(arities) / sizeof(arities[0]));
+  return opcode >= 0 && opcode < count ? arities[opcode] : -1;
+}
+
+std::string instruction_set() { return isa_name(current_isa()); }
+
+void fail_fused(const char* expected, int64_t got) {
+  fail(ErrorKind::kRuntime, "[kernels] expected ", expected, ", got ", got,
+       "; split the elementwise group or rebuild the program");
+}
+
+}  // namespace cavs

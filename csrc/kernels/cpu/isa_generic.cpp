@@ -1,3 +1,0 @@
-// The kernels for any machine of this architecture.
-#define CAVS_ISA_TABLE isa_table_generic
-#include "kernels/cpu/isa_table.inl.h"

@@ -1,0 +1,490 @@
+"""Every vertex function of the library, over any graphs: native equals reference, gradients equal
+differences, whatever the passes, the policy, the threads, the precision and the batching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import vertex_functions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_runs import assert_same, compiled, draw_cotangents, draw_inputs, run
+from strategies import batches
+
+import cavs
+from cavs._native import core
+from cavs.core.passes import PASSES
+from cavs.errors import CavsRuntimeError
+
+FUNCTIONS = sorted(vertex_functions.FUNCTIONS)
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def switches() -> list[tuple[str, ...]]:
+    """No pass, each alone, all pairs, all but one, and some at random; all of them are the rule."""
+    count = len(PASSES)
+    chosen = [s for k in (0, 1, 2, count - 1) for s in combinations(PASSES, k)]
+    rng = np.random.default_rng(0)
+    chosen += [tuple(p for p in PASSES if rng.random() < 0.5) for _ in range(8)]
+    return list(dict.fromkeys(chosen))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pieces() -> Iterator[None]:
+    """Programs that take few rows at once and share any level among the threads."""
+    before = core.execution_options()
+    core.set_execution_options(
+        chunk_rows=3,
+        chunk_bytes=1 << 20,
+        min_parallel_rows=1,
+        min_parallel_ns=0.0,
+        min_team_ns=0.0,
+        min_split_ns=0.0,
+    )
+    yield
+    core.set_execution_options(**before)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = cavs.get_num_threads()
+    yield
+    cavs.set_num_threads(before)
+
+
+def some_graphs() -> cavs.GraphBatch:
+    """Trees, a DAG with parallel edges and several parents, a single vertex, an empty graph."""
+    rng = np.random.default_rng(5)
+    children: list[list[int]] = [[]]
+    for vertex in range(1, 16):
+        children.append(rng.integers(0, vertex, rng.integers(0, 5)).tolist())
+    graphs = [
+        cavs.InputGraph([[], [], [0, 1]]),
+        cavs.InputGraph([[]]),
+        cavs.InputGraph([]),
+        cavs.InputGraph([[], [], [], [0, 1, 2, 0], [3, 3, 1]]),
+        cavs.InputGraph([[1, 2, 3, 4], [2], [], [4], []]),
+        cavs.InputGraph(children),
+    ]
+    return cavs.batch(graphs, keys=[5, 2, 9, 2**40, 1, 77])
+
+
+@each_function
+@settings(max_examples=10)
+@given(graphs=batches(), seed=st.integers(0, 99))
+def test_native_equals_reference(name: str, graphs: cavs.GraphBatch, seed: int) -> None:
+    reference = compiled(name, executor="reference")
+    inputs = draw_inputs(reference, graphs, seed)
+    expected = run(reference, graphs, inputs, seed=seed)
+    assert_same(run(compiled(name), graphs, inputs, seed=seed), expected)
+
+
+@each_function
+def test_passes_change_nothing(name: str) -> None:
+    graphs = some_graphs()
+    inputs = draw_inputs(compiled(name), graphs)
+    expected = run(compiled(name), graphs, inputs)
+    for passes in switches():
+        assert_same(run(compiled(name, passes=passes), graphs, inputs), expected)
+
+
+@each_function
+def test_policy_and_threads_change_nothing(name: str) -> None:
+    graphs = some_graphs()
+    inputs = draw_inputs(compiled(name), graphs)
+    cavs.set_num_threads(1)
+    expected = run(compiled(name), graphs, inputs)
+    for policy, count in (("batching", 2), ("batching", 3), ("serial", 1), ("serial", 3)):
+        cavs.set_num_threads(count)
+        assert_same(run(compiled(name, policy=policy), graphs, inputs), expected)
+        assert_same(run(compiled(name, passes=(), policy=policy), graphs, inputs), expected)
+
+
+@each_function
+def test_single_precision_is_close(name: str) -> None:
+    graphs = some_graphs()
+    inputs = draw_inputs(compiled(name), graphs)
+    single = compiled(name, "float32")
+    found = run(single, graphs, inputs)
+    assert all(y.dtype == np.float32 for y in found.outputs.values())
+    assert all(g.dtype == np.float32 for g in found.params.values())
+    assert_same(found, run(compiled(name), graphs, inputs), rtol=3e-4, atol=3e-5)
+    reference = compiled(name, "float32", executor="reference")
+    assert_same(run(reference, graphs, inputs), found, rtol=3e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("name", ["WideTreeLSTM", "Elementwise"])
+def test_compiled_groups_equal_interpreted_ones(name: str) -> None:
+    graphs = some_graphs()
+    results = []
+    for compile_groups in (True, False):
+        before = core.execution_options()
+        core.set_execution_options(**{**before, "compile_groups": compile_groups})
+        function = vertex_functions.make_function(name, "float32")
+        model = cavs.compile(function, dtype="float32", seed=3)
+        results.append(run(model, graphs, draw_inputs(model, graphs)))
+        core.set_execution_options(**before)
+    assert_same(*results, rtol=0.0, atol=0.0)
+
+
+def parts(graphs: cavs.GraphBatch, model: cavs.Model, arrays: dict[str, Any], g: int) -> Any:
+    """The rows of graph `g` of inputs (or of anything by the same names)."""
+    ptr = {
+        "vertex": graphs.ptr,
+        "edge": graphs.edge_ptr,
+        "graph": np.arange(graphs.num_graphs + 1),
+    }
+    cut = {}
+    for name, array in arrays.items():
+        rows = ptr[model.inputs[name].space]
+        cut[name] = array[rows[g] : rows[g + 1]]
+    return cut
+
+
+@each_function
+@settings(max_examples=5)
+@given(graphs=batches(min_size=1))
+def test_batched_equals_alone(name: str, graphs: cavs.GraphBatch) -> None:
+    model = compiled(name)
+    graphs = cavs.batch(cavs.unbatch(graphs), keys=[7 * g + 2**33 for g in range(len(graphs))])
+    inputs = draw_inputs(model, graphs)
+    ptr_of = {
+        k: graphs.edge_ptr if k in edge_outputs(model) else graphs.ptr for k in model_outputs(model)
+    }
+    together = run(model, graphs, inputs)
+    weights = draw_cotangents(together.outputs)
+    sums = {k: np.zeros_like(v) for k, v in together.params.items()}
+    for g, graph in enumerate(cavs.unbatch(graphs)):
+        alone = cavs.batch([graph], keys=graphs.keys[g : g + 1])
+        rows = {k: slice(ptr[g], ptr[g + 1]) for k, ptr in ptr_of.items()}
+        own = {k: w[rows[k]] for k, w in weights.items()}
+        result = run(model, alone, parts(graphs, model, inputs, g), cotangents=own)
+        for k, y in result.outputs.items():
+            expected = together.outputs[k][rows[k]]
+            np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-11, err_msg=k)
+        for k, dx in parts(graphs, model, together.inputs, g).items():
+            np.testing.assert_allclose(result.inputs[k], dx, rtol=1e-9, atol=1e-11, err_msg=k)
+        for k, dp in result.params.items():
+            sums[k] += dp
+    for k, dp in sums.items():
+        np.testing.assert_allclose(together.params[k], dp, rtol=1e-8, atol=1e-10, err_msg=k)
+
+
+def model_outputs(model: cavs.Model) -> list[str]:
+    return list(model._compiler.function.pushes)
+
+
+def edge_outputs(model: cavs.Model) -> set[str]:
+    return {k for k, node in model._compiler.function.pushes.items() if node.space == "edge"}
+
+
+class Masks(cavs.VertexFunction):
+    """What dropout keeps, on vertices, edges and graphs, in front of and within the levels."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        one, edge = v.pull("one", 5), v.gather(h=5).h * 0.0 + 1.0
+        v.scatter(h=one)
+        v.push(
+            vertex=cavs.ops.dropout(one, 0.5),
+            level=cavs.ops.dropout(edge.sum() * 0.0 + 1.0, 0.25),
+            edge=cavs.ops.dropout(edge, 0.5),
+            graph=cavs.ops.dropout(v.pull_graph("all", 5), 0.5),
+        )
+
+
+def test_samples_do_not_depend_on_batching_passes_or_threads() -> None:
+    graphs = some_graphs()
+    ones = {"one": np.ones((graphs.num_vertices, 5)), "all": np.ones((len(graphs), 5))}
+
+    def masks(model: cavs.Model, batch: cavs.GraphBatch, inputs: dict[str, Any]) -> Any:
+        model.set_random_state({"seed": 11, "step": 2**33 + 5})
+        return {k: y.data for k, y in model(batch, **inputs).items()}
+
+    expected = masks(cavs.compile(Masks(), executor="reference"), graphs, ones)
+    assert 0.3 < (expected["vertex"] == 0).mean() < 0.7
+    assert set(np.unique(expected["vertex"])) == {0.0, 2.0}
+    for passes in ((), PASSES):
+        for policy in ("serial", "batching"):
+            for count in (1, 3):
+                cavs.set_num_threads(count)
+                model = cavs.compile(Masks(), passes=passes, policy=policy)
+                for k, y in masks(model, graphs, ones).items():
+                    np.testing.assert_array_equal(y, expected[k], err_msg=k)
+    model = cavs.compile(Masks())
+    for g, graph in enumerate(cavs.unbatch(graphs)):
+        alone = cavs.batch([graph], keys=graphs.keys[g : g + 1])
+        found = masks(model, alone, parts(graphs, model, ones, g))
+        for k, y in found.items():
+            rows = graphs.edge_ptr if k == "edge" else graphs.ptr
+            np.testing.assert_array_equal(y, expected[k][rows[g] : rows[g + 1]], err_msg=k)
+
+
+def test_each_training_call_draws_anew_and_evaluation_draws_nothing() -> None:
+    graphs = cavs.batch([cavs.InputGraph([[]] * 40)])
+    ones = {"one": np.ones((40, 5)), "all": np.ones((1, 5))}
+    model = cavs.compile(Masks(), seed=4)
+    first, second = model(graphs, **ones), model(graphs, **ones)
+    assert (first["vertex"].data != second["vertex"].data).any()
+    assert (first["vertex"].data != first["level"].data).any()  # operations draw for themselves
+    assert model.random_state() == {"seed": 4, "step": 2}
+    model.set_random_state({"seed": 4, "step": 0})
+    np.testing.assert_array_equal(model(graphs, **ones)["vertex"].data, first["vertex"].data)
+    model.eval()
+    assert (model(graphs, **ones)["vertex"].data == 1).all()
+    assert model.random_state() == {"seed": 4, "step": 1}
+    other = cavs.compile(Masks(), seed=5)
+    assert (other(graphs, **ones)["vertex"].data != first["vertex"].data).any()
+
+
+SEVERAL = [n for n in FUNCTIONS if len(model_outputs(compiled(n, executor="reference"))) > 1]
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_cotangents_of_any_outputs(name: str) -> None:
+    """One output at a time, and the first two together: their gradients, and zeros elsewhere."""
+    graphs = some_graphs()
+    model, reference = compiled(name), compiled(name, executor="reference")
+    inputs = draw_inputs(model, graphs)
+    outputs = model_outputs(model)
+    subsets = [[k] for k in outputs[:4]] + [outputs[:2]]
+    for names in subsets:
+        expected = run(reference, graphs, inputs, names=names)
+        assert_same(run(model, graphs, inputs, names=names), expected)
+        assert_same(run(compiled(name, passes=()), graphs, inputs, names=names), expected)
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n != "StraightThrough"])
+def test_gradient_equals_central_differences(name: str) -> None:
+    model = compiled(name)
+    graphs = cavs.batch(
+        [cavs.InputGraph([[], [], [0, 1], [0, 2, 2]]), cavs.InputGraph([[1, 2, 3], [], [1], []])]
+    )
+    inputs = draw_inputs(model, graphs)
+    result = run(model, graphs, inputs)
+    weights = draw_cotangents(result.outputs)
+    rng = np.random.default_rng(0)
+
+    def loss() -> float:
+        model.set_random_state({"seed": 3, "step": 7})
+        with cavs.no_grad():
+            out = model(graphs, **inputs)
+        return float(sum((out[k].data * w).sum() for k, w in weights.items()))
+
+    def check(array: np.ndarray, gradient: np.ndarray, what: str) -> None:
+        for _ in range(3):
+            direction = rng.normal(size=array.shape)
+            values, before = [], array.copy()
+            for step in (1e-5, -1e-5):
+                array[...] = before + step * direction
+                values.append(loss())
+            array[...] = before
+            difference = (values[0] - values[1]) / 2e-5
+            found = float((gradient * direction).sum())
+            assert found == pytest.approx(difference, rel=1e-6, abs=2e-8), what
+
+    for key, p in model.named_parameters():
+        if p.requires_grad:
+            check(p.data, result.params[key], key)
+    for key, gradient in result.inputs.items():
+        check(inputs[key], gradient, key)
+
+
+@settings(max_examples=15)
+@given(graphs=batches(), seed=st.integers(0, 10_000), count=st.integers(1, 3))
+def test_drawn_functions(graphs: cavs.GraphBatch, seed: int, count: int) -> None:
+    """Functions drawn from a seed, with drawn passes and cotangents of all outputs or some."""
+    rng = np.random.default_rng(seed)
+
+    def function() -> cavs.VertexFunction:
+        cavs.nn.init.manual_seed(seed)
+        return vertex_functions.RandomFunction(seed)
+
+    options = {"dtype": "float64", "extra_children": "ignore"}
+    reference = cavs.compile(function(), executor="reference", **options)
+    inputs = draw_inputs(reference, graphs, seed)
+    outputs = model_outputs(reference)
+    some = [name for name in outputs if rng.random() < 0.5]
+    expected = {names: run(reference, graphs, inputs, names=names) for names in (None, tuple(some))}
+    cavs.set_num_threads(count)
+    for passes in (PASSES, [p for p in PASSES if rng.random() < 0.5]):
+        model = cavs.compile(function(), passes=passes, **options)
+        for names, result in expected.items():
+            found = run(model, graphs, inputs, names=names)
+            assert_same(found, result, rtol=1e-8, atol=1e-10)
+
+
+def test_two_calls_before_their_backwards() -> None:
+    model, graphs = compiled("ChildSumTreeLSTM"), some_graphs()
+    other = cavs.batch([cavs.InputGraph([[], [0], [0, 1]])])
+    first, second = draw_inputs(model, graphs, 1), draw_inputs(model, other, 2)
+    expected = [run(model, graphs, first).params, run(model, other, second).params]
+    model.zero_grad()
+    calls = [(model(graphs, **first), 0), (model(other, **second), 0)]
+    for out, seed in reversed(calls):
+        total = sum((out[k] * cavs.Tensor(w)).sum() for k, w in draw_cotangents(out, seed).items())
+        total.backward()
+    for name, p in model.named_parameters():
+        grad = p.grad.to_dense() if isinstance(p.grad, cavs.RowSparse) else p.grad
+        np.testing.assert_allclose(grad, expected[0][name] + expected[1][name], rtol=1e-9)
+
+
+def test_second_backward_is_refused() -> None:
+    model, graphs = compiled("ChildSumTreeLSTM"), some_graphs()
+    inputs = draw_inputs(model, graphs)
+    loss = model(graphs, **inputs)["loss"].sum()
+    loss.backward()
+    with pytest.raises(CavsRuntimeError, match=r"\[backward\].*freed"):
+        loss.backward()
+    random = cavs.execution.executor.RandomState(0, 0, True)
+    _, waiting = model._executor.forward(graphs, inputs, random, frozenset())
+    assert waiting is not None
+    cotangent = {"loss": np.ones(graphs.num_vertices)}
+    waiting.backward(cotangent)
+    with pytest.raises(CavsRuntimeError, match="backward"):
+        waiting.backward(cotangent)
+
+
+def test_no_grad_records_nothing() -> None:
+    model, graphs = compiled("ChildSumTreeLSTM"), some_graphs()
+    inputs = draw_inputs(model, graphs)
+    with cavs.no_grad():
+        quiet = model(graphs, **inputs)
+    loud = model(graphs, **inputs)
+    for k, y in loud.items():
+        np.testing.assert_allclose(quiet[k].data, y.data, rtol=1e-12)
+        assert y.requires_grad
+        assert not quiet[k].requires_grad
+    with pytest.raises(CavsRuntimeError, match="no_grad"):
+        quiet["loss"].sum().backward()
+
+
+def test_nan_in_one_graph_stays_there() -> None:
+    """Nothing that an earlier call or another graph left in memory reaches a result."""
+    for name in ("WideTreeLSTM", "ManySlots", "Segments", "EdgeInputs", "Shapes", "Norms"):
+        model, graphs = compiled(name), some_graphs()
+        inputs = draw_inputs(model, graphs)
+        expected = run(model, graphs, inputs)
+        poisoned = {k: x * np.nan if x.dtype.kind == "f" else x for k, x in inputs.items()}
+        before = [p.data.copy() for p in model.parameters()]
+        for p in model.parameters():
+            p.data[...] = np.nan
+        run(model, graphs, poisoned)
+        for p, data in zip(model.parameters(), before, strict=True):
+            p.data[...] = data
+        assert_same(run(model, graphs, inputs), expected, rtol=0, atol=0)
+        half = {k: x.copy() for k, x in inputs.items()}
+        for k, spec in model.inputs.items():
+            if spec.space == "vertex" and spec.dtype == "float":
+                half[k][: graphs.ptr[4]] = np.nan
+        found = run(model, graphs, half)
+        for k, y in found.outputs.items():
+            first = graphs.edge_ptr[4] if k in edge_outputs(model) else graphs.ptr[4]
+            np.testing.assert_array_equal(y[first:], expected.outputs[k][first:], err_msg=k)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@settings(max_examples=40)
+@given(
+    graphs=batches(),
+    name=st.sampled_from(FUNCTIONS),
+    count=st.integers(1, 3),
+    plain=st.booleans(),
+)
+def test_memory_is_predicted(
+    keep: bool, graphs: cavs.GraphBatch, name: str, count: int, plain: bool
+) -> None:
+    model = compiled(name, passes=()) if plain else compiled(name)
+    inputs = draw_inputs(model, graphs)
+    ids = {k: x for k, x in inputs.items() if x.dtype.kind == "i"}
+    cavs.set_num_threads(count)
+    losses = list(model._compiler.trace.function.pushes) if keep else False
+    planned = model._memory(graphs, losses, ids).arena
+    assert planned <= 1.1 * model._memory(graphs, losses, {}).arena
+    runs = []
+    made = core.Run
+
+    def record(*args: Any) -> Any:
+        runs.append(made(*args))
+        return runs[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cavs.execution.native._core, "Run", record)
+        random, wanted = (
+            cavs.execution.executor.RandomState(0, 0, True),
+            frozenset() if keep else None,
+        )
+        out, waiting = model._executor.forward(graphs, inputs, random, wanted)
+        if waiting is not None:
+            waiting.backward({k: np.ones_like(y) for k, y in out.items()})
+    assert planned == pytest.approx(runs[0].peak_bytes, rel=0.1)
+
+
+class Chain(cavs.VertexFunction):
+    """An Elman cell on the first child, and the sum over all children."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.u = vertex_functions.parameter(size, size)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        n = self.size
+        h = cavs.ops.tanh(v.pull("x", n) + cavs.ops.linear(v.gather(0, h=n).h, self.u))
+        v.scatter(h=h)
+        v.push(h=h)
+
+
+def test_a_chain_of_a_hundred_thousand_vertices() -> None:
+    count, size = 100_000, 16
+    cavs.set_num_threads(
+        1
+    )  # levels of one row: sharing them, as this file asks for, is all waiting
+    cavs.nn.init.manual_seed(0)
+    function = Chain(size)
+    function.u.data *= 0.5
+    model = cavs.compile(function, dtype="float64")
+    graph = cavs.InputGraph.from_parents(np.append(np.arange(1, count), -1))
+    x = np.random.default_rng(0).normal(size=(count, size))
+    given_x = cavs.Tensor(x, requires_grad=True)
+    out = model(graph, x=given_x)["h"]
+    u = function.u.data
+    h = np.zeros((count + 1, size))
+    for i in range(count):
+        h[i] = np.tanh(x[i] + h[i - 1] @ u.T)
+    np.testing.assert_allclose(out.data, h[:-1], rtol=1e-9, atol=1e-12)
+    out.sum().backward()
+    dh, dx = np.zeros(size), np.empty_like(x)
+    for i in reversed(range(count)):
+        dx[i] = (dh + 1) * (1 - h[i] * h[i])
+        dh = dx[i] @ u
+    np.testing.assert_allclose(given_x.grad, dx, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(function.u.grad, dx[1:].T @ h[: count - 1], rtol=1e-9, atol=1e-9)
+
+
+def test_a_star_and_a_wide_deep_dag() -> None:
+    star = cavs.InputGraph([*[[]] * 3000, list(range(3000))])
+    levels, width = 40, 30
+    layered = [
+        [] if i < width else [i - width, i - i % width - 1, i - i % width - width]
+        for i in range(levels * width)
+    ]
+    graphs = cavs.batch([star, cavs.InputGraph(layered)])
+    for name in ("ChildSumTreeLSTM", "NaryTreeLSTM", "Segments"):
+        model, plain = compiled(name), compiled(name, passes=(), policy="serial")
+        inputs = draw_inputs(model, graphs)
+        cavs.set_num_threads(2)
+        assert_same(run(model, graphs, inputs), run(plain, graphs, inputs), rtol=1e-7, atol=1e-9)
+
+
+def test_empty_batches_and_graphs_without_vertices() -> None:
+    for graphs in (cavs.batch([]), cavs.batch([cavs.InputGraph([])] * 2)):
+        for executor in ("native", "reference"):
+            model = compiled("SharedEmbedding", executor=executor)
+            result = run(model, graphs, draw_inputs(model, graphs))
+            assert result.outputs["h"].shape == (0, 3)
+            for name, p in model.named_parameters():
+                assert not result.params[name].any()
+                assert p.grad is not None
