@@ -1,5 +1,9 @@
 """Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
+from cavs.data.brackets import load_sst as load_sst
+from cavs.data.brackets import parse_tree as parse_tree
+from cavs.data.brackets import parse_trees as parse_trees
+from cavs.data.brackets import read_trees as read_trees
 from cavs.data.chains import chain_graph as chain_graph
 from cavs.data.dataset import Dataset as Dataset
 from cavs.data.grids import grid_graph as grid_graph
@@ -11,14 +15,14 @@ from cavs.data.lattices import LatticeCorpus as LatticeCorpus
 from cavs.data.lattices import lattice_dataset as lattice_dataset
 from cavs.data.lattices import load_lattices as load_lattices
 from cavs.data.lattices import read_lattices as read_lattices
-from cavs.data.listops import ListOpsGenerator as ListOpsGenerator
 from cavs.data.listops import format_listops as format_listops
-from cavs.data.listops import generate_listops as generate_listops
-from cavs.data.listops import listops_corpus as listops_corpus
 from cavs.data.listops import listops_vocabulary as listops_vocabulary
 from cavs.data.listops import parse_listops as parse_listops
 from cavs.data.listops import parse_listops_lines as parse_listops_lines
 from cavs.data.listops import read_listops as read_listops
+from cavs.data.listops_generator import ListOpsGenerator as ListOpsGenerator
+from cavs.data.listops_generator import generate_listops as generate_listops
+from cavs.data.listops_generator import listops_corpus as listops_corpus
 from cavs.data.loader import Loader as Loader
 from cavs.data.parents import parse_parents as parse_parents
 from cavs.data.parents import read_parents as read_parents
@@ -50,10 +54,6 @@ from cavs.data.trees import LabelledTree as LabelledTree
 from cavs.data.trees import TreeBuilder as TreeBuilder
 from cavs.data.trees import TreeCorpus as TreeCorpus
 from cavs.data.trees import format_tree as format_tree
-from cavs.data.trees import load_sst as load_sst
-from cavs.data.trees import parse_tree as parse_tree
-from cavs.data.trees import parse_trees as parse_trees
-from cavs.data.trees import read_trees as read_trees
 from cavs.data.trees import tree_dataset as tree_dataset
 from cavs.data.trees import tree_vocabulary as tree_vocabulary
 from cavs.data.vocabulary import Vocabulary as Vocabulary

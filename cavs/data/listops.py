@@ -1,16 +1,10 @@
-"""ListOps (Nangia & Bowman 2018): nested list operations on digits, made from a seed.
+"""ListOps (Nangia & Bowman 2018): nested list operations on digits.
 
 An expression such as ``[MAX 2 9 [MIN 4 7 ] 0 ]`` is a digit, or an operator applied to 2 to 5
 expressions: MIN, MAX, MED (the median, rounded down) and SM (the sum modulo 10). As a tree, a
 digit is a leaf and an operator is a vertex whose word is its name and whose children are its
 arguments in order; every vertex is labelled with the value of its sub-expression, so the root's
 label is the answer.
-
-The distribution is the paper's: the root is an operator, each argument is an operator with
-probability 1/4 and else a digit; operators, digits and numbers of arguments are uniform; vertices
-at the greatest depth (20, the root being at 1) are digits; an expression occurs once. That gives
-about 40 tokens on average (half of the expressions have at most 14, one in a hundred more than
-360); all depths occur.
 """
 
 from __future__ import annotations
@@ -19,17 +13,14 @@ import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-import numpy as np
-
-from cavs._arguments import INT32_MAX, instance, integer, number
 from cavs.data._text import PathLike, check_text, fail, iterate, read_lines, shown
-from cavs.data.trees import LabelledTree, TreeBuilder, TreeCorpus, check_tree
+from cavs.data.trees import LabelledTree, TreeBuilder, check_tree
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
 from cavs.errors import InputError
 
 LISTOPS_CLASSES = 10
 OPERATORS = ("MIN", "MAX", "MED", "SM")
-_DIGITS = tuple("0123456789")
+DIGITS = tuple("0123456789")
 _TOKENS = re.compile(r"\[\s*([^\s\[\]]+)|(\])|([^\s\[\]]+)|(\S)", re.ASCII)
 
 
@@ -47,7 +38,7 @@ _VALUE: dict[str, Callable[[list[int]], int]] = {
 }
 
 
-class _Expression:
+class Expression:
     """Builds the tree of one expression from its tokens in reading order."""
 
     def __init__(self) -> None:
@@ -69,7 +60,7 @@ class _Expression:
         return len(self._arguments) - self._begins[-1]
 
     def digit(self, value: int) -> None:
-        self._add(value, _DIGITS[value], ())
+        self._add(value, DIGITS[value], ())
 
     def open(self, operator: str) -> None:
         self._operators.append(operator)
@@ -100,7 +91,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
         column.
     """
     check_text(text, source, line)
-    expression = _Expression()
+    expression = Expression()
     done = False
     for match in _TOKENS.finditer(text):
         operator, close, digit, other = match.groups()
@@ -124,7 +115,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
                 problem = "expected at least one argument before ']', got none; write one"
             else:
                 expression.close()
-        elif other or digit not in _DIGITS:
+        elif other or digit not in DIGITS:
             what = (
                 "an operator after '[', got none"
                 if other
@@ -164,7 +155,7 @@ def format_listops(tree: LabelledTree) -> str:
             continue
         arguments = children[vertex]
         word = tree.tokens[vertex]
-        if word not in (_VALUE if arguments else _DIGITS):
+        if word not in (_VALUE if arguments else DIGITS):
             kind = f"one of {', '.join(OPERATORS)}" if arguments else "a digit"
             raise InputError(
                 f"[listops] expected {kind} as the word of vertex {vertex}, got {word!r}; correct "
@@ -177,144 +168,9 @@ def format_listops(tree: LabelledTree) -> str:
     return " ".join(parts)
 
 
-def _uniforms(seed: int, stream: int) -> Iterator[float]:
-    """Numbers in [0, 1), from the raw generator, whose output NumPy keeps between versions."""
-    bits = np.random.PCG64([seed, stream])
-    while True:
-        yield from ((bits.random_raw(4096) >> 11) * 2.0**-53).tolist()
-
-
-class ListOpsGenerator:
-    """An endless, repeatable stream of expressions; equal arguments give equal streams.
-
-    Args:
-      seed, stream: choose the random numbers; non-negative.
-      max_depth: the depth of the deepest digits, the root being at depth 1; at least 2.
-      max_arguments: operators have 2 .. max_arguments arguments.
-      operator_probability: how often an argument is an operator and not a digit. From
-        2 / (2 + max_arguments) on, only max_depth bounds the size.
-      max_length: expressions with more tokens (brackets that close included) are drawn again.
-    """
-
-    def __init__(
-        self,
-        seed: int,
-        stream: int = 0,
-        *,
-        max_depth: int = 20,
-        max_arguments: int = 5,
-        operator_probability: float = 0.25,
-        max_length: int | None = None,
-    ) -> None:
-        for name, value, least in (
-            ("seed", seed, 0),
-            ("stream", stream, 0),
-            ("max_depth", max_depth, 2),
-            ("max_arguments", max_arguments, 2),
-            ("max_length", 4 if max_length is None else max_length, 4),
-        ):
-            integer("listops", name, value, least, 2**63 if name == "seed" else INT32_MAX)
-        number("listops", "operator_probability", operator_probability, 0, 1)
-        self._draw = _uniforms(seed, stream).__next__
-        self._max_depth = max_depth
-        self._arguments = max_arguments - 1
-        self._probability = operator_probability
-        self._max_length = max_length
-
-    def draw(self) -> tuple[str, LabelledTree]:
-        """The next expression, as text and as a tree."""
-        while True:
-            drawn = self._attempt()
-            if drawn:
-                return drawn
-
-    def _attempt(self) -> tuple[str, LabelledTree] | None:
-        draw = self._draw
-        expression = _Expression()
-        remaining: list[int] = []  # arguments still to come, for each open operator
-        words: list[str] = []
-        while True:
-            depth = len(remaining) + 1
-            if depth == 1 or (depth < self._max_depth and draw() < self._probability):
-                operator = OPERATORS[int(draw() * len(OPERATORS))]
-                expression.open(operator)
-                remaining.append(2 + int(draw() * self._arguments))
-                words.append("[" + operator)
-                continue
-            value = int(draw() * 10)
-            expression.digit(value)
-            words.append(_DIGITS[value])
-            remaining[-1] -= 1
-            while not remaining[-1]:
-                expression.close()
-                words.append("]")
-                remaining.pop()
-                if not remaining:
-                    return " ".join(words), expression.build()
-                remaining[-1] -= 1
-            if self._max_length is not None and len(words) >= self._max_length:
-                return None
-
-
-def generate_listops(
-    count: int, generator: ListOpsGenerator, seen: set[str] | None = None
-) -> list[LabelledTree]:
-    """Draw `count` different expressions, none of which is in `seen`; they are added to `seen`.
-
-    Raises `InputError` if the generator's arguments do not admit that many.
-    """
-    count = integer("listops", "count", count, 0)
-    instance("listops", "generator", generator, ListOpsGenerator, "a ListOpsGenerator")
-    seen = set() if seen is None else instance("listops", "seen", seen, set, "a set")
-    trees: list[LabelledTree] = []
-    misses = 0
-    while len(trees) < count:
-        text, tree = generator.draw()
-        if text in seen:
-            misses += 1
-            if misses > 10_000:
-                raise InputError(
-                    f"[listops] expected {count} different expressions, got {len(trees)}; allow "
-                    "more depth or arguments, or ask for fewer"
-                )
-            continue
-        misses = 0
-        seen.add(text)
-        trees.append(tree)
-    return trees
-
-
-def listops_corpus(
-    num_train: int = 20_000,
-    num_dev: int = 1_000,
-    num_test: int = 1_000,
-    *,
-    seed: int = 0,
-    max_depth: int = 20,
-    max_arguments: int = 5,
-    max_length: int | None = None,
-) -> TreeCorpus:
-    """Training, development and test expressions, no expression in two of them.
-
-    Each set has its own random numbers and they are drawn test, dev, train, so that the test and
-    dev sets stay the same when there is more to train on. Arguments as `ListOpsGenerator`.
-    """
-    seen: set[str] = set()
-    splits = []
-    for name, value in (("num_train", num_train), ("num_dev", num_dev), ("num_test", num_test)):
-        integer("listops", name, value, 0)
-    for stream, count in ((2, num_test), (1, num_dev), (0, num_train)):
-        generator = ListOpsGenerator(
-            seed, stream, max_depth=max_depth, max_arguments=max_arguments, max_length=max_length
-        )
-        splits.append(generate_listops(count, generator, seen))
-    test, dev, train = splits
-    return TreeCorpus("listops", train, dev, test, LISTOPS_CLASSES)
-
-
 def listops_vocabulary() -> Vocabulary:
     """`<unk>`, the operators and the digits: the same for every corpus."""
-    return Vocabulary([UNKNOWN, *OPERATORS, *_DIGITS])
+    return Vocabulary([UNKNOWN, *OPERATORS, *DIGITS])
 
 
 def parse_listops_lines(lines: Iterable[str], *, source: str = "") -> Iterator[LabelledTree]:

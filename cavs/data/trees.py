@@ -1,50 +1,21 @@
-"""Labelled trees in Penn-Treebank brackets: ``(3 (2 It) (4 (2 's) (4 lovely)))``.
-
-A vertex is ``(label word)`` or ``(label child child ...)``, with any number of children; an inner
-vertex may have a word too, before its children: ``(9 MAX (2 2) (9 9))``. Blanks are the ASCII ones
-only, because the treebank has words with a no-break space inside. ``\\/`` and ``\\*`` are read as
-``/`` and ``*`` and written back escaped. ``-LRB-`` and ``-RRB-`` stay as they are in the file: the
-brackets that they stand for could not be written back, and vocabularies then equal the published
-counts.
-"""
+"""Labelled trees, and data sets of them."""
 
 from __future__ import annotations
 
 import re
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal, NoReturn
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import INT32_MAX, boolean, choice, instance, integer, items, text
-from cavs.data._text import (
-    PathLike,
-    check_text,
-    fail,
-    find_file,
-    folder_within,
-    iterate,
-    read_lines,
-    shown,
-)
+from cavs._arguments import INT32_MAX, choice, instance, integer, items, text
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
-SST_CLASSES = 5
-
-# One match is a whole leaf, the opening of an inner vertex, a closing bracket, or something that
-# cannot stand there. Few, large matches keep the loop in Python short.
-_TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|([^\s()]+|\S)", re.ASCII)
-# Before and behind these a text can be cut without cutting a match.
-_BRACKET = re.compile(r"[()]")
-_PIECE = 1 << 16
-_LABEL = re.compile(r"-?[0-9]{1,18}")
 _BAD_IN_WORD = re.compile(r"[\s()]", re.ASCII)
 
 
@@ -136,30 +107,6 @@ class TreeBuilder:
         )
 
 
-class _Labels(dict[str, int]):
-    """Label texts already read and found good, with their numbers."""
-
-    def __init__(self, num_classes: int | None, allow_unlabelled: bool) -> None:
-        super().__init__()
-        if num_classes is not None:
-            num_classes = integer("data", "num_classes", num_classes, 1)
-        boolean("data", "allow_unlabelled", allow_unlabelled)
-        self.num_classes = num_classes
-        self.allow_unlabelled = allow_unlabelled
-
-    def problem(self, text: str) -> str | None:
-        """Read a new label; returns what is wrong with it, or None."""
-        if not _LABEL.fullmatch(text):
-            return f"expected an integer label after '(', got {shown(text)}; correct the label"
-        label = int(text)
-        limit = INT32_MAX + 1 if self.num_classes is None else self.num_classes
-        lowest = -1 if self.allow_unlabelled else 0
-        if not lowest <= label < limit:
-            return f"expected a label in [{lowest}, {limit}), got {label}; correct the label"
-        self[text] = label
-        return None
-
-
 def check_tree(tree: LabelledTree) -> LabelledTree:
     """Raises InputError for what is no tree."""
     return instance("data", "tree", tree, LabelledTree, "a LabelledTree")
@@ -170,176 +117,8 @@ def check_trees(trees: Iterable[LabelledTree]) -> list[LabelledTree]:
     return items("data", "trees", trees, LabelledTree, "labelled trees")
 
 
-def parse_tree(
-    text: str,
-    *,
-    num_classes: int | None = None,
-    allow_unlabelled: bool = False,
-    source: str = "",
-    line: int = 1,
-) -> LabelledTree:
-    """Read one tree; needs no recursion, so any depth will do.
-
-    Args:
-      text: the tree in brackets; blanks around it are ignored.
-      num_classes: labels must lie in [0, num_classes); None: any that fits int32.
-      allow_unlabelled: the label -1, "no label", is allowed too.
-      source, line: where the text comes from, for error messages.
-
-    Raises:
-      DataError: unbalanced brackets, a label that is not an integer or out of range, a leaf
-        without a word or with two, text after the tree, no tree at all. The message names line and
-        column.
-    """
-    labels = _Labels(num_classes, allow_unlabelled)
-    return _parse(check_text(text, source, line), labels, source, line)
-
-
-def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
-    builder = TreeBuilder()
-    # Of the vertices whose brackets are open, of which there may be millions: label, word, match,
-    # and where in `finished`, the children that are complete, its own begin.
-    opened, words, matches, begins = array("q"), list[str | None](), array("q"), array("q")
-    finished: list[int] = []
-    done = False
-
-    def bad(match: int, message: str) -> NoReturn:
-        start = next(islice(_TOKENS.finditer(text), match, None)).start()
-        _fail_at(text, start, message, source, line)
-
-    plain = "\\" not in text
-    tokens = _TOKENS.findall(text) if len(text) <= _PIECE else _pieces(text)
-    for index, (label, word, closed, close, other) in enumerate(tokens):
-        if done:
-            bad(
-                index,
-                "expected the end of the line after the tree, got more; put one tree on a line",
-            )
-        if label:
-            if label not in labels and (problem := labels.problem(label)):
-                bad(index, problem)
-            token = word if plain else word.replace("\\/", "/").replace("\\*", "*")
-            if not closed:
-                opened.append(labels[label])
-                words.append(token or None)
-                matches.append(index)
-                begins.append(len(finished))
-                continue
-            if not word:
-                bad(
-                    index,
-                    f"expected a word or a vertex after the label, got '({label[:20]})'; write "
-                    "one, or leave the vertex out",
-                )
-            vertex = builder.add_checked(labels[label], token)
-        elif close:
-            if not opened:
-                bad(index, "expected '(' before it, got unbalanced brackets; remove this ')'")
-            matches.pop()
-            begin = begins.pop()
-            vertex = builder.add_checked(opened.pop(), words.pop(), finished[begin:])
-            del finished[begin:]
-        else:
-            bad(index, _explain(text, other, bool(opened)))
-        if opened:
-            finished.append(vertex)
-        else:
-            done = True
-    if opened:
-        bad(
-            matches[-1],
-            f"expected ')' for each '(', got {len(opened)} not closed; close them, this is the "
-            "innermost",
-        )
-    if not done:
-        fail(
-            source,
-            "expected a tree such as (3 (2 so) (3 good)), got an empty line; write one",
-            line=line,
-        )
-    return builder.build()
-
-
-def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
-    """The groups of all matches. Of a long line that is wrong at its beginning not much more is
-    looked at."""
-    begin = 0
-    while begin < len(text):
-        end = _BRACKET.search(text, begin + _PIECE)
-        stop = len(text) if end is None else end.start() + (end[0] == ")")
-        yield from _TOKENS.findall(text, begin, stop)
-        begin = stop
-
-
-def _explain(text: str, other: str, inside: bool) -> str:
-    """What to say of a character that cannot stand where it does."""
-    if other == "(":
-        return "expected an integer label after '(', got none; write the label first"
-    if inside:
-        return (
-            "expected '(' or ')', got a second word, or one after the children; give a leaf one "
-            "word, and a word its place before the children"
-        )
-    return (
-        f"expected a tree that begins with '(', got {text.strip()[:20]!r}; write one such as (3 "
-        "(2 so) (3 good))"
-    )
-
-
-def _fail_at(text: str, position: int, message: str, source: str, line: int) -> NoReturn:
-    line_start = text.rfind("\n", 0, position) + 1
-    fail(
-        source,
-        message,
-        line=line + text.count("\n", 0, position),
-        column=position - line_start + 1,
-    )
-
-
-def parse_trees(
-    lines: Iterable[str],
-    *,
-    num_classes: int | None = None,
-    allow_unlabelled: bool = False,
-    source: str = "",
-) -> Iterator[LabelledTree]:
-    """Read trees that stand one on a line, as on standard input; blank lines are skipped.
-
-    Arguments and errors as `parse_tree`.
-    """
-    labels = _Labels(num_classes, allow_unlabelled)
-    for number, line in enumerate(iterate(lines), start=1):
-        if check_text(line, source, number).strip():
-            yield _parse(line, labels, source, number)
-
-
-def read_trees(path: PathLike, *, num_classes: int | None = None) -> list[LabelledTree]:
-    """Read a UTF-8 file with one tree on a line; `DataError` names file, line and column."""
-    lines = read_lines(path, "trees in brackets, one on a line")
-    return list(parse_trees(lines, num_classes=num_classes, source=str(path)))
-
-
-def load_sst(directory: PathLike) -> TreeCorpus:
-    """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt,
-    from the directory or its folder ``sst``.
-
-    Every phrase is labelled 0 (very negative) to 4 (very positive).
-
-    Raises:
-      DataError: the directory or a file is missing, or a file is malformed.
-    """
-    expected = (
-        "a directory with train.txt, dev.txt and test.txt of the Stanford Sentiment Treebank "
-        "(one tree in brackets on a line)"
-    )
-    directory = folder_within(directory, "sst", ["train.txt"])
-    paths = [find_file(directory, [f"{name}.txt"], expected) for name in ("train", "dev", "test")]
-    train, dev, test = (read_trees(path, num_classes=SST_CLASSES) for path in paths)
-    return TreeCorpus("sst", train, dev, test, SST_CLASSES)
-
-
 def format_tree(tree: LabelledTree) -> str:
-    """Write a tree in brackets on one line, so that `parse_tree` reads the same tree back.
+    """Write a tree in brackets on one line, so that `cavs.data.parse_tree` reads it back.
 
     Raises `InputError` for a word that brackets cannot hold (empty, with a blank or a bracket).
     """

@@ -12,7 +12,7 @@ from cavs.data import (
     production_dataset,
     production_vocabulary,
 )
-from cavs.data.listops import ListOpsGenerator
+from cavs.data.listops_generator import ListOpsGenerator
 from cavs.errors import DataError
 
 TREE = parse_listops("[MAX 2 [MIN 4 7 ] 0 ]")

@@ -14,7 +14,7 @@ from cavs.data import (
     production_dataset,
     production_vocabulary,
 )
-from cavs.data.listops import ListOpsGenerator
+from cavs.data.listops_generator import ListOpsGenerator
 from cavs.models import TreeVAE
 from cavs.training import decode_trees, sample_trees
 from cavs.training.tasks.expressions import (
