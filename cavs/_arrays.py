@@ -30,6 +30,13 @@ rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 sum_of_rows: Callable[[Array, Array, Array, Array], tuple[Array, Array]] = core.sum_of_rows
 """(ids, rows) of the sum of two matrices of which rows are given, by int32 ids that are ascending
 and distinct: (ids, rows, other ids, other rows), rows (n, ...) of one float dtype."""
+lend: Callable[[Array], Array] = core.lend
+"""A new array over the same memory, which is alive as long as somebody holds it or whatever was
+made of it without a copy: a weak reference to it tells."""
+owner: Callable[[Array], Array] = core.owner
+"""The array that the memory of an array belongs to, or the last one known, across loans."""
+has_sole_base: Callable[[Array], bool] = core.has_sole_base
+"""Whether the array of which a view was made owns its memory, and nobody else holds it."""
 InputForms: Any = core.InputForms
 """What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum

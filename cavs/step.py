@@ -21,7 +21,7 @@ from cavs.execution.executor import Array, RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
 from cavs.optim import Optimizer, clip_grad_norm
 from cavs.scheduler import GraphBatch
-from cavs.tensor import Parameter, RowSparse, Tensor, detecting
+from cavs.tensor import Parameter, RowSparse, Tensor, Writing, detecting
 
 
 class StepOptions(NamedTuple):
@@ -152,36 +152,34 @@ class NativeSteps:
             order = [position for position in positions if position >= 0]
         optimizer.check()
         executor, state = self._executor, random()
-        values, versions = read_parameters(executor.compiler.params)
-        known = None
-        if detecting():
-            read = [versions[i] for i in plan.numbers]
-            known = optimizer.checks.known(plan.params, read)
-        for parameter in plan.params:
-            _ = parameter.data  # as an optimizer asks for it: it is going to be another one
-        if known is not None:
-            # Whoever comes to hold values from here on changes the version.
-            stamps = [-1 if v < 0 else p.version for p, v in zip(plan.params, read, strict=True)]
-        optimizer.zero_grad()
-        gradients: list[Any] = [
-            parameter.take_grad_buffer() if whole else None
-            for parameter, whole in zip(plan.params, plan.whole, strict=True)
-        ]
-        rows: list[tuple[Array, Array] | None]
-        loss, norm, rows, bounds = plan.native.run(
-            graphs.schedule(executor.policy),
-            graphs.keys,
-            *state,
-            values,
-            versions,
-            [inputs[name] for name in plan.inputs],
-            gradients,
-            groups,
-            options.scale,
-            options.clip_norm,
-            order,
-            known,
-        )
+        checking = detecting()
+        writing = Writing(plan.params, versions=checking)
+        with writing:
+            values, versions = read_parameters(executor.compiler.params)
+            known = None
+            if checking:
+                read = [versions[i] for i in plan.numbers]
+                known = optimizer.checks.known(plan.params, read)
+            optimizer.zero_grad()
+            gradients: list[Any] = [
+                parameter.take_grad_buffer() if whole else None
+                for parameter, whole in zip(plan.params, plan.whole, strict=True)
+            ]
+            rows: list[tuple[Array, Array] | None]
+            loss, norm, rows, bounds = plan.native.run(
+                graphs.schedule(executor.policy),
+                graphs.keys,
+                *state,
+                values,
+                versions,
+                [inputs[name] for name in plan.inputs],
+                gradients,
+                groups,
+                options.scale,
+                options.clip_norm,
+                order,
+                known,
+            )
         if known is not None and not (
             bounds is not None and math.isfinite(loss) and math.isfinite(norm)
         ):
@@ -193,7 +191,7 @@ class NativeSteps:
         for parameter in plan.params:
             optimizer.updated(parameter)
         if known is not None:
-            optimizer.checks.settle(plan.params, stamps, known, bounds, plan.whole)
+            optimizer.checks.settle(plan.params, writing.versions, known, bounds, plan.whole)
         return Tensor._wrap(np.array(loss, executor.dtype))
 
     def _plan(self, loss: str, training: bool) -> _Plan:

@@ -65,7 +65,8 @@ class Module:
             for name, value in values.items()
         }
         for name, value in found.items():
-            own[name].data[...] = value
+            with own[name].writing() as array:
+                array[...] = value
 
     def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[_Found]:
         for name, value in attributes(self).items():

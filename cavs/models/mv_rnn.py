@@ -44,7 +44,8 @@ class MVRNN(cavs.VertexFunction):
         self.hidden_size = hidden_size
         self.vectors = nn.Embedding(vocab_size, hidden_size)
         self.matrices = nn.Embedding(vocab_size, hidden_size * hidden_size, std=0.01)
-        self.matrices.weight.data += np.eye(hidden_size, dtype=np.float32).reshape(-1)
+        with self.matrices.weight.writing() as matrices:
+            matrices += np.eye(hidden_size, dtype=np.float32).reshape(-1)
         self.w = nn.Linear(2 * hidden_size, hidden_size, bias=False)
         self.w_m = nn.Linear(2 * hidden_size, hidden_size, bias=False)
         self.classifier = nn.Linear(hidden_size, num_classes)

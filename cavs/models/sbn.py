@@ -43,7 +43,8 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
         """Begins with pixels that are 1 as often as in the data, `means` (image_size,)."""
         assert self.pixels.bias is not None
         p = np.clip(means, 1e-3, 1 - 1e-3)
-        self.pixels.bias.data[...] = np.log(p / (1 - p))
+        with self.pixels.bias.writing() as bias:
+            bias[...] = np.log(p / (1 - p))
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

@@ -56,7 +56,8 @@ class VAE(cavs.VertexFunction):
         of their logits."""
         p = np.clip(means, 1e-3, 1 - 1e-3)
         assert self.pixels.bias is not None
-        self.pixels.bias.data[...] = np.log(p / (1 - p))
+        with self.pixels.bias.writing() as bias:
+            bias[...] = np.log(p / (1 - p))
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

@@ -127,5 +127,6 @@ def _fans(parameter: Parameter) -> tuple[int, int]:
 
 def _fill(parameter: Parameter, draw: Callable[[tuple[int, ...]], Any]) -> Parameter:
     instance("init", "parameter", parameter, Parameter, "a cavs.Parameter")
-    parameter.data[...] = draw(parameter.shape)
+    with parameter.writing() as array:
+        array[...] = draw(parameter.shape)
     return parameter

@@ -97,7 +97,8 @@ class Embedding(Module):
                 f"[embedding] expected values of shape {shape}, got {given.shape}; pass a row for "
                 "each id"
             )
-        self.weight.data[...] = given
+        with self.weight.writing() as array:
+            array[...] = given
 
     def __call__(self, ids: Any) -> Any:
         """Rows of the weight; zeros where the id is -1. Shapes: ids () or (n,) -> (..., size)."""

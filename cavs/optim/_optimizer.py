@@ -15,7 +15,7 @@ from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners, path_of
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.tensor import Parameter, RowSparse, Tensor, detecting
+from cavs.tensor import Parameter, RowSparse, Tensor, Writing, detecting
 
 State = dict[str, Array]
 Group = dict[str, Any]
@@ -215,15 +215,15 @@ class Optimizer(ABC):
         self._update_rows(parameter, grad, self._states[parameter], group)
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
-        values = [p.data for p in params]
         grads: list[Any] = [p.grad for p in params]
-        if not all(isinstance(grad, np.ndarray) for grad in grads) or (
-            first_unlike(grads, values) >= 0
-        ):
-            raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
         states = [self._states[p] for p in params]
         try:
-            self._update(values, grads, states, group)
+            with Writing(params) as values:
+                if not all(isinstance(grad, np.ndarray) for grad in grads) or (
+                    first_unlike(grads, values) >= 0
+                ):
+                    raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
+                self._update(values, grads, states, group)
         except (InputError, ShapeError):
             # The native update, which knows no names, has found something before any change.
             for parameter, state in zip(params, states, strict=True):

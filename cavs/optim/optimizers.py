@@ -53,7 +53,7 @@ class SGD(Optimizer):
             )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
-        return {"momentum": np.zeros_like(parameter.data)} if group["momentum"] else {}
+        return {"momentum": np.zeros_like(parameter.read()[0])} if group["momentum"] else {}
 
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
@@ -86,16 +86,17 @@ class SGD(Optimizer):
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        core.sgd_update_rows(
-            parameter.data,
-            grad.indices,
-            grad.values,
-            group["lr"],
-            state["momentum"] if group["momentum"] else None,
-            group["momentum"],
-            group["weight_decay"],
-            group["nesterov"],
-        )
+        with parameter.writing() as values:
+            core.sgd_update_rows(
+                values,
+                grad.indices,
+                grad.values,
+                group["lr"],
+                state["momentum"] if group["momentum"] else None,
+                group["momentum"],
+                group["weight_decay"],
+                group["nesterov"],
+            )
 
 
 class Adagrad(Optimizer):
@@ -126,7 +127,7 @@ class Adagrad(Optimizer):
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         start = group["initial_accumulator_value"]
         # Zeros take no memory until they are touched.
-        zeros = np.zeros_like(parameter.data)
+        zeros = np.zeros_like(parameter.read()[0])
         return {"sum": np.full_like(zeros, start) if start else zeros}
 
     def native_settings(self, group: Group) -> Any | None:
@@ -152,15 +153,16 @@ class Adagrad(Optimizer):
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        core.adagrad_update_rows(
-            parameter.data,
-            grad.indices,
-            grad.values,
-            state["sum"],
-            group["lr"],
-            group["eps"],
-            group["weight_decay"],
-        )
+        with parameter.writing() as values:
+            core.adagrad_update_rows(
+                values,
+                grad.indices,
+                grad.values,
+                state["sum"],
+                group["lr"],
+                group["eps"],
+                group["weight_decay"],
+            )
 
 
 class Adam(Optimizer):
@@ -207,8 +209,8 @@ class Adam(Optimizer):
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {
-            "exp_avg": np.zeros_like(parameter.data),
-            "exp_avg_sq": np.zeros_like(parameter.data),
+            "exp_avg": np.zeros_like(parameter.read()[0]),
+            "exp_avg_sq": np.zeros_like(parameter.read()[0]),
             "step": np.zeros((), np.int64),
         }
 
@@ -255,20 +257,21 @@ class Adam(Optimizer):
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
         state["step"] += 1
-        core.adam_update_rows(
-            parameter.data,
-            grad.indices,
-            grad.values,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            int(state["step"]),
-            group["lr"],
-            group["beta1"],
-            group["beta2"],
-            group["eps"],
-            group["weight_decay"],
-            self._decoupled,
-        )
+        with parameter.writing() as values:
+            core.adam_update_rows(
+                values,
+                grad.indices,
+                grad.values,
+                state["exp_avg"],
+                state["exp_avg_sq"],
+                int(state["step"]),
+                group["lr"],
+                group["beta1"],
+                group["beta2"],
+                group["eps"],
+                group["weight_decay"],
+                self._decoupled,
+            )
 
 
 class AdamW(Adam):

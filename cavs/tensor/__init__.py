@@ -26,3 +26,4 @@ from cavs.tensor._tensor import grad_lock as grad_lock
 from cavs.tensor._tensor import record as record
 from cavs.tensor._tensor import tensor as tensor
 from cavs.tensor._watch import Watch as Watch
+from cavs.tensor._writing import Writing as Writing

@@ -67,10 +67,13 @@ def evaluate(
     # As the native engine: infinities and NaN come silently, and are looked for where they matter.
     with np.errstate(all="ignore"):
         result = np.asarray(op.reference(np, *arrays, **attrs), dtype)
-    if result.base is not None or any(map(is_, arrays, repeat(result))):
-        for x, array in zip(xs, arrays, strict=True):
-            if np.may_share_memory(result, array):
-                x._share()
+        if result.base is not None or any(map(is_, arrays, repeat(result))):
+            shared = [
+                x._share() if np.may_share_memory(result, array) else array
+                for x, array in zip(xs, arrays, strict=True)
+            ]
+            if not all(map(is_, shared, arrays)):  # without a copy: of the memory as it is lent
+                result = np.asarray(op.reference(np, *shared, **attrs), dtype)
     stale = next(filter(None, map(_stale_by, xs)), None)
     y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
     if recording:

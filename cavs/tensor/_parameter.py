@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
-from cavs._arguments import boolean
-from cavs._arrays import INT32, Array, as_array
+from cavs._arguments import boolean, shown
+from cavs._arrays import INT32, Array, as_array, lend
 from cavs.core import ir
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
@@ -23,10 +22,9 @@ from cavs.errors import DTypeError, InputError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
+from cavs.tensor._version import Version
 from cavs.tensor._watch import give_out, rebind
-
-# Versions of all parameters: none comes twice, whichever threads count.
-_versions = itertools.count()
+from cavs.tensor._writing import WritingOne
 
 # How many elements new parameters may still have, in what runs within `bounded_parameters`.
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
@@ -66,13 +64,20 @@ def _take_room(shape: tuple[int, ...]) -> None:
         left[0] -= math.prod(shape)
 
 
+# Memory of a gradient, the values that it is the gradient of, and a reference to who has it.
+_Memory = tuple[Array, Array, Callable[[], Array | None]]
+_NO_MEMORY: _Memory = (np.empty(0), np.empty(0), lambda: None)
+
+
 class Parameter(Tensor):
     """A tensor that training changes; in a vertex function it stands for itself as a symbol.
 
     Attributes:
         data: the values, C-contiguous; optimizers change them in place. To write to them between a
             call of a model and its backward is an error, which backward raises; what was taken from
-            ``data`` before the call is not watched.
+            ``data`` before the call is not watched. As long as somebody holds what ``data`` gave,
+            or a view of it, cavs cannot know whether the values are what they were, and makes anew
+            whatever depends on them: code that knows when it has written uses :meth:`writing`.
         grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
     """
 
@@ -81,10 +86,8 @@ class Parameter(Tensor):
     __cavs_priority__ = 2
 
     grad: Array | RowSparse | None
-    _spare: dict[
-        str, Array
-    ]  # memory of a gradient that is over; of a dictionary one thread gets it
-    _version: int
+    _spare: dict[str, _Memory]  # of the last gradient; one thread can take it out
+    _version: Version
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True) -> None:
         """Shares the memory of `data` where it is C-contiguous, writable and of `dtype`.
@@ -96,52 +99,97 @@ class Parameter(Tensor):
         self._set(_as_values(data, dtype), requires_grad)
 
     def _set(self, data: Array, requires_grad: bool) -> None:
+        self._version = Version()
         super()._set(data, requires_grad)
-        self._version = next(_versions)
+        self._hold(data)
         self._spare = {}
         _take_room(self.shape)
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
+        values = state["values"]
+        if values.base is not None:  # the bytes of a pickle, which would be taken for another's
+            state = {**state, "values": values.copy()}
         super().__setstate__(state)
-        if self._values.base is not None:  # the bytes of a pickle, which `read` takes for another's
-            self._values = self._values.copy()
 
     @property
     def data(self) -> Array:
         """The values; whoever asks for them may change them in place."""
-        values = self._values  # held before the version changes, which `read` relies on
-        self._version = next(_versions)
+        values = self._values
         give_out(values)
-        return values
+        return self._version.lend(values)
 
     @data.setter
     def data(self, values: Any) -> None:
         # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
         own = _as_values(values, None if isinstance(values, (np.ndarray, Tensor)) else self.dtype)
-        self._version = next(_versions)
+        if self._version.is_lent(own) and own.shape == self.shape and own.dtype == self.dtype:
+            return  # as of `parameter.data += 1`: it is these values, by now with others in them
         rebind()
-        self._values = own
+        self._hold(own)
+
+    def _hold(self, array: Array) -> None:
+        """Has the memory of `array`, which others may hold, for the values."""
+        own = array.base is None
+        # In this order: `read` takes the number first.
+        self._values = values = array.view() if own else array
+        self._version.start(values if own else None)
 
     def _share(self) -> Array:
-        values = self._values
-        self._version = next(_versions)
-        return values
+        return self._version.lend(self._values)
+
+    def writing(self) -> AbstractContextManager[Array]:
+        """``with parameter.writing() as array:`` gives the values to write to, as one change.
+
+        It counts at the end of the block, also where that raises. The array is not to be kept:
+        afterwards cavs takes the values for unchanged. To do so between a call of a model and its
+        backward is an error, as with ``data``.
+        """
+        return WritingOne(self)
+
+    def follow(self, version: Callable[[], int]) -> None:
+        """For values in memory of another library, which says itself whether they were written.
+
+        ``parameter.follow(lambda: tensor._version)`` suits a parameter made of ``tensor.numpy()``
+        of PyTorch: calls then go on with what they made of the values, such as results by id, until
+        that number is another. Without it, whatever belongs to others is taken for changed all the
+        time. It ends with another array as ``data``.
+
+        Args:
+            version: gives a number from 0 on that is another one whenever somebody wrote to the
+                memory, or may have; -1 where that is not known. It is called whenever the values
+                are read, by any thread, and must not read them itself.
+
+        Raises:
+            InputError: `version` cannot be called.
+        """
+        if not callable(version):
+            raise InputError(
+                f"[parameter] expected a function as version, got {shown(version)}; pass one that "
+                "gives a number"
+            )
+        self._version.follow(version)
 
     @property
     def version(self) -> int:
-        """Another number whenever somebody has asked for the values to write to them."""
-        return self._version
+        """Another number whenever the values may have been written: by :meth:`writing`, by another
+        array as ``data``, or by who was given ``data``, when it is given and after all is let go.
+        """
+        self.read()
+        return self._version.number
 
     def read(self) -> tuple[Array, int]:
         """The values, to be read only, and a number that is another one whenever they are.
 
-        The number is -1 where somebody else holds the array, or one that shares its memory, and
+        The number is -1 as long as somebody else has the array, or one that shares its memory, and
         may change it unseen.
         """
-        version = self._version  # first: who holds the array from now on has yet to change it
+        version = self._version
+        number = version.number  # first: who is given the array from now on has yet to change it
         values = self._values
-        own = values.base is None and sys.getrefcount(values) <= _HOLDERS_OF_OWN_VALUES
-        return values, version if own else -1
+        if version.private:
+            return values, number
+        number = version.settle()
+        return self._values, number
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
@@ -180,8 +228,6 @@ class Parameter(Tensor):
             self.grad = dense
         else:
             held += grad
-            if adopt:
-                self._spare["grad"] = grad
 
     def _takes(self, held: Any) -> bool:
         """Whether a gradient, which anyone may assign, is one that can be added to."""
@@ -200,21 +246,21 @@ class Parameter(Tensor):
         return buffer
 
     def zero_grad(self) -> None:
-        """Forgets the gradient, and keeps its memory for the next where nobody else holds it."""
-        grad, self.grad = self.grad, None  # from here on nobody else can come to hold it
-        if isinstance(grad, np.ndarray) and sys.getrefcount(grad) <= _ONE_HOLDER:
-            self._spare["grad"] = grad
+        """Forgets the gradient."""
+        self.grad = None
 
     def take_grad_buffer(self) -> Array:
         """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
 
-        It is the memory of a gradient that is over where there is one, so that a training loop does
-        not allocate.
+        It is in the memory of the one before where nobody holds that any more, so that a training
+        loop does not allocate.
         """
-        buffer = self._spare.pop("grad", None)
         values = self._values
-        if buffer is None or buffer.shape != values.shape or buffer.dtype != values.dtype:
-            return np.empty(values.shape, values.dtype)
+        memory, like, holder = self._spare.pop("grad", _NO_MEMORY)
+        if like is not values or holder() is not None:
+            memory = np.empty(values.shape, values.dtype)
+        buffer = lend(memory)
+        self._spare["grad"] = memory, values, ref(buffer)
         return buffer
 
 
@@ -235,19 +281,3 @@ def _as_values(data: Any, dtype: Any) -> Array:
     if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
         array = np.array(array, order="C")
     return array
-
-
-def _references_of_one_holder() -> int:
-    grad = np.zeros(1, np.float32)
-    return sys.getrefcount(grad)
-
-
-def _holders_of_own_values() -> int:
-    probe = Parameter(np.zeros(1, np.float32))
-    values = probe._values
-    return sys.getrefcount(values)
-
-
-# What getrefcount itself adds differs between versions of Python.
-_ONE_HOLDER = _references_of_one_holder()
-_HOLDERS_OF_OWN_VALUES = _holders_of_own_values()

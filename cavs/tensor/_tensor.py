@@ -120,7 +120,7 @@ class Tensor(Operators):
                 f"got a result of {self._record.name!r} with its graph; copy x.detach()"
             )
         return {
-            "values": self._values,
+            "values": self._share(),
             "grad": self.grad,
             "requires_grad": self.requires_grad,
             "attributes": getattr(self, "__dict__", {}),  # of a subclass

@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from cavs._arrays import Array
+from cavs._arrays import Array, owner
 from cavs._locks import new_lock
 from cavs.errors import CavsRuntimeError
 
@@ -77,10 +77,11 @@ class Watch:
         self.arrays, self._tensors, self._kept = (), (), None
 
 
-def give_out(values: Array) -> None:
-    """To be called before somebody is given `values`, or memory of theirs, to write to."""
+def give_out(*arrays: Array) -> None:
+    """To be called before somebody is given these values, or memory of theirs, to write to."""
     if _pending or _registry.kept:
-        _registry.give_out(values)
+        for values in arrays:
+            _registry.give_out(values)
 
 
 def rebind() -> None:
@@ -111,7 +112,7 @@ class _Registry:
 
     Attributes:
         kept: those of watches that are not pending, by the identity of the array that owns the
-            memory.
+            memory, across loans.
         pending_limit: how many watches may be pending before those that ended are dropped.
     """
 
@@ -133,7 +134,7 @@ class _Registry:
     def give_out(self, values: Array) -> None:
         with self._lock:
             self.look_at_pending()
-            for kept in _alive(self.kept.get(id(_owner(values)), ())):
+            for kept in _alive(self.kept.get(id(owner(values)), ())):
                 if kept.before is None:
                     kept.before = kept.array.copy()
 
@@ -151,7 +152,7 @@ class _Registry:
 
     def _keep(self, array: Array) -> _Kept:
         """One that another watch has for the same values, or a new one."""
-        places = self.kept.setdefault(id(_owner(array)), [])
+        places = self.kept.setdefault(id(owner(array)), [])
         for kept in _alive(places):
             if kept.array is array and not kept.changed():
                 return kept
@@ -176,12 +177,6 @@ def _drop_first(reference: ref[Watch]) -> None:
 
 def _alive(references: Iterable[ref[_Kept]]) -> Iterator[_Kept]:
     return (found for found in (reference() for reference in references) if found is not None)
-
-
-def _owner(array: Array) -> Array:
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 # Watches since anything was given out last. A deque: threads append without a lock.

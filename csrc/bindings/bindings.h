@@ -9,6 +9,7 @@ void bind_arrays(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
 void bind_inputs(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);
+void bind_lend(pybind11::module_& m);
 void bind_memory(pybind11::module_& m);
 void bind_optim(pybind11::module_& m);
 void bind_plans(pybind11::module_& m);

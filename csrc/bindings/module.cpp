@@ -74,6 +74,7 @@ PYBIND11_MODULE(_core, m) {
   cavs::bind_arrays(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);
+  cavs::bind_lend(m);
   cavs::bind_memory(m);
   cavs::bind_kernels(m);
   cavs::bind_program(m);

@@ -51,7 +51,7 @@ class PyRun {
     }
     keep_alive_ = std::move(alive);  // backward reads them again
     params_ = std::move(arrays.params);
-    // While this run holds them, others may too, and write to them unseen.
+    // Others may write to them before backward, which is told no versions.
     for (ExternalArray& param : params_) param.version = -1;
     return results;
   }
@@ -68,8 +68,7 @@ class PyRun {
       const Unlocked unlocked;
       run_.backward(program.exe, arrays, threads.value_or(num_threads()));
     }
-    keep_alive_ =
-        py::none();  // a later reader of the parameters can tell that nobody else holds them
+    keep_alive_ = py::none();  // a later backward is refused
     return results;
   }
 

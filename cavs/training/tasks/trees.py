@@ -162,7 +162,8 @@ class TreeTask(Task):
         # numbers in its place would be judged as if they had been learnt.
         unknown = self.words.unknown_id
         if unknown is not None:
-            function.embedding.weight.data[unknown] = 0
+            with function.embedding.weight.writing() as weight:
+                weight[unknown] = 0
         return function  # type: ignore[no-any-return]
 
     def check(self, function: cavs.VertexFunction) -> None:

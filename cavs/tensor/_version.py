@@ -1,0 +1,96 @@
+"""By which number the values of a parameter are known, and while others may write to them unseen.
+
+Who is given an array of the values gets one that is lent: numpy keeps it alive for whatever is made
+of it without a copy, so that a weak reference tells when the last holder has let go.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from weakref import ref
+
+from cavs._arrays import Array, has_sole_base, lend
+from cavs._locks import new_lock
+
+numbers = itertools.count()
+"""Of all parameters: no number comes twice, whichever threads count."""
+
+_lock = new_lock()  # of who may write to what
+
+
+def _nothing() -> None:
+    """As a reference to an array that is gone."""
+
+
+def _unknown() -> int:
+    """The version of memory that belongs to somebody else, who says nothing of it."""
+    return -1
+
+
+class Version:
+    """Of the values of one parameter.
+
+    Attributes:
+        number: another one whenever the values may have been written; who writes to them sets the
+            next afterwards. It says nothing while `private` is False, but :meth:`settle` does.
+        private: whether nobody but the parameter can get at its values.
+    """
+
+    __slots__ = ("_loan", "_older", "_outside", "_seen", "_taken", "number", "private")
+
+    _loan: Callable[[], Array | None]  # what was given out last, and may be again
+    _older: list[Callable[[], Array | None]]
+    _taken: Array | None  # a view of an array that who gave it may still hold
+    _outside: Callable[[], int] | None  # the version by those whose memory it is
+    _seen: int  # what that was last
+
+    def start(self, taken: Array | None) -> None:
+        """Is told that the values are others: `taken`, the parameter's own view of an array that
+        somebody gave, or, with None, in memory of which cavs does not know whose it is."""
+        with _lock:
+            self.private = False
+            self.number = next(numbers)
+            self._loan, self._older, self._taken, self._seen = _nothing, [], taken, 0
+            self._outside = _unknown if taken is None else None
+
+    def lend(self, values: Array) -> Array:
+        """An array of the same memory for somebody who may write to it; the last one, where it is
+        still held."""
+        with _lock:
+            self.private = False
+            loan = self._loan()
+            if loan is None:
+                loan = lend(values)
+                self._loan = ref(loan)
+            elif loan.shape != values.shape or loan.dtype != values.dtype:  # its holder's doing
+                self._older.append(self._loan)
+                loan = lend(values)
+                self._loan = ref(loan)
+            self.number = next(numbers)
+            return loan
+
+    def is_lent(self, array: Array) -> bool:
+        """Whether `array` is what :meth:`lend` gave last."""
+        return self._loan() is array
+
+    def follow(self, outside: Callable[[], int]) -> None:
+        """Takes the word of others for whether they have written; see `Parameter.follow`."""
+        with _lock:
+            self._taken, self._outside = None, outside
+            self.private = False
+
+    def settle(self) -> int:
+        """The number, or -1 while somebody may write to the values unseen."""
+        outside = self._outside
+        seen = 0 if outside is None else outside()  # which may be a user's: not under the lock
+        with _lock:
+            if any(loan() is not None for loan in (self._loan, *self._older)):
+                return -1
+            if self._taken is not None and not has_sole_base(self._taken):
+                return -1
+            if self._loan is not _nothing or self._taken is not None or seen != self._seen:
+                self._loan, self._older, self._taken, self._seen = _nothing, [], None, seen
+                self.number = next(numbers)
+            self.private = self._outside is None
+            return self.number if seen >= 0 else -1
