@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs.core.ir import Internal, Name, Node
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.stepwise import State
 from cavs.errors import NonFiniteError
 from cavs.execution.executor import Array, Executor, Gradients, NanState, RandomState, Run
@@ -78,19 +79,27 @@ class Call(NamedTuple):
     def only(self, first: int, last: int) -> Call:
         """The graphs `first` to `last` - 1 of the batch alone."""
         graphs = batch(unbatch(self.graphs)[first:last], keys=self.graphs.keys[first:last])
-        spaces = {name: spec.space for name, spec in self.executor.compiler.trace.inputs.items()}
+        spaces = {
+            name: SpaceKind(s.space) for name, s in self.executor.compiler.trace.inputs.items()
+        }
         inputs = {n: self.rows(x, spaces[n], first, last) for n, x in self.inputs.items()}
         return self._replace(graphs=graphs, inputs=inputs)
 
-    def rows(self, array: Array, space: Any, first: int, last: int) -> Array:
+    def rows(self, array: Array, space: Space, first: int, last: int) -> Array:
         """Of values of the batch, those of these graphs."""
-        ptr = {"vertex": self.graphs.ptr, "edge": self.graphs.edge_ptr}.get(space)
+        ptr = self._first_rows(space)
         return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
 
-    def graph_of(self, space: Any, row: int) -> int:
+    def graph_of(self, space: Space, row: int) -> int:
         """The graph that a row is of."""
-        ptr = {"vertex": self.graphs.ptr, "edge": self.graphs.edge_ptr}.get(space)
+        ptr = self._first_rows(space)
         return row if ptr is None else int(np.searchsorted(ptr, row, side="right")) - 1
+
+    def _first_rows(self, space: Space) -> Array | None:
+        """Of each graph, where it has not one row of `space`."""
+        if space == SpaceKind.EDGE:
+            return self.graphs.edge_ptr
+        return self.graphs.ptr if space == SpaceKind.VERTEX else None
 
     @property
     def pushes(self) -> dict[Name, Node]:
@@ -108,7 +117,7 @@ class Call(NamedTuple):
         reference = ReferenceExecutor(self.executor.compiler, self.executor.dtype.name)
         run = _Replay(reference, one.graphs, one.inputs, self.random, self.wanted or frozenset())
         if self.part.rows is not None:
-            run.looked_at = self.rows(self.part.rows, "vertex", graph, graph + 1)
+            run.looked_at = self.rows(self.part.rows, SpaceKind.VERTEX, graph, graph + 1)
         with np.errstate(all="ignore"):
             run.forward()
         return run
@@ -116,7 +125,7 @@ class Call(NamedTuple):
     def nan_in(self, name: Name, output: Array) -> Array:
         """Where an output that is looked at has NaN."""
         wrong = np.isnan(output)
-        if self.part.rows is not None and self.pushes[name].space == "vertex":
+        if self.part.rows is not None and self.pushes[name].space == SpaceKind.VERTEX:
             wrong[~self.part.rows] = False
         return wrong
 
@@ -246,7 +255,7 @@ class Search:
     def _of_state(self, found: NanState) -> NonFiniteError | None:
         """The error of NaN in a state; None where the state is a pass's own and nothing that F
         gives is NaN."""
-        first = self._call.graph_of("vertex", found.vertex)
+        first = self._call.graph_of(SpaceKind.VERTEX, found.vertex)
         # NaN in what a pass computes for parents may be masked there.
         own = isinstance(found.name, Internal)
         last = self._call.graphs.num_graphs if own else first + 1

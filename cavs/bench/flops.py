@@ -10,25 +10,25 @@ import cavs
 from cavs.bench.corpora import Array
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind
 
 
 def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
     """How many rows a value of `space` has over a batch."""
     leaf = np.diff(graphs.child_ptr) == 0
     counts = {
-        "none": 1,
-        "graph": graphs.num_graphs,
-        "vertex": graphs.num_vertices,
-        "edge": graphs.num_edges,
-        "leaf": int(leaf.sum()),
-        "inner": int((~leaf).sum()),
+        SpaceKind.NONE: 1,
+        SpaceKind.GRAPH: graphs.num_graphs,
+        SpaceKind.VERTEX: graphs.num_vertices,
+        SpaceKind.EDGE: graphs.num_edges,
+        SpaceKind.LEAF: int(leaf.sum()),
+        SpaceKind.INNER: int((~leaf).sum()),
     }
-    if isinstance(space, str):
+    if isinstance(space, SpaceKind):
         return counts[space]
     ids = np.stack([inputs[name] for name in space.pulls])
-    if space.base in ("leaf", "inner"):
-        ids = ids[:, leaf if space.base == "leaf" else ~leaf]
+    if space.base in PARTS_OF_VERTICES:
+        ids = ids[:, leaf if space.base == SpaceKind.LEAF else ~leaf]
     return len(np.unique(ids, axis=1).T)
 
 
@@ -70,7 +70,7 @@ def minimal_flops(
     for node in order:
         if node.op.name == "matmul":
             count = rows(node.space, graphs, inputs)
-            if node.space == "edge" and any(
+            if node.space == SpaceKind.EDGE and any(
                 x.op.name == "gather" for x in map(_source, node.inputs)
             ):
                 count = min(count, _cells(function, graphs, inputs))
@@ -99,4 +99,4 @@ def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, A
     leaf = state.inputs[0]
     while leaf.op.name in ("identity", "reshape", "expand"):
         leaf = leaf.inputs[0]
-    return rows("inner", graphs, inputs) + rows(leaf.space, graphs, inputs)
+    return rows(SpaceKind.INNER, graphs, inputs) + rows(leaf.space, graphs, inputs)

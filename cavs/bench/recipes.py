@@ -11,6 +11,7 @@ import numpy as np
 import cavs
 from cavs.bench.corpora import Array
 from cavs.core import ir
+from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.random import DROPOUTS
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import InputError
@@ -138,8 +139,8 @@ def given_masks(traced: Trace) -> Trace:
             raise InputError(
                 f"[bench] expected one dropout of each kind, got two ({name}); leave one out"
             )
-        assert isinstance(node.space, str)  # rows of distinct ids come with the passes
-        inputs[name] = InputSpec(name, node.shape, "float", node.space, None)
+        assert node.space == SpaceKind.VERTEX  # rows of distinct ids come with the passes
+        inputs[name] = InputSpec(name, node.shape, "float", "vertex", None)
         mask = ir.source("pull", node.shape, node.space, name=name)
         new[node] = new[node.inputs[0]] * mask * (1 / (1 - node.attrs["p"]))
     return Trace(traced.function.map(new), inputs, traced.name)

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.data import LabelledTree
 
 COLOURS: dict[Space, str] = {
-    "none": "#eeeeee",
-    "graph": "#e2d6f3",
-    "vertex": "#d6e6f5",
-    "edge": "#fbe3c8",
-    "result": "#d9f0d3",
+    SpaceKind.NONE: "#eeeeee",
+    SpaceKind.GRAPH: "#e2d6f3",
+    SpaceKind.VERTEX: "#d6e6f5",
+    SpaceKind.EDGE: "#fbe3c8",
 }
+_OF_RESULTS = "#d9f0d3"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def function_picture(function: VertexFunction) -> Picture:
     for what, name, node in results:
         shown = _behind(node)
         box = f"{what}_{name}"
-        picture.boxes[box] = Box(f"{what} {name}", rows[shown] + 1, COLOURS["result"])
+        picture.boxes[box] = Box(f"{what} {name}", rows[shown] + 1, _OF_RESULTS)
         picture.lines.append((names[shown], box))
     return picture
 
@@ -151,7 +151,7 @@ def _add_tree(picture: Picture, tree: LabelledTree, prefix: str, rows: Sequence[
         parts = [] if token is None else [token]
         parts += [str(labels[vertex])] if labels[vertex] >= 0 else []
         picture.boxes[f"{prefix}{vertex}"] = Box(
-            "\n".join(parts), rows[vertex], COLOURS["vertex"], rounded=not children[vertex]
+            "\n".join(parts), rows[vertex], COLOURS[SpaceKind.VERTEX], rounded=not children[vertex]
         )
         picture.lines += [(f"{prefix}{vertex}", f"{prefix}{child}") for child in children[vertex]]
         waiting += reversed(children[vertex])

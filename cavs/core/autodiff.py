@@ -14,7 +14,7 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.ops._def import OPS, Space, apply
+from cavs.core.ops._def import OPS, Space, SpaceKind, apply
 from cavs.core.passes.specialize_leaves import join_of_cotangents
 from cavs.errors import TraceError
 
@@ -81,7 +81,7 @@ class _Reverse:
             self._add(node, ir.source("push_cotangent", node.shape, node.space, name=name))
         for name in states:
             node = function.scatters[name]
-            self._add(node, ir.source("state_cotangent", node.shape, "vertex", name=name))
+            self._add(node, ir.source("state_cotangent", node.shape, SpaceKind.VERTEX, name=name))
 
     def _wanted(self) -> set[Node]:
         """Nodes whose cotangent leads to a parameter, a gathered state or a wanted input."""
@@ -99,7 +99,7 @@ class _Reverse:
     def _add(self, node: Node, cotangent: Node) -> None:
         if node not in self.wanted or node.dtype != "float":
             return
-        if node.space == "none" and cotangent.space != "none":
+        if node.space == SpaceKind.NONE and cotangent.space != SpaceKind.NONE:
             cotangent = apply(OPS["reduce_rows"], cotangent)
         self.cotangents.setdefault(node, []).append(cotangent)
 
@@ -181,7 +181,7 @@ class _Reverse:
                 totals.setdefault(node.attrs["name"], {})[node.space] = self._total(node)
         result: dict[Name, Node] = {}
         for name, by_space in totals.items():
-            if by_space.keys() <= {"leaf", "inner"}:
+            if by_space.keys() <= {SpaceKind.LEAF, SpaceKind.INNER}:
                 shape = next(iter(by_space.values())).shape
                 result[name] = join_of_cotangents(name, shape, by_space)
             else:

@@ -15,7 +15,7 @@ from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, apart_from_traces, edge_parents
 from cavs.core.lowering.calls import distinct_tables
 from cavs.core.lowering.lower import Lowered, Sinks, lower, read_from_forward
-from cavs.core.ops._def import OPS, Space, apply
+from cavs.core.ops._def import OPS, Space, SpaceKind, apply
 from cavs.core.passes import (
     PASSES,
     Simplifier,
@@ -93,7 +93,7 @@ class Compiler:
         self.trace = traced
         self._simplifier = Simplifier()
         self._row_ids = RowIds()
-        self._edge_parents = "vertex"
+        self._edge_parents = SpaceKind.VERTEX
         self.function = self._optimise(traced.function)
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
@@ -127,7 +127,7 @@ class Compiler:
         if "specialize_leaves" in self.passes and can_specialize(function):
             function = specialize_leaves(function)
             verify(function.roots(), "specialize_leaves")
-            self._edge_parents = "inner"
+            self._edge_parents = SpaceKind.INNER
         if "unique_pulls" in self.passes:
             function = unique_pulls(function)
             verify(function.roots(), "unique_pulls")
@@ -252,7 +252,7 @@ class Compiler:
             for parameter, dense, sparse in gradient.params:
                 number, shape = numbers[id(parameter)], tuple(parameter.shape)
                 if dense is not None:
-                    outputs.append((Output("param", "", "none", shape, number), dense))
+                    outputs.append((Output("param", "", SpaceKind.NONE, shape, number), dense))
                 for node in sparse:
                     rows, own = node.inputs
                     ids[rows.space] = own
@@ -303,7 +303,7 @@ def _by_distinct_ids(gradient: Gradient) -> Gradient:
         if ids.op.name == "pull":
             rows = apply(OPS["unique_sum"], rows, rows=ids_of(ids), base=ids.space)
             ids = Node(OPS["unique_ids"], (), {"name": ids.attrs["name"]}, (), rows.space)
-        return Node(node.op, (rows, ids), node.attrs, node.shape, "none")
+        return Node(node.op, (rows, ids), node.attrs, node.shape, SpaceKind.NONE)
 
     params = [(p, dense, [convert(n) for n in sparse]) for p, dense, sparse in gradient.params]
     return replace(gradient, params=params)

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cavs._arguments import shown
-from cavs.core.ops._def import OPS, OpDef, Shape, Space, Unique, apply, join_spaces, size_of
+from cavs.core.ops._def import (
+    OPS,
+    OpDef,
+    Shape,
+    Space,
+    SpaceKind,
+    Unique,
+    apply,
+    join_spaces,
+    size_of,
+)
 from cavs.core.ops._operators import Operators, _not_numpy
 from cavs.core.ops.random import DROPOUT_BY_ID, RANDOM
 from cavs.core.ops.reduce import logsumexp as feature_logsumexp
@@ -72,7 +82,7 @@ class _Making(threading.local):
         self.tracing = False
         self.locate: Callable[[], SourceLine | None] = _no_line
         self.random_keys = itertools.count()
-        self.parents: Space = "vertex"
+        self.parents: Space = SpaceKind.VERTEX
 
 
 _making = _Making()
@@ -97,13 +107,13 @@ def _making_with(**values: Any) -> Iterator[None]:
 def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
     """Nodes made inside, in this thread, are those of a trace, which may be within another."""
     return _making_with(
-        tracing=True, locate=locate, random_keys=itertools.count(), parents="vertex"
+        tracing=True, locate=locate, random_keys=itertools.count(), parents=SpaceKind.VERTEX
     )
 
 
 def apart_from_traces() -> AbstractContextManager[None]:
     """Nodes made inside belong to no trace, even if this thread is in the middle of one."""
-    return _making_with(tracing=False, locate=_no_line, parents="vertex")
+    return _making_with(tracing=False, locate=_no_line, parents=SpaceKind.VERTEX)
 
 
 def located_at(line: SourceLine | None) -> AbstractContextManager[None]:
@@ -193,7 +203,7 @@ class Node(Operators):
 
     def softmax(self) -> Node:
         """Of an edge value: over the children, element by element. Else over the last axis."""
-        if self.space == "edge":
+        if self.space == SpaceKind.EDGE:
             softmax: Node = segment_softmax(self)
             return softmax
         result: Node = apply(OPS["softmax"], self)
@@ -274,7 +284,7 @@ class Node(Operators):
 def _reduce(
     x: Node, axis: int | None, keepdims: bool, children: Callable[[Any], Any], features: Any
 ) -> Node:
-    if x.space == "edge" and axis is None:
+    if x.space == SpaceKind.EDGE and axis is None:
         if keepdims:
             raise ShapeError(
                 "[reduce] expected keepdims with an axis only, got axis None; leave keepdims out"
@@ -287,7 +297,7 @@ def _reduce(
 
 def constant(value: float, shape: Shape = ()) -> Node:
     """A number, the same for every row and element."""
-    return Node(OPS["constant"], (), {"value": float(value)}, shape, "none")
+    return Node(OPS["constant"], (), {"value": float(value)}, shape, SpaceKind.NONE)
 
 
 def constant_value(node: Node) -> float | None:
@@ -298,7 +308,7 @@ def constant_value(node: Node) -> float | None:
 def param(parameter: Any) -> Node:
     """A parameter of the model, as an operand without rows."""
     shape = tuple(int(n) for n in parameter.shape)
-    return Node(OPS["param"], (), {"parameter": parameter}, shape, "none")
+    return Node(OPS["param"], (), {"parameter": parameter}, shape, SpaceKind.NONE)
 
 
 def _float(op: OpDef, value: Any) -> float:
@@ -325,12 +335,12 @@ def _operand(value: Any, op: OpDef) -> Node:
 
 def _to_space(x: Node, space: Space) -> Node:
     """Repeats a coarser value on the rows of `space`; values without rows stay as they are."""
-    if x.space == space or x.space == "none" or isinstance(space, Unique):
+    if x.space == space or x.space == SpaceKind.NONE or isinstance(space, Unique):
         return x
-    if x.space == "graph":
-        x = Node(OPS["graph_spread"], (x,), {}, x.shape, "vertex", x.dtype)
-    if space == "edge" and x.space in ("vertex", "inner"):
-        x = Node(OPS["spread"], (x,), {}, x.shape, "edge", x.dtype)
+    if x.space == SpaceKind.GRAPH:
+        x = Node(OPS["graph_spread"], (x,), {}, x.shape, SpaceKind.VERTEX, x.dtype)
+    if space == SpaceKind.EDGE and x.space in (SpaceKind.VERTEX, SpaceKind.INNER):
+        x = Node(OPS["spread"], (x,), {}, x.shape, SpaceKind.EDGE, x.dtype)
     return x
 
 
@@ -356,8 +366,8 @@ _INTEGER_OPERAND = {
 }
 _OVER_CHILDREN = ("segment_sum", "segment_max", "segment_logsumexp")
 _SAME_SPACE = {
-    **dict.fromkeys((*_OVER_CHILDREN, "segment_softmax"), "edge"),
-    "spread": "vertex",
+    **dict.fromkeys((*_OVER_CHILDREN, "segment_softmax"), SpaceKind.EDGE),
+    "spread": SpaceKind.VERTEX,
 }
 
 # What is no function of the row's own ids, though its operands may be.
@@ -390,9 +400,9 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             )
     if op.name == "num_children":
         return Node(op, (), attrs, (), _making.parents)
-    inner = op.name == "spread" and inputs[0].space == "inner"
+    inner = op.name == "spread" and inputs[0].space == SpaceKind.INNER
     if op.name in _SAME_SPACE and inputs[0].space != _SAME_SPACE[op.name] and not inner:
-        if op.name == "spread" and inputs[0].space in ("none", "edge"):
+        if op.name == "spread" and inputs[0].space in (SpaceKind.NONE, SpaceKind.EDGE):
             return inputs[0]
         inputs = [_to_space(inputs[0], _SAME_SPACE[op.name])]
         if inputs[0].space != _SAME_SPACE[op.name]:
@@ -403,7 +413,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     rows = join_spaces([x.space for x in inputs])
     if op.name in RANDOM and attrs.get("key") is None:
         attrs["key"] = new_random_key()
-        if rows == "none" and "by" not in attrs:
+        if rows == SpaceKind.NONE and "by" not in attrs:
             raise ShapeError(
                 f"[{op.name}] expected a value per vertex, edge or graph, got one without rows; "
                 "combine it with a pulled value first"
@@ -426,7 +436,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
         space = attrs["base"]
     elif op.name == "unique_sum":
         space = attrs["rows"]
-    elif op.name == "reduce_rows" and inputs[0].space == "none":
+    elif op.name == "reduce_rows" and inputs[0].space == SpaceKind.NONE:
         return inputs[0]
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if _moves(op) else None)
@@ -441,7 +451,7 @@ def _ids_of(x: Node) -> list[Node]:
     for node in ancestors([x]):
         if node.op.name == "pull" and node.dtype == "int32":
             ids[node.attrs["name"]] = node
-        elif node.space != "none" and (not node.inputs or node.op.name in _OF_OTHER_ROWS):
+        elif node.space != SpaceKind.NONE and (not node.inputs or node.op.name in _OF_OTHER_ROWS):
             name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""
             raise TraceError(
                 "[dropout] expected a value of integer pulls and parameters alone with by='id', "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._def import Space, SpaceKind, Unique
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Instruction:
     tables: list[TableName]
     ints: list[int] = field(default_factory=list)
     floats: list[float] = field(default_factory=list)
-    space: Space = "none"
+    space: Space = SpaceKind.NONE
     flops: int = 0
     ops: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
     out_registers: list[int] = field(default_factory=list)
@@ -171,7 +171,7 @@ class Program:
     def row_bytes(self, i: Instruction, item_size: int) -> int:
         """Bytes of each operand and result of one row; parameters and constants count nothing."""
         moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
-        return sum(v.size * item_size for v in moved if v.space != "none")
+        return sum(v.size * item_size for v in moved if v.space != SpaceKind.NONE)
 
     def costs(self, item_size: int) -> list[str]:
         """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes.unique_pulls import reasons
 from cavs.core.program import Program
 
@@ -21,8 +22,8 @@ def explain(compiler: Compiler, item_size: int) -> str:
     lines = [f"{compiler.trace.name}, passes: {', '.join(compiler.passes) or 'none'}"]
     for title, function in (("traced", compiler.trace.function), ("optimised", compiler.function)):
         nodes = [n for n in ancestors(function.roots()) if n.inputs]
-        flops = sum(n.flops for n in nodes if n.space == "vertex")
-        edge_flops = sum(n.flops for n in nodes if n.space == "edge")
+        flops = sum(n.flops for n in nodes if n.space == SpaceKind.VERTEX)
+        edge_flops = sum(n.flops for n in nodes if n.space == SpaceKind.EDGE)
         lines.append(
             f"=== F {title}: {len(nodes)} operations, "
             f"{flops:,} FLOPs per vertex and {edge_flops:,} per edge"

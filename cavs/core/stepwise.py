@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cavs.core import ir
 from cavs.core.ir import Node
-from cavs.core.ops._def import Shape
+from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.elementwise import where
 from cavs.core.trace import InputSpec, Trace
 
@@ -37,12 +37,12 @@ def stepwise(traced: Trace) -> Trace:
 
     def pull(name: ir.Internal, shape: Shape) -> Node:
         inputs[name] = InputSpec(name, shape, "float", "vertex", None)
-        return ir.source("pull", shape, "vertex", name=name)
+        return ir.source("pull", shape, SpaceKind.VERTEX, name=name)
 
     known = pull(Known(), ())
     states = {
         name: where(known, pull(State(name), node.shape), node) for name, node in scatters.items()
     }
-    pushes = {name: x for name, x in traced.function.pushes.items() if x.space != "edge"}
+    pushes = {name: x for name, x in traced.function.pushes.items() if x.space != SpaceKind.EDGE}
     pushes |= {State(name): node for name, node in scatters.items()}
     return Trace(ir.FunctionIR(states, pushes), inputs, traced.name, traced.reads)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from cavs._arguments import shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, SourceLine
 from cavs.core.names import check_name, check_pull, check_state
-from cavs.core.ops._def import Shape
+from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.random import standard_normal
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.vertex import VertexFunction
@@ -59,6 +59,9 @@ def _locate(error: CavsError) -> None:
         error.args = (f"{message}, at {where}{semicolon}{remedy}", *error.args[1:])
 
 
+InputSpace = Literal["vertex", "edge", "graph"]
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """An external input that F pulls.
@@ -74,7 +77,7 @@ class InputSpec:
     name: Name
     shape: Shape
     dtype: str
-    space: str
+    space: InputSpace
     where: SourceLine | None
 
 
@@ -146,7 +149,7 @@ class Vertex:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, "graph")
 
-    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: str) -> Node:
+    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: InputSpace) -> Node:
         check_pull(name)
         dtype = _dtype_name(dtype)
         if dtype not in _DTYPES:
@@ -163,7 +166,7 @@ class Vertex:
         known = self._inputs.get(name)
         if known is None:
             spec = InputSpec(name, sizes, kind, space, user_line())
-            node = ir.source("pull", sizes, space, kind, name=name)
+            node = ir.source("pull", sizes, SpaceKind(space), kind, name=name)
             self._inputs[name] = (spec, node)
             return node
         spec, node = known
@@ -179,7 +182,7 @@ class Vertex:
         """Uniform numbers in [0, 1), of 24 random bits each: others for each vertex and each call
         of the model, the same whatever the batching."""
         sizes = _feature_shape("uniform", shape)
-        return ir.source("uniform", sizes, "vertex", key=ir.new_random_key())
+        return ir.source("uniform", sizes, SpaceKind.VERTEX, key=ir.new_random_key())
 
     def normal(self, shape: int | Sequence[int] = ()) -> Node:
         """Standard normal numbers, likewise."""
@@ -213,7 +216,7 @@ class Vertex:
                 )
             key = (name, slot)
             if key not in self._gathers:
-                space = "edge" if slot is None else "vertex"
+                space = SpaceKind.EDGE if slot is None else SpaceKind.VERTEX
                 self._gathers[key] = ir.source("gather", shape, space, name=name, slot=slot)
             states[name] = self._gathers[key]
         return States(states)
@@ -239,11 +242,11 @@ class Vertex:
                 raise TraceError(
                     f"[push] expected a new output, got {name!r} a second time; rename one"
                 )
-            edge = isinstance(x, Node) and x.space == "edge"
+            edge = isinstance(x, Node) and x.space == SpaceKind.EDGE
             self._pushes[name] = x if edge else self._vertex_value("push", name, x)
 
     def _vertex_value(self, what: str, name: str, x: Any) -> Node:
-        if not isinstance(x, Node) or x.space not in ("vertex", "graph"):
+        if not isinstance(x, Node) or x.space not in (SpaceKind.VERTEX, SpaceKind.GRAPH):
             given = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
             remedy = "reduce it over the children first"
             if given != "one per edge":
@@ -256,7 +259,7 @@ class Vertex:
                 f"[{what}] expected a float value for {name!r}, got {x.dtype}; look ids up in an "
                 "embedding first"
             )
-        return ir._to_space(x, "vertex")
+        return ir._to_space(x, SpaceKind.VERTEX)
 
 
 @dataclass(frozen=True)

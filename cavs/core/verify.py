@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import OPS, Unique
+from cavs.core.ops._def import OPS, SpaceKind, Unique
 
-_SPACES = ("none", "graph", "vertex", "leaf", "inner", "edge")
 _SOURCES = (
     "param",
     "constant",
@@ -33,8 +32,9 @@ def verify(roots: Iterable[Node], after: str) -> None:
 def _problem(node: Node) -> str:
     if OPS.get(node.op.name) is not node.op:
         return f"expected an operation of the table, got {node.op.name!r}"
-    if node.space not in _SPACES and not isinstance(node.space, Unique):
-        return f"expected a known space, got {node.space!r}"
+    given: object = node.space
+    if not isinstance(given, (SpaceKind, Unique)):
+        return f"expected a known space, got {given!r}"
     if node.dtype not in ("float", "int32"):
         return f"expected a known dtype, got {node.dtype!r}"
     if node.op.name in _SOURCES:
@@ -53,9 +53,11 @@ def _problem(node: Node) -> str:
     if node.op.name == "unique_sum":
         expected = node.attrs["rows"]
         return "" if node.space == expected else f"expected space {expected}, got {node.space}"
-    if node.op.name in ("identity", "dropout") and node.inputs[0].space in ("none", node.space):
+    known = (SpaceKind.NONE, node.space)
+    if node.op.name in ("identity", "dropout") and node.inputs[0].space in known:
         return ""
     space = node.op.space([x.space for x in node.inputs])
-    if space == "vertex" and node.space == "inner" and node.inputs[0].space == "edge":
+    of_inner = node.space == SpaceKind.INNER and node.inputs[0].space == SpaceKind.EDGE
+    if space == SpaceKind.VERTEX and of_inner:
         return ""
     return "" if space == node.space else f"expected space {space}, got {node.space}"

@@ -14,7 +14,7 @@ import numpy as np
 from cavs.core.autodiff import differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.owners import path_of
 from cavs.errors import ShapeError
@@ -126,16 +126,16 @@ class ReferenceRun:
         return children
 
     def _rows(self, v: int, node: Node) -> slice:
-        if node.space == "edge":
+        if node.space == SpaceKind.EDGE:
             return slice(int(self.graphs.child_ptr[v]), int(self.graphs.child_ptr[v + 1]))
-        row = int(self.graph_of[v]) if node.space == "graph" else v
+        row = int(self.graph_of[v]) if node.space == SpaceKind.GRAPH else v
         return slice(row, row + 1)
 
     def _count(self, node: Node) -> int:
         counts: dict[Space, int] = {
-            "vertex": self.graphs.num_vertices,
-            "edge": self.graphs.num_edges,
-            "graph": self.graphs.num_graphs,
+            SpaceKind.VERTEX: self.graphs.num_vertices,
+            SpaceKind.EDGE: self.graphs.num_edges,
+            SpaceKind.GRAPH: self.graphs.num_graphs,
         }
         return counts[node.space]
 
@@ -270,9 +270,9 @@ class ReferenceRun:
     def _draw(self, v: int, node: Node) -> Array:
         """Uniform numbers for the rows at hand."""
         graph, rows = int(self.graph_of[v]), self._rows(v, node)
-        first = self.graphs.edge_ptr[graph] if node.space == "edge" else self.graphs.ptr[graph]
-        local = np.arange(rows.start, rows.stop) - int(first)
-        if node.space == "graph":
+        ptr = self.graphs.edge_ptr if node.space == SpaceKind.EDGE else self.graphs.ptr
+        local = np.arange(rows.start, rows.stop) - int(ptr[graph])
+        if node.space == SpaceKind.GRAPH:
             local = np.full(1, GRAPH_LOCAL)
         keys = np.full(len(local), self.graphs.keys[graph])
         seed, step, key = self.random.seed, self.random.step, node.attrs["key"]

@@ -38,7 +38,7 @@ class NativeForm:
         return (i.kernel, i.inputs, i.outputs, tables, ints, i.floats, self._space(i.space))
 
     def _space(self, space: Space) -> str | int:
-        return self._numbers[space, space.base] if isinstance(space, Unique) else space
+        return self._numbers[space, space.base] if isinstance(space, Unique) else str(space)
 
     def _table(self, table: TableName) -> str | tuple[str, int]:
         if isinstance(table, str):

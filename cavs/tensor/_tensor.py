@@ -14,7 +14,7 @@ from cavs._arrays import INT32, Array, as_array, check_dtype, total
 from cavs._locks import new_lock
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
-from cavs.core.ops._def import OpDef, Shape, size_of
+from cavs.core.ops._def import OpDef, Shape, SpaceKind, size_of
 from cavs.core.ops._operators import Operators
 from cavs.core.ops.reduce import Axis, axes_of
 from cavs.errors import CavsError, CavsRuntimeError, DTypeError, ShapeError
@@ -46,7 +46,7 @@ class Tensor(Operators):
 
     __slots__ = ("__weakref__", "_index", "_record", "_values", "grad", "requires_grad")
     __cavs_priority__ = 1
-    space = "none"
+    space = SpaceKind.NONE
     _stale_by: str | None = None
 
     grad: Any

@@ -14,7 +14,7 @@ from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops import OPS
-from cavs.core.ops._def import apply
+from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.trace import trace
 from cavs.errors import TraceError
 
@@ -50,9 +50,9 @@ def recurrent(self: Any, v: cavs.Vertex) -> None:
 def test_gathered_states_get_cotangents_on_edges_and_scattered_ones_their_sum() -> None:
     gradient = gradient_of(recurrent)
     assert set(gradient.edges) == {"h"}
-    assert (gradient.edges["h"].space, gradient.edges["h"].shape) == ("edge", (3,))
+    assert (gradient.edges["h"].space, gradient.edges["h"].shape) == (SpaceKind.EDGE, (3,))
     given = [n for n in ancestors(gradient.roots()) if n.op.name == "state_cotangent"]
-    assert [(n.attrs["name"], n.space, n.shape) for n in given] == [("h", "vertex", (3,))]
+    assert [(n.attrs["name"], n.space, n.shape) for n in given] == [("h", SpaceKind.VERTEX, (3,))]
 
 
 def test_only_pushes_with_a_cotangent_are_read() -> None:
@@ -94,7 +94,7 @@ def test_gradients_of_a_parameter_used_twice_are_one_node() -> None:
     ((parameter, dense, sparse),) = gradient_of(forward).params
     assert parameter.shape == (3, 3)
     assert dense is not None
-    assert (dense.op.name, dense.space, dense.shape, sparse) == ("add", "none", (3, 3), [])
+    assert (dense.op.name, dense.space, dense.shape, sparse) == ("add", SpaceKind.NONE, (3, 3), [])
 
 
 def test_embeddings_give_rows_and_dense_use_a_matrix() -> None:
@@ -157,7 +157,7 @@ def test_the_gradient_runs_over_shared_parameters_and_rows() -> None:
     gradient = gradient_of(forward)
     reduced = [n for n in ancestors(gradient.roots()) if n.op.name == "reduce_rows"]
     assert reduced
-    assert all(n.space == "none" for n in reduced)
+    assert all(n.space == SpaceKind.NONE for n in reduced)
 
 
 def test_operations_without_a_gradient_are_named_with_their_line() -> None:
@@ -203,10 +203,11 @@ def test_every_vjp_row_gives_a_cotangent_per_operand() -> None:
         if op.vjp is None or op.arity < 1 or not op.elementwise:
             continue
         operands = [
-            cavs.core.ir.source("pull", (3,), "vertex", name=f"x{i}") for i in range(op.arity)
+            cavs.core.ir.source("pull", (3,), SpaceKind.VERTEX, name=f"x{i}")
+            for i in range(op.arity)
         ]
         y = apply(op, *operands)
-        dy = cavs.core.ir.source("push_cotangent", (3,), "vertex", name="y")
+        dy = cavs.core.ir.source("push_cotangent", (3,), SpaceKind.VERTEX, name="y")
         cotangents = op.vjp(dy, y, *operands)
         assert len(cotangents) == op.arity, name
         for dx in cotangents:

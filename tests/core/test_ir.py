@@ -9,70 +9,77 @@ import cavs
 from cavs import ops
 from cavs.core import ir
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, Unique, apply, join_spaces, register
+from cavs.core.ops._def import OpDef, SpaceKind, Unique, apply, join_spaces, register
 from cavs.errors import TraceError
 
 
-def pull(space: str, *shape: int, dtype: str = "float") -> ir.Node:
+def pull(space: SpaceKind, *shape: int, dtype: str = "float") -> ir.Node:
     return ir.source("pull", shape, space, dtype, name=f"{space}{shape}")
 
 
 def test_rows_of_a_result_are_the_finest_of_its_operands() -> None:
-    none, graph = ir.param(cavs.Parameter(np.ones(3))), pull("graph", 3)
-    vertex, edge = pull("vertex", 3), pull("edge", 3)
-    assert (none * graph).space == "graph"
-    assert (graph + vertex).space == "vertex"
-    assert (vertex - edge).space == "edge"
-    assert (graph / edge).space == "edge"
-    assert (none * none).space == "none"
-    assert (1.0 - edge).space == "edge"
+    none, graph = ir.param(cavs.Parameter(np.ones(3))), pull(SpaceKind.GRAPH, 3)
+    vertex, edge = pull(SpaceKind.VERTEX, 3), pull(SpaceKind.EDGE, 3)
+    assert (none * graph).space == SpaceKind.GRAPH
+    assert (graph + vertex).space == SpaceKind.VERTEX
+    assert (vertex - edge).space == SpaceKind.EDGE
+    assert (graph / edge).space == SpaceKind.EDGE
+    assert (none * none).space == SpaceKind.NONE
+    assert (1.0 - edge).space == SpaceKind.EDGE
 
 
 def test_coarser_operands_are_spread_step_by_step() -> None:
-    product = pull("graph", 3) * pull("edge", 3)
+    product = pull(SpaceKind.GRAPH, 3) * pull(SpaceKind.EDGE, 3)
     spread = product.inputs[0]
-    assert (spread.op.name, spread.space) == ("spread", "edge")
-    assert (spread.inputs[0].op.name, spread.inputs[0].space) == ("graph_spread", "vertex")
+    assert (spread.op.name, spread.space) == ("spread", SpaceKind.EDGE)
+    assert (spread.inputs[0].op.name, spread.inputs[0].space) == ("graph_spread", SpaceKind.VERTEX)
 
 
 def test_unique_rows_join_only_with_none() -> None:
-    word, tag = Unique(("word",), "vertex"), Unique(("tag",), "vertex")
-    assert join_spaces(["none", word, word]) == word
-    for others in ([word, "vertex"], [word, tag], [word, Unique(("word",), "leaf")]):
+    word, tag = Unique(("word",), SpaceKind.VERTEX), Unique(("tag",), SpaceKind.VERTEX)
+    assert join_spaces([SpaceKind.NONE, word, word]) == word
+    for others in (
+        [word, SpaceKind.VERTEX],
+        [word, tag],
+        [word, Unique(("word",), SpaceKind.LEAF)],
+    ):
         with pytest.raises(TraceError, match=r"same rows, got unique:word"):
             join_spaces(others)
-    assert join_spaces([]) == "none"
+    assert join_spaces([]) == SpaceKind.NONE
 
 
 def test_shapes_broadcast_as_in_numpy() -> None:
-    a, b = pull("vertex", 2, 1), pull("vertex", 3)
+    a, b = pull(SpaceKind.VERTEX, 2, 1), pull(SpaceKind.VERTEX, 3)
     assert (a * b).shape == (2, 3)
     assert (a * 2.0).shape == (2, 1)
-    assert (pull("vertex") + b).shape == (3,)
+    assert (pull(SpaceKind.VERTEX) + b).shape == (3,)
     assert ops.where(a, b, 0.0).shape == (2, 3)
 
 
 def test_reductions_are_over_children_on_edges_and_over_features_elsewhere() -> None:
-    edge, vertex = pull("edge", 2, 3), pull("vertex", 2, 3)
+    edge, vertex = pull(SpaceKind.EDGE, 2, 3), pull(SpaceKind.VERTEX, 2, 3)
     for name in ("sum", "mean", "max", "logsumexp"):
-        assert (getattr(edge, name)().space, getattr(edge, name)().shape) == ("vertex", (2, 3))
-        assert getattr(edge, name)(axis=-1).space == "edge"
+        assert (getattr(edge, name)().space, getattr(edge, name)().shape) == (
+            SpaceKind.VERTEX,
+            (2, 3),
+        )
+        assert getattr(edge, name)(axis=-1).space == SpaceKind.EDGE
         assert getattr(edge, name)(axis=-1).shape == (2,)
         assert getattr(vertex, name)().shape == ()
         assert getattr(vertex, name)(-1, True).shape == (2, 1)
-    assert edge.softmax().space == "edge"
+    assert edge.softmax().space == SpaceKind.EDGE
     assert vertex.softmax().op.name == "softmax"
 
 
 def test_slices_of_the_last_axis() -> None:
-    x = pull("vertex", 2, 5)
+    x = pull(SpaceKind.VERTEX, 2, 5)
     assert x[1:3].shape == (2, 2)
     assert x[-2:].attrs == {"start": 3, "stop": 5}
     assert x[:] is x
 
 
 def test_walks_do_not_recurse_and_put_operands_first() -> None:
-    x = pull("vertex", 1)
+    x = pull(SpaceKind.VERTEX, 1)
     node = x
     for _ in range(5000):
         node = node + x
@@ -84,7 +91,7 @@ def test_walks_do_not_recurse_and_put_operands_first() -> None:
 
 
 def test_rebuild_keeps_what_did_not_change() -> None:
-    x, y = pull("vertex", 3), pull("vertex", 3)
+    x, y = pull(SpaceKind.VERTEX, 3), pull(SpaceKind.VERTEX, 3)
     node = x * 2.0
     assert ir.rebuild(node, node.inputs) is node
     moved = ir.rebuild(node, (y, node.inputs[1]))
@@ -92,7 +99,7 @@ def test_rebuild_keeps_what_did_not_change() -> None:
 
 
 def test_nodes_are_compared_by_identity() -> None:
-    x, y = pull("vertex", 3), pull("vertex", 3)
+    x, y = pull(SpaceKind.VERTEX, 3), pull(SpaceKind.VERTEX, 3)
     assert x == x
     assert x != y
     assert x is not None
@@ -100,7 +107,7 @@ def test_nodes_are_compared_by_identity() -> None:
 
 
 def test_costs_and_names_of_nodes() -> None:
-    x, w = pull("vertex", 1, 3), ir.param(cavs.Parameter(np.ones((4, 3))))
+    x, w = pull(SpaceKind.VERTEX, 1, 3), ir.param(cavs.Parameter(np.ones((4, 3))))
     product = apply(OPS["matmul"], x, w, ta=False, tb=True)
     assert product.flops == 2 * 3 * 4
     assert product.size == 4
@@ -110,7 +117,7 @@ def test_costs_and_names_of_nodes() -> None:
 
 
 def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
-    x = pull("vertex", 3)
+    x = pull(SpaceKind.VERTEX, 3)
     with pytest.raises(TraceError, match=r"\[add\] expected 2 operands, got 1"):
         apply(OPS["add"], x)
     with pytest.raises(ValueError, match="'add'"):
@@ -118,7 +125,7 @@ def test_wrong_numbers_of_operands_and_taken_names_are_refused() -> None:
 
 
 def test_powers_are_operations_of_their_own() -> None:
-    x = ir.source("pull", (3,), "vertex", name="x")
+    x = ir.source("pull", (3,), SpaceKind.VERTEX, name="x")
     assert [(x**p).op.name for p in (2, 0.5, -1, -0.5)] == ["square", "sqrt", "reciprocal", "rsqrt"]
     with pytest.raises(TraceError, match=r"\[pow\] expected an exponent among .*, got 3"):
         x**3

@@ -18,7 +18,7 @@ import cavs
 from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops._def import Unique
+from cavs.core.ops._def import SpaceKind, Unique
 from cavs.core.passes import PASSES
 from cavs.core.passes.unique_pulls import reasons
 from cavs.core.report import not_by_id
@@ -40,7 +40,7 @@ class Product(cavs.VertexFunction):
     def forward(self, v: cavs.Vertex) -> None:
         x = self.body(self, v)
         y = self.weight(x)
-        v.push(y=y + v.pull("e", 3) if y.space != "edge" else y)
+        v.push(y=y + v.pull("e", 3) if y.space != SpaceKind.EDGE else y)
         v.scatter(h=v.pull("z", 3))
 
 
@@ -195,7 +195,7 @@ def check_reasons(function: cavs.VertexFunction, passes: Iterable[str]) -> None:
     """A reason where, and only where, a product of rows is not by distinct ids."""
     compiler = Compiler(function, passes)
     order = ancestors(compiler.function.roots())
-    products = [n for n in order if n.op.name == "matmul" and n.space != "none"]
+    products = [n for n in order if n.op.name == "matmul" and n.space != SpaceKind.NONE]
     expected: set[Node] = {n for n in products if not isinstance(n.space, Unique)}
     found = reasons(compiler.function)
     assert set(found) == expected

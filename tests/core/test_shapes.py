@@ -17,6 +17,7 @@ from vertex_functions.shaped import ShapedFunction
 
 import cavs
 from cavs import ops
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 
 GRAPHS = cavs.batch(
@@ -108,7 +109,7 @@ class Joined(cavs.VertexFunction):
             "product": ops.matmul(ops.reshape(a, (-1, 1)), ops.reshape(turned, (1, -1))),
         }
         v.push(**outputs)
-        new = both.mean() if both.space == "edge" else both
+        new = both.mean() if both.space == SpaceKind.EDGE else both
         own = v.pull("x", self.shape)
         v.scatter(h=ops.tanh(new[1 : n + 1] + own))
 

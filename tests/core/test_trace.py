@@ -12,6 +12,7 @@ import pytest
 import cavs
 from cavs import nn, ops
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import Trace, trace, tracing
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
@@ -329,7 +330,7 @@ def test_equal_calls_give_the_same_symbol() -> None:
         assert v.gather(0, h=3).h is v.gather(0, h=3).h
         assert v.gather(0, h=3).h is not v.gather(1, h=3).h
         h, c = v.gather(h=3, c=2)
-        assert (h.shape, c.shape, h.space) == ((3,), (2,), "edge")
+        assert (h.shape, c.shape, h.space) == ((3,), (2,), SpaceKind.EDGE)
         v.scatter(h=v.pull("x", 3), c=v.pull("x", 3)[:2])
         v.push(y=v.pull("x", 3))
 
@@ -385,11 +386,11 @@ def test_dropout_by_id_is_by_all_pulls_that_a_value_comes_from() -> None:
 
     found = [(x.space, names(x.inputs[1:]), x.attrs["key"]) for x in function.dropped]
     assert found == [
-        ("vertex", ["word"], 0),
-        ("vertex", ["tag", "word"], 1),
-        ("vertex", ["tag", "word"], 2),
-        ("edge", ["relation", "topic", "word"], 3),
-        ("graph", ["topic"], 4),
-        ("vertex", ["tag", "word"], 5),
+        (SpaceKind.VERTEX, ["word"], 0),
+        (SpaceKind.VERTEX, ["tag", "word"], 1),
+        (SpaceKind.VERTEX, ["tag", "word"], 2),
+        (SpaceKind.EDGE, ["relation", "topic", "word"], 3),
+        (SpaceKind.GRAPH, ["topic"], 4),
+        (SpaceKind.VERTEX, ["tag", "word"], 5),
     ]
     assert all(x.inputs[1:] and y.space == x.space for x in function.dropped for y in x.inputs)

@@ -10,13 +10,13 @@ import vertex_functions
 from cavs.core import ir
 from cavs.core.ir import Node
 from cavs.core.ops import OPS
-from cavs.core.ops._def import OpDef, Space, Unique
+from cavs.core.ops._def import OpDef, Space, SpaceKind, Unique
 from cavs.core.trace import trace
 from cavs.core.verify import verify
 
-X = ir.source("pull", (3,), "vertex", name="x")
-WORDS = Unique(("word",), "vertex")
-EDGE = ir.source("pull", (3,), "edge", name="e")
+X = ir.source("pull", (3,), SpaceKind.VERTEX, name="x")
+WORDS = Unique(("word",), SpaceKind.VERTEX)
+EDGE = ir.source("pull", (3,), SpaceKind.EDGE, name="e")
 
 
 @pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
@@ -30,25 +30,35 @@ def node(op: str, inputs: list[Node], shape: tuple[int, ...], space: Space, **at
 
 DAMAGE = {
     "space": (node("tanh", [X], (3,), "nowhere"), r"expected a known space, got 'nowhere'"),
-    "rows": (node("tanh", [X], (3,), "edge"), r"expected space vertex"),
-    "finest": (node("add", [X, EDGE], (3,), "vertex"), r"expected space edge"),
-    "shape": (node("tanh", [X], (4,), "vertex"), r"expected shape \(3,\)"),
-    "arity": (node("add", [X], (3,), "vertex"), r"expected 2 operands, got 1"),
-    "source": (node("pull", [X], (3,), "vertex", name="y"), r"expected no operands of a source"),
+    "rows": (node("tanh", [X], (3,), SpaceKind.EDGE), r"expected space vertex"),
+    "finest": (node("add", [X, EDGE], (3,), SpaceKind.VERTEX), r"expected space edge"),
+    "shape": (node("tanh", [X], (4,), SpaceKind.VERTEX), r"expected shape \(3,\)"),
+    "arity": (node("add", [X], (3,), SpaceKind.VERTEX), r"expected 2 operands, got 1"),
+    "source": (
+        node("pull", [X], (3,), SpaceKind.VERTEX, name="y"),
+        r"expected no operands of a source",
+    ),
     "dtype": (
-        Node(OPS["tanh"], [X], {}, (3,), "vertex", "int64"),
+        Node(OPS["tanh"], [X], {}, (3,), SpaceKind.VERTEX, "int64"),
         r"expected a known dtype, got 'int64'",
     ),
     "table": (
-        Node(OpDef("tanh", 1, infer=lambda s: s), [X], {}, (3,), "vertex"),
+        Node(OpDef("tanh", 1, infer=lambda s: s), [X], {}, (3,), SpaceKind.VERTEX),
         r"expected an operation of the table",
     ),
     "expand": (
-        node("expand", [X], (3,), "edge", rows=WORDS, base="vertex"),
+        node("expand", [X], (3,), SpaceKind.EDGE, rows=WORDS, base=SpaceKind.VERTEX),
         r"expected rows of the pull",
     ),
     "unique_sum": (
-        node("unique_sum", [X], (3,), Unique(("tag",), "vertex"), rows=WORDS, base="vertex"),
+        node(
+            "unique_sum",
+            [X],
+            (3,),
+            Unique(("tag",), SpaceKind.VERTEX),
+            rows=WORDS,
+            base=SpaceKind.VERTEX,
+        ),
         r"expected space unique:word",
     ),
 }

@@ -17,6 +17,7 @@ from strategies import batches
 
 import cavs
 from cavs._native import core
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.errors import CavsRuntimeError
 
@@ -179,7 +180,9 @@ def model_outputs(model: cavs.Model) -> list[str]:
 
 
 def edge_outputs(model: cavs.Model) -> set[str]:
-    return {k for k, node in model._compiler.function.pushes.items() if node.space == "edge"}
+    return {
+        k for k, node in model._compiler.function.pushes.items() if node.space == SpaceKind.EDGE
+    }
 
 
 class Masks(cavs.VertexFunction):

@@ -15,6 +15,7 @@ from strategies import batches
 
 import cavs
 from cavs.core.compiler import Compiler
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.errors import CavsError, InputError
 from cavs.execution.native import NativeExecutor
@@ -165,7 +166,7 @@ def test_rows_of_embeddings_alone_are_read_where_they_stand() -> None:
     ((part, _),) = parts
     assert part.shapes == ((3,),)
     rows = [i for s in program.segments for i in s.instructions if i.kernel == "embedding"]
-    assert [i.space for i in rows].count("leaf") == 2
+    assert [i.space for i in rows].count(SpaceKind.LEAF) == 2
     graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1], [], [2, 3]])])
     arrays = {"word": np.array([3, -1, -1, 3, 2], np.int32), "label": np.zeros(5, np.int32)}
     found = infer(cavs.compile(function), graphs, arrays)

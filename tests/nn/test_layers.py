@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cavs import nn
+from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CheckpointError, InputError, ShapeError, TraceError
@@ -101,7 +102,7 @@ def test_layers_on_symbols() -> None:
         def forward(self, v: Any) -> None:
             y = self.dropout(self.model(v.pull("word", dtype="int32")))
             assert y.shape == (4,)
-            assert y.space == "vertex"
+            assert y.space == SpaceKind.VERTEX
             v.push(y=y)
 
     assert set(trace(F()).inputs) == {"word"}

@@ -11,6 +11,7 @@ import pytest
 import cavs
 from cavs.core import ops
 from cavs.core.ir import Node
+from cavs.core.ops._def import SpaceKind
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.errors import DTypeError, InputError, NonFiniteError, ShapeError, TraceError
@@ -84,7 +85,7 @@ def test_parameters_are_symbols_while_tracing() -> None:
 
     function = F()
     trace(function)
-    assert all(isinstance(node, Node) and node.space == "none" for node in seen)
+    assert all(isinstance(node, Node) and node.space == SpaceKind.NONE for node in seen)
     assert isinstance(function.a * function.b, Tensor)
 
 

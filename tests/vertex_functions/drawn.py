@@ -9,6 +9,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
+from cavs.core.ops._def import SpaceKind
 from vertex_functions.base import CLASSES, IDS, embedding, linear, parameter
 
 
@@ -44,7 +45,7 @@ class RandomFunction(cavs.VertexFunction):
             y = pool[int(rng.integers(len(pool)))]
             drawn.append(self.step(v, rng, x, y))
             pool.append(drawn[-1])
-        rows = [x.sum() if x.space == "edge" else x for x in drawn]
+        rows = [x.sum() if x.space == SpaceKind.EDGE else x for x in drawn]
         total = rows[-1]
         for x in rows[-4:-1]:
             total = total + x
@@ -85,7 +86,7 @@ class RandomFunction(cavs.VertexFunction):
             return whole[start : start + n]
         if choice == 18:
             return ops.dropout(x, 0.3)
-        if x.space == "edge":
+        if x.space == SpaceKind.EDGE:
             name = ["sum", "mean", "max", "softmax", "logsumexp"][int(rng.integers(5))]
             return ops.tanh(getattr(x, name)())
         return ops.tanh(x * self.a + ops.sigmoid(self.b - self.a))

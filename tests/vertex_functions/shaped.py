@@ -10,6 +10,7 @@ import numpy as np
 
 import cavs
 from cavs import ops
+from cavs.core.ops._def import SpaceKind
 from vertex_functions.base import CLASSES, IDS, embedding, parameter
 
 Shape = tuple[int, ...]
@@ -56,7 +57,7 @@ class ShapedFunction(cavs.VertexFunction):
         v.scatter(**{f"h{i}": self._fit(pool, shape) for i, shape in enumerate(self.states)})
         outputs = [drawn[int(i)] for i in rng.choice(len(drawn), min(3, len(drawn)), replace=False)]
         for i, y in enumerate(outputs):
-            v.push(**{f"y{i}": y if y.space != "none" else y + v.pull("x") * 0.0})
+            v.push(**{f"y{i}": y if y.space != SpaceKind.NONE else y + v.pull("x") * 0.0})
         logits = self._fit(pool, (CLASSES,))
         v.push(loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
 
@@ -207,8 +208,8 @@ class ShapedFunction(cavs.VertexFunction):
         return self._soft(pool, x)
 
     def _over_children(self, pool: Sequence[Any], x: Any) -> Any:
-        if x.space != "edge":
-            edges = [y for y in pool if y.space == "edge" and _broadcast(x.shape, y.shape)]
+        if x.space != SpaceKind.EDGE:
+            edges = [y for y in pool if y.space == SpaceKind.EDGE and _broadcast(x.shape, y.shape)]
             return x * self._pick(edges) if edges else self._combine(pool, x)
         kind = int(self._rng.integers(4))
         if kind == 3:
@@ -216,7 +217,7 @@ class ShapedFunction(cavs.VertexFunction):
         return [ops.segment_sum, ops.segment_mean, ops.segment_max][kind](x)
 
     def _drop(self, pool: Sequence[Any], x: Any) -> Any:
-        return ops.dropout(x, 0.3) if x.space != "none" else ops.tanh(x)
+        return ops.dropout(x, 0.3) if x.space != SpaceKind.NONE else ops.tanh(x)
 
     def _where(self, pool: Sequence[Any], x: Any) -> Any:
         fits = [y for y in pool if _broadcast(x.shape, y.shape)]
@@ -228,7 +229,7 @@ class ShapedFunction(cavs.VertexFunction):
         size, parts, have = prod(shape), [], 0
         while have < size or len(parts) < 2:
             x = self._pick(pool)
-            x = ops.segment_mean(x) if x.space == "edge" else x
+            x = ops.segment_mean(x) if x.space == SpaceKind.EDGE else x
             parts.append(ops.reshape(x, (1, -1)) if self._rng.random() < 0.5 else x)
             parts[-1] = ops.reshape(parts[-1], (-1,)) if len(parts[-1].shape) != 2 else parts[-1]
             have += prod(x.shape)

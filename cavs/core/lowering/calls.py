@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cavs.core.ir import Node
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.program import Table, TableName
 
 if TYPE_CHECKING:
     from cavs.core.lowering.emit import Emitter
 
 ORDER_TABLES: dict[Space, str] = {
-    "vertex": "vertex_order",
-    "leaf": "vertex_order",
-    "inner": "vertex_order",
-    "edge": "edge_order",
+    SpaceKind.VERTEX: "vertex_order",
+    SpaceKind.LEAF: "vertex_order",
+    SpaceKind.INNER: "vertex_order",
+    SpaceKind.EDGE: "edge_order",
 }
 """Row space to the table from its rows to the caller's."""
 
@@ -151,13 +151,13 @@ def reads_through_index(node: Node, masked: bool = False) -> bool:
     if node.op.name not in ("matmul", "matmul_reduce"):
         return False
     a, b = node.inputs
-    shared = "none" in (a.space, b.space)
+    shared = SpaceKind.NONE in (a.space, b.space)
     if node.op.name == "matmul_reduce":
         lines = a.shape[0 if node.attrs["ta"] else 1] == 1 and not shared
         return masked and lines and max(node.shape) <= WIDEST
-    if node.shape[0] == 1 and b.space == "none":
+    if node.shape[0] == 1 and b.space == SpaceKind.NONE:
         return masked and max(a.size, node.size) <= WIDEST
-    return not (node.shape[1] == 1 and a.space == "none")
+    return not (node.shape[1] == 1 and a.space == SpaceKind.NONE)
 
 
 def _matmul(emitter: Emitter, node: Node) -> Call:
@@ -210,7 +210,7 @@ def _unique_ids(_: Emitter, node: Node) -> Call:
 
 def _random(emitter: Emitter, node: Node) -> Call:
     """Samples by what the rows are of: 0 vertices, 1 edges, 2 graphs."""
-    kinds: dict[Space, int] = {"edge": 1, "graph": 2}
+    kinds: dict[Space, int] = {SpaceKind.EDGE: 1, SpaceKind.GRAPH: 2}
     ints = [node.attrs["key"], kinds.get(node.space, 0)]
     floats = [node.attrs["p"]] if "p" in node.attrs else []
     return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)

@@ -17,7 +17,7 @@ from cavs.core.lowering.calls import (
     segment_rows,
 )
 from cavs.core.lowering.group import Group
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.passes.fuse import Unit
 from cavs.core.passes.merge_matmuls import OVER_ROWS
 from cavs.core.passes.phases import Phase
@@ -96,7 +96,7 @@ class Emitter:
                 self.users.setdefault(x, []).append(node)
         self._find_uniques(analysis.order)
         for node in units:
-            if node.op.name == "concat" and is_line(node) and node.space != "none":
+            if node.op.name == "concat" and is_line(node) and node.space != SpaceKind.NONE:
                 self._place_beside(node, units)
 
     def _find_uniques(self, order: Sequence[Node]) -> None:
@@ -182,7 +182,7 @@ class Emitter:
         index = self.param_number[id(node.attrs["parameter"])]
         if index not in self.param_values:
             name = self.param_names[index]
-            self.values.append(Value(name, "none", node.size, role="param", index=index))
+            self.values.append(Value(name, SpaceKind.NONE, node.size, role="param", index=index))
             self.param_values[index] = len(self.values) - 1
         return self.param_values[index]
 
@@ -265,7 +265,7 @@ class Emitter:
     def _driving(self, node: Node) -> Space:
         """Rows that the instruction runs over: those it sums, where it sums over all."""
         if node.op.name in OVER_ROWS:
-            return next(x.space for x in node.inputs if x.space != "none")
+            return next(x.space for x in node.inputs if x.space != SpaceKind.NONE)
         return node.space
 
     def _copies_beside(self, node: Node) -> list[Instruction]:
@@ -352,7 +352,7 @@ class Emitter:
         number = next(i for i, o in enumerate(self.outputs) if o is unit.output)
         target = self.new(node, role="output", index=number)
         table = ORDER_TABLES.get(node.space, "")
-        kernel = "copy" if node.space == "none" else "store"
+        kernel = "copy" if node.space == SpaceKind.NONE else "store"
         return Instruction(kernel, [self.value(node)], [target], [table], space=node.space)
 
     def program(self, segments: list[Segment], sinks: Sinks, forward: Program | None) -> Program:

@@ -20,8 +20,8 @@ from types import MappingProxyType
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.calls import is_line, reads_through_index
 from cavs.core.lowering.emit import SUMS, Emitter
-from cavs.core.ops._def import Space, Unique
-from cavs.core.passes.fuse import Unit, arrange
+from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.passes.fuse import Partition, Unit, arrange
 from cavs.core.passes.merge_matmuls import OVER_ROWS, merge_matmuls
 from cavs.core.passes.phases import Phase, assign_phases
 from cavs.core.program import Output, Program, Segment
@@ -182,8 +182,8 @@ class _Lowering:
         self.wanted = {part for node in sinks.nodes() for part in (node, *_parts(node))}
         self.wanted.update(self.masks.values())  # products read them, which are no users of theirs
         known = forward.nodes if forward else set()
-        specialized = any(n.space == "inner" for n in [*self.order, *known])
-        self.edge_rows = "inner" if specialized else "vertex"
+        specialized = any(n.space == SpaceKind.INNER for n in [*self.order, *known])
+        self.edge_rows = SpaceKind.INNER if specialized else SpaceKind.VERTEX
         users = self._users()
         self.forced = self._forced(users)
         merged = "merge_matmuls" in switches
@@ -260,13 +260,13 @@ class _Lowering:
             return node in self.forced
         return True
 
-    def partition(self, node: Node) -> Space:
+    def partition(self, node: Node) -> Partition:
         """How the work on a node is divided among threads."""
         return "global" if node.op.name in OVER_ROWS else self.rows(node)
 
     def rows(self, node: Node) -> Space:
         """Which rows a thread takes: edges go with their parents."""
-        return self.edge_rows if node.space == "edge" else node.space
+        return self.edge_rows if node.space == SpaceKind.EDGE else node.space
 
     def stored(self, node: Node) -> tuple[Node | None, bool]:
         """The unit that `node` is read from (None: external or no memory), and whether through an

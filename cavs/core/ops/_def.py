@@ -9,12 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from cavs._arguments import shown
 from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
+
+
+class SpaceKind(Enum):
+    """What the rows of a value are, by its word in texts."""
+
+    NONE = "none"
+    """It has none: a parameter or a constant."""
+    GRAPH = "graph"
+    VERTEX = "vertex"
+    LEAF = "leaf"
+    """Vertices without children."""
+    INNER = "inner"
+    """Vertices with children."""
+    EDGE = "edge"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -24,42 +42,50 @@ class Unique:
 
     Attributes:
         pulls: names of the pulls, sorted.
-        base: the rows that have the ids: ``graph``, ``vertex``, ``leaf``, ``inner`` or ``edge``.
+        base: the rows that have the ids.
     """
 
     pulls: tuple[str, ...]
-    base: str
+    base: SpaceKind
 
     @property
     def name(self) -> str:
         """For people to read."""
         names = "+".join(self.pulls)
-        return f"{names}@{self.base}" if self.base in ("leaf", "inner") else names
+        return f"{names}@{self.base}" if self.base in PARTS_OF_VERTICES else names
 
     def __str__(self) -> str:
         return f"unique:{self.name}"
 
 
-Space = str | Unique
-"""What the rows of a value are: ``none`` (a parameter or constant), ``graph``, ``vertex``, ``leaf``
-and ``inner`` (the vertices without and with children), ``edge``, or distinct ids."""
+PARTS_OF_VERTICES = (SpaceKind.LEAF, SpaceKind.INNER)
 
-_ORDER = {"none": 0, "graph": 1, "vertex": 2, "leaf": 3, "inner": 3, "edge": 4}
+Space = SpaceKind | Unique
+"""What the rows of a value are."""
+
+_FINENESS = {
+    SpaceKind.NONE: 0,
+    SpaceKind.GRAPH: 1,
+    SpaceKind.VERTEX: 2,
+    SpaceKind.LEAF: 3,
+    SpaceKind.INNER: 3,
+    SpaceKind.EDGE: 4,
+}
 
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
     """The finest of `spaces`: what an operation over these operands has for rows."""
-    named = [space for space in spaces if isinstance(space, str)]
+    named = [space for space in spaces if isinstance(space, SpaceKind)]
     unique = {space for space in spaces if isinstance(space, Unique)}
     if unique:
-        if len(unique) > 1 or any(space != "none" for space in named):
+        if len(unique) > 1 or any(space != SpaceKind.NONE for space in named):
             given = ", ".join(map(str, spaces))
             raise TraceError(
                 f"[ops] expected operands with the same rows, got {given}; combine values of the "
                 "same ids only"
             )
         return unique.pop()
-    return max(named, key=_ORDER.__getitem__, default="none")
+    return max(named, key=_FINENESS.__getitem__, default=SpaceKind.NONE)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs.core.ops._def import OpDef, Shape, SpaceKind, apply, per_element, register, size_of
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax
 from cavs.errors import ShapeError
 
@@ -102,7 +102,7 @@ EMBEDDING_GRAD: OpDef = register(
         arity=2,
         infer=lambda dy, ids, *, num: (num, dy[0]),
         flops=lambda shapes, out: size_of(shapes[0]),
-        space=lambda spaces: "none",
+        space=lambda spaces: SpaceKind.NONE,
         reference=_reference_embedding_grad,
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, apply, register, shape_of
+from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, register, shape_of
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 
@@ -33,8 +33,8 @@ def _t(np: Any, x: Any, transpose: bool) -> Any:
 
 def _product(a: Any, b: Any, ta: bool, tb: bool, like: Any) -> Any:
     """op(a) op(b), summed over the rows where the operand `like` that it belongs to has none."""
-    rows = any(x.space != "none" for x in (a, b))
-    op = MATMUL_REDUCE if rows and like.space == "none" else MATMUL
+    rows = any(x.space != SpaceKind.NONE for x in (a, b))
+    op = MATMUL_REDUCE if rows and like.space == SpaceKind.NONE else MATMUL
     return apply(op, a, b, ta=ta, tb=tb)
 
 
@@ -59,7 +59,7 @@ MATMUL = register(
 
 
 def _none(spaces: Any) -> Space:
-    return "none"
+    return SpaceKind.NONE
 
 
 def _reference_reduce(np: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> Any:
@@ -91,8 +91,8 @@ def matmul(a: Any, b: Any) -> Any:
         )
     left = reshape(a, (1, a.shape[0])) if len(a.shape) == 1 else a
     # Arrays beside tensors have no rows either.
-    spaces = [getattr(operand, "space", "none") for operand in (a, b)]
-    if len(b.shape) == 1 and spaces[0] == "none" != spaces[1] and len(a.shape) == 2:
+    spaces = [getattr(operand, "space", SpaceKind.NONE) for operand in (a, b)]
+    if len(b.shape) == 1 and spaces[0] == SpaceKind.NONE != spaces[1] and len(a.shape) == 2:
         # A shared matrix times a column per row is a linear layer: one product over all rows.
         y = apply(MATMUL, reshape(b, (1, b.shape[0])), a, ta=False, tb=True)
         return reshape(y, (a.shape[0],))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, apply, per_element, register, size_of
+from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, per_element, register, size_of
 from cavs.core.ops.elementwise import equal, maximum
 from cavs.core.ops.reduce import finite_cotangent
 
@@ -49,7 +49,7 @@ PULL = _source("pull")
 GATHER = _source("gather")
 # The operand only says that this is about the edges at hand; the symbol made has none.
 NUM_CHILDREN = register(
-    OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to("vertex"))
+    OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to(SpaceKind.VERTEX))
 )
 UNIQUE_IDS = _source("unique_ids", dtype="int32")
 # 1 where there is an id, 0 where it is -1.
@@ -63,7 +63,7 @@ SPREAD = register(
         "spread",
         arity=1,
         infer=_same,
-        space=_to("edge"),
+        space=_to(SpaceKind.EDGE),
         vjp=lambda dy, y, x: (segment_sum(dy),),
     )
 )
@@ -73,7 +73,7 @@ SEGMENT_SUM = register(
         arity=1,
         infer=_same,
         flops=_sum_cost,
-        space=_to("vertex"),
+        space=_to(SpaceKind.VERTEX),
         vjp=lambda dy, y, x: (spread(dy),),
     )
 )
@@ -83,7 +83,7 @@ SEGMENT_MAX = register(
         arity=1,
         infer=_same,
         flops=_sum_cost,
-        space=_to("vertex"),
+        space=_to(SpaceKind.VERTEX),
         vjp=_segment_max_vjp,
     )
 )
@@ -93,7 +93,7 @@ SEGMENT_LOGSUMEXP = register(
         arity=1,
         infer=_same,
         flops=lambda shapes, out: 12 * size_of(shapes[0]),
-        space=_to("vertex"),
+        space=_to(SpaceKind.VERTEX),
         vjp=_segment_logsumexp_vjp,
     )
 )
@@ -103,7 +103,7 @@ SEGMENT_SOFTMAX = register(
         arity=1,
         infer=_same,
         flops=per_element(15),
-        space=_to("edge"),
+        space=_to(SpaceKind.EDGE),
         vjp=_segment_softmax_vjp,
         mixes_edges=True,
     )
@@ -113,12 +113,12 @@ GRAPH_SPREAD = register(
         "graph_spread",
         arity=1,
         infer=_same,
-        space=_to("vertex"),
+        space=_to(SpaceKind.VERTEX),
         vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
     )
 )
 GRAPH_SUM: OpDef = register(
-    OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to("graph"))
+    OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to(SpaceKind.GRAPH))
 )
 # Between the distinct `rows` and rows that have the ids: those that they are counted among, or the
 # distinct tuples that the ids are part of.
@@ -138,12 +138,14 @@ SLOTS_TO_EDGES = register(
         "slots_to_edges",
         arity=-1,
         infer=lambda *shapes, **_: shapes[0],
-        space=_to("edge"),
+        space=_to(SpaceKind.EDGE),
     )
 )
-JOIN = register(OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=_to("vertex")))
+JOIN = register(
+    OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=_to(SpaceKind.VERTEX))
+)
 REDUCE_ROWS = register(
-    OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to("none"))
+    OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to(SpaceKind.NONE))
 )
 
 

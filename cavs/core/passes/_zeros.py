@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs.core import ir
 from cavs.core.ir import Name, Node, ancestors, constant_value
-from cavs.core.ops._def import OPS, Space, Unique, apply
+from cavs.core.ops._def import OPS, Space, SpaceKind, Unique, apply
 from cavs.core.ops.elementwise import equal, maximum
 from cavs.core.ops.random import DROPOUTS
 
@@ -233,7 +233,7 @@ class Zeros:
 
     def _zero_source(self, node: Node) -> Rows:
         if node.op.name == "pull":
-            mask = node.dtype == "float" and node.space == "edge" and node.size == 1
+            mask = node.dtype == "float" and node.space == SpaceKind.EDGE and node.size == 1
             return frozenset([frozenset([node])]) if self._by_mask and mask else NO_ROWS
         known: Rows = node.attrs["zero"] if node.op.name == "remembered" else NO_ROWS
         return known if self._by_id else NO_ROWS
@@ -269,7 +269,7 @@ class Zeros:
                 users.setdefault(x, []).append(node)
         unread: dict[Node, Rows] = {}
         for node in reversed(self._order):
-            if node in roots or node.space == "none" or node not in users:
+            if node in roots or node.space == SpaceKind.NONE or node not in users:
                 continue
             common: Rows | None = None
             for user in users[node]:

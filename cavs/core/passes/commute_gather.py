@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
+from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.random import RANDOM
 
 WORTH = 16
@@ -58,7 +59,7 @@ def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> Funct
     for node in order:
         if node in names:
             attrs = {"name": names[node], "slot": None}
-            new[node] = source("gather", node.shape, "edge", node.dtype, **attrs)
+            new[node] = source("gather", node.shape, SpaceKind.EDGE, node.dtype, **attrs)
         else:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
     result = function.map(new)
@@ -76,13 +77,13 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
     the FLOPs of the products with parameters among what they depend on."""
     products: dict[Node, frozenset[Node]] = {}
     for node in order:
-        if node.op.name == "gather" and node.space == "edge":
+        if node.op.name == "gather" and node.space == SpaceKind.EDGE:
             products[node] = frozenset()
             continue
-        own = [x for x in node.inputs if x.space != "none"]
+        own = [x for x in node.inputs if x.space != SpaceKind.NONE]
         # A sample depends on the edge, a softmax over the children on the other edges.
         stays = node.op.name in RANDOM or node.op.mixes_edges or node in masked
-        if node.space != "edge" or stays or not own or any(x not in products for x in own):
+        if node.space != SpaceKind.EDGE or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))
         products[node] = below | {node} if _is_product(node) else below
@@ -90,7 +91,7 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
 
 
 def _is_product(node: Node) -> bool:
-    return node.op.name == "matmul" and any(x.space == "none" for x in node.inputs)
+    return node.op.name == "matmul" and any(x.space == SpaceKind.NONE for x in node.inputs)
 
 
 def _chosen(
@@ -135,10 +136,10 @@ def _on_vertices(
     """A value of edges as that of the child."""
     if node.op.name == "gather":
         return scatters[node.attrs["name"]]
-    if node.space == "none":
+    if node.space == SpaceKind.NONE:
         return node
     inputs = [on_vertices[x] for x in node.inputs]
-    return Node(node.op, inputs, node.attrs, node.shape, "vertex", node.dtype, node.where)
+    return Node(node.op, inputs, node.attrs, node.shape, SpaceKind.VERTEX, node.dtype, node.where)
 
 
 def _gathered(nodes: Iterable[Node]) -> set[Name]:

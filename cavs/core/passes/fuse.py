@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cavs.core.ir import Node
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.passes.phases import Phase
 from cavs.core.program import Output
+
+Partition = Space | Literal["global"]
+
+_OF_LEVELS = (SpaceKind.VERTEX, SpaceKind.INNER)
 
 
 @dataclass(eq=False)
@@ -28,7 +33,7 @@ class Unit:
 
     node: Node
     phase: Phase
-    partition: Space
+    partition: Partition
     fusable: bool
     output: Output | None = None
     aligned: list[Unit] = field(default_factory=list)
@@ -60,7 +65,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
     pending = list(units)
     while pending:
         best: list[list[Unit]] = []
-        chosen: Space = ""
+        chosen: Partition | None = None
         for partition in dict.fromkeys(u.partition for u in pending):
             groups = _fill(pending, partition, members, done, fuse)
             count, most = sum(map(len, groups)), sum(map(len, best))
@@ -69,14 +74,15 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
                 not best or (partition != "global" and count > most) or chosen == "global"
             ):
                 best, chosen = groups, partition
-        if not best:
+        if not best or chosen is None:
             raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
         if phase == Phase.LEVEL:
-            if chosen not in ("vertex", "inner") or sum(map(len, best)) != len(pending):
+            all_of_them = sum(map(len, best)) == len(pending)
+            if isinstance(chosen, str) or chosen not in _OF_LEVELS or not all_of_them:
                 raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
             yield "levels", chosen, best
-        elif chosen == "global":
-            yield "global", "none", best
+        elif isinstance(chosen, str):
+            yield chosen, SpaceKind.NONE, best
         else:
             yield "rows", chosen, best
         for group in best:
@@ -85,7 +91,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
 
 
 def _fill(
-    pending: Sequence[Unit], partition: Space, members: set[Unit], done: set[Unit], fuse: bool
+    pending: Sequence[Unit], partition: Partition, members: set[Unit], done: set[Unit], fuse: bool
 ) -> list[list[Unit]]:
     """Groups of one segment: all units of the partition that can run in it."""
     here: set[Unit] = set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from cavs.core.ir import Node
+from cavs.core.ops._def import SpaceKind
 
 OVER_ROWS = ("matmul_reduce", "reduce_rows")
 """Operations that sum over all rows, and may go on from a sum."""
@@ -31,7 +32,7 @@ def merge_matmuls(
         return [node] if node.op.name in OVER_ROWS else sums.get(node, [])
 
     for node in order:
-        if node.op.name == "add" and node.space == "none":
+        if node.op.name == "add" and node.space == SpaceKind.NONE:
             parts = [terms(x) for x in node.inputs]
             if all(parts):
                 sums[node] = [term for part in parts for term in part]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 
 from cavs.core.ir import Node
+from cavs.core.ops._def import SpaceKind
 
 
 class Phase(IntEnum):
@@ -21,7 +22,7 @@ class Phase(IntEnum):
     DEFER = 2
 
 
-_LEVEL_SPACES = ("vertex", "inner", "edge")
+_LEVEL_SPACES = (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
 
 
 def assign_phases(
@@ -71,7 +72,7 @@ def _unphased(
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
-        if Phase.DEFER in before or (is_source(node) and node.space == "leaf"):
+        if Phase.DEFER in before or (is_source(node) and node.space == SpaceKind.LEAF):
             phase[node] = Phase.DEFER
         elif node.space in _LEVEL_SPACES:
             phase[node] = Phase.LEVEL

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import OPS, apply
+from cavs.core.ops._def import OPS, SpaceKind, apply
 from cavs.core.ops.shape import reshape
 
 
@@ -46,7 +46,7 @@ def _of_all_children(node: Node) -> Node | None:
 
 def _have_rows(node: Node) -> bool:
     """Whether all positions have a value of the same vertices: a constant has none."""
-    return len({x.space for x in node.inputs}) == 1 and node.inputs[0].space != "none"
+    return len({x.space for x in node.inputs}) == 1 and node.inputs[0].space != SpaceKind.NONE
 
 
 def _side_by_side(node: Node) -> Node:

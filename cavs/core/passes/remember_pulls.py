@@ -17,7 +17,7 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors
-from cavs.core.ops._def import OPS, Shape, Unique
+from cavs.core.ops._def import OPS, Shape, SpaceKind, Unique
 from cavs.core.ops.random import DROPOUTS
 from cavs.core.ops.shape import reshape
 from cavs.core.passes._zeros import NO_ROWS, RowIds, Zeros
@@ -132,10 +132,10 @@ def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
     moved: dict[Node, Node] = {}
     for node in order:
         if node.op.name == "unique_ids":
-            moved[node] = ir.source("pull", (), "vertex", "int32", name=node.attrs["name"])
+            moved[node] = ir.source("pull", (), SpaceKind.VERTEX, "int32", name=node.attrs["name"])
         else:
             inputs = [moved[x] for x in node.inputs]
-            rows = "vertex" if node.space == space else node.space
+            rows = SpaceKind.VERTEX if node.space == space else node.space
             moved[node] = Node(
                 node.op, inputs, node.attrs, node.shape, rows, node.dtype, node.where
             )

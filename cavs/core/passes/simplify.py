@@ -11,7 +11,7 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import Node, ancestors, rebuild
-from cavs.core.ops._def import OPS, Shape, Unique, apply
+from cavs.core.ops._def import OPS, Shape, SpaceKind, Unique, apply
 
 _Key = tuple[Any, ...]
 _Only = Mapping[str, set[Node]]
@@ -23,7 +23,7 @@ def _key(node: Node) -> _Key:
 
 
 def _hashable(value: Any) -> Any:
-    known = (int, float, str, tuple, Unique, ir.Internal, type(None))
+    known = (int, float, str, tuple, Unique, SpaceKind, ir.Internal, type(None))
     return value if isinstance(value, known) else id(value)
 
 

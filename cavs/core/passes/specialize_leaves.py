@@ -15,7 +15,7 @@ import numpy as np
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.ops._def import OPS, Shape, Space, size_of
+from cavs.core.ops._def import OPS, PARTS_OF_VERTICES, Shape, Space, SpaceKind, size_of
 from cavs.core.ops.random import RANDOM
 
 _OVER_NO_CHILDREN = {
@@ -30,7 +30,9 @@ _OVER_NO_CHILDREN = {
 def can_specialize(function: FunctionIR) -> bool:
     """Whether F gathers at all, and reads and gives no values per graph."""
     nodes = ancestors(function.roots())
-    return any(n.op.name == "gather" for n in nodes) and all(n.space != "graph" for n in nodes)
+    return any(n.op.name == "gather" for n in nodes) and all(
+        n.space != SpaceKind.GRAPH for n in nodes
+    )
 
 
 def specialize_leaves(function: FunctionIR) -> FunctionIR:
@@ -38,18 +40,18 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
     leaf: dict[Node, Node] = {}
     inner: dict[Node, Node] = {}
     for node in ancestors(function.roots()):
-        if node.space != "edge":
+        if node.space != SpaceKind.EDGE:
             leaf[node] = _leaf(node, leaf)
         inner[node] = _inner(node, inner)
 
     def state(name: Name, node: Node) -> Node:
-        parts = [_into(name, leaf[node], "leaf"), _into(name, inner[node], "inner")]
-        return Node(OPS["join"], parts, {"name": name}, node.shape, "vertex")
+        parts = [_into(name, leaf[node], SpaceKind.LEAF), _into(name, inner[node], SpaceKind.INNER)]
+        return Node(OPS["join"], parts, {"name": name}, node.shape, SpaceKind.VERTEX)
 
     def push(name: Name, node: Node) -> Node:
-        if node.space == "edge":
+        if node.space == SpaceKind.EDGE:
             return inner[node]
-        return _join(name, node.shape, {"leaf": leaf[node], "inner": inner[node]})
+        return _join(name, node.shape, {SpaceKind.LEAF: leaf[node], SpaceKind.INNER: inner[node]})
 
     return FunctionIR(
         {name: state(name, node) for name, node in function.scatters.items()},
@@ -60,13 +62,13 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
 def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
     """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
     zero = ir.constant(0.0, shape)
-    return _join(name, shape, {space: parts.get(space, zero) for space in ("leaf", "inner")})
+    return _join(name, shape, {space: parts.get(space, zero) for space in PARTS_OF_VERTICES})
 
 
 def _join(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
     """What the caller gets, from leaves and from inner vertices."""
     rows = [x if x.space == space else _into(name, x, space) for space, x in parts.items()]
-    return Node(OPS["join"], rows, {"name": name}, shape, "vertex")
+    return Node(OPS["join"], rows, {"name": name}, shape, SpaceKind.VERTEX)
 
 
 def _into(name: Name, x: Node, space: Space) -> Node:
@@ -74,17 +76,19 @@ def _into(name: Name, x: Node, space: Space) -> Node:
     return Node(OPS["identity"], (x,), {"into": name}, x.shape, space, x.dtype, x.where)
 
 
-def _space(node: Node, inputs: Sequence[Node], rows: str) -> Space:
-    if node.space != "vertex":
+def _space(node: Node, inputs: Sequence[Node], rows: SpaceKind) -> Space:
+    if node.space != SpaceKind.VERTEX:
         return node.space
-    computed = inputs and all(x.space == "none" for x in inputs)
-    return "none" if computed and node.op.name not in RANDOM else rows
+    computed = inputs and all(x.space == SpaceKind.NONE for x in inputs)
+    return SpaceKind.NONE if computed and node.op.name not in RANDOM else rows
 
 
 def _inner(node: Node, inner: Mapping[Node, Node]) -> Node:
     inputs = [inner[x] for x in node.inputs]
-    if node.space == "vertex" or any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
-        space = "inner" if node.space == "vertex" else node.space
+    if node.space == SpaceKind.VERTEX or any(
+        a is not b for a, b in zip(inputs, node.inputs, strict=True)
+    ):
+        space = SpaceKind.INNER if node.space == SpaceKind.VERTEX else node.space
         return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
     return node
 
@@ -96,9 +100,9 @@ def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
     known = _fold(node, inputs)
     if known is not None:
         return known
-    if node.space == "none":
+    if node.space == SpaceKind.NONE:
         return node
-    space = _space(node, inputs, "leaf")
+    space = _space(node, inputs, SpaceKind.LEAF)
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
 

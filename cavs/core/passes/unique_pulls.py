@@ -17,14 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild
-from cavs.core.ops._def import OPS, Space, Unique
+from cavs.core.ops._def import OPS, Space, SpaceKind, Unique
 from cavs.core.ops.random import RANDOM
 from cavs.core.passes.commute_gather import user_name
 
 
 def ids_of(pull: Node) -> Unique:
     """The distinct ids of an integer pull among the rows that it is pulled by."""
-    assert isinstance(pull.space, str)
+    assert isinstance(pull.space, SpaceKind)
     return Unique((pull.attrs["name"],), pull.space)
 
 
@@ -63,7 +63,7 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
         if node.op.name == "pull" and node.dtype == "int32":
             pulls[node] = frozenset([node])
         else:
-            rows = [x for x in node.inputs if x.space != "none"]
+            rows = [x for x in node.inputs if x.space != SpaceKind.NONE]
             own = node.op.name not in RANDOM and not node.op.mixes_edges
             if not rows or not own or any(x not in pulls for x in rows):
                 continue
@@ -75,7 +75,7 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
             products.add(node)
         names = tuple(sorted(pull.attrs["name"] for pull in pulls[node]))
         if len(names) == 1 or node in products:
-            assert isinstance(node.space, str)
+            assert isinstance(node.space, SpaceKind)
             homes[node] = Unique(names, node.space)
     return homes
 
@@ -88,7 +88,7 @@ def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, d
         if home is not None:
             wanted[node][home] = None
         for x in node.inputs:
-            if x.space != "none":
+            if x.space != SpaceKind.NONE:
                 wanted[x].update(wanted[node] if home is None else {home: None})
     return wanted
 
@@ -97,7 +97,7 @@ def _computed(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node
     """The node computed for distinct ids, from operands that are there."""
     if node.op.name == "pull":
         return ir.source("unique_ids", (), space, "int32", name=node.attrs["name"])
-    inputs = [x if x.space == "none" else moved[x, space] for x in node.inputs]
+    inputs = [x if x.space == SpaceKind.NONE else moved[x, space] for x in node.inputs]
     if "into" in node.attrs:  # what a copy goes into is a matter of the rows expanded to
         return inputs[0]
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
@@ -110,7 +110,11 @@ def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
     return Node(OPS["expand"], (x,), attrs, node.shape, base, node.dtype, node.where)
 
 
-_ROWS = {"leaf": "leaves", "inner": "inner vertices", "vertex": "vertices"}
+_ROWS: dict[Space, str] = {
+    SpaceKind.LEAF: "leaves",
+    SpaceKind.INNER: "inner vertices",
+    SpaceKind.VERTEX: "vertices",
+}
 
 
 def reasons(function: FunctionIR) -> dict[Node, list[str]]:
@@ -120,7 +124,7 @@ def reasons(function: FunctionIR) -> dict[Node, list[str]]:
     ids: dict[Node, dict[tuple[Name, Space], None]] = {}
     found: dict[Node, list[str]] = {}
     for node in ancestors(function.roots()):
-        if isinstance(node.space, Unique) or node.space == "none":
+        if isinstance(node.space, Unique) or node.space == SpaceKind.NONE:
             continue
         known = [x for x in node.inputs if x in causes]
         causes[node] = {cause: None for x in known for cause in causes[x]}
@@ -181,4 +185,4 @@ def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
 
 
 def _rows(space: Space) -> str:
-    return _ROWS.get(str(space), f"{space}s")
+    return _ROWS.get(space, f"{space}s")

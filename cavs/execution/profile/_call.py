@@ -10,7 +10,7 @@ from typing import Any
 
 from cavs._arguments import items
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.program import Output, Program
 from cavs.errors import InputError
 from cavs.execution.executor import Array
@@ -158,9 +158,9 @@ class _Rows:
         self._distinct = plan.distinct
 
     def _rows(self, space: Space) -> int:
-        if space == "none":
+        if space == SpaceKind.NONE:
             return 1
-        return self._graphs.rows(space) if isinstance(space, str) else self._distinct[space]
+        return self._distinct[space] if isinstance(space, Unique) else self._graphs.rows(str(space))
 
     def _bytes(self, output: Output) -> int:
         item_size = 4 if output.kind == "ids" else self._item_size

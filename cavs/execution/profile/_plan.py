@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, Unique
+from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind, Unique
 from cavs.core.program import Program
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
@@ -114,14 +114,14 @@ def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array]) -> i
     return len(np.unique(np.stack(arrays), axis=1).T)
 
 
-def _rows(graphs: GraphBatch, base: str) -> int:
+def _rows(graphs: GraphBatch, base: SpaceKind) -> int:
     chosen = _chosen(graphs, base)
-    return graphs.rows(base) if chosen is None else int(chosen.sum())
+    return graphs.rows(str(base)) if chosen is None else int(chosen.sum())
 
 
-def _chosen(graphs: GraphBatch, base: str) -> Array | None:
+def _chosen(graphs: GraphBatch, base: SpaceKind) -> Array | None:
     """Which vertices are meant, where not all are."""
-    if base not in ("leaf", "inner"):
+    if base not in PARTS_OF_VERTICES:
         return None
     leaf: Array = np.diff(graphs.child_ptr) == 0
-    return leaf if base == "leaf" else ~leaf
+    return leaf if base == SpaceKind.LEAF else ~leaf

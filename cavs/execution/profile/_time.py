@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs.core.ops._def import Space
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.program import Program
 from cavs.core.report import not_by_id, not_by_id_lines
 from cavs.execution.executor import RandomState
@@ -272,7 +272,8 @@ def _ones(
     executor: NativeExecutor, graphs: GraphBatch, outputs: frozenset[str]
 ) -> dict[str, Array]:
     pushes = executor.compiler.function.pushes
-    rows: dict[Space, int] = {space: graphs.rows(space) for space in ("vertex", "edge", "graph")}
+    of_outputs = (SpaceKind.VERTEX, SpaceKind.EDGE, SpaceKind.GRAPH)
+    rows: dict[Space, int] = {space: graphs.rows(str(space)) for space in of_outputs}
     return {
         name: np.ones((rows[pushes[name].space], *pushes[name].shape), executor.dtype)
         for name in outputs

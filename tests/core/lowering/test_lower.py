@@ -9,6 +9,7 @@ from model_runs import compiled
 import cavs
 from cavs import models
 from cavs.core.compiler import Compiler
+from cavs.core.ops._def import SpaceKind
 from cavs.core.program import Instruction, Program
 
 each_function = pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
@@ -121,7 +122,7 @@ def test_what_leaves_of_one_word_get_from_their_parents_is_summed_at_once() -> N
     tables = {str(t) for i in all_of(backward) for t in i.tables}
     assert {"unique_parents:word@leaf", "unique_parent_rows:word@leaf"} <= tables
     sums = {"parents", "parent_rows"}
-    assert not any(i.space == "leaf" and sums & set(i.tables) for i in all_of(backward))
+    assert not any(i.space == SpaceKind.LEAF and sums & set(i.tables) for i in all_of(backward))
 
 
 def test_the_states_of_leaves_are_no_results_of_their_own() -> None:

@@ -13,6 +13,7 @@ from pass_checks import programs, simplified, x3
 import cavs
 from cavs import nn, ops
 from cavs.core.ir import FunctionIR, ancestors
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES, commute_gather
 from cavs.core.passes.commute_gather import Commuted
 from cavs.core.program import Program
@@ -120,7 +121,7 @@ def test_commuting_leaves_no_product_and_no_copy_on_the_edges() -> None:
         total = 0
         for program, plain in zip(programs(name, PASSES), programs(name, without), strict=True):
             every = [i for s in program.segments for i in s.instructions]
-            assert not [i for i in every if "matmul" in i.kernel and i.space == "edge"]
+            assert not [i for i in every if "matmul" in i.kernel and i.space == SpaceKind.EDGE]
             assert not [i for i in every if any(op == "identity" for op, _, _ in i.ops)]
             total += flops(program, rows) - flops(plain, rows)
         assert total < -2 * 3 * 30 * vertex_functions.FUNCTIONS[name]().size ** 2

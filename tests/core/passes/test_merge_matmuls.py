@@ -8,13 +8,16 @@ from pass_checks import Function, programs, x3
 
 import cavs
 from cavs.core.compiler import Compiler
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 
 
 def test_sums_over_parts_of_the_rows_go_on_from_each_other() -> None:
     def additions(passes: tuple[str, ...]) -> int:
         _, backward = programs("ChildSumTreeLSTM", passes)
-        return sum(i.space == "none" for s in backward.segments for i in s.instructions if i.ops)
+        return sum(
+            i.space == SpaceKind.NONE for s in backward.segments for i in s.instructions if i.ops
+        )
 
     assert additions(PASSES) == 0
     assert additions(tuple(p for p in PASSES if p != "merge_matmuls")) > 0

@@ -7,6 +7,7 @@ from pass_checks import programs
 import cavs
 from cavs import models
 from cavs.core.compiler import Compiler
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.core.program import Program
 
@@ -25,7 +26,7 @@ def test_cotangents_are_read_where_the_parents_have_them() -> None:
         backward = backward_of(function, PASSES)
         assert table in tables(backward)
         assert "parents" not in tables(backward)
-        assert not any(i.space == "edge" for s in backward.segments for i in s.instructions)
+        assert not any(i.space == SpaceKind.EDGE for s in backward.segments for i in s.instructions)
         plain = backward_of(function, tuple(p for p in PASSES if p != "read_parents"))
         assert "parents" in tables(plain)
     _, backward = programs("ManySlots", PASSES)  # some of positions, some of all children

@@ -17,6 +17,7 @@ import cavs
 from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES, skip_missing
 from cavs.core.passes._zeros import RowIds, Rows, both, either
 from cavs.core.program import Program
@@ -181,7 +182,7 @@ def test_a_product_leaves_out_rows_in_which_a_factor_is_zeros(name: str) -> None
     def body(s: Any, v: cavs.Vertex) -> None:
         y = s.w(of(s, v))
         v.push(y=y)
-        v.scatter(h=y if y.space == "vertex" else y.sum())
+        v.scatter(h=y if y.space == SpaceKind.VERTEX else y.sum())
 
     given = Function(body)
     function = trace(given).function
@@ -223,7 +224,9 @@ def test_what_is_read_in_all_rows_is_computed_in_all() -> None:
 
 
 def test_rows_of_several_ids() -> None:
-    a, b, c, d, e = (cavs.core.ir.source("pull", (), "vertex", "int32", name=n) for n in "abcde")
+    a, b, c, d, e = (
+        cavs.core.ir.source("pull", (), SpaceKind.VERTEX, "int32", name=n) for n in "abcde"
+    )
     rows = [frozenset([frozenset([x])]) for x in (a, b, c, d, e)]
     assert both(rows[0], rows[1]) == {frozenset([a, b])}
     assert either(rows[0], both(rows[0], rows[1])) == rows[0]

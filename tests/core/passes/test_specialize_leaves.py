@@ -11,6 +11,7 @@ from pass_checks import programs, simplified, x3
 import cavs
 from cavs import ops
 from cavs.core.ir import ancestors
+from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES, specialize_leaves
 
 
@@ -39,14 +40,18 @@ def test_the_whole_cell_of_a_leaf_runs_per_distinct_word() -> None:
         if str(i.space) == "unique:word@leaf" and any(op == "tanh" for op, _, _ in i.ops)
     ]
     assert [op for op, _, _ in cell.ops].count("sigmoid") == 2
-    over_leaves = [i for s in forward.segments for i in s.instructions if i.space == "leaf"]
+    over_leaves = [i for s in forward.segments for i in s.instructions if i.space == SpaceKind.LEAF]
     assert {i.kernel for i in over_leaves} <= {"take", "load", "cross_entropy", "store", "fused"}
 
 
 @pytest.mark.parametrize("name", ["NoGather", "GraphInputs"])
 def test_leaves_are_not_told_apart_where_that_cannot_be(name: str) -> None:
     forward, _ = programs(name, PASSES)
-    assert not any(i.space in ("leaf", "inner") for s in forward.segments for i in s.instructions)
+    assert not any(
+        i.space in (SpaceKind.LEAF, SpaceKind.INNER)
+        for s in forward.segments
+        for i in s.instructions
+    )
 
 
 def test_zeros_are_propagated() -> None:
