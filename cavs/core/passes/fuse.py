@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space
 from cavs.core.passes.phases import Phase
-from cavs.core.program import Output
+from cavs.core.program import Output, SegmentKind
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class Unit:
         return self.node.space, self.node.size
 
 
-Arranged = tuple[str, Space, list[list[Unit]]]
+Arranged = tuple[SegmentKind, Space, list[list[Unit]]]
 
 
 def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arranged]:
@@ -74,11 +74,11 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
         if phase == Phase.LEVEL:
             if chosen not in ("vertex", "inner") or sum(map(len, best)) != len(pending):
                 raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
-            yield "levels", chosen, best
+            yield SegmentKind.LEVELS, chosen, best
         elif chosen == "global":
-            yield "global", "none", best
+            yield SegmentKind.GLOBAL, "none", best
         else:
-            yield "rows", chosen, best
+            yield SegmentKind.ROWS, chosen, best
         for group in best:
             done.update(group)
         pending = [u for u in pending if u not in done]
