@@ -3,10 +3,10 @@
     python tools/ways.py            # of the version that this interpreter imports
 
 A way is the files in the order in which they are first entered, found by running: a child-sum
-Tree-LSTM is compiled and lowered; then it is called, for the second time, for inference. A file *comes back*
-where it lies in a folder that the way had left. Python files are seen always, C++ files where the
-extension was built with `-DCMAKE_CXX_FLAGS="-finstrument-functions -g1"` (addr2line from binutils
-finds the file of a function; a C++ compiler is needed for the hook).
+Tree-LSTM is compiled and lowered; then it is called, for the second time, for inference. A file
+*comes back* where it lies in a folder that the way had left. Python files are seen always, C++
+files where the extension was built with `-DCMAKE_CXX_FLAGS="-finstrument-functions -g1"` (addr2line
+from binutils finds the file of a function; a C compiler is needed for the hook).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cavs
+import cavs.data
 from cavs import nn
 from cavs.errors import CavsError, CheckpointError
 from cavs.nn import init
