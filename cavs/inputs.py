@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import InputForms, first_outside, foreign_array
-from cavs.core.ir import Name, Node, SourceLine, ancestors
+from cavs.core.context import SourceLine
+from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
@@ -145,12 +146,9 @@ def _id_bounds(roots: Iterable[Node]) -> dict[Name, _Bound]:
     """Those of all integer inputs that select, by name; the least where there are several."""
     bounds: dict[Name, _Bound] = {}
     for node in ancestors(roots):
-        if node.op.name == "embedding":
-            count, ids = node.inputs[0].shape[0], node.inputs[1]
-        elif node.op.name == "cross_entropy":
-            count, ids = node.inputs[0].shape[-1], node.inputs[1]
-        else:
+        if node.op.ids_within is None or node.op.ids is None:
             continue
+        count, ids = node.inputs[0].shape[node.op.ids_within], node.inputs[node.op.ids]
         while ids.inputs:
             ids = ids.inputs[0]
         name = ids.attrs["name"]

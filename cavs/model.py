@@ -121,7 +121,8 @@ class Model(Compiled):
         read = children_read(self._compiler.trace)
         self._children_read = None if extra_children == "ignore" else read
         self._samples = any(
-            node.op.name == "uniform" for node in ancestors(self._compiler.trace.function.roots())
+            node.op.random and not node.op.drops
+            for node in ancestors(self._compiler.trace.function.roots())
         )
         self._checker = InputChecker(self._compiler.trace, name)
         for path, parameter in function.named_parameters():

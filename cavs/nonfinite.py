@@ -15,6 +15,7 @@ import numpy as np
 
 from cavs.core.ir import Internal, Name, Node
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL, STATE_COTANGENT
 from cavs.core.stepwise import State
 from cavs.errors import NonFiniteError
 from cavs.execution.executor import Array, Executor, Gradients, NanState, RandomState, Run
@@ -160,7 +161,7 @@ class _Replay(ReferenceRun):
 
     def operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
         """Values that a value of F was computed of, with their vertices."""
-        if node.op.name != "gather":
+        if node.op is not GATHER:
             yield from ((v, x) for x in node.inputs)
             return
         children, slot = self._children(v), node.attrs["slot"]
@@ -170,7 +171,7 @@ class _Replay(ReferenceRun):
 
     def cotangent_operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
         """Likewise, of a value of the gradient too: what parents gathered has cotangents there."""
-        if node.op.name != "state_cotangent":
+        if node.op is not STATE_COTANGENT:
             yield from self.operands(v, node)
             return
         edges = self.gradient.edges[node.attrs["name"]]
@@ -195,7 +196,7 @@ class _Replay(ReferenceRun):
                 break
             v, node = before
             way.append(Origin(v, node))
-        if node.op.name != "constant" or has_nan(self.values[v][node]):
+        if node.op is not CONSTANT or has_nan(self.values[v][node]):
             return way[-1]
         meant = np.signbit(worst(self.values[v][node]))
         for later in reversed(way):
@@ -408,10 +409,10 @@ class Search:
         """What the origin is, and, where it is not vertex `v`, where."""
         node = origin.node
         there = "" if origin.vertex == v else f" of {self._call.part.place(graph, origin.vertex)}"
-        if node.op.name == "pull":
+        if node.op is PULL:
             value = worst(run.values[origin.vertex][node])
             return f"input {str(node.attrs['name'])!r}{there} is {value}"
-        if node.op.name == "param":
+        if node.op is PARAM:
             value = worst(run.values[origin.vertex][node])
             return f"parameter {self._call.name_of(node.attrs['parameter'])!r} is {value}"
         name = node.op.name if node in run.nodes else f"{node.op.name} in a derivative"

@@ -11,6 +11,10 @@ from cavs.bench.corpora import Array
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind
+from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.shape import RESHAPE
+from cavs.core.ops.structure import EXPAND, GATHER, JOIN, PULL
 
 
 def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
@@ -68,10 +72,10 @@ def minimal_flops(
     order = ancestors(function.roots())
     total = 0.0
     for node in order:
-        if node.op.name == "matmul":
+        if node.op is MATMUL:
             count = rows(node.space, graphs, inputs)
             if node.space == SpaceKind.EDGE and any(
-                x.op.name == "gather" for x in map(_source, node.inputs)
+                x.op is GATHER for x in map(_source, node.inputs)
             ):
                 count = min(count, _cells(function, graphs, inputs))
             times = sum(not _is_input(x) for x in node.inputs) if training else 0
@@ -81,22 +85,22 @@ def minimal_flops(
 
 def _source(node: Node) -> Node:
     """What a value is a reshape of."""
-    while node.op.name == "reshape":
+    while node.op is RESHAPE:
         node = node.inputs[0]
     return node
 
 
 def _is_input(node: Node) -> bool:
     """Whether a value is what the caller gave, and so takes no gradient."""
-    return _source(node).op.name == "pull"
+    return _source(node).op is PULL
 
 
 def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
     """How many different states are scattered: leaves with one word have one."""
     (state, *_) = function.scatters.values()
-    if state.op.name != "join":
+    if state.op is not JOIN:
         return graphs.num_vertices
     leaf = state.inputs[0]
-    while leaf.op.name in ("identity", "reshape", "expand"):
+    while leaf.op in (IDENTITY, RESHAPE, EXPAND):
         leaf = leaf.inputs[0]
     return rows(SpaceKind.INNER, graphs, inputs) + rows(leaf.space, graphs, inputs)

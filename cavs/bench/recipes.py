@@ -12,7 +12,8 @@ import cavs
 from cavs.bench.corpora import Array
 from cavs.core import ir
 from cavs.core.ops._def import SpaceKind
-from cavs.core.ops.random import DROPOUTS
+from cavs.core.ops.loss import EMBEDDING
+from cavs.core.ops.structure import PULL
 from cavs.core.trace import InputSpec, Trace
 from cavs.errors import InputError
 
@@ -131,17 +132,17 @@ def given_masks(traced: Trace) -> Trace:
     new: dict[ir.Node, ir.Node] = {}
     inputs = dict(traced.inputs)
     for node in ir.ancestors(traced.function.roots()):
-        if node.op.name not in DROPOUTS:
+        if not node.op.drops:
             new[node] = ir.rebuild(node, [new[x] for x in node.inputs])
             continue
-        name = WORD if node.inputs[0].op.name == "embedding" else STATE
+        name = WORD if node.inputs[0].op is EMBEDDING else STATE
         if name in inputs:
             raise InputError(
                 f"[bench] expected one dropout of each kind, got two ({name}); leave one out"
             )
         assert node.space == SpaceKind.VERTEX  # rows of distinct ids come with the passes
         inputs[name] = InputSpec(name, node.shape, "float", "vertex", None)
-        mask = ir.source("pull", node.shape, node.space, name=name)
+        mask = ir.source(PULL, node.shape, node.space, name=name)
         new[node] = new[node.inputs[0]] * mask * (1 / (1 - node.attrs["p"]))
     return Trace(traced.function.map(new), inputs, traced.name)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops.shape import RESHAPE, SLICE
+from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL
 from cavs.core.trace import trace
 from cavs.core.vertex import VertexFunction
 from cavs.data import LabelledTree
@@ -66,7 +68,7 @@ def function_picture(function: VertexFunction) -> Picture:
     parameters = {id(p): name for name, p in function.named_parameters()}
     results = [("scatter", *item) for item in traced.function.scatters.items()]
     results += [("push", *item) for item in traced.function.pushes.items()]
-    nodes = [node for node in ancestors(traced.function.roots()) if node.op.name != "reshape"]
+    nodes = [node for node in ancestors(traced.function.roots()) if node.op is not RESHAPE]
     rows = _rows_of(nodes)
     names = {node: f"n{number}" for number, node in enumerate(nodes)}
     picture = Picture(traced.name)
@@ -97,7 +99,7 @@ def _rows_of(nodes: list[Node]) -> dict[Node, int]:
 
 def _behind(node: Node) -> Node:
     """What stands behind reshapes, which change nothing that a picture could show."""
-    while node.op.name == "reshape":
+    while node.op is RESHAPE:
         node = node.inputs[0]
     return node
 
@@ -105,15 +107,15 @@ def _behind(node: Node) -> Node:
 def _describe(node: Node, parameters: dict[int, str]) -> str:
     attributes = node.attrs
     name = node.op.name
-    if name == "param":
+    if node.op is PARAM:
         name = parameters[id(attributes["parameter"])]
-    elif name == "constant":
+    elif node.op is CONSTANT:
         name = f"{attributes['value']:g}"
-    elif name in ("pull", "gather"):
+    elif node.op in (PULL, GATHER):
         name = f"{name} {attributes['name']}"
         if attributes.get("slot") is not None:
             name += f" of child {attributes['slot']}"
-    elif name == "slice":
+    elif node.op is SLICE:
         name = f"slice {attributes['start']}:{attributes['stop']}"
     shape = " x ".join(map(str, node.shape))
     return f"{name}\n{shape}" if shape else name

@@ -13,8 +13,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cavs.core import ir
+from cavs.core.context import located_at
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.ops._def import OPS, Space, SpaceKind, apply
+from cavs.core.ops._def import Space, SpaceKind, apply
+from cavs.core.ops.loss import EMBEDDING_GRAD
+from cavs.core.ops.shape import CONCAT, SLICE_GRAD
+from cavs.core.ops.structure import (
+    GATHER,
+    JOIN,
+    PARAM,
+    PULL,
+    PUSH_COTANGENT,
+    REDUCE_ROWS,
+    SLOTS_TO_EDGES,
+    STATE_COTANGENT,
+)
 from cavs.core.passes.specialize_leaves import join_of_cotangents
 from cavs.errors import TraceError
 
@@ -51,7 +64,7 @@ def differentiate(
     the float inputs named; `located`: its nodes have the source lines of what they differentiate.
     """
     pushes, inputs = sorted(pushes, key=str), frozenset(inputs)
-    gathers = [n for n in ancestors(function.roots()) if n.op.name == "gather"]
+    gathers = [n for n in ancestors(function.roots()) if n.op is GATHER]
     states = sorted({n.attrs["name"] for n in gathers}, key=str)
     while True:
         gradient = _Reverse(function, pushes, inputs, states, located).run()
@@ -78,19 +91,19 @@ class _Reverse:
         self.wanted = self._wanted()
         for name in pushes:
             node = function.pushes[name]
-            self._add(node, ir.source("push_cotangent", node.shape, node.space, name=name))
+            self._add(node, ir.source(PUSH_COTANGENT, node.shape, node.space, name=name))
         for name in states:
             node = function.scatters[name]
-            self._add(node, ir.source("state_cotangent", node.shape, SpaceKind.VERTEX, name=name))
+            self._add(node, ir.source(STATE_COTANGENT, node.shape, SpaceKind.VERTEX, name=name))
 
     def _wanted(self) -> set[Node]:
         """Nodes whose cotangent leads to a parameter, a gathered state or a wanted input."""
         wanted: set[Node] = set()
         for node in self.order:
             if (
-                (node.op.name == "param" and node.attrs["parameter"].requires_grad)
-                or node.op.name == "gather"
-                or (node.op.name == "pull" and node.attrs["name"] in self.inputs)
+                (node.op is PARAM and node.attrs["parameter"].requires_grad)
+                or node.op is GATHER
+                or (node.op is PULL and node.attrs["name"] in self.inputs)
                 or any(x in wanted for x in node.inputs)
             ):
                 wanted.add(node)
@@ -100,7 +113,7 @@ class _Reverse:
         if node not in self.wanted or node.dtype != "float":
             return
         if node.space == SpaceKind.NONE and cotangent.space != SpaceKind.NONE:
-            cotangent = apply(OPS["reduce_rows"], cotangent)
+            cotangent = apply(REDUCE_ROWS, cotangent)
         self.cotangents.setdefault(node, []).append(cotangent)
 
     def run(self) -> Gradient:
@@ -109,7 +122,7 @@ class _Reverse:
             if not parts or not node.inputs:
                 continue
             cotangent = self._total(node)
-            if node.op.name == "join":
+            if node.op is JOIN:
                 for part in node.inputs:
                     self._add(part, _restrict(cotangent, part.space))
                 continue
@@ -118,7 +131,7 @@ class _Reverse:
                     f"[autodiff] expected an operation with a gradient, got {node.op.name}"
                     f"{f', at {node.where}' if node.where else ''}; differentiate without it"
                 )
-            with ir.located_at(node.where) if self.located else nullcontext():
+            with located_at(node.where) if self.located else nullcontext():
                 found = node.op.vjp(cotangent, node, *node.inputs, **node.attrs)
             for x, dx in zip(node.inputs, found, strict=True):
                 if dx is not None:
@@ -128,8 +141,8 @@ class _Reverse:
     def _total(self, node: Node) -> Node:
         """Sum of the cotangents of `node`; those of slices are put side by side instead."""
         parts = self.cotangents[node]
-        slices = [p for p in parts if p.op.name == "slice_grad"]
-        rest = [p for p in parts if p.op.name not in ("slice_grad", "embedding_grad")]
+        slices = [p for p in parts if p.op is SLICE_GRAD]
+        rest = [p for p in parts if p.op not in (SLICE_GRAD, EMBEDDING_GRAD)]
         if slices:
             rest.extend(_assemble(slices))
         total = rest[0]
@@ -141,7 +154,7 @@ class _Reverse:
         whole: dict[Name, Node] = {}
         slots: dict[Name, dict[int, Node]] = {}
         for node in self.order:
-            if node.op.name == "gather" and node in self.cotangents:
+            if node.op is GATHER and node in self.cotangents:
                 name, slot = node.attrs["name"], node.attrs["slot"]
                 if slot is None:
                     whole[name] = self._total(node)
@@ -151,20 +164,20 @@ class _Reverse:
             some = next(iter(by_slot.values()))
             zero = ir.constant(0.0, some.shape)
             parts = [by_slot.get(k, zero) for k in range(max(by_slot) + 1)]
-            on_edges = apply(OPS["slots_to_edges"], *parts)
+            on_edges = apply(SLOTS_TO_EDGES, *parts)
             whole[name] = whole[name] + on_edges if name in whole else on_edges
         return whole
 
     def _params(self) -> list[tuple[Any, Node | None, list[Node]]]:
         merged: dict[int, tuple[Any, list[Node], list[Node]]] = {}
         for node in self.order:
-            if node.op.name != "param" or node not in self.cotangents:
+            if node.op is not PARAM or node not in self.cotangents:
                 continue
             parameter = node.attrs["parameter"]
             _, dense, sparse = merged.setdefault(id(parameter), (parameter, [], []))
             parts = self.cotangents[node]
-            sparse.extend(p for p in parts if p.op.name == "embedding_grad")
-            if any(p.op.name != "embedding_grad" for p in parts):
+            sparse.extend(p for p in parts if p.op is EMBEDDING_GRAD)
+            if any(p.op is not EMBEDDING_GRAD for p in parts):
                 dense.append(self._total(node))
         result: list[tuple[Any, Node | None, list[Node]]] = []
         for parameter, dense, sparse in merged.values():
@@ -177,7 +190,7 @@ class _Reverse:
     def _inputs(self) -> dict[Name, Node]:
         totals: dict[Name, dict[Space, Node]] = {}
         for node in self.order:
-            if node.op.name == "pull" and node in self.cotangents:
+            if node.op is PULL and node in self.cotangents:
                 totals.setdefault(node.attrs["name"], {})[node.space] = self._total(node)
         result: dict[Name, Node] = {}
         for name, by_space in totals.items():
@@ -216,6 +229,6 @@ def _assemble(slices: Sequence[Node]) -> list[Node]:
             position = stop
         if position < total:
             pieces.append(ir.constant(0.0, (*lead, total - position)))
-        results.append(pieces[0] if len(pieces) == 1 else apply(OPS["concat"], *pieces))
+        results.append(pieces[0] if len(pieces) == 1 else apply(CONCAT, *pieces))
         remaining = left
     return results

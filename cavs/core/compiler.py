@@ -11,11 +11,23 @@ from typing import Any, ParamSpec, TypeVar
 
 from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
+from cavs.core.context import apart_from_traces, edge_parents
 from cavs.core.evaluation import evaluation
-from cavs.core.ir import FunctionIR, Name, Node, ancestors, apart_from_traces, edge_parents
+from cavs.core.ir import FunctionIR, Name, Node, ancestors
 from cavs.core.lowering.calls import distinct_tables
 from cavs.core.lowering.lower import Lowered, Sinks, lower, read_from_forward
-from cavs.core.ops._def import OPS, Space, SpaceKind, apply
+from cavs.core.ops._def import Space, SpaceKind, apply
+from cavs.core.ops.structure import (
+    GATHER,
+    GRAPH_SPREAD,
+    GRAPH_SUM,
+    PARAM,
+    PULL,
+    SEGMENT_SUM,
+    SPREAD,
+    UNIQUE_IDS,
+    UNIQUE_SUM,
+)
 from cavs.core.passes import (
     PASSES,
     Simplifier,
@@ -205,7 +217,7 @@ class Compiler:
             (Output(OutputKind.PUSH, node.space, node.shape, name), node)
             for name, node in function.pushes.items()
         ]
-        gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op.name == "gather"}
+        gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op is GATHER}
         states = {k: v for k, v in function.scatters.items() if k in gathered}
         return Sinks(states, outputs, saved)
 
@@ -281,7 +293,7 @@ class Compiler:
 
 def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:
     """The parameters that F uses, in order of assignment."""
-    used = {id(n.attrs["parameter"]): n for n in ancestors(traced.roots()) if n.op.name == "param"}
+    used = {id(n.attrs["parameter"]): n for n in ancestors(traced.roots()) if n.op is PARAM}
     known = [p for _, p in function.named_parameters() if id(p) in used]
     strange = set(used) - {id(p) for p in known}
     if strange:
@@ -307,12 +319,12 @@ def _by_distinct_ids(gradient: Gradient) -> Gradient:
 
     def convert(node: Node) -> Node:
         rows, ids = node.inputs
-        while ids.op.name in ("spread", "graph_spread"):
-            rows = apply(OPS["segment_sum" if ids.op.name == "spread" else "graph_sum"], rows)
+        while ids.op in (SPREAD, GRAPH_SPREAD):
+            rows = apply(SEGMENT_SUM if ids.op is SPREAD else GRAPH_SUM, rows)
             ids = ids.inputs[0]
-        if ids.op.name == "pull":
-            rows = apply(OPS["unique_sum"], rows, rows=ids_of(ids), base=ids.space)
-            ids = Node(OPS["unique_ids"], (), {"name": ids.attrs["name"]}, (), rows.space)
+        if ids.op is PULL:
+            rows = apply(UNIQUE_SUM, rows, rows=ids_of(ids), base=ids.space)
+            ids = Node(UNIQUE_IDS, (), {"name": ids.attrs["name"]}, (), rows.space)
         return Node(node.op, (rows, ids), node.attrs, node.shape, SpaceKind.NONE)
 
     params = [(p, dense, [convert(n) for n in sparse]) for p, dense, sparse in gradient.params]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cavs.core.ir import Node, ancestors, rebuild
-from cavs.core.ops.random import DROPOUTS
 from cavs.core.trace import Trace
 
 
@@ -15,10 +14,10 @@ def evaluation(traced: Trace) -> Trace:
     Random operations keep their numbers, so samples that F draws are those of training mode.
     """
     order = ancestors(traced.function.roots())
-    if all(node.op.name not in DROPOUTS for node in order):
+    if not any(node.op.drops for node in order):
         return traced
     new: dict[Node, Node] = {}
     for node in order:
         inputs = [new[x] for x in node.inputs]
-        new[node] = inputs[0] if node.op.name in DROPOUTS else rebuild(node, inputs)
+        new[node] = inputs[0] if node.op.drops else rebuild(node, inputs)
     return replace(traced, function=traced.function.map(new))

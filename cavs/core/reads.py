@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
 from cavs._locks import new_lock
+from cavs.core.context import context
 from cavs.core.vertex import Module, attributes
 
 ABSENT = object()
@@ -71,13 +71,6 @@ class Reads:
         return self._held.get(id(module), ())
 
 
-class _Reading(threading.local):
-    """Of this thread: the reads of the trace that it is in, and in how many, one within another."""
-
-    reads: Reads | None = None
-    depth = 0
-
-
 class _Hooks:
     """What notes reads: part of every module for as long as any thread traces, since all that read
     an attribute meanwhile pay for it."""
@@ -93,7 +86,7 @@ class _Hooks:
 
     def forget_other_threads(self) -> None:
         """In a child of fork(), which has one thread."""
-        self._set(_reading.depth)
+        self._set(context.depth)
 
     def _set(self, traces: int) -> None:
         for name, hook in (("__getattribute__", _get), ("__setattr__", _put)):
@@ -105,21 +98,22 @@ class _Hooks:
 
 
 def _get(module: Module, name: str) -> Any:
-    if _reading.reads is not None:
+    reads = context.reads
+    if reads is not None:
         # A cached property looks for itself alone.
         cached = name == "__dict__" and sys._getframe(1).f_code.co_filename == functools.__file__
         if not cached:
-            _reading.reads.note(module, name)
+            reads.note(module, name)
     return super(Module, module).__getattribute__(name)
 
 
 def _put(module: Module, name: str, value: Any) -> None:
-    if _reading.reads is not None:
-        _reading.reads.note_set(module, name)
+    if context.reads is not None:
+        context.reads.note_set(module, name)
     super(Module, module).__setattr__(name, value)
 
 
-_reading, _hooks = _Reading(), _Hooks()
+_hooks = _Hooks()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_hooks.forget_other_threads)
 
@@ -127,13 +121,13 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def recorded_reads() -> Iterator[Reads]:
     """Notes what this thread reads of modules inside; not what a trace within this one reads."""
-    reads, before = Reads(), _reading.reads
+    reads, before = Reads(), context.reads
     _hooks.change(1)
-    _reading.reads, _reading.depth = reads, _reading.depth + 1
+    context.reads, context.depth = reads, context.depth + 1
     try:
         yield reads
     finally:
-        _reading.reads, _reading.depth = before, _reading.depth - 1
+        context.reads, context.depth = before, context.depth - 1
         _hooks.change(-1)
         reads.finish()
 

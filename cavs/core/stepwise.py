@@ -8,6 +8,7 @@ from cavs.core import ir
 from cavs.core.ir import Node
 from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.elementwise import where
+from cavs.core.ops.structure import PULL
 from cavs.core.trace import InputSpec, Trace
 
 
@@ -37,7 +38,7 @@ def stepwise(traced: Trace) -> Trace:
 
     def pull(name: ir.Internal, shape: Shape) -> Node:
         inputs[name] = InputSpec(name, shape, "float", "vertex", None)
-        return ir.source("pull", shape, SpaceKind.VERTEX, name=name)
+        return ir.source(PULL, shape, SpaceKind.VERTEX, name=name)
 
     known = pull(Known(), ())
     states = {

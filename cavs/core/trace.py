@@ -14,10 +14,14 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Name, Node, SourceLine
+from cavs.core.context import SourceLine, new_random_key, recording
+from cavs.core.context import tracing as tracing
+from cavs.core.ir import FunctionIR, Name, Node
+from cavs.core.making import to_space
 from cavs.core.names import check_name, check_pull, check_state
 from cavs.core.ops._def import Shape, SpaceKind
-from cavs.core.ops.random import standard_normal
+from cavs.core.ops.random import UNIFORM, standard_normal
+from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
@@ -27,8 +31,6 @@ _INTERNAL = tuple(
     os.path.join(_PACKAGE, part)
     for part in ("_arguments", "_arrays", "core", "nn", "tensor", "execution", "program")
 )
-
-tracing = ir.tracing
 
 
 def user_line() -> SourceLine | None:
@@ -166,7 +168,7 @@ class Vertex:
         known = self._inputs.get(name)
         if known is None:
             spec = InputSpec(name, sizes, kind, space, user_line())
-            node = ir.source("pull", sizes, SpaceKind(space), kind, name=name)
+            node = ir.source(PULL, sizes, SpaceKind(space), kind, name=name)
             self._inputs[name] = (spec, node)
             return node
         spec, node = known
@@ -182,7 +184,7 @@ class Vertex:
         """Uniform numbers in [0, 1), of 24 random bits each: others for each vertex and each call
         of the model, the same whatever the batching."""
         sizes = _feature_shape("uniform", shape)
-        return ir.source("uniform", sizes, SpaceKind.VERTEX, key=ir.new_random_key())
+        return ir.source(UNIFORM, sizes, SpaceKind.VERTEX, key=new_random_key())
 
     def normal(self, shape: int | Sequence[int] = ()) -> Node:
         """Standard normal numbers, likewise."""
@@ -217,7 +219,7 @@ class Vertex:
             key = (name, slot)
             if key not in self._gathers:
                 space = SpaceKind.EDGE if slot is None else SpaceKind.VERTEX
-                self._gathers[key] = ir.source("gather", shape, space, name=name, slot=slot)
+                self._gathers[key] = ir.source(GATHER, shape, space, name=name, slot=slot)
             states[name] = self._gathers[key]
         return States(states)
 
@@ -259,7 +261,7 @@ class Vertex:
                 f"[{what}] expected a float value for {name!r}, got {x.dtype}; look ids up in an "
                 "embedding first"
             )
-        return ir._to_space(x, SpaceKind.VERTEX)
+        return to_space(x, SpaceKind.VERTEX)
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ def trace(function: VertexFunction) -> Trace:
             "class from cavs.VertexFunction"
         )
     vertex = Vertex()
-    with ir.recording(user_line), recorded_reads() as reads:
+    with recording(user_line), recorded_reads() as reads:
         try:
             function.forward(vertex)
         except CavsError as error:
@@ -317,7 +319,7 @@ def children_read(traced: Trace) -> int | None:
     """How many children of a vertex F reads, from the first one on; None where it takes any number:
     it gathers all of them, or none."""
     nodes = ir.ancestors(traced.function.roots())
-    slots = {node.attrs["slot"] for node in nodes if node.op.name == "gather"}
+    slots = {node.attrs["slot"] for node in nodes if node.op is GATHER}
     return None if not slots or None in slots else 1 + max(slots)
 
 
@@ -336,10 +338,10 @@ def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
     function = FunctionIR(traced.function.scatters, {name: pushes[name] for name in wanted})
     if not _gathers(function.pushes.values()):
         function = FunctionIR({}, function.pushes)
-    pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op.name == "pull"}
+    pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op is PULL}
     inputs = {name: spec for name, spec in traced.inputs.items() if name in pulled}
     return Trace(function, inputs, traced.name, traced.reads)
 
 
 def _gathers(nodes: Iterable[Node]) -> bool:
-    return any(node.op.name == "gather" for node in ir.ancestors(nodes))
+    return any(node.op is GATHER for node in ir.ancestors(nodes))

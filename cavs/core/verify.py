@@ -6,19 +6,7 @@ from collections.abc import Iterable
 
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import OPS, SpaceKind, Unique
-
-_SOURCES = (
-    "param",
-    "constant",
-    "pull",
-    "gather",
-    "unique_ids",
-    "remembered",
-    "push_cotangent",
-    "state_cotangent",
-    "num_children",
-    "uniform",
-)
+from cavs.core.ops.structure import EXPAND
 
 
 def verify(roots: Iterable[Node], after: str) -> None:
@@ -37,27 +25,23 @@ def _problem(node: Node) -> str:
         return f"expected a known space, got {given!r}"
     if node.dtype not in ("float", "int32"):
         return f"expected a known dtype, got {node.dtype!r}"
-    if node.op.name in _SOURCES:
+    if node.op.is_source:
         return f"expected no operands of a source, got {len(node.inputs)}" if node.inputs else ""
     if node.op.arity >= 0 and len(node.inputs) != node.op.arity:
         return f"expected {node.op.arity} operands, got {len(node.inputs)}"
     inferred = node.op.infer(*[x.shape for x in node.inputs], **node.attrs)
     if inferred != node.shape:
         return f"expected shape {inferred} of {[x.shape for x in node.inputs]}, got {node.shape}"
-    if node.op.name == "expand":
-        return (
-            ""
-            if node.space == node.attrs["base"]
-            else f"expected rows of the pull, got {node.space}"
-        )
-    if node.op.name == "unique_sum":
-        expected = node.attrs["rows"]
-        return "" if node.space == expected else f"expected space {expected}, got {node.space}"
-    known = (SpaceKind.NONE, node.space)
-    if node.op.name in ("identity", "dropout") and node.inputs[0].space in known:
+    spaces = [x.space for x in node.inputs]
+    if node.op.may_add_rows and spaces[0] == SpaceKind.NONE:
         return ""
-    space = node.op.space([x.space for x in node.inputs])
-    of_inner = node.space == SpaceKind.INNER and node.inputs[0].space == SpaceKind.EDGE
-    if space == SpaceKind.VERTEX and of_inner:
+    # Edges are of all vertices or, once leaves are a function of their own, of inner ones.
+    space, of_inner = (node.op.space(spaces, node.attrs, parents) for parents in _PARENTS)
+    if node.space in (space, of_inner):
         return ""
-    return "" if space == node.space else f"expected space {space}, got {node.space}"
+    if node.op is EXPAND:
+        return f"expected rows of the pull, got {node.space}"
+    return f"expected space {space}, got {node.space}"
+
+
+_PARENTS = (SpaceKind.VERTEX, SpaceKind.INNER)

@@ -14,8 +14,11 @@ import numpy as np
 from cavs.core.autodiff import differentiate
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops import structure
+from cavs.core.ops._def import OpDef, Space, SpaceKind
+from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
+from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
 from cavs.errors import ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
@@ -146,12 +149,11 @@ class ReferenceRun:
         return np.zeros((self._count(node), *node.shape), self.dtype)
 
     def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
-        special = getattr(self, f"_{node.op.name}", None)
+        of_graph = _OF_GRAPH.get(node.op)
         # As the native engine: infinities and NaN come silently.
         with np.errstate(all="ignore"):
-            if special is not None:
-                result: Array = special(v, node, given)
-                return result
+            if of_graph is not None:
+                return of_graph(self, v, node, given)
             operands = [self.values[v][x] for x in node.inputs]
             assert node.op.reference is not None, node
             value = node.op.reference(np, *operands, **node.attrs)
@@ -225,9 +227,6 @@ class ReferenceRun:
     def _graph_spread(self, v: int, node: Node, given: Any) -> Array:
         return self.values[v][node.inputs[0]]
 
-    # Sums over vertices: gradients are linear in them, so each vertex adds its share at the end.
-    _graph_sum = _graph_spread
-
     def _reduce_rows(self, v: int, node: Node, given: Any) -> Array:
         x = self.values[v][node.inputs[0]]
         total: Array = x.reshape(-1, *node.shape).sum(axis=0)
@@ -283,6 +282,32 @@ class ReferenceRun:
         ids = np.stack([self.values[v][x] for x in node.inputs[1:]], axis=-1)
         seed, step, key = self.random.seed, self.random.step, node.attrs["key"]
         return uniform_by_id(seed, step, key, ids, node.size).reshape(len(ids), *node.shape)
+
+
+_OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Array]] = {
+    structure.PARAM: ReferenceRun._param,
+    structure.CONSTANT: ReferenceRun._constant,
+    structure.PULL: ReferenceRun._pull,
+    structure.GATHER: ReferenceRun._gather,
+    structure.PUSH_COTANGENT: ReferenceRun._push_cotangent,
+    structure.STATE_COTANGENT: ReferenceRun._state_cotangent,
+    structure.NUM_CHILDREN: ReferenceRun._num_children,
+    structure.SPREAD: ReferenceRun._spread,
+    structure.SEGMENT_SUM: ReferenceRun._segment_sum,
+    structure.SEGMENT_MAX: ReferenceRun._segment_max,
+    structure.SEGMENT_LOGSUMEXP: ReferenceRun._segment_logsumexp,
+    structure.SEGMENT_SOFTMAX: ReferenceRun._segment_softmax,
+    structure.GRAPH_SPREAD: ReferenceRun._graph_spread,
+    # Gradients are linear in sums over vertices, so each vertex adds its share at the end.
+    structure.GRAPH_SUM: ReferenceRun._graph_spread,
+    structure.REDUCE_ROWS: ReferenceRun._reduce_rows,
+    structure.SLOTS_TO_EDGES: ReferenceRun._slots_to_edges,
+    CONCAT: ReferenceRun._concat,
+    DROPOUT: ReferenceRun._dropout,
+    DROPOUT_BY_ID: ReferenceRun._dropout_by_id,
+    UNIFORM: ReferenceRun._uniform,
+}
+"""What needs more than the operands at hand: the graph, the caller's arrays or random numbers."""
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cavs._arrays import INT32, Array
-from cavs.core.ir import _INTEGER_OPERAND, _broadcast_shapes
 from cavs.core.ops._def import OpDef, Shape
-from cavs.core.ops.shape import broadcast
+from cavs.core.ops.loss import EMBEDDING
+from cavs.core.ops.shape import broadcast, broadcast_shapes
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
     from cavs.tensor._tensor import Tensor
 
 _values, _stale_by = attrgetter("_values"), attrgetter("_stale_by")
-# Operations that only move elements take ids and labels as well.
-_MOVES = frozenset({"reshape", "slice", "concat", "broadcast"})
-# Feature axes of the operands where an operation takes tensors with rows in front of them; an
-# operand of None features (a table) has no rows.
-_ROW_OPS: dict[str, tuple[int | None, ...]] = {
-    "cross_entropy": (1, 0),
-    "cross_entropy_grad": (0, 1, 0),
-    "embedding": (None, 0),
-}
 
 
 def evaluate(
@@ -53,7 +44,7 @@ def evaluate(
             f"[{op.name}] expected {op.arity} operands, got {len(operands)}; pass as many"
         )
     dtype = _float_dtype(kind, op, operands)
-    integer = _INTEGER_OPERAND.get(op.name)
+    integer = op.ids
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
     ids = None if integer is None else _checked_ids(op, xs[0], xs[integer])
     recording = is_grad_enabled() and any(x.requires_grad for x in xs)
@@ -84,13 +75,13 @@ def evaluate(
 
 def _float_dtype(kind: type[Tensor], op: OpDef, operands: Sequence[Any]) -> np.dtype[Any]:
     """The dtype of the operation: that of all operands but ids, labels and Python numbers."""
-    integer = _INTEGER_OPERAND.get(op.name)
+    integer = op.ids
     found: list[np.dtype[Any]] = []
     for position, x in enumerate(operands):
         if position == integer or _is_number(x):
             continue
         dtype = x.dtype if isinstance(x, kind) else kind(x).dtype
-        if dtype == INT32 and op.name not in _MOVES:
+        if dtype == INT32 and not op.moves:  # what only moves elements takes ids as well
             raise DTypeError(
                 f"[{op.name}] expected operand {position} of dtype float, got int32; convert it "
                 "with astype"
@@ -127,19 +118,18 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     ids = given._values.copy()
     if ids.dtype != INT32:
         raise DTypeError(
-            f"[{op.name}] expected operand {_INTEGER_OPERAND[op.name]} of dtype int32, got "
+            f"[{op.name}] expected operand {op.ids} of dtype int32, got "
             f"{ids.dtype}; convert it with astype"
         )
-    limit = {"cross_entropy": -1, "embedding": 0}.get(op.name)
-    if limit is None or ids.size == 0 or not x.shape:
+    if op.ids_within is None or ids.size == 0 or not x.shape:
         return ids
-    count = x.shape[limit]
+    count = x.shape[op.ids_within]
     low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= count:
         at = tuple(map(int, np.argwhere((ids < -1) | (ids >= count))[0]))
         raise InputError(
             f"[{op.name}] expected ids in -1..{count - 1} as operand "
-            f"{_INTEGER_OPERAND[op.name]}, got {ids[at]}{f' at {list(at)}' if at else ''}; correct "
+            f"{op.ids}, got {ids[at]}{f' at {list(at)}' if at else ''}; correct "
             "the ids"
         )
     return ids
@@ -148,19 +138,18 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
 def _broadcast(op: OpDef, xs: list[Tensor], recording: bool) -> list[Tensor]:
     if all(x.shape == xs[0].shape for x in xs):
         return xs
-    shape = _broadcast_shapes([x.shape for x in xs], op)
+    shape = broadcast_shapes([x.shape for x in xs], op)
     # NumPy's references broadcast by themselves; only a gradient must be summed back.
     return [broadcast(x, shape) if recording and x.requires_grad else x for x in xs]
 
 
 def _check_shapes(op: OpDef, xs: Sequence[Tensor], attrs: Mapping[str, Any]) -> None:
-    ranks = _ROW_OPS.get(op.name)
-    if ranks is None:
+    if op.ranks is None:
         op.infer(*[x.shape for x in xs], **attrs)
         return
     rows: set[Shape] = set()
     features: list[Shape] = []
-    for x, rank in zip(xs, ranks, strict=True):
+    for x, rank in zip(xs, op.ranks, strict=True):
         cut = 0 if rank is None else max(len(x.shape) - rank, 0)
         features.append(x.shape[cut:])
         if rank is not None:
@@ -183,7 +172,7 @@ def _record(
 ) -> Record:
     # `result` and not its tensor, which would make a cycle through its own record.
     watch = Watch([*map(_values, operands), result], operands)
-    integer = _INTEGER_OPERAND.get(op.name)
+    integer = op.ids
 
     def backward(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
         dy = cotangents[0]
@@ -194,7 +183,7 @@ def _record(
         ]
         if integer is not None and own_ids is not None and xs[integer]._stale_by is None:
             xs[integer] = kind._wrap(own_ids)
-        if op.name == "embedding":
+        if op is EMBEDDING:
             weight, ids = xs
             rows = dy.reshape(-1, weight.shape[1])
             return [RowSparse.from_rows(ids._values.reshape(-1), rows, weight.shape), None]

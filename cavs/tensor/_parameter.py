@@ -14,6 +14,7 @@ import numpy as np
 from cavs._arguments import boolean, shown
 from cavs._arrays import INT32, Array, as_array, lend
 from cavs.core import ir
+from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.owners import name_of
@@ -194,7 +195,7 @@ class Parameter(Tensor):
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
         if tracing():
-            return ir.make(op, operands, attrs)
+            return make(op, operands, attrs)
         return evaluate(Tensor, op, operands, attrs)
 
     def __getitem__(self, key: Any) -> Any:

@@ -15,6 +15,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops import OPS
 from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.ops.structure import PULL, PUSH_COTANGENT
 from cavs.core.program import OutputKind
 from cavs.core.trace import trace
 from cavs.errors import TraceError
@@ -204,11 +205,10 @@ def test_every_vjp_row_gives_a_cotangent_per_operand() -> None:
         if op.vjp is None or op.arity < 1 or not op.elementwise:
             continue
         operands = [
-            cavs.core.ir.source("pull", (3,), SpaceKind.VERTEX, name=f"x{i}")
-            for i in range(op.arity)
+            cavs.core.ir.source(PULL, (3,), SpaceKind.VERTEX, name=f"x{i}") for i in range(op.arity)
         ]
         y = apply(op, *operands)
-        dy = cavs.core.ir.source("push_cotangent", (3,), SpaceKind.VERTEX, name="y")
+        dy = cavs.core.ir.source(PUSH_COTANGENT, (3,), SpaceKind.VERTEX, name="y")
         cotangents = op.vjp(dy, y, *operands)
         assert len(cotangents) == op.arity, name
         for dx in cotangents:

@@ -11,12 +11,13 @@ from cavs.core import ir
 from cavs.core.ir import Node
 from cavs.core.ops import OPS
 from cavs.core.ops._def import OpDef, Space, SpaceKind, Unique
+from cavs.core.ops.structure import PULL
 from cavs.core.trace import trace
 from cavs.core.verify import verify
 
-X = ir.source("pull", (3,), SpaceKind.VERTEX, name="x")
+X = ir.source(PULL, (3,), SpaceKind.VERTEX, name="x")
 WORDS = Unique(("word",), SpaceKind.VERTEX)
-EDGE = ir.source("pull", (3,), SpaceKind.EDGE, name="e")
+EDGE = ir.source(PULL, (3,), SpaceKind.EDGE, name="e")
 
 
 @pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))

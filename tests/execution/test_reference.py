@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import vertex_functions
 from hypothesis import given, settings
 from model_runs import compiled, draw_inputs, run
 from strategies import batches
 
 import cavs
+from cavs.core.ops._def import OPS, OpDef, apply, register
 from cavs.execution.philox import GRAPH_LOCAL, uniform
 from cavs.execution.reference import _children_first
 
@@ -102,3 +104,31 @@ def test_results_are_of_the_compiled_precision() -> None:
         result = run(model, graphs, draw_inputs(model, graphs))
         arrays = [*result.outputs.values(), *result.params.values(), *result.inputs.values()]
         assert {a.dtype.name for a in arrays} == {dtype}
+
+
+@pytest.mark.parametrize("name", ["rows", "children", "evaluate", "draw", "count", "empty"])
+def test_an_operation_may_have_any_name(name: str) -> None:
+    """Operations are found in a table, not among the methods of the oracle."""
+    op = register(
+        OpDef(
+            name,
+            arity=1,
+            infer=lambda shape: shape,
+            vjp=lambda dy, y, x: (dy * 3.0,),
+            reference=lambda np, x: x * 3,
+        )
+    )
+    try:
+
+        class F(cavs.VertexFunction):
+            def forward(self, v: cavs.Vertex) -> None:
+                v.push(y=apply(op, v.pull("x")))
+
+        model = cavs.compile(F(), executor="reference")
+        x = cavs.Tensor(np.array([1.0, -2.0], np.float32), requires_grad=True)
+        y = model(cavs.InputGraph([[], []]), x=x)["y"]
+        np.testing.assert_array_equal(y.data, [3, -6])
+        y.sum().backward()
+        np.testing.assert_array_equal(x.grad, [3, 3])
+    finally:
+        del OPS[name]

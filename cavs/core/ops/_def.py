@@ -1,4 +1,4 @@
-"""What one operation is: a row with its shape rule, cost, gradient, formula and reference.
+"""What one operation is: a row with its shape and row rules, cost, gradient, reference and facts.
 
 The same row serves traced symbols (:class:`cavs.core.ir.Node`) and eager outer tensors
 (:class:`cavs.tensor.Tensor`): :func:`apply` hands it to whichever class the operands are of.
@@ -7,10 +7,12 @@ The same row serves traced symbols (:class:`cavs.core.ir.Node`) and eager outer 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import numpy as np
 
 from cavs._arguments import shown
 from cavs.errors import ShapeError, TraceError
@@ -88,9 +90,62 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
     return max(named, key=_FINENESS.__getitem__, default=SpaceKind.NONE)
 
 
-@dataclass(frozen=True)
+RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]
+"""Rows of a result from those of the operands, the attributes, and what the parents of edges are:
+vertices, or inner ones once leaves are a function of their own."""
+
+
+def rows_of_operands(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
+    """The finest."""
+    return join_spaces(spaces)
+
+
+def rows_of_parents(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
+    """Those that have the edges."""
+    return parents
+
+
+def rows(space: Space) -> RowRule:
+    """Always `space`."""
+    return lambda spaces, attrs, parents: space
+
+
+class Operand(Enum):
+    """What an operation takes as an operand."""
+
+    FLOAT = "float"
+    IDS = "int32"
+    """Ids or labels, -1 for none."""
+    EITHER = "either"
+    """What the operand is of, the result is too."""
+
+
+class Between(Enum):
+    """Coarse rows, and the finer ones that are theirs: what an operation goes between."""
+
+    CHILDREN = "children"
+    """A vertex and the edges to its children, or a child and its parents."""
+    GRAPH = "graph"
+    """A graph and its vertices."""
+    IDS = "ids"
+    """Distinct ids and the rows that have them."""
+    ALL = "all"
+    """No rows, and all that there are."""
+
+
+Fold = Callable[[Sequence[float], Sequence[Shape], Shape], "float | None"]
+"""What all elements of a result are where each operand is one number throughout, from these, the
+operands' and the result's shapes; None where they are not one number."""
+
+
+def no_operand(values: Sequence[float | None]) -> int | None:
+    """The result equals no operand."""
+    return None
+
+
+@dataclass(frozen=True, eq=False)
 class OpDef:
-    """One row of the ops table.
+    """One row of the ops table: all that is known of an operation. Compared by identity.
 
     Attributes:
         name: name in the table, in printed programs, and of the native kernel where it has one.
@@ -102,12 +157,36 @@ class OpDef:
             that need a graph, which the executors define.
         vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand, in terms of
             these same operations, and so is IR for symbols and eager arithmetic for tensors.
-        scalar: formula of one element in terms of x0, x1, ...; present exactly where the operation
-            is elementwise, hence fusible.
+        elementwise: whether each element of the result depends on the same element of the operands
+            alone, hence fusible; the native formula stands in csrc/cpu/kernels/scalar_ops.h.
         flops: floating-point operations per row, from the operands' and the result's shapes.
-        space: rows of the result from the rows of the operands.
         dtype: ``float`` or ``int32``.
+        operands: what each operand is; the last stands for all further ones.
+        ids: the first operand of ids or labels.
+        ids_within: of which axis of the first operand the ids are numbers.
+        ranks: feature axes of each operand, where it takes tensors with rows in front of them; None
+            for an operand that has no rows, a table.
+        space: rows of the result.
+        operand_space: rows that the operand must have, where a value of other rows will not do;
+            coarser ones are repeated on them.
+        is_source: whether symbols of it have no operands; one given only says for which rows.
+        may_add_rows: whether it may have rows where its operand has none.
+        repeats: where the result has the finer rows: between which.
+        reduces: where it has the coarser rows: between which.
+        is_sum: whether what it reduces is added up.
+        is_index_load: whether it does nothing but find rows by an index.
+        moves: whether it does nothing but move elements within a row.
         mixes_edges: whether the result, a value per edge, depends on all edges of the vertex.
+        random: whether its value depends on which row it is of.
+        drops: whether in evaluation it does nothing, and is its first operand.
+        zero_with: operands any of which makes the result zero where it is zero, whatever the others
+            are, which then are not read.
+        zero_without: the operand of ids that does so where it is -1.
+        without_children: the value where there are no edges to children.
+        equals: from the operands that are one number throughout, None for others, the operand that
+            the result equals.
+        fold: see :data:`Fold`; of elementwise operations the reference says it.
+        recomputed: whether backward makes it again rather than reads it: it costs next to nothing.
     """
 
     name: str
@@ -115,16 +194,68 @@ class OpDef:
     infer: Callable[..., Shape]
     reference: Callable[..., Any] | None = None
     vjp: Callable[..., tuple[Any, ...]] | None = None
-    scalar: str | None = None
+    elementwise: bool = False
     flops: Callable[[Sequence[Shape], Shape], int] = lambda shapes, out: 0
-    space: Callable[[Sequence[Space]], Space] = join_spaces
     dtype: str = "float"
+    operands: tuple[Operand, ...] = (Operand.FLOAT,)
+    ids_within: int | None = None
+    ranks: tuple[int | None, ...] | None = None
+    space: RowRule = rows_of_operands
+    operand_space: SpaceKind | None = None
+    is_source: bool = False
+    may_add_rows: bool = False
+    repeats: Between | None = None
+    reduces: Between | None = None
+    is_sum: bool = False
+    is_index_load: bool = False
+    moves: bool = False
     mixes_edges: bool = False
+    random: bool = False
+    drops: bool = False
+    zero_with: tuple[int, ...] = ()
+    zero_without: int | None = None
+    without_children: float | None = None
+    equals: Callable[[Sequence[float | None]], int | None] = no_operand
+    fold: Fold | None = None
+    recomputed: bool = False
+    ids: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = Operand.IDS in self.operands
+        object.__setattr__(self, "ids", self.operands.index(Operand.IDS) if known else None)
+
+    def operand(self, position: int) -> Operand:
+        """What the operand at `position` is."""
+        return self.operands[min(position, len(self.operands) - 1)]
 
     @property
-    def elementwise(self) -> bool:
-        """Whether each element of the result depends on the same element of the operands alone."""
-        return self.scalar is not None
+    def sums_lists(self) -> bool:
+        """Whether it adds up lists of rows, which an elementwise group can do while it reads."""
+        return self.is_sum and self.reduces is not Between.ALL
+
+    @property
+    def reads_other_rows(self) -> bool:
+        """Whether a result is no function of its own row's operands: it draws, or depends on other
+        rows."""
+        return self.random or self.mixes_edges or self.reduces in _OF_EDGES_AND_GRAPHS
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it reads rows that go with others than those of its result: edges go with their
+        vertex, a graph's and an id's rows anywhere."""
+        return self.reduces in _ACROSS or self.repeats in _ACROSS
+
+    def constant(
+        self, values: Sequence[float], shapes: Sequence[Shape], out: Shape
+    ) -> float | None:
+        """What all elements of the result are where all those of each operand are one number; None
+        where that is not known."""
+        if self.fold is not None:
+            return self.fold(values, shapes, out)
+        if not self.elementwise or self.reference is None:
+            return None
+        with np.errstate(all="ignore"):
+            return float(self.reference(np, *map(np.float64, values)))
 
     def __repr__(self) -> str:
         return f"OpDef({self.name!r})"
@@ -132,6 +263,9 @@ class OpDef:
     def __reduce__(self) -> tuple[Any, ...]:
         return _row_of, (self.name,)  # of which there are no copies
 
+
+_ACROSS = (Between.GRAPH, Between.IDS, Between.ALL)
+_OF_EDGES_AND_GRAPHS = (Between.CHILDREN, Between.GRAPH)
 
 OPS: dict[str, OpDef] = {}
 

@@ -7,28 +7,19 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cavs._arguments import shown
 from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
+from cavs.core.ops._formulas import (
+    HALF_SQRT_PI,
+    reference_bce_with_logits,
+    reference_erfinv,
+    reference_sigmoid,
+    reference_softplus,
+)
 from cavs.errors import InputError
-
-
-def _sigmoid(np: Any, x: Any) -> Any:
-    # The negative argument keeps exp from overflowing on either side.
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def _softplus(np: Any, x: Any) -> Any:
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def _bce_with_logits(np: Any, x: Any, t: Any) -> Any:
-    # Not softplus(x) - x t, which would lose the small loss of a large, right logit.
-    far = np.where(x < 0, t, 1 - t)
-    return np.where(far == 0, 0, np.abs(x) * far) + np.log1p(np.exp(-np.abs(x)))
 
 
 def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
@@ -37,53 +28,7 @@ def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
     return where(certain, 0.0, dy * (sigmoid(x) - t)), where(certain, 0.0, -dy * x)
 
 
-def _erfinv_polynomial(np: Any, x: Any) -> Any:
-    """To single precision (Giles, "Approximating the erfinv function", GPU Computing Gems 2011)."""
-    w = -np.log((1 - x) * (1 + x))
-    near = np.polyval(_ERFINV_NEAR, w - 2.5)
-    far = np.polyval(_ERFINV_FAR, np.sqrt(np.maximum(w, 0)) - 3)
-    return np.where(w < 5, near, far) * x
-
-
-_ERFINV_NEAR = (
-    2.81022636e-08,
-    3.43273939e-07,
-    -3.5233877e-06,
-    -4.39150654e-06,
-    0.00021858087,
-    -0.00125372503,
-    -0.00417768164,
-    0.246640727,
-    1.50140941,
-)
-_ERFINV_FAR = (
-    -0.000200214257,
-    0.000100950558,
-    0.00134934322,
-    -0.00367342844,
-    0.00573950773,
-    -0.0076224613,
-    0.00943887047,
-    1.00167406,
-    2.83297682,
-)
-
-
-def _erfinv(np: Any, x: Any) -> Any:
-    x = np.asarray(x)
-    with np.errstate(all="ignore"):
-        y = _erfinv_polynomial(np, x)
-        if x.dtype == np.float64:
-            erf = np.vectorize(math.erf, otypes=[x.dtype])
-            for _ in range(2):  # Newton's steps, from seven digits to all
-                y = y - (erf(y) - x) * (_HALF_SQRT_PI * np.exp(y * y))
-        return np.where(np.abs(x) == 1, np.copysign(np.inf, x), y).astype(x.dtype)
-
-
-_HALF_SQRT_PI = math.sqrt(math.pi) / 2
-
-
-def _comparison(name: str, scalar: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
+def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
     return register(
         OpDef(
             name,
@@ -91,7 +36,7 @@ def _comparison(name: str, scalar: str, compare: Callable[[Any, Any, Any], Any])
             infer=same_shape,
             flops=per_element(1),
             vjp=lambda dy, y, a, b: (None, None),
-            scalar=scalar,
+            elementwise=True,
             reference=lambda np, a, b: compare(np, a, b) * np.ones((), np.result_type(a, b)),
         )
     )
@@ -101,9 +46,9 @@ def _row(
     name: str,
     arity: int,
     flops: int,
-    scalar: str,
     vjp: Callable[..., tuple[Any, ...]],
     reference: Callable[..., Any],
+    **facts: Any,
 ) -> OpDef:
     return register(
         OpDef(
@@ -112,68 +57,101 @@ def _row(
             infer=same_shape,
             flops=per_element(flops),
             vjp=vjp,
-            scalar=scalar,
+            elementwise=True,
             reference=reference,
+            **facts,
         )
     )
 
 
-ADD = _row("add", 2, 1, "x0 + x1", lambda dy, y, a, b: (dy, dy), lambda np, a, b: a + b)
-SUB = _row("sub", 2, 1, "x0 - x1", lambda dy, y, a, b: (dy, -dy), lambda np, a, b: a - b)
-MUL = _row("mul", 2, 1, "x0 * x1", lambda dy, y, a, b: (dy * b, dy * a), lambda np, a, b: a * b)
-DIV = _row(
-    "div", 2, 4, "x0 / x1", lambda dy, y, a, b: (dy / b, -(dy * y) / b), lambda np, a, b: a / b
+def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | None]], int | None]:
+    """Of two operands the other, where the one at one of these positions is `value`."""
+
+    def other(values: Sequence[float | None]) -> int | None:
+        return next((1 - i for i in positions if values[i] == value), None)
+
+    return other
+
+
+ADD = _row(
+    "add",
+    2,
+    1,
+    lambda dy, y, a, b: (dy, dy),
+    lambda np, a, b: a + b,
+    equals=_equals_beside(0.0, 0, 1),
 )
-NEG = _row("neg", 1, 1, "-x0", lambda dy, y, x: (-dy,), lambda np, x: -x)
-EXP = _row("exp", 1, 10, "exp(x0)", lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
+SUB = _row(
+    "sub",
+    2,
+    1,
+    lambda dy, y, a, b: (dy, -dy),
+    lambda np, a, b: a - b,
+    equals=_equals_beside(0.0, 1),
+)
+MUL = _row(
+    "mul",
+    2,
+    1,
+    lambda dy, y, a, b: (dy * b, dy * a),
+    lambda np, a, b: a * b,
+    zero_with=(0, 1),
+    equals=_equals_beside(1.0, 0, 1),
+)
+DIV = _row(
+    "div",
+    2,
+    4,
+    lambda dy, y, a, b: (dy / b, -(dy * y) / b),
+    lambda np, a, b: a / b,
+    zero_with=(0,),
+    equals=_equals_beside(1.0, 1),
+)
+NEG = _row("neg", 1, 1, lambda dy, y, x: (-dy,), lambda np, x: -x)
+EXP = _row("exp", 1, 10, lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
 # No cotangent stays none, though the slope at 0 is infinite: of what is impossible in log space.
 LOG = _row(
     "log",
     1,
     10,
-    "log(x0)",
     lambda dy, y, x: (where(equal(dy, 0.0), 0.0, dy / x),),
     lambda np, x: np.log(x),
 )
-SQRT = _row("sqrt", 1, 4, "sqrt(x0)", lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
+SQRT = _row("sqrt", 1, 4, lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
 RSQRT = _row(
     "rsqrt",
     1,
     6,
-    "1 / sqrt(x0)",
     lambda dy, y, x: (dy * -0.5 * y * y * y,),
     lambda np, x: 1 / np.sqrt(x),
 )
-RECIPROCAL = _row(
-    "reciprocal", 1, 4, "1 / x0", lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x
+RECIPROCAL = _row("reciprocal", 1, 4, lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x)
+SQUARE = _row("square", 1, 1, lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
+ABS = _row("abs", 1, 1, lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
+SIGN = _row(
+    "sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.where(x > 0, 1, np.where(x < 0, -1, x))
 )
-SQUARE = _row("square", 1, 1, "x0 * x0", lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
-ABS = _row("abs", 1, 1, "abs(x0)", lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
-SIGN = _row("sign", 1, 1, "(x0 > 0) - (x0 < 0)", lambda dy, y, x: (None,), lambda np, x: np.sign(x))
 SIGMOID_GRAD = _row(
     "sigmoid_grad",
     2,
     3,
-    "x0 * x1 * (1 - x1)",
     lambda d, _, dy, y: (sigmoid_grad(d, y), d * dy * (1.0 - 2.0 * y)),
     lambda np, dy, y: dy * y * (1 - y),
+    zero_with=(0,),
 )
 TANH_GRAD = _row(
     "tanh_grad",
     2,
     3,
-    "x0 * (1 - x1 * x1)",
     lambda d, _, dy, y: (tanh_grad(d, y), d * dy * -2.0 * y),
     lambda np, dy, y: dy * (1 - y * y),
+    zero_with=(0,),
 )
-SIGMOID = _row(
-    "sigmoid", 1, 12, "1 / (1 + exp(-x0))", lambda dy, y, x: (sigmoid_grad(dy, y),), _sigmoid
-)
+SIGMOID = _row("sigmoid", 1, 12, lambda dy, y, x: (sigmoid_grad(dy, y),), reference_sigmoid)
 TANH = _row(
     "tanh",
     1,
     12,
-    "tanh(x0)",
     lambda dy, y, x: (tanh_grad(dy, y),),
     lambda np, x: np.tanh(x),
 )
@@ -181,31 +159,27 @@ RELU = _row(
     "relu",
     1,
     1,
-    "select(x0 > 0, x0, x0 * 0)",
     lambda dy, y, x: (dy * greater(x, 0.0),),
-    lambda np, x: np.maximum(x, 0),
+    lambda np, x: np.where(x < 0, 0, x),
 )
 ERFINV = _row(
     "erfinv",
     1,
     40,
-    "erfinv(x0)",
-    lambda dy, y, x: (dy * exp(y * y) * _HALF_SQRT_PI,),
-    _erfinv,
+    lambda dy, y, x: (dy * exp(y * y) * HALF_SQRT_PI,),
+    reference_erfinv,
 )
 SOFTPLUS = _row(
     "softplus",
     1,
     20,
-    "maximum(x0, 0) + log1p(exp(-abs(x0)))",
     lambda dy, y, x: (dy * sigmoid(x),),
-    _softplus,
+    reference_softplus,
 )
 MAXIMUM = _row(
     "maximum",
     2,
     1,
-    "maximum(x0, x1)",
     lambda dy, y, a, b: (dy * greater(a, b), dy * greater_equal(b, a)),
     lambda np, a, b: np.maximum(a, b),
 )
@@ -213,7 +187,6 @@ MINIMUM = _row(
     "minimum",
     2,
     1,
-    "minimum(x0, x1)",
     lambda dy, y, a, b: (dy * less(a, b), dy * less_equal(b, a)),
     lambda np, a, b: np.minimum(a, b),
 )
@@ -221,7 +194,6 @@ WHERE = _row(
     "where",
     3,
     1,
-    "select(x0 != 0, x1, x2)",
     lambda dy, y, c, a, b: (None, where(c, dy, 0.0), where(c, 0.0, dy)),
     lambda np, c, a, b: np.where(c != 0, a, b),
 )
@@ -229,27 +201,26 @@ BCE_WITH_LOGITS = _row(
     "bce_with_logits",
     2,
     22,
-    "select(select(x0 < 0, x1, 1 - x1) == 0, 0, abs(x0) * select(x0 < 0, x1, 1 - x1))"
-    " + log1p(exp(-abs(x0)))",
     _bce_with_logits_vjp,
-    _bce_with_logits,
+    reference_bce_with_logits,
 )
 # Says into which state a value goes; attributes keep equal values of two states apart.
-IDENTITY = _row("identity", 1, 0, "x0", lambda dy, y, x, **_: (dy,), lambda np, x, **_: x)
-STOP_GRADIENT = _row("stop_gradient", 1, 0, "x0", lambda dy, y, x: (None,), lambda np, x: x)
+IDENTITY = _row(
+    "identity", 1, 0, lambda dy, y, x, **_: (dy,), lambda np, x, **_: x, may_add_rows=True
+)
+STOP_GRADIENT = _row("stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x)
 SQUARED_ERROR = _row(
     "squared_error",
     2,
     2,
-    "(x0 - x1) * (x0 - x1)",
     lambda dy, y, a, b: (dy * 2.0 * (a - b), dy * 2.0 * (b - a)),
     lambda np, a, b: (a - b) * (a - b),
 )
-GREATER = _comparison("greater", "x0 > x1", lambda np, a, b: a > b)
-GREATER_EQUAL = _comparison("greater_equal", "x0 >= x1", lambda np, a, b: a >= b)
-LESS = _comparison("less", "x0 < x1", lambda np, a, b: a < b)
-LESS_EQUAL = _comparison("less_equal", "x0 <= x1", lambda np, a, b: a <= b)
-EQUAL = _comparison("equal", "x0 == x1", lambda np, a, b: a == b)
+GREATER = _comparison("greater", lambda np, a, b: a > b)
+GREATER_EQUAL = _comparison("greater_equal", lambda np, a, b: a >= b)
+LESS = _comparison("less", lambda np, a, b: a < b)
+LESS_EQUAL = _comparison("less_equal", lambda np, a, b: a <= b)
+EQUAL = _comparison("equal", lambda np, a, b: a == b)
 
 
 def exp(x: Any) -> Any:

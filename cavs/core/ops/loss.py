@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, SpaceKind, apply, per_element, register, size_of
+from cavs.core.ops._def import (
+    Between,
+    OpDef,
+    Operand,
+    Shape,
+    SpaceKind,
+    apply,
+    per_element,
+    register,
+    rows,
+    size_of,
+)
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax
 from cavs.errors import ShapeError
 
@@ -67,6 +78,10 @@ CROSS_ENTROPY = register(
         "cross_entropy",
         arity=2,
         infer=_infer_cross_entropy,
+        operands=(Operand.FLOAT, Operand.IDS),
+        ids_within=-1,
+        ranks=(1, 0),
+        zero_without=1,
         flops=lambda shapes, out: 12 * size_of(shapes[0]),
         vjp=lambda dy, y, logits, label: (
             apply(CROSS_ENTROPY_GRAD, dy, logits, label),
@@ -80,6 +95,10 @@ CROSS_ENTROPY_GRAD: OpDef = register(
         "cross_entropy_grad",
         arity=3,
         infer=_infer_cross_entropy_grad,
+        operands=(Operand.FLOAT, Operand.FLOAT, Operand.IDS),
+        ranks=(0, 1, 0),
+        zero_with=(0,),
+        zero_without=2,
         flops=per_element(14),
         reference=_reference_cross_entropy_grad,
     )
@@ -89,6 +108,10 @@ EMBEDDING = register(
         "embedding",
         arity=2,
         infer=_infer_embedding,
+        operands=(Operand.FLOAT, Operand.IDS),
+        ids_within=0,
+        ranks=(None, 0),
+        zero_without=1,
         vjp=lambda dy, y, weight, ids: (
             apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
             None,
@@ -101,8 +124,11 @@ EMBEDDING_GRAD: OpDef = register(
         "embedding_grad",
         arity=2,
         infer=lambda dy, ids, *, num: (num, dy[0]),
+        operands=(Operand.FLOAT, Operand.IDS),
         flops=lambda shapes, out: size_of(shapes[0]),
-        space=lambda spaces: SpaceKind.NONE,
+        space=rows(SpaceKind.NONE),
+        reduces=Between.ALL,
+        zero_without=1,
         reference=_reference_embedding_grad,
     )
 )

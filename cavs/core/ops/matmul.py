@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, register, shape_of
+from cavs.core.ops._def import Between, OpDef, Shape, SpaceKind, apply, register, rows, shape_of
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 
@@ -53,13 +53,10 @@ MATMUL = register(
             2 * out[0] * out[1] * (shapes[0][0] * shapes[0][1] // max(out[0], 1))
         ),
         vjp=_vjp,
+        zero_with=(0, 1),
         reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
     )
 )
-
-
-def _none(spaces: Any) -> Space:
-    return SpaceKind.NONE
 
 
 def _reference_reduce(np: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> Any:
@@ -73,7 +70,9 @@ MATMUL_REDUCE = register(
         arity=2,
         infer=_infer,
         flops=MATMUL.flops,
-        space=_none,
+        space=rows(SpaceKind.NONE),
+        reduces=Between.ALL,
+        zero_with=(0, 1),
         reference=_reference_reduce,
     )
 )

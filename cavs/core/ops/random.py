@@ -13,7 +13,7 @@ import numbers
 from typing import Any
 
 from cavs._arguments import boolean, number
-from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, size_of
+from cavs.core.ops._def import OpDef, Operand, Shape, apply, per_element, register, size_of
 from cavs.core.ops.elementwise import erfinv, less, log, maximum, stop_gradient
 from cavs.core.ops.reduce import softmax
 from cavs.errors import InputError, ShapeError
@@ -42,7 +42,14 @@ def _reference_one_hot_max(np: Any, x: Any, among: Any) -> Any:
 
 # The operand only says how many numbers, for which rows; the symbol made has none.
 UNIFORM = register(
-    OpDef("uniform", arity=1, infer=lambda *_, shape, **__: shape, flops=per_element(8))
+    OpDef(
+        "uniform",
+        arity=1,
+        infer=lambda *_, shape, **__: shape,
+        flops=per_element(8),
+        is_source=True,
+        random=True,
+    )
 )
 DROPOUT: OpDef = register(
     OpDef(
@@ -50,6 +57,10 @@ DROPOUT: OpDef = register(
         arity=1,
         infer=lambda shape, *, p, key: shape,
         flops=per_element(8),
+        may_add_rows=True,
+        random=True,
+        drops=True,
+        zero_with=(0,),
         vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
     )
 )
@@ -59,7 +70,10 @@ DROPOUT_BY_ID: OpDef = register(
         "dropout_by_id",
         arity=-1,
         infer=lambda shape, *ids, p, key: shape,
+        operands=(Operand.FLOAT, Operand.IDS),
         flops=per_element(8),
+        drops=True,
+        zero_with=(0,),
         vjp=lambda dy, y, x, *ids, p, key: (
             apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
             *[None] * len(ids),
@@ -77,10 +91,6 @@ ONE_HOT_MAX = register(
         reference=_reference_one_hot_max,
     )
 )
-#: Operations whose value depends on which row it is of.
-RANDOM = frozenset({"uniform", "dropout"})
-#: Operations that do nothing in evaluation; what they drop is the first operand.
-DROPOUTS = frozenset({"dropout", "dropout_by_id"})
 
 
 def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:

@@ -114,6 +114,8 @@ ROW_SUM = register(
         infer=_drop_last,
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=lambda dy, y, x: (_spread_last(dy, x.shape),),
+        zero_with=(0,),
+        fold=lambda values, shapes, out: values[0] * shapes[0][-1],
         reference=lambda np, x: x.sum(axis=-1),
     )
 )
@@ -164,6 +166,7 @@ LOGSUMEXP_GRAD: OpDef = register(
         infer=_infer_logsumexp_grad,
         flops=per_element(15),
         vjp=_logsumexp_grad_vjp,
+        zero_with=(0,),
         reference=_reference_logsumexp_grad,
     )
 )

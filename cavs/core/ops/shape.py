@@ -96,6 +96,9 @@ RESHAPE = register(
         "reshape",
         arity=1,
         infer=_infer_reshape,
+        moves=True,
+        fold=lambda values, shapes, out: values[0],
+        recomputed=True,
         vjp=lambda dy, y, x, *, to, rank: (reshape(dy, x.shape),),
         reference=lambda np, x, *, to, rank: x.reshape(_rows(x, rank) + to),
     )
@@ -105,6 +108,9 @@ SLICE = register(
         "slice",
         arity=1,
         infer=_infer_slice,
+        moves=True,
+        fold=lambda values, shapes, out: values[0],
+        recomputed=True,
         vjp=_slice_vjp,
         reference=lambda np, x, *, start, stop: x[..., start:stop],
     )
@@ -114,6 +120,7 @@ SLICE_GRAD = register(
         "slice_grad",
         arity=1,
         infer=lambda shape, *, start, stop, total: (*shape[:-1], total),
+        zero_with=(0,),
         vjp=lambda d, _, dy, *, start, stop, total: (slice_last(d, start, stop),),
         reference=_reference_slice_grad,
     )
@@ -123,6 +130,8 @@ CONCAT = register(
         "concat",
         arity=-1,
         infer=_infer_concat,
+        moves=True,
+        fold=lambda values, shapes, out: values[0] if len(set(values)) == 1 else None,
         vjp=_concat_vjp,
         reference=lambda np, *xs: np.concatenate(xs, axis=-1),
     )
@@ -132,6 +141,9 @@ BROADCAST = register(
         "broadcast",
         arity=1,
         infer=lambda shape, *, to, rank: _infer_broadcast(shape, to=to),
+        moves=True,
+        fold=lambda values, shapes, out: values[0],
+        recomputed=True,
         vjp=lambda dy, y, x, *, to, rank: (sum_to(dy, x.shape),),
         reference=_reference_broadcast,
     )
@@ -141,6 +153,8 @@ SUM_TO = register(
         "sum_to",
         arity=1,
         infer=lambda shape, *, to, rank: _infer_sum_to(shape, to=to),
+        zero_with=(0,),
+        fold=lambda values, shapes, out: values[0] * (size_of(shapes[0]) // max(size_of(out), 1)),
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=lambda dy, y, x, *, to, rank: (broadcast(dy, x.shape),),
         reference=_reference_sum_to,
@@ -225,3 +239,16 @@ def sum_to(x: Any, shape: Shape) -> Any:
     if x.shape == shape:
         return x
     return apply(SUM_TO, x, to=shape, rank=len(x.shape))
+
+
+def broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
+    """The shape that these broadcast to; raises ShapeError where they do not."""
+    out: list[int] = []
+    for axis in range(1, 1 + max(map(len, shapes), default=0)):
+        sizes = {s[-axis] for s in shapes if len(s) >= axis} - {1}
+        if len(sizes) > 1:
+            raise ShapeError(
+                f"[{op.name}] expected shapes that broadcast, got {list(shapes)}; reshape one"
+            )
+        out.append(sizes.pop() if sizes else 1)
+    return tuple(reversed(out))

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, per_element, register, size_of
+from cavs.core.ops._def import (
+    Between,
+    OpDef,
+    Operand,
+    Shape,
+    SpaceKind,
+    apply,
+    per_element,
+    register,
+    rows,
+    rows_of_parents,
+    size_of,
+)
 from cavs.core.ops.elementwise import equal, maximum
 from cavs.core.ops.reduce import finite_cotangent
 
@@ -14,17 +27,14 @@ def _same(shape: Shape, **_: Any) -> Shape:
     return shape
 
 
-def _to(space: Space) -> Callable[[Sequence[Space]], Space]:
-    return lambda spaces: space
-
-
 def _sum_cost(shapes: Sequence[Shape], out: Shape) -> int:
     return size_of(shapes[0])
 
 
-def _source(name: str, dtype: str = "float") -> OpDef:
+def _source(name: str, **facts: Any) -> OpDef:
     """An operation without operands; its shape and space are given where it is made."""
-    return register(OpDef(name, arity=0, infer=lambda *, shape, **_: shape, dtype=dtype))
+    op = OpDef(name, arity=0, infer=lambda *, shape, **_: shape, is_source=True, **facts)
+    return register(op)
 
 
 def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
@@ -43,27 +53,41 @@ def _segment_logsumexp_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (segment_softmax(x) * spread(finite_cotangent(dy, y)),)
 
 
-PARAM = _source("param")
-CONSTANT = _source("constant")
+PARAM = _source("param", recomputed=True)
+CONSTANT = _source("constant", recomputed=True)
 PULL = _source("pull")
-GATHER = _source("gather")
+GATHER = _source("gather", is_index_load=True, without_children=0.0, recomputed=True)
 # The operand only says that this is about the edges at hand; the symbol made has none.
 NUM_CHILDREN = register(
-    OpDef("num_children", arity=1, infer=lambda *_, **__: (), space=_to(SpaceKind.VERTEX))
+    OpDef(
+        "num_children",
+        arity=1,
+        infer=lambda *_, **__: (),
+        space=rows_of_parents,
+        is_source=True,
+        without_children=0.0,
+        recomputed=True,
+    )
 )
-UNIQUE_IDS = _source("unique_ids", dtype="int32")
+UNIQUE_IDS = _source("unique_ids", dtype="int32", recomputed=True)
 # 1 where there is an id, 0 where it is -1.
-PRESENT = register(OpDef("present", arity=1, infer=lambda ids: ()))
+PRESENT = register(OpDef("present", arity=1, infer=lambda ids: (), operands=(Operand.IDS,)))
 REMEMBERED = _source("remembered")
 PUSH_COTANGENT = _source("push_cotangent")
-STATE_COTANGENT = _source("state_cotangent")
+STATE_COTANGENT = _source("state_cotangent", reduces=Between.CHILDREN, is_sum=True)
 
 SPREAD = register(
     OpDef(
         "spread",
         arity=1,
         infer=_same,
-        space=_to(SpaceKind.EDGE),
+        space=rows(SpaceKind.EDGE),
+        operand_space=SpaceKind.VERTEX,
+        operands=(Operand.EITHER,),
+        repeats=Between.CHILDREN,
+        is_index_load=True,
+        zero_with=(0,),
+        recomputed=True,
         vjp=lambda dy, y, x: (segment_sum(dy),),
     )
 )
@@ -73,7 +97,12 @@ SEGMENT_SUM = register(
         arity=1,
         infer=_same,
         flops=_sum_cost,
-        space=_to(SpaceKind.VERTEX),
+        space=rows_of_parents,
+        operand_space=SpaceKind.EDGE,
+        reduces=Between.CHILDREN,
+        is_sum=True,
+        zero_with=(0,),
+        without_children=0.0,
         vjp=lambda dy, y, x: (spread(dy),),
     )
 )
@@ -83,7 +112,11 @@ SEGMENT_MAX = register(
         arity=1,
         infer=_same,
         flops=_sum_cost,
-        space=_to(SpaceKind.VERTEX),
+        space=rows_of_parents,
+        operand_space=SpaceKind.EDGE,
+        reduces=Between.CHILDREN,
+        zero_with=(0,),
+        without_children=0.0,
         vjp=_segment_max_vjp,
     )
 )
@@ -93,7 +126,10 @@ SEGMENT_LOGSUMEXP = register(
         arity=1,
         infer=_same,
         flops=lambda shapes, out: 12 * size_of(shapes[0]),
-        space=_to(SpaceKind.VERTEX),
+        space=rows_of_parents,
+        operand_space=SpaceKind.EDGE,
+        reduces=Between.CHILDREN,
+        without_children=-math.inf,
         vjp=_segment_logsumexp_vjp,
     )
 )
@@ -103,7 +139,8 @@ SEGMENT_SOFTMAX = register(
         arity=1,
         infer=_same,
         flops=per_element(15),
-        space=_to(SpaceKind.EDGE),
+        space=rows(SpaceKind.EDGE),
+        operand_space=SpaceKind.EDGE,
         vjp=_segment_softmax_vjp,
         mixes_edges=True,
     )
@@ -113,12 +150,26 @@ GRAPH_SPREAD = register(
         "graph_spread",
         arity=1,
         infer=_same,
-        space=_to(SpaceKind.VERTEX),
+        space=rows(SpaceKind.VERTEX),
+        operands=(Operand.EITHER,),
+        repeats=Between.GRAPH,
+        is_index_load=True,
+        zero_with=(0,),
+        recomputed=True,
         vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
     )
 )
 GRAPH_SUM: OpDef = register(
-    OpDef("graph_sum", arity=1, infer=_same, flops=_sum_cost, space=_to(SpaceKind.GRAPH))
+    OpDef(
+        "graph_sum",
+        arity=1,
+        infer=_same,
+        flops=_sum_cost,
+        space=rows(SpaceKind.GRAPH),
+        reduces=Between.GRAPH,
+        is_sum=True,
+        zero_with=(0,),
+    )
 )
 # Between the distinct `rows` and rows that have the ids: those that they are counted among, or the
 # distinct tuples that the ids are part of.
@@ -127,25 +178,49 @@ EXPAND = register(
         "expand",
         arity=1,
         infer=lambda shape, **_: shape,
+        space=lambda spaces, attrs, parents: attrs["base"],
+        operands=(Operand.EITHER,),
+        repeats=Between.IDS,
+        is_index_load=True,
+        zero_with=(0,),
+        recomputed=True,
         vjp=lambda dy, y, x, *, rows, base, **_: (apply(UNIQUE_SUM, dy, rows=rows, base=base),),
     )
 )
 UNIQUE_SUM: OpDef = register(
-    OpDef("unique_sum", arity=1, infer=lambda shape, **_: shape, flops=_sum_cost)
+    OpDef(
+        "unique_sum",
+        arity=1,
+        infer=lambda shape, **_: shape,
+        flops=_sum_cost,
+        space=lambda spaces, attrs, parents: attrs["rows"],
+        reduces=Between.IDS,
+        is_sum=True,
+        zero_with=(0,),
+    )
 )
 SLOTS_TO_EDGES = register(
     OpDef(
         "slots_to_edges",
         arity=-1,
         infer=lambda *shapes, **_: shapes[0],
-        space=_to(SpaceKind.EDGE),
+        space=rows(SpaceKind.EDGE),
+        repeats=Between.CHILDREN,
     )
 )
 JOIN = register(
-    OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=_to(SpaceKind.VERTEX))
+    OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=rows(SpaceKind.VERTEX))
 )
 REDUCE_ROWS = register(
-    OpDef("reduce_rows", arity=1, infer=_same, flops=_sum_cost, space=_to(SpaceKind.NONE))
+    OpDef(
+        "reduce_rows",
+        arity=1,
+        infer=_same,
+        flops=_sum_cost,
+        space=rows(SpaceKind.NONE),
+        reduces=Between.ALL,
+        is_sum=True,
+    )
 )
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from cavs.core import ir
 from cavs.core.ir import Name, Node, ancestors, constant_value
-from cavs.core.ops._def import OPS, Space, SpaceKind, Unique, apply
-from cavs.core.ops.elementwise import equal, maximum
-from cavs.core.ops.random import DROPOUTS
+from cavs.core.ops._def import Between, OpDef, Space, SpaceKind, Unique, apply
+from cavs.core.ops.elementwise import WHERE, equal, maximum
+from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
+from cavs.core.ops.structure import (
+    GRAPH_SPREAD,
+    JOIN,
+    PRESENT,
+    PULL,
+    REMEMBERED,
+    SPREAD,
+    UNIQUE_IDS,
+)
 
 Clause = frozenset[Node]
 """Ids and masks of one row: it holds where all ids are -1 and all masks 0."""
@@ -26,23 +33,6 @@ _MOST = 4
 
 _MOST_IN_MASK = 2
 """Clauses that a product's mask is made of: it is computed in each call."""
-
-_MOVES = ("slice", "reshape", "broadcast", "concat")
-_OF_FIRST = (
-    "sigmoid_grad",
-    "tanh_grad",
-    "div",
-    "logsumexp_grad",
-    *DROPOUTS,
-    "row_sum",
-    "sum_to",
-    "slice_grad",
-)
-"""Zeros where the first operand is, whatever the others are."""
-
-_TO_FINER = ("spread", "graph_spread", "expand")
-_TO_COARSER = ("segment_sum", "segment_max", "graph_sum", "unique_sum")
-_PRODUCTS = ("mul", "matmul", "matmul_reduce")
 
 
 def either(*rows: Rows) -> Rows:
@@ -71,8 +61,8 @@ class RowIds:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[Name, Space], Node] = {}
-        self._moved: dict[tuple[str, Node], Node] = {}
-        self._origins: dict[tuple[str, Node], Node] = {}
+        self._moved: dict[tuple[Between, Node], Node] = {}
+        self._origins: dict[tuple[Between, Node], Node] = {}
         self._masks: dict[Rows, Node] = {}
 
     def note(self, order: Iterable[Node]) -> None:
@@ -80,15 +70,15 @@ class RowIds:
         for node in order:
             if node.dtype != "int32":
                 continue
-            if node.op.name in ("pull", "unique_ids"):
+            if node.op in _IDS:
                 self._ids.setdefault((_pull_of(node), node.space), node)
-            elif node.op.name in ("spread", "graph_spread"):
-                self._link(node.op.name, node.inputs[0], node)
+            elif node.op.repeats is not None:
+                self._link(node.op.repeats, node.inputs[0], node)
 
-    def _link(self, name: str, origin: Node, moved: Node) -> None:
-        if (name, origin) not in self._moved:
-            self._moved[name, origin] = moved
-            self._origins[name, moved] = origin
+    def _link(self, between: Between, origin: Node, moved: Node) -> None:
+        if (between, origin) not in self._moved:
+            self._moved[between, origin] = moved
+            self._origins[between, moved] = origin
 
     def finer(self, move: Node, rows: Rows) -> Rows:
         """Rows of the operand of `move` as those of its result, or, where it is a sum, rows of its
@@ -103,27 +93,28 @@ class RowIds:
         )
 
     def _finer(self, move: Node, x: Node) -> Node:
-        name = _FINER[move.op.name]
-        if name == "expand":
+        between = _between(move.op)
+        if between is Between.IDS:
             return self.ids(_pull_of(x), move.attrs["base"])
-        if (name, x) not in self._moved:
-            space = move.space if move.op.name in _TO_FINER else move.inputs[0].space
-            self._link(name, x, Node(OPS[name], (x,), {}, x.shape, space, x.dtype))
-        return self._moved[name, x]
+        if (between, x) not in self._moved:
+            space = move.inputs[0].space if move.op.reduces else move.space
+            op = SPREAD if between is Between.CHILDREN else GRAPH_SPREAD
+            self._link(between, x, Node(op, (x,), {}, x.shape, space, x.dtype))
+        return self._moved[between, x]
 
     def _coarser(self, move: Node, x: Node) -> Node | None:
-        name = _FINER[move.op.name]
-        if name != "expand":
-            return self._origins.get((name, x))
-        distinct = move.inputs[0].space if move.op.name == "expand" else move.space
+        between = _between(move.op)
+        if between is not Between.IDS:
+            return self._origins.get((between, x))
+        distinct = move.space if move.op.reduces else move.inputs[0].space
         assert isinstance(distinct, Unique)
-        own = x.op.name in ("pull", "unique_ids") and _pull_of(x) in distinct.pulls
+        own = x.op in _IDS and _pull_of(x) in distinct.pulls
         return self.ids(_pull_of(x), distinct) if own else None
 
     def ids(self, pull: Name, space: Space) -> Node:
         """The ids of the pull in rows of `space`."""
         if (pull, space) not in self._ids:
-            op = "unique_ids" if isinstance(space, Unique) else "pull"
+            op = UNIQUE_IDS if isinstance(space, Unique) else PULL
             self._ids[pull, space] = ir.source(op, (), space, "int32", name=pull)
         return self._ids[pull, space]
 
@@ -144,16 +135,14 @@ class RowIds:
         return self._masks[key]
 
 
-# A sum over finer rows goes the way back of what repeats a value in them.
-_FINER = {
-    **{name: name for name in _TO_FINER},
-    "slots_to_edges": "spread",
-    "segment_sum": "spread",
-    "segment_max": "spread",
-    "segment_logsumexp": "spread",
-    "graph_sum": "graph_spread",
-    "unique_sum": "expand",
-}
+_IDS = (PULL, UNIQUE_IDS)
+
+
+def _between(move: OpDef) -> Between:
+    """The rows that an operation goes between, one way or the other."""
+    between = move.reduces or move.repeats
+    assert between is not None, move
+    return between
 
 
 def _pull_of(ids: Node) -> Name:
@@ -166,7 +155,7 @@ def _is_outside(clause: Clause) -> Node:
     """1 in rows in which the clause does not hold, else 0."""
     found: Node | None = None
     for x in sorted(clause, key=lambda x: x.number):
-        present: Node = apply(OPS["present"], x) if x.dtype == "int32" else 1.0 - equal(x, 0.0)
+        present: Node = apply(PRESENT, x) if x.dtype == "int32" else 1.0 - equal(x, 0.0)
         found = present if found is None else maximum(found, present)
     assert found is not None
     return found
@@ -195,7 +184,7 @@ class Zeros:
         """Products of rows to those that they may leave out."""
         found: dict[Node, Rows] = {}
         for node in self._order:
-            if node.op.name in ("matmul", "matmul_reduce"):
+            if node.op in (MATMUL, MATMUL_REDUCE):
                 rows = either(*map(self._zeros_of, node.inputs), self.unread.get(node, NO_ROWS))
                 if rows:
                     found[node] = rows
@@ -210,32 +199,30 @@ class Zeros:
     # Zeros
 
     def _zero(self, node: Node) -> Rows:
-        name, x = node.op.name, node.inputs
+        op, x = node.op, node.inputs
         if not x:
             return self._zero_source(node)
-        if name == "embedding":
-            return self._missing(x[1])
-        if name == "cross_entropy":
-            return self._missing(x[1])
-        if name == "cross_entropy_grad":
-            return either(self._zeros_of(x[0]), self._missing(x[2]))
-        if name in ("mul", "matmul"):
-            return either(*map(self._zeros_of, x))
-        if name in _OF_FIRST:
-            return self._zeros_of(x[0])
-        if name == "where":
+        if op is WHERE:
             return self._zero_of_branches(*x[1:])
-        if name in _TO_FINER:
-            return self._ids.finer(node, self._zeros_of(x[0]))
-        if name in _TO_COARSER:
-            return self._ids.coarser(node, self._zeros_of(x[0]))
-        return self._zero_of_all(node)
+        if op.reduces is Between.ALL:
+            return NO_ROWS
+        if not op.zero_with and op.zero_without is None:
+            return self._zero_of_all(node)
+        rows = either(*(self._zeros_of(x[i]) for i in op.zero_with), self._absent(node))
+        if op.reduces is not None:
+            return self._ids.coarser(node, rows)
+        return self._ids.finer(node, rows) if op.repeats is not None else rows
+
+    def _absent(self, node: Node) -> Rows:
+        """Rows of the ids -1 that a value is zero without."""
+        position = node.op.zero_without
+        return NO_ROWS if position is None else self._missing(node.inputs[position])
 
     def _zero_source(self, node: Node) -> Rows:
-        if node.op.name == "pull":
+        if node.op is PULL:
             mask = node.dtype == "float" and node.space == SpaceKind.EDGE and node.size == 1
             return frozenset([frozenset([node])]) if self._by_mask and mask else NO_ROWS
-        known: Rows = node.attrs["zero"] if node.op.name == "remembered" else NO_ROWS
+        known: Rows = node.attrs["zero"] if node.op is REMEMBERED else NO_ROWS
         return known if self._by_id else NO_ROWS
 
     def _zero_of_branches(self, a: Node, b: Node) -> Rows:
@@ -284,35 +271,24 @@ class Zeros:
     def _passed(self, node: Node, user: Node, unread: Mapping[Node, Rows]) -> Rows:
         """Rows of `node` that the user goes into rows with that nobody reads."""
         rows = unread.get(user, NO_ROWS)
-        if not rows or user.op.name == "join" or user.op.mixes_edges:
+        op = user.op
+        if not rows or op is JOIN or op.mixes_edges:
             return NO_ROWS
-        if user.op.name in (*_TO_FINER, "slots_to_edges"):
+        if op.repeats is not None:
             return self._ids.coarser(user, rows)
-        if user.op.name in (*_TO_COARSER, "segment_logsumexp"):
+        if op.reduces not in (None, Between.ALL):
             return self._ids.finer(user, rows)
         return rows if user.space == node.space else NO_ROWS
 
     def _stopped(self, node: Node, user: Node) -> Rows:
         """Rows in which the user's result does not depend on `node`."""
-        name, x = user.op.name, user.inputs
-        if name in _PRODUCTS:
-            others = [operand for operand in x if operand is not node]
-            return either(*map(self._zeros_of, others)) if len(others) < len(x) else NO_ROWS
-        if name in ("sigmoid_grad", "tanh_grad", "div", "logsumexp_grad"):
-            return NO_ROWS if node is x[0] else self._zeros_of(x[0])
-        if name == "cross_entropy":
-            return self._missing(x[1])
-        if name == "cross_entropy_grad":
-            missing = self._missing(x[2])
-            return missing if node is x[0] else either(missing, self._zeros_of(x[0]))
-        return self._missing(x[1]) if name == "embedding_grad" else NO_ROWS
+        x, op = user.inputs, user.op
+        if op.repeats is not None or op.reduces not in (None, Between.ALL):
+            return NO_ROWS
+        others = (self._zeros_of(x[i]) for i in op.zero_with if x[i] is not node)
+        return either(*others, self._absent(user))
 
 
 def _gives_zero(node: Node, values: Sequence[float]) -> bool:
     """Whether the result is zeros where the operands are these numbers."""
-    if node.op.name in _MOVES:
-        return not any(values)
-    if not node.op.elementwise or node.op.reference is None:
-        return False
-    with np.errstate(all="ignore"):
-        return float(node.op.reference(np, *map(np.float64, values), **node.attrs)) == 0.0
+    return node.op.constant(values, [x.shape for x in node.inputs], node.shape) == 0.0

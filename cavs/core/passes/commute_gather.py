@@ -17,13 +17,12 @@ from dataclasses import dataclass
 
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
 from cavs.core.ops._def import SpaceKind
-from cavs.core.ops.random import RANDOM
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.structure import GATHER
 
 WORTH = 16
 """FLOPs of products that pay for one more element gathered: in a tree a quarter of the rows may be
 saved, forward and twice backward, and the element is read and written on the way back."""
-
-_MOVES = ("slice", "reshape", "broadcast", "concat")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> Funct
     for node in order:
         if node in names:
             attrs = {"name": names[node], "slot": None}
-            new[node] = source("gather", node.shape, SpaceKind.EDGE, node.dtype, **attrs)
+            new[node] = source(GATHER, node.shape, SpaceKind.EDGE, node.dtype, **attrs)
         else:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
     result = function.map(new)
@@ -77,12 +76,12 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
     the FLOPs of the products with parameters among what they depend on."""
     products: dict[Node, frozenset[Node]] = {}
     for node in order:
-        if node.op.name == "gather" and node.space == SpaceKind.EDGE:
+        if node.op is GATHER and node.space == SpaceKind.EDGE:
             products[node] = frozenset()
             continue
         own = [x for x in node.inputs if x.space != SpaceKind.NONE]
         # A sample depends on the edge, a softmax over the children on the other edges.
-        stays = node.op.name in RANDOM or node.op.mixes_edges or node in masked
+        stays = node.op.random or node.op.mixes_edges or node in masked
         if node.space != SpaceKind.EDGE or stays or not own or any(x not in products for x in own):
             continue
         below = frozenset().union(*(products[x] for x in own))
@@ -91,7 +90,7 @@ def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> di
 
 
 def _is_product(node: Node) -> bool:
-    return node.op.name == "matmul" and any(x.space == SpaceKind.NONE for x in node.inputs)
+    return node.op is MATMUL and any(x.space == SpaceKind.NONE for x in node.inputs)
 
 
 def _chosen(
@@ -116,7 +115,7 @@ def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
         if products.get(x):
             parts.update(dict.fromkeys(_narrow(x, products)))
     wider = node.size > sum(part.size for part in parts)
-    return list(parts) if wider or node.op.name in _MOVES else [node]
+    return list(parts) if wider or node.op.moves else [node]
 
 
 def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
@@ -124,7 +123,7 @@ def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
     counts: dict[Name, int] = {}
     names: dict[Node, Commuted] = {}
     for node in chosen:
-        state = next(x.attrs["name"] for x in ancestors([node]) if x.op.name == "gather")
+        state = next(x.attrs["name"] for x in ancestors([node]) if x.op is GATHER)
         counts[state] = counts.get(state, 0) + 1
         names[node] = Commuted(state, counts[state])
     return names
@@ -134,7 +133,7 @@ def _on_vertices(
     node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[Name, Node]
 ) -> Node:
     """A value of edges as that of the child."""
-    if node.op.name == "gather":
+    if node.op is GATHER:
         return scatters[node.attrs["name"]]
     if node.space == SpaceKind.NONE:
         return node
@@ -143,4 +142,4 @@ def _on_vertices(
 
 
 def _gathered(nodes: Iterable[Node]) -> set[Name]:
-    return {node.attrs["name"] for node in nodes if node.op.name == "gather"}
+    return {node.attrs["name"] for node in nodes if node.op is GATHER}

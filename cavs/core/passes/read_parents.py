@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cavs.core.ir import Name, Node
-from cavs.core.ops._def import OPS, SpaceKind, apply
-from cavs.core.ops.shape import reshape
+from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.ops.elementwise import ADD
+from cavs.core.ops.shape import CONCAT, reshape
+from cavs.core.ops.structure import SLOTS_TO_EDGES, SPREAD
 
 
 def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Name, int]]:
@@ -24,7 +26,7 @@ def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Nam
         same = _of_all_children(node)
         if same is not None:
             found[name], slots[name] = same, 0
-        elif node.op.name == "slots_to_edges" and _have_rows(node):
+        elif node.op is SLOTS_TO_EDGES and _have_rows(node):
             found[name], slots[name] = _side_by_side(node), len(node.inputs)
         else:
             found[name] = node
@@ -33,14 +35,14 @@ def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Nam
 
 def _of_all_children(node: Node) -> Node | None:
     """The value of the parent that the edge value repeats."""
-    if node.op.name == "spread":
+    if node.op is SPREAD:
         return node.inputs[0]
-    if node.op.name != "add":
+    if node.op is not ADD:
         return None
     parts = [_of_all_children(x) for x in node.inputs]
     if any(x is None for x in parts):
         return None
-    total: Node = apply(OPS["add"], *parts)
+    total: Node = apply(ADD, *parts)
     return total
 
 
@@ -51,5 +53,5 @@ def _have_rows(node: Node) -> bool:
 
 def _side_by_side(node: Node) -> Node:
     values = [reshape(x, (x.size,)) for x in node.inputs]
-    joined: Node = values[0] if len(values) == 1 else apply(OPS["concat"], *values)
+    joined: Node = values[0] if len(values) == 1 else apply(CONCAT, *values)
     return joined

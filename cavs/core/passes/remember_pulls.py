@@ -17,9 +17,11 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors
-from cavs.core.ops._def import OPS, Shape, SpaceKind, Unique
-from cavs.core.ops.random import DROPOUTS
-from cavs.core.ops.shape import reshape
+from cavs.core.ops._def import Shape, SpaceKind, Unique
+from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.loss import EMBEDDING
+from cavs.core.ops.shape import RESHAPE, reshape
+from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
 from cavs.core.passes._zeros import NO_ROWS, RowIds, Zeros
 
 MOST_ELEMENTS = 1 << 28
@@ -65,7 +67,7 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
     replaced = _read_by_row(function)
     zeros = Zeros(function.roots(), RowIds(), by_id=True, by_mask=False).zero
     for node in ancestors(function.roots()):
-        of_one = node.op.name == "expand" and len(node.attrs["rows"].pulls) == 1
+        of_one = node.op is EXPAND and len(node.attrs["rows"].pulls) == 1
         if of_one and node not in replaced:
             frontier.setdefault(node.attrs["rows"], {})[node.inputs[0]] = None
     for space, nodes in frontier.items():
@@ -77,7 +79,7 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
         for node, key in zip(nodes, part.keys, strict=True):
             zero = zeros.get(node, NO_ROWS)
             replaced[node] = ir.source(
-                "remembered", node.shape, space, key=key, count=part.count + 1, zero=zero
+                REMEMBERED, node.shape, space, key=key, count=part.count + 1, zero=zero
             )
     return (function.map(_replace(function, replaced)) if replaced else function), parts
 
@@ -90,49 +92,45 @@ def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
     for node in order:
         for x in node.inputs:
             users.setdefault(x, []).append(node)
-    pulls = {(n.attrs["name"], n.space): n for n in order if n.op.name == "pull"}
+    pulls = {(n.attrs["name"], n.space): n for n in order if n.op is PULL}
     found: dict[Node, Node] = {}
     for node in order:
-        row = _row_of(node.inputs[0]) if node.op.name == "expand" else None
-        if row is None or any(user.op.name != "join" for user in users.get(node, [])):
+        row = _row_of(node.inputs[0]) if node.op is EXPAND else None
+        if row is None or any(user.op is not JOIN for user in users.get(node, [])):
             continue
         key = node.attrs["rows"].pulls[0], node.space
         if key not in pulls:
-            pulls[key] = ir.source("pull", (), node.space, "int32", name=key[0])
+            pulls[key] = ir.source(PULL, (), node.space, "int32", name=key[0])
         operands = row.inputs[0], pulls[key]
         own = Node(row.op, operands, row.attrs, row.shape, node.space, where=row.where)
         into = {"into": node.attrs["rows"]}
-        found[node] = Node(
-            OPS["identity"], (reshape(own, node.shape),), into, node.shape, node.space
-        )
+        found[node] = Node(IDENTITY, (reshape(own, node.shape),), into, node.shape, node.space)
     return found
 
 
 def _row_of(node: Node) -> Node | None:
     """The row of an embedding that the value of distinct ids is, whatever its shape."""
-    while node.op.name == "reshape":
+    while node.op is RESHAPE:
         node = node.inputs[0]
-    is_row = node.op.name == "embedding" and node.inputs[1].op.name == "unique_ids"
+    is_row = node.op is EMBEDDING and node.inputs[1].op is UNIQUE_IDS
     return node if is_row else None
 
 
 def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
     order = ancestors(nodes)
     counts = [
-        n.inputs[0].shape[0]
-        for n in order
-        if n.op.name == "embedding" and n.inputs[1].op.name == "unique_ids"
+        n.inputs[0].shape[0] for n in order if n.op is EMBEDDING and n.inputs[1].op is UNIQUE_IDS
     ]
-    if not counts or any(n.op.name == "unique_ids" or n.dtype != "float" for n in nodes):
+    if not counts or any(n.op is UNIQUE_IDS or n.dtype != "float" for n in nodes):
         return None
-    if any(n.op.name in DROPOUTS for n in order):  # another value in each call, by id too
+    if any(n.op.drops for n in order):  # another value in each call, by id too
         return None
     if (min(counts) + 1) * sum(n.size for n in nodes) > MOST_ELEMENTS:
         return None
     moved: dict[Node, Node] = {}
     for node in order:
-        if node.op.name == "unique_ids":
-            moved[node] = ir.source("pull", (), SpaceKind.VERTEX, "int32", name=node.attrs["name"])
+        if node.op is UNIQUE_IDS:
+            moved[node] = ir.source(PULL, (), SpaceKind.VERTEX, "int32", name=node.attrs["name"])
         else:
             inputs = [moved[x] for x in node.inputs]
             rows = SpaceKind.VERTEX if node.space == space else node.space
@@ -140,7 +138,7 @@ def _part(space: Unique, nodes: list[Node]) -> Remembered | None:
                 node.op, inputs, node.attrs, node.shape, rows, node.dtype, node.where
             )
     keys = tuple(Result(space, i) for i in range(len(nodes)))
-    params = {id(n.attrs["parameter"]): n.attrs["parameter"] for n in order if n.op.name == "param"}
+    params = {id(n.attrs["parameter"]): n.attrs["parameter"] for n in order if n.op is PARAM}
     return Remembered(
         pull=space.pulls[0],
         count=min(counts),

@@ -11,10 +11,13 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import Node, ancestors, rebuild
-from cavs.core.ops._def import OPS, Shape, SpaceKind, Unique, apply
+from cavs.core.ops._def import OpDef, Shape, SpaceKind, Unique, apply
+from cavs.core.ops.elementwise import ADD, NEG
+from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
+from cavs.core.ops.structure import CONSTANT
 
 _Key = tuple[Any, ...]
-_Only = Mapping[str, set[Node]]
+_Only = Mapping[OpDef, set[Node]]
 
 
 def _key(node: Node) -> _Key:
@@ -27,34 +30,24 @@ def _hashable(value: Any) -> Any:
     return value if isinstance(value, known) else id(value)
 
 
-def _constant(node: Node, value: float) -> bool:
-    return node.op.name == "constant" and node.attrs["value"] == value
-
-
 def _identity(node: Node) -> Node | None:
     """The operand that `node` equals, where it does nothing."""
-    name, x = node.op.name, node.inputs
-    same = [operand for operand in x if operand.shape == node.shape and operand.space == node.space]
-    if name == "add" and _constant(x[0], 0.0) and x[1] in same:
-        return x[1]
-    if name in ("add", "sub") and _constant(x[1], 0.0) and x[0] in same:
-        return x[0]
-    if name == "mul" and _constant(x[0], 1.0) and x[1] in same:
-        return x[1]
-    if name in ("mul", "div") and _constant(x[1], 1.0) and x[0] in same:
-        return x[0]
-    if name == "neg" and x[0].op.name == "neg":
+    op, x = node.op, node.inputs
+    same = op.equals([ir.constant_value(operand) for operand in x])
+    if same is not None and x[same].shape == node.shape and x[same].space == node.space:
+        return x[same]
+    if op is NEG and x[0].op is NEG:
         return x[0].inputs[0]
-    if name == "reshape" and node.shape == x[0].shape:
+    if op is RESHAPE and node.shape == x[0].shape:
         return x[0]
-    if name == "concat":
+    if op is CONCAT:
         return x[0] if len(x) == 1 else _whole(x)
     return None
 
 
 def _whole(parts: Sequence[Node]) -> Node | None:
     """The value of which `parts` are all columns in their order."""
-    if any(x.op.name != "slice" or x.inputs[0] is not parts[0].inputs[0] for x in parts):
+    if any(x.op is not SLICE or x.inputs[0] is not parts[0].inputs[0] for x in parts):
         return None
     ends = [0, *[x.attrs["stop"] for x in parts]]
     whole = parts[0].inputs[0]
@@ -66,12 +59,12 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
     """A slice of a computed value as the computation on slices, which then are views."""
     x = node.inputs[0]
     start, stop = node.attrs["start"], node.attrs["stop"]
-    if x.op.name == "slice":
+    if x.op is SLICE:
         offset = x.attrs["start"]
         return _slice(x.inputs[0], offset + start, offset + stop)
-    if x.op.name == "constant":
+    if x.op is CONSTANT:
         return ir.constant(x.attrs["value"], node.shape)
-    if x.op.name == "concat":
+    if x.op is CONCAT:
         position = 0
         for piece in x.inputs:
             end = position + piece.shape[-1]
@@ -87,9 +80,9 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
 def _move_reshape(node: Node, only_reshapes: set[Node]) -> Node | None:
     """A reshape of an elementwise computation as the computation on reshapes, which are views."""
     x = node.inputs[0]
-    if x.op.name == "reshape":
+    if x.op is RESHAPE:
         return _reshape(x.inputs[0], node.shape)
-    if x.op.name == "constant":
+    if x.op is CONSTANT:
         return ir.constant(x.attrs["value"], node.shape)
     if x.op.elementwise and x in only_reshapes:
         return rebuild_shape(x, [_reshape(y, node.shape) for y in x.inputs])
@@ -98,30 +91,25 @@ def _move_reshape(node: Node, only_reshapes: set[Node]) -> Node | None:
 
 def _reshape(x: Node, shape: Shape) -> Node:
     attrs = {"to": shape, "rank": len(x.shape)}
-    return Node(OPS["reshape"], (x,), attrs, shape, x.space, x.dtype, x.where)
+    return Node(RESHAPE, (x,), attrs, shape, x.space, x.dtype, x.where)
 
 
 def _movable(x: Node) -> bool:
-    return x.op.elementwise or x.op.name in ("expand", "spread", "graph_spread")
+    return x.op.elementwise or (x.op.is_index_load and bool(x.inputs))
 
 
 def _slice(x: Node, start: int, stop: int) -> Node:
     if start == 0 and stop == x.shape[-1]:
         return x
-    if x.op.name == "constant":
+    if x.op is CONSTANT:
         return ir.constant(x.attrs["value"], (*x.shape[:-1], stop - start))
     shape = (*x.shape[:-1], stop - start)
-    return Node(
-        OPS["slice"], (x,), {"start": start, "stop": stop}, shape, x.space, x.dtype, x.where
-    )
+    return Node(SLICE, (x,), {"start": start, "stop": stop}, shape, x.space, x.dtype, x.where)
 
 
 def rebuild_shape(node: Node, inputs: Sequence[Node]) -> Node:
     """`node` over operands of another shape, which becomes its own."""
     return Node(node.op, inputs, node.attrs, inputs[0].shape, node.space, node.dtype, node.where)
-
-
-_SUMS = ("unique_sum", "segment_sum", "graph_sum", "reduce_rows")
 
 
 def _merge_sums(nodes: Sequence[Node]) -> Node | None:
@@ -134,11 +122,11 @@ def _merge_sums(nodes: Sequence[Node]) -> Node | None:
         for n in nodes
     ):
         return None
-    if first.op.name in _SUMS:
-        joined = apply(OPS["concat"], *[n.inputs[0] for n in nodes])
+    if first.op.is_sum and first.inputs:
+        joined = apply(CONCAT, *[n.inputs[0] for n in nodes])
         merged: Node = apply(first.op, joined, **first.attrs)
         return merged
-    if first.op.name == "add":
+    if first.op is ADD:
         sides = [_merge_sums([n.inputs[i] for n in nodes]) for i in (0, 1)]
         if sides[0] is not None and sides[1] is not None:
             total: Node = apply(first.op, *sides)
@@ -157,7 +145,7 @@ class Simplifier:
         """Old node to new node, for all that `roots` depend on."""
         roots = list(roots)
         order = ancestors(roots)
-        only = {name: _only_read_by(name, order, roots) for name in ("slice", "reshape")}
+        only = {op: _only_read_by(op, order, roots) for op in (SLICE, RESHAPE)}
         new: dict[Node, Node] = {}
         for node in order:
             fresh = rebuild(node, [new[x] for x in node.inputs])
@@ -190,20 +178,20 @@ class Simplifier:
         same = _identity(node)
         if same is not None:
             return same
-        if node.op.name == "slice":
-            moved = _move_slice(node, only["slice"])
+        if node.op is SLICE:
+            moved = _move_slice(node, only[SLICE])
             return node if moved is None else moved
-        if node.op.name == "concat":
+        if node.op is CONCAT:
             merged = _merge_sums(node.inputs)
             return node if merged is None else merged
-        if node.op.name == "reshape":
-            moved = _move_reshape(node, only["reshape"])
+        if node.op is RESHAPE:
+            moved = _move_reshape(node, only[RESHAPE])
             return node if moved is None else moved
         return node
 
 
-def _only_read_by(name: str, order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
-    """Nodes that only operations `name` read, directly or through movable nodes of this kind."""
+def _only_read_by(op: OpDef, order: Sequence[Node], roots: Iterable[Node]) -> set[Node]:
+    """Nodes that only operations `op` read, directly or through movable nodes of this kind."""
     users: dict[Node, list[Node]] = {}
     for node in order:
         for x in node.inputs:
@@ -214,6 +202,6 @@ def _only_read_by(name: str, order: Sequence[Node], roots: Iterable[Node]) -> se
         using = users.get(node, [])
         if node in kept or not using:
             continue
-        if all(u.op.name == name or (_movable(u) and u in result) for u in using):
+        if all(u.op is op or (_movable(u) and u in result) for u in using):
             result.add(node)
     return result

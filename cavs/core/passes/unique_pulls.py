@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, rebuild
-from cavs.core.ops._def import OPS, Space, SpaceKind, Unique
-from cavs.core.ops.random import RANDOM
+from cavs.core.ops._def import Between, Space, SpaceKind, Unique
+from cavs.core.ops.matmul import MATMUL
+from cavs.core.ops.structure import EXPAND, GATHER, NUM_CHILDREN, PULL, UNIQUE_IDS
 from cavs.core.passes.commute_gather import user_name
 
 
@@ -38,12 +39,12 @@ def unique_pulls(function: FunctionIR) -> FunctionIR:
     for node in order:
         home = homes.get(node)
         for space in wanted[node]:
-            if home in (None, space) or node.op.name == "pull":
+            if home in (None, space) or node.op is PULL:
                 moved[node, space] = _computed(node, space, moved)
         if home is None:
             new[node] = rebuild(node, [new[x] for x in node.inputs])
             continue
-        if node.op.name == "pull":
+        if node.op is PULL:
             new[node] = node
             continue
         own = moved[node, home]
@@ -60,18 +61,18 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
     homes: dict[Node, Unique] = {}
     products: set[Node] = set()  # what a product over the same pulls is part of
     for node in order:
-        if node.op.name == "pull" and node.dtype == "int32":
+        if node.op is PULL and node.dtype == "int32":
             pulls[node] = frozenset([node])
         else:
             rows = [x for x in node.inputs if x.space != SpaceKind.NONE]
-            own = node.op.name not in RANDOM and not node.op.mixes_edges
+            own = not node.op.random and not node.op.mixes_edges
             if not rows or not own or any(x not in pulls for x in rows):
                 continue
             if any(x.space != node.space for x in rows):
                 continue
             pulls[node] = frozenset().union(*(pulls[x] for x in rows))
         same = [x for x in node.inputs if pulls.get(x) == pulls[node]]
-        if node.op.name == "matmul" or any(x in products for x in same):
+        if node.op is MATMUL or any(x in products for x in same):
             products.add(node)
         names = tuple(sorted(pull.attrs["name"] for pull in pulls[node]))
         if len(names) == 1 or node in products:
@@ -95,8 +96,8 @@ def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, d
 
 def _computed(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node]) -> Node:
     """The node computed for distinct ids, from operands that are there."""
-    if node.op.name == "pull":
-        return ir.source("unique_ids", (), space, "int32", name=node.attrs["name"])
+    if node.op is PULL:
+        return ir.source(UNIQUE_IDS, (), space, "int32", name=node.attrs["name"])
     inputs = [x if x.space == SpaceKind.NONE else moved[x, space] for x in node.inputs]
     if "into" in node.attrs:  # what a copy goes into is a matter of the rows expanded to
         return inputs[0]
@@ -107,7 +108,7 @@ def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
     """`x`, which `node` is for the distinct `rows`, for the rows `base` that have the ids."""
     into = {"into": node.attrs["into"]} if "into" in node.attrs and base == node.space else {}
     attrs = {"rows": rows, "base": base, **into}
-    return Node(OPS["expand"], (x,), attrs, node.shape, base, node.dtype, node.where)
+    return Node(EXPAND, (x,), attrs, node.shape, base, node.dtype, node.where)
 
 
 _ROWS: dict[Space, str] = {
@@ -129,30 +130,30 @@ def reasons(function: FunctionIR) -> dict[Node, list[str]]:
         known = [x for x in node.inputs if x in causes]
         causes[node] = {cause: None for x in known for cause in causes[x]}
         ids[node] = {pull: None for x in known for pull in ids[x]}
-        if node.op.name == "expand":
+        if node.op is EXPAND:
             rows = node.attrs["rows"]
             ids[node] = {(pull, rows.base): None for pull in rows.pulls}
-        elif node.op.name == "pull" and node.dtype == "int32":
+        elif node.op is PULL and node.dtype == "int32":
             ids[node][node.attrs["name"], node.space] = None
         elif _is_cause(node):
             causes[node][node] = None
-        if node.op.name == "matmul":
+        if node.op is MATMUL:
             found[node] = _why(causes[node]) or [_why_by_rows(node, ids[node])]
     return found
 
 
 def _is_cause(node: Node) -> bool:
     """Whether the value is no function of the row's own ids, whatever its operands are."""
-    name = node.op.name
-    over_edges = name.startswith("segment_") or name == "num_children"
-    return name in RANDOM or name in ("gather", "pull") or over_edges
+    op = node.op
+    over_edges = op.reduces is Between.CHILDREN or op.mixes_edges or op is NUM_CHILDREN
+    return op.random or op in (GATHER, PULL) or over_edges
 
 
 def _why(causes: Iterable[Node]) -> list[str]:
     """A reason for each kind of cause, with the line of the first."""
-    random = [x for x in causes if x.op.name in RANDOM]
-    gathers = [x for x in causes if x.op.name == "gather"]
-    pulls = [x for x in causes if x.op.name == "pull"]
+    random = [x for x in causes if x.op.random]
+    gathers = [x for x in causes if x.op is GATHER]
+    pulls = [x for x in causes if x.op is PULL]
     edges = [x for x in causes if x not in (*random, *gathers, *pulls)]
     reasons = [f"{_names(random, 'op')} draws for each row{_at(random)}"] if random else []
     if gathers:

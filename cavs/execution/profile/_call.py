@@ -11,6 +11,7 @@ from typing import Any
 from cavs._arguments import items
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops.structure import PARAM, PULL
 from cavs.core.program import Output, OutputKind, Program
 from cavs.errors import InputError
 from cavs.execution.executor import Array
@@ -90,10 +91,7 @@ def outputs_of_loss(
 
 def _learned(output: Node) -> bool:
     """Whether it depends on what may get a gradient."""
-    return any(
-        x.op.name == "param" or (x.op.name == "pull" and x.dtype == "float")
-        for x in ancestors([output])
-    )
+    return any(x.op is PARAM or (x.op is PULL and x.dtype == "float") for x in ancestors([output]))
 
 
 def call_memory(

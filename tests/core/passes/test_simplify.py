@@ -14,6 +14,7 @@ from cavs import ops
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Node
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.structure import PULL
 from cavs.core.passes import Simplifier
 
 
@@ -101,7 +102,7 @@ def test_what_stands_together_already_is_no_concatenation() -> None:
 
 def test_the_simplifier_keeps_its_table_between_calls() -> None:
     simplifier = Simplifier()
-    x = ir.source("pull", (3,), SpaceKind.VERTEX, name="x")
+    x = ir.source(PULL, (3,), SpaceKind.VERTEX, name="x")
 
     def one() -> Node:
         return (x * 1.0) * x + 0.0

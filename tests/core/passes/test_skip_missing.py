@@ -18,6 +18,7 @@ from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.structure import PULL
 from cavs.core.passes import PASSES, skip_missing
 from cavs.core.passes._zeros import RowIds, Rows, both, either
 from cavs.core.program import Program
@@ -225,7 +226,7 @@ def test_what_is_read_in_all_rows_is_computed_in_all() -> None:
 
 def test_rows_of_several_ids() -> None:
     a, b, c, d, e = (
-        cavs.core.ir.source("pull", (), SpaceKind.VERTEX, "int32", name=n) for n in "abcde"
+        cavs.core.ir.source(PULL, (), SpaceKind.VERTEX, "int32", name=n) for n in "abcde"
     )
     rows = [frozenset([frozenset([x])]) for x in (a, b, c, d, e)]
     assert both(rows[0], rows[1]) == {frozenset([a, b])}

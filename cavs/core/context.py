@@ -1,0 +1,103 @@
+"""What this thread is tracing: the one place that says what new nodes depend on."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cavs.core.ops._def import Space, SpaceKind
+
+if TYPE_CHECKING:
+    from cavs.core.reads import Reads
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """Where in the user's file a node was made."""
+
+    file: str
+    line: int
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" + (f" ({self.text})" if self.text else "")
+
+
+def _no_line() -> SourceLine | None:
+    return None
+
+
+class Context(threading.local):
+    """Of one thread; each trace has its own, which that around it gets back, errors or not.
+
+    Attributes:
+        tracing: whether a ``forward`` is being traced.
+        locate: gives nodes their source line; those made by autodiff and passes have none.
+        random_keys: numbers of random operations, from 0 in each trace, so that a function's
+            samples are numbered the same every time.
+        parents: what the parents of edges are: vertices, or inner ones once leaves are a function
+            of their own.
+        reads: what of modules the trace has read so far; None where that is not noted.
+        depth: how many traces note them, one within another.
+    """
+
+    def __init__(self) -> None:
+        self.tracing = False
+        self.locate: Callable[[], SourceLine | None] = _no_line
+        self.random_keys = itertools.count()
+        self.parents: Space = SpaceKind.VERTEX
+        self.reads: Reads | None = None
+        self.depth = 0
+
+
+context = Context()
+
+
+@contextmanager
+def _with(**values: Any) -> Iterator[None]:
+    state = vars(context)
+    before = {name: state[name] for name in values}
+    state.update(values)
+    try:
+        yield
+    finally:
+        state.update(before)
+
+
+def tracing() -> bool:
+    """Whether this thread is tracing a ``forward`` right now."""
+    return context.tracing
+
+
+def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
+    """Nodes made inside, in this thread, are those of a trace, which may be within another."""
+    return _with(
+        tracing=True,
+        locate=locate,
+        random_keys=itertools.count(),
+        parents=SpaceKind.VERTEX,
+    )
+
+
+def apart_from_traces() -> AbstractContextManager[None]:
+    """Nodes made inside belong to no trace, even if this thread is in the middle of one."""
+    return _with(tracing=False, locate=_no_line, parents=SpaceKind.VERTEX)
+
+
+def located_at(line: SourceLine | None) -> AbstractContextManager[None]:
+    """Nodes made inside have this source line."""
+    return _with(locate=lambda: line)
+
+
+def edge_parents(space: Space) -> AbstractContextManager[None]:
+    """Nodes made inside that go from edges to their parents are values of `space`."""
+    return _with(parents=space)
+
+
+def new_random_key() -> int:
+    """The next random operation's number."""
+    return next(context.random_keys)

@@ -1,0 +1,155 @@
+"""Makes nodes of operations on symbols: operands converted, checked, brought to common rows and
+shapes."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cavs._arguments import shown
+from cavs.core.context import context, new_random_key
+from cavs.core.ir import Node, ancestors, constant, param, source
+from cavs.core.ops._def import OpDef, Operand, Space, SpaceKind, Unique, join_spaces
+from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
+from cavs.core.ops.shape import broadcast, broadcast_shapes
+from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
+from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+
+
+def make(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
+    """A checked node: operands converted, spread to common rows and broadcast to common shapes.
+
+    Raises:
+        TraceError, ShapeError, DTypeError, InputError: operands do not fit.
+    """
+    return _make(op, [_operand(x, op) for x in operands], dict(attrs))
+
+
+def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
+    _check_operands(op, inputs)
+    if op.random and attrs.get("key") is None:
+        return _make_random(op, inputs, attrs)
+    if op.is_source:
+        space = op.space([x.space for x in inputs], attrs, context.parents)
+        return Node(op, (), attrs, op.infer(*[x.shape for x in inputs], **attrs), space)
+    if op.operand_space is not None:
+        (x,) = inputs
+        if op is SPREAD and x.space in (SpaceKind.NONE, SpaceKind.EDGE):
+            return x
+        inputs = [_in_space(op, x, op.operand_space)]
+    elif op is REDUCE_ROWS and inputs[0].space == SpaceKind.NONE:
+        return inputs[0]
+    rows = join_spaces([x.space for x in inputs])
+    inputs = [to_space(x, rows) for x in inputs]
+    if op.elementwise and len({x.shape for x in inputs}) > 1:
+        shape = broadcast_shapes([x.shape for x in inputs], op)
+        inputs = [
+            constant(x.attrs["value"], shape) if x.op is CONSTANT else broadcast(x, shape)
+            for x in inputs
+        ]
+    space = op.space([x.space for x in inputs], attrs, context.parents)
+    shape = op.infer(*[x.shape for x in inputs], **attrs)
+    either = op.operands[0] is Operand.EITHER
+    return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
+
+
+def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
+    if op.arity >= 0 and len(inputs) != op.arity:
+        raise TraceError(
+            f"[{op.name}] expected {op.arity} operands, got {len(inputs)}; pass as many"
+        )
+    for position, x in enumerate(inputs):
+        kind = op.operand(position)
+        if kind is not Operand.EITHER and (kind is Operand.IDS) != (x.dtype == "int32"):
+            raise DTypeError(
+                f"[{op.name}] expected operand {position} of dtype {kind.value}, got {x.dtype}; "
+                f"{'pull it as int32' if kind is Operand.IDS else 'pull it as float32'}"
+            )
+
+
+def _make_random(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
+    """A new random operation, with a number of its own."""
+    attrs["key"] = new_random_key()
+    rows = join_spaces([x.space for x in inputs])
+    if rows == SpaceKind.NONE and "by" not in attrs:
+        raise ShapeError(
+            f"[{op.name}] expected a value per vertex, edge or graph, got one without rows; "
+            "combine it with a pulled value first"
+        )
+    if op is UNIFORM:
+        return source(UNIFORM, inputs[0].shape, rows, key=attrs["key"])
+    if attrs.pop("by", "vertex") == "id":
+        return _make(DROPOUT_BY_ID, [*inputs, *_ids_of(inputs[0])], attrs)
+    return _make(op, inputs, attrs)
+
+
+def _float(op: OpDef, value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(
+            f"[{op.name}] expected a number, got {shown(value)}; pass one that a float holds"
+        ) from None
+
+
+def _operand(value: Any, op: OpDef) -> Node:
+    if isinstance(value, Node):
+        return value
+    if type(value) is not bool and isinstance(value, numbers.Real):
+        return constant(_float(op, value))
+    if getattr(value, "__cavs_parameter__", False):
+        return param(value)
+    raise TraceError(
+        f"[{op.name}] expected a vertex value, a parameter or a number, got "
+        f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull"
+    )
+
+
+def to_space(x: Node, space: Space) -> Node:
+    """Repeats a coarser value on the rows of `space`; values without rows stay as they are."""
+    if x.space == space or x.space == SpaceKind.NONE or isinstance(space, Unique):
+        return x
+    if x.space == SpaceKind.GRAPH:
+        x = Node(GRAPH_SPREAD, (x,), {}, x.shape, SpaceKind.VERTEX, x.dtype)
+    if space == SpaceKind.EDGE and x.space in (SpaceKind.VERTEX, SpaceKind.INNER):
+        x = Node(SPREAD, (x,), {}, x.shape, SpaceKind.EDGE, x.dtype)
+    return x
+
+
+def _in_space(op: OpDef, x: Node, space: SpaceKind) -> Node:
+    """`x` in the rows that `op` takes: inner vertices are vertices with children."""
+    if op is SPREAD and x.space == SpaceKind.INNER:
+        return x
+    x = to_space(x, space)
+    if x.space != space:
+        raise ShapeError(
+            f"[{op.name}] expected a value per {space}, got one per {x.space}; pass one of those "
+            "rows"
+        )
+    return x
+
+
+def _ids_of(x: Node) -> list[Node]:
+    """The integer pulls that `x` is a function of, by their names.
+
+    Raises TraceError where it depends on anything else that has rows, or on no pull.
+    """
+    ids: dict[str, Node] = {}
+    for node in ancestors([x]):
+        if node.op is PULL and node.dtype == "int32":
+            ids[node.attrs["name"]] = node
+        elif node.space != SpaceKind.NONE and (not node.inputs or node.op.reads_other_rows):
+            name = f" {node.attrs['name']!r}" if "name" in node.attrs else ""
+            raise TraceError(
+                "[dropout] expected a value of integer pulls and parameters alone with by='id', "
+                "got one that depends on "
+                f"{node.op.name}{name}{f', at {node.where}' if node.where else ''}; drop it "
+                "by='vertex'"
+            )
+    if not ids:
+        raise TraceError(
+            "[dropout] expected a value of integer pulls with by='id', got one without any; drop "
+            "it by='vertex'"
+        )
+    return [ids[name] for name in sorted(ids)]
