@@ -47,6 +47,8 @@ STRUCTURE = frozenset(
 )
 # Operations that sum over all rows: their results have none.
 OVER_ROWS = frozenset({"embedding_grad", "matmul_reduce"})
+# A row of a gradient only: it becomes a concatenation before anything runs.
+NOT_LOWERED = frozenset({"slice_grad"})
 
 _SATURATING = (
     0.0,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
+from cavs.core.ops.structure import PARAM
 from cavs.core.ops._def import SpaceKind
 from cavs.core.passes.unique_pulls import reasons
 from cavs.core.program import Program
@@ -44,7 +45,7 @@ def not_by_id(compiler: Compiler) -> dict[str, list[str]]:
     to why."""
     found: dict[str, list[str]] = {}
     for node, why in reasons(compiler.function).items():
-        params = [x.attrs["parameter"] for x in node.inputs if x.op.name == "param"]
+        params = [x.attrs["parameter"] for x in node.inputs if x.op is PARAM]
         weight = "".join(f" with {compiler.param_names[p]}" for p in params)
         where = f", at {node.where}" if node.where else ""
         known = found.setdefault(

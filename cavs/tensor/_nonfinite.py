@@ -20,14 +20,17 @@ class _Here(threading.local):
     enabled: bool | None = None  # None: as the process
 
 
-_here = _Here()
-_of_process = [False]
+class _OfProcess:
+    enabled = False
+
+
+_here, _of_process = _Here(), _OfProcess()
 
 
 def detecting() -> bool:
     """Whether this thread looks for NaN and infinities."""
     here = _here.enabled
-    return _of_process[0] if here is None else here
+    return _of_process.enabled if here is None else here
 
 
 def get_detect_nonfinite() -> bool:
@@ -42,7 +45,7 @@ def set_detect_nonfinite(enabled: bool) -> None:
     Raises:
         InputError: `enabled` is no bool.
     """
-    _of_process[0] = _checked(enabled)
+    _of_process.enabled = _checked(enabled)
 
 
 class detect_nonfinite(ContextDecorator):  # noqa: N801

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import vertex_functions
 from model_runs import compiled, dense
-from ops_cases import CASES, OVER_ROWS, OpCase
+from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
 
 import cavs
 from cavs import ops
@@ -19,8 +19,6 @@ from cavs.core.ops import OPS
 from cavs.core.ops._def import apply
 from cavs.core.passes import PASSES, remember_pulls
 
-# A row of a gradient only: it becomes a concatenation before anything runs.
-NOT_LOWERED = frozenset({"slice_grad"})
 REACHABLE = [case for case in CASES if case.op not in OVER_ROWS | NOT_LOWERED]
 each_case = pytest.mark.parametrize("case", REACHABLE, ids=lambda case: case.id)
 ROWS = 9

@@ -22,7 +22,7 @@ _Only = Mapping[OpDef, set[Node]]
 
 def _key(node: Node) -> _Key:
     attrs = tuple(sorted((k, _hashable(v)) for k, v in node.attrs.items()))
-    return (node.op.name, tuple(x.number for x in node.inputs), attrs, node.shape, node.space)
+    return (node.op, tuple(x.number for x in node.inputs), attrs, node.shape, node.space)
 
 
 def _hashable(value: Any) -> Any:
