@@ -15,7 +15,6 @@ import numpy as np
 from cavs._arguments import is_among, number
 from cavs._native import core
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space
 from cavs.errors import InputError, NonFiniteError
 from cavs.execution.executor import Array, RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
@@ -97,7 +96,7 @@ class _Plan(NamedTuple):
     among those of the function, and which of these get a whole one."""
 
     native: Any
-    inputs: list[Name]
+    inputs: tuple[Name, ...]
     params: list[Parameter]
     numbers: list[int]
     whole: list[bool]
@@ -205,20 +204,14 @@ class NativeSteps:
         executor, compiler = self._executor, self._executor.compiler.in_mode(training)
         forward = compiler.training(())
         backward = compiler.backward([loss], ())
-        parts, whole = [], set()
-        ids: dict[Space, int] = {}
-        for place, output in enumerate(backward.outputs):
-            if output.kind == "ids":
-                ids[output.space] = place
-            elif output.kind == "param":
-                parts.append((output.parameter, place, -1))
-                whole.add(output.parameter)
-            else:
-                parts.append((output.parameter, place, ids[output.space]))
+        results = backward.results
+        parts = [(parameter, output, -1) for parameter, output in results.whole]
+        parts += [(parameter, rows, ids) for parameter, ids, rows in results.by_rows]
+        whole = {parameter for parameter, _ in results.whole}
         native = core.StepPlan(
             executor.load(forward),
             executor.load(backward),
-            [output.name for output in forward.outputs].index(loss),
+            dict(forward.results.pushes)[loss],
             parts,
         )
         numbers = list(native.params)

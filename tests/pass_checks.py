@@ -10,10 +10,11 @@ import vertex_functions
 
 import cavs
 from cavs import nn
+from cavs.core.attributes import Group
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, ancestors
 from cavs.core.passes import PASSES, Simplifier
-from cavs.core.program import Program
+from cavs.core.program import Instruction, Program, SegmentKind
 from cavs.core.trace import trace
 
 WITHOUT_LEAVES = tuple(p for p in PASSES if p != "specialize_leaves")
@@ -46,5 +47,10 @@ def programs(name: str, passes: tuple[str, ...]) -> tuple[Program, Program]:
     return compiler.training(()), compiler.backward(compiler.function.pushes, ())
 
 
-def instructions(program: Program, kind: str = "") -> list[str]:
-    return [i.kernel for s in program.segments for i in s.instructions if kind in ("", s.kind)]
+def instructions(program: Program, kind: SegmentKind | None = None) -> list[str]:
+    return [i.kernel for s in program.segments for i in s.instructions if kind in (None, s.kind)]
+
+
+def calls(i: Instruction) -> list[str]:
+    """Operations of an elementwise group; none of another instruction."""
+    return [call.op for call in i.attributes.calls] if isinstance(i.attributes, Group) else []

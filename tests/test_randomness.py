@@ -1,6 +1,7 @@
 """Random operations: distributions of their samples, and what these depend on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from strategies import batches
 
 import cavs
 from cavs import nn, ops
+from cavs.core.attributes import UniformAttributes
 from cavs.core.compiler import Compiler
 from cavs.core.passes import PASSES
+from cavs.core.program import Instruction
 from cavs.errors import CavsError, InputError, TraceError
 from cavs.execution.native import NativeExecutor
 
@@ -306,20 +309,29 @@ def test_functions_of_a_program_draw_by_id_for_themselves() -> None:
 def test_programs_of_wrong_ids_are_refused() -> None:
     """The native engine looks at operands before it runs anything."""
 
-    def load(change: Callable[[Any], None]) -> None:
-        compiler = Compiler(MasksById(), ())
-        program = compiler.inference()
-        found = [i for s in program.segments for i in s.instructions]
-        change(next(i for i in found if i.kernel == "dropout_by_id"))
-        NativeExecutor(compiler, "float32", "batching").load(program)
+    compiler = Compiler(MasksById(), ())
+    program = compiler.inference()
 
-    load(lambda i: None)
-    wrong: list[tuple[Callable[[Any], None], str]] = [
-        (lambda i: (i.inputs.pop(), i.tables.pop()), "values and their ids"),
-        (lambda i: i.inputs.__setitem__(1, i.inputs[0]), "one int32 per row as id"),
-        (lambda i: i.inputs.__setitem__(0, i.inputs[1]), "floating-point values"),
-        (lambda i: i.ints.clear(), "more attributes"),
-        (lambda i: i.floats.clear(), "more attributes"),
+    def load(change: Callable[[Instruction], Instruction]) -> None:
+        segments = [
+            replace(
+                segment,
+                instructions=tuple(
+                    change(i) if i.kernel == "dropout_by_id" else i for i in segment.instructions
+                ),
+            )
+            for segment in program.segments
+        ]
+        changed = replace(program, segments=tuple(segments))
+        NativeExecutor(compiler, "float32", "batching").load(changed)
+
+    load(lambda i: i)
+    wrong: list[tuple[Callable[[Instruction], Instruction], str]] = [
+        (lambda i: replace(i, inputs=i.inputs[:1], tables=i.tables[:1]), "values and their ids"),
+        (lambda i: replace(i, inputs=(i.inputs[0],) * 2), "one int32 per row as id"),
+        (lambda i: replace(i, inputs=(i.inputs[1],) * 2), "floating-point values"),
+        (lambda i: replace(i, attributes=None), "more attributes"),
+        (lambda i: replace(i, attributes=UniformAttributes(1)), "more attributes"),
     ]
     for change, message in wrong:
         with pytest.raises(CavsError, match=message):

@@ -30,7 +30,7 @@ from cavs.core.passes._zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.passes.unique_pulls import ids_of
-from cavs.core.program import Output, Program
+from cavs.core.program import Output, OutputKind, Program
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
@@ -202,7 +202,7 @@ class Compiler:
     def _sinks(self, saved: set[Node], function: FunctionIR | None = None) -> Sinks:
         function = self.function if function is None else function
         outputs = [
-            (Output("push", name, node.space, node.shape), node)
+            (Output(OutputKind.PUSH, node.space, node.shape, name), node)
             for name, node in function.pushes.items()
         ]
         gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op.name == "gather"}
@@ -245,28 +245,38 @@ class Compiler:
         if key not in self._backwards:
             forward = self._forward(key[1])
             gradient = self.gradient(key[0], key[1])
-            numbers = {id(p): i for i, p in enumerate(self.params)}
-            outputs: list[tuple[Output, Node]] = []
-            rows_of: list[tuple[Output, Node]] = []
-            ids: dict[Space, Node] = {}
-            for parameter, dense, sparse in gradient.params:
-                number, shape = numbers[id(parameter)], tuple(parameter.shape)
-                if dense is not None:
-                    outputs.append((Output("param", "", SpaceKind.NONE, shape, number), dense))
-                for node in sparse:
-                    rows, own = node.inputs
-                    ids[rows.space] = own
-                    rows_of.append((Output("sparse", "", rows.space, rows.shape, number), rows))
-            outputs += [(Output("ids", "", space, ()), node) for space, node in ids.items()]
-            outputs += rows_of
-            for name, node in gradient.inputs.items():
-                outputs.append((Output("input", name, node.space, node.shape), node))
+            outputs = self._gradient_outputs(gradient)
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
             masks = self._masks([*self.function.roots(), *gradient.roots()])
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}
             lowered = lower(sinks, forward, self._named(), self.passes, masks=masks)
             self._backwards[key] = lowered.program
         return self._backwards[key]
+
+    def _gradient_outputs(self, gradient: Gradient) -> list[tuple[Output, Node]]:
+        """Whole gradients come first, then ids, the rows for them, and cotangents of inputs."""
+        numbers = {id(p): i for i, p in enumerate(self.params)}
+        outputs: list[tuple[Output, Node]] = []
+        by_rows: list[tuple[int, Node]] = []
+        ids: dict[Space, Node] = {}
+        for parameter, dense, sparse in gradient.params:
+            number, shape = numbers[id(parameter)], tuple(parameter.shape)
+            if dense is not None:
+                whole = Output(OutputKind.PARAM, SpaceKind.NONE, shape, parameter=number)
+                outputs.append((whole, dense))
+            for node in sparse:
+                rows, own = node.inputs
+                ids[rows.space] = own
+                by_rows.append((number, rows))
+        places = {space: len(outputs) + i for i, space in enumerate(ids)}
+        outputs += [(Output(OutputKind.IDS, space, ()), node) for space, node in ids.items()]
+        for number, rows in by_rows:
+            space, shape = rows.space, rows.shape
+            of = Output(OutputKind.SPARSE, space, shape, parameter=number, ids=places[space])
+            outputs.append((of, rows))
+        for name, node in gradient.inputs.items():
+            outputs.append((Output(OutputKind.INPUT, node.space, node.shape, name), node))
+        return outputs
 
 
 def _used_parameters(function: VertexFunction, traced: FunctionIR) -> list[Any]:

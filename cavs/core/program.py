@@ -5,34 +5,118 @@ Mirrors csrc/program/program.h, where the fields are explained to the executor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from cavs.core.attributes import Attributes, Group
 from cavs.core.ir import Name
-from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
+
+
+class _Word(Enum):
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class Role(_Word):
+    """Where a value lives: in memory of the run, in an array of the caller (parameter, input or
+    output number `index`), or in columns of another value."""
+
+    ARENA = auto()
+    PARAM = auto()
+    INPUT = auto()
+    OUTPUT = auto()
+    VIEW = auto()
+
+
+class SegmentKind(_Word):
+    """How a segment runs: row by row, the same level by level, or summing over all rows."""
+
+    ROWS = auto()
+    LEVELS = auto()
+    GLOBAL = auto()
+
+
+class OutputKind(_Word):
+    """What an array is that the caller gets."""
+
+    PUSH = auto()  # what F pushes under `name`
+    PARAM = auto()  # the gradient of `parameter`, all of it
+    IDS = auto()  # the distinct ids of `space`, ascending, int32
+    SPARSE = auto()  # of the gradient of `parameter` the rows for the ids in output `ids`
+    INPUT = auto()  # the cotangent of the input `name`
+
+
+class TableKind(_Word):
+    """Which rows an operand is read at, from the row at hand."""
+
+    NONE = auto()
+    CHILD = auto()  # of an edge, the child
+    SLOT = auto()  # of a vertex, its child number `position`
+    PARENT = auto()  # of an edge, the parent
+    CHILDREN = auto()  # of a vertex, the edges to its children
+    CHILD_ROWS = auto()  # of a vertex, its children
+    PARENTS = auto()  # of a vertex, the edges in which it is the child
+    PARENT_ROWS = auto()  # of a vertex, its parents; see `position` of Table
+    GRAPH = auto()  # of a vertex, the graph
+    GRAPH_VERTICES = auto()  # of a graph, the vertices
+    VERTEX_ORDER = auto()  # of a vertex, the caller's vertex
+    EDGE_ORDER = auto()  # of an edge, the caller's edge
+    SIBLINGS = auto()  # of an edge, the edges of its parent
+    UNIQUE = auto()  # of a row that has an id, the distinct one
+    UNIQUE_ROWS = auto()  # of a distinct id, the rows that have it
+    UNIQUE_IDS = auto()  # of a distinct id, or a tuple that it is part of, the id
+    UNIQUE_PARENTS = auto()  # of a distinct id of vertices, the edges in which these are children
+    UNIQUE_PARENT_ROWS = auto()  # the same, the parents
+
+
+LISTS = frozenset(
+    {
+        TableKind.CHILDREN,
+        TableKind.CHILD_ROWS,
+        TableKind.PARENTS,
+        TableKind.PARENT_ROWS,
+        TableKind.GRAPH_VERTICES,
+        TableKind.UNIQUE_ROWS,
+        TableKind.UNIQUE_PARENTS,
+        TableKind.UNIQUE_PARENT_ROWS,
+    }
+)
+"""Tables that lead to any number of rows."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Kind of a table, with the distinct rows or the position that it is of.
+    """A table between rows.
 
-    `base`: where the distinct rows are between others than those that they are counted among, the
-    distinct tuples.
+    Attributes:
+        kind: from which rows to which.
+        position: of SLOT, which child; of PARENT_ROWS, where it is not None, the parents are those
+            of which the vertex is among so many first children, and as many values stand side by
+            side there, of which one for its position is read.
+        rows: of the kinds that distinct ids have a part in, these.
+        base: where these are between other rows than those that they are counted among, the
+            distinct tuples.
     """
 
-    kind: str
-    argument: Unique | int
+    kind: TableKind
+    position: int | None = None
+    rows: Unique | None = None
     base: Unique | None = None
 
     def __str__(self) -> str:
-        of = self.argument
-        base = f" of {self.base.name}" if self.base else ""
-        return f"{self.kind}:{of.name if isinstance(of, Unique) else of}{base}"
+        if self.kind is TableKind.NONE:
+            return ""
+        position = "" if self.position is None else f":{self.position}"
+        rows = "" if self.rows is None else f":{self.rows.name}"
+        base = "" if self.base is None else f" of {self.base.name}"
+        return f"{self.kind}{position}{rows}{base}"
 
 
-TableName = Table | str
-"""A table between rows; a string where it is of nothing in particular, "" for none."""
+NO_TABLE = Table(TableKind.NONE)
+"""The row at hand."""
 
 
 class UniqueIds(NamedTuple):
@@ -52,76 +136,95 @@ class UniqueIds(NamedTuple):
     rows: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Value:
     """A numbered value: what its rows are, how long a row is, and where it lives.
 
-    Roles: ``arena`` (memory of the run), ``param`` (parameter number `index`), ``input`` and
-    ``output`` (arrays of the caller), ``view`` (columns of `base` from `column`), ``constant``.
+    Attributes:
+        name: for people to read.
+        space: what the rows are.
+        size: elements of a row.
+        dtype: ``float`` or ``int32``.
+        role: where it lives.
+        index: of PARAM, INPUT and OUTPUT, the number of the array.
+        base, column: of VIEW, the value that has the columns, and the first of them.
     """
 
     name: str
     space: Space
     size: int
     dtype: str = "float"
-    role: str = "arena"
+    role: Role = Role.ARENA
     index: int = -1
     base: int = -1
     column: int = 0
-    constant: float = 0.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Instruction:
     """One kernel call over rows of `space`.
 
     Attributes:
-        tables: per input, the index through which its rows are read ("" for none).
-        ints, floats: attributes, by kernel. Of ``fused``, `ops` holds the group symbolically:
-            (scalar op, destination register, operands) and `ints` is made when it is loaded.
+        kernel: its name.
+        inputs, outputs: numbers of values.
+        tables: one for each input; of a kernel without inputs, what it reads.
+        attributes: what the kernel is told beside.
+        space: the rows.
         flops: per row.
-        where: source lines it came from.
+        where: source line it came from.
     """
 
     kernel: str
-    inputs: list[int]
-    outputs: list[int]
-    tables: list[TableName]
-    ints: list[int] = field(default_factory=list)
-    floats: list[float] = field(default_factory=list)
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    tables: tuple[Table, ...]
+    attributes: Attributes | None = None
     space: Space = SpaceKind.NONE
     flops: int = 0
-    ops: list[tuple[str, int, tuple[int, ...]]] = field(default_factory=list)
-    out_registers: list[int] = field(default_factory=list)
-    width: int = 0
     where: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Segment:
-    """Instructions between two meetings of the threads: ``rows``, ``levels`` or ``global``."""
+    """Instructions between two meetings of the threads."""
 
-    kind: str
+    kind: SegmentKind
     space: Space
-    instructions: list[Instruction] = field(default_factory=list)
+    instructions: tuple[Instruction, ...]
+
+    def __str__(self) -> str:
+        return f"rows over {self.space}" if self.kind is SegmentKind.ROWS else str(self.kind)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Output:
-    """An array that the caller gets: a push, a parameter's gradient, an input's cotangent.
+    """An array that the caller gets; which fields it has, its kind says."""
 
-    kind: ``push``, or, in this order, ``param``, ``ids`` (the distinct ids of `space`, ascending,
-    int32), ``sparse`` (rows of a parameter's gradient for the ids of `space`), ``input``.
+    kind: OutputKind
+    space: Space
+    shape: Shape
+    name: Name = ""
+    parameter: int = -1
+    ids: int = -1
+
+
+class Results(NamedTuple):
+    """Which outputs are what, by their numbers.
+
+    Attributes:
+        pushes: name and output.
+        whole: parameter and its gradient; of a parameter one at most.
+        by_rows: parameter, ids, and the rows of its gradient for these; of a parameter any number.
+        inputs: name and cotangent.
     """
 
-    kind: str
-    name: Name
-    space: Space
-    shape: tuple[int, ...]
-    parameter: int = -1
+    pushes: list[tuple[Name, int]]
+    whole: list[tuple[int, int]]
+    by_rows: list[tuple[int, int, int]]
+    inputs: list[tuple[Name, int]]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A lowered function. Compared by identity.
 
@@ -132,92 +235,115 @@ class Program:
         outputs: what the caller gets, in order of their numbers.
         uniques: the distinct ids that rows of its values are of.
         saved: values that the backward programs read.
-        states: of a forward program, what parents may gather by name.
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
-        dense: numbers of the parameters whose gradients are the first of the outputs.
+        states: of a forward program, what parents may gather by name.
+        results: which of the outputs are what.
     """
 
-    values: list[Value]
-    segments: list[Segment]
-    inputs: list[Name]
-    outputs: list[Output]
-    uniques: list[UniqueIds]
-    saved: list[int]
-    params: list[Any]
+    values: tuple[Value, ...]
+    segments: tuple[Segment, ...]
+    inputs: tuple[Name, ...]
+    outputs: tuple[Output, ...]
+    uniques: tuple[UniqueIds, ...]
+    saved: tuple[int, ...]
+    params: tuple[Any, ...]
     forward: Program | None = None
-    states: dict[Name, int] = field(default_factory=dict)
-    dense: list[int] = field(init=False)
+    states: Mapping[Name, int] = field(default_factory=dict)
+    results: Results = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dense = [o.parameter for o in self.outputs if o.kind == "param"]
+        found = Results([], [], [], [])
+        for number, output in enumerate(self.outputs):
+            if output.kind is OutputKind.PUSH:
+                found.pushes.append((output.name, number))
+            elif output.kind is OutputKind.PARAM:
+                found.whole.append((output.parameter, number))
+            elif output.kind is OutputKind.SPARSE:
+                found.by_rows.append((output.parameter, output.ids, number))
+            elif output.kind is OutputKind.INPUT:
+                found.inputs.append((output.name, number))
+        object.__setattr__(self, "results", found)
+
+    def instructions(self) -> Iterator[Instruction]:
+        """Those of all segments."""
+        return (i for segment in self.segments for i in segment.instructions)
+
+    def root(self, number: int) -> int:
+        """The value that has the value's memory."""
+        while self.values[number].role is Role.VIEW:
+            number = self.values[number].base
+        return number
+
+    # Text
 
     def __str__(self) -> str:
-        lines = []
-        for number, segment in enumerate(self.segments):
-            lines.append(f"{self.segment_text(number)}:")
-            lines.extend(f"  {self.line(i)}" for i in segment.instructions)
+        lines, shown = [], set[int]()
+        for segment in self.segments:
+            lines.append(f"{segment}:")
+            for i in segment.instructions:
+                lines.extend(f"  {self._view(number)}" for number in self._new_views(i, shown))
+                lines.append(f"  {self.line(i)}")
         return "\n".join(lines)
 
-    def segment_text(self, number: int) -> str:
-        """A segment's kind and rows."""
-        segment = self.segments[number]
-        return f"rows over {segment.space}" if segment.kind == "rows" else segment.kind
-
-    def value_text(self, number: int) -> str:
-        """A value's number, rows, row length and operation."""
-        return f"{self._declared(number)} {self.values[number].name}".rstrip()
+    def costs(self, item_size: int) -> list[str]:
+        """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself; and
+        the views, which cost nothing."""
+        lines, shown = [], set[int]()
+        for segment in self.segments:
+            for i in segment.instructions:
+                for number in self._new_views(i, shown):
+                    space = self.values[number].space
+                    lines.append(f"  {'view':6} {space!s:12} {'':29}{self._view(number)}")
+                size = self.row_bytes(i, item_size)
+                lines.append(
+                    f"  {segment.kind!s:6} {i.space!s:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
+                    f"{self.line(i)}"
+                )
+        return lines
 
     def row_bytes(self, i: Instruction, item_size: int) -> int:
         """Bytes of each operand and result of one row; parameters and constants count nothing."""
         moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
         return sum(v.size * item_size for v in moved if v.space != SpaceKind.NONE)
 
-    def costs(self, item_size: int) -> list[str]:
-        """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself."""
-        lines = []
-        for segment in self.segments:
-            for i in segment.instructions:
-                size = self.row_bytes(i, item_size)
-                lines.append(
-                    f"  {segment.kind:6} {i.space!s:12} {i.flops:>9,} FLOPs {size:>7,} bytes  "
-                    f"{self.line(i)}"
-                )
-        return lines
-
-    def _name(self, number: int) -> str:
-        value = self.values[number]
-        if value.role == "constant":
-            return f"{value.constant:g}"
-        return f"%{number}" + (f":{value.name}" if value.role in ("param", "input") else "")
+    def value_text(self, number: int) -> str:
+        """A value's number, rows, row length and operation."""
+        view = f" {self._columns(number)}" if self.values[number].role is Role.VIEW else ""
+        return f"{self._declared(number)} {self.values[number].name}".rstrip() + view
 
     def line(self, i: Instruction) -> str:
         """The instruction as text."""
-        inputs = [
-            self._name(n) + (f"[{table}]" if table else "")
-            for n, table in zip(i.inputs, i.tables, strict=False)
-        ]
+        inputs = [self._name(number) for number in i.inputs]
+        tables = [f"[{table}]" if table.kind is not TableKind.NONE else "" for table in i.tables]
+        read = [x + table for x, table in zip(inputs or [""] * len(tables), tables, strict=True)]
         outputs = ", ".join(self._declared(n) for n in i.outputs)
-        if not i.ops:
-            attrs = f" {i.ints}" if i.ints else ""
-            return f"{outputs} = {i.kernel}({', '.join(inputs)}){attrs}"
-        body = "; ".join(f"r{d} = {op}({self._refs(i, refs, inputs)})" for op, d, refs in i.ops)
-        results = ", ".join(f"r{r}" for r in i.out_registers)
-        return f"{outputs} = fused {{{body} -> {results}}}"
+        if isinstance(i.attributes, Group):
+            return f"{outputs} = {i.kernel} {i.attributes.text(read)}"
+        told = [] if i.attributes is None else [str(i.attributes)]
+        return f"{outputs} = {i.kernel}({', '.join([*read, *told])})"
 
-    def _refs(self, i: Instruction, refs: Sequence[int], inputs: Sequence[str]) -> str:
-        names = []
-        registers = 1 + max((d for _, d, _ in i.ops), default=-1)
-        for ref in refs:
-            if ref < len(inputs):
-                names.append(inputs[ref])
-            elif ref < len(inputs) + registers:
-                names.append(f"r{ref - len(inputs)}")
-            else:
-                names.append(f"{i.floats[ref - len(inputs) - registers]:g}")
-        return ", ".join(names)
+    def _new_views(self, i: Instruction, shown: set[int]) -> Iterator[int]:
+        """Views that the instruction is the first to use, bases first."""
+        for number in (*i.inputs, *i.outputs):
+            chain = []
+            while self.values[number].role is Role.VIEW and number not in shown:
+                chain.append(number)
+                shown.add(number)
+                number = self.values[number].base
+            yield from reversed(chain)
+
+    def _view(self, number: int) -> str:
+        return f"{self._declared(number)} = {self._columns(number)}"
+
+    def _columns(self, number: int) -> str:
+        value = self.values[number]
+        return f"%{value.base}[{value.column}:{value.column + value.size}]"
+
+    def _name(self, number: int) -> str:
+        value = self.values[number]
+        return f"%{number}" + (f":{value.name}" if value.role in (Role.PARAM, Role.INPUT) else "")
 
     def _declared(self, number: int) -> str:
         value = self.values[number]
-        view = f"@%{value.base}+{value.column}" if value.role == "view" else ""
-        return f"%{number}{view}:{value.space}[{value.size}]"
+        return f"%{number}:{value.space}[{value.size}]"

@@ -170,7 +170,7 @@ class NativeExecutor:
         if check_states and native.nan_state is not None:
             number, vertex = native.nan_state
             raise NanState(self._looked_at(program)[number], vertex)
-        return {o.name: y for o, y in zip(program.outputs, outputs, strict=True)}, native
+        return {name: outputs[number] for name, number in program.results.pushes}, native
 
     def profiled(
         self,
@@ -236,22 +236,19 @@ class NativeRun:
                 "[backward] expected requires_grad of the parameters as in the forward call, got "
                 "a change in between; change it before the call"
             )
-        params, dense = program.params, program.dense
-        rest = program.outputs[len(dense) :]
+        results, params = program.results, program.params
+        buffers: list[Array | None] = [None] * len(program.outputs)
+        for parameter, output in results.whole:
+            buffers[output] = params[parameter].take_grad_buffer()
         outputs = self.native.backward(
-            self.executor.load(program),
-            [cotangents[name] for name in program.inputs],
-            [params[number].take_grad_buffer() for number in dense] + [None] * len(rest),
+            self.executor.load(program), [cotangents[name] for name in program.inputs], buffers
         )
-        gradients = Gradients(list(zip(dense, outputs, strict=False)), {})
-        ids = {}
-        for output, array in zip(rest, outputs[len(dense) :], strict=True):
-            if output.kind == "input":
-                gradients.inputs[output.name] = array
-            elif output.kind == "ids":
-                ids[output.space] = array
-            else:
-                known = ids[output.space]
-                first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
-                gradients.params.append((output.parameter, (known[first:], array[first:])))
+        gradients = Gradients(
+            [(parameter, outputs[output]) for parameter, output in results.whole],
+            {name: outputs[output] for name, output in results.inputs},
+        )
+        for parameter, ids, rows in results.by_rows:
+            known = outputs[ids]
+            first = 1 if len(known) and known[0] < 0 else 0  # "no input" has no row
+            gradients.params.append((parameter, (known[first:], outputs[rows][first:])))
         return gradients

@@ -15,6 +15,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, Node, ancestors
 from cavs.core.ops import OPS
 from cavs.core.ops._def import SpaceKind, apply
+from cavs.core.program import OutputKind
 from cavs.core.trace import trace
 from cavs.errors import TraceError
 
@@ -174,8 +175,8 @@ def test_gradient_programs_are_made_once_and_per_set_of_outputs() -> None:
     one = compiler.backward({"y"}, {"x"})
     assert compiler.backward(["y"], ["x"]) is one
     assert compiler.backward({"y", "z"}, {"x"}) is not one
-    assert [o.kind for o in one.outputs] == ["input"]
-    assert one.inputs == ["y"]
+    assert [o.kind for o in one.outputs] == [OutputKind.INPUT]
+    assert one.inputs == ("y",)
 
 
 def simple(self: Any, v: cavs.Vertex) -> None:

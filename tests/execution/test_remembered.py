@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,8 @@ def test_ids_that_are_rows_cannot_be_counted() -> None:
     """The native program refuses tables that nobody fills."""
     compiler = Compiler(ChildSumTreeLSTM(7, 4, 6, 3), WITHOUT)
     program = compiler.inference()
-    program.uniques = [unique._replace(rows=8) for unique in program.uniques]
+    wrong = tuple(unique._replace(rows=8) for unique in program.uniques)
+    program = replace(program, uniques=wrong)
     with pytest.raises(CavsError, match="ids that are rows themselves"):
         NativeExecutor(compiler, "float32", "batching").load(program)
 

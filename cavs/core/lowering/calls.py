@@ -6,23 +6,38 @@ attributes stands with the kernels in csrc/cpu/kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from cavs.core.attributes import (
+    Attributes,
+    AxisAttributes,
+    DropoutAttributes,
+    EmbeddingAttributes,
+    FillAttributes,
+    MaskedMatmulAttributes,
+    MatmulAttributes,
+    ShapeAttributes,
+    UniformAttributes,
+)
 from cavs.core.ir import Node
-from cavs.core.ops._def import Space, SpaceKind, Unique
-from cavs.core.program import Table, TableName
+from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
+from cavs.core.program import NO_TABLE, Table, TableKind
 
 if TYPE_CHECKING:
     from cavs.core.lowering.emit import Emitter
 
-ORDER_TABLES: dict[Space, str] = {
-    SpaceKind.VERTEX: "vertex_order",
-    SpaceKind.LEAF: "vertex_order",
-    SpaceKind.INNER: "vertex_order",
-    SpaceKind.EDGE: "edge_order",
+_ORDERS: dict[Space, TableKind] = {
+    SpaceKind.VERTEX: TableKind.VERTEX_ORDER,
+    SpaceKind.LEAF: TableKind.VERTEX_ORDER,
+    SpaceKind.INNER: TableKind.VERTEX_ORDER,
+    SpaceKind.EDGE: TableKind.EDGE_ORDER,
 }
-"""Row space to the table from its rows to the caller's."""
+
+
+def order_table(space: Space) -> Table:
+    """The table from rows to those of the caller."""
+    return Table(_ORDERS.get(space, TableKind.NONE))
 
 
 class Call(NamedTuple):
@@ -30,9 +45,8 @@ class Call(NamedTuple):
 
     kernel: str
     inputs: list[int]
-    tables: Sequence[TableName] = ()
-    ints: Sequence[int] = ()
-    floats: Sequence[float] = ()
+    tables: tuple[Table, ...] = ()
+    attributes: Attributes | None = None
 
 
 def kernel_call(emitter: Emitter, node: Node) -> Call:
@@ -43,10 +57,10 @@ def kernel_call(emitter: Emitter, node: Node) -> Call:
     return Call(node.op.name, [emitter.value(x) for x in node.inputs])
 
 
-def gather_table(node: Node) -> TableName:
+def gather_table(node: Node) -> Table:
     """Table from the rows of a gather to those of the children."""
     slot = node.attrs["slot"]
-    return "child" if slot is None else Table("slot", slot)
+    return Table(TableKind.CHILD) if slot is None else Table(TableKind.SLOT, slot)
 
 
 def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
@@ -60,15 +74,15 @@ def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
     return [(ids, ids.base if node.space == ids else node.space)]
 
 
-def expand_table(node: Node) -> TableName:
+def expand_table(node: Node) -> Table:
     """Table from the rows of an expand to the distinct ones."""
-    return _of_ids("unique", node)
+    return _of_ids(TableKind.UNIQUE, node)
 
 
-def _of_ids(kind: str, node: Node) -> Table:
+def _of_ids(kind: TableKind, node: Node) -> Table:
     """Table between the rows of an expand or a sum by ids."""
     ((rows, base),) = distinct_tables(node)
-    return Table(kind, rows, _tuples(base))
+    return Table(kind, rows=rows, base=_tuples(base))
 
 
 def _tuples(base: Space) -> Unique | None:
@@ -76,62 +90,61 @@ def _tuples(base: Space) -> Unique | None:
 
 
 def _load(emitter: Emitter, node: Node) -> Call:
-    table = ORDER_TABLES.get(node.space, "")
-    return Call("load", [emitter.load(node)], [table], [int(node.dtype == "int32")])
+    return Call("load", [emitter.load(node)], (order_table(node.space),))
 
 
 def _gather(emitter: Emitter, node: Node) -> Call:
     state = emitter.state(node.attrs["name"], forward=True)
-    return Call("take", [state], [gather_table(node)])
+    return Call("take", [state], (gather_table(node),))
 
 
 def _take(emitter: Emitter, node: Node) -> Call:
-    tables = {"spread": "parent", "graph_spread": "graph"}
-    table = tables.get(node.op.name) or expand_table(node)
-    source = [emitter.value(node.inputs[0])]
-    if node.dtype == "int32":  # load copies ids as well, from whatever rows
-        return Call("load", source, [table], [1])
-    return Call("take", source, [table])
+    kinds = {"spread": TableKind.PARENT, "graph_spread": TableKind.GRAPH}
+    kind = kinds.get(node.op.name)
+    table = expand_table(node) if kind is None else Table(kind)
+    # load copies ids as well, from whatever rows
+    kernel = "load" if node.dtype == "int32" else "take"
+    return Call(kernel, [emitter.value(node.inputs[0])], (table,))
 
 
 # Lists of the parents of a vertex, to those of the parents of all leaves with one id.
-_OF_EQUAL_IDS: dict[TableName, str] = {
-    "parents": "unique_parents",
-    "parent_rows": "unique_parent_rows",
+_OF_EQUAL_IDS = {
+    TableKind.PARENTS: TableKind.UNIQUE_PARENTS,
+    TableKind.PARENT_ROWS: TableKind.UNIQUE_PARENT_ROWS,
 }
 
 
-def segment_rows(emitter: Emitter, node: Node) -> tuple[int, TableName]:
+def segment_rows(emitter: Emitter, node: Node) -> tuple[int, Table]:
     """(value, table of row lists) of what `node` reduces."""
     if node.op.name == "state_cotangent":
         return emitter.cotangents(node)
     (x,) = node.inputs
     if node.op.name == "graph_sum":
-        return emitter.value(x), "graph_vertices"
+        return emitter.value(x), Table(TableKind.GRAPH_VERTICES)
     by_id = node.op.name == "unique_sum"
     if by_id and x.op.name == "state_cotangent" and not emitter.analysis.is_unit(x):
         value, table = emitter.cotangents(x)
-        return value, _of_ids(_OF_EQUAL_IDS[table], node)
+        return value, _of_ids(_OF_EQUAL_IDS[table.kind], node)
     if by_id:
-        return emitter.value(x), _of_ids("unique_rows", node)
+        return emitter.value(x), _of_ids(TableKind.UNIQUE_ROWS, node)
     if x.op.name == "gather" and x.attrs["slot"] is None:
-        return emitter.state(x.attrs["name"], forward=True), "child_rows"
-    return emitter.value(x), "children"
+        return emitter.state(x.attrs["name"], forward=True), Table(TableKind.CHILD_ROWS)
+    return emitter.value(x), Table(TableKind.CHILDREN)
 
 
 def _segments(emitter: Emitter, node: Node) -> Call:
     value, table = segment_rows(emitter, node)
     kernels = ("segment_max", "segment_logsumexp")
-    return Call(node.op.name if node.op.name in kernels else "segment_sum", [value], [table])
+    return Call(node.op.name if node.op.name in kernels else "segment_sum", [value], (table,))
 
 
 def _segment_softmax(emitter: Emitter, node: Node) -> Call:
-    return Call("segment_softmax", [emitter.value(node.inputs[0])], ["siblings"])
+    return Call("segment_softmax", [emitter.value(node.inputs[0])], (Table(TableKind.SIBLINGS),))
 
 
 def _slots_to_edges(emitter: Emitter, node: Node) -> Call:
     inputs = [emitter.value(x) for x in node.inputs]
-    return Call("slots_to_edges", inputs, ["parent"] * len(inputs))
+    return Call("slots_to_edges", inputs, (Table(TableKind.PARENT),) * len(inputs))
 
 
 def is_line(node: Node) -> bool:
@@ -165,61 +178,71 @@ def _matmul(emitter: Emitter, node: Node) -> Call:
     ta, tb = node.attrs["ta"], node.attrs["tb"]
     m, n = node.shape
     k = a.shape[0] if ta else a.shape[1]
-    ints = [int(ta), int(tb), m, k, n]
+    attributes = MatmulAttributes(ta, tb, m, k, n)
     mask = emitter.analysis.masks.get(node)
     indexed = reads_through_index(node, masked=mask is not None)
-    operands = [emitter.operand(x) if indexed else (emitter.value(x), "") for x in (a, b)]
+    operands = [emitter.operand(x) if indexed else (emitter.value(x), NO_TABLE) for x in (a, b)]
     kernel = node.op.name
     if mask is not None:
         kernel = f"{kernel}_masked"
-        operands.append((emitter.value(mask), ""))
-        ints.append(int(mask.dtype == "int32"))
-    return Call(kernel, [v for v, _ in operands], [t for _, t in operands], ints)
+        operands.append((emitter.value(mask), NO_TABLE))
+        attributes = MaskedMatmulAttributes(ta, tb, m, k, n, by_id=mask.dtype == "int32")
+    return Call(kernel, [v for v, _ in operands], tuple(t for _, t in operands), attributes)
 
 
 def _over_last(emitter: Emitter, node: Node) -> Call:
     x = node.inputs[-1]
     length = x.shape[-1]
     inputs = [emitter.value(operand) for operand in node.inputs]
-    return Call(node.op.name, inputs, ints=[x.size // length, length])
+    return Call(node.op.name, inputs, attributes=AxisAttributes(x.size // length, length))
 
 
 def _embedding(emitter: Emitter, node: Node) -> Call:
     weight, ids = node.inputs
-    return Call("embedding", [emitter.value(weight), emitter.value(ids)], ints=weight.shape)
+    count, width = weight.shape
+    operands = [emitter.value(weight), emitter.value(ids)]
+    return Call("embedding", operands, attributes=EmbeddingAttributes(count, width))
 
 
 def _broadcast(emitter: Emitter, node: Node) -> Call:
     (x,) = node.inputs
-    rank = len(node.shape)
-    padded = (1,) * (rank - len(x.shape)) + x.shape
-    return Call("broadcast", [emitter.value(x)], ints=[rank, *padded, *node.shape])
+    attributes = ShapeAttributes(_padded(x.shape, len(node.shape)), node.shape)
+    return Call("broadcast", [emitter.value(x)], attributes=attributes)
 
 
 def _sum_to(emitter: Emitter, node: Node) -> Call:
     (x,) = node.inputs
-    rank = len(x.shape)
-    padded = (1,) * (rank - len(node.shape)) + node.shape
-    return Call("sum_to", [emitter.value(x)], ints=[rank, *x.shape, *padded])
+    attributes = ShapeAttributes(x.shape, _padded(node.shape, len(x.shape)))
+    return Call("sum_to", [emitter.value(x)], attributes=attributes)
+
+
+def _padded(shape: Shape, rank: int) -> Shape:
+    return (1,) * (rank - len(shape)) + shape
 
 
 def _unique_ids(_: Emitter, node: Node) -> Call:
     ((rows, base),) = distinct_tables(node)
-    return Call("unique_ids", [], [Table("unique_ids", rows, _tuples(base))])
+    table = Table(TableKind.UNIQUE_IDS, rows=rows, base=_tuples(base))
+    return Call("unique_ids", [], (table,))
 
 
-def _random(emitter: Emitter, node: Node) -> Call:
-    """Samples by what the rows are of: 0 vertices, 1 edges, 2 graphs."""
-    kinds: dict[Space, int] = {SpaceKind.EDGE: 1, SpaceKind.GRAPH: 2}
-    ints = [node.attrs["key"], kinds.get(node.space, 0)]
-    floats = [node.attrs["p"]] if "p" in node.attrs else []
-    return Call(node.op.name, [emitter.value(x) for x in node.inputs], ints=ints, floats=floats)
+def _num_children(_: Emitter, node: Node) -> Call:
+    return Call("num_children", [], (Table(TableKind.CHILDREN),))
 
 
-def _dropout_by_id(emitter: Emitter, node: Node) -> Call:
-    """Values, and the ids that their masks are drawn by."""
+def _fill(_: Emitter, node: Node) -> Call:
+    return Call("fill", [], attributes=FillAttributes(node.attrs["value"]))
+
+
+def _uniform(_: Emitter, node: Node) -> Call:
+    return Call("uniform", [], attributes=UniformAttributes(node.attrs["key"]))
+
+
+def _dropout(emitter: Emitter, node: Node) -> Call:
+    """Values, and, by id, the ids that their masks are drawn by."""
     inputs = [emitter.value(x) for x in node.inputs]
-    return Call("dropout_by_id", inputs, ints=[node.attrs["key"]], floats=[node.attrs["p"]])
+    attributes = DropoutAttributes(node.attrs["key"], node.attrs["p"])
+    return Call(node.op.name, inputs, attributes=attributes)
 
 
 _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
@@ -227,8 +250,8 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "push_cotangent": _load,
     "state_cotangent": _segments,
     "unique_ids": _unique_ids,
-    "num_children": lambda _, node: Call("num_children", [], ["children"]),
-    "constant": lambda _, node: Call("fill", [], floats=[node.attrs["value"]]),
+    "num_children": _num_children,
+    "constant": _fill,
     "gather": _gather,
     "spread": _take,
     "graph_spread": _take,
@@ -252,7 +275,7 @@ _CALLS: dict[str, Callable[[Emitter, Node], Call]] = {
     "embedding": _embedding,
     "broadcast": _broadcast,
     "sum_to": _sum_to,
-    "dropout": _random,
-    "dropout_by_id": _dropout_by_id,
-    "uniform": _random,
+    "dropout": _dropout,
+    "dropout_by_id": _dropout,
+    "uniform": _uniform,
 }

@@ -5,35 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cavs.core.attributes import ColumnsAttributes
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.calls import (
-    ORDER_TABLES,
     distinct_tables,
     expand_table,
     gather_table,
     is_line,
     kernel_call,
+    order_table,
     reads_through_index,
     segment_rows,
 )
-from cavs.core.lowering.group import Group
+from cavs.core.lowering.group import GroupWriter
 from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.passes.fuse import Unit
 from cavs.core.passes.merge_matmuls import OVER_ROWS
 from cavs.core.passes.phases import Phase
 from cavs.core.program import (
+    NO_TABLE,
     Instruction,
     Output,
+    OutputKind,
     Program,
+    Role,
     Segment,
     Table,
-    TableName,
+    TableKind,
     UniqueIds,
     Value,
 )
 
 if TYPE_CHECKING:
     from cavs.core.lowering.lower import Lowered, Sinks
+
+# Arrays whose rows are as the program's own.
+_WRITTEN_TO = (OutputKind.PARAM, OutputKind.SPARSE, OutputKind.IDS)
 
 SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
 """Sums over lists of rows, which an elementwise group can take while it reads."""
@@ -78,7 +85,7 @@ class Emitter:
         known = forward.value_of.items() if forward else ()
         self.value_of: dict[Node, int] = {n: v for n, v in known if n in external}
         self.param_values: dict[int, int] = {
-            v.index: i for i, v in enumerate(self.values) if v.role == "param"
+            v.index: i for i, v in enumerate(self.values) if v.role is Role.PARAM
         }
         self.states: dict[Name, int] = {}
         self.inputs: list[Name] = []
@@ -149,7 +156,7 @@ class Emitter:
         if node.op.name == "param":
             number = self._param(node)
         elif node.op.name == "remembered":
-            number = self.new(node, role="input", index=self.input(node.attrs["key"]))
+            number = self.new(node, role=Role.INPUT, index=self.input(node.attrs["key"]))
         elif node.op.name == "join":
             number = self._join(node)
         elif node in self.analysis.placed:
@@ -159,10 +166,10 @@ class Emitter:
         elif not self.analysis.is_unit(node) and node.op.name in ("slice", "reshape"):
             base = self.value(node.inputs[0])
             column = node.attrs["start"] if node.op.name == "slice" else 0
-            number = self.new(node, role="view", base=base, column=column)
+            number = self.new(node, role=Role.VIEW, base=base, column=column)
         elif node in self.beside:
             concat, column = self.beside[node]
-            number = self.new(node, role="view", base=self.value(concat), column=column)
+            number = self.new(node, role=Role.VIEW, base=self.value(concat), column=column)
         else:
             number = self.new(node)
         self.value_of[node] = number
@@ -175,14 +182,14 @@ class Emitter:
             part = self.analysis.placed.get(x, x)
             assert self.analysis.is_unit(part), part
             assert part not in self.value_of, part
-            self.value_of[part] = self.new(part, role="view", base=number)
+            self.value_of[part] = self.new(part, role=Role.VIEW, base=number)
         return number
 
     def _param(self, node: Node) -> int:
         index = self.param_number[id(node.attrs["parameter"])]
         if index not in self.param_values:
             name = self.param_names[index]
-            self.values.append(Value(name, SpaceKind.NONE, node.size, role="param", index=index))
+            self.values.append(Value(name, SpaceKind.NONE, node.size, role=Role.PARAM, index=index))
             self.param_values[index] = len(self.values) - 1
         return self.param_values[index]
 
@@ -192,26 +199,26 @@ class Emitter:
             return self.forward.states[name]
         return self.states[name]
 
-    def cotangents(self, node: Node) -> tuple[int, TableName]:
+    def cotangents(self, node: Node) -> tuple[int, Table]:
         """(value, table of row lists) whose sum the cotangent `node` of a state is."""
         value = self.state(node.attrs["name"], forward=False)
         slots = self.analysis.sinks.slots.get(node.attrs["name"])
         if slots is None:
-            return value, "parents"
-        table = Table("parent_rows", slots) if slots else "parent_rows"
+            return value, Table(TableKind.PARENTS)
+        table = Table(TableKind.PARENT_ROWS, slots or None)
         return self._view(value, 0, node.size), table
 
-    def operand(self, node: Node) -> tuple[int, TableName]:
+    def operand(self, node: Node) -> tuple[int, Table]:
         """(value, table) through which an elementwise group reads the node."""
         if self.analysis.is_unit(node) or node in self.analysis.external:
-            return self.value(node), ""
+            return self.value(node), NO_TABLE
         name = node.op.name
         if name == "gather":
             return self.state(node.attrs["name"], forward=True), gather_table(node)
         if name == "spread":
-            return self.value(node.inputs[0]), "parent"
+            return self.value(node.inputs[0]), Table(TableKind.PARENT)
         if name == "graph_spread":
-            return self.value(node.inputs[0]), "graph"
+            return self.value(node.inputs[0]), Table(TableKind.GRAPH)
         if name == "expand":
             return self.value(node.inputs[0]), expand_table(node)
         if name == "broadcast":
@@ -222,9 +229,9 @@ class Emitter:
             whole, table = self.operand(node.inputs[0])
             if self.values[whole].size == 1:
                 return whole, table
-            if table:
+            if table != NO_TABLE:
                 return self._view(whole, node.attrs.get("start", 0), node.size), table
-        return self.value(node), ""
+        return self.value(node), NO_TABLE
 
     # Instructions
 
@@ -251,11 +258,10 @@ class Emitter:
         return [
             Instruction(
                 call.kernel,
-                inputs,
-                [value],
-                [*call.tables, *[""] * (len(inputs) - len(call.tables))],
-                list(call.ints),
-                list(call.floats),
+                tuple(inputs),
+                (value,),
+                (*call.tables, *[NO_TABLE] * (len(inputs) - len(call.tables))),
+                call.attributes,
                 self._driving(node),
                 node.flops,
                 where=where,
@@ -289,17 +295,19 @@ class Emitter:
         if is_line(y):
             source = self._columns(x, start, size)
             target = self._columns(y, column, size)
-            return Instruction("copy", [source], [target], [""], space=y.space)
-        source, table = self.operand(x) if reads_through_index(y) else (self.value(x), "")
-        ints = [y.size // y.shape[-1], size, start, x.shape[-1], column, y.shape[-1]]
-        return Instruction("copy_columns", [source], [self.value(y)], [table], ints, space=y.space)
+            return Instruction("copy", (source,), (target,), (NO_TABLE,), space=y.space)
+        source, table = self.operand(x) if reads_through_index(y) else (self.value(x), NO_TABLE)
+        lines = y.size // y.shape[-1]
+        columns = ColumnsAttributes(lines, size, start, x.shape[-1], column, y.shape[-1])
+        target = self.value(y)
+        return Instruction("copy_columns", (source,), (target,), (table,), columns, y.space)
 
     def load(self, node: Node) -> int:
         """Value of the caller's array that the node is read from."""
         name = node.attrs["name"]
         number = self.input(name)
         self.values.append(
-            Value(str(name), node.space, node.size, node.dtype, role="input", index=number)
+            Value(str(name), node.space, node.size, node.dtype, role=Role.INPUT, index=number)
         )
         return len(self.values) - 1
 
@@ -310,11 +318,13 @@ class Emitter:
         value = self.values[whole]
         if size == value.size:
             return whole
-        self.values.append(Value("part", value.space, size, role="view", base=whole, column=column))
+        self.values.append(
+            Value("part", value.space, size, role=Role.VIEW, base=whole, column=column)
+        )
         return len(self.values) - 1
 
     def _fused(self, nodes: Sequence[Node]) -> Instruction:
-        group = Group(self)
+        group = GroupWriter(self)
         for node in nodes:
             group.add(node)
         return group.instruction(set(nodes))
@@ -335,9 +345,9 @@ class Emitter:
             number = len(self.outputs)
             self.outputs.append(output)
             written = node in units or node in self.analysis.sums
-            own = written and output.kind in ("param", "sparse", "ids")
+            own = written and output.kind in _WRITTEN_TO
             if own and node not in self.value_of and node.op.name != "concat":
-                self.value_of[node] = self.new(node, role="output", index=number)
+                self.value_of[node] = self.new(node, role=Role.OUTPUT, index=number)
                 continue
             for part in node.inputs if node.op.name == "join" else (node,):
                 store = Unit(part, Phase.DEFER, self.analysis.rows(part), False, output)
@@ -350,27 +360,27 @@ class Emitter:
     def _store(self, unit: Unit) -> Instruction:
         node = unit.node
         number = next(i for i, o in enumerate(self.outputs) if o is unit.output)
-        target = self.new(node, role="output", index=number)
-        table = ORDER_TABLES.get(node.space, "")
+        target = self.new(node, role=Role.OUTPUT, index=number)
         kernel = "copy" if node.space == SpaceKind.NONE else "store"
-        return Instruction(kernel, [self.value(node)], [target], [table], space=node.space)
+        source, table = self.value(node), order_table(node.space)
+        return Instruction(kernel, (source,), (target,), (table,), space=node.space)
 
     def program(self, segments: list[Segment], sinks: Sinks, forward: Program | None) -> Program:
         """The finished program."""
         saved = sorted({self._root(self.value(n)) for n in sinks.saved})
         return Program(
-            self.values,
-            segments,
-            self.inputs,
-            self.outputs,
-            self.uniques,
-            saved,
-            self.params,
+            tuple(self.values),
+            tuple(segments),
+            tuple(self.inputs),
+            tuple(self.outputs),
+            tuple(self.uniques),
+            tuple(saved),
+            tuple(self.params),
             forward,
             {} if forward else dict(self.states),
         )
 
     def _root(self, number: int) -> int:
-        while self.values[number].role == "view":
+        while self.values[number].role is Role.VIEW:
             number = self.values[number].base
         return number

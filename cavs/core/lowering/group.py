@@ -1,35 +1,37 @@
-"""Writes one elementwise group as a small register program: the instruction ``fused``."""
+"""Writes one elementwise group: the instruction ``fused``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cavs.core.attributes import Group, GroupInput, Read, ScalarCall
 from cavs.core.ir import Node
-from cavs.core.program import Instruction, TableName
+from cavs.core.ops._def import SpaceKind
+from cavs.core.program import LISTS, NO_TABLE, Instruction, Table
 
 if TYPE_CHECKING:
     from cavs.core.lowering.emit import Emitter
 
 
-class Group:
-    """One elementwise group as a small register program."""
+class GroupWriter:
+    """One elementwise group, operation by operation."""
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
-        self.inputs: list[tuple[int, TableName]] = []
+        self.inputs: list[tuple[int, Table]] = []
         self.constants: list[float] = []
-        self.ops: list[tuple[Node, list[tuple[str, int]]]] = []
+        self.calls: list[tuple[Node, list[tuple[str, int]]]] = []
         self.index: dict[Node, int] = {}
 
     def add(self, node: Node) -> None:
         """Appends an operation; its operands are stored, constants, or in the group."""
         refs = [self._ref(x) for x in node.inputs]
-        self.index[node] = len(self.ops)
-        self.ops.append((node, refs))
+        self.index[node] = len(self.calls)
+        self.calls.append((node, refs))
 
     def _ref(self, x: Node) -> tuple[str, int]:
         if x in self.index:
-            return "op", self.index[x]
+            return "call", self.index[x]
         source = x
         moves = ("broadcast", "slice", "reshape")
         while source.op.name in moves and not self.emitter.analysis.is_unit(source):
@@ -45,56 +47,41 @@ class Group:
         return "input", self.inputs.index(operand)
 
     def instruction(self, members: set[Node]) -> Instruction:
-        """Registers are reused after the last reader; results keep theirs to the end."""
+        """The whole group; what others than its members read are its results."""
         emitter = self.emitter
-        last: dict[int, int] = {}
-        for i, (_, refs) in enumerate(self.ops):
-            for kind, n in refs:
-                if kind == "op":
-                    last[n] = i
         results = [
             i
-            for i, (node, _) in enumerate(self.ops)
+            for i, (node, _) in enumerate(self.calls)
             if node in emitter.analysis.wanted
             or any(u not in members for u in emitter.users.get(node, []))
         ]
-        register, count = self._registers(last, set(results))
-        first = len(self.inputs)
-
-        def encode(kind: str, n: int) -> int:
-            if kind == "input":
-                return n
-            return first + register[n] if kind == "op" else first + count + n
-
-        ops = [
-            (node.op.name, register[i], tuple(encode(kind, n) for kind, n in refs))
-            for i, (node, refs) in enumerate(self.ops)
-        ]
-        some = self.ops[0][0]
+        some = self.calls[0][0]
+        first = {"input": 0, "constant": len(self.inputs)}
+        first["call"] = first["constant"] + len(self.constants)
+        group = Group(
+            some.size,
+            tuple(self._input(value, table, some.size) for value, table in self.inputs),
+            tuple(self.constants),
+            tuple(
+                ScalarCall(node.op.name, tuple(first[kind] + n for kind, n in refs))
+                for node, refs in self.calls
+            ),
+            tuple(first["call"] + i for i in results),
+        )
         return Instruction(
             "fused",
-            [value for value, _ in self.inputs],
-            [emitter.value(self.ops[i][0]) for i in results],
-            [table for _, table in self.inputs],
-            floats=list(self.constants),
-            space=some.space,
-            flops=sum(node.flops for node, _ in self.ops),
-            ops=ops,
-            out_registers=[register[i] for i in results],
-            width=some.size,
-            where=str(some.where or ""),
+            tuple(value for value, _ in self.inputs),
+            tuple(emitter.value(self.calls[i][0]) for i in results),
+            tuple(table for _, table in self.inputs),
+            group,
+            some.space,
+            sum(node.flops for node, _ in self.calls),
+            str(some.where or ""),
         )
 
-    def _registers(self, last: dict[int, int], results: set[int]) -> tuple[list[int], int]:
-        register: list[int] = []
-        free: list[int] = []
-        count = 0
-        for i, (_, refs) in enumerate(self.ops):
-            dying = {n for kind, n in refs if kind == "op" and last[n] == i and n not in results}
-            free.extend(sorted((register[n] for n in dying), reverse=True))
-            if free:
-                register.append(free.pop())
-            else:
-                register.append(count)
-                count += 1
-        return register, count
+    def _input(self, number: int, table: Table, width: int) -> GroupInput:
+        value = self.emitter.values[number]
+        narrow = value.size < width
+        if table == NO_TABLE:
+            return GroupInput(Read.SHARED if value.space == SpaceKind.NONE else Read.ROW, narrow)
+        return GroupInput(Read.LIST_SUM if table.kind in LISTS else Read.INDEXED, narrow)

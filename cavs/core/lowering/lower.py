@@ -327,11 +327,9 @@ class _Lowering:
             members = [u for u in units.values() if u.phase == phase]
             members.extend(s for s in stores if s.phase == phase)
             for kind, space, groups in arrange(members, phase, "fuse" in self.switches):
-                segment = Segment(kind, space)
-                for group in groups:
-                    segment.instructions.extend(self.emitter.emit(group))
-                if segment.instructions:
-                    segments.append(segment)
+                instructions = [i for group in groups for i in self.emitter.emit(group)]
+                if instructions:
+                    segments.append(Segment(kind, space, tuple(instructions)))
         forward = None if self.forward is None else self.forward.program
         program = self.emitter.program(segments, self.sinks, forward)
         emitter = self.emitter

@@ -13,7 +13,7 @@ from typing import Literal
 from cavs.core.ir import Node
 from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.passes.phases import Phase
-from cavs.core.program import Output
+from cavs.core.program import Output, SegmentKind
 
 Partition = Space | Literal["global"]
 
@@ -55,7 +55,7 @@ class Unit:
         return self.node.space, self.node.size
 
 
-Arranged = tuple[str, Space, list[list[Unit]]]
+Arranged = tuple[SegmentKind, Space, list[list[Unit]]]
 
 
 def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arranged]:
@@ -80,11 +80,11 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
             all_of_them = sum(map(len, best)) == len(pending)
             if isinstance(chosen, str) or chosen not in _OF_LEVELS or not all_of_them:
                 raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
-            yield "levels", chosen, best
-        elif isinstance(chosen, str):
-            yield chosen, SpaceKind.NONE, best
+            yield SegmentKind.LEVELS, chosen, best
+        elif chosen == "global":
+            yield SegmentKind.GLOBAL, SpaceKind.NONE, best
         else:
-            yield "rows", chosen, best
+            yield SegmentKind.ROWS, chosen, best
         for group in best:
             done.update(group)
         pending = [u for u in pending if u not in done]

@@ -11,7 +11,7 @@ from typing import Any
 from cavs._arguments import items
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops._def import Space, SpaceKind, Unique
-from cavs.core.program import Output, Program
+from cavs.core.program import Output, OutputKind, Program
 from cavs.errors import InputError
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
@@ -163,7 +163,7 @@ class _Rows:
         return self._distinct[space] if isinstance(space, Unique) else self._graphs.rows(str(space))
 
     def _bytes(self, output: Output) -> int:
-        item_size = 4 if output.kind == "ids" else self._item_size
+        item_size = 4 if output.kind is OutputKind.IDS else self._item_size
         return self._rows(output.space) * math.prod(output.shape) * item_size
 
     def bytes(self, outputs: Sequence[Output]) -> int:
@@ -173,6 +173,6 @@ class _Rows:
         """Of gradients by rows that come in several parts and are added up, at most."""
         parts = defaultdict(list)
         for output in backward.outputs:
-            if output.kind == "sparse":
+            if output.kind is OutputKind.SPARSE:
                 parts[output.parameter].append(self._bytes(output))
         return sum(sum(p) + max(p) for p in parts.values() if len(p) > 1)

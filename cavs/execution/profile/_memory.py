@@ -110,7 +110,7 @@ def memory_use(
         phase.total,
         phase.tables,
         phase.threads,
-        f"{phase.direction}, {program.segment_text(fullest)}" if program.segments else "nothing",
+        f"{phase.direction}, {program.segments[fullest]}" if program.segments else "nothing",
         held,
         sum(_bytes(phases[0][0], v, count, item_size) for v, count in saved.items()),
         graphs.num_vertices,

@@ -255,7 +255,7 @@ def _records(
         yield InstructionProfile(
             name,
             segment,
-            program.segment_text(segment),
+            str(program.segments[segment]),
             kernel,
             program.line(i),
             i.where,

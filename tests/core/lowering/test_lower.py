@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 import vertex_functions
 from model_runs import compiled
+from pass_checks import calls
 
 import cavs
 from cavs import models
 from cavs.core.compiler import Compiler
 from cavs.core.ops._def import SpaceKind
-from cavs.core.program import Instruction, Program
+from cavs.core.program import (
+    Instruction,
+    OutputKind,
+    Program,
+    Role,
+    SegmentKind,
+    Table,
+    TableKind,
+)
 
 each_function = pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
 
@@ -40,40 +49,41 @@ def test_values_are_written_once_and_before_they_are_read(name: str) -> None:
         forward = compiler.training(floats)
         backward = compiler.backward(compiler.function.pushes, floats)
         written = {n for i in all_of(forward) for n in i.outputs}
-        assert set(forward.saved) <= {root(forward, n) for n in written}
+        assert set(forward.saved) <= {forward.root(n) for n in written}
         check_order(forward, set())
-        known = {root(forward, n) for n in written}
+        known = {forward.root(n) for n in written}
         check_order(backward, {n for n in known if n in forward.saved})
 
 
-def root(program: Program, number: int) -> int:
-    while program.values[number].role == "view":
-        number = program.values[number].base
-    return number
+_OF_OTHER_LEVELS = {
+    TableKind.CHILD,
+    TableKind.CHILD_ROWS,
+    TableKind.SLOT,
+    TableKind.PARENTS,
+    TableKind.PARENT_ROWS,
+}
 
 
 def check_order(program: Program, written: set[int]) -> None:
     """Within a segment over levels an instruction reads also what other levels wrote."""
     single: set[int] = set()
     for segment in program.segments:
-        coming = {root(program, n) for i in segment.instructions for n in i.outputs}
+        coming = {program.root(n) for i in segment.instructions for n in i.outputs}
         for instruction in segment.instructions:
             for number, table in zip(instruction.inputs, instruction.tables, strict=False):
-                value = program.values[root(program, number)]
-                if value.role in ("param", "input", "constant"):
+                value = program.values[program.root(number)]
+                if value.role in (Role.PARAM, Role.INPUT):
                     continue
-                of_other_levels = segment.kind == "levels" and (
-                    table in ("child", "child_rows", "parents")
-                    or str(table).startswith(("slot:", "parent_rows"))
-                )
-                assert root(program, number) in written or (
-                    of_other_levels and root(program, number) in coming
+                levels = segment.kind is SegmentKind.LEVELS
+                of_other_levels = levels and table.kind in _OF_OTHER_LEVELS
+                assert program.root(number) in written or (
+                    of_other_levels and program.root(number) in coming
                 ), (number, str(program))
             for number in instruction.outputs:
                 several = instruction.kernel == "copy_columns"  # each the columns of one part
                 assert several or number not in single or number in instruction.inputs
                 single.add(number)
-                written.add(root(program, number))
+                written.add(program.root(number))
 
 
 def test_splits_are_views_and_products_of_them_are_written_side_by_side() -> None:
@@ -82,14 +92,14 @@ def test_splits_are_views_and_products_of_them_are_written_side_by_side() -> Non
     for program in (forward, backward):
         assert "copy" not in [i.kernel for i in all_of(program)]
         assert "concat" not in [i.kernel for i in all_of(program)]
-    assert sum(v.role == "view" and v.base >= 0 for v in backward.values) >= 3
+    assert sum(v.role is Role.VIEW and v.base >= 0 for v in backward.values) >= 3
 
 
 def test_groups_read_through_indices() -> None:
     tables = {
         str(t)
         for i in all_of(compiler_of("ChildSumTreeLSTM").training(()))
-        if i.ops
+        if calls(i)
         for t in i.tables
     }
     assert {"child", "parent", "unique:word@inner"} <= tables
@@ -114,37 +124,40 @@ def test_groups_take_sums_over_children_and_parents_while_they_read() -> None:
     assert {"children", "parents", "unique_parents:word@leaf"} <= summed
     # What a product reads is stored: the sum of the children's states, with no copy of them.
     (stored,) = [i for i in all_of(forward) if i.kernel == "segment_sum"]
-    assert stored.tables == ["child_rows"]
+    assert stored.tables == (Table(TableKind.CHILD_ROWS),)
 
 
 def test_what_leaves_of_one_word_get_from_their_parents_is_summed_at_once() -> None:
     backward = compiler_of("ChildSumTreeLSTM").backward(["loss"], ())
     tables = {str(t) for i in all_of(backward) for t in i.tables}
     assert {"unique_parents:word@leaf", "unique_parent_rows:word@leaf"} <= tables
-    sums = {"parents", "parent_rows"}
-    assert not any(i.space == SpaceKind.LEAF and sums & set(i.tables) for i in all_of(backward))
+    of_leaves = {str(t) for i in all_of(backward) if i.space == SpaceKind.LEAF for t in i.tables}
+    assert not of_leaves & {"parents", "parent_rows"}
 
 
 def test_the_states_of_leaves_are_no_results_of_their_own() -> None:
     forward = compiler_of("ChildSumTreeLSTM").training(())
-    operations = [op for i in all_of(forward) for op, _, _ in i.ops]
+    operations = [op for i in all_of(forward) for op in calls(i)]
     assert "identity" not in operations
 
 
 def test_gradients_of_parameters_are_written_where_the_caller_wants_them() -> None:
     program = compiler_of("ChildSumTreeLSTM").backward(["loss"], ())
     written = {n for i in all_of(program) for n in i.outputs}
-    direct = {v.index for n, v in enumerate(program.values) if v.role == "output" and n in written}
+    values = [program.values[n] for n in written]
+    direct = {value.index for value in values if value.role is Role.OUTPUT}
     assert direct == set(range(len(program.outputs)))
     kinds = [o.kind for o in program.outputs]
-    assert (kinds.count("param"), kinds.count("sparse"), kinds.count("ids")) == (8, 2, 2)
+    assert [
+        kinds.count(kind) for kind in (OutputKind.PARAM, OutputKind.SPARSE, OutputKind.IDS)
+    ] == [8, 2, 2]
 
 
 def test_states_that_nobody_gathers_are_not_kept() -> None:
     program = compiler_of("SeveralStates").training(())
     assert "nobody" not in str(program)
     inference = compiler_of("SeveralStates").inference()
-    assert inference.saved == []
+    assert inference.saved == ()
 
 
 def test_programs_print_with_names_tables_and_sizes() -> None:

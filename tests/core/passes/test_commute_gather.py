@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import vertex_functions
-from pass_checks import programs, simplified, x3
+from pass_checks import calls, programs, simplified, x3
 
 import cavs
 from cavs import nn, ops
@@ -16,7 +16,7 @@ from cavs.core.ir import FunctionIR, ancestors
 from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES, commute_gather
 from cavs.core.passes.commute_gather import Commuted
-from cavs.core.program import Program
+from cavs.core.program import Program, Role, SegmentKind, Table, TableKind
 from cavs.core.trace import trace
 
 
@@ -122,7 +122,7 @@ def test_commuting_leaves_no_product_and_no_copy_on_the_edges() -> None:
         for program, plain in zip(programs(name, PASSES), programs(name, without), strict=True):
             every = [i for s in program.segments for i in s.instructions]
             assert not [i for i in every if "matmul" in i.kernel and i.space == SpaceKind.EDGE]
-            assert not [i for i in every if any(op == "identity" for op, _, _ in i.ops)]
+            assert not [i for i in every if "identity" in calls(i)]
             total += flops(program, rows) - flops(plain, rows)
         assert total < -2 * 3 * 30 * vertex_functions.FUNCTIONS[name]().size ** 2
 
@@ -130,13 +130,13 @@ def test_commuting_leaves_no_product_and_no_copy_on_the_edges() -> None:
 def test_gathered_products_are_read_through_an_index_and_not_kept() -> None:
     forward, backward = programs("Lattice", PASSES)
     takes = [i for s in forward.segments for i in s.instructions if i.kernel == "take"]
-    assert not [i for i in takes if "child" in i.tables]
+    assert not [i for i in takes if Table(TableKind.CHILD) in i.tables]
     product = next(
         i.outputs[0]
         for s in forward.segments
         for i in s.instructions
-        if s.kind == "levels" and i.kernel == "matmul"
+        if s.kind is SegmentKind.LEVELS and i.kernel == "matmul"
     )
-    assert forward.values[product].role == "view"  # written among the rows of all vertices
+    assert forward.values[product].role is Role.VIEW  # written among the rows of all vertices
     assert forward.values[product].base not in forward.saved
     assert not [i for s in backward.segments for i in s.instructions if product in i.inputs]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pass_checks import WITHOUT_LEAVES, programs
+from pass_checks import WITHOUT_LEAVES, calls, programs
 
+from cavs.core.attributes import Group
 from cavs.core.passes import PASSES
+from cavs.kernels.native_form import _registers
 
 
 def test_fusing_makes_fewer_and_larger_groups() -> None:
     def groups(passes: tuple[str, ...]) -> list[int]:
         found = []
         for program in programs("ChildSumTreeLSTM", passes):
-            found += [len(i.ops) for s in program.segments for i in s.instructions if i.ops]
+            found += [n for i in program.instructions() if (n := len(calls(i)))]
         return found
 
     fused, single = groups(WITHOUT_LEAVES), groups(("simplify", "unique_pulls", "phases"))
@@ -22,7 +24,8 @@ def test_fusing_makes_fewer_and_larger_groups() -> None:
 
 def test_groups_reuse_registers() -> None:
     forward, _ = programs("Elementwise", PASSES)
-    largest = max((i for s in forward.segments for i in s.instructions), key=lambda i: len(i.ops))
-    registers = 1 + max(d for _, d, _ in largest.ops)
-    assert len(largest.ops) > 40
-    assert registers < len(largest.ops)
+    group = max(forward.instructions(), key=lambda i: len(calls(i))).attributes
+    assert isinstance(group, Group)
+    _, registers = _registers(group)
+    assert len(group.calls) > 40
+    assert registers < len(group.calls)

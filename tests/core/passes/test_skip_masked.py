@@ -13,7 +13,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import ancestors
 from cavs.core.passes import PASSES, skip_masked
 from cavs.core.passes._zeros import RowIds
-from cavs.core.program import Program
+from cavs.core.program import Program, Table, TableKind
 
 
 def masked_products(*programs: Program) -> list[str]:
@@ -27,7 +27,7 @@ def test_products_leave_out_edges_that_a_mask_leaves_out() -> None:
     assert masked_products(backward) == ["matmul_masked"] * 2 + ["matmul_reduce_masked"] * 2
     # Read where the children have them, and not computed by all of these instead.
     (first, _) = [i for s in forward.segments for i in s.instructions if "masked" in i.kernel]
-    assert first.tables[0] == "child"
+    assert first.tables[0] == Table(TableKind.CHILD)
     plain = programs("Masked", tuple(p for p in PASSES if p != "skip_masked"))
     assert masked_products(*plain) == []
     # What the mask's own gradient reads is computed for all edges.

@@ -1,0 +1,170 @@
+"""What a kernel is told beside its operands: a record of named numbers for each that is told any.
+
+Their meaning stands with the kernels in csrc/cpu/kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum, auto
+
+
+class Attributes:
+    """A record of one kernel or several; as text, ``name=value, ...``."""
+
+    def __str__(self) -> str:
+        named = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return ", ".join(f"{name}={_shown(value)}" for name, value in named)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(int(value))  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class MatmulAttributes(Attributes):
+    """Of ``matmul`` and ``matmul_reduce``: (m, k) times (k, n), transposed where `ta`, `tb` are."""
+
+    ta: bool
+    tb: bool
+    m: int
+    k: int
+    n: int
+
+
+@dataclass(frozen=True)
+class MaskedMatmulAttributes(MatmulAttributes):
+    """Of the same that leave out rows: whether the mask holds ids, of which -1 leaves its row out,
+    or numbers, of which 0 does."""
+
+    by_id: bool
+
+
+@dataclass(frozen=True)
+class AxisAttributes(Attributes):
+    """Of what goes along the last axis of a row: `outer` lines of `length` elements."""
+
+    outer: int
+    length: int
+
+
+@dataclass(frozen=True)
+class EmbeddingAttributes(Attributes):
+    """Of ``embedding``: rows of the weight, and how long they are."""
+
+    count: int
+    width: int
+
+
+@dataclass(frozen=True)
+class ShapeAttributes(Attributes):
+    """Of ``broadcast`` and ``sum_to``: as many dimensions of operand and result."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ColumnsAttributes(Attributes):
+    """Of ``copy_columns``: lines of `width` elements, the first from one column of a row to one of
+    another, and each a step further."""
+
+    lines: int
+    width: int
+    source_column: int
+    source_step: int
+    target_column: int
+    target_step: int
+
+
+@dataclass(frozen=True)
+class UniformAttributes(Attributes):
+    """Of ``uniform``: the operation's number, which its samples are drawn by."""
+
+    key: int
+
+
+@dataclass(frozen=True)
+class DropoutAttributes(Attributes):
+    """Of ``dropout`` and ``dropout_by_id``: the operation's number, and the rate of zeros."""
+
+    key: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class FillAttributes(Attributes):
+    """Of ``fill``: what all elements are."""
+
+    value: float
+
+
+class Read(Enum):
+    """How an elementwise group comes to a row of an operand."""
+
+    ROW = auto()  # the row at hand
+    INDEXED = auto()  # the row that a table names
+    LIST_SUM = auto()  # the sum of the rows that a table lists
+    SHARED = auto()  # the only one
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class GroupInput:
+    """How a group reads an operand; `narrow`: whether its one element is that of all columns."""
+
+    read: Read
+    narrow: bool
+
+
+@dataclass(frozen=True)
+class ScalarCall:
+    """One elementwise operation of a group.
+
+    Attributes:
+        op: its name.
+        operands: numbers within the group: those of its inputs come first, then those of its
+            constants, then those of its calls.
+    """
+
+    op: str
+    operands: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Group(Attributes):
+    """Of ``fused``: elementwise operations over rows of one length, each result named once.
+
+    Attributes:
+        width: elements of a row.
+        inputs: one for each operand of the instruction.
+        constants: numbers that the calls read.
+        calls: operands before users.
+        outputs: numbers of the results, one for each of the instruction.
+    """
+
+    width: int
+    inputs: tuple[GroupInput, ...]
+    constants: tuple[float, ...]
+    calls: tuple[ScalarCall, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def first_call(self) -> int:
+        """Number of the first call's result."""
+        return len(self.inputs) + len(self.constants)
+
+    def text(self, inputs: Sequence[str]) -> str:
+        """The group with its inputs as they are called outside."""
+        names = [*inputs, *(f"{value:g}" for value in self.constants)]
+        names += [f"t{number}" for number in range(len(self.calls))]
+        lines = [
+            f"t{number} = {call.op}({', '.join(names[x] for x in call.operands)})"
+            for number, call in enumerate(self.calls)
+        ]
+        return f"{{{'; '.join(lines)} -> {', '.join(names[x] for x in self.outputs)}}}"
