@@ -15,18 +15,18 @@ from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors, apart_from_traces, edge_parents
 from cavs.core.lowering.calls import distinct_tables
 from cavs.core.lowering.lower import Lowered, Sinks, lower, read_from_forward
+from cavs.core.lowering.skip_masked import skip_masked
+from cavs.core.lowering.skip_missing import skip_missing
+from cavs.core.lowering.zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.ops._def import OPS, Space, SpaceKind, apply
 from cavs.core.passes import (
     PASSES,
     Simplifier,
     commute_gather,
     read_parents,
-    skip_masked,
-    skip_missing,
     specialize_leaves,
     unique_pulls,
 )
-from cavs.core.passes._zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.passes.unique_pulls import ids_of

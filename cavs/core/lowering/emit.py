@@ -17,11 +17,11 @@ from cavs.core.lowering.calls import (
     reads_through_index,
     segment_rows,
 )
+from cavs.core.lowering.fuse import Unit
 from cavs.core.lowering.group import GroupWriter
+from cavs.core.lowering.merge_matmuls import OVER_ROWS
+from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Space, SpaceKind, Unique
-from cavs.core.passes.fuse import Unit
-from cavs.core.passes.merge_matmuls import OVER_ROWS
-from cavs.core.passes.phases import Phase
 from cavs.core.program import (
     NO_TABLE,
     Instruction,

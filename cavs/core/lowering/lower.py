@@ -20,10 +20,10 @@ from types import MappingProxyType
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.calls import is_line, reads_through_index
 from cavs.core.lowering.emit import SUMS, Emitter
+from cavs.core.lowering.fuse import Partition, Unit, arrange
+from cavs.core.lowering.merge_matmuls import OVER_ROWS, merge_matmuls
+from cavs.core.lowering.phases import Phase, assign_phases
 from cavs.core.ops._def import Space, SpaceKind, Unique
-from cavs.core.passes.fuse import Partition, Unit, arrange
-from cavs.core.passes.merge_matmuls import OVER_ROWS, merge_matmuls
-from cavs.core.passes.phases import Phase, assign_phases
 from cavs.core.program import Output, Program, Segment
 
 INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")

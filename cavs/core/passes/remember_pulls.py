@@ -17,10 +17,10 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors
+from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
 from cavs.core.ops._def import OPS, Shape, SpaceKind, Unique
 from cavs.core.ops.random import DROPOUTS
 from cavs.core.ops.shape import reshape
-from cavs.core.passes._zeros import NO_ROWS, RowIds, Zeros
 
 MOST_ELEMENTS = 1 << 28
 """A part whose results for all ids could be more than this is computed anew in each call."""

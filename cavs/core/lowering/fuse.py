@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cavs.core.ir import Node
+from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Space, SpaceKind
-from cavs.core.passes.phases import Phase
 from cavs.core.program import Output, SegmentKind
 
 Partition = Space | Literal["global"]
