@@ -39,8 +39,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "nn": (*_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "core", "tensor"),
     "inputs": ("errors", "_arrays", "core", "scheduler", "tensor"),
-    "nonfinite": ("errors", "core", "scheduler", "execution", "tensor"),
-    "step": (*_BASE, "_native", "core.ops", "core", "scheduler", "execution", "tensor", "optim"),
+    "nonfinite": ("errors", "core.ops", "core", "scheduler", "execution", "tensor"),
+    "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "compiled": ("_arrays", "core", "tensor"),
     "model": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
