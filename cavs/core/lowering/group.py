@@ -11,7 +11,7 @@ from cavs.core.lowering.calls import Call
 from cavs.core.lowering.operands import Operand, Reader
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import SpaceKind
-from cavs.core.program import LISTS, NO_TABLE
+from cavs.core.program import LISTS, TableKind
 
 _MOVES = ("broadcast", "slice", "reshape")
 
@@ -67,8 +67,9 @@ def _ref(storage: Storage, reader: Reader, refs: _Refs, x: Node) -> tuple[str, i
 
 def _input(operand: Operand, width: int) -> GroupInput:
     narrow = operand.size < width
-    if operand.table != NO_TABLE:
-        return GroupInput(Read.LIST_SUM if operand.table.kind in LISTS else Read.INDEXED, narrow)
+    kind = operand.table.kind
+    if kind is not TableKind.NONE:
+        return GroupInput(Read.LIST_SUM if kind in LISTS else Read.INDEXED, narrow)
     place = operand.place
     shared = isinstance(place, Node) and place.space == SpaceKind.NONE
     return GroupInput(Read.SHARED if shared else Read.ROW, narrow)

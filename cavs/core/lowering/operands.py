@@ -193,7 +193,7 @@ class Reader:
             whole = self.read(node.inputs[0])
             if whole.size == 1:
                 return whole
-            if whole.table != NO_TABLE:
+            if whole.table.kind is not TableKind.NONE:
                 return whole.columns(node.attrs.get("start", 0), node.size)
         return self.stored(node)
 
