@@ -14,8 +14,10 @@ from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.context import apart_from_traces, edge_parents
 from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.lowering.calls import distinct_tables
-from cavs.core.lowering.lower import Lowered, Sinks, lower, read_from_forward
+from cavs.core.lowering import Lowered, Sinks, distinct_tables, lower, read_from_forward
+from cavs.core.lowering.skip_masked import skip_masked
+from cavs.core.lowering.skip_missing import skip_missing
+from cavs.core.lowering.zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.ops._def import Space, SpaceKind, apply
 from cavs.core.ops.structure import (
     GATHER,
@@ -33,12 +35,9 @@ from cavs.core.passes import (
     Simplifier,
     commute_gather,
     read_parents,
-    skip_masked,
-    skip_missing,
     specialize_leaves,
     unique_pulls,
 )
-from cavs.core.passes._zeros import NO_ROWS, RowIds, Rows, either
 from cavs.core.passes.remember_pulls import Remembered, remember_pulls
 from cavs.core.passes.specialize_leaves import can_specialize
 from cavs.core.passes.unique_pulls import ids_of
@@ -187,7 +186,9 @@ class Compiler:
 
     def _without_backward(self, function: FunctionIR) -> Lowered:
         masks = self._masks(function.roots())
-        return lower(self._sinks(set(), function), None, self._named(), self.passes, masks=masks)
+        return lower(
+            self._sinks(frozenset(), function), None, self._named(), self.passes, masks=masks
+        )
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
@@ -211,12 +212,12 @@ class Compiler:
         """Which parameters want gradients now: freezing one makes other programs."""
         return tuple(map(_requires_grad, self.params))
 
-    def _sinks(self, saved: set[Node], function: FunctionIR | None = None) -> Sinks:
+    def _sinks(self, saved: frozenset[Node], function: FunctionIR | None = None) -> Sinks:
         function = self.function if function is None else function
-        outputs = [
+        outputs = tuple(
             (Output(OutputKind.PUSH, node.space, node.shape, name), node)
             for name, node in function.pushes.items()
-        ]
+        )
         gathered = {n.attrs["name"] for n in ancestors(function.roots()) if n.op is GATHER}
         states = {k: v for k, v in function.scatters.items() if k in gathered}
         return Sinks(states, outputs, saved)
@@ -257,7 +258,7 @@ class Compiler:
         if key not in self._backwards:
             forward = self._forward(key[1])
             gradient = self.gradient(key[0], key[1])
-            outputs = self._gradient_outputs(gradient)
+            outputs = tuple(self._gradient_outputs(gradient))
             sinks = Sinks(gradient.edges, outputs, slots=gradient.slots)
             masks = self._masks([*self.function.roots(), *gradient.roots()])
             masks = {node: mask for node, mask in masks.items() if forward.gives(mask)}

@@ -16,6 +16,8 @@ from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
 
 
 class _Word(Enum):
+    __hash__ = object.__hash__  # members are what they are: no need to hash their names
+
     def __str__(self) -> str:
         return self.name.lower()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
-from cavs.core.ops.structure import PARAM
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.structure import PARAM
 from cavs.core.passes.unique_pulls import reasons
 from cavs.core.program import Program
 

@@ -35,7 +35,12 @@ def _cases() -> list[OpCase]:
     left_out = ops_cases.OVER_ROWS | ops_cases.NOT_LOWERED
     for case in ops_cases.CASES:
         wide = any(1 < size < 20 for x in case.operands for size in x.shape)
-        if wide and case.gradient and case.op not in left_out and all(map(_is_of_rows, case.operands)):
+        if (
+            wide
+            and case.gradient
+            and case.op not in left_out
+            and all(map(_is_of_rows, case.operands))
+        ):
             found.setdefault(case.op, case)
     return list(found.values())
 

@@ -1,1 +1,39 @@
-"""From IR to programs: which nodes need memory, as which values, by which instructions."""
+"""From IR to programs, in three steps: what is done where, values with numbers, instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from cavs.core.ir import Node
+from cavs.core.lowering.analyse import analyse as analyse
+from cavs.core.lowering.number import number as number
+from cavs.core.lowering.operands import distinct_tables as distinct_tables
+from cavs.core.lowering.sinks import Lowered as Lowered
+from cavs.core.lowering.sinks import Sinks as Sinks
+from cavs.core.lowering.sinks import read_from_forward as read_from_forward
+from cavs.core.lowering.write import write as write
+from cavs.core.ops._def import Space, Unique
+
+
+def lower(
+    sinks: Sinks,
+    forward: Lowered | None,
+    params: Mapping[str, Any],
+    switches: Collection[str],
+    counted: Sequence[tuple[Unique, Space]] = (),
+    masks: Mapping[Node, Node] = MappingProxyType({}),
+) -> Lowered:
+    """Lowers F (``forward`` None) or a gradient over its lowered F.
+
+    `params`: by path; `switches`: the passes that are on; `counted`: the distinct ids that a
+    gradient by rows needs; `masks`: products to the inputs that are zero where they may leave rows
+    out.
+    """
+    lowering = analyse(sinks, forward, switches, masks)
+    values = number(lowering, params, counted)
+    program = write(lowering, values, params)
+    value_of = {place: n for place, n in values.number_of.items() if isinstance(place, Node)}
+    storage = lowering.storage
+    return Lowered(program, value_of, frozenset(storage.order), storage.sinks.saved)

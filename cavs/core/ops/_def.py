@@ -33,6 +33,8 @@ class SpaceKind(Enum):
     """Vertices with children."""
     EDGE = "edge"
 
+    __hash__ = object.__hash__  # members are what they are: no need to hash their words
+
     def __str__(self) -> str:
         return self.value
 

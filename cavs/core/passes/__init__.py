@@ -1,12 +1,9 @@
 """The passes, each a file, each with a switch; on and off give the same results to rounding."""
 
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
-from cavs.core.passes.merge_matmuls import merge_matmuls as merge_matmuls
 from cavs.core.passes.read_parents import read_parents as read_parents
 from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
-from cavs.core.passes.skip_masked import skip_masked as skip_masked
-from cavs.core.passes.skip_missing import skip_missing as skip_missing
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Internal, Node, ancestors
+from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
 from cavs.core.ops._def import Shape, SpaceKind, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import RESHAPE, reshape
 from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
-from cavs.core.passes._zeros import NO_ROWS, RowIds, Zeros
 
 MOST_ELEMENTS = 1 << 28
 """A part whose results for all ids could be more than this is computed anew in each call."""

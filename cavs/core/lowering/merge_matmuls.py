@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from cavs.core.ir import Node
+from cavs.core.lowering.nodes import OVER_ROWS
 from cavs.core.ops._def import SpaceKind
-
-OVER_ROWS = ("matmul_reduce", "reduce_rows")
-"""Operations that sum over all rows, and may go on from a sum."""
 
 
 def merge_matmuls(

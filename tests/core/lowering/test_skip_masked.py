@@ -11,8 +11,9 @@ import cavs
 from cavs import ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import ancestors
-from cavs.core.passes import PASSES, skip_masked
-from cavs.core.passes._zeros import RowIds
+from cavs.core.lowering.skip_masked import skip_masked
+from cavs.core.lowering.zeros import RowIds
+from cavs.core.passes import PASSES
 from cavs.core.program import Program, Table, TableKind
 
 

@@ -17,10 +17,11 @@ import cavs
 from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Node, ancestors
+from cavs.core.lowering.skip_missing import skip_missing
+from cavs.core.lowering.zeros import RowIds, Rows, both, either
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import PULL
-from cavs.core.passes import PASSES, skip_missing
-from cavs.core.passes._zeros import RowIds, Rows, both, either
+from cavs.core.passes import PASSES
 from cavs.core.program import Program
 from cavs.core.trace import trace
 from cavs.models import ChildSumTreeLSTM

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
-from cavs.core.passes._zeros import RowIds, Rows, Zeros
+from cavs.core.lowering.zeros import RowIds, Rows, Zeros
 
 
 def skip_missing(roots: Iterable[Node], ids: RowIds) -> dict[Node, Rows]:

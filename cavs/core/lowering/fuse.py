@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cavs.core.ir import Node
+from cavs.core.lowering.phases import Phase
 from cavs.core.ops._def import Space, SpaceKind
-from cavs.core.passes.phases import Phase
-from cavs.core.program import Output, SegmentKind
+from cavs.core.program import SegmentKind
 
 Partition = Space | Literal["global"]
 
@@ -22,7 +22,7 @@ _OF_LEVELS = (SpaceKind.VERTEX, SpaceKind.INNER)
 
 @dataclass(eq=False)
 class Unit:
-    """A node that stores its result (or, with `output`, the copy of one to the caller's array).
+    """A node that stores its result, or the copy of one to the caller's array `output`.
 
     Attributes:
         partition: how its rows are divided among threads: ``vertex`` (edges ride along), ``graph``,
@@ -35,7 +35,7 @@ class Unit:
     phase: Phase
     partition: Partition
     fusable: bool
-    output: Output | None = None
+    output: int | None = None
     aligned: list[Unit] = field(default_factory=list)
     crossed: list[Unit] = field(default_factory=list)
     indirect: set[Unit] = field(default_factory=set)
@@ -81,7 +81,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
             if isinstance(chosen, str) or chosen not in _OF_LEVELS or not all_of_them:
                 raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
             yield SegmentKind.LEVELS, chosen, best
-        elif isinstance(chosen, str):
+        elif chosen == "global":
             yield SegmentKind.GLOBAL, SpaceKind.NONE, best
         else:
             yield SegmentKind.ROWS, chosen, best

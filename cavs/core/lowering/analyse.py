@@ -1,0 +1,135 @@
+"""What a program does, in which order, over which places: the first of three steps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from cavs.core.ir import Node
+from cavs.core.lowering.fuse import Partition, Unit, arrange
+from cavs.core.lowering.nodes import OVER_ROWS, crosses, parts
+from cavs.core.lowering.phases import Phase, assign_phases
+from cavs.core.lowering.sinks import Lowered, Sinks
+from cavs.core.lowering.steps import Step, StepWriter
+from cavs.core.lowering.storage import Storage, place
+from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.program import SegmentKind
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps of one segment."""
+
+    kind: SegmentKind
+    space: Space
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        title = f"rows over {self.space}" if self.kind is SegmentKind.ROWS else str(self.kind)
+        return "\n".join([f"{title}:", *(f"  {step}" for step in self.steps)])
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """A program before its values are numbered: as text, its instructions over nodes.
+
+    Attributes:
+        storage: where the rows of each node are.
+        stretches: the segments in order of execution.
+    """
+
+    storage: Storage
+    stretches: tuple[Stretch, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.stretches))
+
+
+def analyse(
+    sinks: Sinks, forward: Lowered | None, switches: Collection[str], masks: Mapping[Node, Node]
+) -> Lowering:
+    """The lowering of F (``forward`` None) or of a gradient over its lowered F.
+
+    `switches`: the passes that are on; `masks`: products to the inputs that are zero where they may
+    leave rows out.
+    """
+    storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
+    phases = _phases(storage, switches)
+    sums = storage.sums.items()
+    in_order = {x: tuple(sorted(terms, key=phases.__getitem__)) for x, terms in sums}
+    storage = replace(storage, sums=in_order)
+    edge_rows = _edge_rows(storage)
+    units = _units(storage, phases, edge_rows)
+    members = [*units.values(), *_stores(storage, units, edge_rows)]
+    writer = StepWriter(storage)
+    stretches = []
+    for phase in Phase:
+        of_phase = [unit for unit in members if unit.phase == phase]
+        for kind, space, groups in arrange(of_phase, phase, "fuse" in switches):
+            steps = tuple(step for group in groups for step in writer.steps(group))
+            if steps:
+                stretches.append(Stretch(kind, space, steps))
+    return Lowering(storage, tuple(stretches))
+
+
+def _phases(storage: Storage, switches: Collection[str]) -> dict[Node, Phase]:
+    return assign_phases(
+        storage.order,
+        lambda n: [x for x in storage.reads(n) if x not in storage.external],
+        lambda n: n.op.name == ("state_cotangent" if storage.forward else "gather"),
+        [part for node in storage.sinks.states.values() for part in parts(node)],
+        "phases" in switches,
+    )
+
+
+def _units(
+    storage: Storage, phases: Mapping[Node, Phase], edge_rows: SpaceKind
+) -> dict[Node, Unit]:
+    """Units with what they read of each other."""
+    units: dict[Node, Unit] = {}
+    for node in storage.order:
+        if not storage.is_unit(node):
+            continue
+        unit = Unit(node, phases[node], _partition(node, edge_rows), node.op.elementwise)
+        for x in storage.reads(node):
+            source, crossed = storage.stored(x)
+            if source is not None:
+                unit.add_dependency(units[source], crossed or crosses(node), source is x)
+        units[node] = unit
+    for terms in storage.sums.values():
+        for before, term in pairwise(terms):
+            units[term].add_dependency(units[before], crossed=True, direct=False)
+    return units
+
+
+def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) -> list[Unit]:
+    """Units that copy results to the caller's arrays where they are elsewhere."""
+    stores = []
+    for number, (_, node) in enumerate(storage.sinks.outputs):
+        if storage.direct.get(node) == number:
+            continue
+        for part in parts(node):
+            store = Unit(part, Phase.DEFER, _rows(part, edge_rows), False, number)
+            source, crossed = storage.stored(part)
+            if source is not None:
+                store.add_dependency(units[source], crossed, direct=False)
+            stores.append(store)
+    return stores
+
+
+def _edge_rows(storage: Storage) -> SpaceKind:
+    """The rows that edges go with: those of their parents."""
+    known = storage.forward.nodes if storage.forward else ()
+    inner = any(n.space == SpaceKind.INNER for nodes in (storage.order, known) for n in nodes)
+    return SpaceKind.INNER if inner else SpaceKind.VERTEX
+
+
+def _partition(node: Node, edge_rows: SpaceKind) -> Partition:
+    """How the work on a node is divided among threads."""
+    return "global" if node.op.name in OVER_ROWS else _rows(node, edge_rows)
+
+
+def _rows(node: Node, edge_rows: SpaceKind) -> Space:
+    """Which rows a thread takes."""
+    return edge_rows if node.space == SpaceKind.EDGE else node.space

@@ -1,0 +1,112 @@
+"""What a node is to the lowering, whatever stands around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cavs.core.ir import Node
+from cavs.core.ops._def import SpaceKind
+
+INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
+"""Rows of another value, found through an index."""
+
+SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
+"""Sums over lists of rows, which an elementwise group can take while it reads."""
+
+OVER_ROWS = ("matmul_reduce", "reduce_rows")
+"""Sums over all rows, which may go on from a sum."""
+
+_CROSSING = (*OVER_ROWS, "unique_sum", "graph_sum", "expand", "graph_spread")
+
+WIDEST = 4096
+"""Elements of the longest rows that kernels bring together."""
+
+
+def is_line(node: Node) -> bool:
+    """Whether columns of the node's last axis stand together: there is one line of them a row."""
+    return node.size == node.shape[-1]
+
+
+def is_view(node: Node) -> bool:
+    """Whether the node is columns of its stored operand."""
+    if node.op.name == "reshape":
+        return True
+    return node.op.name == "slice" and is_line(node.inputs[0])
+
+
+def is_column(node: Node) -> bool:
+    """Whether the node repeats one element along a row, which elementwise groups do themselves."""
+    return node.op.name == "broadcast" and node.inputs[0].size == 1
+
+
+def is_part(node: Node) -> bool:
+    """Whether an elementwise group that reads the node can read its operand instead."""
+    return is_view(node) or is_column(node)
+
+
+def without_reshapes(node: Node) -> Node:
+    """What the node reshapes: that changes nothing in memory."""
+    while node.op.name == "reshape":
+        node = node.inputs[0]
+    return node
+
+
+def parts(node: Node) -> tuple[Node, ...]:
+    """What writes the node's rows: of a join, leaves and inner vertices apart."""
+    return node.inputs if node.op.name == "join" else (node,)
+
+
+def crosses(node: Node) -> bool:
+    """Whether the node reads rows of its operands that other threads may have written."""
+    return node.op.name in _CROSSING
+
+
+def reads_state(user: Node, gather: Node) -> bool:
+    """Whether the gather's user goes through the lists of children to the state itself."""
+    segments = user.op.name in ("segment_sum", "segment_max", "segment_logsumexp")
+    return segments and gather.op.name == "gather" and gather.attrs["slot"] is None
+
+
+def reads_through_index(node: Node, masked: bool = False) -> bool:
+    """Whether the kernel finds the rows of its operands through tables: where it takes them one by
+    one, as products of a matrix per row do, or brings together those that a mask leaves."""
+    if node.op.name == "concat":
+        return not is_line(node)
+    if node.op.name not in ("matmul", "matmul_reduce"):
+        return False
+    a, b = node.inputs
+    shared = SpaceKind.NONE in (a.space, b.space)
+    if node.op.name == "matmul_reduce":
+        lines = a.shape[0 if node.attrs["ta"] else 1] == 1 and not shared
+        return masked and lines and max(node.shape) <= WIDEST
+    if node.shape[0] == 1 and b.space == SpaceKind.NONE:
+        return masked and max(a.size, node.size) <= WIDEST
+    return not (node.shape[1] == 1 and a.space == SpaceKind.NONE)
+
+
+def reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
+    """Nodes that `roots` depend on, operands first, not going below `external` ones."""
+    order: list[Node] = []
+    done: dict[Node, bool] = {}
+    stack = [n for n in roots if n not in external]
+    while stack:
+        node = stack[-1]
+        if done.get(node) is None:
+            done[node] = False
+            stack.extend(x for x in node.inputs if x not in done and x not in external)
+        else:
+            stack.pop()
+            if not done[node]:
+                done[node] = True
+                order.append(node)
+    return order
+
+
+def users_of(order: Iterable[Node]) -> dict[Node, list[Node]]:
+    """What reads each node, as often as it does."""
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        users.setdefault(node, [])
+        for x in node.inputs:
+            users.setdefault(x, []).append(node)
+    return users

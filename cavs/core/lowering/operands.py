@@ -1,0 +1,225 @@
+"""How instructions come to what they read: places in memory, and tables between rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from cavs.core.ir import Name, Node
+from cavs.core.lowering.nodes import SUMS
+from cavs.core.lowering.storage import Storage
+from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.program import NO_TABLE, Table, TableKind
+
+_ORDERS: dict[Space, TableKind] = {
+    SpaceKind.VERTEX: TableKind.VERTEX_ORDER,
+    SpaceKind.LEAF: TableKind.VERTEX_ORDER,
+    SpaceKind.INNER: TableKind.VERTEX_ORDER,
+    SpaceKind.EDGE: TableKind.EDGE_ORDER,
+}
+
+# Lists of the parents of a vertex, to those of the parents of all leaves with one id.
+_OF_EQUAL_IDS = {
+    TableKind.PARENTS: TableKind.UNIQUE_PARENTS,
+    TableKind.PARENT_ROWS: TableKind.UNIQUE_PARENT_ROWS,
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """The place of a state's rows in the forward program."""
+
+    name: Name
+
+    def __str__(self) -> str:
+        return f"state {self.name}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The place of the array that the caller gives for a node."""
+
+    node: Node
+
+    def __str__(self) -> str:
+        return f"given {self.node.attrs['name']}"
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The place of an output's array, which rows of `node` are copied to."""
+
+    output: int
+    node: Node
+
+    def __str__(self) -> str:
+        return f"output {self.output}"
+
+
+class Columns(NamedTuple):
+    """`size` columns of a place."""
+
+    of: Place
+    start: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{place_text(self.of)}[{self.start}:{self.start + self.size}]"
+
+
+Place = Node | State | Given | Returned | Columns
+"""Where rows are; a node stands for its own."""
+
+
+def place_text(place: Place) -> str:
+    """The place for people to read: nodes by their numbers."""
+    return f"%{place.number}" if isinstance(place, Node) else str(place)
+
+
+class Operand(NamedTuple):
+    """Rows of a place, as many elements of each, found through a table."""
+
+    place: Place
+    size: int
+    table: Table = NO_TABLE
+
+    def columns(self, start: int, size: int) -> Operand:
+        """Some columns of the same rows."""
+        if size == self.size:
+            return self
+        return Operand(Columns(self.place, start, size), size, self.table)
+
+    def __str__(self) -> str:
+        table = "" if self.table.kind is TableKind.NONE else f"[{self.table}]"
+        return place_text(self.place) + table
+
+
+class Operands(Protocol):
+    """What a kernel's row asks of the program that its call is written for."""
+
+    def stored(self, node: Node) -> Operand:
+        """The node's rows in memory, as they stand."""
+
+    def read(self, node: Node) -> Operand:
+        """The node's rows through whatever table leads to what is stored."""
+
+    def gathered(self, node: Node) -> Operand:
+        """The rows of the states that a gather takes."""
+
+    def listed(self, node: Node) -> Operand:
+        """The rows that `node` reduces, through a table of lists."""
+
+    def given(self, node: Node) -> Operand:
+        """The caller's rows for the node."""
+
+    def mask(self, node: Node) -> Node | None:
+        """What says in which rows the node, a product, need not be computed."""
+
+
+def order_table(space: Space) -> Table:
+    """The table from rows to those of the caller."""
+    return Table(_ORDERS.get(space, TableKind.NONE))
+
+
+def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
+    """Distinct ids and the rows that have them, between which the node's kernel needs tables."""
+    if node.op.name in ("expand", "unique_sum"):
+        return [(node.attrs["rows"], node.attrs["base"])]
+    if node.op.name != "unique_ids":
+        return []
+    assert isinstance(node.space, Unique)
+    ids = Unique((node.attrs["name"],), node.space.base)
+    return [(ids, ids.base if node.space == ids else node.space)]
+
+
+def id_table(kind: TableKind, node: Node) -> Table:
+    """Table between the rows of an expand or a sum by ids, or to the ids themselves."""
+    ((rows, base),) = distinct_tables(node)
+    return Table(kind, rows=rows, base=base if isinstance(base, Unique) else None)
+
+
+def index_table(node: Node) -> Table:
+    """Table from the rows of an index load to those that it repeats."""
+    name = node.op.name
+    if name == "expand":
+        return id_table(TableKind.UNIQUE, node)
+    if name != "gather":
+        return Table(TableKind.PARENT if name == "spread" else TableKind.GRAPH)
+    slot = node.attrs["slot"]
+    return Table(TableKind.CHILD) if slot is None else Table(TableKind.SLOT, slot)
+
+
+class Reader:
+    """Operands of one program's instructions."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def stored(self, node: Node) -> Operand:
+        """See :class:`Operands`."""
+        return Operand(node, node.size)
+
+    def given(self, node: Node) -> Operand:
+        """See :class:`Operands`."""
+        return Operand(Given(node), node.size, order_table(node.space))
+
+    def mask(self, node: Node) -> Node | None:
+        """See :class:`Operands`."""
+        return self._storage.masks.get(node)
+
+    def _state(self, gather: Node) -> Place:
+        name = gather.attrs["name"]
+        return State(name) if self._storage.forward else self._storage.sinks.states[name]
+
+    def gathered(self, node: Node) -> Operand:
+        """See :class:`Operands`."""
+        return Operand(self._state(node), node.size, index_table(node))
+
+    def read(self, node: Node) -> Operand:
+        """See :class:`Operands`."""
+        name = node.op.name
+        if self._storage.is_unit(node) or node in self._storage.external:
+            return self.stored(node)
+        if name == "gather":
+            return self.gathered(node)
+        if name in ("spread", "graph_spread", "expand"):
+            (x,) = node.inputs
+            return Operand(x, x.size, index_table(node))
+        if name == "broadcast":
+            return self.read(node.inputs[0])
+        if name in SUMS:
+            return self.listed(node)
+        if name in ("slice", "reshape"):
+            whole = self.read(node.inputs[0])
+            if whole.size == 1:
+                return whole
+            if whole.table.kind is not TableKind.NONE:
+                return whole.columns(node.attrs.get("start", 0), node.size)
+        return self.stored(node)
+
+    def listed(self, node: Node) -> Operand:
+        """See :class:`Operands`."""
+        if node.op.name == "state_cotangent":
+            return self._cotangents(node)
+        (x,) = node.inputs
+        if node.op.name == "graph_sum":
+            return Operand(x, x.size, Table(TableKind.GRAPH_VERTICES))
+        if node.op.name == "unique_sum":
+            if x.op.name == "state_cotangent" and not self._storage.is_unit(x):
+                of_one = self._cotangents(x)
+                table = id_table(_OF_EQUAL_IDS[of_one.table.kind], node)
+                return Operand(of_one.place, of_one.size, table)
+            return Operand(x, x.size, id_table(TableKind.UNIQUE_ROWS, node))
+        if x.op.name == "gather" and x.attrs["slot"] is None:
+            return Operand(self._state(x), x.size, Table(TableKind.CHILD_ROWS))
+        return Operand(x, x.size, Table(TableKind.CHILDREN))
+
+    def _cotangents(self, node: Node) -> Operand:
+        """Whose sum the cotangent of a state is."""
+        sinks, name = self._storage.sinks, node.attrs["name"]
+        held = sinks.states[name]
+        slots = sinks.slots.get(name)
+        if slots is None:
+            return Operand(held, held.size, Table(TableKind.PARENTS))
+        whole = Operand(held, held.size, Table(TableKind.PARENT_ROWS, slots or None))
+        return whole.columns(0, node.size)

@@ -1,0 +1,95 @@
+"""What a program must give, and what backward programs may read of a forward one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from cavs.core.ir import Name, Node
+from cavs.core.lowering.nodes import INDEX_LOADS, without_reshapes
+from cavs.core.program import Output, Program
+
+# Forward nodes that a backward program makes again rather than reads: they cost next to nothing.
+_RECOMPUTED = (
+    *INDEX_LOADS,
+    "broadcast",
+    "slice",
+    "reshape",
+    "num_children",
+    "unique_ids",
+    "param",
+    "constant",
+)
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """What a program must give.
+
+    Attributes:
+        states: state name to what is scattered (of ∂F: to the cotangents on edges).
+        outputs: arrays for the caller.
+        saved: nodes to keep for the backward programs.
+        slots: of ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
+    """
+
+    states: Mapping[Name, Node]
+    outputs: tuple[tuple[Output, Node], ...]
+    saved: frozenset[Node] = frozenset()
+    slots: Mapping[Name, int] = field(default_factory=dict)
+
+    def stripped(self) -> Sinks:
+        """The same without reshapes at the end: they change nothing in memory."""
+        return Sinks(
+            {name: without_reshapes(node) for name, node in self.states.items()},
+            tuple((output, without_reshapes(node)) for output, node in self.outputs),
+            frozenset(map(without_reshapes, self.saved)),
+            self.slots,
+        )
+
+    def kept(self) -> list[Node]:
+        """Those to keep, the same in every process: a set's order is not."""
+        return sorted(self.saved, key=lambda node: node.number)
+
+    def nodes(self) -> list[Node]:
+        """All of them."""
+        return [*self.states.values(), *(node for _, node in self.outputs), *self.kept()]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program, and which value holds which node; backward programs are lowered over it."""
+
+    program: Program
+    value_of: Mapping[Node, int]
+    nodes: frozenset[Node]
+    saved: frozenset[Node]
+
+    def gives(self, node: Node) -> bool:
+        """Whether a backward program can read the value, or make it of such that it can read."""
+        if node.op.name in _RECOMPUTED or node not in self.nodes:
+            made = bool(node.inputs) or node.op.name in _RECOMPUTED
+            return made and all(map(self.gives, node.inputs))
+        return node in self.saved
+
+
+def read_from_forward(
+    roots: Iterable[Node], forward: set[Node], states: Mapping[Name, Node]
+) -> frozenset[Node]:
+    """Nodes of the forward program that a gradient with these roots reads from memory; gathers are
+    made again from the states."""
+    found: set[Node] = set()
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in forward and node.op.name not in _RECOMPUTED:
+            found.add(node)
+        elif node.op.name == "gather":
+            found.add(states[node.attrs["name"]])
+        else:
+            stack.extend(node.inputs)
+    return frozenset(found)

@@ -1,0 +1,110 @@
+"""Writes what units do, instruction by instruction, over places that have no numbers yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cavs.core.attributes import ColumnsAttributes
+from cavs.core.ir import Node
+from cavs.core.lowering.calls import Call, kernel_call
+from cavs.core.lowering.fuse import Unit
+from cavs.core.lowering.group import group_call
+from cavs.core.lowering.nodes import OVER_ROWS, is_line, reads_through_index
+from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
+from cavs.core.lowering.storage import Storage
+from cavs.core.ops._def import Space, SpaceKind
+
+
+class Step(NamedTuple):
+    """An instruction over places.
+
+    Attributes:
+        call: the kernel and what it is given.
+        outputs: what it writes.
+        space: the rows that it runs over.
+        flops: per row.
+        where: source line it came from.
+    """
+
+    call: Call
+    outputs: tuple[Operand, ...]
+    space: Space
+    flops: int = 0
+    where: str = ""
+
+    def __str__(self) -> str:
+        outputs = ", ".join(map(str, self.outputs))
+        return f"{outputs} = {self.call.kernel}({', '.join(map(str, self.call.inputs))})"
+
+
+class StepWriter:
+    """Steps of one program's units."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._reader = Reader(storage)
+        self._going_on = {x for terms in storage.sums.values() for x in terms[1:]}
+
+    def steps(self, group: Sequence[Unit]) -> list[Step]:
+        """Of a group: one fused kernel, or what a single unit needs."""
+        first, node = group[0], group[0].node
+        if first.output is not None:
+            return [self._store(node, first.output)]
+        if first.fusable:
+            return [self._fused([unit.node for unit in group])]
+        if node.op.name == "concat":
+            return self._copies_beside(node)
+        if node.op.name == "slice":  # of matrices, whose columns do not stand together
+            (x,) = node.inputs
+            return [self._copy(x, node.attrs["start"], node, 0, node.shape[-1])]
+        return [self._single(node)]
+
+    def _single(self, node: Node) -> Step:
+        call, result = kernel_call(self._reader, node), self._reader.stored(node)
+        if node in self._going_on:
+            call = call._replace(inputs=(*call.inputs, result))
+        return Step(call, (result,), _driving(node), node.flops, str(node.where or ""))
+
+    def _fused(self, nodes: Sequence[Node]) -> Step:
+        call, results = group_call(self._storage, self._reader, nodes)
+        outputs = tuple(map(self._reader.stored, results))
+        flops = sum(node.flops for node in nodes)
+        return Step(call, outputs, nodes[0].space, flops, str(nodes[0].where or ""))
+
+    def _copies_beside(self, node: Node) -> list[Step]:
+        """A concatenation: its parts write into it; those that cannot are copied."""
+        copies: list[Step] = []
+        column = 0
+        for x in node.inputs:
+            width = x.shape[-1]
+            if self._storage.beside.get(x) != (node, column):
+                copies.append(self._copy(x, 0, node, column, width))
+            column += width
+        return copies
+
+    def _copy(self, x: Node, start: int, y: Node, column: int, size: int) -> Step:
+        """Copies columns start..start+size of `x` to those of `y` from `column`."""
+        target = self._reader.stored(y)
+        if is_line(y):
+            source = self._reader.stored(x).columns(start, size)
+            return Step(Call("copy", (source,)), (target.columns(column, size),), y.space)
+        source = self._reader.read(x) if reads_through_index(y) else self._reader.stored(x)
+        lines = y.size // y.shape[-1]
+        columns = ColumnsAttributes(lines, size, start, x.shape[-1], column, y.shape[-1])
+        return Step(Call("copy_columns", (source,), columns), (target,), y.space)
+
+    def _store(self, node: Node, output: int) -> Step:
+        """Copies the rows to the caller's array."""
+        kernel = "copy" if node.space == SpaceKind.NONE else "store"
+        source = self._reader.stored(node)._replace(table=order_table(node.space))
+        return Step(
+            Call(kernel, (source,)), (Operand(Returned(output, node), node.size),), node.space
+        )
+
+
+def _driving(node: Node) -> Space:
+    """Rows that the instruction runs over: those it sums, where it sums over all."""
+    if node.op.name in OVER_ROWS:
+        return next(x.space for x in node.inputs if x.space != SpaceKind.NONE)
+    return node.space

@@ -1,0 +1,232 @@
+"""Where the rows of each node are: which nodes need memory of their own.
+
+A node becomes one of four things:
+
+* *nothing*: parameters and constants are operands as they stand;
+* a *view*: slice and reshape of a stored value are columns of it;
+* an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads
+  through the index and nothing is stored, unless something else needs the rows themselves; likewise
+  the sum over the children or parents of a vertex that one operation of a group reads;
+* a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from cavs.core.ir import Node
+from cavs.core.lowering.merge_matmuls import merge_matmuls
+from cavs.core.lowering.nodes import (
+    INDEX_LOADS,
+    SUMS,
+    crosses,
+    is_column,
+    is_line,
+    is_part,
+    is_view,
+    parts,
+    reachable,
+    reads_state,
+    reads_through_index,
+    users_of,
+    without_reshapes,
+)
+from cavs.core.lowering.sinks import Lowered, Sinks
+from cavs.core.ops._def import SpaceKind
+from cavs.core.program import OutputKind
+
+# Arrays whose rows are as the program's own.
+_WRITTEN_TO = (OutputKind.PARAM, OutputKind.SPARSE, OutputKind.IDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """What is stored, and where.
+
+    Attributes:
+        sinks: what the program must give.
+        forward: of a backward program, the forward one.
+        external: nodes whose values the forward program holds.
+        masks: products to what says which rows they may leave out.
+        order: the nodes of the program, operands first.
+        users: what reads each node.
+        wanted: nodes that are read by others than nodes.
+        forced: of the nodes that are stored only where something needs the rows, those that are.
+        sums: additions over all rows to the results that are added into their place.
+        summed: these results to their addition.
+        placed: parts of states to the unit that writes its rows in their place.
+        beside: parts of concatenations that are written in place, to the whole and their column.
+        direct: nodes that are written to the caller's array, to the number of the output.
+    """
+
+    sinks: Sinks
+    forward: Lowered | None
+    external: AbstractSet[Node]
+    masks: Mapping[Node, Node]
+    order: Sequence[Node]
+    users: Mapping[Node, Sequence[Node]]
+    wanted: AbstractSet[Node]
+    forced: AbstractSet[Node]
+    sums: Mapping[Node, Sequence[Node]]
+    summed: Mapping[Node, Node]
+    placed: Mapping[Node, Node] = field(default_factory=dict)
+    beside: Mapping[Node, tuple[Node, int]] = field(default_factory=dict)
+    direct: Mapping[Node, int] = field(default_factory=dict)
+
+    def is_unit(self, node: Node) -> bool:
+        """Whether the node stores a result of its own."""
+        if node.op.name in ("param", "remembered", "join") or is_view(node):
+            return False
+        if node in self.placed or node in self.sums:
+            return False
+        if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
+            return node in self.forced
+        return True
+
+    def stored(self, node: Node) -> tuple[Node | None, bool]:
+        """The unit that `node` is read from (None: external or no memory), and whether through an
+        index that leaves the rows at hand."""
+        crossed = False
+        while True:
+            if node in self.external or node.op.name in ("param", "remembered"):
+                return None, crossed
+            if self.is_unit(node):
+                return node, crossed
+            if node.op.name in ("gather", "constant", "state_cotangent"):
+                return None, crossed
+            crossed = crossed or crosses(node)
+            node = self.sums[node][-1] if node in self.sums else node.inputs[0]
+
+    def reads(self, node: Node) -> list[Node]:
+        """The node's operands, and the mask of its rows."""
+        return [*node.inputs, *([self.masks[node]] if node in self.masks else [])]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{node!r} %{node.number}: {self._home(node)}" for node in self.order)
+
+    def _home(self, node: Node) -> str:
+        if node in self.direct:
+            return f"output {self.direct[node]}"
+        if node in self.beside:
+            whole, column = self.beside[node]
+            return f"columns of %{whole.number} from {column}"
+        for same in (self.summed, self.placed):
+            if node in same:
+                return f"in the place of %{same[node].number}"
+        if self.is_unit(node):
+            return "stored"
+        if is_view(node):
+            return f"columns of %{node.inputs[0].number}"
+        return "read through an index" if node.op.name in (*INDEX_LOADS, *SUMS) else "not stored"
+
+
+def place(
+    sinks: Sinks, forward: Lowered | None, masks: Mapping[Node, Node], merged: bool
+) -> Storage:
+    """The storage of a program; `merged`: whether sums over rows go on from each other."""
+    # The rest of F is computed again: forward keeps what the gradient from all outputs reads,
+    # and that from some of them may be written otherwise.
+    external = set(forward.saved) if forward else set[Node]()
+    order = reachable(sinks.nodes(), external)
+    masks = {node: masks[node] for node in order if node in masks}
+    order = reachable([*sinks.nodes(), *masks.values()], external)
+    wanted = {part for node in sinks.nodes() for part in (node, *parts(node))}
+    wanted.update(masks.values())  # products read them, which are no users of theirs
+    users = users_of(order)
+    sums = merge_matmuls(order, users, wanted) if merged else {}
+    summed = {x: add for add in sums for x in add.inputs}
+    forced = _forced(sinks, masks, order, users, wanted)
+    found = Storage(sinks, forward, external, masks, order, users, wanted, forced, sums, summed)
+    found = replace(found, placed=_placed(found))
+    return replace(found, beside=_beside(found), direct=_direct(found))
+
+
+def _forced(
+    sinks: Sinks,
+    masks: Mapping[Node, Node],
+    order: Sequence[Node],
+    users: Mapping[Node, Sequence[Node]],
+    wanted: AbstractSet[Node],
+) -> set[Node]:
+    """Index loads, columns, constants and views of them whose rows something needs in memory:
+    elementwise groups read them without; and sums that no single reader takes."""
+    forced: set[Node] = set()
+
+    def without_rows(user: Node, node: Node) -> bool:
+        if user.op.elementwise or (is_part(user) and user not in forced):
+            return True
+        return reads_state(user, node) or _reads_rows(user, node, masked=user in masks)
+
+    for node in reversed(order):
+        free = node.op.name in INDEX_LOADS or node.op.name == "constant" or is_part(node)
+        if free and (node in wanted or not all(without_rows(u, node) for u in users[node])):
+            forced.add(node)
+    for node in order:
+        if node.op.name in SUMS:
+            readers = users[node]
+            taken = _summed_by(node, readers) or _listed(sinks, node, readers)
+            if node in wanted or not taken:
+                forced.add(node)
+    return forced
+
+
+def _reads_rows(user: Node, node: Node, masked: bool) -> bool:
+    """Whether the user, no elementwise operation, goes through the index to the rows."""
+    while is_view(node):
+        node = node.inputs[0]
+    return node.op.name in INDEX_LOADS and reads_through_index(user, masked=masked)
+
+
+def _listed(sinks: Sinks, node: Node, users: Sequence[Node]) -> bool:
+    """Whether what the rows of equal ids get from their parents is summed at once."""
+    by_id = all(u.op.name == "unique_sum" and u.attrs["base"] == node.space for u in users)
+    if node.op.name != "state_cotangent" or not by_id:
+        return False
+    return not sinks.slots.get(node.attrs["name"], 0)  # these have a row for a position
+
+
+def _summed_by(node: Node, users: Sequence[Node]) -> bool:
+    """Whether the sum over lists of rows is taken by the one operation that reads it."""
+    return len(users) == 1 and users[0].op.elementwise and users[0].space == node.space
+
+
+def _placed(storage: Storage) -> dict[Node, Node]:
+    """Parts of states that need no copy, to the unit that writes its rows in their place."""
+    placed: dict[Node, Node] = {}
+    of_states = [x for node in storage.sinks.states.values() for x in parts(node)]
+    for part in [x for x in of_states if x.op.name == "identity"]:
+        unit = without_reshapes(part.inputs[0])
+        own = storage.is_unit(unit) and unit not in storage.external
+        if own and unit.space == part.space and unit not in placed.values():
+            placed[part] = unit
+    return placed
+
+
+def _beside(storage: Storage) -> dict[Node, tuple[Node, int]]:
+    """Parts that nothing hinders to be written straight into the concatenation of them."""
+    beside: dict[Node, tuple[Node, int]] = {}
+    for whole in storage.order:
+        joins = whole.op.name == "concat" and is_line(whole) and storage.is_unit(whole)
+        if not joins or whole.space == SpaceKind.NONE:
+            continue
+        column = 0
+        taken = {*storage.wanted, *storage.placed.values(), *beside}
+        for x in whole.inputs:
+            own = x not in storage.external and storage.is_unit(x)
+            if own and x not in taken and x.space == whole.space and x.op.name != "concat":
+                beside[x] = whole, column
+            column += x.size
+    return beside
+
+
+def _direct(storage: Storage) -> dict[Node, int]:
+    """Results that need no copy to the caller's array, to the output's number."""
+    direct: dict[Node, int] = {}
+    for number, (output, node) in enumerate(storage.sinks.outputs):
+        own = node not in storage.external and storage.is_unit(node)
+        written = (own or node in storage.sums) and node.op.name != "concat"
+        if written and output.kind in _WRITTEN_TO:
+            direct.setdefault(node, number)
+    return direct
