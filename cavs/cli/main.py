@@ -72,6 +72,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         options = make_parser().parse_args(arguments)
     except SystemExit as stop:  # of --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else USAGE
+    except CavsError as error:
+        return _fail(str(error))
     except OSError as error:  # help that cannot be written
         return _lost(error)
     try:

@@ -23,6 +23,7 @@ from cavs.data import Vocabulary
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, parse_json, shown
 from cavs.training._files import write_atomically
+from cavs.training.user_model import UserModel
 
 FORMAT = "cavs-checkpoint"
 FORMAT_VERSION = 1
@@ -50,6 +51,7 @@ class Checkpoint:
         average: the parameters averaged over epochs so far; empty where none is under way.
         objective: arrays of the objective, such as states that the next batch goes on from.
         training: where the run stands and how it was set, as JSON holds it.
+        user: which model of a user's it is, as data; None for a built-in one.
     """
 
     model: str
@@ -61,6 +63,7 @@ class Checkpoint:
     average: Arrays = field(default_factory=dict)
     objective: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    user: UserModel | None = None
 
 
 _GROUPS = (
@@ -94,6 +97,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             "vocabulary": json.dumps(vocabulary),
             "training": json.dumps(checkpoint.training),
         }
+        if checkpoint.user is not None:
+            metadata["user_model"] = json.dumps(checkpoint.user.to_dict())
         content = save(tensors, metadata)
     except (TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
@@ -194,6 +199,8 @@ def _read_metadata(
 ) -> Checkpoint:
     try:
         parts = {name: parse_json(metadata[name]) for name in ("vocabulary", "config", "training")}
+        if "user_model" in metadata:  # of others there is none, in older checkpoints too
+            parts["user_model"] = parse_json(metadata["user_model"])
         model = metadata["model"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(
@@ -210,6 +217,7 @@ def _read_metadata(
         config=dict(config.values),
         vocabulary=_read_vocabulary(path, fields),
         training=dict(training.values),
+        user=UserModel.read(fields.take_fields("user_model")) if "user_model" in parts else None,
         **groups,
     )
 
