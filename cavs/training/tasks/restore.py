@@ -19,7 +19,7 @@ from cavs.training.tasks.registry import MODELS, find_task
 from cavs.training.tasks.trees import TREE_MODELS
 from cavs.training.user_model import UserModel, said_of
 
-_FEW_ELEMENTS = 1 << 20
+_FEW_ELEMENTS, _LONGEST_NAME = 1 << 20, 500
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,11 @@ def user_of(path: str | Path, checkpoint: Checkpoint, code: UserModel | None) ->
             )
         return None
     if code is None:
+        named = str(user)
+        wanted = named if len(named) <= _LONGEST_NAME else "FILE.py:CLASS"
         raise CheckpointError(
-            f"[checkpoint] {path}: expected the file of {user.class_name}, a user's model, since a "
-            f"checkpoint runs no code, got none; give --model {user}, if you trust that file"
+            f"[checkpoint] {path}: expected the file of a user's model, since a checkpoint runs no "
+            f"code, got none; give --model {wanted}, if you trust that file"
         )
     return user.loaded(code)
 

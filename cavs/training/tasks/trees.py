@@ -27,7 +27,7 @@ from cavs.data import (
     tree_vocabulary,
 )
 from cavs.errors import DataError, InputError
-from cavs.models import ChildSumTreeGRU, ChildSumTreeLSTM, NaryTreeLSTM, TreeFC
+from cavs.models import CLASSIFIERS, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
@@ -47,10 +47,7 @@ _CONTRACT = Contract(
     {"": FunctionContract({"word": ID, "label": ID}, {"logits": ("num_classes",), "loss": ()})}
 )
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
-    "tree-lstm": ChildSumTreeLSTM,
-    "nary-tree-lstm": NaryTreeLSTM,
-    "tree-gru": ChildSumTreeGRU,
-    "tree-fc": TreeFC,
+    name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
 }
 # What suits the built-in expressions where it is not what suits a treebank: few words, many labels
 # that are all right, and operators that must be learnt exactly.
