@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import cavs
-from cavs.training.checkpoint import Arrays
+from cavs.training.arrays import Arrays
 from cavs.training.metrics import Batches
 
 

@@ -12,13 +12,8 @@ from typing import Any
 import cavs
 from cavs.errors import CheckpointError
 from cavs.training._files import write_atomically
-from cavs.training.checkpoint import (
-    Arrays,
-    Checkpoint,
-    check_arrays,
-    copies,
-    save_checkpoint,
-)
+from cavs.training.arrays import Arrays, check_arrays, copies
+from cavs.training.checkpoint import Checkpoint, save_checkpoint
 from cavs.training.config import TrainingConfig
 from cavs.training.folder import RunFolder
 from cavs.training.held import BEST, CURVES, LAST, METRICS, BestOf, HeldRun, best_of

@@ -13,7 +13,8 @@ from cavs import optim
 from cavs.data import Dataset, Loader
 from cavs.errors import CavsError, CheckpointError, NonFiniteError
 from cavs.training._fields import in_brief, shown
-from cavs.training.checkpoint import Arrays, Checkpoint, check_arrays, copies
+from cavs.training.arrays import Arrays, check_arrays, copies
+from cavs.training.checkpoint import Checkpoint
 from cavs.training.config import TrainingConfig
 from cavs.training.gradients import WithoutGradient
 from cavs.training.metrics import Batches, said_of

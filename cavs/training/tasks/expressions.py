@@ -24,13 +24,13 @@ from cavs.errors import InputError
 from cavs.models import TreeVAE
 from cavs.nn.distributions import Normal
 from cavs.training._fields import shown
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.bounds import (
     divergence_from_prior,
     posterior_at_roots,
     risen,
     sample_of,
 )
-from cavs.training.checkpoint import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total

@@ -28,7 +28,7 @@ from cavs.data import (
 )
 from cavs.errors import DataError
 from cavs.models import ShiftReduceParser
-from cavs.training.checkpoint import Arrays, check_state
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, judging, said_of, total

@@ -13,7 +13,8 @@ from cavs.data import Vocabulary
 from cavs.errors import CavsError, CheckpointError
 from cavs.tensor import bounded_parameters
 from cavs.training._fields import in_brief, shown
-from cavs.training.checkpoint import Checkpoint, check_arrays, load_checkpoint
+from cavs.training.arrays import check_arrays
+from cavs.training.checkpoint import Checkpoint, load_checkpoint
 from cavs.training.tasks._task import Function, Task
 from cavs.training.tasks.registry import MODELS, find_task
 from cavs.training.tasks.trees import TREE_MODELS

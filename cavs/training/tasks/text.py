@@ -21,7 +21,7 @@ from cavs.data import (
 )
 from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
-from cavs.training.checkpoint import Arrays, check_state
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
