@@ -42,9 +42,7 @@ def test_lattice_tagger_learns(data_dir: Path) -> None:
     assert accuracy > 80
 
 
-def test_own_model_is_trained_as_docs_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M)
