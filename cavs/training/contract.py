@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import cavs
 from cavs.core.trace import InputSpec, Trace, trace
 from cavs.errors import InputError
+from cavs.training._fields import is_whole
 from cavs.training.user_model import UserModel
 
-#: Sizes, or the names of arguments of the model that are sizes; None: any shape.
-Shape: TypeAlias = tuple[int | str, ...] | None
+#: Sizes, the names of arguments of the model that are sizes, or None for any; None: any shape.
+Shape: TypeAlias = tuple[int | str | None, ...] | None
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,18 @@ class Pull:
     def written(self, name: str, sizes: Mapping[str, Any]) -> str:
         """How it is pulled."""
         method = "pull" if self.space == "vertex" else f"pull_{self.space}"
-        shape = _resolved(self.shape, sizes)
-        parts = [repr(name)]
-        if shape is None:
-            parts.append("SIZE")
-        elif shape:
-            parts.append(", ".join(map(str, shape)))
-        if self.dtype == "int32":
-            parts.append("dtype='int32'")
+        shape = ("SIZE" if size is None else str(size) for size in _resolved(self.shape, sizes))
+        parts = [repr(name), *shape, *(["dtype='int32'"] if self.dtype == "int32" else [])]
         return f"v.{method}({', '.join(parts)})"
 
     def fits(self, spec: InputSpec, sizes: Mapping[str, Any]) -> bool:
         """Whether that is what a function pulls."""
-        shape = _resolved(self.shape, sizes)
         same = (spec.space, spec.dtype) == (self.space, self.dtype)
-        return same and (shape is None or tuple(spec.shape) == shape)
+        return same and _is_of(spec.shape, self.shape, sizes)
 
+
+#: Attributes by name: what each is, and whether a value is such a one.
+Attributes: TypeAlias = Mapping[str, tuple[str, Callable[[Any], bool]]]
 
 #: An integer of each vertex, such as a word, -1 for none.
 ID = Pull()
@@ -88,11 +85,12 @@ class FunctionContract:
                 f"reads, got {', '.join(found)}; push these"
             )
         for name, wanted in self.pushes.items():
-            shape = _resolved(wanted, sizes)
-            if shape is not None and tuple(found[name].shape) != shape:
+            # What is pulled again is as it was pushed.
+            shape = traced.inputs[name].shape if name in traced.inputs else wanted
+            if not _is_of(found[name].shape, shape, sizes):
                 raise InputError(
-                    f"[model] {who}: expected {name!r} pushed with shape {shape}, got "
-                    f"{tuple(found[name].shape)}; push it so"
+                    f"[model] {who}: expected {name!r} pushed with shape "
+                    f"{_resolved(shape or (), sizes)}, got {tuple(found[name].shape)}; push it so"
                 )
 
 
@@ -107,8 +105,8 @@ class Contract:
     """
 
     functions: Mapping[str, FunctionContract]
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    to_sample: Mapping[str, str] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+    to_sample: Attributes = field(default_factory=dict)
 
     @property
     def base(self) -> type:
@@ -139,17 +137,32 @@ class Contract:
             contract.check(traced, who, sizes)
 
 
-def check_attributes(function: Any, user: UserModel, attributes: Mapping[str, str]) -> None:
-    """Raises InputError where a user's model lacks an attribute that is read."""
-    for name, what in attributes.items():
-        if not hasattr(function, name):
+def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> None:
+    """Raises InputError where a user's model lacks an attribute that is read, or has another."""
+    for name, (what, good) in attributes.items():
+        found = getattr(function, name, None)
+        if not good(found):
+            came = "none" if found is None else type(found).__name__
             raise InputError(
-                f"[model] {user}: expected {what} as its attribute {name}, got none; add it"
+                f"[model] {user}: expected {what} as its attribute {name}, got {came}; add it"
             )
 
 
-def _resolved(shape: Shape, sizes: Mapping[str, Any]) -> tuple[int, ...] | None:
+def is_size(value: Any) -> bool:
+    """Whether it is an integer of at least 1."""
+    return is_whole(value, 1)
+
+
+def _resolved(shape: Shape, sizes: Mapping[str, Any]) -> tuple[Any, ...]:
     """A shape with the sizes that its names stand for."""
+    return tuple(sizes.get(size) if isinstance(size, str) else size for size in shape or ())
+
+
+def _is_of(found: Sequence[int], shape: Shape, sizes: Mapping[str, Any]) -> bool:
+    """Whether a shape is such a one."""
     if shape is None:
-        return None
-    return tuple(size if isinstance(size, int) else sizes[size] for size in shape)
+        return True
+    wanted = _resolved(shape, sizes)
+    return len(found) == len(wanted) and all(
+        size in (None, own) for size, own in zip(wanted, found, strict=True)
+    )

@@ -17,6 +17,7 @@ from typing import Any
 from cavs.errors import CavsError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, shown
 
+_MODULE = "user model "  # is what the names of modules begin with that users' files make
 _LONGEST = 4096  # of a value as text: below it Python's parser is safe, and converts all integers
 
 
@@ -156,10 +157,23 @@ class UserModel:
                 raise  # which names the line already
             line = _line_of(error, path)
             where = f"{self.file}, line {line}" if line else str(self)
-            said = f"{type(error).__name__}: {in_brief(error)}".removesuffix(": ")
-            raise InputError(
-                f"[model] {where}: expected {expected}, got {said}; mend it there"
-            ) from error
+            raise _as_one_line(error, where, expected) from error
+
+
+def said_of_code(error: Exception) -> InputError | None:
+    """The one line for an error that comes from the code of a user's model, wherever that was
+    called; None where it does not."""
+    trail, where = error.__traceback__, None
+    while trail is not None:
+        if str(trail.tb_frame.f_globals.get("__name__", "")).startswith(_MODULE):
+            where = f"{trail.tb_frame.f_code.co_filename}, line {trail.tb_lineno}"
+        trail = trail.tb_next
+    return None if where is None else _as_one_line(error, where, "it to run")
+
+
+def _as_one_line(error: BaseException, where: str, expected: str) -> InputError:
+    said = f"{type(error).__name__}: {in_brief(error)}".removesuffix(": ")
+    return InputError(f"[model] {where}: expected {expected}, got {said}; mend it there")
 
 
 def said_of(user: UserModel | None, expected: str) -> AbstractContextManager[None]:
@@ -224,7 +238,7 @@ def _run_file(model: UserModel) -> types.ModuleType:
     content = _read(model.file)
     with model.said_of("Python code"):
         code = compile(content, path, "exec", dont_inherit=True)
-    module = types.ModuleType(f"user model {path}")
+    module = types.ModuleType(f"{_MODULE}{path}")
     module.__file__ = path
     # Found there by what looks for the module of a class, as dataclasses do.
     sys.modules[module.__name__] = module

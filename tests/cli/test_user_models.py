@@ -469,6 +469,28 @@ class Bare(cavs.VertexProgram):
         super().__init__(whole.functions())
         self.latent_size = latent_size
 
+
+class Number(models.SentenceVAE):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.posterior = 3
+
+
+class Narrow(models.SentenceVAE):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.posterior = nn.Linear(2, 2)
+
+
+class Raises(nn.Module):
+    def __call__(self, h):
+        return h.no_such_thing
+
+
+class Later(models.SentenceVAE):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.posterior = Raises()
 """
 
 
@@ -477,6 +499,9 @@ class Bare(cavs.VertexProgram):
     [
         ("Lacks", "expected the vertex functions encoder, decoder, got encoder; call them so"),
         ("Bare", "as its attribute posterior, got none; add it"),
+        ("Number", "as its attribute posterior, got int; add it"),
+        ("Narrow", "cavs: [linear] expected an input of shape (..., 2), got"),
+        ("Later", "{file}, line 33: expected it to run, got AttributeError"),
     ],
 )
 def test_programs_without_a_part_are_one_line(
@@ -485,7 +510,48 @@ def test_programs_without_a_part_are_one_line(
     file = tmp_path / "mine.py"
     file.write_text(PROGRAMS)
     train = ["train", f"{file}:{name}", "--task", "sentences", "--data", data]
-    assert message in run(capsys, *train, code=1)
+    said = run(capsys, *train, "--output", tmp_path / "run", code=1)
+    assert message.format(file=file) in said
+
+
+TEXT = """
+import cavs
+from cavs import nn, ops
+
+
+class A(cavs.VertexFunction):
+    def __init__(self, vocab_size, hidden_size, **given):
+        self.size = hidden_size
+        self.embedding = nn.Embedding(vocab_size, hidden_size)
+        self.out = nn.Linear(hidden_size, vocab_size)
+
+    def forward(self, v):
+        state = v.pull_graph("state", self.size) * v.pull("first")
+        h = ops.tanh(state + self.embedding(v.pull("word", dtype="int32")))
+        logits = self.out(h)
+        loss = ops.cross_entropy(logits, v.pull("label", dtype="int32"))
+        v.push(loss=loss, logits=logits, state=h)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("state=h", "state=logits", "expected 'state' pushed with shape (5,), got ("),
+        ('"state", self.size', '"state"', "v.pull_graph('state', SIZE), got one for each graph"),
+        ('v.pull("first")', 'v.pull("first", 1)', "expected v.pull('first'), got one for each"),
+        ("logits=logits", "logits=h", "expected 'logits' pushed with shape ("),
+        ("loss=loss", "loss=logits", "expected 'loss' pushed with shape (), got ("),
+    ],
+)
+def test_language_models_of_other_shapes_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: Path, old: str, new: str, message: str
+) -> None:
+    file = tmp_path / "mine.py"
+    assert old in TEXT
+    file.write_text(TEXT.replace(old, new))
+    train = ["train", f"{file}:A", "--task", "text", "--data", data, "--hidden-size", 5]
+    assert message in run(capsys, *train, "--output", tmp_path / "run", code=1)
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_docs_name_all_tasks_and_models() -> None:
             ((3,), "float", "graph"),
         ),
         (
-            Pull("graph", "float", None),
+            Pull("graph", "float", (None,)),
             "v.pull_graph('x', SIZE)",
             ((7,), "float", "graph"),
             ((7,), "float", "vertex"),

@@ -1,5 +1,6 @@
 """Every task and every built-in model by what the registry says of it: options, training, use."""
 
+import ast
 import re
 import textwrap
 from pathlib import Path
@@ -218,10 +219,13 @@ def test_an_option_says_its_default() -> None:
     assert Option("a", Flag(), None, "yes", follows="b_c").help == "yes (default: that of --b-c)"
 
 
+def test_tasks_know_nothing_of_the_command_line() -> None:
+    for path in sorted((Path(__file__).resolve().parents[2] / "cavs" / "training").rglob("*.py")):
+        assert "argparse" not in path.read_text(encoding="utf-8"), path.name
+
+
 def test_the_command_line_names_no_model() -> None:
     """What it knows of them comes from the tasks."""
-    import ast
-
     folder = Path(__file__).resolve().parents[2] / "cavs" / "cli"
     names = {*MODELS, *CLASSIFIERS}
     for path in sorted(folder.glob("*.py")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cavs.training.contract import Attributes, is_size
 from cavs.training.options import Choice, Integer, Number, Option, Text
 
 
@@ -81,9 +82,9 @@ def divergence_options(source: Any) -> tuple[Option, ...]:
 
 
 #: What is read of a program with a latent variable, beside its functions.
-LATENT_ATTRIBUTES = {
-    "latent_size": "the size of z",
-    "posterior": "a layer that makes mean and log_std of z of what the encoder pushes",
+LATENT_ATTRIBUTES: Attributes = {
+    "latent_size": ("the size of z", is_size),
+    "posterior": ("a layer that makes mean and log_std of z of what the encoder pushes", callable),
 }
 
 #: Of what draws words.

@@ -234,7 +234,7 @@ class ExpressionTask(Task, Samples):
             TreeVAE,
             Contract(
                 {
-                    "encoder": FunctionContract({"production": ID, "slot": ID}, {"h": None}),
+                    "encoder": FunctionContract({"production": ID, "slot": ID}, {"h": (None,)}),
                     "decoder": FunctionContract(
                         {
                             **dict.fromkeys(("above", "slot", "production"), ID),

@@ -15,7 +15,7 @@ from cavs.errors import DataError, InputError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
-from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes
+from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.metrics import Batches
 from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
@@ -106,8 +106,8 @@ _IMAGE = {"image": Pull("graph", "float", ("image_size",))}
 _VAE = Contract(
     {"": FunctionContract(_IMAGE, {"log_weight": ()}, ("logits",))},
     to_sample={
-        "latent_size": "the size of z",
-        "decode": "a method that makes logits of the pixels of z",
+        "latent_size": ("the size of z", is_size),
+        "decode": ("a method that makes logits of the pixels of z", callable),
     },
 )
 _SBN = Contract(
@@ -117,10 +117,13 @@ _SBN = Contract(
         )
     },
     to_sample={
-        "hidden_size": "the number of hidden bits",
-        "prior": "a Parameter, the logits of the hidden bits,",
-        "pixels": "a layer that makes logits of the pixels of hidden bits",
-        "recognition": "a layer that makes logits of the hidden bits of pixels",
+        "hidden_size": ("the number of hidden bits", is_size),
+        "prior": (
+            "a Parameter, the logits of the hidden bits,",
+            lambda value: isinstance(value, cavs.nn.Parameter),
+        ),
+        "pixels": ("a layer that makes logits of the pixels of hidden bits", callable),
+        "recognition": ("a layer that makes logits of the hidden bits of pixels", callable),
     },
 )
 _SAMPLERS: dict[Any, Any] = {VAE: VAESampler, SigmoidBeliefNetwork: SBNDream}

@@ -141,9 +141,9 @@ class ParserTask(Task, Predicts):
             ShiftReduceParser,
             Contract(
                 {
-                    "buffer": FunctionContract({"word": ID}, {"h": None}),
+                    "buffer": FunctionContract({"word": ID}, {"h": (None,)}),
                     "stack": FunctionContract(
-                        {"word": ID, "front": Pull("vertex", "float", None), "action": ID},
+                        {"word": ID, "front": Pull("vertex", "float", (None,)), "action": ID},
                         {"loss": (), "logits": (2,)},
                     ),
                 }

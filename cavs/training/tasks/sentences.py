@@ -203,7 +203,7 @@ class SentenceTask(Task, Samples):
             SentenceVAE,
             Contract(
                 {
-                    "encoder": FunctionContract({"word": ID}, {"h": None}),
+                    "encoder": FunctionContract({"word": ID}, {"h": (None,)}),
                     "decoder": FunctionContract(
                         {"word": ID, "label": ID, "z": Pull("graph", "float", ("latent_size",))},
                         {"loss": (), "logits": ("vocab_size",)},

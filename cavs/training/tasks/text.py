@@ -157,7 +157,7 @@ class TextTask(Task, Samples):
                             "word": ID,
                             "label": ID,
                             "first": Pull(dtype="float"),
-                            "state": Pull("graph", "float", None),
+                            "state": Pull("graph", "float", (None,)),
                         },
                         {"loss": (), "logits": ("vocab_size",), "state": None},
                     )
