@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "runtime/phase.h"
+#include "cpu/bind.h"
 
 namespace cavs {
 

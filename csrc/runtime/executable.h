@@ -11,8 +11,8 @@
 #include "program/access.h"
 #include "program/program.h"
 #include "runtime/sharing.h"
-#include "runtime/state_checks.h"
-#include "runtime/weights.h"
+#include "cpu/state_checks.h"
+#include "cpu/weights.h"
 
 namespace cavs {
 

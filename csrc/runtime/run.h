@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/phase.h"
+#include "cpu/bind.h"
 
 namespace cavs {
 

@@ -1,4 +1,4 @@
-#include "runtime/weights.h"
+#include "cpu/weights.h"
 
 #include <algorithm>
 #include <utility>

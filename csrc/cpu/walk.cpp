@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
-#include "runtime/phase.h"
+#include "cpu/bind.h"
 
 namespace cavs {
 namespace {

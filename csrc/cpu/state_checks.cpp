@@ -1,4 +1,4 @@
-#include "runtime/state_checks.h"
+#include "cpu/state_checks.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "runtime/phase.h"
+#include "cpu/bind.h"
 
 #include "base/error.h"
 #include "program/text.h"
