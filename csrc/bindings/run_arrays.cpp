@@ -1,3 +1,4 @@
+// Checks NumPy arrays before a run takes their addresses.
 #include "bindings/run_arrays.h"
 
 #include <optional>

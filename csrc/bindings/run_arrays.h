@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/bind.h"
+#include "runtime/arrays.h"
+#include "runtime/random_context.h"
 
 namespace cavs {
 

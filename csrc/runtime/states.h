@@ -1,0 +1,41 @@
+// Which instructions write states, for those who look for NaN in them, and where one was found.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "program/access.h"
+#include "program/program.h"
+
+namespace cavs {
+
+// Elements of a state in a row that an instruction writes.
+struct StateWrite {
+  int state = -1;      // its number in Program::states
+  int output = 0;      // of the instruction
+  int64_t column = 0;  // from the output's first element
+  int64_t size = 0;
+};
+
+// [segment][instruction]
+using StateWrites = std::vector<std::vector<std::vector<StateWrite>>>;
+
+StateWrites find_state_writes(const Program& program, const std::vector<Root>& roots);
+
+// The first NaN of a run's states, by row and, of a row, by state: children have smaller rows.
+class FirstNan {
+ public:
+  void note(int64_t row, int state);
+  bool found() const { return place_ != kNone; }
+  int64_t row() const { return place_ >> kStateBits; }
+  int state() const { return static_cast<int>(place_ & ((1 << kStateBits) - 1)); }
+
+ private:
+  static constexpr int kStateBits = 16;
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  std::atomic<int64_t> place_{kNone};
+};
+
+}  // namespace cavs
