@@ -17,7 +17,7 @@ Change = Callable[[dict[str, Any]], None]
 
 def value(name: str, space: Any, size: int, **other: Any) -> tuple[Any, ...]:
     fields = {"dtype": "float", "role": "arena", "index": -1, "base": -1, "column": 0}
-    fields |= {"constant": 0.0} | other
+    fields |= other
     return (name, space, size, *fields.values())
 
 
@@ -133,7 +133,7 @@ WRONG: dict[str, Change] = {
         f"{kernel} from {table or 'nothing'} alone": put(
             instruction(kernel, [], [1], [table] if table else [])
         )
-        for kernel in ("segment_sum", "segment_max", "take", "slots_to_edges", "matmul", "concat")
+        for kernel in ("segment_sum", "segment_max", "take", "slots_to_edges", "matmul")
         for table in ("", "children", "parent_rows", ("parent_rows", 3), "child", "graph")
     },
     "sums without outputs": put(instruction("reduce_rows", [0, 0], [])),

@@ -94,7 +94,7 @@ void Kernels::build_programs() {
        2,
        {{"sigmoid_grad", 0, 1}},
        {{"sigmoid_grad", 0, 1}, {"add", 3, 2}}},
-      {Formula::kProductGrad, 2, {{"mul", 0, 1}}, {{"mul_add", 0, 1, 2}}},
+      {Formula::kProductGrad, 2, {{"mul", 0, 1}}, {{"mul", 0, 1}, {"add", 3, 2}}},
       {Formula::kQuotientGrad, 2, {{"div", 0, 1}}, {{"div", 0, 1}, {"add", 3, 2}}},
       {Formula::kDivisorGrad,
        3,

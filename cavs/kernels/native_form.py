@@ -50,7 +50,7 @@ class NativeForm:
 
     def value(self, v: Value) -> tuple[Any, ...]:
         space = self._space(v.space)
-        return (v.name, space, v.size, v.dtype, str(v.role), v.index, v.base, v.column, 0.0)
+        return (v.name, space, v.size, v.dtype, str(v.role), v.index, v.base, v.column)
 
     def segment(self, s: Segment) -> tuple[Any, ...]:
         return (str(s.kind), self._space(s.space), [self._instruction(i) for i in s.instructions])

@@ -67,7 +67,7 @@ void read_uniques(const py::tuple& items, Program* program) {
 }
 
 ValueSpec read_value(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 9, kComponent, "a value");
+  const py::tuple fields = read_tuple(item, 8, kComponent, "a value");
   ValueSpec value;
   value.name = text(fields[0], "text as the name of a value");
   value.space = read_space(fields[1], program);
@@ -77,7 +77,6 @@ ValueSpec read_value(py::handle item, const Program& program) {
   value.index = number(fields[5], "an integer as the index of a value");
   value.base = number(fields[6], "an integer as the base of a value");
   value.column = large(fields[7], "an integer as the column of a value");
-  value.constant = read_as<double>(fields[8], kComponent, "a number as the constant of a value");
   return value;
 }
 

@@ -37,12 +37,11 @@ inline bool is_part(SpaceKind part, SpaceKind whole) {
 }
 
 enum class Role : uint8_t {
-  kArena,     // memory of the run; local to a chunk of rows where one segment holds its whole life
-  kParam,     // external, parameter number `index`
-  kInput,     // external, in the user's order, input number `index`, rows dense
-  kOutput,    // external, output number `index`, rows dense
-  kView,      // columns [column, column + size) of value `base`
-  kConstant,  // `constant`, space none, size 1
+  kArena,   // memory of the run; local to a chunk of rows where one segment holds its whole life
+  kParam,   // external, parameter number `index`
+  kInput,   // external, in the user's order, input number `index`, rows dense
+  kOutput,  // external, output number `index`, rows dense
+  kView,    // columns [column, column + size) of value `base`
 };
 
 struct ValueSpec {
@@ -54,7 +53,6 @@ struct ValueSpec {
   int index = -1;
   int base = -1;
   int64_t column = 0;
-  double constant = 0;
 };
 
 // Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
@@ -73,7 +71,6 @@ enum class TableKind : uint8_t {
   kGraphVertices,  // CSR graph -> vertex rows
   kVertexOrder,    // vertex -> user's vertex
   kEdgeOrder,      // edge -> user's edge
-  kEdgeSlot,       // edge -> position among the parent's children
   kSiblings,       // edge -> the edge rows of its parent, which stand together: those of one number
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique

@@ -245,14 +245,6 @@ void check_embedding(const Checker& c) {
            "a weight of num * d elements without rows, and rows of d");
 }
 
-void check_concat(const Checker& c) {
-  c.operands(std::max<size_t>(1, c.instruction.inputs.size()));
-  c.floats();
-  int64_t size = 0;
-  for (size_t i = 0; i < c.instruction.inputs.size(); ++i) size += c.in(i).size;
-  c.expect(size == c.out().size, "an output as wide as the inputs together");
-}
-
 void check_shapes(const Checker& c, bool sums) {
   c.operands(1);
   c.attributes(1);
@@ -359,7 +351,6 @@ const std::map<std::string, Check>& checks() {
       {"cross_entropy", check_cross_entropy},
       {"cross_entropy_grad", check_cross_entropy_grad},
       {"embedding", check_embedding},
-      {"concat", check_concat},
       {"broadcast", [](const Checker& c) { check_shapes(c, false); }},
       {"sum_to", [](const Checker& c) { check_shapes(c, true); }},
       {"dropout", [](const Checker& c) { check_random(c, 1, 1); }},

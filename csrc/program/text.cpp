@@ -46,7 +46,6 @@ TableSpec parse_table(const std::string& text, int argument) {
                                          {"graph_vertices", TableKind::kGraphVertices},
                                          {"vertex_order", TableKind::kVertexOrder},
                                          {"edge_order", TableKind::kEdgeOrder},
-                                         {"edge_slot", TableKind::kEdgeSlot},
                                          {"siblings", TableKind::kSiblings},
                                          {"unique", TableKind::kUnique},
                                          {"unique_rows", TableKind::kUniqueRows},
@@ -60,9 +59,11 @@ TableSpec parse_table(const std::string& text, int argument) {
 }
 
 Role parse_role(const std::string& text) {
-  static const Words<Role> words = {{"arena", Role::kArena}, {"param", Role::kParam},
-                                    {"input", Role::kInput}, {"output", Role::kOutput},
-                                    {"view", Role::kView},   {"constant", Role::kConstant}};
+  static const Words<Role> words = {{"arena", Role::kArena},
+                                    {"param", Role::kParam},
+                                    {"input", Role::kInput},
+                                    {"output", Role::kOutput},
+                                    {"view", Role::kView}};
   return look_up(words, text, "a role");
 }
 

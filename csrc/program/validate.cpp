@@ -144,14 +144,9 @@ class Validator {
     CAVS_CHECK(!external || (value.index >= 0 && value.index < kMostArrays), ErrorKind::kValue,
                "[program] expected the number of an array for '", value.name, "', got ",
                value.index, "; number its array");
-    CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
-               ErrorKind::kValue, "[program] expected the space 'none' for parameter or constant '",
-               value.name, "', got '", space_name(value.space, program_.uniques),
-               "'; give it that space");
-    CAVS_CHECK(value.role != Role::kConstant || (value.size == 1 && value.dtype == program_.dtype),
-               ErrorKind::kValue, "[program] expected one floating-point element in constant '",
-               value.name, "', got ", value.size, " of ", dtype_name(value.dtype),
-               "; use an input for others");
+    CAVS_CHECK(rowless || value.role != Role::kParam, ErrorKind::kValue,
+               "[program] expected the space 'none' for parameter '", value.name, "', got '",
+               space_name(value.space, program_.uniques), "'; give it that space");
   }
 
   void check_id(int id, const std::string& where) const {
@@ -314,8 +309,6 @@ class Validator {
       case TableKind::kEdgeOrder:
       case TableKind::kSiblings:
         return connects(SpaceKind::kEdge, SpaceKind::kEdge);
-      case TableKind::kEdgeSlot:
-        return from.kind == SpaceKind::kEdge && !has_rows;
       case TableKind::kUnique:
         return from == program_.uniques[table.argument].base && (!has_rows || to == distinct());
       case TableKind::kUniqueRows:

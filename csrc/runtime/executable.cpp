@@ -83,16 +83,6 @@ void prepare_externals(Executable& exe) {
       }
     }
   }
-  const auto slots = static_cast<int64_t>(values.size());
-  exe.constants = std::make_shared<Block>(exe.backend->allocator(), (slots + 1) * kAlignment);
-  for (size_t id = 0; id < values.size(); ++id) {
-    std::byte* slot = exe.constants->data() + static_cast<int64_t>(id) * kAlignment;
-    if (exe.program.dtype == DType::kFloat64) {
-      *reinterpret_cast<double*>(slot) = values[id].constant;
-    } else {
-      *reinterpret_cast<float*>(slot) = static_cast<float>(values[id].constant);
-    }
-  }
 }
 
 }  // namespace

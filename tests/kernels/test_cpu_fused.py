@@ -52,7 +52,6 @@ OPS = {
     "stop_gradient": lambda a: a,
     "bce_with_logits": lambda x, t: np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x))),
     "squared_error": lambda a, b: (a - b) ** 2,
-    "mul_add": lambda a, b, c: a * b + c,
     "sigmoid_grad": lambda dy, y: dy * y * (1 - y),
     "tanh_grad": lambda dy, y: dy * (1 - y * y),
 }
@@ -118,7 +117,7 @@ def test_special_values(name, dtype):
     grid = np.meshgrid(*[np.array(SPECIAL, kc.DTYPES[dtype])] * count)
     # Repeated, so that rows are long enough to be compiled.
     operands = [np.tile(axis.reshape(1, -1), 3) for axis in grid]
-    if name in ("mul_add", "sigmoid_grad", "tanh_grad", "bce_with_logits"):
+    if name in ("sigmoid_grad", "tanh_grad", "bce_with_logits"):
         # Products of infinities may contract; what matters is that NaN stays NaN.
         got = run_op(name, dtype, operands)
         nan = np.isnan(sum(np.where(np.isnan(x), np.nan, 0) for x in operands))
@@ -186,7 +185,8 @@ def lstm_group(width):
         ("sigmoid", 0, r[0]),
         ("tanh", 1, u),
         ("mul", 2, r[0], r[1]),
-        ("mul_add", 3, fc, gate, r[2]),
+        ("mul", 3, fc, gate),
+        ("add", 3, r[3], r[2]),
         ("tanh", 4, r[3]),
         ("mul", 5, o, constant),
         ("sigmoid", 5, r[5]),
@@ -240,7 +240,7 @@ def test_index_and_broadcast(width, rng):
     column = rng.normal(size=(50, 1)).astype(np.float32)
     scalar = np.array([3.0], np.float32)
     out = np.empty((50, width), np.float32)
-    ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
+    ints = kc.fused_ints(width, 1, [("mul", 0, 0, 1), ("add", 0, 3, 2)], [0])
     call_fused("float", [x, column, scalar], [out], ints, tables=[{"index": index}, {}, {}])
     gathered = np.where(index[:, None] < 0, 0, x[index])
     np.testing.assert_allclose(out, gathered * column + 3, rtol=1e-6, atol=1e-6)
@@ -262,7 +262,7 @@ def test_sums_over_lists_of_rows(width, dtype, rng):
     along = rng.normal(size=(40, width)).astype(kc.DTYPES[dtype])
     column = rng.normal(size=(40, 1)).astype(kc.DTYPES[dtype])
     out = np.full((rows, width), 7, kc.DTYPES[dtype])
-    ints = kc.fused_ints(width, 1, [("mul_add", 0, 0, 1, 2)], [0])
+    ints = kc.fused_ints(width, 1, [("mul", 0, 0, 1), ("add", 0, 3, 2)], [0])
     tables = [{"ptr": ptr, "list": listed}, {"ptr": ptr}, {"ptr": ptr}]
     call_fused(dtype, [x, along, column], [out], ints, tables=tables, rows=(1, rows))
     sums = [
@@ -303,15 +303,17 @@ def test_many_registers_and_constants(dtype, rng):
     multiplied in turn with the last."""
     count = 60
     x = rng.normal(size=(30, 150)).astype(kc.DTYPES[dtype])
-    first_register, first_constant = 1, 1 + count
+    first_register, first_constant = 1, 2 + count
     ops = [("add", 0, 0, first_constant)]
     ops += [("add", k, first_register + k - 1, first_constant + k) for k in range(1, count)]
     last = first_register + count - 1
-    ops += [("mul_add", count - 1, last, first_constant, first_register + k) for k in range(count)]
+    spare = first_register + count
+    for k in range(count):
+        ops += [("mul", count, last, first_constant), ("add", count - 1, spare, first_register + k)]
     out = np.empty_like(x)
     constants = rng.normal(size=count)
     constants[0] = 0.5
-    call_fused(dtype, [x], [out], kc.fused_ints(150, count, ops, [count - 1]), floats=constants)
+    call_fused(dtype, [x], [out], kc.fused_ints(150, count + 1, ops, [count - 1]), floats=constants)
     values = [x + total for total in np.cumsum(constants)]
     expected = values[-1]
     for k in range(count):

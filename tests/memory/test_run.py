@@ -16,7 +16,7 @@ WIDTH = 40
 
 
 def value(name: str, space: str, role: str, index: int = -1, size: int = WIDTH) -> tuple[Any, ...]:
-    return (name, space, size, "float", role, index, -1, 0, 0.0)
+    return (name, space, size, "float", role, index, -1, 0)
 
 
 def fused(opcode: str, inputs: list[int], output: int) -> tuple[Any, ...]:
@@ -221,7 +221,7 @@ def test_wrong_arrays() -> None:
 def test_malformed_program() -> None:
     with pytest.raises(InputError, match="got 'gamma'"):
         core.Program("float32", [value("x", "vertex", "gamma")], [], [], [], None)
-    with pytest.raises(InputError, match="tuple of 9 as a value"):
+    with pytest.raises(InputError, match="tuple of 8 as a value"):
         core.Program("float32", [("x",)], [], [], [], None)
     segment = ("rows", "vertex", [("copy", [7], [0], [""], [], [], "vertex")])
     with pytest.raises(InputError, match="in 'copy', got 7"):

@@ -28,9 +28,9 @@ from cavs.core.passes import PASSES
 WORDS = [
     *("none", "vertex", "leaf", "inner", "edge", "graph", "", "child", "slot", "parent"),
     *("children", "child_rows", "parents", "parent_rows", "graph_vertices", "vertex_order"),
-    *("edge_order", "edge_slot", "siblings", "unique", "unique_rows", "unique_ids"),
+    *("edge_order", "siblings", "unique", "unique_rows", "unique_ids"),
     *("unique_parents", "unique_parent_rows", "arena", "param", "input", "output", "view"),
-    *("constant", "rows", "levels", "global", "float", "int32", "float32", "float64", "cpu"),
+    *("rows", "levels", "global", "float", "int32", "float32", "float64", "cpu"),
     *("cuda", "a\nb", "\ud800", "x" * 300),
     *core.kernel_names(),
 ]

@@ -1,4 +1,4 @@
-// Kernels that move rows: gathers, concatenations, inputs and outputs.
+// Kernels that move rows: gathers, copies, inputs and outputs.
 #pragma once
 
 #include "cpu/kernels/simd.inl.h"
@@ -71,17 +71,6 @@ void embedding(const KernelCall& call) {
       copy_or_zero(target, id < 0 ? nullptr : weight + id * d, d);
     } else {
       fill_row(target, static_cast<T>(__builtin_nan("")), d);
-    }
-  }
-}
-
-template <class T>
-void concat(const KernelCall& call) {
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    T* target = row_of<T>(call.out[0], r);
-    for (int i = 0; i < call.num_in; ++i) {
-      copy_row(target, row_of<T>(call.in[i], r), call.in[i].size);
-      target += call.in[i].size;
     }
   }
 }

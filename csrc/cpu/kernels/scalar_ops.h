@@ -35,6 +35,5 @@
   OP(bce_with_logits, 2,                                                                \
      times_unless_zero(select(a < zero, b, one - b), abs_(a)) + log1p_exp_minus_abs(a)) \
   OP(squared_error, 2, (a - b) * (a - b))                                               \
-  OP(mul_add, 3, multiply_add(a, b, c))                                                 \
   OP(sigmoid_grad, 2, a * b * (one - b))                                                \
   OP(tanh_grad, 2, a* subtract_product(one, b, b))
