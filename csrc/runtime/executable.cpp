@@ -31,7 +31,7 @@ void check_supported(const Program& program, const Backend& backend) {
     for (const Instruction& instruction : segment.instructions) {
       CAVS_CHECK(backend.supports(program, instruction), ErrorKind::kValue,
                  "[program] expected a kernel for ", dtype_name(program.dtype), ", got '",
-                 instruction.kernel,
+                 instruction.kernel->name,
                  "', which this build does not have; take one of kernel_names()");
     }
   }

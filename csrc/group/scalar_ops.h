@@ -1,6 +1,6 @@
-// The scalar operations of "fused": name, number of operands, value. An expression is written over
-// vectors a, b, c of V (see simd.inl.h), whose comparisons give masks; `select` turns masks into
-// values. An operation's number is its place in the list.
+// The scalar operations: name, number of operands, value. An expression is written over a, b, c of
+// a lane type (see scalar_math.h), whose comparisons give masks; `select` turns masks into values.
+// An operation's number is its place in the list.
 #pragma once
 
 #define CAVS_SCALAR_OPS(OP)                                                             \
