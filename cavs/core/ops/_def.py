@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import shown
+from cavs.core.attributes import Attributes, AxisAttributes
 from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
@@ -140,6 +141,17 @@ Fold = Callable[[Sequence[float], Sequence[Shape], Shape], "float | None"]
 operands' and the result's shapes; None where they are not one number."""
 
 
+AttributesRule = Callable[[Sequence[Shape], Shape, Mapping[str, Any]], Attributes]
+
+
+def along_last_axis(
+    shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]
+) -> AxisAttributes:
+    """Of a kernel that goes along the last axis of its last operand."""
+    *outer, length = shapes[-1]
+    return AxisAttributes(math.prod(outer), length)
+
+
 def no_operand(values: Sequence[float | None]) -> int | None:
     """The result equals no operand."""
     return None
@@ -188,6 +200,8 @@ class OpDef:
         equals: from the operands that are one number throughout, None for others, the operand that
             the result equals.
         fold: see :data:`Fold`; of elementwise operations the reference says it.
+        attributes: what its kernel is told beside the operands, from their shapes, the result's and
+            the operation's attributes; None where that is nothing.
         recomputed: whether backward makes it again rather than reads it: it costs next to nothing.
     """
 
@@ -219,6 +233,7 @@ class OpDef:
     without_children: float | None = None
     equals: Callable[[Sequence[float | None]], int | None] = no_operand
     fold: Fold | None = None
+    attributes: AttributesRule | None = None
     recomputed: bool = False
     ids: int | None = field(init=False)
 

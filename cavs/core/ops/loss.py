@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cavs.core.attributes import EmbeddingAttributes
 from cavs.core.ops._def import (
     Between,
     OpDef,
@@ -112,6 +113,7 @@ EMBEDDING = register(
         ids_within=0,
         ranks=(None, 0),
         zero_without=1,
+        attributes=lambda shapes, out, attrs: EmbeddingAttributes(*shapes[0]),
         vjp=lambda dy, y, weight, ids: (
             apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
             None,
