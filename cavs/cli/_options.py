@@ -1,50 +1,56 @@
-"""Numbers as arguments, checked where they are read."""
+"""Options of tasks, and numbers, as arguments that are checked where they are read."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cavs.training.options import Choice, Flag, Integer, Number, Option
 
 
-def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], Any]:
     """A type for integers from `least` to `most`."""
+    return _reader(Integer(least, most))
 
-    def read(text: str) -> int:
+
+def number(
+    least: float, below: float = math.inf, *, exclusive: bool = False
+) -> Callable[[str], Any]:
+    """A type for numbers from `least` (above it if `exclusive`) to below `below`."""
+    return _reader(Number(least, below, exclusive))
+
+
+def _reader(kind: Integer | Number) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        value: int | float | None
         try:
-            value = int(text)
+            value = kind.parse(text)
         except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            # A bound that nobody comes to by mistake is not worth its digits.
-            wanted = (
-                f"of at least {least}" if value < least and most < 2**32 else f"in {least}..{most}"
-            )
-            raise argparse.ArgumentTypeError(f"expected an integer {wanted}, got {text!r}")
+            value = None
+        if not kind.admits(value):
+            raise argparse.ArgumentTypeError(f"expected {kind.wanted(value)}, got {text!r}")
         return value
 
     return read
 
 
-def number(
-    least: float, below: float = math.inf, *, exclusive: bool = False
-) -> Callable[[str], float]:
-    """A type for numbers from `least` (above it if `exclusive`) to below `below`."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (least < value if exclusive else least <= value) or not value < below:
-            bound = f" and below {below}" if below < math.inf else ""
-            raise argparse.ArgumentTypeError(
-                f"expected a number {'above' if exclusive else 'of at least'} {least}{bound}, got "
-                f"{text!r}"
-            )
-        return value + 0.0  # no negative zero
-
-    return read
+def add_options(
+    parser: argparse._ActionsContainer, options: Iterable[Option], **settings: Any
+) -> None:
+    """Adds options of a task; `settings` are argparse's, for each of them."""
+    for option in options:
+        wanted: dict[str, Any] = {"help": option.help, **settings}
+        if isinstance(option.kind, Flag):
+            wanted["action"] = "store_true"
+        elif isinstance(option.kind, Choice):
+            wanted["choices"] = option.kind.values
+        else:
+            wanted["metavar"] = option.metavar
+            if isinstance(option.kind, (Integer, Number)):
+                wanted["type"] = _reader(option.kind)
+        parser.add_argument(option.flag, **wanted)
 
 
 def add_threads(parser: argparse._ActionsContainer) -> None:

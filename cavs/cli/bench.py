@@ -72,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help="how it is trained; sst: as `cavs train tree-lstm --data` does it, with dropout and "
+        help="how it is trained; sst: as `cavs train` trains on a treebank, with dropout and "
         "decay, beside the same without, and that command itself (default: plain, and in a run of "
         "everything both)",
     )

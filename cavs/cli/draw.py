@@ -14,10 +14,8 @@ from cavs.cli._picture import function_picture, tree_picture
 from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, parse_listops, parse_tree
 from cavs.errors import CavsRuntimeError, InputError
-from cavs.models import GRU, LSTM, LatticeLSTM
-from cavs.training import TREE_MODELS
+from cavs.models import CLASSIFIERS as MODELS
 
-MODELS = {**TREE_MODELS, "lstm": LSTM, "gru": GRU, "lattice-lstm": LatticeLSTM}
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 
 

@@ -12,6 +12,7 @@ from cavs import _startup
 from cavs.cli import bench, draw, evaluate, info, predict, sample, train
 from cavs.cli._streams import open_streams, say, silence
 from cavs.errors import CavsError
+from cavs.training.user_model import said_of_code
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -72,6 +73,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         options = make_parser().parse_args(arguments)
     except SystemExit as stop:  # of --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else USAGE
+    except CavsError as error:
+        return _fail(str(error))
     except OSError as error:  # help that cannot be written
         return _lost(error)
     try:
@@ -86,6 +89,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except MemoryError as error:
         asked = f" ({error})" if str(error) else ""
         return _fail(f"not enough memory{asked}; use a smaller --batch-size or --hidden-size")
+    except Exception as error:
+        said = said_of_code(error)
+        if said is None:
+            raise
+        return _fail(str(said))
     if not is_read and options.command != "train":  # which leaves files
         return _fail("[cavs] expected a standard output, got a closed one; send it somewhere")
     return code

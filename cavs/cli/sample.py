@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import cavs
+from cavs.cli._checkpoints import abilities, add_checkpoint, given_options, open_checkpoint
 from cavs.cli._dot import to_dot
-from cavs.cli._options import add_threads, integer, number
+from cavs.cli._options import add_options, add_threads, integer
 from cavs.cli._picture import forest_picture
 from cavs.cli._svg import to_svg
-from cavs.data import format_listops
+from cavs.data import LabelledTree, format_listops
 from cavs.errors import CheckpointError, InputError
-from cavs.training import (
-    Checkpoint,
-    load_checkpoint,
-    load_model,
-    sample_images,
-    sample_sentences,
-    sample_text,
-    sample_trees,
-)
 from cavs.training._fields import shown
 from cavs.training.config import MOST_SEED
-from cavs.training.tasks import source_of
+from cavs.training.tasks import MODELS, TASKS, Samples
 
-_IMAGES, _TEXT, _TREES = ("vae", "iwae", "sbn"), ("lm", "sentence-vae"), ("tree-vae",)
-_DRAWN = {"temperature": 1.0}
-_PICTURES = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
-_SUFFIXES = {
-    **dict.fromkeys(_IMAGES, (".png",)),
-    **dict.fromkeys(_TEXT, (".txt",)),
-    **dict.fromkeys(_TREES, (".txt", *_PICTURES)),
-}
-_MODELS = (*_IMAGES, *_TEXT, *_TREES)
+_PICTURES: dict[str, Callable[[Any], str]] = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
+# What samples can be written as, and whether that is to a file only.
+_SUFFIXES = {"images": (".png",), "text": (".txt",), "trees": (".txt", *_PICTURES)}
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +34,7 @@ def add_parser(commands: Any) -> None:
         description="Draws samples from what a model learnt: a grid of images, sentences, "
         "or expressions.",
     )
-    parser.add_argument("checkpoint", type=Path, help="such as runs/NAME/best.safetensors")
+    add_checkpoint(parser)
     parser.add_argument("-n", "--count", type=integer(1), default=16, help="(default: 16)")
     parser.add_argument(
         "--output",
@@ -56,15 +43,7 @@ def add_parser(commands: Any) -> None:
         help="images as .png (default: samples.png), others as .txt (default: standard output), "
         "expressions as .svg or .dot too",
     )
-    parser.add_argument(
-        "--temperature",
-        type=number(0, exclusive=True),
-        metavar="X",
-        help="of words: below 1 likely ones come more often (default: 1)",
-    )
-    parser.add_argument(
-        "--max-words", type=integer(1), metavar="N", help="of a sentence (default: 80)"
-    )
+    add_options(parser, _known(), default=None)
     parser.add_argument(
         "--seed", type=integer(0, MOST_SEED - 1), default=0, help="0..2**64-2 (default: 0)"
     )
@@ -72,73 +51,68 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _known() -> list[Any]:
+    """All that can be set of any task."""
+    return abilities(task.sampling_options for task in TASKS if issubclass(task, Samples))
+
+
 @cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Writes the samples."""
     if options.threads is not None:
         cavs.set_num_threads(options.threads)
-    checkpoint = load_checkpoint(options.checkpoint)
-    if checkpoint.model not in _MODELS:
+    trained = open_checkpoint(options)
+    task = trained.task_type
+    if not issubclass(task, Samples):
+        able = [name for name, other in MODELS.items() if issubclass(other, Samples)]
         raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: expected a generative model "
-            f"({', '.join(_MODELS)}), got {shown(checkpoint.model)}; name the checkpoint of one"
+            f"[checkpoint] {options.checkpoint}: expected a generative model ({', '.join(able)}), "
+            f"got {shown(trained.name)}; name the checkpoint of one"
         )
-    given = {"temperature": options.temperature, "max_words": options.max_words}
-    text = {name: value for name, value in given.items() if value is not None}
-    if checkpoint.model not in _TEXT and text:
-        name = next(iter(text)).replace("_", "-")
+    given, other = given_options(options, _known(), task.sampling_options)
+    if other is not None:
         raise InputError(
-            f"[sample] expected --{name} for text only, got it for {checkpoint.model}; leave it out"
+            f"[sample] expected {other.flag} for {other.only} only, got it for {trained.name}; "
+            "leave it out"
         )
     output: Path | None = options.output
-    suffixes = _SUFFIXES[checkpoint.model]
+    suffixes = _SUFFIXES[task.kind]
     if output is not None and output.suffix not in suffixes:
         raise InputError(
             f"[sample] expected a file that ends in {', '.join(suffixes)}, got {output}; rename it"
         )
-    model = load_model(options.checkpoint, checkpoint, checkpoint.parameters)
-    if checkpoint.model in _IMAGES:
+    samples = task.sample(trained, options.count, options.seed, **given)
+    if task.kind == "images":
         output = output or Path("samples.png")
-        write_images(output, sample_images(model.function, options.count, options.seed))
-        print(output)
+        write_images(output, samples)
+    elif output is None:
+        print(_as_text(task.kind, samples), end="")
         return 0
-    samples = (
-        _trees(model, checkpoint, options)
-        if checkpoint.model in _TREES
-        else _sentences(model, checkpoint, options, {**_DRAWN, **text})
-    )
-    if output is None:
-        print(samples, end="")
+    elif output.suffix in _PICTURES:
+        output.write_text(_as_picture(output.suffix, samples), encoding="utf-8")
     else:
-        output.write_text(samples, encoding="utf-8")
-        print(output)
+        output.write_text(_as_text(task.kind, samples), encoding="utf-8")
+    print(output)
     return 0
 
 
-def _trees(model: Any, checkpoint: Checkpoint, options: argparse.Namespace) -> str:
-    """Trees as text, in brackets or as a picture."""
-    assert checkpoint.vocabulary is not None
-    depth = source_of(options.checkpoint, checkpoint).max_depth
-    trees = sample_trees(
-        model, checkpoint.vocabulary, options.count, max_depth=depth, seed=options.seed
-    )
-    draw = _PICTURES.get(options.output.suffix) if options.output is not None else None
-    if draw is not None:
-        complete = [tree for tree in trees if tree is not None]
-        return draw(forest_picture(complete, f"{len(complete)} of {len(trees)} complete"))
-    return "".join(
-        ("(not complete)" if tree is None else format_listops(tree)) + "\n" for tree in trees
-    )
+def _as_text(kind: str, samples: list[Any]) -> str:
+    """Sentences, or trees in brackets, one on a line."""
+    lines = [
+        " ".join(sample)
+        if kind == "text"
+        else "(not complete)"
+        if sample is None
+        else format_listops(sample)
+        for sample in samples
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _sentences(
-    model: Any, checkpoint: Checkpoint, options: argparse.Namespace, drawn: dict[str, Any]
-) -> str:
-    """A sentence on each line."""
-    draw: Any = sample_text if checkpoint.model == "lm" else sample_sentences
-    made_by = model.function if checkpoint.model == "lm" else model
-    sentences = draw(made_by, checkpoint.vocabulary, options.count, seed=options.seed, **drawn)
-    return "".join(" ".join(sentence) + "\n" for sentence in sentences)
+def _as_picture(suffix: str, trees: list[LabelledTree | None]) -> str:
+    """Those that are complete, side by side."""
+    complete = [tree for tree in trees if tree is not None]
+    return _PICTURES[suffix](forest_picture(complete, f"{len(complete)} of {len(trees)} complete"))
 
 
 def write_images(path: Path, images: Any) -> None:

@@ -8,20 +8,28 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cavs
-from cavs.cli._options import add_threads
 from cavs.cli._signals import StopOnSignal
-from cavs.cli._train_models import ENTRIES
+from cavs.cli._train_parser import ModelAction, models_and_tasks
 from cavs.errors import CheckpointError, InputError
-from cavs.training import Progress, TrainingConfig, TrainingRun, load_checkpoint
+from cavs.training import (
+    Checkpoint,
+    Progress,
+    TrainingRun,
+    UserModel,
+    load_checkpoint,
+    load_user_model,
+    make_task,
+)
 from cavs.training._fields import shown
 from cavs.training.folder import RunFolder
 from cavs.training.held import BEST, LAST, METRICS
 from cavs.training.state import read_settings
 from cavs.training.tasks import arguments_of
 from cavs.training.tensorboard import TensorBoard
+from cavs.training.user_model import parse_arg, parse_value
 
 # Options that may differ from those that a run began with when it goes on.
 _MAY_CHANGE = ("epochs", "patience")
@@ -32,42 +40,20 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
         help="train a model",
-        description="Trains a model and scores it on a test set. Ctrl-C saves and says how to go "
-        "on. `cavs train MODEL --help` lists a model's options.",
+        description="Trains a model and scores it on a test set. Ctrl-C saves and says how to go\n"
+        "on. `cavs train MODEL --help` lists a model's options; MODEL is one of those below, or\n"
+        "FILE.py:CLASS, a vertex function of your own with `--task TASK`.",
+        epilog=models_and_tasks(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    models = parser.add_subparsers(title="models", dest="model", required=True, metavar="MODEL")
-    for name, entry in ENTRIES.items():
-        entry.add_options(_add_model(models, name, entry.meaning), name)
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs=argparse.PARSER,
+        action=ModelAction,
+        help="what to train, and its options",
+    )
     parser.set_defaults(run=run)
-
-
-def _add_model(models: Any, name: str, meaning: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = models.add_parser(
-        name,
-        help=meaning,
-        description=f"Trains {name}: {meaning}.",
-        argument_default=argparse.SUPPRESS,
-    )
-    group = parser.add_argument_group("run")
-    group.add_argument(
-        "--output", type=Path, metavar="DIR", help="for checkpoints and metrics (default: runs/...)"
-    )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace a run that DIR holds already"
-    )
-    group.add_argument("--resume", type=Path, metavar="FILE", help=f"go on from a run's {LAST}")
-    group.add_argument(
-        "--init",
-        type=Path,
-        metavar="FILE",
-        help="begin with the parameters of a checkpoint whose model has the same ones",
-    )
-    group.add_argument(
-        "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
-    )
-    group.add_argument("--quiet", action="store_true", help="print the result only")
-    add_threads(group)
-    return parser
 
 
 @cavs.detect_nonfinite()
@@ -85,20 +71,33 @@ def run(options: argparse.Namespace) -> int:
         cavs.set_num_threads(threads)
     resumed: Path | None = given.pop("resume", None)
     init: Path | None = given.pop("init", None)
+    model = _take_model(options.model, given)
     if resumed is not None:
         if init is not None:
             raise InputError("[train] expected --init or --resume, got both; leave one out")
-        training = _resume(resumed, options.model, given, directory, overwrite)
+        training = _resume(resumed, model, given, directory, overwrite)
     else:
-        training = _start(options.model, given, directory, overwrite)
+        training = _start(model, given, directory, overwrite)
         if init is not None:
             training.begin_with(init, load_checkpoint(init))
     with training.writing():
         finished, code = _train(training, quiet, tensorboard)
     if not finished:
-        return _say_how_to_resume(training, options.model, code)
+        return _say_how_to_resume(training, code)
     _print_result(training)
     return 0
+
+
+def _take_model(name: str, given: dict[str, Any]) -> str | UserModel:
+    """The model to train: a built-in one by its name, or a user's."""
+    if ":" not in name:
+        return name
+    args: dict[str, str] = {}
+    for key, value in map(parse_arg, given.pop("arg", [])):
+        if key in args:
+            raise InputError(f"[train] expected each --arg once, got {key} twice; leave one out")
+        args[key] = value
+    return load_user_model(name, given.pop("task", ""), args)
 
 
 def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool, int]:
@@ -131,10 +130,11 @@ def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool,
 
 
 def _start(
-    name: str, given: Mapping[str, Any], directory: Path | None, overwrite: bool
+    model: str | UserModel, given: Mapping[str, Any], directory: Path | None, overwrite: bool
 ) -> TrainingRun:
-    task, settings = ENTRIES[name].make(name, given)
+    task, config = make_task(model, given)
     if directory is None:
+        name = model.class_name if isinstance(model, UserModel) else model
         folder = RunFolder(Path("runs") / f"{name}-{task.source.name}", new=True)
     elif (directory / LAST).exists() and not overwrite:
         raise InputError(
@@ -143,33 +143,66 @@ def _start(
         )
     else:
         folder = RunFolder(directory)
-    config = TrainingConfig.from_dict(settings)
     return TrainingRun.start(folder, task, config, overwrite=overwrite)
 
 
 def _resume(
-    path: Path, name: str, given: Mapping[str, Any], directory: Path | None, overwrite: bool
+    path: Path,
+    model: str | UserModel,
+    given: Mapping[str, Any],
+    directory: Path | None,
+    overwrite: bool,
 ) -> TrainingRun:
     checkpoint = load_checkpoint(path)
+    _check_model(path, checkpoint, model)
     training = checkpoint.training
     known = {
         **arguments_of(checkpoint),
         **training.get("settings", {}),
         **training.get("source", {}),
-        "model": checkpoint.model,
     }
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
-    for key, value in {**wanted, "model": name}.items():
+    for key, value in wanted.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected {key} {shown(known[key])}, as the run began, got "
-                f"{value!r}; leave the option out, or start a new run"
-            )
+            _refuse_change(path, key, known[key], value)
     TrainingRun.check_resumable(path, checkpoint)
     changes = {key: given[key] for key in _MAY_CHANGE if key in given}
     config = replace(read_settings(path, training), **changes)
     return TrainingRun.resume(
-        path, checkpoint, config, directory or path.parent, overwrite=overwrite
+        path,
+        checkpoint,
+        config,
+        directory or path.parent,
+        overwrite=overwrite,
+        code=model if isinstance(model, UserModel) else None,
+    )
+
+
+def _check_model(path: Path, checkpoint: Checkpoint, model: str | UserModel) -> None:
+    """Whether a checkpoint is of the model that is named, built with the same arguments."""
+    user = checkpoint.user
+    if user is None:
+        if checkpoint.model != str(model):
+            _refuse_change(path, "model", checkpoint.model, str(model))
+        return
+    if not isinstance(model, UserModel):
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected model {user}, as the run began, got {model!r}; go on "
+            f"with: cavs train {shlex.quote(str(user))} --task {user.task} --resume ..."
+        )
+    user.loaded(model)
+    if model.task and model.task != user.task:
+        _refuse_change(path, "task", user.task, model.task)
+    for name, value in model.args.items():
+        known = user.args.get(name)
+        if known is None or parse_value(known) != parse_value(value):
+            _refuse_change(path, f"--arg {name}", known, value)
+
+
+def _refuse_change(path: Path, name: str, known: Any, value: Any) -> NoReturn:
+    raise CheckpointError(
+        f"[checkpoint] {path}: expected {name} {shown(known)}, as the run began, got "
+        f"{value!r}; leave the option out, or start a new run"
     )
 
 
@@ -194,7 +227,7 @@ def _print_result(training: TrainingRun) -> None:
     )
 
 
-def _say_how_to_resume(training: TrainingRun, name: str, code: int) -> int:
+def _say_how_to_resume(training: TrainingRun, code: int) -> int:
     path = shlex.quote(str(training.directory / LAST))
     trainer = training.trainer
     where = (
@@ -202,8 +235,10 @@ def _say_how_to_resume(training: TrainingRun, name: str, code: int) -> int:
         if trainer.finished
         else f"in epoch {trainer.epoch + 1} after step {trainer.step}"
     )
+    task = training.task
+    model = task.name if task.user is None else f"{shlex.quote(task.name)} --task {task.user.task}"
     print(
-        f"stopped {where}; go on with: cavs train {name} --resume {path}",
+        f"stopped {where}; go on with: cavs train {model} --resume {path}",
         file=sys.stderr,
     )
     return code

@@ -14,6 +14,7 @@ differ and all are computed, by id those of a distinct word once (:func:`cavs.op
 
 from __future__ import annotations
 
+from cavs import VertexFunction
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.gru import GRU as GRU
@@ -36,3 +37,14 @@ from cavs.models.tree_vae import TreeEncoder as TreeEncoder
 from cavs.models.tree_vae import TreeVAE as TreeVAE
 from cavs.models.vae import VAE as VAE
 from cavs.models.vae import VAESampler as VAESampler
+
+#: Classifiers of vertices whose words have embeddings, by the names of the command line.
+CLASSIFIERS: dict[str, type[VertexFunction]] = {
+    "tree-lstm": ChildSumTreeLSTM,
+    "nary-tree-lstm": NaryTreeLSTM,
+    "tree-gru": ChildSumTreeGRU,
+    "tree-fc": TreeFC,
+    "lstm": LSTM,
+    "gru": GRU,
+    "lattice-lstm": LatticeLSTM,
+}

@@ -9,6 +9,8 @@ from cavs.training.config import TrainingConfig as TrainingConfig
 from cavs.training.metrics import Classification as Classification
 from cavs.training.metrics import Scores as Scores
 from cavs.training.metrics import evaluate as evaluate
+from cavs.training.objective import Objective as Objective
+from cavs.training.objective import Observer as Observer
 from cavs.training.parsing import parse as parse
 from cavs.training.progress import Progress as Progress
 from cavs.training.run import TrainingRun as TrainingRun
@@ -34,7 +36,8 @@ from cavs.training.tasks import TreeSource as TreeSource
 from cavs.training.tasks import TreeTask as TreeTask
 from cavs.training.tasks import check_arity as check_arity
 from cavs.training.tasks import load_model as load_model
+from cavs.training.tasks import make_task as make_task
 from cavs.training.tasks import words_of as words_of
-from cavs.training.trainer import Objective as Objective
-from cavs.training.trainer import Observer as Observer
 from cavs.training.trainer import Trainer as Trainer
+from cavs.training.user_model import UserModel as UserModel
+from cavs.training.user_model import load_user_model as load_user_model

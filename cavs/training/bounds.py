@@ -13,7 +13,7 @@ from cavs.core import ops
 from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
-from cavs.training.checkpoint import Arrays, check_state
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.metrics import Batches, finite_total, judging, said_of
 
 

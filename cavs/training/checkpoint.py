@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -23,17 +22,11 @@ from cavs.data import Vocabulary
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, parse_json, shown
 from cavs.training._files import write_atomically
+from cavs.training.arrays import Arrays
+from cavs.training.user_model import UserModel
 
 FORMAT = "cavs-checkpoint"
 FORMAT_VERSION = 1
-
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
-
-
-def copies(arrays: Mapping[str, Array]) -> Arrays:
-    """The same arrays in memory of their own."""
-    return {name: array.copy() for name, array in arrays.items()}
 
 
 @dataclass
@@ -50,6 +43,7 @@ class Checkpoint:
         average: the parameters averaged over epochs so far; empty where none is under way.
         objective: arrays of the objective, such as states that the next batch goes on from.
         training: where the run stands and how it was set, as JSON holds it.
+        user: which model of a user's it is, as data; None for a built-in one.
     """
 
     model: str
@@ -61,6 +55,7 @@ class Checkpoint:
     average: Arrays = field(default_factory=dict)
     objective: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    user: UserModel | None = None
 
 
 _GROUPS = (
@@ -94,6 +89,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             "vocabulary": json.dumps(vocabulary),
             "training": json.dumps(checkpoint.training),
         }
+        if checkpoint.user is not None:
+            metadata["user_model"] = json.dumps(checkpoint.user.to_dict())
         content = save(tensors, metadata)
     except (TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
@@ -194,6 +191,8 @@ def _read_metadata(
 ) -> Checkpoint:
     try:
         parts = {name: parse_json(metadata[name]) for name in ("vocabulary", "config", "training")}
+        if "user_model" in metadata:  # of others there is none, in older checkpoints too
+            parts["user_model"] = parse_json(metadata["user_model"])
         model = metadata["model"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(
@@ -210,6 +209,7 @@ def _read_metadata(
         config=dict(config.values),
         vocabulary=_read_vocabulary(path, fields),
         training=dict(training.values),
+        user=UserModel.read(fields.take_fields("user_model")) if "user_model" in parts else None,
         **groups,
     )
 
@@ -227,76 +227,3 @@ def _read_vocabulary(path: str | Path, fields: Fields) -> Vocabulary | None:
             f"[checkpoint] {path}: expected metadata of cavs, got another vocabulary "
             f"({in_brief(error)}); save one by `cavs train`"
         ) from error
-
-
-def check_state(
-    found: Mapping[str, Array],
-    expected: Mapping[str, tuple[int | None, ...]],
-    dtype: npt.DTypeLike = np.float32,
-    may_lack: bool = False,
-) -> None:
-    """Checks what an objective is to go on from.
-
-    Args:
-        found: the checkpoint's arrays.
-        expected: names and shapes; None for any size.
-        dtype: of all of them.
-        may_lack: there may be none at all.
-
-    Raises:
-        CheckpointError: other arrays, or one that is not finite.
-    """
-    if may_lack and not found:
-        return
-    if found.keys() != expected.keys():
-        raise CheckpointError(
-            f"[train] expected the arrays {sorted(expected)} of the objective, got "
-            f"{shown(sorted(found))}; take a checkpoint of this model"
-        )
-    for name, shape in expected.items():
-        came = found[name]
-        fits = came.ndim == len(shape) and all(
-            size in (None, own) for size, own in zip(shape, came.shape, strict=True)
-        )
-        if not fits or came.dtype != np.dtype(dtype) or not np.isfinite(came).all():
-            raise CheckpointError(
-                f"[train] expected finite numbers of {np.dtype(dtype)} {shape} as {name!r} of the "
-                f"objective, got {came.dtype} {came.shape}; take a checkpoint of this model"
-            )
-
-
-def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping[str, Any]) -> None:
-    """Checks that a checkpoint's arrays are those of a model.
-
-    Args:
-        path: of the checkpoint, for errors.
-        found: the checkpoint's arrays.
-        expected: the model's arrays or parameters, of which name, shape and dtype count.
-
-    Raises:
-        CheckpointError: names the first mismatch, or array that is not finite.
-    """
-    for name, array in expected.items():
-        if name not in found:
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected parameter {name!r} of shape {tuple(array.shape)}, "
-                "got none; name a checkpoint of this model"
-            )
-        got = found[name]
-        if tuple(got.shape) != tuple(array.shape) or got.dtype != array.dtype:
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected parameter {name!r} as {array.dtype} "
-                f"{tuple(array.shape)}, got {got.dtype} {tuple(got.shape)}; name a checkpoint of "
-                "this model"
-            )
-        if got.dtype.kind == "f" and not np.isfinite(got).all():
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected finite numbers as parameter {name!r}, got "
-                f"{got[~np.isfinite(got)][0]}; name a checkpoint that is whole"
-            )
-    for name in found:
-        if name not in expected:
-            raise CheckpointError(
-                f"[checkpoint] {path}: expected parameters {sorted(expected)}, got "
-                f"{shown(name)} too; name a checkpoint of this model"
-            )

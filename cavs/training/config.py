@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_whole, shown
+from cavs.training.options import Choice, Integer, Number, Option, with_defaults
 
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "linear")
@@ -106,3 +107,52 @@ class TrainingConfig:
         """From what `to_dict` gave; settings that are not known are left out."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
+
+
+TRAINING_OPTIONS = with_defaults(
+    (
+        Option("epochs", Integer(1), meaning="at most"),
+        Option("batch_size", Integer(1), meaning="graphs in a batch"),
+        Option("lr", Number(0, exclusive=True), meaning="learning rate"),
+        Option("momentum", Number(0, 1), meaning="of sgd"),
+        Option(
+            "lr_decay",
+            Number(0, exclusive=True),
+            meaning="factor of the learning rate after each epoch",
+        ),
+        Option("lr_decay_after", Integer(0), meaning="but the first ones"),
+        Option("weight_decay", Number(0), meaning="L2 coefficient"),
+        Option("clip_norm", Number(0), meaning="greatest norm of the gradient, 0: off"),
+        Option(
+            "patience",
+            Integer(0),
+            meaning="epochs without improvement on dev before it ends, 0: off",
+        ),
+        Option(
+            "average",
+            Integer(0),
+            meaning="epochs at the end whose parameters are averaged, 0: off",
+        ),
+        Option(
+            "seed",
+            Integer(0, MOST_SEED),
+            meaning="of parameters, samples and order, 0..2**64-1",
+        ),
+        Option(
+            "lr_schedule",
+            Choice(SCHEDULES),
+            meaning="linear: in a line down to 0 at the end of the last epoch",
+        ),
+        Option("optimizer", Choice(OPTIMIZERS)),
+    ),
+    TrainingConfig().to_dict(),
+)
+
+# Of tasks whose embedding learns at a rate of its own.
+EMBEDDING_OPTIONS = with_defaults(
+    (
+        Option("embedding_lr", Number(0, exclusive=True), meaning="learning rate of the embedding"),
+        Option("embedding_weight_decay", Number(0), meaning="L2 coefficient of the embedding"),
+    ),
+    TrainingConfig().to_dict(),
+)

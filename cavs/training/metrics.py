@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import cavs
 from cavs.errors import NonFiniteError
-from cavs.training.checkpoint import check_state
+from cavs.training.arrays import check_state
 
 Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, npt.NDArray[Any]]]]
 

@@ -12,19 +12,16 @@ from typing import Any
 import cavs
 from cavs.errors import CheckpointError
 from cavs.training._files import write_atomically
-from cavs.training.checkpoint import (
-    Arrays,
-    Checkpoint,
-    check_arrays,
-    copies,
-    save_checkpoint,
-)
+from cavs.training.arrays import Arrays, check_arrays, copies
+from cavs.training.checkpoint import Checkpoint, save_checkpoint
 from cavs.training.config import TrainingConfig
 from cavs.training.folder import RunFolder
 from cavs.training.held import BEST, CURVES, LAST, METRICS, BestOf, HeldRun, best_of
+from cavs.training.objective import Observer
 from cavs.training.state import read_identity
 from cavs.training.tasks import Task, load_model, restore_task
-from cavs.training.trainer import Observer, Trainer
+from cavs.training.trainer import Trainer
+from cavs.training.user_model import UserModel
 
 
 class TrainingRun:
@@ -62,7 +59,7 @@ class TrainingRun:
         self.test: dict[str, float] | None = None
         self._overwrite = overwrite
         self._resumed: Path | None = None
-        task.check(model.function)
+        task.prepare(model)
         dev = task.batches("dev")
         self.trainer = Trainer(model, task.objective, task.loader(config), dev, config)
 
@@ -82,9 +79,7 @@ class TrainingRun:
     ) -> TrainingRun:
         """A new run, kept in `folder`, which is made when something is saved. One that it holds
         already is replaced with `overwrite` only."""
-        cavs.nn.init.manual_seed(config.seed)
-        model = cavs.compile(task.make_function(), outputs=task.outputs, seed=config.seed)
-        return cls(folder, task, model, config, overwrite=overwrite)
+        return cls(folder, task, task.compile(config.seed), config, overwrite=overwrite)
 
     def begin_with(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the parameters of the checkpoint of `path`, before training.
@@ -109,18 +104,20 @@ class TrainingRun:
         directory: Path,
         *,
         overwrite: bool = False,
+        code: UserModel | None = None,
     ) -> TrainingRun:
         """Goes on from the checkpoint of `path`, with the settings `config`; in another directory
-        than its own only where that holds no other run, or with `overwrite`.
+        than its own only where that holds no other run, or with `overwrite`. Of a user's model
+        `code` holds the class.
 
         Raises:
             CheckpointError: it holds no training state, or one that does not fit model or data.
         """
         cls.check_resumable(path, checkpoint)
         identity = read_identity(path, checkpoint)
-        task = restore_task(checkpoint, path)
+        task = restore_task(checkpoint, path, code)
         model = load_model(
-            path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs
+            path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs, code=code
         )
         run = cls(directory, task, model, config, identity=identity, overwrite=overwrite)
         run.trainer.restore(path, checkpoint)
@@ -249,7 +246,12 @@ class TrainingRun:
         self.folder.check()
         task = self.task
         checkpoint = Checkpoint(
-            task.name, task.arguments, task.vocabulary, **arrays, training=training
+            task.name,
+            task.arguments,
+            task.vocabulary,
+            **arrays,
+            training=training,
+            user=task.user,
         )
         save_checkpoint(self.directory / name, checkpoint)
 
@@ -260,6 +262,7 @@ class TrainingRun:
             "run": self.identity,
             "model": self.task.name,
             "arguments": self.task.arguments,
+            **({} if self.task.user is None else {"user_model": self.task.user.to_dict()}),
             "data": {
                 **self.task.source.to_dict(),
                 "name": self.task.source.name,

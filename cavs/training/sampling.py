@@ -10,21 +10,27 @@ import numpy.typing as npt
 import cavs
 from cavs.data import END_OF_SENTENCE, LabelledTree, Vocabulary, arities, grown_trees
 from cavs.errors import InputError
-from cavs.models import VAE, LSTMLanguageModel, SBNDream, SigmoidBeliefNetwork, VAESampler
+from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 
 Array = npt.NDArray[Any]
 
 
 def sample_images(function: VAE | SigmoidBeliefNetwork, count: int, seed: int = 0) -> Array:
     """Probabilities of the pixels of `count` images, (count, image_size)."""
-    sampler = VAESampler(function) if isinstance(function, VAE) else SBNDream(function)
+    return draw_images(
+        VAESampler(function) if isinstance(function, VAE) else SBNDream(function), count, seed
+    )
+
+
+def draw_images(sampler: cavs.VertexFunction, count: int, seed: int = 0) -> Array:
+    """As `sample_images`, of a vertex function that pushes them as ``mean``."""
     model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
     return mean
 
 
 def sample_text(
-    function: LSTMLanguageModel,
+    function: cavs.VertexFunction,
     vocabulary: Vocabulary,
     count: int,
     *,
@@ -43,7 +49,7 @@ def sample_text(
     """
     _check_temperature(temperature)
     model = cavs.compile(function, outputs=["logits"], seed=seed).eval()
-    state = np.zeros((count, function.state_size), np.float32)
+    state = np.zeros((count, *model.inputs["state"].shape), np.float32)
     draw = _Draw(vocabulary, temperature, cavs.Generator(seed))
     return _grow_text(model, vocabulary, {"state": state}, draw, max_words)
 

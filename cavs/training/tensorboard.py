@@ -11,7 +11,7 @@ from typing import Any
 
 from cavs.errors import CheckpointError, InputError
 from cavs.training.held import CURVES
-from cavs.training.trainer import Observer
+from cavs.training.objective import Observer
 
 
 class TensorBoard:

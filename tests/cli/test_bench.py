@@ -146,12 +146,10 @@ def test_cavs_train_itself_is_timed_too(tmp_path: Path) -> None:
 
 def test_the_recipe_is_what_cavs_train_does(tmp_path: Path) -> None:
     from cavs.bench.recipes import RECIPES
-    from cavs.cli._train_models import ENTRIES
-    from cavs.training import TrainingConfig
+    from cavs.training import make_task
 
     data = write_treebank(tmp_path) / "sst"
-    task, settings = ENTRIES["tree-lstm"].make("tree-lstm", {"data": str(data)})
-    config = TrainingConfig.from_dict(settings)
+    task, config = make_task("tree-lstm", {"data": str(data)})
     recipe = RECIPES["sst"]
     assert config.optimizer == "adagrad"
     assert (config.lr, config.embedding_lr) == (recipe.lr, recipe.embedding_lr)

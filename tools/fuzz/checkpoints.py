@@ -25,12 +25,12 @@ import numpy as np
 import runs
 from safetensors.numpy import load_file, save
 
-from cavs.cli._train_models import ENTRIES
 from cavs.cli.main import make_parser
 from cavs.errors import CavsError
 from cavs.training import TrainingRun, load_checkpoint
 from cavs.training.held import BEST, LAST
 from cavs.training.state import read_settings
+from cavs.training.tasks import MODELS, make_task
 
 SECONDS, BYTES = 60, 4 << 30  # that a trial may take, and the process
 SAID = "(3 (2 so) (3 good))\n[MAX 2 [MIN 4 7 ] ]\n"
@@ -120,7 +120,7 @@ def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
     metadata, tensors = _parts(content)
     part = rng.choice(["config", "vocabulary", "training", "training", "training", "model"])
     if part == "model":
-        metadata["model"] = rng.choice([*ENTRIES, "x", "", "transformer\n"])
+        metadata["model"] = rng.choice([*MODELS, "x", "", "transformer\n"])
         return runs.canonical(save(tensors, metadata)), f"model is {metadata['model']!r}"
     if rng.random() < 0.1:
         if rng.random() < 0.3:
@@ -232,8 +232,7 @@ def _command(*arguments: str) -> Callable[[Path], None]:
 
 def _init(path: Path, model: str) -> None:
     """Begins with the parameters, as ``cavs train --init`` does."""
-    task, settings = ENTRIES[model].make(model, runs.options(model))
-    config = runs.TrainingConfig.from_dict(settings)
+    task, config = make_task(model, runs.options(model))
     TrainingRun.start(path.parent, task, config).begin_with(path, load_checkpoint(path))
 
 
@@ -297,7 +296,7 @@ def said_badly(use: Callable[[Path], None], path: Path) -> str | None:
 def check(seed: int) -> str | None:
     """Tries one changed checkpoint in one use; says what is wrong, or None."""
     rng = random.Random(f"checkpoints {seed}")
-    model, name = rng.choice(list(ENTRIES)), rng.choice([LAST, LAST, BEST])
+    model, name = rng.choice(list(MODELS)), rng.choice([LAST, LAST, BEST])
     content = (runs.trained(model) / name).read_bytes()
     changed, what = draw_file(rng, content)
     uses = _uses(model)

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from cavs.cli._train_models import ENTRIES
 from cavs.data import TreeCorpus, listops_corpus
 from cavs.errors import DataError
-from cavs.training import TrainingConfig, TrainingRun, load_checkpoint, save_checkpoint
+from cavs.training import TrainingRun, load_checkpoint, save_checkpoint
 from cavs.training.held import BEST, LAST
-from cavs.training.tasks import expressions, trees
+from cavs.training.tasks import expressions, make_task, trees
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "epochs": 3, "batch_size": 8}
 WORDS: dict[str, Any] = {**SMALL, "embedding_size": 3}
@@ -158,8 +157,7 @@ def _without_chance(path: Path) -> None:
 def trained(model: str) -> Path:
     """A folder with a run that was left within its second epoch."""
     use_few_expressions()
-    task, settings = ENTRIES[model].make(model, options(model))
-    config = TrainingConfig.from_dict({**settings, "optimizer": "adam"})
+    task, config = make_task(model, {**options(model), "optimizer": "adam"})
     run = TrainingRun.start(folder() / f"run-{model}", task, config)
 
     def within_the_second_epoch() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,19 +24,26 @@ from cavs.errors import InputError
 from cavs.models import TreeVAE
 from cavs.nn.distributions import Normal
 from cavs.training._fields import shown
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.bounds import (
     divergence_from_prior,
     posterior_at_roots,
     risen,
     sample_of,
 )
-from cavs.training.checkpoint import Arrays, check_state
-from cavs.training.config import TrainingConfig
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
-from cavs.training.sampling import decode_trees
-from cavs.training.tasks._task import MOST_GRAPHS, Task, check_ranges, check_source
+from cavs.training.options import Integer, Option, with_defaults
+from cavs.training.sampling import decode_trees, sample_trees
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import LATENT_ATTRIBUTES, divergence_options, size_option
+from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
+from cavs.training.tasks._task import BuiltInModel, Task
 
-EXPRESSION_MODELS = {"tree-vae": TreeVAE}
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
 EVALUATION_BATCH_SIZE = 250
 _ARGUMENTS = 5
 _SCORES = ("nats", "kl", "shapes", "trees", "graphs")
@@ -216,10 +223,60 @@ def _compare(
     return shapes, trees
 
 
-class ExpressionTask(Task):
+class ExpressionTask(Task, Samples):
     """Learns to encode and to generate expressions."""
 
-    unit, source_type = "trees", ExpressionSource
+    task_name, unit, source_type = "expressions", "trees", ExpressionSource
+    models = (
+        BuiltInModel(
+            "tree-vae",
+            "recursive variational autoencoder of ListOps expressions",
+            TreeVAE,
+            Contract(
+                {
+                    "encoder": FunctionContract({"production": ID, "slot": ID}, {"h": (None,)}),
+                    "decoder": FunctionContract(
+                        {
+                            **dict.fromkeys(("above", "slot", "production"), ID),
+                            "z": Pull("graph", "float", ("latent_size",)),
+                        },
+                        {"loss": (), "logits": ("num_productions",)},
+                    ),
+                },
+                LATENT_ATTRIBUTES,
+            ),
+        ),
+    )
+    own_options = (
+        Option(
+            "num_train",
+            Integer(1),
+            ExpressionSource.num_train,
+            "ListOps expressions to train on",
+            group="data",
+        ),
+        Option(
+            "max_depth", Integer(2), ExpressionSource.max_depth, "of the expressions", group="data"
+        ),
+        *divergence_options(ExpressionSource),
+        size_option("embedding_size", 32),
+        size_option("hidden_size", 128),
+        size_option("latent_size", 64),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {
+            "epochs": 20,
+            "batch_size": 50,
+            "optimizer": "adam",
+            "lr": 0.002,
+            "lr_schedule": "linear",
+            "weight_decay": 0.0,
+            "clip_norm": 5.0,
+            "patience": 0,
+        },
+    )
+    kind = "trees"
     sizes_read = ("num_productions", "num_slots")
 
     @classmethod
@@ -248,10 +305,6 @@ class ExpressionTask(Task):
         """See `Task`."""
         return TreeBound(self.source, self.words)
 
-    def make_function(self) -> TreeVAE:
-        """See `Task`."""
-        return TreeVAE(**self.arguments)
-
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
         return production_dataset(self.split("train"), self.words)
@@ -269,3 +322,11 @@ class ExpressionTask(Task):
             f"made up: depth {test['depth']:.2f}, children {test['arity']:.2f}; "
             f"test expressions: depth {depth:.2f}, children {arity:.2f}"
         )
+
+    @classmethod
+    def sample(
+        cls, trained: Trained, count: int, seed: int, **options: Any
+    ) -> list[LabelledTree | None]:
+        """Expressions of z from the prior, as deep as those of the data at most."""
+        model, depth = trained.model(), trained.source().max_depth
+        return sample_trees(model, trained.words, count, max_depth=depth, seed=seed, **options)

@@ -5,24 +5,29 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import cavs
 from cavs.data import Dataset, ImageCorpus, Loader, image_dataset, load_binarized_mnist
 from cavs.errors import DataError, InputError
-from cavs.models import VAE, SigmoidBeliefNetwork
+from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
-from cavs.training.config import TrainingConfig
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
 from cavs.training.metrics import Batches
-from cavs.training.tasks._task import MOST_SAMPLES, Task, check_ranges, check_source
+from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
+from cavs.training.sampling import draw_images
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import data_option, size_option
+from cavs.training.tasks._source import MOST_SAMPLES, check_ranges, check_source
+from cavs.training.tasks._task import BuiltInModel, Task
+from cavs.training.user_model import said_of
 
-IMAGE_MODELS: dict[str, type[VAE] | type[SigmoidBeliefNetwork]] = {
-    "vae": VAE,
-    "iwae": VAE,
-    "sbn": SigmoidBeliefNetwork,
-}
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
 ESTIMATORS: dict[str, type[Bound]] = {"nvil": Nvil, "vimco": Vimco, "wake-sleep": WakeSleep}
 _SAMPLES_IN_BATCH = 5_000
 
@@ -97,10 +102,132 @@ class Repeated:
                 yield batch
 
 
-class ImageTask(Task):
+_IMAGE = {"image": Pull("graph", "float", ("image_size",))}
+_VAE = Contract(
+    {"": FunctionContract(_IMAGE, {"log_weight": ()}, ("logits",))},
+    to_sample={
+        "latent_size": ("the size of z", is_size),
+        "decode": ("a method that makes logits of the pixels of z", callable),
+    },
+)
+_SBN = Contract(
+    {
+        "": FunctionContract(
+            _IMAGE, dict.fromkeys(("log_joint", "log_q", "log_weight", "baseline"), ())
+        )
+    },
+    to_sample={
+        "hidden_size": ("the number of hidden bits", is_size),
+        "prior": (
+            "a Parameter, the logits of the hidden bits,",
+            lambda value: isinstance(value, cavs.nn.Parameter),
+        ),
+        "pixels": ("a layer that makes logits of the pixels of hidden bits", callable),
+        "recognition": ("a layer that makes logits of the hidden bits of pixels", callable),
+    },
+)
+_SAMPLERS: dict[Any, Any] = {VAE: VAESampler, SigmoidBeliefNetwork: SBNDream}
+_COUNTS = (
+    Option(
+        "dev_samples",
+        Integer(1),
+        ImageSource.dev_samples,
+        "samples when an epoch is judged",
+        "N",
+        "data",
+    ),
+    Option(
+        "test_samples",
+        Integer(1),
+        ImageSource.test_samples,
+        "samples for the log-likelihood of a test image",
+        "N",
+        "data",
+    ),
+    Option(
+        "test_images",
+        Integer(1),
+        ImageSource.test_images,
+        "test images, evenly spaced",
+        "N",
+        "data",
+    ),
+)
+
+
+class ImageTask(Task, Samples):
     """Learns a density of binary images."""
 
-    unit, source_type = "images", ImageSource
+    task_name, unit, source_type = "images", "images", ImageSource
+    models = (
+        BuiltInModel(
+            "vae",
+            "variational autoencoder of binary images",
+            VAE,
+            _VAE,
+            lacks=("estimator", "samples"),
+        ),
+        BuiltInModel(
+            "iwae",
+            "importance-weighted autoencoder of binary images",
+            VAE,
+            _VAE,
+            {"samples": 50},
+            lacks=("estimator",),
+        ),
+        BuiltInModel(
+            "sbn",
+            "sigmoid belief network of binary images",
+            SigmoidBeliefNetwork,
+            _SBN,
+            {"samples": 5, "estimator": "vimco"},
+            lacks=("latent_size", "dropout"),
+        ),
+    )
+    own_options = (
+        data_option(
+            "binarised MNIST: an .npz file with train, valid and test, pixels packed into bits",
+            "FILE",
+        ),
+        Option("estimator", Choice(tuple(ESTIMATORS)), None, "of the gradient", group="data"),
+        Option("samples", Integer(1), 1, "of the latent variable, in training", "K", "data"),
+        *_COUNTS,
+        Option(
+            "with_dev",
+            Flag(),
+            False,
+            "train on the development images too (Burda et al. 2016 train on all 60,000); what is "
+            "said of dev is then said of images trained on",
+            group="data",
+        ),
+        size_option("hidden_size", 200),
+        size_option("latent_size", 50),
+        Option("dropout", Number(0, 1), 0.0, "of the pixels that the encoder sees", "P", "model"),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {
+            "epochs": 100,
+            "batch_size": 100,
+            "optimizer": "adam",
+            "lr": 0.001,
+            "lr_schedule": "linear",
+            "weight_decay": 0.0,
+            "patience": 0,
+        },
+    )
+    evaluation_options = tuple(
+        replace(option, meaning=meaning, only="images", said="as in training")
+        for option, meaning in zip(
+            _COUNTS[1:],
+            (
+                "samples of each test image, of a model of images",
+                "test images, of a model of images",
+            ),
+            strict=True,
+        )
+    )
+    kind, has_words = "images", False
     sizes_read = ("image_size",)
 
     @classmethod
@@ -118,11 +245,10 @@ class ImageTask(Task):
             self.outputs = ("log_weight",)
         return ESTIMATORS[estimator]() if estimator else Bound()
 
-    def make_function(self) -> cavs.VertexFunction:
-        """See `Task`."""
-        function = IMAGE_MODELS[self.name](**self.arguments)
-        function.set_pixel_means(self.split("train").mean(axis=0))
-        return function
+    def initialize(self, function: Any) -> None:
+        """See `Task`; a user's model may do without."""
+        if self.user is None or hasattr(function, "set_pixel_means"):
+            function.set_pixel_means(self.split("train").mean(axis=0))
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""
@@ -132,6 +258,8 @@ class ImageTask(Task):
                 f"[data] {self.source.path}: expected images of {size} pixels, as the model has, "
                 f"got {pixels}; name the data that it was trained on"
             )
+        if self.user is not None and self.source.estimator == "wake-sleep":
+            check_attributes(function, self.user, self.built_in.contract.to_sample)
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
@@ -148,3 +276,13 @@ class ImageTask(Task):
         dataset = image_dataset(test[np.arange(count) * len(test) // max(count, 1)], at_once)
         loader = Loader(dataset, max(1, _SAMPLES_IN_BATCH // at_once))
         return Repeated(loader, self.source.test_samples // at_once)
+
+    @classmethod
+    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
+        """Probabilities of pixels, (count, image_size)."""
+        function, user = trained.model().function, trained.user
+        model = cls.model_of(trained.checkpoint.model if user is None else user.task)
+        if user is not None:
+            check_attributes(function, user, model.contract.to_sample)
+        with said_of(user, "what samples are made of"):
+            return draw_images(_SAMPLERS[model.make](function), count, seed)

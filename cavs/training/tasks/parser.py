@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,14 +26,28 @@ from cavs.data import (
     transition_dataset,
     tree_vocabulary,
 )
+from cavs.errors import DataError
 from cavs.models import ShiftReduceParser
-from cavs.training.checkpoint import Arrays, check_state
-from cavs.training.config import TrainingConfig
+from cavs.training.arrays import Arrays, check_state
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, judging, said_of, total
+from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task, check_source
+from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._options import (
+    data_option,
+    dropout_options,
+    min_count_option,
+    size_option,
+)
+from cavs.training.tasks._source import check_source
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Task
 
-PARSER_MODELS = {"parser": ShiftReduceParser}
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
+_WORD = re.compile(r"\S+", re.ASCII)  # a treebank has words with a no-break space inside
 EVALUATION_BATCH_SIZE = 250
 _EXAMPLES = 2
 
@@ -115,10 +130,49 @@ class Parsing:
         check_state(arrays, {})
 
 
-class ParserTask(Task):
+class ParserTask(Task, Predicts):
     """Learns the binary trees of a treebank."""
 
-    unit, source_type = "trees", TreebankSource
+    task_name, unit, source_type = "parser", "trees", TreebankSource
+    models = (
+        BuiltInModel(
+            "parser",
+            "shift-reduce parser of the trees of a treebank",
+            ShiftReduceParser,
+            Contract(
+                {
+                    "buffer": FunctionContract({"word": ID}, {"h": (None,)}),
+                    "stack": FunctionContract(
+                        {"word": ID, "front": Pull("vertex", "float", (None,)), "action": ID},
+                        {"loss": (), "logits": (2,)},
+                    ),
+                }
+            ),
+        ),
+    )
+    own_options = (
+        data_option(
+            "treebank of binary trees: train.txt, dev.txt, test.txt, one tree in brackets on a "
+            "line; labels are not looked at"
+        ),
+        min_count_option(2),
+        size_option("embedding_size", 100),
+        size_option("hidden_size", 150),
+        *dropout_options("of what decides", 0.3, None),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {
+            "epochs": 10,
+            "batch_size": 25,
+            "optimizer": "adam",
+            "lr": 0.002,
+            "lr_schedule": "linear",
+            "weight_decay": 0.0,
+            "clip_norm": 5.0,
+            "patience": 0,
+        },
+    )
 
     @classmethod
     def create(
@@ -139,10 +193,6 @@ class ParserTask(Task):
     def make_objective(self) -> Parsing:
         """See `Task`."""
         return Parsing(self.words)
-
-    def make_function(self) -> ShiftReduceParser:
-        """See `Task`."""
-        return ShiftReduceParser(**self.arguments)
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
@@ -170,3 +220,34 @@ class ParserTask(Task):
         sentences = [tree.words() for tree in self.split("test")[:_EXAMPLES]]
         with judging(model):
             return [format_tree(tree) for tree in parse(model, self.words, sentences)]
+
+    @classmethod
+    def read_items(cls, lines: Iterable[str], source: str) -> Iterator[list[str]]:
+        """Sentences, their words apart by blanks."""
+        empty = True
+        for number, line in enumerate(lines, 1):
+            words = _WORD.findall(line)
+            if not words:
+                continue
+            empty = False
+            for word in words:
+                if "(" in word or ")" in word:
+                    raise DataError(
+                        f"[data] {source}, line {number}: expected words without brackets, got "
+                        f"{word!r}; write -LRB- and -RRB-"
+                    )
+            yield words
+        if empty:
+            raise DataError(
+                f"[data] {source}: expected sentences, one on a line, words apart by blanks, got "
+                "none; write some"
+            )
+
+    @classmethod
+    def predictor(
+        cls, trained: Trained, source: str, **options: Any
+    ) -> Callable[[list[list[str]]], list[str]]:
+        """The tree of each sentence."""
+        del source, options
+        program, words = trained.model().eval(), trained.words
+        return lambda some: [format_tree(tree) for tree in parse(program, words, some)]

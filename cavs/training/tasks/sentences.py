@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,19 +22,32 @@ from cavs.data import (
 from cavs.errors import InputError
 from cavs.models import SentenceVAE
 from cavs.nn.distributions import Normal
+from cavs.training.arrays import Arrays, check_state
 from cavs.training.bounds import (
     divergence_from_prior,
     posterior_at_roots,
     risen,
     sample_of,
 )
-from cavs.training.checkpoint import Arrays, check_state
-from cavs.training.config import TrainingConfig
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
-from cavs.training.sampling import decode_sentences
-from cavs.training.tasks._task import Task, check_end, check_source
+from cavs.training.options import Number, Option, with_defaults
+from cavs.training.sampling import decode_sentences, sample_sentences
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import (
+    LATENT_ATTRIBUTES,
+    WORD_SAMPLING_OPTIONS,
+    divergence_options,
+    size_option,
+    text_option,
+)
+from cavs.training.tasks._source import check_source
+from cavs.training.tasks._task import BuiltInModel, Task, check_end
 
-SENTENCE_MODELS = {"sentence-vae": SentenceVAE}
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
 EVALUATION_BATCH_SIZE = 100
 _STEPS = 5  # of the way between two sentences
 
@@ -179,10 +192,56 @@ def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float
     return generator.uniform(batch.num_vertices, "float64", keys, place).data >= word_dropout
 
 
-class SentenceTask(Task):
+class SentenceTask(Task, Samples):
     """Learns to encode and to generate sentences."""
 
-    unit, source_type = "sentences", SentenceSource
+    task_name, unit, source_type = "sentences", "sentences", SentenceSource
+    models = (
+        BuiltInModel(
+            "sentence-vae",
+            "recurrent variational autoencoder of sentences",
+            SentenceVAE,
+            Contract(
+                {
+                    "encoder": FunctionContract({"word": ID}, {"h": (None,)}),
+                    "decoder": FunctionContract(
+                        {"word": ID, "label": ID, "z": Pull("graph", "float", ("latent_size",))},
+                        {"loss": (), "logits": ("vocab_size",)},
+                    ),
+                },
+                LATENT_ATTRIBUTES,
+            ),
+        ),
+    )
+    own_options = (
+        text_option(),
+        Option(
+            "word_dropout",
+            Number(0),
+            SentenceSource.word_dropout,
+            "share of the words that the decoder does not see",
+            group="data",
+        ),
+        *divergence_options(SentenceSource),
+        size_option("embedding_size", 200),
+        size_option("hidden_size", 200),
+        size_option("latent_size", 16),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {
+            "epochs": 10,
+            "batch_size": 32,
+            "optimizer": "adam",
+            "lr": 0.001,
+            "lr_schedule": "linear",
+            "weight_decay": 0.0,
+            "clip_norm": 5.0,
+            "patience": 0,
+        },
+    )
+    sampling_options = WORD_SAMPLING_OPTIONS
+    kind = "text"
 
     @classmethod
     def create(cls, name: str, source: SentenceSource, **sizes: Any) -> SentenceTask:
@@ -204,10 +263,6 @@ class SentenceTask(Task):
     def make_objective(self) -> SentenceBound:
         """See `Task`."""
         return SentenceBound(self.source)
-
-    def make_function(self) -> SentenceVAE:
-        """See `Task`."""
-        return SentenceVAE(**self.arguments)
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
@@ -232,3 +287,9 @@ class SentenceTask(Task):
             way = np.linspace(0, 1, _STEPS)[:, None]
             made = decode_sentences(program, self.words, (1 - way) * mean[0] + way * mean[1])
         return [" ".join(words) for words in (sentences[0], *made, sentences[1])]
+
+    @classmethod
+    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
+        """Sentences of z from the prior, their words drawn too."""
+        drawn = {"temperature": 1.0, **options}
+        return sample_sentences(trained.model(), trained.words, count, seed=seed, **drawn)

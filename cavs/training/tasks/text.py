@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,25 @@ from cavs.data import (
 )
 from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
-from cavs.training.checkpoint import Arrays, check_state
-from cavs.training.config import TrainingConfig
+from cavs.training.arrays import Arrays, check_state
+from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, said_of, total
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, Task, check_end, check_source
+from cavs.training.options import Integer, Option, with_defaults
+from cavs.training.sampling import sample_text
+from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._options import (
+    WORD_SAMPLING_OPTIONS,
+    dropout_options,
+    size_option,
+    text_option,
+)
+from cavs.training.tasks._source import check_source
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Task, check_end
 
-TEXT_MODELS: dict[str, type[cavs.VertexFunction]] = {"lm": LSTMLanguageModel}
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
+
 _DEV_STREAMS, _TEST_LENGTH = 20, 100
 
 
@@ -68,6 +81,7 @@ class NextWord:
     left its pieces is where the next one's go on.
 
     Attributes:
+        state_size: of the state of a piece.
         streams: how many pieces a batch of training has, where that is settled.
     """
 
@@ -75,7 +89,7 @@ class NextWord:
     pushed: str | None = None
 
     def __init__(self, state_size: int) -> None:
-        self._state_size = state_size
+        self.state_size = state_size
         self.streams: int | None = None
         self._state: Any = None
 
@@ -109,7 +123,7 @@ class NextWord:
         given = dict(inputs)
         goes_on = given.pop("goes_on")
         if state is None or not goes_on.any():
-            state = np.zeros((batch.num_graphs, self._state_size), np.float32)
+            state = np.zeros((batch.num_graphs, self.state_size), np.float32)
         out = model(batch, state=state, **given)
         return out, out["state"].data[batch.roots]
 
@@ -123,14 +137,66 @@ class NextWord:
 
     def restore(self, arrays: Arrays) -> None:
         """See `Objective`."""
-        check_state(arrays, {"state": (self.streams, self._state_size)}, np.float32, may_lack=True)
+        check_state(arrays, {"state": (self.streams, self.state_size)}, np.float32, may_lack=True)
         self._state = arrays.get("state")
 
 
-class TextTask(Task):
+class TextTask(Task, Samples):
     """Learns which word comes next."""
 
-    unit, source_type = "pieces", TextSource
+    task_name, unit, source_type = "text", "pieces", TextSource
+    models = (
+        BuiltInModel(
+            "lm",
+            "LSTM language model of running text",
+            LSTMLanguageModel,
+            Contract(
+                {
+                    "": FunctionContract(
+                        {
+                            "word": ID,
+                            "label": ID,
+                            "first": Pull(dtype="float"),
+                            "state": Pull("graph", "float", (None,)),
+                        },
+                        {"loss": (), "logits": ("vocab_size",), "state": None},
+                    )
+                }
+            ),
+        ),
+    )
+    own_options = (
+        text_option(),
+        Option(
+            "length",
+            Integer(1),
+            TextSource.length,
+            "words through which gradients flow back",
+            "N",
+            "data",
+        ),
+        size_option("hidden_size", 200),
+        size_option("num_layers", 2),
+        # Zaremba et al. 2014 drop the embedding as what goes up from layer to layer.
+        *dropout_options("between layers", 0.0, None),
+    )
+    training_options = with_defaults(
+        TRAINING_OPTIONS,
+        {
+            "epochs": 13,
+            "batch_size": 20,
+            "optimizer": "sgd",
+            "lr": 1.0,
+            "momentum": 0.0,
+            "lr_decay": 0.5,
+            "lr_decay_after": 3,
+            "clip_norm": 5.0,
+            "weight_decay": 0.0,
+            "patience": 0,
+        },
+    )
+    sampling_options = WORD_SAMPLING_OPTIONS
+    kind = "text"
     sizes_read = ("hidden_size", "num_layers")
     objective: NextWord
     outputs = ("loss", "state")
@@ -160,9 +226,11 @@ class TextTask(Task):
         """See `Task`."""
         return NextWord(2 * self.arguments["num_layers"] * self.arguments["hidden_size"])
 
-    def make_function(self) -> cavs.VertexFunction:
+    def prepare(self, model: Any) -> None:
         """See `Task`."""
-        return LSTMLanguageModel(**self.arguments)
+        super().prepare(model)
+        if self.user is not None:  # whose states have a size of their own
+            (self.objective.state_size,) = model.inputs["state"].shape
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
@@ -184,3 +252,9 @@ class TextTask(Task):
             )
             return Loader(dataset, streams)
         return Loader(running_text_dataset(self.split("test"), self.words, 1, _TEST_LENGTH), 1)
+
+    @classmethod
+    def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
+        """Sentences from their beginning on."""
+        function = trained.model().function
+        return sample_text(function, trained.words, count, seed=seed, **options)

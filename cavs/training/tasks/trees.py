@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,30 +16,49 @@ from cavs.data import (
     Loader,
     TreeCorpus,
     Vocabulary,
+    format_tree,
     listops_corpus,
     listops_vocabulary,
     load_sst,
+    parse_listops,
+    parse_tree,
+    read_trees,
     tree_dataset,
     tree_vocabulary,
 )
-from cavs.errors import DataError
-from cavs.models import ChildSumTreeGRU, ChildSumTreeLSTM, NaryTreeLSTM, TreeFC
-from cavs.training.config import TrainingConfig
-from cavs.training.metrics import Classification
-from cavs.training.tasks._task import (
-    MOST_GRAPHS,
-    NO_EMBEDDING_DROPOUT,
-    Task,
-    check_ranges,
-    check_source,
-)
+from cavs.errors import DataError, InputError
+from cavs.models import CLASSIFIERS, NaryTreeLSTM
+from cavs.training._fields import is_whole
+from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
+from cavs.training.contract import ID, Contract, FunctionContract
+from cavs.training.metrics import Classification, evaluate, predictions
+from cavs.training.options import Choice, Flag, Integer, Number, Option, Text
+from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._options import dropout_options, min_count_option, size_option
+from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation, Task
+
+if TYPE_CHECKING:
+    from cavs.training.tasks.restore import Trained
 
 EVALUATION_BATCH_SIZE = 256
+LISTOPS = "ListOps"
+_MEANING = "classify all vertices of labelled trees"
+_CONTRACT = Contract(
+    {"": FunctionContract({"word": ID, "label": ID}, {"logits": ("num_classes",), "loss": ()})}
+)
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
-    "tree-lstm": ChildSumTreeLSTM,
-    "nary-tree-lstm": NaryTreeLSTM,
-    "tree-gru": ChildSumTreeGRU,
-    "tree-fc": TreeFC,
+    name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
+}
+# What suits the built-in expressions where it is not what suits a treebank: few words, many labels
+# that are all right, and operators that must be learnt exactly.
+_FOR_LISTOPS: dict[str, Any] = {
+    "epochs": 3,
+    "optimizer": "adam",
+    "lr": 0.005,
+    "embedding_lr": 0.005,
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
 }
 
 
@@ -92,7 +111,7 @@ def most_children(trees: Sequence[LabelledTree]) -> int:
 def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], what: str) -> None:
     """Raises `DataError` for a vertex with more children than `function` reads."""
     arity = getattr(function, "arity", None)
-    if arity is None:
+    if not is_whole(arity):  # a user's model may call anything so
         return
     for number, tree in enumerate(trees, 1):
         counts = np.diff(tree.graph.child_ptr)
@@ -104,10 +123,68 @@ def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], wh
             )
 
 
-class TreeTask(Task):
+class TreeTask(Task, Predicts):
     """Classifies all vertices of labelled trees."""
 
-    unit, source_type = "trees", TreeSource
+    task_name, unit, source_type = "trees", "trees", TreeSource
+    models = tuple(
+        BuiltInModel(name, _MEANING, make, _CONTRACT) for name, make in TREE_MODELS.items()
+    )
+    own_options = (
+        Option(
+            "data",
+            Text(),
+            meaning="treebank: train.txt, dev.txt, test.txt, one tree in brackets on a line, "
+            "labels 0..4",
+            metavar="DIR",
+            group="data",
+            said="ListOps expressions",
+        ),
+        Option(
+            "num_train",
+            Integer(1),
+            TreeSource.num_train,
+            "ListOps expressions to train on",
+            "N",
+            "data",
+        ),
+        Option(
+            "max_depth", Integer(2), TreeSource.max_depth, "of ListOps expressions", "N", "data"
+        ),
+        min_count_option(1),
+        Option(
+            "labels",
+            Choice(("all", "root")),
+            "all",
+            "train on the labels of all vertices or of the root only",
+            group="data",
+        ),
+        # Sizes and dropout of Tai et al. 2015.
+        size_option("embedding_size", 300, otherwise=(LISTOPS, 50)),
+        size_option("hidden_size", 150, otherwise=(LISTOPS, 150)),
+        *dropout_options("of what the classifier sees", 0.5, 0.0, otherwise=(LISTOPS, 0.0)),
+        Option(
+            "embedding_std",
+            Number(0),
+            meaning="standard deviation of the initial embedding",
+            group="model",
+            said="1",
+        ),
+    )
+    training_options = tuple(
+        replace(option, otherwise=(LISTOPS, _FOR_LISTOPS[option.name]))
+        if option.name in _FOR_LISTOPS
+        else option
+        for option in (*TRAINING_OPTIONS, *EMBEDDING_OPTIONS)
+    )
+    prediction_options = (
+        Option(
+            "all",
+            Flag(),
+            meaning="print each tree with the labels of all its vertices",
+            only="a classifier of trees",
+        ),
+    )
     sizes_read = ("num_classes",)
 
     _embedding_std: float | None = None
@@ -143,7 +220,7 @@ class TreeTask(Task):
             **NO_EMBEDDING_DROPOUT,
             **sizes,
         }
-        if name == "nary-tree-lstm":
+        if cls.model_of(name).make is NaryTreeLSTM:
             arguments["arity"] = max(1, most_children(corpus.train))
         task = cls(name, arguments, vocabulary, source, corpus)
         task._embedding_std = embedding_std
@@ -153,18 +230,51 @@ class TreeTask(Task):
         """See `Task`."""
         return Classification()
 
-    def make_function(self) -> cavs.VertexFunction:
+    @classmethod
+    def case(cls, given: Mapping[str, Any]) -> str | None:
+        """Without data it is about ListOps."""
+        return None if "data" in given else LISTOPS
+
+    @classmethod
+    def make_source(cls, settings: Mapping[str, Any], given: Mapping[str, Any]) -> TreeSource:
         """See `Task`."""
-        function: Any = TREE_MODELS[self.name](**self.arguments)
+        for name in ("num_train", "max_depth"):
+            if "data" in given and name in given:
+                raise InputError(
+                    f"[train] expected --{name.replace('_', '-')} without --data, since it is "
+                    "about ListOps, got both; leave one out"
+                )
+        source: TreeSource = super().make_source(settings, given)
+        return source
+
+    def initialize(self, function: Any) -> None:
+        """See `Task`."""
+        weight = self._embedding_of(function)
+        if weight is None:
+            return
         if self._embedding_std is not None:
-            cavs.nn.init.normal_(function.embedding.weight, std=self._embedding_std)
+            cavs.nn.init.normal_(weight, std=self._embedding_std)
         # Where every word of the training set is kept, no gradient comes to the unknown one: random
         # numbers in its place would be judged as if they had been learnt.
         unknown = self.words.unknown_id
         if unknown is not None:
-            with function.embedding.weight.writing() as weight:
-                weight[unknown] = 0
-        return function  # type: ignore[no-any-return]
+            with weight.writing() as values:
+                values[unknown] = 0
+
+    def _embedding_of(self, function: Any) -> Any:
+        """The table of the words; None where a user's model has none that is called so."""
+        embedding: Any = getattr(function, "embedding", None)
+        weight: Any = getattr(embedding, "weight", None)
+        if self.user is None or (
+            isinstance(embedding, cavs.nn.Embedding) and weight.shape[0] == len(self.words)
+        ):
+            return weight
+        if self._embedding_std is not None:
+            raise InputError(
+                f"[model] {self.user}: expected an Embedding of all words as its attribute "
+                "embedding, got none; leave --embedding-std out, or name it so"
+            )
+        return None
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""
@@ -179,3 +289,82 @@ class TreeTask(Task):
         """See `Task`."""
         dataset = tree_dataset(self.split(split), self.words)
         return Loader(dataset, EVALUATION_BATCH_SIZE, cache=True)
+
+    @classmethod
+    def evaluate(
+        cls,
+        trained: Trained,
+        split: str,
+        data: str | None = None,
+        batch_size: int = EVALUATION_BATCH_SIZE,
+    ) -> Evaluation:
+        """See `Task`; `data` may be one file of trees."""
+        model, words = trained.model(), trained.words
+        trees, what = _trees_of(trained, split, data)
+        check_arity(model.function, trees, what)
+        scores = evaluate(model, Loader(tree_dataset(trees, words), batch_size))
+        assert scores is not None
+        return Evaluation(
+            scores.to_dict(),
+            f"{what}: {scores.graphs} trees, {scores.vertices} labelled vertices\n"
+            f"root accuracy {100 * scores.root_accuracy:6.2f} %\n"
+            f"all vertices  {100 * scores.vertex_accuracy:6.2f} %\n"
+            f"loss          {scores.loss:8.4f} per tree",
+        )
+
+    @classmethod
+    def read_items(cls, lines: Iterable[str], source: str) -> Iterator[LabelledTree]:
+        """Trees in brackets, or ListOps expressions."""
+        empty = True
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                empty = False
+                if line.lstrip().startswith("["):
+                    yield parse_listops(line, source=source, line=number)
+                else:
+                    yield parse_tree(line, allow_unlabelled=True, source=source, line=number)
+        if empty:
+            raise DataError(
+                f"[data] {source}: expected trees such as (-1 (-1 so) (-1 good)), one on a line, "
+                "got none; write some"
+            )
+
+    @classmethod
+    def predictor(
+        cls, trained: Trained, source: str, *, all: bool = False, **options: Any
+    ) -> Callable[[list[LabelledTree]], list[str]]:
+        """The label of each tree's root; with `all` the tree with the labels of all vertices."""
+        del options
+        model, words = trained.model().eval(), trained.words
+
+        def predict(trees: list[LabelledTree]) -> list[str]:
+            if not trees:
+                return []
+            check_arity(model.function, trees, source)
+            batch, inputs = tree_dataset(trees, words).batch(np.arange(len(trees)))
+            inputs["label"] = np.full_like(inputs["label"], -1)
+            with cavs.no_grad():
+                out = model(batch, **inputs)
+            labels = cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
+            return [
+                format_tree(replace(tree, labels=own)) if all else str(own[tree.root])
+                for tree, own in zip(trees, labels, strict=True)
+            ]
+
+        return predict
+
+
+def _trees_of(trained: Trained, split: str, data: str | None) -> tuple[list[LabelledTree], str]:
+    """Trees to be judged by, and what they are called."""
+    classes = int(trained.checkpoint.config["num_classes"])
+    if data is not None and not Path(data).is_dir():
+        return read_trees(data, num_classes=classes), data
+    source = trained.source() if data is None else TreeSource(data)
+    corpus = source.load()
+    if corpus.num_classes != classes:
+        raise DataError(
+            f"[data] {source.name}: expected {classes} classes, as the checkpoint has, got "
+            f"{corpus.num_classes}; name the data that it was trained on by --data"
+        )
+    trees: list[LabelledTree] = getattr(corpus, split)
+    return trees, f"{split} set of {source.name}"

@@ -1,0 +1,168 @@
+"""What a task asks of its models: what they pull and push, and what else is read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import cavs
+from cavs.core.trace import InputSpec, Trace, trace
+from cavs.errors import InputError
+from cavs.training._fields import is_whole
+from cavs.training.user_model import UserModel
+
+#: Sizes, the names of arguments of the model that are sizes, or None for any; None: any shape.
+Shape: TypeAlias = tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a task gives: for each ``vertex`` or ``graph``, as ``int32`` or ``float``."""
+
+    space: str = "vertex"
+    dtype: str = "int32"
+    shape: Shape = ()
+
+    def written(self, name: str, sizes: Mapping[str, Any]) -> str:
+        """How it is pulled."""
+        method = "pull" if self.space == "vertex" else f"pull_{self.space}"
+        shape = ("SIZE" if size is None else str(size) for size in _resolved(self.shape, sizes))
+        parts = [repr(name), *shape, *(["dtype='int32'"] if self.dtype == "int32" else [])]
+        return f"v.{method}({', '.join(parts)})"
+
+    def fits(self, spec: InputSpec, sizes: Mapping[str, Any]) -> bool:
+        """Whether that is what a function pulls."""
+        same = (spec.space, spec.dtype) == (self.space, self.dtype)
+        return same and _is_of(spec.shape, self.shape, sizes)
+
+
+#: Attributes by name: what each is, and whether a value is such a one.
+Attributes: TypeAlias = Mapping[str, tuple[str, Callable[[Any], bool]]]
+
+#: An integer of each vertex, such as a word, -1 for none.
+ID = Pull()
+
+
+@dataclass(frozen=True)
+class FunctionContract:
+    """Of one vertex function.
+
+    Attributes:
+        pulls: all that the task gives, by name.
+        pushes: what the task reads, by name, with its shape for each vertex.
+        may_push: what built-in models push beside that.
+    """
+
+    pulls: Mapping[str, Pull]
+    pushes: Mapping[str, Shape]
+    may_push: tuple[str, ...] = ()
+
+    def check(self, traced: Trace, who: str, sizes: Mapping[str, Any]) -> None:
+        """Raises InputError where a function pulls or pushes something else."""
+        for name, spec in traced.inputs.items():
+            at = who if spec.where is None else f"{spec.where.file}, line {spec.where.line}"
+            if name not in self.pulls:
+                raise InputError(
+                    f"[model] {at}: expected pulls of {', '.join(self.pulls)}, which the task "
+                    f"gives, got one of {name!r}; pull one of these"
+                )
+            if not self.pulls[name].fits(spec, sizes):
+                raise InputError(
+                    f"[model] {at}: expected {self.pulls[name].written(name, sizes)}, got one for "
+                    f"each {spec.space}, as {spec.dtype} of shape {tuple(spec.shape)}; pull it so"
+                )
+        lacking = [name for name in self.pulls if name not in traced.inputs]
+        if lacking:
+            raise InputError(
+                f"[model] {who}: expected pulls of {', '.join(self.pulls)}, got none of "
+                f"{', '.join(lacking)}; pull what the task gives"
+            )
+        found = traced.function.pushes
+        if not set(self.pushes) <= set(found) <= {*self.pushes, *self.may_push}:
+            raise InputError(
+                f"[model] {who}: expected pushes of {', '.join(self.pushes)}, which the task "
+                f"reads, got {', '.join(found)}; push these"
+            )
+        for name, wanted in self.pushes.items():
+            # What is pulled again is as it was pushed.
+            shape = traced.inputs[name].shape if name in traced.inputs else wanted
+            if not _is_of(found[name].shape, shape, sizes):
+                raise InputError(
+                    f"[model] {who}: expected {name!r} pushed with shape "
+                    f"{_resolved(shape or (), sizes)}, got {tuple(found[name].shape)}; push it so"
+                )
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Of a model: a vertex function, or a program of several.
+
+    Attributes:
+        functions: by name; of a model that is one function that of the empty name.
+        attributes: what else of the model is read in training, by name, with what it is.
+        to_sample: likewise, for samples.
+    """
+
+    functions: Mapping[str, FunctionContract]
+    attributes: Attributes = field(default_factory=dict)
+    to_sample: Attributes = field(default_factory=dict)
+
+    @property
+    def base(self) -> type:
+        """What classes of models are derived from."""
+        return cavs.VertexFunction if "" in self.functions else cavs.VertexProgram
+
+    def check(self, function: Any, user: UserModel, sizes: Mapping[str, Any]) -> None:
+        """Whether a user's model is such a one; `sizes` are the arguments that it was built with.
+
+        Raises:
+            InputError: names what is missing, or too much; TraceError, ShapeError, DTypeError:
+                ``forward`` is no vertex function.
+        """
+        if "" in self.functions:
+            functions = {"": function}
+        else:
+            functions = function.functions()
+            if functions.keys() != self.functions.keys():
+                raise InputError(
+                    f"[model] {user}: expected the vertex functions {', '.join(self.functions)}, "
+                    f"got {', '.join(functions)}; call them so"
+                )
+        check_attributes(function, user, self.attributes)
+        for name, contract in self.functions.items():
+            who = f"{user}, {name}" if name else str(user)
+            with user.said_of("forward to be traced"):
+                traced = trace(functions[name])
+            contract.check(traced, who, sizes)
+
+
+def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> None:
+    """Raises InputError where a user's model lacks an attribute that is read, or has another."""
+    for name, (what, good) in attributes.items():
+        found = getattr(function, name, None)
+        if not good(found):
+            came = "none" if found is None else type(found).__name__
+            raise InputError(
+                f"[model] {user}: expected {what} as its attribute {name}, got {came}; add it"
+            )
+
+
+def is_size(value: Any) -> bool:
+    """Whether it is an integer of at least 1."""
+    return is_whole(value, 1)
+
+
+def _resolved(shape: Shape, sizes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A shape with the sizes that its names stand for."""
+    return tuple(sizes.get(size) if isinstance(size, str) else size for size in shape or ())
+
+
+def _is_of(found: Sequence[int], shape: Shape, sizes: Mapping[str, Any]) -> bool:
+    """Whether a shape is such a one."""
+    if shape is None:
+        return True
+    wanted = _resolved(shape, sizes)
+    return len(found) == len(wanted) and all(
+        size in (None, own) for size, own in zip(wanted, found, strict=True)
+    )

@@ -1,0 +1,199 @@
+"""Options: what can be set of a task, as libraries and the command line both know it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from cavs.errors import InputError
+from cavs.training._fields import is_number, is_text, is_whole, shown
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Integers from `least` to `most`."""
+
+    least: int
+    most: int = 2**31 - 1
+
+    def parse(self, text: str) -> int:
+        """The value of a text; ValueError where it is no integer."""
+        return int(text)
+
+    def admits(self, value: Any) -> bool:
+        """Whether it is such a value."""
+        return is_whole(value, self.least, self.most)
+
+    def wanted(self, value: Any = None) -> str:
+        """What was expected where `value` came, None for what is none at all."""
+        # A bound that nobody comes to by mistake is not worth its digits.
+        if (not isinstance(value, int) or value < self.least) and self.most < 2**32:
+            return f"an integer of at least {self.least}"
+        return f"an integer in {self.least}..{self.most}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """Numbers from `least` (above it if `exclusive`) to below `below`."""
+
+    least: float
+    below: float = math.inf
+    exclusive: bool = False
+
+    def parse(self, text: str) -> float:
+        """The value of a text, no negative zero; ValueError where it is no number."""
+        return float(text) + 0.0
+
+    def admits(self, value: Any) -> bool:
+        """Whether it is such a value."""
+        if not is_number(value) or not value < self.below:
+            return False
+        return bool(value > self.least if self.exclusive else value >= self.least)
+
+    def wanted(self, value: Any = None) -> str:
+        """What was expected; see `Integer`."""
+        del value
+        bound = f" and below {self.below}" if self.below < math.inf else ""
+        return f"a number {'above' if self.exclusive else 'of at least'} {self.least}{bound}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some words."""
+
+    values: tuple[str, ...]
+
+    def admits(self, value: Any) -> bool:
+        """Whether it is such a value."""
+        return isinstance(value, str) and value in self.values
+
+    def wanted(self, value: Any = None) -> str:
+        """What was expected; see `Integer`."""
+        del value
+        return f"one of {', '.join(self.values)}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Yes or no."""
+
+    def admits(self, value: Any) -> bool:
+        """Whether it is such a value."""
+        return isinstance(value, bool)
+
+    def wanted(self, value: Any = None) -> str:
+        """What was expected; see `Integer`."""
+        del value
+        return "True or False"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text, such as a path."""
+
+    def admits(self, value: Any) -> bool:
+        """Whether it is such a value."""
+        return is_text(value)
+
+    def wanted(self, value: Any = None) -> str:
+        """What was expected; see `Integer`."""
+        del value
+        return "a text"
+
+
+Kind: TypeAlias = Integer | Number | Choice | Flag | Text
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting.
+
+    Attributes:
+        name: an identifier; ``--NAME`` with dashes is what the command line calls it.
+        kind: which values it takes.
+        default: its value where none is given; None: none.
+        meaning: what it is, in a few words.
+        metavar: what stands for a value in help.
+        group: ``data``, ``model`` or ``training``: what it is about.
+        said: what help says of the default, where that is not its value.
+        follows: the name of the option whose value is the default.
+        otherwise: a case, and the default in it.
+        only: whose it is, where not all tasks have it, as errors say it.
+    """
+
+    name: str
+    kind: Kind
+    default: Any = None
+    meaning: str = ""
+    metavar: str = "X"
+    group: str = "training"
+    said: str | None = None
+    follows: str | None = None
+    otherwise: tuple[str, Any] | None = None
+    only: str = ""
+
+    @property
+    def flag(self) -> str:
+        """What the command line calls it."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def help(self) -> str:
+        """Its meaning and its default."""
+        default = self.said
+        if default is None and self.follows is not None:
+            default = f"that of --{self.follows.replace('_', '-')}"
+        if default is None and self.default is not None and not isinstance(self.kind, Flag):
+            default = str(self.default)
+        if default is not None and self.otherwise is not None:
+            case, other = self.otherwise
+            default += f"; {other} for {case}"
+        return f"{self.meaning} (default: {default})".lstrip() if default else self.meaning
+
+    def default_in(self, case: str | None) -> Any:
+        """The default in a case."""
+        if self.otherwise is not None and self.otherwise[0] == case:
+            return self.otherwise[1]
+        return self.default
+
+
+def with_defaults(options: Sequence[Option], defaults: Mapping[str, Any]) -> tuple[Option, ...]:
+    """The same options with other defaults, by name."""
+    return tuple(
+        replace(option, default=defaults[option.name]) if option.name in defaults else option
+        for option in options
+    )
+
+
+def complete(
+    options: Sequence[Option], given: Mapping[str, Any], case: str | None = None
+) -> dict[str, Any]:
+    """The values of all options, of those not given the defaults; None where there is none.
+
+    Args:
+        options: what there is to set.
+        given: values by name.
+        case: which of two defaults counts.
+
+    Raises:
+        InputError: there is no such option, or it does not take the value.
+    """
+    known = {option.name: option for option in options}
+    for name, value in given.items():
+        if name not in known:
+            raise InputError(
+                f"[train] expected options among {', '.join(known)}, got {shown(name)}; leave it "
+                "out"
+            )
+        kind = known[name].kind
+        if not kind.admits(value):
+            raise InputError(
+                f"[train] expected {kind.wanted(value)} as {name}, got {shown(value)}; pass one"
+            )
+    values = {option.name: option.default_in(case) for option in options} | dict(given)
+    for option in options:
+        if option.follows is not None and option.name not in given:
+            values[option.name] = values[option.follows]
+    return values

@@ -1,0 +1,64 @@
+"""All tasks, and their models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cavs.errors import InputError
+from cavs.training._fields import shown
+from cavs.training.config import TrainingConfig
+from cavs.training.tasks._task import Task
+from cavs.training.tasks.expressions import ExpressionTask
+from cavs.training.tasks.images import ImageTask
+from cavs.training.tasks.parser import ParserTask
+from cavs.training.tasks.sentences import SentenceTask
+from cavs.training.tasks.text import TextTask
+from cavs.training.tasks.trees import TreeTask
+from cavs.training.user_model import UserModel
+
+TASKS: tuple[type[Task], ...] = (
+    TreeTask,
+    ImageTask,
+    TextTask,
+    SentenceTask,
+    ExpressionTask,
+    ParserTask,
+)
+
+#: The task of each built-in model.
+MODELS: dict[str, type[Task]] = {model.name: task for task in TASKS for model in task.models}
+
+
+def find_task(name: str) -> type[Task]:
+    """The task of a name, or of a built-in model.
+
+    Raises:
+        InputError: there is none.
+    """
+    named = {**MODELS, **{task.task_name: task for task in TASKS}}
+    if name not in named:
+        raise InputError(
+            f"[train] expected a task among {', '.join(task.task_name for task in TASKS)}, or a "
+            f"built-in model ({', '.join(MODELS)}), got {shown(name)}; choose one of these"
+        )
+    return named[name]
+
+
+def make_task(
+    model: str | UserModel, given: Mapping[str, Any] | None = None
+) -> tuple[Task, TrainingConfig]:
+    """What ``cavs train`` trains, and how.
+
+    Args:
+        model: the name of a built-in model, or a user's (`cavs.training.load_user_model`).
+        given: values of options by name, such as ``{"data": "sst", "hidden_size": 100}``; of the
+            others the defaults count. `Task.options_of` says what there is.
+
+    Raises:
+        InputError: there is no such model or option, an option does not take the value, or a user's
+            class is none that the task trains; DataError: names what is missing or malformed.
+    """
+    user = model if isinstance(model, UserModel) else None
+    name = user.task if user is not None else str(model)
+    return find_task(name).configure(name, given or {}, user)

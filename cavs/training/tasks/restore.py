@@ -1,0 +1,273 @@
+"""Tasks and models as checkpoints hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cavs
+from cavs.data import Vocabulary
+from cavs.errors import CavsError, CheckpointError
+from cavs.tensor import bounded_parameters
+from cavs.training._fields import in_brief, shown
+from cavs.training.arrays import check_arrays
+from cavs.training.checkpoint import Checkpoint, load_checkpoint
+from cavs.training.tasks._task import Function, Task
+from cavs.training.tasks.registry import MODELS, find_task
+from cavs.training.tasks.trees import TREE_MODELS
+from cavs.training.user_model import UserModel, said_of
+
+_FEW_ELEMENTS, _LONGEST_NAME = 1 << 20, 500
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint, and what it is of.
+
+    Attributes:
+        path: of the checkpoint, for errors.
+        checkpoint: what it holds.
+        task_type: the class of the task.
+        user: a user's model with its class, None for a built-in one.
+    """
+
+    path: str | Path
+    checkpoint: Checkpoint
+    task_type: type[Task]
+    user: UserModel | None = None
+
+    @classmethod
+    def load(cls, path: str | Path, code: UserModel | None = None) -> Trained:
+        """Reads a checkpoint.
+
+        Args:
+            path: of it.
+            code: of a user's model; None for a built-in one.
+
+        Raises:
+            CheckpointError: it cannot be read, its model is none that there is, or it is a user's
+                and `code` is None, or the other way round; InputError: `code` is another class.
+        """
+        checkpoint = load_checkpoint(path)
+        user = user_of(path, checkpoint, code)
+        return cls(path, checkpoint, task_of(path, checkpoint), user)
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.checkpoint.model
+
+    @property
+    def words(self) -> Vocabulary:
+        """The vocabulary of a model that has one, as loading it has checked."""
+        assert self.checkpoint.vocabulary is not None
+        return self.checkpoint.vocabulary
+
+    @property
+    def known_source(self) -> Mapping[str, Any]:
+        """What the checkpoint says of the data that it was trained on."""
+        source: Mapping[str, Any] = self.checkpoint.training.get("source", {})
+        return source
+
+    def with_source(self, **changes: Any) -> Trained:
+        """The same with other data."""
+        training = {**self.checkpoint.training, "source": {**self.known_source, **changes}}
+        return replace(self, checkpoint=replace(self.checkpoint, training=training))
+
+    def source(self) -> Any:
+        """See `source_of`."""
+        return source_of(self.path, self.checkpoint)
+
+    def task(self) -> Task:
+        """See `restore_task`."""
+        return restore_task(self.checkpoint, self.path, self.user)
+
+    def model(self, outputs: Iterable[str] | None = None) -> Any:
+        """See `load_model`."""
+        checkpoint = self.checkpoint
+        return load_model(
+            self.path, checkpoint, checkpoint.parameters, outputs=outputs, code=self.user
+        )
+
+
+def make_function(name: str, config: Mapping[str, Any]) -> Function:
+    """The built-in vertex function `name` with the arguments `config`, with fresh parameters.
+
+    Raises:
+        CheckpointError: there is no such model, or it does not take these arguments.
+    """
+    if name not in MODELS:
+        raise CheckpointError(
+            f"[checkpoint] expected one of the models {', '.join(MODELS)}, got {shown(name)}; "
+            "save one by `cavs train`"
+        )
+    try:
+        function: Function = MODELS[name].model_of(name).make(**config)
+    except Exception as error:  # whatever comes of arguments that a file gives
+        raise CheckpointError(
+            f"[checkpoint] expected arguments of the model {name}, got {shown(dict(config))} "
+            f"({in_brief(error)}); save one by `cavs train`"
+        ) from error
+    return function
+
+
+def load_model(
+    path: str | Path,
+    checkpoint: Checkpoint,
+    parameters: Mapping[str, Any],
+    seed: int = 0,
+    outputs: Iterable[str] | None = None,
+    code: UserModel | None = None,
+) -> Any:
+    """The compiled model, or program, of a checkpoint, with `parameters` of it and these `outputs`.
+    It takes no more memory than `parameters` do, whatever sizes the checkpoint claims. Of a user's
+    model `code` holds the class.
+
+    Raises:
+        CheckpointError: the parameters are not those of the model that the checkpoint names, its
+            arguments or vocabulary do not go with them, or it is a user's and `code` is None;
+            InputError: the user's class does not take its arguments, or is none of the task's.
+    """
+    user = user_of(path, checkpoint, code)
+    # Twice what there is, and some: so that one that is missing or too large is named.
+    elements = sum(array.size for array in parameters.values())
+    with bounded_parameters(2 * elements + _FEW_ELEMENTS):
+        function = _built(path, checkpoint, user)
+    check_arrays(path, parameters, dict(function.named_parameters()))
+    with said_of_file(path), said_of(user, "a vertex function"):
+        model: Any = cavs.compile(function, outputs=outputs, seed=seed)
+    model.load_state_dict(parameters)
+    return model
+
+
+def _built(path: str | Path, checkpoint: Checkpoint, user: UserModel | None) -> Any:
+    """The function of a checkpoint, with fresh parameters."""
+    if user is None:
+        with said_of_file(path):
+            function: Any = make_function(checkpoint.model, arguments_of(checkpoint))
+            MODELS[checkpoint.model].check_fit(checkpoint.config, checkpoint.vocabulary)
+        return function
+    task = task_of(path, checkpoint)
+    with said_of_file(path):
+        task.check_fit(checkpoint.config, checkpoint.vocabulary)
+    contract = task.model_of(user.task).contract
+    user.check_class(contract.base)
+    function = user.build(arguments_of(checkpoint))
+    contract.check(function, user, checkpoint.config)
+    return function
+
+
+@contextmanager
+def said_of_file(path: str | Path) -> Iterator[None]:
+    """An error from inside, where a file's values are put to use, is said of the file of `path`."""
+    try:
+        yield
+    except Exception as error:  # whatever comes of values that a file gives
+        if isinstance(error, CavsError) and f"{path}:" in str(error):
+            raise
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected values that go together, got others "
+            f"({in_brief(error)}); name a checkpoint of `cavs train` that is whole"
+        ) from error
+
+
+def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
+    """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
+    if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected a classifier of trees ({', '.join(TREE_MODELS)}), got "
+            f"{shown(checkpoint.model)}; name the checkpoint of one"
+        )
+    return checkpoint.vocabulary
+
+
+def user_of(path: str | Path, checkpoint: Checkpoint, code: UserModel | None) -> UserModel | None:
+    """The user's model that a checkpoint holds, with the class of `code`; None for a built-in one.
+
+    Raises:
+        CheckpointError: there is no code for it, or some for a built-in one; InputError: `code` is
+            another class.
+    """
+    user = checkpoint.user
+    if user is None:
+        if code is not None:
+            raise CheckpointError(
+                f"[checkpoint] {path}: expected no --model for {shown(checkpoint.model)}, which is "
+                f"no model of a user's, got {code}; leave it out"
+            )
+        return None
+    if code is None:
+        named = str(user)
+        wanted = named if len(named) <= _LONGEST_NAME else "FILE.py:CLASS"
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected the file of a user's model, since a checkpoint runs no "
+            f"code, got none; give --model {wanted}, if you trust that file"
+        )
+    return user.loaded(code)
+
+
+def task_of(path: str | Path, checkpoint: Checkpoint) -> type[Task]:
+    """The task that a checkpoint is of. Raises CheckpointError for one that there is not."""
+    if checkpoint.user is not None:
+        with said_of_file(path):
+            return find_task(checkpoint.user.task)
+    if checkpoint.model not in MODELS:
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected one of the models {', '.join(MODELS)}, got "
+            f"{shown(checkpoint.model)}; save one by `cavs train`"
+        )
+    return MODELS[checkpoint.model]
+
+
+def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
+    """Where the data come from that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: it does not say, or the model is none that `cavs train` trains.
+    """
+    task = task_of(path, checkpoint)
+    source = checkpoint.training.get("source")
+    if not isinstance(source, dict):
+        raise CheckpointError(
+            f"[checkpoint] {path}: expected the source of the data that it was trained on, got "
+            f"{shown(source)}; name data by --data, or take a checkpoint of `cavs train`"
+        )
+    with said_of_file(path):
+        return task.source_type(**source)
+
+
+def restore_task(
+    checkpoint: Checkpoint, path: str | Path = "checkpoint", code: UserModel | None = None
+) -> Task:
+    """The task that a checkpoint is of, with its data. `path` is for errors; of a user's model
+    `code` holds the class.
+
+    Raises:
+        CheckpointError: the model, its arguments, its vocabulary or the source of its data are not
+            such as `cavs train` writes, or it is a user's and `code` is None; DataError: the data
+            are not there, or malformed.
+    """
+    user, kind = user_of(path, checkpoint, code), task_of(path, checkpoint)
+    source = source_of(path, checkpoint)
+    with said_of_file(path):
+        kind.check_fit(checkpoint.config, checkpoint.vocabulary)
+    corpus = source.load()
+    name = checkpoint.model if user is None else user.task
+    with said_of_file(path):
+        task = kind(name, arguments_of(checkpoint), checkpoint.vocabulary, source, corpus)
+    return task if user is None else task.of_user(user)
+
+
+def arguments_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What makes the vertex function of a checkpoint. Those that do not speak of the dropout of
+    embeddings are of a time when `dropout` was of embeddings too, by vertex; a run that began so
+    goes on so."""
+    config = dict(checkpoint.config)
+    task = MODELS.get(checkpoint.model)
+    if task is not None and any(o.name == "embedding_dropout" for o in task.own_options):
+        config.setdefault("embedding_dropout", config.get("dropout", 0.0))
+        config.setdefault("embedding_dropout_by", "vertex")
+    return config

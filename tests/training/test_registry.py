@@ -1,0 +1,236 @@
+"""Every task and every built-in model by what the registry says of it: options, training, use."""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.cli.main import make_parser
+from cavs.errors import InputError
+from cavs.models import CLASSIFIERS
+from cavs.training import TrainingConfig, TrainingRun, UserModel, load_checkpoint, make_task
+from cavs.training.options import Flag, Option
+from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Task, Trained, find_task
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 4,
+    "embedding_size": 3,
+    "latent_size": 2,
+    "num_layers": 1,
+    "epochs": 1,
+    "batch_size": 8,
+    "dev_samples": 2,
+    "test_samples": 4,
+    "test_images": 3,
+    "length": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for the data of each task, by the task's name."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    bits = {name: rng.integers(0, 2, (12, 784)) for name in ("train", "valid", "test")}
+    with (folder / "images").open("wb") as file:
+        np.savez(file, **{k: np.packbits(x.astype(np.uint8), axis=1) for k, x in bits.items()})
+    for task in ("text", "sentences"):
+        (folder / task).mkdir()
+        for name in ("train", "valid", "test"):
+            (folder / task / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 6)
+    for task in ("trees", "parser"):
+        (folder / task).mkdir()
+        for name in ("train", "dev", "test"):
+            lines = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 bad) (2 film))\n"
+            (folder / task / f"{name}.txt").write_text(lines * 4)
+    return folder
+
+
+def options_of(task: type[Task], model: str, data: Path) -> dict[str, Any]:
+    """A small training of a model."""
+    names = {option.name for option in task.options_of(model)}
+    given = {name: value for name, value in SMALL.items() if name in names}
+    if "data" in names:
+        return {**given, "data": str(data / task.task_name)}
+    return {**given, "num_train": 20, "max_depth": 3}
+
+
+def stop_after(steps: int) -> Any:
+    """Says stop once so many steps are done."""
+    left = iter(range(steps - 1))
+    return lambda: next(left, None) is None
+
+
+def help_of(model: str, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What ``cavs train MODEL --help`` prints, in one line."""
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["train", model, *options, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def words(text: str) -> str:
+    """As help prints it: lines broken at blanks, and at dashes within words."""
+    return re.escape(" ".join(text.split())).replace(r"\ ", " ").replace(r"\-", r"\- ?")
+
+
+def test_names_are_of_one_task() -> None:
+    names = [name for task in TASKS for name in (model.name for model in task.models)]
+    assert len(set(names)) == len(names)
+    assert list(MODELS) == names
+    assert len({task.task_name for task in TASKS}) == len(TASKS)
+    for task in TASKS:
+        assert find_task(task.task_name) is task
+        assert task.model_of(task.task_name) is task.models[0]
+        assert {model.contract.base for model in task.models} == {task.models[0].contract.base}
+        for model in task.models:
+            assert issubclass(model.make, model.contract.base)
+            assert {*model.defaults, *model.lacks} <= {
+                option.name for option in (*task.own_options, *task.training_options)
+            }
+    with pytest.raises(InputError, match=r"\[train\] expected a task among trees, images, text"):
+        find_task("nonsense")
+    assert MODELS["tree-lstm"].model_of("tree-lstm").make is CLASSIFIERS["tree-lstm"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_options_and_their_defaults_are_said_in_help(
+    capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    task = MODELS[model]
+    text = help_of(model, capsys)
+    assert re.search(words(task.model_of(model).meaning), text)
+    for option in task.options_of(model):
+        usage = option.flag if isinstance(option.kind, Flag) else f"{option.flag} "
+        assert usage in text
+        assert re.search(words(option.help), text), option.help
+        if option.default is not None and not isinstance(option.kind, Flag) and not option.said:
+            assert f"(default: {option.default}" in option.help
+        if option.otherwise is not None:
+            assert f"; {option.otherwise[1]} for {option.otherwise[0]})" in option.help
+    for_users = help_of("a.py:A", capsys, "--task", model)
+    for option in task.options_of(model):
+        assert f"{option.flag}" in for_users
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_options_are_parsed_to_what_libraries_give(model: str) -> None:
+    options = [o for o in MODELS[model].options_of(model) if o.default is not None]
+    command = ["train", model]
+    for option in options:
+        flags = [option.flag] if option.default else []
+        command += flags if isinstance(option.kind, Flag) else [option.flag, str(option.default)]
+    parsed = vars(make_parser().parse_args(command))
+    for option in options:
+        if not isinstance(option.kind, Flag):
+            assert parsed[option.name] == option.default
+            assert type(parsed[option.name]) is type(option.default)
+            assert option.kind.admits(option.default)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_trains_a_step_is_kept_judged_and_used(tmp_path: Path, data: Path, model: str) -> None:
+    kind = MODELS[model]
+    task, config = make_task(model, options_of(kind, model, data))
+    assert isinstance(task, kind)
+    assert (task.name, task.user) == (model, None)
+    run = TrainingRun.start(tmp_path, task, config)
+    run.fit(should_stop=stop_after(1))
+    assert run.trainer.step == 1
+    checkpoint = load_checkpoint(tmp_path / "last.safetensors")
+    assert (checkpoint.model, checkpoint.user) == (model, None)
+    trained = Trained.load(tmp_path / "last.safetensors")
+    assert trained.task_type is kind
+    for split in ("dev", "test"):
+        found = kind.evaluate(trained, split)
+        assert found.scores[task.objective.best] is not None
+        assert f"{split} set of {task.source.name}" in found.text
+    if isinstance(task, Predicts):
+        lines = ["\n", "(2 (2 so) (2 bad))\n" if model != "parser" else "so bad\n"]
+        items = list(task.read_items(lines, "here"))
+        assert len(task.predictor(trained, "here")(items)) == len(items) == 1
+    if isinstance(task, Samples):
+        assert len(task.sample(trained, 3, seed=0)) == 3
+    assert isinstance(task, (Predicts, Samples))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_built_in_models_keep_their_contracts(data: Path, model: str) -> None:
+    """A class of a user's that is the same is taken, and is built with the same arguments."""
+    kind = MODELS[model]
+    given = options_of(kind, model, data)
+    built_in, config = make_task(model, given)
+    user = UserModel("mine.py", "A", model, make=kind.model_of(model).make)
+    task, same = make_task(user, given)
+    assert task.arguments == built_in.arguments
+    assert same.to_dict() == {**config.to_dict(), "embedding_lr": same.embedding_lr}
+    one, other = built_in.compile(config.seed), task.compile(config.seed)
+    for name, values in one.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[name], values)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.task_name)
+def test_defaults_are_the_same_without_the_command_line(data: Path, task: type[Task]) -> None:
+    given = {"data": str(data / task.task_name)} if task.task_name != "expressions" else {}
+    if not given:
+        given = {"num_train": 5}
+    made, config = make_task(task.models[0].name, given)
+    settings = {**config.to_dict(), **made.source.to_dict(), **made.arguments}
+    for option in task.options_of(task.models[0].name):
+        if option.name in settings and option.name not in given:
+            wanted = settings[option.follows] if option.follows else option.default
+            assert settings[option.name] == wanted, option.name
+    assert isinstance(config, TrainingConfig)
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        ("tree-lstm", {"width": 3}, r"expected options among data, num_train, .*, got 'width'"),
+        (
+            "tree-lstm",
+            {"hidden_size": 0},
+            "expected an integer of at least 1 as hidden_size, got 0",
+        ),
+        ("tree-lstm", {"hidden_size": 2.5}, "expected an integer of at least 1 as hidden_size"),
+        ("tree-lstm", {"dropout": 1.0}, "expected a number of at least 0 and below 1 as dropout"),
+        ("tree-lstm", {"lr": float("nan")}, "expected a number above 0 as lr, got nan"),
+        ("tree-lstm", {"optimizer": "none"}, "expected one of adagrad, adam, adamw, sgd as opti"),
+        ("vae", {"with_dev": 1, "data": "x"}, "expected True or False as with_dev, got 1"),
+        ("vae", {"data": 3}, "expected a text as data, got 3"),
+        ("vae", {"seed": 2**64}, r"expected an integer in 0..18446744073709551615 as seed"),
+        ("vae", {"samples": 3}, "expected options among"),
+        ("vae", {}, r"\[train\] expected --data, got none; say where the data are"),
+        ("nonsense", {}, "expected a task among"),
+    ],
+)
+def test_wrong_options_are_refused(model: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_task(model, given)
+
+
+def test_an_option_says_its_default() -> None:
+    assert Option("a_b", Flag(), False, "yes").help == "yes"
+    assert Option("a_b", Flag()).flag == "--a-b"
+    assert Option("a", Flag(), None, "yes", said="no").help == "yes (default: no)"
+    assert Option("a", Flag(), None, "yes", follows="b_c").help == "yes (default: that of --b-c)"
+
+
+def test_tasks_know_nothing_of_the_command_line() -> None:
+    for path in sorted((Path(__file__).resolve().parents[2] / "cavs" / "training").rglob("*.py")):
+        assert "argparse" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_command_line_names_no_model() -> None:
+    """What it knows of them comes from the tasks."""
+    folder = Path(__file__).resolve().parents[2] / "cavs" / "cli"
+    names = {*MODELS, *CLASSIFIERS}
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said = set(re.findall(r"(?<![\w-])[a-z]+(?:-[a-z]+)*(?![\w-])", node.value))
+                named = (names - {"parser"}) & said if " " in node.value else {node.value} & names
+                assert not named, f"{path.name}: {textwrap.shorten(node.value, 60)}"
