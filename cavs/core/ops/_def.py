@@ -80,17 +80,18 @@ _FINENESS = {
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
     """The finest of `spaces`: what an operation over these operands has for rows."""
+    found = set(spaces)
+    found.discard(SpaceKind.NONE)
+    if len(found) <= 1:
+        return found.pop() if found else SpaceKind.NONE
     named = [space for space in spaces if isinstance(space, SpaceKind)]
-    unique = {space for space in spaces if isinstance(space, Unique)}
-    if unique:
-        if len(unique) > 1 or any(space != SpaceKind.NONE for space in named):
-            given = ", ".join(map(str, spaces))
-            raise TraceError(
-                f"[ops] expected operands with the same rows, got {given}; combine values of the "
-                "same ids only"
-            )
-        return unique.pop()
-    return max(named, key=_FINENESS.__getitem__, default=SpaceKind.NONE)
+    if len(named) < len(spaces):
+        given = ", ".join(map(str, spaces))
+        raise TraceError(
+            f"[ops] expected operands with the same rows, got {given}; combine values of the "
+            "same ids only"
+        )
+    return max(named, key=_FINENESS.__getitem__)
 
 
 RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]

@@ -121,9 +121,7 @@ RSQRT = row(
 RECIPROCAL = row("reciprocal", 1, 4, lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x)
 SQUARE = row("square", 1, 1, lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
 ABS = row("abs", 1, 1, lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
-SIGN = row(
-    "sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.where(x > 0, 1, np.where(x < 0, -1, x))
-)
+SIGN = row("sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.sign(x))
 SIGMOID_GRAD = row(
     "sigmoid_grad",
     2,
@@ -153,7 +151,7 @@ RELU = row(
     1,
     1,
     lambda dy, y, x: (dy * greater(x, 0.0),),
-    lambda np, x: np.where(x < 0, 0, x),
+    lambda np, x: np.maximum(x, 0),
 )
 ERFINV = row(
     "erfinv",
