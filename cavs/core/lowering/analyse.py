@@ -79,7 +79,7 @@ def _phases(storage: Storage, switches: Collection[str]) -> dict[Node, Phase]:
         lambda n: [x for x in storage.reads(n) if x not in storage.external],
         lambda n: n.op.name == ("state_cotangent" if storage.forward else "gather"),
         [part for node in storage.sinks.states.values() for part in parts(node)],
-        "phases" in switches,
+        switches,
     )
 
 

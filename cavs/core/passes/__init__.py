@@ -33,7 +33,8 @@ PASSES = (
     "skip_missing",
     "skip_masked",
     "merge_matmuls",
-    "phases",
+    "hoist",
+    "defer",
     "fuse",
 )
 """Names of the passes in the order of their work; the default is all of them. ``simplify`` works
