@@ -23,9 +23,10 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "_native": ("errors",),
     "_arrays": (*_BASE, "_native"),
     # F: what is computed
-    "core.ops": _BASE,
-    "core": (*_BASE, "_locks", "core.ops"),
-    "kernels": ("_native", "core.ops", "core"),
+    "core.attributes": (),
+    "core.ops": (*_BASE, "core.attributes"),
+    "core": (*_BASE, "_locks", "core.attributes", "core.ops"),
+    "kernels": ("_native", "core.attributes", "core.ops", "core"),
     # G: over which vertices
     "scheduler": (*_BASE, "_native"),
     "memory": ("_native",),

@@ -35,13 +35,10 @@ def _problem(node: Node) -> str:
     spaces = [x.space for x in node.inputs]
     if node.op.may_add_rows and spaces[0] == SpaceKind.NONE:
         return ""
+    space = node.op.space(spaces, node.attrs, SpaceKind.VERTEX)
     # Edges are of all vertices or, once leaves are a function of their own, of inner ones.
-    space, of_inner = (node.op.space(spaces, node.attrs, parents) for parents in _PARENTS)
-    if node.space in (space, of_inner):
+    if node.space == space or node.space == node.op.space(spaces, node.attrs, SpaceKind.INNER):
         return ""
     if node.op is EXPAND:
         return f"expected rows of the pull, got {node.space}"
     return f"expected space {space}, got {node.space}"
-
-
-_PARENTS = (SpaceKind.VERTEX, SpaceKind.INNER)

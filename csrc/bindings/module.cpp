@@ -74,7 +74,7 @@ PYBIND11_MODULE(_core, m) {
   cavs::wait_for_calls_at_exit();
   cavs::set_interrupt_check(&cavs::run_signal_handlers);
   cavs::bind_words(m);  // before what takes them by default
-  cavs::bind_arrays(m);
+  cavs::bind_loops(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);
   cavs::bind_lend(m);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import ops_cases
 import pytest
 from ops_cases import CASES, OVER_ROWS, STRUCTURE, OpCase
 
+import cavs
 from cavs.core import ops
 from cavs.core.ops import OPS
 from cavs.core.ops._def import apply
@@ -194,3 +197,36 @@ def test_shapes_that_do_not_fit_are_named(name: str) -> None:
 def test_case_values_are_fixed() -> None:
     case = ops_cases.CASES[0]
     np.testing.assert_array_equal(case.arrays()[0], case.arrays()[0])
+
+
+def names_asked_for(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Names of operations that an operation's name is compared with, or is looked up by."""
+    for node in ast.walk(tree):
+        asked: list[ast.AST] = []
+        if isinstance(node, ast.Compare) and "op.name" in ast.unparse(node):
+            asked = [node]
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("OPS"):
+            asked = [node.slice]
+        for part in asked:
+            for x in ast.walk(part):
+                if isinstance(x, ast.Constant) and x.value in OPS:
+                    yield node.lineno, str(x.value)
+
+
+def test_nobody_asks_for_an_operation_by_its_name() -> None:
+    """Facts stand in the rows; a rewrite about one operation names the row itself."""
+    root = Path(cavs.__file__).parent
+    found = [
+        f"{path.relative_to(root)}:{line}: {name!r}"
+        for path in sorted(root.rglob("*.py"))
+        if "ops" not in path.parts
+        for line, name in names_asked_for(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_names_that_are_asked_for_are_found() -> None:
+    wrong = ["node.op.name == 'add'", "n.op.name in ('add', 'x')", "OPS['add']", "ops.OPS['mul']"]
+    assert all(list(names_asked_for(ast.parse(text))) for text in wrong)
+    right = ["node.op is ADD", "f'{node.op.name}'", "name == 'pull'", "OPS[name]"]
+    assert not any(list(names_asked_for(ast.parse(text))) for text in right)

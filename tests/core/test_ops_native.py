@@ -121,6 +121,8 @@ SPECIAL = (
 ELEMENTWISE = sorted(name for name, op in OPS.items() if op.elementwise)
 # Their references lose digits close to +-1, where the native formulae do not.
 CANCELLING = frozenset({"erfinv", "tanh_grad"})
+# Of -0.0 the engine gives -0.0 and NumPy 0.0, which are both the larger of it and 0, and no sign.
+EITHER_ZERO = frozenset({"relu", "sign"})
 
 
 def special_operands(arity: int, dtype: Any) -> list[np.ndarray]:
@@ -162,6 +164,8 @@ def test_ends_of_the_range(name: str, dtype: Any, passes: tuple[str, ...]) -> No
     found = model(cavs.InputGraph([[]] * len(arrays[0])), **inputs)["y"].data
     rtol = 3e-6 if dtype == np.float32 else 1e-9 if name in CANCELLING else 1e-11
     np.testing.assert_allclose(found, expected, rtol, np.finfo(dtype).tiny)
+    if name in EITHER_ZERO:
+        return
     zero = (found == 0) & (expected == 0)
     np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(expected[zero]))
 

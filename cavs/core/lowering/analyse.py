@@ -8,12 +8,13 @@ from itertools import pairwise
 
 from cavs.core.ir import Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange
-from cavs.core.lowering.nodes import OVER_ROWS, crosses, parts
+from cavs.core.lowering.nodes import parts, sums_all_rows
 from cavs.core.lowering.phases import Phase, assign_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
 from cavs.core.lowering.storage import Storage, place
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops.structure import GATHER, STATE_COTANGENT
 from cavs.core.program import SegmentKind
 
 
@@ -77,9 +78,9 @@ def _phases(storage: Storage, switches: Collection[str]) -> dict[Node, Phase]:
     return assign_phases(
         storage.order,
         lambda n: [x for x in storage.reads(n) if x not in storage.external],
-        lambda n: n.op.name == ("state_cotangent" if storage.forward else "gather"),
+        lambda n: n.op is (STATE_COTANGENT if storage.forward else GATHER),
         [part for node in storage.sinks.states.values() for part in parts(node)],
-        "phases" in switches,
+        switches,
     )
 
 
@@ -95,7 +96,7 @@ def _units(
         for x in storage.reads(node):
             source, crossed = storage.stored(x)
             if source is not None:
-                unit.add_dependency(units[source], crossed or crosses(node), source is x)
+                unit.add_dependency(units[source], crossed or node.op.crosses, source is x)
         units[node] = unit
     for terms in storage.sums.values():
         for before, term in pairwise(terms):
@@ -127,7 +128,7 @@ def _edge_rows(storage: Storage) -> SpaceKind:
 
 def _partition(node: Node, edge_rows: SpaceKind) -> Partition:
     """How the work on a node is divided among threads."""
-    return "global" if node.op.name in OVER_ROWS else _rows(node, edge_rows)
+    return "global" if sums_all_rows(node) else _rows(node, edge_rows)
 
 
 def _rows(node: Node, edge_rows: SpaceKind) -> Space:

@@ -1,7 +1,7 @@
 """Which kernel computes an operation, with which operands, tables and attributes.
 
-A row here is for an operation whose call is more than its name and operands; the meaning of the
-attributes stands with the kernels in csrc/cpu/kernels.
+A row here is for an operation between rows, whose tables depend on what is stored, and for
+products; any other is the kernel of its name, told what its row of the ops table says.
 """
 
 from __future__ import annotations
@@ -9,21 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cavs.core.attributes import (
-    Attributes,
-    AxisAttributes,
-    DropoutAttributes,
-    EmbeddingAttributes,
-    FillAttributes,
-    MaskedMatmulAttributes,
-    MatmulAttributes,
-    ShapeAttributes,
-    UniformAttributes,
-)
+from cavs.core.attributes import Attributes, MaskedMatmulAttributes, MatmulAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
 from cavs.core.lowering.operands import Operand, Operands, id_table, index_table
-from cavs.core.ops._def import Shape
+from cavs.core.ops._def import OpDef
+from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
+from cavs.core.ops.structure import (
+    CONSTANT,
+    EXPAND,
+    GATHER,
+    GRAPH_SPREAD,
+    GRAPH_SUM,
+    NUM_CHILDREN,
+    PULL,
+    PUSH_COTANGENT,
+    SEGMENT_LOGSUMEXP,
+    SEGMENT_MAX,
+    SEGMENT_SOFTMAX,
+    SEGMENT_SUM,
+    SLOTS_TO_EDGES,
+    SPREAD,
+    STATE_COTANGENT,
+    UNIQUE_IDS,
+    UNIQUE_SUM,
+)
 from cavs.core.program import Table, TableKind
 
 
@@ -45,12 +55,17 @@ class Call(NamedTuple):
 
 def kernel_call(operands: Operands, node: Node) -> Call:
     """The call that computes `node`, which is no part of an elementwise group."""
-    make = _CALLS.get(node.op.name, _of_rows)
+    make = _CALLS.get(node.op, _of_rows)
     return make(operands, node)
 
 
 def _of_rows(operands: Operands, node: Node) -> Call:
-    return Call(node.op.name, tuple(map(operands.stored, node.inputs)))
+    return Call(node.op.name, tuple(map(operands.stored, node.inputs)), _attributes(node))
+
+
+def _attributes(node: Node) -> Attributes | None:
+    rule = node.op.attributes
+    return None if rule is None else rule([x.shape for x in node.inputs], node.shape, node.attrs)
 
 
 def _load(operands: Operands, node: Node) -> Call:
@@ -78,109 +93,57 @@ def _over_children(operands: Operands, node: Node) -> Call:
 
 def _segment_softmax(operands: Operands, node: Node) -> Call:
     (x,) = map(operands.stored, node.inputs)
-    return Call("segment_softmax", (x._replace(table=Table(TableKind.SIBLINGS)),))
+    return Call(node.op.name, (x._replace(table=Table(TableKind.SIBLINGS)),))
 
 
 def _slots_to_edges(operands: Operands, node: Node) -> Call:
     rows = map(operands.stored, node.inputs)
     table = Table(TableKind.PARENT)
-    return Call("slots_to_edges", tuple(x._replace(table=table) for x in rows))
+    return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
 
 
 def _matmul(operands: Operands, node: Node) -> Call:
-    a, b = node.inputs
-    ta, tb = node.attrs["ta"], node.attrs["tb"]
-    m, n = node.shape
-    k = a.shape[0] if ta else a.shape[1]
     mask = operands.mask(node)
     indexed = reads_through_index(node, masked=mask is not None)
-    inputs = tuple(map(operands.read if indexed else operands.stored, (a, b)))
+    inputs = tuple(map(operands.read if indexed else operands.stored, node.inputs))
     if mask is None:
-        return Call(node.op.name, inputs, MatmulAttributes(ta, tb, m, k, n))
-    attributes = MaskedMatmulAttributes(ta, tb, m, k, n, by_id=mask.dtype == "int32")
+        return Call(node.op.name, inputs, _attributes(node))
+    product = _attributes(node)
+    assert isinstance(product, MatmulAttributes)
+    attributes = MaskedMatmulAttributes(**vars(product), by_id=mask.dtype == "int32")
     return Call(f"{node.op.name}_masked", (*inputs, operands.stored(mask)), attributes)
 
 
-def _over_last(operands: Operands, node: Node) -> Call:
-    x = node.inputs[-1]
-    length = x.shape[-1]
-    return _of_rows(operands, node)._replace(attributes=AxisAttributes(x.size // length, length))
-
-
-def _embedding(operands: Operands, node: Node) -> Call:
-    attributes = EmbeddingAttributes(*node.inputs[0].shape)
-    return _of_rows(operands, node)._replace(attributes=attributes)
-
-
-def _broadcast(operands: Operands, node: Node) -> Call:
-    (x,) = node.inputs
-    attributes = ShapeAttributes(_padded(x.shape, len(node.shape)), node.shape)
-    return _of_rows(operands, node)._replace(attributes=attributes)
-
-
-def _sum_to(operands: Operands, node: Node) -> Call:
-    (x,) = node.inputs
-    attributes = ShapeAttributes(x.shape, _padded(node.shape, len(x.shape)))
-    return _of_rows(operands, node)._replace(attributes=attributes)
-
-
-def _padded(shape: Shape, rank: int) -> Shape:
-    return (1,) * (rank - len(shape)) + shape
-
-
 def _unique_ids(_: Operands, node: Node) -> Call:
-    return Call("unique_ids", source=id_table(TableKind.UNIQUE_IDS, node))
+    return Call(node.op.name, source=id_table(TableKind.UNIQUE_IDS, node))
 
 
 def _num_children(_: Operands, node: Node) -> Call:
-    return Call("num_children", source=Table(TableKind.CHILDREN))
+    return Call(node.op.name, source=Table(TableKind.CHILDREN))
 
 
 def _fill(_: Operands, node: Node) -> Call:
-    return Call("fill", attributes=FillAttributes(node.attrs["value"]))
+    return Call("fill", attributes=_attributes(node))
 
 
-def _uniform(_: Operands, node: Node) -> Call:
-    return Call("uniform", attributes=UniformAttributes(node.attrs["key"]))
-
-
-def _dropout(operands: Operands, node: Node) -> Call:
-    """Values, and, by id, the ids that their masks are drawn by."""
-    attributes = DropoutAttributes(node.attrs["key"], node.attrs["p"])
-    return _of_rows(operands, node)._replace(attributes=attributes)
-
-
-_CALLS: dict[str, Callable[[Operands, Node], Call]] = {
-    "pull": _load,
-    "push_cotangent": _load,
-    "state_cotangent": _sum,
-    "unique_ids": _unique_ids,
-    "num_children": _num_children,
-    "constant": _fill,
-    "gather": _gather,
-    "spread": _take,
-    "graph_spread": _take,
-    "expand": _take,
-    "segment_sum": _sum,
-    "segment_max": _over_children,
-    "segment_logsumexp": _over_children,
-    "segment_softmax": _segment_softmax,
-    "unique_sum": _sum,
-    "graph_sum": _sum,
-    "slots_to_edges": _slots_to_edges,
-    "matmul": _matmul,
-    "matmul_reduce": _matmul,
-    "row_sum": _over_last,
-    "row_max": _over_last,
-    "logsumexp": _over_last,
-    "logsumexp_grad": _over_last,
-    "one_hot_max": _over_last,
-    "softmax": _over_last,
-    "log_softmax": _over_last,
-    "embedding": _embedding,
-    "broadcast": _broadcast,
-    "sum_to": _sum_to,
-    "dropout": _dropout,
-    "dropout_by_id": _dropout,
-    "uniform": _uniform,
+_CALLS: dict[OpDef, Callable[[Operands, Node], Call]] = {
+    PULL: _load,
+    PUSH_COTANGENT: _load,
+    STATE_COTANGENT: _sum,
+    UNIQUE_IDS: _unique_ids,
+    NUM_CHILDREN: _num_children,
+    CONSTANT: _fill,
+    GATHER: _gather,
+    SPREAD: _take,
+    GRAPH_SPREAD: _take,
+    EXPAND: _take,
+    SEGMENT_SUM: _sum,
+    SEGMENT_MAX: _over_children,
+    SEGMENT_LOGSUMEXP: _over_children,
+    SEGMENT_SOFTMAX: _segment_softmax,
+    UNIQUE_SUM: _sum,
+    GRAPH_SUM: _sum,
+    SLOTS_TO_EDGES: _slots_to_edges,
+    MATMUL: _matmul,
+    MATMUL_REDUCE: _matmul,
 }

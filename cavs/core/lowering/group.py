@@ -11,9 +11,11 @@ from cavs.core.lowering.calls import Call
 from cavs.core.lowering.operands import Operand, Reader
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
+from cavs.core.ops.structure import CONSTANT
 from cavs.core.program import LISTS, TableKind
 
-_MOVES = ("broadcast", "slice", "reshape")
+_MOVES = (BROADCAST, SLICE, RESHAPE)
 
 
 class _Refs(NamedTuple):
@@ -57,9 +59,9 @@ def _ref(storage: Storage, reader: Reader, refs: _Refs, x: Node) -> tuple[str, i
     if x in refs.calls:
         return "calls", refs.calls[x]
     source = x
-    while source.op.name in _MOVES and not storage.is_unit(source):
+    while source.op in _MOVES and not storage.is_unit(source):
         source = source.inputs[0]
-    if source.op.name == "constant" and not storage.is_unit(source):
+    if source.op is CONSTANT and not storage.is_unit(source):
         value = float(source.attrs["value"])
         return "constants", refs.constants.setdefault(value, len(refs.constants))
     return "inputs", refs.inputs.setdefault(reader.read(x), len(refs.inputs))

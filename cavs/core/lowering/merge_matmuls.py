@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from cavs.core.ir import Node
-from cavs.core.lowering.nodes import OVER_ROWS
+from cavs.core.lowering.nodes import sums_all_rows
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.elementwise import ADD
 
 
 def merge_matmuls(
@@ -27,10 +28,10 @@ def merge_matmuls(
     def terms(node: Node) -> list[Node]:
         if len(users[node]) > 1 or node in wanted:
             return []
-        return [node] if node.op.name in OVER_ROWS else sums.get(node, [])
+        return [node] if sums_all_rows(node) else sums.get(node, [])
 
     for node in order:
-        if node.op.name == "add" and node.space == SpaceKind.NONE:
+        if node.op is ADD and node.space == SpaceKind.NONE:
             parts = [terms(x) for x in node.inputs]
             if all(parts):
                 sums[node] = [term for part in parts for term in part]

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind
-
-INDEX_LOADS = ("spread", "expand", "graph_spread", "gather")
-"""Rows of another value, found through an index."""
-
-SUMS = ("segment_sum", "state_cotangent", "unique_sum", "graph_sum")
-"""Sums over lists of rows, which an elementwise group can take while it reads."""
-
-OVER_ROWS = ("matmul_reduce", "reduce_rows")
-"""Sums over all rows, which may go on from a sum."""
-
-_CROSSING = (*OVER_ROWS, "unique_sum", "graph_sum", "expand", "graph_spread")
+from cavs.core.ops._def import Between, SpaceKind
+from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
+from cavs.core.ops.shape import BROADCAST, CONCAT, RESHAPE, SLICE
+from cavs.core.ops.structure import GATHER, JOIN
 
 WIDEST = 4096
 """Elements of the longest rows that kernels bring together."""
@@ -29,14 +21,14 @@ def is_line(node: Node) -> bool:
 
 def is_view(node: Node) -> bool:
     """Whether the node is columns of its stored operand."""
-    if node.op.name == "reshape":
+    if node.op is RESHAPE:
         return True
-    return node.op.name == "slice" and is_line(node.inputs[0])
+    return node.op is SLICE and is_line(node.inputs[0])
 
 
 def is_column(node: Node) -> bool:
     """Whether the node repeats one element along a row, which elementwise groups do themselves."""
-    return node.op.name == "broadcast" and node.inputs[0].size == 1
+    return node.op is BROADCAST and node.inputs[0].size == 1
 
 
 def is_part(node: Node) -> bool:
@@ -46,37 +38,37 @@ def is_part(node: Node) -> bool:
 
 def without_reshapes(node: Node) -> Node:
     """What the node reshapes: that changes nothing in memory."""
-    while node.op.name == "reshape":
+    while node.op is RESHAPE:
         node = node.inputs[0]
     return node
 
 
 def parts(node: Node) -> tuple[Node, ...]:
     """What writes the node's rows: of a join, leaves and inner vertices apart."""
-    return node.inputs if node.op.name == "join" else (node,)
+    return node.inputs if node.op is JOIN else (node,)
 
 
-def crosses(node: Node) -> bool:
-    """Whether the node reads rows of its operands that other threads may have written."""
-    return node.op.name in _CROSSING
+def sums_all_rows(node: Node) -> bool:
+    """Whether the node is a sum over all rows, which may go on from a sum."""
+    return node.op.reduces is Between.ALL
 
 
 def reads_state(user: Node, gather: Node) -> bool:
     """Whether the gather's user goes through the lists of children to the state itself."""
-    segments = user.op.name in ("segment_sum", "segment_max", "segment_logsumexp")
-    return segments and gather.op.name == "gather" and gather.attrs["slot"] is None
+    over_children = user.op.reduces is Between.CHILDREN
+    return over_children and gather.op is GATHER and gather.attrs["slot"] is None
 
 
 def reads_through_index(node: Node, masked: bool = False) -> bool:
     """Whether the kernel finds the rows of its operands through tables: where it takes them one by
     one, as products of a matrix per row do, or brings together those that a mask leaves."""
-    if node.op.name == "concat":
+    if node.op is CONCAT:
         return not is_line(node)
-    if node.op.name not in ("matmul", "matmul_reduce"):
+    if node.op not in (MATMUL, MATMUL_REDUCE):
         return False
     a, b = node.inputs
     shared = SpaceKind.NONE in (a.space, b.space)
-    if node.op.name == "matmul_reduce":
+    if node.op is MATMUL_REDUCE:
         lines = a.shape[0 if node.attrs["ta"] else 1] == 1 and not shared
         return masked and lines and max(node.shape) <= WIDEST
     if node.shape[0] == 1 and b.space == SpaceKind.NONE:

@@ -10,6 +10,8 @@ from cavs.core.ir import Name, Node
 from cavs.core.lowering.analyse import Lowering
 from cavs.core.lowering.operands import Columns, Given, Place, Returned, State, distinct_tables
 from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops.shape import RESHAPE, SLICE
+from cavs.core.ops.structure import JOIN, PARAM, REMEMBERED
 from cavs.core.program import Role, UniqueIds, Value
 
 
@@ -98,7 +100,7 @@ class _Numbering:
         counts: dict[Unique, int] = {}
         for node in self._storage.order:
             used.update(dict.fromkeys(distinct_tables(node)))
-            if node.op.name == "remembered":
+            if node.op is REMEMBERED:
                 assert isinstance(node.space, Unique)
                 counts[node.space] = node.attrs["count"]
         among = {space: None for pair in used for space in pair if isinstance(space, Unique)}
@@ -131,20 +133,20 @@ class _Numbering:
         return self._node(place)
 
     def _node(self, node: Node) -> int:
-        storage, name = self._storage, node.op.name
-        if name == "param":
+        storage, op = self._storage, node.op
+        if op is PARAM:
             return self._param(node)
-        if name == "remembered":
+        if op is REMEMBERED:
             number = self._input(node.attrs["key"])
             return self._add(Value(_name(node), *_rows(node), Role.INPUT, number))
-        if name == "join":
+        if op is JOIN:
             return self._join(node)
         if node in storage.direct:
             return self._add(Value(_name(node), *_rows(node), Role.OUTPUT, storage.direct[node]))
         for same in (storage.placed, storage.summed):
             if node in same:
                 return self.number(same[node])
-        if not storage.is_unit(node) and name in ("slice", "reshape"):
+        if not storage.is_unit(node) and op in (SLICE, RESHAPE):
             return self._view(node, self.number(node.inputs[0]), node.attrs.get("start", 0))
         if node in storage.beside:
             whole, column = storage.beside[node]

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from cavs.core.ir import Name, Node
-from cavs.core.lowering.nodes import SUMS
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind, Unique
+from cavs.core.ops.shape import BROADCAST, RESHAPE, SLICE
+from cavs.core.ops.structure import (
+    EXPAND,
+    GATHER,
+    GRAPH_SUM,
+    SPREAD,
+    STATE_COTANGENT,
+    UNIQUE_IDS,
+    UNIQUE_SUM,
+)
 from cavs.core.program import NO_TABLE, Table, TableKind
 
 _ORDERS: dict[Space, TableKind] = {
@@ -123,9 +132,9 @@ def order_table(space: Space) -> Table:
 
 def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
     """Distinct ids and the rows that have them, between which the node's kernel needs tables."""
-    if node.op.name in ("expand", "unique_sum"):
+    if node.op in (EXPAND, UNIQUE_SUM):
         return [(node.attrs["rows"], node.attrs["base"])]
-    if node.op.name != "unique_ids":
+    if node.op is not UNIQUE_IDS:
         return []
     assert isinstance(node.space, Unique)
     ids = Unique((node.attrs["name"],), node.space.base)
@@ -140,11 +149,10 @@ def id_table(kind: TableKind, node: Node) -> Table:
 
 def index_table(node: Node) -> Table:
     """Table from the rows of an index load to those that it repeats."""
-    name = node.op.name
-    if name == "expand":
+    if node.op is EXPAND:
         return id_table(TableKind.UNIQUE, node)
-    if name != "gather":
-        return Table(TableKind.PARENT if name == "spread" else TableKind.GRAPH)
+    if node.op is not GATHER:
+        return Table(TableKind.PARENT if node.op is SPREAD else TableKind.GRAPH)
     slot = node.attrs["slot"]
     return Table(TableKind.CHILD) if slot is None else Table(TableKind.SLOT, slot)
 
@@ -177,19 +185,19 @@ class Reader:
 
     def read(self, node: Node) -> Operand:
         """See :class:`Operands`."""
-        name = node.op.name
+        op = node.op
         if self._storage.is_unit(node) or node in self._storage.external:
             return self.stored(node)
-        if name == "gather":
+        if op is GATHER:
             return self.gathered(node)
-        if name in ("spread", "graph_spread", "expand"):
+        if op.is_index_load:
             (x,) = node.inputs
             return Operand(x, x.size, index_table(node))
-        if name == "broadcast":
+        if op is BROADCAST:
             return self.read(node.inputs[0])
-        if name in SUMS:
+        if op.sums_lists:
             return self.listed(node)
-        if name in ("slice", "reshape"):
+        if op in (SLICE, RESHAPE):
             whole = self.read(node.inputs[0])
             if whole.size == 1:
                 return whole
@@ -199,18 +207,18 @@ class Reader:
 
     def listed(self, node: Node) -> Operand:
         """See :class:`Operands`."""
-        if node.op.name == "state_cotangent":
+        if node.op is STATE_COTANGENT:
             return self._cotangents(node)
         (x,) = node.inputs
-        if node.op.name == "graph_sum":
+        if node.op is GRAPH_SUM:
             return Operand(x, x.size, Table(TableKind.GRAPH_VERTICES))
-        if node.op.name == "unique_sum":
-            if x.op.name == "state_cotangent" and not self._storage.is_unit(x):
+        if node.op is UNIQUE_SUM:
+            if x.op is STATE_COTANGENT and not self._storage.is_unit(x):
                 of_one = self._cotangents(x)
                 table = id_table(_OF_EQUAL_IDS[of_one.table.kind], node)
                 return Operand(of_one.place, of_one.size, table)
             return Operand(x, x.size, id_table(TableKind.UNIQUE_ROWS, node))
-        if x.op.name == "gather" and x.attrs["slot"] is None:
+        if x.op is GATHER and x.attrs["slot"] is None:
             return Operand(self._state(x), x.size, Table(TableKind.CHILD_ROWS))
         return Operand(x, x.size, Table(TableKind.CHILDREN))
 

@@ -6,20 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cavs.core.ir import Name, Node
-from cavs.core.lowering.nodes import INDEX_LOADS, without_reshapes
+from cavs.core.lowering.nodes import without_reshapes
+from cavs.core.ops.structure import GATHER
 from cavs.core.program import Output, Program
-
-# Forward nodes that a backward program makes again rather than reads: they cost next to nothing.
-_RECOMPUTED = (
-    *INDEX_LOADS,
-    "broadcast",
-    "slice",
-    "reshape",
-    "num_children",
-    "unique_ids",
-    "param",
-    "constant",
-)
 
 
 @dataclass(frozen=True)
@@ -67,8 +56,8 @@ class Lowered:
 
     def gives(self, node: Node) -> bool:
         """Whether a backward program can read the value, or make it of such that it can read."""
-        if node.op.name in _RECOMPUTED or node not in self.nodes:
-            made = bool(node.inputs) or node.op.name in _RECOMPUTED
+        if node.op.recomputed or node not in self.nodes:
+            made = bool(node.inputs) or node.op.recomputed
             return made and all(map(self.gives, node.inputs))
         return node in self.saved
 
@@ -86,9 +75,9 @@ def read_from_forward(
         if node in seen:
             continue
         seen.add(node)
-        if node in forward and node.op.name not in _RECOMPUTED:
+        if node in forward and not node.op.recomputed:
             found.add(node)
-        elif node.op.name == "gather":
+        elif node.op is GATHER:
             found.add(states[node.attrs["name"]])
         else:
             stack.extend(node.inputs)

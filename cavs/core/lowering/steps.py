@@ -10,10 +10,11 @@ from cavs.core.ir import Node
 from cavs.core.lowering.calls import Call, kernel_call
 from cavs.core.lowering.fuse import Unit
 from cavs.core.lowering.group import group_call
-from cavs.core.lowering.nodes import OVER_ROWS, is_line, reads_through_index
+from cavs.core.lowering.nodes import is_line, reads_through_index, sums_all_rows
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.core.ops.shape import CONCAT, SLICE
 
 
 class Step(NamedTuple):
@@ -53,9 +54,9 @@ class StepWriter:
             return [self._store(node, first.output)]
         if first.fusable:
             return [self._fused([unit.node for unit in group])]
-        if node.op.name == "concat":
+        if node.op is CONCAT:
             return self._copies_beside(node)
-        if node.op.name == "slice":  # of matrices, whose columns do not stand together
+        if node.op is SLICE:  # of matrices, whose columns do not stand together
             (x,) = node.inputs
             return [self._copy(x, node.attrs["start"], node, 0, node.shape[-1])]
         return [self._single(node)]
@@ -105,6 +106,6 @@ class StepWriter:
 
 def _driving(node: Node) -> Space:
     """Rows that the instruction runs over: those it sums, where it sums over all."""
-    if node.op.name in OVER_ROWS:
+    if sums_all_rows(node):
         return next(x.space for x in node.inputs if x.space != SpaceKind.NONE)
     return node.space

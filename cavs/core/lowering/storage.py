@@ -19,9 +19,6 @@ from dataclasses import dataclass, field, replace
 from cavs.core.ir import Node
 from cavs.core.lowering.merge_matmuls import merge_matmuls
 from cavs.core.lowering.nodes import (
-    INDEX_LOADS,
-    SUMS,
-    crosses,
     is_column,
     is_line,
     is_part,
@@ -35,6 +32,17 @@ from cavs.core.lowering.nodes import (
 )
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.ops._def import SpaceKind
+from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.ops.shape import CONCAT
+from cavs.core.ops.structure import (
+    CONSTANT,
+    GATHER,
+    JOIN,
+    PARAM,
+    REMEMBERED,
+    STATE_COTANGENT,
+    UNIQUE_SUM,
+)
 from cavs.core.program import OutputKind
 
 # Arrays whose rows are as the program's own.
@@ -77,11 +85,11 @@ class Storage:
 
     def is_unit(self, node: Node) -> bool:
         """Whether the node stores a result of its own."""
-        if node.op.name in ("param", "remembered", "join") or is_view(node):
+        if node.op in (PARAM, REMEMBERED, JOIN) or is_view(node):
             return False
         if node in self.placed or node in self.sums:
             return False
-        if node.op.name in (*INDEX_LOADS, *SUMS, "constant") or is_column(node):
+        if _is_read_elsewhere(node) or node.op is CONSTANT or is_column(node):
             return node in self.forced
         return True
 
@@ -90,13 +98,13 @@ class Storage:
         index that leaves the rows at hand."""
         crossed = False
         while True:
-            if node in self.external or node.op.name in ("param", "remembered"):
+            if node in self.external or node.op in (PARAM, REMEMBERED):
                 return None, crossed
             if self.is_unit(node):
                 return node, crossed
-            if node.op.name in ("gather", "constant", "state_cotangent"):
+            if node.op in (GATHER, CONSTANT, STATE_COTANGENT):
                 return None, crossed
-            crossed = crossed or crosses(node)
+            crossed = crossed or node.op.crosses
             node = self.sums[node][-1] if node in self.sums else node.inputs[0]
 
     def reads(self, node: Node) -> list[Node]:
@@ -119,7 +127,12 @@ class Storage:
             return "stored"
         if is_view(node):
             return f"columns of %{node.inputs[0].number}"
-        return "read through an index" if node.op.name in (*INDEX_LOADS, *SUMS) else "not stored"
+        return "read through an index" if _is_read_elsewhere(node) else "not stored"
+
+
+def _is_read_elsewhere(node: Node) -> bool:
+    """Whether groups read the node where it comes from: through an index, or a list."""
+    return node.op.is_index_load or node.op.sums_lists
 
 
 def place(
@@ -160,11 +173,11 @@ def _forced(
         return reads_state(user, node) or _reads_rows(user, node, masked=user in masks)
 
     for node in reversed(order):
-        free = node.op.name in INDEX_LOADS or node.op.name == "constant" or is_part(node)
+        free = node.op.is_index_load or node.op is CONSTANT or is_part(node)
         if free and (node in wanted or not all(without_rows(u, node) for u in users[node])):
             forced.add(node)
     for node in order:
-        if node.op.name in SUMS:
+        if node.op.sums_lists:
             readers = users[node]
             taken = _summed_by(node, readers) or _listed(sinks, node, readers)
             if node in wanted or not taken:
@@ -176,13 +189,13 @@ def _reads_rows(user: Node, node: Node, masked: bool) -> bool:
     """Whether the user, no elementwise operation, goes through the index to the rows."""
     while is_view(node):
         node = node.inputs[0]
-    return node.op.name in INDEX_LOADS and reads_through_index(user, masked=masked)
+    return node.op.is_index_load and reads_through_index(user, masked=masked)
 
 
 def _listed(sinks: Sinks, node: Node, users: Sequence[Node]) -> bool:
     """Whether what the rows of equal ids get from their parents is summed at once."""
-    by_id = all(u.op.name == "unique_sum" and u.attrs["base"] == node.space for u in users)
-    if node.op.name != "state_cotangent" or not by_id:
+    by_id = all(u.op is UNIQUE_SUM and u.attrs["base"] == node.space for u in users)
+    if node.op is not STATE_COTANGENT or not by_id:
         return False
     return not sinks.slots.get(node.attrs["name"], 0)  # these have a row for a position
 
@@ -196,7 +209,7 @@ def _placed(storage: Storage) -> dict[Node, Node]:
     """Parts of states that need no copy, to the unit that writes its rows in their place."""
     placed: dict[Node, Node] = {}
     of_states = [x for node in storage.sinks.states.values() for x in parts(node)]
-    for part in [x for x in of_states if x.op.name == "identity"]:
+    for part in [x for x in of_states if x.op is IDENTITY]:
         unit = without_reshapes(part.inputs[0])
         own = storage.is_unit(unit) and unit not in storage.external
         if own and unit.space == part.space and unit not in placed.values():
@@ -208,14 +221,14 @@ def _beside(storage: Storage) -> dict[Node, tuple[Node, int]]:
     """Parts that nothing hinders to be written straight into the concatenation of them."""
     beside: dict[Node, tuple[Node, int]] = {}
     for whole in storage.order:
-        joins = whole.op.name == "concat" and is_line(whole) and storage.is_unit(whole)
+        joins = whole.op is CONCAT and is_line(whole) and storage.is_unit(whole)
         if not joins or whole.space == SpaceKind.NONE:
             continue
         column = 0
         taken = {*storage.wanted, *storage.placed.values(), *beside}
         for x in whole.inputs:
             own = x not in storage.external and storage.is_unit(x)
-            if own and x not in taken and x.space == whole.space and x.op.name != "concat":
+            if own and x not in taken and x.space == whole.space and x.op is not CONCAT:
                 beside[x] = whole, column
             column += x.size
     return beside
@@ -226,7 +239,7 @@ def _direct(storage: Storage) -> dict[Node, int]:
     direct: dict[Node, int] = {}
     for number, (output, node) in enumerate(storage.sinks.outputs):
         own = node not in storage.external and storage.is_unit(node)
-        written = (own or node in storage.sums) and node.op.name != "concat"
+        written = (own or node in storage.sums) and node.op is not CONCAT
         if written and output.kind in _WRITTEN_TO:
             direct.setdefault(node, number)
     return direct

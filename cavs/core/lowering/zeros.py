@@ -37,7 +37,9 @@ _MOST_IN_MASK = 2
 
 def either(*rows: Rows) -> Rows:
     """Rows that are in one of these."""
-    clauses = frozenset[Clause]().union(*rows)
+    clauses = NO_ROWS.union(*rows)
+    if len(clauses) <= 1:
+        return clauses
     # A clause says nothing more than another one with fewer members.
     least = [c for c in clauses if not any(other < c for other in clauses)]
     return frozenset(_ordered(least)[:_MOST])
@@ -283,6 +285,8 @@ class Zeros:
     def _stopped(self, node: Node, user: Node) -> Rows:
         """Rows in which the user's result does not depend on `node`."""
         x, op = user.inputs, user.op
+        if not op.zero_with and op.zero_without is None:
+            return NO_ROWS
         if op.repeats is not None or op.reduces not in (None, Between.ALL):
             return NO_ROWS
         others = (self._zeros_of(x[i]) for i in op.zero_with if x[i] is not node)

@@ -3,9 +3,6 @@
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
 from cavs.core.ops.elementwise import abs as abs
-from cavs.core.ops.elementwise import (
-    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
-)
 from cavs.core.ops.elementwise import clip as clip
 from cavs.core.ops.elementwise import equal as equal
 from cavs.core.ops.elementwise import erfinv as erfinv
@@ -25,12 +22,15 @@ from cavs.core.ops.elementwise import sign as sign
 from cavs.core.ops.elementwise import softplus as softplus
 from cavs.core.ops.elementwise import sqrt as sqrt
 from cavs.core.ops.elementwise import square as square
-from cavs.core.ops.elementwise import squared_error as squared_error
 from cavs.core.ops.elementwise import stop_gradient as stop_gradient
 from cavs.core.ops.elementwise import tanh as tanh
 from cavs.core.ops.elementwise import where as where
+from cavs.core.ops.loss import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
 from cavs.core.ops.loss import cross_entropy as cross_entropy
 from cavs.core.ops.loss import embedding as embedding
+from cavs.core.ops.loss import squared_error as squared_error
 from cavs.core.ops.matmul import linear as linear
 from cavs.core.ops.matmul import matmul as matmul
 from cavs.core.ops.random import bernoulli as bernoulli

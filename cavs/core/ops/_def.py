@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import shown
+from cavs.core.attributes import Attributes, AxisAttributes
 from cavs.errors import ShapeError, TraceError
 
 Shape = tuple[int, ...]
@@ -79,17 +80,18 @@ _FINENESS = {
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
     """The finest of `spaces`: what an operation over these operands has for rows."""
+    found = set(spaces)
+    found.discard(SpaceKind.NONE)
+    if len(found) <= 1:
+        return found.pop() if found else SpaceKind.NONE
     named = [space for space in spaces if isinstance(space, SpaceKind)]
-    unique = {space for space in spaces if isinstance(space, Unique)}
-    if unique:
-        if len(unique) > 1 or any(space != SpaceKind.NONE for space in named):
-            given = ", ".join(map(str, spaces))
-            raise TraceError(
-                f"[ops] expected operands with the same rows, got {given}; combine values of the "
-                "same ids only"
-            )
-        return unique.pop()
-    return max(named, key=_FINENESS.__getitem__, default=SpaceKind.NONE)
+    if len(named) < len(spaces):
+        given = ", ".join(map(str, spaces))
+        raise TraceError(
+            f"[ops] expected operands with the same rows, got {given}; combine values of the "
+            "same ids only"
+        )
+    return max(named, key=_FINENESS.__getitem__)
 
 
 RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]
@@ -140,6 +142,17 @@ Fold = Callable[[Sequence[float], Sequence[Shape], Shape], "float | None"]
 operands' and the result's shapes; None where they are not one number."""
 
 
+AttributesRule = Callable[[Sequence[Shape], Shape, Mapping[str, Any]], Attributes]
+
+
+def along_last_axis(
+    shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]
+) -> AxisAttributes:
+    """Of a kernel that goes along the last axis of its last operand."""
+    *outer, length = shapes[-1]
+    return AxisAttributes(math.prod(outer), length)
+
+
 def no_operand(values: Sequence[float | None]) -> int | None:
     """The result equals no operand."""
     return None
@@ -188,6 +201,8 @@ class OpDef:
         equals: from the operands that are one number throughout, None for others, the operand that
             the result equals.
         fold: see :data:`Fold`; of elementwise operations the reference says it.
+        attributes: what its kernel is told beside the operands, from their shapes, the result's and
+            the operation's attributes; None where that is nothing.
         recomputed: whether backward makes it again rather than reads it: it costs next to nothing.
     """
 
@@ -219,6 +234,7 @@ class OpDef:
     without_children: float | None = None
     equals: Callable[[Sequence[float | None]], int | None] = no_operand
     fold: Fold | None = None
+    attributes: AttributesRule | None = None
     recomputed: bool = False
     ids: int | None = field(init=False)
 

@@ -5,7 +5,6 @@ Their native formulas are in csrc/group/scalar_ops.h; tests hold the two togethe
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,18 +13,11 @@ from cavs._arguments import shown
 from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
 from cavs.core.ops._formulas import (
     HALF_SQRT_PI,
-    reference_bce_with_logits,
     reference_erfinv,
     reference_sigmoid,
     reference_softplus,
 )
 from cavs.errors import InputError
-
-
-def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
-    # Of an infinite logit the loss is 0, or infinite and without a gradient.
-    certain = equal(abs(x), math.inf)
-    return where(certain, 0.0, dy * (sigmoid(x) - t)), where(certain, 0.0, -dy * x)
 
 
 def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
@@ -42,7 +34,7 @@ def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
     )
 
 
-def _row(
+def row(
     name: str,
     arity: int,
     flops: int,
@@ -50,6 +42,7 @@ def _row(
     reference: Callable[..., Any],
     **facts: Any,
 ) -> OpDef:
+    """An elementwise operation: how many operands, FLOPs, its gradient, reference and facts."""
     return register(
         OpDef(
             name,
@@ -73,7 +66,7 @@ def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | 
     return other
 
 
-ADD = _row(
+ADD = row(
     "add",
     2,
     1,
@@ -81,7 +74,7 @@ ADD = _row(
     lambda np, a, b: a + b,
     equals=_equals_beside(0.0, 0, 1),
 )
-SUB = _row(
+SUB = row(
     "sub",
     2,
     1,
@@ -89,7 +82,7 @@ SUB = _row(
     lambda np, a, b: a - b,
     equals=_equals_beside(0.0, 1),
 )
-MUL = _row(
+MUL = row(
     "mul",
     2,
     1,
@@ -98,7 +91,7 @@ MUL = _row(
     zero_with=(0, 1),
     equals=_equals_beside(1.0, 0, 1),
 )
-DIV = _row(
+DIV = row(
     "div",
     2,
     4,
@@ -107,31 +100,29 @@ DIV = _row(
     zero_with=(0,),
     equals=_equals_beside(1.0, 1),
 )
-NEG = _row("neg", 1, 1, lambda dy, y, x: (-dy,), lambda np, x: -x)
-EXP = _row("exp", 1, 10, lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
+NEG = row("neg", 1, 1, lambda dy, y, x: (-dy,), lambda np, x: -x)
+EXP = row("exp", 1, 10, lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
 # No cotangent stays none, though the slope at 0 is infinite: of what is impossible in log space.
-LOG = _row(
+LOG = row(
     "log",
     1,
     10,
     lambda dy, y, x: (where(equal(dy, 0.0), 0.0, dy / x),),
     lambda np, x: np.log(x),
 )
-SQRT = _row("sqrt", 1, 4, lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
-RSQRT = _row(
+SQRT = row("sqrt", 1, 4, lambda dy, y, x: (dy * 0.5 / y,), lambda np, x: np.sqrt(x))
+RSQRT = row(
     "rsqrt",
     1,
     6,
     lambda dy, y, x: (dy * -0.5 * y * y * y,),
     lambda np, x: 1 / np.sqrt(x),
 )
-RECIPROCAL = _row("reciprocal", 1, 4, lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x)
-SQUARE = _row("square", 1, 1, lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
-ABS = _row("abs", 1, 1, lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
-SIGN = _row(
-    "sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.where(x > 0, 1, np.where(x < 0, -1, x))
-)
-SIGMOID_GRAD = _row(
+RECIPROCAL = row("reciprocal", 1, 4, lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x)
+SQUARE = row("square", 1, 1, lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
+ABS = row("abs", 1, 1, lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
+SIGN = row("sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.sign(x))
+SIGMOID_GRAD = row(
     "sigmoid_grad",
     2,
     3,
@@ -139,7 +130,7 @@ SIGMOID_GRAD = _row(
     lambda np, dy, y: dy * y * (1 - y),
     zero_with=(0,),
 )
-TANH_GRAD = _row(
+TANH_GRAD = row(
     "tanh_grad",
     2,
     3,
@@ -147,75 +138,61 @@ TANH_GRAD = _row(
     lambda np, dy, y: dy * (1 - y * y),
     zero_with=(0,),
 )
-SIGMOID = _row("sigmoid", 1, 12, lambda dy, y, x: (sigmoid_grad(dy, y),), reference_sigmoid)
-TANH = _row(
+SIGMOID = row("sigmoid", 1, 12, lambda dy, y, x: (sigmoid_grad(dy, y),), reference_sigmoid)
+TANH = row(
     "tanh",
     1,
     12,
     lambda dy, y, x: (tanh_grad(dy, y),),
     lambda np, x: np.tanh(x),
 )
-RELU = _row(
+RELU = row(
     "relu",
     1,
     1,
     lambda dy, y, x: (dy * greater(x, 0.0),),
-    lambda np, x: np.where(x < 0, 0, x),
+    lambda np, x: np.maximum(x, 0),
 )
-ERFINV = _row(
+ERFINV = row(
     "erfinv",
     1,
     40,
     lambda dy, y, x: (dy * exp(y * y) * HALF_SQRT_PI,),
     reference_erfinv,
 )
-SOFTPLUS = _row(
+SOFTPLUS = row(
     "softplus",
     1,
     20,
     lambda dy, y, x: (dy * sigmoid(x),),
     reference_softplus,
 )
-MAXIMUM = _row(
+MAXIMUM = row(
     "maximum",
     2,
     1,
     lambda dy, y, a, b: (dy * greater(a, b), dy * greater_equal(b, a)),
     lambda np, a, b: np.maximum(a, b),
 )
-MINIMUM = _row(
+MINIMUM = row(
     "minimum",
     2,
     1,
     lambda dy, y, a, b: (dy * less(a, b), dy * less_equal(b, a)),
     lambda np, a, b: np.minimum(a, b),
 )
-WHERE = _row(
+WHERE = row(
     "where",
     3,
     1,
     lambda dy, y, c, a, b: (None, where(c, dy, 0.0), where(c, 0.0, dy)),
     lambda np, c, a, b: np.where(c != 0, a, b),
 )
-BCE_WITH_LOGITS = _row(
-    "bce_with_logits",
-    2,
-    22,
-    _bce_with_logits_vjp,
-    reference_bce_with_logits,
-)
 # Says into which state a value goes; attributes keep equal values of two states apart.
-IDENTITY = _row(
+IDENTITY = row(
     "identity", 1, 0, lambda dy, y, x, **_: (dy,), lambda np, x, **_: x, may_add_rows=True
 )
-STOP_GRADIENT = _row("stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x)
-SQUARED_ERROR = _row(
-    "squared_error",
-    2,
-    2,
-    lambda dy, y, a, b: (dy * 2.0 * (a - b), dy * 2.0 * (b - a)),
-    lambda np, a, b: (a - b) * (a - b),
-)
+STOP_GRADIENT = row("stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x)
 GREATER = _comparison("greater", lambda np, a, b: a > b)
 GREATER_EQUAL = _comparison("greater_equal", lambda np, a, b: a >= b)
 LESS = _comparison("less", lambda np, a, b: a < b)
@@ -350,16 +327,3 @@ def less_equal(a: Any, b: Any) -> Any:
 def equal(a: Any, b: Any) -> Any:
     """Elementwise 1.0 where a == b, else 0.0; no gradient."""
     return apply(EQUAL, a, b)
-
-
-def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
-    """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow.
-
-    Of an infinite logit: 0 for the target that it says is certain, +inf for any other; gradient 0.
-    """
-    return apply(BCE_WITH_LOGITS, logits, targets)
-
-
-def squared_error(a: Any, b: Any) -> Any:
-    """Elementwise (a - b) ** 2."""
-    return apply(SQUARED_ERROR, a, b)

@@ -1,9 +1,11 @@
-"""Losses with integer targets, and embedding lookup."""
+"""Losses, of elements and with integer targets, and embedding lookup."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from cavs.core.attributes import EmbeddingAttributes
 from cavs.core.ops._def import (
     Between,
     OpDef,
@@ -16,8 +18,17 @@ from cavs.core.ops._def import (
     rows,
     size_of,
 )
+from cavs.core.ops._formulas import reference_bce_with_logits
+from cavs.core.ops.elementwise import abs as abs_
+from cavs.core.ops.elementwise import equal, row, sigmoid, where
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax
 from cavs.errors import ShapeError
+
+
+def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
+    # Of an infinite logit the loss is 0, or infinite and without a gradient.
+    certain = equal(abs_(x), math.inf)
+    return where(certain, 0.0, dy * (sigmoid(x) - t)), where(certain, 0.0, -dy * x)
 
 
 def _infer_cross_entropy(logits: Shape, label: Shape) -> Shape:
@@ -73,6 +84,20 @@ def _reference_embedding_grad(np: Any, dy: Any, ids: Any, *, num: int) -> Any:
     return grad
 
 
+BCE_WITH_LOGITS = row(
+    "bce_with_logits",
+    2,
+    22,
+    _bce_with_logits_vjp,
+    reference_bce_with_logits,
+)
+SQUARED_ERROR = row(
+    "squared_error",
+    2,
+    2,
+    lambda dy, y, a, b: (dy * 2.0 * (a - b), dy * 2.0 * (b - a)),
+    lambda np, a, b: (a - b) * (a - b),
+)
 CROSS_ENTROPY = register(
     OpDef(
         "cross_entropy",
@@ -112,6 +137,7 @@ EMBEDDING = register(
         ids_within=0,
         ranks=(None, 0),
         zero_without=1,
+        attributes=lambda shapes, out, attrs: EmbeddingAttributes(*shapes[0]),
         vjp=lambda dy, y, weight, ids: (
             apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
             None,
@@ -151,3 +177,16 @@ def embedding(weight: Any, ids: Any) -> Any:
     Shapes: weight (num, size), ids () int32 in -1..num-1 -> (size,). Gradient row-sparse.
     """
     return apply(EMBEDDING, weight, ids)
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
+    """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow.
+
+    Of an infinite logit: 0 for the target that it says is certain, +inf for any other; gradient 0.
+    """
+    return apply(BCE_WITH_LOGITS, logits, targets)
+
+
+def squared_error(a: Any, b: Any) -> Any:
+    """Elementwise (a - b) ** 2."""
+    return apply(SQUARED_ERROR, a, b)

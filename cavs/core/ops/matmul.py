@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cavs.core.attributes import MatmulAttributes
 from cavs.core.ops._def import Between, OpDef, Shape, SpaceKind, apply, register, rows, shape_of
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
@@ -25,6 +27,11 @@ def _dims(a: Shape, b: Shape, ta: bool, tb: bool) -> tuple[int, int, int]:
 def _infer(a: Shape, b: Shape, *, ta: bool, tb: bool) -> Shape:
     m, _, n = _dims(a, b, ta, tb)
     return (m, n)
+
+
+def _of_product(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> MatmulAttributes:
+    ta, tb = attrs["ta"], attrs["tb"]
+    return MatmulAttributes(ta, tb, out[0], shapes[0][0 if ta else 1], out[1])
 
 
 def _t(np: Any, x: Any, transpose: bool) -> Any:
@@ -54,6 +61,7 @@ MATMUL = register(
         ),
         vjp=_vjp,
         zero_with=(0, 1),
+        attributes=_of_product,
         reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
     )
 )
@@ -73,6 +81,7 @@ MATMUL_REDUCE = register(
         space=rows(SpaceKind.NONE),
         reduces=Between.ALL,
         zero_with=(0, 1),
+        attributes=_of_product,
         reference=_reference_reduce,
     )
 )

@@ -10,10 +10,21 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cavs._arguments import boolean, number
-from cavs.core.ops._def import OpDef, Operand, Shape, apply, per_element, register, size_of
+from cavs.core.attributes import DropoutAttributes, UniformAttributes
+from cavs.core.ops._def import (
+    OpDef,
+    Operand,
+    Shape,
+    along_last_axis,
+    apply,
+    per_element,
+    register,
+    size_of,
+)
 from cavs.core.ops.elementwise import erfinv, less, log, maximum, stop_gradient
 from cavs.core.ops.reduce import softmax
 from cavs.errors import InputError, ShapeError
@@ -40,6 +51,10 @@ def _reference_one_hot_max(np: Any, x: Any, among: Any) -> Any:
     return (first & (top > -np.inf)).astype(x.dtype)
 
 
+def _of_dropout(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -> DropoutAttributes:
+    return DropoutAttributes(attrs["key"], attrs["p"])
+
+
 # The operand only says how many numbers, for which rows; the symbol made has none.
 UNIFORM = register(
     OpDef(
@@ -49,6 +64,7 @@ UNIFORM = register(
         flops=per_element(8),
         is_source=True,
         random=True,
+        attributes=lambda shapes, out, attrs: UniformAttributes(attrs["key"]),
     )
 )
 DROPOUT: OpDef = register(
@@ -61,6 +77,7 @@ DROPOUT: OpDef = register(
         random=True,
         drops=True,
         zero_with=(0,),
+        attributes=_of_dropout,
         vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
     )
 )
@@ -74,6 +91,7 @@ DROPOUT_BY_ID: OpDef = register(
         flops=per_element(8),
         drops=True,
         zero_with=(0,),
+        attributes=_of_dropout,
         vjp=lambda dy, y, x, *ids, p, key: (
             apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
             *[None] * len(ids),
@@ -88,6 +106,7 @@ ONE_HOT_MAX = register(
         infer=_infer_one_hot_max,
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=lambda dy, y, x, among: (None, None),
+        attributes=along_last_axis,
         reference=_reference_one_hot_max,
     )
 )

@@ -6,7 +6,16 @@ import math
 from typing import Any
 
 from cavs._arguments import boolean, integer, number
-from cavs.core.ops._def import OpDef, Shape, apply, per_element, register, shape_of, size_of
+from cavs.core.ops._def import (
+    OpDef,
+    Shape,
+    along_last_axis,
+    apply,
+    per_element,
+    register,
+    shape_of,
+    size_of,
+)
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, exp, rsqrt, square, where
 from cavs.core.ops.shape import broadcast, reshape
@@ -116,6 +125,7 @@ ROW_SUM = register(
         vjp=lambda dy, y, x: (_spread_last(dy, x.shape),),
         zero_with=(0,),
         fold=lambda values, shapes, out: values[0] * shapes[0][-1],
+        attributes=along_last_axis,
         reference=lambda np, x: x.sum(axis=-1),
     )
 )
@@ -126,6 +136,7 @@ ROW_MAX = register(
         infer=_drop_last,
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=_row_max_vjp,
+        attributes=along_last_axis,
         reference=lambda np, x: x.max(axis=-1),
     )
 )
@@ -136,6 +147,7 @@ SOFTMAX = register(
         infer=_last_axis("softmax"),
         flops=per_element(15),
         vjp=lambda dy, y, x: (y * (dy - _spread_last(apply(ROW_SUM, dy * y), x.shape)),),
+        attributes=along_last_axis,
         reference=reference_softmax,
     )
 )
@@ -146,6 +158,7 @@ LOG_SOFTMAX = register(
         infer=_last_axis("log_softmax"),
         flops=per_element(15),
         vjp=_log_softmax_vjp,
+        attributes=along_last_axis,
         reference=reference_log_softmax,
     )
 )
@@ -156,6 +169,7 @@ LOGSUMEXP = register(
         infer=_drop_last,
         flops=lambda shapes, out: 12 * size_of(shapes[0]),
         vjp=lambda dy, y, x: (apply(LOGSUMEXP_GRAD, dy, y, x),),
+        attributes=along_last_axis,
         reference=reference_logsumexp,
     )
 )
@@ -167,6 +181,7 @@ LOGSUMEXP_GRAD: OpDef = register(
         flops=per_element(15),
         vjp=_logsumexp_grad_vjp,
         zero_with=(0,),
+        attributes=along_last_axis,
         reference=_reference_logsumexp_grad,
     )
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import integer, items
+from cavs.core.attributes import ShapeAttributes
 from cavs.core.ops._def import OpDef, Shape, apply, register, shape_of, size_of
 from cavs.errors import ShapeError, TraceError
 
@@ -51,6 +52,10 @@ def _infer_broadcast(shape: Shape, *, to: Shape) -> Shape:
 def _infer_sum_to(shape: Shape, *, to: Shape) -> Shape:
     _infer_broadcast(to, to=shape)
     return to
+
+
+def _padded(shape: Shape, rank: int) -> Shape:
+    return (1,) * (rank - len(shape)) + shape
 
 
 def _rows(x: Any, rank: int) -> tuple[int, ...]:
@@ -144,6 +149,7 @@ BROADCAST = register(
         moves=True,
         fold=lambda values, shapes, out: values[0],
         recomputed=True,
+        attributes=lambda shapes, out, attrs: ShapeAttributes(_padded(shapes[0], len(out)), out),
         vjp=lambda dy, y, x, *, to, rank: (sum_to(dy, x.shape),),
         reference=_reference_broadcast,
     )
@@ -155,6 +161,9 @@ SUM_TO = register(
         infer=lambda shape, *, to, rank: _infer_sum_to(shape, to=to),
         zero_with=(0,),
         fold=lambda values, shapes, out: values[0] * (size_of(shapes[0]) // max(size_of(out), 1)),
+        attributes=lambda shapes, out, attrs: ShapeAttributes(
+            shapes[0], _padded(out, len(shapes[0]))
+        ),
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=lambda dy, y, x, *, to, rank: (broadcast(dy, x.shape),),
         reference=_reference_sum_to,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from cavs.core.attributes import FillAttributes
 from cavs.core.ops._def import (
     Between,
     OpDef,
@@ -54,7 +55,11 @@ def _segment_logsumexp_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
 
 
 PARAM = _source("param", recomputed=True)
-CONSTANT = _source("constant", recomputed=True)
+CONSTANT = _source(
+    "constant",
+    recomputed=True,
+    attributes=lambda shapes, out, attrs: FillAttributes(attrs["value"]),
+)
 PULL = _source("pull")
 GATHER = _source("gather", is_index_load=True, without_children=0.0, recomputed=True)
 # The operand only says that this is about the edges at hand; the symbol made has none.
