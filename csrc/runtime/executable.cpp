@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "program/kernels.h"
 #include "program/validate.h"
 
 namespace cavs {
