@@ -64,14 +64,17 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
 CORE_IMPORTERS = {"_native"}
 ROOT_IMPORTERS = {"models", "training", "bench", "cli"}
 
+# Exactly what the files of each folder include: the device's rooms know the runtime, it knows none.
 CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "base": (),
     "graph": ("base",),
     "memory": ("base",),
-    "cpu": ("base",),
     "program": ("base", "cpu"),
-    "runtime": ("base", "graph", "memory", "program", "cpu"),
-    "bindings": ("base", "graph", "memory", "program", "cpu", "runtime"),
+    "runtime": ("base", "graph", "memory", "program"),
+    # The devices, each a room beside the others.
+    "cpu": ("base", "graph", "memory", "program", "runtime"),
+    "cuda": ("runtime",),
+    "bindings": ("base", "cpu", "graph", "memory", "program", "runtime"),
 }
 
 
@@ -271,13 +274,22 @@ def test_each_cpp_permission_is_used() -> None:
     assert not unused(CPP_LAYERS, edges)
 
 
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.name) for p in CPP_FILES])
+def test_cpp_files_begin_with_what_they_are_for(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("// "), path
+
+
 @pytest.mark.parametrize(
     ("path", "bracket", "header"),
     [
         ("graph/schedule.cpp", '"', "memory/arena.h"),
         ("graph/schedule.cpp", '"', "cpu/kernel.h"),
         ("program/program.cpp", '"', "runtime/run.h"),
-        ("cpu/kernels/gemm.cpp", '"', "runtime/run.h"),
+        ("program/program.cpp", '"', "runtime/backend.h"),
+        ("runtime/run.cpp", '"', "cpu/bind.h"),
+        ("runtime/run.cpp", '"', "cuda/driver.h"),
+        ("cuda/walk.cpp", '"', "cpu/bind.h"),
+        ("cpu/kernels/gemm.cpp", '"', "bindings/read.h"),
         ("runtime/run.cpp", "<", "pybind11/pybind11.h"),
         ("runtime/run.cpp", "<", "cuda_runtime.h"),
     ],

@@ -18,7 +18,7 @@ constexpr int64_t kShortestSum = 16;
 constexpr int64_t kRowsBeforePacking = 8;
 
 KernelFunction kernel_named(const char* name) {
-  const KernelFunction function = find_kernel(Device::kCpu, DType::kFloat32, name);
+  const KernelFunction function = find_kernel(DType::kFloat32, name);
   CAVS_CHECK(function != nullptr, ErrorKind::kRuntime, "[dynamic] expected a kernel ", name,
              ", got none; build against the engine of the same version");
   return function;

@@ -26,6 +26,7 @@ from cavs.execution.executor import (
 from cavs.execution.remembered import Memory
 from cavs.execution.settings import get_flush_denormals, get_num_threads
 from cavs.kernels.native_form import NativeForm
+from cavs.memory import PhaseMemory, plan_run
 from cavs.scheduler import GraphBatch
 
 _lock = new_lock()  # of native programs while one is made
@@ -198,17 +199,14 @@ class NativeExecutor:
         backward: Program | None,
         graphs: GraphBatch,
         distinct: Sequence[int],
-    ) -> list[Any]:
-        """Memory of forward and backward over `graphs`, each a _core.PhaseMemory, without a run.
+    ) -> list[PhaseMemory]:
+        """Memory of forward and backward over `graphs`, without a run.
 
         `distinct`: how many rows each of the distinct ids of `forward` has.
         """
         second = None if backward is None else self.load(backward)
         schedule, threads = graphs.schedule(self.policy), get_num_threads()
-        phases: list[Any] = _core.plan_phases(
-            self.load(forward), second, schedule, distinct, backward is not None, threads
-        )
-        return phases
+        return plan_run(self.load(forward), second, schedule, distinct, threads)
 
 
 class NativeRun:

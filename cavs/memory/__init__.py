@@ -1,7 +1,7 @@
-"""Where values live: arenas that grow, tensors whose rows come with the batch, and lifetimes."""
+"""Where values live: the memory that the engine holds between runs, and what a run will take."""
 
-from cavs.memory.dynamic_tensor import Arena as Arena
-from cavs.memory.dynamic_tensor import DynamicTensor as DynamicTensor
-from cavs.memory.planner import Lifetime as Lifetime
-from cavs.memory.planner import Plan as Plan
-from cavs.memory.planner import plan as plan
+from cavs.memory.arenas import pooled_bytes as pooled_bytes
+from cavs.memory.arenas import release_memory as release_memory
+from cavs.memory.dry_run import PhaseMemory as PhaseMemory
+from cavs.memory.dry_run import ValueMemory as ValueMemory
+from cavs.memory.dry_run import plan_run as plan_run

@@ -1,3 +1,4 @@
+// Sets the processor's mode for denormal numbers while calls run.
 #include "base/denormals.h"
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Element types and devices: what memory, programs and kernels all name.
+// Element types: what memory, programs and kernels all name.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 namespace cavs {
 
 enum class DType : uint8_t { kFloat32, kFloat64, kInt32 };
-enum class Device : uint8_t { kCpu, kCuda };
 
 inline int64_t item_size(DType dtype) { return dtype == DType::kFloat64 ? 8 : 4; }
 

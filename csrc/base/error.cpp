@@ -1,3 +1,4 @@
+// Words the errors that several places throw.
 #include "base/error.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Asks now and then whether a long call should end.
 #include "base/interrupt.h"
 
 #include <time.h>

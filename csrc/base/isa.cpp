@@ -1,3 +1,4 @@
+// Chooses the instruction set at start-up.
 #include "base/isa.h"
 
 #include <cstdlib>

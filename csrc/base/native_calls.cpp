@@ -1,3 +1,4 @@
+// Counts native calls under way, for the process's end to wait for.
 #include "base/native_calls.h"
 
 #include <pthread.h>

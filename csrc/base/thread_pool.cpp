@@ -1,3 +1,4 @@
+// Runs work on several threads that wait awake for a while and then sleep.
 #include "base/thread_pool.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+// Checks one call of a kernel that a test asks for, before it can touch memory.
 #include "bindings/kernel_checks.h"
 
 #include <algorithm>

@@ -140,8 +140,7 @@ std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector
              "; pack operand 0 or 1");
   const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
   const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];
-  auto panels =
-      std::make_unique<Block>(device_allocator(Device::kCpu), packed_weight_bytes(dtype, k, n));
+  auto panels = std::make_unique<Block>(host_allocator(), packed_weight_bytes(dtype, k, n));
   Operand& weight = (*in)[static_cast<size_t>(position)];
   for (int part = 0; part < 3; ++part) {
     pack_weight(dtype, transposed, k, n, weight.data, panels->data(), part, 3);
@@ -177,7 +176,7 @@ void call_kernel(const std::string& name, const std::string& dtype,
                  const std::vector<py::dict>& tables, std::pair<int64_t, int64_t> rows,
                  const py::dict& random, const std::vector<bool>& padded, int thread,
                  int num_threads, int repeat, int packed, bool compile) {
-  const KernelFunction function = find_kernel(Device::kCpu, dtype_named(dtype), name);
+  const KernelFunction function = find_kernel(dtype_named(dtype), name);
   CAVS_CHECK(function != nullptr, ErrorKind::kValue,
              "[kernels] expected the name of a kernel, got ", name, "; take one of kernel_names()");
   for (const py::array& output : outputs) {
@@ -252,7 +251,7 @@ void bind_kernels(py::module_& m) {
         "Loads the CBLAS library at `path`, which matrix products then use. Raises "
         "CavsRuntimeError.");
   m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");
-  m.def("kernel_names", [] { return kernel_names(Device::kCpu); }, "Names of the CPU's kernels.");
+  m.def("kernel_names", [] { return kernel_names(); }, "Names of the CPU's kernels.");
   m.def("scalar_opcodes", &scalar_opcodes,
         "Number of each scalar operation that a fused instruction may contain, by name.");
   m.def("scalar_arity", &scalar_arity, py::arg("name"),

@@ -1,3 +1,4 @@
+// Puts the extension module together, and turns errors into Python's.
 #include <algorithm>
 #include <exception>
 #include <string>

@@ -10,7 +10,8 @@
 #include "bindings/bindings.h"
 #include "bindings/program.h"
 #include "bindings/read.h"
-#include "runtime/run.h"
+#include "cpu/options.h"
+#include "runtime/dry_run.h"
 
 namespace py = pybind11;
 

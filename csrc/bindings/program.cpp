@@ -13,6 +13,7 @@
 #include "bindings/bindings.h"
 #include "bindings/read.h"
 #include "program/text.h"
+#include "runtime/backend.h"
 
 namespace py = pybind11;
 
@@ -148,7 +149,7 @@ PyProgram make_program(const py::object& dtype, const py::object& values,
                        const py::object& outputs, const py::object& states) {
   Program program;
   program.dtype = parse_dtype(text(dtype, "text as the dtype"));
-  program.device = parse_device(text(device, "text as the device"));
+  program.device = device_named(text(device, "text as the device"));
   read_uniques(read_items(uniques, kComponent, "uniques"), &program);
   for (const py::handle value : read_items(values, kComponent, "values")) {
     program.values.push_back(read_value(value, program));

@@ -22,7 +22,7 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
                   const py::array_t<int32_t, py::array::c_style>& places, int64_t width,
                   const py::dtype& dtype) {
   const DType type = engine_dtype(dtype).value_or(DType::kInt32);
-  const KernelFunction kernel = find_kernel(Device::kCpu, type, "uniform");
+  const KernelFunction kernel = find_kernel(type, "uniform");
   CAVS_CHECK(kernel != nullptr, ErrorKind::kValue, "[random] expected float32 or float64, got ",
              py::str(dtype).cast<std::string>(), "; pass one of these");
   CAVS_CHECK(keys.ndim() == 1 && keys.size() <= 0x7fffffff && width >= 0, ErrorKind::kShape,

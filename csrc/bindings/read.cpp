@@ -1,3 +1,4 @@
+// Describes values of Python in errors.
 #include "bindings/read.h"
 
 #include <algorithm>

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "bindings/array.h"
-#include "runtime/phase.h"
+#include "runtime/arrays.h"
+#include "runtime/random_context.h"
 
 namespace cavs {
 

@@ -1,3 +1,4 @@
+// Lets other Python threads run during native calls, also while the interpreter ends.
 #include "bindings/unlocked.h"
 
 #include <unistd.h>

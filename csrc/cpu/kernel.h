@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "runtime/index_table.h"
+#include "runtime/random_context.h"
 
 namespace cavs {
 
@@ -25,29 +27,6 @@ struct Operand {
   T* row(int64_t r) const {
     return static_cast<T*>(data) + r * ld;
   }
-};
-
-// An index: entry r (of the driving space) refers to row `index[r]` of an operand, -1 for none.
-// A CSR table: row r stands for the operand's rows list[ptr[r]] .. list[ptr[r + 1] - 1], or, where
-// list is null, for rows ptr[r] .. ptr[r + 1] - 1 themselves. Where part is not null, entry i is
-// not a row itself but part[i] of it, each as many elements as the operand has.
-struct IndexTable {
-  const int32_t* index = nullptr;
-  const int32_t* ptr = nullptr;
-  const int32_t* list = nullptr;
-  const int32_t* part = nullptr;
-};
-
-// Keys of the counter-based generator: samples depend on (seed, step, op, graph, vertex) alone.
-struct RandomContext {
-  uint64_t seed = 0;
-  uint64_t step = 0;
-  bool training = true;
-  const int64_t* graph_key = nullptr;     // [graph] key that travels with the graph
-  const int32_t* vertex_graph = nullptr;  // [vertex row] -> graph
-  const int32_t* vertex_local = nullptr;  // [vertex row] -> index of the vertex within its graph
-  const int32_t* edge_graph = nullptr;    // [edge row] -> graph
-  const int32_t* edge_local = nullptr;    // [edge row] -> index of the edge within its graph
 };
 
 // Machine code for an elementwise group: it computes rows of it, `step` columns at a time. `rows`
@@ -91,8 +70,8 @@ using KernelFunction = void (*)(const KernelCall&);
 
 // The kernel of this name, or null. Names are those of the ops table (cavs/core/ops) and of the
 // lowered instructions that it has no op for ("load", "store", "take", "fused", ...).
-KernelFunction find_kernel(Device device, DType dtype, const std::string& name);
-std::vector<std::string> kernel_names(Device device);
+KernelFunction find_kernel(DType dtype, const std::string& name);
+std::vector<std::string> kernel_names();
 
 // Number of a scalar operation of "fused", or -1. See cpu/kernels/scalar_ops.h.
 int scalar_opcode(const std::string& name);

@@ -1,3 +1,4 @@
+// Knows the CPU's kernels by name, for the instruction set at hand.
 #include <map>
 
 #include "base/error.h"
@@ -40,16 +41,15 @@ const IsaTable& isa_table() {
   return isa_table_generic();
 }
 
-KernelFunction find_kernel(Device device, DType dtype, const std::string& name) {
-  if (device != Device::kCpu || dtype == DType::kInt32) return nullptr;
+KernelFunction find_kernel(DType dtype, const std::string& name) {
+  if (dtype == DType::kInt32) return nullptr;
   const auto found = cpu_registry().find(name);
   if (found == cpu_registry().end()) return nullptr;
   return dtype == DType::kFloat32 ? found->second.single : found->second.twice;
 }
 
-std::vector<std::string> kernel_names(Device device) {
+std::vector<std::string> kernel_names() {
   std::vector<std::string> names;
-  if (device != Device::kCpu) return names;
   for (const auto& entry : cpu_registry()) names.push_back(entry.first);
   return names;
 }

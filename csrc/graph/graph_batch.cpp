@@ -1,3 +1,4 @@
+// Checks graphs, and puts them side by side into one batch.
 #include "graph/graph_batch.h"
 
 #include <algorithm>

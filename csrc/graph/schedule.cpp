@@ -1,3 +1,4 @@
+// Numbers the vertices of a batch level by level, and makes the tables between them.
 #include "graph/schedule.h"
 
 #include <algorithm>

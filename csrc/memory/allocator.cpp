@@ -1,3 +1,4 @@
+// Memory of the process, large blocks in huge pages.
 #include "memory/allocator.h"
 
 #include <cstdlib>
@@ -52,9 +53,10 @@ void* move_pages(void* data, size_t from, size_t to) {
 
 #endif
 
-class CpuAllocator final : public Allocator {
+class HostAllocator final : public Allocator {
  public:
   Device device() const override { return Device::kCpu; }
+  bool on_host() const override { return true; }
 
   void* allocate(int64_t bytes) override {
     if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
@@ -109,12 +111,9 @@ int64_t checked_bytes(int64_t rows, int64_t size, int64_t item_bytes) {
   return bytes;
 }
 
-Allocator& device_allocator(Device device) {
-  static auto* cpu = new CpuAllocator;  // never destroyed: threads may free at the process's end
-  CAVS_CHECK(device == Device::kCpu, ErrorKind::kRuntime,
-             "[memory] expected a device of this build (cpu), got cuda: CUDA support is not built; "
-             "use device='cpu'");
-  return *cpu;
+Allocator& host_allocator() {
+  static auto* host = new HostAllocator;  // never destroyed: threads may free at the process's end
+  return *host;
 }
 
 Block::Block(Allocator& allocator, int64_t bytes)

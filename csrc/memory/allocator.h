@@ -1,11 +1,11 @@
-// Where memory comes from: one allocator for each device.
+// Where memory comes from: an allocator for each device, that of the host among them.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
-#include "base/dtype.h"
+#include "base/device.h"
 
 namespace cavs {
 
@@ -27,6 +27,8 @@ class Allocator {
  public:
   virtual ~Allocator() = default;
   virtual Device device() const = 0;
+  // Whether the host may read and write it.
+  virtual bool on_host() const = 0;
   // `bytes` > 0 bytes, aligned to kAlignment, not initialised. Throws OutOfMemory.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void deallocate(void* data, int64_t bytes) = 0;
@@ -37,9 +39,8 @@ class Allocator {
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
 };
 
-// The allocator of a device, which lives as long as the process. Throws Error(kRuntime) for a
-// device that this build has no support for.
-Allocator& device_allocator(Device device);
+// Memory of the process, which lives as long as that.
+Allocator& host_allocator();
 
 // One allocation; freed with its last owner.
 class Block {

@@ -1,3 +1,4 @@
+// Grows arenas, and keeps those that are not in use.
 #include "memory/arena.h"
 
 #include <algorithm>
@@ -9,15 +10,6 @@ namespace cavs {
 
 int64_t Arena::capacity() const { return block_ ? block_->bytes() - kAlignment : 0; }
 
-int64_t Arena::allocate(int64_t bytes) {
-  CAVS_CHECK(bytes >= 0, ErrorKind::kValue, "[memory] expected a size of 0 or more bytes, got ",
-             bytes, "; check the sizes");
-  if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
-  const int64_t offset = align_up(used_);
-  reserve(offset + bytes);
-  return offset;
-}
-
 void Arena::reserve(int64_t bytes) {
   CAVS_CHECK(bytes >= 0, ErrorKind::kValue, "[memory] expected a size of 0 or more bytes, got ",
              bytes, "; check the sizes");
@@ -25,21 +17,13 @@ void Arena::reserve(int64_t bytes) {
   if (bytes > capacity() || !block_) {
     // Half as much again, so that a slowly growing batch size costs few copies.
     const int64_t wanted = std::max(align_up(bytes), align_up(capacity() + capacity() / 2));
-    // Views hold their block where it is.
-    const bool own = block_ && block_.use_count() == 1;
-    if (!own || !block_->grow(wanted + kAlignment)) {
-      auto block = std::make_shared<Block>(*allocator_, wanted + kAlignment);
-      if (block_) allocator_->copy(block->data(), block_->data(), used_);
+    if (!block_ || !block_->grow(wanted + kAlignment)) {
+      auto block = std::make_unique<Block>(allocator_, wanted + kAlignment);
+      if (block_) allocator_.copy(block->data(), block_->data(), used_);
       block_ = std::move(block);
     }
   }
   used_ = std::max(used_, bytes);
-  high_water_ = std::max(high_water_, used_);
-}
-
-void Arena::reset() {
-  used_ = 0;
-  ++epoch_;
 }
 
 std::unique_ptr<Arena> ArenaPool::take(int64_t bytes) {
@@ -55,7 +39,7 @@ std::unique_ptr<Arena> ArenaPool::take(int64_t bytes) {
       arenas_.erase(found);
     }
   }
-  if (!arena) arena = std::make_unique<Arena>();
+  if (!arena) arena = std::make_unique<Arena>(allocator_);
   arena->reset();
   return arena;
 }
@@ -85,11 +69,6 @@ int64_t ArenaPool::pooled_bytes() const {
   int64_t bytes = 0;
   for (const auto& arena : arenas_) bytes += arena->capacity();
   return bytes;
-}
-
-ArenaPool& cpu_arenas() {
-  static auto* pool = new ArenaPool();  // never destroyed: runs may end after static destructors
-  return *pool;
 }
 
 }  // namespace cavs

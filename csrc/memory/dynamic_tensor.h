@@ -1,11 +1,10 @@
 // A value of the program at run time: fixed feature shape, as many rows as the batch gives it.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "base/dtype.h"
-#include "memory/arena.h"
+#include "memory/allocator.h"
 
 namespace cavs {
 
@@ -13,14 +12,12 @@ namespace cavs {
 // so that kernels use whole vectors and need no tail; shorter rows stand densely.
 inline int64_t row_stride(int64_t size) { return size < 16 ? size : align_up(size, 16); }
 
-// Rows of `size` elements at `offset` of an arena. An offset and not a pointer, so that growth of
-// the arena does not invalidate it.
+// The form of a value: rows of `size` elements, and how many of them.
 struct DynamicTensor {
   int64_t size = 0;
   DType dtype = DType::kFloat32;
   int64_t ld = 0;  // 0: a single dense "row" (no batch dimension)
   int64_t rows = 0;
-  int64_t offset = -1;
 
   DynamicTensor() = default;
   DynamicTensor(int64_t feature_size, DType element)
@@ -30,13 +27,6 @@ struct DynamicTensor {
   int64_t bytes() const {
     return checked_bytes(ld == 0 ? 1 : rows, ld == 0 ? size : ld, item_size(dtype));
   }
-  std::byte* data(const Arena& arena) const { return arena.data() + offset; }
-
-  // Takes room for `count` rows at the end of the arena.
-  void allocate(Arena& arena, int64_t count);
-  // Makes room for `count` rows; those written stay. In place where the tensor stands last in the
-  // arena, else moved to its end.
-  void grow(Arena& arena, int64_t count);
 };
 
 }  // namespace cavs

@@ -1,3 +1,4 @@
+// Finds offsets by greedy best fit.
 #include "memory/planner.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Finds the memory that instructions reach, through views and tables.
 #include "program/access.h"
 
 #include "base/error.h"

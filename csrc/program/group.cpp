@@ -1,3 +1,4 @@
+// Checks the register program of an elementwise group.
 #include "program/group.h"
 
 #include "cpu/kernel.h"

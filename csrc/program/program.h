@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cpu/kernel.h"
+#include "base/device.h"
+#include "base/dtype.h"
 
 namespace cavs {
 
@@ -90,14 +91,12 @@ struct TableSpec {
 
 struct Instruction {
   std::string kernel;
-  KernelFunction function = nullptr;
   std::vector<int> inputs;
   std::vector<int> outputs;
   std::vector<TableSpec> tables;  // one per input
   std::vector<int64_t> ints;
   std::vector<double> floats;
-  Space space;                            // driving space: row_begin..row_end are its rows
-  std::shared_ptr<const GroupCode> code;  // of "fused", where it was compiled
+  Space space;  // driving space: row_begin..row_end are its rows
 };
 
 enum class SegmentKind : uint8_t {

@@ -101,8 +101,8 @@ void check_matmul(const Checker& c) {
   }
 }
 
-// Rows that are read through tables are brought together in the scratch, of which two must fit into
-// it, or are matrices that are multiplied one by one.
+// Rows that are read through tables are brought together, or are matrices that are multiplied one
+// by one.
 void check_matmul_masked(const Checker& c) {
   check_product(c, true);
   c.expect(c.in(2).size == 1 && c.in(2).space.kind != SpaceKind::kNone &&
@@ -112,9 +112,7 @@ void check_matmul_masked(const Checker& c) {
   const bool rows_a = c.in(0).space.kind != SpaceKind::kNone;
   const bool rows_b = c.in(1).space.kind != SpaceKind::kNone;
   const int64_t m = c.integer(2), k = c.integer(3), n = c.integer(4);
-  constexpr int64_t kLimit = kScratchBytes / 64;
-  const bool brought = reduces ? k == 1 && rows_a && rows_b && m <= kLimit && n <= kLimit
-                               : m == 1 && rows_a && !rows_b && k <= kLimit && n <= kLimit;
+  const bool brought = reduces ? k == 1 && rows_a && rows_b : m == 1 && rows_a && !rows_b;
   const bool one_by_one = !reduces && (m > 1 || rows_b) && (n > 1 || rows_a);
   for (size_t i = 0; i < 2; ++i) {
     c.expect(c.instruction.tables[i].kind == TableKind::kNone || brought || one_by_one,

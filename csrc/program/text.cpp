@@ -1,3 +1,4 @@
+// Reads and writes the words of a program.
 #include "program/text.h"
 
 #include <utility>
@@ -80,11 +81,6 @@ DType parse_dtype(const std::string& text) {
 DType parse_value_dtype(const std::string& text, DType floats) {
   const Words<DType> words = {{"float", floats}, {"int32", DType::kInt32}};
   return look_up(words, text, "a value's dtype");
-}
-
-Device parse_device(const std::string& text) {
-  static const Words<Device> words = {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}};
-  return look_up(words, text, "a device");
 }
 
 std::string space_name(const Space& space, const std::vector<UniqueSpec>& uniques) {

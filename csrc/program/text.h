@@ -18,7 +18,6 @@ Role parse_role(const std::string& text);                        // "arena", "pa
 SegmentKind parse_segment_kind(const std::string& text);         // "rows", "levels", "global"
 DType parse_dtype(const std::string& text);                      // "float32", "float64"
 DType parse_value_dtype(const std::string& text, DType floats);  // "float", "int32"
-Device parse_device(const std::string& text);                    // "cpu", "cuda"
 
 // For people to read.
 std::string space_name(const Space& space, const std::vector<UniqueSpec>& uniques);

@@ -1,3 +1,4 @@
+// Checks a whole program before it may run.
 #include "program/validate.h"
 
 #include <algorithm>
@@ -211,11 +212,6 @@ class Validator {
       if (instruction.kernel == "store") check_scatter(instruction);
       for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(segment, instruction, i);
       check_signature(program_, instruction);
-      instruction.function = find_kernel(program_.device, program_.dtype, instruction.kernel);
-      CAVS_CHECK(instruction.function != nullptr, ErrorKind::kValue,
-                 "[program] expected a kernel for ", dtype_name(program_.dtype), ", got '",
-                 instruction.kernel,
-                 "', which this build does not have; take one of kernel_names()");
     }
   }
 
@@ -428,7 +424,7 @@ class Validator {
 
 }  // namespace
 
-void resolve_and_validate(Program& program) {
+void validate(Program& program) {
   CAVS_CHECK(program.device == Device::kCpu, ErrorKind::kRuntime,
              "[program] expected device 'cpu', got 'cuda': CUDA support is not built; "
              "use device='cpu'");

@@ -1,3 +1,4 @@
+// Places values, tables and what the backend works in, in one arena.
 #include "runtime/memory_plan.h"
 
 #include <algorithm>
@@ -6,75 +7,6 @@
 
 namespace cavs {
 namespace {
-
-// Lines that two threads write must not be neighbours: the prefetcher fetches them in pairs.
-constexpr int64_t kThreadAlignment = 4096;
-
-// Nanoseconds of work in the products of a level whose columns threads may share.
-double split_ns(const Executable& exe, size_t segment, int64_t rows, int64_t edges) {
-  const auto& instructions = exe.program.segments[segment].instructions;
-  double total = 0;
-  for (size_t i = 0; i < instructions.size(); ++i) {
-    if (exe.weights.of[segment][i] < 0) continue;
-    const int64_t count = instructions[i].space.kind == SpaceKind::kEdge ? edges : rows;
-    if (!worth_splitting(exe, instructions[i], count)) continue;
-    total += static_cast<double>(count) * product_row_ns(instructions[i]);
-  }
-  return total;
-}
-
-double shared_ns(const Executable& exe, const Layout& layout, size_t segment, int64_t rows,
-                 int64_t edges) {
-  const SegmentLayout& out = layout.segments[segment];
-  if (worth_threads(exe, out, rows, edges)) return out.cost_ns(rows, edges);
-  if (exe.program.segments[segment].kind == SegmentKind::kGlobal) return 0;
-  return split_ns(exe, segment, rows, edges);
-}
-
-// One thread where helpers would save next to nothing.
-void choose_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                    const Schedule& schedule, int threads, PhasePlan* plan) {
-  if (threads <= 1) return;
-  double shared = 0;
-  for (size_t s = 0; s < exe.program.segments.size(); ++s) {
-    const Segment& segment = exe.program.segments[s];
-    if (segment.kind == SegmentKind::kLevels) {
-      for (int64_t level = 0; level < schedule.num_levels(); ++level) {
-        const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
-        const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];
-        shared += shared_ns(exe, layout, s, rows, edges);
-      }
-      continue;
-    }
-    int64_t rows = counts.last(segment.space) - counts.first(segment.space);
-    if (segment.kind == SegmentKind::kGlobal) {
-      for (const auto& instruction : segment.instructions) {
-        rows = std::max(rows, counts.last(instruction.space) - counts.first(instruction.space));
-      }
-    }
-    const int64_t edges = layout.segments[s].has_edges ? counts.edges : 0;
-    shared += shared_ns(exe, layout, s, rows, edges);
-  }
-  plan->saved_ns = shared * (threads - 1) / threads;
-  if (plan->saved_ns >= exe.options.min_team_ns) plan->threads = threads;
-}
-
-void plan_threads(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                  const Schedule& schedule, int64_t values_end, PhasePlan* plan) {
-  int64_t local_bytes = 0;
-  plan->chunks.reserve(layout.segments.size());
-  for (const SegmentLayout& segment : layout.segments) {
-    const bool fits = !segment.has_edges || schedule.max_arity <= segment.chunk.edges;
-    plan->chunks.push_back(fits ? segment.chunk
-                                : plan_chunk(segment, exe.options, schedule.max_arity));
-    local_bytes = std::max(local_bytes, plan->chunks.back().bytes);
-  }
-  plan->lists_offset = values_end;
-  plan->thread_offset =
-      align_up(values_end + parent_lists_bytes(exe, counts, schedule), kThreadAlignment);
-  plan->thread_bytes = align_up(kScratchBytes + local_bytes + kAlignment, kThreadAlignment);
-  plan->total = plan->thread_offset + plan->threads * plan->thread_bytes;
-}
 
 void reserve(const Executable& exe, PhasePlan* plan) {
   plan->lifetimes.reserve(exe.forms.size());
@@ -103,7 +35,7 @@ int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCoun
   return counts.first(layout.used[id]) * layout.places[id].ld * item_size(exe.forms[id].dtype);
 }
 
-// A forward value stands where it is from the start, until the last segment that reads it or what
+// A forward value stands where it is from the start, until the last step that reads it or what
 // took its rows.
 void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, PhasePlan* plan) {
   Lifetime& lifetime = plan->lifetimes[id];
@@ -118,8 +50,7 @@ void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, P
 int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
                     int64_t start, PhasePlan* plan) {
   // What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
-  const int end = static_cast<int>(exe.program.segments.size());
-  const MemoryPlan memory = plan_memory(plan->lifetimes, start, end);
+  const MemoryPlan memory = plan_memory(plan->lifetimes, start, exe.steps.count());
   plan->origins.reserve(memory.offsets.size());
   for (size_t id = 0; id < memory.offsets.size(); ++id) {
     plan->origins.push_back(memory.offsets[id] - skipped_bytes(exe, layout, counts, id));
@@ -135,25 +66,17 @@ void place_in_rows_of_others(const Layout& layout, PhasePlan* plan) {
   }
 }
 
-}  // namespace
-
-int64_t RowCounts::of(const Space& space) const {
-  switch (space.kind) {
-    case SpaceKind::kNone:
-      return 1;
-    case SpaceKind::kVertex:
-    case SpaceKind::kLeaf:
-    case SpaceKind::kInner:
-      return vertices;
-    case SpaceKind::kEdge:
-      return edges;
-    case SpaceKind::kGraph:
-      return graphs;
-    case SpaceKind::kUnique:
-      break;
-  }
-  return uniques[static_cast<size_t>(space.unique)];
+// What comes behind the values.
+void finish(const Executable& exe, bool keep, const RowCounts& counts, const Schedule& schedule,
+            int threads, int64_t values_end, PhasePlan* plan) {
+  plan->workspace = exe.backend->workspace(exe, keep, counts, schedule, threads);
+  plan->lists_offset = values_end;
+  plan->workspace_offset =
+      align_up(values_end + parent_lists_bytes(exe, counts, schedule), plan->workspace->alignment);
+  plan->total = plan->workspace_offset + plan->workspace->bytes;
 }
+
+}  // namespace
 
 int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t unique) {
   const Space& base = program.uniques[unique].base;
@@ -184,23 +107,16 @@ int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
   return bytes;
 }
 
-bool worth_threads(const Executable& exe, const SegmentLayout& segment, int64_t rows,
-                   int64_t edges) {
-  return rows >= exe.options.min_parallel_rows &&
-         segment.cost_ns(rows, edges) >= exe.options.min_parallel_ns;
-}
-
 PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
                        const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(keep);
   PhasePlan plan;
-  choose_threads(exe, layout, counts, schedule, threads, &plan);
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
   const int64_t start = unique_section_bytes(exe.program, counts);
   const int64_t end = plan_values(exe, layout, counts, start, &plan);
   place_in_rows_of_others(layout, &plan);
-  plan_threads(exe, layout, counts, schedule, end, &plan);
+  finish(exe, keep, counts, schedule, threads, end, &plan);
   return plan;
 }
 
@@ -208,7 +124,6 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
                         const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(true);
   PhasePlan plan;
-  choose_threads(exe, layout, counts, schedule, threads, &plan);
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) {
     add_lifetime(exe, layout, counts, &plan);
@@ -219,7 +134,7 @@ PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const R
       plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan);
   for (size_t id = 0; id < forward.origins.size(); ++id) plan.origins[id] = forward.origins[id];
   place_in_rows_of_others(layout, &plan);
-  plan_threads(exe, layout, counts, schedule, end, &plan);
+  finish(exe, true, counts, schedule, threads, end, &plan);
   return plan;
 }
 

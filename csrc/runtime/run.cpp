@@ -1,9 +1,9 @@
+// Runs a program over a batch: forward, then perhaps backward.
 #include "runtime/run.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "base/denormals.h"
 #include "base/error.h"
 #include "base/stopwatch.h"
 
@@ -12,41 +12,13 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+}  // namespace
+
 void check_threads(int num_threads) {
   CAVS_CHECK(num_threads >= 1 && num_threads <= kMaxThreads, ErrorKind::kValue,
              "[runtime] expected 1..", kMaxThreads, " threads, got ", num_threads,
              "; pass a number in that range");
 }
-
-PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-                      const RowCounts& counts, const Schedule& schedule) {
-  PhaseMemory memory;
-  memory.backward = exe.program.backward;
-  memory.total = plan.total;
-  memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
-                  parent_lists_bytes(exe, counts, schedule);
-  memory.threads = plan.total - plan.thread_offset;
-  for (const WeightUse& use : exe.weights.uses) {
-    if (!worth_packing(use, counts)) continue;
-    memory.packed += packed_weight_bytes(exe.program.dtype, use.k, use.n);
-  }
-  for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
-    const RowPlace& place = layout.places[id];
-    const auto holder = static_cast<size_t>(place.holder);
-    const bool saved = exe.forward && id < exe.forward->program.values.size();
-    // In the segment in which it takes over rows, these count for the value that had them.
-    const int first = saved ? 0 : layout.first[id] + (holder != id && place.whole ? 1 : 0);
-    if (layout.last[id] < layout.first[id] || layout.last[id] < first) continue;
-    DynamicTensor part = exe.forms[id];
-    part.rows = plan.rows[id];
-    memory.values.push_back({static_cast<int>(id), plan.rows[id],
-                             place.whole ? plan.lifetimes[holder].bytes : part.bytes(), first,
-                             layout.last[id]});
-  }
-  return memory;
-}
-
-}  // namespace
 
 Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
          std::vector<int64_t> graph_keys, const RandomContext& random, bool keep)
@@ -72,7 +44,7 @@ Run::Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
 Run::~Run() { finish(); }
 
 void Run::finish() {
-  if (arena_) cpu_arenas().give(std::move(arena_));
+  if (arena_) exe_->backend->arenas().give(std::move(arena_));
   state_ = State::kFinished;
 }
 
@@ -175,10 +147,9 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
   CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
              "[runtime] expected a new run, got one whose forward() was called; make another run");
   check_threads(num_threads);
-  const DenormalScope scope(exe_->program.dtype);
   PhaseProfile profile;
   Stopwatch watch;
-  arena_ = cpu_arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
+  arena_ = exe_->backend->arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
   try {
     build_uniques(arrays);
     profile.ids = watch.lap();
@@ -186,7 +157,7 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
     forward_plan_ = plan_forward(*exe_, keep_, counts_, schedule_, num_threads);
     forward_arrays_ = arrays;
     profile.plan = watch.lap();
-    execute(*exe_, exe_->layout(keep_), forward_plan_, arrays, std::move(profile));
+    execute(*exe_, keep_, forward_plan_, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -210,7 +181,6 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
              "program that belongs to it");
   check_threads(num_threads);
   check_schedule(*exe, schedule_);
-  const DenormalScope scope(exe->program.dtype);
   PhaseProfile profile;
   Stopwatch watch;
   profile.backward = true;
@@ -219,7 +189,7 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   try {
     const PhasePlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
     profile.plan = watch.lap();
-    execute(*exe, exe->layout(true), plan, arrays, std::move(profile));
+    execute(*exe, true, plan, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -227,8 +197,8 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   finish();
 }
 
-void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-                  const ArrayLists& arrays, PhaseProfile profile) {
+void Run::execute(const Executable& exe, bool keep, const PhasePlan& plan, const ArrayLists& arrays,
+                  PhaseProfile profile) {
   Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
@@ -237,84 +207,25 @@ void Run::execute(const Executable& exe, const Layout& layout, const PhasePlan& 
   if (exe_->expected_bytes.load(std::memory_order_relaxed) < peak_bytes_) {
     exe_->expected_bytes.store(peak_bytes_, std::memory_order_relaxed);
   }
-  Phase phase;
-  phase.exe = &exe;
-  phase.layout = &layout;
-  phase.schedule = &schedule_;
-  phase.counts = &counts_;
-  phase.plan = &plan;
-  if (check_states_ && !exe.program.backward) phase.first_nan = &first_nan_;
-  bind_phase({arena_.get(), &uniques_, &parents_, &random_, &arrays, &forward_arrays_}, &phase);
-  if (profile_) {
-    phase.profile.resize(phase.threads.size());
-    for (ThreadProfile& thread : phase.profile) thread.calls.resize(phase.instructions.size());
-  }
   profile.bind = watch.lap();
-  run_phase(phase);
-  profile.walk = watch.lap();
-  for (size_t w = 0; w < phase.weights.size(); ++w) {
-    PackedWeight& packed = phase.weights[w];
-    if (packed.fresh) exe.packed->keep(w, packed.version, std::move(packed.panels));
-  }
-  if (profile_) note_profile(phase, std::move(profile));
+  const bool checks = check_states_ && !exe.program.backward;
+  exe.backend->run({exe, keep, exe.layout(keep), plan, schedule_, counts_, arena_->data(), uniques_,
+                    parents_, random_, arrays, forward_arrays_, checks ? &first_nan_ : nullptr,
+                    profile_ ? &profile : nullptr});
+  exe.backend->synchronize();
+  if (profile_) note_profile(exe.program, std::move(profile));
 }
 
-void Run::note_profile(const Phase& phase, PhaseProfile profile) {
-  profile.threads.resize(phase.threads.size());
-  for (size_t s = 0; s < phase.segments.size(); ++s) {
-    const SegmentCode& range = phase.segments[s];
-    for (int i = range.call_begin; i < range.call_end; ++i) {
-      CallProfile sum;
-      for (size_t t = 0; t < phase.threads.size(); ++t) {
-        const CallProfile& part = phase.profile[t].calls[static_cast<size_t>(i)];
-        sum.calls += part.calls;
-        sum.rows += part.rows;
-        sum.ns += part.ns;
-        profile.threads[t].kernels += part.ns;
-      }
-      records_.push_back({profile.backward, static_cast<int>(s), i - range.call_begin,
-                          phase.instructions[static_cast<size_t>(i)]->kernel, sum});
+void Run::note_profile(const Program& program, PhaseProfile profile) {
+  size_t call = 0;
+  for (size_t s = 0; s < program.segments.size(); ++s) {
+    const auto& instructions = program.segments[s].instructions;
+    for (size_t i = 0; i < instructions.size(); ++i, ++call) {
+      records_.push_back({profile.backward, static_cast<int>(s), static_cast<int>(i),
+                          instructions[i].kernel, profile.calls[call]});
     }
   }
-  for (size_t t = 0; t < phase.threads.size(); ++t) {
-    const ThreadProfile& from = phase.profile[t];
-    PhaseProfile::Thread& thread = profile.threads[t];
-    thread.packing = from.packing_ns;
-    // Thread 0 does alone what is not shared; the others wait then.
-    thread.waiting = (t == 0 ? from.shares_ns : profile.walk) - from.parts_ns;
-    thread.walking = profile.walk - thread.waiting - thread.kernels - thread.packing;
-  }
   phases_.push_back(std::move(profile));
-}
-
-std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
-                                     const Schedule& schedule,
-                                     const std::vector<int64_t>& unique_rows, bool keep,
-                                     int num_threads) {
-  check_threads(num_threads);
-  RowCounts counts(schedule);
-  CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
-             "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
-             unique_rows.size(), "; give rows for each");
-  check_schedule(exe, schedule);
-  counts.uniques = unique_rows;
-  for (size_t u = 0; u < unique_rows.size(); ++u) {
-    const int64_t most =
-        std::max(unique_base_rows(exe.program, counts, u), exe.program.uniques[u].rows);
-    CAVS_CHECK(unique_rows[u] >= 0 && unique_rows[u] <= most, ErrorKind::kValue,
-               "[runtime] expected 0..", most, " rows of unique '", exe.program.uniques[u].name,
-               "', got ", unique_rows[u], "; count the ids of the batch");
-  }
-  const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
-  if (backward == nullptr || !keep) return phases;
-  CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
-             "[runtime] expected the backward program of this program, got another; pass the "
-             "program that belongs to it");
-  check_schedule(*backward, schedule);
-  const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
-  phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
-  return phases;
 }
 
 }  // namespace cavs

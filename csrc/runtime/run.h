@@ -8,33 +8,19 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/phase.h"
+#include "graph/schedule.h"
+#include "memory/arena.h"
+#include "runtime/arrays.h"
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+#include "runtime/profile.h"
+#include "runtime/states.h"
+#include "runtime/unique.h"
 
 namespace cavs {
 
-struct ProfileRecord {
-  bool backward = false;
-  int segment = 0;
-  int instruction = 0;
-  std::string kernel;
-  CallProfile sum;  // over all chunks, levels and threads
-};
-
-// Where the time of one direction of a run went, in nanoseconds.
-struct PhaseProfile {
-  struct Thread {
-    int64_t kernels = 0, packing = 0;
-    int64_t waiting = 0;  // for parts that others have begun, or for work
-    int64_t walking = 0;  // between the kernels
-  };
-
-  bool backward = false;
-  int64_t ids = 0;   // tables of distinct ids
-  int64_t plan = 0;  // checks of arrays, offsets in memory
-  int64_t bind = 0;  // growth of memory, addresses of operands
-  int64_t walk = 0;  // all segments and levels
-  std::vector<Thread> threads;
-};
+// Throws Error(kValue) for a number of threads that no run takes.
+void check_threads(int num_threads);
 
 class Run {
  public:
@@ -76,9 +62,9 @@ class Run {
   void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
   void place_uniques();
   void list_parents(const Executable& exe, const PhasePlan& plan);
-  void execute(const Executable& exe, const Layout& layout, const PhasePlan& plan,
-               const ArrayLists& arrays, PhaseProfile profile);
-  void note_profile(const Phase& phase, PhaseProfile profile);
+  void execute(const Executable& exe, bool keep, const PhasePlan& plan, const ArrayLists& arrays,
+               PhaseProfile profile);
+  void note_profile(const Program& program, PhaseProfile profile);
   void finish();
 
   std::shared_ptr<const Executable> exe_;
@@ -100,30 +86,5 @@ class Run {
   std::vector<ProfileRecord> records_;
   std::vector<PhaseProfile> phases_;
 };
-
-// A value in the arena of a phase, and the segments that it lives through.
-struct ValueMemory {
-  int value = -1;
-  int64_t rows = 0;  // in use
-  int64_t bytes = 0;
-  int first = 0, last = 0;
-};
-
-// The arena of one direction of a run.
-struct PhaseMemory {
-  bool backward = false;
-  int64_t total = 0;    // all of it
-  int64_t tables = 0;   // of distinct ids
-  int64_t threads = 0;  // the threads' own regions
-  int64_t packed = 0;   // beside the arena: weights in panels, which are kept for later runs
-  std::vector<ValueMemory> values;
-};
-
-// Memory of a run of the program over a batch whose uniques have so many rows, without running it;
-// the greater total is the run's peak_bytes. `backward` may be null.
-std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
-                                     const Schedule& schedule,
-                                     const std::vector<int64_t>& unique_rows, bool keep,
-                                     int num_threads);
 
 }  // namespace cavs

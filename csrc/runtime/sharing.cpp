@@ -1,9 +1,11 @@
+// Lets values stand in the rows of others that are read for the last time.
 #include "runtime/sharing.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "runtime/backend.h"
 #include "runtime/executable.h"
 
 namespace cavs {
@@ -12,26 +14,12 @@ namespace {
 // Rows below this stand without padding, and a kernel may write a vector past the end of one.
 constexpr int64_t kShortestRow = 16;
 
-// How the last segment of a value's life uses it.
+// How the last step of a value's life uses it.
 struct End {
   int instruction = -1;  // the last
   bool own_rows = true;  // a thread reads rows of its chunk alone
   bool direct = true;    // the last instruction reads row r for its row r
 };
-
-// Whether the instruction may write over rows that it reads: a group that has room to put whole
-// rows aside (see compiled_group.inl.h and elementwise.inl.h).
-bool writes_over_inputs(const Program& program, const Instruction& instruction) {
-  if (instruction.kernel != "fused") return false;
-  constexpr int64_t kOther = 16 * 1024;
-  const int64_t width = instruction.ints[0], registers = instruction.ints[1];
-  const auto slots = static_cast<int64_t>(instruction.inputs.size() + instruction.outputs.size() +
-                                          instruction.floats.size()) +
-                     registers;
-  return width >= kShortestRow &&
-         slots * align_up(width, kShortestRow) * item_size(program.dtype) + kOther <=
-             kScratchBytes / 2;
-}
 
 class Sharing {
  public:
@@ -70,7 +58,7 @@ class Sharing {
   bool long_rows(int id) const { return exe_.forms[id].ld >= kShortestRow; }
 
   void group_saved() {
-    const int end = static_cast<int>(program_.segments.size());
+    const int end = exe_.steps.count();
     for (const Segment& segment : program_.segments) {
       if (segment.kind != SegmentKind::kLevels) continue;
       for (const Instruction& instruction : segment.instructions) {
@@ -132,7 +120,7 @@ class Sharing {
 
   void note_end(int s, int i, int id, bool own_rows, bool direct) {
     const int root = exe_.roots[id].value;
-    if (!in_arena(root) || layout_.last[root] != s) return;
+    if (!in_arena(root) || layout_.last[root] != exe_.steps.of(s, i)) return;
     End& end = ends_[root];
     end.own_rows = end.own_rows && own_rows;
     end.direct = direct && (end.direct || end.instruction < i);
@@ -143,13 +131,14 @@ class Sharing {
     const Segment& segment = program_.segments[s];
     if (segment.kind == SegmentKind::kGlobal) return;
     for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      const int step = exe_.steps.of(s, static_cast<int>(i));
       for (const int id : segment.instructions[i].outputs) {
         const int root = exe_.roots[id].value;
-        const bool begins = root >= num_forward_ && in_arena(root) && layout_.first[root] == s &&
+        const bool begins = root >= num_forward_ && in_arena(root) && layout_.first[root] == step &&
                             layout_.places[root].holder == root && layout_.places[root].whole;
         if (!begins || !long_rows(root) || begun_[root]) continue;
         begun_[root] = true;
-        const int holder = find_rows(s, static_cast<int>(i), root);
+        const int holder = find_rows({s, static_cast<int>(i), step}, root);
         if (holder >= 0) take(root, holder);
       }
     }
@@ -162,19 +151,24 @@ class Sharing {
     layout_.held_last[holder] = std::max(layout_.held_last[holder], layout_.last[id]);
   }
 
-  // The holder with the shortest rows of those that are free, from instruction i of segment s on,
-  // for rows of `id`; -1 for none.
-  int find_rows(int s, int i, int id) const {
+  struct Place {
+    int segment, instruction, step;
+  };
+
+  // The holder with the shortest rows of those that are free from an instruction on, for rows of
+  // `id`; -1 for none.
+  int find_rows(const Place& at, int id) const {
     int best = -1;
     const int64_t ld = exe_.forms[id].ld;
     for (int holder = 0; holder < static_cast<int>(program_.values.size()); ++holder) {
       const RowPlace& place = layout_.places[holder];
-      if (place.holder != holder || taken_[holder] || layout_.held_last[holder] != s) continue;
+      if (place.holder != holder || taken_[holder] || layout_.held_last[holder] != at.step)
+        continue;
       // Much longer rows are left to longer values.
       if (place.ld < ld || 3 * place.ld > 4 * ld) continue;
       if (best >= 0 && layout_.places[best].ld <= place.ld) continue;
       if (program_.values[holder].role == Role::kArena && has_rows_of(holder, id) &&
-          is_free(s, i, holder)) {
+          is_free(at, holder)) {
         best = holder;
       }
     }
@@ -188,15 +182,16 @@ class Sharing {
            exe_.forms[holder].dtype == exe_.forms[id].dtype;
   }
 
-  // Whether instruction i of segment s may write into all rows of a holder that it works on.
-  bool is_free(int s, int i, int holder) const {
-    const Instruction& writer = program_.segments[s].instructions[i];
+  // Whether the instruction may write into all rows of a holder that it works on.
+  bool is_free(const Place& at, int holder) const {
+    const Instruction& writer = program_.segments[at.segment].instructions[at.instruction];
     for (size_t id = 0; id < program_.values.size(); ++id) {
       if (layout_.places[id].holder != holder || !in_arena(static_cast<int>(id))) continue;
-      if (layout_.last[id] < s) continue;
+      if (layout_.last[id] < at.step) continue;
       const End& end = ends_[id];
-      const bool before = end.instruction < i;
-      const bool here = end.instruction == i && end.direct && writes_over_inputs(program_, writer);
+      const bool before = end.instruction < at.instruction;
+      const bool here = end.instruction == at.instruction && end.direct &&
+                        exe_.backend->writes_over_inputs(program_, writer);
       if (!end.own_rows || !(before || here)) return false;
     }
     return true;

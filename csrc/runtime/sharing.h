@@ -20,8 +20,8 @@ struct RowPlace {
 // Completes a layout whose lifetimes are known. With `groups`, of a forward program whose values
 // are kept, what backward reads of one elementwise group over levels stands side by side in rows
 // that they have in common. A value of which backward has read a row for the last time then gives
-// that row to one that is written from there on, in the same segment: both are alive in it, and the
-// planner, which counts in segments, would keep them apart.
+// that row to one that is written from there on, in the same step: both are alive in it, and the
+// planner, which counts in steps, would keep them apart.
 void share_rows(const Executable& exe, bool groups, Layout* layout);
 
 }  // namespace cavs

@@ -1,37 +1,25 @@
+// Runs a training step: what lies between its two runs, and after them.
 #include "runtime/training_step.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "base/denormals.h"
 #include "base/error.h"
-#include "cpu/kernels/row_sparse.h"
-#include "program/text.h"
 
 namespace cavs {
 namespace {
-
-// Values that a program gives, by the numbers of their outputs.
-std::vector<const ValueSpec*> outputs_of(const Executable& exe) {
-  std::vector<const ValueSpec*> outputs(static_cast<size_t>(exe.array_counts[2]), nullptr);
-  const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
-  for (size_t id = own; id < exe.program.values.size(); ++id) {
-    const ValueSpec& value = exe.program.values[id];
-    if (value.role == Role::kOutput) outputs[static_cast<size_t>(value.index)] = &value;
-  }
-  return outputs;
-}
-
-std::shared_ptr<Block> make_block(int64_t bytes) {
-  return std::make_shared<Block>(device_allocator(Device::kCpu), std::max<int64_t>(1, bytes));
-}
 
 template <class T>
 class Step {
  public:
   Step(const StepPlan& plan, Run* run, const StepInputs& given, int num_threads)
-      : plan_(plan), run_(*run), given_(given), threads_(num_threads) {}
+      : plan_(plan),
+        run_(*run),
+        given_(given),
+        threads_(num_threads),
+        allocator_(plan.forward->backend->allocator()),
+        arithmetic_(plan.forward->backend->step_arithmetic(T{})) {}
 
   StepResult operator()() {
     check();
@@ -70,6 +58,10 @@ class Step {
     }
   }
 
+  std::shared_ptr<Block> make_block(int64_t bytes) const {
+    return std::make_shared<Block>(allocator_, std::max<int64_t>(1, bytes));
+  }
+
   ExternalArray make_output(const ValueSpec& spec) {
     ExternalArray array;
     array.dtype = spec.dtype;
@@ -88,13 +80,8 @@ class Step {
     pushed_ = arrays.outputs;
     loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
     // Rounded after each operation, as tensors are.
-    result_.loss = sum_of_loss() * static_cast<T>(given_.scale);
-  }
-
-  // Sums, norms and updates take denormals as calls of their own do.
-  T sum_of_loss() const {
-    const DenormalScope scope(plan_.forward->program.dtype);
-    return static_cast<T>(sum_all<T>(static_cast<const T*>(loss_.data), loss_.elements));
+    result_.loss = arithmetic_.sum({static_cast<const T*>(loss_.data), loss_.elements}) *
+                   static_cast<T>(given_.scale);
   }
 
   bool has_nan_output() const {
@@ -103,7 +90,7 @@ class Step {
       if (y.dtype == DType::kInt32) continue;
       all.push_back({static_cast<const T*>(y.data), y.elements});
     }
-    const std::vector<T> greatest = max_abs_each(all);
+    const std::vector<T> greatest = arithmetic_.max_abs_each(all);
     return std::any_of(greatest.begin(), greatest.end(), [](T x) { return std::isnan(x); });
   }
 
@@ -114,7 +101,7 @@ class Step {
     for (const StepGradient& gradient : result_.gradients) {
       all.push_back({elements(gradient), count(gradient)});
     }
-    const std::vector<T> greatest = max_abs_each(all);
+    const std::vector<T> greatest = arithmetic_.max_abs_each(all);
     if (!std::all_of(greatest.begin(), greatest.end(), [](T x) { return std::isfinite(x); })) {
       return false;
     }
@@ -123,9 +110,9 @@ class Step {
       for (const StepUpdate& u : group.updates) {
         const auto i = static_cast<size_t>(u.gradient);
         const StepGradient& gradient = result_.gradients[i];
-        const auto after =
-            bounds_after_update<T>(group.settings, update_of(u), greatest[i], given_.known[i],
-                                   gradient.ids, gradient.count, gradient.width);
+        const auto after = arithmetic_.bounds_after_update(
+            group.settings, update_of(u), greatest[i], given_.known[i], gradient.ids,
+            gradient.count, gradient.width);
         if (!after) return false;
         result_.bounds[i] = *after;
       }
@@ -137,7 +124,8 @@ class Step {
     ExternalArray cotangents = loss_;
     blocks_.push_back(make_block(loss_.elements * static_cast<int64_t>(sizeof(T))));
     cotangents.data = blocks_.back()->data();
-    std::fill_n(static_cast<T*>(cotangents.data), loss_.elements, static_cast<T>(given_.scale));
+    arithmetic_.fill(static_cast<T*>(cotangents.data), loss_.elements,
+                     static_cast<T>(given_.scale));
     ArrayLists arrays{{}, {cotangents}, {}};
     for (ExternalArray param : given_.params) {
       param.version = -1;  // others may write to it between two runs, unseen
@@ -189,14 +177,14 @@ class Step {
     const int64_t width = specs_[static_cast<size_t>(part.output)]->size;
     RowsView<T> found{static_cast<const int32_t*>(ids.data), static_cast<const T*>(rows.data),
                       ids.elements};
-    if (found.count > 0 && found.ids[0] < 0) {  // "no input" has no row
+    if (arithmetic_.begins_with_none(found.ids, found.count)) {  // "no input" has no row
       ++found.ids;
       found.rows += width;
       --found.count;
     }
     check_ids(found, given_.params[static_cast<size_t>(part.param)].elements / width);
     if (gradient->whole != nullptr) {
-      return add_rows(found, width, static_cast<T*>(gradient->whole));
+      return arithmetic_.add_rows(found, width, static_cast<T*>(gradient->whole));
     }
     if (gradient->count == 0) {
       gradient->ids_block = owners_[static_cast<size_t>(part.ids)];
@@ -211,21 +199,20 @@ class Step {
   }
 
   // A wrong program may give any.
-  static void check_ids(const RowsView<T>& found, int64_t rows) {
-    const auto inside = [rows](int32_t id) { return id >= 0 && id < rows; };
-    CAVS_CHECK(std::all_of(found.ids, found.ids + found.count, inside), ErrorKind::kValue,
+  void check_ids(const RowsView<T>& found, int64_t rows) const {
+    CAVS_CHECK(arithmetic_.are_within(found.ids, found.count, rows), ErrorKind::kValue,
                "[step] expected ids of rows of the parameter, which has ", rows,
                ", got one outside; correct the program");
   }
 
-  static void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) {
+  void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) const {
     const RowsView<T> held{gradient->ids, static_cast<const T*>(gradient->rows), gradient->count};
     const int64_t most = held.count + more.count;
     auto ids = make_block(most * static_cast<int64_t>(sizeof(int32_t)));
     auto rows = make_block(most * width * static_cast<int64_t>(sizeof(T)));
     auto* first_id = reinterpret_cast<int32_t*>(ids->data());
     auto* first_row = reinterpret_cast<T*>(rows->data());
-    gradient->count = merge_rows(held, more, width, first_id, first_row);
+    gradient->count = arithmetic_.merge_rows(held, more, width, first_id, first_row);
     gradient->ids = first_id;
     gradient->rows = first_row;
     gradient->ids_block = std::move(ids);
@@ -234,17 +221,16 @@ class Step {
 
   // Whether the norm is finite; if so, gradients are then at most the one asked for.
   bool clip() {
-    const DenormalScope scope(plan_.forward->program.dtype);
     double sum = 0;
     for (const int number : given_.clip_order) {
       const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
-      sum += sum_squares<T>(elements(gradient), count(gradient));
+      sum += arithmetic_.sum_squares({elements(gradient), count(gradient)});
     }
     result_.norm = std::sqrt(sum);
     if (!std::isfinite(result_.norm)) return false;
     if (result_.norm <= given_.clip_norm) return true;
     for (const StepGradient& gradient : result_.gradients) {
-      scale_in_place<T>(elements(gradient), given_.clip_norm / result_.norm, count(gradient));
+      arithmetic_.scale(elements(gradient), given_.clip_norm / result_.norm, count(gradient));
     }
     return true;
   }
@@ -263,7 +249,6 @@ class Step {
   }
 
   void update() const {
-    const DenormalScope scope(plan_.forward->program.dtype);
     for (const StepGroup& group : given_.groups) {
       std::vector<DenseUpdate<T>> wholes;
       for (const StepUpdate& u : group.updates) {
@@ -272,10 +257,11 @@ class Step {
         if (gradient.whole != nullptr) {
           wholes.push_back(update);
         } else {
-          optimizer_step_rows(group.settings, update, gradient.ids, gradient.count, gradient.width);
+          arithmetic_.update_rows(group.settings, update, gradient.ids, gradient.count,
+                                  gradient.width);
         }
       }
-      if (!wholes.empty()) optimizer_step(group.settings, wholes);
+      if (!wholes.empty()) arithmetic_.update(group.settings, wholes);
     }
   }
 
@@ -283,6 +269,8 @@ class Step {
   Run& run_;
   const StepInputs& given_;
   const int threads_;
+  Allocator& allocator_;
+  const StepArithmetic<T>& arithmetic_;
   std::vector<ExternalArray> pushed_;  // outputs of forward
   ExternalArray loss_;
   std::vector<const ValueSpec*> specs_;  // [output of backward]
@@ -293,61 +281,6 @@ class Step {
 };
 
 }  // namespace
-
-StepPlan::StepPlan(std::shared_ptr<const Executable> forward_program,
-                   std::shared_ptr<const Executable> backward_program, int loss_output,
-                   std::vector<GradientPart> all_parts)
-    : forward(std::move(forward_program)),
-      backward(std::move(backward_program)),
-      loss(loss_output),
-      parts(std::move(all_parts)) {
-  const int outputs = backward->array_counts[2];
-  CAVS_CHECK(backward->forward == forward, ErrorKind::kValue,
-             "[step] expected the backward program of the forward program, got another; pass the "
-             "program that belongs to it");
-  CAVS_CHECK(loss >= 0 && loss < forward->array_counts[2], ErrorKind::kValue,
-             "[step] expected an output of ", forward->array_counts[2], " as the loss, got ", loss,
-             "; number one of them");
-  CAVS_CHECK(backward->array_counts[1] <= 1, ErrorKind::kValue,
-             "[step] expected a backward program from the loss alone, got one of ",
-             backward->array_counts[1], " cotangents; give a cotangent for the loss alone");
-  const auto whole_first = [](const GradientPart& a, const GradientPart& b) {
-    return a.param != b.param ? a.param < b.param : a.ids < 0 && b.ids >= 0;
-  };
-  std::stable_sort(parts.begin(), parts.end(), whole_first);
-  for (const GradientPart& part : parts) {
-    CAVS_CHECK(part.output >= 0 && part.output < outputs && part.ids < outputs && part.param >= 0,
-               ErrorKind::kValue, "[step] expected parts among ", outputs, " outputs, got output ",
-               part.output, " with ids ", part.ids, "; number outputs of the program");
-    if (params.empty() || params.back() != part.param) params.push_back(part.param);
-  }
-  check_outputs();
-}
-
-void StepPlan::check_outputs() const {
-  const DType dtype = forward->program.dtype;
-  const auto expect = [](bool fits, const char* expected) {
-    CAVS_CHECK(fits, ErrorKind::kValue, "[step] expected ", expected,
-               ", got another; correct the programs");
-  };
-  for (const auto& exe : {forward, backward}) {
-    for (const ValueSpec* spec : outputs_of(*exe)) {
-      expect(spec != nullptr, "a value for each number of an output");
-    }
-  }
-  expect(outputs_of(*forward)[static_cast<size_t>(loss)]->dtype == dtype, "a floating-point loss");
-  const std::vector<const ValueSpec*> specs = outputs_of(*backward);
-  for (const GradientPart& part : parts) {
-    const ValueSpec& output = *specs[static_cast<size_t>(part.output)];
-    expect(output.dtype == dtype, "a floating-point gradient");
-    const bool whole = output.space.kind == SpaceKind::kNone;
-    expect(whole == (part.ids < 0), "ids for a gradient by rows, and none for a whole one");
-    if (whole) continue;
-    const ValueSpec& ids = *specs[static_cast<size_t>(part.ids)];
-    expect(ids.dtype == DType::kInt32 && ids.size == 1 && ids.space == output.space,
-           "an id for each row of a gradient");
-  }
-}
 
 StepResult run_training_step(const StepPlan& plan, Run* run, const StepInputs& given,
                              int num_threads) {

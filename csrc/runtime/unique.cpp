@@ -1,3 +1,4 @@
+// Numbers distinct ids, by a bit for each possible one, by sorting or by hashing.
 #include "runtime/unique.h"
 
 #include <algorithm>

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "check.h"
+#include "cpu/threads.h"
+#include "runtime/dry_run.h"
 #include "tree_program.h"
 
 using namespace cavs;
@@ -88,8 +90,6 @@ bool close(const Doubles& a, const Doubles& b) {
   }
   return same;
 }
-
-using ExecutablePtr = std::shared_ptr<const Executable>;
 
 struct Pair {
   ExecutablePtr forward = load(forward_program());
@@ -202,9 +202,15 @@ void test_many_children() {
 void test_locals() {
   const Pair pair;
   const Layout &kept = pair.forward->kept, &dropped = pair.forward->dropped;
-  for (const int id : {kIds, kGathered, kProduct, kAll}) CHECK(kept.local[id] >= 0);
-  for (const int id : {kX, kXw, kH}) CHECK(kept.local[id] < 0);
-  CHECK(dropped.local[kX] >= 0 && dropped.local[kH] < 0);
+  for (const int id : {kIds, kGathered, kProduct, kAll}) CHECK(kept.confined[id] >= 0);
+  for (const int id : {kX, kXw, kH}) CHECK(kept.confined[id] < 0);
+  CHECK(dropped.confined[kX] >= 0 && dropped.confined[kH] < 0);
+  const CpuProgram& prepared = cpu_program(*pair.forward);
+  for (size_t id = 0; id < kept.confined.size(); ++id) {
+    CHECK((prepared.kept.number[id] >= 0) == (kept.confined[id] >= 0));
+    CHECK((prepared.dropped.number[id] >= 0) == (dropped.confined[id] >= 0));
+    CHECK(kept.confined[id] < 0 || kept.last[id] < 0);  // not in the arena
+  }
   CHECK(pair.forward->forms[kLeft].ld == 32 && pair.forward->roots[kLeft].column == 2);
 }
 
@@ -283,7 +289,8 @@ void test_kernel_that_throws() {
   set_execution_options(options);
   for (const int threads : {1, 2, 4}) {
     const auto broken = load(forward_program());
-    broken->program.segments[1].instructions[2].function = throwing_kernel;
+    calls_of(*broken)[static_cast<size_t>(cpu_program(*broken).segments[1].call_begin) + 2]
+        .function = throwing_kernel;
     Problem p(10, 20, 30);
     Results r;
     Run run = make_run(broken, p, true);
@@ -296,16 +303,16 @@ void test_kernel_that_throws() {
 // Long products are worth a meeting, short ones are not, nor those whose results are most of the
 // work: they would have to be brought back.
 void test_what_is_worth_splitting() {
-  Executable exe;
+  ExecutionOptions options;
   Instruction product;
   const auto worth = [&](int64_t m, int64_t k, int64_t n, int64_t rows) {
     product.ints = {0, 1, m, k, n};
-    return worth_splitting(exe, product, rows);
+    return worth_splitting(options, DType::kFloat32, product, rows);
   };
   CHECK(worth(1, 1 << 20, 64, 1));
   CHECK(!worth(1, 16, 16, 1));
   for (const int64_t rows : {1, 8, 64}) CHECK(!worth(50, 2, 1000, rows));
-  exe.options.min_split_ns = 0;
+  options.min_split_ns = 0;
   CHECK(worth(1, 16, 16, 1));
 }
 
@@ -387,7 +394,7 @@ void test_malformed_programs() {
         p.values[kX].space.unique = 1;
       },
       "as the space of 'x', got number 1");
-  refused([](Program& p) { p.device = Device::kCuda; }, "not built");
+  refused([](Program& p) { p.device = Device::kCuda; }, "no backend is built");
 
   const auto forward = make_executable(forward_program(), nullptr);
   Program backward = backward_program(forward->program);

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "check.h"
 #include "memory/arena.h"
+#include "runtime/dry_run.h"
 #include "tree_program.h"
 
 using namespace cavs;
@@ -90,8 +91,8 @@ void test_runs_of_one_program() {
       set_num_threads(1 + i % 4);
       if (!(train(programs, p, 1 + (t + i) % 4) == expected)) ++wrong;
       plan_phases(*programs.forward, programs.backward.get(), p.schedule, {10}, true, 2);
-      cpu_arenas().pooled_bytes();
-      if (i % 5 == 0) cpu_arenas().clear();
+      cpu_backend()->arenas().pooled_bytes();
+      if (i % 5 == 0) cpu_backend()->arenas().clear();
     }
   });
   CHECK(wrong == 0);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "cpu/kernel.h"
+#include "cpu/prepared.h"
 #include "graph/graph_batch.h"
 #include "graph/schedule.h"
 #include "program/text.h"
@@ -178,15 +180,18 @@ inline void plain_matmul_reduce(const KernelCall& call) {
   }
 }
 
-inline std::shared_ptr<Executable> load(Program program,
-                                        std::shared_ptr<const Executable> forward = nullptr) {
-  auto exe =
-      std::const_pointer_cast<Executable>(make_executable(std::move(program), std::move(forward)));
-  for (Segment& segment : exe->program.segments) {
-    for (Instruction& call : segment.instructions) {
-      if (call.kernel == "matmul") call.function = plain_matmul;
-      if (call.kernel == "matmul_reduce") call.function = plain_matmul_reduce;
-    }
+using ExecutablePtr = std::shared_ptr<const Executable>;
+
+// The calls of a program that was made for the CPU, to put other kernels into them.
+inline std::vector<PreparedCall>& calls_of(const Executable& exe) {
+  return const_cast<CpuProgram&>(cpu_program(exe)).calls;
+}
+
+inline ExecutablePtr load(Program program, ExecutablePtr forward = nullptr) {
+  ExecutablePtr exe = make_executable(std::move(program), std::move(forward));
+  for (PreparedCall& call : calls_of(*exe)) {
+    if (call.instruction->kernel == "matmul") call.function = plain_matmul;
+    if (call.instruction->kernel == "matmul_reduce") call.function = plain_matmul_reduce;
   }
   return exe;
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cavs.core.program import Program
+from cavs.memory import PhaseMemory
 from cavs.scheduler import GraphBatch
 
 _INT_SIZE = 4
@@ -88,14 +88,14 @@ class MemoryUse:
 
 
 def memory_use(
-    phases: Sequence[tuple[Program, Any]], graphs: GraphBatch, item_size: int
+    phases: Sequence[tuple[Program, PhaseMemory]], graphs: GraphBatch, item_size: int
 ) -> MemoryUse:
     """From the programs of a call and the engine's plans for them (forward, then backward)."""
     program, phase = max(phases, key=lambda p: p[1].total)
     last = len(program.segments) - 1
-    spans = {value: (first, min(end, last)) for value, _, _, first, end in phase.values}
-    sizes = {value: size for value, _, size, _, _ in phase.values}
-    rows = {value: count for value, count, _, _, _ in phase.values}
+    spans = {v.value: (v.first, min(v.last, last)) for v in phase.values}
+    sizes = {v.value: v.bytes for v in phase.values}
+    rows = {v.value: v.rows for v in phase.values}
     saved = _saved(phases)
 
     def held_in(segment: int) -> list[int]:
@@ -117,12 +117,12 @@ def memory_use(
     )
 
 
-def _saved(phases: Sequence[tuple[Program, Any]]) -> dict[int, int]:
+def _saved(phases: Sequence[tuple[Program, PhaseMemory]]) -> dict[int, int]:
     """Values of forward that backward reads, with the rows of them that it reads."""
     if len(phases) < 2:
         return {}
     (forward, _), (_, backward) = phases
-    return {v: rows for v, rows, *_ in backward.values if v < len(forward.values)}
+    return {v.value: v.rows for v in backward.values if v.value < len(forward.values)}
 
 
 def _bytes(program: Program, value: int, rows: int, item_size: int) -> int:

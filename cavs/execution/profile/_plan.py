@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from cavs.core.program import Program
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
 from cavs.execution.remembered import MOST_AT_ONCE, vertices
+from cavs.memory import PhaseMemory
 from cavs.scheduler import GraphBatch
 
 
@@ -23,24 +23,23 @@ class Plan:
 
     Attributes:
         graphs: over which they run.
-        phases: each program with its memory (a _core.PhaseMemory): of inference, or of forward and
-            backward.
+        phases: each program with its memory: of inference, or of forward and backward.
         distinct: how many distinct ids there are, by their space.
     """
 
     graphs: GraphBatch
-    phases: Sequence[tuple[Program, Any]]
+    phases: Sequence[tuple[Program, PhaseMemory]]
     distinct: Mapping[Space, int]
 
     @property
     def arena(self) -> int:
         """Bytes that the run works in, at most."""
-        return max(int(phase.total) for _, phase in self.phases)
+        return max(phase.total for _, phase in self.phases)
 
     @property
     def packed(self) -> int:
         """Bytes of weights in the layout that products read."""
-        return sum(int(phase.packed) for _, phase in self.phases)
+        return sum(phase.packed for _, phase in self.phases)
 
 
 def plan_call(

@@ -1,3 +1,4 @@
+// Encodes the instructions of x86-64 that elementwise groups are made of.
 #include "cpu/groups/assembler.h"
 
 #include <cassert>

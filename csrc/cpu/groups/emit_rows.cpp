@@ -1,3 +1,4 @@
+// Writes the machine code of a group: its loop over rows, and registers for its values.
 #include "cpu/groups/emit_rows.h"
 
 #include <algorithm>

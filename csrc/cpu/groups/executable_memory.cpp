@@ -1,3 +1,4 @@
+// Gets memory that may be executed.
 #include "cpu/groups/executable_memory.h"
 
 #include <sys/mman.h>

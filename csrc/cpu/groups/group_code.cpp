@@ -1,3 +1,4 @@
+// Makes the machine code of groups executable.
 #include "cpu/groups/group_code.h"
 
 #include <utility>

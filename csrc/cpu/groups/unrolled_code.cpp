@@ -1,3 +1,4 @@
+// Writes out the operations of a group for several vectors side by side.
 #include "cpu/groups/unrolled_code.h"
 
 #include <algorithm>

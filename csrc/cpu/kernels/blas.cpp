@@ -1,3 +1,4 @@
+// Opens OpenBLAS and calls its products.
 #include "cpu/kernels/blas.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// Chooses for each product of rows how it is computed: by panels, in place, by BLAS.
 #include "cpu/kernels/matmul.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Shares an optimiser's step, and sums over arrays, among the threads.
 #include "cpu/kernels/optimizers.h"
 
 #include <algorithm>

@@ -4,33 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <variant>
 #include <vector>
 
+#include "runtime/step_arithmetic.h"
+
 namespace cavs {
-
-struct SgdSettings {
-  double lr = 0;
-  double momentum = 0;
-  double weight_decay = 0;
-  bool nesterov = false;
-};
-
-struct AdagradSettings {
-  double lr = 0;
-  double eps = 0;
-  double weight_decay = 0;
-};
-
-struct AdamSettings {
-  double lr = 0;
-  double beta1 = 0;
-  double beta2 = 0;
-  double eps = 0;
-  double weight_decay = 0;
-  bool decoupled = false;  // AdamW: the decay scales the parameter instead of joining the gradient
-  bool sparse = false;     // torch.optim.SparseAdam: eps joins before the bias correction
-};
 
 template <class T>
 struct OptimizerTable {
@@ -45,17 +23,6 @@ struct OptimizerTable {
   T (*max_abs)(const T* x, int64_t n);
   T (*max_abs_rows)(const T* x, const int32_t* ids, int64_t count, int64_t d);
   bool (*has_nan)(const T* x, int64_t rows, int64_t ld, int64_t n);
-};
-
-// A parameter with its gradient and what the optimiser keeps for it, n elements each.
-template <class T>
-struct DenseUpdate {
-  T* param = nullptr;
-  const T* grad = nullptr;
-  T* first = nullptr;   // SGD: momentum, null where settings.momentum == 0; Adagrad: sum; Adam: m
-  T* second = nullptr;  // Adam: v
-  int64_t n = 0;
-  int64_t step = 1;  // Adam: number of the update, from 1
 };
 
 // All parameters at once: small ones are work for several threads only together.
@@ -80,9 +47,6 @@ template <class T>
 void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
                     const T* grad, T* m, T* v, int64_t count, int64_t d);
 
-// The settings of one of them; `AdamSettings::sparse` is set where rows are updated.
-using OptimizerSettings = std::variant<SgdSettings, AdagradSettings, AdamSettings>;
-
 template <class T>
 void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 // The update's gradient holds row i of parameter row ids[i]; its n is not read.
@@ -95,11 +59,6 @@ template <class T>
 double sum_all(const T* x, int64_t n);
 template <class T>
 double sum_squares(const T* x, int64_t n);
-template <class T>
-struct Elements {
-  const T* data = nullptr;
-  int64_t n = 0;
-};
 // Greatest magnitude of each array, 0 of nothing: infinite where one is, NaN where one is NaN.
 template <class T>
 std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays);

@@ -1,3 +1,4 @@
+// Adds matrices of which some rows are given.
 #include "cpu/kernels/row_sparse.h"
 
 #include <algorithm>

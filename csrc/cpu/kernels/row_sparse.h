@@ -3,14 +3,9 @@
 
 #include <cstdint>
 
-namespace cavs {
+#include "runtime/step_arithmetic.h"
 
-template <class T>
-struct RowsView {
-  const int32_t* ids = nullptr;
-  const T* rows = nullptr;
-  int64_t count = 0;
-};
+namespace cavs {
 
 // The sum of two, a row in one of them alone as it is. `ids` and `rows` have room for the rows of
 // both; returns how many there are.

@@ -1,3 +1,4 @@
+// Bounds what an optimiser's step makes of a parameter, before it is done.
 #include "cpu/kernels/update_bounds.h"
 
 #include <algorithm>

@@ -8,11 +8,6 @@
 
 namespace cavs {
 
-// What the magnitudes of a parameter, and of what the optimiser keeps for it, are at most.
-struct UpdateBounds {
-  double param = 0, first = 0, second = 0;
-};
-
 // After a step of `update` by a gradient of at most `grad`, from bounds before it where they are
 // known, and from the arrays where not or where known ones are too wide. With `ids`, the step is of
 // those `count` rows of `d` elements, ids of -1 passed over, and the arrays are read there alone:

@@ -1,9 +1,8 @@
-#include "runtime/weights.h"
+// Finds the weights of a program, and keeps their panels between runs.
+#include "cpu/weights.h"
 
 #include <algorithm>
 #include <utility>
-
-#include "runtime/memory_plan.h"
 
 namespace cavs {
 namespace {
@@ -61,7 +60,7 @@ WeightUses find_weights(const Program& program) {
 
 bool worth_packing(const WeightUse& use, const RowCounts& counts) {
   int64_t rows = 0;
-  for (const Space& space : use.spaces) rows += counts.last(space) - counts.first(space);
+  for (const Space& space : use.spaces) rows += counts.used(space);
   return rows >= kFewestRows;
 }
 
@@ -85,7 +84,7 @@ std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
     const std::lock_guard<std::mutex> lock(spares_->mutex);
     block = std::move(spares_->blocks[w]);
   }
-  if (!block) block = std::make_unique<Block>(device_allocator(Device::kCpu), bytes);
+  if (!block) block = std::make_unique<Block>(host_allocator(), bytes);
   return {block.release(), [w, spares = spares_](Block* read) {
             std::unique_ptr<Block> spare(read);
             const std::lock_guard<std::mutex> lock(spares->mutex);

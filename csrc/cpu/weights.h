@@ -9,10 +9,9 @@
 
 #include "memory/allocator.h"
 #include "program/program.h"
+#include "runtime/row_counts.h"
 
 namespace cavs {
-
-struct RowCounts;
 
 // A parameter as the second factor (k, n) of row by row products.
 struct WeightUse {

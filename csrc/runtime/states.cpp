@@ -1,26 +1,10 @@
-#include "runtime/state_checks.h"
+// Finds the instructions that write states, and keeps the first NaN of them.
+#include "runtime/states.h"
 
 #include <algorithm>
-
-#include "cpu/kernels/optimizers.h"
+#include <utility>
 
 namespace cavs {
-namespace {
-
-template <class T>
-void check_rows(const StateWrite& write, const KernelCall& call, FirstNan* first) {
-  const Operand& operand = call.out[write.output];
-  const T* data = static_cast<const T*>(operand.data) + write.column;
-  const int64_t rows = call.row_end - call.row_begin;
-  if (!has_nan(data + call.row_begin * operand.ld, rows, operand.ld, write.size)) return;
-  for (int64_t row = call.row_begin; row < call.row_end; ++row) {
-    if (!has_nan(data + row * operand.ld, 1, operand.ld, write.size)) continue;
-    first->note(row, write.state);
-    return;
-  }
-}
-
-}  // namespace
 
 StateWrites find_state_writes(const Program& program, const std::vector<Root>& roots) {
   StateWrites found;
@@ -51,17 +35,6 @@ void FirstNan::note(int64_t row, int state) {
   const int64_t place = row << kStateBits | state;
   int64_t known = place_.load();
   while (place < known && !place_.compare_exchange_weak(known, place)) {
-  }
-}
-
-void check_states(DType dtype, const std::vector<StateWrite>& writes, const KernelCall& call,
-                  FirstNan* first) {
-  for (const StateWrite& write : writes) {
-    if (dtype == DType::kFloat64) {
-      check_rows<double>(write, call, first);
-    } else {
-      check_rows<float>(write, call, first);
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Whether states are NaN: looked at as they are written, since later rows may stand in their place.
+// Which instructions write states, for those who look for NaN in them, and where one was found.
 #pragma once
 
 #include <atomic>
@@ -6,7 +6,6 @@
 #include <limits>
 #include <vector>
 
-#include "cpu/kernel.h"
 #include "program/access.h"
 #include "program/program.h"
 
@@ -38,9 +37,5 @@ class FirstNan {
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   std::atomic<int64_t> place_{kNone};
 };
-
-// Looks at the rows of a call that has run.
-void check_states(DType dtype, const std::vector<StateWrite>& writes, const KernelCall& call,
-                  FirstNan* first);
 
 }  // namespace cavs

@@ -6,19 +6,24 @@
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
 #include "base/thread_pool.h"
-#include "runtime/phase.h"
+#include "cpu/bind.h"
+#include "cpu/state_checks.h"
+#include "cpu/threads.h"
+#include "runtime/executable.h"
 
 namespace cavs {
 namespace {
 
 class Walker {
  public:
-  Walker(Phase& phase, Team& team)
-      : phase_(phase),
-        program_(phase.exe->program),
-        schedule_(*phase.schedule),
+  Walker(BoundPhase& bound, Team& team)
+      : bound_(bound),
+        prepared_(bound.prepared),
+        program_(bound.phase.exe.program),
+        schedule_(bound.phase.schedule),
+        counts_(bound.phase.counts),
         team_(team),
-        count_(phase.plan->threads) {}
+        count_(bound.workspace.threads) {}
 
   void walk() {
     pack_weights();
@@ -30,9 +35,9 @@ class Walker {
       } else if (segment.kind == SegmentKind::kGlobal) {
         walk_global(s);
       } else {
-        const int64_t first = phase_.counts->first(segment.space);
-        walk_rows(s, first, phase_.counts->last(segment.space),
-                  phase_.layout->segments[s].has_edges ? schedule_.num_edges : 0);
+        const int64_t first = counts_.first(segment.space);
+        walk_rows(s, first, counts_.last(segment.space),
+                  segment_of(s).has_edges ? schedule_.num_edges : 0);
       }
     }
   }
@@ -41,14 +46,14 @@ class Walker {
   // Team::share, with the clocks of the profile.
   template <class Work>
   void share(int parts, const Work& work) {
-    if (phase_.profile.empty()) return team_.share(parts, work);
+    if (bound_.profile.empty()) return team_.share(parts, work);
     Stopwatch whole;
     team_.share(parts, [&](int thread, int part) {
       Stopwatch watch;
       work(thread, part);
-      phase_.profile[static_cast<size_t>(thread)].parts_ns += watch.lap();
+      bound_.profile[static_cast<size_t>(thread)].parts_ns += watch.lap();
     });
-    phase_.profile[0].shares_ns += whole.lap();
+    bound_.profile[0].shares_ns += whole.lap();
   }
 
   // Whether the call ends before it is done. Thread 0 is the caller's, and throws then.
@@ -65,16 +70,16 @@ class Walker {
   }
 
   void pack_weights() {
-    for (size_t w = 0; w < phase_.weights.size(); ++w) {
-      const PackedWeight& packed = phase_.weights[w];
+    for (size_t w = 0; w < bound_.weights.size(); ++w) {
+      const PackedWeight& packed = bound_.weights[w];
       if (!packed.fresh) continue;
-      const WeightUse& use = phase_.exe->weights.uses[w];
+      const WeightUse& use = prepared_.weights.uses[w];
       share(count_, [&](int thread, int part) {
         Stopwatch watch;
         pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
                     packed.panels->data(), part, count_);
-        if (phase_.profile.empty()) return;
-        phase_.profile[static_cast<size_t>(thread)].packing_ns += watch.lap();
+        if (bound_.profile.empty()) return;
+        bound_.profile[static_cast<size_t>(thread)].packing_ns += watch.lap();
       });
     }
   }
@@ -105,7 +110,7 @@ class Walker {
   }
 
   bool shared(int s, int64_t rows, int64_t edges) const {
-    return count_ > 1 && worth_threads(*phase_.exe, phase_.layout->segments[s], rows, edges);
+    return count_ > 1 && worth_threads(prepared_.options, segment_of(s), rows, edges);
   }
 
   // Each instruction sums over all rows, and splits its output.
@@ -113,7 +118,7 @@ class Walker {
     int64_t rows = 0;
     for (const Instruction& instruction : program_.segments[s].instructions) {
       const Space& space = instruction.space;
-      rows = std::max(rows, phase_.counts->last(space) - phase_.counts->first(space));
+      rows = std::max(rows, counts_.used(space));
     }
     const int parts = shared(s, rows, 0) ? count_ : 1;
     share(parts, [&](int thread, int part) { run_global(thread, s, part, parts); });
@@ -122,7 +127,7 @@ class Walker {
   // First row of a part of [begin, end): parts are equal in rows plus edges.
   int64_t split(int s, int64_t begin, int64_t end, int part) const {
     const int64_t rows = end - begin;
-    if (!phase_.layout->segments[s].has_edges) return begin + rows * part / count_;
+    if (!segment_of(s).has_edges) return begin + rows * part / count_;
     const int32_t* edge = schedule_.child_ptr.data();
     const auto weight = [&](int64_t row) { return row - begin + edge[row] - edge[begin]; };
     const int64_t target = weight(end) * part / count_;
@@ -139,8 +144,8 @@ class Walker {
   }
 
   void run_rows(int thread, int s, int64_t begin, int64_t end) {
-    const ChunkPlan& chunk = phase_.plan->chunks[s];
-    const bool has_edges = phase_.layout->segments[s].has_edges;
+    const ChunkPlan& chunk = *bound_.workspace.chunks[static_cast<size_t>(s)];
+    const bool has_edges = segment_of(s).has_edges;
     const int32_t* edge = schedule_.child_ptr.data();
     for (bool first = true; begin < end; first = false) {
       if (!first && stopped(thread)) return;
@@ -165,10 +170,10 @@ class Walker {
 
   void run_chunk(int thread, int s, const Rows& rows) {
     place_locals(thread, s, rows);
-    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
-      KernelCall& call = phase_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
-      set_rows(s, i, rows, &call);
+      KernelCall& call = bound_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
+      set_rows(i, rows, &call);
       if (call.row_begin >= call.row_end) continue;
       invoke(thread, i, call);
       check(i, call);
@@ -176,9 +181,9 @@ class Walker {
   }
 
   void place_locals(int thread, int s, const Rows& rows) {
-    ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
-    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
-    for (int i = range.patch_begin; i < range.patch_end; ++i) {
+    ThreadCode& code = bound_.threads[static_cast<size_t>(thread)];
+    const PatchRange& range = bound_.patches[static_cast<size_t>(s)];
+    for (int i = range.begin; i < range.end; ++i) {
       const Patch& patch = code.patches[static_cast<size_t>(i)];
       // Integer arithmetic: the address of the batch's row 0 lies outside of the thread's memory.
       const auto address = reinterpret_cast<uintptr_t>(patch.base);
@@ -188,9 +193,13 @@ class Walker {
     }
   }
 
-  void set_rows(int s, int i, const Rows& rows, KernelCall* call) const {
-    const bool edges = phase_.layout->segments[static_cast<size_t>(s)].has_edges &&
-                       phase_.instructions[static_cast<size_t>(i)]->space.kind == SpaceKind::kEdge;
+  const PreparedSegment& segment_of(int s) const {
+    return prepared_.segments[static_cast<size_t>(s)];
+  }
+  const PreparedCall& call_of(int i) const { return prepared_.calls[static_cast<size_t>(i)]; }
+
+  void set_rows(int i, const Rows& rows, KernelCall* call) const {
+    const bool edges = call_of(i).edges;
     call->row_begin = edges ? rows.edge_begin : rows.begin;
     call->row_end = edges ? rows.edge_end : rows.end;
   }
@@ -198,34 +207,34 @@ class Walker {
   // Too few rows to share, and products that are worth a meeting all the same: the threads work on
   // columns of them, each with its part of the weight in its cache; the rest one thread does alone.
   bool splits_products(int s, int64_t begin, int64_t end, int64_t edges) const {
-    const ChunkPlan& chunk = phase_.plan->chunks[static_cast<size_t>(s)];
+    const ChunkPlan& chunk = *bound_.workspace.chunks[static_cast<size_t>(s)];
     if (end - begin > chunk.rows || edges > chunk.edges) return false;
-    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
-      if (splits(s, i, {begin, end, 0, edges})) return true;
+      if (splits(i, {begin, end, 0, edges})) return true;
     }
     return false;
   }
 
-  bool splits(int s, int i, const Rows& rows) const {
-    if (!phase_.splittable[static_cast<size_t>(i)]) return false;
+  bool splits(int i, const Rows& rows) const {
+    if (!bound_.splittable[static_cast<size_t>(i)]) return false;
     KernelCall call;
-    set_rows(s, i, rows, &call);
-    return worth_splitting(*phase_.exe, *phase_.instructions[static_cast<size_t>(i)],
+    set_rows(i, rows, &call);
+    return worth_splitting(prepared_.options, program_.dtype, *call_of(i).instruction,
                            call.row_end - call.row_begin);
   }
 
   void run_splitting_products(int s, int64_t begin, int64_t end) {
-    const bool has_edges = phase_.layout->segments[static_cast<size_t>(s)].has_edges;
+    const bool has_edges = segment_of(s).has_edges;
     const int32_t* edge = schedule_.child_ptr.data();
     const Rows rows = {begin, end, has_edges ? edge[begin] : 0, has_edges ? edge[end] : 0};
     place_locals(0, s, rows);
-    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
-      KernelCall call = phase_.threads[0].calls[static_cast<size_t>(i)];
-      set_rows(s, i, rows, &call);
+      KernelCall call = bound_.threads[0].calls[static_cast<size_t>(i)];
+      set_rows(i, rows, &call);
       if (call.row_begin >= call.row_end) continue;
-      if (!splits(s, i, rows)) {
+      if (!splits(i, rows)) {
         invoke(0, i, call);
         check(i, call);
         continue;
@@ -242,14 +251,14 @@ class Walker {
 
   // Sums over no rows are called too: they write zeros.
   void run_global(int thread, int s, int part, int parts) {
-    ThreadCode& code = phase_.threads[static_cast<size_t>(thread)];
-    const SegmentCode& range = phase_.segments[static_cast<size_t>(s)];
+    ThreadCode& code = bound_.threads[static_cast<size_t>(thread)];
+    const PreparedSegment& range = segment_of(s);
     for (int i = range.call_begin; i < range.call_end; ++i) {
       if (stopped(thread)) return;
       KernelCall& call = code.calls[static_cast<size_t>(i)];
-      const Space& space = phase_.instructions[static_cast<size_t>(i)]->space;
-      call.row_begin = phase_.counts->first(space);
-      call.row_end = phase_.counts->last(space);
+      const Space& space = call_of(i).instruction->space;
+      call.row_begin = counts_.first(space);
+      call.row_end = counts_.last(space);
       call.thread = part;
       call.num_threads = parts;
       invoke(thread, i, call);
@@ -257,30 +266,33 @@ class Walker {
   }
 
   void check(int i, const KernelCall& call) const {
-    if (phase_.first_nan == nullptr) return;
-    const std::vector<StateWrite>& writes = *phase_.state_writes[static_cast<size_t>(i)];
-    if (!writes.empty()) check_states(program_.dtype, writes, call, phase_.first_nan);
+    FirstNan* const first_nan = bound_.phase.first_nan;
+    if (first_nan == nullptr) return;
+    const std::vector<StateWrite>& writes = *call_of(i).state_writes;
+    if (!writes.empty()) check_states(program_.dtype, writes, call, first_nan);
   }
 
   void invoke(int thread, int i, const KernelCall& call) {
-    const KernelFunction function = phase_.instructions[static_cast<size_t>(i)]->function;
-    if (phase_.profile.empty()) return function(call);
+    const KernelFunction function = call_of(i).function;
+    if (bound_.profile.empty()) return function(call);
     int64_t left_out = 0;
     KernelCall counted = call;
     counted.left_out = &left_out;
     Stopwatch watch;
     function(counted);
     CallProfile& profile =
-        phase_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
+        bound_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
     profile.ns += watch.lap();
     if (call.thread != 0) return;  // some columns of rows that another part counts
     ++profile.calls;
     profile.rows += call.row_end - call.row_begin - left_out;
   }
 
-  Phase& phase_;
+  BoundPhase& bound_;
+  const CpuProgram& prepared_;
   const Program& program_;
   const Schedule& schedule_;
+  const RowCounts& counts_;
   Team& team_;
   Interrupt interrupt_;
   std::atomic<bool> stopped_{false};
@@ -289,9 +301,9 @@ class Walker {
 
 }  // namespace
 
-void run_phase(Phase& phase) {
-  run_team(phase.plan->threads, phase.plan->saved_ns,
-           [&phase](Team& team) { Walker(phase, team).walk(); });
+void walk(BoundPhase& bound) {
+  run_team(bound.workspace.threads, bound.workspace.saved_ns,
+           [&bound](Team& team) { Walker(bound, team).walk(); });
 }
 
 }  // namespace cavs

@@ -1,0 +1,164 @@
+// Finds the operands, tables and memory of all calls of a phase.
+#include "cpu/bind.h"
+
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+#include "runtime/places.h"
+#include "runtime/tables.h"
+
+namespace cavs {
+namespace {
+
+class Binder {
+ public:
+  explicit Binder(BoundPhase* bound)
+      : bound_(*bound),
+        phase_(bound->phase),
+        exe_(phase_.exe),
+        prepared_(bound->prepared),
+        locals_(prepared_.locals(phase_.keep)),
+        arrays_(phase_.schedule),
+        tables_{arrays_, phase_.uniques, phase_.parents} {}
+
+  void bind() {
+    choose_weights();
+    bound_.threads.resize(static_cast<size_t>(bound_.workspace.threads));
+    reserve();
+    for (size_t s = 0; s < prepared_.segments.size(); ++s) bind_segment(s);
+    for (size_t t = 1; t < bound_.threads.size(); ++t) copy_code(static_cast<int>(t));
+  }
+
+ private:
+  void choose_weights() {
+    // In inference panels serve until the weight changes, so that few rows pay for them too.
+    const bool inference = !exe_.program.backward && !phase_.keep;
+    for (size_t w = 0; w < prepared_.weights.uses.size(); ++w) {
+      const WeightUse& use = prepared_.weights.uses[w];
+      bound_.weights.emplace_back();
+      PackedWeight& packed = bound_.weights.back();
+      const ExternalArray& array = external_of(phase_, use.value);
+      packed.version = array.version;
+      packed.panels = prepared_.packed->find(w, array.version);
+      const bool serves = inference && array.version >= 0;
+      if (packed.panels || !(serves || worth_packing(use, phase_.counts))) continue;
+      const int64_t bytes = packed_weight_bytes(exe_.program.dtype, use.k, use.n);
+      packed.panels = prepared_.packed->take(w, bytes);
+      packed.weight = array.data;
+      packed.fresh = true;
+    }
+  }
+
+  void reserve() {
+    ThreadCode& code = bound_.threads[0];
+    code.operands.reserve(prepared_.num_operands);  // calls point into it
+    code.patches.reserve(prepared_.num_operands);
+    code.calls.reserve(prepared_.calls.size());
+    bound_.tables.reserve(prepared_.num_tables);  // calls point into it
+    bound_.splittable.assign(prepared_.calls.size(), false);
+    bound_.patches.reserve(prepared_.segments.size());
+  }
+
+  void bind_segment(size_t s) {
+    const PreparedSegment& segment = prepared_.segments[s];
+    ThreadCode& code = bound_.threads[0];
+    PatchRange range;
+    range.begin = static_cast<int>(code.patches.size());
+    for (int i = segment.call_begin; i < segment.call_end; ++i) {
+      const PreparedCall& call = prepared_.calls[static_cast<size_t>(i)];
+      const size_t first = code.operands.size();
+      bind_call(s, call);
+      if (call.weight < 0) continue;
+      const auto& panels = bound_.weights[static_cast<size_t>(call.weight)].panels;
+      if (!panels) continue;
+      code.operands[first + static_cast<size_t>(call.weight_operand)].packed = panels->data();
+      bound_.splittable[static_cast<size_t>(i)] = true;
+    }
+    range.end = static_cast<int>(code.patches.size());
+    bound_.patches.push_back(range);
+  }
+
+  void bind_call(size_t s, const PreparedCall& prepared) {
+    ThreadCode& code = bound_.threads[0];
+    const Instruction& instruction = *prepared.instruction;
+    KernelCall call;
+    call.num_in = static_cast<int>(instruction.inputs.size());
+    call.num_out = static_cast<int>(instruction.outputs.size());
+    call.in = code.operands.data() + code.operands.size();
+    call.out = call.in + call.num_in;
+    call.ints = instruction.ints.data();
+    call.floats = instruction.floats.data();
+    call.tables = bound_.tables.data() + bound_.tables.size();
+    call.random = &phase_.random;
+    call.scratch = thread_memory(0);
+    call.code = prepared.code.get();
+    for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+      for (const int id : *list) add_operand(s, id);
+    }
+    for (const TableSpec& table : instruction.tables) {
+      bound_.tables.push_back(resolve_table(table, tables_));
+    }
+    code.calls.push_back(call);
+  }
+
+  std::byte* thread_memory(int thread) const {
+    return phase_.memory + phase_.plan.workspace_offset + thread * bound_.workspace.thread_bytes;
+  }
+
+  void add_operand(size_t s, int id) {
+    ThreadCode& code = bound_.threads[0];
+    const Root& root = exe_.roots[id];
+    const int local = locals_.number[static_cast<size_t>(root.value)];
+    if (local < 0) {
+      const ValueRows rows = rows_of(phase_, id);
+      code.operands.push_back({rows.data, rows.ld, rows.size, rows.padded});
+      return;
+    }
+    const ValueRows form = form_of(exe_, id);
+    const LocalValue& value = locals_.values[s][static_cast<size_t>(local)];
+    const int64_t offset = bound_.workspace.chunks[s]->offsets[static_cast<size_t>(local)];
+    Patch patch;
+    patch.operand = static_cast<int>(code.operands.size());
+    patch.edge = value.edge;
+    patch.row_bytes = value.row_bytes;
+    patch.base =
+        thread_memory(0) + kScratchBytes + offset + root.column * item_size(exe_.forms[id].dtype);
+    code.patches.push_back(patch);
+    code.operands.push_back({nullptr, form.ld, form.size, form.padded});
+  }
+
+  // Thread t's code is thread 0's with its own operands and its own memory.
+  void copy_code(int t) {
+    const ThreadCode& from = bound_.threads[0];
+    ThreadCode& code = bound_.threads[static_cast<size_t>(t)];
+    code = from;
+    const int64_t shift = t * bound_.workspace.thread_bytes;
+    for (Patch& patch : code.patches) patch.base += shift;
+    for (KernelCall& call : code.calls) {
+      call.in = code.operands.data() + (call.in - from.operands.data());
+      call.out = code.operands.data() + (call.out - from.operands.data());
+      call.scratch = static_cast<std::byte*>(call.scratch) + shift;
+    }
+  }
+
+  BoundPhase& bound_;
+  const Phase& phase_;
+  const Executable& exe_;
+  const CpuProgram& prepared_;
+  const Locals& locals_;
+  const HostScheduleArrays arrays_;
+  const TableSources tables_;
+};
+
+}  // namespace
+
+BoundPhase::BoundPhase(const Phase& given)
+    : phase(given),
+      prepared(cpu_program(given.exe)),
+      workspace(static_cast<const CpuWorkspace&>(*given.plan.workspace)) {
+  Binder(this).bind();
+  if (phase.profile == nullptr) return;
+  profile.resize(threads.size());
+  for (ThreadProfile& thread : profile) thread.calls.resize(prepared.calls.size());
+}
+
+}  // namespace cavs

@@ -1,0 +1,89 @@
+// Binds a program to the CPU's kernels.
+#include "cpu/prepared.h"
+
+#include "cpu/groups/group_code.h"
+#include "cpu/threads.h"
+#include "runtime/executable.h"
+
+namespace cavs {
+namespace {
+
+std::shared_ptr<const GroupCode> compile(const Program& program, const Instruction& instruction) {
+  const int64_t width = instruction.ints[0];
+  GroupSpec spec{instruction.ints.data(),
+                 instruction.floats.data(),
+                 static_cast<int>(instruction.floats.size()),
+                 static_cast<int>(instruction.outputs.size()),
+                 {}};
+  for (const int id : instruction.inputs) {
+    spec.narrow.push_back(program.values[static_cast<size_t>(id)].size != width);
+  }
+  return compile_group(spec);
+}
+
+class Preparation {
+ public:
+  explicit Preparation(const Executable& exe) : exe_(exe), program_(exe.program) {}
+
+  std::shared_ptr<const CpuProgram> operator()() {
+    made_->options = execution_options();
+    compiles_ =
+        made_->options.compile_groups && program_.dtype == DType::kFloat32 && can_compile_groups();
+    made_->weights = find_weights(program_);
+    made_->packed = std::make_unique<WeightStore>(made_->weights.uses.size());
+    for (size_t s = 0; s < program_.segments.size(); ++s) add_segment(s);
+    made_->kept = find_locals(exe_, exe_.kept, made_->options);
+    made_->dropped =
+        program_.backward ? made_->kept : find_locals(exe_, exe_.dropped, made_->options);
+    return std::move(made_);
+  }
+
+ private:
+  void add_segment(size_t s) {
+    const Segment& segment = program_.segments[s];
+    PreparedSegment out;
+    out.call_begin = static_cast<int>(made_->calls.size());
+    for (size_t i = 0; i < segment.instructions.size(); ++i) {
+      add_call(s, i);
+      const PreparedCall& call = made_->calls.back();
+      out.has_edges = out.has_edges || call.edges;
+      (call.edges ? out.edge_ns : out.row_ns) += row_ns(program_, *call.instruction);
+    }
+    out.call_end = static_cast<int>(made_->calls.size());
+    made_->segments.push_back(out);
+  }
+
+  void add_call(size_t s, size_t i) {
+    const Segment& segment = program_.segments[s];
+    PreparedCall call;
+    call.instruction = &segment.instructions[i];
+    const Instruction& instruction = *call.instruction;
+    call.function = find_kernel(program_.dtype, instruction.kernel);
+    if (compiles_ && instruction.kernel == "fused") call.code = compile(program_, instruction);
+    call.edges = segment.kind != SegmentKind::kGlobal && has_edges(segment.space) &&
+                 instruction.space.kind == SpaceKind::kEdge;
+    call.weight = made_->weights.of[s][i];
+    if (call.weight >= 0) call.weight_operand = weight_operand(program_, instruction);
+    call.state_writes = &exe_.state_writes[s][i];
+    made_->num_operands += instruction.inputs.size() + instruction.outputs.size();
+    made_->num_tables += instruction.tables.size();
+    made_->calls.push_back(std::move(call));
+  }
+
+  const Executable& exe_;
+  const Program& program_;
+  std::shared_ptr<CpuProgram> made_ = std::make_shared<CpuProgram>();
+  bool compiles_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<const CpuProgram> prepare_for_cpu(const Executable& exe) {
+  return Preparation(exe)();
+}
+
+const CpuProgram& cpu_program(const Executable& exe) {
+  return static_cast<const CpuProgram&>(*exe.prepared);
+}
+
+}  // namespace cavs

@@ -1,0 +1,11 @@
+// The arithmetic of training steps by the CPU's kernels.
+#pragma once
+
+#include "runtime/step_arithmetic.h"
+
+namespace cavs {
+
+template <class T>
+const StepArithmetic<T>& cpu_step_arithmetic();
+
+}  // namespace cavs

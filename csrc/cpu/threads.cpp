@@ -1,0 +1,112 @@
+// Estimates what work costs, to choose between one thread and all.
+#include "cpu/threads.h"
+
+#include <algorithm>
+
+#include "base/thread_pool.h"
+#include "cpu/prepared.h"
+#include "runtime/executable.h"
+
+namespace cavs {
+namespace {
+
+double product_row_ns(const Instruction& product) {
+  constexpr double kFlopsPerNs = 80;
+  const auto& ints = product.ints;
+  return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
+         static_cast<double>(ints[4]) / kFlopsPerNs;
+}
+
+// Nanoseconds of work in the products of a level whose columns threads may share.
+double split_ns(const Executable& exe, const CpuProgram& prepared, size_t segment, int64_t rows,
+                int64_t edges) {
+  const PreparedSegment& range = prepared.segments[segment];
+  double total = 0;
+  for (int i = range.call_begin; i < range.call_end; ++i) {
+    const PreparedCall& call = prepared.calls[static_cast<size_t>(i)];
+    if (call.weight < 0) continue;
+    const Instruction& product = *call.instruction;
+    const int64_t count = product.space.kind == SpaceKind::kEdge ? edges : rows;
+    if (!worth_splitting(prepared.options, exe.program.dtype, product, count)) continue;
+    total += static_cast<double>(count) * product_row_ns(product);
+  }
+  return total;
+}
+
+double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segment, int64_t rows,
+                 int64_t edges) {
+  const PreparedSegment& costs = prepared.segments[segment];
+  if (worth_threads(prepared.options, costs, rows, edges)) return costs.cost_ns(rows, edges);
+  if (exe.program.segments[segment].kind == SegmentKind::kGlobal) return 0;
+  return split_ns(exe, prepared, segment, rows, edges);
+}
+
+}  // namespace
+
+// Nanoseconds per row on one core of the last years, to within a small factor: what matters is
+// whether a level costs one microsecond or a hundred.
+double row_ns(const Program& program, const Instruction& instruction) {
+  constexpr double kElementsPerNs = 4;
+  const auto& ints = instruction.ints;
+  if (instruction.kernel.rfind("matmul", 0) == 0) return product_row_ns(instruction);
+  double elements = 0;
+  if (instruction.kernel == "fused") {
+    elements = static_cast<double>(ints[0]) * static_cast<double>(ints[2]);
+  }
+  for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+    for (const int id : *list) {
+      const ValueSpec& value = program.values[id];
+      if (value.space.kind != SpaceKind::kNone) elements += static_cast<double>(value.size);
+    }
+  }
+  return elements / kElementsPerNs;
+}
+
+bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,
+                   int64_t edges) {
+  return rows >= options.min_parallel_rows &&
+         segment.cost_ns(rows, edges) >= options.min_parallel_ns;
+}
+
+bool worth_splitting(const ExecutionOptions& options, DType dtype, const Instruction& product,
+                     int64_t rows) {
+  // Lines of a result travel as fast as the flag that a meeting waits for: some at a time.
+  constexpr double kMeetings = 2.5, kBytesPerMeeting = 1000;
+  const auto& ints = product.ints;
+  const auto count = static_cast<double>(rows);
+  const double bytes = count * static_cast<double>(ints[2]) * static_cast<double>(ints[4]) *
+                       static_cast<double>(item_size(dtype));
+  const double slow = hand_over_ns() * (kMeetings + bytes / kBytesPerMeeting) / 1000;
+  return count * product_row_ns(product) >= options.min_split_ns * std::max(1.0, slow);
+}
+
+ThreadChoice choose_threads(const Executable& exe, const CpuProgram& prepared,
+                            const RowCounts& counts, const Schedule& schedule, int threads) {
+  ThreadChoice choice;
+  if (threads <= 1) return choice;
+  double shared = 0;
+  for (size_t s = 0; s < exe.program.segments.size(); ++s) {
+    const Segment& segment = exe.program.segments[s];
+    if (segment.kind == SegmentKind::kLevels) {
+      for (int64_t level = 0; level < schedule.num_levels(); ++level) {
+        const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
+        const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];
+        shared += shared_ns(exe, prepared, s, rows, edges);
+      }
+      continue;
+    }
+    int64_t rows = counts.used(segment.space);
+    if (segment.kind == SegmentKind::kGlobal) {
+      for (const auto& instruction : segment.instructions) {
+        rows = std::max(rows, counts.used(instruction.space));
+      }
+    }
+    const int64_t edges = prepared.segments[s].has_edges ? counts.edges : 0;
+    shared += shared_ns(exe, prepared, s, rows, edges);
+  }
+  choice.saved_ns = shared * (threads - 1) / threads;
+  if (choice.saved_ns >= prepared.options.min_team_ns) choice.threads = threads;
+  return choice;
+}
+
+}  // namespace cavs

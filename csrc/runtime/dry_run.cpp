@@ -1,0 +1,71 @@
+// Plans the memory of a run with the functions that the run uses.
+#include "runtime/dry_run.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "runtime/memory_plan.h"
+#include "runtime/run.h"
+#include "runtime/unique.h"
+
+namespace cavs {
+namespace {
+
+PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
+                      const RowCounts& counts, const Schedule& schedule) {
+  PhaseMemory memory;
+  memory.backward = exe.program.backward;
+  memory.total = plan.total;
+  memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
+                  parent_lists_bytes(exe, counts, schedule);
+  memory.threads = plan.total - plan.workspace_offset;
+  memory.packed = exe.backend->bytes_kept(exe, counts);
+  for (size_t id = 0; id < plan.lifetimes.size(); ++id) {
+    const RowPlace& place = layout.places[id];
+    const auto holder = static_cast<size_t>(place.holder);
+    const bool saved = exe.forward && id < exe.forward->program.values.size();
+    // In the step in which it takes over rows, these count for the value that had them.
+    const int first = saved ? 0 : layout.first[id] + (holder != id && place.whole ? 1 : 0);
+    if (layout.last[id] < layout.first[id] || layout.last[id] < first) continue;
+    DynamicTensor part = exe.forms[id];
+    part.rows = plan.rows[id];
+    memory.values.push_back({static_cast<int>(id), plan.rows[id],
+                             place.whole ? plan.lifetimes[holder].bytes : part.bytes(),
+                             exe.steps.segment_of(first), exe.steps.segment_of(layout.last[id])});
+  }
+  return memory;
+}
+
+}  // namespace
+
+std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+                                     const Schedule& schedule,
+                                     const std::vector<int64_t>& unique_rows, bool keep,
+                                     int num_threads) {
+  check_threads(num_threads);
+  RowCounts counts(schedule);
+  CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
+             "[runtime] expected the rows of ", exe.program.uniques.size(), " uniques, got ",
+             unique_rows.size(), "; give rows for each");
+  check_schedule(exe, schedule);
+  counts.uniques = unique_rows;
+  for (size_t u = 0; u < unique_rows.size(); ++u) {
+    const int64_t most =
+        std::max(unique_base_rows(exe.program, counts, u), exe.program.uniques[u].rows);
+    CAVS_CHECK(unique_rows[u] >= 0 && unique_rows[u] <= most, ErrorKind::kValue,
+               "[runtime] expected 0..", most, " rows of unique '", exe.program.uniques[u].name,
+               "', got ", unique_rows[u], "; count the ids of the batch");
+  }
+  const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
+  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
+  if (backward == nullptr || !keep) return phases;
+  CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
+             "[runtime] expected the backward program of this program, got another; pass the "
+             "program that belongs to it");
+  check_schedule(*backward, schedule);
+  const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
+  phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
+  return phases;
+}
+
+}  // namespace cavs

@@ -1,0 +1,37 @@
+// What a run takes in memory, told without running it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/schedule.h"
+#include "runtime/executable.h"
+
+namespace cavs {
+
+// A value in the arena of a phase, and the segments that it lives through.
+struct ValueMemory {
+  int value = -1;
+  int64_t rows = 0;  // in use
+  int64_t bytes = 0;
+  int first = 0, last = 0;
+};
+
+// The arena of one direction of a run.
+struct PhaseMemory {
+  bool backward = false;
+  int64_t total = 0;    // all of it
+  int64_t tables = 0;   // of distinct ids
+  int64_t threads = 0;  // what the backend works in: on the CPU the threads' own regions
+  int64_t packed = 0;   // beside the arena: weights in panels, which are kept for later runs
+  std::vector<ValueMemory> values;
+};
+
+// Memory of a run of the program over a batch whose uniques have so many rows, without running it;
+// the greater total is the run's peak_bytes. `backward` may be null.
+std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+                                     const Schedule& schedule,
+                                     const std::vector<int64_t>& unique_rows, bool keep,
+                                     int num_threads);
+
+}  // namespace cavs

@@ -1,0 +1,134 @@
+// Works out lifetimes: which values one segment confines, how long the others live.
+#include "runtime/layout.h"
+
+#include <utility>
+
+#include "program/access.h"
+#include "runtime/backend.h"
+#include "runtime/executable.h"
+
+namespace cavs {
+namespace {
+
+class LayoutBuilder {
+ public:
+  LayoutBuilder(const Executable& executable, bool keep)
+      : exe_(executable), program_(executable.program), keep_(keep) {}
+
+  Layout build() {
+    const size_t count = program_.values.size();
+    layout_.first.assign(count, 0);
+    layout_.last.assign(count, -1);
+    layout_.confined.assign(count, -1);
+    for (const ValueSpec& value : program_.values) layout_.used.push_back(value.space);
+    shared_.assign(count, false);
+    segment_.assign(count, -1);
+    keep_saved();
+    for (size_t s = 0; s < program_.segments.size(); ++s) note_segment(static_cast<int>(s));
+    find_confined();
+    finish_lifetimes();
+    share_rows(exe_, keep_ && !program_.backward, &layout_);
+    return std::move(layout_);
+  }
+
+ private:
+  void keep_saved() {
+    if (!keep_ || program_.backward) return;
+    for (const int id : program_.saved) shared_[exe_.roots[id].value] = true;
+  }
+
+  void note_segment(int s) {
+    const Segment& segment = program_.segments[s];
+    const bool global = segment.kind == SegmentKind::kGlobal;
+    for (size_t n = 0; n < segment.instructions.size(); ++n) {
+      const Instruction& instruction = segment.instructions[n];
+      const int i = static_cast<int>(n);
+      for (size_t k = 0; k < instruction.inputs.size(); ++k) {
+        note_rows(instruction.inputs[k], rows_read(segment, instruction, k));
+        note_use(s, i, instruction.inputs[k],
+                 global || access_of(program_, instruction, k) == Access::kCross);
+      }
+      for (const int id : instruction.outputs) note_use(s, i, id, global);
+    }
+  }
+
+  void note_use(int s, int i, int id, bool cross) {
+    const int root = exe_.roots[id].value;
+    if (program_.values[root].role != Role::kArena) return;
+    const int step = exe_.steps.of(s, i);
+    if (layout_.last[root] < 0) {
+      layout_.first[root] = step;
+      segment_[root] = s;
+    }
+    if (segment_[root] != s) shared_[root] = true;
+    layout_.last[root] = step;
+    if (cross || program_.values[root].space.kind == SpaceKind::kNone || from_forward(root)) {
+      shared_[root] = true;
+    }
+  }
+
+  // Of the vertices, those whose rows an instruction reads.
+  Space rows_read(const Segment& segment, const Instruction& instruction, size_t input) const {
+    const bool parents = instruction.tables[input].kind == TableKind::kParent;
+    if (parents && segment.space.kind == SpaceKind::kInner) return segment.space;
+    const bool own = access_of(program_, instruction, input) == Access::kAligned;
+    return own && is_vertex_rows(instruction.space.kind) ? instruction.space
+                                                         : Space{SpaceKind::kVertex, -1};
+  }
+
+  // Of what leaves and inner vertices write together, backward may read the rows of one alone, and
+  // holds no others. To be called before note_use.
+  void note_rows(int id, const Space& rows) {
+    const int root = exe_.roots[id].value;
+    if (!from_forward(root) || program_.values[root].space.kind != SpaceKind::kVertex) return;
+    Space& used = layout_.used[static_cast<size_t>(root)];
+    const bool more = layout_.last[root] >= 0 && used.kind != rows.kind;
+    used = more ? Space{SpaceKind::kVertex, -1} : rows;
+  }
+
+  bool from_forward(int id) const {
+    return exe_.forward && id < static_cast<int>(exe_.forward->program.values.size());
+  }
+
+  void find_confined() {
+    for (size_t id = 0; id < program_.values.size(); ++id) {
+      if (segment_[id] >= 0 && !shared_[id]) layout_.confined[id] = segment_[id];
+    }
+  }
+
+  // A forward program's saved values outlive its last segment; what the backend keeps for a chunk
+  // of rows is not in the arena.
+  void finish_lifetimes() {
+    for (size_t id = 0; id < program_.values.size(); ++id) {
+      const bool elsewhere = layout_.confined[id] >= 0 && exe_.backend->keeps_confined_values();
+      if (elsewhere) layout_.last[id] = -1;
+    }
+    if (!keep_ || program_.backward) return;
+    for (const int id : program_.saved) {
+      const int root = exe_.roots[id].value;
+      if (program_.values[root].role == Role::kArena) layout_.last[root] = exe_.steps.count();
+    }
+  }
+
+  const Executable& exe_;
+  const Program& program_;
+  const bool keep_;
+  Layout layout_;
+  std::vector<int> segment_;  // [value] the first that uses it
+  std::vector<bool> shared_;  // [value] read by other rows, by other segments or by backward
+};
+
+}  // namespace
+
+ProgramSteps::ProgramSteps(const Program& program, bool by_instruction) {
+  for (size_t s = 0; s < program.segments.size(); ++s) {
+    const Segment& segment = program.segments[s];
+    const bool many = by_instruction && segment.kind != SegmentKind::kLevels;
+    ranges_.push_back({count(), many});
+    segments_.insert(segments_.end(), many ? segment.instructions.size() : 1, static_cast<int>(s));
+  }
+}
+
+Layout make_layout(const Executable& exe, bool keep) { return LayoutBuilder(exe, keep).build(); }
+
+}  // namespace cavs

@@ -1,0 +1,49 @@
+// Finds the memory of values: in the arena, in arrays of the caller, among the constants.
+#include "runtime/places.h"
+
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+
+namespace cavs {
+namespace {
+
+std::byte* base_of(const Phase& phase, int id) {
+  const ValueSpec& value = phase.exe.program.values[id];
+  if (value.role == Role::kConstant) return phase.exe.constants->data() + id * kAlignment;
+  if (value.role == Role::kArena) {
+    // Integer arithmetic: row 0 may lie before the arena, where the rows in use begin later.
+    const auto arena = reinterpret_cast<uintptr_t>(phase.memory);
+    return reinterpret_cast<std::byte*>(
+        arena + static_cast<uintptr_t>(phase.plan.origins[static_cast<size_t>(id)]));
+  }
+  return static_cast<std::byte*>(external_of(phase, id).data);
+}
+
+}  // namespace
+
+ValueRows form_of(const Executable& exe, int id) {
+  const DynamicTensor& form = exe.forms[id];
+  const int root = exe.roots[id].value;
+  return {nullptr, form.ld, form.size, exe.program.values[root].role == Role::kArena && root == id};
+}
+
+ValueRows rows_of(const Phase& phase, int id) {
+  const Executable& exe = phase.exe;
+  const Root& root = exe.roots[id];
+  ValueRows rows = form_of(exe, id);
+  rows.data = base_of(phase, root.value) + root.column * item_size(exe.forms[id].dtype);
+  const RowPlace& place = phase.layout.places[static_cast<size_t>(root.value)];
+  if (exe.program.values[root.value].role == Role::kArena) rows.ld = place.ld;
+  rows.padded = rows.padded && place.whole;
+  return rows;
+}
+
+const ExternalArray& external_of(const Phase& phase, int id) {
+  const Executable& exe = phase.exe;
+  const ValueSpec& value = exe.program.values[id];
+  const bool of_forward = exe.forward && id < static_cast<int>(exe.forward->program.values.size());
+  const auto* list = (of_forward ? phase.forward : phase.own).of(value.role);
+  return (*list)[static_cast<size_t>(value.index)];
+}
+
+}  // namespace cavs

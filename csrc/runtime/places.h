@@ -1,0 +1,28 @@
+// Where the values of a phase stand, as addresses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/backend.h"
+
+namespace cavs {
+
+// Row r begins at data + r * ld elements; see Operand in cpu/kernel.h for `padded`.
+struct ValueRows {
+  std::byte* data = nullptr;
+  int64_t ld = 0;
+  int64_t size = 0;
+  bool padded = false;
+};
+
+// Of a value that the backend does not keep elsewhere.
+ValueRows rows_of(const Phase& phase, int id);
+
+// Form alone, without an address: of a value that the backend keeps elsewhere.
+ValueRows form_of(const Executable& exe, int id);
+
+// The caller's array that a value is.
+const ExternalArray& external_of(const Phase& phase, int id);
+
+}  // namespace cavs

@@ -1,0 +1,40 @@
+// What a run takes time for, in nanoseconds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cavs {
+
+// Of one instruction: over all chunks, levels and threads.
+struct CallProfile {
+  int64_t calls = 0, rows = 0, ns = 0;
+};
+
+// Where the time of one direction of a run went.
+struct PhaseProfile {
+  struct Thread {
+    int64_t kernels = 0, packing = 0;
+    int64_t waiting = 0;  // for parts that others have begun, or for work
+    int64_t walking = 0;  // between the kernels
+  };
+
+  bool backward = false;
+  int64_t ids = 0;   // tables of distinct ids
+  int64_t plan = 0;  // checks of arrays, offsets in memory
+  int64_t bind = 0;  // growth of memory, addresses of operands
+  int64_t walk = 0;  // all segments and levels
+  std::vector<Thread> threads;
+  std::vector<CallProfile> calls;  // [instruction], segment by segment
+};
+
+struct ProfileRecord {
+  bool backward = false;
+  int segment = 0;
+  int instruction = 0;
+  std::string kernel;
+  CallProfile sum;
+};
+
+}  // namespace cavs
