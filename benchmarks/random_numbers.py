@@ -16,12 +16,11 @@ import numpy as np
 import cavs
 from cavs._native import core
 
-KERNELS = {"copy": ([], []), "uniform": ([1, 0], []), "dropout": ([1, 0], [0.5])}
+KERNELS = {"copy": {}, "uniform": {"key": 1}, "dropout": {"key": 1, "rate": 0.5}}
 
 
 def nanoseconds(name: str, dtype: str, rows: int, width: int, rounds: int) -> float:
     """The median over rounds, an element, of one kernel on a (rows, width) value."""
-    ints, floats = KERNELS[name]
     x = np.random.default_rng(0).normal(size=(rows, width)).astype(dtype)
     y = np.zeros_like(x)
     random = {
@@ -30,11 +29,12 @@ def nanoseconds(name: str, dtype: str, rows: int, width: int, rounds: int) -> fl
         "vertex_graph": np.arange(rows, dtype=np.int32) // 16,
         "vertex_local": np.arange(rows, dtype=np.int32) % 16,
     }
+    native = core.DType[dtype.upper()]
     inputs = [] if name == "uniform" else [x]
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()
-        core.call_kernel(name, dtype, inputs, [y], ints, floats, [], (0, rows), random)
+        core.call_kernel(name, native, inputs, [y], KERNELS[name], [], (0, rows), random)
         times.append(time.perf_counter() - begin)
     return float(np.median(times)) * 1e9 / x.size
 

@@ -38,6 +38,8 @@ owner: Callable[[Array], Array] = core.owner
 has_sole_base: Callable[[Array], bool] = core.has_sole_base
 """Whether the array of which a view was made owns its memory, and nobody else holds it."""
 InputForms: Any = core.InputForms
+NativeSpace: Any = core.SpaceKind
+NativeDType: Any = core.DType
 """What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arrays import InputForms, first_outside, foreign_array
+from cavs._arrays import InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.context import SourceLine
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
@@ -20,6 +20,14 @@ Array = npt.NDArray[Any]
 _INT32 = np.dtype(np.int32)
 
 
+def _native_space(spec: InputSpec) -> Any:
+    return NativeSpace[spec.space.upper()]
+
+
+def _native_dtype(spec: InputSpec, floats: str) -> Any:
+    return NativeDType[spec.dtype.upper() if spec.dtype == "int32" else floats.upper()]
+
+
 class InputChecker:
     """Knows what a traced function pulls, and which ids its embeddings and losses can take."""
 
@@ -29,7 +37,7 @@ class InputChecker:
         self._dtype = np.dtype(dtype)
         self._forms = InputForms(
             [
-                (s.name, s.space, "int32" if s.dtype == "int32" else dtype, s.shape, self._bound(s))
+                (s.name, _native_space(s), _native_dtype(s, dtype), s.shape, self._bound(s))
                 for s in self._specs.values()
             ]
         )

@@ -2,15 +2,19 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy_openblas32
 
 from cavs._native import core
+from cavs.core.attributes import Attributes, Group, GroupInput, Read, ScalarCall
+from cavs.kernels.native_form import named
 
 DTYPES = {"float": np.float32, "double": np.float64}
+NATIVE_DTYPES = {"float": core.DType.FLOAT32, "double": core.DType.FLOAT64}
 TOLERANCES = {"float": {"rtol": 2e-6, "atol": 2e-6}, "double": {"rtol": 1e-12, "atol": 1e-12}}
 
 
@@ -53,37 +57,70 @@ def surroundings(array: np.ndarray) -> np.ndarray:
     return whole
 
 
+class Registers(NamedTuple):
+    """A group as a short program over registers: an op is (name, register, operands ...), numbered
+    the inputs first, then the registers, then the constants."""
+
+    width: int
+    count: int
+    ops: Sequence[tuple[Any, ...]]
+    outputs: Sequence[int]
+
+    def group(
+        self,
+        inputs: Sequence[np.ndarray],
+        tables: Sequence[dict[str, Any]],
+        constants: Sequence[float],
+    ) -> Group:
+        """With each result named once, for these operands."""
+        values = {i: i for i in range(len(inputs))}
+        first = len(inputs) + self.count
+        values |= {first + i: len(inputs) + i for i in range(len(constants))}
+        calls: list[ScalarCall] = []
+        for name, register, *operands in self.ops:
+            calls.append(ScalarCall(name, tuple(values[x] for x in operands)))
+            values[len(inputs) + register] = len(inputs) + len(constants) + len(calls) - 1
+        return Group(
+            self.width,
+            tuple(
+                GroupInput(_read(x, table), x.shape[-1] != self.width)
+                for x, table in zip_longest(inputs, tables, fillvalue={})
+            ),
+            tuple(float(c) for c in constants),
+            tuple(calls),
+            tuple(values[len(inputs) + register] for register in self.outputs),
+        )
+
+
+def _read(x: Any, table: Any) -> Read:
+    if x.ndim == 1:
+        return Read.SHARED
+    return Read.LIST_SUM if "ptr" in table else Read.INDEXED if "index" in table else Read.ROW
+
+
 def call(
     name: str,
     dtype: str,
     inputs: Sequence[np.ndarray],
     outputs: Sequence[np.ndarray],
     *,
-    ints: Sequence[int] = (),
-    floats: Sequence[float] = (),
+    attributes: Attributes | Registers | None = None,
+    constants: Sequence[float] = (),
     tables: Sequence[dict[str, Any]] = (),
     rows: tuple[int, int] | None = None,
     **options: Any,
 ) -> None:
     """Runs the kernel over `rows`, by default all rows of the first output."""
     begin_end = rows if rows is not None else (0, outputs[0].shape[0])
+    if isinstance(attributes, Registers):
+        attributes = attributes.group(inputs, tables, constants)
     core.call_kernel(
         name,
-        dtype,
+        NATIVE_DTYPES[dtype],
         list(inputs),
         list(outputs),
-        list(ints),
-        list(floats),
+        named(attributes),
         [{k: np.asarray(v, np.int32) for k, v in table.items()} for table in tables],
         begin_end,
         **options,
     )
-
-
-def fused_ints(
-    width: int, num_regs: int, ops: Sequence[tuple[Any, ...]], out: Sequence[int]
-) -> list[int]:
-    """Attributes of `fused`; an op is (name, dst, a, b, c), the last two optional."""
-    codes = core.scalar_opcodes()
-    flat = [x for op in ops for x in (codes[op[0]], *op[1:], *(-1,) * (5 - len(op)))]
-    return [width, num_regs, len(ops), *flat, len(out), *out]

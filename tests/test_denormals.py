@@ -15,6 +15,7 @@ import pytest
 import cavs
 from cavs import ops
 from cavs._native import core
+from cavs.core.attributes import MatmulAttributes
 from cavs.errors import InputError
 
 pytestmark = pytest.mark.skipif(
@@ -238,7 +239,9 @@ def product(dtype: str, rows: int, width: int) -> np.ndarray:
     x, w = (np.full((rows, width), GROWTH, dtype), np.full(width * width, TINY[dtype], dtype))
     out = np.empty((rows, width), dtype)
     kc.load_blas()
-    kc.call("matmul", dtype, [x, w], [out], ints=[0, 1, 1, width, width])
+    kc.call(
+        "matmul", dtype, [x, w], [out], attributes=MatmulAttributes(False, True, 1, width, width)
+    )
     return out / scalar(dtype, GROWTH * width)
 
 

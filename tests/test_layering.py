@@ -26,7 +26,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "core.attributes": (),
     "core.ops": (*_BASE, "core.attributes"),
     "core": (*_BASE, "_locks", "core.attributes", "core.ops"),
-    "kernels": ("errors", "_native", "core.attributes", "core.ops", "core"),
+    "kernels": ("_native", "core.attributes", "core.ops", "core"),
     # G: over which vertices
     "scheduler": (*_BASE, "_native"),
     "memory": ("_native",),
@@ -69,12 +69,13 @@ CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "base": (),
     "graph": ("base",),
     "memory": ("base",),
-    "program": ("base", "cpu"),
+    "group": (),
+    "program": ("base", "group"),
     "runtime": ("base", "graph", "memory", "program"),
     # The devices, each a room beside the others.
-    "cpu": ("base", "graph", "memory", "program", "runtime"),
+    "cpu": ("base", "graph", "memory", "group", "program", "runtime"),
     "cuda": ("runtime",),
-    "bindings": ("base", "cpu", "graph", "memory", "program", "runtime"),
+    "bindings": ("base", "cpu", "graph", "memory", "group", "program", "runtime"),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_programs import SPACES, group, instruction, output, segment, unique, value
+from native_programs import dtype as native_dtype
 
 import cavs
 from cavs._native import core
@@ -15,52 +17,35 @@ from cavs._native import core
 Change = Callable[[dict[str, Any]], None]
 
 
-def value(name: str, space: Any, size: int, **other: Any) -> tuple[Any, ...]:
-    fields = {"dtype": "float", "role": "arena", "index": -1, "base": -1, "column": 0}
-    fields |= {"constant": 0.0} | other
-    return (name, space, size, *fields.values())
+DOUBLED = ("add", [0, 0])  # input 0 and itself
 
 
-def instruction(
-    kernel: str,
-    inputs: Any,
-    outputs: Any,
-    tables: Any = (),
-    ints: Any = (),
-    floats: Any = (),
-    space: Any = "vertex",
-) -> tuple[Any, ...]:
-    return (kernel, list(inputs), list(outputs), list(tables), list(ints), list(floats), space)
+def doubled(width: int = 16, **other: Any) -> dict[str, Any]:
+    return group(width, ["row"], [DOUBLED]) | other
 
 
-ADD = 0
-GROUP = [16, 1, 1, ADD, 0, 0, 0, -1, 1, 0]  # add of input 0 and itself
-
-
-def described(dtype: str = "float32") -> dict[str, Any]:
+def described() -> dict[str, Any]:
     """A program: y = tanh-free 2 x + 2 x over the vertices, by way of a value of its own."""
-    opcode = core.scalar_opcodes()["add"]
-    group = [*GROUP[:3], opcode, *GROUP[4:]]
     return {
-        "dtype": dtype,
+        "dtype": core.DType.FLOAT32,
         "values": [
             value("x", "vertex", 16, role="input", index=0),
             value("h", "vertex", 16),
             value("y", "vertex", 16, role="output", index=0),
         ],
         "segments": [
-            (
+            segment(
                 "rows",
                 "vertex",
                 [
-                    instruction("fused", [0], [1], ints=group),
-                    instruction("fused", [1], [2], ints=group),
+                    instruction("fused", [0], [1], **doubled()),
+                    instruction("fused", [1], [2], **doubled()),
                 ],
             )
         ],
         "uniques": [],
         "saved": [],
-        "outputs": [("vertex", "float", [16])],
+        "outputs": [output("vertex", [16])],
         "states": [1],
     }
 
@@ -72,15 +57,9 @@ def make(change: Change | None = None) -> Any:
     return core.Program(**fields)
 
 
-def ints(*changes: tuple[int, Any]) -> Change:
-    """Changes of the first group's attributes."""
-
-    def change(fields: dict[str, Any]) -> None:
-        attributes = fields["segments"][0][2][0][4]
-        for place, number in changes:
-            attributes[place] = number
-
-    return change
+def attribute(name: str, content: Any) -> Change:
+    """Another attribute of the first group."""
+    return lambda fields: fields["segments"][0][2][0][4].__setitem__(name, content)
 
 
 def put(*new: tuple[Any, ...]) -> Change:
@@ -109,49 +88,70 @@ def test_the_program_runs() -> None:
 
 
 WRONG: dict[str, Change] = {
-    # Operand slots of groups; those that an operation does not have crashed.
+    # Numbers in groups; those of operands that an operation does not have crashed.
     **{
-        f"slot {place} of {n}": ints((place, n))
-        for place in (5, 6, 7)
-        for n in (2**62, 2, -(2**62))
+        f"operand {place} of {n}": attribute("calls", [("add", [*[0] * place, n, 0][:2])])
+        for place in (0, 1)
+        for n in (2**62, 2, -1, -(2**62))
     },
-    "register": ints((4, 2**62)),
-    "register before it is written": ints((5, 1)),
-    "result of none": ints((9, 1), (1, 2)),
-    "opcode": ints((3, 2**62)),
-    "negative opcode": ints((3, -1)),
-    "width": ints((0, 2**62)),
-    "negative width": ints((0, -16)),
-    "registers": ints((1, 2**62)),
-    "no registers": ints((1, 0)),
-    "operations": ints((2, 2**60)),
-    "outputs": ints((8, 2**62)),
+    "too many operands": attribute("calls", [("add", [0, 0, 0])]),
+    "too few operands": attribute("calls", [("add", [0])]),
+    "its own result": attribute("calls", [("add", [0, 1])]),
+    "result of none": attribute("outputs", [2]),
+    "result of an input": attribute("outputs", [0]),
+    "large result": attribute("outputs", [2**62]),
+    "operation": attribute("calls", [("no such", [0])]),
+    "operation of a number": attribute("calls", [(7, [0])]),
+    "calls": attribute("calls", None),
+    "call": attribute("calls", [("add",)]),
+    "width": attribute("width", 2**62),
+    "negative width": attribute("width", -16),
+    "other width": attribute("width", 17),
+    "no outputs": attribute("outputs", []),
+    "no inputs": attribute("inputs", []),
+    "another read": attribute("inputs", [(core.Read.SHARED, False)]),
+    "read in words": attribute("inputs", [("row", False)]),
+    "narrow": attribute("inputs", [(core.Read.ROW, True)]),
+    "constants": attribute("constants", "x"),
+    "unknown attribute": attribute("registers", 1),
     "group without attributes": put(instruction("fused", [0], [1])),
-    "group without outputs": put(instruction("fused", [0], [], ints=[16, 0, 0, 0])),
+    "group without outputs": put(instruction("fused", [0], [], **doubled(calls=[], outputs=[]))),
+    "attributes in a list": put(("fused", [0], [1], [], [16], SPACES["vertex"])),
+    "attribute of another type": put(instruction("softmax", [0], [1], outer="one", length=16)),
+    "attribute left out": put(instruction("softmax", [0], [1], outer=1)),
     # Tables without operands.
     **{
         f"{kernel} from {table or 'nothing'} alone": put(
             instruction(kernel, [], [1], [table] if table else [])
         )
-        for kernel in ("segment_sum", "segment_max", "take", "slots_to_edges", "matmul", "concat")
+        for kernel in ("segment_sum", "segment_max", "take", "slots_to_edges", "matmul")
         for table in ("", "children", "parent_rows", ("parent_rows", 3), "child", "graph")
     },
     "sums without outputs": put(instruction("reduce_rows", [0, 0], [])),
     "store through a table": put(instruction("store", [0], [1], ["vertex_order"])),
     "store by graph": put(instruction("store", [0], [1], ["graph"])),
-    "dims": put(instruction("broadcast", [0], [1], ints=[2, 1, 16, 2**62, 2**62])),
-    "rate": put(instruction("dropout", [0], [1], ints=[0, 0], floats=[float("nan")])),
-    "rate above 1": put(instruction("dropout", [0], [1], ints=[0, 0], floats=[1e300])),
+    "dims": put(instruction("broadcast", [0], [1], source=[1, 16], target=[2**62, 2**62])),
+    "many dims": put(instruction("broadcast", [0], [1], source=[1] * 9, target=[1] * 9)),
+    "dims of two ranks": put(instruction("broadcast", [0], [1], source=[16], target=[16, 1])),
+    "key": put(instruction("dropout", [0], [1], key=2**32, rate=0.5)),
+    "rate": put(instruction("dropout", [0], [1], key=0, rate=float("nan"))),
+    "rate above 1": put(instruction("dropout", [0], [1], key=0, rate=1e300)),
     # Values.
     **{f"size {n}": values(value("h", "vertex", n)) for n in (0, -1, 2**62, 2**63)},
     "own base": values(value("h", "vertex", 16, role="view", base=1)),
     "column": values(value("h", "vertex", 16, role="view", base=0, column=2**62)),
     "array": values(value("h", "vertex", 16, role="input", index=2**31 - 1)),
     "space": values(value("h", 7, 16)),
+    "space in words": values(("h", "vertex", *value("h", "vertex", 16)[2:])),
+    "role in words": values(value("h", "vertex", 16, role="gamma")),
+    "dtype in words": values(
+        (*value("h", "vertex", 16)[:3], "float32", *value("h", "vertex", 16)[4:])
+    ),
+    "table in words": put(("copy", [0], [1], [""], {}, SPACES["vertex"])),
     "fields": values(("h", "vertex", 16)),
     "no value": values(None),  # type: ignore[arg-type]
-    "name": values(value(None, "vertex", 16)),  # type: ignore[arg-type]
-    "float size": values(value("h", "vertex", 1.5)),  # type: ignore[arg-type]
+    "name": values(value(None, "vertex", 16)),
+    "float size": values(value("h", "vertex", 1.5)),
     # What a program consists of.
     "states": field("states", [3]),
     "state without rows of vertices": field("states", [-1]),
@@ -162,16 +162,16 @@ WRONG: dict[str, Change] = {
     "many states": field("states", [1] * (1 << 16)),
     "saved": field("saved", [2**31]),
     "saved text": field("saved", "x"),
-    "unique of many rows": field("uniques", [("u", [0], "vertex", 2**62, -1)]),
-    "unique of an array": field("uniques", [("u", [2**31 - 1], "vertex", 0, -1)]),
+    "unique of many rows": field("uniques", [unique("u", [0], "vertex", 2**62, -1)]),
+    "unique of an array": field("uniques", [unique("u", [2**31 - 1], "vertex", 0, -1)]),
     "unique of itself": field("uniques", [("u", [], 0, 0, 0)]),
-    "negative shape": field("outputs", [("vertex", "float", [-16])]),
-    "large shape": field("outputs", [("vertex", "float", [2**62, 2**62])]),
-    "other shape": field("outputs", [("vertex", "float", [17])]),
+    "negative shape": field("outputs", [output("vertex", [-16])]),
+    "large shape": field("outputs", [output("vertex", [2**62, 2**62])]),
+    "other shape": field("outputs", [output("vertex", [17])]),
     "no forward program": field("forward", 3),
     "dtype": field("dtype", None),
     "segments": field("segments", 5),
-    "phase": field("segments", [("rows", "none", None)]),
+    "phase": field("segments", [segment("rows", "none", None)]),
 }
 
 
@@ -189,7 +189,7 @@ def test_every_kernel_counts_its_operands(kernel: str, dtype: str) -> None:
     x = np.zeros((3, 16), np.float32 if dtype == "float" else np.float64)
     for count in (0, 9):
         with pytest.raises(cavs.CavsError) as refused:
-            core.call_kernel(kernel, dtype, [], [x] * count, [], [], [], (0, 3))
+            core.call_kernel(kernel, native_dtype(dtype), [], [x] * count, {}, [], (0, 3))
         assert "\n" not in str(refused.value)
         for table in ("", "children", "parent_rows", "child", "siblings", ("unique", 0)):
             with pytest.raises(cavs.CavsError):
@@ -199,21 +199,28 @@ def test_every_kernel_counts_its_operands(kernel: str, dtype: str) -> None:
 INDEX = np.array([0, 3, 1], np.int32)  # of 3 rows
 PTR = np.array([0, 1, 2, 4], np.int32)
 KERNEL_CALLS: dict[str, tuple[Any, ...]] = {
-    "rows": ("copy", [(3, 4)], [(3, 4)], [], [], [], (0, 4)),
-    "negative rows": ("copy", [(3, 4)], [(3, 4)], [], [], [], (-1, 3)),
-    "rows of the output": ("copy", [(3, 4)], [(2, 4)], [], [], [], (0, 3)),
-    "index": ("take", [(3, 4)], [(3, 4)], [], [], [{"index": INDEX}], (0, 3)),
-    "short index": ("take", [(3, 4)], [(3, 4)], [], [], [{"index": INDEX[:1]}], (0, 3)),
-    "offsets": ("segment_sum", [(3, 4)], [(3, 4)], [], [], [{"ptr": PTR}], (0, 3)),
-    "descending": ("segment_sum", [(3, 4)], [(3, 4)], [], [], [{"ptr": PTR[::-1]}], (0, 3)),
-    "list": ("segment_sum", [(3, 4)], [(3, 4)], [], [], [{"ptr": PTR, "list": INDEX}], (0, 3)),
-    "no lists": ("segment_sum", [(3, 4)], [(3, 4)], [], [], [{}], (0, 3)),
-    "no positions": ("slots_to_edges", [(3, 4)], [(3, 4)], [], [], [{"index": INDEX}], (0, 3)),
-    "scatter": ("store", [(3, 4)], [(3, 4)], [], [], [{"index": INDEX}], (0, 3)),
-    "no attributes": ("matmul", [(3, 4), (16,)], [(3, 4)], [], [], [], (0, 3)),
-    "sizes": ("matmul", [(3, 4), (16,)], [(3, 4)], [0, 0, 1, 4, 5], [], [], (0, 3)),
-    "no graphs": ("uniform", [], [(3, 4)], [0, 0], [], [], (0, 3)),
-    "group": ("fused", [(3, 16)], [(3, 16)], [16, 1, 1, 0, 0, 0, 2**62, 0, 1, 0], [], [], (0, 3)),
+    "rows": ("copy", [(3, 4)], [(3, 4)], {}, [], (0, 4)),
+    "negative rows": ("copy", [(3, 4)], [(3, 4)], {}, [], (-1, 3)),
+    "rows of the output": ("copy", [(3, 4)], [(2, 4)], {}, [], (0, 3)),
+    "index": ("take", [(3, 4)], [(3, 4)], {}, [{"index": INDEX}], (0, 3)),
+    "short index": ("take", [(3, 4)], [(3, 4)], {}, [{"index": INDEX[:1]}], (0, 3)),
+    "offsets": ("segment_sum", [(3, 4)], [(3, 4)], {}, [{"ptr": PTR}], (0, 3)),
+    "descending": ("segment_sum", [(3, 4)], [(3, 4)], {}, [{"ptr": PTR[::-1]}], (0, 3)),
+    "list": ("segment_sum", [(3, 4)], [(3, 4)], {}, [{"ptr": PTR, "list": INDEX}], (0, 3)),
+    "no lists": ("segment_sum", [(3, 4)], [(3, 4)], {}, [{}], (0, 3)),
+    "no positions": ("slots_to_edges", [(3, 4)], [(3, 4)], {}, [{"index": INDEX}], (0, 3)),
+    "scatter": ("store", [(3, 4)], [(3, 4)], {}, [{"index": INDEX}], (0, 3)),
+    "no attributes": ("matmul", [(3, 4), (16,)], [(3, 4)], {}, [], (0, 3)),
+    "sizes": (
+        "matmul",
+        [(3, 4), (16,)],
+        [(3, 4)],
+        {"ta": 0, "tb": 0, "m": 1, "k": 4, "n": 5},
+        [],
+        (0, 3),
+    ),
+    "no graphs": ("uniform", [], [(3, 4)], {"key": 0}, [], (0, 3)),
+    "group": ("fused", [(3, 16)], [(3, 16)], doubled(calls=[("add", [0, 2])]), [], (0, 3)),
 }
 
 
@@ -222,14 +229,16 @@ def test_direct_calls_stay_within_their_arrays(call: tuple[Any, ...]) -> None:
     name, inputs, outputs, *rest = call
     arrays = [[np.zeros(shape, np.float32) for shape in shapes] for shapes in (inputs, outputs)]
     with pytest.raises(cavs.CavsError) as refused:
-        core.call_kernel(name, "float", *arrays, *rest)
+        core.call_kernel(name, core.DType.FLOAT32, *arrays, *rest)
     assert "\n" not in str(refused.value)
 
 
 def test_padding_that_is_not_there_is_refused() -> None:
     x = np.zeros((3, 16), np.float32)
     with pytest.raises(cavs.InputError, match="room after padded rows"):
-        core.call_kernel("copy", "float", [x], [x.copy()], [], [], [], (0, 3), padded=[True, True])
+        core.call_kernel(
+            "copy", core.DType.FLOAT32, [x], [x.copy()], {}, [], (0, 3), padded=[True, True]
+        )
 
 
 def graphs_of(count: int = 2) -> Any:
@@ -275,7 +284,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     ),
     "input forms": lambda: core.InputForms([("x",)]),
     "rows of uniques": lambda: core.plan_phases(
-        make(field("uniques", [("u", [0], "vertex", 0, -1)])),
+        make(field("uniques", [unique("u", [0], "vertex", 0, -1)])),
         None,
         graphs_of().schedule("batching"),
         [2**62],
@@ -300,7 +309,7 @@ def test_wrong_calls_are_refused(call: Callable[[], Any]) -> None:
         call()
 
 
-@pytest.mark.parametrize("name", [k for k, v in vars(core).items() if isinstance(v, type)])
+@pytest.mark.parametrize("name", [k for k, v in vars(core).items() if type(v) is type(core.Run)])
 def test_objects_are_made_by_calls_alone(name: str) -> None:
     """One that was not was memory that nobody had written to."""
     made_by = getattr(core, name)

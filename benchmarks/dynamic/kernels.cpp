@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernels/blas.h"
+#include "program/attributes.h"
 
 namespace cavs::dynamic {
 namespace {
@@ -24,10 +25,10 @@ KernelFunction kernel_named(const char* name) {
   return function;
 }
 
-// One operation: registers are numbered after the operands, constants after the registers.
+// One operation: results are numbered after the operands and the constants.
 struct Step {
   const char* name;
-  int64_t a, b = -1, c = -1;
+  int a, b = -1;
 };
 
 struct Recipe {
@@ -52,19 +53,20 @@ Operand shared_operand(const float* data, int64_t size) {
   return operand;
 }
 
-// The words of "fused": width, registers, operations, the operations, outputs, their registers.
-std::vector<int64_t> encode(const std::vector<Step>& steps) {
-  const auto count = static_cast<int64_t>(steps.size());
-  std::vector<int64_t> ints = {0, count, count};
-  for (int64_t i = 0; i < count; ++i) {
-    const Step& step = steps[static_cast<size_t>(i)];
-    const int64_t opcode = scalar_opcode(step.name);
-    CAVS_CHECK(opcode >= 0, ErrorKind::kRuntime, "[dynamic] expected a scalar operation ",
-               step.name, ", got none; build against the engine of the same version");
-    ints.insert(ints.end(), {opcode, i, step.a, step.b, step.c});
+std::shared_ptr<const GroupProgram> prepare(int inputs, bool bias, const std::vector<Step>& steps,
+                                            const std::vector<double>& constants) {
+  Group group;
+  group.inputs.resize(static_cast<size_t>(inputs));
+  if (bias) group.inputs.back().read = Read::kShared;
+  group.constants = constants;
+  for (const Step& step : steps) {
+    const int op = scalar_opcode(step.name);
+    CAVS_CHECK(op >= 0, ErrorKind::kRuntime, "[dynamic] expected a scalar operation ", step.name,
+               ", got none; build against the engine of the same version");
+    group.calls.push_back({op, {step.a, step.b, -1}});
   }
-  ints.insert(ints.end(), {1, count - 1});
-  return ints;
+  group.outputs = {group.first_call() + static_cast<int>(steps.size()) - 1};
+  return prepare_group(group, false);
 }
 
 }  // namespace
@@ -85,7 +87,7 @@ void Kernels::build_programs() {
       {Formula::kTanh, 1, {{"tanh", 0}}, {}},
       {Formula::kLogistic, 1, {{"sigmoid", 0}}, {}},
       {Formula::kExp, 1, {{"exp", 0}}, {}},
-      {Formula::kOneMinus, 1, {{"sub", 2, 0}}, {}, {1.0}},
+      {Formula::kOneMinus, 1, {{"sub", 1, 0}}, {}, {1.0}},
       {Formula::kSubtract, 2, {{"sub", 0, 1}}, {}},
       {Formula::kMultiply, 2, {{"mul", 0, 1}}, {}},
       {Formula::kDivide, 2, {{"div", 0, 1}}, {}},
@@ -94,7 +96,7 @@ void Kernels::build_programs() {
        2,
        {{"sigmoid_grad", 0, 1}},
        {{"sigmoid_grad", 0, 1}, {"add", 3, 2}}},
-      {Formula::kProductGrad, 2, {{"mul", 0, 1}}, {{"mul_add", 0, 1, 2}}},
+      {Formula::kProductGrad, 2, {{"mul", 0, 1}}, {{"mul", 0, 1}, {"add", 3, 2}}},
       {Formula::kQuotientGrad, 2, {{"div", 0, 1}}, {{"div", 0, 1}, {"add", 3, 2}}},
       {Formula::kDivisorGrad,
        3,
@@ -105,27 +107,31 @@ void Kernels::build_programs() {
   };
   for (const Recipe& recipe : recipes) {
     const size_t place = 2 * static_cast<size_t>(recipe.formula);
-    programs_[place] = {recipe.inputs, encode(recipe.replace), recipe.constants};
-    programs_[place + 1] = {recipe.inputs + 1, encode(recipe.accumulate), {}};
+    programs_[place] = {recipe.inputs,
+                        prepare(recipe.inputs, false, recipe.replace, recipe.constants)};
+    if (recipe.accumulate.empty()) continue;
+    programs_[place + 1] = {recipe.inputs + 1,
+                            prepare(recipe.inputs + 1, false, recipe.accumulate, {})};
   }
   sums_.resize(kMostTerms + 1);
+  sums_with_bias_.resize(kMostTerms + 1);
   for (int terms = 1; terms <= kMostTerms; ++terms) {
     std::vector<Step> steps;
     if (terms == 1) steps.push_back({"identity", 0});
     for (int i = 1; i < terms; ++i) steps.push_back({"add", i == 1 ? 0 : terms + i - 2, i});
-    sums_[static_cast<size_t>(terms)] = {terms, encode(steps), {}};
+    sums_[static_cast<size_t>(terms)] = {terms, prepare(terms, false, steps, {})};
+    sums_with_bias_[static_cast<size_t>(terms)] = {terms, prepare(terms, true, steps, {})};
   }
 }
 
 void Kernels::launch(KernelFunction function, const Operand* in, int num_in, const Operand& out,
-                     const int64_t* ints, const double* floats, int64_t rows) {
+                     const void* attributes, int64_t rows) {
   KernelCall call;
   call.in = in;
   call.num_in = num_in;
   call.out = &out;
   call.num_out = 1;
-  call.ints = ints;
-  call.floats = floats;
+  call.attributes = attributes;
   call.row_end = rows;
   call.scratch = scratch_.data();
   count();
@@ -154,15 +160,15 @@ Operand Kernels::weight_operand(Parameter* w, bool transposed, int64_t rows) {
 void Kernels::linear(const float* x, Parameter* w, float* y, int64_t rows) {
   const int64_t m = w->rows, k = w->columns;
   const Operand in[] = {rows_operand(x, k, false), weight_operand(w, true, rows)};
-  const int64_t ints[] = {0, 1, 1, k, m};
-  launch(matmul_, in, 2, rows_operand(y, m, false), ints, nullptr, rows);
+  const MatmulAttributes product = {false, true, 1, k, m};
+  launch(matmul_, in, 2, rows_operand(y, m, false), &product, rows);
 }
 
 void Kernels::linear_input_grad(const float* y, Parameter* w, float* x, int64_t rows) {
   const int64_t m = w->rows, k = w->columns;
   const Operand in[] = {rows_operand(y, m, false), weight_operand(w, false, rows)};
-  const int64_t ints[] = {0, 0, 1, m, k};
-  launch(matmul_, in, 2, rows_operand(x, k, false), ints, nullptr, rows);
+  const MatmulAttributes product = {false, false, 1, m, k};
+  launch(matmul_, in, 2, rows_operand(x, k, false), &product, rows);
 }
 
 void Kernels::linear_weight_grad(const float* y, const float* x, Parameter* w, int64_t rows) {
@@ -176,15 +182,16 @@ void Kernels::product_by_row(const float* a, const float* b, float* c, int64_t r
                              int64_t k, int64_t n, bool transpose_b) {
   const Operand in[] = {rows_operand(a, m * k, false), rows_operand(b, k * n, false)};
   const Operand out = rows_operand(c, m * n, false);
-  const int64_t ints[] = {0, transpose_b ? 1 : 0, m, k, n};
-  launch(matmul_, in, 2, out, ints, nullptr, rows);
+  const MatmulAttributes product = {false, transpose_b, m, k, n};
+  launch(matmul_, in, 2, out, &product, rows);
 }
 
-void Kernels::interpret(Program* program, const Operand* in, int num_in, float* y, int64_t rows,
-                        int64_t width, bool whole) {
+void Kernels::interpret(const Program& program, const Operand* in, int num_in, float* y,
+                        int64_t rows, int64_t width, bool whole) {
   const Operand out = rows_operand(y, width, whole);
-  program->ints[0] = width;
-  launch(fused_, in, num_in, out, program->ints.data(), program->floats.data(), rows);
+  GroupProgram group = *program.group;
+  group.width = width;
+  launch(fused_, in, num_in, out, &group, rows);
 }
 
 void Kernels::add_up(const float* const* terms, int num_terms, const float* bias, float* y,
@@ -194,17 +201,18 @@ void Kernels::add_up(const float* const* terms, int num_terms, const float* bias
   if (bias == nullptr) m *= rows, rows = 1;
   for (int i = 0; i < num_terms; ++i) in[i] = rows_operand(terms[i], m, rows == 1);
   if (bias != nullptr) in[num_terms++] = shared_operand(bias, m);
-  interpret(&sums_[static_cast<size_t>(num_terms)], in, num_terms, y, rows, m, rows == 1);
+  const auto& sums = bias == nullptr ? sums_ : sums_with_bias_;
+  interpret(sums[static_cast<size_t>(num_terms)], in, num_terms, y, rows, m, rows == 1);
 }
 
 void Kernels::elementwise(Formula formula, bool accumulate, const float* const* x, float* y,
                           int64_t n, bool whole) {
-  Program& program = programs_[2 * static_cast<size_t>(formula) + (accumulate ? 1 : 0)];
+  const Program& program = programs_[2 * static_cast<size_t>(formula) + (accumulate ? 1 : 0)];
   Operand in[4];
   const int given = program.inputs - (accumulate ? 1 : 0);
   for (int i = 0; i < given; ++i) in[i] = rows_operand(x[i], n, true);
   if (accumulate) in[given] = rows_operand(y, n, true);
-  interpret(&program, in, program.inputs, y, 1, n, whole);
+  interpret(program, in, program.inputs, y, 1, n, whole);
 }
 
 void Kernels::sum_rows(const float* x, float* y, int64_t rows, int64_t m, bool accumulate) {
@@ -212,7 +220,7 @@ void Kernels::sum_rows(const float* x, float* y, int64_t rows, int64_t m, bool a
   float* total = accumulate ? partial_.at_least(m) : y;
   const Operand in[] = {rows_operand(x, m, false)};
   const Operand out = shared_operand(total, m);
-  launch(reduce_rows_, in, 1, out, nullptr, nullptr, rows);
+  launch(reduce_rows_, in, 1, out, nullptr, rows);
   if (accumulate) add(total, y, m);
 }
 
@@ -231,8 +239,8 @@ void Kernels::embedding(const float* table, int64_t num, const int32_t* ids, flo
   in[1].data = const_cast<int32_t*>(ids);
   in[1].ld = in[1].size = 1;
   const Operand out = rows_operand(y, d, false);
-  const int64_t ints[] = {num, d};
-  launch(embedding_, in, 2, out, ints, nullptr, rows);
+  const EmbeddingAttributes weight = {num, d};
+  launch(embedding_, in, 2, out, &weight, rows);
 }
 
 void Kernels::cross_entropy(const float* x, const int32_t* labels, float* loss, int64_t rows,
@@ -241,7 +249,7 @@ void Kernels::cross_entropy(const float* x, const int32_t* labels, float* loss, 
   in[1].data = const_cast<int32_t*>(labels);
   in[1].ld = in[1].size = 1;
   const Operand out = rows_operand(loss, 1, false);
-  launch(cross_entropy_, in, 2, out, nullptr, nullptr, rows);
+  launch(cross_entropy_, in, 2, out, nullptr, rows);
 }
 
 void Kernels::cross_entropy_grad(const float* dloss, const float* x, const int32_t* labels,
@@ -250,7 +258,7 @@ void Kernels::cross_entropy_grad(const float* dloss, const float* x, const int32
   in[2].data = const_cast<int32_t*>(labels);
   in[2].ld = in[2].size = 1;
   const Operand out = rows_operand(dx, m, false);
-  launch(cross_entropy_grad_, in, 3, out, nullptr, nullptr, rows);
+  launch(cross_entropy_grad_, in, 3, out, nullptr, rows);
 }
 
 }  // namespace cavs::dynamic

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
 #include "dynamic/buffer.h"
 #include "dynamic/parameters.h"
@@ -69,20 +71,19 @@ class Kernels {
  private:
   struct Program {
     int inputs = 0;
-    std::vector<int64_t> ints;
-    std::vector<double> floats;
+    std::shared_ptr<const GroupProgram> group;
   };
 
   void build_programs();
   Operand weight_operand(Parameter* w, bool transposed, int64_t rows);
   void launch(KernelFunction function, const Operand* in, int num_in, const Operand& out,
-              const int64_t* ints, const double* floats, int64_t rows);
-  void interpret(Program* program, const Operand* in, int num_in, float* y, int64_t rows,
+              const void* attributes, int64_t rows);
+  void interpret(const Program& program, const Operand* in, int num_in, float* y, int64_t rows,
                  int64_t width, bool whole);
 
   KernelFunction matmul_, fused_, reduce_rows_, embedding_, cross_entropy_, cross_entropy_grad_;
   std::array<Program, 2 * static_cast<size_t>(Formula::kCount)> programs_;
-  std::vector<Program> sums_;  // of so many terms
+  std::vector<Program> sums_, sums_with_bias_;  // of so many terms
   FloatBuffer scratch_, partial_;
   int64_t launches_ = 0;
 };

@@ -1,6 +1,6 @@
 """What a kernel is told beside its operands: a record of named numbers for each that is told any.
 
-Their meaning stands with the kernels in csrc/cpu/kernels.
+Mirrors csrc/program/attributes.h, which has the same names.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ class NativeExecutor:
         return found
 
     def _make(self, program: Program, forward: Any) -> Any:
-        form = NativeForm(program)
+        form = NativeForm(program, self.dtype.name)
         return _core.Program(
-            self.dtype.name,
+            form.dtype,
             [form.value(value) for value in program.values],
             [form.segment(segment) for segment in program.segments],
             [form.unique(unique) for unique in program.uniques],

@@ -1,47 +1,43 @@
-"""Writes a program as the native engine takes it: words and numbers in tuples."""
+"""Writes a program as the native engine takes it: its enumerations, and numbers in tuples."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from cavs._native import core as _core
-from cavs.core.attributes import (
-    AxisAttributes,
-    ColumnsAttributes,
-    DropoutAttributes,
-    EmbeddingAttributes,
-    FillAttributes,
-    Group,
-    MaskedMatmulAttributes,
-    MatmulAttributes,
-    ShapeAttributes,
-    UniformAttributes,
-)
+from cavs.core.attributes import Attributes, Group, Read
 from cavs.core.ops._def import Space, SpaceKind, Unique
 from cavs.core.program import (
     Instruction,
     Output,
     OutputKind,
     Program,
+    Role,
     Segment,
+    SegmentKind,
     Table,
     TableKind,
     UniqueIds,
     Value,
 )
-from cavs.errors import CavsRuntimeError
 
-# The tables by which random kernels know the graph and vertex of a row.
-_SAMPLED: dict[Space, int] = {SpaceKind.EDGE: 1, SpaceKind.GRAPH: 2}
+# By name, so that a word which one side lacks is an error of the import.
+_SPACES: dict[SpaceKind, Any] = {kind: _core.SpaceKind[kind.name] for kind in SpaceKind}
+_ROLES: dict[Role, Any] = {role: _core.Role[role.name] for role in Role}
+_TABLES: dict[TableKind, Any] = {kind: _core.TableKind[kind.name] for kind in TableKind}
+_SEGMENTS: dict[SegmentKind, Any] = {kind: _core.SegmentKind[kind.name] for kind in SegmentKind}
+_READS: dict[Read, Any] = {read: _core.Read[read.name] for read in Read}
 
 
 class NativeForm:
     """Parts of a program as the native Program takes them: distinct ids by their number."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, dtype: str) -> None:
         tables = enumerate(program.uniques)
         self._numbers = {(unique.space, unique.base): number for number, unique in tables}
-        self._values = program.values
+        self.dtype = _core.DType[dtype.upper()]
+        self._dtypes = {"float": self.dtype, "int32": _core.DType.INT32}
 
     def unique(self, u: UniqueIds) -> tuple[Any, ...]:
         among = isinstance(u.base, Unique)
@@ -49,99 +45,38 @@ class NativeForm:
         return (u.space.name, u.inputs, self._space(u.base), u.rows, of)
 
     def value(self, v: Value) -> tuple[Any, ...]:
-        space = self._space(v.space)
-        return (v.name, space, v.size, v.dtype, str(v.role), v.index, v.base, v.column, 0.0)
+        space, dtype = self._space(v.space), self._dtypes[v.dtype]
+        return (v.name, space, v.size, dtype, _ROLES[v.role], v.index, v.base, v.column)
 
     def segment(self, s: Segment) -> tuple[Any, ...]:
-        return (str(s.kind), self._space(s.space), [self._instruction(i) for i in s.instructions])
+        instructions = [self._instruction(i) for i in s.instructions]
+        return (_SEGMENTS[s.kind], self._space(s.space), instructions)
 
     def output(self, o: Output) -> tuple[Any, ...]:
-        dtype = "int32" if o.kind is OutputKind.IDS else "float"
+        dtype = self._dtypes["int32" if o.kind is OutputKind.IDS else "float"]
         return (self._space(o.space), dtype, o.shape)
 
     def _instruction(self, i: Instruction) -> tuple[Any, ...]:
-        ints, floats = self._attributes(i)
         tables = [self._table(table) for table in i.tables]
-        return (i.kernel, i.inputs, i.outputs, tables, ints, floats, self._space(i.space))
+        attributes = named(i.attributes)
+        return (i.kernel, i.inputs, i.outputs, tables, attributes, self._space(i.space))
 
-    def _attributes(self, i: Instruction) -> tuple[list[int], list[float]]:
-        match i.attributes:
-            case Group() as group:
-                return _group_code(group), list(group.constants)
-            case MaskedMatmulAttributes(ta, tb, m, k, n, by_id):
-                return [int(ta), int(tb), m, k, n, int(by_id)], []
-            case MatmulAttributes(ta, tb, m, k, n):
-                return [int(ta), int(tb), m, k, n], []
-            case AxisAttributes(outer, length):
-                return [outer, length], []
-            case EmbeddingAttributes(count, width):
-                return [count, width], []
-            case ShapeAttributes(source, target):
-                return [len(source), *source, *target], []
-            case ColumnsAttributes(lines, width, source, source_step, target, target_step):
-                return [lines, width, source, source_step, target, target_step], []
-            case UniformAttributes(key):
-                return [key, _SAMPLED.get(i.space, 0)], []
-            case DropoutAttributes(key, rate):
-                by_id = i.kernel == "dropout_by_id"
-                return [key] if by_id else [key, _SAMPLED.get(i.space, 0)], [rate]
-            case FillAttributes(value):
-                return [], [value]
-        if i.kernel == "load":
-            return [int(self._values[i.outputs[0]].dtype == "int32")], []
-        return [], []
+    def _space(self, space: Space) -> Any:
+        return self._numbers[space, space.base] if isinstance(space, Unique) else _SPACES[space]
 
-    def _space(self, space: Space) -> str | int:
-        return self._numbers[space, space.base] if isinstance(space, Unique) else str(space)
-
-    def _table(self, table: Table) -> str | tuple[str, int]:
-        kind = "" if table.kind is TableKind.NONE else str(table.kind)
+    def _table(self, table: Table) -> tuple[Any, int]:
+        argument = table.position or 0
         if table.rows is not None:
-            return kind, self._numbers[table.rows, table.base or table.rows.base]
-        return kind if table.position is None else (kind, table.position)
+            argument = self._numbers[table.rows, table.base or table.rows.base]
+        return _TABLES[table.kind], argument
 
 
-def _group_code(group: Group) -> list[int]:
-    """[width, registers, ops, (opcode, destination, a, b, c)..., results, register...]"""
-    opcodes = _core.scalar_opcodes()
-    register, count = _registers(group)
-    inputs, first = len(group.inputs), group.first_call
-
-    def slot(number: int) -> int:
-        if number < inputs:
-            return number
-        if number < first:
-            return number + count
-        return inputs + register[number - first]
-
-    code = [group.width, count, len(group.calls)]
-    for call, destination in zip(group.calls, register, strict=True):
-        if call.op not in opcodes:
-            raise CavsRuntimeError(
-                f"[kernels] expected a native form of {call.op!r}, got none; leave this operation "
-                "out"
-            )
-        slots = [slot(number) for number in call.operands]
-        code += [opcodes[call.op], destination, *slots, *[-1] * (3 - len(slots))]
-    return [*code, len(group.outputs), *(register[number - first] for number in group.outputs)]
-
-
-def _registers(group: Group) -> tuple[list[int], int]:
-    """The register of each call, and how many there are: they are used again after the last reader;
-    results keep theirs to the end."""
-    last: dict[int, int] = {}
-    results = set(group.outputs)
-    for i, call in enumerate(group.calls):
-        last.update((n, i) for n in call.operands if n >= group.first_call)
-    register: list[int] = []
-    free: list[int] = []
-    count = 0
-    for i, call in enumerate(group.calls):
-        dying = {n for n in call.operands if last.get(n) == i and n not in results}
-        free.extend(sorted((register[n - group.first_call] for n in dying), reverse=True))
-        if free:
-            register.append(free.pop())
-        else:
-            register.append(count)
-            count += 1
-    return register, count
+def named(attributes: Attributes | None) -> dict[str, Any]:
+    """The fields of a kernel's attributes, as the native engine reads them."""
+    if attributes is None:
+        return {}
+    found = {f.name: getattr(attributes, f.name) for f in fields(attributes)}  # type: ignore[arg-type]
+    if isinstance(attributes, Group):
+        found["inputs"] = [(_READS[x.read], x.narrow) for x in attributes.inputs]
+        found["calls"] = [(call.op, call.operands) for call in attributes.calls]
+    return found

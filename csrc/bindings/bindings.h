@@ -17,5 +17,6 @@ void bind_program(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 void bind_runtime(pybind11::module_& m);
 void bind_step(pybind11::module_& m);
+void bind_words(pybind11::module_& m);
 
 }  // namespace cavs

@@ -13,7 +13,7 @@
 #include "bindings/own_ids.h"
 #include "bindings/read.h"
 #include "graph/graph_batch.h"
-#include "program/text.h"
+#include "program/program.h"
 
 namespace py = pybind11;
 
@@ -28,11 +28,11 @@ int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
 // What an input must be: an array of `shape` for each row of a space; ids are -1..bound - 1.
 class InputForm {
  public:
-  InputForm(py::object name, const std::string& space, const std::string& dtype,
-            std::vector<int64_t> shape, int64_t bound)
+  InputForm(py::object name, SpaceKind space, DType dtype, std::vector<int64_t> shape,
+            int64_t bound)
       : name_(std::move(name)),
-        space_(parse_space(space).kind),
-        dtype_(dtype == "int32" ? DType::kInt32 : parse_dtype(dtype)),
+        space_(space),
+        dtype_(dtype),
         shape_(std::move(shape)),
         bound_(bound) {}
 
@@ -80,8 +80,8 @@ class InputForms {
     for (const py::handle item : specs) {
       const py::tuple fields = read_tuple(item, 5, "input", "an input");
       forms_.emplace_back(py::object(fields[0]),
-                          read_as<std::string>(fields[1], "input", "text as a space"),
-                          read_as<std::string>(fields[2], "input", "text as a dtype"),
+                          read_as<SpaceKind>(fields[1], "input", "a SpaceKind"),
+                          read_as<DType>(fields[2], "input", "a DType"),
                           read_as<std::vector<int64_t>>(fields[3], "input", "integers as a shape"),
                           read_as<int64_t>(fields[4], "input", "an integer as the bound of ids"));
     }

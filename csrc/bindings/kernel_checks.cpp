@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "bindings/array.h"
+#include "bindings/attributes.h"
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
-#include "program/validate.h"
 
 namespace py = pybind11;
 
@@ -38,14 +38,14 @@ class CallChecker {
   explicit CallChecker(const DirectCall& call)
       : call_(call), begin_(call.rows.first), end_(call.rows.second) {}
 
-  void check() {
+  Attributes check() {
     expect(begin_ >= 0 && end_ >= begin_ && end_ < (int64_t{1} << 31),
            "rows from 0 on, the end not before the beginning", begin_ < 0 ? begin_ : end_);
     expect(call_.tables.size() <= std::max<size_t>(1, call_.inputs.size()),
            "at most one table for each input", static_cast<int64_t>(call_.tables.size()));
     describe();
-    check_signature(program_, instruction_);
-    const bool reduces = is_reduction(instruction_);
+    check_instruction(program_, instruction_);
+    const bool reduces = sums_rows(instruction_);
     for (size_t i = 0; i < call_.inputs.size(); ++i) check_input(i);
     if (call_.inputs.empty() && !call_.tables.empty()) check_source(call_.tables[0]);
     for (const py::array& output : call_.outputs) {
@@ -54,8 +54,8 @@ class CallChecker {
       check_written(output);
     }
     for (size_t i = 0; i < call_.inputs.size() + call_.outputs.size(); ++i) check_padding(i);
-    const bool draws = call_.kernel == "uniform" || call_.kernel == "dropout";
-    if (draws && (call_.random.training || call_.kernel == "uniform")) check_random();
+    if (const auto rows = sampled_rows()) check_random(*rows);
+    return instruction_.attributes;
   }
 
  private:
@@ -63,20 +63,15 @@ class CallChecker {
   void describe() {
     program_.dtype = call_.dtype;
     instruction_.kernel = call_.kernel;
-    instruction_.ints = call_.ints;
-    instruction_.floats = call_.floats;
-    instruction_.space.kind = SpaceKind::kVertex;
-    const bool draws = call_.kernel == "uniform" || call_.kernel == "dropout";
-    if (draws && call_.ints.size() > 1) {
-      if (call_.ints[1] == 1) instruction_.space.kind = SpaceKind::kEdge;
-      if (call_.ints[1] == 2) instruction_.space.kind = SpaceKind::kGraph;
-    }
+    instruction_.attributes = call_.attributes;
+    instruction_.space.kind = call_.space;
     for (const py::array& array : call_.inputs) instruction_.inputs.push_back(value_of(array));
     for (const py::array& array : call_.outputs) instruction_.outputs.push_back(value_of(array));
     for (const CheckedTable& table : call_.tables) instruction_.tables.push_back({kind_of(table)});
     const bool source = call_.inputs.empty() && instruction_.tables.size() == 1;
     if (!source) instruction_.tables.resize(call_.inputs.size());
     if (is_slots()) instruction_.tables.assign(call_.inputs.size(), {TableKind::kParent});
+    complete_attributes(program_, &instruction_);
   }
 
   // One array, given twice, is one value: a sum that goes on from what stands in its output.
@@ -106,9 +101,7 @@ class CallChecker {
   }
 
   TableKind kind_of(const CheckedTable& table) const {
-    if (call_.kernel == "unique_ids") return TableKind::kUniqueIds;
-    if (call_.kernel == "segment_softmax") return TableKind::kSiblings;
-    if (call_.kernel == "slots_to_edges") return TableKind::kParent;
+    if (own_table() != TableKind::kNone) return own_table();
     if (table.ptr.data != nullptr) {
       if (table.part.data != nullptr) return TableKind::kParentRows;
       return table.list.data != nullptr && !call_.inputs.empty() ? TableKind::kChildRows
@@ -117,16 +110,20 @@ class CallChecker {
     return table.index.data != nullptr ? TableKind::kChild : TableKind::kNone;
   }
 
-  bool is_slots() const { return call_.kernel == "slots_to_edges"; }
+  TableKind own_table() const { return call_.kernel->tables.only; }
+  bool is_slots() const { return own_table() == TableKind::kParent; }
+  bool is_softmax() const { return own_table() == TableKind::kSiblings; }
+  bool scatters(const CheckedTable& table) const {
+    return call_.kernel->writes == Writes::kScattered && table.index.data != nullptr;
+  }
 
   void check_input(size_t i) {
     const py::array& array = call_.inputs[i];
     // All inputs of slots_to_edges go through the first table.
     const size_t number = is_slots() ? 0 : i;
     const CheckedTable table = number < call_.tables.size() ? call_.tables[number] : CheckedTable();
-    const bool scatters = call_.kernel == "store" && table.index.data != nullptr;
     const int64_t rows = array.ndim() == 2 ? array.shape(0) : int64_t{1} << 31;
-    if (is_slots() || call_.kernel == "segment_softmax") {
+    if (is_slots() || is_softmax()) {
       expect(table.index.size >= end_ && table.ptr.data == nullptr,
              "an index with an entry for each row", table.index.size);
     }
@@ -134,15 +131,15 @@ class CallChecker {
       expect(end_ <= rows, "inputs with the rows of the call", rows);
       return;
     }
-    if (call_.kernel == "segment_softmax" || scatters) {
+    if (is_softmax() || scatters(table)) {
       expect(end_ <= rows, "inputs with the rows of the call", rows);
     }
     if (table.ptr.data != nullptr) {
       expect(table.index.data == nullptr, "an index or lists, not both", table.index.size);
       check_lists(table, array, rows);
-    } else if (scatters) {
+    } else if (scatters(table)) {
       check_index(table, call_.outputs[0].shape(0));
-    } else if (call_.kernel != "segment_softmax") {
+    } else if (!is_softmax()) {
       check_index(table, rows);
     }
     if (!is_slots()) return;
@@ -203,7 +200,7 @@ class CallChecker {
 
   // Of a kernel without operands.
   void check_source(const CheckedTable& table) const {
-    if (call_.kernel == "num_children") {
+    if (is_list(own_table())) {
       check_offsets(table.ptr);
     } else {
       expect(table.index.size >= end_, "an index with an entry for each row", table.index.size);
@@ -211,10 +208,8 @@ class CallChecker {
   }
 
   void check_written(const py::array& output) const {
-    const bool scatters =
-        call_.kernel == "store" && !call_.tables.empty() && call_.tables[0].index.data != nullptr;
-    const bool reduces = is_reduction(instruction_);
-    if (output.ndim() != 2 || scatters || reduces) return;
+    const bool scattered = !call_.tables.empty() && scatters(call_.tables[0]);
+    if (output.ndim() != 2 || scattered || sums_rows(instruction_)) return;
     expect(end_ <= output.shape(0), "outputs with the rows of the call", output.shape(0));
   }
 
@@ -233,15 +228,25 @@ class CallChecker {
     expect(at >= begin && at + taken <= end, "room after padded rows", size);
   }
 
-  void check_random() const {
+  // Of a kernel that draws numbers by the graphs of its rows.
+  std::optional<SampledRows> sampled_rows() const {
+    const Attributes& attributes = instruction_.attributes;
+    if (const auto* uniform = std::get_if<UniformAttributes>(&attributes)) return uniform->rows;
+    const auto* dropout = std::get_if<DropoutAttributes>(&attributes);
+    const bool by_graph = dropout != nullptr && call_.inputs.size() == 1;
+    if (by_graph && call_.random.training) return dropout->rows;
+    return std::nullopt;
+  }
+
+  void check_random(SampledRows rows) const {
     const CheckedRandom& random = call_.random;
-    const int64_t space = call_.ints[1];
-    if (space == 2) {
+    if (rows == SampledRows::kGraph) {
       expect(random.num_graphs >= end_, "a key for each graph", random.num_graphs);
       return;
     }
-    const IndexArray& graph = space == 0 ? random.vertex_graph : random.edge_graph;
-    const IndexArray& local = space == 0 ? random.vertex_local : random.edge_local;
+    const bool vertex = rows == SampledRows::kVertex;
+    const IndexArray& graph = vertex ? random.vertex_graph : random.edge_graph;
+    const IndexArray& local = vertex ? random.vertex_local : random.edge_local;
     expect(graph.size >= end_ && local.size >= end_, "a graph and a number for each row",
            std::min(graph.size, local.size));
     for (int64_t r = begin_; r < end_; ++r) {
@@ -259,6 +264,6 @@ class CallChecker {
 
 }  // namespace
 
-void check_call(const DirectCall& call) { CallChecker(call).check(); }
+Attributes check_call(const DirectCall& call) { return CallChecker(call).check(); }
 
 }  // namespace cavs

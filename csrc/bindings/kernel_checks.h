@@ -4,11 +4,11 @@
 #include <pybind11/numpy.h>
 
 #include <cstdint>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "cpu/kernel.h"
+#include "program/kernels.h"
 
 namespace cavs {
 
@@ -32,18 +32,19 @@ struct CheckedRandom {
 
 // A call as Python gives it: (rows, size) arrays have rows, (size) arrays none.
 struct DirectCall {
-  std::string kernel;
+  KernelId kernel = nullptr;
   DType dtype = DType::kFloat32;
   std::vector<pybind11::array> inputs, outputs;
   std::vector<bool> padded;  // of inputs, then outputs
-  std::vector<int64_t> ints;
-  std::vector<double> floats;
-  std::vector<CheckedTable> tables;  // one per input, or of a kernel without inputs its own
+  Attributes attributes;
+  SpaceKind space = SpaceKind::kVertex;  // of the rows
+  std::vector<CheckedTable> tables;      // one per input, or of a kernel without inputs its own
   CheckedRandom random;
   std::pair<int64_t, int64_t> rows;
 };
 
 // Throws Error(kValue) or Error(kShape) where the kernel would read or write outside of the arrays.
-void check_call(const DirectCall& call);
+// Gives the attributes, with those that follow from rows and operands.
+Attributes check_call(const DirectCall& call);
 
 }  // namespace cavs

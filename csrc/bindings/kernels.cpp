@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/isa.h"
 #include "base/thread_pool.h"
+#include "bindings/attributes.h"
 #include "bindings/bindings.h"
 #include "bindings/kernel_checks.h"
 #include "bindings/read.h"
@@ -22,19 +23,12 @@
 #include "cpu/kernel.h"
 #include "cpu/kernels/blas.h"
 #include "memory/allocator.h"
-#include "program/group.h"
+#include "program/kernels.h"
 
 namespace py = pybind11;
 
 namespace cavs {
 namespace {
-
-DType dtype_named(const std::string& name) {
-  if (name == "float" || name == "float32") return DType::kFloat32;
-  CAVS_CHECK(name == "double" || name == "float64", ErrorKind::kValue,
-             "[kernels] expected dtype float or double, got ", name, "; pass one of these");
-  return DType::kFloat64;
-}
 
 int64_t item_size_of(const py::array& array) {
   CAVS_CHECK(array.dtype().kind() == 'f' || array.dtype().kind() == 'i', ErrorKind::kValue,
@@ -132,14 +126,15 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
 }
 
 // Gives a weight of "matmul", operand `position`, its panels; made by three threads' parts.
-std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector<int64_t>& ints,
+std::unique_ptr<Block> pack_operand(int position, DType dtype, const Attributes& attributes,
                                     std::vector<Operand>* in) {
   if (position < 0) return nullptr;
   CAVS_CHECK(position < 2 && (*in)[static_cast<size_t>(position)].ld == 0, ErrorKind::kValue,
              "[kernels] expected operand 0 or 1 of matmul, without rows, to pack, got ", position,
              "; pack operand 0 or 1");
-  const bool transposed = position == 1 ? ints[1] != 0 : ints[0] == 0;
-  const int64_t k = ints[3], n = position == 1 ? ints[4] : ints[2];
+  const MatmulAttributes& product = *product_of(attributes);
+  const bool transposed = position == 1 ? product.tb : !product.ta;
+  const int64_t k = product.k, n = position == 1 ? product.n : product.m;
   auto panels = std::make_unique<Block>(host_allocator(), packed_weight_bytes(dtype, k, n));
   Operand& weight = (*in)[static_cast<size_t>(position)];
   for (int part = 0; part < 3; ++part) {
@@ -149,36 +144,44 @@ std::unique_ptr<Block> pack_operand(int position, DType dtype, const std::vector
   return panels;
 }
 
-std::shared_ptr<const GroupCode> code_of(const KernelCall& call, size_t num_floats) {
-  GroupSpec spec{call.ints, call.floats, static_cast<int>(num_floats), call.num_out, {}};
-  for (int i = 0; i < call.num_in; ++i) spec.narrow.push_back(call.in[i].size != call.ints[0]);
-  return compile_group(spec);
+// The group as it runs; compiled, if it is to be.
+std::shared_ptr<const GroupProgram> group_of(const Attributes& attributes, bool compile) {
+  const auto* group = std::get_if<Group>(&attributes);
+  if (group == nullptr) return nullptr;
+  std::shared_ptr<const GroupProgram> program = prepare_group(*group, compile);
+  CAVS_CHECK(!compile || program->code != nullptr, ErrorKind::kRuntime,
+             "[kernels] expected a group that can be compiled here, got rows of ", group->width,
+             " elements; see can_compile_groups()");
+  return program;
 }
 
-py::bytes assemble(const std::vector<int64_t>& ints, const std::vector<double>& floats,
-                   const std::vector<bool>& narrow, int num_out, bool wide) {
-  const char* expected =
-      wrong_group(ints, narrow.size(), floats.size(), static_cast<size_t>(std::max(0, num_out)));
+const void* address_of(const Attributes& attributes) {
+  return std::visit([](const auto& each) -> const void* { return &each; }, attributes);
+}
+
+py::bytes assemble(const py::dict& group, bool wide) {
+  const Attributes attributes = read_attributes(kernel_named("fused"), group);
+  const Group& read = std::get<Group>(attributes);
+  const char* expected = wrong_group(read);
   CAVS_CHECK(expected == nullptr, ErrorKind::kValue, "[kernels] expected ", expected,
              " in a group, got other attributes; correct the group");
-  CAVS_CHECK(ints[0] >= 16, ErrorKind::kValue,
-             "[kernels] expected rows of 16 elements or more to compile, got ", ints[0],
+  CAVS_CHECK(read.width >= 16, ErrorKind::kValue,
+             "[kernels] expected rows of 16 elements or more to compile, got ", read.width,
              "; interpret shorter ones");
-  const GroupSpec spec{ints.data(), floats.data(), static_cast<int>(floats.size()), num_out,
-                       narrow};
-  const std::vector<uint8_t> code = assemble_group(spec, wide);
+  const std::vector<uint8_t> code = assemble_group(read, wide);
   return {reinterpret_cast<const char*>(code.data()), code.size()};
 }
 
-void call_kernel(const std::string& name, const std::string& dtype,
-                 const std::vector<py::array>& inputs, const std::vector<py::array>& outputs,
-                 const std::vector<int64_t>& ints, const std::vector<double>& floats,
+void call_kernel(const std::string& name, DType dtype, const std::vector<py::array>& inputs,
+                 const std::vector<py::array>& outputs, const py::dict& attributes,
                  const std::vector<py::dict>& tables, std::pair<int64_t, int64_t> rows,
-                 const py::dict& random, const std::vector<bool>& padded, int thread,
-                 int num_threads, int repeat, int packed, bool compile) {
-  const KernelFunction function = find_kernel(dtype_named(dtype), name);
-  CAVS_CHECK(function != nullptr, ErrorKind::kValue,
-             "[kernels] expected the name of a kernel, got ", name, "; take one of kernel_names()");
+                 const py::dict& random, const std::vector<bool>& padded, SpaceKind space,
+                 int thread, int num_threads, int repeat, int packed, bool compile) {
+  DirectCall direct{kernel_named(name), dtype, inputs, outputs, padded, {}, space, {}, {}, rows};
+  const KernelFunction function = find_kernel(dtype, name);
+  CAVS_CHECK(function != nullptr, ErrorKind::kValue, "[kernels] expected a dtype of floats, got ",
+             dtype_name(dtype), "; pass float32 or float64");
+  direct.attributes = read_attributes(direct.kernel, attributes);
   for (const py::array& output : outputs) {
     CAVS_CHECK(output.writeable(), ErrorKind::kValue,
                "[kernels] expected writable outputs, got a read-only array; copy it");
@@ -186,7 +189,6 @@ void call_kernel(const std::string& name, const std::string& dtype,
   std::vector<Operand> in = operands_of(inputs, padded, 0);
   const std::vector<Operand> out = operands_of(outputs, padded, inputs.size());
   ArrayHolder holder;
-  DirectCall direct{name, dtype_named(dtype), inputs, outputs, padded, ints, floats, {}, {}, rows};
   std::vector<IndexTable> index_tables;
   for (const py::dict& fields : tables) {
     direct.tables.push_back({holder.take_index(fields, "index"), holder.take_index(fields, "ptr"),
@@ -195,24 +197,26 @@ void call_kernel(const std::string& name, const std::string& dtype,
   }
   index_tables.resize(std::max(index_tables.size(), inputs.size()));
   const RandomContext context = random_of(random, &holder, &direct.random);
-  check_call(direct);
+  const Attributes complete = check_call(direct);
   CAVS_CHECK(thread >= 0 && thread < num_threads && num_threads <= 1024, ErrorKind::kValue,
              "[kernels] expected one of 1..1024 threads, got thread ", thread, " of ", num_threads,
              "; correct the thread");
-  CAVS_CHECK(packed < 0 || name == "matmul" || name == "matmul_masked", ErrorKind::kValue,
+  const bool product = product_of(complete) != nullptr;
+  CAVS_CHECK(packed < 0 || (product && direct.kernel->writes != Writes::kSums), ErrorKind::kValue,
              "[kernels] expected a product to pack a weight of, got ", name, "; pack none");
-  CAVS_CHECK(!compile || (name == "fused" && dtype_named(dtype) == DType::kFloat32),
-             ErrorKind::kValue, "[kernels] expected a group of float to compile, got ", name,
-             " of ", dtype, "; leave compile out");
+  const bool can_compile = std::holds_alternative<Group>(complete) && dtype == DType::kFloat32;
+  CAVS_CHECK(!compile || can_compile, ErrorKind::kValue,
+             "[kernels] expected a group of float to compile, got ", name, " of ",
+             dtype_name(dtype), "; leave compile out");
   const Scratch scratch;
-  const std::unique_ptr<Block> panels = pack_operand(packed, dtype_named(dtype), ints, &in);
+  const std::unique_ptr<Block> panels = pack_operand(packed, dtype, complete, &in);
+  const std::shared_ptr<const GroupProgram> group = group_of(complete, compile);
   KernelCall call;
   call.in = in.data();
   call.num_in = static_cast<int>(in.size());
   call.out = out.data();
   call.num_out = static_cast<int>(out.size());
-  call.ints = ints.data();
-  call.floats = floats.data();
+  call.attributes = group ? group.get() : address_of(complete);
   call.row_begin = rows.first;
   call.row_end = rows.second;
   call.tables = index_tables.data();
@@ -220,28 +224,18 @@ void call_kernel(const std::string& name, const std::string& dtype,
   call.thread = thread;
   call.num_threads = num_threads;
   call.scratch = scratch.data;
-  const std::shared_ptr<const GroupCode> code = compile ? code_of(call, floats.size()) : nullptr;
-  CAVS_CHECK(!compile || code != nullptr, ErrorKind::kRuntime,
-             "[kernels] expected a group that can be compiled here, got rows of ", ints.at(0),
-             " elements; see can_compile_groups()");
-  call.code = code.get();
   const Unlocked unlocked;
-  const DenormalScope scope(dtype_named(dtype));
+  const DenormalScope scope(dtype);
   for (int i = 0; i < repeat; ++i) function(call);
 }
 
-py::dict scalar_opcodes() {
-  py::dict opcodes;
-  for (const std::string& name : scalar_op_names()) opcodes[name.c_str()] = scalar_opcode(name);
-  return opcodes;
-}
-
-int scalar_arity(const std::string& name) {
-  const int opcode = scalar_opcode(name);
-  CAVS_CHECK(opcode >= 0, ErrorKind::kValue,
-             "[kernels] expected the name of a scalar operation, got ", name,
-             "; take one of scalar_opcodes()");
-  return scalar_op_arity(opcode);
+// Operands of each scalar operation that groups may contain, by name.
+py::dict scalar_ops() {
+  py::dict arities;
+  for (const std::string& name : scalar_op_names()) {
+    arities[name.c_str()] = scalar_op_arity(scalar_opcode(name));
+  }
+  return arities;
 }
 
 }  // namespace
@@ -252,10 +246,8 @@ void bind_kernels(py::module_& m) {
         "CavsRuntimeError.");
   m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");
   m.def("kernel_names", [] { return kernel_names(); }, "Names of the CPU's kernels.");
-  m.def("scalar_opcodes", &scalar_opcodes,
-        "Number of each scalar operation that a fused instruction may contain, by name.");
-  m.def("scalar_arity", &scalar_arity, py::arg("name"),
-        "Number of operands of a scalar operation.");
+  m.def("scalar_ops", &scalar_ops,
+        "Number of operands of each scalar operation that a group may contain, by name.");
   m.def("instruction_set", &instruction_set, "\"avx512\", \"avx2\" or \"generic\".");
   m.def("check_isa", &check_isa,
         "Raises InputError where CAVS_ISA names an instruction set that this machine has not.");
@@ -270,17 +262,16 @@ void bind_kernels(py::module_& m) {
         "Sets it. Raises CavsRuntimeError for True where the machine cannot.");
   m.def("available_cores", &available_cores, "Cores that this process may use.");
   m.def("call_kernel", &call_kernel, py::arg("name"), py::arg("dtype"), py::arg("inputs"),
-        py::arg("outputs"), py::arg("ints"), py::arg("floats"), py::arg("tables"), py::arg("rows"),
+        py::arg("outputs"), py::arg("attributes"), py::arg("tables"), py::arg("rows"),
         py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
-        py::arg("thread") = 0, py::arg("num_threads") = 1, py::arg("repeat") = 1,
-        py::arg("packed") = -1, py::arg("compile") = false,
+        py::arg("space") = SpaceKind::kVertex, py::arg("thread") = 0, py::arg("num_threads") = 1,
+        py::arg("repeat") = 1, py::arg("packed") = -1, py::arg("compile") = false,
         "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
         "Raises InputError where it would read or write outside of them. With `compile` a group "
         "runs as machine code.");
   m.def("can_compile_groups", &can_compile_groups,
         "Whether elementwise groups of float32 run as machine code here.");
-  m.def("assemble_group", &assemble, py::arg("ints"), py::arg("floats"), py::arg("narrow"),
-        py::arg("num_out"), py::arg("wide"),
+  m.def("assemble_group", &assemble, py::arg("group"), py::arg("wide"),
         "The machine code of a group, for vectors of 64 bytes or 32; for tests.");
 }
 

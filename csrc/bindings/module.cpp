@@ -49,8 +49,9 @@ void translate(std::exception_ptr pointer) {
 // An object of T.__new__(T) has no C++ object in it, and pybind11 lends it memory that nothing has
 // been written to. Calls of T itself do not look here.
 void refuse_bare_objects(const py::module_& m) {
+  const py::object enumeration = py::module_::import("enum").attr("EnumMeta");
   for (const auto& [name, value] : m.attr("__dict__").cast<py::dict>()) {
-    if (!py::isinstance<py::type>(value)) continue;
+    if (!py::isinstance<py::type>(value) || py::isinstance(value, enumeration)) continue;
     const std::string type = py::str(name);
     const py::cpp_function refuse([type](const py::args&, const py::kwargs&) {
       throw py::type_error("[native] expected a call of " + type + ", got " + type +
@@ -72,6 +73,7 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception_translator(translate);
   cavs::wait_for_calls_at_exit();
   cavs::set_interrupt_check(&cavs::run_signal_handlers);
+  cavs::bind_words(m);  // before what takes them by default
   cavs::bind_loops(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);

@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bindings/attributes.h"
 #include "bindings/bindings.h"
 #include "bindings/read.h"
-#include "program/text.h"
+#include "program/kernels.h"
 #include "runtime/backend.h"
 
 namespace py = pybind11;
@@ -36,10 +37,12 @@ std::vector<int> numbers(py::handle item, const char* what) {
   return read_as<std::vector<int>>(item, kComponent, what);
 }
 
-// A word, or the number of distinct ids.
+// A kind, or the number of distinct ids.
 Space read_space(py::handle item, const Program& program) {
-  if (py::isinstance<py::str>(item)) return parse_space(text(item, "a space"));
-  const int unique = number(item, "a space as a word or a number");
+  if (!py::isinstance<py::int_>(item)) {
+    return {read_as<SpaceKind>(item, kComponent, "a SpaceKind or the number of a unique"), -1};
+  }
+  const int unique = number(item, "the number of a unique as a space");
   CAVS_CHECK(unique >= 0 && unique < static_cast<int>(program.uniques.size()), ErrorKind::kValue,
              "[program] expected the number of one of the program's ", program.uniques.size(),
              " uniques as a space, got ", unique,
@@ -47,12 +50,11 @@ Space read_space(py::handle item, const Program& program) {
   return {SpaceKind::kUnique, unique};
 }
 
-// A word, or a word and its argument.
+// A kind and its argument.
 TableSpec read_table(py::handle item) {
-  if (py::isinstance<py::str>(item)) return parse_table(text(item, "a table"));
   const py::tuple fields = read_tuple(item, 2, kComponent, "a table");
-  return parse_table(text(fields[0], "the word of a table"),
-                     number(fields[1], "an integer as the argument of a table"));
+  return {read_as<TableKind>(fields[0], kComponent, "the TableKind of a table"),
+          number(fields[1], "an integer as the argument of a table")};
 }
 
 void read_uniques(const py::tuple& items, Program* program) {
@@ -67,41 +69,38 @@ void read_uniques(const py::tuple& items, Program* program) {
 }
 
 ValueSpec read_value(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 9, kComponent, "a value");
+  const py::tuple fields = read_tuple(item, 8, kComponent, "a value");
   ValueSpec value;
   value.name = text(fields[0], "text as the name of a value");
   value.space = read_space(fields[1], program);
   value.size = large(fields[2], "an integer as the size of a value");
-  value.dtype = parse_value_dtype(text(fields[3], "text as the dtype of a value"), program.dtype);
-  value.role = parse_role(text(fields[4], "text as the role of a value"));
+  value.dtype = read_as<DType>(fields[3], kComponent, "the DType of a value");
+  value.role = read_as<Role>(fields[4], kComponent, "the Role of a value");
   value.index = number(fields[5], "an integer as the index of a value");
   value.base = number(fields[6], "an integer as the base of a value");
   value.column = large(fields[7], "an integer as the column of a value");
-  value.constant = read_as<double>(fields[8], kComponent, "a number as the constant of a value");
   return value;
 }
 
 Instruction read_instruction(py::handle item, const Program& program) {
-  const py::tuple fields = read_tuple(item, 7, kComponent, "an instruction");
+  const py::tuple fields = read_tuple(item, 6, kComponent, "an instruction");
   Instruction instruction;
-  instruction.kernel = text(fields[0], "the name of a kernel");
+  instruction.kernel = kernel_named(text(fields[0], "the name of a kernel"));
   instruction.inputs = numbers(fields[1], "integers as the inputs of an instruction");
   instruction.outputs = numbers(fields[2], "integers as the outputs of an instruction");
   for (const py::handle table : read_items(fields[3], kComponent, "tables")) {
     instruction.tables.push_back(read_table(table));
   }
-  instruction.ints = read_as<std::vector<int64_t>>(fields[4], kComponent,
-                                                   "integers as attributes of an instruction");
-  instruction.floats = read_as<std::vector<double>>(fields[5], kComponent,
-                                                    "numbers as attributes of an instruction");
-  instruction.space = read_space(fields[6], program);
+  instruction.attributes = read_attributes(instruction.kernel, fields[4]);
+  instruction.space = read_space(fields[5], program);
+  complete_attributes(program, &instruction);
   return instruction;
 }
 
 Segment read_segment(py::handle item, const Program& program) {
   const py::tuple fields = read_tuple(item, 3, kComponent, "a segment");
   Segment segment;
-  segment.kind = parse_segment_kind(text(fields[0], "text as the kind of a segment"));
+  segment.kind = read_as<SegmentKind>(fields[0], kComponent, "the SegmentKind of a segment");
   segment.space = read_space(fields[1], program);
   for (const py::handle instruction : read_items(fields[2], kComponent, "instructions")) {
     segment.instructions.push_back(read_instruction(instruction, program));
@@ -113,11 +112,10 @@ std::vector<OutputSpec> read_outputs(const py::tuple& items, const Program& prog
   std::vector<OutputSpec> outputs;
   for (const py::handle item : items) {
     const py::tuple fields = read_tuple(item, 3, kComponent, "an output");
-    outputs.push_back(
-        {read_space(fields[0], program),
-         parse_value_dtype(text(fields[1], "text as the dtype of an output"), program.dtype),
-         read_as<std::vector<py::ssize_t>>(fields[2], kComponent,
-                                           "integers as the shape of an output")});
+    outputs.push_back({read_space(fields[0], program),
+                       read_as<DType>(fields[1], kComponent, "the DType of an output"),
+                       read_as<std::vector<py::ssize_t>>(fields[2], kComponent,
+                                                         "integers as the shape of an output")});
   }
   return outputs;
 }
@@ -148,7 +146,9 @@ PyProgram make_program(const py::object& dtype, const py::object& values,
                        const py::object& saved, const py::object& forward, const py::object& device,
                        const py::object& outputs, const py::object& states) {
   Program program;
-  program.dtype = parse_dtype(text(dtype, "text as the dtype"));
+  program.dtype = read_as<DType>(dtype, kComponent, "a DType");
+  CAVS_CHECK(program.dtype != DType::kInt32, ErrorKind::kValue,
+             "[program] expected a dtype of floats, got int32; compile for float32 or float64");
   program.device = device_named(text(device, "text as the device"));
   read_uniques(read_items(uniques, kComponent, "uniques"), &program);
   for (const py::handle value : read_items(values, kComponent, "values")) {
@@ -178,7 +178,9 @@ void bind_program(py::module_& m) {
            py::arg("uniques"), py::arg("saved"), py::arg("forward") = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
            py::arg("states") = py::tuple(),
-           "`outputs`: (space, dtype, shape of a row) of each, for runs to make the arrays; "
+           "Spaces are a SpaceKind or the number of a unique, attributes a dictionary of the "
+           "kernel's fields. `outputs`: (space, dtype, shape of a row) of each, for runs to make "
+           "the arrays; "
            "`states`: values that parents may gather, in which runs look for NaN if asked to.");
 }
 

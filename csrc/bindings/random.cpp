@@ -10,6 +10,7 @@
 #include "bindings/bindings.h"
 #include "bindings/unlocked.h"
 #include "cpu/kernel.h"
+#include "program/attributes.h"
 
 namespace py = pybind11;
 
@@ -34,7 +35,7 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
              "; pass a place for each key");
   py::array result(dtype, {static_cast<int64_t>(keys.size()), width});
   const Operand out = {result.mutable_data(), width, width};
-  const int64_t ints[] = {op_key, 0};
+  const UniformAttributes attributes = {op_key};
   std::vector<int32_t> graph(static_cast<size_t>(keys.size()));
   std::iota(graph.begin(), graph.end(), 0);
   RandomContext random;
@@ -46,7 +47,7 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
   KernelCall call;
   call.out = &out;
   call.num_out = 1;
-  call.ints = ints;
+  call.attributes = &attributes;
   call.row_end = keys.size();
   call.random = &random;
   const Unlocked unlocked;

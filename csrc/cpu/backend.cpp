@@ -4,12 +4,13 @@
 #include "base/denormals.h"
 #include "base/stopwatch.h"
 #include "cpu/bind.h"
+#include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
 #include "cpu/prepared.h"
 #include "cpu/step_arithmetic.h"
 #include "cpu/weights.h"
 #include "cpu/workspace.h"
-#include "program/access.h"
+#include "program/kernels.h"
 #include "runtime/backend.h"
 #include "runtime/executable.h"
 
@@ -19,33 +20,17 @@ namespace {
 // Whether two of the rows that a product through tables brings together fit into the scratch;
 // others are multiplied one by one.
 bool fits_into_scratch(const Program& program, const Instruction& instruction) {
-  if (instruction.kernel != "matmul_masked" && instruction.kernel != "matmul_reduce_masked") {
-    return true;
-  }
+  const auto* product = std::get_if<MaskedMatmulAttributes>(&instruction.attributes);
+  if (product == nullptr) return true;
   constexpr int64_t kLimit = kScratchBytes / 64;
   const bool through = instruction.tables[0].kind != TableKind::kNone ||
                        instruction.tables[1].kind != TableKind::kNone;
-  const int64_t m = instruction.ints[2], k = instruction.ints[3], n = instruction.ints[4];
   if (!through) return true;
-  const bool sums = is_reduction(instruction);
+  const bool sums = sums_rows(instruction);
   const bool brought =
-      sums || (m == 1 && program.values[instruction.inputs[1]].space.kind == SpaceKind::kNone);
-  return !brought || ((sums ? m : k) <= kLimit && n <= kLimit);
-}
-
-// Whether the instruction may write over rows that it reads: a group that has room to put whole
-// rows aside (see compiled_group.inl.h and elementwise.inl.h).
-bool may_write_over_inputs(const Program& program, const Instruction& instruction) {
-  if (instruction.kernel != "fused") return false;
-  // Rows below this stand without padding, and a kernel may write a vector past the end of one.
-  constexpr int64_t kShortestRow = 16, kOther = 16 * 1024;
-  const int64_t width = instruction.ints[0], registers = instruction.ints[1];
-  const auto slots = static_cast<int64_t>(instruction.inputs.size() + instruction.outputs.size() +
-                                          instruction.floats.size()) +
-                     registers;
-  return width >= kShortestRow &&
-         slots * align_up(width, kShortestRow) * item_size(program.dtype) + kOther <=
-             kScratchBytes / 2;
+      sums ||
+      (product->m == 1 && program.values[instruction.inputs[1]].space.kind == SpaceKind::kNone);
+  return !brought || ((sums ? product->m : product->k) <= kLimit && product->n <= kLimit);
 }
 
 void note_profile(const BoundPhase& bound, PhaseProfile* profile) {
@@ -73,7 +58,7 @@ class CpuBackend final : public Backend {
   CpuBackend() : Backend(host_allocator()) {}
 
   bool supports(const Program& program, const Instruction& instruction) const override {
-    return find_kernel(program.dtype, instruction.kernel) != nullptr &&
+    return find_kernel(program.dtype, instruction.kernel->name) != nullptr &&
            fits_into_scratch(program, instruction);
   }
 
@@ -82,7 +67,8 @@ class CpuBackend final : public Backend {
   bool keeps_confined_values() const override { return true; }
 
   bool writes_over_inputs(const Program& program, const Instruction& instruction) const override {
-    return may_write_over_inputs(program, instruction);
+    const Group* group = group_of(instruction);
+    return group != nullptr && cavs::writes_over_inputs(*group, program.dtype);
   }
 
   std::shared_ptr<const Prepared> prepare(const Executable& exe) const override {

@@ -9,6 +9,12 @@
 namespace cavs {
 namespace {
 
+const void* attributes_of(const PreparedCall& call) {
+  if (call.group) return call.group.get();
+  return std::visit([](const auto& attributes) -> const void* { return &attributes; },
+                    call.instruction->attributes);
+}
+
 class Binder {
  public:
   explicit Binder(BoundPhase* bound)
@@ -85,12 +91,10 @@ class Binder {
     call.num_out = static_cast<int>(instruction.outputs.size());
     call.in = code.operands.data() + code.operands.size();
     call.out = call.in + call.num_in;
-    call.ints = instruction.ints.data();
-    call.floats = instruction.floats.data();
+    call.attributes = attributes_of(prepared);
     call.tables = bound_.tables.data() + bound_.tables.size();
     call.random = &phase_.random;
     call.scratch = thread_memory(0);
-    call.code = prepared.code.get();
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) add_operand(s, id);
     }

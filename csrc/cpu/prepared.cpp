@@ -1,25 +1,12 @@
 // Binds a program to the CPU's kernels.
 #include "cpu/prepared.h"
 
-#include "cpu/groups/group_code.h"
 #include "cpu/threads.h"
+#include "program/kernels.h"
 #include "runtime/executable.h"
 
 namespace cavs {
 namespace {
-
-std::shared_ptr<const GroupCode> compile(const Program& program, const Instruction& instruction) {
-  const int64_t width = instruction.ints[0];
-  GroupSpec spec{instruction.ints.data(),
-                 instruction.floats.data(),
-                 static_cast<int>(instruction.floats.size()),
-                 static_cast<int>(instruction.outputs.size()),
-                 {}};
-  for (const int id : instruction.inputs) {
-    spec.narrow.push_back(program.values[static_cast<size_t>(id)].size != width);
-  }
-  return compile_group(spec);
-}
 
 class Preparation {
  public:
@@ -27,8 +14,7 @@ class Preparation {
 
   std::shared_ptr<const CpuProgram> operator()() {
     made_->options = execution_options();
-    compiles_ =
-        made_->options.compile_groups && program_.dtype == DType::kFloat32 && can_compile_groups();
+    compiles_ = made_->options.compile_groups && program_.dtype == DType::kFloat32;
     made_->weights = find_weights(program_);
     made_->packed = std::make_unique<WeightStore>(made_->weights.uses.size());
     for (size_t s = 0; s < program_.segments.size(); ++s) add_segment(s);
@@ -58,8 +44,8 @@ class Preparation {
     PreparedCall call;
     call.instruction = &segment.instructions[i];
     const Instruction& instruction = *call.instruction;
-    call.function = find_kernel(program_.dtype, instruction.kernel);
-    if (compiles_ && instruction.kernel == "fused") call.code = compile(program_, instruction);
+    call.function = find_kernel(program_.dtype, instruction.kernel->name);
+    if (const Group* group = group_of(instruction)) call.group = prepare_group(*group, compiles_);
     call.edges = segment.kind != SegmentKind::kGlobal && has_edges(segment.space) &&
                  instruction.space.kind == SpaceKind::kEdge;
     call.weight = made_->weights.of[s][i];

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/chunks.h"
+#include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
 #include "cpu/options.h"
 #include "cpu/weights.h"
@@ -17,9 +18,9 @@ namespace cavs {
 struct PreparedCall {
   const Instruction* instruction = nullptr;
   KernelFunction function = nullptr;
-  std::shared_ptr<const GroupCode> code;  // of an elementwise group, where it was compiled
-  bool edges = false;                     // over the edges of a segment's vertices
-  int weight = -1;                        // number of its WeightUse
+  std::shared_ptr<const GroupProgram> group;  // of an elementwise group
+  bool edges = false;                         // over the edges of a segment's vertices
+  int weight = -1;                            // number of its WeightUse
   int weight_operand = -1;
   const std::vector<StateWrite>* state_writes = nullptr;
 };

@@ -6,7 +6,6 @@
 #include "cpu/isa_table.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/matmul.h"
-#include "cpu/kernels/scalar_ops.h"
 
 namespace cavs {
 namespace {
@@ -52,28 +51,6 @@ std::vector<std::string> kernel_names() {
   std::vector<std::string> names;
   for (const auto& entry : cpu_registry()) names.push_back(entry.first);
   return names;
-}
-
-std::vector<std::string> scalar_op_names() {
-#define CAVS_OP_NAME(name, arity, expression) #name,
-  return {CAVS_SCALAR_OPS(CAVS_OP_NAME)};
-#undef CAVS_OP_NAME
-}
-
-int scalar_opcode(const std::string& name) {
-  static const std::vector<std::string> names = scalar_op_names();
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return static_cast<int>(i);
-  }
-  return -1;
-}
-
-int scalar_op_arity(int opcode) {
-#define CAVS_OP_ARITY(name, arity, expression) arity,
-  static const int arities[] = {CAVS_SCALAR_OPS(CAVS_OP_ARITY)};
-#undef CAVS_OP_ARITY
-  const int count = static_cast<int>(sizeof(arities) / sizeof(arities[0]));
-  return opcode >= 0 && opcode < count ? arities[opcode] : -1;
 }
 
 std::string instruction_set() { return isa_name(current_isa()); }

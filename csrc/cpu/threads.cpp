@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.h"
 #include "cpu/prepared.h"
+#include "program/kernels.h"
 #include "runtime/executable.h"
 
 namespace cavs {
@@ -12,9 +13,7 @@ namespace {
 
 double product_row_ns(const Instruction& product) {
   constexpr double kFlopsPerNs = 80;
-  const auto& ints = product.ints;
-  return 2.0 * static_cast<double>(ints[2]) * static_cast<double>(ints[3]) *
-         static_cast<double>(ints[4]) / kFlopsPerNs;
+  return row_flops(product) / kFlopsPerNs;
 }
 
 // Nanoseconds of work in the products of a level whose columns threads may share.
@@ -47,19 +46,9 @@ double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segme
 // whether a level costs one microsecond or a hundred.
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
-  const auto& ints = instruction.ints;
-  if (instruction.kernel.rfind("matmul", 0) == 0) return product_row_ns(instruction);
-  double elements = 0;
-  if (instruction.kernel == "fused") {
-    elements = static_cast<double>(ints[0]) * static_cast<double>(ints[2]);
-  }
-  for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
-    for (const int id : *list) {
-      const ValueSpec& value = program.values[id];
-      if (value.space.kind != SpaceKind::kNone) elements += static_cast<double>(value.size);
-    }
-  }
-  return elements / kElementsPerNs;
+  if (product_of(instruction) != nullptr) return product_row_ns(instruction);
+  const RowCost cost = row_cost(program, instruction);
+  return (cost.flops + cost.elements) / kElementsPerNs;
 }
 
 bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,
@@ -72,9 +61,9 @@ bool worth_splitting(const ExecutionOptions& options, DType dtype, const Instruc
                      int64_t rows) {
   // Lines of a result travel as fast as the flag that a meeting waits for: some at a time.
   constexpr double kMeetings = 2.5, kBytesPerMeeting = 1000;
-  const auto& ints = product.ints;
+  const MatmulAttributes& sizes = *product_of(product);
   const auto count = static_cast<double>(rows);
-  const double bytes = count * static_cast<double>(ints[2]) * static_cast<double>(ints[4]) *
+  const double bytes = count * static_cast<double>(sizes.m) * static_cast<double>(sizes.n) *
                        static_cast<double>(item_size(dtype));
   const double slow = hand_over_ns() * (kMeetings + bytes / kBytesPerMeeting) / 1000;
   return count * product_row_ns(product) >= options.min_split_ns * std::max(1.0, slow);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "program/kernels.h"
+
 namespace cavs {
 namespace {
 
@@ -21,12 +23,12 @@ bool has_rows(const Program& program, int id) {
 }  // namespace
 
 int weight_operand(const Program& program, const Instruction& instruction) {
-  const bool product = instruction.kernel == "matmul" || instruction.kernel == "matmul_masked";
-  if (!product || instruction.ints[3] < kShortestSum) return -1;
+  const MatmulAttributes* product = product_of(instruction);
+  if (product == nullptr || sums_rows(instruction) || product->k < kShortestSum) return -1;
   const int a = instruction.inputs[0], b = instruction.inputs[1];
-  const bool lines = instruction.ints[0] == 0 || instruction.ints[2] == 1;  // of a stand together
+  const bool lines = !product->ta || product->m == 1;  // of a stand together
   if (lines && is_weight(program, b) && has_rows(program, a)) return 1;
-  if (instruction.ints[4] == 1 && is_weight(program, a) && has_rows(program, b)) return 0;
+  if (product->n == 1 && is_weight(program, a) && has_rows(program, b)) return 0;
   return -1;
 }
 
@@ -39,12 +41,12 @@ WeightUses find_weights(const Program& program) {
       found.of.back().push_back(-1);
       if (operand < 0) continue;
       // With the weight first, C = op(A) b is the row C^T = b^T op(A)^T.
-      const auto& ints = instruction.ints;
+      const MatmulAttributes& product = *product_of(instruction);
       WeightUse use;
       use.value = instruction.inputs[static_cast<size_t>(operand)];
-      use.transposed = operand == 1 ? ints[1] != 0 : ints[0] == 0;
-      use.k = ints[3];
-      use.n = operand == 1 ? ints[4] : ints[2];
+      use.transposed = operand == 1 ? product.tb : !product.ta;
+      use.k = product.k;
+      use.n = operand == 1 ? product.n : product.m;
       const auto same = [&](const WeightUse& other) {
         return other.value == use.value && other.transposed == use.transposed && other.k == use.k &&
                other.n == use.n;

@@ -2,6 +2,7 @@
 #include "program/access.h"
 
 #include "base/error.h"
+#include "program/kernels.h"
 
 namespace cavs {
 
@@ -46,10 +47,9 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
     case TableKind::kChildren:
     case TableKind::kSiblings:
       return Access::kChunk;
-    // `store` reads its rows in order and scatters them through the table.
     case TableKind::kVertexOrder:
     case TableKind::kEdgeOrder:
-      return instruction.kernel == "store" ? Access::kAligned : Access::kCross;
+      return instruction.kernel->writes == Writes::kScattered ? Access::kAligned : Access::kCross;
     default:
       return Access::kCross;
   }
@@ -59,9 +59,11 @@ bool lists_parents(TableKind kind) {
   return kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
 }
 
-bool is_reduction(const Instruction& instruction) {
-  return instruction.kernel == "matmul_reduce" || instruction.kernel == "reduce_rows" ||
-         instruction.kernel == "matmul_reduce_masked";
+bool is_list(TableKind kind) {
+  return kind == TableKind::kChildren || kind == TableKind::kChildRows ||
+         kind == TableKind::kParents || kind == TableKind::kParentRows ||
+         kind == TableKind::kGraphVertices || kind == TableKind::kUniqueRows ||
+         kind == TableKind::kUniqueParents || kind == TableKind::kUniqueParentRows;
 }
 
 }  // namespace cavs

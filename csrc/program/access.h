@@ -31,7 +31,7 @@ Access access_of(const Program& program, const Instruction& instruction, size_t 
 // Tables from distinct ids to the edges to the parents, made for the programs that read them.
 bool lists_parents(TableKind kind);
 
-// Kernels that sum over all rows and split their output over threads: those of global segments.
-bool is_reduction(const Instruction& instruction);
+// Tables from a row to any number of rows.
+bool is_list(TableKind kind);
 
 }  // namespace cavs

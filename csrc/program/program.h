@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/device.h"
 #include "base/dtype.h"
+#include "group/group.h"
+#include "program/attributes.h"
 
 namespace cavs {
 
@@ -21,6 +24,11 @@ struct Space {
   SpaceKind kind = SpaceKind::kNone;
   int unique = -1;  // index into Program::uniques
 };
+
+inline bool operator==(const Space& a, const Space& b) {
+  return a.kind == b.kind && (a.kind != SpaceKind::kUnique || a.unique == b.unique);
+}
+inline bool operator!=(const Space& a, const Space& b) { return !(a == b); }
 
 inline bool is_vertex_rows(SpaceKind kind) {
   return kind == SpaceKind::kVertex || kind == SpaceKind::kLeaf || kind == SpaceKind::kInner;
@@ -37,12 +45,11 @@ inline bool is_part(SpaceKind part, SpaceKind whole) {
 }
 
 enum class Role : uint8_t {
-  kArena,     // memory of the run; local to a chunk of rows where one segment holds its whole life
-  kParam,     // external, parameter number `index`
-  kInput,     // external, in the user's order, input number `index`, rows dense
-  kOutput,    // external, output number `index`, rows dense
-  kView,      // columns [column, column + size) of value `base`
-  kConstant,  // `constant`, space none, size 1
+  kArena,   // memory of the run; local to a chunk of rows where one segment holds its whole life
+  kParam,   // external, parameter number `index`
+  kInput,   // external, in the user's order, input number `index`, rows dense
+  kOutput,  // external, output number `index`, rows dense
+  kView,    // columns [column, column + size) of value `base`
 };
 
 struct ValueSpec {
@@ -54,7 +61,6 @@ struct ValueSpec {
   int index = -1;
   int base = -1;
   int64_t column = 0;
-  double constant = 0;
 };
 
 // Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
@@ -73,7 +79,6 @@ enum class TableKind : uint8_t {
   kGraphVertices,  // CSR graph -> vertex rows
   kVertexOrder,    // vertex -> user's vertex
   kEdgeOrder,      // edge -> user's edge
-  kEdgeSlot,       // edge -> position among the parent's children
   kSiblings,       // edge -> the edge rows of its parent, which stand together: those of one number
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
@@ -89,15 +94,32 @@ struct TableSpec {
   int argument = 0;
 };
 
+using Attributes =
+    std::variant<NoAttributes, MatmulAttributes, MaskedMatmulAttributes, AxisAttributes,
+                 EmbeddingAttributes, ColumnsAttributes, ShapeAttributes, UniformAttributes,
+                 DropoutAttributes, LoadAttributes, FillAttributes, Group>;
+
+struct Kernel;
+using KernelId = const Kernel*;  // its row in kernels.cpp
+
 struct Instruction {
-  std::string kernel;
+  KernelId kernel = nullptr;
   std::vector<int> inputs;
   std::vector<int> outputs;
   std::vector<TableSpec> tables;  // one per input
-  std::vector<int64_t> ints;
-  std::vector<double> floats;
+  Attributes attributes;
   Space space;  // driving space: row_begin..row_end are its rows
 };
+
+// Of a product of matrices, or null.
+const MatmulAttributes* product_of(const Attributes& attributes);
+inline const MatmulAttributes* product_of(const Instruction& instruction) {
+  return product_of(instruction.attributes);
+}
+// Of an elementwise group, or null.
+inline const Group* group_of(const Instruction& instruction) {
+  return std::get_if<Group>(&instruction.attributes);
+}
 
 enum class SegmentKind : uint8_t {
   kRows,    // every instruction is row by row over `space` (vertex: edge instructions ride along,

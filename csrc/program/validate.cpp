@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "program/access.h"
+#include "program/kernels.h"
+#include "program/tables.h"
 #include "program/text.h"
 
 namespace cavs {
@@ -18,6 +20,7 @@ struct Life {
 
 constexpr int kMostArrays = 1 << 20;  // of the caller, in each of his lists
 constexpr int64_t kMostRows = 0x7fffffff;
+constexpr int kMostSlots = 1 << 16;
 constexpr size_t kMostStates = 1 << 16;  // see FirstNan
 
 class Validator {
@@ -144,14 +147,9 @@ class Validator {
     CAVS_CHECK(!external || (value.index >= 0 && value.index < kMostArrays), ErrorKind::kValue,
                "[program] expected the number of an array for '", value.name, "', got ",
                value.index, "; number its array");
-    CAVS_CHECK(rowless || (value.role != Role::kParam && value.role != Role::kConstant),
-               ErrorKind::kValue, "[program] expected the space 'none' for parameter or constant '",
-               value.name, "', got '", space_name(value.space, program_.uniques),
-               "'; give it that space");
-    CAVS_CHECK(value.role != Role::kConstant || (value.size == 1 && value.dtype == program_.dtype),
-               ErrorKind::kValue, "[program] expected one floating-point element in constant '",
-               value.name, "', got ", value.size, " of ", dtype_name(value.dtype),
-               "; use an input for others");
+    CAVS_CHECK(rowless || value.role != Role::kParam, ErrorKind::kValue,
+               "[program] expected the space 'none' for parameter '", value.name, "', got '",
+               space_name(value.space, program_.uniques), "'; give it that space");
   }
 
   void check_id(int id, const std::string& where) const {
@@ -181,7 +179,7 @@ class Validator {
     for (size_t s = 0; s < program_.segments.size(); ++s) {
       const auto& instructions = program_.segments[s].instructions;
       for (size_t i = 0; i < instructions.size(); ++i) {
-        const std::string where = "'" + instructions[i].kernel + "'";
+        const std::string where = "'" + std::string(instructions[i].kernel->name) + "'";
         for (const int id : instructions[i].inputs) check_id(id, where);
         for (const int id : instructions[i].outputs) {
           check_id(id, where);
@@ -209,23 +207,23 @@ class Validator {
       check_driving_space(segment, instruction);
       check_tables(instruction);
       for (const int id : instruction.outputs) check_output(segment, instruction, id);
-      if (instruction.kernel == "store") check_scatter(instruction);
+      if (instruction.kernel->writes == Writes::kScattered) check_scatter(instruction);
       for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(segment, instruction, i);
-      check_signature(program_, instruction);
+      check_instruction(program_, instruction);
     }
   }
 
   void check_driving_space(const Segment& segment, const Instruction& instruction) const {
-    check_space(instruction.space, instruction.kernel);
+    check_space(instruction.space, instruction.kernel->name);
     const bool global = segment.kind == SegmentKind::kGlobal;
     const bool rides = has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge;
     CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
-               "[program] expected '", instruction.kernel, "' over the rows of its segment ('",
-               space_name(segment.space, program_.uniques), "'), got '",
-               space_name(instruction.space, program_.uniques),
+               "[program] expected '", instruction.kernel->name,
+               "' over the rows of its segment ('", space_name(segment.space, program_.uniques),
+               "'), got '", space_name(instruction.space, program_.uniques),
                "'; move it to a segment of its rows");
-    CAVS_CHECK(global == is_reduction(instruction), ErrorKind::kValue, "[program] expected '",
-               instruction.kernel, "' in a segment ",
+    CAVS_CHECK(global == sums_rows(instruction), ErrorKind::kValue, "[program] expected '",
+               instruction.kernel->name, "' in a segment ",
                global ? "by rows or levels, got a global one" : "that is global, got another",
                "; move it");
   }
@@ -235,34 +233,37 @@ class Validator {
     auto& tables = instruction.tables;
     const bool source = instruction.inputs.empty() && tables.size() == 1;
     CAVS_CHECK(source || tables.size() <= instruction.inputs.size(), ErrorKind::kValue,
-               "[program] expected one table per input of '", instruction.kernel, "', got ",
+               "[program] expected one table per input of '", instruction.kernel->name, "', got ",
                tables.size(), " for ", instruction.inputs.size(), "; correct the tables");
     if (!source) tables.resize(instruction.inputs.size());
     for (size_t i = 0; i < tables.size(); ++i) {
       const TableSpec& table = tables[i];
-      CAVS_CHECK(table.argument >= 0, ErrorKind::kValue, "[program] expected a table of '",
-                 instruction.kernel, "' with an argument of 0 or more, got ", table.argument,
+      CAVS_CHECK(table.argument >= 0 && table.argument < kMostSlots, ErrorKind::kValue,
+                 "[program] expected a table of '", instruction.kernel->name,
+                 "' with an argument of 0..", kMostSlots - 1, ", got ", table.argument,
                  "; correct the table");
       const bool by_unique = table.kind == TableKind::kUnique ||
                              table.kind == TableKind::kUniqueRows ||
                              table.kind == TableKind::kUniqueIds || lists_parents(table.kind);
       CAVS_CHECK(!by_unique || is_unique(table.argument), ErrorKind::kValue,
-                 "[program] expected a unique of the program in a table of '", instruction.kernel,
-                 "', got number ", table.argument, "; declare the unique");
+                 "[program] expected a unique of the program in a table of '",
+                 instruction.kernel->name, "', got number ", table.argument,
+                 "; declare the unique");
       const bool lists = by_unique && table.kind != TableKind::kUnique &&
                          (table.kind != TableKind::kUniqueIds ||
                           program_.uniques[static_cast<size_t>(table.argument)].of < 0);
       CAVS_CHECK(!lists || program_.uniques[static_cast<size_t>(table.argument)].rows == 0,
                  ErrorKind::kValue, "[program] expected ids that are counted in a table of '",
-                 instruction.kernel, "', got ids that are rows themselves; correct the table");
+                 instruction.kernel->name,
+                 "', got ids that are rows themselves; correct the table");
       const bool has_rows =
           !source && program_.values[instruction.inputs[i]].space.kind != SpaceKind::kNone;
       Space to = source ? instruction.space : program_.values[instruction.inputs[i]].space;
-      CAVS_CHECK(table_fits(table, instruction.space, to, has_rows), ErrorKind::kValue,
+      CAVS_CHECK(table_fits(program_, table, instruction.space, to, has_rows), ErrorKind::kValue,
                  "[program] expected a table from '",
                  space_name(instruction.space, program_.uniques), "' to '",
-                 space_name(to, program_.uniques), "' for input ", i, " of '", instruction.kernel,
-                 "', got another; correct the table");
+                 space_name(to, program_.uniques), "' for input ", i, " of '",
+                 instruction.kernel->name, "', got another; correct the table");
       if (table.kind == TableKind::kParentRows && !source) check_parts(instruction, i);
     }
   }
@@ -274,75 +275,7 @@ class Validator {
     const int64_t columns = std::max(1, instruction.tables[i].argument) * value.size;
     CAVS_CHECK(columns <= program_.values[root.value].size - root.column, ErrorKind::kValue,
                "[program] expected ", columns, " columns from '", value.name, "' on for input ", i,
-               " of '", instruction.kernel, "', got fewer; correct the columns");
-  }
-
-  bool table_fits(const TableSpec& table, const Space& from, const Space& to, bool has_rows) const {
-    const auto fits = [](SpaceKind kind, SpaceKind wanted) {
-      return kind == wanted || is_part(kind, wanted);
-    };
-    const auto connects = [&](SpaceKind a, SpaceKind b) {
-      return fits(from.kind, a) && (!has_rows || fits(to.kind, b));
-    };
-    // Any vertices, so that an operand with the rows of leaves or inner vertices alone lacks some.
-    const auto reaches_all = [&](SpaceKind a) {
-      return fits(from.kind, a) && (!has_rows || to.kind == SpaceKind::kVertex);
-    };
-    const auto distinct = [&] { return distinct_rows(program_.uniques, table.argument); };
-    switch (table.kind) {
-      case TableKind::kNone:
-        return !has_rows || to == from || is_part(from.kind, to.kind);
-      case TableKind::kChild:
-        return reaches_all(SpaceKind::kEdge);
-      case TableKind::kParent:
-        return connects(SpaceKind::kEdge, SpaceKind::kVertex) && to.kind != SpaceKind::kLeaf;
-      case TableKind::kSlot:
-        return reaches_all(SpaceKind::kVertex);
-      case TableKind::kVertexOrder:
-        return connects(SpaceKind::kVertex, SpaceKind::kVertex);
-      case TableKind::kChildren:
-      case TableKind::kParents:
-        return connects(SpaceKind::kVertex, SpaceKind::kEdge);
-      case TableKind::kChildRows:
-        return reaches_all(SpaceKind::kVertex);
-      case TableKind::kParentRows:
-        return connects(SpaceKind::kVertex, SpaceKind::kVertex) && to.kind != SpaceKind::kLeaf;
-      case TableKind::kGraph:
-        return connects(SpaceKind::kVertex, SpaceKind::kGraph);
-      case TableKind::kGraphVertices:
-        return reaches_all(SpaceKind::kGraph);
-      case TableKind::kEdgeOrder:
-      case TableKind::kSiblings:
-        return connects(SpaceKind::kEdge, SpaceKind::kEdge);
-      case TableKind::kEdgeSlot:
-        return from.kind == SpaceKind::kEdge && !has_rows;
-      case TableKind::kUnique:
-        return from == program_.uniques[table.argument].base && (!has_rows || to == distinct());
-      case TableKind::kUniqueRows:
-        return from == distinct() && (!has_rows || to == program_.uniques[table.argument].base);
-      case TableKind::kUniqueIds:
-        return has_ids(table.argument) && from == rows_of_ids(table.argument) && !has_rows;
-      case TableKind::kUniqueParents:
-      case TableKind::kUniqueParentRows: {
-        if (from != distinct() || !is_vertex_rows(program_.uniques[table.argument].base.kind)) {
-          return false;
-        }
-        if (table.kind == TableKind::kUniqueParents)
-          return !has_rows || to.kind == SpaceKind::kEdge;
-        return !has_rows || to.kind == SpaceKind::kVertex || to.kind == SpaceKind::kInner;
-      }
-    }
-    return false;
-  }
-
-  // Whether its rows have one id each: distinct ids, or tuples that these are part of.
-  bool has_ids(int number) const {
-    const UniqueSpec& unique = program_.uniques[number];
-    return program_.uniques[unique.of < 0 ? number : unique.of].inputs.size() == 1;
-  }
-  Space rows_of_ids(int number) const {
-    const UniqueSpec& unique = program_.uniques[number];
-    return unique.of < 0 ? Space{SpaceKind::kUnique, number} : unique.base;
+               " of '", instruction.kernel->name, "', got fewer; correct the columns");
   }
 
   void check_output(const Segment& segment, const Instruction& instruction, int id) const {
@@ -350,14 +283,14 @@ class Validator {
     const ValueSpec& owner = program_.values[roots_[id].value];
     CAVS_CHECK((owner.role == Role::kArena || owner.role == Role::kOutput) &&
                    roots_[id].value >= num_forward_,
-               ErrorKind::kValue, "[program] expected '", instruction.kernel,
+               ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' to write a value or output of its own program, got '", value.name,
                "'; write another value");
     const Space expected =
         segment.kind == SegmentKind::kGlobal ? Space{SpaceKind::kNone, -1} : instruction.space;
     CAVS_CHECK(value.space == expected, ErrorKind::kValue, "[program] expected '",
-               instruction.kernel, "' to write rows of '", space_name(expected, program_.uniques),
-               "', got '", value.name, "' with rows of '",
+               instruction.kernel->name, "' to write rows of '",
+               space_name(expected, program_.uniques), "', got '", value.name, "' with rows of '",
                space_name(value.space, program_.uniques), "'; write a value of that space");
   }
 
@@ -385,13 +318,13 @@ class Validator {
     const bool any_row = instruction.tables[input].kind == TableKind::kVertexOrder &&
                          access_of(program_, instruction, input) == Access::kCross;
     CAVS_CHECK(!any_row || owner.space.kind == SpaceKind::kVertex, ErrorKind::kValue,
-               "[program] expected rows of all vertices for '", instruction.kernel,
+               "[program] expected rows of all vertices for '", instruction.kernel->name,
                "' to read in the user's order, got '", owner.name, "' with rows of '",
                space_name(owner.space, program_.uniques), "'; read another value");
     const Life& life = lives_[root];
     if (root < num_forward_) {
       CAVS_CHECK(life.saved_by_forward, ErrorKind::kValue, "[program] expected '", owner.name,
-                 "' among the forward program's saved values, because '", instruction.kernel,
+                 "' among the forward program's saved values, because '", instruction.kernel->name,
                  "' of the backward program reads it, got another value; save it");
       return;
     }
@@ -411,7 +344,7 @@ class Validator {
           written && segment.kind != SegmentKind::kGlobal && life.written_instruction < index_;
     }
     CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
-               "' to be written before '", instruction.kernel, "' (instruction ", index_,
+               "' to be written before '", instruction.kernel->name, "' (instruction ", index_,
                " of segment ", segment_, ") reads it, got a value that is not; write it earlier");
   }
 

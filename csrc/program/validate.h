@@ -11,7 +11,4 @@ namespace cavs {
 // tables that are shorter than those of inputs.
 void validate(Program& program);
 
-// The part about one kernel's operands and attributes (see signature.cpp).
-void check_signature(const Program& program, const Instruction& instruction);
-
 }  // namespace cavs

@@ -31,7 +31,7 @@ void check_supported(const Program& program, const Backend& backend) {
     for (const Instruction& instruction : segment.instructions) {
       CAVS_CHECK(backend.supports(program, instruction), ErrorKind::kValue,
                  "[program] expected a kernel for ", dtype_name(program.dtype), ", got '",
-                 instruction.kernel,
+                 instruction.kernel->name,
                  "', which this build does not have; take one of kernel_names()");
     }
   }
@@ -81,16 +81,6 @@ void prepare_externals(Executable& exe) {
       for (const int input : unique.inputs) {
         exe.array_counts[1] = std::max(exe.array_counts[1], input + 1);
       }
-    }
-  }
-  const auto slots = static_cast<int64_t>(values.size());
-  exe.constants = std::make_shared<Block>(exe.backend->allocator(), (slots + 1) * kAlignment);
-  for (size_t id = 0; id < values.size(); ++id) {
-    std::byte* slot = exe.constants->data() + static_cast<int64_t>(id) * kAlignment;
-    if (exe.program.dtype == DType::kFloat64) {
-      *reinterpret_cast<double*>(slot) = values[id].constant;
-    } else {
-      *reinterpret_cast<float*>(slot) = static_cast<float>(values[id].constant);
     }
   }
 }

@@ -27,7 +27,6 @@ struct Executable {
   std::vector<int> parent_lists;  // uniques whose rows' edges to parents the program reads
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
-  std::shared_ptr<Block> constants;  // one kAlignment slot per value
   ProgramSteps steps;
   StateWrites state_writes;
   std::shared_ptr<const Prepared> prepared;  // by the backend

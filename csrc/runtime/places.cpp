@@ -9,7 +9,6 @@ namespace {
 
 std::byte* base_of(const Phase& phase, int id) {
   const ValueSpec& value = phase.exe.program.values[id];
-  if (value.role == Role::kConstant) return phase.exe.constants->data() + id * kAlignment;
   if (value.role == Role::kArena) {
     // Integer arithmetic: row 0 may lie before the arena, where the rows in use begin later.
     const auto arena = reinterpret_cast<uintptr_t>(phase.memory);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/stopwatch.h"
+#include "program/kernels.h"
 
 namespace cavs {
 namespace {
@@ -222,7 +223,7 @@ void Run::note_profile(const Program& program, PhaseProfile profile) {
     const auto& instructions = program.segments[s].instructions;
     for (size_t i = 0; i < instructions.size(); ++i, ++call) {
       records_.push_back({profile.backward, static_cast<int>(s), static_cast<int>(i),
-                          instructions[i].kernel, profile.calls[call]});
+                          instructions[i].kernel->name, profile.calls[call]});
     }
   }
   phases_.push_back(std::move(profile));

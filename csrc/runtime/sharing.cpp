@@ -62,7 +62,7 @@ class Sharing {
     for (const Segment& segment : program_.segments) {
       if (segment.kind != SegmentKind::kLevels) continue;
       for (const Instruction& instruction : segment.instructions) {
-        if (instruction.kernel != "fused") continue;
+        if (group_of(instruction) == nullptr) continue;
         std::vector<int> members;
         for (const int id : instruction.outputs) {
           const bool saved = in_arena(id) && layout_.last[id] == end;

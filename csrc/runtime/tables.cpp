@@ -54,8 +54,6 @@ IndexTable resolve_table(const TableSpec& table, const TableSources& sources) {
       return {schedule.vertex_order, nullptr, nullptr};
     case TableKind::kEdgeOrder:
       return {schedule.edge_order, nullptr, nullptr};
-    case TableKind::kEdgeSlot:
-      return {schedule.edge_slot, nullptr, nullptr};
     case TableKind::kSiblings:
       return {schedule.parent, nullptr, nullptr};
     case TableKind::kUnique:

@@ -11,8 +11,10 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "check.h"
+#include "cpu/groups/group_program.h"
 #include "cpu/kernel.h"
 #include "cpu/kernels/optimizers.h"
+#include "program/kernels.h"
 
 namespace cavs {
 namespace {
@@ -27,13 +29,41 @@ void test_registry() {
   CHECK(find_kernel(DType::kFloat32, "fused") != find_kernel(DType::kFloat64, "fused"));
   CHECK(find_kernel(DType::kInt32, "fused") == nullptr);
   CHECK(find_kernel(DType::kFloat32, "nothing") == nullptr);
-  const std::vector<std::string> names = scalar_op_names();
+  std::vector<std::string> rows;
+  for (const Kernel& kernel : kernels()) rows.emplace_back(kernel.name);
+  CHECK(rows == kernel_names());  // both in order of the alphabet
+  for (const std::string& name : rows) CHECK(name == kernel_named(name)->name);
+}
+
+void test_scalar_ops() {
+  const std::vector<std::string>& names = scalar_op_names();
   for (size_t i = 0; i < names.size(); ++i) {
     CHECK(scalar_opcode(names[i]) == static_cast<int>(i));
     CHECK(scalar_op_arity(static_cast<int>(i)) >= 1);
   }
   CHECK(scalar_opcode("nothing") == -1);
   CHECK(scalar_op_arity(-1) == -1);
+  CHECK(scalar_op_arity(static_cast<int>(names.size())) == -1);
+}
+
+// x0 = x + c, x1 = x0 + c, ..: one register, and one more for a result that is kept.
+void test_registers_are_used_again() {
+  Group group;
+  group.width = 4;
+  group.inputs.resize(1);
+  group.constants = {1.0};
+  for (int i = 0; i < 50; ++i) {
+    group.calls.push_back({scalar_opcode("add"), {i == 0 ? 0 : group.first_call() + i - 1, 1, -1}});
+  }
+  const int first = group.first_call();
+  group.outputs = {first + 49};
+  CHECK(prepare_group(group, false)->num_registers == 1);
+  group.outputs = {first + 49, first + 20, first + 20};
+  const auto program = prepare_group(group, false);
+  CHECK(program->num_registers == 2);
+  CHECK(program->outputs[1] == program->outputs[2] && program->outputs[0] != program->outputs[1]);
+  CHECK(program->num_steps == 50 && program->num_constants == 1);
+  CHECK(program->steps[1].b == 1 + 2);  // the constant stands after the registers
 }
 
 // Threads write the halves of a value whose rows have no padding; no half may touch the other.
@@ -42,15 +72,19 @@ void test_fused_leaves_neighbouring_rows() {
   std::vector<float> x(width * rows, 3.0f), y(width * rows, -1.0f);
   const Operand in = {x.data(), width, width, false};
   const Operand out = {y.data(), width, width, true};
-  const int64_t square = scalar_opcode("square");
-  const std::vector<int64_t> ints = {width, 1, 1, square, 0, 0, -1, -1, 1, 0};
+  Group group;
+  group.width = width;
+  group.inputs.resize(1);
+  group.calls = {{scalar_opcode("square"), {0, -1, -1}}};
+  group.outputs = {1};
+  const auto program = prepare_group(group, false);
   static Scratch scratch;
   KernelCall call;
   call.in = &in;
   call.num_in = 1;
   call.out = &out;
   call.num_out = 1;
-  call.ints = ints.data();
+  call.attributes = program.get();
   call.scratch = scratch.bytes;
   call.row_begin = 3;
   call.row_end = 70;
@@ -59,11 +93,6 @@ void test_fused_leaves_neighbouring_rows() {
     const bool inside = i >= width * 3 && i < width * 70;
     CHECK(y[static_cast<size_t>(i)] == (inside ? 9.0f : -1.0f));
   }
-  std::vector<int64_t> broken = ints;
-  broken[3] = 1000;
-  call.ints = broken.data();
-  CHECK_THROWS(find_kernel(DType::kFloat32, "fused")(call), Error,
-               "an operation that exists, got 1000");
 }
 
 // No library is loaded here, and a product that may need one says so whatever its size. Products
@@ -73,13 +102,13 @@ void test_products_without_blas() {
   std::vector<float> a(2 * size, 1.0f), b(2 * size * size, 1.0f), c(2 * size, 0.0f);
   const Operand in[] = {{a.data(), size, size, false}, {b.data(), size * size, size * size, false}};
   const Operand out = {c.data(), size, size, false};
-  const std::vector<int64_t> ints = {0, 1, 1, size, size};
+  const MatmulAttributes product = {false, true, 1, size, size};
   KernelCall call;
   call.in = in;
   call.num_in = 2;
   call.out = &out;
   call.num_out = 1;
-  call.ints = ints.data();
+  call.attributes = &product;
   for (const int64_t rows : {1, 2}) {
     call.row_end = rows;
     CHECK_THROWS(find_kernel(DType::kFloat32, "matmul")(call), Error, "load_blas");
@@ -170,6 +199,8 @@ void test_nan_in_rows() {
 
 int main() {
   cavs::test_registry();
+  cavs::test_scalar_ops();
+  cavs::test_registers_are_used_again();
   cavs::test_fused_leaves_neighbouring_rows();
   cavs::test_products_without_blas();
   cavs::test_team();

@@ -306,7 +306,8 @@ void test_what_is_worth_splitting() {
   ExecutionOptions options;
   Instruction product;
   const auto worth = [&](int64_t m, int64_t k, int64_t n, int64_t rows) {
-    product.ints = {0, 1, m, k, n};
+    product.kernel = kernel_named("matmul");
+    product.attributes = MatmulAttributes{false, true, m, k, n};
     return worth_splitting(options, DType::kFloat32, product, rows);
   };
   CHECK(worth(1, 1 << 20, 64, 1));
@@ -333,37 +334,53 @@ void test_malformed_programs() {
   const auto call = [](Program& p, int s, int i) -> Instruction& {
     return p.segments[s].instructions[i];
   };
-  refused([&](Program& p) { call(p, 0, 0).kernel = "no such kernel"; }, "no such kernel");
+  CHECK_THROWS(kernel_named("no such kernel"), Error, "no such kernel");
+  const auto matmul = [&](Program& p) -> MatmulAttributes& {
+    return std::get<MatmulAttributes>(call(p, 0, 2).attributes);
+  };
+  const auto group = [&](Program& p) -> Group& {
+    return std::get<Group>(call(p, 1, 3).attributes);
+  };
   refused([&](Program& p) { call(p, 0, 1).inputs[0] = 99; }, "expected a value of 0..14");
-  refused([&](Program& p) { call(p, 0, 1).ints[0] = 51; }, "in 'embedding'");
-  refused([&](Program& p) { call(p, 0, 2).ints = {0, 1, 1, 5, 19}; }, "in 'matmul'");
-  refused([&](Program& p) { call(p, 0, 2).ints.clear(); }, "more attributes");
+  refused([&](Program& p) { std::get<EmbeddingAttributes>(call(p, 0, 1).attributes).count = 51; },
+          "in 'embedding'");
+  refused([&](Program& p) { matmul(p).n = 19; }, "in 'matmul'");
+  refused([&](Program& p) { call(p, 0, 2).attributes = AxisAttributes{}; }, "own attributes");
   refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "another number of inputs");
-  const auto masked = [&](Program& p, int mask, int64_t by_id) {
+  const auto masked = [&](Program& p, int mask, bool by_id) {
     Instruction& product = call(p, 0, 2);
-    product.kernel = "matmul_masked";
+    product.kernel = kernel_named("matmul_masked");
     product.inputs.push_back(mask);
-    product.ints.push_back(by_id);
+    product.attributes = MaskedMatmulAttributes{matmul(p), by_id};
   };
   {
     Program p = forward_program();
-    masked(p, kIds, 1);
+    masked(p, kIds, true);
     make_executable(p, nullptr);
   }
-  refused([&](Program& p) { masked(p, kIds, 0); }, "one int32 per row");
-  refused([&](Program& p) { masked(p, kX, 0); }, "a mask of one element");
-  refused([&](Program& p) { masked(p, kX, 1); }, "one int32 per row");
-  refused([&](Program& p) { masked(p, kIds, 1), call(p, 0, 2).ints.pop_back(); },
-          "more attributes");
-  refused([&](Program& p) { masked(p, kIds, 1), call(p, 0, 2).inputs.push_back(kIds); },
+  refused([&](Program& p) { masked(p, kIds, false); }, "one int32 per row");
+  refused([&](Program& p) { masked(p, kX, false); }, "a mask of one element");
+  refused([&](Program& p) { masked(p, kX, true); }, "one int32 per row");
+  refused([&](Program& p) { call(p, 0, 2).kernel = kernel_named("matmul_masked"); },
+          "own attributes");
+  refused([&](Program& p) { masked(p, kIds, true), call(p, 0, 2).inputs.push_back(kIds); },
           "another number of inputs");
-  refused([&](Program& p) { call(p, 1, 3).ints[4] = 9; }, "in 'fused'");
-  refused([&](Program& p) { call(p, 1, 3).ints[3] = 999; }, "known opcodes");
-  refused([&](Program& p) { call(p, 1, 3).ints.pop_back(); }, "more attributes");
+  refused([&](Program& p) { group(p).width = 9; }, "in 'fused'");
+  refused([&](Program& p) { group(p).calls[0].op = 999; }, "known operations");
+  refused([&](Program& p) { group(p).calls[0].arguments[0] = 2; }, "earlier calls");
+  refused([&](Program& p) { group(p).calls[1].arguments[1] = 0; }, "as the operation takes");
+  refused([&](Program& p) { group(p).outputs = {0}; }, "outputs that calls make");
+  refused([&](Program& p) { group(p).outputs.clear(); }, "one output or more");
+  refused([&](Program& p) { group(p).inputs.pop_back(); }, "earlier calls");
+  refused([&](Program& p) { group(p).inputs[0].read = Read::kRow; }, "as their tables say");
+  refused([&](Program& p) { group(p).inputs[0].narrow = true; }, "or of size 1");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {}; }, "expected a table from 'edge'");
   refused([&](Program& p) { call(p, 1, 0).tables[0] = {TableKind::kUnique, 5}; }, "a unique");
   refused([&](Program& p) { call(p, 1, 1).tables = {{TableKind::kSiblings, 0}}; }, "no 'siblings'");
-  refused([&](Program& p) { call(p, 1, 1).kernel = "segment_softmax"; }, "in 'segment_softmax'");
+  refused([&](Program& p) { call(p, 1, 0).tables = {{TableKind::kSlot, -1}}; }, "0..65535, got -1");
+  refused([&](Program& p) { call(p, 1, 0).tables = {{TableKind::kSlot, 1 << 16}}; }, "got 65536");
+  refused([&](Program& p) { call(p, 1, 1).kernel = kernel_named("segment_softmax"); },
+          "in 'segment_softmax'");
   refused([&](Program& p) { p.values[kH].space = {SpaceKind::kInner, -1}; },
           "expected a table from 'edge' to 'inner'");
   refused([&](Program& p) { call(p, 1, 2).outputs[0] = kU; }, "to write a value");
@@ -418,10 +435,6 @@ void test_malformed_programs() {
   Instruction& by_id = backward.segments[4].instructions[1];
   by_id.tables = {{TableKind::kUniqueParents, 0}};
   CHECK_THROWS(make_executable(backward, forward), Error, "from 'unique:word' to 'vertex'");
-  CHECK_THROWS(parse_table("slots"), Error, "got 'slots'");
-  CHECK_THROWS(parse_table("parent_rows", -1), Error, "'parent_rows' in 0..");
-  CHECK_THROWS(parse_table("slot", 1 << 16), Error, "got 65536");
-  CHECK_THROWS(parse_space("row"), Error, "got 'row'");
 }
 
 void test_unique_tables() {

@@ -12,7 +12,7 @@
 #include "cpu/prepared.h"
 #include "graph/graph_batch.h"
 #include "graph/schedule.h"
-#include "program/text.h"
+#include "program/kernels.h"
 #include "runtime/run.h"
 
 namespace cavs_test {
@@ -21,21 +21,20 @@ using namespace cavs;
 
 constexpr int64_t kWords = 50, kEmbedding = 5, kHidden = 18;
 
+const Space kNone{SpaceKind::kNone, -1}, kVertex{SpaceKind::kVertex, -1},
+    kEdge{SpaceKind::kEdge, -1}, kGraph{SpaceKind::kGraph, -1}, kOfWords{SpaceKind::kUnique, 0};
+
 struct Builder {
   Program program;
 
-  Space space(const std::string& name) const {
-    return name == "words" ? Space{SpaceKind::kUnique, 0} : parse_space(name);
-  }
-
-  int value(const std::string& name, const std::string& over, int64_t size,
-            const std::string& role = "arena", int index = -1, int base = -1, int64_t column = 0) {
+  int value(const std::string& name, const Space& space, int64_t size, Role role = Role::kArena,
+            int index = -1, int base = -1, int64_t column = 0) {
     ValueSpec spec;
     spec.name = name;
-    spec.space = space(over);
+    spec.space = space;
     spec.size = size;
     spec.dtype = DType::kFloat64;
-    spec.role = parse_role(role);
+    spec.role = role;
     spec.index = index;
     spec.base = base;
     spec.column = column;
@@ -43,26 +42,36 @@ struct Builder {
     return static_cast<int>(program.values.size()) - 1;
   }
 
-  void segment(const std::string& kind, const std::string& over) {
-    program.segments.push_back({parse_segment_kind(kind), space(over), {}});
+  void segment(SegmentKind kind, const Space& space) {
+    program.segments.push_back({kind, space, {}});
   }
 
   Instruction& call(const std::string& kernel, std::vector<int> inputs, std::vector<int> outputs,
-                    const std::vector<std::string>& tables, std::vector<int64_t> ints,
-                    const std::string& over) {
+                    const std::vector<TableKind>& tables, Attributes attributes,
+                    const Space& space) {
     Instruction instruction;
-    instruction.kernel = kernel;
+    instruction.kernel = kernel_named(kernel);
     instruction.inputs = std::move(inputs);
     instruction.outputs = std::move(outputs);
-    for (const auto& table : tables) {
-      instruction.tables.push_back(parse_table(table));
-    }
-    instruction.ints = std::move(ints);
-    instruction.space = space(over);
+    for (const TableKind table : tables) instruction.tables.push_back({table});
+    instruction.attributes = std::move(attributes);
+    instruction.space = space;
     program.segments.back().instructions.push_back(std::move(instruction));
     return program.segments.back().instructions.back();
   }
 };
+
+// f(a + b), or f(a + b, c).
+inline Group sum_and(const char* f, const std::vector<Read>& reads) {
+  Group group;
+  group.width = kHidden;
+  for (const Read read : reads) group.inputs.push_back({read, false});
+  const int sum = static_cast<int>(reads.size());
+  group.calls.push_back({scalar_opcode("add"), {0, 1, -1}});
+  group.calls.push_back({scalar_opcode(f), {sum, sum > 2 ? 2 : -1, -1}});
+  group.outputs = {sum + 1};
+  return group;
+}
 
 // Numbers of the forward program's values.
 enum : int { kE, kW, kU, kIds, kX, kXw, kGathered, kProduct, kSum, kH, kHOut, kG, kAll, kLeft };
@@ -72,38 +81,38 @@ inline Program forward_program() {
   Builder b;
   b.program.dtype = DType::kFloat64;
   b.program.uniques.push_back({"word", {0}, {SpaceKind::kVertex, -1}, 0, -1});
-  b.value("E", "none", kWords * kEmbedding, "param", 0);
-  b.value("W", "none", kHidden * kEmbedding, "param", 1);
-  b.value("U", "none", kHidden * kHidden, "param", 2);
-  b.value("ids", "words", 1);
+  b.value("E", kNone, kWords * kEmbedding, Role::kParam, 0);
+  b.value("W", kNone, kHidden * kEmbedding, Role::kParam, 1);
+  b.value("U", kNone, kHidden * kHidden, Role::kParam, 2);
+  b.value("ids", kOfWords, 1);
   b.program.values.back().dtype = DType::kInt32;
-  b.value("x", "words", kEmbedding);
-  b.value("Wx", "words", kHidden);
-  b.value("h_child", "edge", kHidden);
-  b.value("Uh", "edge", kHidden);
-  b.value("sum", "vertex", kHidden, "view", -1, kAll, 2);
-  b.value("h", "vertex", kHidden);
-  b.value("h", "vertex", kHidden, "output", 0);
-  b.value("g", "graph", kHidden, "output", 1);
-  b.value("all", "vertex", kHidden + 2);
-  b.value("left", "vertex", kHidden, "view", -1, kSum, 0);
+  b.value("x", kOfWords, kEmbedding);
+  b.value("Wx", kOfWords, kHidden);
+  b.value("h_child", kEdge, kHidden);
+  b.value("Uh", kEdge, kHidden);
+  b.value("sum", kVertex, kHidden, Role::kView, -1, kAll, 2);
+  b.value("h", kVertex, kHidden);
+  b.value("h", kVertex, kHidden, Role::kOutput, 0);
+  b.value("g", kGraph, kHidden, Role::kOutput, 1);
+  b.value("all", kVertex, kHidden + 2);
+  b.value("left", kVertex, kHidden, Role::kView, -1, kSum, 0);
 
-  b.segment("rows", "words");
-  b.call("unique_ids", {}, {kIds}, {"unique_ids"}, {}, "words");
-  b.call("embedding", {kE, kIds}, {kX}, {"", ""}, {kWords, kEmbedding}, "words");
-  b.call("matmul", {kX, kW}, {kXw}, {}, {0, 1, 1, kEmbedding, kHidden}, "words");
-  b.segment("levels", "vertex");
-  b.call("take", {kH}, {kGathered}, {"child"}, {}, "edge");
-  b.call("matmul", {kGathered, kU}, {kProduct}, {}, {0, 1, 1, kHidden, kHidden}, "edge");
-  b.call("segment_sum", {kProduct}, {kLeft}, {"children"}, {}, "vertex");
-  b.call(
-      "fused", {kXw, kSum}, {kH}, {"unique", ""},
-      {kHidden, 1, 2, scalar_opcode("add"), 0, 0, 1, -1, scalar_opcode("tanh"), 0, 2, -1, -1, 1, 0},
-      "vertex");
-  b.segment("rows", "vertex");
-  b.call("store", {kH}, {kHOut}, {"vertex_order"}, {}, "vertex");
-  b.segment("rows", "graph");
-  b.call("segment_sum", {kH}, {kG}, {"graph_vertices"}, {}, "graph");
+  b.segment(SegmentKind::kRows, kOfWords);
+  b.call("unique_ids", {}, {kIds}, {TableKind::kUniqueIds}, {}, kOfWords);
+  b.call("embedding", {kE, kIds}, {kX}, {}, EmbeddingAttributes{kWords, kEmbedding}, kOfWords);
+  b.call("matmul", {kX, kW}, {kXw}, {}, MatmulAttributes{false, true, 1, kEmbedding, kHidden},
+         kOfWords);
+  b.segment(SegmentKind::kLevels, kVertex);
+  b.call("take", {kH}, {kGathered}, {TableKind::kChild}, {}, kEdge);
+  b.call("matmul", {kGathered, kU}, {kProduct}, {},
+         MatmulAttributes{false, true, 1, kHidden, kHidden}, kEdge);
+  b.call("segment_sum", {kProduct}, {kLeft}, {TableKind::kChildren}, {}, kVertex);
+  b.call("fused", {kXw, kSum}, {kH}, {TableKind::kUnique, TableKind::kNone},
+         sum_and("tanh", {Read::kIndexed, Read::kRow}), kVertex);
+  b.segment(SegmentKind::kRows, kVertex);
+  b.call("store", {kH}, {kHOut}, {TableKind::kVertexOrder}, {}, kVertex);
+  b.segment(SegmentKind::kRows, kGraph);
+  b.call("segment_sum", {kH}, {kG}, {TableKind::kGraphVertices}, {}, kGraph);
   b.program.saved = {kX, kH};
   return b.program;
 }
@@ -114,56 +123,59 @@ inline Program backward_program(const Program& forward) {
   b.program = forward;
   b.program.segments.clear();
   b.program.saved.clear();
-  const int dh_in = b.value("dh", "vertex", kHidden, "input", 0);
-  const int dh_own = b.value("dh own", "vertex", kHidden);
-  const int dh_up = b.value("dh up", "vertex", kHidden);
-  const int dz = b.value("dz", "vertex", kHidden);
-  const int de = b.value("de", "edge", kHidden);
-  const int dgathered = b.value("dh_child", "edge", kHidden);
-  const int gathered = b.value("h_child", "edge", kHidden);
-  const int du = b.value("dU", "none", kHidden * kHidden, "output", 0);
-  const int dw = b.value("dW", "none", kHidden * kEmbedding, "output", 1);
-  const int dxw = b.value("dWx", "words", kHidden);
-  const int dx = b.value("dE", "words", kEmbedding, "output", 2);
-  const int ids = b.value("ids", "words", 1, "output", 3);
+  const int dh_in = b.value("dh", kVertex, kHidden, Role::kInput, 0);
+  const int dh_own = b.value("dh own", kVertex, kHidden);
+  const int dh_up = b.value("dh up", kVertex, kHidden);
+  const int dz = b.value("dz", kVertex, kHidden);
+  const int de = b.value("de", kEdge, kHidden);
+  const int dgathered = b.value("dh_child", kEdge, kHidden);
+  const int gathered = b.value("h_child", kEdge, kHidden);
+  const int du = b.value("dU", kNone, kHidden * kHidden, Role::kOutput, 0);
+  const int dw = b.value("dW", kNone, kHidden * kEmbedding, Role::kOutput, 1);
+  const int dxw = b.value("dWx", kOfWords, kHidden);
+  const int dx = b.value("dE", kOfWords, kEmbedding, Role::kOutput, 2);
+  const int ids = b.value("ids", kOfWords, 1, Role::kOutput, 3);
   b.program.values.back().dtype = DType::kInt32;
 
-  b.segment("rows", "vertex");
-  b.call("load", {dh_in}, {dh_own}, {"vertex_order"}, {0}, "vertex");
-  b.segment("levels", "vertex");
-  b.call("segment_sum", {dgathered}, {dh_up}, {"parents"}, {}, "vertex");
-  b.call("fused", {dh_own, dh_up, kH}, {dz}, {"", "", ""},
-         {kHidden, 1, 2, scalar_opcode("add"), 0, 0, 1, -1, scalar_opcode("tanh_grad"), 0, 3, 2, -1,
-          1, 0},
-         "vertex");
-  b.call("take", {dz}, {de}, {"parent"}, {}, "edge");
-  b.call("matmul", {de, kU}, {dgathered}, {}, {0, 0, 1, kHidden, kHidden}, "edge");
-  b.segment("rows", "vertex");
-  b.call("take", {kH}, {gathered}, {"child"}, {}, "edge");
-  b.segment("global", "none");
-  b.call("matmul_reduce", {de, gathered}, {du}, {}, {1, 0, kHidden, 1, kHidden}, "edge");
-  b.segment("rows", "words");
-  b.call("unique_ids", {}, {ids}, {"unique_ids"}, {}, "words");
-  b.call("segment_sum", {dz}, {dxw}, {"unique_rows"}, {}, "words");
-  b.call("matmul", {dxw, kW}, {dx}, {}, {0, 0, 1, kHidden, kEmbedding}, "words");
-  b.segment("global", "none");
-  b.call("matmul_reduce", {dxw, kX}, {dw}, {}, {1, 0, kHidden, 1, kEmbedding}, "words");
+  b.segment(SegmentKind::kRows, kVertex);
+  b.call("load", {dh_in}, {dh_own}, {TableKind::kVertexOrder}, LoadAttributes{}, kVertex);
+  b.segment(SegmentKind::kLevels, kVertex);
+  b.call("segment_sum", {dgathered}, {dh_up}, {TableKind::kParents}, {}, kVertex);
+  b.call("fused", {dh_own, dh_up, kH}, {dz}, std::vector<TableKind>(3),
+         sum_and("tanh_grad", {Read::kRow, Read::kRow, Read::kRow}), kVertex);
+  b.call("take", {dz}, {de}, {TableKind::kParent}, {}, kEdge);
+  b.call("matmul", {de, kU}, {dgathered}, {}, MatmulAttributes{false, false, 1, kHidden, kHidden},
+         kEdge);
+  b.segment(SegmentKind::kRows, kVertex);
+  b.call("take", {kH}, {gathered}, {TableKind::kChild}, {}, kEdge);
+  b.segment(SegmentKind::kGlobal, kNone);
+  b.call("matmul_reduce", {de, gathered}, {du}, {},
+         MatmulAttributes{true, false, kHidden, 1, kHidden}, kEdge);
+  b.segment(SegmentKind::kRows, kOfWords);
+  b.call("unique_ids", {}, {ids}, {TableKind::kUniqueIds}, {}, kOfWords);
+  b.call("segment_sum", {dz}, {dxw}, {TableKind::kUniqueRows}, {}, kOfWords);
+  b.call("matmul", {dxw, kW}, {dx}, {}, MatmulAttributes{false, false, 1, kHidden, kEmbedding},
+         kOfWords);
+  b.segment(SegmentKind::kGlobal, kNone);
+  b.call("matmul_reduce", {dxw, kX}, {dw}, {},
+         MatmulAttributes{true, false, kHidden, 1, kEmbedding}, kOfWords);
   return b.program;
 }
 
 // Products as plain loops: the real ones need a BLAS library, which the runtime knows nothing of.
 inline double product_at(const KernelCall& call, int64_t r, int64_t i, int64_t j) {
-  const int64_t *ints = call.ints, m = ints[2], k = ints[3], n = ints[4];
+  const auto& [ta, tb, m, k, n] = *static_cast<const MatmulAttributes*>(call.attributes);
   const double *a = call.in[0].row<double>(r), *b = call.in[1].row<double>(r);
   double sum = 0;
   for (int64_t l = 0; l < k; ++l) {
-    sum += a[ints[0] != 0 ? l * m + i : i * k + l] * b[ints[1] != 0 ? j * k + l : l * n + j];
+    sum += a[ta ? l * m + i : i * k + l] * b[tb ? j * k + l : l * n + j];
   }
   return sum;
 }
 
 inline void plain_matmul(const KernelCall& call) {
-  const int64_t m = call.ints[2], n = call.ints[4];
+  const auto& product = *static_cast<const MatmulAttributes*>(call.attributes);
+  const int64_t m = product.m, n = product.n;
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     double* c = call.out[0].row<double>(r);
     for (int64_t i = 0; i < m * n; ++i) c[i] = product_at(call, r, i / n, i % n);
@@ -171,7 +183,8 @@ inline void plain_matmul(const KernelCall& call) {
 }
 
 inline void plain_matmul_reduce(const KernelCall& call) {
-  const int64_t m = call.ints[2], n = call.ints[4];
+  const auto& product = *static_cast<const MatmulAttributes*>(call.attributes);
+  const int64_t m = product.m, n = product.n;
   double* c = call.out[0].row<double>(0);
   for (int64_t i = call.thread; i < m * n; i += call.num_threads) {
     c[i] = 0;
@@ -190,8 +203,9 @@ inline std::vector<PreparedCall>& calls_of(const Executable& exe) {
 inline ExecutablePtr load(Program program, ExecutablePtr forward = nullptr) {
   ExecutablePtr exe = make_executable(std::move(program), std::move(forward));
   for (PreparedCall& call : calls_of(*exe)) {
-    if (call.instruction->kernel == "matmul") call.function = plain_matmul;
-    if (call.instruction->kernel == "matmul_reduce") call.function = plain_matmul_reduce;
+    if (call.instruction->kernel == kernel_named("matmul")) call.function = plain_matmul;
+    if (call.instruction->kernel == kernel_named("matmul_reduce"))
+      call.function = plain_matmul_reduce;
   }
   return exe;
 }

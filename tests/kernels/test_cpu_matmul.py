@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cavs
+from cavs.core.attributes import MaskedMatmulAttributes, MatmulAttributes
 from cavs.errors import CavsRuntimeError
 
 
@@ -45,7 +46,14 @@ def test_matmul(shape, ta, tb, layout, dtype, rng):
         out = kc.LAYOUTS[layout](np.full((rows, m * n), 99, kc.DTYPES[dtype]))
         around = kc.surroundings(out) if layout == "view" else None
         first = 1 if rows > 2 else 0
-        kc.call("matmul", dtype, [a, b], [out], ints=[ta, tb, m, k, n], rows=(first, rows))
+        kc.call(
+            "matmul",
+            dtype,
+            [a, b],
+            [out],
+            attributes=MatmulAttributes(ta, tb, m, k, n),
+            rows=(first, rows),
+        )
         expected = np.broadcast_to(a_meaning @ b_meaning, (rows, m, n)).reshape(rows, -1)
         check(dtype, out[first:], expected[first:])
         assert (out[:first] == 99).all()
@@ -74,7 +82,7 @@ def test_matmul_reduce(shape, ta, tb, layout, num_threads, dtype, rng):
                     dtype,
                     [a, b, out] if goes_on else [a, b],
                     [out],
-                    ints=[ta, tb, m, k, n],
+                    attributes=MatmulAttributes(ta, tb, m, k, n),
                     rows=(0, rows),
                     thread=thread,
                     num_threads=num_threads,
@@ -98,7 +106,14 @@ def test_product_with_a_packed_weight(k, n, transposed, layout, dtype, rng):
         first = 1 if rows > 2 else 0
         padded = [False, False, layout == "padded"]
         options = {"rows": (first, rows), "packed": 1, "padded": padded}
-        kc.call("matmul", dtype, [x, w], [out], ints=[0, transposed, 1, k, n], **options)
+        kc.call(
+            "matmul",
+            dtype,
+            [x, w],
+            [out],
+            attributes=MatmulAttributes(0, transposed, 1, k, n),
+            **options,
+        )
         check(dtype, out[first:], (x_meaning @ w_meaning)[first:, 0])
         assert (out[:first] == 99).all()
         if around is not None:
@@ -121,7 +136,14 @@ def test_sums_have_the_same_bits_with_any_number_of_threads(m, n, goes_on, dtype
             for thread in range(num_threads):
                 inputs = [dy, x, out] if goes_on else [dy, x]
                 options = {"thread": thread, "num_threads": num_threads, "rows": (0, rows)}
-                kc.call("matmul_reduce", dtype, inputs, [out], ints=[1, 0, m, 1, n], **options)
+                kc.call(
+                    "matmul_reduce",
+                    dtype,
+                    inputs,
+                    [out],
+                    attributes=MatmulAttributes(1, 0, m, 1, n),
+                    **options,
+                )
             found.add(out.tobytes())
         assert len(found) == 1, rows
 
@@ -142,8 +164,8 @@ def test_the_bits_of_a_row_depend_on_it_and_the_weight_alone(k, n, transposed, d
             first = (40 - count) // 2
             out = np.full((count, n), 99, kc.DTYPES[dtype])
             rows = x[first : first + count].copy()
-            ints = [0, transposed, 1, k, n]
-            kc.call("matmul", dtype, [rows, w], [out], ints=ints, packed=packed)
+            product = MatmulAttributes(0, transposed, 1, k, n)
+            kc.call("matmul", dtype, [rows, w], [out], attributes=product, packed=packed)
             whole = out if whole is None else whole
             assert out.tobytes() == whole[first : first + count].tobytes(), (count, packed)
     for thread in range(3):
@@ -152,7 +174,7 @@ def test_the_bits_of_a_row_depend_on_it_and_the_weight_alone(k, n, transposed, d
             dtype,
             [x, w],
             [out := np.zeros_like(whole) if thread == 0 else out],
-            ints=[0, transposed, 1, k, n],
+            attributes=MatmulAttributes(0, transposed, 1, k, n),
             packed=1,
             thread=thread,
             num_threads=3,
@@ -176,7 +198,9 @@ def test_matrices_of_rows_with_a_weight(m, k, n, index, packed, layout, dtype, r
     tables = [{"index": index}, {}] if index else []
     for thread in range(2 if packed == 1 else 1):
         options = {"thread": thread, "num_threads": 2, "packed": packed, "tables": tables}
-        kc.call("matmul", dtype, [x, w], [out], ints=[0, 1, m, k, n], **options)
+        kc.call(
+            "matmul", dtype, [x, w], [out], attributes=MatmulAttributes(0, 1, m, k, n), **options
+        )
     check(dtype, out, expected)
     if around is not None:
         np.testing.assert_array_equal(kc.surroundings(out), around)
@@ -193,7 +217,14 @@ def test_products_find_rows_through_indices(shape, ta, tb, dtype, rng):
     for tables in ([first, second], [first, None], [None, second]):
         out = np.full((4, m * n), 99, kc.DTYPES[dtype])
         given = [{} if t is None else {"index": t} for t in tables]
-        kc.call("matmul", dtype, [a, b], [out], ints=[ta, tb, m, k, n], tables=given)
+        kc.call(
+            "matmul",
+            dtype,
+            [a, b],
+            [out],
+            attributes=MatmulAttributes(ta, tb, m, k, n),
+            tables=given,
+        )
         rows = [np.arange(4) if t is None else t[:4] for t in tables]
         expected = (a_meaning[rows[0]] @ b_meaning[rows[1]]).reshape(4, m * n)
         expected[(rows[0] < 0) | (rows[1] < 0)] = 0
@@ -201,7 +232,7 @@ def test_products_find_rows_through_indices(shape, ta, tb, dtype, rng):
 
 
 def masks_of(chosen, dtype):
-    """What says of each row whether it is multiplied: a mask, and ids, with the last of `ints`."""
+    """What says of each row whether it is multiplied: a mask, and ids, with `by_id`."""
     mask = chosen.astype(kc.DTYPES[dtype])[:, None] * -0.5
     return [(mask, 0), (np.where(chosen, 3, -1).astype(np.int32)[:, None], 1)]
 
@@ -236,7 +267,10 @@ def test_products_leave_out_rows(k, n, rows, indexed, kind, layout, dtype, rng):
             around = kc.surroundings(out) if layout == "view" else None
             for thread in range(num_threads):
                 options = {"packed": packed, "thread": thread, "num_threads": num_threads}
-                options |= {"ints": [0, 1, 1, k, n, by_id], "tables": tables}
+                options |= {
+                    "attributes": MaskedMatmulAttributes(0, 1, 1, k, n, by_id),
+                    "tables": tables,
+                }
                 kc.call("matmul_masked", dtype, [x, w, mask], [out], **options)
             check(dtype, out, found @ w_meaning[0])
             assert not out[~chosen].any()
@@ -247,7 +281,10 @@ def test_products_leave_out_rows(k, n, rows, indexed, kind, layout, dtype, rng):
         for before in (0, 5):
             dw = np.full(n * k, 5, kc.DTYPES[dtype])
             inputs = [dy, x, mask, dw] if before else [dy, x, mask]
-            options = {"ints": [1, 0, n, 1, k, by_id], "rows": (0, rows)}
+            options = {
+                "attributes": MaskedMatmulAttributes(1, 0, n, 1, k, by_id),
+                "rows": (0, rows),
+            }
             options["tables"] = [{}, {"index": index}] if indexed else []
             for thread in range(2):
                 call = {**options, "thread": thread, "num_threads": 2}
@@ -277,21 +314,23 @@ def test_products_of_matrices_leave_out_rows(m, k, n, kind, layout, dtype, rng):
         ([first, column], first_meaning @ column_meaning, [0, 0, m, k, 1], (-1, 0)),
     ]
     for mask, by_id in masks_of(chosen, dtype):
-        for operands, expected, ints, packings in cases:
+        for operands, expected, product, packings in cases:
             for packed in packings:
-                size = ints[2] * ints[4]
+                size = product[2] * product[4]
                 out = kc.LAYOUTS[layout](np.full((rows, size), 99, kc.DTYPES[dtype]))
                 for thread in range(1 if packed < 0 else 2):
                     options = {"packed": packed, "thread": thread, "num_threads": 2}
                     if packed < 0:
                         options["num_threads"] = 1
-                    options["ints"] = [*ints, by_id]
+                    options["attributes"] = MaskedMatmulAttributes(*product, by_id)
                     kc.call("matmul_masked", dtype, [*operands, mask], [out], **options)
                 flat = expected.reshape(rows, size)
                 check(dtype, out, np.where(chosen[:, None], flat, 0))
         out = np.full(k * n, 9, kc.DTYPES[dtype])
-        ints = [1, 0, k, m, n, by_id]
-        kc.call("matmul_reduce_masked", dtype, [x, z, mask], [out], ints=ints, rows=(0, rows))
+        product = MaskedMatmulAttributes(1, 0, k, m, n, by_id)
+        kc.call(
+            "matmul_reduce_masked", dtype, [x, z, mask], [out], attributes=product, rows=(0, rows)
+        )
         products = (x_meaning.swapaxes(1, 2) @ z_meaning)[chosen]
         check(dtype, out.reshape(k, n), products.sum(0))
 
@@ -301,7 +340,14 @@ def test_packed_weight_as_first_factor(transposed, rng):
     w, w_meaning = operand(rng, "float", None, (70, 40), transposed, "dense")
     x, x_meaning = operand(rng, "float", 9, (40, 1), 0, "padded")
     out = np.empty((9, 70), np.float32)
-    kc.call("matmul", "float", [w, x], [out], ints=[transposed, 0, 70, 40, 1], packed=0)
+    kc.call(
+        "matmul",
+        "float",
+        [w, x],
+        [out],
+        attributes=MatmulAttributes(transposed, 0, 70, 40, 1),
+        packed=0,
+    )
     check("float", out, (w_meaning @ x_meaning)[:, :, 0])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cavs._native import core
+from cavs.core.attributes import DropoutAttributes, UniformAttributes
 from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
 
 # Around the vectors of each instruction set, and around the words that one step of theirs makes.
@@ -45,8 +46,10 @@ class Keys:
 
     def call(self, name: str, dtype: str, x: Any, y: np.ndarray, *p: float, **options: Any) -> None:
         random = {**self.random, "training": options.pop("training", True)}
-        ints = [OP, self.space]
-        kc.call(name, dtype, x, [y], ints=ints, floats=p, random=random, **options)
+        attributes = UniformAttributes(OP) if name == "uniform" else DropoutAttributes(OP, *p)
+        space = (core.SpaceKind.VERTEX, core.SpaceKind.EDGE, core.SpaceKind.GRAPH)[self.space]
+        options |= {"attributes": attributes, "random": random, "space": space}
+        kc.call(name, dtype, x, [y], **options)
 
 
 def dropped(x: np.ndarray, u: np.ndarray, p: float) -> np.ndarray:
@@ -148,6 +151,7 @@ def test_dropout_by_id(dtype, layout, count, width, rng):
     u = uniform_by_id(random["seed"], random["step"], OP, ids, width)
     y = make(np.full((rows, width), 99, x.dtype))
     for p, training in ((0.4, True), (0.0, True), (0.4, False)):
-        options = {"floats": [p], "random": {**random, "training": training}}
-        kc.call("dropout_by_id", dtype, [x, *columns], [y], ints=[OP], **options)
+        dropout = DropoutAttributes(OP, p)
+        mode = {**random, "training": training}
+        kc.call("dropout_by_id", dtype, [x, *columns], [y], attributes=dropout, random=mode)
         np.testing.assert_array_equal(y, dropped(x, u, p) if training else x)

@@ -4,6 +4,7 @@ import gc
 import threading
 from typing import Any
 
+import native_programs as native
 import numpy as np
 import pytest
 
@@ -13,65 +14,70 @@ from cavs.errors import CavsRuntimeError, InputError, ShapeError
 from cavs.memory import plan_run, pooled_bytes, release_memory
 
 WIDTH = 40
+SCALE = 1  # number of the parameter
 
 
-def value(name: str, space: str, role: str, index: int = -1, size: int = WIDTH) -> tuple[Any, ...]:
-    return (name, space, size, "float", role, index, -1, 0, 0.0)
+def value(
+    name: str, space: str, role: str, index: int = -1, dtype: str = "float32"
+) -> tuple[Any, ...]:
+    return native.value(name, space, WIDTH, role=role, index=index, dtype=dtype)
+
+
+def moved(kernel: str, source: int, target: int) -> tuple[Any, ...]:
+    return native.instruction(kernel, [source], [target], ["vertex_order"])
 
 
 def fused(opcode: str, inputs: list[int], output: int) -> tuple[Any, ...]:
-    arguments = [0, min(1, len(inputs) - 1), -1]
-    ints = [WIDTH, 1, 1, core.scalar_opcodes()[opcode], 0, *arguments, 1, 0]
-    return ("fused", inputs, [output], [""] * len(inputs), ints, [], "vertex")
-
-
-OUTPUTS = [("vertex", "float", (WIDTH,))]
+    reads = ["shared" if number == SCALE else "row" for number in inputs]
+    group = native.group(WIDTH, reads, [(opcode, list(range(len(inputs))))])
+    return native.instruction("fused", inputs, [output], **group)
 
 
 def make_programs(dtype: str = "float32") -> tuple[Any, Any]:
     """y = tanh(x) * scale, and the gradient of x."""
+    outputs = [native.output("vertex", (WIDTH,), dtype)]
     values = [
-        value("x", "vertex", "input", 0),
-        value("scale", "none", "param", 0),
-        value("rows", "vertex", "arena"),
-        value("tanh", "vertex", "arena"),
-        value("scaled", "vertex", "arena"),
-        value("y", "vertex", "output", 0),
+        value("x", "vertex", "input", 0, dtype=dtype),
+        value("scale", "none", "param", 0, dtype=dtype),
+        value("rows", "vertex", "arena", dtype=dtype),
+        value("tanh", "vertex", "arena", dtype=dtype),
+        value("scaled", "vertex", "arena", dtype=dtype),
+        value("y", "vertex", "output", 0, dtype=dtype),
     ]
     segments = [
-        ("rows", "vertex", [("load", [0], [2], ["vertex_order"], [0], [], "vertex")]),
-        (
+        native.segment("rows", "vertex", [moved("load", 0, 2)]),
+        native.segment(
             "levels",
             "vertex",
             [
                 fused("tanh", [2], 3),
                 fused("mul", [3, 1], 4),
-                ("store", [4], [5], ["vertex_order"], [], [], "vertex"),
+                moved("store", 4, 5),
             ],
         ),
     ]
-    forward = core.Program(dtype, values, segments, [], [3], None, outputs=OUTPUTS)
+    forward = core.Program(native.dtype(dtype), values, segments, [], [3], None, outputs=outputs)
     more = [
-        value("dy", "vertex", "input", 0),
-        value("rows", "vertex", "arena"),
-        value("dtanh", "vertex", "arena"),
-        value("dx", "vertex", "arena"),
-        value("dx", "vertex", "output", 0),
+        value("dy", "vertex", "input", 0, dtype=dtype),
+        value("rows", "vertex", "arena", dtype=dtype),
+        value("dtanh", "vertex", "arena", dtype=dtype),
+        value("dx", "vertex", "arena", dtype=dtype),
+        value("dx", "vertex", "output", 0, dtype=dtype),
     ]
     backward_segments = [
-        (
+        native.segment(
             "rows",
             "vertex",
             [
-                ("load", [6], [7], ["vertex_order"], [0], [], "vertex"),
+                moved("load", 6, 7),
                 fused("mul", [7, 1], 8),
                 fused("tanh_grad", [8, 3], 9),
-                ("store", [9], [10], ["vertex_order"], [], [], "vertex"),
+                moved("store", 9, 10),
             ],
         )
     ]
     backward = core.Program(
-        dtype, values + more, backward_segments, [], [], forward, outputs=OUTPUTS
+        native.dtype(dtype), values + more, backward_segments, [], [], forward, outputs=outputs
     )
     return forward, backward
 
@@ -220,14 +226,16 @@ def test_wrong_arrays() -> None:
 
 def test_malformed_program() -> None:
     with pytest.raises(InputError, match="got 'gamma'"):
-        core.Program("float32", [value("x", "vertex", "gamma")], [], [], [], None)
-    with pytest.raises(InputError, match="tuple of 9 as a value"):
-        core.Program("float32", [("x",)], [], [], [], None)
-    segment = ("rows", "vertex", [("copy", [7], [0], [""], [], [], "vertex")])
+        core.Program(native.dtype("float32"), [value("x", "vertex", "gamma")], [], [], [], None)
+    with pytest.raises(InputError, match="tuple of 8 as a value"):
+        core.Program(native.dtype("float32"), [("x",)], [], [], [], None)
+    segment = native.segment("rows", "vertex", [native.instruction("copy", [7], [0])])
     with pytest.raises(InputError, match="in 'copy', got 7"):
-        core.Program("float32", [value("x", "vertex", "arena")], [segment], [], [], None)
+        core.Program(
+            native.dtype("float32"), [value("x", "vertex", "arena")], [segment], [], [], None
+        )
     with pytest.raises(InputError, match="no backend is built"):
-        core.Program("float32", [], [], [], [], None, "cuda")
+        core.Program(native.dtype("float32"), [], [], [], [], None, "cuda")
 
 
 def test_profile() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -31,22 +32,30 @@ def wrong(error: BaseException) -> str | None:
     return None
 
 
-def mutated(rng: random.Random, value: Any, words: Sequence[str]) -> Any:
+def mutated(rng: random.Random, value: Any, words: Sequence[Any]) -> Any:
     """`value` with one part of it changed."""
     if isinstance(value, (list, tuple)) and value and rng.random() < 0.93:
         items = list(value)
         place = rng.randrange(len(items))
         items[place] = mutated(rng, items[place], words)
         return type(value)(items)
+    if isinstance(value, dict) and value and rng.random() < 0.93:
+        name = rng.choice(list(value))
+        changed = {k: v for k, v in value.items() if k != name}
+        way = rng.random()
+        if way > 0.1:  # else it is left out
+            new = mutated(rng, value[name], words)
+            changed[rng.choice(words) if way < 0.15 else name] = new
+        return changed
     return _replaced(rng, value, words)
 
 
-def _replaced(rng: random.Random, value: Any, words: Sequence[str]) -> Any:
+def _replaced(rng: random.Random, value: Any, words: Sequence[Any]) -> Any:
     if rng.random() < 0.05:
         return rng.choice(OBJECTS)
     if isinstance(value, (list, tuple)):
         return type(value)(_rearranged(rng, list(value)))
-    if isinstance(value, str):
+    if isinstance(value, (str, Enum)):
         return rng.choice(words)
     if isinstance(value, bool) or value is None:
         return rng.choice([True, False, None])

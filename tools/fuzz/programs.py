@@ -24,15 +24,16 @@ import cavs.step
 from cavs._native import core
 from cavs.core.passes import PASSES
 
+_ENUMERATIONS = (
+    *(core.DType, core.SpaceKind, core.Role),
+    *(core.TableKind, core.SegmentKind, core.Read),
+)
 #: Words of descriptions, of which wrong places get one.
 WORDS = [
-    *("none", "vertex", "leaf", "inner", "edge", "graph", "", "child", "slot", "parent"),
-    *("children", "child_rows", "parents", "parent_rows", "graph_vertices", "vertex_order"),
-    *("edge_order", "edge_slot", "siblings", "unique", "unique_rows", "unique_ids"),
-    *("unique_parents", "unique_parent_rows", "arena", "param", "input", "output", "view"),
-    *("constant", "rows", "levels", "global", "float", "int32", "float32", "float64", "cpu"),
-    *("cuda", "a\nb", "\ud800", "x" * 300),
+    *(member for enumeration in _ENUMERATIONS for member in enumeration),
+    *("cpu", "cuda", "a\nb", "\ud800", "x" * 300, "vertex", "float32", "width", "calls", "key"),
     *core.kernel_names(),
+    *core.scalar_ops(),
 ]
 _LARGEST = 64 << 20  # bytes of a run that is worth its time
 _DRAWN = 24  # functions

@@ -1,6 +1,6 @@
 """Elementwise operations: one row each.
 
-Their native formulas are in csrc/cpu/kernels/scalar_ops.h; tests hold the two together.
+Their native formulas are in csrc/group/scalar_ops.h; tests hold the two together.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 // through an index; only the sum of several rows is put into a buffer first.
 #pragma once
 
+#include "cpu/groups/group_program.h"
 #include "cpu/kernels/simd.inl.h"
 
 namespace cavs {
@@ -27,15 +28,19 @@ bool shares_own_rows(const KernelCall& call, const Operand& out, const Operand& 
 
 class CompiledGroup {
  public:
-  explicit CompiledGroup(const KernelCall& call)
-      : call_(call), width_(call.ints[0]), num_operands_(call.num_in + call.num_out) {
+  CompiledGroup(const KernelCall& call, const GroupProgram& group)
+      : call_(call),
+        inputs_(group.inputs),
+        code_(*group.code),
+        width_(group.width),
+        num_operands_(call.num_in + call.num_out) {
     int64_t sums = 0;
     for (int i = 0; i < call.num_in; ++i) {
       sums += is_sum(i) ? 1 : 0;
-      has_tables_ = has_tables_ || has_table(call, i);
+      has_tables_ = has_tables_ || reads_table(i);
     }
     find_put_aside();
-    const int64_t bytes = kScratchBytes - round_up(call.code->spill_bytes, kLine);
+    const int64_t bytes = kScratchBytes - round_up(code_.spill_bytes, kLine);
     rows_ = greatest(1, least(kMostRows, bytes / 4 / (num_operands_ * kPointerBytes)));
     const int64_t table = round_up(rows_ * num_operands_ * kPointerBytes, kLine);
     const int64_t buffers = (sums + num_put_aside_) * rows_ + 1;
@@ -43,7 +48,7 @@ class CompiledGroup {
     columns_ = least(columns_, round_up(width_, kLine / kItem));
     char* at = static_cast<char*>(call.scratch);
     spill_ = at;
-    at += round_up(call.code->spill_bytes, kLine);
+    at += round_up(code_.spill_bytes, kLine);
     pointers_ = reinterpret_cast<const void**>(at);
     zeros_ = reinterpret_cast<float*>(at + table);
     sums_ = zeros_ + columns_;
@@ -51,7 +56,7 @@ class CompiledGroup {
   }
 
   bool applies() const {
-    if (num_operands_ > kMostOperands || columns_ < call_.code->step) return false;
+    if (num_operands_ > kMostOperands || columns_ < code_.step) return false;
     return apart_ && (num_put_aside_ == 0 || columns_ >= width_);
   }
 
@@ -82,7 +87,7 @@ class CompiledGroup {
       bool overlaps = false;
       for (int i = 0; i < call_.num_in; ++i) {
         const Operand &out = call_.out[j], &in = call_.in[i];
-        if (has_table(call_, i) || !rows_overlap<float>(call_, out, in, width_)) continue;
+        if (reads_table(i) || !rows_overlap<float>(call_, out, in, width_)) continue;
         overlaps = true;
         apart_ = apart_ && shares_own_rows<float>(call_, out, in, width_);
       }
@@ -98,21 +103,21 @@ class CompiledGroup {
   void prefetch(int64_t begin, int64_t end) const {
     for (int i = 0; i < call_.num_in; ++i) {
       const Operand& in = call_.in[i];
-      if (in.ld == 0 || !has_table(call_, i)) continue;
+      if (!reads_table(i)) continue;
       prefetch_rows<float>(in, *table_of(call_, i), begin, end, 0, least(in.size, columns_));
     }
   }
 
-  bool is_sum(int i) const { return has_table(call_, i) && index_of(call_, i) == nullptr; }
+  bool is_sum(int i) const { return inputs_[i].read == Read::kListSum; }
+  bool reads_table(int i) const { return is_sum(i) || inputs_[i].read == Read::kIndexed; }
 
   // The last columns may be fewer than a step; they are computed with some before them.
   void run_columns(int64_t row, int64_t count, int64_t column, int64_t n) {
-    const int64_t missing = greatest(0, call_.code->step - n);
+    const int64_t missing = greatest(0, code_.step - n);
     column -= missing;
     n += missing;
     for (int i = 0; i < call_.num_in; ++i) {
-      const Operand& in = call_.in[i];
-      const bool narrow = in.size != width_;
+      const bool narrow = inputs_[i].narrow;
       bind_input(i, row, count, narrow ? 0 : column, narrow ? 1 : n);
     }
     Operand aside{aside_, columns_, width_};
@@ -124,7 +129,7 @@ class CompiledGroup {
         bind_rows(call_.num_in + j, call_.out[j], row, count, column);
       }
     }
-    call_.code->function(pointers_, (n - call_.code->step) * kItem, count, spill_);
+    code_.function(pointers_, (n - code_.step) * kItem, count, spill_);
     if (num_put_aside_ > 0) write_put_aside(row, count);
   }
 
@@ -147,10 +152,10 @@ class CompiledGroup {
 
   void bind_input(int i, int64_t row, int64_t count, int64_t column, int64_t n) {
     const Operand& in = call_.in[i];
-    if (in.ld == 0 || !has_table(call_, i)) return bind_rows(i, in, row, count, column);
+    if (!reads_table(i)) return bind_rows(i, in, row, count, column);
     const void** to = pointers_ + i;
-    const int32_t* index = index_of(call_, i);
-    if (index != nullptr) {
+    if (!is_sum(i)) {
+      const int32_t* index = index_of(call_, i);
       for (int64_t k = 0; k < count; ++k, to += num_operands_) {
         const int32_t from = index[row + k];
         *to = from < 0 ? zeros_ : row_of<float>(in, from) + column;
@@ -174,6 +179,8 @@ class CompiledGroup {
   }
 
   const KernelCall& call_;
+  const GroupInput* inputs_;
+  const GroupCode& code_;
   const int64_t width_;
   const int64_t num_operands_;
   bool has_tables_ = false;

@@ -6,8 +6,8 @@
 
 #include "cpu/groups/compiled_group.inl.h"
 #include "cpu/isa_table.h"
-#include "cpu/kernels/scalar_math.inl.h"
-#include "cpu/kernels/scalar_ops.h"
+#include "cpu/kernels/double_math.inl.h"
+#include "group/scalar_functions.h"
 
 namespace cavs {
 namespace {
@@ -36,13 +36,12 @@ using OpFunction = void (*)(T* dst, const T* a, const T* b, const T* c, int64_t 
   void op_##name(T* dst, const T* pa, [[maybe_unused]] const T* pb, [[maybe_unused]] const T* pc, \
                  int64_t n) {                                                                     \
     using V = Vec<T>;                                                                             \
-    [[maybe_unused]] const V zero = splat(T(0)), one = splat(T(1));                               \
     for (int64_t block = 0; block < n; block += kBlock) {                                         \
       for (int64_t i = block; i < block + kBlock; i += kLanes<T>) {                               \
         const V a = load_vector(pa + i);                                                          \
-        [[maybe_unused]] const V b = arity > 1 ? load_vector(pb + i) : V{};                       \
-        [[maybe_unused]] const V c = arity > 2 ? load_vector(pc + i) : V{};                       \
-        store_vector<T>(dst + i, expression);                                                     \
+        const V b = arity > 1 ? load_vector(pb + i) : V{};                                        \
+        const V c = arity > 2 ? load_vector(pc + i) : V{};                                        \
+        store_vector<T>(dst + i, scalar_##name(a, b, c));                                         \
       }                                                                                           \
     }                                                                                             \
   }
@@ -53,8 +52,6 @@ CAVS_SCALAR_OPS(CAVS_DEFINE_OP)
 template <class T>
 constexpr OpFunction<T> kOps[] = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
 #undef CAVS_LIST_OP
-
-constexpr int64_t kNumOps = sizeof(kOps<float>) / sizeof(kOps<float>[0]);
 
 // How an input gets into a tile.
 enum class Access : uint8_t {
@@ -76,21 +73,8 @@ struct OutputPlan {
 template <class T>
 class FusedGroup {
  public:
-  explicit FusedGroup(const KernelCall& call) : call_(call) {
-    width_ = call.ints[0];
-    num_regs_ = call.ints[1];
-    num_ops_ = call.ints[2];
-    ops_ = call.ints + 3;
-    num_constants_ = 0;
-    const int64_t first_constant = call.num_in + num_regs_;
-    for (int64_t i = 0; i < num_ops_; ++i) {
-      if (ops_[5 * i] < 0 || ops_[5 * i] >= kNumOps)
-        fail_fused("an operation that exists", ops_[5 * i]);
-      for (int64_t k = 2; k < 5; ++k) {
-        num_constants_ = greatest(num_constants_, ops_[5 * i + k] - first_constant + 1);
-      }
-    }
-    out_regs_ = ops_ + 5 * num_ops_ + 1;
+  FusedGroup(const KernelCall& call, const GroupProgram& group)
+      : call_(call), group_(group), width_(group.width) {
     choose_tile();
     carve_scratch();
   }
@@ -110,7 +94,7 @@ class FusedGroup {
  private:
   // Small rows that stand without padding are one long run; larger ones keep a padded pitch.
   void choose_tile() {
-    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    const int64_t num_slots = call_.num_in + group_.num_registers + group_.num_constants;
     const int64_t overhead = 4096 + num_slots * (sizeof(Slot<T>) + sizeof(InputPlan)) +
                              call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
     int64_t bytes = kLongestRegister;
@@ -140,7 +124,7 @@ class FusedGroup {
     if (call_.row_begin >= call_.row_end) return false;
     for (int j = 0; j < call_.num_out; ++j) {
       for (int i = 0; i < call_.num_in; ++i) {
-        if (!has_table(call_, i) && rows_overlap<T>(call_, call_.out[j], call_.in[i], width_))
+        if (!reads_table(i) && rows_overlap<T>(call_, call_.out[j], call_.in[i], width_))
           return true;
       }
     }
@@ -154,7 +138,7 @@ class FusedGroup {
       at += round_up(bytes, kCacheLine);
       return start;
     };
-    const int64_t num_slots = call_.num_in + num_regs_ + num_constants_;
+    const int64_t num_slots = call_.num_in + group_.num_registers + group_.num_constants;
     slots_ = reinterpret_cast<Slot<T>*>(take(num_slots * static_cast<int64_t>(sizeof(Slot<T>))));
     inputs_ =
         reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
@@ -166,6 +150,10 @@ class FusedGroup {
 
   static constexpr int64_t kItemBytes = sizeof(T);
 
+  bool reads_table(int i) const {
+    return group_.inputs[i].read == Read::kIndexed || group_.inputs[i].read == Read::kListSum;
+  }
+
   T* buffer(int64_t slot) { return buffers_ + slot * buffer_size_; }
 
   void plan_inputs() {
@@ -173,22 +161,22 @@ class FusedGroup {
       const Operand& in = call_.in[i];
       InputPlan& plan = inputs_[i];
       plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kBlock == 0;
-      const bool narrow = in.size != width_;
-      if (in.ld == 0 && (narrow || chunk_ >= width_)) {
+      const bool narrow = group_.inputs[i].narrow;
+      if (group_.inputs[i].read == Read::kShared && (narrow || chunk_ >= width_)) {
         plan.access = Access::kFixed;
         const int64_t step = narrow ? 0 : 1;
         const T* source = static_cast<const T*>(in.data);
         for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r)
           stage_row(buffer(i) + r * pitch_, source, step, chunk_);
-      } else if (narrow || has_table(call_, i) || (run_mode_ && in.ld != pitch_)) {
+      } else if (narrow || reads_table(i) || (run_mode_ && in.ld != pitch_)) {
         plan.access = Access::kStaged;
       } else {
         plan.access = Access::kDirect;
       }
     }
-    const int64_t first_constant = call_.num_in + num_regs_;
-    for (int64_t j = 0; j < num_constants_; ++j) {
-      fill_row(buffer(first_constant + j), static_cast<T>(call_.floats[j]), buffer_size_);
+    const int64_t first_constant = call_.num_in + group_.num_registers;
+    for (int64_t j = 0; j < group_.num_constants; ++j) {
+      fill_row(buffer(first_constant + j), static_cast<T>(group_.constants[j]), buffer_size_);
     }
   }
 
@@ -196,7 +184,7 @@ class FusedGroup {
     for (int j = 0; j < call_.num_out; ++j) {
       const Operand& out = call_.out[j];
       OutputPlan& plan = outputs_[j];
-      plan.reg = call_.num_in + out_regs_[j];
+      plan.reg = call_.num_in + group_.outputs[j];
       plan.direct =
           out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kBlock == 0);
       for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
@@ -229,14 +217,14 @@ class FusedGroup {
         return;
       }
     }
-    const int32_t* index = index_of(call_, i);
-    const int64_t step = in.size == width_ ? 1 : 0;
+    const int64_t step = group_.inputs[i].narrow ? 0 : 1;
     T* target = buffer(i);
     slots_[i] = {target, pitch_};
-    if (has_table(call_, i) && index == nullptr) {
+    if (group_.inputs[i].read == Read::kListSum) {
       for (int64_t k = 0; k < rows_; ++k) stage_sum(target + k * pitch_, i, r + k, column, n);
       return;
     }
+    const int32_t* index = reads_table(i) ? index_of(call_, i) : nullptr;
     for (int64_t k = 0; k < rows_; ++k) {
       const int64_t row = index == nullptr ? r + k : index[r + k];
       const T* source = row < 0 ? nullptr : row_of<T>(in, row) + (step == 0 ? 0 : column);
@@ -247,11 +235,11 @@ class FusedGroup {
   void stage_sum(T* target, int i, int64_t r, int64_t column, int64_t n) const {
     const Operand& in = call_.in[i];
     const IndexTable& table = *table_of(call_, i);
-    if (in.size == width_) {
-      sum_segment(target, in, table, r, column, least(n, width_ - column));
-    } else {
+    if (group_.inputs[i].narrow) {
       sum_segment(target, in, table, r, 0, 1);
       fill_row(target, *target, n);
+    } else {
+      sum_segment(target, in, table, r, column, least(n, width_ - column));
     }
   }
 
@@ -264,7 +252,7 @@ class FusedGroup {
       slots_[plan.reg] = whole ? Slot<T>{row_of<T>(call_.out[j], r) + column, call_.out[j].ld}
                                : Slot<T>{buffer(plan.reg), pitch_};
     }
-    for (int64_t i = 0; i < num_ops_; ++i) run_op(ops_ + 5 * i, n);
+    for (int i = 0; i < group_.num_steps; ++i) run_step(group_.steps[i], n);
     for (int j = 0; j < call_.num_out; ++j) {
       if (outputs_[j].direct && whole) continue;
       const T* source = slots_[outputs_[j].reg].data;
@@ -275,12 +263,12 @@ class FusedGroup {
     }
   }
 
-  void run_op(const int64_t* op, int64_t n) {
-    const OpFunction<T> function = kOps<T>[op[0]];
-    const Slot<T> dst = slots_[call_.num_in + op[1]];
-    const Slot<T> a = slots_[op[2]];
-    const Slot<T> b = slots_[op[3] < 0 ? op[2] : op[3]];
-    const Slot<T> c = slots_[op[4] < 0 ? op[2] : op[4]];
+  void run_step(const GroupStep& step, int64_t n) {
+    const OpFunction<T> function = kOps<T>[step.op];
+    const Slot<T> dst = slots_[call_.num_in + step.to];
+    const Slot<T> a = slots_[step.a];
+    const Slot<T> b = slots_[step.b < 0 ? step.a : step.b];
+    const Slot<T> c = slots_[step.c < 0 ? step.a : step.c];
     if (dst.ld == pitch_ && a.ld == pitch_ && b.ld == pitch_ && c.ld == pitch_) {
       function(dst.data, a.data, b.data, c.data, round_up((rows_ - 1) * pitch_ + n, kBlock));
       return;
@@ -292,9 +280,8 @@ class FusedGroup {
   }
 
   const KernelCall& call_;
-  int64_t width_, num_regs_, num_ops_, num_constants_;
-  const int64_t* ops_;
-  const int64_t* out_regs_;
+  const GroupProgram& group_;
+  const int64_t width_;
   bool run_mode_;
   int64_t pitch_;      // elements from row to row of a register
   int64_t chunk_;      // columns of a tile
@@ -309,13 +296,14 @@ class FusedGroup {
 
 template <class T>
 void fused(const KernelCall& call) {
+  const auto& group = attributes_of<GroupProgram>(call);
   if constexpr (sizeof(T) == sizeof(float)) {
-    if (call.code != nullptr && call.row_begin < call.row_end) {
-      CompiledGroup group(call);
-      if (group.applies()) return group.run();
+    if (group.code != nullptr && call.row_begin < call.row_end) {
+      CompiledGroup compiled(call, group);
+      if (compiled.applies()) return compiled.run();
     }
   }
-  FusedGroup<T>(call).run();
+  FusedGroup<T>(call, group).run();
 }
 
 }  // namespace

@@ -29,6 +29,9 @@ constexpr Encoding kEncodings[] = {kNone,        kNone,        {0x58, 1, 0}, {0x
                                    {0xEB, 1, 1}, {0xEF, 1, 1}, {0xFE, 1, 1}, {0xFA, 1, 1},
                                    kNone,        kNone,        {0x5B, 1, 0}, kNone};
 
+// Of the comparisons, by their numbers: those that are silent about NaN.
+constexpr int kPredicates[] = {0x00, 0x04, 0x11, 0x12, 0x1D, 0x1E};
+
 bool commutes(VectorOp op) {
   return op == VectorOp::kAdd || op == VectorOp::kMul || op == VectorOp::kAnd ||
          op == VectorOp::kOr || op == VectorOp::kXor || op == VectorOp::kAddBits;
@@ -355,11 +358,12 @@ class RowsEmitter {
     const int otherwise = in_register(it.arguments[3]);
     const int to = take_register();
     const VectorOperand b = anywhere(it.arguments[1]);
+    const int predicate = kPredicates[it.number];
     if (assembler_.wide()) {
-      assembler_.vector(kCompare, 1, a, b, it.number);
+      assembler_.vector(kCompare, 1, a, b, predicate);
       assembler_.vector(kBlendByMask, to, otherwise, anywhere(it.arguments[2]), -1, 1);
     } else {
-      assembler_.vector(kCompare, to, a, b, it.number);
+      assembler_.vector(kCompare, to, a, b, predicate);
       assembler_.vector(kBlendByVector, to, otherwise, anywhere(it.arguments[2]), to << 4);
     }
     release_arguments();

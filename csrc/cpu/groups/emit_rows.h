@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/groups/vector_code.h"
+#include "group/vector_code.h"
 
 namespace cavs {
 

@@ -6,50 +6,10 @@
 #include "base/isa.h"
 #include "cpu/groups/emit_rows.h"
 #include "cpu/groups/executable_memory.h"
-#include "cpu/groups/symbol.h"
-#include "cpu/kernels/scalar_math.inl.h"
-#include "cpu/kernels/scalar_ops.h"
+#include "group/expand.h"
 
 namespace cavs {
 namespace {
-
-#define CAVS_TRACE_OP(name, arity, expression)                                          \
-  Symbol trace_##name(Symbol a, [[maybe_unused]] Symbol b, [[maybe_unused]] Symbol c) { \
-    [[maybe_unused]] const Symbol zero(0.0f), one(1.0f);                                \
-    return expression;                                                                  \
-  }
-CAVS_SCALAR_OPS(CAVS_TRACE_OP)
-#undef CAVS_TRACE_OP
-
-#define CAVS_LIST_OP(name, arity, expression) &trace_##name,
-constexpr Symbol (*kTraceOps[])(Symbol, Symbol, Symbol) = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
-#undef CAVS_LIST_OP
-
-// The values of the outputs, the group's operations being written to `code`.
-std::vector<int> trace_group(const GroupSpec& spec, VectorCode* code) {
-  const int num_in = static_cast<int>(spec.narrow.size());
-  const int64_t num_regs = spec.ints[1], num_ops = spec.ints[2];
-  std::vector<Symbol> slots(static_cast<size_t>(num_in + num_regs + spec.num_floats));
-  current_code = code;
-  for (int i = 0; i < num_in; ++i) {
-    slots[static_cast<size_t>(i)] = Symbol::of(written(VectorOp::kInput, -1, -1, -1, -1, i));
-  }
-  for (int i = 0; i < spec.num_floats; ++i) {
-    slots[static_cast<size_t>(num_in + num_regs + i)] = Symbol(static_cast<float>(spec.floats[i]));
-  }
-  const auto slot = [&](int64_t number) {
-    return number < 0 ? Symbol() : slots[static_cast<size_t>(number)];
-  };
-  const int64_t* op = spec.ints + 3;
-  for (int64_t i = 0; i < num_ops; ++i, op += 5) {
-    slots[static_cast<size_t>(num_in + op[1])] =
-        kTraceOps[op[0]](slot(op[2]), slot(op[3]), slot(op[4]));
-  }
-  current_code = nullptr;
-  std::vector<int> outputs;
-  for (int j = 0; j < spec.num_out; ++j) outputs.push_back(slot(num_in + op[1 + j]).value);
-  return outputs;
-}
 
 #if defined(__x86_64__)
 constexpr bool kHasEncoder = true;
@@ -72,17 +32,18 @@ int choose_copies(int64_t width, int64_t lanes) {
   return copies;
 }
 
-struct Traced {
+struct Assembled {
   RowsCode rows;
   int64_t step;  // elements
 };
 
-Traced assemble(const GroupSpec& spec, bool wide) {
-  VectorCode code;
-  const std::vector<int> outputs = trace_group(spec, &code);
+Assembled assemble(const Group& group, bool wide) {
+  const Expanded expanded = expand(group);
+  std::vector<bool> narrow;
+  for (const GroupInput& input : group.inputs) narrow.push_back(input.narrow);
   const int64_t lanes = wide ? 16 : 8;
-  for (int copies = choose_copies(spec.ints[0], lanes);; copies /= 2) {
-    RowsCode rows = emit_rows(code, spec.narrow, outputs, copies, wide);
+  for (int copies = choose_copies(group.width, lanes);; copies /= 2) {
+    RowsCode rows = emit_rows(expanded.code, narrow, expanded.outputs, copies, wide);
     if (copies == 1 || rows.spill_bytes == 0) return {std::move(rows), copies * lanes};
   }
 }
@@ -96,15 +57,15 @@ bool can_compile_groups() {
   return can;
 }
 
-std::vector<uint8_t> assemble_group(const GroupSpec& spec, bool wide) {
-  return assemble(spec, wide).rows.bytes;
+std::vector<uint8_t> assemble_group(const Group& group, bool wide) {
+  return assemble(group, wide).rows.bytes;
 }
 
-std::shared_ptr<const GroupCode> compile_group(const GroupSpec& spec) {
-  if (!can_compile_groups() || spec.ints[0] < kShortestRow) return nullptr;
-  const Traced traced = assemble(spec, current_isa() == Isa::kAvx512);
-  if (traced.rows.spill_bytes > kMostSpilled) return nullptr;
-  const std::shared_ptr<const void> memory = make_executable_memory(traced.rows.bytes);
+std::shared_ptr<const GroupCode> compile_group(const Group& group) {
+  if (!can_compile_groups() || group.width < kShortestRow) return nullptr;
+  const Assembled made = assemble(group, current_isa() == Isa::kAvx512);
+  if (made.rows.spill_bytes > kMostSpilled) return nullptr;
+  const std::shared_ptr<const void> memory = make_executable_memory(made.rows.bytes);
   if (memory == nullptr) return nullptr;
   struct Owned {
     GroupCode code;
@@ -114,8 +75,8 @@ std::shared_ptr<const GroupCode> compile_group(const GroupSpec& spec) {
   owned->memory = memory;
   owned->code.function =
       reinterpret_cast<decltype(GroupCode::function)>(const_cast<void*>(memory.get()));
-  owned->code.step = traced.step;
-  owned->code.spill_bytes = traced.rows.spill_bytes;
+  owned->code.step = made.step;
+  owned->code.spill_bytes = made.rows.spill_bytes;
   return {owned, &owned->code};
 }
 

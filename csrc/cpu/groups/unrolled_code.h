@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/groups/vector_code.h"
+#include "group/vector_code.h"
 
 namespace cavs {
 

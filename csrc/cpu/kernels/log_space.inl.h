@@ -6,7 +6,8 @@
 // are -inf, no class has any, and logsumexp is -inf.
 #pragma once
 
-#include "cpu/kernels/scalar_math.inl.h"
+#include "cpu/kernels/double_math.inl.h"
+#include "group/scalar_math.h"
 
 namespace cavs {
 namespace {
@@ -73,7 +74,7 @@ void multiply_row(T* x, T factor, int64_t n) {
 // group.
 template <class T, class Body>
 void for_each_group(const KernelCall& call, bool reduces, Body body) {
-  const int64_t outer = call.ints[0], length = call.ints[1];
+  const auto [outer, length] = attributes_of<AxisAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);
@@ -148,7 +149,7 @@ void softmax_row(const T* x, T* y, int64_t n, T top, T factor) {
 // groups of a row its cotangent times its softmax. y serves as the maximum would, and is known.
 template <class T>
 void logsumexp_grad(const KernelCall& call) {
-  const int64_t outer = call.ints[0], n = call.ints[1];
+  const auto [outer, n] = attributes_of<AxisAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* dy = row_of<T>(call.in[0], r);
     const T* y = row_of<T>(call.in[1], r);
@@ -188,7 +189,7 @@ void log_softmax(const KernelCall& call) {
 // greatest: nowhere where all elements are -inf or one is NaN.
 template <class T>
 void one_hot_max(const KernelCall& call) {
-  const int64_t outer = call.ints[0], n = call.ints[1];
+  const auto [outer, n] = attributes_of<AxisAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     const T* among = row_of<T>(call.in[1], r);

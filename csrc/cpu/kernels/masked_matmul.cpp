@@ -46,11 +46,13 @@ void put_row(T* to, const T* from, int64_t n) {
   }
 }
 
-// Whether row r is multiplied: input 2 holds ids (ints[5]) or masks.
+// Whether row r is multiplied: input 2 holds ids or masks.
 template <class T>
 bool is_chosen(const KernelCall& call, int64_t r) {
   const Operand& mask = call.in[2];
-  return call.ints[5] != 0 ? *mask.row<int32_t>(r) >= 0 : *mask.row<T>(r) != T(0);
+  return static_cast<const MaskedMatmulAttributes*>(call.attributes)->by_id
+             ? *mask.row<int32_t>(r) >= 0
+             : *mask.row<T>(r) != T(0);
 }
 
 // How the rows of a call are taken.
@@ -97,7 +99,7 @@ void for_each_run(const KernelCall& call, const Ways& ways, Skip skip, Stand sta
 // C_r = A_r B for rows of A that are brought together; B has none.
 template <class T>
 void multiply_together(const KernelCall& call, const int64_t* chosen, int64_t count) {
-  const int64_t k = call.ints[3], n = call.ints[4];
+  const int64_t k = product_of(call).k, n = product_of(call).n;
   const int64_t k_row = rounded(k), n_row = rounded(n);
   T* a = static_cast<T*>(call.scratch);
   T* c = a + count * k_row;
@@ -132,10 +134,11 @@ void multiply_together(const KernelCall& call, const int64_t* chosen, int64_t co
 
 template <class T>
 void matmul_masked(const KernelCall& call) {
-  const bool lines = call.ints[2] == 1 && call.in[1].ld == 0;  // a line of A for a row
+  const MatmulAttributes& product = product_of(call);
+  const bool lines = product.m == 1 && call.in[1].ld == 0;  // a line of A for a row
   Ways ways;
   ways.as_they_stand = !(lines && reads_index(call, 0));
-  if (lines) ways.elements = rounded(call.ints[3]) + rounded(call.ints[4]);
+  if (lines) ways.elements = rounded(product.k) + rounded(product.n);
   ways.long_run = kLongRun;
   const auto skip = [&](int64_t r) {
     if (call.thread == 0) std::fill_n(call.out[0].row<T>(r), call.out[0].size, T(0));
@@ -154,7 +157,7 @@ void matmul_masked(const KernelCall& call) {
 
 template <class T>
 void matmul_reduce_masked(const KernelCall& call) {
-  const int64_t m = call.ints[2], n = call.ints[4];
+  const int64_t m = product_of(call).m, n = product_of(call).n;
   const int64_t m_row = rounded(m), n_row = rounded(n);
   bool goes_on = call.num_in > 3;
   const auto add = [&](const Operand& a, const Operand& b, int64_t begin, int64_t end) {
@@ -168,7 +171,7 @@ void matmul_reduce_masked(const KernelCall& call) {
     run<T>(kMatmulKernels[1], part);
     goes_on = true;
   };
-  const bool lines = call.ints[3] == 1 && call.in[0].ld != 0 && call.in[1].ld != 0;
+  const bool lines = product_of(call).k == 1 && call.in[0].ld != 0 && call.in[1].ld != 0;
   Ways ways;
   ways.as_they_stand = !(lines && (reads_index(call, 0) || reads_index(call, 1)));
   if (lines) ways.elements = m_row + n_row;

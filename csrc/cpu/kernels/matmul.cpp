@@ -8,15 +8,6 @@
 namespace cavs {
 namespace {
 
-struct Shape {
-  bool ta, tb;
-  int64_t m, k, n;
-};
-
-Shape shape_of(const KernelCall& call) {
-  return {call.ints[0] != 0, call.ints[1] != 0, call.ints[2], call.ints[3], call.ints[4]};
-}
-
 void small_product(const SmallProduct<float>& product) {
   isa_table().small_product_single(product);
 }
@@ -132,7 +123,7 @@ void product_with_shared(const KernelCall& call, int input, const Operand& share
 }
 
 template <class T>
-void matmul_by_row(const KernelCall& call, const Shape& s) {
+void matmul_by_row(const KernelCall& call, const MatmulAttributes& s) {
   const int64_t small_rows = rows_of_small_product(s.ta, s.tb, s.m, s.n, s.k);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* a = row_in<T>(call, 0, r);
@@ -149,7 +140,7 @@ void matmul_by_row(const KernelCall& call, const Shape& s) {
 
 template <class T>
 void matmul(const KernelCall& call) {
-  const Shape s = shape_of(call);
+  const MatmulAttributes& s = product_of(call);
   const Operand& a = call.in[0];
   const Operand& b = call.in[1];
   if (call.row_begin >= call.row_end) return;
@@ -200,7 +191,7 @@ int parts_of_sum(int64_t m, int64_t n, int64_t terms, int threads) {
 template <class T>
 void matmul_reduce(const KernelCall& given) {
   KernelCall call = given;
-  const Shape s = shape_of(call);
+  const MatmulAttributes& s = product_of(call);
   const int64_t terms = std::max<int64_t>(0, call.row_end - call.row_begin) * s.k;
   call.num_threads = parts_of_sum<T>(s.m, s.n, terms, call.num_threads);
   if (call.thread >= call.num_threads) return;
@@ -278,7 +269,7 @@ void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void*
 }
 
 void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end) {
-  const int64_t n = call.ints[4];
+  const int64_t n = product_of(call).n;
   const bool packed = call.in[1].packed != nullptr;
   const int64_t panels = count_panels(dtype, n), columns = panel_columns(dtype);
   *begin = packed ? std::min(n, panels * call.thread / call.num_threads * columns) : 0;

@@ -2,11 +2,16 @@
 #pragma once
 
 #include "cpu/isa_table.h"
+#include "program/attributes.h"
 
 namespace cavs {
 
 extern const KernelEntry kMatmulKernels[2];
 extern const KernelEntry kMaskedMatmulKernels[2];
+
+inline const MatmulAttributes& product_of(const KernelCall& call) {
+  return *static_cast<const MatmulAttributes*>(call.attributes);
+}
 
 // The columns of its result that this call's thread computes, of a product of rows with a weight.
 void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end);

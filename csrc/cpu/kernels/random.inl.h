@@ -31,14 +31,15 @@ CAVS_INLINE SampleKey sample_key(const RandomContext& random, uint32_t op, int64
 
 constexpr uint32_t kWholeGraph = 0xFFFFFFFFu;  // the local index of rows that are graphs
 
-CAVS_INLINE SampleKey sample_key_of_row(const KernelCall& call, int64_t r) {
-  const RandomContext& random = *call.random;
-  const auto op = static_cast<uint32_t>(call.ints[0]);
-  const int64_t space = call.ints[1];
-  if (space == 2) return sample_key(random, op, random.graph_key[r], kWholeGraph);
-  const int32_t* graph = space == 0 ? random.vertex_graph : random.edge_graph;
-  const int32_t* local = space == 0 ? random.vertex_local : random.edge_local;
-  return sample_key(random, op, random.graph_key[graph[r]], static_cast<uint32_t>(local[r]));
+CAVS_INLINE SampleKey sample_key_of_row(const RandomContext& random, const UniformAttributes& of,
+                                        int64_t r) {
+  if (of.rows == SampledRows::kGraph) {
+    return sample_key(random, of.key, random.graph_key[r], kWholeGraph);
+  }
+  const bool vertex = of.rows == SampledRows::kVertex;
+  const int32_t* graph = vertex ? random.vertex_graph : random.edge_graph;
+  const int32_t* local = vertex ? random.vertex_local : random.edge_local;
+  return sample_key(random, of.key, random.graph_key[graph[r]], static_cast<uint32_t>(local[r]));
 }
 
 // Words of 32 bits in the lower halves of lanes of 64, where products of two are whole. What the
@@ -235,8 +236,10 @@ CAVS_INLINE void dropout_row(const SampleKey& row, const DropoutRule<T>& rule, c
 
 template <class T>
 void uniform(const KernelCall& call) {
+  const auto& of = attributes_of<UniformAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    uniform_row(sample_key_of_row(call, r), row_of<T>(call.out[0], r), call.out[0].size);
+    uniform_row(sample_key_of_row(*call.random, of, r), row_of<T>(call.out[0], r),
+                call.out[0].size);
   }
 }
 
@@ -247,7 +250,7 @@ CAVS_INLINE void drop(const KernelCall& call, const KeyOf& key_of) {
     copy<T>(call);
     return;
   }
-  const DropoutRule<T> rule(call.floats[0]);
+  const DropoutRule<T> rule(attributes_of<DropoutAttributes>(call).rate);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     dropout_row(key_of(r), rule, row_of<T>(call.in[0], r), row_of<T>(call.out[0], r),
                 call.out[0].size);
@@ -256,14 +259,15 @@ CAVS_INLINE void drop(const KernelCall& call, const KeyOf& key_of) {
 
 template <class T>
 void dropout(const KernelCall& call) {
-  drop<T>(call, [&](int64_t r) { return sample_key_of_row(call, r); });
+  const auto& of = attributes_of<DropoutAttributes>(call);
+  drop<T>(call, [&](int64_t r) { return sample_key_of_row(*call.random, of, r); });
 }
 
 // The ids of row r, the operands after the first, in place of vertex and graph: see uniform_by_id
 // in cavs/kernels/philox.py.
 CAVS_INLINE SampleKey sample_key_of_ids(const KernelCall& call, int64_t r) {
   const auto id = [&](int i) { return static_cast<uint32_t>(*row_of<int32_t>(call.in[i], r)); };
-  SampleKey row = sample_key(*call.random, static_cast<uint32_t>(call.ints[0]),
+  SampleKey row = sample_key(*call.random, attributes_of<DropoutAttributes>(call).key,
                              call.num_in > 2 ? id(2) : 0, id(1));
   for (int i = 3; i < call.num_in; ++i) {
     WordsF words[2];

@@ -1,4 +1,4 @@
-// Kernels that move rows: gathers, concatenations, inputs and outputs.
+// Kernels that move rows: gathers, copies, inputs and outputs.
 #pragma once
 
 #include "cpu/kernels/simd.inl.h"
@@ -30,7 +30,7 @@ void take(const KernelCall& call) {
 // The element type does not matter where only bits move: int32 inputs go as float.
 template <class T>
 void load(const KernelCall& call) {
-  if (call.ints[0] != 0) {
+  if (attributes_of<LoadAttributes>(call).integers) {
     take<int32_t>(call);
   } else {
     take<T>(call);
@@ -62,8 +62,7 @@ void slots_to_edges(const KernelCall& call) {
 template <class T>
 void embedding(const KernelCall& call) {
   const T* weight = static_cast<const T*>(call.in[0].data);
-  const int64_t num = call.ints[0];
-  const int64_t d = call.ints[1];
+  const auto [num, d] = attributes_of<EmbeddingAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const int64_t id = *row_of<int32_t>(call.in[1], r);
     T* target = row_of<T>(call.out[0], r);
@@ -76,35 +75,23 @@ void embedding(const KernelCall& call) {
 }
 
 template <class T>
-void concat(const KernelCall& call) {
-  for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    T* target = row_of<T>(call.out[0], r);
-    for (int i = 0; i < call.num_in; ++i) {
-      copy_row(target, row_of<T>(call.in[i], r), call.in[i].size);
-      target += call.in[i].size;
-    }
-  }
-}
-
-template <class T>
 void copy(const KernelCall& call) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     copy_row(row_of<T>(call.out[0], r), row_of<T>(call.in[0], r), call.out[0].size);
   }
 }
 
-// Columns of matrices: ints[0] lines of ints[1] elements, the first from column ints[2] of a row
-// and each ints[3] further, to column ints[4] and each ints[5] further.
+// Columns of matrices.
 template <class T>
 void copy_columns(const KernelCall& call) {
   const int32_t* index = index_of(call, 0);
-  const int64_t lines = call.ints[0], n = call.ints[1];
+  const auto& it = attributes_of<ColumnsAttributes>(call);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = indexed_row<T>(call.in[0], index, r);
-    T* y = row_of<T>(call.out[0], r) + call.ints[4];
-    for (int64_t i = 0; i < lines; ++i) {
-      copy_or_zero(y + i * call.ints[5],
-                   x == nullptr ? nullptr : x + call.ints[2] + i * call.ints[3], n);
+    T* y = row_of<T>(call.out[0], r) + it.target_column;
+    for (int64_t i = 0; i < it.lines; ++i) {
+      copy_or_zero(y + i * it.target_step,
+                   x == nullptr ? nullptr : x + it.source_column + i * it.source_step, it.width);
     }
   }
 }
@@ -112,7 +99,8 @@ void copy_columns(const KernelCall& call) {
 template <class T>
 void fill(const KernelCall& call) {
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
-    fill_row(row_of<T>(call.out[0], r), static_cast<T>(call.floats[0]), call.out[0].size);
+    fill_row(row_of<T>(call.out[0], r), static_cast<T>(attributes_of<FillAttributes>(call).value),
+             call.out[0].size);
   }
 }
 

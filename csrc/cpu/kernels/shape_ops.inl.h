@@ -1,13 +1,10 @@
 // "broadcast" and its adjoint "sum_to" on the feature shape of each row.
 #pragma once
 
-#include "cpu/isa_table.h"
 #include "cpu/kernels/simd.inl.h"
 
 namespace cavs {
 namespace {
-
-constexpr int64_t kMaxRank = 8;
 
 // A walk over a shape (the larger one) with the strides of a smaller shape, 0 where it repeats.
 struct Walk {
@@ -19,8 +16,9 @@ struct Walk {
   int64_t outer = 1;  // product of the others
 };
 
-CAVS_INLINE Walk make_walk(int64_t rank, const int64_t* small, const int64_t* large) {
-  if (rank > kMaxRank) fail_fused("at most 8 dimensions", rank);
+CAVS_INLINE Walk make_walk(const Dims& of_small, const Dims& of_large) {
+  const int64_t rank = of_small.rank;
+  const int64_t *small = of_small.sizes, *large = of_large.sizes;
   Walk walk;
   int64_t stride = 1;
   int64_t strides[kMaxRank + 1] = {};
@@ -58,8 +56,8 @@ CAVS_INLINE void walk_runs(const Walk& walk, Body body) {
 
 template <class T>
 void broadcast(const KernelCall& call) {
-  const int64_t rank = call.ints[0];
-  const Walk walk = make_walk(rank, call.ints + 1, call.ints + 1 + rank);
+  const auto& shapes = attributes_of<ShapeAttributes>(call);
+  const Walk walk = make_walk(shapes.source, shapes.target);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);
@@ -75,8 +73,8 @@ void broadcast(const KernelCall& call) {
 
 template <class T>
 void sum_to(const KernelCall& call) {
-  const int64_t rank = call.ints[0];
-  const Walk walk = make_walk(rank, call.ints + 1 + rank, call.ints + 1);
+  const auto& shapes = attributes_of<ShapeAttributes>(call);
+  const Walk walk = make_walk(shapes.target, shapes.source);
   for (int64_t r = call.row_begin; r < call.row_end; ++r) {
     const T* x = row_of<T>(call.in[0], r);
     T* y = row_of<T>(call.out[0], r);

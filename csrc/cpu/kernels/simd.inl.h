@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "cpu/kernel.h"
+#include "program/attributes.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -79,7 +80,7 @@ CAVS_INLINE Vec<T> splat(T value) {
   return value - Vec<T>{};  // 0 + value would lose the sign of -0
 }
 
-// The same in every lane, for V a vector or what else the functions of scalar_math.inl.h are for.
+// The same in every lane, for V a vector or what else the functions of group/scalar_math.h are for.
 template <class V>
 CAVS_INLINE V all(float value) {
   return value - V{};
@@ -87,12 +88,6 @@ CAVS_INLINE V all(float value) {
 
 // The bits of a vector of floats as integers, which wrap around.
 typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
-template <class V>
-struct BitsOf {
-  using Type = WordsF;
-};
-template <class V>
-using Bits = typename BitsOf<V>::Type;
 
 CAVS_INLINE WordsF bits_of(VecF x) { return reinterpret_cast<WordsF>(x); }
 CAVS_INLINE VecF float_of(WordsF bits) { return reinterpret_cast<VecF>(bits); }
@@ -150,12 +145,13 @@ CAVS_INLINE VecF subtract_product(VecF c, VecF a, VecF b) {
 CAVS_INLINE VecD multiply_add(VecD a, VecD b, VecD c) { return a * b + c; }
 CAVS_INLINE VecD subtract_product(VecD c, VecD a, VecD b) { return c - a * b; }
 
+CAVS_INLINE float infinity() { return __builtin_inff(); }
+CAVS_INLINE float not_a_number() { return __builtin_nanf(""); }
+
 // Whether multiply_add rounds once.
 #if defined(__FMA__)
-template <class V>
 constexpr bool kRoundsOnce = true;
 #else
-template <class V>
 constexpr bool kRoundsOnce = false;
 #endif
 
@@ -424,10 +420,9 @@ CAVS_INLINE const IndexTable* table_of(const KernelCall& call, int input) {
   return call.tables == nullptr ? nullptr : call.tables + input;
 }
 
-// Whether an input is read through a table: an index, or the lists of a CSR table.
-CAVS_INLINE bool has_table(const KernelCall& call, int input) {
-  const IndexTable* table = table_of(call, input);
-  return table != nullptr && (table->index != nullptr || table->ptr != nullptr);
+template <class T>
+CAVS_INLINE const T& attributes_of(const KernelCall& call) {
+  return *static_cast<const T*>(call.attributes);
 }
 
 CAVS_INLINE const int32_t* index_of(const KernelCall& call, int input) {

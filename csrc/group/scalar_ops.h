@@ -1,6 +1,6 @@
-// The scalar operations of "fused": name, number of operands, value. An expression is written over
-// vectors a, b, c of V (see simd.inl.h), whose comparisons give masks; `select` turns masks into
-// values. An operation's number is its place in the list.
+// The scalar operations: name, number of operands, value. An expression is written over a, b, c of
+// a lane type (see scalar_math.h), whose comparisons give masks; `select` turns masks into values.
+// An operation's number is its place in the list.
 #pragma once
 
 #define CAVS_SCALAR_OPS(OP)                                                             \
@@ -35,6 +35,5 @@
   OP(bce_with_logits, 2,                                                                \
      times_unless_zero(select(a < zero, b, one - b), abs_(a)) + log1p_exp_minus_abs(a)) \
   OP(squared_error, 2, (a - b) * (a - b))                                               \
-  OP(mul_add, 3, multiply_add(a, b, c))                                                 \
   OP(sigmoid_grad, 2, a * b * (one - b))                                                \
   OP(tanh_grad, 2, a* subtract_product(one, b, b))

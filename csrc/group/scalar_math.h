@@ -1,14 +1,17 @@
-// Transcendental functions on vectors. Float: polynomials and rational approximations of few units
-// in the last place, exact at infinities, NaN for NaN. Double: libm, lane by lane; it serves tests
-// and gradient checks, not speed.
+// Transcendental functions: polynomials and rational approximations of few units in the last place,
+// exact at infinities, NaN for NaN. One text for every lane type V, which the including file
+// defines before: vectors (cpu/kernels/simd.inl.h), which are computed with; symbols
+// (group/symbol.h), which are written down; one float (group/one_lane.h), also on a GPU. A lane
+// type has + - * /, comparisons, and
 //
-// Those of float are written once for two kinds of V: vectors, which are computed with, and symbols
-// (cpu/groups/symbol.h), from which machine code is made. So that both round alike, products that
-// are added to something are written as multiply_add or subtract_product: a compiler contracts
-// others.
+//   all<V>(number), select(mask, V, V), at_most(V, bound), at_least(V, bound), maximum_, minimum_,
+//   sqrt_, abs_, multiply_add, subtract_product, bits_of, float_of, shift_right, to_float; the
+//   floats infinity() and not_a_number(); kRoundsOnce: whether multiply_add rounds once.
+//
+// So that all round alike, products that are added to something are written as multiply_add or
+// subtract_product: a compiler contracts others. It needs no header, since some compilers have
+// none.
 #pragma once
-
-#include "cpu/kernels/simd.inl.h"
 
 namespace cavs {
 namespace {
@@ -17,7 +20,6 @@ constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kLn2High = 0.693359375f;  // few bits: n * kLn2High is exact
 constexpr float kLn2Low = -2.12194440e-4f;
 constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-constexpr float kInfinity = __builtin_inff();
 
 // The polynomial of these coefficients, that of the highest power first.
 template <class V, class... Coefficients>
@@ -48,8 +50,8 @@ CAVS_INLINE V exp_(V x) {
   V r = subtract_product(y, n, all<V>(kLn2High));
   r = subtract_product(r, n, all<V>(kLn2Low));
   // In two steps, since 2^128 and 2^-150 are no floats though they lead to infinity and to zero.
-  const Bits<V> exponent = bits_of(shifted) - 0x4b400000;  // the bits of kRoundingShift
-  const Bits<V> half = shift_right(exponent, 1);
+  const auto exponent = bits_of(shifted) - 0x4b400000;  // the bits of kRoundingShift
+  const auto half = shift_right(exponent, 1);
   return exp_reduced(r) * power_of_two(half) * power_of_two(exponent - half);
 }
 
@@ -73,7 +75,7 @@ CAVS_INLINE V sigmoid_(V x) {
 // are; it reaches 1 at the bound.
 template <class V>
 CAVS_INLINE V tanh_(V x) {
-  constexpr float bound = kRoundsOnce<V> ? 7.983039379119873f : 7.889113426208496f;
+  constexpr float bound = kRoundsOnce ? 7.983039379119873f : 7.889113426208496f;
   const V y = at_most(at_least(x, -bound), bound);
   const V y2 = y * y;
   const V p = polynomial(y2, 1.548972505815982e-08f, 2.206700446549803e-05f,
@@ -81,7 +83,7 @@ CAVS_INLINE V tanh_(V x) {
   const V q = polynomial(y2, 8.623755434200575e-07f, 3.427990304771811e-04f,
                          2.6202352717518806e-02f, 4.6786192059516907e-01f, 1.0f);
   const V result = y * p / q;
-  if constexpr (kRoundsOnce<V>) {
+  if constexpr (kRoundsOnce) {
     return result;
   } else {
     // Whether the compiler contracts decides where 1 is reached, so it is set.
@@ -93,8 +95,8 @@ CAVS_INLINE V tanh_(V x) {
 // Natural logarithm of a positive normal number.
 template <class V>
 CAVS_INLINE V log_normal(V x, V exponent_offset) {
-  constexpr int32_t sqrt_half = 0x3f3504f3;
-  const Bits<V> shifted = bits_of(x) + (0x3f800000 - sqrt_half);
+  constexpr int sqrt_half = 0x3f3504f3;
+  const auto shifted = bits_of(x) + (0x3f800000 - sqrt_half);
   const V e = to_float(shift_right(shifted, 23) - 127) + exponent_offset;
   const V f =
       float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;  // in [sqrt(1/2) - 1, sqrt(2) - 1]
@@ -112,9 +114,9 @@ CAVS_INLINE V log_(V x) {
   const auto subnormal = x < 1.17549435e-38f;
   const V scaled = select(subnormal, x * 8388608.0f, x);
   V result = log_normal(scaled, select(subnormal, all<V>(-23.0f), all<V>(0.0f)));
-  const V at_most_zero = select(x == 0.0f, all<V>(-kInfinity), all<V>(__builtin_nanf("")));
+  const V at_most_zero = select(x == 0.0f, all<V>(-infinity()), all<V>(not_a_number()));
   result = select(x > 0.0f, result, at_most_zero);
-  return select(x == kInfinity, x, result);
+  return select(x == infinity(), x, result);
 }
 
 // log(1 + exp(-|x|)): what softplus adds to relu.
@@ -145,39 +147,7 @@ CAVS_INLINE V erfinv_(V x) {
   const V far = polynomial(sqrt_(w) - 3.0f, -0.000200214257f, 0.000100950558f, 0.00134934322f,
                            -0.00367342844f, 0.00573950773f, -0.0076224613f, 0.00943887047f,
                            1.00167406f, 2.83297682f);
-  return x * select(abs_(x) == 1.0f, all<V>(kInfinity), select(w < 5.0f, near, far));
-}
-
-template <class Function>
-CAVS_INLINE VecD map_lanes(VecD x, Function function) {
-  for (int i = 0; i < kLanes<double>; ++i) x[i] = function(x[i]);
-  return x;
-}
-
-CAVS_INLINE VecD exp_(VecD x) {
-  return map_lanes(x, [](double v) { return __builtin_exp(v); });
-}
-CAVS_INLINE VecD log_(VecD x) {
-  return map_lanes(x, [](double v) { return __builtin_log(v); });
-}
-CAVS_INLINE VecD tanh_(VecD x) {
-  return map_lanes(x, [](double v) { return __builtin_tanh(v); });
-}
-// Winitzki's estimate of two digits, and steps of Newton's, each of which doubles their number.
-CAVS_INLINE VecD erfinv_(VecD x) {
-  return map_lanes(x, [](double v) {
-    if (__builtin_fabs(v) == 1) return __builtin_copysign(__builtin_inf(), v);
-    const double l = __builtin_log((1 - v) * (1 + v)), h = 4.33074675078 + l / 2;
-    double y = __builtin_copysign(__builtin_sqrt(__builtin_sqrt(h * h - l / 0.147) - h), v);
-    for (int i = 0; i < 4; ++i) {
-      y -= (__builtin_erf(y) - v) * 0.886226925452758014 * __builtin_exp(y * y);
-    }
-    return y;
-  });
-}
-CAVS_INLINE VecD sigmoid_(VecD x) { return 1.0 / (1.0 + exp_(-x)); }
-CAVS_INLINE VecD log1p_exp_minus_abs(VecD x) {
-  return map_lanes(x, [](double v) { return __builtin_log1p(__builtin_exp(-__builtin_fabs(v))); });
+  return x * select(abs_(x) == 1.0f, all<V>(infinity()), select(w < 5.0f, near, far));
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// Symbols stand in for vectors where the scalar operations (cpu/kernels/scalar_ops.h) are not to be
-// computed but written down.
+// The lane type of scalar_math.h that stands for vectors where they are not to be computed but
+// written down.
 #pragma once
 
-#include "cpu/groups/vector_code.h"
-#include "cpu/kernels/simd.inl.h"
+#include "group/vector_code.h"
+
+#define CAVS_INLINE inline __attribute__((always_inline))
 
 namespace cavs {
 namespace {
@@ -35,16 +36,13 @@ struct Comparison {
   Symbol a, b;
 };
 
-template <>
-struct BitsOf<Symbol> {
-  using Type = SymbolBits;
-};
-template <>
-inline Symbol all<Symbol>(float value) {
-  return Symbol(value);
+template <class V>
+inline V all(float value) {
+  return V(value);
 }
-template <>
-constexpr bool kRoundsOnce<Symbol> = true;
+constexpr bool kRoundsOnce = true;
+inline float infinity() { return __builtin_inff(); }
+inline float not_a_number() { return __builtin_nanf(""); }
 
 #define CAVS_SYMBOL_OPERATOR(sign, op)                \
   inline Symbol operator sign(Symbol a, Symbol b) {   \

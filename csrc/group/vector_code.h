@@ -35,15 +35,8 @@ enum class VectorOp : uint8_t {
 
 constexpr int kNumArguments[] = {0, 0, 2, 2, 2, 2, 2, 2, 1, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 4};
 
-// Comparisons by their numbers in the instruction, those that are silent about NaN.
-enum class Compare : int32_t {
-  kEqual = 0x00,
-  kNotEqual = 0x04,
-  kLess = 0x11,
-  kLessEqual = 0x12,
-  kGreaterEqual = 0x1D,
-  kGreater = 0x1E,
-};
+// Comparisons, none of which but kNotEqual holds of NaN.
+enum class Compare : int32_t { kEqual, kNotEqual, kLess, kLessEqual, kGreaterEqual, kGreater };
 
 struct VectorNode {
   VectorOp op;

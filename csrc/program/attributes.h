@@ -1,0 +1,138 @@
+// The attributes of kernels, one type for each set of them. A member `fields` names those that a
+// program is written with: it calls visit(name, field) for each.
+#pragma once
+
+#include <cstdint>
+
+namespace cavs {
+
+struct NoAttributes {
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&&) {}
+};
+
+// C = op(A) op(B), op(A) being (m, k) and op(B) (k, n).
+struct MatmulAttributes {
+  bool ta = false, tb = false;  // whether A, B stand transposed
+  int64_t m = 1, k = 1, n = 1;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("ta", self.ta);
+    visit("tb", self.tb);
+    visit("m", self.m);
+    visit("k", self.k);
+    visit("n", self.n);
+  }
+};
+
+// Of products that leave out rows.
+struct MaskedMatmulAttributes : MatmulAttributes {
+  bool by_id = false;  // the mask holds ids, of which -1 leaves a row out; else numbers, zero does
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    MatmulAttributes::fields(self, visit);
+    visit("by_id", self.by_id);
+  }
+};
+
+// Rows of `outer` times `length` elements, of which each `length` are taken together.
+struct AxisAttributes {
+  int64_t outer = 1, length = 1;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("outer", self.outer);
+    visit("length", self.length);
+  }
+};
+
+// A weight of `count` rows of `width` elements.
+struct EmbeddingAttributes {
+  int64_t count = 1, width = 1;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("count", self.count);
+    visit("width", self.width);
+  }
+};
+
+// `lines` lines of `width` elements, the first from one column of a row to one of another, and each
+// a step further.
+struct ColumnsAttributes {
+  int64_t lines = 1, width = 1;
+  int64_t source_column = 0, source_step = 1;
+  int64_t target_column = 0, target_step = 1;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("lines", self.lines);
+    visit("width", self.width);
+    visit("source_column", self.source_column);
+    visit("source_step", self.source_step);
+    visit("target_column", self.target_column);
+    visit("target_step", self.target_step);
+  }
+};
+
+constexpr int kMaxRank = 8;
+
+struct Dims {
+  int rank = 0;
+  int64_t sizes[kMaxRank] = {};
+};
+
+// Shapes of one rank, whose dimensions are equal, or 1 in the smaller one.
+struct ShapeAttributes {
+  Dims source, target;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("source", self.source);
+    visit("target", self.target);
+  }
+};
+
+enum class SampledRows : uint8_t { kVertex, kEdge, kGraph };
+
+// Random numbers by the graph of a row and its place there.
+struct UniformAttributes {
+  uint32_t key = 0;                         // of the operation
+  SampledRows rows = SampledRows::kVertex;  // as the instruction's rows are
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("key", self.key);
+  }
+};
+
+// By the same, or by the ids of a row.
+struct DropoutAttributes : UniformAttributes {
+  double rate = 0;  // of zeros
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    UniformAttributes::fields(self, visit);
+    visit("rate", self.rate);
+  }
+};
+
+struct LoadAttributes {
+  bool integers = false;  // as the instruction's output is
+
+  template <class Self, class Visit>
+  static void fields(Self&, Visit&&) {}
+};
+
+struct FillAttributes {
+  double value = 0;
+
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("value", self.value);
+  }
+};
+
+}  // namespace cavs

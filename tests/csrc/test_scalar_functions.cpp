@@ -1,0 +1,178 @@
+// The scalar operations over one float, as a device would compile them, against the vectors of this
+// machine and its machine code: equal bits.
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/isa.h"
+#include "check.h"
+#include "cpu/groups/group_code.h"
+#include "cpu/groups/group_program.h"
+#include "cpu/kernel.h"
+#include "group/one_lane.h"
+// The lane type comes first.
+#include "group/scalar_functions.h"
+
+namespace cavs {
+namespace {
+
+#define CAVS_LIST_OP(name, arity, expression) &scalar_##name<float>,
+constexpr float (*kOneLane[])(float, float, float) = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
+#undef CAVS_LIST_OP
+
+constexpr int64_t kWidth = 128, kRows = 128;
+constexpr size_t kCount = static_cast<size_t>(kWidth * kRows);
+
+using Floats = std::vector<float>;
+
+struct alignas(64) Scratch {
+  char bytes[kScratchBytes];
+};
+
+Floats special_values() {
+  using Limits = std::numeric_limits<float>;
+  Floats values;
+  for (const float x : {0.0f, 1.0f, 0.5f, 1e-3f, 1e-20f, 3.0f, 16.5f, 87.0f, 89.0f, 104.0f, 1e10f,
+                        Limits::infinity(), Limits::max(), Limits::min(), Limits::denorm_min(),
+                        Limits::min() / 2, 1 - 1e-7f, Limits::epsilon()}) {
+    values.push_back(x);
+    values.push_back(-x);
+  }
+  values.push_back(Limits::quiet_NaN());
+  values.push_back(-Limits::quiet_NaN());
+  return values;
+}
+
+// Special values in all pairs first (and thirds in turn), then numbers near one, then any bits.
+std::vector<Floats> draw_operands() {
+  const Floats special = special_values();
+  std::vector<Floats> operands(3, Floats(kCount));
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (size_t i = 0; i < kCount; ++i) {
+    const size_t n = special.size();
+    for (size_t k = 0; k < 3; ++k) {
+      float& x = operands[k][i];
+      if (i < n * n) {
+        x = special[k == 0 ? i % n : k == 1 ? i / n : (i + i / n) % n];
+      } else if (i < kCount / 2) {
+        x = normal(random) * (i % 2 == 0 ? 1.0f : 20.0f);
+      } else {
+        const auto bits = static_cast<uint32_t>(random());
+        std::memcpy(&x, &bits, sizeof(x));
+      }
+    }
+  }
+  return operands;
+}
+
+Group group_of_one(int op) {
+  Group group;
+  group.width = kWidth;
+  group.inputs.resize(static_cast<size_t>(scalar_op_arity(op)));
+  ScalarCall call;
+  call.op = op;
+  for (int i = 0; i < scalar_op_arity(op); ++i) call.arguments[static_cast<size_t>(i)] = i;
+  group.calls = {call};
+  group.outputs = {group.first_call()};
+  return group;
+}
+
+Floats run(const Group& group, bool compile, std::vector<Floats> operands) {
+  const auto program = prepare_group(group, compile);
+  CHECK(!compile || program->code != nullptr);
+  Floats result(kCount);
+  std::vector<Operand> in;
+  for (Floats& operand : operands) in.push_back({operand.data(), kWidth, kWidth, true});
+  const Operand out = {result.data(), kWidth, kWidth, true};
+  static Scratch scratch;
+  KernelCall call;
+  call.in = in.data();
+  call.num_in = static_cast<int>(group.inputs.size());
+  call.out = &out;
+  call.num_out = 1;
+  call.attributes = program.get();
+  call.row_end = kRows;
+  call.scratch = scratch.bytes;
+  find_kernel(DType::kFloat32, "fused")(call);
+  return result;
+}
+
+// Which NaN it is does not matter.
+bool same_bits(float a, float b) {
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
+  return bits_of(a) == bits_of(b);
+}
+
+void check_equal(const std::string& what, const Floats& got, const Floats& expected,
+                 const std::vector<Floats>& operands) {
+  size_t differing = 0, first = 0;
+  for (size_t i = kCount; i-- > 0;) {
+    if (same_bits(got[i], expected[i])) continue;
+    ++differing;
+    first = i;
+  }
+  if (differing == 0) return;
+  cavs_test::report(__FILE__, __LINE__,
+                    what + " of " + std::to_string(differing) + " operands, first of " +
+                        std::to_string(operands[0][first]) + ", " +
+                        std::to_string(operands[1][first]) + ": " + std::to_string(got[first]) +
+                        ", expected " + std::to_string(expected[first]));
+}
+
+void test_one_lane() {
+  const std::vector<Floats> operands = draw_operands();
+  for (int op = 0; op < static_cast<int>(scalar_op_names().size()); ++op) {
+    const std::string& name = scalar_op_names()[static_cast<size_t>(op)];
+    const Group group = group_of_one(op);
+    Floats alone(kCount);
+    for (size_t i = 0; i < kCount; ++i) {
+      alone[i] = kOneLane[op](operands[0][i], operands[1][i], operands[2][i]);
+    }
+    const Floats interpreted = run(group, false, operands);
+    // Without fused multiply-add, formulas round otherwise.
+    if (current_isa() != Isa::kGeneric) {
+      check_equal(name + " interpreted", interpreted, alone, operands);
+    }
+    if (can_compile_groups())
+      check_equal(name + " compiled", run(group, true, operands), alone, operands);
+  }
+}
+
+float one(const char* name, float a, float b = 0) { return kOneLane[scalar_opcode(name)](a, b, 0); }
+
+void test_special_values() {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(one("relu", -inf) == 0 && one("relu", inf) == inf && std::isnan(one("relu", nan)));
+  CHECK(std::signbit(one("relu", -0.0f)) && !std::signbit(one("relu", 0.0f)));
+  CHECK(std::isnan(one("sign", nan)) && one("sign", -inf) == -1 && one("sign", inf) == 1);
+  CHECK(std::signbit(one("sign", -0.0f)) && one("sign", -0.0f) == 0);
+  CHECK(one("exp", -inf) == 0 && one("exp", inf) == inf && std::isnan(one("exp", nan)));
+  CHECK(one("log", 0.0f) == -inf && one("log", -0.0f) == -inf && one("log", inf) == inf);
+  CHECK(std::isnan(one("log", -1.0f)) && std::isnan(one("log", nan)));
+  CHECK(one("sigmoid", -inf) == 0 && one("sigmoid", inf) == 1 && std::isnan(one("sigmoid", nan)));
+  CHECK(one("tanh", -inf) == -1 && one("tanh", inf) == 1 && std::isnan(one("tanh", nan)));
+  CHECK(one("softplus", -inf) == 0 && one("softplus", inf) == inf);
+  CHECK(one("erfinv", 1.0f) == inf && one("erfinv", -1.0f) == -inf);
+  CHECK(std::isnan(one("maximum", nan, 1)) && std::isnan(one("maximum", 1, nan)));
+  CHECK(std::isnan(one("minimum", nan, 1)) && std::isnan(one("minimum", 1, nan)));
+  CHECK(one("greater", nan, 1) == 0 && one("less_equal", nan, nan) == 0);
+  CHECK(one("equal", nan, nan) == 0 && one("equal", 0.0f, -0.0f) == 1);
+  CHECK(one("reciprocal", -0.0f) == -inf && one("rsqrt", 0.0f) == inf);
+  CHECK(one("abs", -inf) == inf && !std::signbit(one("abs", -0.0f)));
+  CHECK(one("bce_with_logits", inf, 1) == 0 && one("bce_with_logits", -inf, 0) == 0);
+}
+
+}  // namespace
+}  // namespace cavs
+
+int main() {
+  cavs::test_one_lane();
+  cavs::test_special_values();
+  return cavs_test::result();
+}
