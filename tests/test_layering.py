@@ -32,7 +32,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     # F and G meet
     "execution": (
         *("errors", "_arguments", "_locks", "_native", "_arrays"),
-        *("core.ops", "core", "kernels", "scheduler"),
+        *("core.ops", "core", "kernels", "scheduler", "memory"),
     ),
     # What users hold
     "tensor": (*_BASE, "_locks", "_arrays", "core.ops", "core"),
