@@ -25,6 +25,7 @@ from cavs.execution.executor import Executor, RandomState, Run
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
 from cavs.execution.reference import ReferenceExecutor
+from cavs.execution.settings import check_device
 from cavs.inputs import InputChecker
 from cavs.nonfinite import WHOLE, Call, Part, Search
 from cavs.optim import Optimizer
@@ -93,11 +94,7 @@ class Model(Compiled):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        if not is_among(device, ("cpu",)):
-            raise InputError(
-                f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
-                "use device='cpu'"
-            )
+        check_device(device)
         if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
@@ -139,7 +136,7 @@ class Model(Compiled):
             "rewrite": rewrite,
         }
         self._stepwise: Model | None = None
-        self._executor = self._make_executor(executor, name, policy)
+        self._executor = self._make_executor(executor, name, policy, device)
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
@@ -155,10 +152,10 @@ class Model(Compiled):
         Model.__init__(self, state["function"], **state["options"])
         vars(self).update(state["kept"])
 
-    def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
+    def _make_executor(self, name: str, dtype: str, policy: str, device: str) -> Executor:
         text("compile", "executor", name)
         if name == "native":
-            return NativeExecutor(self._compiler, dtype, policy)
+            return NativeExecutor(self._compiler, dtype, policy, device)
         if name == "reference":
             return ReferenceExecutor(self._compiler, dtype)
         raise InputError(

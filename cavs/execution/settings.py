@@ -6,26 +6,28 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from cavs._arguments import shown
 from cavs._native import core as _core
 from cavs.errors import InputError
 
 
-def _load_blas() -> None:
-    # To import it would load the library, with a thread for each core.
+def _find_blas() -> None:
+    # To import it would load the library, with a thread for each core; the engine loads it when a
+    # program with products is made.
     found = find_spec("scipy_openblas32")
     if found is None or found.origin is None:
         raise ImportError("[cavs] expected scipy-openblas32, got none; install it with pip")
     folder = os.path.join(os.path.dirname(found.origin), "lib")
     for name in sorted(os.listdir(folder)):
         if name.startswith("libscipy_openblas") and ".so" in name:
-            _core.load_blas(os.path.join(folder, name))
+            _core.set_blas_path(os.path.join(folder, name))
             return
     raise ImportError(
         f"[cavs] expected libscipy_openblas.so in {folder}, got none; reinstall scipy-openblas32"
     )
 
 
-_load_blas()
+_find_blas()
 
 
 def set_num_threads(count: int) -> None:
@@ -71,6 +73,11 @@ def set_flush_denormals(enabled: bool) -> None:
 def get_flush_denormals() -> bool:
     """Whether native calls in float32 take denormals for zero; see :func:`set_flush_denormals`."""
     return bool(_core.flush_denormals())
+
+
+def check_device(device: Any) -> None:
+    """Raises InputError for what is no device that this build has a backend for."""
+    _core.check_device(device if isinstance(device, str) else shown(device))
 
 
 def compiles_groups() -> bool:
