@@ -7,7 +7,7 @@ per edge, and the cotangent of what it scattered is their sum over its edges to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from cavs.core import ir
 from cavs.core.context import located_at
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
+from cavs.core.joins import join_of_cotangents
 from cavs.core.ops._def import Space, SpaceKind, apply
 from cavs.core.ops.loss import EMBEDDING_GRAD
 from cavs.core.ops.shape import CONCAT, SLICE_GRAD
@@ -28,7 +29,6 @@ from cavs.core.ops.structure import (
     SLOTS_TO_EDGES,
     STATE_COTANGENT,
 )
-from cavs.core.passes.specialize_leaves import join_of_cotangents
 from cavs.errors import TraceError
 
 
@@ -55,6 +55,18 @@ class Gradient:
         sparse = [node for _, _, nodes in self.params for node in nodes]
         dense = [node for _, node, _ in self.params if node is not None]
         return [*self.edges.values(), *dense, *sparse, *self.inputs.values()]
+
+    def map(self, new: Mapping[Node, Node]) -> Gradient:
+        """The same gradient with its results replaced."""
+        return Gradient(
+            {k: new[v] for k, v in self.edges.items()},
+            [
+                (p, None if dense is None else new[dense], [new[n] for n in sparse])
+                for p, dense, sparse in self.params
+            ],
+            {k: new[v] for k, v in self.inputs.items()},
+            self.slots,
+        )
 
 
 def differentiate(

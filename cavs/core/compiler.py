@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import wraps
 from operator import attrgetter
 from typing import Any, ParamSpec, TypeVar
@@ -14,33 +13,22 @@ from cavs.core.autodiff import Gradient, differentiate
 from cavs.core.context import apart_from_traces, edge_parents
 from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.lowering import Lowered, Sinks, distinct_tables, lower, read_from_forward
-from cavs.core.lowering.skip_masked import skip_masked
-from cavs.core.lowering.skip_missing import skip_missing
-from cavs.core.lowering.zeros import NO_ROWS, RowIds, Rows, either
-from cavs.core.ops._def import Space, SpaceKind, apply
+from cavs.core.lowering import Lowered, Sinks, distinct_tables, find_masks, lower, read_from_forward
+from cavs.core.lowering.zeros import RowIds
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.structure import (
     GATHER,
-    GRAPH_SPREAD,
-    GRAPH_SUM,
     PARAM,
-    PULL,
-    SEGMENT_SUM,
-    SPREAD,
-    UNIQUE_IDS,
-    UNIQUE_SUM,
 )
 from cavs.core.passes import (
+    OF_FUNCTIONS,
+    OF_GRADIENTS,
     PASSES,
-    Simplifier,
-    commute_gather,
-    read_parents,
-    specialize_leaves,
-    unique_pulls,
+    Context,
+    remember_pulls,
+    run,
 )
-from cavs.core.passes.remember_pulls import Remembered, remember_pulls
-from cavs.core.passes.specialize_leaves import can_specialize
-from cavs.core.passes.unique_pulls import ids_of
+from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.program import Output, OutputKind, Program
 from cavs.core.trace import Trace, select_outputs, trace
 from cavs.core.verify import verify
@@ -102,10 +90,9 @@ class Compiler:
         """Everything from the trace on."""
         verify(traced.function.roots(), "trace")
         self.trace = traced
-        self._simplifier = Simplifier()
-        self._row_ids = RowIds()
-        self._edge_parents = SpaceKind.VERTEX
-        self.function = self._optimise(traced.function)
+        self._context = Context(self.passes)
+        self.function = run(OF_FUNCTIONS, traced.function, self._context)
+        self._gradients: dict[tuple[_Names, _Names, _Learning], Gradient] = {}
         self._inference: Lowered | None = None
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
@@ -126,50 +113,18 @@ class Compiler:
             self._evaluation = made
         return self._evaluation
 
-    def _optimise(self, function: FunctionIR) -> FunctionIR:
-        if "simplify" in self.passes:
-            function = function.map(self._simplifier.run(function.roots()))
-            verify(function.roots(), "simplify")
-        if "commute_gather" in self.passes:
-            masked = "skip_masked" in self.passes
-            stays = skip_masked(function.roots(), RowIds()) if masked else ()
-            function = commute_gather(function, stays)
-            verify(function.roots(), "commute_gather")
-        if "specialize_leaves" in self.passes and can_specialize(function):
-            function = specialize_leaves(function)
-            verify(function.roots(), "specialize_leaves")
-            self._edge_parents = SpaceKind.INNER
-        if "unique_pulls" in self.passes:
-            function = unique_pulls(function)
-            verify(function.roots(), "unique_pulls")
-        if "simplify" in self.passes:
-            with edge_parents(self._edge_parents):
-                function = function.map(self._simplifier.run(function.roots()))
-            verify(function.roots(), "simplify")
-        return function
-
     def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
         """Products that leave out rows, to what says which."""
-        roots, found = list(roots), dict[Node, Rows]()
-        for name, find in (("skip_missing", skip_missing), ("skip_masked", skip_masked)):
-            if name in self.passes:
-                for node, rows in find(roots, self._row_ids).items():
-                    found[node] = either(found.get(node, NO_ROWS), rows)
-        return {node: self._row_ids.mask(rows) for node, rows in found.items()}
+        return find_masks(roots, self._context.shared(RowIds), self.passes)
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
         """∂F after the passes, embedding gradients by distinct ids."""
-        with edge_parents(self._edge_parents):
-            gradient = _by_distinct_ids(differentiate(self.function, pushes, inputs))
-            verify(gradient.roots(), "autodiff")
-            if "read_parents" in self.passes:
-                edges, slots = read_parents(gradient.edges)
-                gradient = replace(gradient, edges=edges, slots=slots)
-                verify(gradient.roots(), "read_parents")
-            if "simplify" in self.passes:
-                gradient = _map(gradient, self._simplifier.run(gradient.roots()))
-                verify(gradient.roots(), "simplify")
-        return gradient
+        key = (frozenset(pushes), frozenset(inputs), self.learning())
+        if key not in self._gradients:
+            with edge_parents(self._context.edge_parents):
+                gradient = differentiate(self.function, key[0], key[1])
+            self._gradients[key] = run(OF_GRADIENTS, gradient, self._context)
+        return self._gradients[key]
 
     def inference(self) -> Program:
         """The program of a forward call after which no backward comes."""
@@ -313,32 +268,3 @@ def _checked(passes: Sequence[str]) -> tuple[str, ...]:
             f"[compile] expected passes among {list(PASSES)}, got {unknown}; leave out the others"
         )
     return tuple(passes)
-
-
-def _by_distinct_ids(gradient: Gradient) -> Gradient:
-    """Gradients of embeddings as sums over the rows with one id, in the space of distinct ids."""
-
-    def convert(node: Node) -> Node:
-        rows, ids = node.inputs
-        while ids.op in (SPREAD, GRAPH_SPREAD):
-            rows = apply(SEGMENT_SUM if ids.op is SPREAD else GRAPH_SUM, rows)
-            ids = ids.inputs[0]
-        if ids.op is PULL:
-            rows = apply(UNIQUE_SUM, rows, rows=ids_of(ids), base=ids.space)
-            ids = Node(UNIQUE_IDS, (), {"name": ids.attrs["name"]}, (), rows.space)
-        return Node(node.op, (rows, ids), node.attrs, node.shape, SpaceKind.NONE)
-
-    params = [(p, dense, [convert(n) for n in sparse]) for p, dense, sparse in gradient.params]
-    return replace(gradient, params=params)
-
-
-def _map(gradient: Gradient, new: Any) -> Gradient:
-    return Gradient(
-        {k: new[v] for k, v in gradient.edges.items()},
-        [
-            (p, None if dense is None else new[dense], [new[n] for n in sparse])
-            for p, dense, sparse in gradient.params
-        ],
-        {k: new[v] for k, v in gradient.inputs.items()},
-        gradient.slots,
-    )

@@ -348,4 +348,17 @@ class Program:
 
     def _declared(self, number: int) -> str:
         value = self.values[number]
-        return f"%{number}:{value.space}[{value.size}]"
+        given = f" ({self._given(value.index)})" if value.role is Role.OUTPUT else ""
+        return f"%{number}:{value.space}[{value.size}]{given}"
+
+    def _given(self, number: int) -> str:
+        """What the caller gets as an output."""
+        output = self.outputs[number]
+        if output.kind is OutputKind.PUSH:
+            return f"output {output.name}"
+        if output.kind is OutputKind.IDS:
+            return "ids"
+        rows = "rows of the " if output.kind is OutputKind.SPARSE else ""
+        names = {v.index: v.name for v in self.values if v.role is Role.PARAM}
+        of = names.get(output.parameter, f"parameter {output.parameter}")
+        return f"{rows}gradient of {output.name if output.kind is OutputKind.INPUT else of}"

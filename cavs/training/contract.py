@@ -123,7 +123,8 @@ class Contract:
         if "" in self.functions:
             functions = {"": function}
         else:
-            functions = function.functions()
+            with user.said_of("super().__init__(functions) to be called"):
+                functions = function.functions()
             if functions.keys() != self.functions.keys():
                 raise InputError(
                     f"[model] {user}: expected the vertex functions {', '.join(self.functions)}, "
@@ -140,7 +141,8 @@ class Contract:
 def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> None:
     """Raises InputError where a user's model lacks an attribute that is read, or has another."""
     for name, (what, good) in attributes.items():
-        found = getattr(function, name, None)
+        with user.said_of(f"its attribute {name}"):
+            found = getattr(function, name, None)
         if not good(found):
             came = "none" if found is None else type(found).__name__
             raise InputError(

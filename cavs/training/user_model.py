@@ -8,8 +8,9 @@ import os
 import stat
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,9 @@ def said_of_code(error: Exception) -> InputError | None:
 
 
 def _as_one_line(error: BaseException, where: str, expected: str) -> InputError:
-    said = f"{type(error).__name__}: {in_brief(error)}".removesuffix(": ")
+    said = type(error).__name__
+    with suppress(Exception):  # that its own text raises
+        said = f"{said}: {in_brief(error)}".removesuffix(": ")
     return InputError(f"[model] {where}: expected {expected}, got {said}; mend it there")
 
 
@@ -226,7 +229,9 @@ def parse_arg(text: str) -> tuple[str, str]:
 def parse_value(text: str) -> Any:
     """What a text means as a Python literal; the text itself where it is none."""
     try:
-        return ast.literal_eval(text.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd literals
+            return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
 

@@ -5,7 +5,7 @@
 
 namespace cavs {
 
-void bind_arrays(pybind11::module_& m);
+void bind_loops(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
 void bind_inputs(pybind11::module_& m);
 void bind_kernels(pybind11::module_& m);

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/array.h"
 #include "bindings/bindings.h"
-#include "bindings/dtype.h"
 #include "bindings/own_ids.h"
 #include "bindings/read.h"
 #include "graph/graph_batch.h"
@@ -29,7 +29,7 @@ int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
 class InputForm {
  public:
   InputForm(py::object name, const std::string& space, const std::string& dtype,
-            std::vector<py::ssize_t> shape, int64_t bound)
+            std::vector<int64_t> shape, int64_t bound)
       : name_(std::move(name)),
         space_(parse_space(space).kind),
         dtype_(dtype == "int32" ? DType::kInt32 : parse_dtype(dtype)),
@@ -43,27 +43,24 @@ class InputForm {
     if (given == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
     if (given == nullptr) return false;
     if (Py_TYPE(given) != py::detail::npy_api::get().PyArray_Type_) return false;
-    const auto array = py::reinterpret_borrow<py::array>(given);
-    const py::dtype dtype = array.dtype();
-    const int layout = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    const bool fits = dtype_of(dtype) == dtype_ && dtype.byteorder() != kForeignOrder &&
-                      (array.flags() & layout) == layout && fits_shape(graphs, array);
-    return fits && (dtype_ != DType::kInt32 || take_ids(array, inputs));
+    const ArrayForm form = form_of(given);
+    const bool fits = form.dtype == dtype_ && form.dense && fits_shape(graphs, form);
+    return fits && (dtype_ != DType::kInt32 || take_ids(form, inputs));
   }
 
   bool has_ids() const { return dtype_ == DType::kInt32; }
 
  private:
-  bool fits_shape(const GraphBatch& graphs, const py::array& array) const {
-    return array.ndim() == static_cast<py::ssize_t>(shape_.size()) + 1 &&
-           array.shape(0) == rows_of(graphs, space_) &&
-           std::equal(shape_.begin(), shape_.end(), array.shape() + 1);
+  bool fits_shape(const GraphBatch& graphs, const ArrayForm& form) const {
+    return form.ndim == static_cast<int64_t>(shape_.size()) + 1 &&
+           form.shape[0] == rows_of(graphs, space_) &&
+           std::equal(shape_.begin(), shape_.end(), form.shape + 1);
   }
 
-  bool take_ids(const py::array& array, py::dict* inputs) const {
-    const py::array_t<int32_t> copy(array.size());
+  bool take_ids(const ArrayForm& form, py::dict* inputs) const {
+    const py::array_t<int32_t> copy(form.elements);
     int32_t* ids = const_cast<int32_t*>(copy.data());
-    copy_ids(static_cast<const int32_t*>(array.data()), array.size(), ids);
+    copy_ids(static_cast<const int32_t*>(form.data), form.elements, ids);
     if (PyDict_SetItem(inputs->ptr(), name_.ptr(), copy.ptr()) != 0) throw py::error_already_set();
     return std::all_of(ids, ids + copy.size(),
                        [this](int32_t id) { return id >= -1 && id < bound_; });
@@ -72,7 +69,7 @@ class InputForm {
   py::object name_;
   SpaceKind space_;
   DType dtype_;
-  std::vector<py::ssize_t> shape_;
+  std::vector<int64_t> shape_;
   int64_t bound_;
 };
 
@@ -82,11 +79,11 @@ class InputForms {
   explicit InputForms(const py::sequence& specs) {
     for (const py::handle item : specs) {
       const py::tuple fields = read_tuple(item, 5, "input", "an input");
-      forms_.emplace_back(
-          py::object(fields[0]), read_as<std::string>(fields[1], "input", "text as a space"),
-          read_as<std::string>(fields[2], "input", "text as a dtype"),
-          read_as<std::vector<py::ssize_t>>(fields[3], "input", "integers as a shape"),
-          read_as<int64_t>(fields[4], "input", "an integer as the bound of ids"));
+      forms_.emplace_back(py::object(fields[0]),
+                          read_as<std::string>(fields[1], "input", "text as a space"),
+                          read_as<std::string>(fields[2], "input", "text as a dtype"),
+                          read_as<std::vector<int64_t>>(fields[3], "input", "integers as a shape"),
+                          read_as<int64_t>(fields[4], "input", "an integer as the bound of ids"));
     }
   }
 

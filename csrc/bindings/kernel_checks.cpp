@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "bindings/dtype.h"
+#include "bindings/array.h"
 #include "memory/dynamic_tensor.h"
 #include "program/access.h"
 #include "program/validate.h"
@@ -87,11 +87,10 @@ class CallChecker {
         return static_cast<int>(id);
       }
     }
-    const std::optional<DType> dtype = dtype_of(array.dtype());
-    CAVS_CHECK(dtype && (*dtype == call_.dtype || *dtype == DType::kInt32) &&
-                   array.dtype().byteorder() != kForeignOrder,
-               ErrorKind::kValue, "[kernels] expected arrays of ", dtype_name(call_.dtype),
-               " or int32, got ", std::string(py::str(array.dtype())), "; convert it");
+    const std::optional<DType> dtype = engine_dtype(array.dtype());
+    CAVS_CHECK(dtype && (*dtype == call_.dtype || *dtype == DType::kInt32), ErrorKind::kValue,
+               "[kernels] expected arrays of ", dtype_name(call_.dtype), " or int32, got ",
+               std::string(py::str(array.dtype())), "; convert it");
     const auto address = reinterpret_cast<uintptr_t>(array.data());
     CAVS_CHECK(address % static_cast<uintptr_t>(array.itemsize()) == 0, ErrorKind::kValue,
                "[kernels] expected an aligned array, got one at an odd address; copy it");

@@ -71,7 +71,7 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception_translator(translate);
   cavs::wait_for_calls_at_exit();
   cavs::set_interrupt_check(&cavs::run_signal_handlers);
-  cavs::bind_arrays(m);
+  cavs::bind_loops(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);
   cavs::bind_lend(m);

@@ -1,4 +1,4 @@
-// Optimiser steps on NumPy arrays, in place.
+// Optimiser steps on arrays, in place.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -81,7 +81,7 @@ void adam(const py::sequence& params, const py::sequence& grads, const py::seque
 
 // One row-sparse update, its states checked.
 void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
-               const std::vector<Checked>& states, int64_t step) {
+               const std::vector<Array>& states, int64_t step) {
   dispatch(sparse.param, [&](auto zero) {
     using T = decltype(zero);
     const DenseUpdate<T> update = {sparse.param.data<T>(),
@@ -94,8 +94,8 @@ void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
   });
 }
 
-Checked state_of_rows(const char* name, const py::object& value, const Sparse& sparse) {
-  Checked state = state_like(name, value, sparse.param);
+Array state_of_rows(const char* name, const py::object& value, const Sparse& sparse) {
+  Array state = state_like(name, value, sparse.param);
   state.expect_apart(sparse.rows);
   return state;
 }
@@ -106,7 +106,7 @@ void sgd_rows(const py::object& param, const py::object& ids, const py::object& 
   const Sparse sparse(param, ids, rows);
   const SgdSettings settings = sgd_settings(lr, momentum, weight_decay, nesterov);
   expect_momentum(momentum, !momentum_buffer.is_none());
-  std::vector<Checked> states;
+  std::vector<Array> states;
   if (momentum != 0) states.push_back(state_of_rows("momentum_buffer", momentum_buffer, sparse));
   step_rows(sparse, settings, states, 1);
 }
@@ -114,7 +114,7 @@ void sgd_rows(const py::object& param, const py::object& ids, const py::object& 
 void adagrad_rows(const py::object& param, const py::object& ids, const py::object& rows,
                   const py::object& sum, double lr, double eps, double weight_decay) {
   const Sparse sparse(param, ids, rows);
-  const std::vector<Checked> states = {state_of_rows("state_sum", sum, sparse)};
+  const std::vector<Array> states = {state_of_rows("state_sum", sum, sparse)};
   step_rows(sparse, adagrad_settings(lr, eps, weight_decay), states, 1);
 }
 
@@ -122,8 +122,8 @@ void adam_rows(const py::object& param, const py::object& ids, const py::object&
                const py::object& m, const py::object& v, int64_t step, double lr, double beta1,
                double beta2, double eps, double weight_decay, bool decoupled) {
   const Sparse sparse(param, ids, rows);
-  const std::vector<Checked> states = {state_of_rows("exp_avg", m, sparse),
-                                       state_of_rows("exp_avg_sq", v, sparse)};
+  const std::vector<Array> states = {state_of_rows("exp_avg", m, sparse),
+                                     state_of_rows("exp_avg_sq", v, sparse)};
   states[0].expect_apart(states[1]);
   expect_step(step);
   step_rows(sparse, adam_settings(lr, beta1, beta2, eps, weight_decay, decoupled), states, step);
@@ -131,23 +131,20 @@ void adam_rows(const py::object& param, const py::object& ids, const py::object&
 
 using Magnitudes = std::vector<double>;  // of a parameter and two states
 
-int64_t row_size(const Checked& param) {
-  return param.dim(0) == 0 ? 0 : param.size() / param.dim(0);
-}
+int64_t row_size(const Array& param) { return param.dim(0) == 0 ? 0 : param.size() / param.dim(0); }
 
 std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step, double grad,
                                  const py::object& param_value, const py::sequence& state_values,
                                  const py::object& ids_value,
                                  const std::optional<Magnitudes>& known) {
   expect_step(step);
-  const Checked param("param", param_value, false);
-  expect_float(param, "param");
-  std::vector<Checked> states;
+  const Array param = float_array("param", param_value, false);
+  std::vector<Array> states;
   CAVS_CHECK(py::len(state_values) == num_states(settings), ErrorKind::kShape,
              "[optim] states: expected ", num_states(settings), " arrays, got ",
              py::len(state_values), "; give what the settings need");
   for (const py::handle value : state_values) {
-    states.emplace_back("state", value, false);
+    states.push_back(optim_array("state", value, false));
     states.back().expect_like(param);
   }
   std::vector<int32_t> ids;  // our own: the caller's may change in other threads
@@ -183,8 +180,7 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
 }
 
 double sum(const py::object& value) {
-  const Checked x("x", value, false);
-  expect_float(x, "x");
+  const Array x = float_array("x", value, false);
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
     return static_cast<double>(static_cast<T>(sum_all<T>(x.data<T>(), x.size())));
@@ -192,8 +188,7 @@ double sum(const py::object& value) {
 }
 
 double sum_of_squares(const py::object& value) {
-  const Checked x("x", value, false);
-  expect_float(x, "x");
+  const Array x = float_array("x", value, false);
   return dispatch(x, [&](auto zero) {
     using T = decltype(zero);
     return sum_squares<T>(x.data<T>(), x.size());
@@ -201,15 +196,14 @@ double sum_of_squares(const py::object& value) {
 }
 
 std::vector<double> magnitudes(const py::sequence& values) {
-  std::vector<Checked> arrays;
+  std::vector<Array> arrays;
   for (const py::handle value : values) {
-    arrays.emplace_back("x", value, false);
-    expect_float(arrays.back(), "x");
+    arrays.push_back(float_array("x", value, false));
   }
   const Unlocked unlocked;
   std::vector<Elements<float>> single;
   std::vector<Elements<double>> twice;
-  for (const Checked& x : arrays) {
+  for (const Array& x : arrays) {
     if (x.is_double()) {
       twice.push_back({x.data<double>(), x.size()});
     } else {
@@ -220,13 +214,12 @@ std::vector<double> magnitudes(const py::sequence& values) {
   const std::vector<double> of_twice = max_abs_each(twice);
   std::vector<double> found;
   size_t i = 0, j = 0;
-  for (const Checked& x : arrays) found.push_back(x.is_double() ? of_twice[j++] : of_single[i++]);
+  for (const Array& x : arrays) found.push_back(x.is_double() ? of_twice[j++] : of_single[i++]);
   return found;
 }
 
 void scale(const py::object& value, double factor) {
-  const Checked x("x", value, true);
-  expect_float(x, "x");
+  const Array x = float_array("x", value, true);
   dispatch(x, [&](auto zero) {
     using T = decltype(zero);
     scale_in_place<T>(x.data<T>(), factor, x.size());
@@ -234,9 +227,8 @@ void scale(const py::object& value, double factor) {
 }
 
 void add(const py::object& value, const py::object& other, double factor) {
-  const Checked x("x", value, true);
-  expect_float(x, "x");
-  const Checked y("y", other, false);
+  const Array x = float_array("x", value, true);
+  const Array y = optim_array("y", other, false);
   y.expect_like(x);
   y.expect_apart(x);
   dispatch(x, [&](auto zero) {

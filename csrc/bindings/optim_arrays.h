@@ -1,4 +1,4 @@
-// NumPy arrays of optimiser steps, checked before anything is written.
+// Arrays of optimiser steps, checked before anything is written.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -6,14 +6,13 @@
 
 #include <cmath>
 #include <optional>
-#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "bindings/dtype.h"
+#include "bindings/array.h"
 #include "bindings/own_ids.h"
 #include "bindings/unlocked.h"
 #include "cpu/kernels/optimizers.h"
@@ -22,72 +21,15 @@ namespace cavs {
 
 namespace py = pybind11;
 
-// One array of a call, checked: C-contiguous, aligned, of the call's dtype, writable where it
-// changes.
-class Checked {
- public:
-  Checked(const char* name, const py::handle& value, bool writes) : name_(name) {
-    CAVS_CHECK(py::isinstance<py::array>(value), ErrorKind::kValue, "[optim] ", name,
-               ": expected a NumPy array, got ",
-               std::string(py::str(py::type::handle_of(value).attr("__name__"))), "; convert it");
-    array_ = py::reinterpret_borrow<py::array>(value);
-    const int flags = array_.flags();
-    CAVS_CHECK(
-        (flags & py::array::c_style) != 0 && (flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0,
-        ErrorKind::kValue, "[optim] ", name,
-        ": expected a C-contiguous array, got one with gaps or another order; copy it");
-    CAVS_CHECK(!writes || array_.writeable(), ErrorKind::kValue, "[optim] ", name,
-               ": expected a writable array, got a read-only one; copy it");
-    const py::dtype dtype = array_.dtype();
-    const std::optional<DType> known = dtype_of(dtype);
-    CAVS_CHECK(known.has_value() && dtype.byteorder() != kForeignOrder, ErrorKind::kValue,
-               "[optim] ", name, ": expected float32, float64 or int32, got ", dtype_name(),
-               "; convert it");
-    is_double_ = known == DType::kFloat64;
-    is_int_ = known == DType::kInt32;
-  }
+// One of an optimiser's call.
+inline Array optim_array(const char* name, py::handle value, bool written) {
+  return {value, {"optim", ErrorKind::kValue, name}, written};
+}
 
-  void expect_like(const Checked& other) const {
-    CAVS_CHECK(is_double_ == other.is_double_ && is_int_ == other.is_int_, ErrorKind::kValue,
-               "[optim] ", name_, ": expected dtype ", other.dtype_name(), " like ", other.name_,
-               ", got ", dtype_name(), "; convert it");
-    CAVS_CHECK(array_.size() == other.array_.size(), ErrorKind::kShape, "[optim] ", name_,
-               ": expected ", other.array_.size(), " elements like ", other.name_, ", got ",
-               array_.size(), "; give both one shape");
-  }
-
-  // Two arrays of one call that share memory would be updated in an order nobody asked for.
-  void expect_apart(const Checked& other) const {
-    const char* begin = static_cast<const char*>(array_.data());
-    const char* other_begin = static_cast<const char*>(other.array_.data());
-    CAVS_CHECK(array_.nbytes() == 0 || other.array_.nbytes() == 0 ||
-                   begin + array_.nbytes() <= other_begin ||
-                   other_begin + other.array_.nbytes() <= begin,
-               ErrorKind::kValue, "[optim] ", name_, ": expected memory of its own, got memory of ",
-               other.name_, "; copy it");
-  }
-
-  bool is_double() const { return is_double_; }
-  bool is_int() const { return is_int_; }
-  int64_t size() const { return array_.size(); }
-  int64_t ndim() const { return array_.ndim(); }
-  int64_t dim(int i) const { return array_.shape(i); }
-  std::string dtype_name() const { return py::str(array_.dtype()); }
-  template <class T>
-  T* data() const {
-    return static_cast<T*>(const_cast<void*>(array_.data()));
-  }
-
- private:
-  const char* name_;
-  py::array array_;
-  bool is_double_ = false;
-  bool is_int_ = false;
-};
-
-inline void expect_float(const Checked& array, const char* name) {
-  CAVS_CHECK(!array.is_int(), ErrorKind::kValue, "[optim] ", name,
-             ": expected float32 or float64, got int32; convert it");
+inline Array float_array(const char* name, py::handle value, bool written) {
+  Array array = optim_array(name, value, written);
+  array.expect_float();
+  return array;
 }
 
 inline void expect_finite(const char* name, double value) {
@@ -108,14 +50,14 @@ inline size_t num_states(const OptimizerSettings& settings) {
 
 // Calls body(T{}) with the dtype of `array`, the GIL released.
 template <class Body>
-auto dispatch(const Checked& array, const Body& body) {
+auto dispatch(const Array& array, const Body& body) {
   const Unlocked unlocked;
-  const DenormalScope scope(array.is_double() ? DType::kFloat64 : DType::kFloat32);
+  const DenormalScope scope(array.dtype());
   return array.is_double() ? body(double{}) : body(float{});
 }
 
-inline Checked state_like(const char* name, const py::object& value, const Checked& param) {
-  Checked state(name, value, true);
+inline Array state_like(const char* name, py::handle value, const Array& param) {
+  Array state = optim_array(name, value, true);
   state.expect_like(param);
   state.expect_apart(param);
   return state;
@@ -129,9 +71,8 @@ class Dense {
     const size_t count = py::len(params);
     expect_count("grad", grads, count);
     for (size_t i = 0; i < count; ++i) {
-      params_.emplace_back("param", params[i], true);
-      expect_float(params_[i], "param");
-      grads_.emplace_back("grad", grads[i], false);
+      params_.push_back(float_array("param", params[i], true));
+      grads_.push_back(optim_array("grad", grads[i], false));
       grads_[i].expect_like(params_[i]);
       grads_[i].expect_apart(params_[i]);
     }
@@ -140,7 +81,7 @@ class Dense {
   // What the optimiser keeps; comes before others that stand apart from it.
   void add_state(const char* name, const py::sequence& values) {
     expect_count(name, values, params_.size());
-    std::vector<Checked> states;
+    std::vector<Array> states;
     for (size_t i = 0; i < params_.size(); ++i) {
       states.push_back(state_like(name, values[i], params_[i]));
       states[i].expect_apart(grads_[i]);
@@ -196,23 +137,22 @@ class Dense {
     return number < states_.size() ? states_[number][i].data<T>() : nullptr;
   }
 
-  std::vector<Checked> params_, grads_;
-  std::vector<std::vector<Checked>> states_;
+  std::vector<Array> params_, grads_;
+  std::vector<std::vector<Array>> states_;
   std::vector<int64_t> steps_;
 };
 
 struct Sparse {
   Sparse(const py::object& param_value, const py::object& ids_value, const py::object& rows_value)
-      : param("param", param_value, true),
-        ids("ids", ids_value, false),
-        rows("rows", rows_value, false) {
-    expect_float(param, "param");
+      : param(float_array("param", param_value, true)),
+        ids(optim_array("ids", ids_value, false)),
+        rows(optim_array("rows", rows_value, false)) {
     CAVS_CHECK(ids.is_int() && ids.ndim() == 1, ErrorKind::kValue,
-               "[optim] ids: expected an int32 array of 1 dimension, got ", ids.dtype_name(),
+               "[optim] ids: expected an int32 array of 1 dimension, got ", dtype_name(ids.dtype()),
                " with ", ids.ndim(), "; convert it");
     CAVS_CHECK(rows.is_double() == param.is_double() && !rows.is_int(), ErrorKind::kValue,
-               "[optim] rows: expected dtype ", param.dtype_name(), " like param, got ",
-               rows.dtype_name(), "; convert it");
+               "[optim] rows: expected dtype ", dtype_name(param.dtype()), " like param, got ",
+               dtype_name(rows.dtype()), "; convert it");
     const bool fits = param.ndim() == 2 && rows.ndim() == 2 && rows.dim(1) == param.dim(1) &&
                       rows.dim(0) == ids.dim(0);
     CAVS_CHECK(fits, ErrorKind::kShape,
@@ -225,7 +165,7 @@ struct Sparse {
   }
   int64_t count() const { return static_cast<int64_t>(own.size()); }
   int64_t width() const { return param.dim(1); }
-  Checked param, ids, rows;
+  Array param, ids, rows;
   std::vector<int32_t> own;  // of the ids
 };
 

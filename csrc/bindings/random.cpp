@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bindings/array.h"
 #include "bindings/bindings.h"
-#include "bindings/dtype.h"
 #include "bindings/unlocked.h"
 #include "cpu/kernel.h"
 
@@ -21,7 +21,7 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
                   const py::array_t<int64_t, py::array::c_style>& keys,
                   const py::array_t<int32_t, py::array::c_style>& places, int64_t width,
                   const py::dtype& dtype) {
-  const DType type = dtype_of(dtype).value_or(DType::kInt32);
+  const DType type = engine_dtype(dtype).value_or(DType::kInt32);
   const KernelFunction kernel = find_kernel(Device::kCpu, type, "uniform");
   CAVS_CHECK(kernel != nullptr, ErrorKind::kValue, "[random] expected float32 or float64, got ",
              py::str(dtype).cast<std::string>(), "; pass one of these");

@@ -1,19 +1,16 @@
-// NumPy arrays as runs take them.
+// What runs are given, from what Python has.
 #pragma once
-
-#include <pybind11/numpy.h>
 
 #include <cstdint>
 #include <vector>
 
+#include "bindings/array.h"
 #include "runtime/phase.h"
 
 namespace cavs {
 
-// Throws Error(kShape) where one is no dense, aligned array of a dtype that the engine has, or is
-// to be written and read-only. `list`: what to call them in errors.
-std::vector<ExternalArray> read_arrays(const pybind11::sequence& items, const char* list,
-                                       bool written);
+// The arrays themselves must be held as long as these are used.
+std::vector<ExternalArray> external(const std::vector<Array>& arrays);
 
 // Of each parameter a number that changes with its values (see ExternalArray); none leaves them as
 // they are.

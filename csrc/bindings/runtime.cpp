@@ -39,17 +39,18 @@ class PyRun {
   py::list forward(const py::object& params, const py::object& inputs, const py::object& outputs,
                    std::optional<int> threads, const std::vector<int64_t>& versions) {
     const Turn turn(this);
-    // Owned here, because the caller's lists may change while the interpreter runs other threads.
     py::list results = complete(*outputs_, outputs);
-    auto alive = py::make_tuple(read_items(params, "runtime", "parameters"),
-                                read_items(inputs, "runtime", "inputs"), py::tuple(results));
-    ArrayLists arrays = read_lists(alive);
+    // Held here, because the caller's lists may change while the interpreter runs other threads.
+    Held held = {read_arrays(params, "runtime", "parameter", false),
+                 read_arrays(inputs, "runtime", "input", false),
+                 read_arrays(results, "runtime", "output", true)};
+    ArrayLists arrays = held.lists();
     set_versions(versions, &arrays.params);
     {
       const Unlocked unlocked;
       run_.forward(arrays, threads.value_or(num_threads()));
     }
-    keep_alive_ = std::move(alive);  // backward reads them again
+    held_ = std::move(held);  // backward reads them again
     params_ = std::move(arrays.params);
     // Others may write to them before backward, which is told no versions.
     for (ExternalArray& param : params_) param.version = -1;
@@ -60,15 +61,16 @@ class PyRun {
                     std::optional<int> threads) {
     const Turn turn(this);
     py::list results = complete(*program.outputs, outputs);
-    const auto alive =
-        py::make_tuple(py::tuple(), read_items(inputs, "runtime", "inputs"), py::tuple(results));
-    ArrayLists arrays = read_lists(alive);
+    const Held held = {{},
+                       read_arrays(inputs, "runtime", "input", false),
+                       read_arrays(results, "runtime", "output", true)};
+    ArrayLists arrays = held.lists();
     arrays.params = params_;
     {
       const Unlocked unlocked;
       run_.backward(program.exe, arrays, threads.value_or(num_threads()));
     }
-    keep_alive_ = py::none();  // a later backward is refused
+    held_ = {};  // a later backward is refused
     return results;
   }
 
@@ -131,11 +133,11 @@ class PyRun {
     PyRun* run_;
   };
 
-  // Of (parameters, inputs, outputs).
-  static ArrayLists read_lists(const py::tuple& lists) {
-    return {read_arrays(lists[0], "parameter", false), read_arrays(lists[1], "input", false),
-            read_arrays(lists[2], "output", true)};
-  }
+  // The arrays of a call.
+  struct Held {
+    std::vector<Array> params, inputs, outputs;
+    ArrayLists lists() const { return {external(params), external(inputs), external(outputs)}; }
+  };
 
   // The caller's arrays, and new ones in place of each None, or of all.
   py::list complete(const std::vector<OutputSpec>& specs, const py::object& given) const {
@@ -167,7 +169,7 @@ class PyRun {
   const std::shared_ptr<const Schedule> schedule_;
   const std::shared_ptr<const std::vector<OutputSpec>> outputs_;
   std::vector<ExternalArray> params_;  // of forward, for backward
-  py::object keep_alive_;
+  Held held_;
   std::atomic<bool> busy_{false};
   Run run_;
 };

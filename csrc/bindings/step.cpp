@@ -25,24 +25,31 @@ namespace {
 // The arrays of a call, held while the interpreter runs other threads.
 class Arrays {
  public:
-  Arrays(const StepPlan& plan, const py::tuple& params, const py::tuple& grads) {
-    CAVS_CHECK(plan.params.empty() || params.size() > static_cast<size_t>(plan.params.back()),
+  Arrays(const StepPlan& plan, const py::object& params, const py::object& inputs,
+         const py::object& grads)
+      : all_params_(read_arrays(params, "step", "parameter", false)),
+        inputs_(read_arrays(inputs, "step", "input", false)) {
+    CAVS_CHECK(plan.params.empty() || all_params_.size() > static_cast<size_t>(plan.params.back()),
                ErrorKind::kShape, "[step] expected ", plan.params.back() + 1,
-               " parameters or more, got ", params.size(), "; pass all parameters");
-    CAVS_CHECK(py::len(grads) == plan.params.size(), ErrorKind::kShape,
+               " parameters or more, got ", all_params_.size(), "; pass all parameters");
+    const py::tuple given = read_items(grads, "step", "gradients");
+    CAVS_CHECK(given.size() == plan.params.size(), ErrorKind::kShape,
                "[step] expected a gradient or None for each of ", plan.params.size(),
-               " parameters, got ", py::len(grads), "; pass one for each");
+               " parameters, got ", given.size(), "; pass one for each");
     for (size_t i = 0; i < plan.params.size(); ++i) {
-      params_.emplace_back("param", params[static_cast<size_t>(plan.params[i])], true);
-      expect_float(params_[i], "param");
-      const py::object grad = grads[i];
+      params_.push_back(&all_params_[static_cast<size_t>(plan.params[i])]);
+      params_[i]->expect_writable();
+      params_[i]->expect_float();
       grads_.emplace_back();
-      if (grad.is_none()) continue;
-      grads_[i].emplace("grad", grad, true);
-      grads_[i]->expect_like(params_[i]);
-      grads_[i]->expect_apart(params_[i]);
+      if (given[i].is_none()) continue;
+      grads_[i].emplace(optim_array("grad", given[i], true));
+      grads_[i]->expect_like(*params_[i]);
+      grads_[i]->expect_apart(*params_[i]);
     }
   }
+
+  std::vector<ExternalArray> params() const { return external(all_params_); }
+  std::vector<ExternalArray> inputs() const { return external(inputs_); }
 
   std::vector<void*> wholes() const {
     std::vector<void*> found;
@@ -69,14 +76,14 @@ class Arrays {
     CAVS_CHECK(update.gradient >= 0 && update.gradient < static_cast<int>(params_.size()),
                ErrorKind::kValue, "[step] expected the number of one of ", params_.size(),
                " gradients, got ", update.gradient, "; number it among them");
-    const Checked& param = params_[static_cast<size_t>(update.gradient)];
+    const Array& param = *params_[static_cast<size_t>(update.gradient)];
     const auto& grad = grads_[static_cast<size_t>(update.gradient)];
     update.param = param.data<void>();
     update.step = read_as<int64_t>(fields[1], "step", "the number of an update");
     expect_step(update.step);
     void** places[] = {&update.first, &update.second};
     for (size_t i = 2; i < fields.size(); ++i) {
-      Checked state = state_like("state", fields[i], param);
+      Array state = state_like("state", fields[i], param);
       if (grad) state.expect_apart(*grad);
       if (i == 3) state.expect_apart(states_.back());
       *places[i - 2] = state.data<void>();
@@ -85,8 +92,9 @@ class Arrays {
     return update;
   }
 
-  std::vector<Checked> params_, states_;
-  std::vector<std::optional<Checked>> grads_;
+  std::vector<Array> all_params_, inputs_, states_;
+  std::vector<const Array*> params_;         // [StepPlan::params]
+  std::vector<std::optional<Array>> grads_;  // likewise
 };
 
 // An array of memory that the step took, which it keeps.
@@ -134,14 +142,11 @@ py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
                    const py::object& grads, const py::object& groups, double scale,
                    double clip_norm, std::vector<int> clip_order,
                    const std::optional<std::vector<std::optional<std::vector<double>>>>& known) {
-  const auto held =
-      py::make_tuple(read_items(params, "step", "parameters"), read_items(inputs, "step", "inputs"),
-                     read_items(grads, "step", "gradients"));
-  Arrays arrays(plan, held[0], held[2]);
+  Arrays arrays(plan, params, inputs, grads);
   StepInputs given;
-  given.params = read_arrays(held[0], "parameter", false);
+  given.params = arrays.params();
   set_versions(versions, &given.params);
-  given.inputs = read_arrays(held[1], "input", false);
+  given.inputs = arrays.inputs();
   given.scale = scale;
   given.clip_norm = clip_norm;
   given.clip_order = std::move(clip_order);

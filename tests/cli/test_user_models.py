@@ -487,6 +487,15 @@ class Raises(nn.Module):
         return h.no_such_thing
 
 
+class Empty(cavs.VertexProgram):
+    def __init__(self, vocab_size, embedding_size, hidden_size, latent_size):
+        self.latent_size = latent_size
+
+
+class Property(models.SentenceVAE):
+    posterior = property(lambda self: 1 / 0, lambda self, value: None)
+
+
 class Later(models.SentenceVAE):
     def __init__(self, **given):
         super().__init__(**given)
@@ -501,6 +510,8 @@ class Later(models.SentenceVAE):
         ("Bare", "as its attribute posterior, got none; add it"),
         ("Number", "as its attribute posterior, got int; add it"),
         ("Narrow", "cavs: [linear] expected an input of shape (..., 2), got"),
+        ("Empty", "expected super().__init__(functions) to be called, got AttributeError"),
+        ("Property", "{file}, line 42: expected its attribute posterior, got ZeroDivisionError"),
         ("Later", "{file}, line 33: expected it to run, got AttributeError"),
     ],
 )

@@ -33,6 +33,8 @@ from cavs.training.user_model import UserModel, parse_arg, parse_value
         ("{'a': [1]}", {"a": [1]}),
         (" 'x y' ", "x y"),
         ("tanh", "tanh"),
+        (r"'\d'", r"\d"),
+        ("1if 2else 3", "1if 2else 3"),
         ("true", "true"),
         ("", ""),
         ("a=b", "a=b"),
@@ -100,6 +102,13 @@ def test_errors_of_code_name_the_line_once(tmp_path: Path) -> None:
     said = rf"^\[model\] {file}, line 3: expected x, got ValueError: no; mend it there$"
     with pytest.raises(InputError, match=said), model.said_of("x"):
         model.make().f()
+
+    class Silent(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise ValueError
+
+    with pytest.raises(InputError, match="got Silent; mend"), model.said_of("x"):
+        raise Silent
     with pytest.raises(MemoryError), model.said_of("x"):
         raise MemoryError
     with pytest.raises(InputError, match=f"^already said at {file}:3; do$"), model.said_of("x"):

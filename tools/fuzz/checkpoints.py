@@ -27,7 +27,7 @@ from safetensors.numpy import load_file, save
 
 from cavs.cli.main import make_parser
 from cavs.errors import CavsError
-from cavs.training import TrainingRun, load_checkpoint
+from cavs.training import TrainingRun, UserModel, load_checkpoint
 from cavs.training.held import BEST, LAST
 from cavs.training.state import read_settings
 from cavs.training.tasks import MODELS, make_task
@@ -118,7 +118,8 @@ def _header(rng: random.Random, content: bytes) -> tuple[bytes, str]:
 def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
     """One value of the metadata, or the text of a part."""
     metadata, tensors = _parts(content)
-    part = rng.choice(["config", "vocabulary", "training", "training", "training", "model"])
+    parts = ["config", "vocabulary", "training", "training", "training", "model"]
+    part = rng.choice([*parts, "user_model"] if "user_model" in metadata else parts)
     if part == "model":
         metadata["model"] = rng.choice([*MODELS, "x", "", "transformer\n"])
         return runs.canonical(save(tensors, metadata)), f"model is {metadata['model']!r}"
@@ -211,12 +212,12 @@ def _parts(content: bytes) -> tuple[dict[str, str], dict[str, Any]]:
         return metadata, load_file(file.name)
 
 
-def _resume(path: Path) -> None:
+def _resume(path: Path, code: UserModel | None = None) -> None:
     """Goes on for a step, as ``cavs train --resume`` does."""
     checkpoint = load_checkpoint(path)
     TrainingRun.check_resumable(path, checkpoint)
     config = read_settings(path, checkpoint.training)
-    run = TrainingRun.resume(path, checkpoint, config, path.parent, overwrite=True)
+    run = TrainingRun.resume(path, checkpoint, config, path.parent, overwrite=True, code=code)
     run.fit(should_stop=runs.StopAfter(2))
 
 
@@ -232,20 +233,22 @@ def _command(*arguments: str) -> Callable[[Path], None]:
 
 def _init(path: Path, model: str) -> None:
     """Begins with the parameters, as ``cavs train --init`` does."""
-    task, config = make_task(model, runs.options(model))
+    task, config = make_task(runs.own_model() if model == runs.OWN else model, runs.options(model))
     TrainingRun.start(path.parent, task, config).begin_with(path, load_checkpoint(path))
 
 
 def _uses(model: str) -> dict[str, Callable[[Path], None]]:
     """What is done with a checkpoint."""
+    code = runs.own_model() if model == runs.OWN else None
+    more = [] if code is None else ["--model", str(code)]
     return {
-        "resume": _resume,
+        "resume": lambda path: _resume(path, code),
         "init": lambda path: _init(path, model),
-        "evaluate": _command("evaluate", "FILE"),
-        "evaluate dev": _command("evaluate", "FILE", "--split", "dev", "--json"),
-        "predict": _command("predict", "FILE", "--all"),
-        "predict a few": _command("predict", "FILE", "--batch-size", "1"),
-        "sample": _command("sample", "FILE", "-n", "2", "--output", "OUTPUT/x.png"),
+        "evaluate": _command("evaluate", "FILE", *more),
+        "evaluate dev": _command("evaluate", "FILE", "--split", "dev", "--json", *more),
+        "predict": _command("predict", "FILE", "--all", *more),
+        "predict a few": _command("predict", "FILE", "--batch-size", "1", *more),
+        "sample": _command("sample", "FILE", "-n", "2", "--output", "OUTPUT/x.png", *more),
         "sample text": _command("sample", "FILE", "-n", "2"),
     }
 
@@ -296,7 +299,7 @@ def said_badly(use: Callable[[Path], None], path: Path) -> str | None:
 def check(seed: int) -> str | None:
     """Tries one changed checkpoint in one use; says what is wrong, or None."""
     rng = random.Random(f"checkpoints {seed}")
-    model, name = rng.choice(list(MODELS)), rng.choice([LAST, LAST, BEST])
+    model, name = rng.choice([*MODELS, runs.OWN]), rng.choice([LAST, LAST, BEST])
     content = (runs.trained(model) / name).read_bytes()
     changed, what = draw_file(rng, content)
     uses = _uses(model)

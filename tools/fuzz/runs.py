@@ -16,14 +16,30 @@ import numpy as np
 
 from cavs.data import TreeCorpus, listops_corpus
 from cavs.errors import DataError
-from cavs.training import TrainingRun, load_checkpoint, save_checkpoint
+from cavs.training import (
+    TrainingRun,
+    UserModel,
+    load_checkpoint,
+    load_user_model,
+    make_task,
+    save_checkpoint,
+)
 from cavs.training.held import BEST, LAST
-from cavs.training.tasks import expressions, make_task, trees
+from cavs.training.tasks import expressions, trees
 
 SMALL: dict[str, Any] = {"hidden_size": 4, "epochs": 3, "batch_size": 8}
 WORDS: dict[str, Any] = {**SMALL, "embedding_size": 3}
 LATENT: dict[str, Any] = {"latent_size": 2}
 IMAGES: dict[str, Any] = {**SMALL, "dev_samples": 2, "test_samples": 4, "test_images": 3}
+OWN = "own"  # is what a model of a file is called here
+OWN_TEXT = """
+from cavs.models import ChildSumTreeLSTM
+
+class Own(ChildSumTreeLSTM):
+    def __init__(self, *, depth=1, **given):
+        super().__init__(**given)
+        self.depth = depth
+"""
 TREEBANK = ("(3 (2 so) (4 (2 very) (3 good)))", "(1 (1 bad) (2 film))", "(0 (1 bad) (1 bad))")
 
 
@@ -98,6 +114,14 @@ def treebank() -> str:
     return str(path)
 
 
+@cache
+def own_model() -> UserModel:
+    """A model of a file."""
+    path = folder() / "own.py"
+    path.write_text(OWN_TEXT, encoding="utf-8")
+    return load_user_model(f"{path}:Own", "trees", {"depth": "(1, 2)"})
+
+
 def options(model: str) -> dict[str, Any]:
     """What a small training of a model is given."""
     if model in ("vae", "iwae"):
@@ -157,7 +181,8 @@ def _without_chance(path: Path) -> None:
 def trained(model: str) -> Path:
     """A folder with a run that was left within its second epoch."""
     use_few_expressions()
-    task, config = make_task(model, {**options(model), "optimizer": "adam"})
+    given = {**options(model), "optimizer": "adam"}
+    task, config = make_task(own_model() if model == OWN else model, given)
     run = TrainingRun.start(folder() / f"run-{model}", task, config)
 
     def within_the_second_epoch() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cavs.core.ir import Node
 from cavs.core.lowering.analyse import analyse as analyse
+from cavs.core.lowering.masks import find_masks as find_masks
 from cavs.core.lowering.number import number as number
 from cavs.core.lowering.operands import distinct_tables as distinct_tables
 from cavs.core.lowering.sinks import Lowered as Lowered

@@ -80,7 +80,7 @@ def _phases(storage: Storage, switches: Collection[str]) -> dict[Node, Phase]:
         lambda n: [x for x in storage.reads(n) if x not in storage.external],
         lambda n: n.op is (STATE_COTANGENT if storage.forward else GATHER),
         [part for node in storage.sinks.states.values() for part in parts(node)],
-        "phases" in switches,
+        switches,
     )
 
 

@@ -1,13 +1,14 @@
-"""phases: which part of a program runs before the levels, level by level, and after them.
+"""hoist and defer: which part of a program runs before the levels, level by level, and after them.
 
 The paper's streaming and lazy batching: what does not depend on gather is *hoisted* and runs once
 over all vertices before the levels; what no scatter depends on is *deferred* and runs once over all
-vertices after them. Only the path from gather to scatter runs level by level.
+vertices after them. With both, only the path from gather to scatter runs level by level; with one
+of them off, what it would have moved runs there too, as far as it is row by row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from cavs.core.ir import Node
@@ -24,32 +25,42 @@ class Phase(IntEnum):
 
 _LEVEL_SPACES = (SpaceKind.VERTEX, SpaceKind.INNER, SpaceKind.EDGE)
 
+Inputs = Callable[[Node], Iterable[Node]]
+
 
 def assign_phases(
     order: Sequence[Node],
-    inputs: Callable[[Node], Iterable[Node]],
+    inputs: Inputs,
     is_source: Callable[[Node], bool],
     sinks: Iterable[Node],
-    enabled: bool,
+    switches: Collection[str],
 ) -> dict[Node, Phase]:
     """Phase of each node of `order` (operands first).
 
     `is_source` says what a level reads of other levels (gather, or the cotangent of the state);
-    `sinks` are what it hands on. With the pass off, all that can run level by level does.
+    `sinks` are what it hands on; `switches` are the passes that are on.
     """
     dependent: set[Node] = set()
     for node in order:
         if is_source(node) or any(x in dependent for x in inputs(node)):
             dependent.add(node)
+    phase = _moved(order, inputs, dependent, set(sinks))
+    if not dependent or {"hoist", "defer"}.issubset(switches):
+        return phase
+    kept = _keeping(phase, dependent, "hoist" in switches, "defer" in switches)
+    return _by_levels(order, inputs, is_source, kept)
+
+
+def _moved(
+    order: Sequence[Node], inputs: Inputs, dependent: set[Node], sinks: set[Node]
+) -> dict[Node, Phase]:
+    """All out of the levels that need not be in them."""
     needed: set[Node] = set()
-    sinks = set(sinks)
     for node in reversed(order):
         if node in sinks:
             needed.add(node)
         if node in needed:
             needed.update(inputs(node))
-    if not enabled and dependent:
-        return _unphased(order, inputs, is_source)
     phase: dict[Node, Phase] = {}
     early: set[Node] = set()  # read by something hoisted or level by level
     for node in reversed(order):
@@ -63,17 +74,29 @@ def assign_phases(
     return phase
 
 
-def _unphased(
-    order: Sequence[Node],
-    inputs: Callable[[Node], Iterable[Node]],
-    is_source: Callable[[Node], bool],
+def _keeping(
+    moved: Mapping[Node, Phase], dependent: set[Node], hoist: bool, defer: bool
 ) -> dict[Node, Phase]:
-    """The pass switched off: every row-by-row computation runs level by level."""
+    """Of what can leave the levels, what the pass that is on takes out."""
+    if defer:
+        return {node: phase for node, phase in moved.items() if phase == Phase.DEFER}
+    return {node: Phase.HOIST for node in moved if node not in dependent} if hoist else {}
+
+
+def _by_levels(
+    order: Sequence[Node],
+    inputs: Inputs,
+    is_source: Callable[[Node], bool],
+    kept: Mapping[Node, Phase],
+) -> dict[Node, Phase]:
+    """Everything else level by level, where it is row by row and reads nothing that comes later."""
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
         if Phase.DEFER in before or (is_source(node) and node.space == SpaceKind.LEAF):
             phase[node] = Phase.DEFER
+        elif node in kept:
+            phase[node] = kept[node]
         elif node.space in _LEVEL_SPACES:
             phase[node] = Phase.LEVEL
         else:

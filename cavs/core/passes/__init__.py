@@ -1,23 +1,66 @@
-"""The passes, each a file, each with a switch; on and off give the same results to rounding."""
+"""The passes, each a file, each with a switch; on and off give the same results to rounding.
 
+A pass is a function ``(F or gradient, context) -> F or gradient``. Those of the lowering, in
+``cavs/core/lowering``, decide how a program is written instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from cavs.core.autodiff import Gradient
+from cavs.core.context import edge_parents
+from cavs.core.ir import FunctionIR
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
+from cavs.core.passes.context import Context as Context
+from cavs.core.passes.distinct_gradients import distinct_gradients as distinct_gradients
 from cavs.core.passes.read_parents import read_parents as read_parents
 from cavs.core.passes.remember_pulls import remember_pulls as remember_pulls
 from cavs.core.passes.simplify import Simplifier as Simplifier
+from cavs.core.passes.simplify import simplify as simplify
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
+from cavs.core.verify import verify
 
 PASSES = (
     "simplify",
     "commute_gather",
     "specialize_leaves",
     "unique_pulls",
-    "skip_missing",
-    "skip_masked",
     "remember_pulls",
     "read_parents",
-    "phases",
+    "skip_missing",
+    "skip_masked",
     "merge_matmuls",
+    "hoist",
+    "defer",
     "fuse",
 )
-"""Names of the passes, in order; the default is all of them."""
+"""Names of the passes in the order of their work; the default is all of them. ``simplify`` works
+again after the others of F, and on the gradient."""
+
+_IR = TypeVar("_IR", FunctionIR, Gradient)
+Pass = Callable[[_IR, Context], _IR]
+
+OF_FUNCTIONS: tuple[Pass[FunctionIR], ...] = (
+    simplify,
+    commute_gather,
+    specialize_leaves,
+    unique_pulls,
+    simplify,
+)
+OF_GRADIENTS: tuple[Pass[Gradient], ...] = (distinct_gradients, read_parents, simplify)
+
+_ALWAYS = ("distinct_gradients",)
+
+
+def run(passes: Sequence[Pass[_IR]], ir: _IR, context: Context) -> _IR:
+    """F or a gradient after those of the passes that are on, verified after each."""
+    for one in passes:
+        name = one.__name__
+        if name in context.switches or name in _ALWAYS:
+            with edge_parents(context.edge_parents):
+                ir = one(ir, context)
+            verify(ir.roots(), name)
+    return ir

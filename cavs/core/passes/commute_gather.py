@@ -16,9 +16,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cavs.core.ir import FunctionIR, Internal, Name, Node, ancestors, rebuild, source
+from cavs.core.lowering.skip_masked import skip_masked
+from cavs.core.lowering.zeros import RowIds
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import GATHER
+from cavs.core.passes.context import Context
 
 WORTH = 16
 """FLOPs of products that pay for one more element gathered: in a tree a quarter of the rows may be
@@ -43,11 +46,13 @@ def user_name(state: Name) -> Name:
     return state
 
 
-def commute_gather(function: FunctionIR, masked: Collection[Node] = ()) -> FunctionIR:
+def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
     """F with such computations scattered by the child; states that nobody gathers any more go.
 
-    Products that are `masked` (``skip_masked``) stay: few of the edges may need them.
+    Products that ``skip_masked`` leaves out edges of stay: few of the edges may need them.
     """
+    skips = "skip_masked" in context.switches
+    masked = skip_masked(function.roots(), RowIds()) if skips else ()
     order = ancestors(function.roots())
     products = _products_of_children(order, masked)
     chosen = _chosen(order, products, function.roots())

@@ -8,21 +8,23 @@ positions stand side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
+from cavs.core.autodiff import Gradient
 from cavs.core.ir import Name, Node
 from cavs.core.ops._def import SpaceKind, apply
 from cavs.core.ops.elementwise import ADD
 from cavs.core.ops.shape import CONCAT, reshape
 from cavs.core.ops.structure import SLOTS_TO_EDGES, SPREAD
+from cavs.core.passes.context import Context
 
 
-def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Name, int]]:
-    """Cotangents by state, some of parents instead of edges; and of these, how many positions they
-    have side by side, 0 where all children have the same."""
+def read_parents(gradient: Gradient, context: Context) -> Gradient:
+    """The gradient with cotangents of states by parents where these have them, and of these states
+    how many positions stand side by side, 0 where all children have the same."""
     found: dict[Name, Node] = {}
     slots: dict[Name, int] = {}
-    for name, node in edges.items():
+    for name, node in gradient.edges.items():
         same = _of_all_children(node)
         if same is not None:
             found[name], slots[name] = same, 0
@@ -30,7 +32,7 @@ def read_parents(edges: Mapping[Name, Node]) -> tuple[dict[Name, Node], dict[Nam
             found[name], slots[name] = _side_by_side(node), len(node.inputs)
         else:
             found[name] = node
-    return found, slots
+    return replace(gradient, edges=found, slots=slots)
 
 
 def _of_all_children(node: Node) -> Node | None:

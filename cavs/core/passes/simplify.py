@@ -7,17 +7,20 @@ Dead code goes by itself: only what the results depend on is rebuilt.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from cavs.core import ir
-from cavs.core.ir import Node, ancestors, rebuild
+from cavs.core.autodiff import Gradient
+from cavs.core.ir import FunctionIR, Node, ancestors, rebuild
 from cavs.core.ops._def import OpDef, Shape, SpaceKind, Unique, apply
 from cavs.core.ops.elementwise import ADD, NEG
 from cavs.core.ops.shape import CONCAT, RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT
+from cavs.core.passes.context import Context
 
 _Key = tuple[Any, ...]
 _Only = Mapping[OpDef, set[Node]]
+_IR = TypeVar("_IR", FunctionIR, Gradient)
 
 
 def _key(node: Node) -> _Key:
@@ -205,3 +208,8 @@ def _only_read_by(op: OpDef, order: Sequence[Node], roots: Iterable[Node]) -> se
         if all(u.op is op or (_movable(u) and u in result) for u in using):
             result.add(node)
     return result
+
+
+def simplify(function: _IR, context: Context) -> _IR:
+    """F or a gradient with equal nodes as one, and simpler ones in the place of others."""
+    return function.map(context.shared(Simplifier).run(function.roots()))

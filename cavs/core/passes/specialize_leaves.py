@@ -13,19 +13,23 @@ from collections.abc import Mapping, Sequence
 
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
-from cavs.core.ops._def import PARTS_OF_VERTICES, Shape, Space, SpaceKind
-from cavs.core.ops.elementwise import IDENTITY
+from cavs.core.joins import into, join
+from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.structure import GATHER, JOIN
+from cavs.core.passes.context import Context
 
 
-def can_specialize(function: FunctionIR) -> bool:
+def _can_specialize(function: FunctionIR) -> bool:
     """Whether F gathers at all, and reads and gives no values per graph."""
     nodes = ancestors(function.roots())
     return any(n.op is GATHER for n in nodes) and all(n.space != SpaceKind.GRAPH for n in nodes)
 
 
-def specialize_leaves(function: FunctionIR) -> FunctionIR:
+def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
     """F with each result joined from that of leaves and that of inner vertices."""
+    if not _can_specialize(function):
+        return function
+    context.edge_parents = SpaceKind.INNER
     leaf: dict[Node, Node] = {}
     inner: dict[Node, Node] = {}
     for node in ancestors(function.roots()):
@@ -34,35 +38,18 @@ def specialize_leaves(function: FunctionIR) -> FunctionIR:
         inner[node] = _inner(node, inner)
 
     def state(name: Name, node: Node) -> Node:
-        parts = [_into(name, leaf[node], SpaceKind.LEAF), _into(name, inner[node], SpaceKind.INNER)]
+        parts = [into(name, leaf[node], SpaceKind.LEAF), into(name, inner[node], SpaceKind.INNER)]
         return Node(JOIN, parts, {"name": name}, node.shape, SpaceKind.VERTEX)
 
     def push(name: Name, node: Node) -> Node:
         if node.space == SpaceKind.EDGE:
             return inner[node]
-        return _join(name, node.shape, {SpaceKind.LEAF: leaf[node], SpaceKind.INNER: inner[node]})
+        return join(name, node.shape, {SpaceKind.LEAF: leaf[node], SpaceKind.INNER: inner[node]})
 
     return FunctionIR(
         {name: state(name, node) for name, node in function.scatters.items()},
         {name: push(name, node) for name, node in function.pushes.items()},
     )
-
-
-def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
-    zero = ir.constant(0.0, shape)
-    return _join(name, shape, {space: parts.get(space, zero) for space in PARTS_OF_VERTICES})
-
-
-def _join(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """What the caller gets, from leaves and from inner vertices."""
-    rows = [x if x.space == space else _into(name, x, space) for space, x in parts.items()]
-    return Node(JOIN, rows, {"name": name}, shape, SpaceKind.VERTEX)
-
-
-def _into(name: Name, x: Node, space: Space) -> Node:
-    """`x` as a value of its own among the rows of all vertices; lowering copies only if it must."""
-    return Node(IDENTITY, (x,), {"into": name}, x.shape, space, x.dtype, x.where)
 
 
 def _space(node: Node, inputs: Sequence[Node], rows: SpaceKind) -> Space:

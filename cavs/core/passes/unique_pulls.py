@@ -21,6 +21,7 @@ from cavs.core.ops._def import Between, Space, SpaceKind, Unique
 from cavs.core.ops.matmul import MATMUL
 from cavs.core.ops.structure import EXPAND, GATHER, NUM_CHILDREN, PULL, UNIQUE_IDS
 from cavs.core.passes.commute_gather import user_name
+from cavs.core.passes.context import Context
 
 
 def ids_of(pull: Node) -> Unique:
@@ -29,7 +30,7 @@ def ids_of(pull: Node) -> Unique:
     return Unique((pull.attrs["name"],), pull.space)
 
 
-def unique_pulls(function: FunctionIR) -> FunctionIR:
+def unique_pulls(function: FunctionIR, context: Context) -> FunctionIR:
     """F with the computations on distinct ids moved to their spaces (:class:`Unique`)."""
     order = ancestors(function.roots())
     homes = _homes(order)

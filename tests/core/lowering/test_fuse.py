@@ -16,7 +16,7 @@ def test_fusing_makes_fewer_and_larger_groups() -> None:
             found += [n for i in program.instructions() if (n := len(calls(i)))]
         return found
 
-    fused, single = groups(WITHOUT_LEAVES), groups(("simplify", "unique_pulls", "phases"))
+    fused, single = groups(WITHOUT_LEAVES), groups(("simplify", "unique_pulls", "hoist", "defer"))
     assert set(single) == {1}
     assert sum(fused) == sum(single)
     assert len(fused) < len(single) / 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+import vertex_functions
 from pass_checks import WITHOUT_LEAVES, instructions, programs
 
 from cavs.core.passes import PASSES
-from cavs.core.program import SegmentKind
+from cavs.core.program import Instruction, Program, SegmentKind
 
 LEVELS = SegmentKind.LEVELS
 
@@ -19,6 +21,41 @@ def test_phases_leave_to_the_levels_what_only_they_can_do() -> None:
     plain, _ = programs("ChildSumTreeLSTM", ())
     assert instructions(plain, LEVELS).count("matmul") == 5
     assert "cross_entropy" in instructions(plain, LEVELS)
+
+
+def without(*names: str) -> tuple[str, ...]:
+    return tuple(p for p in WITHOUT_LEAVES if p not in ("unique_pulls", *names))
+
+
+def test_each_switch_takes_its_own_part_out_of_the_levels() -> None:
+    """Of a tree-LSTM, products on the words (2) are hoisted, and that for the classes deferred;
+    those on the children (2) stay."""
+    both, hoist, defer, none = (
+        programs("ChildSumTreeLSTM", passes)
+        for passes in (without(), without("defer"), without("hoist"), without("hoist", "defer"))
+    )
+    for (forward, _), in_levels in ((both, 2), (hoist, 3), (defer, 4), (none, 5)):
+        assert sum("matmul" in k for k in instructions(forward, LEVELS)) == in_levels
+    for (forward, _), by_level in ((both, False), (hoist, True), (defer, False), (none, True)):
+        assert ("cross_entropy" in instructions(forward, LEVELS)) == by_level
+    for (forward, _), by_level in ((both, False), (hoist, False), (defer, True), (none, True)):
+        assert ("embedding" in instructions(forward, LEVELS)) == by_level
+    # A program has what a pass moves once, wherever it stands.
+    kernels = [sorted(instructions(forward)) for forward, _ in (both, hoist, defer, none)]
+    assert len({tuple(k for k in found if k != "fused") for found in kernels}) == 1
+
+
+@pytest.mark.parametrize("name", sorted(vertex_functions.FUNCTIONS))
+def test_more_switches_leave_no_more_to_the_levels(name: str) -> None:
+    def in_levels(passes: tuple[str, ...]) -> int:
+        return sum(i.flops for p in programs(name, passes) for i in of_levels(p))
+
+    def of_levels(program: Program) -> list[Instruction]:
+        return [i for s in program.segments if s.kind is LEVELS for i in s.instructions]
+
+    alone = [in_levels(without(name)) for name in ("hoist", "defer")]
+    assert in_levels(without()) <= min(alone)
+    assert max(alone) <= in_levels(without("hoist", "defer"))
 
 
 def test_without_gather_there_are_no_levels() -> None:

@@ -14,14 +14,14 @@ import cavs
 from cavs import nn, ops
 from cavs.core.ir import FunctionIR, ancestors
 from cavs.core.ops._def import SpaceKind
-from cavs.core.passes import PASSES, commute_gather
+from cavs.core.passes import PASSES, Context, commute_gather
 from cavs.core.passes.commute_gather import Commuted
 from cavs.core.program import Program, Role, SegmentKind, Table, TableKind
 from cavs.core.trace import trace
 
 
 def commuted(body: Callable[[Any, cavs.Vertex], None]) -> FunctionIR:
-    return commute_gather(simplified(body))
+    return commute_gather(simplified(body), Context())
 
 
 def spaces_of_products(function: FunctionIR) -> list[str]:
@@ -72,7 +72,7 @@ def test_other_functions_stay_on_the_edges(value: Callable[[Any, cavs.Vertex], A
         v.push(y=value(s, v))
 
     before = simplified(body)
-    assert commute_gather(before) is before
+    assert commute_gather(before, Context()) is before
 
 
 def test_commuting_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_commuting_must_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(import_module("cavs.core.passes.commute_gather"), "WORTH", 16)
     for size, paying in ((7, False), (8, True)):
-        function = commute_gather(trace(Wide(size)).function)
+        function = commute_gather(trace(Wide(size)).function, Context())
         assert spaces_of_products(function) == (["vertex"] if paying else ["edge"])
 
 

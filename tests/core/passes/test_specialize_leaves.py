@@ -12,7 +12,7 @@ import cavs
 from cavs import ops
 from cavs.core.ir import ancestors
 from cavs.core.ops._def import SpaceKind
-from cavs.core.passes import PASSES, specialize_leaves
+from cavs.core.passes import PASSES, Context, specialize_leaves
 
 
 def test_leaves_multiply_no_zeros() -> None:
@@ -62,7 +62,7 @@ def test_zeros_are_propagated() -> None:
         v.scatter(h=gate * x3(v) + ops.concat([h.max()[:1], first[1:]]))
         v.push(y=h.mean() * s.w(x3(v)))
 
-    function = specialize_leaves(simplified(body))
+    function = specialize_leaves(simplified(body), Context())
     (h_leaf, _), (y_leaf, _) = function.scatters["h"].inputs, function.pushes["y"].inputs
     assert not any(n.op.name in ("matmul", "gather") for n in ancestors([h_leaf, y_leaf]))
     assert y_leaf.inputs[0].attrs["value"] == 0.0
@@ -74,7 +74,7 @@ def test_logsumexp_over_no_children_is_that_of_nothing() -> None:
         v.scatter(h=x3(v) + ops.exp(total))
         v.push(y=total, z=total * v.gather(h=3).h.sum())  # -inf * 0
 
-    function = specialize_leaves(simplified(body))
+    function = specialize_leaves(simplified(body), Context())
     results = [function.scatters["h"], function.pushes["y"], function.pushes["z"]]
     h, y, z = (node.inputs[0].inputs[0] for node in results)
     assert h.op.name == "pull"

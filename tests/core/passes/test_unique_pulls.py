@@ -14,7 +14,7 @@ import cavs
 from cavs import nn, ops
 from cavs.core.compiler import Compiler
 from cavs.core.ir import FunctionIR, ancestors
-from cavs.core.passes import PASSES, unique_pulls
+from cavs.core.passes import PASSES, Context, unique_pulls
 from cavs.core.trace import trace
 from cavs.models import ChildSumTreeLSTM
 
@@ -26,7 +26,7 @@ def test_what_depends_on_ids_alone_moves_to_distinct_ids() -> None:
         v.scatter(h=projected + h)
         v.push(y=projected * x3(v))
 
-    function = unique_pulls(trace(Function(body)).function)
+    function = unique_pulls(trace(Function(body)).function, Context())
     spaces = {n.op.name: str(n.space) for n in ancestors(function.roots()) if n.inputs}
     assert spaces["embedding"] == spaces["matmul"] == spaces["tanh"] == "unique:word"
     assert spaces["expand"] == spaces["mul"] == "vertex"
@@ -57,7 +57,7 @@ def test_what_depends_on_chance_or_on_other_rows_stays() -> None:
         )
         v.scatter(h=word)
 
-    spaces = spaces_of(unique_pulls(trace(Function(body)).function))
+    spaces = spaces_of(unique_pulls(trace(Function(body)).function, Context()))
     ids = ["unique:edge", "unique:tag", "unique:topic", "unique:word"]
     assert spaces["embedding"] == ids
     assert spaces["segment_softmax"] == ["edge"]
@@ -72,7 +72,7 @@ def test_products_of_several_pulls_run_for_distinct_tuples() -> None:
         pair = ops.tanh(self.w(word * tag))
         v.push(y=self.u(pair - case) + x3(v), once=pair, joined=word * tag)
 
-    spaces = spaces_of(unique_pulls(trace(Function(body)).function))
+    spaces = spaces_of(unique_pulls(trace(Function(body)).function, Context()))
     assert spaces["embedding"] == ["unique:case", "unique:tag", "unique:word"]
     assert spaces["matmul"] == ["unique:case+tag+word", "unique:tag+word"]
     assert spaces["sub"] == ["unique:case+tag+word"]
@@ -86,7 +86,7 @@ def test_sums_of_embeddings_without_a_product_are_joined_where_they_are_read() -
         word, tag = pulled(self, v, "word", "tag")
         v.push(y=ops.tanh(self.w(word) + self.u(tag)))
 
-    spaces = spaces_of(unique_pulls(trace(Function(body)).function))
+    spaces = spaces_of(unique_pulls(trace(Function(body)).function, Context()))
     assert spaces["matmul"] == ["unique:tag", "unique:word"]
     assert spaces["tanh"] == ["vertex"]
 
@@ -184,7 +184,7 @@ def test_dropout_by_id_moves_as_any_function_of_the_ids() -> None:
         cell = ops.tanh(self.w(ops.dropout(word, 0.5, by="id")))
         v.push(y=cell * x3(v), z=ops.dropout(word * tag, 0.5, by="id"))
 
-    function = unique_pulls(trace(Function(body)).function)
+    function = unique_pulls(trace(Function(body)).function, Context())
     spaces = [n.space for n in ancestors(function.roots()) if n.op.name == "dropout_by_id"]
     assert sorted(map(str, spaces)) == ["unique:word", "vertex"]  # of two pulls it stays
     assert {str(n.space) for n in ancestors(function.roots()) if n.op.name == "matmul"} == {

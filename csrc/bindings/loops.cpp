@@ -128,7 +128,7 @@ py::tuple sum_of_rows(const Ids& ids_a, const py::array_t<T, py::array::c_style>
 
 }  // namespace
 
-void bind_arrays(py::module_& m) {
+void bind_loops(py::module_& m) {
   m.def("first_outside", &first_outside, py::arg("values"), py::arg("low"), py::arg("high"),
         "Position of the first integer outside of low..high - 1 in an array, or -1.");
   m.def("first_unlike", &first_unlike, py::arg("arrays"), py::arg("partners"),

@@ -1,0 +1,20 @@
+"""Which rows products may leave out, as values that programs compute: of all such analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from cavs.core.ir import Node
+from cavs.core.lowering.skip_masked import skip_masked
+from cavs.core.lowering.skip_missing import skip_missing
+from cavs.core.lowering.zeros import NO_ROWS, RowIds, Rows, either
+
+
+def find_masks(roots: Iterable[Node], ids: RowIds, switches: Collection[str]) -> dict[Node, Node]:
+    """Products that leave out rows, to what says which."""
+    roots, found = list(roots), dict[Node, Rows]()
+    for name, find in (("skip_missing", skip_missing), ("skip_masked", skip_masked)):
+        if name in switches:
+            for node, rows in find(roots, ids).items():
+                found[node] = either(found.get(node, NO_ROWS), rows)
+    return {node: ids.mask(rows) for node, rows in found.items()}

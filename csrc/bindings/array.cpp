@@ -1,0 +1,182 @@
+// One checker of arrays for runs, optimisers and training steps.
+#include "bindings/array.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "bindings/dlpack.h"
+#include "bindings/read.h"
+
+namespace py = pybind11;
+
+namespace cavs {
+namespace {
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+constexpr char kForeignOrder = '>';
+#else
+constexpr char kForeignOrder = '<';
+#endif
+
+static_assert(sizeof(Py_ssize_t) == sizeof(int64_t));  // sizes of NumPy's arrays
+
+bool is_aligned(const void* data, DType dtype) {
+  return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(item_size(dtype)) == 0;
+}
+
+std::string type_name(py::handle value) {
+  return py::str(py::type::handle_of(value).attr("__name__"));
+}
+
+std::optional<DType> engine_dtype(const DlDataType& dtype) {
+  if (dtype.lanes != 1) return std::nullopt;
+  if (dtype.code == kDlFloat && dtype.bits == 32) return DType::kFloat32;
+  if (dtype.code == kDlFloat && dtype.bits == 64) return DType::kFloat64;
+  if (dtype.code == kDlInt && dtype.bits == 32) return DType::kInt32;
+  return std::nullopt;
+}
+
+std::string dtype_text(const DlDataType& dtype) {
+  const char* kind = dtype.code == kDlFloat ? "float" : dtype.code == kDlInt ? "int" : "type ";
+  const int number = dtype.code == kDlFloat || dtype.code == kDlInt ? dtype.bits : dtype.code;
+  return kind + std::to_string(number);
+}
+
+ArrayForm form_of(const DlTensor& tensor, bool writable) {
+  ArrayForm form;
+  form.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
+  form.dtype = engine_dtype(tensor.dtype);
+  if (!form.dtype) form.other = dtype_text(tensor.dtype);
+  form.shape = tensor.shape;
+  form.ndim = tensor.ndim;
+  form.elements = 1;
+  form.dense = !form.dtype || is_aligned(form.data, *form.dtype);
+  for (int axis = tensor.ndim - 1; axis >= 0; --axis) {
+    const bool along = tensor.shape[axis] == 1 || tensor.strides == nullptr ||
+                       tensor.strides[axis] == form.elements;
+    form.dense = form.dense && along;
+    form.elements *= tensor.shape[axis];
+  }
+  form.dense = form.dense || form.elements == 0;
+  form.writable = writable;
+  return form;
+}
+
+// The array of an object that has __dlpack__, and in `held` what keeps its memory.
+ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held) {
+  try {
+    const auto device = value.attr("__dlpack_device__")().cast<std::pair<int, int>>();
+    if (device.first != kDlCpu && device.first != kDlCudaHost) {
+      name.fail("expected an array in this machine's memory", ", got ", type_name(value),
+                " on device ", device.first, ":", device.second, " of DLPack; copy it to the CPU");
+    }
+    const DlArray array = take_dlpack(value);
+    *held = array.holder;
+    return form_of(*array.tensor, array.writable);
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;  // of a signal's handler
+    name.fail("expected an array that can be read", ", got ", type_name(value), " (",
+              std::string(py::str(error.value())), "); convert it with numpy.asarray");
+  } catch (const py::cast_error&) {
+    name.fail("expected an array that can be read", ", got ", type_name(value),
+              " of an unknown device; convert it with numpy.asarray");
+  }
+}
+
+}  // namespace
+
+std::optional<DType> engine_dtype(const py::dtype& dtype) {
+  if (dtype.byteorder() == kForeignOrder) return std::nullopt;
+  const char kind = dtype.kind();
+  const auto bytes = dtype.itemsize();
+  if (kind == 'f' && bytes == 4) return DType::kFloat32;
+  if (kind == 'f' && bytes == 8) return DType::kFloat64;
+  if (kind == 'i' && bytes == 4) return DType::kInt32;
+  return std::nullopt;
+}
+
+ArrayForm form_of(py::handle array) {
+  const auto* fields = py::detail::array_proxy(array.ptr());
+  ArrayForm form;
+  form.data = fields->data;
+  form.dtype = engine_dtype(py::reinterpret_borrow<py::dtype>(fields->descr));
+  form.shape = reinterpret_cast<const int64_t*>(fields->dimensions);
+  form.ndim = fields->nd;
+  form.elements = 1;
+  for (int axis = 0; axis < fields->nd; ++axis) form.elements *= fields->dimensions[axis];
+  constexpr int kDense = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  form.dense = (fields->flags & kDense) == kDense;
+  form.writable = (fields->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+  return form;
+}
+
+Array::Array(py::handle value, const ArrayName& name, bool written) : name_(name) {
+  ArrayForm form;
+  if (py::isinstance<py::array>(value)) {
+    held_ = py::reinterpret_borrow<py::object>(value);
+    form = form_of(value);
+    if (!form.dtype) form.other = py::str(value.attr("dtype"));
+  } else if (py::hasattr(value, "__dlpack__")) {
+    form = read_dlpack(value, name, &held_);
+  } else {
+    name.fail("expected a NumPy array", ", got ", type_name(value),
+              "; convert it with numpy.asarray");
+  }
+  if (!form.dtype) {
+    name.fail("expected float32, float64 or int32", ", got ", form.other, "; convert it");
+  }
+  if (!form.dense) {
+    name.fail("expected a C-contiguous, aligned array",
+              ", got one with gaps, in another order or at an odd address; copy it");
+  }
+  data_ = form.data;
+  dtype_ = *form.dtype;
+  writable_ = form.writable;
+  ndim_ = form.ndim;
+  elements_ = form.elements;
+  std::copy_n(form.shape, std::min<int64_t>(ndim_, 2), dims_);
+  if (written) expect_writable();
+}
+
+void Array::expect_writable() const {
+  if (!writable_) {
+    name_.fail("expected a writable array", ", got a read-only one; copy it");
+  }
+}
+
+void Array::expect_float() const {
+  if (is_int()) name_.fail("expected float32 or float64", ", got int32; convert it");
+}
+
+void Array::expect_like(const Array& other) const {
+  if (dtype_ != other.dtype_) {
+    name_.fail(std::string("expected dtype ") + dtype_name(other.dtype_) + " like " + other.name(),
+               ", got ", dtype_name(dtype_), "; convert it");
+  }
+  CAVS_CHECK(elements_ == other.elements_, ErrorKind::kShape, "[", name_.component, "] ", name(),
+             ": expected ", other.elements_, " elements like ", other.name(), ", got ", elements_,
+             "; give both one shape");
+}
+
+// Two arrays of one call that share memory would be updated in an order nobody asked for.
+void Array::expect_apart(const Array& other) const {
+  const auto* begin = static_cast<const char*>(data_);
+  const auto* other_begin = static_cast<const char*>(other.data_);
+  if (bytes() > 0 && other.bytes() > 0 && begin < other_begin + other.bytes() &&
+      other_begin < begin + bytes()) {
+    name_.fail("expected memory of its own", ", got memory of ", other.name(), "; copy it");
+  }
+}
+
+std::vector<Array> read_arrays(py::handle items, const char* component, const char* name,
+                               bool written) {
+  std::vector<Array> arrays;
+  for (const py::handle item : read_items(items, component, (std::string(name) + "s").c_str())) {
+    const auto position = static_cast<int64_t>(arrays.size());
+    arrays.emplace_back(item, ArrayName{component, ErrorKind::kShape, name, position}, written);
+  }
+  return arrays;
+}
+
+}  // namespace cavs

@@ -1,0 +1,91 @@
+// Arrays of callers as the engine takes them: NumPy's, or those of anybody who has __dlpack__.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+namespace cavs {
+
+// None for a dtype that the engine has not, and in foreign byte order.
+std::optional<DType> engine_dtype(const pybind11::dtype& dtype);
+
+// An array as it stands, to be looked at at once: `shape` is the caller's.
+struct ArrayForm {
+  void* data = nullptr;
+  std::optional<DType> dtype;
+  std::string other;  // the dtype where it is none of the engine's
+  const int64_t* shape = nullptr;
+  int64_t ndim = 0;
+  int64_t elements = 0;
+  bool dense = false;  // C-contiguous and aligned
+  bool writable = false;
+};
+
+// Of an object that is known to be a NumPy array; `other` is left empty.
+ArrayForm form_of(pybind11::handle array);
+
+// How errors call an array: "[component] name: expected ...", or "[component] expected ... as name
+// 3, ..." of one in a list.
+struct ArrayName {
+  const char* component;
+  ErrorKind kind;
+  const char* name;
+  int64_t position = -1;
+
+  // `expected` begins with that word.
+  template <class... Parts>
+  [[noreturn]] void fail(const std::string& expected, const Parts&... got) const {
+    if (position < 0) cavs::fail(kind, "[", component, "] ", name, ": ", expected, got...);
+    cavs::fail(kind, "[", component, "] ", expected, " as ", name, " ", position, got...);
+  }
+};
+
+// One that was checked: C-contiguous, aligned, of a dtype of the engine, in this machine's memory,
+// which is held as long as this lives.
+class Array {
+ public:
+  // Throws Error of the name's kind where it is not so, or is read-only and to be written.
+  Array(pybind11::handle value, const ArrayName& name, bool written);
+
+  // Each throws likewise.
+  void expect_writable() const;
+  void expect_float() const;
+  void expect_like(const Array& other) const;   // of its dtype and as many elements
+  void expect_apart(const Array& other) const;  // no memory of it
+
+  DType dtype() const { return dtype_; }
+  bool is_double() const { return dtype_ == DType::kFloat64; }
+  bool is_int() const { return dtype_ == DType::kInt32; }
+  int64_t size() const { return elements_; }
+  int64_t ndim() const { return ndim_; }
+  int64_t dim(int axis) const { return dims_[axis]; }  // of the first two
+  const char* name() const { return name_.name; }
+  template <class T>
+  T* data() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  int64_t bytes() const { return elements_ * item_size(dtype_); }
+
+  ArrayName name_;
+  pybind11::object held_;  // whose memory it is
+  void* data_;
+  DType dtype_;
+  bool writable_;
+  int64_t ndim_, elements_;
+  int64_t dims_[2] = {0, 0};
+};
+
+// Those of any iterable, `name` being how one of them is called.
+std::vector<Array> read_arrays(pybind11::handle items, const char* component, const char* name,
+                               bool written);
+
+}  // namespace cavs
