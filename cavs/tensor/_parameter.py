@@ -18,7 +18,7 @@ from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.owners import name_of
-from cavs.core.trace import tracing
+from cavs.core.tracing import tracing
 from cavs.errors import DTypeError, InputError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
