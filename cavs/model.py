@@ -20,6 +20,7 @@ from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import VertexFunction
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.execution.executor import Executor, RandomState, Run
 from cavs.execution.native import NativeExecutor
@@ -93,11 +94,7 @@ class Model(Compiled):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        if not is_among(device, ("cpu",)):
-            raise InputError(
-                f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
-                "use device='cpu'"
-            )
+        find_device(device)
         if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
