@@ -20,12 +20,12 @@ from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import VertexFunction
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.execution.executor import Executor, RandomState, Run
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
 from cavs.execution.reference import ReferenceExecutor
-from cavs.execution.settings import check_device
 from cavs.inputs import InputChecker
 from cavs.nonfinite import WHOLE, Call, Part, Search
 from cavs.optim import Optimizer
@@ -94,7 +94,7 @@ class Model(Compiled):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        check_device(device)
+        find_device(device)
         if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "

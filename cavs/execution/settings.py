@@ -6,7 +6,6 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
-from cavs._arguments import shown
 from cavs._native import core as _core
 from cavs.errors import InputError
 
@@ -73,11 +72,6 @@ def set_flush_denormals(enabled: bool) -> None:
 def get_flush_denormals() -> bool:
     """Whether native calls in float32 take denormals for zero; see :func:`set_flush_denormals`."""
     return bool(_core.flush_denormals())
-
-
-def check_device(device: Any) -> None:
-    """Raises InputError for what is no device that this build has a backend for."""
-    _core.check_device(device if isinstance(device, str) else shown(device))
 
 
 def compiles_groups() -> bool:
