@@ -43,7 +43,7 @@ NativeDType: Any = core.DType
 """What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
-max_abs: Callable[[Sequence[Array]], list[float]] = core.max_abs
+max_abs_each: Callable[[Sequence[Array]], list[float]] = core.max_abs
 """The greatest magnitude of each C-contiguous float array, NaN or infinite where an element is."""
 draw_uniform: Callable[..., Array] = core.uniform
 """What cavs.execution.philox.uniform gives for (seed, step, operation, keys of rows, int64, local

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arrays import InputForms, NativeDType, NativeSpace, first_outside, foreign_array
-from cavs.core.context import SourceLine
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
+from cavs.core.tracing import SourceLine
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor

@@ -20,6 +20,7 @@ from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import InputSpec, Trace, children_read
 from cavs.core.vertex import VertexFunction
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, DTypeError, GraphError, InputError
 from cavs.execution.executor import Executor, RandomState, Run
 from cavs.execution.native import NativeExecutor
@@ -93,11 +94,7 @@ class Model(Compiled):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {policy!r}; pass one of these"
             )
-        if not is_among(device, ("cpu",)):
-            raise InputError(
-                f"[compile] expected device 'cpu', got {device!r}, for which no backend is built; "
-                "use device='cpu'"
-            )
+        find_device(device)
         if not is_among(extra_children, ("error", "ignore")):
             raise InputError(
                 f"[compile] expected extra_children error or ignore, got {extra_children!r}; pass "
@@ -139,7 +136,7 @@ class Model(Compiled):
             "rewrite": rewrite,
         }
         self._stepwise: Model | None = None
-        self._executor = self._make_executor(executor, name, policy)
+        self._executor = self._make_executor(executor, name, policy, device)
         self._steps: NativeSteps | None = None
         if isinstance(self._executor, NativeExecutor):
             self._steps = NativeSteps(self._executor)
@@ -155,10 +152,10 @@ class Model(Compiled):
         Model.__init__(self, state["function"], **state["options"])
         vars(self).update(state["kept"])
 
-    def _make_executor(self, name: str, dtype: str, policy: str) -> Executor:
+    def _make_executor(self, name: str, dtype: str, policy: str, device: str) -> Executor:
         text("compile", "executor", name)
         if name == "native":
-            return NativeExecutor(self._compiler, dtype, policy)
+            return NativeExecutor(self._compiler, dtype, policy, device)
         if name == "reference":
             return ReferenceExecutor(self._compiler, dtype)
         raise InputError(

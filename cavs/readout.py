@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from cavs._arguments import instance, is_among
+from cavs.device import device_of
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor, record
@@ -51,14 +53,14 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     owner = np.repeat(np.arange(graphs.num_graphs), sizes)
     if kind == "max":
         return _max(graphs, x, owner)
-    scale = np.ones(len(sizes), x.dtype)
-    if kind == "mean":
-        scale = (1 / np.maximum(sizes, 1)).astype(x.dtype)
-    weights = scale.reshape(-1, *[1] * (x.ndim - 1))
-    total = np.zeros((graphs.num_graphs, *x.shape[1:]), x.dtype)
-    np.add.at(total, owner, x._values)
+    scale = 1 / np.maximum(sizes, 1) if kind == "mean" else np.ones(len(sizes))
+    device = device_of(x._values)
+    weights = device.asarray(scale.reshape(-1, *[1] * (x.ndim - 1)), x.dtype)
+    rows = device.asarray(owner)
+    total = device.zeros((graphs.num_graphs, *x.shape[1:]), x.dtype)
+    device.add_at(total, rows, x._values)
     total *= weights
-    return record([total], [x], lambda dys: [(_given(dys) * weights)[owner]], name="readout")[0]
+    return record([total], [x], lambda dys: [(_given(dys) * weights)[rows]], name="readout")[0]
 
 
 def only_roots(graphs: GraphBatch) -> Any:
@@ -76,11 +78,12 @@ def only_roots(graphs: GraphBatch) -> Any:
     return roots
 
 
-def _take(x: Tensor, rows: Any) -> Tensor:
-    shape, dtype = x.shape, x.dtype
+def _take(x: Tensor, numbers: Any) -> Tensor:
+    shape, dtype, device = x.shape, x.dtype, device_of(x._values)
+    rows = device.asarray(numbers)
 
     def backward(dys: Sequence[Any]) -> list[Any]:
-        dx = np.zeros(shape, dtype)
+        dx = device.zeros(shape, dtype)
         dx[rows] = _given(dys)  # rows are distinct
         return [dx]
 
@@ -89,15 +92,18 @@ def _take(x: Tensor, rows: Any) -> Tensor:
 
 def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
     data = x._values
-    top = np.full((graphs.num_graphs, *x.shape[1:]), -np.inf, x.dtype)
-    np.maximum.at(top, owner, data)
-    top[np.diff(graphs.ptr) == 0] = 0
+    device = device_of(data)
+    rows = device.asarray(owner)
+    top = device.full((graphs.num_graphs, *x.shape[1:]), -math.inf, x.dtype)
+    device.max_at(top, rows, data)
+    top[device.asarray(np.diff(graphs.ptr) == 0)] = 0
 
     def backward(dys: Sequence[Any]) -> list[Any]:
-        mask = (data == top[owner]).astype(data.dtype)
-        count = np.zeros_like(top)
-        np.add.at(count, owner, mask)
-        return [mask * (_given(dys) / np.maximum(count, 1))[owner]]
+        mask = (data == top[rows]).astype(data.dtype)
+        count = device.zeros(top.shape, top.dtype)
+        device.add_at(count, rows, mask)
+        count[count == 0] = 1  # of a graph without vertices, or of NaN
+        return [mask * (_given(dys) / count)[rows]]
 
     return record([top], [x], backward, name="readout", reads=[data, top])[0]
 

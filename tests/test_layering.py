@@ -22,6 +22,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "_arguments": ("errors",),
     "_native": ("errors",),
     "_arrays": (*_BASE, "_native"),
+    "device": (*_BASE, "_native", "_arrays"),
     # F: what is computed
     "core.attributes": (),
     "core.ops": (*_BASE, "core.attributes"),
@@ -32,24 +33,24 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "memory": ("_native",),
     # F and G meet
     "execution": (
-        *("errors", "_arguments", "_locks", "_native", "_arrays"),
-        *("core.ops", "core", "kernels", "scheduler"),
+        *("errors", "_arguments", "_locks", "_native", "_arrays", "device"),
+        *("core.ops", "core", "kernels", "scheduler", "memory"),
     ),
     # What users hold
-    "tensor": (*_BASE, "_locks", "_arrays", "core.ops", "core"),
+    "tensor": (*_BASE, "_locks", "_arrays", "device", "core.ops", "core"),
     "nn": (*_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
-    "optim": (*_BASE, "_native", "_arrays", "core", "tensor"),
+    "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
     "inputs": ("errors", "_arrays", "core", "scheduler", "tensor"),
     "nonfinite": ("errors", "core.ops", "core", "scheduler", "execution", "tensor"),
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "compiled": ("_arrays", "core", "tensor"),
     "model": (
-        *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
+        *(*_BASE, "device", "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "nonfinite", "step", "compiled"),
     ),
     "unfold": (*_BASE, "_arrays", "core", "scheduler", "tensor", "nonfinite", "model"),
     "program": (*_BASE, "core", "scheduler", "execution", "tensor", "compiled", "model"),
-    "readout": (*_BASE, "scheduler", "tensor"),
+    "readout": (*_BASE, "device", "scheduler", "tensor"),
     "data": (*_BASE, "_arrays", "scheduler"),
     # Written as users write: `import cavs`
     "models": (*_BASE, "nn"),

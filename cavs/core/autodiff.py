@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.context import located_at
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
 from cavs.core.joins import join_of_cotangents
 from cavs.core.ops._def import Space, SpaceKind, apply
@@ -29,6 +28,7 @@ from cavs.core.ops.structure import (
     SLOTS_TO_EDGES,
     STATE_COTANGENT,
 )
+from cavs.core.tracing import located_at
 from cavs.errors import TraceError
 
 

@@ -10,7 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from cavs._locks import new_lock
 from cavs.core.autodiff import Gradient, differentiate
-from cavs.core.context import apart_from_traces, edge_parents
 from cavs.core.evaluation import evaluation
 from cavs.core.ir import FunctionIR, Name, Node, ancestors
 from cavs.core.lowering import Lowered, Sinks, distinct_tables, find_masks, lower, read_from_forward
@@ -31,6 +30,7 @@ from cavs.core.passes import (
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.core.program import Output, OutputKind, Program
 from cavs.core.trace import Trace, select_outputs, trace
+from cavs.core.tracing import apart_from_traces, edge_parents
 from cavs.core.verify import verify
 from cavs.core.vertex import VertexFunction
 from cavs.errors import InputError, TraceError

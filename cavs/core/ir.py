@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cavs.core.context import SourceLine, context
 from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
 from cavs.core.ops._operators import Operators, _not_numpy
 from cavs.core.ops.reduce import SOFTMAX
@@ -25,6 +24,7 @@ from cavs.core.ops.structure import (
     segment_softmax,
     segment_sum,
 )
+from cavs.core.tracing import SourceLine, here
 from cavs.errors import ShapeError, TraceError
 
 _numbers = itertools.count()  # of all nodes of the process: threads share those of a compiler
@@ -71,7 +71,7 @@ class Node(Operators):
         self._shape = shape
         self.space = space
         self.dtype = dtype or op.dtype
-        self.where = where or context.locate()
+        self.where = where or here.locate()
         self.number = next(_numbers)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Node:
@@ -129,7 +129,7 @@ class Node(Operators):
         return result
 
     def _refuse(self, what: str, instead: str, got: str | None = None) -> TraceError:
-        line = context.locate()
+        line = here.locate()
         got = got or f"{self!r}, a symbol without a value"
         return TraceError(
             f"[trace] expected {what}, got {got}{f', at {line}' if line else ''}; {instead}"

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cavs._arguments import shown
-from cavs.core.context import context, new_random_key
 from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import OpDef, Operand, Space, SpaceKind, Unique, join_spaces
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import broadcast, broadcast_shapes
 from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
+from cavs.core.tracing import here, new_random_key
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 
 
@@ -31,7 +31,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     if op.random and attrs.get("key") is None:
         return _make_random(op, inputs, attrs)
     if op.is_source:
-        space = op.space([x.space for x in inputs], attrs, context.parents)
+        space = op.space([x.space for x in inputs], attrs, here.parents)
         return Node(op, (), attrs, op.infer(*[x.shape for x in inputs], **attrs), space)
     if op.operand_space is not None:
         (x,) = inputs
@@ -48,7 +48,7 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             constant(x.attrs["value"], shape) if x.op is CONSTANT else broadcast(x, shape)
             for x in inputs
         ]
-    space = op.space([x.space for x in inputs], attrs, context.parents)
+    space = op.space([x.space for x in inputs], attrs, here.parents)
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     either = op.operands[0] is Operand.EITHER
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)

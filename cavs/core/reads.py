@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 
 from cavs._locks import new_lock
-from cavs.core.context import context
+from cavs.core.tracing import here
 from cavs.core.vertex import Module, attributes
 
 ABSENT = object()
@@ -86,7 +86,7 @@ class _Hooks:
 
     def forget_other_threads(self) -> None:
         """In a child of fork(), which has one thread."""
-        self._set(context.depth)
+        self._set(here.depth)
 
     def _set(self, traces: int) -> None:
         for name, hook in (("__getattribute__", _get), ("__setattr__", _put)):
@@ -98,7 +98,7 @@ class _Hooks:
 
 
 def _get(module: Module, name: str) -> Any:
-    reads = context.reads
+    reads = here.reads
     if reads is not None:
         # A cached property looks for itself alone.
         cached = name == "__dict__" and sys._getframe(1).f_code.co_filename == functools.__file__
@@ -108,8 +108,8 @@ def _get(module: Module, name: str) -> Any:
 
 
 def _put(module: Module, name: str, value: Any) -> None:
-    if context.reads is not None:
-        context.reads.note_set(module, name)
+    if here.reads is not None:
+        here.reads.note_set(module, name)
     super(Module, module).__setattr__(name, value)
 
 
@@ -121,13 +121,13 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def recorded_reads() -> Iterator[Reads]:
     """Notes what this thread reads of modules inside; not what a trace within this one reads."""
-    reads, before = Reads(), context.reads
+    reads, before = Reads(), here.reads
     _hooks.change(1)
-    context.reads, context.depth = reads, context.depth + 1
+    here.reads, here.depth = reads, here.depth + 1
     try:
         yield reads
     finally:
-        context.reads, context.depth = before, context.depth - 1
+        here.reads, here.depth = before, here.depth - 1
         _hooks.change(-1)
         reads.finish()
 

@@ -14,8 +14,6 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs.core import ir
-from cavs.core.context import SourceLine, new_random_key, recording
-from cavs.core.context import tracing as tracing
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.making import to_space
 from cavs.core.names import check_name, check_pull, check_state
@@ -23,6 +21,7 @@ from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.random import UNIFORM, standard_normal
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
+from cavs.core.tracing import SourceLine, new_random_key, recording
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 

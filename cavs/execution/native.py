@@ -14,6 +14,7 @@ from cavs._native import core as _core
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.program import Program
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import (
     Array,
@@ -132,9 +133,10 @@ class NativeExecutor:
         kept = self._kept.get(compiler)
         if kept is None:
             numbers = {id(p): number for number, p in enumerate(compiler.params)}
+            kind = self.dtype, find_device(self.device)
             whole, parts = compiler.remembering()
             memories = [
-                (Memory(part, [*(numbers[id(p)] for p in part.params), -1], self.dtype), program)
+                (Memory(part, [*(numbers[id(p)] for p in part.params), -1], *kind), program)
                 for part, program in parts
             ]
             kept = self._kept.setdefault(compiler, (whole, memories))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from cavs._arrays import missing_ids
 from cavs._locks import new_lock
 from cavs.core.ir import Name
 from cavs.core.passes.remember_pulls import Remembered
+from cavs.device import Device
 from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
@@ -25,12 +24,14 @@ _lock = new_lock()  # of what is written to rows
 class _Rows:
     """What is known for one version of the parameters."""
 
-    def __init__(self, versions: list[int], part: Remembered, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, versions: list[int], part: Remembered, dtype: np.dtype[Any], device: Device
+    ) -> None:
         rows = part.count + 1
         self.versions = versions
         self.known: Array = np.zeros(rows, bool)
         self.results: dict[Name, Array] = {
-            key: _table(rows, shape, dtype)
+            key: device.table(rows, shape, dtype)
             for key, shape in zip(part.keys, part.shapes, strict=True)
         }
 
@@ -55,11 +56,14 @@ class Memory:
     first to finish writes it, once, since others may read it from then on.
     """
 
-    def __init__(self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any], device: Device
+    ) -> None:
         """`numbers`: of what the part depends on, among the versions that :meth:`results` gets."""
         self.part = part
         self._numbers = numbers
         self._dtype = dtype
+        self._device = device
         self._rows: _Rows | None = None
 
     def results(
@@ -83,7 +87,7 @@ class Memory:
             return None
         rows = self._rows
         if rows is None or rows.versions != own:
-            rows = self._rows = _Rows(own, self.part, self._dtype)
+            rows = self._rows = _Rows(own, self.part, self._dtype, self._device)
         missing = missing_ids(ids, rows.known)
         if missing is not None:
             for first in range(0, len(missing), MOST_AT_ONCE):
@@ -94,30 +98,9 @@ class Memory:
     def bytes(self, rows: Array) -> int:
         """What the results of some ids take, by the distinct numbers of their rows."""
         return sum(
-            _touched(rows, math.prod(shape) * self._dtype.itemsize) for shape in self.part.shapes
+            self._device.table_bytes(rows, math.prod(shape) * self._dtype.itemsize)
+            for shape in self.part.shapes
         )
-
-
-def _table(rows: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """Zeros, each page of which takes memory when it is written: a batch has few of the ids. Huge
-    pages, which NumPy asks for, would hold many rows of others beside each."""
-    count = rows * math.prod(shape)
-    # Private: a forked process goes on with rows of its own.
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    memory = mmap.mmap(-1, max(count * dtype.itemsize, 1), flags=flags)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        with suppress(OSError):  # a kernel without huge pages knows no such advice
-            memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, dtype, count).reshape(rows, *shape)
-
-
-def _touched(rows: Array, row_bytes: int) -> int:
-    """Bytes of the pages of a table on which these rows stand."""
-    begin = rows.astype(np.int64) * row_bytes
-    first, last = begin // mmap.PAGESIZE, (begin + row_bytes - 1) // mmap.PAGESIZE
-    longest = int((last - first).max(initial=0)) + 1
-    pages = np.concatenate([np.minimum(first + i, last) for i in range(longest)])
-    return len(np.unique(pages)) * mmap.PAGESIZE
 
 
 def vertices(count: int) -> GraphBatch:

@@ -10,22 +10,23 @@ from cavs._native import core as _core
 from cavs.errors import InputError
 
 
-def _load_blas() -> None:
-    # To import it would load the library, with a thread for each core.
+def _find_blas() -> None:
+    # To import it would load the library, with a thread for each core; the engine loads it when a
+    # program with products is made.
     found = find_spec("scipy_openblas32")
     if found is None or found.origin is None:
         raise ImportError("[cavs] expected scipy-openblas32, got none; install it with pip")
     folder = os.path.join(os.path.dirname(found.origin), "lib")
     for name in sorted(os.listdir(folder)):
         if name.startswith("libscipy_openblas") and ".so" in name:
-            _core.load_blas(os.path.join(folder, name))
+            _core.set_blas_path(os.path.join(folder, name))
             return
     raise ImportError(
         f"[cavs] expected libscipy_openblas.so in {folder}, got none; reinstall scipy-openblas32"
     )
 
 
-_load_blas()
+_find_blas()
 
 
 def set_num_threads(count: int) -> None:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from cavs._arrays import Array
-from cavs._native import core
+from cavs._arrays import INT32, Array
+from cavs.device import device_of
 from cavs.tensor import Parameter, RowSparse, describe, magnitudes, nonfinite
 
 if TYPE_CHECKING:
@@ -164,7 +162,7 @@ class UpdateChecks:
         grad: Any = parameter.grad
         rows = grad.indices if update.by_rows else None
         values = parameter.read()[0]
-        found: Bounds | None = core.bounds_after(
+        found: Bounds | None = device_of(values).native.bounds_after(
             settings, step, greatest, values, states, rows, known
         )
         return found
@@ -176,7 +174,7 @@ class UpdateChecks:
         if update.by_rows:
             rows = grad.indices
             part = Parameter(parameter.read()[0][rows])
-            numbers = np.arange(len(rows), dtype=np.int32)
+            numbers = device_of(grad.values).asarray(range(len(rows)), INT32)
             own = RowSparse(numbers, grad.values, tuple(part.shape))
             copies = {
                 key: array[rows] if array.shape == parameter.shape else array.copy()

@@ -13,6 +13,7 @@ from cavs._arguments import boolean, items, number, shown, text
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners, path_of
+from cavs.device import device_of, is_array
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
 from cavs.tensor import Parameter, RowSparse, Tensor, Writing, detecting
@@ -167,10 +168,11 @@ class Optimizer(ABC):
                 if name not in ("names", "params") and not isinstance(value, bool):
                     number("optim", name, value)
             for name, parameter in zip(group["names"], group["params"], strict=True):
-                if not isinstance(parameter.grad, (np.ndarray, RowSparse, type(None))):
+                grad: Any = parameter.grad
+                if not (grad is None or isinstance(grad, RowSparse) or is_array(grad)):
                     raise InputError(
                         f"[optim] expected an array as the gradient of parameter {name!r}, got "
-                        f"{shown(parameter.grad)}; leave it to backward"
+                        f"{shown(grad)}; leave it to backward"
                     )
 
     def _updates(self) -> list[Update]:
@@ -217,29 +219,28 @@ class Optimizer(ABC):
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
         grads: list[Any] = [p.grad for p in params]
         states = [self._states[p] for p in params]
-        try:
-            with Writing(params) as values:
-                if not all(isinstance(grad, np.ndarray) for grad in grads) or (
-                    first_unlike(grads, values) >= 0
-                ):
-                    raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
+        with Writing(params) as values:
+            if not all(map(is_array, grads)) or first_unlike(grads, values) >= 0:
+                raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
+            try:
                 self._update(values, grads, states, group)
-        except (InputError, ShapeError):
-            # The native update, which knows no names, has found something before any change.
-            for parameter, state in zip(params, states, strict=True):
-                self._check_arrays(parameter, state, group)
-            raise
+            except (InputError, ShapeError):
+                # The native update, which knows no names, has found something before any change.
+                for parameter, state in zip(params, states, strict=True):
+                    self._check_arrays(parameter, state, group)
+                raise
 
     def _check_arrays(self, parameter: Parameter, state: State, group: Group) -> None:
         """Raises what a native update cannot take of a parameter, by its name."""
         name = _name_in(group, parameter)
-        values, grad = parameter.read()[0], np.asarray(parameter.grad)
+        values: Array = parameter.read()[0]
+        grad: Any = parameter.grad
         if not (grad.flags.c_contiguous and grad.flags.aligned):
             raise InputError(
                 f"[optim] expected a C-contiguous gradient of parameter {name!r}, got one with "
                 "gaps or in another order; assign a copy"
             )
-        if np.shares_memory(values, grad):
+        if device_of(values).shares_memory(values, grad):
             raise InputError(
                 f"[optim] expected a gradient of parameter {name!r} in memory of its own, got its "
                 "values; assign a copy"
@@ -360,7 +361,7 @@ def _name_in(group: Group, parameter: Parameter) -> str:
 
 
 def _is_like(grad: Any, parameter: Parameter) -> bool:
-    if not isinstance(grad, (np.ndarray, RowSparse)):
+    if not (isinstance(grad, RowSparse) or is_array(grad)):
         return False
     return grad.shape == parameter.shape and grad.dtype == parameter.dtype
 
@@ -368,7 +369,7 @@ def _is_like(grad: Any, parameter: Parameter) -> bool:
 def _unlike(parameter: Parameter, group: Group) -> CavsError:
     name = _name_in(group, parameter)
     grad: Any = parameter.grad
-    if not isinstance(grad, (np.ndarray, RowSparse)):
+    if not (isinstance(grad, RowSparse) or is_array(grad)):
         return InputError(
             f"[optim] expected an array as gradient of parameter {name!r}, got "
             f"{type(grad).__name__}; convert it with numpy.asarray"

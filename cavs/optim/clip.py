@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
-from cavs._arguments import instance, items, number
-from cavs._native import core
+from cavs._arguments import items, number, shown
+from cavs.device import device_of, is_array
 from cavs.errors import InputError
 from cavs.tensor import RowSparse, Tensor
 
@@ -36,16 +34,19 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
         if isinstance(grad, RowSparse):
             arrays.append(grad.values)
         elif grad is not None:
-            instance("clip_grad_norm", "grad", grad, np.ndarray, "an array")
+            if not is_array(grad):
+                raise InputError(
+                    f"[clip_grad_norm] expected an array as grad, got {shown(grad)}; pass one"
+                )
             if grad.dtype.kind != "f":
                 raise InputError(
                     f"[clip_grad_norm] expected a float gradient, got {grad.dtype}; convert it"
                 )
             if not grad.flags.c_contiguous:
-                parameter.grad = grad = np.array(grad, order="C")
+                parameter.grad = grad = device_of(grad).copy(grad)
             arrays.append(grad)
-    norm = math.sqrt(sum(core.sum_squares(array) for array in arrays))
+    norm = math.sqrt(sum(device_of(array).native.sum_squares(array) for array in arrays))
     if norm > max_norm and math.isfinite(norm):
         for array in arrays:
-            core.scale_(array, max_norm / norm)
+            device_of(array).native.scale_(array, max_norm / norm)
     return norm

@@ -15,6 +15,7 @@ import numpy as np
 from cavs._arguments import boolean, shown
 from cavs._arrays import Array
 from cavs._native import core
+from cavs.device import device_of
 from cavs.errors import InputError
 from cavs.optim._optimizer import Group, Optimizer, State
 from cavs.tensor import Parameter, RowSparse
@@ -53,7 +54,7 @@ class SGD(Optimizer):
             )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
-        return {"momentum": np.zeros_like(parameter.read()[0])} if group["momentum"] else {}
+        return {"momentum": _zeros_like(parameter)} if group["momentum"] else {}
 
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
@@ -73,7 +74,7 @@ class SGD(Optimizer):
         states: Sequence[State],
         group: Group,
     ) -> None:
-        core.sgd_update(
+        device_of(values[0]).native.sgd_update(
             values,
             grads,
             [state["momentum"] for state in states] if group["momentum"] else None,
@@ -87,7 +88,7 @@ class SGD(Optimizer):
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
         with parameter.writing() as values:
-            core.sgd_update_rows(
+            device_of(values).native.sgd_update_rows(
                 values,
                 grad.indices,
                 grad.values,
@@ -127,8 +128,10 @@ class Adagrad(Optimizer):
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         start = group["initial_accumulator_value"]
         # Zeros take no memory until they are touched.
-        zeros = np.zeros_like(parameter.read()[0])
-        return {"sum": np.full_like(zeros, start) if start else zeros}
+        if not start:
+            return {"sum": _zeros_like(parameter)}
+        device = device_of(parameter.read()[0])
+        return {"sum": device.full(parameter.shape, start, parameter.dtype)}
 
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
@@ -148,13 +151,15 @@ class Adagrad(Optimizer):
         group: Group,
     ) -> None:
         sums = [state["sum"] for state in states]
-        core.adagrad_update(values, grads, sums, group["lr"], group["eps"], group["weight_decay"])
+        device_of(values[0]).native.adagrad_update(
+            values, grads, sums, group["lr"], group["eps"], group["weight_decay"]
+        )
 
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
         with parameter.writing() as values:
-            core.adagrad_update_rows(
+            device_of(values).native.adagrad_update_rows(
                 values,
                 grad.indices,
                 grad.values,
@@ -209,8 +214,8 @@ class Adam(Optimizer):
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {
-            "exp_avg": np.zeros_like(parameter.read()[0]),
-            "exp_avg_sq": np.zeros_like(parameter.read()[0]),
+            "exp_avg": _zeros_like(parameter),
+            "exp_avg_sq": _zeros_like(parameter),
             "step": np.zeros((), np.int64),
         }
 
@@ -239,7 +244,7 @@ class Adam(Optimizer):
     ) -> None:
         for state in states:
             state["step"] += 1
-        core.adam_update(
+        device_of(values[0]).native.adam_update(
             values,
             grads,
             [state["exp_avg"] for state in states],
@@ -258,7 +263,7 @@ class Adam(Optimizer):
     ) -> None:
         state["step"] += 1
         with parameter.writing() as values:
-            core.adam_update_rows(
+            device_of(values).native.adam_update_rows(
                 values,
                 grad.indices,
                 grad.values,
@@ -289,3 +294,7 @@ class AdamW(Adam):
     ) -> None:
         """Raises InputError for numbers out of range."""
         super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+def _zeros_like(parameter: Parameter) -> Array:
+    return device_of(parameter.read()[0]).zeros(parameter.shape, parameter.dtype)

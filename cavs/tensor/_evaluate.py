@@ -13,6 +13,7 @@ from cavs._arrays import INT32, Array
 from cavs.core.ops._def import OpDef, Shape
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import broadcast, broadcast_shapes
+from cavs.device import device_of, host
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
@@ -54,17 +55,16 @@ def evaluate(
         xs = _broadcast(op, xs, recording)
     else:
         _check_shapes(op, xs, attrs)
-    arrays = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
-    # As the native engine: infinities and NaN come silently, and are looked for where they matter.
-    with np.errstate(all="ignore"):
-        result = np.asarray(op.reference(np, *arrays, **attrs), dtype)
-        if result.base is not None or any(map(is_, arrays, repeat(result))):
-            shared = [
-                x._share() if np.may_share_memory(result, array) else array
-                for x, array in zip(xs, arrays, strict=True)
-            ]
-            if not all(map(is_, shared, arrays)):  # without a copy: of the memory as it is lent
-                result = np.asarray(op.reference(np, *shared, **attrs), dtype)
+    arrays: list[Any] = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
+    device = device_of(arrays[0])
+    result = device.evaluate(op.reference, arrays, attrs, dtype)
+    if result.base is not None or any(map(is_, arrays, repeat(result))):
+        shared = [
+            x._share() if device.shares_memory(result, array) else array
+            for x, array in zip(xs, arrays, strict=True)
+        ]
+        if not all(map(is_, shared, arrays)):  # without a copy: of the memory as it is lent
+            result = device.evaluate(op.reference, shared, attrs, dtype)
     stale = next(filter(None, map(_stale_by, xs)), None)
     y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
     if recording:
@@ -103,19 +103,22 @@ def _is_number(x: Any) -> bool:
 def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
     if isinstance(x, kind):
         return x
-    return kind(x) if dtype is None or not _is_number(x) else kind._wrap(np.asarray(x, dtype))
+    return kind(x) if dtype is None or not _is_number(x) else kind._wrap(host.asarray(x, dtype))
 
 
 def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
     """`x`, of which backward may read the values again, without the memory of an array that the
     caller gave and may change."""
-    return x if isinstance(given, kind) or _is_number(given) else kind._wrap(x._values.copy())
+    if isinstance(given, kind) or _is_number(given):
+        return x
+    return kind._wrap(device_of(x._values).copy(x._values))
 
 
 def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     """The ids as an array of our own, since other threads may write to the caller's: int32, and
     rows or classes of `x`."""
-    ids = given._values.copy()
+    device = device_of(given._values)
+    ids = device.copy(given._values)
     if ids.dtype != INT32:
         raise DTypeError(
             f"[{op.name}] expected operand {op.ids} of dtype int32, got "
@@ -124,9 +127,9 @@ def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     if op.ids_within is None or ids.size == 0 or not x.shape:
         return ids
     count = x.shape[op.ids_within]
-    low, high = int(ids.min()), int(ids.max())
-    if low < -1 or high >= count:
-        at = tuple(map(int, np.argwhere((ids < -1) | (ids >= count))[0]))
+    position = device.first_outside(ids, -1, count)
+    if position >= 0:
+        at = tuple(map(int, np.unravel_index(position, ids.shape)))
         raise InputError(
             f"[{op.name}] expected ids in -1..{count - 1} as operand "
             f"{op.ids}, got {ids[at]}{f' at {list(at)}' if at else ''}; correct "

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arrays import Array, max_abs
+from cavs._arrays import Array
+from cavs.device import device_of
 from cavs.errors import InputError, NonFiniteError
 
 REMEDY = "keep operands in the operation's range, lower the learning rate or clip gradients"
@@ -91,7 +92,8 @@ def _checked(enabled: Any) -> bool:
 
 def magnitudes(arrays: Iterable[Array]) -> list[float]:
     """The greatest magnitude of each, NaN or infinite where an element is; 0 of none."""
-    return max_abs([np.require(x, None, ("C_CONTIGUOUS", "ALIGNED")) for x in arrays])
+    given = list(arrays)
+    return device_of(given[0]).max_abs(given) if given else []
 
 
 def is_finite(array: Array) -> bool:
@@ -111,12 +113,14 @@ def has_nan(array: Array) -> bool:
 
 def worst(array: Array) -> float:
     """The first element that is NaN or, where none is, infinite."""
+    array = device_of(array).to_host(array)
     found = array[np.isnan(array)] if has_nan(array) else array[np.isinf(array)]
     return float(found.reshape(-1)[0])
 
 
 def describe(array: Array) -> str:
     """Which value is there, where and how often, for errors."""
+    array = device_of(array).to_host(array)
     value = worst(array)
     same = np.isnan(array) if math.isnan(value) else np.isinf(array)
     where = tuple(int(i) for i in np.argwhere(same)[0])

@@ -9,16 +9,15 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import ref
 
-import numpy as np
-
 from cavs._arguments import boolean, shown
-from cavs._arrays import INT32, Array, as_array, lend
+from cavs._arrays import FLOAT32, INT32, Array, as_array, lend
 from cavs.core import ir
 from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.owners import name_of
-from cavs.core.trace import tracing
+from cavs.core.tracing import tracing
+from cavs.device import device_of, host, is_array
 from cavs.errors import DTypeError, InputError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
@@ -67,7 +66,7 @@ def _take_room(shape: tuple[int, ...]) -> None:
 
 # Memory of a gradient, the values that it is the gradient of, and a reference to who has it.
 _Memory = tuple[Array, Array, Callable[[], Array | None]]
-_NO_MEMORY: _Memory = (np.empty(0), np.empty(0), lambda: None)
+_NO_MEMORY: _Memory = (host.empty((0,), FLOAT32), host.empty((0,), FLOAT32), lambda: None)
 
 
 class Parameter(Tensor):
@@ -122,7 +121,8 @@ class Parameter(Tensor):
     @data.setter
     def data(self, values: Any) -> None:
         # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
-        own = _as_values(values, None if isinstance(values, (np.ndarray, Tensor)) else self.dtype)
+        typed = isinstance(values, Tensor) or is_array(values)
+        own = _as_values(values, None if typed else self.dtype)
         if self._version.is_lent(own) and own.shape == self.shape and own.dtype == self.dtype:
             return  # as of `parameter.data += 1`: it is these values, by now with others in them
         rebind()
@@ -235,7 +235,7 @@ class Parameter(Tensor):
         if isinstance(held, RowSparse):
             return held.shape == self.shape  # optimizers see to its dtype
         return (
-            isinstance(held, np.ndarray)
+            is_array(held)
             and held.shape == self.shape
             and held.dtype == self.dtype
             and held.flags.writeable
@@ -243,7 +243,7 @@ class Parameter(Tensor):
 
     def _copy(self, grad: Array) -> Array:
         buffer = self.take_grad_buffer()
-        np.copyto(buffer, grad)
+        buffer[...] = grad
         return buffer
 
     def zero_grad(self) -> None:
@@ -259,14 +259,14 @@ class Parameter(Tensor):
         values = self._values
         memory, like, holder = self._spare.pop("grad", _NO_MEMORY)
         if like is not values or holder() is not None:
-            memory = np.empty(values.shape, values.dtype)
+            memory = device_of(values).empty(values.shape, values.dtype)
         buffer = lend(memory)
         self._spare["grad"] = memory, values, ref(buffer)
         return buffer
 
 
 def _described(grad: Any) -> str:
-    if not isinstance(grad, (np.ndarray, RowSparse)):
+    if not (isinstance(grad, RowSparse) or is_array(grad)):
         return type(grad).__name__
     written = isinstance(grad, RowSparse) or grad.flags.writeable
     return f"{grad.dtype} {grad.shape}{'' if written else ', read-only'}"
@@ -280,5 +280,5 @@ def _as_values(data: Any, dtype: Any) -> Array:
             "[parameter] expected float32 or float64, got int32; convert it with astype"
         )
     if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-        array = np.array(array, order="C")
+        array = device_of(array).copy(array)
     return array

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import instance, integer, number, shown
-from cavs._arrays import FLOAT32, FLOAT64, Array, sum_of_rows
+from cavs._arrays import FLOAT32, FLOAT64, Array
+from cavs.device import device_of, is_array
 from cavs.errors import DTypeError, ShapeError
 
 
@@ -32,7 +33,7 @@ class RowSparse:
         """
         shape, values = _checked_shape(shape), _checked_rows(values, "values")
         given: Any = indices
-        if not isinstance(given, np.ndarray):
+        if not is_array(given):
             raise DTypeError(
                 f"[row-sparse] expected int32 indices, got {shown(given)}; convert them"
             )
@@ -41,7 +42,7 @@ class RowSparse:
                 f"[row-sparse] expected int32 indices, got {indices.dtype}; convert them with "
                 "astype"
             )
-        indices = np.array(indices)  # what is checked stays as it is
+        indices = device_of(indices).copy(indices)  # what is checked stays as it is
         indices.setflags(write=False)
         if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
             raise ShapeError(
@@ -58,7 +59,7 @@ class RowSparse:
                 "of equal ones"
             )
         self.indices = indices
-        self.values = np.ascontiguousarray(values)
+        self.values = device_of(values).contiguous(values)
         self.shape = shape
 
     @staticmethod
@@ -81,7 +82,7 @@ class RowSparse:
         """
         shape, rows = _checked_shape(shape), _checked_rows(rows, "rows")
         given: Any = ids
-        if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu" or given.ndim != 1:
+        if not is_array(given) or given.dtype.kind not in "iu" or given.ndim != 1:
             raise DTypeError(
                 f"[row-sparse] expected integer ids (n,), got {shown(given)}; convert them"
             )
@@ -93,12 +94,8 @@ class RowSparse:
         kept = ids >= 0
         if not kept.all():
             ids, rows = ids[kept], rows[kept]
-        order = np.argsort(ids, kind="stable")
-        unique, starts = np.unique(ids[order], return_index=True)
-        if len(unique) == 0:
-            return RowSparse(np.empty(0, np.int32), np.empty((0, *shape[1:]), rows.dtype), shape)
-        sums = np.add.reduceat(rows[order], starts, axis=0)
-        return RowSparse(unique.astype(np.int32, copy=False), sums, shape)
+        indices, values = device_of(rows).sum_by_id(ids, rows)
+        return RowSparse(indices, values, shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RowSparse, (self.indices, self.values, self.shape)
@@ -121,7 +118,7 @@ class RowSparse:
 
     def to_dense(self) -> Array:
         """A new array of the whole shape, zeros elsewhere."""
-        dense = np.zeros(self.shape, self.dtype)
+        dense = device_of(self.values).zeros(self.shape, self.dtype)
         dense[self.indices] = self.values
         return dense
 
@@ -137,10 +134,10 @@ class RowSparse:
             return self if len(other.indices) == 0 else other
         dtype = np.result_type(self.dtype, other.dtype)
         common = dtype if dtype in (FLOAT32, FLOAT64) else FLOAT64
-        parts = []
+        parts, device = [], device_of(self.values)
         for given in (self, other):
-            parts += [np.ascontiguousarray(given.indices), given.values.astype(common, copy=False)]
-        indices, values = sum_of_rows(*parts)
+            parts += [device.contiguous(given.indices), given.values.astype(common, copy=False)]
+        indices, values = device.merge_rows(*parts)
         return RowSparse._wrap(indices, values.astype(dtype, copy=False), self.shape)
 
     def add_to(self, dense: Array) -> None:
@@ -171,7 +168,7 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 
 
 def _checked_rows(values: Any, name: str) -> Array:
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+    if not is_array(values) or values.dtype.kind not in "iuf":
         raise DTypeError(
             f"[row-sparse] expected an array of numbers as {name}, got {shown(values)}; convert it"
         )
@@ -188,5 +185,5 @@ def _chunks(array: Array) -> list[Array]:
 
 def sum_of_squares(array: Array) -> float:
     """Sum of the squares of an array, in double precision."""
-    flat = array.reshape(-1).astype(np.float64, copy=False)
-    return float(np.dot(flat, flat))
+    flat = array.reshape(-1).astype(FLOAT64, copy=False)
+    return float(flat.dot(flat))

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cavs._arrays import Array
 from cavs._locks import new_lock
 from cavs.core.owners import name_of
+from cavs.device import device_of
 from cavs.errors import CavsRuntimeError
 from cavs.tensor._nonfinite import (
     REMEDY,
@@ -260,8 +259,7 @@ def _is_own(dx: Cotangent) -> bool:
 
 
 def _contiguous(array: Array) -> Array:
-    # np.ascontiguousarray would give a scalar an axis.
-    return array if array.flags.c_contiguous else np.array(array, order="C")
+    return array if array.flags.c_contiguous else device_of(array).copy(array)
 
 
 def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import boolean
-from cavs._arrays import INT32, Array, as_array, check_dtype, total
+from cavs._arrays import INT32, Array, as_array, check_dtype
 from cavs._locks import new_lock
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
 from cavs.core.ops._def import OpDef, Shape, SpaceKind, size_of
 from cavs.core.ops._operators import Operators
 from cavs.core.ops.reduce import Axis, axes_of
+from cavs.device import device_of, is_array
 from cavs.errors import CavsError, CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
@@ -187,7 +188,8 @@ class Tensor(Operators):
         return self._record is None
 
     def __repr__(self) -> str:
-        values = np.array2string(self._values, separator=", ", threshold=100, prefix="Tensor(")
+        host = device_of(self._values).to_host(self._values)
+        values = np.array2string(host, separator=", ", threshold=100, prefix="Tensor(")
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"{type(self).__name__}({values}, {self.dtype}{grad})"
 
@@ -200,7 +202,7 @@ class Tensor(Operators):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:
-            return np.array(self._values, dtype=dtype)
+            return np.array(device_of(self._values).to_host(self._values), dtype=dtype)
         if copy is None:
             return self.data if dtype is None else self.data.astype(dtype, copy=False)
         return np.array(self.data, dtype=dtype, copy=copy)
@@ -262,8 +264,7 @@ class Tensor(Operators):
                     f"[backward] expected one element, got shape {self.shape}; reduce it, as in "
                     "loss.sum().backward(), or give backward a cotangent"
                 )
-            cotangent = np.empty(self.shape, self.dtype)
-            cotangent.fill(1)
+            cotangent = device_of(self._values).full(self.shape, 1, self.dtype)
         else:
             cotangent = as_array(grad, "backward", self.dtype)
             if cotangent.shape != self.shape:
@@ -281,7 +282,7 @@ class Tensor(Operators):
             adopt: whether nobody else holds the array, so that it need not be copied.
         """
         given: Any = grad
-        if not isinstance(given, (np.ndarray, RowSparse)):
+        if not (isinstance(given, RowSparse) or is_array(given)):
             given = as_array(given, "grad")
         if given.shape != self.shape or given.dtype.kind not in "iuf":
             raise ShapeError(
@@ -295,7 +296,7 @@ class Tensor(Operators):
         """Likewise, for who holds the lock."""
         dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
         if self.grad is None:
-            self.grad = dense if adopt else np.array(dense, order="C")
+            self.grad = dense if adopt else device_of(dense).copy(dense)
         else:
             self.grad += dense
 
@@ -322,12 +323,11 @@ class Tensor(Operators):
         operations that it would take."""
         data = self._values
         shape, dtype = data.shape, data.dtype
-        y = np.array(total(np.require(data, None, ("C_CONTIGUOUS", "ALIGNED"))), dtype)
+        device = device_of(data)
+        y = device.sum(data)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
-            dx = np.empty(shape, dtype)
-            dx.fill(_given(dys).item())
-            return [dx]
+            return [device.full(shape, _given(dys).item(), dtype)]
 
         shaped = y.reshape((1,) * data.ndim) if keepdims else y
         return record([shaped], [self], backward, name="sum")[0]
@@ -367,15 +367,15 @@ class Tensor(Operators):
     def __getitem__(self, key: Any) -> Any:
         """Elements as NumPy indexes them: rows by number, slice, integer array or mask."""
         index = _index_key(key)
-        shape, dtype = self.shape, self.dtype
+        shape, dtype, device = self.shape, self.dtype, device_of(self._values)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
-            dx = np.zeros(shape, dtype)
-            np.add.at(dx, index, _given(dys))
+            dx = device.zeros(shape, dtype)
+            device.add_at(dx, index, _given(dys))
             return [dx]
 
         try:
-            data = np.asarray(self._share()[index])
+            data = device.asarray(self._share()[index])
         except CavsError:
             raise
         except Exception as error:  # of whatever stands for an index
@@ -404,7 +404,7 @@ def _index_key(key: Any) -> Any:
     if isinstance(key, Tensor):
         key = key._values
     # Backward reads it again, when the caller may have changed it.
-    return deepcopy(key) if isinstance(key, (np.ndarray, list)) else key
+    return deepcopy(key) if is_array(key) or isinstance(key, list) else key
 
 
 class Stale(Tensor):

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from weakref import ref
 
-import numpy as np
-
 from cavs._arrays import Array, owner
 from cavs._locks import new_lock
+from cavs.device import device_of
 from cavs.errors import CavsRuntimeError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class _Kept:
         self.before: Array | None = None
 
     def changed(self) -> bool:
-        return self.before is not None and not same_bits(self.array, self.before)
+        return self.before is not None and not _same(self.array, self.before)
 
 
 class Watch:
@@ -62,7 +61,7 @@ class Watch:
         array = self.arrays[position]
         if position < len(self._tensors):
             now = self._tensors[position]._values
-            if now is not array and not same_bits(now, array):
+            if now is not array and not _same(now, array):
                 return True
         return self._kept[position].changed()
 
@@ -90,12 +89,8 @@ def rebind() -> None:
         _registry.look_at_pending()
 
 
-def same_bits(a: Array, b: Array) -> bool:
-    """Whether two arrays are alike to the bit, NaN and signs of zeros included."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    bits = f"u{a.itemsize}"
-    return np.array_equal(a.view(bits), b.view(bits))
+def _same(a: Array, b: Array) -> bool:
+    return device_of(a).same_bits(a, b)
 
 
 def written_since(name: str) -> CavsRuntimeError:
@@ -136,7 +131,7 @@ class _Registry:
             self.look_at_pending()
             for kept in _alive(self.kept.get(id(owner(values)), ())):
                 if kept.before is None:
-                    kept.before = kept.array.copy()
+                    kept.before = device_of(kept.array).copy(kept.array)
 
     def look_at_pending(self) -> None:
         with self._lock:

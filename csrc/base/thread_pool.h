@@ -1,4 +1,4 @@
-// A pool of worker threads that spin and then sleep, and the ways to share work among them.
+// How many threads native calls use, and the way to share work among them.
 #pragma once
 
 #include <atomic>
@@ -8,10 +8,9 @@
 #include <functional>
 #include <mutex>
 
-namespace cavs {
+#include "base/cores.h"
 
-// Number of cores that this process may use (its affinity mask, and the control group's quota).
-int available_cores();
+namespace cavs {
 
 // Threads that native calls use; defaults to available_cores().
 int num_threads();

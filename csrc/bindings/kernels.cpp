@@ -244,7 +244,9 @@ void bind_kernels(py::module_& m) {
   m.def("load_blas", &load_blas, py::arg("path"), py::call_guard<Unlocked>(),
         "Loads the CBLAS library at `path`, which matrix products then use. Raises "
         "CavsRuntimeError.");
-  m.def("blas_loaded", &blas_loaded, "Whether load_blas has succeeded.");
+  m.def("set_blas_path", &set_blas_path, py::arg("path"),
+        "The CBLAS library to load when a program with products is made.");
+  m.def("blas_loaded", &blas_loaded, "Whether one is loaded.");
   m.def("kernel_names", [] { return kernel_names(); }, "Names of the CPU's kernels.");
   m.def("scalar_ops", &scalar_ops,
         "Number of operands of each scalar operation that a group may contain, by name.");

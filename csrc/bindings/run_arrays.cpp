@@ -1,4 +1,4 @@
-// Checks NumPy arrays before a run takes their addresses.
+// Arrays, versions and seeds as runs take them.
 #include "bindings/run_arrays.h"
 
 #include "base/error.h"

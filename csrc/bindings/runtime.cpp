@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "bindings/run_arrays.h"
 #include "bindings/unlocked.h"
 #include "graph/schedule.h"
+#include "runtime/backend.h"
 #include "runtime/run.h"
 
 namespace py = pybind11;
@@ -177,6 +179,9 @@ class PyRun {
 }  // namespace
 
 void bind_runtime(py::module_& m) {
+  m.def(
+      "check_device", [](const std::string& name) { device_named(name); }, py::arg("name"),
+      "Raises InputError for a word that is no device of this build.");
   py::class_<PyRun>(m, "Run")
       .def(py::init<const PyProgram&, std::shared_ptr<Schedule>,
                     const py::array_t<int64_t, py::array::c_style>&, uint64_t, uint64_t, bool,

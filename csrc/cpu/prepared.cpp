@@ -1,6 +1,7 @@
 // Binds a program to the CPU's kernels.
 #include "cpu/prepared.h"
 
+#include "cpu/kernels/blas.h"
 #include "cpu/threads.h"
 #include "program/kernels.h"
 #include "runtime/executable.h"
@@ -18,6 +19,8 @@ class Preparation {
     made_->weights = find_weights(program_);
     made_->packed = std::make_unique<WeightStore>(made_->weights.uses.size());
     for (size_t s = 0; s < program_.segments.size(); ++s) add_segment(s);
+    // Here, so that a library that is not there is said before anything runs.
+    if (multiplies_) load_known_blas();
     made_->kept = find_locals(exe_, exe_.kept, made_->options);
     made_->dropped =
         program_.backward ? made_->kept : find_locals(exe_, exe_.dropped, made_->options);
@@ -46,6 +49,7 @@ class Preparation {
     const Instruction& instruction = *call.instruction;
     call.function = find_kernel(program_.dtype, instruction.kernel->name);
     if (const Group* group = group_of(instruction)) call.group = prepare_group(*group, compiles_);
+    multiplies_ = multiplies_ || product_of(instruction) != nullptr;
     call.edges = segment.kind != SegmentKind::kGlobal && has_edges(segment.space) &&
                  instruction.space.kind == SpaceKind::kEdge;
     call.weight = made_->weights.of[s][i];
@@ -60,6 +64,7 @@ class Preparation {
   const Program& program_;
   std::shared_ptr<CpuProgram> made_ = std::make_shared<CpuProgram>();
   bool compiles_ = false;
+  bool multiplies_ = false;
 };
 
 }  // namespace

@@ -13,7 +13,8 @@ import cavs
 from cavs import nn, ops
 from cavs.core.ir import Node, ancestors
 from cavs.core.ops._def import SpaceKind
-from cavs.core.trace import Trace, trace, tracing
+from cavs.core.trace import Trace, trace
+from cavs.core.tracing import tracing
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
 Forward = Callable[[Any, cavs.Vertex], Any]

@@ -141,8 +141,9 @@ Fold = Callable[[Sequence[float], Sequence[Shape], Shape], "float | None"]
 """What all elements of a result are where each operand is one number throughout, from these, the
 operands' and the result's shapes; None where they are not one number."""
 
-
 AttributesRule = Callable[[Sequence[Shape], Shape, Mapping[str, Any]], Attributes]
+"""What a kernel is told beside its operands, from the operands' and the result's shapes and the
+operation's attributes."""
 
 
 def along_last_axis(
@@ -173,7 +174,7 @@ class OpDef:
         vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand, in terms of
             these same operations, and so is IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
-            alone, hence fusible; the native formula stands in csrc/cpu/kernels/scalar_ops.h.
+            alone, hence fusible; the native formula stands in scalar_ops.h.
         flops: floating-point operations per row, from the operands' and the result's shapes.
         dtype: ``float`` or ``int32``.
         operands: what each operand is; the last stands for all further ones.
@@ -201,8 +202,7 @@ class OpDef:
         equals: from the operands that are one number throughout, None for others, the operand that
             the result equals.
         fold: see :data:`Fold`; of elementwise operations the reference says it.
-        attributes: what its kernel is told beside the operands, from their shapes, the result's and
-            the operation's attributes; None where that is nothing.
+        attributes: see :data:`AttributesRule`; None where its kernel is told nothing.
         recomputed: whether backward makes it again rather than reads it: it costs next to nothing.
     """
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cavs.core.autodiff import Gradient
-from cavs.core.context import edge_parents
 from cavs.core.ir import FunctionIR
 from cavs.core.passes.commute_gather import commute_gather as commute_gather
 from cavs.core.passes.context import Context as Context
@@ -21,6 +20,7 @@ from cavs.core.passes.simplify import Simplifier as Simplifier
 from cavs.core.passes.simplify import simplify as simplify
 from cavs.core.passes.specialize_leaves import specialize_leaves as specialize_leaves
 from cavs.core.passes.unique_pulls import unique_pulls as unique_pulls
+from cavs.core.tracing import edge_parents
 from cavs.core.verify import verify
 
 PASSES = (

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
+#include <string>
 
 #include "base/error.h"
 
@@ -23,6 +25,17 @@ using Gemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n,
 std::atomic<Gemm<float>> single_gemm{nullptr};
 std::atomic<Gemm<double>> double_gemm{nullptr};
 
+// Never destroyed: threads may still ask at the process's end.
+struct Known {
+  std::mutex mutex;
+  std::string path;
+};
+
+Known& known() {
+  static auto* const library = new Known;
+  return *library;
+}
+
 void* find_symbol(void* library, const std::string& name) {
   for (const char* prefix : {"scipy_", ""}) {
     void* symbol = dlsym(library, (prefix + name).c_str());
@@ -35,8 +48,8 @@ template <class T>
 void call_gemm(const std::atomic<Gemm<T>>& function, bool transpose_a, bool transpose_b, int64_t m,
                int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb, T beta, T* c,
                int64_t ldc) {
-  const Gemm<T> gemm_function = function.load(std::memory_order_acquire);
   require_blas();
+  const Gemm<T> gemm_function = function.load(std::memory_order_acquire);
   if (m == 0 || n == 0) return;
   constexpr int64_t limit = 0x7fffffff;
   CAVS_CHECK(m <= limit && n <= limit && k <= limit && lda <= limit && ldb <= limit && ldc <= limit,
@@ -86,9 +99,21 @@ void load_blas(const std::string& path) {
   double_gemm.store(twice, std::memory_order_release);
 }
 
+void set_blas_path(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(known().mutex);
+  known().path = path;
+}
+
+void load_known_blas() {
+  if (blas_loaded()) return;
+  const std::lock_guard<std::mutex> lock(known().mutex);
+  if (!known().path.empty() && !blas_loaded()) load_blas(known().path);
+}
+
 bool blas_loaded() { return double_gemm.load(std::memory_order_acquire) != nullptr; }
 
 void require_blas() {
+  load_known_blas();
   CAVS_CHECK(blas_loaded(), ErrorKind::kRuntime,
              "[blas] expected a loaded BLAS library, got none; call load_blas(path) first");
 }

@@ -10,11 +10,16 @@ namespace cavs {
 // it; sets it to one thread, since this project splits rows over its own: so its products run in
 // the caller's thread and take denormals as the caller does. Error(kRuntime) if that fails.
 void load_blas(const std::string& path);
+// The library to load when first needed.
+void set_blas_path(const std::string& path);
+// Loads it now, if there is one to load and none is loaded; any number of threads may ask at once.
+// Otherwise the first product does.
+void load_known_blas();
 bool blas_loaded();
-// Error(kRuntime) where no library is loaded.
+// Error(kRuntime) where no library is loaded, and none is known or it cannot be loaded.
 void require_blas();
 
-// C (m,n) = alpha op(A) op(B) + beta C, row-major. Error(kRuntime) where no library is loaded.
+// C (m,n) = alpha op(A) op(B) + beta C, row-major. Error(kRuntime) as require_blas.
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
           int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double* a,

@@ -31,7 +31,7 @@ def _no_line() -> SourceLine | None:
     return None
 
 
-class Context(threading.local):
+class Tracing(threading.local):
     """Of one thread; each trace has its own, which that around it gets back, errors or not.
 
     Attributes:
@@ -54,12 +54,12 @@ class Context(threading.local):
         self.depth = 0
 
 
-context = Context()
+here = Tracing()
 
 
 @contextmanager
 def _with(**values: Any) -> Iterator[None]:
-    state = vars(context)
+    state = vars(here)
     before = {name: state[name] for name in values}
     state.update(values)
     try:
@@ -70,7 +70,7 @@ def _with(**values: Any) -> Iterator[None]:
 
 def tracing() -> bool:
     """Whether this thread is tracing a ``forward`` right now."""
-    return context.tracing
+    return here.tracing
 
 
 def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
@@ -100,4 +100,4 @@ def edge_parents(space: Space) -> AbstractContextManager[None]:
 
 def new_random_key() -> int:
     """The next random operation's number."""
-    return next(context.random_keys)
+    return next(here.random_keys)

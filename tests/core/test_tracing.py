@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 import cavs
-from cavs.core.context import (
+from cavs.core.ir import Node
+from cavs.core.ops._def import SpaceKind
+from cavs.core.trace import trace
+from cavs.core.tracing import (
     SourceLine,
     apart_from_traces,
-    context,
     edge_parents,
+    here,
     located_at,
     new_random_key,
     tracing,
 )
-from cavs.core.ir import Node
-from cavs.core.ops._def import SpaceKind
-from cavs.core.trace import trace
 from cavs.core.vertex import Module
 
 
 def state() -> dict[str, Any]:
-    return dict(vars(context))
+    return dict(vars(here))
 
 
 def key_of(x: Node) -> int:

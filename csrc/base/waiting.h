@@ -1,0 +1,40 @@
+// How threads wait for each other: awake for a while, then asleep.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace cavs {
+
+// Piece after piece of work comes within microseconds, so spinning nearly always suffices. Then a
+// thread without work stays awake between the calls of a training loop, which are less than a
+// millisecond apart where steps are short, but lets any other thread have its core.
+constexpr std::chrono::microseconds kAwake{1000};
+
+using Clock = std::chrono::steady_clock;
+
+inline Clock::rep now() { return Clock::now().time_since_epoch().count(); }
+
+constexpr Clock::rep ticks(Clock::duration duration) { return duration.count(); }
+
+inline void cpu_relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// How often a thread looks before it lets others have its core, of `count` that work together.
+int spins_for(int count);
+
+// Waits until *word != value. Publishes itself in *sleepers before it sleeps; both are sequentially
+// consistent, so that whoever changes the word sees the sleeper or the sleeper sees the change.
+void wait_for_change(std::atomic<uint32_t>* word, uint32_t value, std::atomic<int>* sleepers,
+                     int spins);
+
+// Changes the word, and wakes who sleeps on it.
+void change(std::atomic<uint32_t>* word, std::atomic<int>* sleepers);
+
+}  // namespace cavs

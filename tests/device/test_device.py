@@ -1,0 +1,96 @@
+"""Devices by name and by array, and that nobody else computes on arrays of tensors."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cavs
+from cavs.device import Device, cpu, device_of, find_device, host, is_array
+from cavs.errors import InputError
+from cavs.models import LSTM
+from cavs.tensor import RowSparse
+
+FOLDER = Path(cavs.__file__).parent
+
+
+def test_the_cpu_by_name() -> None:
+    assert find_device("cpu") is cpu
+    assert find_device("cpu").name == "cpu"
+    assert host is cpu
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu", "", "CPU", None, 3, ["cpu"], np.zeros(3)])
+def test_other_devices_are_refused(name: Any) -> None:
+    with pytest.raises(InputError) as error:
+        find_device(name)
+    message = str(error.value)
+    assert message.startswith("[compile] expected device 'cpu', got ")
+    assert "\n" not in message
+    with pytest.raises(InputError, match=r"^\[compile\] expected device 'cpu', got"):
+        cavs.compile(LSTM(3, 2, 2, 2), device=name)
+
+
+def test_the_device_of_an_array() -> None:
+    for array in (np.zeros(3), np.zeros(()), np.zeros((0, 2), np.int32), np.float32(1)):
+        assert device_of(array) is cpu
+    for other in ([1.0], None, 1.0, cavs.tensor([1.0])):
+        with pytest.raises(InputError, match=r"^\[device\] expected an array"):
+            device_of(other)  # type: ignore[arg-type]
+
+
+def test_what_is_an_array() -> None:
+    assert is_array(np.zeros(3))
+    sparse = RowSparse(np.zeros(1, np.int32), np.zeros((1, 2)), (3, 2))
+    for other in ([1.0], None, np.float32(1), cavs.tensor([1.0]), sparse):
+        assert not is_array(other)
+
+
+def test_a_device_has_all_verbs_and_no_others() -> None:
+    verbs = {name for name in vars(Device) if not name.startswith("_")}
+    verbs |= set(Device.__annotations__)
+    assert set(cpu.__all__) == verbs
+    assert all(hasattr(cpu, verb) for verb in verbs)
+    for verb in verbs - {"name", "native"}:
+        assert vars(Device)[verb].__doc__, verb
+
+
+# What is done with NumPy to what the host has: ids and sizes of graphs, dtypes, options,
+# checkpoints, what errors quote.
+OF_THE_HOST = {
+    "tensor/_evaluate.py": {"number", "float32", "unravel_index"},
+    "tensor/_nonfinite.py": {"isnan", "isinf", "argwhere"},
+    "tensor/_random.py": {"arange", "zeros", "int64", "int32", "uint32", "integer"},
+    "tensor/_row_sparse.py": {"int32", "result_type"},
+    "tensor/_tensor.py": {"array2string", "array"},
+    "optim/_optimizer.py": {"asarray", "float64", "isnan", "floor"},
+    "optim/optimizers.py": {"zeros", "int64"},
+    "readout.py": {
+        *("diff", "repeat", "arange", "maximum", "ones"),
+        *("bincount", "searchsorted", "flatnonzero"),
+    },
+    "execution/remembered.py": {"zeros", "int64"},
+}
+FILES = [
+    *(FOLDER / "tensor").glob("*.py"),
+    *(FOLDER / "optim").glob("*.py"),
+    FOLDER / "readout.py",
+    FOLDER / "execution" / "remembered.py",
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(p.relative_to(FOLDER)) for p in FILES])
+def test_only_devices_compute_on_arrays(path: Path) -> None:
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "np"
+    }
+    allowed = OF_THE_HOST.get(path.relative_to(FOLDER).as_posix(), set())
+    assert used - {"dtype"} == allowed
