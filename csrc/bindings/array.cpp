@@ -68,19 +68,22 @@ ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held)
   try {
     const auto device = value.attr("__dlpack_device__")().cast<std::pair<int, int>>();
     if (device.first != kDlCpu && device.first != kDlCudaHost) {
-      name.fail("expected an array in this machine's memory", ", got ", type_name(value),
-                " on device ", device.first, ":", device.second, " of DLPack; copy it to the CPU");
+      fail(name.kind, "[", name.component, "] ", name.before(),
+           "expected an array in this machine's memory", name.as(), ", got ", type_name(value),
+           " on device ", device.first, ":", device.second, " of DLPack; copy it to the CPU");
     }
     const DlArray array = take_dlpack(value);
     *held = array.holder;
     return form_of(*array.tensor, array.writable);
   } catch (const py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // of a signal's handler
-    name.fail("expected an array that can be read", ", got ", type_name(value), " (",
-              std::string(py::str(error.value())), "); convert it with numpy.asarray");
+    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
+         name.as(), ", got ", type_name(value), " (", std::string(py::str(error.value())),
+         "); convert it with numpy.asarray");
   } catch (const py::cast_error&) {
-    name.fail("expected an array that can be read", ", got ", type_name(value),
-              " of an unknown device; convert it with numpy.asarray");
+    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
+         name.as(), ", got ", type_name(value),
+         " of an unknown device; convert it with numpy.asarray");
   }
 }
 
@@ -120,15 +123,17 @@ Array::Array(py::handle value, const ArrayName& name, bool written) : name_(name
   } else if (py::hasattr(value, "__dlpack__")) {
     form = read_dlpack(value, name, &held_);
   } else {
-    name.fail("expected a NumPy array", ", got ", type_name(value),
-              "; convert it with numpy.asarray");
+    fail(name.kind, "[", name.component, "] ", name.before(), "expected a NumPy array", name.as(),
+         ", got ", type_name(value), "; convert it with numpy.asarray");
   }
   if (!form.dtype) {
-    name.fail("expected float32, float64 or int32", ", got ", form.other, "; convert it");
+    fail(name.kind, "[", name.component, "] ", name.before(), "expected float32, float64 or int32",
+         name.as(), ", got ", form.other, "; convert it");
   }
   if (!form.dense) {
-    name.fail("expected a C-contiguous, aligned array",
-              ", got one with gaps, in another order or at an odd address; copy it");
+    fail(name.kind, "[", name.component, "] ", name.before(),
+         "expected a C-contiguous, aligned array", name.as(),
+         ", got one with gaps, in another order or at an odd address; copy it");
   }
   data_ = form.data;
   dtype_ = *form.dtype;
@@ -141,18 +146,22 @@ Array::Array(py::handle value, const ArrayName& name, bool written) : name_(name
 
 void Array::expect_writable() const {
   if (!writable_) {
-    name_.fail("expected a writable array", ", got a read-only one; copy it");
+    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected a writable array",
+         name_.as(), ", got a read-only one; copy it");
   }
 }
 
 void Array::expect_float() const {
-  if (is_int()) name_.fail("expected float32 or float64", ", got int32; convert it");
+  if (is_int())
+    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected float32 or float64",
+         name_.as(), ", got int32; convert it");
 }
 
 void Array::expect_like(const Array& other) const {
   if (dtype_ != other.dtype_) {
-    name_.fail(std::string("expected dtype ") + dtype_name(other.dtype_) + " like " + other.name(),
-               ", got ", dtype_name(dtype_), "; convert it");
+    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected dtype ",
+         dtype_name(other.dtype_), " like ", other.name(), name_.as(), ", got ", dtype_name(dtype_),
+         "; convert it");
   }
   CAVS_CHECK(elements_ == other.elements_, ErrorKind::kShape, "[", name_.component, "] ", name(),
              ": expected ", other.elements_, " elements like ", other.name(), ", got ", elements_,
@@ -165,7 +174,8 @@ void Array::expect_apart(const Array& other) const {
   const auto* other_begin = static_cast<const char*>(other.data_);
   if (bytes() > 0 && other.bytes() > 0 && begin < other_begin + other.bytes() &&
       other_begin < begin + bytes()) {
-    name_.fail("expected memory of its own", ", got memory of ", other.name(), "; copy it");
+    fail(name_.kind, "[", name_.component, "] ", name_.before(), "expected memory of its own",
+         name_.as(), ", got memory of ", other.name(), "; copy it");
   }
 }
 

@@ -39,11 +39,10 @@ struct ArrayName {
   const char* name;
   int64_t position = -1;
 
-  // `expected` begins with that word.
-  template <class... Parts>
-  [[noreturn]] void fail(const std::string& expected, const Parts&... got) const {
-    if (position < 0) cavs::fail(kind, "[", component, "] ", name, ": ", expected, got...);
-    cavs::fail(kind, "[", component, "] ", expected, " as ", name, " ", position, got...);
+  // What stands before "expected", and behind what is expected.
+  std::string before() const { return position < 0 ? std::string(name) + ": " : ""; }
+  std::string as() const {
+    return position < 0 ? "" : std::string(" as ") + name + " " + std::to_string(position);
   }
 };
 
