@@ -56,9 +56,12 @@ struct Phase {
   const PhasePlan& plan;
   const Schedule& schedule;
   const RowCounts& counts;
-  std::byte* memory;                          // of the arena
-  const std::vector<UniqueTable>& uniques;    // in memory of the host
-  const std::vector<UniqueParents>& parents;  // [unique], likewise
+  std::byte* memory;  // of the arena
+  // In memory of the host. Where that reaches the arena, they stand in it: the tables at its start,
+  // one after the other, the lists of parents likewise from plan.lists_offset on. Elsewhere the
+  // backend brings them there.
+  const std::vector<UniqueTable>& uniques;
+  const std::vector<UniqueParents>& parents;  // [unique]
   const RandomContext& random;
   const ArrayLists& own;      // arrays of the program itself
   const ArrayLists& forward;  // of its forward program, whose values it may read

@@ -60,6 +60,8 @@ class Run {
   const int32_t* order_of(const Space& rows) const;
   void count_ids(size_t number, const std::vector<const int32_t*>& ids);
   void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
+  // Of the arena; of a block of the host's where the host does not reach that.
+  std::byte* host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const;
   void place_uniques();
   void list_parents(const Executable& exe, const PhasePlan& plan);
   void execute(const Executable& exe, bool keep, const PhasePlan& plan, const ArrayLists& arrays,
@@ -79,6 +81,7 @@ class Run {
   ArrayLists forward_arrays_;
   PhasePlan forward_plan_;
   std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Block> own_uniques_, own_lists_;  // see host_memory
   int64_t peak_bytes_ = 0;
   bool check_states_ = false;
   FirstNan first_nan_;
