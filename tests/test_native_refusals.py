@@ -182,6 +182,55 @@ def test_wrong_programs_are_refused(change: Change) -> None:
     assert "\n" not in str(refused.value)
 
 
+def instead(place: int, *new: Any) -> Change:
+    """Another segment in the place of one."""
+    return lambda fields: fields["segments"].__setitem__(place, segment(*new))
+
+
+def summed_by_level(change: Change | None = None) -> Any:
+    """A program: the sum of 2 x over the vertices, level by level."""
+    fields = described() | {
+        "segments": [
+            segment("rows", "none", [instruction("fill", [], [2], [], "none", value=0.0)]),
+            segment("levels", "vertex", [instruction("fused", [0], [1], **doubled())]),
+            segment("sums", "vertex", [instruction("reduce_rows", [1, 2], [2])]),
+        ],
+        "outputs": [output("none", [16])],
+    }
+    fields["values"][2] = value("sum", "none", 16, role="output", index=0)
+    if change is not None:
+        change(fields)
+    return core.Program(**fields)
+
+
+def test_sums_by_level_add_up() -> None:
+    x = np.arange(5 * 16, dtype=np.float32).reshape(5, 16)
+    graphs = cavs.batch([cavs.InputGraph([[], [0], [1]]), cavs.InputGraph([[], [0]])])
+    run = core.Run(summed_by_level(), graphs.schedule("batching"), graphs.keys, 0, 0, True, False)
+    (y,) = run.forward([], [x])
+    np.testing.assert_array_equal(y, 2 * x.sum(axis=0))
+
+
+SUM = instruction("reduce_rows", [1, 2], [2])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f["segments"].reverse(), "after a segment by levels"),
+        (lambda f: f["segments"].pop(1), "after a segment by levels"),
+        (instead(1, "rows", "vertex", []), "after a segment by levels"),
+        (instead(2, "sums", "edge", [SUM]), "after a segment by levels"),
+        (instead(2, "sums", "vertex", [instruction("reduce_rows", [1], [2])]), "go on from"),
+        (instead(2, "sums", "vertex", [instruction("take", [0], [1])]), "go on from its output"),
+        (instead(2, "sums", "vertex", [instruction("take", [1], [1])]), "move it"),
+    ],
+)
+def test_sums_by_level_go_with_levels(change: Change, message: str) -> None:
+    with pytest.raises(cavs.CavsError, match=message):
+        summed_by_level(change)
+
+
 @pytest.mark.parametrize("kernel", core.kernel_names())
 @pytest.mark.parametrize("dtype", ["float", "double"])
 def test_every_kernel_counts_its_operands(kernel: str, dtype: str) -> None:

@@ -34,11 +34,13 @@ class Role(_Word):
 
 
 class SegmentKind(_Word):
-    """How a segment runs: row by row, the same level by level, or summing over all rows."""
+    """How a segment runs: row by row, the same level by level, summing over all rows, or summing
+    over the rows of each level of the segment before, right after that level."""
 
     ROWS = auto()
     LEVELS = auto()
     GLOBAL = auto()
+    SUMS = auto()
 
 
 class OutputKind(_Word):

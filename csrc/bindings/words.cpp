@@ -66,6 +66,7 @@ void bind_words(py::module_& m) {
       .value("ROWS", SegmentKind::kRows)
       .value("LEVELS", SegmentKind::kLevels)
       .value("GLOBAL", SegmentKind::kGlobal)
+      .value("SUMS", SegmentKind::kSums)
       .finalize();
   py::native_enum<Read>(m, "Read", "enum.Enum", "How a group reads rows of an input.")
       .value("ROW", Read::kRow)

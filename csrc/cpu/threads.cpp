@@ -36,7 +36,7 @@ double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segme
                  int64_t edges) {
   const PreparedSegment& costs = prepared.segments[segment];
   if (worth_threads(prepared.options, costs, rows, edges)) return costs.cost_ns(rows, edges);
-  if (exe.program.segments[segment].kind == SegmentKind::kGlobal) return 0;
+  if (sums_rows(exe.program.segments[segment].kind)) return 0;
   return split_ns(exe, prepared, segment, rows, edges);
 }
 
@@ -76,7 +76,7 @@ ThreadChoice choose_threads(const Executable& exe, const CpuProgram& prepared,
   double shared = 0;
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     const Segment& segment = exe.program.segments[s];
-    if (segment.kind == SegmentKind::kLevels) {
+    if (by_levels(segment.kind)) {
       for (int64_t level = 0; level < schedule.num_levels(); ++level) {
         const int64_t rows = schedule.level_ptr[level + 1] - schedule.level_ptr[level];
         const int64_t edges = schedule.level_edge_ptr[level + 1] - schedule.level_edge_ptr[level];

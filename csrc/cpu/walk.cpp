@@ -30,6 +30,7 @@ class Walker {
     for (int s = 0; s < static_cast<int>(program_.segments.size()); ++s) {
       if (stopped(0)) return;
       const Segment& segment = program_.segments[s];
+      if (segment.kind == SegmentKind::kSums) continue;  // with the levels before
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else if (segment.kind == SegmentKind::kGlobal) {
@@ -87,12 +88,34 @@ class Walker {
   void walk_levels(int s) {
     const int64_t levels = schedule_.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
+    const size_t next = static_cast<size_t>(s) + 1;
+    const bool sums =
+        next < program_.segments.size() && program_.segments[next].kind == SegmentKind::kSums;
     for (int64_t i = 0; i < levels; ++i) {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
       if (stopped(0)) return;
       walk_rows(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
                 schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
+      if (sums) walk_sums(s + 1, schedule_.level_ptr[level], schedule_.level_ptr[level + 1]);
+    }
+  }
+
+  // Sums over a level's rows, one after the other: each may go on from the one before.
+  void walk_sums(int s, int64_t begin, int64_t end) {
+    const int32_t* edge = schedule_.child_ptr.data();
+    const Rows rows = {begin, end, edge[begin], edge[end]};
+    const int parts = shared(s, end - begin, edge[end] - edge[begin]) ? count_ : 1;
+    const PreparedSegment& range = segment_of(s);
+    for (int i = range.call_begin; i < range.call_end; ++i) {
+      share(parts, [&](int thread, int part) {
+        KernelCall call = bound_.threads[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
+        set_rows(i, rows, &call);
+        if (call.row_begin >= call.row_end) return;
+        call.thread = part;
+        call.num_threads = parts;
+        invoke(thread, i, call);
+      });
     }
   }
 

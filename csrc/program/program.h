@@ -126,7 +126,19 @@ enum class SegmentKind : uint8_t {
             // each thread taking the edges of its vertices)
   kLevels,  // the same, level by level
   kGlobal,  // instructions that sum over rows; each splits its own output over the threads
+  kSums,    // the same over the rows of each level of the segment before, after that level: they go
+            // on from what stands in their outputs
 };
+
+// Whether its instructions sum over rows.
+inline bool sums_rows(SegmentKind kind) {
+  return kind == SegmentKind::kGlobal || kind == SegmentKind::kSums;
+}
+
+// Whether it runs level by level.
+inline bool by_levels(SegmentKind kind) {
+  return kind == SegmentKind::kLevels || kind == SegmentKind::kSums;
+}
 
 // Between segments all threads meet. Within one, a thread runs all instructions on a chunk of its
 // rows and never reads a row that another thread writes in it.

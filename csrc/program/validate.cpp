@@ -202,6 +202,7 @@ class Validator {
     CAVS_CHECK(segment.kind != SegmentKind::kLevels || has_edges(segment.space), ErrorKind::kValue,
                "[program] expected a segment by levels over vertices, got '",
                space_name(segment.space, program_.uniques), "'; use a segment by rows");
+    check_follows_levels(segment);
     for (index_ = 0; index_ < static_cast<int>(segment.instructions.size()); ++index_) {
       Instruction& instruction = segment.instructions[index_];
       check_driving_space(segment, instruction);
@@ -213,12 +214,32 @@ class Validator {
     }
   }
 
+  // Sums by level go with the levels before them.
+  void check_follows_levels(const Segment& segment) const {
+    if (segment.kind != SegmentKind::kSums) return;
+    const Segment* before =
+        segment_ > 0 ? &program_.segments[static_cast<size_t>(segment_) - 1] : nullptr;
+    CAVS_CHECK(
+        before != nullptr && before->kind == SegmentKind::kLevels && before->space == segment.space,
+        ErrorKind::kValue,
+        "[program] expected sums by level after a segment by levels over the same rows, got "
+        "another; put them there");
+    for (const Instruction& instruction : segment.instructions) {
+      const auto& inputs = instruction.inputs;
+      const bool goes_on =
+          instruction.outputs.size() == 1 &&
+          std::find(inputs.begin(), inputs.end(), instruction.outputs[0]) != inputs.end();
+      CAVS_CHECK(goes_on, ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
+                 "' by level to go on from its output, got another; give it its output");
+    }
+  }
+
   void check_driving_space(const Segment& segment, const Instruction& instruction) const {
     check_space(instruction.space, instruction.kernel->name);
-    const bool global = segment.kind == SegmentKind::kGlobal;
+    const bool global = sums_rows(segment.kind);
     const bool rides = has_edges(segment.space) && instruction.space.kind == SpaceKind::kEdge;
-    CAVS_CHECK(global || rides || instruction.space == segment.space, ErrorKind::kValue,
-               "[program] expected '", instruction.kernel->name,
+    CAVS_CHECK(segment.kind == SegmentKind::kGlobal || rides || instruction.space == segment.space,
+               ErrorKind::kValue, "[program] expected '", instruction.kernel->name,
                "' over the rows of its segment ('", space_name(segment.space, program_.uniques),
                "'), got '", space_name(instruction.space, program_.uniques),
                "'; move it to a segment of its rows");
@@ -287,7 +308,7 @@ class Validator {
                "' to write a value or output of its own program, got '", value.name,
                "'; write another value");
     const Space expected =
-        segment.kind == SegmentKind::kGlobal ? Space{SpaceKind::kNone, -1} : instruction.space;
+        sums_rows(segment.kind) ? Space{SpaceKind::kNone, -1} : instruction.space;
     CAVS_CHECK(value.space == expected, ErrorKind::kValue, "[program] expected '",
                instruction.kernel->name, "' to write rows of '",
                space_name(expected, program_.uniques), "', got '", value.name, "' with rows of '",
@@ -328,9 +349,12 @@ class Validator {
                  "' of the backward program reads it, got another value; save it");
       return;
     }
-    if (life.written_segment >= 0 && life.written_segment < segment_) return;
-    bool written = life.written_segment == segment_;
     const Access access = access_of(program_, instruction, input);
+    // Sums by level run before the levels are done.
+    const bool of_levels = segment.kind == SegmentKind::kSums && access == Access::kCross &&
+                           life.written_segment == segment_ - 1;
+    if (life.written_segment >= 0 && life.written_segment < segment_ && !of_levels) return;
+    bool written = life.written_segment == segment_ || of_levels;
     if (access == Access::kCross) {
       // Another row of the same segment is done only where it belongs to an earlier level.
       const TableKind kind = instruction.tables[input].kind;
@@ -338,10 +362,9 @@ class Validator {
                                ? kind == TableKind::kParents || kind == TableKind::kParentRows
                                : kind == TableKind::kChild || kind == TableKind::kSlot ||
                                      kind == TableKind::kChildRows;
-      written = written && segment.kind == SegmentKind::kLevels && earlier;
+      written = written && by_levels(segment.kind) && earlier;
     } else {
-      written =
-          written && segment.kind != SegmentKind::kGlobal && life.written_instruction < index_;
+      written = written && !sums_rows(segment.kind) && life.written_instruction < index_;
     }
     CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
                "' to be written before '", instruction.kernel->name, "' (instruction ", index_,

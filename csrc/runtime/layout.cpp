@@ -39,7 +39,7 @@ class LayoutBuilder {
 
   void note_segment(int s) {
     const Segment& segment = program_.segments[s];
-    const bool global = segment.kind == SegmentKind::kGlobal;
+    const bool global = sums_rows(segment.kind);
     for (size_t n = 0; n < segment.instructions.size(); ++n) {
       const Instruction& instruction = segment.instructions[n];
       const int i = static_cast<int>(n);
@@ -123,7 +123,7 @@ class LayoutBuilder {
 ProgramSteps::ProgramSteps(const Program& program, bool by_instruction) {
   for (size_t s = 0; s < program.segments.size(); ++s) {
     const Segment& segment = program.segments[s];
-    const bool many = by_instruction && segment.kind != SegmentKind::kLevels;
+    const bool many = by_instruction && !by_levels(segment.kind);
     ranges_.push_back({count(), many});
     segments_.insert(segments_.end(), many ? segment.instructions.size() : 1, static_cast<int>(s));
   }

@@ -102,7 +102,7 @@ class Sharing {
   void note_ends() {
     for (size_t s = 0; s < program_.segments.size(); ++s) {
       const Segment& segment = program_.segments[s];
-      const bool global = segment.kind == SegmentKind::kGlobal;
+      const bool global = sums_rows(segment.kind);
       for (size_t i = 0; i < segment.instructions.size(); ++i) {
         const Instruction& instruction = segment.instructions[i];
         for (size_t k = 0; k < instruction.inputs.size(); ++k) {
@@ -129,7 +129,7 @@ class Sharing {
 
   void give_rows(int s) {
     const Segment& segment = program_.segments[s];
-    if (segment.kind == SegmentKind::kGlobal) return;
+    if (sums_rows(segment.kind)) return;
     for (size_t i = 0; i < segment.instructions.size(); ++i) {
       const int step = exe_.steps.of(s, static_cast<int>(i));
       for (const int id : segment.instructions[i].outputs) {

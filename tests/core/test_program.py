@@ -28,7 +28,7 @@ from cavs.core.program import (
 
 def test_words_are_text_alone() -> None:
     assert [str(kind) for kind in Role] == ["arena", "param", "input", "output", "view"]
-    assert [str(kind) for kind in SegmentKind] == ["rows", "levels", "global"]
+    assert [str(kind) for kind in SegmentKind] == ["rows", "levels", "global", "sums"]
     words = Unique(("word",), SpaceKind.LEAF)
     pairs = Unique(("tag", "word"), SpaceKind.LEAF)
     texts = {

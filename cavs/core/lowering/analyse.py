@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from cavs.core.ir import Node
 from cavs.core.lowering.fuse import Partition, Unit, arrange
-from cavs.core.lowering.nodes import parts, sums_all_rows
+from cavs.core.lowering.nodes import parts, summed_rows, sums_all_rows
 from cavs.core.lowering.phases import Phase, assign_phases
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.lowering.steps import Step, StepWriter
@@ -56,17 +56,21 @@ def analyse(
     leave rows out.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
-    phases = _phases(storage, switches)
+    edge_rows = _edge_rows(storage)
+    phases = _phases(storage, switches, edge_rows)
     sums = storage.sums.items()
     in_order = {x: tuple(sorted(terms, key=phases.__getitem__)) for x, terms in sums}
     storage = replace(storage, sums=in_order)
-    edge_rows = _edge_rows(storage)
     units = _units(storage, phases, edge_rows)
     members = [*units.values(), *_stores(storage, units, edge_rows)]
-    writer = StepWriter(storage)
+    by_level = [n for n, u in units.items() if u.phase == Phase.LEVEL and sums_all_rows(n)]
+    writer = StepWriter(storage, by_level)
     stretches = []
     for phase in Phase:
         of_phase = [unit for unit in members if unit.phase == phase]
+        zeros = writer.zeros() if phase == Phase.LEVEL else ()
+        if zeros:
+            stretches.append(Stretch(SegmentKind.ROWS, SpaceKind.NONE, zeros))
         for kind, space, groups in arrange(of_phase, phase, "fuse" in switches):
             steps = tuple(step for group in groups for step in writer.steps(group))
             if steps:
@@ -74,13 +78,17 @@ def analyse(
     return Lowering(storage, tuple(stretches))
 
 
-def _phases(storage: Storage, switches: Collection[str]) -> dict[Node, Phase]:
+def _phases(storage: Storage, switches: Collection[str], edge_rows: SpaceKind) -> dict[Node, Phase]:
+    def sums(node: Node) -> bool:
+        return sums_all_rows(node) and _rows(summed_rows(node), edge_rows) == edge_rows
+
     return assign_phases(
         storage.order,
         lambda n: [x for x in storage.reads(n) if x not in storage.external],
         lambda n: n.op is (STATE_COTANGENT if storage.forward else GATHER),
         [part for node in storage.sinks.states.values() for part in parts(node)],
         switches,
+        sums,
     )
 
 
@@ -111,7 +119,7 @@ def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) 
         if storage.direct.get(node) == number:
             continue
         for part in parts(node):
-            store = Unit(part, Phase.DEFER, _rows(part, edge_rows), False, number)
+            store = Unit(part, Phase.DEFER, _rows(part.space, edge_rows), False, number)
             source, crossed = storage.stored(part)
             if source is not None:
                 store.add_dependency(units[source], crossed, direct=False)
@@ -128,9 +136,9 @@ def _edge_rows(storage: Storage) -> SpaceKind:
 
 def _partition(node: Node, edge_rows: SpaceKind) -> Partition:
     """How the work on a node is divided among threads."""
-    return "global" if sums_all_rows(node) else _rows(node, edge_rows)
+    return "global" if sums_all_rows(node) else _rows(node.space, edge_rows)
 
 
-def _rows(node: Node, edge_rows: SpaceKind) -> Space:
+def _rows(space: Space, edge_rows: SpaceKind) -> Space:
     """Which rows a thread takes."""
-    return edge_rows if node.space == SpaceKind.EDGE else node.space
+    return edge_rows if space == SpaceKind.EDGE else space

@@ -60,6 +60,9 @@ Arranged = tuple[SegmentKind, Space, list[list[Unit]]]
 
 def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arranged]:
     """(segment kind, space, groups of units) in order of execution, for the units of one phase."""
+    if phase == Phase.LEVEL:
+        yield from _by_levels(units, fuse)
+        return
     members = set(units)
     done: set[Unit] = set()
     pending = list(units)
@@ -76,18 +79,29 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
                 best, chosen = groups, partition
         if not best or chosen is None:
             raise AssertionError(f"units that wait for each other: {[u.node for u in pending]}")
-        if phase == Phase.LEVEL:
-            all_of_them = sum(map(len, best)) == len(pending)
-            if isinstance(chosen, str) or chosen not in _OF_LEVELS or not all_of_them:
-                raise AssertionError(f"not row by row within a level: {[u.node for u in pending]}")
-            yield SegmentKind.LEVELS, chosen, best
-        elif chosen == "global":
+        if chosen == "global":
             yield SegmentKind.GLOBAL, SpaceKind.NONE, best
         else:
             yield SegmentKind.ROWS, chosen, best
         for group in best:
             done.update(group)
         pending = [u for u in pending if u not in done]
+
+
+def _by_levels(units: Sequence[Unit], fuse: bool) -> Iterable[Arranged]:
+    """What runs row by row within a level, and what sums its rows after it."""
+    if not units:
+        return
+    by_row = [unit for unit in units if unit.partition != "global"]
+    space = by_row[0].partition if by_row else "global"
+    groups = _fill(by_row, space, set(by_row), set(), fuse)
+    all_of_them = sum(map(len, groups)) == len(by_row)
+    if isinstance(space, str) or space not in _OF_LEVELS or not all_of_them:
+        raise AssertionError(f"not row by row within a level: {[u.node for u in by_row]}")
+    yield SegmentKind.LEVELS, space, groups
+    sums = [unit for unit in units if unit.partition == "global"]
+    if sums:
+        yield SegmentKind.SUMS, space, [[unit] for unit in sums]
 
 
 def _fill(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cavs.core.ir import Node
-from cavs.core.ops._def import Between, SpaceKind
+from cavs.core.ops._def import Between, Space, SpaceKind
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.shape import BROADCAST, CONCAT, RESHAPE, SLICE
 from cavs.core.ops.structure import GATHER, JOIN
@@ -51,6 +51,11 @@ def parts(node: Node) -> tuple[Node, ...]:
 def sums_all_rows(node: Node) -> bool:
     """Whether the node is a sum over all rows, which may go on from a sum."""
     return node.op.reduces is Between.ALL
+
+
+def summed_rows(node: Node) -> Space:
+    """The rows that an operation over all rows sums."""
+    return next(x.space for x in node.inputs if x.space != SpaceKind.NONE)
 
 
 def reads_state(user: Node, gather: Node) -> bool:

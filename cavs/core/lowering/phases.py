@@ -34,11 +34,13 @@ def assign_phases(
     is_source: Callable[[Node], bool],
     sinks: Iterable[Node],
     switches: Collection[str],
+    sums: Callable[[Node], bool] = lambda node: False,
 ) -> dict[Node, Phase]:
     """Phase of each node of `order` (operands first).
 
     `is_source` says what a level reads of other levels (gather, or the cotangent of the state);
-    `sinks` are what it hands on; `switches` are the passes that are on.
+    `sinks` are what it hands on; `switches` are the passes that are on; `sums` says what sums over
+    rows that levels have, which a level can add its own to.
     """
     dependent: set[Node] = set()
     for node in order:
@@ -48,7 +50,7 @@ def assign_phases(
     if not dependent or {"hoist", "defer"}.issubset(switches):
         return phase
     kept = _keeping(phase, dependent, "hoist" in switches, "defer" in switches)
-    return _by_levels(order, inputs, is_source, kept)
+    return _by_levels(order, inputs, is_source, kept, sums)
 
 
 def _moved(
@@ -88,8 +90,10 @@ def _by_levels(
     inputs: Inputs,
     is_source: Callable[[Node], bool],
     kept: Mapping[Node, Phase],
+    sums: Callable[[Node], bool],
 ) -> dict[Node, Phase]:
-    """Everything else level by level, where it is row by row and reads nothing that comes later."""
+    """Everything else level by level, where it is row by row, or adds up rows of the level, and
+    reads nothing that comes later."""
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}
@@ -97,7 +101,7 @@ def _by_levels(
             phase[node] = Phase.DEFER
         elif node in kept:
             phase[node] = kept[node]
-        elif node.space in _LEVEL_SPACES:
+        elif node.space in _LEVEL_SPACES or (Phase.LEVEL in before and sums(node)):
             phase[node] = Phase.LEVEL
         else:
             phase[node] = Phase.DEFER if Phase.LEVEL in before else Phase.HOIST

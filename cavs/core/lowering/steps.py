@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from cavs.core.attributes import ColumnsAttributes
+from cavs.core.attributes import ColumnsAttributes, FillAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.calls import Call, kernel_call
 from cavs.core.lowering.fuse import Unit
 from cavs.core.lowering.group import group_call
-from cavs.core.lowering.nodes import is_line, reads_through_index, sums_all_rows
+from cavs.core.lowering.nodes import is_line, reads_through_index, summed_rows, sums_all_rows
 from cavs.core.lowering.operands import Operand, Reader, Returned, order_table
 from cavs.core.lowering.storage import Storage
 from cavs.core.ops._def import Space, SpaceKind
@@ -40,12 +40,19 @@ class Step(NamedTuple):
 
 
 class StepWriter:
-    """Steps of one program's units."""
+    """Steps of one program's units; `by_level`: sums over rows that each level adds its own to."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, by_level: Collection[Node]) -> None:
         self._storage = storage
         self._reader = Reader(storage)
-        self._going_on = {x for terms in storage.sums.values() for x in terms[1:]}
+        self._later = {x for terms in storage.sums.values() for x in terms[1:]}
+        self._by_level = by_level
+
+    def zeros(self) -> tuple[Step, ...]:
+        """What the sums by level begin with, where nothing is summed before."""
+        zero = Call("fill", attributes=FillAttributes(0.0))
+        firsts = [node for node in self._by_level if node not in self._later]
+        return tuple(Step(zero, (self._reader.stored(x),), SpaceKind.NONE) for x in firsts)
 
     def steps(self, group: Sequence[Unit]) -> list[Step]:
         """Of a group: one fused kernel, or what a single unit needs."""
@@ -63,7 +70,7 @@ class StepWriter:
 
     def _single(self, node: Node) -> Step:
         call, result = kernel_call(self._reader, node), self._reader.stored(node)
-        if node in self._going_on:
+        if node in self._later or node in self._by_level:
             call = call._replace(inputs=(*call.inputs, result))
         return Step(call, (result,), _driving(node), node.flops, str(node.where or ""))
 
@@ -106,6 +113,4 @@ class StepWriter:
 
 def _driving(node: Node) -> Space:
     """Rows that the instruction runs over: those it sums, where it sums over all."""
-    if sums_all_rows(node):
-        return next(x.space for x in node.inputs if x.space != SpaceKind.NONE)
-    return node.space
+    return summed_rows(node) if sums_all_rows(node) else node.space

@@ -58,6 +58,31 @@ def test_more_switches_leave_no_more_to_the_levels(name: str) -> None:
     assert max(alone) <= in_levels(without("hoist", "defer"))
 
 
+def test_gradients_of_parameters_are_summed_level_by_level_without_defer() -> None:
+    """The baseline of lazy batching: one product for each level instead of one for all rows."""
+    for passes in (without("defer"), without("hoist", "defer"), ()):
+        _, backward = programs("ChildSumTreeLSTM", passes)
+        place = next(n for n, s in enumerate(backward.segments) if s.kind is SegmentKind.SUMS)
+        levels, sums = backward.segments[place - 1], backward.segments[place]
+        assert (levels.kind, levels.space) == (LEVELS, sums.space)
+        written = {n for i in levels.instructions for n in i.outputs}
+        assert {i.kernel for i in sums.instructions} <= {
+            "matmul_reduce",
+            "matmul_reduce_masked",
+            "reduce_rows",
+        }
+        before = {
+            n for s in backward.segments[: place - 1] for i in s.instructions for n in i.outputs
+        }
+        for i in sums.instructions:
+            assert i.outputs[0] in i.inputs  # goes on from what stands there
+            assert i.outputs[0] in before  # which begins with something
+        roots = {backward.root(n) for n in written}
+        assert any(backward.root(n) in roots for i in sums.instructions for n in i.inputs)
+    _, deferred = programs("ChildSumTreeLSTM", without("hoist"))
+    assert SegmentKind.SUMS not in [s.kind for s in deferred.segments]
+
+
 def test_without_gather_there_are_no_levels() -> None:
     for name in ("NoGather", "OnlyIds"):
         forward, backward = programs(name, PASSES)
