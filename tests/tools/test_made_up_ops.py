@@ -68,5 +68,6 @@ def test_native_code_of_both(tmp_path: Path) -> None:
     touched = {name: add(changes, tmp_path) for name, changes in OPS.items()}
     assert [len(touched[name]) for name in OPS] == [3, 5]
     build(tmp_path)
-    wanted = " or ".join([*OPS, "table", "EveryCase", "library_uses", "kernels_are_those"])
-    run(tmp_path, "tests/core/test_ops_native.py", "tests/core/test_verify.py", "-k", wanted)
+    wanted = " or ".join([*OPS, "table", "case", "EveryCase", "library_uses", "kernels_are_those"])
+    files = ("core/test_ops_native.py", "core/test_verify.py", "kernels/test_cpu_fused.py")
+    run(tmp_path, *(f"tests/{name}" for name in files), "-k", wanted)
