@@ -301,9 +301,11 @@ CALLS: dict[str, Callable[[], Any]] = {
     "graphs of nothing": lambda: core.GraphStore([None]),
     "nothing among graphs": lambda: core.GraphBatch.concatenate([None]),
     "run of no schedule": lambda: core.Run(make(), None, [0], 0, 0, True, False),
-    "assemble nothing": lambda: core.assemble_group([], [], [], 1, True),
-    "assemble a slot": lambda: core.assemble_group(
-        [16, 1, 1, 0, 0, 0, 2**62, 0, 1, 0], [], [False], 1, True
+    "assemble nothing": lambda: core.assemble_group({}, True),
+    "assemble a short row": lambda: core.assemble_group(doubled(15), True),
+    "assemble an operand": lambda: core.assemble_group(doubled(calls=[("add", [0, 2])]), True),
+    "assemble a large operand": lambda: core.assemble_group(
+        doubled(calls=[("add", [0, 2**62])]), True
     ),
     "no known ids": lambda: core.missing_ids(np.array([-1], np.int32), np.zeros(0, bool)),
     "rows of samples": lambda: core.rows_of_samples(

@@ -1,5 +1,6 @@
 """`benchmarks/versions.py`: the interval of a median, and one version beside itself."""
 
+import importlib.util
 import json
 import math
 import subprocess
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import versions  # noqa: E402  (benchmarks/versions.py)
+_spec = importlib.util.spec_from_file_location("_versions", ROOT / "benchmarks" / "versions.py")
+assert _spec is not None and _spec.loader is not None
+versions = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = versions  # dataclasses look their module up
+_spec.loader.exec_module(versions)
 
 
 @pytest.mark.parametrize("count", [6, 7, 12, 32, 33, 100])

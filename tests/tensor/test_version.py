@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from versions import GRAPHS, WORDS, Words, parameter, version
+from parameter_versions import GRAPHS, WORDS, Words, parameter, version
 
 import cavs
 from cavs import ops

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from versions import GRAPHS, WORDS, Words, parameter, version
+from parameter_versions import GRAPHS, WORDS, Words, parameter, version
 
 import cavs
 from cavs import nn, optim
