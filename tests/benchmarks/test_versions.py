@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("_versions", ROOT / "benchmarks" / "versions.py")
-assert _spec is not None and _spec.loader is not None
+assert _spec is not None
+assert _spec.loader is not None
 versions = importlib.util.module_from_spec(_spec)
 sys.modules[_spec.name] = versions  # dataclasses look their module up
 _spec.loader.exec_module(versions)
