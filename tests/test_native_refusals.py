@@ -171,7 +171,7 @@ WRONG: dict[str, Change] = {
     "no forward program": field("forward", 3),
     "dtype": field("dtype", None),
     "segments": field("segments", 5),
-    "phase": field("segments", [segment("rows", "none", None)]),
+    "sweep": field("segments", [segment("rows", "none", None)]),
 }
 
 
@@ -325,7 +325,7 @@ CALLS: dict[str, Callable[[], Any]] = {
         **{**core.execution_options(), "min_team_ns": float("nan")}
     ),
     "input forms": lambda: core.InputForms([("x",)]),
-    "rows of uniques": lambda: core.plan_phases(
+    "rows of uniques": lambda: core.plan_sweeps(
         make(field("uniques", [unique("u", [0], "vertex", 0, -1)])),
         None,
         graphs_of().schedule("batching"),

@@ -21,13 +21,13 @@ from cavs.bench.recipes import (
     make_optimizer,
     with_dropout,
 )
-from cavs.bench.workloads import Program, Workload
+from cavs.bench.workloads import Subject, Workload
 from cavs.core.passes import PASSES
 
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
 #: Beside a recipe with dropout: the same without dropout and decay, and with other masks.
 WITHOUT, BY_VERTEX, BY_ID = "no dropout", "vertex masks", "id masks"
-_PHASES = ("assembly", "schedule", "step")
+_PARTS_OF_STEP = ("assembly", "schedule", "step")
 _MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
 
 
@@ -101,12 +101,12 @@ class Contender:
         self._batches = batches
         self._passes = passes
         self._function = with_dropout(weights.function, recipe)
-        self._program: Program = weights.workload.program(self._function, passes)
-        self._checked = self._program  # where the caller gives the masks
+        self._subject: Subject = weights.workload.subject(self._function, passes)
+        self._checked = self._subject  # where the caller gives the masks
         if recipe.masks != NO_MASKS:
-            self._checked = weights.workload.program(self._function, passes, given_masks)
+            self._checked = weights.workload.subject(self._function, passes, given_masks)
         self._optimizer = weights.optimizer(recipe)
-        self._spent = np.zeros(len(_PHASES))
+        self._spent = np.zeros(len(_PARTS_OF_STEP))
         self._laps: list[tuple[float, ...]] = []  # of steps that are not in `_spent` yet
 
     @property
@@ -120,30 +120,30 @@ class Contender:
     def train_step(self, number: int) -> None:
         """Assembly, schedule, and the step itself: forward, backward and update."""
         cavs.set_num_threads(self._threads)
-        self._program.train()
+        self._subject.train()
         clock, laps = time.perf_counter, self._laps
         begin = clock()
         graphs, inputs = self._batch(number)
         assembled = clock()
-        batches = self._program.schedule(graphs)
+        batches = self._subject.schedule(graphs)
         scheduled = clock()
         scale = 1.0 / graphs.num_graphs if self.recipe.mean else 1.0
-        self._program.step(batches, inputs, self._optimizer, scale).item()
+        self._subject.step(batches, inputs, self._optimizer, scale).item()
         laps.append((begin, assembled, scheduled, clock()))
         if len(laps) == _MOST_LAPS:
             self._add_laps()
 
     def _add_laps(self) -> None:
-        self._spent += np.diff(np.reshape(self._laps, (-1, len(_PHASES) + 1))).sum(axis=0)
+        self._spent += np.diff(np.reshape(self._laps, (-1, len(_PARTS_OF_STEP) + 1))).sum(axis=0)
         self._laps.clear()
 
     def infer_step(self, number: int) -> None:
         """Assembly, schedule and forward."""
         cavs.set_num_threads(self._threads)
-        self._program.eval()
+        self._subject.eval()
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
-            self._program.loss(self._program.schedule(graphs), inputs).item()
+            self._subject.loss(self._subject.schedule(graphs), inputs).item()
 
     def see(self, seconds: float) -> None:
         """Inference over all batches once, for so long at most: later steps remember the words."""
@@ -156,24 +156,24 @@ class Contender:
     def shares(self) -> dict[str, float]:
         """The part of each phase in the training steps since the last call."""
         self._add_laps()
-        found = dict(zip(_PHASES, (self._spent / self._spent.sum()).tolist(), strict=True))
+        found = dict(zip(_PARTS_OF_STEP, (self._spent / self._spent.sum()).tolist(), strict=True))
         self._spent[:] = 0.0
         return found
 
     def loss(self, number: int, masks: Mapping[str, Array] | None = None) -> float:
         """The sum of the losses of a batch: of inference, or of training with masks given."""
-        program = self._program if masks is None else self._checked
-        program.eval()
+        subject = self._subject if masks is None else self._checked
+        subject.eval()
         with cavs.no_grad():
             graphs, inputs = self._batch(number)
-            return float(program.loss(program.schedule(graphs), inputs | dict(masks or {})).item())
+            return float(subject.loss(subject.schedule(graphs), inputs | dict(masks or {})).item())
 
     def gradients(self, number: int, masks: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Of that sum by parameter; of an embedding the rows of the distinct ids of the batch."""
         graphs, inputs = self._batch(number)
-        program = self._program if masks is None else self._checked
-        program.eval()
-        program.loss(program.schedule(graphs), inputs | dict(masks or {})).backward()
+        subject = self._subject if masks is None else self._checked
+        subject.eval()
+        subject.loss(subject.schedule(graphs), inputs | dict(masks or {})).backward()
         found = {}
         for name, parameter in self._function.named_parameters():
             grad = parameter.grad
@@ -211,9 +211,9 @@ class Contender:
         done = least = total = 0.0
         for number in range(len(self._batches)):
             graphs, inputs = self._batch(number)
-            batches = self._program.schedule(graphs)
+            batches = self._subject.schedule(graphs)
             for model, batch, ends in zip(
-                self._program.models, batches, self._program.cotangents, strict=True
+                self._subject.models, batches, self._subject.cotangents, strict=True
             ):
                 compiler = model._compiler.in_mode(training)
                 done += program_flops(compiler, ends if training else None, batch, inputs)
@@ -226,9 +226,9 @@ class Contender:
         cavs.set_num_threads(self._threads)
         graphs, inputs = self._batch(number)
         peak = 0
-        program = self._program
+        subject = self._subject
         for model, batch, (losses, wanted) in zip(
-            program.models, program.schedule(graphs), program.cotangents, strict=True
+            subject.models, subject.schedule(graphs), subject.cotangents, strict=True
         ):
             ids = {k: x for k, x in inputs.items() if k in model.inputs and x.dtype == np.int32}
             peak += model._memory(batch, losses, ids, wanted).arena

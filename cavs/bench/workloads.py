@@ -18,7 +18,7 @@ from cavs.errors import InputError
 Rewrite = Callable[[Trace], Trace]
 
 
-class Program:
+class Subject:
     """A workload's vertex functions, compiled with the same passes, and how they give a loss.
 
     Attributes:
@@ -75,7 +75,7 @@ class Program:
         return self.models[0].step(batches[0], optimizer, scale=scale, **given)
 
 
-class TaggerProgram(Program):
+class TaggerSubject(Subject):
     """The two directions of a bidirectional LSTM, joined by the states that one pushes."""
 
     cotangents = (
@@ -137,7 +137,7 @@ class Workload:
     hidden_sizes: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     leaves: tuple[int | None, ...] = (None,)
-    program: type[Program] = Program
+    subject: type[Subject] = Subject
     recipes: tuple[str, ...] = (PLAIN,)
 
     def data(self, directory: Path | None, samples: int, leaves: int | None = None) -> Corpus:
@@ -256,7 +256,7 @@ _ALL = (
         function=_of(models.BiLSTMTagger, 128),
         hidden_sizes=(256,),
         batch_sizes=(1, 32),
-        program=TaggerProgram,
+        subject=TaggerSubject,
     ),
     Workload(
         name="mv-rnn",

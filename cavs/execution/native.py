@@ -27,7 +27,7 @@ from cavs.execution.executor import (
 from cavs.execution.remembered import Memory
 from cavs.execution.settings import get_flush_denormals, get_num_threads
 from cavs.kernels.native_form import NativeForm
-from cavs.memory import PhaseMemory, plan_run
+from cavs.memory import SweepMemory, plan_run
 from cavs.scheduler import GraphBatch
 
 _lock = new_lock()  # of native programs while one is made
@@ -201,7 +201,7 @@ class NativeExecutor:
         backward: Program | None,
         graphs: GraphBatch,
         distinct: Sequence[int],
-    ) -> list[PhaseMemory]:
+    ) -> list[SweepMemory]:
         """Memory of forward and backward over `graphs`, without a run.
 
         `distinct`: how many rows each of the distinct ids of `forward` has.

@@ -25,7 +25,7 @@ class ValueMemory(NamedTuple):
     last: int
 
 
-class PhaseMemory(NamedTuple):
+class SweepMemory(NamedTuple):
     """The arena of one direction of a run.
 
     Attributes:
@@ -47,7 +47,7 @@ class PhaseMemory(NamedTuple):
 
 def plan_run(
     forward: Any, backward: Any, schedule: Any, distinct: Sequence[int], threads: int
-) -> list[PhaseMemory]:
+) -> list[SweepMemory]:
     """Memory of forward and, with a backward program, of backward, which keeps what that reads.
 
     Args:
@@ -60,10 +60,10 @@ def plan_run(
         InputError: rows that the batch cannot have.
         MemoryError: more than any machine has.
     """
-    phases = _core.plan_phases(forward, backward, schedule, distinct, backward is not None, threads)
+    sweeps = _core.plan_sweeps(forward, backward, schedule, distinct, backward is not None, threads)
     return [
-        PhaseMemory(
+        SweepMemory(
             p.direction, p.total, p.tables, p.threads, p.packed, [ValueMemory(*v) for v in p.values]
         )
-        for p in phases
+        for p in sweeps
     ]

@@ -19,7 +19,7 @@ namespace cavs {
 namespace {
 
 // `unique_rows`: rows of the program's distinct ids, in their order.
-std::vector<PhaseMemory> plan_phases_of(const PyProgram& program, const PyProgram* backward,
+std::vector<SweepMemory> plan_sweeps_of(const PyProgram& program, const PyProgram* backward,
                                         const Schedule& schedule, const py::iterable& unique_rows,
                                         bool keep, int num_threads) {
   std::vector<int64_t> rows;
@@ -27,21 +27,21 @@ std::vector<PhaseMemory> plan_phases_of(const PyProgram& program, const PyProgra
     rows.push_back(read_as<int64_t>(count, "runtime", "integers as rows of uniques"));
   }
   const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
-  return plan_phases(*program.exe, second, schedule, rows, keep, num_threads);
+  return plan_sweeps(*program.exe, second, schedule, rows, keep, num_threads);
 }
 
 void bind_memory_plans(py::module_& m) {
-  py::class_<PhaseMemory>(m, "PhaseMemory", "The arena of one direction of a run, as planned.")
+  py::class_<SweepMemory>(m, "SweepMemory", "The arena of one sweep of a run, as planned.")
       .def_property_readonly(
           "direction",
-          [](const PhaseMemory& self) { return self.backward ? "backward" : "forward"; })
-      .def_readonly("total", &PhaseMemory::total)
-      .def_readonly("tables", &PhaseMemory::tables)
-      .def_readonly("threads", &PhaseMemory::threads)
-      .def_readonly("packed", &PhaseMemory::packed)
+          [](const SweepMemory& self) { return self.backward ? "backward" : "forward"; })
+      .def_readonly("total", &SweepMemory::total)
+      .def_readonly("tables", &SweepMemory::tables)
+      .def_readonly("threads", &SweepMemory::threads)
+      .def_readonly("packed", &SweepMemory::packed)
       .def_property_readonly(
           "values",
-          [](const PhaseMemory& self) {
+          [](const SweepMemory& self) {
             py::list values;
             for (const ValueMemory& v : self.values) {
               values.append(py::make_tuple(v.value, v.rows, v.bytes, v.first, v.last));
@@ -49,9 +49,9 @@ void bind_memory_plans(py::module_& m) {
             return values;
           },
           "(value, rows in use, bytes, first segment, last segment) of what is in the arena.");
-  m.def("plan_phases", &plan_phases_of, py::arg("program"), py::arg("backward").none(true),
+  m.def("plan_sweeps", &plan_sweeps_of, py::arg("program"), py::arg("backward").none(true),
         py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"),
-        "The PhaseMemory of forward and, with `backward` and `keep`, of backward.");
+        "The SweepMemory of forward and, with `backward` and `keep`, of backward.");
 }
 
 void bind_options(py::module_& m) {

@@ -100,22 +100,22 @@ class PyRun {
     return records;
   }
 
-  py::list profile_phases() {
+  py::list profile_sweeps() {
     const Turn turn(this);
-    py::list phases;
-    for (const PhaseProfile& phase : run_.profile_phases()) {
+    py::list sweeps;
+    for (const SweepProfile& sweep : run_.profile_sweeps()) {
       py::list threads;
-      for (const PhaseProfile::Thread& thread : phase.threads) {
+      for (const SweepProfile::Thread& thread : sweep.threads) {
         threads.append(
             py::dict(py::arg("kernels") = thread.kernels, py::arg("packing") = thread.packing,
                      py::arg("waiting") = thread.waiting, py::arg("walking") = thread.walking));
       }
-      phases.append(py::dict(py::arg("direction") = phase.backward ? "backward" : "forward",
-                             py::arg("ids") = phase.ids, py::arg("plan") = phase.plan,
-                             py::arg("bind") = phase.bind, py::arg("walk") = phase.walk,
+      sweeps.append(py::dict(py::arg("direction") = sweep.backward ? "backward" : "forward",
+                             py::arg("ids") = sweep.ids, py::arg("plan") = sweep.plan,
+                             py::arg("bind") = sweep.bind, py::arg("walk") = sweep.walk,
                              py::arg("threads") = threads));
     }
-    return phases;
+    return sweeps;
   }
 
  private:
@@ -207,7 +207,7 @@ void bind_runtime(py::module_& m) {
       .def("profile_records", &PyRun::profile_records,
            "(direction, segment, instruction, kernel, calls, rows, ns) of each instruction, summed "
            "over the threads.")
-      .def("profile_phases", &PyRun::profile_phases,
+      .def("profile_sweeps", &PyRun::profile_sweeps,
            "Nanoseconds of each direction: ids, plan, bind, walk, and of its threads.");
 }
 

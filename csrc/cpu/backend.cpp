@@ -33,12 +33,12 @@ bool fits_into_scratch(const Program& program, const Instruction& instruction) {
   return !brought || ((sums ? product->m : product->k) <= kLimit && product->n <= kLimit);
 }
 
-void note_profile(const BoundPhase& bound, PhaseProfile* profile) {
+void note_profile(const BoundSweep& bound, SweepProfile* profile) {
   profile->threads.resize(bound.threads.size());
   profile->calls.resize(bound.prepared.calls.size());
   for (size_t t = 0; t < bound.threads.size(); ++t) {
     const ThreadProfile& from = bound.profile[t];
-    PhaseProfile::Thread& thread = profile->threads[t];
+    SweepProfile::Thread& thread = profile->threads[t];
     for (size_t i = 0; i < from.calls.size(); ++i) {
       CallProfile& sum = profile->calls[i];
       sum.calls += from.calls[i].calls;
@@ -90,11 +90,11 @@ class CpuBackend final : public Backend {
     return bytes;
   }
 
-  void run(const Phase& phase) override {
-    const DenormalScope scope(phase.exe.program.dtype);
-    PhaseProfile* const profile = phase.profile;
+  void run(const Sweep& sweep) override {
+    const DenormalScope scope(sweep.exe.program.dtype);
+    SweepProfile* const profile = sweep.profile;
     Stopwatch watch;
-    BoundPhase bound(phase);
+    BoundSweep bound(sweep);
     if (profile != nullptr) profile->bind += watch.lap();
     walk(bound);
     if (profile != nullptr) profile->walk = watch.lap();

@@ -1,4 +1,4 @@
-// Finds the operands, tables and memory of all calls of a phase.
+// Finds the operands, tables and memory of all calls of a sweep.
 #include "cpu/bind.h"
 
 #include "runtime/executable.h"
@@ -17,14 +17,14 @@ const void* attributes_of(const PreparedCall& call) {
 
 class Binder {
  public:
-  explicit Binder(BoundPhase* bound)
+  explicit Binder(BoundSweep* bound)
       : bound_(*bound),
-        phase_(bound->phase),
-        exe_(phase_.exe),
+        sweep_(bound->sweep),
+        exe_(sweep_.exe),
         prepared_(bound->prepared),
-        locals_(prepared_.locals(phase_.keep)),
-        arrays_(phase_.schedule),
-        tables_{arrays_, phase_.uniques, phase_.parents} {}
+        locals_(prepared_.locals(sweep_.keep)),
+        arrays_(sweep_.schedule),
+        tables_{arrays_, sweep_.uniques, sweep_.parents} {}
 
   void bind() {
     choose_weights();
@@ -37,16 +37,16 @@ class Binder {
  private:
   void choose_weights() {
     // In inference panels serve until the weight changes, so that few rows pay for them too.
-    const bool inference = !exe_.program.backward && !phase_.keep;
+    const bool inference = !exe_.program.backward && !sweep_.keep;
     for (size_t w = 0; w < prepared_.weights.uses.size(); ++w) {
       const WeightUse& use = prepared_.weights.uses[w];
       bound_.weights.emplace_back();
       PackedWeight& packed = bound_.weights.back();
-      const ExternalArray& array = external_of(phase_, use.value);
+      const ExternalArray& array = external_of(sweep_, use.value);
       packed.version = array.version;
       packed.panels = prepared_.packed->find(w, array.version);
       const bool serves = inference && array.version >= 0;
-      if (packed.panels || !(serves || worth_packing(use, phase_.counts))) continue;
+      if (packed.panels || !(serves || worth_packing(use, sweep_.counts))) continue;
       const int64_t bytes = packed_weight_bytes(exe_.program.dtype, use.k, use.n);
       packed.panels = prepared_.packed->take(w, bytes);
       packed.weight = array.data;
@@ -93,7 +93,7 @@ class Binder {
     call.out = call.in + call.num_in;
     call.attributes = attributes_of(prepared);
     call.tables = bound_.tables.data() + bound_.tables.size();
-    call.random = &phase_.random;
+    call.random = &sweep_.random;
     call.scratch = thread_memory(0);
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) add_operand(s, id);
@@ -105,7 +105,7 @@ class Binder {
   }
 
   std::byte* thread_memory(int thread) const {
-    return phase_.memory + phase_.plan.workspace_offset + thread * bound_.workspace.thread_bytes;
+    return sweep_.memory + sweep_.plan.workspace_offset + thread * bound_.workspace.thread_bytes;
   }
 
   void add_operand(size_t s, int id) {
@@ -113,7 +113,7 @@ class Binder {
     const Root& root = exe_.roots[id];
     const int local = locals_.number[static_cast<size_t>(root.value)];
     if (local < 0) {
-      const ValueRows rows = rows_of(phase_, id);
+      const ValueRows rows = rows_of(sweep_, id);
       code.operands.push_back({rows.data, rows.ld, rows.size, rows.padded});
       return;
     }
@@ -144,8 +144,8 @@ class Binder {
     }
   }
 
-  BoundPhase& bound_;
-  const Phase& phase_;
+  BoundSweep& bound_;
+  const Sweep& sweep_;
   const Executable& exe_;
   const CpuProgram& prepared_;
   const Locals& locals_;
@@ -155,12 +155,12 @@ class Binder {
 
 }  // namespace
 
-BoundPhase::BoundPhase(const Phase& given)
-    : phase(given),
+BoundSweep::BoundSweep(const Sweep& given)
+    : sweep(given),
       prepared(cpu_program(given.exe)),
       workspace(static_cast<const CpuWorkspace&>(*given.plan.workspace)) {
   Binder(this).bind();
-  if (phase.profile == nullptr) return;
+  if (sweep.profile == nullptr) return;
   profile.resize(threads.size());
   for (ThreadProfile& thread : profile) thread.calls.resize(prepared.calls.size());
 }

@@ -1,4 +1,5 @@
-// One direction of a run, bound to its batch and its memory: calls that only lack their rows.
+// One sweep of a run, forward or backward, bound to its batch and its memory: calls that only lack
+// their rows.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +34,7 @@ struct PatchRange {
   int begin = 0, end = 0;
 };
 
-// A weight of this phase in panels; `fresh` where they must be made first.
+// A weight of this sweep in panels; `fresh` where they must be made first.
 struct PackedWeight {
   std::shared_ptr<Block> panels;
   const void* weight = nullptr;
@@ -41,7 +42,7 @@ struct PackedWeight {
   bool fresh = false;
 };
 
-// What one thread did in a phase.
+// What one thread did in a sweep.
 struct ThreadProfile {
   std::vector<CallProfile> calls;  // [call]
   int64_t packing_ns = 0;          // weights into panels
@@ -49,10 +50,10 @@ struct ThreadProfile {
   int64_t shares_ns = 0;           // of thread 0: all of that work, from first part to last
 };
 
-struct BoundPhase {
-  BoundPhase(const Phase& given);
+struct BoundSweep {
+  BoundSweep(const Sweep& given);
 
-  const Phase& phase;
+  const Sweep& sweep;
   const CpuProgram& prepared;
   const CpuWorkspace& workspace;
   std::vector<PackedWeight> weights;  // [use]
@@ -64,6 +65,6 @@ struct BoundPhase {
 };
 
 // Runs all segments. Rethrows what a kernel threw, after all threads came to the end.
-void walk(BoundPhase& bound);
+void walk(BoundSweep& bound);
 
 }  // namespace cavs

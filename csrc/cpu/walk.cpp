@@ -16,12 +16,12 @@ namespace {
 
 class Walker {
  public:
-  Walker(BoundPhase& bound, Team& team)
+  Walker(BoundSweep& bound, Team& team)
       : bound_(bound),
         prepared_(bound.prepared),
-        program_(bound.phase.exe.program),
-        schedule_(bound.phase.schedule),
-        counts_(bound.phase.counts),
+        program_(bound.sweep.exe.program),
+        schedule_(bound.sweep.schedule),
+        counts_(bound.sweep.counts),
         team_(team),
         count_(bound.workspace.threads) {}
 
@@ -289,7 +289,7 @@ class Walker {
   }
 
   void check(int i, const KernelCall& call) const {
-    FirstNan* const first_nan = bound_.phase.first_nan;
+    FirstNan* const first_nan = bound_.sweep.first_nan;
     if (first_nan == nullptr) return;
     const std::vector<StateWrite>& writes = *call_of(i).state_writes;
     if (!writes.empty()) check_states(program_.dtype, writes, call, first_nan);
@@ -311,7 +311,7 @@ class Walker {
     profile.rows += call.row_end - call.row_begin - left_out;
   }
 
-  BoundPhase& bound_;
+  BoundSweep& bound_;
   const CpuProgram& prepared_;
   const Program& program_;
   const Schedule& schedule_;
@@ -324,7 +324,7 @@ class Walker {
 
 }  // namespace
 
-void walk(BoundPhase& bound) {
+void walk(BoundSweep& bound) {
   run_team(bound.workspace.threads, bound.workspace.saved_ns,
            [&bound](Team& team) { Walker(bound, team).walk(); });
 }

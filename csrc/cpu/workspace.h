@@ -1,4 +1,4 @@
-// How the CPU goes through one direction of a run: by how many threads, in which chunks, with what
+// How the CPU goes through one sweep of a run: by how many threads, in which chunks, with what
 // memory of their own.
 #pragma once
 

@@ -21,7 +21,7 @@ namespace cavs {
 
 struct Executable;
 struct Layout;
-struct PhasePlan;
+struct SweepPlan;
 struct RowCounts;
 template <class T>
 class StepArithmetic;
@@ -33,7 +33,7 @@ class Prepared {
   virtual ~Prepared() = default;
 };
 
-// What a backend decides for one direction of a run over a batch, and the memory that it needs for
+// What a backend decides for one sweep of a run over a batch, and the memory that it needs for
 // it at the end of the arena.
 class Workspace {
  public:
@@ -48,12 +48,12 @@ class Workspace {
 // step there too, since the next level begins again.
 enum class Steps : uint8_t { kSegments, kInstructions };
 
-// One direction of a run: what it is made of, and where all of it stands.
-struct Phase {
+// One sweep of a run, forward or backward: what it is made of, and where all of it stands.
+struct Sweep {
   const Executable& exe;
   bool keep;  // what backward reads
   const Layout& layout;
-  const PhasePlan& plan;
+  const SweepPlan& plan;
   const Schedule& schedule;
   const RowCounts& counts;
   std::byte* memory;  // of the arena
@@ -66,7 +66,7 @@ struct Phase {
   const ArrayLists& own;      // arrays of the program itself
   const ArrayLists& forward;  // of its forward program, whose values it may read
   FirstNan* first_nan;        // where states are to be looked at, else null
-  PhaseProfile* profile;      // where clocks are to run, else null
+  SweepProfile* profile;      // where clocks are to run, else null
 };
 
 class Backend {
@@ -101,7 +101,7 @@ class Backend {
   virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
 
   // Runs all segments. Rethrows what a kernel threw, after all threads came to the end.
-  virtual void run(const Phase& phase) = 0;
+  virtual void run(const Sweep& sweep) = 0;
   // Returns when what was begun is done, and its results may be read.
   virtual void synchronize() = 0;
 

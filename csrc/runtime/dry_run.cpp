@@ -11,9 +11,9 @@
 namespace cavs {
 namespace {
 
-PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePlan& plan,
+SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPlan& plan,
                       const RowCounts& counts, const Schedule& schedule) {
-  PhaseMemory memory;
+  SweepMemory memory;
   memory.backward = exe.program.backward;
   memory.total = plan.total;
   memory.tables = unique_section_bytes((exe.forward ? *exe.forward : exe).program, counts) +
@@ -38,7 +38,7 @@ PhaseMemory memory_of(const Executable& exe, const Layout& layout, const PhasePl
 
 }  // namespace
 
-std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* backward,
                                      const Schedule& schedule,
                                      const std::vector<int64_t>& unique_rows, bool keep,
                                      int num_threads) {
@@ -56,16 +56,16 @@ std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* ba
                "[runtime] expected 0..", most, " rows of unique '", exe.program.uniques[u].name,
                "', got ", unique_rows[u], "; count the ids of the batch");
   }
-  const PhasePlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
-  std::vector<PhaseMemory> phases = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
-  if (backward == nullptr || !keep) return phases;
+  const SweepPlan plan = plan_forward(exe, keep, counts, schedule, num_threads);
+  std::vector<SweepMemory> sweeps = {memory_of(exe, exe.layout(keep), plan, counts, schedule)};
+  if (backward == nullptr || !keep) return sweeps;
   CAVS_CHECK(backward->forward.get() == &exe, ErrorKind::kValue,
              "[runtime] expected the backward program of this program, got another; pass the "
              "program that belongs to it");
   check_schedule(*backward, schedule);
-  const PhasePlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
-  phases.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
-  return phases;
+  const SweepPlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
+  sweeps.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
+  return sweeps;
 }
 
 }  // namespace cavs

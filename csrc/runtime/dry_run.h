@@ -9,7 +9,7 @@
 
 namespace cavs {
 
-// A value in the arena of a phase, and the segments that it lives through.
+// A value in the arena of a sweep, and the segments that it lives through.
 struct ValueMemory {
   int value = -1;
   int64_t rows = 0;  // in use
@@ -17,8 +17,8 @@ struct ValueMemory {
   int first = 0, last = 0;
 };
 
-// The arena of one direction of a run.
-struct PhaseMemory {
+// The arena of one sweep of a run.
+struct SweepMemory {
   bool backward = false;
   int64_t total = 0;    // all of it
   int64_t tables = 0;   // of distinct ids
@@ -29,7 +29,7 @@ struct PhaseMemory {
 
 // Memory of a run of the program over a batch whose uniques have so many rows, without running it;
 // the greater total is the run's peak_bytes. `backward` may be null.
-std::vector<PhaseMemory> plan_phases(const Executable& exe, const Executable* backward,
+std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* backward,
                                      const Schedule& schedule,
                                      const std::vector<int64_t>& unique_rows, bool keep,
                                      int num_threads);

@@ -8,14 +8,14 @@
 namespace cavs {
 namespace {
 
-void reserve(const Executable& exe, PhasePlan* plan) {
+void reserve(const Executable& exe, SweepPlan* plan) {
   plan->lifetimes.reserve(exe.forms.size());
   plan->rows.reserve(exe.forms.size());
 }
 
 // Of the rows in use alone.
 void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                  PhasePlan* plan) {
+                  SweepPlan* plan) {
   const size_t id = plan->lifetimes.size();
   const Space& used = layout.used[id];
   plan->lifetimes.push_back({0, layout.first[id], layout.held_last[id], -1});
@@ -37,7 +37,7 @@ int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCoun
 
 // A forward value stands where it is from the start, until the last step that reads it or what
 // took its rows.
-void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, PhasePlan* plan) {
+void place_forward_value(const SweepPlan& forward, int64_t skipped, size_t id, SweepPlan* plan) {
   Lifetime& lifetime = plan->lifetimes[id];
   if (lifetime.last < lifetime.first) return;
   lifetime.first = 0;
@@ -48,7 +48,7 @@ void place_forward_value(const PhasePlan& forward, int64_t skipped, size_t id, P
 
 // Gives the end of the values.
 int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
-                    int64_t start, PhasePlan* plan) {
+                    int64_t start, SweepPlan* plan) {
   // What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
   const MemoryPlan memory = plan_memory(plan->lifetimes, start, exe.steps.count());
   plan->origins.reserve(memory.offsets.size());
@@ -58,7 +58,7 @@ int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts
   return memory.total;
 }
 
-void place_in_rows_of_others(const Layout& layout, PhasePlan* plan) {
+void place_in_rows_of_others(const Layout& layout, SweepPlan* plan) {
   for (size_t id = 0; id < plan->origins.size(); ++id) {
     const RowPlace& place = layout.places[id];
     if (place.holder == static_cast<int>(id)) continue;
@@ -68,7 +68,7 @@ void place_in_rows_of_others(const Layout& layout, PhasePlan* plan) {
 
 // What comes behind the values.
 void finish(const Executable& exe, bool keep, const RowCounts& counts, const Schedule& schedule,
-            int threads, int64_t values_end, PhasePlan* plan) {
+            int threads, int64_t values_end, SweepPlan* plan) {
   plan->workspace = exe.backend->workspace(exe, keep, counts, schedule, threads);
   plan->lists_offset = values_end;
   plan->workspace_offset =
@@ -107,10 +107,10 @@ int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
   return bytes;
 }
 
-PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
+SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
                        const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(keep);
-  PhasePlan plan;
+  SweepPlan plan;
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
   const int64_t start = unique_section_bytes(exe.program, counts);
@@ -120,10 +120,10 @@ PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   return plan;
 }
 
-PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const RowCounts& counts,
+SweepPlan plan_backward(const Executable& exe, const SweepPlan& forward, const RowCounts& counts,
                         const Schedule& schedule, int threads) {
   const Layout& layout = exe.layout(true);
-  PhasePlan plan;
+  SweepPlan plan;
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) {
     add_lifetime(exe, layout, counts, &plan);

@@ -1,4 +1,4 @@
-// Memory of one phase of a run. The run and the dry run use the same functions, so they agree.
+// Memory of one sweep of a run. The run and the dry run use the same functions, so they agree.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 
 namespace cavs {
 
-// The arena of a phase: [tables of the uniques][values][lists of parents of the uniques][what the
+// The arena of a sweep: [tables of the uniques][values][lists of parents of the uniques][what the
 // backend works in].
-struct PhasePlan {
+struct SweepPlan {
   std::vector<Lifetime> lifetimes;  // [value] by steps
   std::vector<int64_t> rows;        // [value] that there is room for: those in use
   // [value] where its row 0 would stand in the arena, before its start where the rows in use begin
@@ -41,9 +41,9 @@ int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule
 int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
                            const Schedule& schedule);
 
-PhasePlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
+SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
                        const Schedule& schedule, int threads);
-PhasePlan plan_backward(const Executable& exe, const PhasePlan& forward, const RowCounts& counts,
+SweepPlan plan_backward(const Executable& exe, const SweepPlan& forward, const RowCounts& counts,
                         const Schedule& schedule, int threads);
 
 }  // namespace cavs

@@ -7,15 +7,15 @@
 namespace cavs {
 namespace {
 
-std::byte* base_of(const Phase& phase, int id) {
-  const ValueSpec& value = phase.exe.program.values[id];
+std::byte* base_of(const Sweep& sweep, int id) {
+  const ValueSpec& value = sweep.exe.program.values[id];
   if (value.role == Role::kArena) {
     // Integer arithmetic: row 0 may lie before the arena, where the rows in use begin later.
-    const auto arena = reinterpret_cast<uintptr_t>(phase.memory);
+    const auto arena = reinterpret_cast<uintptr_t>(sweep.memory);
     return reinterpret_cast<std::byte*>(
-        arena + static_cast<uintptr_t>(phase.plan.origins[static_cast<size_t>(id)]));
+        arena + static_cast<uintptr_t>(sweep.plan.origins[static_cast<size_t>(id)]));
   }
-  return static_cast<std::byte*>(external_of(phase, id).data);
+  return static_cast<std::byte*>(external_of(sweep, id).data);
 }
 
 }  // namespace
@@ -26,22 +26,22 @@ ValueRows form_of(const Executable& exe, int id) {
   return {nullptr, form.ld, form.size, exe.program.values[root].role == Role::kArena && root == id};
 }
 
-ValueRows rows_of(const Phase& phase, int id) {
-  const Executable& exe = phase.exe;
+ValueRows rows_of(const Sweep& sweep, int id) {
+  const Executable& exe = sweep.exe;
   const Root& root = exe.roots[id];
   ValueRows rows = form_of(exe, id);
-  rows.data = base_of(phase, root.value) + root.column * item_size(exe.forms[id].dtype);
-  const RowPlace& place = phase.layout.places[static_cast<size_t>(root.value)];
+  rows.data = base_of(sweep, root.value) + root.column * item_size(exe.forms[id].dtype);
+  const RowPlace& place = sweep.layout.places[static_cast<size_t>(root.value)];
   if (exe.program.values[root.value].role == Role::kArena) rows.ld = place.ld;
   rows.padded = rows.padded && place.whole;
   return rows;
 }
 
-const ExternalArray& external_of(const Phase& phase, int id) {
-  const Executable& exe = phase.exe;
+const ExternalArray& external_of(const Sweep& sweep, int id) {
+  const Executable& exe = sweep.exe;
   const ValueSpec& value = exe.program.values[id];
   const bool of_forward = exe.forward && id < static_cast<int>(exe.forward->program.values.size());
-  const auto* list = (of_forward ? phase.forward : phase.own).of(value.role);
+  const auto* list = (of_forward ? sweep.forward : sweep.own).of(value.role);
   return (*list)[static_cast<size_t>(value.index)];
 }
 

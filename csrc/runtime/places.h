@@ -1,4 +1,4 @@
-// Where the values of a phase stand, as addresses.
+// Where the values of a sweep stand, as addresses.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +17,12 @@ struct ValueRows {
 };
 
 // Of a value that the backend does not keep elsewhere.
-ValueRows rows_of(const Phase& phase, int id);
+ValueRows rows_of(const Sweep& sweep, int id);
 
 // Form alone, without an address: of a value that the backend keeps elsewhere.
 ValueRows form_of(const Executable& exe, int id);
 
 // The caller's array that a value is.
-const ExternalArray& external_of(const Phase& phase, int id);
+const ExternalArray& external_of(const Sweep& sweep, int id);
 
 }  // namespace cavs

@@ -12,8 +12,8 @@ struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
 };
 
-// Where the time of one direction of a run went.
-struct PhaseProfile {
+// Where the time of one sweep of a run went.
+struct SweepProfile {
   struct Thread {
     int64_t kernels = 0, packing = 0;
     int64_t waiting = 0;  // for parts that others have begun, or for work

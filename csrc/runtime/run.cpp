@@ -140,7 +140,7 @@ void Run::place_uniques() {
   }
 }
 
-void Run::list_parents(const Executable& exe, const PhasePlan& plan) {
+void Run::list_parents(const Executable& exe, const SweepPlan& plan) {
   parents_.assign(exe.program.uniques.size(), {});
   if (exe.parent_lists.empty()) return;
   const int64_t bytes = parent_lists_bytes(exe, counts_, schedule_);
@@ -158,7 +158,7 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
   CAVS_CHECK(state_ == State::kNew, ErrorKind::kRuntime,
              "[runtime] expected a new run, got one whose forward() was called; make another run");
   check_threads(num_threads);
-  PhaseProfile profile;
+  SweepProfile profile;
   Stopwatch watch;
   arena_ = exe_->backend->arenas().take(exe_->expected_bytes.load(std::memory_order_relaxed));
   try {
@@ -192,13 +192,13 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
              "program that belongs to it");
   check_threads(num_threads);
   check_schedule(*exe, schedule_);
-  PhaseProfile profile;
+  SweepProfile profile;
   Stopwatch watch;
   profile.backward = true;
   check_arrays(*exe, counts_, arrays);
   state_ = State::kFinished;
   try {
-    const PhasePlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
+    const SweepPlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
     profile.plan = watch.lap();
     execute(*exe, true, plan, arrays, std::move(profile));
   } catch (...) {
@@ -208,8 +208,8 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   finish();
 }
 
-void Run::execute(const Executable& exe, bool keep, const PhasePlan& plan, const ArrayLists& arrays,
-                  PhaseProfile profile) {
+void Run::execute(const Executable& exe, bool keep, const SweepPlan& plan, const ArrayLists& arrays,
+                  SweepProfile profile) {
   Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
@@ -227,7 +227,7 @@ void Run::execute(const Executable& exe, bool keep, const PhasePlan& plan, const
   if (profile_) note_profile(exe.program, std::move(profile));
 }
 
-void Run::note_profile(const Program& program, PhaseProfile profile) {
+void Run::note_profile(const Program& program, SweepProfile profile) {
   size_t call = 0;
   for (size_t s = 0; s < program.segments.size(); ++s) {
     const auto& instructions = program.segments[s].instructions;
@@ -236,7 +236,7 @@ void Run::note_profile(const Program& program, PhaseProfile profile) {
                           instructions[i].kernel->name, profile.calls[call]});
     }
   }
-  phases_.push_back(std::move(profile));
+  sweeps_.push_back(std::move(profile));
 }
 
 }  // namespace cavs

@@ -50,7 +50,7 @@ class Run {
   void set_profile(bool enabled) { profile_ = enabled; }
   bool profile() const { return profile_; }
   const std::vector<ProfileRecord>& profile_records() const { return records_; }
-  const std::vector<PhaseProfile>& profile_phases() const { return phases_; }
+  const std::vector<SweepProfile>& profile_sweeps() const { return sweeps_; }
 
  private:
   enum class State { kNew, kForwardDone, kFinished };
@@ -63,10 +63,10 @@ class Run {
   // Of the arena; of a block of the host's where the host does not reach that.
   std::byte* host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const;
   void place_uniques();
-  void list_parents(const Executable& exe, const PhasePlan& plan);
-  void execute(const Executable& exe, bool keep, const PhasePlan& plan, const ArrayLists& arrays,
-               PhaseProfile profile);
-  void note_profile(const Program& program, PhaseProfile profile);
+  void list_parents(const Executable& exe, const SweepPlan& plan);
+  void execute(const Executable& exe, bool keep, const SweepPlan& plan, const ArrayLists& arrays,
+               SweepProfile profile);
+  void note_profile(const Program& program, SweepProfile profile);
   void finish();
 
   std::shared_ptr<const Executable> exe_;
@@ -77,9 +77,9 @@ class Run {
   State state_ = State::kNew;
   RowCounts counts_;
   std::vector<UniqueTable> uniques_;
-  std::vector<UniqueParents> parents_;  // [unique] for the phase at hand
+  std::vector<UniqueParents> parents_;  // [unique] for the sweep at hand
   ArrayLists forward_arrays_;
-  PhasePlan forward_plan_;
+  SweepPlan forward_plan_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Block> own_uniques_, own_lists_;  // see host_memory
   int64_t peak_bytes_ = 0;
@@ -87,7 +87,7 @@ class Run {
   FirstNan first_nan_;
   bool profile_ = false;
   std::vector<ProfileRecord> records_;
-  std::vector<PhaseProfile> phases_;
+  std::vector<SweepProfile> sweeps_;
 };
 
 }  // namespace cavs

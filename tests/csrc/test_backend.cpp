@@ -113,27 +113,27 @@ class FarBackend final : public Backend {
   }
   int64_t bytes_kept(const Executable&, const RowCounts&) const override { return 0; }
 
-  void run(const Phase& phase) override {
+  void run(const Sweep& sweep) override {
     allocator_.open();
-    bring_tables(phase);
-    const auto& prepared = static_cast<const FarPrepared&>(*phase.exe.prepared);
+    bring_tables(sweep);
+    const auto& prepared = static_cast<const FarPrepared&>(*sweep.exe.prepared);
     for (size_t s = 0; s < prepared.segments.size(); ++s) {
-      const Segment& segment = phase.exe.program.segments[s];
+      const Segment& segment = sweep.exe.program.segments[s];
       if (segment.kind != SegmentKind::kLevels) {
         for (const auto& call : prepared.segments[s]) {
           const Space& space = call.instruction->space;
-          launch(phase, call, phase.counts.first(space), phase.counts.last(space));
+          launch(sweep, call, sweep.counts.first(space), sweep.counts.last(space));
         }
         continue;
       }
-      const Schedule& schedule = phase.schedule;
+      const Schedule& schedule = sweep.schedule;
       const int64_t levels = schedule.num_levels();
       for (int64_t i = 0; i < levels; ++i) {
-        const int64_t level = phase.exe.program.backward ? levels - 1 - i : i;
+        const int64_t level = sweep.exe.program.backward ? levels - 1 - i : i;
         for (const auto& call : prepared.segments[s]) {
           const bool edges = call.instruction->space.kind == SpaceKind::kEdge;
           const auto& ptr = edges ? schedule.level_edge_ptr : schedule.level_ptr;
-          launch(phase, call, ptr[static_cast<size_t>(level)], ptr[static_cast<size_t>(level) + 1]);
+          launch(sweep, call, ptr[static_cast<size_t>(level)], ptr[static_cast<size_t>(level) + 1]);
         }
       }
     }
@@ -158,32 +158,32 @@ class FarBackend final : public Backend {
   }
 
   // Copies what the host has made to where the plan has room for it.
-  void bring_tables(const Phase& phase) {
-    uniques_ = phase.uniques;
-    std::byte* to = phase.memory;
-    const Program& first = (phase.exe.forward ? *phase.exe.forward : phase.exe).program;
+  void bring_tables(const Sweep& sweep) {
+    uniques_ = sweep.uniques;
+    std::byte* to = sweep.memory;
+    const Program& first = (sweep.exe.forward ? *sweep.exe.forward : sweep.exe).program;
     for (size_t u = 0; u < uniques_.size(); ++u) {
-      const int64_t base = unique_base_rows(first, phase.counts, u);
-      const UniqueTable& host = phase.uniques[u];
+      const int64_t base = unique_base_rows(first, sweep.counts, u);
+      const UniqueTable& host = sweep.uniques[u];
       std::memcpy(to, host.index, static_cast<size_t>(unique_table_bytes(base)));
       uniques_[u] = unique_table_at(to, base, host.rows);
       to += unique_table_bytes(base);
     }
   }
 
-  void launch(const Phase& phase, const FarPrepared::Call& prepared, int64_t begin, int64_t end) {
+  void launch(const Sweep& sweep, const FarPrepared::Call& prepared, int64_t begin, int64_t end) {
     const Instruction& instruction = *prepared.instruction;
     std::vector<Operand> operands;
     for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
       for (const int id : *list) {
-        const ValueRows rows = rows_of(phase, id);
+        const ValueRows rows = rows_of(sweep, id);
         operands.push_back({rows.data, rows.ld, rows.size, rows.padded});
       }
     }
-    const HostScheduleArrays arrays(phase.schedule);
+    const HostScheduleArrays arrays(sweep.schedule);
     std::vector<IndexTable> tables;
     for (const TableSpec& table : instruction.tables) {
-      tables.push_back(resolve_table(table, {arrays, uniques_, phase.parents}));
+      tables.push_back(resolve_table(table, {arrays, uniques_, sweep.parents}));
     }
     KernelCall call;
     call.num_in = static_cast<int>(instruction.inputs.size());
@@ -194,10 +194,10 @@ class FarBackend final : public Backend {
         std::visit([](const auto& a) -> const void* { return &a; }, instruction.attributes);
     if (prepared.group) call.attributes = prepared.group.get();
     call.tables = tables.data();
-    call.random = &phase.random;
+    call.random = &sweep.random;
     call.row_begin = begin;
     call.row_end = end;
-    call.scratch = phase.memory + phase.plan.workspace_offset;
+    call.scratch = sweep.memory + sweep.plan.workspace_offset;
     prepared.function(call);
     ++launches;
   }
@@ -276,11 +276,11 @@ void test_same_bits_as_the_cpu() {
         int64_t planned = 0;
         const int64_t words =
             static_cast<int64_t>(std::set<int32_t>(p.words.begin(), p.words.end()).size());
-        for (const PhaseMemory& phase : plan_phases(*forward, learns ? backward.get() : nullptr,
+        for (const SweepMemory& sweep : plan_sweeps(*forward, learns ? backward.get() : nullptr,
                                                     p.schedule, {words}, learns, 1)) {
-          planned = std::max(planned, phase.total);
-          for (const ValueMemory& value : phase.values) {
-            const auto& segments = (phase.backward ? backward : forward)->program.segments;
+          planned = std::max(planned, sweep.total);
+          for (const ValueMemory& value : sweep.values) {
+            const auto& segments = (sweep.backward ? backward : forward)->program.segments;
             CHECK(value.first >= 0 && value.first <= value.last);
             CHECK(value.last <= static_cast<int>(segments.size()));
           }

@@ -111,9 +111,9 @@ Run make_run(const ExecutablePtr& exe, const Problem& p, bool keep) {
 int64_t plan_bytes(const Executable& exe, const Executable* backward, const Schedule& schedule,
                    const std::vector<int64_t>& unique_rows, bool keep, int num_threads) {
   int64_t bytes = 0;
-  for (const PhaseMemory& phase :
-       plan_phases(exe, backward, schedule, unique_rows, keep, num_threads)) {
-    bytes = std::max(bytes, phase.total);
+  for (const SweepMemory& sweep :
+       plan_sweeps(exe, backward, schedule, unique_rows, keep, num_threads)) {
+    bytes = std::max(bytes, sweep.total);
   }
   return bytes;
 }

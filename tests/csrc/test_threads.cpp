@@ -90,7 +90,7 @@ void test_runs_of_one_program() {
     for (int i = 0; i < 15; ++i) {
       set_num_threads(1 + i % 4);
       if (!(train(programs, p, 1 + (t + i) % 4) == expected)) ++wrong;
-      plan_phases(*programs.forward, programs.backward.get(), p.schedule, {10}, true, 2);
+      plan_sweeps(*programs.forward, programs.backward.get(), p.schedule, {10}, true, 2);
       cpu_backend()->arenas().pooled_bytes();
       if (i % 5 == 0) cpu_backend()->arenas().clear();
     }

@@ -145,8 +145,8 @@ def test_dry_run_predicts_peak(threads: int, keep: bool) -> None:
     run = case.forward(forward, keep, threads)
     if keep:
         run.backward(backward, [case.x], [np.empty_like(case.x)], threads)
-    phases = plan_run(forward, backward if keep else None, case.schedule, [], threads)
-    planned = max(phase.total for phase in phases)
+    sweeps = plan_run(forward, backward if keep else None, case.schedule, [], threads)
+    planned = max(sweep.total for sweep in sweeps)
     assert run.peak_bytes == planned > 0
 
 

@@ -272,8 +272,8 @@ def _run(rng: random.Random, case: Recorded, programs: list[Any], change: bool) 
     rows = [rng.choice([0, 1, 3, 5]) for _ in case.programs[0][3]]
     second = programs[1] if len(programs) > 1 else None
     try:
-        phases = core.plan_phases(programs[0], second, args[0], rows, True, 2)
-        if sum(phase.total for phase in phases) > _LARGEST:
+        sweeps = core.plan_sweeps(programs[0], second, args[0], rows, True, 2)
+        if sum(sweep.total for sweep in sweeps) > _LARGEST:
             return
     except cavs.CavsError:
         pass

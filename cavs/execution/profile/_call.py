@@ -117,7 +117,7 @@ def call_memory(
         return _inference(executor, graphs, ids, training)
     plan = plan_call(executor, graphs, ids, losses, wanted, training=training)
     rows = _Rows(executor, plan)
-    forward, backward = (program for program, _ in plan.phases)
+    forward, backward = (program for program, _ in plan.sweeps)
     return CallMemory(
         plan.arena,
         plan.packed,
@@ -144,7 +144,7 @@ def _inference(
 
 
 def _pushed(executor: NativeExecutor, plan: Plan) -> int:
-    return _Rows(executor, plan).bytes(plan.phases[0][0].outputs)
+    return _Rows(executor, plan).bytes(plan.sweeps[0][0].outputs)
 
 
 class _Rows:

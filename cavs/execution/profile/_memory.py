@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cavs.core.program import Program
-from cavs.memory import PhaseMemory
+from cavs.memory import SweepMemory
 from cavs.scheduler import GraphBatch
 
 _INT_SIZE = 4
@@ -88,15 +88,15 @@ class MemoryUse:
 
 
 def memory_use(
-    phases: Sequence[tuple[Program, PhaseMemory]], graphs: GraphBatch, item_size: int
+    sweeps: Sequence[tuple[Program, SweepMemory]], graphs: GraphBatch, item_size: int
 ) -> MemoryUse:
     """From the programs of a call and the engine's plans for them (forward, then backward)."""
-    program, phase = max(phases, key=lambda p: p[1].total)
+    program, sweep = max(sweeps, key=lambda p: p[1].total)
     last = len(program.segments) - 1
-    spans = {v.value: (v.first, min(v.last, last)) for v in phase.values}
-    sizes = {v.value: v.bytes for v in phase.values}
-    rows = {v.value: v.rows for v in phase.values}
-    saved = _saved(phases)
+    spans = {v.value: (v.first, min(v.last, last)) for v in sweep.values}
+    sizes = {v.value: v.bytes for v in sweep.values}
+    rows = {v.value: v.rows for v in sweep.values}
+    saved = _saved(sweeps)
 
     def held_in(segment: int) -> list[int]:
         return [v for v, (first, end) in spans.items() if first <= segment <= end]
@@ -107,21 +107,21 @@ def memory_use(
         for v in sorted(held_in(fullest), key=lambda v: -sizes[v])
     ]
     return MemoryUse(
-        phase.total,
-        phase.tables,
-        phase.threads,
-        f"{phase.direction}, {program.segments[fullest]}" if program.segments else "nothing",
+        sweep.total,
+        sweep.tables,
+        sweep.threads,
+        f"{sweep.direction}, {program.segments[fullest]}" if program.segments else "nothing",
         held,
-        sum(_bytes(phases[0][0], v, count, item_size) for v, count in saved.items()),
+        sum(_bytes(sweeps[0][0], v, count, item_size) for v, count in saved.items()),
         graphs.num_vertices,
     )
 
 
-def _saved(phases: Sequence[tuple[Program, PhaseMemory]]) -> dict[int, int]:
+def _saved(sweeps: Sequence[tuple[Program, SweepMemory]]) -> dict[int, int]:
     """Values of forward that backward reads, with the rows of them that it reads."""
-    if len(phases) < 2:
+    if len(sweeps) < 2:
         return {}
-    (forward, _), (_, backward) = phases
+    (forward, _), (_, backward) = sweeps
     return {v.value: v.rows for v in backward.values if v.value < len(forward.values)}
 
 

@@ -13,7 +13,7 @@ from cavs.core.program import Program
 from cavs.execution.executor import Array
 from cavs.execution.native import NativeExecutor
 from cavs.execution.remembered import MOST_AT_ONCE, vertices
-from cavs.memory import PhaseMemory
+from cavs.memory import SweepMemory
 from cavs.scheduler import GraphBatch
 
 
@@ -23,23 +23,23 @@ class Plan:
 
     Attributes:
         graphs: over which they run.
-        phases: each program with its memory: of inference, or of forward and backward.
+        sweeps: each program with its memory: of inference, or of forward and backward.
         distinct: how many distinct ids there are, by their space.
     """
 
     graphs: GraphBatch
-    phases: Sequence[tuple[Program, PhaseMemory]]
+    sweeps: Sequence[tuple[Program, SweepMemory]]
     distinct: Mapping[Space, int]
 
     @property
     def arena(self) -> int:
         """Bytes that the run works in, at most."""
-        return max(phase.total for _, phase in self.phases)
+        return max(sweep.total for _, sweep in self.sweeps)
 
     @property
     def packed(self) -> int:
         """Bytes of weights in the layout that products read."""
-        return sum(phase.packed for _, phase in self.phases)
+        return sum(sweep.packed for _, sweep in self.sweeps)
 
 
 def plan_call(
@@ -97,8 +97,8 @@ def _plan(
         if not isinstance(base, Unique):
             distinct[space] = rows or count_ids(graphs, space, ids)
     counts = [distinct[unique.space] for unique in forward.uniques]
-    phases = executor.plan(forward, backward, graphs, counts)
-    return Plan(graphs, list(zip(programs, phases, strict=True)), distinct)
+    sweeps = executor.plan(forward, backward, graphs, counts)
+    return Plan(graphs, list(zip(programs, sweeps, strict=True)), distinct)
 
 
 def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array]) -> int:

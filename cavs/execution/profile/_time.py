@@ -176,19 +176,19 @@ def measure(
 
         _add(profile, mode, _fastest(repeats, run), scheduling)
         plan = plan_call(executor, graphs, inputs, outputs, training=random.training)
-        profile.memory[mode] = memory_use(plan.phases, graphs, profile.item_size)
+        profile.memory[mode] = memory_use(plan.sweeps, graphs, profile.item_size)
     return profile
 
 
 @dataclass(frozen=True)
 class _Timed:
-    """Seconds of a thing by name, and what the engine noted of it: its run's profile_phases and
+    """Seconds of a thing by name, and what the engine noted of it: its run's profile_sweeps and
     profile_records. Not the run, which would hold the parameters and so keep the next one from
     trusting what was made of them."""
 
     seconds: dict[str, float]
     programs: dict[str, Program] = field(default_factory=dict)
-    phases: list[dict[str, Any]] = field(default_factory=list)
+    sweeps: list[dict[str, Any]] = field(default_factory=list)
     records: list[tuple[Any, ...]] = field(default_factory=list)
 
 
@@ -216,11 +216,11 @@ def _run(
     start = perf_counter()
     programs, native = executor.profiled(graphs, inputs, random, cotangents)
     wall = perf_counter() - start
-    phases = native.profile_phases()
-    seconds = {name: sum(p[name] for p in phases) / 1e9 for name in ("ids", "plan", "bind")}
-    seconds["walk"] = sum(p["walk"] for p in phases) / 1e9
+    sweeps = native.profile_sweeps()
+    seconds = {name: sum(p[name] for p in sweeps) / 1e9 for name in ("ids", "plan", "bind")}
+    seconds["walk"] = sum(p["walk"] for p in sweeps) / 1e9
     seconds["calls"] = wall - sum(seconds.values())
-    return _Timed(seconds, programs, phases, native.profile_records())
+    return _Timed(seconds, programs, sweeps, native.profile_records())
 
 
 def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None:
@@ -229,10 +229,10 @@ def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None
     walk = details.pop("walk")
     parts["scheduling"] = sum(scheduling.seconds.values())
     parts["set-up"] = sum(timed.seconds.values()) - walk
-    for phase in timed.phases:
-        direction = phase["direction"]
+    for sweep in timed.sweeps:
+        direction = sweep["direction"]
         name = "inference" if mode == "inference" else direction
-        threads = [{k: ns / 1e9 for k, ns in thread.items()} for thread in phase["threads"]]
+        threads = [{k: ns / 1e9 for k, ns in thread.items()} for thread in sweep["threads"]]
         records = list(_records(timed, direction, name, profile.item_size))
         for part in ("packing", "waiting", "walking"):
             parts[part] += sum(thread[part] for thread in threads) / len(threads)

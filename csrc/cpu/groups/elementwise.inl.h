@@ -22,7 +22,7 @@ constexpr int64_t kCacheLine = 64;
 
 // Where an operand of an operation stands during one tile: `ld` elements from row to row.
 template <class T>
-struct Slot {
+struct Strided {
   T* data;
   int64_t ld;
 };
@@ -54,14 +54,14 @@ constexpr OpFunction<T> kOps[] = {CAVS_SCALAR_OPS(CAVS_LIST_OP)};
 #undef CAVS_LIST_OP
 
 // How an input gets into a tile.
-enum class Access : uint8_t {
+enum class Way : uint8_t {
   kDirect,  // read where it stands
   kStaged,  // put into a buffer for each tile: gathered or summed rows, one column that broadcasts
   kFixed,   // copied once for all tiles: it has no rows
 };
 
 struct InputPlan {
-  Access access;
+  Way way;
   bool readable_past_end;  // whole vectors of the last row may be read
 };
 
@@ -94,15 +94,15 @@ class FusedGroup {
  private:
   // Small rows that stand without padding are one long run; larger ones keep a padded pitch.
   void choose_tile() {
-    const int64_t num_slots = call_.num_in + group_.num_registers + group_.num_constants;
-    const int64_t overhead = 4096 + num_slots * (sizeof(Slot<T>) + sizeof(InputPlan)) +
+    const int64_t num_operands = call_.num_in + group_.num_registers + group_.num_constants;
+    const int64_t overhead = 4096 + num_operands * (sizeof(Strided<T>) + sizeof(InputPlan)) +
                              call_.num_out * static_cast<int64_t>(sizeof(OutputPlan));
     int64_t bytes = kLongestRegister;
-    while (bytes > kShortestRegister && num_slots * bytes > kTileBytes) bytes /= 2;
+    while (bytes > kShortestRegister && num_operands * bytes > kTileBytes) bytes /= 2;
     if (writes_over_inputs()) bytes = greatest(bytes, round_up(width_, kBlock) * kItemBytes);
-    while (bytes > 0 && num_slots * bytes + overhead > kScratchBytes) bytes /= 2;
+    while (bytes > 0 && num_operands * bytes + overhead > kScratchBytes) bytes /= 2;
     const int64_t tile = bytes / static_cast<int64_t>(sizeof(T));
-    if (tile < 2 * kBlock) fail_fused("fewer registers and constants", num_slots);
+    if (tile < 2 * kBlock) fail_fused("fewer registers and constants", num_operands);
     run_mode_ = width_ < kBlock;
     const int64_t rows = call_.row_end - call_.row_begin;
     if (run_mode_) {
@@ -138,14 +138,15 @@ class FusedGroup {
       at += round_up(bytes, kCacheLine);
       return start;
     };
-    const int64_t num_slots = call_.num_in + group_.num_registers + group_.num_constants;
-    slots_ = reinterpret_cast<Slot<T>*>(take(num_slots * static_cast<int64_t>(sizeof(Slot<T>))));
+    const int64_t num_operands = call_.num_in + group_.num_registers + group_.num_constants;
+    operands_ = reinterpret_cast<Strided<T>*>(
+        take(num_operands * static_cast<int64_t>(sizeof(Strided<T>))));
     inputs_ =
         reinterpret_cast<InputPlan*>(take(call_.num_in * static_cast<int64_t>(sizeof(InputPlan))));
     outputs_ = reinterpret_cast<OutputPlan*>(
         take(call_.num_out * static_cast<int64_t>(sizeof(OutputPlan))));
     buffers_ = reinterpret_cast<T*>(take(0));
-    for (int64_t i = 0; i < num_slots; ++i) slots_[i] = {buffer(i), pitch_};
+    for (int64_t i = 0; i < num_operands; ++i) operands_[i] = {buffer(i), pitch_};
   }
 
   static constexpr int64_t kItemBytes = sizeof(T);
@@ -154,7 +155,7 @@ class FusedGroup {
     return group_.inputs[i].read == Read::kIndexed || group_.inputs[i].read == Read::kListSum;
   }
 
-  T* buffer(int64_t slot) { return buffers_ + slot * buffer_size_; }
+  T* buffer(int64_t reg) { return buffers_ + reg * buffer_size_; }
 
   void plan_inputs() {
     for (int i = 0; i < call_.num_in; ++i) {
@@ -163,15 +164,15 @@ class FusedGroup {
       plan.readable_past_end = run_mode_ ? false : in.padded || width_ % kBlock == 0;
       const bool narrow = group_.inputs[i].narrow;
       if (group_.inputs[i].read == Read::kShared && (narrow || chunk_ >= width_)) {
-        plan.access = Access::kFixed;
+        plan.way = Way::kFixed;
         const int64_t step = narrow ? 0 : 1;
         const T* source = static_cast<const T*>(in.data);
         for (int64_t r = 0; r < greatest(tile_rows_, 1); ++r)
           stage_row(buffer(i) + r * pitch_, source, step, chunk_);
       } else if (narrow || reads_table(i) || (run_mode_ && in.ld != pitch_)) {
-        plan.access = Access::kStaged;
+        plan.way = Way::kStaged;
       } else {
-        plan.access = Access::kDirect;
+        plan.way = Way::kDirect;
       }
     }
     const int64_t first_constant = call_.num_in + group_.num_registers;
@@ -189,7 +190,7 @@ class FusedGroup {
           out.ld != 0 && (run_mode_ ? out.ld == pitch_ : out.padded || width_ % kBlock == 0);
       for (int k = 0; k < j; ++k) plan.direct = plan.direct && outputs_[k].reg != plan.reg;
       for (int i = 0; i < call_.num_in; ++i)
-        plan.direct = plan.direct && !(inputs_[i].access == Access::kDirect &&
+        plan.direct = plan.direct && !(inputs_[i].way == Way::kDirect &&
                                        rows_overlap<T>(call_, out, call_.in[i], pitch_));
     }
   }
@@ -207,19 +208,19 @@ class FusedGroup {
   void bind_input(int i, int64_t r, int64_t column, int64_t n) {
     const Operand& in = call_.in[i];
     const InputPlan& plan = inputs_[i];
-    if (plan.access == Access::kFixed) return;
-    if (plan.access == Access::kDirect) {
+    if (plan.way == Way::kFixed) return;
+    if (plan.way == Way::kDirect) {
       const bool whole = run_mode_
                              ? (rows_ * pitch_) % kBlock == 0
                              : plan.readable_past_end || (in.ld != 0 && r + rows_ < call_.row_end);
       if (whole || (!run_mode_ && n == chunk_ && chunk_ < width_)) {
-        slots_[i] = {row_of<T>(in, r) + column, in.ld};
+        operands_[i] = {row_of<T>(in, r) + column, in.ld};
         return;
       }
     }
     const int64_t step = group_.inputs[i].narrow ? 0 : 1;
     T* target = buffer(i);
-    slots_[i] = {target, pitch_};
+    operands_[i] = {target, pitch_};
     if (group_.inputs[i].read == Read::kListSum) {
       for (int64_t k = 0; k < rows_; ++k) stage_sum(target + k * pitch_, i, r + k, column, n);
       return;
@@ -249,14 +250,14 @@ class FusedGroup {
     for (int j = 0; j < call_.num_out; ++j) {
       const OutputPlan& plan = outputs_[j];
       if (!plan.direct) continue;
-      slots_[plan.reg] = whole ? Slot<T>{row_of<T>(call_.out[j], r) + column, call_.out[j].ld}
-                               : Slot<T>{buffer(plan.reg), pitch_};
+      operands_[plan.reg] = whole ? Strided<T>{row_of<T>(call_.out[j], r) + column, call_.out[j].ld}
+                                  : Strided<T>{buffer(plan.reg), pitch_};
     }
     for (int i = 0; i < group_.num_steps; ++i) run_step(group_.steps[i], n);
     for (int j = 0; j < call_.num_out; ++j) {
       if (outputs_[j].direct && whole) continue;
-      const T* source = slots_[outputs_[j].reg].data;
-      const int64_t ld = slots_[outputs_[j].reg].ld;
+      const T* source = operands_[outputs_[j].reg].data;
+      const int64_t ld = operands_[outputs_[j].reg].ld;
       for (int64_t k = 0; k < rows_; ++k) {
         copy_row(row_of<T>(call_.out[j], r + k) + column, source + k * ld, n);
       }
@@ -265,10 +266,10 @@ class FusedGroup {
 
   void run_step(const GroupStep& step, int64_t n) {
     const OpFunction<T> function = kOps<T>[step.op];
-    const Slot<T> dst = slots_[call_.num_in + step.to];
-    const Slot<T> a = slots_[step.a];
-    const Slot<T> b = slots_[step.b < 0 ? step.a : step.b];
-    const Slot<T> c = slots_[step.c < 0 ? step.a : step.c];
+    const Strided<T> dst = operands_[call_.num_in + step.to];
+    const Strided<T> a = operands_[step.a];
+    const Strided<T> b = operands_[step.b < 0 ? step.a : step.b];
+    const Strided<T> c = operands_[step.c < 0 ? step.a : step.c];
     if (dst.ld == pitch_ && a.ld == pitch_ && b.ld == pitch_ && c.ld == pitch_) {
       function(dst.data, a.data, b.data, c.data, round_up((rows_ - 1) * pitch_ + n, kBlock));
       return;
@@ -288,7 +289,7 @@ class FusedGroup {
   int64_t tile_rows_;  // most rows of a tile
   int64_t rows_ = 0;   // rows of the present tile
   int64_t buffer_size_;
-  Slot<T>* slots_;  // inputs, registers, constants
+  Strided<T>* operands_;  // inputs, registers, constants
   InputPlan* inputs_;
   OutputPlan* outputs_;
   T* buffers_;
