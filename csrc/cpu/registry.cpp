@@ -13,15 +13,16 @@ namespace {
 using Registry = std::map<std::string, KernelEntry>;
 
 const Registry& cpu_registry() {
-  static const Registry registry = [] {
-    Registry result;
+  // Never destroyed: native calls may go on while the process ends.
+  static const auto* const registry = [] {
+    auto* const result = new Registry;
     const IsaTable& table = isa_table();
-    for (int i = 0; i < table.num_kernels; ++i) result[table.kernels[i].name] = table.kernels[i];
-    for (const KernelEntry& entry : kMatmulKernels) result[entry.name] = entry;
-    for (const KernelEntry& entry : kMaskedMatmulKernels) result[entry.name] = entry;
+    for (int i = 0; i < table.num_kernels; ++i) (*result)[table.kernels[i].name] = table.kernels[i];
+    for (const KernelEntry& entry : kMatmulKernels) (*result)[entry.name] = entry;
+    for (const KernelEntry& entry : kMaskedMatmulKernels) (*result)[entry.name] = entry;
     return result;
   }();
-  return registry;
+  return *registry;
 }
 
 }  // namespace

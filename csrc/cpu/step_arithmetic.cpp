@@ -82,8 +82,9 @@ class CpuStepArithmetic final : public StepArithmetic<T> {
 
 template <class T>
 const StepArithmetic<T>& cpu_step_arithmetic() {
-  static const CpuStepArithmetic<T> arithmetic;
-  return arithmetic;
+  // Never destroyed: a training step may go on while the process ends.
+  static const auto* const arithmetic = new CpuStepArithmetic<T>;
+  return *arithmetic;
 }
 
 template const StepArithmetic<float>& cpu_step_arithmetic<float>();

@@ -50,9 +50,10 @@ const char* wrong_group(const Group& group) {
 
 const std::vector<std::string>& scalar_op_names() {
 #define CAVS_OP_NAME(name, arity, expression) #name,
-  static const std::vector<std::string> names = {CAVS_SCALAR_OPS(CAVS_OP_NAME)};
+  // Never destroyed: native calls may go on while the process ends.
+  static const auto* const names = new std::vector<std::string>{CAVS_SCALAR_OPS(CAVS_OP_NAME)};
 #undef CAVS_OP_NAME
-  return names;
+  return *names;
 }
 
 int scalar_opcode(const std::string& name) {

@@ -255,7 +255,8 @@ const std::vector<Kernel>& kernels() {
   const auto axis = AxisAttributes();
   const auto product = MatmulAttributes();
   const auto masked = MaskedMatmulAttributes();
-  static const std::vector<Kernel> table = {
+  // Never destroyed: programs point to rows, and may run while the process ends.
+  static const auto* const table = new std::vector<Kernel>{
       // clang-format off
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
@@ -294,7 +295,7 @@ const std::vector<Kernel>& kernels() {
       {"unique_ids", kNone, kIds, W::kRows, none, nullptr, check_unique_ids},
       // clang-format on
   };
-  return table;
+  return *table;
 }
 
 KernelId kernel_named(const std::string& name) {
