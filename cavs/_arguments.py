@@ -49,7 +49,7 @@ def integer(
     if not isinstance(value, (bool, np.bool_)):
         try:
             found = index(value)
-        except Exception:  # whatever an object's own __index__ raises
+        except Exception:  # an object's own __index__ may raise any error
             found = None
     if found is None or not least <= found <= most:
         bounds = f">= {least}" if most == INT32_MAX else f"in {least}..{most}"

@@ -340,7 +340,7 @@ class Model(Compiled):
         return dict(zip(names, results, strict=True))
 
     def _check_unwritten(self, watch: Watch) -> None:
-        """Checks that the parameters are as in the forward: backward reads their own memory."""
+        """Checks that the parameters are as in the forward: backward reads them in place."""
         written = watch.first_changed()
         if written >= 0:
             name = self._name_of(self._compiler.params[written])
@@ -513,9 +513,9 @@ class Model(Compiled):
 
         Args:
             graphs: as for a call.
-            gradients: whether backward comes; names of outputs say of which the loss is made. With
-                True it counts as made of the outputs of shape () by which anything learns, or of
-                all outputs if there are none.
+            gradients: whether backward comes, or names of the outputs that the loss is made of.
+                True stands for the outputs of shape () by which anything learns, or for all outputs
+                if there are none.
             ids: the integer inputs, to count distinct ids. The ids of an input that is not given
                 count as all distinct, which takes more, but for the gaps that the planner leaves. A
                 float input that is a tensor with `requires_grad` gets a gradient too.

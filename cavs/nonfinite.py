@@ -87,7 +87,7 @@ class Call(NamedTuple):
         return self._replace(graphs=graphs, inputs=inputs)
 
     def rows(self, array: Array, space: Space, first: int, last: int) -> Array:
-        """The rows of these graphs, of a value of the batch."""
+        """The rows of the graphs `first` to `last` - 1, of a value of the batch."""
         ptr = self._first_rows(space)
         return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
 
@@ -148,7 +148,7 @@ class _Replay(ReferenceRun):
         return value
 
     def first(self, sinks: Mapping[Name, Node], bad: Bad) -> tuple[int, Name] | None:
-        """The first of these values that is bad: of the lowest vertex, children below parents."""
+        """The first bad value of `sinks`: of the lowest vertex, children below parents."""
         levels = unbatch(self.graphs)[0].levels
         order = np.lexsort((np.arange(len(levels)), levels))
         if self.looked_at is not None:
@@ -180,9 +180,9 @@ class _Replay(ReferenceRun):
                 yield parent, edges
 
     def origin(self, v: int, node: Node, bad: Bad, operands: Operands) -> Origin:
-        """Goes from a bad value back to the first on the way that has no bad operand. If that is an
-        infinite constant of F, as in a mask, it is right: then the sign of the infinity changes at
-        the origin."""
+        """Goes from a bad value back to the first on the way that has no bad operand. An infinite
+        constant of F, as in a mask, is right: if the way ends there, the origin is where the sign
+        changes."""
         way = [Origin(v, node)]
         while True:
             before = next(

@@ -27,7 +27,7 @@ class Growth(NamedTuple):
 
     Attributes:
         children: for each new vertex the numbers of the vertices whose states it gathers, in order:
-            a list of lists, or (vertices,) integers for one each. The numbers are those in
+            a list of lists, or (vertices,) integers for one each. They are numbers of
             `Frontier.vertices`, of this level or an earlier one.
         inputs: the inputs that the new vertices pull, arrays with a row for each.
         graph: (vertices,) the graph of each; needed only where vertices gather nothing.

@@ -18,7 +18,7 @@ def fitting_arrays(
     """The arrays of `state`, if they have the names and shapes of `own` and hold numbers.
 
     Args:
-        component: who asks, for errors.
+        component: the component that asks, for errors.
         owner: the owner of the arrays, for errors.
         own: the shape expected for each name.
         state: the arrays by name.

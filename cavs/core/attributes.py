@@ -26,7 +26,7 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class MatmulAttributes(Attributes):
-    """Of ``matmul`` and ``matmul_reduce``: (m, k) times (k, n), transposed where `ta`, `tb` are."""
+    """Attributes of ``matmul``, ``matmul_reduce``: (m, k) by (k, n), transposed if `ta`, `tb`."""
 
     ta: bool
     tb: bool
@@ -37,15 +37,15 @@ class MatmulAttributes(Attributes):
 
 @dataclass(frozen=True)
 class MaskedMatmulAttributes(MatmulAttributes):
-    """Of the masked products, which leave rows out. `by_id`: the mask holds ids, and -1 leaves its
-    row out; else it holds numbers, and 0 leaves its row out."""
+    """Attributes of masked products, which leave rows out. `by_id`: the mask holds ids, and -1
+    leaves its row out; else it holds numbers, and 0 leaves its row out."""
 
     by_id: bool
 
 
 @dataclass(frozen=True)
 class AxisAttributes(Attributes):
-    """Of kernels along the last axis of a row: `outer` lines of `length` elements."""
+    """Attributes of kernels along the last axis of a row: `outer` lines of `length` elements."""
 
     outer: int
     length: int
@@ -53,7 +53,7 @@ class AxisAttributes(Attributes):
 
 @dataclass(frozen=True)
 class EmbeddingAttributes(Attributes):
-    """Of ``embedding``: the number of rows of the weight, and their length."""
+    """Attributes of ``embedding``: the number of rows of the weight, and their length."""
 
     count: int
     width: int
@@ -61,7 +61,7 @@ class EmbeddingAttributes(Attributes):
 
 @dataclass(frozen=True)
 class ShapeAttributes(Attributes):
-    """Of ``broadcast`` and ``sum_to``: shapes of operand and result, of equally many dimensions."""
+    """Attributes of ``broadcast`` and ``sum_to``: operand and result shapes of equal length."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -69,8 +69,9 @@ class ShapeAttributes(Attributes):
 
 @dataclass(frozen=True)
 class ColumnsAttributes(Attributes):
-    """Of ``copy_columns``: copies lines of `width` elements. The first goes from `source_column` of
-    a row to `target_column` of another; each next line is one step further in both."""
+    """Attributes of ``copy_columns``, which copies lines of `width` elements. The first goes from
+    `source_column` of a row to `target_column` of another; each next line is one step further in
+    both."""
 
     lines: int
     width: int
@@ -82,14 +83,14 @@ class ColumnsAttributes(Attributes):
 
 @dataclass(frozen=True)
 class UniformAttributes(Attributes):
-    """Of ``uniform``: the operation's number, from which its samples are drawn."""
+    """Attributes of ``uniform``: the operation's number, from which its samples are drawn."""
 
     key: int
 
 
 @dataclass(frozen=True)
 class DropoutAttributes(Attributes):
-    """Of ``dropout`` and ``dropout_by_id``: the operation's number, and the rate of zeros."""
+    """Attributes of ``dropout``, ``dropout_by_id``: the operation's number, the rate of zeros."""
 
     key: int
     rate: float
@@ -97,7 +98,7 @@ class DropoutAttributes(Attributes):
 
 @dataclass(frozen=True)
 class FillAttributes(Attributes):
-    """Of ``fill``: the value of all elements."""
+    """Attributes of ``fill``: the value of all elements."""
 
     value: float
 
@@ -138,13 +139,13 @@ class ScalarCall:
 
 @dataclass(frozen=True)
 class Group(Attributes):
-    """Of ``fused``: elementwise operations over rows of one length, each result named once.
+    """Attributes of ``fused``: elementwise operations over rows of one length.
 
     Attributes:
         width: elements of a row.
         inputs: one for each operand of the instruction.
         constants: numbers that the calls read.
-        calls: operands before users.
+        calls: operands before users; each result has one number.
         outputs: numbers of the results, one for each of the instruction.
     """
 

@@ -1,4 +1,4 @@
-"""Trace, optimise, differentiate, lower: once per vertex function, per set of wanted gradients."""
+"""Traces, optimises, differentiates, lowers: once per function, per set of wanted gradients."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Compiler:
             self._begin(traced)
 
     def _begin(self, traced: Trace) -> None:
-        """Everything from the trace on."""
+        """Sets up everything that follows from the trace."""
         verify(traced.function.roots(), "trace")
         self.trace = traced
         self._context = Context(self.passes)

@@ -18,7 +18,7 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
     """Raises TraceError unless `name` is a Python identifier without an underscore in front.
 
     Args:
-        component: who asks.
+        component: the component that asks.
         what: the kind of thing that is named, in the plural.
         where: the user's line, where the tracer does not add it.
     """

@@ -59,7 +59,7 @@ class _Compiled:
             return [s for s in self._alive() if not own.isdisjoint(map(id, s.parameters.values()))]
 
     def first_replaced(self, parameters: Sequence[Any]) -> str | None:
-        """The name that the first replaced one of these parameters had."""
+        """The name of the first of `parameters` that was replaced."""
         with self._lock:
             return next((self._replaced[p] for p in parameters if p in self._replaced), None)
 
@@ -81,7 +81,7 @@ _compiled = _Compiled()
 
 
 def register(structure: Structure, modules: Mapping[int, Module]) -> None:
-    """Makes a new structure, which consists of these modules, known to optimizers."""
+    """Makes a new structure, which consists of `modules`, known to optimizers."""
     _compiled.add(structure, modules)
 
 

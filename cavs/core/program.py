@@ -16,7 +16,7 @@ from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
 
 
 class _Word(Enum):
-    __hash__ = object.__hash__  # members are what they are: no need to hash their names
+    __hash__ = object.__hash__  # members are compared by identity: their names need no hash
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -96,11 +96,10 @@ class Table:
     """A table between rows.
 
     Attributes:
-        kind: from which rows to which.
+        kind: the rows that it leads from, and the rows that it leads to.
         position: of SLOT, the number of the child. Of PARENT_ROWS, if it is not None, how many
-            values stand side by side in a parent's row, one for each of its first children; the
-            parents of a vertex are those that have it among these, and the value of its position is
-            read.
+            first children of a parent count: its row holds a value for each, side by side, and a
+            child reads the value of its own position.
         rows: the distinct ids, in kinds that lead to or from them.
         base: the distinct tuples, if `rows` are read by them and not by the rows that the ids are
             counted among.
@@ -146,7 +145,7 @@ class Value:
     """A numbered value: its rows, how long a row is, and where it lives.
 
     Attributes:
-        name: for people to read.
+        name: the name in texts.
         space: its row space.
         size: elements of a row.
         dtype: ``float`` or ``int32``.

@@ -80,7 +80,7 @@ class _Hooks:
         self._traces = 0
 
     def change(self, by: int) -> None:
-        """One trace more, or less."""
+        """Counts one trace more, or one less."""
         with self._lock:
             self._set(self._traces + by)
 

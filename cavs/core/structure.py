@@ -116,9 +116,9 @@ class _Description:
         values: attributes that were read, all parameters, and the objects that hold them.
         owners, names: dictionaries of attributes, and the name of the one in each that is to stay.
         items: lists, and keys and values of dictionaries, whose elements are to stay.
-        containers: all these dictionaries and lists.
+        containers: all dictionaries and lists among them.
         comparable: whether no module is equal to another one.
-        modules: of the tree, by identity.
+        modules: the modules of the tree, by identity.
     """
 
     def __init__(self, root: Module, reads: Reads, functions: Mapping[str, Module]) -> None:
@@ -139,7 +139,7 @@ class _Description:
                 self._visit(module, f"{type(module).__name__}({number}).")
 
     def _visit(self, module: Module, path: str) -> bool:
-        """Whether there are parameters in it."""
+        """Visits the module; gives whether there are parameters in it."""
         own, read = attributes(module), self._reads.names(module)
         if id(module) not in self.modules:
             self.modules[id(module)] = module
@@ -171,7 +171,7 @@ class _Description:
             self.containers.append(vars(owner))
 
     def _visit_value(self, path: str, value: Any, read: bool) -> bool:
-        """Whether there are parameters in it."""
+        """Visits the value; gives whether there are parameters in it."""
         if id(value) in self._above:  # refers back to an object that it stands in
             return False
         if isinstance(value, (list, tuple, dict)):

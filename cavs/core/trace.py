@@ -136,7 +136,7 @@ class Vertex:
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
         """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
 
-        `dtype` is ``float32`` (whatever precision the model is compiled in) or ``int32``.
+        `dtype` is ``int32``, or ``float32``, which stands for the model's own precision.
         """
         return self._pull(name, shape, dtype, "vertex")
 
@@ -323,7 +323,7 @@ def children_read(traced: Trace) -> int | None:
 
 
 def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
-    """The trace with these outputs alone, and with the inputs that they depend on.
+    """The trace with `outputs` alone, and with the inputs that they depend on.
 
     Raises:
         InputError: F pushes no such output, or there is none at all.

@@ -32,11 +32,11 @@ def _no_line() -> SourceLine | None:
 
 
 class Tracing(threading.local):
-    """Values of one thread. Each trace has its own; after it, errors or not, come those before it.
+    """Values of one thread. A trace sets its own; at its end, errors or not, the old return.
 
     Attributes:
         tracing: whether a ``forward`` is being traced.
-        locate: gives nodes their source line; those made by autodiff and passes have none.
+        locate: gives nodes their source line; nodes of autodiff and of passes have none.
         random_keys: numbers of random operations, from 0 in each trace, so that a function's
             samples are numbered the same every time.
         parents: the parents of edges: vertices, or inner vertices once leaves have a function of
@@ -74,7 +74,7 @@ def tracing() -> bool:
 
 
 def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
-    """Nodes made inside, in this thread, are those of a trace, which may be within another."""
+    """Nodes made inside, in this thread, belong to a trace, which may be within another."""
     return _with(
         tracing=True,
         locate=locate,

@@ -27,8 +27,8 @@ class Device(Protocol):
 
     Attributes:
         name: its name for ``cavs.compile(device=)``.
-        native: functions of native code on such arrays: updates of optimisers and their bounds,
-            ``sum_squares`` and ``scale_``; see csrc/bindings/optim.cpp.
+        native: functions of native code on the device's arrays: updates of optimisers and their
+            bounds, ``sum_squares`` and ``scale_``; see csrc/bindings/optim.cpp.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Device(Protocol):
         """Zeros (rows, *shape), of which few rows will be written."""
 
     def table_bytes(self, rows: Array, row_bytes: int) -> int:
-        """Bytes that a table takes of which the rows with these distinct numbers are written."""
+        """Bytes that a table takes if the rows with these distinct numbers are written."""
 
 
 def device_of(array: Array) -> Device:

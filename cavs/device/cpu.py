@@ -1,4 +1,4 @@
-"""The CPU: NumPy's arrays in this machine's memory; see `Device` for what each verb does."""
+"""The CPU: NumPy's arrays in this machine's memory; see `Device` for each verb."""
 
 from __future__ import annotations
 

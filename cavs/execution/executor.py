@@ -62,7 +62,7 @@ class Run(Protocol):
     """A forward call that waits for its backward."""
 
     def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
-        """Gradients, from cotangents of outputs in the user's order, C-contiguous. Once."""
+        """Gradients, from cotangents of outputs in the user's order, C-contiguous; called once."""
 
 
 class Executor(Protocol):

@@ -129,7 +129,7 @@ class NativeExecutor:
         return whole, known
 
     def remembering(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
-        """The program that reads remembered results, and the memories and programs of these."""
+        """The program that reads remembered results, and for each part its memory and program."""
         kept = self._kept.get(compiler)
         if kept is None:
             numbers = {id(p): number for number, p in enumerate(compiler.params)}

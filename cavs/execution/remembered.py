@@ -36,7 +36,7 @@ class _Rows:
         }
 
     def note(self, ids: Array, computed: Mapping[Name, Array]) -> None:
-        """Writes those of the rows that nobody else has written meanwhile."""
+        """Writes the rows that nobody else has written meanwhile."""
         with _lock:
             new = ~self.known[ids]  # NumPy's index -1 is the last row, which is "no input"
             for key, results in self.results.items():
@@ -59,7 +59,7 @@ class Memory:
     def __init__(
         self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any], device: Device
     ) -> None:
-        """`numbers`: positions of the part's own versions among those that :meth:`results` gets."""
+        """`numbers`: positions of the part's own versions among all that :meth:`results` gets."""
         self.part = part
         self._numbers = numbers
         self._dtype = dtype

@@ -50,7 +50,7 @@ def get_num_threads() -> int:
 
 
 def set_flush_denormals(enabled: bool) -> None:
-    """Whether native calls in float32 take denormal numbers, those below 1.2e-38 in magnitude, for
+    """Whether native calls in float32 take denormal numbers, below 1.2e-38 in magnitude, for
     zero from now on, as operands and as results of arithmetic. On at first.
 
     Processors need a hundred cycles and more for one, and L2 decay brings weights there that no

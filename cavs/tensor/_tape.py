@@ -68,7 +68,7 @@ class Record:
     cotangents to the operands' cotangents.
 
     Attributes:
-        inputs: the operands; those that need no gradient are kept out of the walk.
+        inputs: the operands; the walk leaves out operands that need no gradient.
         backward: None once it ran.
         outputs: how many outputs there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
@@ -267,5 +267,5 @@ def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> 
     assert record is not None
     slots = cotangents.setdefault(record, [None] * record.outputs)
     held = slots[x._index]
-    # Not in place: what is held may be an array that another record still reads.
+    # Not in place: another record may still read the held array.
     slots[x._index] = dx if held is None else held + dx

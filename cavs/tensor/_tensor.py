@@ -408,8 +408,8 @@ def _index_key(key: Any) -> Any:
 
 
 class Stale(Tensor):
-    """A value of the forward that was written since, or one that backward computed from such a
-    value: needing it for a gradient is an error."""
+    """A value of the forward that was written since, or a value that backward computed from
+    it: needing it for a gradient is an error."""
 
     __slots__ = ("_array", "_stale_by")
 
@@ -464,8 +464,8 @@ def record(
             :class:`RowSparse`, or None. It hands its arrays over: the tape may keep them as
             gradients, and write to them.
         name: the name of the function in errors.
-        learns: whether `backward` gives gradients to parameters by itself, besides those of
-            `inputs`.
+        learns: whether `backward` gives gradients to parameters by itself, besides the
+            gradients of `inputs`.
         reads: values of inputs and outputs that `backward` reads; it is not called where they were
             written since, but :class:`CavsRuntimeError` is raised.
         find: says in words, for errors, where a value of an output that is not finite comes from,

@@ -108,7 +108,7 @@ class _Registry:
     Attributes:
         kept: the arrays of watches that are not pending, by the identity of the array that owns
             their memory, followed through loans.
-        pending_limit: how many watches may be pending before those that ended are dropped.
+        pending_limit: how many watches may be pending before ended ones are dropped.
     """
 
     def __init__(self) -> None:

@@ -52,8 +52,8 @@ def analyse(
 ) -> Lowering:
     """The lowering of F (``forward`` None) or of a gradient over its lowered F.
 
-    `switches`: the passes that are on; `masks`: maps a product that may leave out rows to the node
-    that is zero (an id: -1) in these rows.
+    `switches`: the passes that are on; `masks`: maps a product that may leave out rows to its
+    mask, a node that is zero (an id: -1) in these rows.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
     edge_rows = _edge_rows(storage)

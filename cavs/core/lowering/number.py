@@ -23,7 +23,7 @@ class Values:
         values: all of them; a backward program begins with the values of its forward program.
         number_of: the number of each place's value.
         states: the number of each state's value, by name.
-        inputs: names of the arrays that are given.
+        inputs: names of the caller's arrays.
         uniques: the distinct ids that values have rows for.
         saved: values that the backward programs read.
     """

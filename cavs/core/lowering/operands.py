@@ -27,7 +27,7 @@ _ORDERS: dict[Space, TableKind] = {
     SpaceKind.EDGE: TableKind.EDGE_ORDER,
 }
 
-# Maps a table of the parents of a vertex to that of the parents of all leaves with one id.
+# Maps the parents of a vertex to the parents of all leaves with one id, as kinds of tables.
 _OF_EQUAL_IDS = {
     TableKind.PARENTS: TableKind.UNIQUE_PARENTS,
     TableKind.PARENT_ROWS: TableKind.UNIQUE_PARENT_ROWS,
@@ -81,7 +81,7 @@ Place = Node | State | Given | Returned | Columns
 
 
 def place_text(place: Place) -> str:
-    """The place for people to read: nodes by their numbers."""
+    """The place as text, with nodes by their numbers."""
     return f"%{place.number}" if isinstance(place, Node) else str(place)
 
 
@@ -142,7 +142,7 @@ def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
 
 
 def id_table(kind: TableKind, node: Node) -> Table:
-    """Table of an expand or a sum by ids, between its rows, or table of the ids themselves."""
+    """Table between the rows of an expand or of a sum by ids, or table of the ids themselves."""
     ((rows, base),) = distinct_tables(node)
     return Table(kind, rows=rows, base=base if isinstance(base, Unique) else None)
 

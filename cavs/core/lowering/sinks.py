@@ -66,7 +66,7 @@ def read_from_forward(
     roots: Iterable[Node], forward: set[Node], states: Mapping[Name, Node]
 ) -> frozenset[Node]:
     """Nodes of the forward program that a gradient with these roots reads from memory; gathers are
-    made again from the states."""
+    computed again from the states."""
     found: set[Node] = set()
     seen: set[Node] = set()
     stack = list(roots)

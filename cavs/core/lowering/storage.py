@@ -5,7 +5,7 @@ A node becomes one of four things:
 * *nothing*: parameters and constants are operands as they stand;
 * a *view*: slice and reshape of a stored value are columns of it;
 * an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads
-  through the index and nothing is stored, unless something else needs the rows themselves; likewise
+  through the index and nothing is stored, unless another node needs the rows themselves; likewise
   the sum over the children or parents of a vertex that one operation of a group reads;
 * a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
 """
@@ -60,7 +60,7 @@ class Storage:
         masks: maps a product to the mask of the rows that it may leave out.
         order: the nodes of the program, operands first.
         users: the nodes that read each node.
-        wanted: nodes that are read by others than nodes.
+        wanted: nodes that are read from outside the nodes, or as masks.
         forced: nodes that groups could read without storing them, but whose rows something needs.
         sums: maps an addition over all rows to the results that are added in its place.
         summed: maps each of these results to its addition.

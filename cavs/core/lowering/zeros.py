@@ -1,4 +1,4 @@
-"""Finds the rows in which values are zeros, and those in which nobody reads them, for the passes
+"""Finds the rows in which values are zeros, and the rows in which nobody reads them, for the passes
 that leave rows out of products."""
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ _FINENESS = {
 
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
-    """The finest of `spaces`, which are the rows of an operation over such operands."""
+    """The finest of `spaces`: the row space of an operation whose operands have these."""
     found = set(spaces)
     found.discard(SpaceKind.NONE)
     if len(found) <= 1:
@@ -95,8 +95,8 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
 
 
 RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]
-"""Rows of a result, from the rows of the operands, the attributes, and the parents of edges: these
-are vertices, or inner vertices once leaves have a function of their own."""
+"""Rows of a result, from the rows of the operands, the attributes, and the parents of edges
+(vertices, or inner vertices once leaves have a function of their own)."""
 
 
 def rows_of_operands(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
@@ -172,14 +172,14 @@ class OpDef:
             row axes before the feature axes; operands without rows carry none. None for operations
             that need a graph, which the executors define.
         vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand. It uses
-            these same operations, so it gives IR for symbols and eager arithmetic for tensors.
+            the same operations, so it gives IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
             alone, hence fusible; the native formula stands in scalar_ops.h.
         flops: floating-point operations per row, from the operands' and the result's shapes.
         dtype: ``float`` or ``int32``.
         operands: the kind of each operand; the last kind holds for all further ones.
         ids: the first operand of ids or labels.
-        ids_within: the axis of the first operand along which the ids count.
+        ids_within: the axis of the first operand whose elements the ids number.
         ranks: feature axes of each operand, where it takes tensors with rows in front of them; None
             for an operand that has no rows, a table.
         space: rows of the result.

@@ -58,7 +58,7 @@ def row(
 
 
 def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | None]], int | None]:
-    """The operand beside another one that is `value` and stands at one of these positions."""
+    """Of two operands the other one, if an operand at one of `positions` is `value`."""
 
     def other(values: Sequence[float | None]) -> int | None:
         return next((1 - i for i in positions if values[i] == value), None)

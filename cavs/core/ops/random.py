@@ -127,7 +127,7 @@ def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
 
     Raises:
         InputError: `p` or `by` is not as above; TraceError: outside of vertex functions, or, by
-        id, `x` depends on something else than integer pulls and parameters, or on no pull.
+        id, `x` depends on anything but integer pulls and parameters, or on no pull.
     """
     check_dropout(p, by)
     if p == 0:

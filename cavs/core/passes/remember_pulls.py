@@ -7,8 +7,7 @@ alone, whose results are kept by id, and the rest, which reads them by id.
 
 A row of an embedding alone is not kept unless another value of its id is: it would make a second
 table, of which each row is copied before it is read. Where the row is a state as it stands, it is
-read
-from the embedding row by row.
+read from the embedding row by row.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def _computed(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node
     if node.op is PULL:
         return ir.source(UNIQUE_IDS, (), space, "int32", name=node.attrs["name"])
     inputs = [x if x.space == SpaceKind.NONE else moved[x, space] for x in node.inputs]
-    if "into" in node.attrs:  # only the rows that it is expanded to are copied anywhere
+    if "into" in node.attrs:  # a copy's target belongs to the rows that it is expanded to
         return inputs[0]
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
@@ -179,7 +179,7 @@ def _at(nodes: Iterable[Node]) -> str:
 
 
 def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
-    """Why a function of ids alone is computed in the rows that have them."""
+    """The reason why a function of ids alone is computed in the rows that have them."""
     pulls = list(ids)
     if any(space != node.space for _, space in pulls):
         names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)

@@ -76,12 +76,12 @@ class Profile:
 
     Attributes:
         records: a row per instruction, in order of execution, for inference, forward and backward.
-        seconds: of ``inference`` and ``training`` (forward and backward), by part. These add up to
-            the call with the batch made and scheduled before it: ``scheduling`` (batch and levels),
-            ``set-up`` (checks, distinct ids, memory plan, addresses, outputs, Python), ``packing``
-            (weights, where they have changed), ``memory`` (instructions that move), ``computation``
-            (the others), ``waiting`` (threads for each other) and ``walking`` (between kernels).
-            The parts within the engine are averages over the threads.
+        seconds: of ``inference`` and ``training`` (forward and backward), by part. The parts add up
+            to the call with the batch made and scheduled before it: ``scheduling`` (batch and
+            levels), ``set-up`` (checks, distinct ids, memory plan, addresses, outputs, Python),
+            ``packing`` (weights, where they have changed), ``memory`` (instructions that move),
+            ``computation`` (the others), ``waiting`` (threads for each other) and ``walking``
+            (between kernels). The parts within the engine are averages over the threads.
         details: the parts of ``scheduling`` and ``set-up``, in seconds.
         threads: by direction, for each thread its seconds of kernels, packing, waiting, walking.
         memory: of inference and training.
