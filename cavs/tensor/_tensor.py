@@ -408,8 +408,8 @@ def _index_key(key: Any) -> Any:
 
 
 class Stale(Tensor):
-    """A value of the forward that was written since, or a value that backward computed from
-    it: needing it for a gradient is an error."""
+    """A value of the forward that was written since, or a value that backward computed from it:
+    needing it for a gradient is an error."""
 
     __slots__ = ("_array", "_stale_by")
 

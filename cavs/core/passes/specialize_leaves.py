@@ -3,8 +3,8 @@
 Zeros are propagated: values that are multiplied by them are not computed. The rest depends on a
 leaf's pulls alone, so it needs no levels, and with ``unique_pulls`` the whole cell of a leaf runs
 once per distinct word. F becomes two functions, over rows ``leaf`` and ``inner``; ``join`` joins
-their results. The gradient follows: ∂F of inner vertices runs by levels, ∂F of leaves
-once after them.
+their results. The gradient follows: ∂F of inner vertices runs by levels, ∂F of leaves once
+after them.
 """
 
 from __future__ import annotations
