@@ -1,7 +1,7 @@
 """Checks of arguments: each gives the value as its type, or raises an error that names it.
 
-For what is called now and then. What runs for every batch asks native code, which looks at all
-arrays at once.
+They serve calls that come now and then. Code that runs for every batch calls native code, which
+checks all arrays at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INT32_MAX = 2**31 - 1
 
 
 def shown(value: Any) -> str:
-    """What came, short and in one line: a value, or of what stands for many values its type."""
+    """The value as one short line; an object that holds many values is shown by its type."""
     if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic)):
         text = repr(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -49,7 +49,7 @@ def integer(
     if not isinstance(value, (bool, np.bool_)):
         try:
             found = index(value)
-        except Exception:  # whatever an object's own __index__ raises
+        except Exception:  # an object's own __index__ may raise any error
             found = None
     if found is None or not least <= found <= most:
         bounds = f">= {least}" if most == INT32_MAX else f"in {least}..{most}"
@@ -101,7 +101,7 @@ def boolean(component: str, name: str, value: Any, error: Kind = InputError) -> 
 def choice(
     component: str, name: str, value: Any, among: Collection[str], error: Kind = InputError
 ) -> str:
-    """One of some names."""
+    """The value, if it is one of the names `among`."""
     if not isinstance(value, str) or value not in among:
         names = ", ".join(map(repr, among))
         raise error(
@@ -111,7 +111,7 @@ def choice(
 
 
 def is_among(value: Any, names: Collection[Any]) -> bool:
-    """Whether it is one of some names, whatever it is."""
+    """Whether a value of any type is one of the names."""
     return isinstance(value, str) and value in names
 
 
@@ -123,7 +123,7 @@ def instance(
     what: str,
     error: Kind = InputError,
 ) -> _T:
-    """An object of a class; `what` calls it, with its article."""
+    """The value, if it is an instance of `kind`; `what` names it in errors, with its article."""
     if not isinstance(value, kind):
         raise error(f"[{component}] expected {what} as {name}, got {shown(value)}; pass one")
     return value
@@ -135,7 +135,7 @@ def text(component: str, name: str, value: Any, error: Kind = InputError) -> str
 
 
 def mapping(component: str, name: str, value: Any, error: Kind = InputError) -> Mapping[Any, Any]:
-    """A dictionary or what is like one."""
+    """The value, if it is a dictionary or another mapping."""
     return instance(component, name, value, Mapping, "a dictionary", error)
 
 
@@ -147,8 +147,8 @@ def items(
     what: str,
     error: Kind = InputError,
 ) -> list[_T]:
-    """A list of objects of a class, from what can be iterated over; `what` calls them, in the
-    plural. A string is not taken for a list of strings."""
+    """The objects of an iterable as a list, if each is an instance of `kind`; `what` names them in
+    errors, in the plural. A string or a mapping is refused."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise error(
             f"[{component}] expected {what} in a list as {name}, got {shown(values)}; pass a list"

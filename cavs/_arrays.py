@@ -1,5 +1,5 @@
-"""Takes arrays from whoever has them (DLPack, the buffer protocol, ``__array__``, lists), and
-native loops over arrays, for what each minibatch needs before and after its run."""
+"""Turns arrays of other libraries (DLPack, the buffer protocol, ``__array__``, lists) into NumPy's,
+and binds the native loops over arrays that each minibatch needs before and after its run."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ first_outside: Callable[[Array, int, int], int] = core.first_outside
 first_unlike: Callable[[Sequence[Array], Sequence[Array]], int] = core.first_unlike
 """Position of the first array of another shape or dtype than its partner, or -1."""
 missing_ids: Callable[[Array, Array], Array | None] = core.missing_ids
-"""Of int32 ids, -1 and up, those whose entry of a bool array is False, distinct and ascending, or
-None where there are none; the entry of -1 is the last."""
+"""The int32 ids (-1 and up) whose entry of a bool array is False, distinct and ascending; None if
+there are none. The last entry of the array belongs to the id -1."""
 rows_of_samples: Callable[[Array, Array], Array] = core.rows_of_samples
 """Rows ptr[s]..ptr[s + 1] - 1 of each sample s, one sample after the other; int64."""
 sum_of_rows: Callable[[Array, Array, Array, Array], tuple[Array, Array]] = core.sum_of_rows
-"""(ids, rows) of the sum of two matrices of which rows are given, by int32 ids that are ascending
-and distinct: (ids, rows, other ids, other rows), rows (n, ...) of one float dtype."""
+"""(ids, rows) of the sum of two matrices, each given by some of its rows. The arguments are (ids,
+rows, other ids, other rows): ids int32, ascending, distinct; rows (n, ...) of one float dtype."""
 lend: Callable[[Array], Array] = core.lend
-"""A new array over the same memory, which is alive as long as somebody holds it or whatever was
-made of it without a copy: a weak reference to it tells."""
+"""A new array over the same memory. It lives as long as somebody holds it or an array that was made
+of it without a copy; a weak reference to it tells whether it still lives."""
 owner: Callable[[Array], Array] = core.owner
-"""The array that the memory of an array belongs to, or the last one known, across loans."""
+"""The array that owns the memory of an array, or the last one known, followed through loans."""
 has_sole_base: Callable[[Array], bool] = core.has_sole_base
-"""Whether the array of which a view was made owns its memory, and nobody else holds it."""
+"""Whether the base array of a view owns its memory and nobody else holds that base array."""
 InputForms: Any = core.InputForms
 NativeSpace: Any = core.SpaceKind
 NativeDType: Any = core.DType
-"""What a function's inputs must be, and whether a call's are so; see csrc/bindings/inputs.cpp."""
+"""The forms that a function's inputs must have, and the check of a call's inputs against them; see
+csrc/bindings/inputs.cpp."""
 total: Callable[[Array], float] = core.sum
 """Sum of a C-contiguous float array, added up in float64 and rounded to its dtype."""
 max_abs_each: Callable[[Sequence[Array]], list[float]] = core.max_abs
 """The greatest magnitude of each C-contiguous float array, NaN or infinite where an element is."""
 draw_uniform: Callable[..., Array] = core.uniform
-"""What cavs.execution.philox.uniform gives for (seed, step, operation, keys of rows, int64, local
-indices, int32, width), in float32 or float64."""
+"""The numbers that cavs.execution.philox.uniform gives for (seed, step, operation, keys of rows,
+int64, local indices, int32, width), in float32 or float64."""
 
 
 def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
@@ -58,7 +59,7 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
     lists, have no width of their own: float32 and int32.
 
     Args:
-        value: what to take.
+        value: a number, a list of numbers or an array.
         what: component that asks, for errors.
         dtype: float32, float64 or int32 to convert to; None keeps it.
 
@@ -81,7 +82,7 @@ def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
     """`dtype` as NumPy's, if it is one of the three that cavs computes with."""
     try:
         found: np.dtype[Any] = np.dtype(dtype)
-    except Exception:  # NumPy asks whatever it is given for its dtype
+    except Exception:  # NumPy asks any object for its dtype, which may raise any error
         found = np.dtype(np.void)
     if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
         raise DTypeError(
@@ -91,10 +92,10 @@ def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
 
 
 def foreign_array(value: Any, what: str) -> Array:
-    """What somebody else has as an array, as NumPy's, of any dtype.
+    """The array of another library as a NumPy array, of any dtype.
 
-    Raises InputError where there are no numbers, none that can be read from here, or some that want
-    gradients of another library.
+    Raises InputError where the value holds no numbers, where they cannot be read from here, and
+    where it wants gradients of its own library.
     """
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         try:
@@ -109,7 +110,7 @@ def foreign_array(value: Any, what: str) -> Array:
         )
     try:
         return np.asarray(value)
-    except CavsError:  # of a symbol
+    except CavsError:  # raised by a symbol
         raise
     except Exception as error:
         raise InputError(

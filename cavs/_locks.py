@@ -1,9 +1,9 @@
 """Locks of the process that fork() waits for.
 
-A child has the forking thread alone. What another thread held a lock for it would find half done,
-and the lock closed for ever: so fork() takes all of these first, and parent and child open them
-again. They are held for short work of the package's own and never while code of the user runs,
-which may wait for whoever forks.
+A child has the forking thread alone. If another thread held a lock at that moment, the child would
+find its data half changed and the lock closed for ever. So fork() takes all of these locks first,
+and parent and child open them again. They are held for short work of the package's own and never
+while code of the user runs, which may wait for the thread that forks.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The compiled extension, or an ImportError that says how to get it.
 
-For the packages below the executor, which need its graph classes and nothing else of it.
+It serves the packages below the executor, which need its graph classes and nothing else of it.
 
-It stands beside the Python files, but in a clone whose package was installed elsewhere: there the
-folder of the sources comes before the installed package, and the extension is the installed one, if
-it is of the same version.
+The extension stands beside the Python files. In a clone whose package was installed elsewhere it
+does not, and yet the folder of the sources comes before the installed package: then the installed
+extension is taken, if it is of the same version.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _load() -> Any:
 
 
 def _find_installed() -> Path | None:
-    """The extension of another copy of this package that could be imported."""
+    """The extension of another importable copy of this package."""
     for entry in sys.path:
         folder = Path(entry) / "cavs"
         for suffix in EXTENSION_SUFFIXES:
@@ -75,7 +75,7 @@ def _load_from(file: Path) -> Any:
 
 
 def _version_of_sources() -> str | None:
-    """What pyproject.toml says in a checkout; None of what is installed."""
+    """The version that pyproject.toml names in a checkout; None in an installed package."""
     try:
         lines = (_HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -90,7 +90,7 @@ core: Any = _load()
 
 
 def _read_environment() -> None:
-    """Follows CAVS_ISA, which the extension has read, and CAVS_NUM_THREADS; empty is unset.
+    """Follows CAVS_ISA, which the extension has read, and CAVS_NUM_THREADS; empty counts as unset.
 
     Raises:
         InputError: one of them has a value that cannot be followed.
@@ -108,7 +108,7 @@ def _read_environment() -> None:
 
 
 def _is_command() -> bool:
-    """Whether the command ``cavs`` is what imports the package, before any of it can run."""
+    """Whether the command ``cavs`` imports the package, before any of it can run."""
     if sys.argv[:1] == ["-m"]:  # as long as runpy looks for the module
         module = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if "-m" in sys.orig_argv else []
         return module[:1] in (["cavs"], ["cavs.cli"])

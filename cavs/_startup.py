@@ -1,7 +1,7 @@
-"""Ctrl-C while the command line imports, which takes a moment, ends it as a signal does.
+"""Makes Ctrl-C end the command line as a signal does while its imports run, which take a moment.
 
 Imported before everything else. Until `cavs.cli.main` takes over, Python would show a traceback of
-whatever import was under way.
+the import that is under way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def is_command() -> bool:
 
 
 def end_on_interrupt() -> None:
-    """From here on Ctrl-C ends a command at once, without a word; ignored it stays where it was."""
+    """From here on Ctrl-C ends a command at once and silently; if it was ignored, it stays so."""
     replace_handler(signal.default_int_handler, signal.SIG_DFL)
 
 
@@ -34,7 +34,7 @@ def raise_on_interrupt() -> None:
 
 
 def replace_handler(before: object, after: object) -> None:
-    """Only of the command, and where the handler is the one that is expected."""
+    """Replaces the handler of Ctrl-C in a command, if that handler is `before`."""
     if is_command() and signal.getsignal(signal.SIGINT) == before:
         try:
             signal.signal(signal.SIGINT, after)

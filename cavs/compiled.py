@@ -1,4 +1,4 @@
-"""What vertex functions and programs of them have in common once they are compiled."""
+"""The common base of compiled vertex functions and of compiled programs of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cavs.tensor import Parameter
 
 
 class Compiled(ABC):
-    """What was compiled, as the owner of its parameters.
+    """A compiled function or program, as the owner of its parameters.
 
-    A copy by ``copy.deepcopy`` or ``pickle`` is of the function, with parameters of its own, and is
-    compiled again: with the same options, mode and random state. Whatever is copied together, such
-    as ``copy.deepcopy((model, optimizer))``, keeps its links. Pickling raises
+    ``copy.deepcopy`` and ``pickle`` copy the function with its parameters and compile the copy
+    again, with the same options, mode and random state. Objects that are copied together, such as
+    ``copy.deepcopy((model, optimizer))``, keep their links. Pickling raises
     :class:`CavsRuntimeError` where the function cannot be pickled.
 
     Where a layer, a parameter or another attribute that ``forward`` read was replaced since, calls
@@ -39,11 +39,11 @@ class Compiled(ABC):
 
     @abstractmethod
     def _state(self) -> dict[str, Any]:
-        """What a copy is made of."""
+        """The state that a copy is made from."""
 
     @abstractmethod
     def _restore(self, state: Mapping[str, Any]) -> None:
-        """Makes a copy of what :meth:`_state` gave."""
+        """Makes a copy from the state that :meth:`_state` gave."""
 
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
         self._structure.check(thorough=True)  # else the copy would be of another function
@@ -78,7 +78,7 @@ class Compiled(ABC):
         return self.function.named_parameters()
 
     def state_dict(self) -> dict[str, Array]:
-        """Attribute path to array; see :meth:`Module.state_dict`."""
+        """The parameters' arrays by attribute path; see :meth:`Module.state_dict`."""
         self._structure.check(thorough=True)
         return self.function.state_dict()
 

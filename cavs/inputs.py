@@ -1,4 +1,4 @@
-"""Checks what a model is given, and names input, graph and vertex where it does not fit."""
+"""Checks the inputs of a model, and names input, graph and vertex where one does not fit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _native_dtype(spec: InputSpec, floats: str) -> Any:
 
 
 class InputChecker:
-    """Knows what a traced function pulls, and which ids its embeddings and losses can take."""
+    """Knows the inputs that a traced function pulls, and the ids that its operations can take."""
 
     def __init__(self, trace: Trace, dtype: str) -> None:
         self._specs = trace.inputs
@@ -43,7 +43,7 @@ class InputChecker:
         )
 
     def take(self, graphs: GraphBatch, inputs: dict[Name, Any]) -> dict[Name, Array] | None:
-        """What :meth:`check` gives where all inputs are there and are NumPy arrays that need no
+        """The result of :meth:`check`, if all inputs are there and are NumPy arrays that need no
         conversion, as from a loader; else None."""
         taken: dict[Name, Array] | None = self._forms.take(graphs.native, inputs)
         return taken
@@ -51,8 +51,8 @@ class InputChecker:
     def check(
         self, graphs: GraphBatch, inputs: dict[Name, Any], partial: bool = False
     ) -> dict[Name, Array]:
-        """Arrays by name, C-contiguous and of the compiled dtype, shared where they are so already.
-        Ids are copies: what other threads write to those given meanwhile is not seen.
+        """Arrays by name, C-contiguous and of the compiled dtype; an array that is so already is
+        shared. Ids are copied: a later write of another thread to the given ones is not seen.
 
         `partial`: whether inputs may be missing.
 
@@ -97,7 +97,7 @@ class InputChecker:
             )
         if spec.dtype == "int32":
             own = np.array(array, order="C")
-            self._check_ids(graphs, spec, own)  # before what does not fit 32 bits is cut
+            self._check_ids(graphs, spec, own)  # before ids that do not fit 32 bits are cut
             return own.astype(_INT32, copy=False)
         return np.require(array, self._dtype, ("C_CONTIGUOUS", "ALIGNED"))
 
@@ -144,14 +144,14 @@ def _locate(graphs: GraphBatch, space: str, row: int) -> str:
 
 
 class _Bound(NamedTuple):
-    """Of an integer input: from how many rows or classes it selects, and which line of F does."""
+    """How many rows or classes an integer input selects from, and the line of F that selects."""
 
     rows: int
     where: SourceLine | None
 
 
 def _id_bounds(roots: Iterable[Node]) -> dict[Name, _Bound]:
-    """Those of all integer inputs that select, by name; the least where there are several."""
+    """The bounds of all integer inputs that select, by name; of several bounds the least."""
     bounds: dict[Name, _Bound] = {}
     for node in ancestors(roots):
         if node.op.ids_within is None or node.op.ids is None:

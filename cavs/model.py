@@ -1,4 +1,4 @@
-"""What `cavs.compile` gives: a vertex function that is called on batches and trained."""
+"""The result of `cavs.compile`: a vertex function that is called on batches and trained."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _values = attrgetter("_values")
 
 
 class _Call(NamedTuple):
-    """A call's batch and inputs as checked, those of them that want gradients, whether these or
-    parameters do, and which vertices are looked at for NaN."""
+    """A call's batch and checked inputs, the inputs that want gradients, whether these or
+    parameters do, and the vertices that are searched for NaN."""
 
     graphs: GraphBatch
     arrays: Mapping[Name, Array]
@@ -104,9 +104,9 @@ class Model(Compiled):
             passes = items("compile", "passes", passes, str, "names of passes")
         if outputs is not None:
             outputs = items("compile", "outputs", outputs, str, "names of outputs")
-        if policy == "serial":  # a vertex at a time, in which leaves do not come first
+        if policy == "serial":  # runs a vertex at a time, so leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
-        # Asked for once more by stepwise().
+        # stepwise() reads them once more.
         passes = None if passes is None else tuple(passes)
         outputs = None if outputs is None else tuple(outputs)
         self._compiler = Compiler(function, passes, outputs, rewrite)
@@ -188,7 +188,7 @@ class Model(Compiled):
         return self._forward(self._prepare(graphs, inputs)._replace(part=part), self._draw())
 
     def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Call:
-        """What a call is given, checked; nothing has changed yet."""
+        """The checked arguments of a call; nothing has changed yet."""
         self._structure.check()
         batched = self._batch(graphs)
         arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
@@ -198,7 +198,7 @@ class Model(Compiled):
 
     def _forward(self, call: _Call, random: RandomState) -> dict[Name, Tensor]:
         wanted = frozenset(call.tensors) if call.learns and is_grad_enabled() else None
-        # From before the forward on: another thread may write while it runs.
+        # Begins before the forward: another thread may write while it runs.
         params = self._compiler.params
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
         given = call.graphs, call.arrays, random, wanted
@@ -212,7 +212,7 @@ class Model(Compiled):
         return self._record(outputs, run, call.tensors, watch, search)
 
     def _draw(self) -> RandomState:
-        """What the random operations of a call draw from, which counts the calls that may."""
+        """The state from which a call's random operations draw; counts the calls that may draw."""
         training = self.training
         state = self._stream.take() if training or self._samples else self._stream.peek()
         return RandomState(*state, training)
@@ -237,26 +237,27 @@ class Model(Compiled):
                 cavs.optim.clip_grad_norm(model.parameters(), clip_norm)
             optimizer.step()
 
-        in one native call. By those calls it is done with the reference executor, inputs that want
-        gradients, an optimizer of a class that is not in ``cavs.optim``, and one that does not hold
-        all parameters of the model that learn (with `clip_norm`: all parameters of the model).
-        Afterwards ``grad`` of the parameters is what these calls leave: the clipped gradient.
+        in one native call. The separate calls are made instead with the reference executor, with
+        inputs that want gradients, with an optimizer of a class that is not in ``cavs.optim``, and
+        with one that does not hold all parameters of the model that learn (with `clip_norm`: all
+        parameters of the model). Afterwards ``grad`` of the parameters is as the separate calls
+        leave it: the clipped gradient.
 
         Args:
             graphs: as for a call.
             optimizer: of ``cavs.optim``.
             loss: the output, of any shape, whose elements are summed up.
-            scale: what the sum is multiplied by, such as 1 / graphs.
+            scale: the factor of the sum, such as 1 / graphs.
             clip_norm: the greatest norm of all gradients together; 0 leaves them as they are.
             inputs: as for a call.
 
         Returns:
-            The loss times `scale`, a tensor without axes that nothing can be differentiated by.
+            The loss times `scale`, a tensor without axes that is not on the tape.
 
         Raises:
             InputError: no such output, no optimizer, numbers out of range; NonFiniteError: the
             loss, or the norm that gradients are clipped by, is not finite (the separate calls would
-            go on); CavsRuntimeError: nothing learns, or under no_grad; and what a call raises.
+            go on); CavsRuntimeError: nothing learns, or under no_grad; and the errors of a call.
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
         options = StepOptions(optimizer, loss, scale, clip_norm)
@@ -290,7 +291,7 @@ class Model(Compiled):
         return True in self._compiler.learning()
 
     def _learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:
-        """Those of the inputs that want gradients."""
+        """The inputs that want gradients."""
         return {
             name: x
             for name, x in inputs.items()
@@ -305,8 +306,8 @@ class Model(Compiled):
         watch: Watch,
         search: Search,
     ) -> dict[Name, Tensor]:
-        """The outputs on the tape. Parameters are leaves, and get their gradients here, past it:
-        there may be many, and a step is short."""
+        """The outputs on the tape. Parameters are leaves, and get their gradients here and not
+        through the tape: there may be many, and a step is short."""
         params: list[Parameter] = self._compiler.params
         names = list(outputs)
 
@@ -339,7 +340,7 @@ class Model(Compiled):
         return dict(zip(names, results, strict=True))
 
     def _check_unwritten(self, watch: Watch) -> None:
-        """Whether the parameters are as in the forward; backward reads them where they stand."""
+        """Checks that the parameters are as in the forward: backward reads them in place."""
         written = watch.first_changed()
         if written >= 0:
             name = self._name_of(self._compiler.params[written])
@@ -379,31 +380,31 @@ class Model(Compiled):
         return self._stream.state()
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
-        """Goes on from what :meth:`random_state` gave."""
+        """Goes on from a state that :meth:`random_state` gave."""
         self._stream.set_state(state)
 
     # Looking inside
 
     @property
     def inputs(self) -> dict[Name, InputSpec]:
-        """What F pulls, by name."""
+        """The inputs that F pulls, by name."""
         return dict(self._specs)
 
     @property
     def children_read(self) -> int | None:
-        """How many children a vertex may have, which is one more than the last slot that F gathers;
-        None where it may have any number: F gathers all, or none, or ``extra_children="ignore"``
-        was said."""
+        """How many children a vertex may have: one more than the last slot that F gathers. None if
+        it may have any number: F gathers all children or none, or was compiled with
+        ``extra_children="ignore"``."""
         return self._children_read
 
     @property
     def states(self) -> tuple[str, ...]:
-        """Names of what F scatters."""
+        """Names of the states that F scatters."""
         return tuple(self._compiler.trace.function.scatters)
 
     def stepwise(self) -> Model:
         """F over the vertices of a graph that grows, with the same parameters and random state:
-        vertices scatter what they are given where they are known (see ``cavs.core.stepwise``)."""
+        known vertices scatter the states that they are given (see ``cavs.core.stepwise``)."""
         self._structure.check()
         if self._stepwise is None:
             self._stepwise = Model(self.function, **{**self._options, "rewrite": stepwise})
@@ -440,15 +441,15 @@ class Model(Compiled):
         repeats: int = 5,
         **inputs: Any,
     ) -> str | Profile:
-        """What the compiled programs are, or, over a batch, where their time and memory go.
+        """Describes the compiled programs; over a batch, measures where their time and memory go.
 
-        All of the mode that the model is in: in evaluation there is no dropout.
-        Either says of each product of F why it does not run once per distinct id, if it does not.
+        Both are of the model's mode: in evaluation there is no dropout.
+        Both give the reasons why a product of F does not run once per distinct id.
         Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
         inference and training are run `repeats` times each with the engine's clocks on, and the
         fastest run of each is shown. Training is forward, and backward from cotangents of ones of
         the output `loss`, or of all outputs; there is none where nothing learns. The model stays as
-        it is: gradients, and the step of random operations, too.
+        it is, its gradients and the step of its random operations too.
 
         Args:
             graphs: as for a call.
@@ -457,8 +458,8 @@ class Model(Compiled):
             inputs: as for a call; tensors get no gradients.
 
         Raises:
-            InputError: no such output; CavsRuntimeError: the executor is the reference; and what a
-            call raises.
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and the
+            errors of a call.
         """
         self._structure.check()
         if graphs is None:
@@ -502,26 +503,26 @@ class Model(Compiled):
     ) -> int:
         """Bytes that a call over `graphs` in the model's mode allocates, without running it.
 
-        Counted is all that there is at once beside parameters and inputs: the values of the call
-        and the threads' scratch, its outputs, weights in the layout that products read and, with
-        `gradients`, what backward works in, cotangents of the outputs and gradients; without, the
-        results that inference keeps by id. It is what a first call takes: what this one leaves for
-        later calls (memory to work in, weights, results by id, and with ``zero_grad`` gradients),
-        they need not allocate again. Not counted are the schedule, which is kept with `graphs`, and
-        what is computed of the outputs outside of F.
+        It counts all bytes that are there at once beside parameters and inputs: the values of the
+        call and the threads' scratch, its outputs, weights in the layout that products read and,
+        with `gradients`, the memory of backward, cotangents of the outputs and gradients; without,
+        the results that inference keeps by id. It is the need of a first call: later calls use
+        again the memory that this one leaves (arenas, weights, results by id, and with
+        ``zero_grad`` gradients). It does not count the schedule, which is kept with `graphs`, and
+        values that are computed from the outputs outside of F.
 
         Args:
             graphs: as for a call.
-            gradients: whether backward comes; names of outputs say of which the loss is made. True
-                takes it to be made of the outputs of shape () that something learns by, or of all
-                where there are none.
-            ids: the integer inputs, to count distinct ids; without them all are taken to be
-                distinct, which takes more, give or take what the planner's gaps differ by. A float
-                input that is a tensor with `requires_grad` gets a gradient too.
+            gradients: whether backward comes, or names of the outputs that the loss is made of.
+                True stands for the outputs of shape () by which anything learns, or for all outputs
+                if there are none.
+            ids: the integer inputs, to count distinct ids. The ids of an input that is not given
+                count as all distinct, which takes more, but for the gaps that the planner leaves. A
+                float input that is a tensor with `requires_grad` gets a gradient too.
 
         Raises:
-            InputError: no such output; CavsRuntimeError: the executor is the reference; and what a
-            call raises.
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and the
+            errors of a call.
         """
         return self._memory(graphs, gradients, ids).total
 
@@ -534,11 +535,11 @@ class Model(Compiled):
         *,
         read_on: bool = False,
     ) -> CallMemory:
-        """What a call allocates.
+        """The memory that a call allocates.
 
         Args:
             graphs, gradients, ids: see :meth:`memory`.
-            wanted: float inputs that get gradients, beside those that say so.
+            wanted: float inputs that get gradients, beside those with `requires_grad`.
             read_on: whether later calls read the outputs, so that all get cotangents.
         """
         executor = self._native_executor("memory")
@@ -553,12 +554,12 @@ class Model(Compiled):
 
 
 def _dtype_name(dtype: Any) -> Any:
-    """What NumPy calls it, of whatever NumPy takes for a dtype."""
+    """The name of a dtype, given in any form that NumPy takes for one."""
     if dtype is None or isinstance(dtype, str):
         return dtype
     try:
         return np.dtype(dtype).name
-    except Exception:  # NumPy asks whatever it is given for its dtype
+    except Exception:  # NumPy asks any object for its dtype, which may raise any error
         return shown(dtype)
 
 

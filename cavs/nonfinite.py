@@ -1,8 +1,8 @@
-"""Where in F the first NaN or infinity of a call comes from.
+"""Finds where in F the first NaN or infinity of a call comes from.
 
-What is found in an output, a state or a gradient is searched for in one graph, which the reference
-computes again with the same random numbers, vertex by vertex; from there the way leads back, from
-operation to operand, to the first that has it.
+If an output, a state or a gradient has one, the search takes one graph, which the reference
+computes again with the same random numbers, vertex by vertex. From the value found it goes back,
+from operation to operand, to the first value that has it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ Operands = Callable[[int, Node], Iterator[tuple[int, Node]]]
 
 
 class Origin(NamedTuple):
-    """A value of a vertex that has what its operands have not."""
+    """A value of a vertex that is bad while its operands are not."""
 
     vertex: int
     node: Node
 
 
 class Part(NamedTuple):
-    """Which vertices of a call are looked at for NaN, and what they are called.
+    """The vertices of a call that are searched for NaN, and their names.
 
     Attributes:
-        rows: whether each vertex of the batch is; None: all are.
-        place: graph and vertex, both counted from 0, the vertex within its graph, in words.
+        rows: whether each vertex of the batch is searched; None: all are.
+        place: names a vertex in words by its graph and its number in the graph, both from 0.
     """
 
     rows: Array | None
@@ -63,10 +63,10 @@ class Call(NamedTuple):
     """A call of a model, to be computed again.
 
     Attributes:
-        executor: what computed it.
-        graphs, inputs, random, wanted: what the executor was given.
-        name_of: what a parameter is called.
-        part: what is looked at.
+        executor: the executor that computed it.
+        graphs, inputs, random, wanted: the executor's arguments.
+        name_of: gives the name of a parameter.
+        part: the vertices that are searched.
     """
 
     executor: Executor
@@ -87,17 +87,17 @@ class Call(NamedTuple):
         return self._replace(graphs=graphs, inputs=inputs)
 
     def rows(self, array: Array, space: Space, first: int, last: int) -> Array:
-        """Of values of the batch, those of these graphs."""
+        """The rows of the graphs `first` to `last` - 1, of a value of the batch."""
         ptr = self._first_rows(space)
         return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
 
     def graph_of(self, space: Space, row: int) -> int:
-        """The graph that a row is of."""
+        """The graph that a row belongs to."""
         ptr = self._first_rows(space)
         return row if ptr is None else int(np.searchsorted(ptr, row, side="right")) - 1
 
     def _first_rows(self, space: Space) -> Array | None:
-        """Of each graph, where it has not one row of `space`."""
+        """The first row of each graph; None if each graph has one row of `space`."""
         if space == SpaceKind.EDGE:
             return self.graphs.edge_ptr
         return self.graphs.ptr if space == SpaceKind.VERTEX else None
@@ -124,7 +124,7 @@ class Call(NamedTuple):
         return run
 
     def nan_in(self, name: Name, output: Array) -> Array:
-        """Where an output that is looked at has NaN."""
+        """Where an output has NaN, at the vertices that are searched."""
         wrong = np.isnan(output)
         if self.part.rows is not None and self.pushes[name].space == SpaceKind.VERTEX:
             wrong[~self.part.rows] = False
@@ -135,7 +135,7 @@ class _Replay(ReferenceRun):
     """The reference, with the engine's denormal numbers.
 
     Attributes:
-        looked_at: whether each vertex is; None: all are.
+        looked_at: whether each vertex is searched; None: all are.
     """
 
     looked_at: Array | None = None
@@ -148,7 +148,7 @@ class _Replay(ReferenceRun):
         return value
 
     def first(self, sinks: Mapping[Name, Node], bad: Bad) -> tuple[int, Name] | None:
-        """The first of these values that is bad: of the lowest vertex, children below parents."""
+        """The first bad value of `sinks`: of the lowest vertex, children below parents."""
         levels = unbatch(self.graphs)[0].levels
         order = np.lexsort((np.arange(len(levels)), levels))
         if self.looked_at is not None:
@@ -160,7 +160,7 @@ class _Replay(ReferenceRun):
         return None
 
     def operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
-        """Values that a value of F was computed of, with their vertices."""
+        """The values that a value of F was computed from, with their vertices."""
         if node.op is not GATHER:
             yield from ((v, x) for x in node.inputs)
             return
@@ -170,7 +170,7 @@ class _Replay(ReferenceRun):
         yield from ((int(child), scattered) for child in read)
 
     def cotangent_operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:
-        """Likewise, of a value of the gradient too: what parents gathered has cotangents there."""
+        """The same for a value of the gradient too: a state's cotangent comes from its parents."""
         if node.op is not STATE_COTANGENT:
             yield from self.operands(v, node)
             return
@@ -180,8 +180,9 @@ class _Replay(ReferenceRun):
                 yield parent, edges
 
     def origin(self, v: int, node: Node, bad: Bad, operands: Operands) -> Origin:
-        """From a bad value back to the first on the way that has no bad operand. An infinity that F
-        has as a constant, as in a mask, is right; it comes from where its sign changes then."""
+        """Goes from a bad value back to the first on the way that has no bad operand. An infinite
+        constant of F, as in a mask, is right: if the way ends there, the origin is where the sign
+        changes."""
         way = [Origin(v, node)]
         while True:
             before = next(
@@ -207,7 +208,7 @@ class _Replay(ReferenceRun):
 
 
 class Search:
-    """Errors that say where what was found in a call comes from."""
+    """Makes errors that say where a bad value of a call comes from."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -219,7 +220,7 @@ class Search:
         call = self._call
         given = call.graphs, call.inputs, call.random, call.wanted
         try:
-            # Of a part, states are outputs.
+            # In a part, states are outputs.
             states = call.part.rows is None
             outputs, run = call.executor.forward(*given, check_states=states)
         except NanState as found:
@@ -254,10 +255,9 @@ class Search:
         )
 
     def _of_state(self, found: NanState) -> NonFiniteError | None:
-        """The error of NaN in a state; None where the state is a pass's own and nothing that F
-        gives is NaN."""
+        """The error of NaN in a state; None if a pass made the state and no result of F has NaN."""
         first = self._call.graph_of(SpaceKind.VERTEX, found.vertex)
-        # NaN in what a pass computes for parents may be masked there.
+        # NaN in a value that a pass computes for parents may be masked there.
         own = isinstance(found.name, Internal)
         last = self._call.graphs.num_graphs if own else first + 1
         for graph in range(first, last):
@@ -273,8 +273,8 @@ class Search:
         )
 
     def _first_of(self, graph: int, outputs: Mapping[Name, Any]) -> NonFiniteError | None:
-        """The error of the first NaN of a graph: in one of these outputs or, where there is none,
-        in a state."""
+        """The error of the first NaN of a graph: in one of these outputs or, if they have none, in
+        a state."""
         run = self._call.replay(graph)
         pushes = {name: node for name, node in self._call.pushes.items() if name in outputs}
         for called, sinks in ((_output, pushes), (_state, run.function.scatters)):
@@ -291,8 +291,8 @@ class Search:
         return None
 
     def origin_of(self, name: Name, output: Array) -> str:
-        """Where the first NaN or, where there is none, the first infinity of an output comes from,
-        in words."""
+        """In words, where the first NaN of an output comes from; if it has none, its first
+        infinity."""
         bad = has_nan if has_nan(output) else not_finite
         wrong = np.isnan(output) if bad is has_nan else np.isinf(output)
         node = self._call.pushes[name]
@@ -312,7 +312,7 @@ class Search:
         self, gradients: Gradients, cotangents: Mapping[Name, Array], came: str | None
     ) -> None:
         """Raises the error of the first gradient that is not finite, if there is one; `came`: where
-        cotangents that are not come from."""
+        a cotangent that is not finite comes from."""
         rows = [part[1] if isinstance(part, tuple) else part for _, part in gradients.params]
         if all(map(math.isfinite, magnitudes([*rows, *gradients.inputs.values()]))):
             return
@@ -377,7 +377,7 @@ class Search:
     def _graph_with(
         self, key: int | Name, cotangents: Mapping[Name, Array], first: int, last: int
     ) -> int | None:
-        """A graph that alone has a gradient that is not finite, by halves."""
+        """Finds a graph that alone has a gradient that is not finite, by halves."""
         if not self._is_wrong(key, cotangents, first, last):
             return None
         while last - first > 1:
@@ -406,7 +406,7 @@ class Search:
     # Words
 
     def _words(self, run: _Replay, origin: Origin, v: int | None, graph: int) -> str:
-        """What the origin is, and, where it is not vertex `v`, where."""
+        """The origin in words, with its place unless it is at vertex `v`."""
         node = origin.node
         there = "" if origin.vertex == v else f" of {self._call.part.place(graph, origin.vertex)}"
         if node.op is PULL:
@@ -430,7 +430,7 @@ class Search:
 
 
 def _output(name: Name) -> str:
-    """What an output is called; states of a model that runs step by step are outputs."""
+    """An output in words; states of a model that runs step by step are outputs."""
     return _state(name.name) if isinstance(name, State) else f"output {str(name)!r}"
 
 

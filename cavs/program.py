@@ -1,6 +1,7 @@
-"""Compiling a vertex function, or several that are one model: an encoder and a decoder, say.
+"""Compiles a vertex function, or several that make one model, such as an encoder and a decoder.
 
-What one pushes another pulls: the outer program joins them, and gradients flow through.
+One function pulls the values that another pushes: the outer program joins them, and gradients flow
+through.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ Calls = Mapping[str, tuple[Graphs, Mapping[str, Any]]]
 
 
 class VertexProgram(Module):
-    """Vertex functions by name, which are trained together; parameters they share are one.
+    """Vertex functions by name, which are trained together; a parameter that they share is one.
 
     ``cavs.compile`` makes a :class:`Program` of it. Parameters are called
     ``NAME.attribute.path``.
     """
 
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:
-        """Raises TraceError where there is none, one is no vertex function, or a name is no
+        """Raises TraceError where there is no function, one is no vertex function, or a name is no
         identifier or begins with an underscore."""
         given: Mapping[str, Any] = mapping("program", "functions", functions, TraceError)
         if not given:
@@ -55,7 +56,7 @@ class VertexProgram(Module):
         self._functions = dict(functions)
 
     def __getattr__(self, name: str) -> VertexFunction:
-        # Asked only for what is no attribute: a function may be called as a method is.
+        # Called only for names that are no attributes: a function may be called as a method is.
         functions: dict[str, VertexFunction] = self.__dict__.get("_functions", {})
         if name not in functions:
             raise AttributeError(
@@ -83,7 +84,7 @@ class Program(Compiled):
 
     Attributes:
         function: the vertex program.
-        models: by name.
+        models: the functions' models, by name.
     """
 
     function: VertexProgram
@@ -94,7 +95,7 @@ class Program(Compiled):
             name: Model(function, seed=0, **options)
             for name, function in program.functions().items()
         }
-        # Those that belong to no function, for what is computed between them.
+        # Parameters that belong to no function, for computations between the functions.
         for name, parameter in program.named_parameters():
             convert(name, parameter, next(iter(self.models.values())).dtype)
         self._join()
@@ -102,15 +103,15 @@ class Program(Compiled):
         self._made = frozenset([*vars(self), "_made"])
 
     def _join(self) -> None:
-        """Makes the models those of one program."""
+        """Makes the models parts of one program."""
         program, reads = self.function, Reads()
         for name, model in self.models.items():
-            reads.note(program, name)  # which may come to hide the function
+            reads.note(program, name)  # an attribute of this name may come to hide the function
             reads.update(model._compiler.trace.reads)
         self._structure = Structure(program, reads, program.functions())
         self._parameters = program.parameters()
         for model in self.models.values():
-            model._structure = self._structure  # of one, all are as compiled or none
+            model._structure = self._structure  # shared: all models are as compiled, or none is
 
     def _state(self) -> dict[str, Any]:
         return {"function": self.function, "models": self.models, "_seed": self._seed}
@@ -151,16 +152,16 @@ class Program(Compiled):
     def explain(self, calls: Calls, /, *, repeats: int = 5) -> dict[str, Profile]: ...
 
     def explain(self, calls: Calls | None = None, /, *, repeats: int = 5) -> Any:
-        """What the compiled programs of all functions are, or, over batches, where the time and
-        memory of each call go: see :meth:`Model.explain`.
+        """Describes the compiled programs of all functions or, over batches, measures where the
+        time and memory of each call go: see :meth:`Model.explain`.
 
         Args:
-            calls: of each function to run, its graphs and inputs, also those that in a model come
-                from other functions.
+            calls: for each function to run, its graphs and inputs, also the inputs that in a model
+                come from other functions.
             repeats: 1 or more.
 
         Raises:
-            InputError: no such function; and what :meth:`Model.explain` raises.
+            InputError: no such function; and the errors of :meth:`Model.explain`.
         """
         if calls is None:
             parts = [f"=== {name}\n{model.explain()}" for name, model in self.models.items()]
@@ -177,18 +178,18 @@ class Program(Compiled):
         :meth:`Model.memory`.
 
         They come in the order given, and all are there until backward; without `gradients` one
-        after the other works in the same memory. What is computed between them is not counted.
+        after the other works in the same memory. Computations between them are not counted.
 
         Args:
-            calls: of each function its graphs and integer inputs, to count distinct ids. Float
-                inputs may be given too; those that are not are taken to come from calls before, if
-                there are any, and to get gradients. The outputs of a call are then taken to be read
-                by those after it, and to get cotangents.
-            gradients: whether backward comes; by function also the outputs of which the loss is
-                made, or which are read by others.
+            calls: for each function its graphs and integer inputs, to count distinct ids. Float
+                inputs may be given too; the others are taken to come from earlier calls, if there
+                are any, and to get gradients. The outputs of a call are then taken to be read by
+                later calls, and to get cotangents.
+            gradients: whether backward comes; by function also the outputs that the loss is made
+                of, or that others read.
 
         Raises:
-            InputError: no such function; and what :meth:`Model.memory` raises.
+            InputError: no such function; and the errors of :meth:`Model.memory`.
         """
         called = [(name, self[name], *call) for name, call in _calls(calls).items()]
         read = [
@@ -209,7 +210,7 @@ class Program(Compiled):
         return {"seed": self._seed, **steps}
 
     def set_random_state(self, state: Mapping[str, int]) -> None:
-        """Goes on from what :meth:`random_state` gave; with ``step``, all functions from there.
+        """Goes on from a state of :meth:`random_state`; with ``step``, all functions from there.
 
         Raises:
             InputError: not a seed and these steps, in 0..2**64-1; nothing has changed then.
@@ -232,7 +233,7 @@ class Program(Compiled):
 
 
 def _calls(calls: Any) -> Calls:
-    """Checked to be by name graphs and a dictionary of inputs."""
+    """Checks that the calls are by name, each with graphs and a dictionary of inputs."""
     for name, call in mapping("program", "calls", calls).items():
         if not isinstance(call, (tuple, list)) or len(call) != 2:
             raise InputError(
@@ -292,15 +293,15 @@ def compile(
     Args:
         function: the vertex function or program; its parameters become `dtype`, in place.
         dtype: ``float32``, or ``float64`` for gradient checks; ``numpy.float32`` will do, too.
-        outputs: names of the pushes that calls give; what no other depends on is not computed, nor
-            are its inputs asked for. None means all of them.
+        outputs: names of the pushes that calls give; values that no output depends on are not
+            computed, and their inputs are not asked for. None means all pushes.
         passes: names among ``cavs.core.passes.PASSES``; None means all of them.
         policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
         device: ``cpu``.
         seed: of the counter-based generator of random operations.
-        extra_children: where F gathers by slot alone, what a vertex with more children than it has
-            slots for is: an ``error``, or one whose further children are left out (``ignore``).
+        extra_children: if F gathers by slot alone, how a vertex counts that has more children than
+            F reads: as an ``error``, or without its further children (``ignore``).
 
     Raises:
         TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.

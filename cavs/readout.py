@@ -1,4 +1,4 @@
-"""One value for each graph of a batch, from those of its vertices."""
+"""One value for each graph of a batch, from the values of its vertices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
 
     Raises:
         InputError: another kind, or no GraphBatch and Tensor; ShapeError: `x` has not a row for
-        each vertex; GraphError: a graph has not one root, names it.
+        each vertex; GraphError: a graph does not have exactly one root; names it.
     """
     instance("readout", "graphs", graphs, GraphBatch, "a cavs.GraphBatch")
     given: Any = x
@@ -64,7 +64,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
 
 
 def only_roots(graphs: GraphBatch) -> Any:
-    """The root of each graph, as vertex numbers. Raises GraphError where there is not one."""
+    """The root of each graph, as a vertex number. Raises GraphError unless each has one root."""
     roots = graphs.roots
     count = np.bincount(
         np.searchsorted(graphs.ptr, roots, side="right") - 1, minlength=graphs.num_graphs
@@ -102,7 +102,7 @@ def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
         mask = (data == top[rows]).astype(data.dtype)
         count = device.zeros(top.shape, top.dtype)
         device.add_at(count, rows, mask)
-        count[count == 0] = 1  # of a graph without vertices, or of NaN
+        count[count == 0] = 1  # for a graph without vertices, or with NaN
         return [mask * (_given(dys) / count)[rows]]
 
     return record([top], [x], backward, name="readout", reads=[data, top])[0]

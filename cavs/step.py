@@ -1,7 +1,7 @@
 """A training step: forward, loss, gradients, clipping and update, in one native call or by parts.
 
-Both ways give the same bits. `separate_step` is what a training loop would write; `NativeSteps`
-does it without Python in between.
+Both ways give the same bits. `separate_step` makes the calls that a training loop would make;
+`NativeSteps` runs the step without Python in between.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cavs.tensor import Parameter, RowSparse, Tensor, Writing, detecting
 
 
 class StepOptions(NamedTuple):
-    """What a step does beside the call: see :meth:`cavs.Model.step`."""
+    """The options of a step beside its call: see :meth:`cavs.Model.step`."""
 
     optimizer: Optimizer
     loss: str
@@ -32,10 +32,10 @@ class StepOptions(NamedTuple):
     clip_norm: float
 
     def check(self, outputs: Collection[Name]) -> StepOptions:
-        """Itself, with the numbers as floats.
+        """The options with numbers as floats, if they are valid.
 
         Raises:
-            InputError: `loss` is none of `outputs`, or something else is out of its range.
+            InputError: `loss` is none of `outputs`, or another option is out of its range.
         """
         optimizer: Any = self.optimizer
         if not isinstance(optimizer, Optimizer):
@@ -62,7 +62,7 @@ def separate_step(
         NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has changed.
     """
     loss = outputs[options.loss].sum() * options.scale
-    if not detecting():  # else backward says where it comes from
+    if not detecting():  # else backward says where the bad value comes from
         check_loss(loss.item())
     options.optimizer.zero_grad()
     loss.backward()
@@ -92,8 +92,8 @@ def check_norm(norm: float) -> None:
 
 
 class _Plan(NamedTuple):
-    """A step from one loss: the native plan, the parameters that get gradients with their numbers
-    among those of the function, and which of these get a whole one."""
+    """The plan of a step from one loss: the native plan, the parameters that get gradients with
+    their numbers among the function's, and which of them get a whole gradient."""
 
     native: Any
     inputs: tuple[Name, ...]
@@ -119,16 +119,16 @@ class NativeSteps:
         parameters: Sequence[Parameter],
         random: Callable[[], RandomState],
     ) -> Tensor | None:
-        """The loss of a step that is done; None where it must be done by parts, as with an
-        optimizer of the user's own, or one that does not hold all parameters that learn, and where
-        something is not finite while this thread looks for that: the parts say where.
+        """The loss of a step that is done; None if it must be done by separate calls: for an
+        optimizer of the user's own or one that does not hold all parameters that learn, and where
+        a value is not finite while this thread looks for that: the separate calls say where.
 
         Args:
             graphs, inputs: as checked.
             options: as checked.
             training: the mode of the model.
             parameters: all of the model, whose gradients are clipped.
-            random: gives what random operations draw from; called where the step is done here.
+            random: gives the state that random operations draw from; called if the step runs here.
 
         Raises:
             NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has
@@ -227,7 +227,7 @@ class NativeSteps:
 
 
 def _groups(plan: _Plan, optimizer: Optimizer) -> list[Any] | None:
-    """The groups of the optimizer as native code takes them: settings, and of each parameter with a
+    """The optimizer's groups as native code takes them: settings, and for each parameter with a
     gradient its position, the number of the update and its arrays."""
     groups, found = [], 0
     for group in optimizer.groups:

@@ -1,4 +1,4 @@
-"""Graphs whose structure is decided by values: what vertices computed or sampled opens new ones."""
+"""Graphs whose structure depends on values: computed or sampled values open new vertices."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Growth(NamedTuple):
     """Vertices to open.
 
     Attributes:
-        children: for each new vertex the numbers of those whose states it gathers, in order: a
-            list of lists, or (vertices,) integers for one each. Numbers are those of
+        children: for each new vertex the numbers of the vertices whose states it gathers, in order:
+            a list of lists, or (vertices,) integers for one each. They are numbers of
             `Frontier.vertices`, of this level or an earlier one.
-        inputs: what the new vertices pull, arrays with a row for each.
+        inputs: the inputs that the new vertices pull, arrays with a row for each.
         graph: (vertices,) the graph of each; needed only where vertices gather nothing.
     """
 
@@ -46,8 +46,8 @@ class Frontier:
         level: how many levels there were before.
         vertices: (rows,) their numbers, which count all vertices of all graphs.
         graph: (rows,) the graph of each.
-        inputs: what they pulled.
-        outputs: what they pushed, arrays with a row for each.
+        inputs: the inputs that they pulled.
+        outputs: the outputs that they pushed, arrays with a row for each.
     """
 
     level: int
@@ -59,13 +59,14 @@ class Frontier:
 
 @dataclass(frozen=True)
 class Unfolded:
-    """What grew.
+    """The grown graphs, with their inputs and outputs.
 
     Attributes:
-        graphs: the graphs; a vertex's children are those it gathered from. Vertices of a graph
-            stand in the order in which they were opened.
-        inputs: of all vertices, as a call of the model over `graphs` takes them, and of the graphs.
-        outputs: of all vertices, in the same order.
+        graphs: the graphs; the children of a vertex are the vertices that it gathered from.
+            Vertices of a graph stand in the order in which they were opened.
+        inputs: the inputs of all vertices and of the graphs, as a call of the model over `graphs`
+            takes them.
+        outputs: the outputs of all vertices, in the same order.
         vertices: (vertices,) the numbers that they had in `Frontier.vertices`.
     """
 
@@ -87,7 +88,7 @@ def unfold(
     max_vertices: int = 10_000,
 ) -> Unfolded:
     """Grows graphs level by level: `model` computes the new vertices of all graphs together, then
-    `expand` sees what they pushed and says which vertices to open next.
+    `expand` gets their outputs and says which vertices to open next.
 
     No gradients flow: train on the grown graphs. Samples that the model draws depend on seed, step,
     the graph's key, its level and the vertices of that graph which were opened before, not on
@@ -100,14 +101,14 @@ def unfold(
             ends by itself where it gets no more vertices.
         num_graphs: how many graphs there are.
         graph_inputs: arrays with a row for each graph.
-        keys: (num_graphs,) what the random numbers of each graph are drawn by; None: its number.
+        keys: (num_graphs,) the key that each graph's random numbers are drawn by; None: its number.
         max_levels: levels that a graph may have.
         max_vertices: vertices that a graph may have.
 
     Raises:
-        GraphError: a graph does not end within the limits, or a vertex gathers from one that is not
-            there or of another graph, or from more than F reads; each names the graph. InputError:
-            the model pulls from edges; and what a call of the model raises.
+        GraphError: a graph does not end within the limits, or a vertex gathers from a vertex that
+            is not there or in another graph, or from more vertices than F reads; each names the
+            graph. InputError: the model pulls from edges; and the errors of a call of the model.
     """
     instance("unfold", "model", model, Model, "a compiled cavs.Model")
     if not callable(expand):
@@ -218,7 +219,7 @@ class _Grown:
         self._rows: dict[Name, _Rows] = {}
 
     def open(self, growth: Growth) -> _Fresh:
-        """Gives the new vertices their numbers and checks what they gather from."""
+        """Gives the new vertices their numbers and checks the vertices that they gather from."""
         first = len(self._graph)
         ptr, children = _as_csr(growth.children)
         if len(children) and not (children.min() >= 0 and children.max() < first):
@@ -250,7 +251,7 @@ class _Grown:
         return _Fresh(np.arange(first, first + count), graph, ptr, children)
 
     def _check_counts(self, ptr: Array, graph: Array, first: int) -> None:
-        """That the model reads all children of each new vertex."""
+        """Checks that the model reads all children of each new vertex."""
         read, counts = self._model.children_read, np.diff(ptr)
         if read is not None and counts.max(initial=0) > read:
             at = int(counts.argmax())
@@ -282,7 +283,7 @@ class _Grown:
         return self._graph[children[ptr[:-1]]]
 
     def compute(self, level: int, fresh: _Fresh, growth: Growth) -> Frontier:
-        """Runs the model over the new vertices, beside those that they gather from."""
+        """Runs the model over the new vertices, beside the vertices that they gather from."""
         known = np.unique(fresh.children)
         graph = np.concatenate([self._graph[known], fresh.graph])
         order = np.argsort(graph, kind="stable")  # within a graph: known ones, then new ones
@@ -321,7 +322,7 @@ class _Grown:
     def _step_inputs(
         self, growth: Growth, known: Array, known_rows: Array, new_rows: Array, active: Array
     ) -> dict[Name, Array]:
-        """Inputs of the rows of a level: those given for new vertices, states for known ones."""
+        """Inputs of the rows of a level: the given ones for new vertices, states for known ones."""
         count = len(known_rows) + len(new_rows)
         inputs: dict[Name, Array] = {}
         for name, spec in self._model.inputs.items():

@@ -1,4 +1,4 @@
-"""Fitting named arrays from a checkpoint to what is there."""
+"""Fits named arrays of a checkpoint to the names and shapes that their owner expects."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SHOWN = 8
 def fitting_arrays(
     component: str, owner: str, own: Mapping[str, tuple[int, ...]], state: Mapping[str, Any]
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of `state`, if they are those of `own`, by name and shape, and hold numbers.
+    """The arrays of `state`, if they have the names and shapes of `own` and hold numbers.
 
     Args:
-        component: who asks, for errors.
-        owner: what the arrays are for, for errors.
-        own: name to shape expected.
-        state: name to array.
+        component: the component that asks, for errors.
+        owner: the owner of the arrays, for errors.
+        own: the shape expected for each name.
+        state: the arrays by name.
 
     Raises:
         CheckpointError: names every entry that is missing, unexpected or does not fit.
@@ -50,10 +50,10 @@ def fitting_arrays(
 
 
 def _as_array(value: Any) -> np.ndarray[Any, Any]:
-    """An array of objects, which is refused, where NumPy makes none of numbers of it."""
+    """The value as an array; an array of objects, which is refused, if it holds no numbers."""
     try:
         return np.asarray(value)
-    except Exception:  # lists of several lengths, or whatever an object's own way to it raises
+    except Exception:  # lists of several lengths, or any error of an object's own conversion
         return np.array(None)
 
 
@@ -63,7 +63,7 @@ def narrowed(
     """`value` as `dtype`.
 
     Raises:
-        CheckpointError: finite numbers of it are not finite as `dtype`.
+        CheckpointError: a finite number of it is infinite as `dtype`.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         found = value.astype(dtype, copy=False)

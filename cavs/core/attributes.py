@@ -1,4 +1,4 @@
-"""What a kernel is told beside its operands: a record of named numbers for each that is told any.
+"""Attributes of kernels: a record of named numbers for each kernel that has any.
 
 Mirrors csrc/program/attributes.h, which has the same names.
 """
@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 
 class Attributes:
-    """A record of one kernel or several; as text, ``name=value, ...``."""
+    """The attributes of one kernel or several; as text, ``name=value, ...``."""
 
     def __str__(self) -> str:
         named = ((f.name, getattr(self, f.name)) for f in fields(self))  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class MatmulAttributes(Attributes):
-    """Of ``matmul`` and ``matmul_reduce``: (m, k) times (k, n), transposed where `ta`, `tb` are."""
+    """Attributes of ``matmul``, ``matmul_reduce``: (m, k) by (k, n), transposed if `ta`, `tb`."""
 
     ta: bool
     tb: bool
@@ -37,15 +37,15 @@ class MatmulAttributes(Attributes):
 
 @dataclass(frozen=True)
 class MaskedMatmulAttributes(MatmulAttributes):
-    """Of the same that leave out rows: whether the mask holds ids, of which -1 leaves its row out,
-    or numbers, of which 0 does."""
+    """Attributes of masked products, which leave rows out. `by_id`: the mask holds ids, and -1
+    leaves its row out; else it holds numbers, and 0 leaves its row out."""
 
     by_id: bool
 
 
 @dataclass(frozen=True)
 class AxisAttributes(Attributes):
-    """Of what goes along the last axis of a row: `outer` lines of `length` elements."""
+    """Attributes of kernels along the last axis of a row: `outer` lines of `length` elements."""
 
     outer: int
     length: int
@@ -53,7 +53,7 @@ class AxisAttributes(Attributes):
 
 @dataclass(frozen=True)
 class EmbeddingAttributes(Attributes):
-    """Of ``embedding``: rows of the weight, and how long they are."""
+    """Attributes of ``embedding``: the number of rows of the weight, and their length."""
 
     count: int
     width: int
@@ -61,7 +61,7 @@ class EmbeddingAttributes(Attributes):
 
 @dataclass(frozen=True)
 class ShapeAttributes(Attributes):
-    """Of ``broadcast`` and ``sum_to``: as many dimensions of operand and result."""
+    """Attributes of ``broadcast`` and ``sum_to``: operand and result shapes of equal length."""
 
     source: tuple[int, ...]
     target: tuple[int, ...]
@@ -69,8 +69,9 @@ class ShapeAttributes(Attributes):
 
 @dataclass(frozen=True)
 class ColumnsAttributes(Attributes):
-    """Of ``copy_columns``: lines of `width` elements, the first from one column of a row to one of
-    another, and each a step further."""
+    """Attributes of ``copy_columns``, which copies lines of `width` elements. The first goes from
+    `source_column` of a row to `target_column` of another; each next line is one step further in
+    both."""
 
     lines: int
     width: int
@@ -82,14 +83,14 @@ class ColumnsAttributes(Attributes):
 
 @dataclass(frozen=True)
 class UniformAttributes(Attributes):
-    """Of ``uniform``: the operation's number, which its samples are drawn by."""
+    """Attributes of ``uniform``: the operation's number, from which its samples are drawn."""
 
     key: int
 
 
 @dataclass(frozen=True)
 class DropoutAttributes(Attributes):
-    """Of ``dropout`` and ``dropout_by_id``: the operation's number, and the rate of zeros."""
+    """Attributes of ``dropout``, ``dropout_by_id``: the operation's number, the rate of zeros."""
 
     key: int
     rate: float
@@ -97,18 +98,18 @@ class DropoutAttributes(Attributes):
 
 @dataclass(frozen=True)
 class FillAttributes(Attributes):
-    """Of ``fill``: what all elements are."""
+    """Attributes of ``fill``: the value of all elements."""
 
     value: float
 
 
 class Read(Enum):
-    """How an elementwise group comes to a row of an operand."""
+    """How an elementwise group reaches a row of an operand."""
 
     ROW = auto()  # the row at hand
     INDEXED = auto()  # the row that a table names
     LIST_SUM = auto()  # the sum of the rows that a table lists
-    SHARED = auto()  # the only one
+    SHARED = auto()  # the operand's only row
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -116,7 +117,7 @@ class Read(Enum):
 
 @dataclass(frozen=True)
 class GroupInput:
-    """How a group reads an operand; `narrow`: whether its one element is that of all columns."""
+    """How a group reads an operand; `narrow`: whether its row has one element for all columns."""
 
     read: Read
     narrow: bool
@@ -128,8 +129,8 @@ class ScalarCall:
 
     Attributes:
         op: its name.
-        operands: numbers within the group: those of its inputs come first, then those of its
-            constants, then those of its calls.
+        operands: numbers within the group, which counts its inputs first, then its constants, then
+            its calls.
     """
 
     op: str
@@ -138,13 +139,13 @@ class ScalarCall:
 
 @dataclass(frozen=True)
 class Group(Attributes):
-    """Of ``fused``: elementwise operations over rows of one length, each result named once.
+    """Attributes of ``fused``: elementwise operations over rows of one length.
 
     Attributes:
         width: elements of a row.
         inputs: one for each operand of the instruction.
         constants: numbers that the calls read.
-        calls: operands before users.
+        calls: operands before users; each result has one number.
         outputs: numbers of the results, one for each of the instruction.
     """
 
@@ -160,7 +161,7 @@ class Group(Attributes):
         return len(self.inputs) + len(self.constants)
 
     def text(self, inputs: Sequence[str]) -> str:
-        """The group with its inputs as they are called outside."""
+        """The group as text; `inputs`: names of its inputs outside."""
         names = [*inputs, *(f"{value:g}" for value in self.constants)]
         names += [f"t{number}" for number in range(len(self.calls))]
         lines = [

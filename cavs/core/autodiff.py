@@ -1,7 +1,7 @@
-"""The gradient of F, as IR: reverse-mode, from each operation's vjp row.
+"""The gradient of F, as IR: reverse mode, from the vjp of each operation.
 
-gather and scatter are each other's derivative: the cotangents of what a vertex gathered are given
-per edge, and the cotangent of what it scattered is their sum over its edges to parents
+gather and scatter are each other's derivative: gathered values have one cotangent per edge, and the
+cotangent of a scattered state is their sum over the vertex's edges to parents
 (``state_cotangent``). So are pull and push (Xu et al. 2018, sec. 3.2).
 """
 
@@ -34,15 +34,16 @@ from cavs.errors import TraceError
 
 @dataclass(frozen=True)
 class Gradient:
-    """∂F as nodes over those of F.
+    """∂F as nodes over the nodes of F.
 
     Attributes:
-        edges: state name to the cotangent, per edge, of what was gathered of it.
+        edges: by state name, the cotangent of the state's gathered values, per edge.
         params: (parameter, gradient node of the parameter's shape, or None where there are only
             row-sparse ones, [row-sparse nodes ``embedding_grad``]).
-        inputs: input name to its cotangent.
-        slots: of the states whose cotangents parents hold instead of edges (the pass
-            ``read_parents``): for how many positions of a child, side by side; 0: one for all.
+        inputs: the cotangent of each input, by its name.
+        slots: the states whose cotangents parents hold instead of edges (the pass
+            ``read_parents``), and for how many positions of a child they hold them side by side; 0:
+            all positions share one.
     """
 
     edges: dict[Name, Node]
@@ -73,7 +74,7 @@ def differentiate(
     function: FunctionIR, pushes: Iterable[Name], inputs: Iterable[Name], *, located: bool = False
 ) -> Gradient:
     """Gradient of F from cotangents of the outputs `pushes`, with respect to all parameters and to
-    the float inputs named; `located`: its nodes have the source lines of what they differentiate.
+    the float inputs named; `located`: its nodes have the source lines of the nodes of F.
     """
     pushes, inputs = sorted(pushes, key=str), frozenset(inputs)
     gathers = [n for n in ancestors(function.roots()) if n.op is GATHER]
@@ -151,7 +152,7 @@ class _Reverse:
         return Gradient(self._edges(), self._params(), self._inputs())
 
     def _total(self, node: Node) -> Node:
-        """Sum of the cotangents of `node`; those of slices are put side by side instead."""
+        """Sum of the cotangents of `node`; those of its slices are put side by side instead."""
         parts = self.cotangents[node]
         slices = [p for p in parts if p.op is SLICE_GRAD]
         rest = [p for p in parts if p.op not in (SLICE_GRAD, EMBEDDING_GRAD)]
@@ -215,13 +216,13 @@ class _Reverse:
 
 
 def _restrict(cotangent: Node, space: Space) -> Node:
-    """The rows `space` of a cotangent of all vertices, a sum of what outside and parents gave."""
+    """The rows `space` of a vertex cotangent, which sums cotangents from outside and parents."""
     inputs = [_restrict(x, space) for x in cotangent.inputs]
     return Node(cotangent.op, inputs, cotangent.attrs, cotangent.shape, space, cotangent.dtype)
 
 
 def _assemble(slices: Sequence[Node]) -> list[Node]:
-    """Adjoints of slices as concatenations: one where they do not overlap, else several to add."""
+    """Adjoints of slices as concatenations: one if the slices do not overlap, else several."""
     results = []
     remaining = sorted(slices, key=lambda s: (s.attrs["start"], s.number))
     total = slices[0].attrs["total"]

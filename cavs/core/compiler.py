@@ -1,4 +1,4 @@
-"""Trace, optimise, differentiate, lower: once per vertex function, per set of wanted gradients."""
+"""Traces, optimises, differentiates, lowers: once per function, per set of wanted gradients."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _Names = frozenset[Name]
 _Learning = tuple[bool, ...]
 
 
-# Of programs that several threads ask a compiler for, one is made at a time. Tracing, which runs
-# code of the user, and what follows it for a new compiler need no lock.
+# If several threads ask for programs, one program is made at a time. Tracing, which runs code of
+# the user, and the other work of making a new compiler need no lock.
 _lock = new_lock()
-_requires_grad = attrgetter("requires_grad")  # of each parameter at each call, hence no Python
+_requires_grad = attrgetter("requires_grad")  # read of each parameter at each call, without Python
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -59,10 +59,10 @@ def _one_at_a_time(method: Callable[_P, _T]) -> Callable[_P, _T]:
 class Compiler:
     """F's IR and the programs made from it, each lowered when first asked for.
 
-    What is asked for is of training mode; :meth:`in_mode` gives that of evaluation.
+    The programs are of training mode; :meth:`in_mode` gives the compiler of evaluation.
 
     Attributes:
-        trace: F as traced; of evaluation without dropout.
+        trace: F as traced; in evaluation without dropout.
         params: the parameters that F uses, in order of their numbers.
         param_names: attribute paths of the function's parameters.
         function: F after the passes.
@@ -87,7 +87,7 @@ class Compiler:
             self._begin(traced)
 
     def _begin(self, traced: Trace) -> None:
-        """Everything from the trace on."""
+        """Sets up everything that follows from the trace."""
         verify(traced.function.roots(), "trace")
         self.trace = traced
         self._context = Context(self.passes)
@@ -114,11 +114,11 @@ class Compiler:
         return self._evaluation
 
     def _masks(self, roots: Iterable[Node]) -> dict[Node, Node]:
-        """Products that leave out rows, to what says which."""
+        """Maps a product that may leave out rows to its mask."""
         return find_masks(roots, self._context.shared(RowIds), self.passes)
 
     def gradient(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Gradient:
-        """∂F after the passes, embedding gradients by distinct ids."""
+        """∂F after the passes, with embedding gradients by distinct ids."""
         key = (frozenset(pushes), frozenset(inputs), self.learning())
         if key not in self._gradients:
             with edge_parents(self._context.edge_parents):
@@ -127,7 +127,7 @@ class Compiler:
         return self._gradients[key]
 
     def inference(self) -> Program:
-        """The program of a forward call after which no backward comes."""
+        """The program of a forward call that no backward call follows."""
         return (self._inference or self._make_inference()).program
 
     @_one_at_a_time
@@ -147,8 +147,8 @@ class Compiler:
 
     @_one_at_a_time
     def remembering(self) -> tuple[Program, list[tuple[Remembered, Program]]]:
-        """Inference in parts: the program that reads what is remembered of some pulls, and each of
-        these with the program that computes it; no parts where there is nothing to remember."""
+        """Inference in parts: the program that reads remembered results of pulls, and each part
+        with the program that computes it; no parts where there is nothing to remember."""
         if self._remembering is None:
             rest = self.function
             parts: list[Remembered] = []
@@ -179,12 +179,12 @@ class Compiler:
 
     @_one_at_a_time
     def _forward(self, inputs: _Names) -> Lowered:
-        """F with all kept that any gradient needs, whichever outputs get cotangents."""
+        """F that keeps all values that any gradient needs, whichever outputs get cotangents."""
         key = (inputs, self.learning())
         if key not in self._forwards:
             gradient = self.gradient(self.function.pushes, inputs)
-            # Backward reads values of F too: what it does not read in some rows, F need not compute
-            # there. And it leaves out rows by masks that F computes.
+            # Backward reads values of F too: F need not compute the rows that it does not read.
+            # And backward leaves out rows by masks that F computes.
             masks = self._masks([*self.function.roots(), *gradient.roots()])
             nodes = set(ancestors([*self.function.roots(), *masks.values()]))
             read = [*gradient.roots(), *(m for node, m in masks.items() if node not in nodes)]
@@ -196,15 +196,15 @@ class Compiler:
         return self._forwards[key]
 
     def training(self, inputs: Iterable[Name]) -> Program:
-        """The program of a forward call after which a backward may come; `inputs` as in
+        """The program of a forward call that a backward call may follow; `inputs` as in
         :meth:`backward`."""
         names = frozenset(inputs)
         lowered = self._forwards.get((names, self.learning()))
         return (lowered or self._forward(names)).program
 
     def backward(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Program:
-        """The program from cotangents of the outputs `pushes` to gradients of the parameters and of
-        the float inputs named."""
+        """The program that computes gradients of the parameters and of the float inputs named from
+        cotangents of the outputs `pushes`."""
         key = (frozenset(pushes), frozenset(inputs), self.learning())
         return self._backwards.get(key) or self._backward(key)
 
@@ -222,7 +222,7 @@ class Compiler:
         return self._backwards[key]
 
     def _gradient_outputs(self, gradient: Gradient) -> list[tuple[Output, Node]]:
-        """Whole gradients come first, then ids, the rows for them, and cotangents of inputs."""
+        """Whole gradients, then ids, then gradient rows for the ids, then cotangents of inputs."""
         numbers = {id(p): i for i, p in enumerate(self.params)}
         outputs: list[tuple[Output, Node]] = []
         by_rows: list[tuple[int, Node]] = []

@@ -9,9 +9,9 @@ from cavs.core.trace import Trace
 
 
 def evaluation(traced: Trace) -> Trace:
-    """The trace with what dropout was of in place of dropout; itself where there is none.
+    """The trace with each dropout replaced by its operand; the same trace if there is none.
 
-    Random operations keep their numbers, so samples that F draws are those of training mode.
+    Random operations keep their numbers, so F draws the same samples as in training mode.
     """
     order = ancestors(traced.function.roots())
     if not any(node.op.drops for node in order):

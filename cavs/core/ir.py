@@ -27,16 +27,16 @@ from cavs.core.ops.structure import (
 from cavs.core.tracing import SourceLine, here
 from cavs.errors import ShapeError, TraceError
 
-_numbers = itertools.count()  # of all nodes of the process: threads share those of a compiler
+_numbers = itertools.count()  # of all nodes of the process: threads share a compiler's nodes
 
 
 class Internal:
-    """Base of what passes call states, inputs and outputs of their own: no strings, so that none is
-    ever a user's."""
+    """Base of the names that passes give to states, inputs and outputs of their own. They are no
+    strings, so a user's name is never equal to one."""
 
 
 Name: TypeAlias = Any
-"""What a state, input or output is called: the user's string, or an :class:`Internal`."""
+"""Name of a state, input or output: the user's string, or an :class:`Internal`."""
 
 
 class Node(Operators):
@@ -45,10 +45,10 @@ class Node(Operators):
     Attributes:
         op: its row in the ops table.
         inputs: operand nodes.
-        attrs: what the operation needs besides.
+        attrs: the operation's attributes, by name.
         shape: feature shape, of one row.
         dtype: ``float`` (float32 or float64, chosen when compiled) or ``int32``.
-        space: what its rows are.
+        space: its row space.
         where: source line in the user's vertex function, for errors.
     """
 
@@ -75,7 +75,7 @@ class Node(Operators):
         self.number = next(_numbers)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Node:
-        return self  # never changed: a copy of what a forward kept of its trace holds the same
+        return self  # never changed, so a copy of anything that holds it shares it
 
     @property
     def shape(self) -> Shape:
@@ -99,29 +99,29 @@ class Node(Operators):
 
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Node:
-        from cavs.core.making import make  # which makes nodes
+        from cavs.core.making import make  # it imports this module
 
         return make(op, operands, attrs)
 
     def sum(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Of an edge value without `axis`: over the children. Else over features, as ops.sum."""
+        """Sums an edge value without `axis` over the children; else over features, as ops.sum."""
         return _reduce(self, axis, keepdims, segment_sum, feature_sum)
 
     def mean(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Of an edge value without `axis`: over the children. Else over features, as ops.mean."""
+        """Averages an edge value without `axis` over the children; else as ops.mean."""
         return _reduce(self, axis, keepdims, segment_mean, feature_mean)
 
     def max(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Of an edge value without `axis`: over the children. Else over features, as ops.max."""
+        """Maximum of an edge value without `axis` over the children; else as ops.max."""
         return _reduce(self, axis, keepdims, segment_max, feature_max)
 
     def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Of an edge value without `axis`: over the children. Else over features: the last axis
-        (-1), or all (None)."""
+        """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:
+        the last axis (-1), or all (None)."""
         return _reduce(self, axis, keepdims, segment_logsumexp, feature_logsumexp)
 
     def softmax(self) -> Node:
-        """Of an edge value: over the children, element by element. Else over the last axis."""
+        """Softmax of an edge value over the children, per element; else over the last axis."""
         if self.space == SpaceKind.EDGE:
             softmax: Node = segment_softmax(self)
             return softmax
@@ -218,7 +218,7 @@ def constant(value: float, shape: Shape = ()) -> Node:
 
 
 def constant_value(node: Node) -> float | None:
-    """The number that all elements of `node` are, if it is a constant."""
+    """The number that all elements of `node` have, if it is a constant."""
     return float(node.attrs["value"]) if node.op is CONSTANT else None
 
 
@@ -234,7 +234,7 @@ def source(op: OpDef, /, shape: Shape, space: Space, dtype: str = "float", **att
 
 
 def ancestors(roots: Iterable[Node]) -> list[Node]:
-    """All nodes that `roots` depend on and themselves, operands first. No recursion."""
+    """All nodes that `roots` depend on, and the roots, operands first. No recursion."""
     order: list[Node] = []
     state: dict[Node, bool] = {}
     stack = list(reversed(list(roots)))
@@ -260,11 +260,11 @@ def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
 
 @dataclass(frozen=True)
 class FunctionIR:
-    """F or its gradient: what it gives, as nodes.
+    """F or its gradient: the nodes of its results.
 
     Attributes:
-        scatters: state name to the node that a vertex scatters to its parents.
-        pushes: output name to node.
+        scatters: by state name, the node that a vertex scatters to its parents.
+        pushes: the node of each output, by name.
     """
 
     scatters: dict[Name, Node] = field(default_factory=dict)

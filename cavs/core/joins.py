@@ -1,4 +1,4 @@
-"""Values of all vertices that are joined from those of leaves and of inner vertices."""
+"""Joins values of leaves and values of inner vertices to values of all vertices."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cavs.core.ops.structure import JOIN
 
 
 def join_of_cotangents(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """One value per vertex from those of leaves and inner vertices, zeros where one is missing."""
+    """Joins the cotangents of leaves and inner vertices; a missing part counts as zeros."""
     zero = ir.constant(0.0, shape)
     return join(name, shape, {space: parts.get(space, zero) for space in PARTS_OF_VERTICES})
 
 
 def join(name: Name, shape: Shape, parts: Mapping[Space, Node]) -> Node:
-    """What the caller gets, from leaves and from inner vertices."""
+    """A value for the caller, joined from leaves and from inner vertices."""
     rows = [x if x.space == space else into(name, x, space) for space, x in parts.items()]
     return Node(JOIN, rows, {"name": name}, shape, SpaceKind.VERTEX)
 

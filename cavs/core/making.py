@@ -1,5 +1,5 @@
-"""Makes nodes of operations on symbols: operands converted, checked, brought to common rows and
-shapes."""
+"""Makes nodes of operations on symbols: converts and checks operands, and brings them to common
+rows and shapes."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _in_space(op: OpDef, x: Node, space: SpaceKind) -> Node:
 
 
 def _ids_of(x: Node) -> list[Node]:
-    """The integer pulls that `x` is a function of, by their names.
+    """The integer pulls that `x` is a function of, in order of their names.
 
     Raises TraceError where it depends on anything else that has rows, or on no pull.
     """

@@ -1,4 +1,4 @@
-"""What users may call pulls, states, outputs and vertex functions."""
+"""The names that users may give to pulls, states, outputs and vertex functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unicodedata import normalize
 from cavs.errors import TraceError
 
 OPTIONS = ("clip_norm", "gradients", "loss", "repeats", "scale")
-"""Options of the methods of a model that take its inputs by keyword beside them."""
+"""Keyword options of the model methods that also take the model's inputs by keyword."""
 
 _OPTIONS_OF_GATHER = ("of",)
 
@@ -18,8 +18,8 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
     """Raises TraceError unless `name` is a Python identifier without an underscore in front.
 
     Args:
-        component: who asks.
-        what: what is called so, in the plural.
+        component: the component that asks.
+        what: the kind of thing that is named, in the plural.
         where: the user's line, where the tracer does not add it.
     """
     if _is_name(name):
@@ -39,7 +39,7 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
 def _is_name(name: Any) -> bool:
     if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
         return False
-    # Keywords of a call come in this form: another one could not be given.
+    # Python brings the keywords of a call to this form: a name in another form could not be given.
     return name[0] != "_" and normalize("NFKC", name) == name
 
 

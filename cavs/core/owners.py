@@ -1,4 +1,4 @@
-"""The compiled functions that are alive, and whether an optimizer's parameters still are theirs."""
+"""The live compiled functions, and the check that they still own an optimizer's parameters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class _Compiled:
-    """All structures that are alive, and by name the parameters that were compiled and are no
-    longer, since others stood in their place when their function was compiled again.
+    """All live structures, and the names of parameters that were compiled once and no longer are:
+    others stood in their place when their function was compiled again.
 
     Attributes:
-        count: how many structures there were.
+        count: how many structures were ever added.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class _Compiled:
         self._lock = new_lock()
 
     def add(self, new: Structure, modules: Mapping[int, Module]) -> None:
-        """`modules`: that `new` consists of."""
+        """Adds a structure that consists of `modules`."""
         with self._lock:
             older = self._alive()
             for structure in older:
@@ -53,18 +53,18 @@ class _Compiled:
                 self._replaced[parameter] = name
 
     def owners(self, parameters: Sequence[Any]) -> list[Structure]:
-        """Those that have any of these parameters."""
+        """The structures that have any of these parameters."""
         own = set(map(id, parameters))
         with self._lock:
             return [s for s in self._alive() if not own.isdisjoint(map(id, s.parameters.values()))]
 
     def first_replaced(self, parameters: Sequence[Any]) -> str | None:
-        """The name that the first of them which was replaced had."""
+        """The name of the first of `parameters` that was replaced."""
         with self._lock:
             return next((self._replaced[p] for p in parameters if p in self._replaced), None)
 
     def path(self, parameter: Any) -> str | None:
-        """That of the function or program compiled last which has the parameter."""
+        """The parameter's path in the function or program that was compiled with it last."""
         with self._lock:
             for structure in reversed(self._alive()):
                 for name, own in structure.parameters.items():
@@ -81,12 +81,12 @@ _compiled = _Compiled()
 
 
 def register(structure: Structure, modules: Mapping[int, Module]) -> None:
-    """Makes a new structure, which consists of these modules, known to optimizers."""
+    """Makes a new structure, which consists of `modules`, known to optimizers."""
     _compiled.add(structure, modules)
 
 
 def path_of(parameter: Any) -> str | None:
-    """What a parameter is called in what it was compiled with, as ``u_iou.weight``; for errors."""
+    """The path of a parameter in its compiled function, as ``u_iou.weight``; for errors."""
     return _compiled.path(parameter)
 
 
@@ -101,22 +101,22 @@ class Owners:
 
     def __init__(self, parameters: Sequence[Any]) -> None:
         self._parameters = parameters
-        self._count = -1  # of when they were looked for
+        self._count = -1  # of structures when the owners were looked up
         self._structures: list[ref[Structure]] = []
         self._replaced: str | None = None
 
     def __getstate__(self) -> Sequence[Any]:
-        return self._parameters  # the functions of copies of them are others
+        return self._parameters  # copied parameters belong to other functions
 
     def __setstate__(self, parameters: Sequence[Any]) -> None:
         self.__init__(parameters)  # type: ignore[misc]
 
     def check(self) -> None:
-        """Whether they are as they were compiled.
+        """Checks that the functions are as they were compiled.
 
         Raises:
-            CavsRuntimeError: something of theirs was replaced, or one of the parameters was and the
-                function compiled again; names it.
+            CavsRuntimeError: an attribute of a function was replaced, or one of the parameters was
+                and its function compiled again; names it.
         """
         if self._count != _compiled.count:
             self._count = _compiled.count
@@ -133,8 +133,8 @@ class Owners:
             )
 
     def _check_altered(self, altered: Sequence[Structure], intact: Sequence[Structure]) -> None:
-        """Whether all parameters of what was altered are those of another function, too, which is
-        as it was compiled: a layer may have been trained in one that was then taken apart."""
+        """Checks altered functions, unless intact ones own all their parameters here as well: a
+        layer may have been trained in a function that was then taken apart."""
         own = set(map(id, self._parameters))
         shared = {id(p) for structure in intact for p in structure.parameters.values()}
         for structure in altered:

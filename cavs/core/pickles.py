@@ -1,4 +1,4 @@
-"""Whether a module can be pickled, found out before it is."""
+"""Finds out whether a module can be pickled before it is."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class _Nowhere(io.RawIOBase):
 
 
 class _Probe(pickle.Pickler):
-    """Goes through everything but numbers, of which there may be many, and compiled models, which
-    look for themselves."""
+    """Goes through everything but arrays of numbers, which may be large, and compiled models, which
+    check themselves."""
 
     def persistent_id(self, x: Any) -> Any:
         numbers = type(x) is np.ndarray and x.dtype.kind in "biufc"
@@ -30,7 +30,7 @@ def check_pickle(function: Module) -> None:
     """Raises CavsRuntimeError where a vertex function, or a program of them, cannot be pickled."""
     try:
         _Probe(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(function)
-    except Exception as error:  # whatever an object's own way of being pickled raises
+    except Exception as error:  # an object's own way of being pickled may raise any error
         name, why = type(function).__name__, " ".join(str(error).split())
         raise CavsRuntimeError(
             f"[pickle] expected a {name} that can be pickled, got one that cannot ({why}); define "

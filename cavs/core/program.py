@@ -16,7 +16,7 @@ from cavs.core.ops._def import Shape, Space, SpaceKind, Unique
 
 
 class _Word(Enum):
-    __hash__ = object.__hash__  # members are what they are: no need to hash their names
+    __hash__ = object.__hash__  # members are compared by identity: their names need no hash
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -44,17 +44,17 @@ class SegmentKind(_Word):
 
 
 class OutputKind(_Word):
-    """What an array is that the caller gets."""
+    """The kind of an array that the caller gets."""
 
-    PUSH = auto()  # what F pushes under `name`
-    PARAM = auto()  # the gradient of `parameter`, all of it
+    PUSH = auto()  # the output `name` of F
+    PARAM = auto()  # the whole gradient of `parameter`
     IDS = auto()  # the distinct ids of `space`, ascending, int32
-    SPARSE = auto()  # of the gradient of `parameter` the rows for the ids in output `ids`
+    SPARSE = auto()  # rows of the gradient of `parameter`, for the ids in output `ids`
     INPUT = auto()  # the cotangent of the input `name`
 
 
 class TableKind(_Word):
-    """Which rows an operand is read at, from the row at hand."""
+    """The rows at which an operand is read, from the row at hand."""
 
     NONE = auto()
     CHILD = auto()  # of an edge, the child
@@ -69,11 +69,11 @@ class TableKind(_Word):
     VERTEX_ORDER = auto()  # of a vertex, the caller's vertex
     EDGE_ORDER = auto()  # of an edge, the caller's edge
     SIBLINGS = auto()  # of an edge, the edges of its parent
-    UNIQUE = auto()  # of a row that has an id, the distinct one
+    UNIQUE = auto()  # of a row that has an id, the distinct id
     UNIQUE_ROWS = auto()  # of a distinct id, the rows that have it
     UNIQUE_IDS = auto()  # of a distinct id, or a tuple that it is part of, the id
-    UNIQUE_PARENTS = auto()  # of a distinct id of vertices, the edges in which these are children
-    UNIQUE_PARENT_ROWS = auto()  # the same, the parents
+    UNIQUE_PARENTS = auto()  # of a distinct id, the edges in which its vertices are children
+    UNIQUE_PARENT_ROWS = auto()  # of a distinct id, the parents of its vertices
 
 
 LISTS = frozenset(
@@ -96,13 +96,13 @@ class Table:
     """A table between rows.
 
     Attributes:
-        kind: from which rows to which.
-        position: of SLOT, which child; of PARENT_ROWS, where it is not None, the parents are those
-            of which the vertex is among so many first children, and as many values stand side by
-            side there, of which one for its position is read.
-        rows: of the kinds that distinct ids have a part in, these.
-        base: where these are between other rows than those that they are counted among, the
-            distinct tuples.
+        kind: the rows that it leads from, and the rows that it leads to.
+        position: of SLOT, the number of the child. Of PARENT_ROWS, if it is not None, how many
+            first children of a parent count: its row holds a value for each, side by side, and a
+            child reads the value of its own position.
+        rows: the distinct ids, in kinds that lead to or from them.
+        base: the distinct tuples, if `rows` are read by them and not by the rows that the ids are
+            counted among.
     """
 
     kind: TableKind
@@ -124,13 +124,13 @@ NO_TABLE = Table(TableKind.NONE)
 
 
 class UniqueIds(NamedTuple):
-    """Which distinct ids of a program stand for which rows.
+    """Distinct ids that a program needs, and the rows that have them.
 
     Attributes:
         space: rows of the distinct ids, or tuples of ids.
-        base: rows that have the ids: those that they are counted among, or distinct tuples, which
-            are counted before.
-        inputs: numbers of the inputs that have the ids; none of tuples, which are known already.
+        base: rows that have the ids: the rows that the ids are counted among, or distinct tuples,
+            which are counted before.
+        inputs: numbers of the inputs that have the ids; none if `base` is tuples, which have them.
         rows: 0 where ids are counted; else row i is id i, and the last of these rows is -1.
     """
 
@@ -142,11 +142,11 @@ class UniqueIds(NamedTuple):
 
 @dataclass(frozen=True)
 class Value:
-    """A numbered value: what its rows are, how long a row is, and where it lives.
+    """A numbered value: its rows, how long a row is, and where it lives.
 
     Attributes:
-        name: for people to read.
-        space: what the rows are.
+        name: the name in texts.
+        space: its row space.
         size: elements of a row.
         dtype: ``float`` or ``int32``.
         role: where it lives.
@@ -171,8 +171,8 @@ class Instruction:
     Attributes:
         kernel: its name.
         inputs, outputs: numbers of values.
-        tables: one for each input; of a kernel without inputs, what it reads.
-        attributes: what the kernel is told beside.
+        tables: one for each input; of a kernel without inputs, the table that it reads.
+        attributes: the kernel's attributes, if it has any.
         space: the rows.
         flops: per row.
         where: source line it came from.
@@ -202,7 +202,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Output:
-    """An array that the caller gets; which fields it has, its kind says."""
+    """An array that the caller gets; its kind says which fields it has."""
 
     kind: OutputKind
     space: Space
@@ -213,13 +213,13 @@ class Output:
 
 
 class Results(NamedTuple):
-    """Which outputs are what, by their numbers.
+    """The numbers of the outputs, by kind.
 
     Attributes:
-        pushes: name and output.
-        whole: parameter and its gradient; of a parameter one at most.
-        by_rows: parameter, ids, and the rows of its gradient for these; of a parameter any number.
-        inputs: name and cotangent.
+        pushes: (name, output).
+        whole: (parameter, gradient); one at most for each parameter.
+        by_rows: (parameter, ids, gradient rows for these ids); any number for each parameter.
+        inputs: (name, cotangent).
     """
 
     pushes: list[tuple[Name, int]]
@@ -233,16 +233,16 @@ class Program:
     """A lowered function. Compared by identity.
 
     Attributes:
-        values: all values; of a backward program the first are those of the forward one.
+        values: all values; a backward program begins with the values of its forward program.
         segments: in order of execution.
-        inputs: names of the arrays that are given.
-        outputs: what the caller gets, in order of their numbers.
-        uniques: the distinct ids that rows of its values are of.
+        inputs: names of the caller's arrays.
+        outputs: the arrays that the caller gets, in order of their numbers.
+        uniques: the distinct ids that its values have rows for.
         saved: values that the backward programs read.
         params: the parameters, in order of their numbers.
         forward: of a backward program, the program whose values it reads.
-        states: of a forward program, what parents may gather by name.
-        results: which of the outputs are what.
+        states: of a forward program, the states that parents may gather, by name.
+        results: the numbers of the outputs, by kind.
     """
 
     values: tuple[Value, ...]
@@ -270,11 +270,11 @@ class Program:
         object.__setattr__(self, "results", found)
 
     def instructions(self) -> Iterator[Instruction]:
-        """Those of all segments."""
+        """The instructions of all segments."""
         return (i for segment in self.segments for i in segment.instructions)
 
     def root(self, number: int) -> int:
-        """The value that has the value's memory."""
+        """The value that owns the value's memory."""
         while self.values[number].role is Role.VIEW:
             number = self.values[number].base
         return number
@@ -291,8 +291,8 @@ class Program:
         return "\n".join(lines)
 
     def costs(self, item_size: int) -> list[str]:
-        """A line per instruction: rows that it runs over, FLOPs and bytes per row, and itself; and
-        the views, which cost nothing."""
+        """A line per instruction, with the rows that it runs over and its FLOPs and bytes per row;
+        and a line per view, which costs nothing."""
         lines, shown = [], set[int]()
         for segment in self.segments:
             for i in segment.instructions:
@@ -354,7 +354,7 @@ class Program:
         return f"%{number}:{value.space}[{value.size}]{given}"
 
     def _given(self, number: int) -> str:
-        """What the caller gets as an output."""
+        """The output in texts."""
         output = self.outputs[number]
         if output.kind is OutputKind.PUSH:
             return f"output {output.name}"

@@ -21,14 +21,14 @@ class Reads:
     """Attributes of modules that ``forward`` read and did not set.
 
     Attributes:
-        modules: those read from, by identity.
+        modules: the modules that were read from, by identity.
     """
 
     def __init__(self) -> None:
         self.modules: dict[int, Module] = {}
-        # What each attribute held when it was read first.
+        # The values of each attribute when it was read first.
         self._held: dict[int, dict[str, list[tuple[str, Any]]]] = {}
-        # Modules are kept beside their identities, which others may get after them.
+        # Modules are kept beside their identities, which other objects may get after them.
         self._set: dict[tuple[int, str], Module] = {}
 
     def note(self, module: Module, name: str) -> None:
@@ -48,7 +48,7 @@ class Reads:
         self._set[id(module), name] = module
 
     def finish(self) -> None:
-        """Forgets what ``forward`` set itself, or changed within, which the next trace does too."""
+        """Forgets attributes that ``forward`` set or changed itself: the next trace does so too."""
         for key, held in self._held.items():
             own = attributes(self.modules[key])
             for name, first in list(held.items()):
@@ -61,31 +61,31 @@ class Reads:
                     del held[name]
 
     def update(self, other: Reads) -> None:
-        """Adds another function's."""
+        """Adds the reads of another function."""
         self.modules.update(other.modules)
         for key, held in other._held.items():
             self._held.setdefault(key, {}).update(held)
 
     def names(self, module: Module) -> Collection[str]:
-        """Of the attributes that were read of a module."""
+        """Names of the attributes that were read of a module."""
         return self._held.get(id(module), ())
 
 
 class _Hooks:
-    """What notes reads: part of every module for as long as any thread traces, since all that read
-    an attribute meanwhile pay for it."""
+    """The hooks that note reads. Every module has them as long as any thread traces, and no longer:
+    each read of an attribute pays for them."""
 
     def __init__(self) -> None:
         self._lock = new_lock()
         self._traces = 0
 
     def change(self, by: int) -> None:
-        """One trace more, or less."""
+        """Counts one trace more, or one less."""
         with self._lock:
             self._set(self._traces + by)
 
     def forget_other_threads(self) -> None:
-        """In a child of fork(), which has one thread."""
+        """Keeps, in a child of fork(), the traces of its one thread."""
         self._set(here.depth)
 
     def _set(self, traces: int) -> None:
@@ -100,7 +100,7 @@ class _Hooks:
 def _get(module: Module, name: str) -> Any:
     reads = here.reads
     if reads is not None:
-        # A cached property looks for itself alone.
+        # A cached property reads ``__dict__`` for its own value alone.
         cached = name == "__dict__" and sys._getframe(1).f_code.co_filename == functools.__file__
         if not cached:
             reads.note(module, name)
@@ -120,7 +120,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def recorded_reads() -> Iterator[Reads]:
-    """Notes what this thread reads of modules inside; not what a trace within this one reads."""
+    """Notes which attributes of modules this thread reads inside, apart from traces within it."""
     reads, before = Reads(), here.reads
     _hooks.change(1)
     here.reads, here.depth = reads, here.depth + 1

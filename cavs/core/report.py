@@ -1,4 +1,4 @@
-"""What a compiler has made of F, as text."""
+"""The work of a compiler on F, as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cavs.core.program import Program
 
 
 def programs(compiler: Compiler) -> str:
-    """The programs: of inference, and of training with cotangents of all outputs."""
+    """The programs for inference, and for training with cotangents of all outputs."""
     return "\n".join(f"=== {title}\n{program}" for title, program in _programs(compiler))
 
 
@@ -41,8 +41,8 @@ def explain(compiler: Compiler, item_size: int) -> str:
 
 
 def not_by_id(compiler: Compiler) -> dict[str, list[str]]:
-    """The products of F that do not run once per distinct id, by rows, parameter and source line,
-    to why."""
+    """Maps each product of F that does not run once per distinct id, by rows, parameter and source
+    line, to the reasons."""
     found: dict[str, list[str]] = {}
     for node, why in reasons(compiler.function).items():
         params = [x.attrs["parameter"] for x in node.inputs if x.op is PARAM]
@@ -56,7 +56,7 @@ def not_by_id(compiler: Compiler) -> dict[str, list[str]]:
 
 
 def not_by_id_lines(found: Mapping[str, Sequence[str]]) -> list[str]:
-    """These under a heading."""
+    """The products and their reasons under a heading."""
     lines = [f"=== products of F that do not run once per distinct id: {len(found)}"]
     for product, why in found.items():
         lines += [f"  {product}", *(f"    because {reason}" for reason in why)]

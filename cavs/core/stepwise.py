@@ -22,7 +22,7 @@ class Known(ir.Internal):
 
 @dataclass(frozen=True)
 class State(ir.Internal):
-    """Of a state: the input that gives it where it is known, and the output that has it."""
+    """Name of the input that gives a state where it is known, and of the output that has it."""
 
     name: str
 
@@ -31,7 +31,7 @@ class State(ir.Internal):
 
 
 def stepwise(traced: Trace) -> Trace:
-    """F whose vertices scatter what they are given where they are known, and which pushes its
+    """F in which known vertices scatter the states that they are given, and which pushes its
     states; outputs of edges are left out."""
     scatters = traced.function.scatters
     inputs = dict(traced.inputs)

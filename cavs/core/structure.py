@@ -1,10 +1,10 @@
-"""Whether a compiled function is still what was compiled.
+"""Whether a compiled function is still as it was compiled.
 
 Its parameters must be the same, and so must be each attribute of a module that ``forward`` read
 while it was traced and did not set itself: a layer, a list of layers, a number such as the
 probability of a dropout. Lists, tuples and dictionaries are looked into. Attributes that
-``forward`` did not read may change, unless they hold parameters. What is no attribute of a module
-is not seen: globals, closures, elements of arrays, attributes of other objects.
+``forward`` did not read may change, unless they hold parameters. Values that are no attribute of a
+module are not seen: globals, closures, elements of arrays, attributes of other objects.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _LONG = 256
 
 
 class Structure:
-    """What a compiled function, or program of functions, was made of.
+    """The attributes and parameters that a compiled function, or program, was made of.
 
     Attributes:
         root: the function or program.
         parameters: by name, each once.
-        newer: of the same function, compiled later.
+        newer: the structure of the same function when it was compiled later.
     """
 
     def __init__(
         self, root: Module, reads: Reads, functions: Mapping[str, Module] | None = None
     ) -> None:
-        """`functions`: of a program, by name."""
+        """`functions`: the functions of a program, by name."""
         self.root = root
         self.parameters: dict[str, Any] = dict(root.named_parameters())
         self._reads, self._functions = reads, functions or {}
@@ -60,24 +60,24 @@ class Structure:
         self._elements = [*chain.from_iterable(self._items), _END]
 
     def _is_untouched(self) -> bool:
-        """Whether nothing at all was replaced but by equal values; asked at each call, so all is
-        compared at once: what is the same object costs next to nothing."""
+        """Whether nothing was replaced except by equal values. It is asked at each call, so all is
+        compared at once: an object that is still the same one costs next to nothing."""
         try:
             return self._comparable and self._containers == self._copies
-        except Exception:  # of what cannot be compared, such as arrays
+        except Exception:  # of values that cannot be compared, such as arrays
             return False
 
     def _is_as_held(self) -> bool:
-        """Whether all that matters are the same objects."""
+        """Whether all watched attributes and elements are still the same objects."""
         return all(map(is_, map(dict.get, self._owners, self._names), self._attributes)) and all(
             map(is_, chain(chain.from_iterable(self._items), (_END,)), self._elements)
         )
 
     def check(self, thorough: bool = False) -> None:
-        """`thorough`: looks at everything, at a tenth of the speed.
+        """Raises if an attribute was replaced; `thorough`: looks at all, at a tenth of the speed.
 
         Raises:
-            CavsRuntimeError: something was replaced; names the attribute.
+            CavsRuntimeError: an attribute was replaced; names it.
         """
         replaced = self.replaced(thorough)
         if replaced is not None:
@@ -105,7 +105,7 @@ class Structure:
 
     @property
     def superseded(self) -> bool:
-        """Whether it was compiled again, and that is still there."""
+        """Whether it was compiled again and the newer structure is still there."""
         return self.newer is not None and self.newer() is not None
 
 
@@ -113,12 +113,12 @@ class _Description:
     """The values to compare, by path, and where they stand.
 
     Attributes:
-        values: attributes that were read, and all parameters and what holds them.
-        owners, names: dictionaries of attributes, and which of them are to stay.
+        values: attributes that were read, all parameters, and the objects that hold them.
+        owners, names: dictionaries of attributes, and the name of the one in each that is to stay.
         items: lists, and keys and values of dictionaries, whose elements are to stay.
-        containers: all these dictionaries and lists.
+        containers: all dictionaries and lists among them.
         comparable: whether no module is equal to another one.
-        modules: of the tree, by identity.
+        modules: the modules of the tree, by identity.
     """
 
     def __init__(self, root: Module, reads: Reads, functions: Mapping[str, Module]) -> None:
@@ -130,7 +130,7 @@ class _Description:
         self.comparable = True
         self.modules: dict[int, Module] = {}
         self._reads = reads
-        self._above: list[int] = []  # identities of what is being looked into
+        self._above: list[int] = []  # identities of the objects that are being looked into
         for name, function in functions.items():
             self._visit(function, f"{name}.")
         self._visit(root, "")
@@ -139,7 +139,7 @@ class _Description:
                 self._visit(module, f"{type(module).__name__}({number}).")
 
     def _visit(self, module: Module, path: str) -> bool:
-        """Whether there are parameters in it."""
+        """Visits the module; gives whether there are parameters in it."""
         own, read = attributes(module), self._reads.names(module)
         if id(module) not in self.modules:
             self.modules[id(module)] = module
@@ -171,8 +171,8 @@ class _Description:
             self.containers.append(vars(owner))
 
     def _visit_value(self, path: str, value: Any, read: bool) -> bool:
-        """Whether there are parameters in it."""
-        if id(value) in self._above:  # refers back to what it stands in
+        """Visits the value; gives whether there are parameters in it."""
+        if id(value) in self._above:  # refers back to an object that it stands in
             return False
         if isinstance(value, (list, tuple, dict)):
             return self._visit_items(path, value, read)
@@ -209,8 +209,8 @@ def _is_inner(value: Any) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether `b` stands for `a`: modules and parameters for themselves alone, values for equal
-    ones."""
+    """Whether `b` stands for `a`: modules and parameters stand for themselves alone, other values
+    for equal ones."""
     if a is b:
         return True
     if any(x is ABSENT or isinstance(x, Module) or _is_parameter(x) for x in (a, b)):

@@ -1,4 +1,4 @@
-"""Runs ``forward`` once, on symbols, and keeps what it did as IR."""
+"""Runs ``forward`` once, on symbols, and keeps its operations as IR."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def user_line() -> SourceLine | None:
 
 
 def _locate(error: CavsError) -> None:
-    """Adds the user's line to an error that does not name it yet: the innermost one of his."""
+    """Adds the innermost line of the user's code to an error that does not name it yet."""
     where: SourceLine | None = None
     trail = error.__traceback__
     while trail is not None:
@@ -71,7 +71,7 @@ class InputSpec:
         name: keyword under which the caller gives it.
         shape: feature shape; the array given has shape (rows, *shape).
         dtype: ``float`` or ``int32``.
-        space: ``vertex``, ``edge`` or ``graph``: what the rows are.
+        space: its rows: ``vertex``, ``edge`` or ``graph``.
         where: line of the first pull.
     """
 
@@ -83,7 +83,7 @@ class InputSpec:
 
 
 class States:
-    """What was gathered: one attribute per state name."""
+    """The gathered states: one attribute per name."""
 
     def __init__(self, states: dict[str, Node]) -> None:
         self.__dict__.update(states)
@@ -111,12 +111,12 @@ def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
 
 
 def _dtype_name(dtype: Any) -> str:
-    """What NumPy calls it: a pull may be of numpy.float32, too."""
+    """The name of a dtype, also of NumPy's: a pull may be of numpy.float32, too."""
     if isinstance(dtype, str):
         return dtype
     try:
         return "" if dtype is None else str(np.dtype(dtype))
-    except Exception:  # NumPy asks whatever it is given for its dtype
+    except Exception:  # NumPy asks any object for its dtype, which may raise any error
         return shown(dtype)
 
 
@@ -136,7 +136,7 @@ class Vertex:
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
         """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
 
-        `dtype` is ``float32`` (whatever precision the model is compiled in) or ``int32``.
+        `dtype` is ``int32``, or ``float32``, which stands for the model's own precision.
         """
         return self._pull(name, shape, dtype, "vertex")
 
@@ -180,18 +180,18 @@ class Vertex:
         return node
 
     def uniform(self, shape: int | Sequence[int] = ()) -> Node:
-        """Uniform numbers in [0, 1), of 24 random bits each: others for each vertex and each call
-        of the model, the same whatever the batching."""
+        """Uniform numbers in [0, 1), of 24 random bits each. They differ from vertex to vertex and
+        from call to call of the model, and do not depend on the batching."""
         sizes = _feature_shape("uniform", shape)
         return ir.source(UNIFORM, sizes, SpaceKind.VERTEX, key=new_random_key())
 
     def normal(self, shape: int | Sequence[int] = ()) -> Node:
-        """Standard normal numbers, likewise."""
+        """Standard normal numbers; for the rest as :meth:`uniform`."""
         result: Node = standard_normal(self.uniform(shape))
         return result
 
     def gather(self, slot: Any = None, /, **sizes: int | Sequence[int]) -> States:
-        """What the children scattered, by state name and size.
+        """The states that the children scattered, by name and size.
 
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
         child at this position, zeros where the vertex has no such child.
@@ -315,15 +315,15 @@ def trace(function: VertexFunction) -> Trace:
 
 
 def children_read(traced: Trace) -> int | None:
-    """How many children of a vertex F reads, from the first one on; None where it takes any number:
-    it gathers all of them, or none."""
+    """How many children of a vertex F reads, from the first one on; None if it takes any number,
+    because it gathers all of them or none."""
     nodes = ir.ancestors(traced.function.roots())
     slots = {node.attrs["slot"] for node in nodes if node.op is GATHER}
     return None if not slots or None in slots else 1 + max(slots)
 
 
 def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
-    """The trace with these outputs alone, and with the inputs that they depend on.
+    """The trace with `outputs` alone, and with the inputs that they depend on.
 
     Raises:
         InputError: F pushes no such output, or there is none at all.

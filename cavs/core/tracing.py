@@ -1,4 +1,4 @@
-"""What this thread is tracing: the one place that says what new nodes depend on."""
+"""The trace that this thread is in: the one place that new nodes take their context from."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def _no_line() -> SourceLine | None:
 
 
 class Tracing(threading.local):
-    """Of one thread; each trace has its own, which that around it gets back, errors or not.
+    """Values of one thread. A trace sets its own; at its end, errors or not, the old return.
 
     Attributes:
         tracing: whether a ``forward`` is being traced.
-        locate: gives nodes their source line; those made by autodiff and passes have none.
+        locate: gives nodes their source line; nodes of autodiff and of passes have none.
         random_keys: numbers of random operations, from 0 in each trace, so that a function's
             samples are numbered the same every time.
-        parents: what the parents of edges are: vertices, or inner ones once leaves are a function
-            of their own.
-        reads: what of modules the trace has read so far; None where that is not noted.
-        depth: how many traces note them, one within another.
+        parents: the parents of edges: vertices, or inner vertices once leaves have a function of
+            their own.
+        reads: the reads of modules by the trace so far; None where they are not noted.
+        depth: how many traces, one within another, note reads.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ def tracing() -> bool:
 
 
 def recording(locate: Callable[[], SourceLine | None]) -> AbstractContextManager[None]:
-    """Nodes made inside, in this thread, are those of a trace, which may be within another."""
+    """Nodes made inside, in this thread, belong to a trace, which may be within another."""
     return _with(
         tracing=True,
         locate=locate,

@@ -10,7 +10,7 @@ from cavs.core.ops.structure import EXPAND
 
 
 def verify(roots: Iterable[Node], after: str) -> None:
-    """Raises AssertionError, naming the node and what ran last, where the IR is not well formed."""
+    """Raises AssertionError where the IR is not well formed; names the node and the step before."""
     for node in ancestors(roots):
         problem = _problem(node)
         if problem:
@@ -36,7 +36,7 @@ def _problem(node: Node) -> str:
     if node.op.may_add_rows and spaces[0] == SpaceKind.NONE:
         return ""
     space = node.op.space(spaces, node.attrs, SpaceKind.VERTEX)
-    # Edges are of all vertices or, once leaves are a function of their own, of inner ones.
+    # Edges belong to all vertices or, once leaves have a function of their own, to inner ones.
     if node.space == space or node.space == node.op.space(spaces, node.attrs, SpaceKind.INNER):
         return ""
     if node.op is EXPAND:

@@ -1,4 +1,4 @@
-"""What a user subclasses: modules that own parameters, and the vertex function F among them."""
+"""The classes that a user subclasses: modules that own parameters, and the vertex function F."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def state_dict(self) -> dict[str, Any]:
-        """Attribute path to the values of each parameter.
+        """The values of each parameter, by attribute path.
 
         The arrays are the parameters' own, which training goes on changing; copy them to keep them.
         """
@@ -52,7 +52,7 @@ class Module:
         """Copies values into the parameters; nothing is changed unless everything fits.
 
         Args:
-            state: attribute path to an array of the parameter's shape; dtypes are converted.
+            state: an array of each parameter's shape, by attribute path; dtypes are converted.
 
         Raises:
             CheckpointError: names that are missing or unexpected, or shapes that differ.
@@ -75,7 +75,7 @@ class Module:
 
 
 def attributes(module: Module) -> dict[str, Any]:
-    """Those of the module itself, by name; not counted as read by ``forward``."""
+    """The module's own attributes, by name; they do not count as read by ``forward``."""
     own: dict[str, Any] = object.__getattribute__(module, "__dict__")
     return own
 
@@ -87,7 +87,7 @@ Above = tuple[int, ...]
 def walk(path: str, place: str, value: Any, above: Above = ()) -> Iterator[_Found]:
     """(path, place as Python writes it, parameter) of the parameters in an attribute's value.
 
-    `above`: identities of what the value stands in; what refers back to it has no second path.
+    `above`: identities of the objects that the value stands in; a way back to one is no new path.
     """
     if getattr(value, "__cavs_parameter__", False):
         yield path, place, value
@@ -104,10 +104,10 @@ def walk(path: str, place: str, value: Any, above: Above = ()) -> Iterator[_Foun
 
 
 class VertexFunction(Module):
-    """The static vertex function F: what one vertex does, declared once for all vertices.
+    """The static vertex function F: describes one vertex, declared once for all vertices.
 
     Subclasses make their layers in ``__init__`` and define ``forward(v)``, which runs once, on
-    symbols: ``v.pull`` reads inputs of the vertex, ``v.gather`` what its children scattered,
+    symbols: ``v.pull`` reads inputs of the vertex, ``v.gather`` the states of its children,
     ``v.scatter`` hands states to its parents and ``v.push`` gives outputs (Xu et al. 2018, sec. 3).
     """
 

@@ -1,6 +1,7 @@
-"""Where arrays of tensors are, and the verbs that compute on them outside of compiled programs.
+"""The devices that arrays of tensors are on, and the verbs that compute on them outside of compiled
+programs.
 
-Whatever else is done to an array is what NumPy, CuPy and others write alike: operators, indices,
+All other code on arrays is written alike for NumPy, CuPy and others: operators, indices,
 ``shape``, ``dtype``, ``reshape``, ``astype``, ``item``.
 """
 
@@ -21,13 +22,13 @@ DType = np.dtype[Any]
 
 
 class Device(Protocol):
-    """The verbs, each over arrays of the device alone, and their results on it; a module of this
-    package is one.
+    """The verbs: each takes arrays of the device alone and gives its result on the device. A module
+    of this package is a device.
 
     Attributes:
-        name: as ``cavs.compile(device=)`` takes it.
-        native: functions of native code on such arrays: updates of optimisers and their bounds,
-            ``sum_squares`` and ``scale_``; see csrc/bindings/optim.cpp.
+        name: its name for ``cavs.compile(device=)``.
+        native: functions of native code on the device's arrays: updates of optimisers and their
+            bounds, ``sum_squares`` and ``scale_``; see csrc/bindings/optim.cpp.
     """
 
     name: str
@@ -49,13 +50,13 @@ class Device(Protocol):
         """The array, or a copy where it is not C-contiguous or not aligned."""
 
     def asarray(self, value: Any, dtype: Any = None) -> Array:
-        """An array of what the host has; itself where it is one of the device already."""
+        """An array on the device of the host's value; the value itself if it is there already."""
 
     def to_host(self, array: Array) -> Array:
         """The values as a NumPy array, which is the same memory on the CPU."""
 
     def shares_memory(self, a: Array, b: Array) -> bool:
-        """Whether the spans of memory of two arrays meet."""
+        """Whether the spans of memory of two arrays overlap."""
 
     def same_bits(self, a: Array, b: Array) -> bool:
         """Whether two arrays are alike to the bit, NaN and signs of zeros included."""
@@ -67,23 +68,23 @@ class Device(Protocol):
         attrs: Mapping[str, Any],
         dtype: DType,
     ) -> Array:
-        """What the definition of an operation gives (see `OpDef`); infinities and NaN come
-        silently. The result may share memory with an operand."""
+        """The result of an operation's definition (see `OpDef`); infinities and NaN come silently.
+        It may share memory with an operand."""
 
     def sum(self, array: Array) -> Array:
-        """Of all elements, added up in float64 and rounded to the dtype; without axes."""
+        """The sum of all elements, added up in float64 and rounded to the dtype; without axes."""
 
     def max_abs(self, arrays: Sequence[Array]) -> list[float]:
-        """The greatest magnitude of each, NaN or infinite where an element is; 0 of none."""
+        """The greatest magnitude of each: NaN or infinite if an element is; 0 without elements."""
 
     def first_outside(self, ids: Array, low: int, high: int) -> int:
         """Position, among all elements, of the first integer outside of low..high - 1, or -1."""
 
     def add_at(self, array: Array, index: Any, values: Array) -> None:
-        """``array[index] += values`` that adds as often as an index comes."""
+        """``array[index] += values``; an index that comes several times adds as often."""
 
     def max_at(self, array: Array, index: Any, values: Array) -> None:
-        """Likewise the greatest of what is there and of the values."""
+        """The same with the maximum in place of the sum."""
 
     def sum_by_id(self, ids: Array, rows: Array) -> tuple[Array, Array]:
         """The distinct ids, int32, ascending, and for each the sum of its rows."""
@@ -91,21 +92,21 @@ class Device(Protocol):
     def merge_rows(
         self, ids: Array, rows: Array, other_ids: Array, other_rows: Array
     ) -> tuple[Array, Array]:
-        """(ids, rows) of the sum of two matrices of which rows are given, by int32 ids that are
-        ascending and distinct; rows (n, ...) of one float dtype."""
+        """(ids, rows) of the sum of two matrices, each given by some of its rows. Ids are int32,
+        ascending and distinct; rows (n, ...) are of one float dtype."""
 
     def table(self, rows: int, shape: Sequence[int], dtype: DType) -> Array:
         """Zeros (rows, *shape), of which few rows will be written."""
 
     def table_bytes(self, rows: Array, row_bytes: int) -> int:
-        """What a table takes of which these rows are written, by distinct numbers."""
+        """Bytes that a table takes if the rows with these distinct numbers are written."""
 
 
 def device_of(array: Array) -> Device:
     """The device that an array is on.
 
     Raises:
-        InputError: it is no array of any.
+        InputError: it is no array of any device.
     """
     if isinstance(array, (np.ndarray, np.generic)):  # arithmetic without axes gives scalars
         return cpu
@@ -118,14 +119,14 @@ def find_device(name: Any) -> Device:
     """The device of this name.
 
     Raises:
-        InputError: it is none that this build has a backend for.
+        InputError: this build has no backend for it.
     """
     _core.check_device(name if isinstance(name, str) else shown(name))
     return cpu
 
 
 host: Device = cpu
-"""Of what the host has: numbers, and arrays of NumPy."""
+"""The device of the host's values: numbers, and arrays of NumPy."""
 
 
 def is_array(value: Any) -> TypeGuard[Array]:

@@ -1,4 +1,4 @@
-"""The CPU: NumPy's arrays in this machine's memory; see `Device` for what each verb does."""
+"""The CPU: NumPy's arrays in this machine's memory; see `Device` for each verb."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def zeros(shape: Sequence[int], dtype: Any) -> Array:
 
 
 def full(shape: Sequence[int], value: float, dtype: Any) -> Array:
-    array = np.empty(shape, dtype)  # with fill half the time of np.full
+    array = np.empty(shape, dtype)  # fill takes half the time of np.full
     array.fill(value)
     return array
 
@@ -62,7 +62,7 @@ def contiguous(array: Array) -> Array:
     flags = array.flags
     if flags.c_contiguous and flags.aligned and isinstance(array, np.ndarray):
         return array
-    return np.require(array, None, ("C_CONTIGUOUS", "ALIGNED"))  # of a scalar an array
+    return np.require(array, None, ("C_CONTIGUOUS", "ALIGNED"))  # makes an array of a scalar
 
 
 def asarray(value: Any, dtype: Any = None) -> Array:
@@ -84,7 +84,7 @@ def same_bits(a: Array, b: Array) -> bool:
     return np.array_equal(a.view(bits), b.view(bits))
 
 
-# As the native engine: infinities and NaN come silently, and are looked for where they matter.
+# Like the native engine: infinities and NaN come silently, and are looked for where they matter.
 @np.errstate(all="ignore")
 def evaluate(
     reference: Callable[..., Any],
@@ -124,8 +124,8 @@ def merge_rows(ids: Array, rows: Array, other_ids: Array, other_rows: Array) -> 
 
 
 def table(rows: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """Each page takes memory when it is written. Huge pages, which NumPy asks for, would hold many
-    rows of others beside each that is."""
+    """A page takes memory when it is written. With huge pages, which NumPy asks for, each row that
+    is written would take memory for many others."""
     sizes = (rows, *shape)
     count = int(np.prod(sizes, dtype=np.int64))
     # Private: a forked process goes on with rows of its own.
@@ -138,7 +138,7 @@ def table(rows: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
 
 
 def table_bytes(rows: Array, row_bytes: int) -> int:
-    """Of the pages on which these rows stand."""
+    """Bytes of the pages on which these rows stand."""
     begin = rows.astype(np.int64) * row_bytes
     first, last = begin // mmap.PAGESIZE, (begin + row_bytes - 1) // mmap.PAGESIZE
     longest = int((last - first).max(initial=0)) + 1

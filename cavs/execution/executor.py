@@ -1,4 +1,4 @@
-"""What an executor is given and gives: where F and G meet."""
+"""The interface of executors: F and G meet here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 class RandomState(NamedTuple):
-    """What random operations draw from, with the keys of graph and vertex."""
+    """The numbers from which random operations draw, with the keys of graph and vertex."""
 
     seed: int
     step: int
@@ -24,7 +24,7 @@ class RandomState(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """What a backward call gives.
+    """The results of a backward call.
 
     Attributes:
         params: (parameter number, gradient); a gradient by rows is (ids, rows), ids ascending and
@@ -37,18 +37,18 @@ class Gradients(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Values of the parameters, by number, and of each a number that changes with them or -1 (see
-    Parameter.read): what was made of a weight serves until it changes."""
+    """Values of the parameters, by number, and the version of each, or -1 (see Parameter.read).
+    Anything that was made of a weight is valid until its version changes."""
 
     values: list[Array]
     versions: list[int]
 
 
 class NanState(Exception):  # noqa: N818
-    """What a forward call that looks for NaN in states raises: the state that has one.
+    """Raised by a forward call that looks for NaN in states; names the state that has one.
 
     Attributes:
-        name: of the state.
+        name: the state.
         vertex: the user's number of the first vertex that scattered it, children first.
     """
 
@@ -62,7 +62,7 @@ class Run(Protocol):
     """A forward call that waits for its backward."""
 
     def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
-        """Gradients, from cotangents of outputs in the user's order, C-contiguous. Once."""
+        """Gradients, from cotangents of outputs in the user's order, C-contiguous; called once."""
 
 
 class Executor(Protocol):
@@ -80,12 +80,12 @@ class Executor(Protocol):
         *,
         check_states: bool = False,
     ) -> tuple[dict[Name, Array], Run | None]:
-        """Outputs in the user's order. `wanted`: inputs whose cotangents a backward will give; None
-        where no backward comes. `check_states`: whether NaN in a state raises :class:`NanState`."""
+        """Outputs in the user's order. `wanted`: inputs whose cotangents a backward call will give;
+        None if none follows. `check_states`: whether NaN in a state raises :class:`NanState`."""
 
 
 def read_parameters(params: Sequence[Any]) -> Weights:
-    """Their values and versions, to be read only."""
+    """The parameters' values and versions, to be read only."""
     values, versions = [], []
     for parameter in params:
         array, version = parameter.read()

@@ -1,5 +1,5 @@
-"""Runs compiled vertex functions over batches of graphs in C++: a call for all levels forward, one
-for all levels backward.
+"""Runs compiled vertex functions over batches of graphs in C++: one call for all levels forward,
+one for all levels backward.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cavs.kernels.native_form import NativeForm
 from cavs.memory import SweepMemory, plan_run
 from cavs.scheduler import GraphBatch
 
-_lock = new_lock()  # of native programs while one is made
+_lock = new_lock()  # held while a native program is made
 
 
 class NativeExecutor:
@@ -70,8 +70,8 @@ class NativeExecutor:
         )
 
     def _looked_at(self, program: Program) -> list[Name]:
-        """The states in which runs look for NaN: those of F, and where a pass put others in their
-        place, these too."""
+        """The states in which runs look for NaN: those that F scatters, or all states of the
+        program if a pass replaced any of them."""
         own = self.compiler.trace.function.scatters
         if own.keys() <= program.states.keys():
             return list(own)
@@ -108,8 +108,8 @@ class NativeExecutor:
         random: RandomState,
         weights: Weights,
     ) -> tuple[Program, Mapping[Name, Array]]:
-        """The program of a call after which no backward comes, and its inputs: those given, and
-        what earlier calls left (see Memory)."""
+        """The program of a call that no backward call follows, and its inputs: the given ones, and
+        the results that earlier calls left (see Memory)."""
         known: dict[Name, Array] = dict(inputs)
         compiler = self.compiler.in_mode(random.training)
         whole, memories = self.remembering(compiler)
@@ -129,7 +129,7 @@ class NativeExecutor:
         return whole, known
 
     def remembering(self, compiler: Compiler) -> tuple[Program, list[tuple[Memory, Program]]]:
-        """The program that reads what is remembered, and what computes and keeps it."""
+        """The program that reads remembered results, and for each part its memory and program."""
         kept = self._kept.get(compiler)
         if kept is None:
             numbers = {id(p): number for number, p in enumerate(compiler.params)}
@@ -223,7 +223,7 @@ class NativeRun:
         wanted: frozenset[Name],
     ) -> None:
         self.executor = executor
-        self.compiler = compiler  # of the call's mode, whatever the model's is by now
+        self.compiler = compiler  # of the call's mode: the model's may have changed
         self.native = native
         self.program = program
         self.wanted = wanted

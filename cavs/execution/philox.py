@@ -1,9 +1,9 @@
-"""The counter-based generator of random operations, in NumPy: what native kernels are held to.
+"""The counter-based generator of random operations, in NumPy, with which native kernels agree.
 
 Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A sample
 depends on (seed, step, operation, graph, vertex or edge, element) and on nothing else, so it is the
-same whatever the batching, the executor and the number of threads. Dropout by id draws by ids in
-place of graph and vertex.
+same for any batching, executor and number of threads. Dropout by id draws by ids in place of graph
+and vertex.
 """
 
 import numpy as np

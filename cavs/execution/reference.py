@@ -1,7 +1,7 @@
 """The oracle: runs the traced F, as it stands, one vertex at a time in NumPy.
 
-No pass, no schedule, no memory plan: what it shares with the native executor are the traced IR, the
-vjp rows and the definition of the random numbers.
+No pass, no schedule, no memory plan: it shares with the native executor only the traced IR, the vjp
+rows and the definition of the random numbers.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class ReferenceRun:
 
     def _evaluate(self, v: int, node: Node, given: Mapping[str, Any]) -> Array:
         of_graph = _OF_GRAPH.get(node.op)
-        # As the native engine: infinities and NaN come silently.
+        # Like the native engine: infinities and NaN come silently.
         with np.errstate(all="ignore"):
             if of_graph is not None:
                 return of_graph(self, v, node, given)
@@ -307,7 +307,7 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     DROPOUT_BY_ID: ReferenceRun._dropout_by_id,
     UNIFORM: ReferenceRun._uniform,
 }
-"""What needs more than the operands at hand: the graph, the caller's arrays or random numbers."""
+"""Operations that need more than their operands: the graph, the caller's arrays, random numbers."""
 
 
 def _children_first(graphs: GraphBatch) -> list[int]:

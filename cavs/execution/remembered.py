@@ -1,4 +1,4 @@
-"""What inference keeps between calls: results that depend on one integer pull alone, by id."""
+"""Results that inference keeps between calls, by id: they depend on one integer pull alone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cavs.scheduler import GraphBatch
 
 Array = npt.NDArray[Any]
 
-_lock = new_lock()  # of what is written to rows
+_lock = new_lock()  # held while rows are written
 
 
 class _Rows:
-    """What is known for one version of the parameters."""
+    """The results that are known for one version of the parameters."""
 
     def __init__(
         self, versions: list[int], part: Remembered, dtype: np.dtype[Any], device: Device
@@ -36,20 +36,20 @@ class _Rows:
         }
 
     def note(self, ids: Array, computed: Mapping[Name, Array]) -> None:
-        """Writes the rows that nobody else has written since."""
+        """Writes the rows that nobody else has written meanwhile."""
         with _lock:
-            new = ~self.known[ids]  # NumPy's index -1 is the last row, that of "no input"
+            new = ~self.known[ids]  # NumPy's index -1 is the last row, which is "no input"
             for key, results in self.results.items():
                 results[ids[new]] = computed[key][new]
             self.known[ids] = True
 
 
 MOST_AT_ONCE = 1024
-"""Ids that are computed together, so that what is copied from takes little beside the results."""
+"""How many ids are computed together: the arrays copied from stay small beside the results."""
 
 
 class Memory:
-    """Results of one part, computed where an id comes for the first time.
+    """Results of one part; a row is computed when its id comes for the first time.
 
     A row is valid for one version of the parameters. When they change, the arrays are left to the
     calls that still read them, and new ones begin. Several threads may compute the same row; the
@@ -59,7 +59,7 @@ class Memory:
     def __init__(
         self, part: Remembered, numbers: Sequence[int], dtype: np.dtype[Any], device: Device
     ) -> None:
-        """`numbers`: of what the part depends on, among the versions that :meth:`results` gets."""
+        """`numbers`: positions of the part's own versions among all that :meth:`results` gets."""
         self.part = part
         self._numbers = numbers
         self._dtype = dtype
@@ -74,7 +74,7 @@ class Memory:
     ) -> Mapping[Name, Array] | None:
         """Results by key, a row per id and a last one for "no input", valid at least for `ids`.
 
-        None where the parameters may change unseen, so that nothing can be kept.
+        None if the parameters may change unseen, so that nothing can be kept.
 
         Args:
             ids: int32, in -1..count - 1.
@@ -96,7 +96,7 @@ class Memory:
         return rows.results
 
     def bytes(self, rows: Array) -> int:
-        """What the results of some ids take, by the distinct numbers of their rows."""
+        """Bytes that results of some ids take, by the distinct numbers of their rows."""
         return sum(
             self._device.table_bytes(rows, math.prod(shape) * self._dtype.itemsize)
             for shape in self.part.shapes

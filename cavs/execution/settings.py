@@ -1,4 +1,4 @@
-"""What native calls of the whole process share: threads, denormal numbers, the library of BLAS."""
+"""Settings of native calls in the whole process: threads, denormal numbers, the BLAS library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cavs.errors import InputError
 
 
 def _find_blas() -> None:
-    # To import it would load the library, with a thread for each core; the engine loads it when a
+    # Importing it would load the library, with a thread for each core; the engine loads it when a
     # program with products is made.
     found = find_spec("scipy_openblas32")
     if found is None or found.origin is None:
@@ -50,15 +50,16 @@ def get_num_threads() -> int:
 
 
 def set_flush_denormals(enabled: bool) -> None:
-    """Whether native calls in float32 take denormal numbers, those below 1.2e-38 in magnitude, for
+    """Whether native calls in float32 take denormal numbers, below 1.2e-38 in magnitude, for
     zero from now on, as operands and as results of arithmetic. On at first.
 
     Processors need a hundred cycles and more for one, and L2 decay brings weights there that no
     gradient holds, so that a training step takes several times as long. Off, float32 follows IEEE
-    754 to its last number. Of the whole process: runs of programs, optimisers, norms and sums of
-    tensors, in all threads that they use, matrix products of OpenBLAS included. Calls in float64
-    always follow IEEE 754. A call leaves the caller's own mode as it was and takes no notice of it;
-    NumPy, of which the other operations on tensors are made, is not concerned.
+    754 to its last number. The setting holds for the whole process: for runs of programs,
+    optimisers, norms and sums of tensors, in all threads that they use, matrix products of OpenBLAS
+    included. Calls in float64 always follow IEEE 754. A call leaves the caller's own mode as it was
+    and takes no notice of it. NumPy, which computes the other operations on tensors, is not
+    concerned.
 
     Raises:
         InputError: `enabled` is no bool; CavsRuntimeError: True on a machine that cannot (neither
@@ -75,8 +76,8 @@ def get_flush_denormals() -> bool:
 
 
 def compiles_groups() -> bool:
-    """Whether elementwise groups of float32 run as machine code; they are interpreted where the
-    processor is another or the system lets no memory be executable."""
+    """Whether elementwise groups of float32 run as machine code. They are interpreted on other
+    processors, and where the system lets no memory be executable."""
     return bool(_core.can_compile_groups())
 
 

@@ -22,7 +22,7 @@ from cavs.core.program import (
     Value,
 )
 
-# By name, so that a word which one side lacks is an error of the import.
+# By name, so that a word that one side lacks fails at import.
 _SPACES: dict[SpaceKind, Any] = {kind: _core.SpaceKind[kind.name] for kind in SpaceKind}
 _ROLES: dict[Role, Any] = {role: _core.Role[role.name] for role in Role}
 _TABLES: dict[TableKind, Any] = {kind: _core.TableKind[kind.name] for kind in TableKind}

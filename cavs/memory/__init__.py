@@ -1,4 +1,4 @@
-"""Where values live: the memory that the engine holds between runs, and what a run will take."""
+"""The memory that the engine holds between runs, and the memory that a run will take."""
 
 from cavs.memory.arenas import pooled_bytes as pooled_bytes
 from cavs.memory.arenas import release_memory as release_memory

@@ -1,4 +1,4 @@
-"""What a run will take in memory, planned with the engine's own functions and without a run."""
+"""Plans the memory of a run with the engine's own functions, without a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ValueMemory(NamedTuple):
 
     Attributes:
         value: its number in the program.
-        rows: that it has room for: those in use.
-        bytes: as laid out, with what rows are padded by.
-        first, last: the segments that it lives through.
+        rows: rows that it has room for: the rows in use.
+        bytes: its bytes as laid out, with the padding of rows.
+        first, last: the first and the last segment that it lives in.
     """
 
     value: int
@@ -34,7 +34,7 @@ class SweepMemory(NamedTuple):
         tables: bytes of it for the distinct ids.
         threads: bytes of it that the device works in: on the CPU the threads' own regions.
         packed: bytes beside it: weights in the layout that products read, kept for later runs.
-        values: what else is in it.
+        values: the other contents of the arena.
     """
 
     direction: str
@@ -48,13 +48,13 @@ class SweepMemory(NamedTuple):
 def plan_run(
     forward: Any, backward: Any, schedule: Any, distinct: Sequence[int], threads: int
 ) -> list[SweepMemory]:
-    """Memory of forward and, with a backward program, of backward, which keeps what that reads.
+    """Memory of forward and, with a backward program, of backward, whose operands forward keeps.
 
     Args:
         forward, backward: native programs; `backward` may be None.
-        schedule: the native one of the batch.
+        schedule: the native schedule of the batch.
         distinct: how many rows each of the distinct ids of `forward` has.
-        threads: at most.
+        threads: the greatest number of threads.
 
     Raises:
         InputError: rows that the batch cannot have.

@@ -1,6 +1,6 @@
 """Tensors of the outer program: eager arrays with a small tape, over the same table of operations.
 
-What a model pushes are tensors, and so are its parameters; losses across samples, and what joins
+Parameters and the outputs of a model are tensors; losses across samples, and computations between
 several models, are written with them.
 """
 

@@ -63,7 +63,7 @@ def evaluate(
             x._share() if device.shares_memory(result, array) else array
             for x, array in zip(xs, arrays, strict=True)
         ]
-        if not all(map(is_, shared, arrays)):  # without a copy: of the memory as it is lent
+        if not all(map(is_, shared, arrays)):  # without a copy: again, on the memory as it is lent
             result = device.evaluate(op.reference, shared, attrs, dtype)
     stale = next(filter(None, map(_stale_by, xs)), None)
     y = kind._wrap(result) if stale is None else kind._wrap_stale(result, stale)
@@ -74,14 +74,14 @@ def evaluate(
 
 
 def _float_dtype(kind: type[Tensor], op: OpDef, operands: Sequence[Any]) -> np.dtype[Any]:
-    """The dtype of the operation: that of all operands but ids, labels and Python numbers."""
+    """The dtype that all operands but ids, labels and Python numbers have."""
     integer = op.ids
     found: list[np.dtype[Any]] = []
     for position, x in enumerate(operands):
         if position == integer or _is_number(x):
             continue
         dtype = x.dtype if isinstance(x, kind) else kind(x).dtype
-        if dtype == INT32 and not op.moves:  # what only moves elements takes ids as well
+        if dtype == INT32 and not op.moves:  # operations that only move elements take ids as well
             raise DTypeError(
                 f"[{op.name}] expected operand {position} of dtype float, got int32; convert it "
                 "with astype"
@@ -107,8 +107,8 @@ def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
 
 
 def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
-    """`x`, of which backward may read the values again, without the memory of an array that the
-    caller gave and may change."""
+    """`x`, whose values backward may read again; a copy if the caller gave an array, which the
+    caller may change."""
     if isinstance(given, kind) or _is_number(given):
         return x
     return kind._wrap(device_of(x._values).copy(x._values))
@@ -116,7 +116,7 @@ def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:
 
 def _checked_ids(op: OpDef, x: Tensor, given: Tensor) -> Array:
     """The ids as an array of our own, since other threads may write to the caller's: int32, and
-    rows or classes of `x`."""
+    numbers of rows or classes of `x`."""
     device = device_of(given._values)
     ids = device.copy(given._values)
     if ids.dtype != INT32:
@@ -196,7 +196,7 @@ def _record(
                 "without it"
             )
         dxs = op.vjp(kind._wrap(dy), y, *xs, **attrs)
-        # What nobody needs may be stale.
+        # A cotangent that nobody needs may be stale.
         return [
             dx._values if dx is not None and x.requires_grad else None
             for dx, x in zip(dxs, operands, strict=True)

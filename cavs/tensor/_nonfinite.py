@@ -1,4 +1,4 @@
-"""Whether NaN and infinities are looked for, and how arrays are looked through."""
+"""Whether NaN and infinities are looked for, and how arrays are searched."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def get_detect_nonfinite() -> bool:
 
 
 def set_detect_nonfinite(enabled: bool) -> None:
-    """Whether all threads look for NaN and infinities that are not inside of a
-    :class:`detect_nonfinite`, from now on. Off at first.
+    """Whether all threads look for NaN and infinities from now on, except inside of a
+    :class:`detect_nonfinite`. Off at first.
 
     Raises:
         InputError: `enabled` is no bool.
@@ -59,18 +59,18 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
     * backward starts from NaN or an infinity, or comes to one in a gradient;
     * an optimizer would write one to a parameter: then no parameter is changed.
 
-    Infinities in outputs, and all that is masked before it comes there, are right. To say where it
-    comes from, one graph is computed again, vertex by vertex; before that, looking costs some
+    Infinities in outputs are right, and so is all that is masked before it reaches an output. To
+    say where a value comes from, one graph is computed again, vertex by vertex. Looking costs some
     hundredths of a step over few graphs, and less over many.
 
     Args:
-        enabled: False: this thread does not look, whatever is set around or for the process.
+        enabled: False: this thread does not look, whatever an outer block or the process has set.
     """
 
     def __init__(self, enabled: bool = True) -> None:
         """Raises InputError where `enabled` is no bool."""
         self._enabled = _checked(enabled)
-        # By thread: several may be inside of one, and one may be entered again while it is inside.
+        # By thread: several may be inside of one block, and each may enter it again meanwhile.
         self._before: dict[int, list[bool | None]] = {}
 
     def __enter__(self) -> None:
@@ -81,7 +81,7 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
         _here.enabled = self._before[threading.get_ident()].pop()
 
     def _recreate_cm(self) -> detect_nonfinite:
-        return detect_nonfinite(self._enabled)  # of each call of a decorated function
+        return detect_nonfinite(self._enabled)  # a new one for each call of a decorated function
 
 
 def _checked(enabled: Any) -> bool:
@@ -91,7 +91,7 @@ def _checked(enabled: Any) -> bool:
 
 
 def magnitudes(arrays: Iterable[Array]) -> list[float]:
-    """The greatest magnitude of each, NaN or infinite where an element is; 0 of none."""
+    """The greatest magnitude of each: NaN or infinite if an element is; 0 without elements."""
     given = list(arrays)
     return device_of(given[0]).max_abs(given) if given else []
 
@@ -112,14 +112,14 @@ def has_nan(array: Array) -> bool:
 
 
 def worst(array: Array) -> float:
-    """The first element that is NaN or, where none is, infinite."""
+    """The first element that is NaN or, if there is none, the first infinite one."""
     array = device_of(array).to_host(array)
     found = array[np.isnan(array)] if has_nan(array) else array[np.isinf(array)]
     return float(found.reshape(-1)[0])
 
 
 def describe(array: Array) -> str:
-    """Which value is there, where and how often, for errors."""
+    """The value of an array that is not finite, its place and its count, for errors."""
     array = device_of(array).to_host(array)
     value = worst(array)
     same = np.isnan(array) if math.isnan(value) else np.isinf(array)
@@ -129,5 +129,5 @@ def describe(array: Array) -> str:
 
 
 def nonfinite(message: str) -> NonFiniteError:
-    """The error, of the form of all others."""
+    """The error, in the form of all others."""
     return NonFiniteError(f"[nonfinite] {message}")

@@ -1,4 +1,4 @@
-"""What training changes, in both worlds: a tensor outside, a symbol in a vertex function."""
+"""Parameters, which training changes: tensors outside, symbols in a vertex function."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from cavs.tensor._version import Version
 from cavs.tensor._watch import give_out, rebind
 from cavs.tensor._writing import WritingOne
 
-# How many elements new parameters may still have, in what runs within `bounded_parameters`.
+# How many elements new parameters may still have, inside of `bounded_parameters`.
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 @contextmanager
 def bounded_parameters(elements: int) -> Iterator[None]:
-    """Inside, all new parameters together have at most so many elements: sizes that a file claims
-    must not take memory that its arrays would not.
+    """Inside, all new parameters together have at most so many elements: a file that claims large
+    sizes must not take more memory than its arrays would.
 
     Raises:
         InputError: from the constructor of the first parameter that is too large, before its values
@@ -47,8 +47,8 @@ def bounded_parameters(elements: int) -> Iterator[None]:
 
 
 def check_room(shape: tuple[int, ...]) -> None:
-    """Whether there is room for a parameter of this shape, before its values are made; raises as
-    `bounded_parameters`."""
+    """Checks that there is room for a parameter of this shape, before its values are made; raises
+    as `bounded_parameters` does."""
     left = _left.get()
     if left is not None and math.prod(shape) > left[0]:
         raise InputError(
@@ -64,20 +64,21 @@ def _take_room(shape: tuple[int, ...]) -> None:
         left[0] -= math.prod(shape)
 
 
-# Memory of a gradient, the values that it is the gradient of, and a reference to who has it.
+# Memory of a gradient, the values that it is the gradient of, and a reference to its holder.
 _Memory = tuple[Array, Array, Callable[[], Array | None]]
 _NO_MEMORY: _Memory = (host.empty((0,), FLOAT32), host.empty((0,), FLOAT32), lambda: None)
 
 
 class Parameter(Tensor):
-    """A tensor that training changes; in a vertex function it stands for itself as a symbol.
+    """A tensor that training changes; in a vertex function it is a symbol.
 
     Attributes:
-        data: the values, C-contiguous; optimizers change them in place. To write to them between a
-            call of a model and its backward is an error, which backward raises; what was taken from
-            ``data`` before the call is not watched. As long as somebody holds what ``data`` gave,
-            or a view of it, cavs cannot know whether the values are what they were, and makes anew
-            whatever depends on them: code that knows when it has written uses :meth:`writing`.
+        data: the values, C-contiguous; optimizers change them in place. Writing to them between a
+            call of a model and its backward is an error, which backward raises; an array that was
+            taken from ``data`` before the call is not watched. As long as somebody holds an array
+            of ``data``, or a view of it, cavs cannot know whether the values have changed, and
+            makes anew all results that depend on them: code that knows when it has written uses
+            :meth:`writing`.
         grad: None, an array of the same shape, or a :class:`RowSparse` where only rows were read.
     """
 
@@ -107,7 +108,7 @@ class Parameter(Tensor):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         values = state["values"]
-        if values.base is not None:  # the bytes of a pickle, which would be taken for another's
+        if values.base is not None:  # a view of a pickle's bytes, which would count as another's
             state = {**state, "values": values.copy()}
         super().__setstate__(state)
 
@@ -124,12 +125,12 @@ class Parameter(Tensor):
         typed = isinstance(values, Tensor) or is_array(values)
         own = _as_values(values, None if typed else self.dtype)
         if self._version.is_lent(own) and own.shape == self.shape and own.dtype == self.dtype:
-            return  # as of `parameter.data += 1`: it is these values, by now with others in them
+            return  # as in `parameter.data += 1`: it is the same array, with its new values
         rebind()
         self._hold(own)
 
     def _hold(self, array: Array) -> None:
-        """Has the memory of `array`, which others may hold, for the values."""
+        """Takes the memory of `array`, which others may hold, for the values."""
         own = array.base is None
         # In this order: `read` takes the number first.
         self._values = values = array.view() if own else array
@@ -141,24 +142,24 @@ class Parameter(Tensor):
     def writing(self) -> AbstractContextManager[Array]:
         """``with parameter.writing() as array:`` gives the values to write to, as one change.
 
-        It counts at the end of the block, also where that raises. The array is not to be kept:
-        afterwards cavs takes the values for unchanged. To do so between a call of a model and its
+        It counts at the end of the block, also where the block raises. The array is not to be kept:
+        afterwards cavs takes the values for unchanged. Writing between a call of a model and its
         backward is an error, as with ``data``.
         """
         return WritingOne(self)
 
     def follow(self, version: Callable[[], int]) -> None:
-        """For values in memory of another library, which says itself whether they were written.
+        """For values in memory of another library that says itself whether they were written.
 
         ``parameter.follow(lambda: tensor._version)`` suits a parameter made of ``tensor.numpy()``
-        of PyTorch: calls then go on with what they made of the values, such as results by id, until
-        that number is another. Without it, whatever belongs to others is taken for changed all the
-        time. It ends with another array as ``data``.
+        of PyTorch: calls then use again the results that they made of the values, such as results
+        by id, until that number changes. Without it, memory of others counts as changed all the
+        time. It ends when ``data`` is set to another array.
 
         Args:
-            version: gives a number from 0 on that is another one whenever somebody wrote to the
-                memory, or may have; -1 where that is not known. It is called whenever the values
-                are read, by any thread, and must not read them itself.
+            version: gives a number from 0 on that changes whenever somebody wrote to the memory, or
+                may have; -1 where that is not known. It is called whenever the values are read, by
+                any thread, and must not read them itself.
 
         Raises:
             InputError: `version` cannot be called.
@@ -172,20 +173,21 @@ class Parameter(Tensor):
 
     @property
     def version(self) -> int:
-        """Another number whenever the values may have been written: by :meth:`writing`, by another
-        array as ``data``, or by who was given ``data``, when it is given and after all is let go.
+        """A number that changes whenever the values may have been written: by :meth:`writing`, by
+        another array as ``data``, or by a holder of ``data``, when it is given and when all of it
+        is let go.
         """
         self.read()
         return self._version.number
 
     def read(self) -> tuple[Array, int]:
-        """The values, to be read only, and a number that is another one whenever they are.
+        """The values, to be read only, and a number that changes whenever they change.
 
         The number is -1 as long as somebody else has the array, or one that shares its memory, and
         may change it unseen.
         """
         version = self._version
-        number = version.number  # first: who is given the array from now on has yet to change it
+        number = version.number  # first: a later holder of the array has yet to change it
         values = self._values
         if version.private:
             return values, number
@@ -205,7 +207,7 @@ class Parameter(Tensor):
         return reduce_ops.sum(self, None, keepdims) if tracing() else super()._total(keepdims)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
-        # Stays row-sparse for as long as only row-sparse ones come.
+        # Stays row-sparse as long as all gradients are.
         held = self.grad
         if held is not None and not self._takes(held):
             raise InputError(
@@ -231,7 +233,7 @@ class Parameter(Tensor):
             held += grad
 
     def _takes(self, held: Any) -> bool:
-        """Whether a gradient, which anyone may assign, is one that can be added to."""
+        """Whether a gradient can be added to `held`, which anyone may have assigned."""
         if isinstance(held, RowSparse):
             return held.shape == self.shape  # optimizers see to its dtype
         return (
@@ -253,7 +255,7 @@ class Parameter(Tensor):
     def take_grad_buffer(self) -> Array:
         """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
 
-        It is in the memory of the one before where nobody holds that any more, so that a training
+        It reuses the memory of the last gradient if nobody holds that any more, so that a training
         loop does not allocate.
         """
         values = self._values
@@ -273,7 +275,7 @@ def _described(grad: Any) -> str:
 
 
 def _as_values(data: Any, dtype: Any) -> Array:
-    """`data` as the values of a parameter, in its own memory where that will do."""
+    """`data` as the values of a parameter, in its own memory if dtype and layout allow."""
     array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
     if array.dtype == INT32:
         raise DTypeError(

@@ -24,7 +24,7 @@ _lock = new_lock()
 
 
 class Stream:
-    """Seed and step of what is drawn one after the other; several threads may take steps at once.
+    """Seed and step of successive draws; several threads may take steps at once.
 
     Attributes:
         seed: 0..2**64-1.
@@ -42,7 +42,7 @@ class Stream:
         return {"seed": seed, "step": step}
 
     def set_state(self, state: Mapping[str, int]) -> None:
-        """Goes on from what :meth:`state` gave.
+        """Goes on from a state that :meth:`state` gave.
 
         Raises:
             InputError: not a seed and a step in 0..2**64-1; nothing has changed then.
@@ -61,7 +61,7 @@ class Stream:
         return self.seed, self.step
 
     def take(self) -> tuple[int, int]:
-        """Seed and step of the caller's own; the next caller gets the next step."""
+        """Seed and step for this caller alone; the next caller gets the next step."""
         with _lock:
             step = self.step
             self.step = step + 1
@@ -90,8 +90,8 @@ class Generator(Stream):
             shape: of the tensor; its first axis are rows.
             dtype: float32 or float64.
             keys: (rows,) integers, such as the samples' numbers in a data set; None counts rows.
-            places: (rows,) integers in 0..2**32-1 that tell rows of one key apart, such as those of
-                vertices within their graph; None: zeros.
+            places: (rows,) integers in 0..2**32-1 that tell rows of one key apart, such as the
+                numbers of vertices within their graph; None: zeros.
 
         Raises:
             ShapeError: sizes below 0, or not a key and a place for each row; DTypeError: not a
@@ -133,13 +133,13 @@ class Generator(Stream):
         keys: Any = None,
         places: Any = None,
     ) -> Tensor:
-        """Standard normal numbers, likewise."""
+        """Standard normal numbers; for the rest as :meth:`uniform`."""
         result: Tensor = standard_normal(self.uniform(shape, dtype, keys, places))
         return result
 
 
 def check_seed(value: Any) -> int:
-    """`value`, a seed or a step. Raises InputError where it is none."""
+    """`value`, if it is a seed or a step; raises InputError if it is neither."""
     if isinstance(value, np.integer):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
@@ -150,5 +150,5 @@ def check_seed(value: Any) -> int:
 
 
 def _keys(state: Any) -> Any:
-    """What errors say of a state: its keys, in one line of some length."""
+    """A state in errors: its keys, in one line of some length."""
     return sorted(map(str, state))[:8] if isinstance(state, Mapping) else type(state).__name__

@@ -42,7 +42,7 @@ class RowSparse:
                 f"[row-sparse] expected int32 indices, got {indices.dtype}; convert them with "
                 "astype"
             )
-        indices = device_of(indices).copy(indices)  # what is checked stays as it is
+        indices = device_of(indices).copy(indices)  # a copy stays as it was checked
         indices.setflags(write=False)
         if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
             raise ShapeError(
@@ -64,7 +64,7 @@ class RowSparse:
 
     @staticmethod
     def _wrap(indices: Array, values: Array, shape: tuple[int, ...]) -> RowSparse:
-        """Of arrays that are known to be as the constructor wants them."""
+        """A RowSparse of arrays that are known to fit the constructor."""
         result = RowSparse.__new__(RowSparse)
         result.indices = indices
         result.values = values
@@ -123,7 +123,7 @@ class RowSparse:
         return dense
 
     def add(self, other: RowSparse) -> RowSparse:
-        """The sum of two, on the union of their rows; one of them where the other has none."""
+        """The sum of two, on the union of their rows; if one has no rows, the other one itself."""
         instance("row-sparse", "other", other, RowSparse, "a cavs.RowSparse")
         if other.shape != self.shape:
             raise ShapeError(

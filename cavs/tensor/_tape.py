@@ -1,4 +1,4 @@
-"""The tape of the outer program: what was computed from what, walked in reverse by backward."""
+"""The tape of the outer program: records of computations, walked in reverse by backward."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Find = Callable[[int, Array], str]
 
 class _State(threading.local):
     enabled = True
-    wrong: str | None = None  # which record first gave this backward a value that is not finite
+    wrong: str | None = None  # the first record of this backward to give a value that is not finite
 
 
 _state = _State()
-_lock = new_lock()  # of who runs a record
+_lock = new_lock()  # held while a thread takes a record to run
 
 
 def is_grad_enabled() -> bool:
@@ -49,7 +49,7 @@ class no_grad(ContextDecorator):  # noqa: N801
     """``with no_grad():``: operations on tensors inside are not recorded, in this thread."""
 
     def __init__(self) -> None:
-        # By thread: several may be inside of one, and one may be entered again while it is inside.
+        # By thread: several may be inside of one block, and each may enter it again meanwhile.
         self._before: dict[int, list[bool]] = {}
 
     def __enter__(self) -> None:
@@ -60,21 +60,21 @@ class no_grad(ContextDecorator):  # noqa: N801
         _state.enabled = self._before[threading.get_ident()].pop()
 
     def _recreate_cm(self) -> no_grad:
-        return no_grad()  # of each call of a decorated function
+        return no_grad()  # a new one for each call of a decorated function
 
 
 class Record:
-    """One call on the tape: tensors in, tensors out, and the function from cotangents of the ones
-    to cotangents of the others.
+    """One call on the tape: its operands, its results, and the function from the results'
+    cotangents to the operands' cotangents.
 
     Attributes:
-        inputs: the operands; those that need no gradient are kept out of the walk.
+        inputs: the operands; the walk leaves out operands that need no gradient.
         backward: None once it ran.
-        outputs: how many there are.
+        outputs: how many outputs there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
             them as its gradient without a copy.
-        find: says where what is not finite in the output of a number and its values comes from;
-            None: from here.
+        find: says in words where a value of an output that is not finite comes from, given the
+            output's number and values; None: from this call.
     """
 
     __slots__ = ("backward", "find", "fresh", "inputs", "name", "outputs")
@@ -133,7 +133,7 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
 
 
 def _check_start(root: Tensor, cotangent: Array) -> None:
-    """Raises where backward would begin with a value, or a cotangent, that is not finite."""
+    """Raises where backward would begin with values, or a cotangent, that are not finite."""
     values = root._any_values()
     if not is_finite(values):
         raise nonfinite(
@@ -148,7 +148,7 @@ def _check_start(root: Tensor, cotangent: Array) -> None:
 
 
 def _origin_of(x: Tensor) -> str:
-    """In words, where what is not finite in `x` comes from: back along the tape, NaN to NaN."""
+    """In words, where a value in `x` that is not finite comes from: back along the tape."""
     bad = has_nan if has_nan(x._any_values()) else not_finite
     while x._record is not None:
         before = next((i for i in x._record.inputs if bad(i._any_values())), None)
@@ -162,13 +162,13 @@ def _origin_of(x: Tensor) -> str:
 
 def wrong_cotangent() -> str | None:
     """In words, where the first cotangent of this thread's backward that is not finite comes from;
-    None before one does."""
+    None while all are finite."""
     return _state.wrong
 
 
 def _note_wrong(record: Record, results: Sequence[Cotangent | None]) -> None:
-    """Keeps who came to the first result that is not finite, and raises where a leaf would get it
-    as its gradient."""
+    """Keeps the record that first gave a result that is not finite, and raises if a leaf would get
+    one as its gradient."""
     for x, dx in zip(record.inputs, results, strict=True):
         values = dx.values if isinstance(dx, RowSparse) else dx
         if values is None or not x.requires_grad or is_finite(values):
@@ -212,7 +212,7 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
     with _lock:
         backward, record.backward = record.backward, None
     if backward is None:
-        raise _freed(record)  # by another thread since `_consumers` looked
+        raise _freed(record)  # another thread has run it since `_consumers` looked
     given = cotangents.pop(record, None)
     if given is None:
         return  # reached only through operands without a gradient, such as a mask
@@ -242,7 +242,7 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
 
 
 def _shared(results: Sequence[Cotangent | None], given: Sequence[Array | None]) -> set[int]:
-    """Identities of the arrays that came in, or are given for several inputs."""
+    """Identities of the arrays that came in as cotangents, or are given for several inputs."""
     shared = {id(g) for g in given}
     seen: set[int] = set()
     for dx in results:
@@ -251,7 +251,7 @@ def _shared(results: Sequence[Cotangent | None], given: Sequence[Array | None]) 
 
 
 def _is_own(dx: Cotangent) -> bool:
-    """Whether it is no view, and can be kept as it is."""
+    """Whether a cotangent is no view, and can be kept as it is."""
     if isinstance(dx, RowSparse):
         return True
     flags = dx.flags
@@ -267,5 +267,5 @@ def _add(cotangents: dict[Record, list[Array | None]], x: Tensor, dx: Array) -> 
     assert record is not None
     slots = cotangents.setdefault(record, [None] * record.outputs)
     held = slots[x._index]
-    # Not in place: what is held may be an array that another record still reads.
+    # Not in place: another record may still read the held array.
     slots[x._index] = dx if held is None else held + dx

@@ -25,7 +25,7 @@ from cavs.tensor._tape import Backward, Cotangent, Find, Record, is_grad_enabled
 from cavs.tensor._watch import Watch, give_out, rebind, written_since
 
 _requires_grad = attrgetter("requires_grad")
-# Of all gradients, while one is added to.
+# Held while a gradient is added to, whichever it is.
 grad_lock = new_lock()
 
 
@@ -38,11 +38,11 @@ class Tensor(Operators):
 
     Attributes:
         data: the values, a NumPy array, which may be written to; not between an operation that
-            needs them for its gradient and its backward, which then fails. What was taken from
-            ``data`` before the operation is not watched.
-        grad: what backward has added up so far, an array of the same shape; None before. Only of
-            leaves, that is, of tensors that no operation computed.
-        requires_grad: whether backward gives it, or tensors it depends on, a gradient.
+            needs them for its gradient and its backward, which then fails. An array that was taken
+            from ``data`` before the operation is not watched.
+        grad: the sum that backward has added up so far, an array of the same shape; None before.
+            Only leaves have it, that is, tensors that no operation computed.
+        requires_grad: whether backward gives a gradient to it, or to tensors that it depends on.
     """
 
     __slots__ = ("__weakref__", "_index", "_record", "_values", "grad", "requires_grad")
@@ -62,7 +62,7 @@ class Tensor(Operators):
         Args:
             data: anything with ``__dlpack__``, the buffer protocol or ``__array__``, a number or
                 nested lists of numbers.
-            dtype: float32, float64 or int32; None keeps that of `data`. Python's own numbers
+            dtype: float32, float64 or int32; None keeps the dtype of `data`. Python's own numbers
                 and lists become float32 or int32.
             requires_grad: whether this is a leaf that backward gives a gradient.
 
@@ -98,7 +98,7 @@ class Tensor(Operators):
 
     @staticmethod
     def _wrap_stale(data: Array, name: str) -> Stale:
-        """Likewise, where operands or result of the operation `name` were written."""
+        """The same for stale values: operands or result of the operation `name` were written."""
         x = Stale.__new__(Stale)
         x._array, x._stale_by = data, name
         x.grad = x._record = None
@@ -111,9 +111,9 @@ class Tensor(Operators):
         return evaluate(Tensor, op, operands, attrs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy by ``copy.deepcopy`` or ``pickle`` is made of, which has memory of its own.
+        """The state that ``copy.deepcopy`` and ``pickle`` copy; a copy has memory of its own.
 
-        Raises CavsRuntimeError for what an operation computed: of that ``detach()`` can be copied.
+        Raises CavsRuntimeError for a tensor that an operation computed: copy its ``detach()``.
         """
         if self._record is not None:
             raise CavsRuntimeError(
@@ -159,7 +159,7 @@ class Tensor(Operators):
         return self._values
 
     def _any_values(self) -> Array:
-        """The values for an operation whose result is stale where they are."""
+        """The values for an operation, whose result is stale if they are."""
         return self._values
 
     @property
@@ -197,7 +197,7 @@ class Tensor(Operators):
         return len(self._values)
 
     def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
-        # A function of NumPy's takes a tensor for its values, as it does whatever has an array.
+        # A function of NumPy's takes a tensor for its values, as it does any object with an array.
         return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -236,7 +236,7 @@ class Tensor(Operators):
         return self.data
 
     def detach(self) -> Tensor:
-        """The same values, of which backward knows nothing; memory is shared."""
+        """The same values, off the tape; memory is shared."""
         return Tensor._wrap(self._share())
 
     def backward(self, grad: Any = None) -> None:
@@ -275,7 +275,7 @@ class Tensor(Operators):
         run_backward(self, cotangent)
 
     def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
-        """Adds to ``grad``; several threads may at once.
+        """Adds to ``grad``; several threads may do so at once.
 
         Args:
             grad: of this tensor's shape and dtype.
@@ -293,7 +293,7 @@ class Tensor(Operators):
             self._accumulate(given, adopt)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
-        """Likewise, for who holds the lock."""
+        """The same, for a caller that holds the lock."""
         dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
         if self.grad is None:
             self.grad = dense if adopt else device_of(dense).copy(dense)
@@ -319,8 +319,8 @@ class Tensor(Operators):
         return shape_ops.reshape(total, tuple(n for i, n in enumerate(kept) if i not in axes))
 
     def _total(self, keepdims: bool) -> Any:
-        """Sum over all axes: what each step ends with, hence one record and not those of the
-        operations that it would take."""
+        """Sum over all axes. Each step ends with one, hence a single record in place of the records
+        of the operations that it would take."""
         data = self._values
         shape, dtype = data.shape, data.dtype
         device = device_of(data)
@@ -378,7 +378,7 @@ class Tensor(Operators):
             data = device.asarray(self._share()[index])
         except CavsError:
             raise
-        except Exception as error:  # of whatever stands for an index
+        except Exception as error:  # of any object that stands for an index
             raise ShapeError(
                 f"[index] expected an index into shape {shape}, got {error}; correct the index"
             ) from None
@@ -408,8 +408,8 @@ def _index_key(key: Any) -> Any:
 
 
 class Stale(Tensor):
-    """A value of the forward that was written since, or what backward computed from one: to need it
-    for a gradient is an error."""
+    """A value of the forward that was written since, or a value that backward computed from it:
+    needing it for a gradient is an error."""
 
     __slots__ = ("_array", "_stale_by")
 
@@ -451,25 +451,25 @@ def record(
     reads: Sequence[Array] = (),
     find: Find | None = None,
 ) -> list[Tensor]:
-    """Tensors for what a function of tensors computed by means of its own, with its gradient.
+    """Tensors of values that a function of tensors computed by means of its own, with its gradient.
 
     All outputs share one place on the tape: `backward` is called at most once, when the cotangents
     of all outputs are complete.
 
     Args:
-        outputs: what the function computed, arrays of float32 or float64.
+        outputs: the values that the function computed, arrays of float32 or float64.
         inputs: the tensors and parameters that it depends on.
         backward: gets a cotangent per output, C-contiguous and of the output's shape and dtype, or
             None for outputs that did not contribute. Gives a cotangent per input: an array, a
             :class:`RowSparse`, or None. It hands its arrays over: the tape may keep them as
             gradients, and write to them.
-        name: what to call it in errors.
-        learns: whether `backward` gives gradients to parameters by itself, besides those of
-            `inputs`.
+        name: the name of the function in errors.
+        learns: whether `backward` gives gradients to parameters by itself, besides the
+            gradients of `inputs`.
         reads: values of inputs and outputs that `backward` reads; it is not called where they were
             written since, but :class:`CavsRuntimeError` is raised.
-        find: says in words where what is not finite in the output of a number and its values comes
-            from, for errors; None where it is the function itself.
+        find: says in words, for errors, where a value of an output that is not finite comes from,
+            given the output's number and values; None if it comes from the function itself.
 
     Returns:
         One tensor per output; without a place on the tape under :func:`no_grad` or when nothing

@@ -1,7 +1,7 @@
-"""By which number the values of a parameter are known, and while others may write to them unseen.
+"""The version of a parameter's values, and whether others may write to them unseen.
 
-Who is given an array of the values gets one that is lent: numpy keeps it alive for whatever is made
-of it without a copy, so that a weak reference tells when the last holder has let go.
+Whoever is given an array of the values gets a lent one: numpy keeps it alive for all arrays that
+are made of it without a copy, so a weak reference tells when the last holder has let go.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from cavs._arrays import Array, has_sole_base, lend
 from cavs._locks import new_lock
 
 numbers = itertools.count()
-"""Of all parameters: no number comes twice, whichever threads count."""
+"""Numbers of all parameters: none comes twice, whichever threads count."""
 
-_lock = new_lock()  # of who may write to what
+_lock = new_lock()  # held while it changes who may write to which values
 
 
 def _nothing() -> None:
-    """As a reference to an array that is gone."""
+    """A reference to an array that is gone."""
 
 
 def _unknown() -> int:
@@ -29,25 +29,25 @@ def _unknown() -> int:
 
 
 class Version:
-    """Of the values of one parameter.
+    """The version of one parameter's values.
 
     Attributes:
-        number: another one whenever the values may have been written; who writes to them sets the
-            next afterwards. It says nothing while `private` is False, but :meth:`settle` does.
+        number: changes whenever the values may have been written; whoever writes to them sets the
+            next one afterwards. It says nothing while `private` is False, but :meth:`settle` does.
         private: whether nobody but the parameter can get at its values.
     """
 
     __slots__ = ("_loan", "_older", "_outside", "_seen", "_taken", "number", "private")
 
-    _loan: Callable[[], Array | None]  # what was given out last, and may be again
+    _loan: Callable[[], Array | None]  # the array that was given out last, and may be again
     _older: list[Callable[[], Array | None]]
-    _taken: Array | None  # a view of an array that who gave it may still hold
-    _outside: Callable[[], int] | None  # the version by those whose memory it is
-    _seen: int  # what that was last
+    _taken: Array | None  # a view of an array that its giver may still hold
+    _outside: Callable[[], int] | None  # the version that the memory's owner gives
+    _seen: int  # the owner's last version
 
     def start(self, taken: Array | None) -> None:
-        """Is told that the values are others: `taken`, the parameter's own view of an array that
-        somebody gave, or, with None, in memory of which cavs does not know whose it is."""
+        """Begins anew with other values: `taken`, the parameter's own view of an array that
+        somebody gave, or, with None, values in memory whose owner cavs does not know."""
         with _lock:
             self.private = False
             self.number = next(numbers)
@@ -55,15 +55,15 @@ class Version:
             self._outside = _unknown if taken is None else None
 
     def lend(self, values: Array) -> Array:
-        """An array of the same memory for somebody who may write to it; the last one, where it is
-        still held."""
+        """An array of the same memory for somebody who may write to it; the last one given, if
+        somebody still holds that."""
         with _lock:
             self.private = False
             loan = self._loan()
             if loan is None:
                 loan = lend(values)
                 self._loan = ref(loan)
-            elif loan.shape != values.shape or loan.dtype != values.dtype:  # its holder's doing
+            elif loan.shape != values.shape or loan.dtype != values.dtype:  # its holder changed it
                 self._older.append(self._loan)
                 loan = lend(values)
                 self._loan = ref(loan)
@@ -71,11 +71,11 @@ class Version:
             return loan
 
     def is_lent(self, array: Array) -> bool:
-        """Whether `array` is what :meth:`lend` gave last."""
+        """Whether `array` is the array that :meth:`lend` gave last."""
         return self._loan() is array
 
     def follow(self, outside: Callable[[], int]) -> None:
-        """Takes the word of others for whether they have written; see `Parameter.follow`."""
+        """Lets others tell whether they have written; see `Parameter.follow`."""
         with _lock:
             self._taken, self._outside = None, outside
             self.private = False
@@ -83,7 +83,7 @@ class Version:
     def settle(self) -> int:
         """The number, or -1 while somebody may write to the values unseen."""
         outside = self._outside
-        seen = 0 if outside is None else outside()  # which may be a user's: not under the lock
+        seen = 0 if outside is None else outside()  # not under the lock: it may be a user's
         with _lock:
             if any(loan() is not None for loan in (self._loan, *self._older)):
                 return -1

@@ -1,8 +1,8 @@
 """Whether values that a backward will read again were written since its forward.
 
-Nobody can write to them without having been given their memory: by ``.data`` and what goes through
-it, as optimizers do. Only then they are copied, and backward compares. What was given out before
-the forward is not seen. A training loop pays for an entry in a list.
+Nobody can write to them without having been given their memory: by ``.data`` and by all that goes
+through it, as optimizers do. Only then the values are copied, and backward compares. Arrays that
+were given out before the forward are not seen. A training loop pays for an entry in a list.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LEAST = 64
 
 
 class _Kept:
-    """An array, and from when somebody may write to it a copy of what it held."""
+    """An array and, once somebody may write to it, a copy of the values that it held."""
 
     __slots__ = ("__weakref__", "array", "before")
 
@@ -46,7 +46,7 @@ class Watch:
     __slots__ = ("__weakref__", "_kept", "_tensors", "arrays")
 
     def __init__(self, arrays: Sequence[Array], tensors: Sequence[Tensor] = ()) -> None:
-        """`tensors`: whose values the first of the arrays are; they may get others."""
+        """`tensors`: their values are the first of the arrays; they may get other values."""
         self.arrays: Sequence[Array] = arrays
         self._tensors: Sequence[Tensor] = tensors
         self._kept: list[_Kept] | None = None  # None while nobody may have written anything
@@ -77,7 +77,7 @@ class Watch:
 
 
 def give_out(*arrays: Array) -> None:
-    """To be called before somebody is given these values, or memory of theirs, to write to."""
+    """To be called before somebody is given these values, or their memory, to write to."""
     if _pending or _registry.kept:
         for values in arrays:
             _registry.give_out(values)
@@ -94,7 +94,7 @@ def _same(a: Array, b: Array) -> bool:
 
 
 def written_since(name: str) -> CavsRuntimeError:
-    """What to raise where an operation's values were."""
+    """The error to raise where an operation's values were written."""
     return CavsRuntimeError(
         f"[backward] expected operands and result of {name!r} as they were in the forward, got "
         "values that were written since; call backward before you write to them, or write to a "
@@ -106,9 +106,9 @@ class _Registry:
     """The arrays of all watches that are alive, found by their memory.
 
     Attributes:
-        kept: those of watches that are not pending, by the identity of the array that owns the
-            memory, across loans.
-        pending_limit: how many watches may be pending before those that ended are dropped.
+        kept: the arrays of watches that are not pending, by the identity of the array that owns
+            their memory, followed through loans.
+        pending_limit: how many watches may be pending before ended ones are dropped.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class _Registry:
                 self._forget()
 
     def _keep(self, array: Array) -> _Kept:
-        """One that another watch has for the same values, or a new one."""
+        """The entry that another watch has for the same values, or a new one."""
         places = self.kept.setdefault(id(owner(array)), [])
         for kept in _alive(places):
             if kept.array is array and not kept.changed():
@@ -157,7 +157,7 @@ class _Registry:
         return kept
 
     def _forget(self) -> None:
-        """Drops what no watch has any more."""
+        """Drops entries that no watch has any more."""
         left = {key: [k for k in places if k() is not None] for key, places in self.kept.items()}
         self.kept = {key: places for key, places in left.items() if places}
         self._kept_count = sum(map(len, self.kept.values()))

@@ -1,4 +1,4 @@
-"""Writing to parameters where cavs is told when it begins and when it is over."""
+"""Writes to parameters with a beginning and an end that cavs is told."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Writing:
     change of each; see `Parameter.writing`.
 
     Attributes:
-        versions: where they are asked for, by which each parameter is known after the block; -1
-            where somebody else may have written to it since the block began.
+        versions: if they are asked for, the version of each parameter after the block; -1 where
+            somebody else may have written to it since the block began.
     """
 
     __slots__ = ("_before", "_parameters", "versions")
@@ -49,7 +49,7 @@ class Writing:
 
 
 class WritingOne:
-    """Likewise, of one."""
+    """The same for one parameter."""
 
     __slots__ = ("_parameter",)
 

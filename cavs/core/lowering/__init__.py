@@ -1,4 +1,4 @@
-"""From IR to programs, in three steps: what is done where, values with numbers, instructions."""
+"""From IR to programs in three steps: order and places, numbers of values, instructions."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def lower(
     """Lowers F (``forward`` None) or a gradient over its lowered F.
 
     `params`: by path; `switches`: the passes that are on; `counted`: the distinct ids that a
-    gradient by rows needs; `masks`: products to the inputs that are zero where they may leave rows
-    out.
+    gradient by rows needs; `masks`: maps a product that may leave out rows to its mask, a
+    node that is zero (an id: -1) in these rows.
     """
     lowering = analyse(sinks, forward, switches, masks)
     values = number(lowering, params, counted)

@@ -1,4 +1,4 @@
-"""What a program does, in which order, over which places: the first of three steps to it."""
+"""The first of three steps to a program: its instructions, their order and their places."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def analyse(
 ) -> Lowering:
     """The lowering of F (``forward`` None) or of a gradient over its lowered F.
 
-    `switches`: the passes that are on; `masks`: products to the inputs that are zero where they may
-    leave rows out.
+    `switches`: the passes that are on; `masks`: maps a product that may leave out rows to its
+    mask, a node that is zero (an id: -1) in these rows.
     """
     storage = place(sinks.stripped(), forward, masks, "merge_matmuls" in switches)
     edge_rows = _edge_rows(storage)
@@ -95,7 +95,7 @@ def _phases(storage: Storage, switches: Collection[str], edge_rows: SpaceKind) -
 def _units(
     storage: Storage, phases: Mapping[Node, Phase], edge_rows: SpaceKind
 ) -> dict[Node, Unit]:
-    """Units with what they read of each other."""
+    """The units, each with the units that it reads."""
     units: dict[Node, Unit] = {}
     for node in storage.order:
         if not storage.is_unit(node):
@@ -113,7 +113,7 @@ def _units(
 
 
 def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) -> list[Unit]:
-    """Units that copy results to the caller's arrays where they are elsewhere."""
+    """Units that copy results to the caller's arrays, unless they are written there at once."""
     stores = []
     for number, (_, node) in enumerate(storage.sinks.outputs):
         if storage.direct.get(node) == number:
@@ -128,7 +128,7 @@ def _stores(storage: Storage, units: Mapping[Node, Unit], edge_rows: SpaceKind) 
 
 
 def _edge_rows(storage: Storage) -> SpaceKind:
-    """The rows that edges go with: those of their parents."""
+    """The row space by which edges are divided among threads: that of their parents."""
     known = storage.forward.nodes if storage.forward else ()
     inner = any(n.space == SpaceKind.INNER for nodes in (storage.order, known) for n in nodes)
     return SpaceKind.INNER if inner else SpaceKind.VERTEX
@@ -140,5 +140,5 @@ def _partition(node: Node, edge_rows: SpaceKind) -> Partition:
 
 
 def _rows(space: Space, edge_rows: SpaceKind) -> Space:
-    """Which rows a thread takes."""
+    """The row space by which a value is divided among threads: edges go with their parents."""
     return edge_rows if space == SpaceKind.EDGE else space

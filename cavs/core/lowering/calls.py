@@ -1,7 +1,8 @@
 """Which kernel computes an operation, with which operands, tables and attributes.
 
-A row here is for an operation between rows, whose tables depend on what is stored, and for
-products; any other is the kernel of its name, told what its row of the ops table says.
+The table of this module has an entry for each operation between rows, whose tables depend on the
+stored values, and for products. Any other operation calls the kernel of its own name, with the
+attributes that its row of the ops table gives.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from cavs.core.program import Table, TableKind
 
 
 class Call(NamedTuple):
-    """A kernel and what it is given.
+    """A kernel and its arguments.
 
     Attributes:
         kernel: its name.
-        inputs: what it reads.
-        attributes: what it is told beside.
-        source: of a kernel without inputs, the table that it reads.
+        inputs: its operands.
+        attributes: its attributes, if it has any.
+        source: the table that a kernel without inputs reads.
     """
 
     kernel: str
@@ -54,7 +55,7 @@ class Call(NamedTuple):
 
 
 def kernel_call(operands: Operands, node: Node) -> Call:
-    """The call that computes `node`, which is no part of an elementwise group."""
+    """The call that computes `node`, which belongs to no elementwise group."""
     make = _CALLS.get(node.op, _of_rows)
     return make(operands, node)
 
@@ -77,7 +78,7 @@ def _gather(operands: Operands, node: Node) -> Call:
 
 
 def _take(operands: Operands, node: Node) -> Call:
-    # load copies ids as well, from whatever rows
+    # load copies ids as well, from any rows
     kernel = "load" if node.dtype == "int32" else "take"
     rows = operands.stored(node.inputs[0])
     return Call(kernel, (rows._replace(table=index_table(node)),))

@@ -1,7 +1,7 @@
-"""fuse: arranges units in segments, elementwise ones of one row shape in maximal groups.
+"""fuse: arranges units in segments, and elementwise units of one row shape in maximal groups.
 
-Segments are what threads run without meeting: within one, a unit may read only rows that the same
-thread has written. Groups become one kernel that goes through memory once.
+Threads run a segment without meeting: within it a unit may read only rows that the same thread has
+written. A group becomes one kernel that goes through memory once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _OF_LEVELS = (SpaceKind.VERTEX, SpaceKind.INNER)
 
 @dataclass(eq=False)
 class Unit:
-    """A node that stores its result, or the copy of one to the caller's array `output`.
+    """A node that stores its result, or the copy of a node to the caller's array `output`.
 
     Attributes:
         partition: how its rows are divided among threads: ``vertex`` (edges ride along), ``graph``,
             ``none``, distinct ids, or ``global`` where it sums over all rows.
         aligned, crossed: units that it reads, at the rows at hand or at any rows.
-        indirect: of the aligned ones, those read through an index or a view, hence from memory.
+        indirect: the aligned units that it reads through an index or a view, hence from memory.
     """
 
     node: Node
@@ -51,7 +51,7 @@ class Unit:
 
     @property
     def key(self) -> tuple[Space, int]:
-        """Units of one group have this in common: rows and their length."""
+        """The rows and their length, which all units of a group have in common."""
         return self.node.space, self.node.size
 
 
@@ -89,7 +89,7 @@ def arrange(units: Sequence[Unit], phase: Phase, fuse: bool) -> Iterable[Arrange
 
 
 def _by_levels(units: Sequence[Unit], fuse: bool) -> Iterable[Arranged]:
-    """What runs row by row within a level, and what sums its rows after it."""
+    """The segment that runs row by row within a level, and the one that sums its rows after it."""
     if not units:
         return
     by_row = [unit for unit in units if unit.partition != "global"]
@@ -143,7 +143,7 @@ def _grow(
     done: set[Unit],
     here: set[Unit],
 ) -> list[Unit]:
-    """The greatest group with this key that can run now: what it reads is stored or in it."""
+    """The largest group with this key that can run now: its operands are stored or in the group."""
     group: dict[Unit, None] = {}
     for unit in waiting:  # operands come before users
         if not unit.fusable or unit.key != key:

@@ -19,7 +19,7 @@ _MOVES = (BROADCAST, SLICE, RESHAPE)
 
 
 class _Refs(NamedTuple):
-    """What the operations of a group read, each once."""
+    """The operands that the operations of a group read, each once."""
 
     inputs: dict[Operand, int]
     constants: dict[float, int]
@@ -27,7 +27,7 @@ class _Refs(NamedTuple):
 
 
 def group_call(storage: Storage, reader: Reader, nodes: Sequence[Node]) -> tuple[Call, list[Node]]:
-    """The call that computes `nodes`, operands before users, and those of them that others read."""
+    """The call that computes `nodes`, operands before users, and the nodes that others read."""
     refs = _Refs({}, {}, {})
     found = []
     for node in nodes:
@@ -55,7 +55,7 @@ def group_call(storage: Storage, reader: Reader, nodes: Sequence[Node]) -> tuple
 
 
 def _ref(storage: Storage, reader: Reader, refs: _Refs, x: Node) -> tuple[str, int]:
-    """An operand as one of the group's."""
+    """An operand as the group names it: its kind and its number of that kind."""
     if x in refs.calls:
         return "calls", refs.calls[x]
     source = x

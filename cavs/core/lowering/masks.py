@@ -1,4 +1,4 @@
-"""Which rows products may leave out, as values that programs compute: of all such analyses."""
+"""Finds the rows that products may leave out, by all analyses, as values that programs compute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cavs.core.lowering.zeros import NO_ROWS, RowIds, Rows, either
 
 
 def find_masks(roots: Iterable[Node], ids: RowIds, switches: Collection[str]) -> dict[Node, Node]:
-    """Products that leave out rows, to what says which."""
+    """Maps a product that may leave out rows to its mask."""
     roots, found = list(roots), dict[Node, Rows]()
     for name, find in (("skip_missing", skip_missing), ("skip_masked", skip_masked)):
         if name in switches:

@@ -1,8 +1,9 @@
-"""merge_matmuls: products over all rows whose results are added go on from each other's sum.
+"""merge_matmuls: products over all rows whose results are added are summed in one place.
 
 The gradient of a weight has a product for each part of the rows (leaves and inner vertices), or for
-each layer that shares it. Instead of a result each and a pass that adds them, which at small
-batches is as much work as the products, the first writes the gradient and the others add to it.
+each layer that shares it. If each product had its own result, a pass would have to add them, which
+at small batches is as much work as the products. Instead the first product writes the gradient and
+the others add to it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from cavs.core.ops.elementwise import ADD
 def merge_matmuls(
     order: Sequence[Node], users: Mapping[Node, Sequence[Node]], wanted: Collection[Node]
 ) -> dict[Node, list[Node]]:
-    """Each addition that need not be made to the results over all rows that it is the sum of;
-    nothing else reads them, nor additions among them, which are given as well.
+    """Maps an addition that need not be made to the results over all rows that it is the sum of.
+    Nothing else reads these results. Additions that are terms of another one are keys too.
 
-    `order` holds operands first; `wanted` are read from outside.
+    `order` holds operands first; the nodes `wanted` are read from outside.
     """
     sums: dict[Node, list[Node]] = {}
 

@@ -1,4 +1,4 @@
-"""What a node is to the lowering, whatever stands around it."""
+"""Properties of single nodes that the lowering asks for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDEST = 4096
 
 
 def is_line(node: Node) -> bool:
-    """Whether columns of the node's last axis stand together: there is one line of them a row."""
+    """Whether a row is one line: the columns of the node's last axis stand together."""
     return node.size == node.shape[-1]
 
 
@@ -37,19 +37,19 @@ def is_part(node: Node) -> bool:
 
 
 def without_reshapes(node: Node) -> Node:
-    """What the node reshapes: that changes nothing in memory."""
+    """The node below all reshapes of `node`: a reshape changes nothing in memory."""
     while node.op is RESHAPE:
         node = node.inputs[0]
     return node
 
 
 def parts(node: Node) -> tuple[Node, ...]:
-    """What writes the node's rows: of a join, leaves and inner vertices apart."""
+    """The nodes that write this node's rows: of a join, leaves and inner vertices apart."""
     return node.inputs if node.op is JOIN else (node,)
 
 
 def sums_all_rows(node: Node) -> bool:
-    """Whether the node is a sum over all rows, which may go on from a sum."""
+    """Whether the node is a sum over all rows, which a kernel can add to an earlier sum."""
     return node.op.reduces is Between.ALL
 
 
@@ -59,14 +59,15 @@ def summed_rows(node: Node) -> Space:
 
 
 def reads_state(user: Node, gather: Node) -> bool:
-    """Whether the gather's user goes through the lists of children to the state itself."""
+    """Whether the gather's user reads the state itself, through the lists of children."""
     over_children = user.op.reduces is Between.CHILDREN
     return over_children and gather.op is GATHER and gather.attrs["slot"] is None
 
 
 def reads_through_index(node: Node, masked: bool = False) -> bool:
-    """Whether the kernel finds the rows of its operands through tables: where it takes them one by
-    one, as products of a matrix per row do, or brings together those that a mask leaves."""
+    """Whether the kernel finds the rows of its operands through tables. It does if it takes them
+    one by one, as products of a matrix per row do, or brings together the rows that a mask
+    leaves."""
     if node.op is CONCAT:
         return not is_line(node)
     if node.op not in (MATMUL, MATMUL_REDUCE):
@@ -100,7 +101,7 @@ def reachable(roots: Iterable[Node], external: set[Node]) -> list[Node]:
 
 
 def users_of(order: Iterable[Node]) -> dict[Node, list[Node]]:
-    """What reads each node, as often as it does."""
+    """The nodes that read each node; a node that reads it twice comes twice."""
     users: dict[Node, list[Node]] = {}
     for node in order:
         users.setdefault(node, [])

@@ -1,4 +1,4 @@
-"""Numbers the values of a program: the second of three steps to it."""
+"""The second of three steps to a program: numbers its values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Values:
     """The values of a program.
 
     Attributes:
-        values: all of them; of a backward program the first are those of the forward one.
-        number_of: the value of each place.
-        states: state name to its value.
-        inputs: names of the arrays that are given.
-        uniques: the distinct ids that rows are of.
+        values: all of them; a backward program begins with the values of its forward program.
+        number_of: the number of each place's value.
+        states: the number of each state's value, by name.
+        inputs: names of the caller's arrays.
+        uniques: the distinct ids that values have rows for.
         saved: values that the backward programs read.
     """
 
@@ -93,7 +93,7 @@ class _Numbering:
         self.uniques = list(forward.program.uniques) if forward else []
 
     def count_ids(self, counted: Sequence[tuple[Unique, Space]]) -> None:
-        """Finds pulls whose distinct ids the program counts; a backward one uses the forward's."""
+        """Finds the pulls whose distinct ids are counted; backward uses those of forward."""
         if self._storage.forward:
             return
         used = dict.fromkeys(counted)
@@ -112,10 +112,10 @@ class _Numbering:
                 self.uniques.append(UniqueIds(space, base, (), counts.get(space, 0)))
 
     def number(self, place: Place) -> int:
-        """Number of the value that has the place."""
+        """Number of the place's value."""
         found = self.number_of.get(place)
         if found is None:
-            # The value may be another place's, or one that this place's needs may come before it.
+            # The value may belong to another place, or need one that must come before it.
             found = self.number_of[place] = self._make(place)
         return found
 
@@ -188,13 +188,13 @@ class _Numbering:
         return len(self.values) - 1
 
     def _input(self, name: Name) -> int:
-        """Number of the array `name` that is given."""
+        """Number of the caller's array `name`."""
         if name not in self.inputs:
             self.inputs.append(name)
         return self.inputs.index(name)
 
     def root(self, node: Node) -> int:
-        """The value that has the node's memory."""
+        """The value that owns the node's memory."""
         number = self.number(node)
         while self.values[number].role is Role.VIEW:
             number = self.values[number].base

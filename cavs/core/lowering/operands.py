@@ -1,4 +1,4 @@
-"""How instructions come to what they read: places in memory, and tables between rows."""
+"""How instructions reach their operands: places in memory, and tables between rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ORDERS: dict[Space, TableKind] = {
     SpaceKind.EDGE: TableKind.EDGE_ORDER,
 }
 
-# Lists of the parents of a vertex, to those of the parents of all leaves with one id.
+# Maps the parents of a vertex to the parents of all leaves with one id, as kinds of tables.
 _OF_EQUAL_IDS = {
     TableKind.PARENTS: TableKind.UNIQUE_PARENTS,
     TableKind.PARENT_ROWS: TableKind.UNIQUE_PARENT_ROWS,
@@ -56,7 +56,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Returned:
-    """The place of an output's array, which rows of `node` are copied to."""
+    """The place of an output's array, to which rows of `node` are copied."""
 
     output: int
     node: Node
@@ -77,16 +77,16 @@ class Columns(NamedTuple):
 
 
 Place = Node | State | Given | Returned | Columns
-"""Where rows are; a node stands for its own."""
+"""Where rows are; a node stands for its own place."""
 
 
 def place_text(place: Place) -> str:
-    """The place for people to read: nodes by their numbers."""
+    """The place as text, with nodes by their numbers."""
     return f"%{place.number}" if isinstance(place, Node) else str(place)
 
 
 class Operand(NamedTuple):
-    """Rows of a place, as many elements of each, found through a table."""
+    """Rows of a place, `size` elements of each, found through a table."""
 
     place: Place
     size: int
@@ -104,13 +104,13 @@ class Operand(NamedTuple):
 
 
 class Operands(Protocol):
-    """What a kernel's row asks of the program that its call is written for."""
+    """The operands of a program, as the call of a kernel asks for them."""
 
     def stored(self, node: Node) -> Operand:
         """The node's rows in memory, as they stand."""
 
     def read(self, node: Node) -> Operand:
-        """The node's rows through whatever table leads to what is stored."""
+        """The node's rows, through the table that leads to stored rows."""
 
     def gathered(self, node: Node) -> Operand:
         """The rows of the states that a gather takes."""
@@ -122,11 +122,11 @@ class Operands(Protocol):
         """The caller's rows for the node."""
 
     def mask(self, node: Node) -> Node | None:
-        """What says in which rows the node, a product, need not be computed."""
+        """The mask of the rows in which the node, a product, need not be computed."""
 
 
 def order_table(space: Space) -> Table:
-    """The table from rows to those of the caller."""
+    """The table from the program's rows to the caller's."""
     return Table(_ORDERS.get(space, TableKind.NONE))
 
 
@@ -142,13 +142,13 @@ def distinct_tables(node: Node) -> list[tuple[Unique, Space]]:
 
 
 def id_table(kind: TableKind, node: Node) -> Table:
-    """Table between the rows of an expand or a sum by ids, or to the ids themselves."""
+    """Table between the rows of an expand or of a sum by ids, or table of the ids themselves."""
     ((rows, base),) = distinct_tables(node)
     return Table(kind, rows=rows, base=base if isinstance(base, Unique) else None)
 
 
 def index_table(node: Node) -> Table:
-    """Table from the rows of an index load to those that it repeats."""
+    """Table from the rows of an index load to the rows that it repeats."""
     if node.op is EXPAND:
         return id_table(TableKind.UNIQUE, node)
     if node.op is not GATHER:
@@ -223,7 +223,7 @@ class Reader:
         return Operand(x, x.size, Table(TableKind.CHILDREN))
 
     def _cotangents(self, node: Node) -> Operand:
-        """Whose sum the cotangent of a state is."""
+        """The rows whose sum is the cotangent of a state."""
         sinks, name = self._storage.sinks, node.attrs["name"]
         held = sinks.states[name]
         slots = sinks.slots.get(name)

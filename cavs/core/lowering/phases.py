@@ -1,9 +1,10 @@
 """hoist and defer: which part of a program runs before the levels, level by level, and after them.
 
-The paper's streaming and lazy batching: what does not depend on gather is *hoisted* and runs once
-over all vertices before the levels; what no scatter depends on is *deferred* and runs once over all
-vertices after them. With both, only the path from gather to scatter runs level by level; with one
-of them off, what it would have moved runs there too, as far as it is row by row.
+The paper's streaming and lazy batching. An operation that does not depend on gather is *hoisted*:
+it runs once over all vertices before the levels. An operation that no scatter depends on is
+*deferred*: it runs once over all vertices after them. With both passes, only the path from gather
+to scatter runs level by level. If one of them is off, the operations that it would have moved run
+level by level too, as far as they work row by row.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def assign_phases(
 ) -> dict[Node, Phase]:
     """Phase of each node of `order` (operands first).
 
-    `is_source` says what a level reads of other levels (gather, or the cotangent of the state);
-    `sinks` are what it hands on; `switches` are the passes that are on; `sums` says what sums over
-    rows that levels have, which a level can add its own to.
+    `is_source` tells the nodes that read other levels (gather, or the cotangent of the state);
+    `sinks` are the nodes that a level hands on; `switches` are the passes that are on; `sums` tells
+    the sums over rows of levels, to which a level can add its own.
     """
     dependent: set[Node] = set()
     for node in order:
@@ -56,7 +57,7 @@ def assign_phases(
 def _moved(
     order: Sequence[Node], inputs: Inputs, dependent: set[Node], sinks: set[Node]
 ) -> dict[Node, Phase]:
-    """All out of the levels that need not be in them."""
+    """The phases, with all nodes out of the levels that need not be in them."""
     needed: set[Node] = set()
     for node in reversed(order):
         if node in sinks:
@@ -64,7 +65,7 @@ def _moved(
         if node in needed:
             needed.update(inputs(node))
     phase: dict[Node, Phase] = {}
-    early: set[Node] = set()  # read by something hoisted or level by level
+    early: set[Node] = set()  # read by a node that is hoisted or runs level by level
     for node in reversed(order):
         if node in dependent:
             phase[node] = Phase.LEVEL if node in needed else Phase.DEFER
@@ -79,7 +80,7 @@ def _moved(
 def _keeping(
     moved: Mapping[Node, Phase], dependent: set[Node], hoist: bool, defer: bool
 ) -> dict[Node, Phase]:
-    """Of what can leave the levels, what the pass that is on takes out."""
+    """The nodes that the one pass that is on takes out of the levels, with their phases."""
     if defer:
         return {node: phase for node, phase in moved.items() if phase == Phase.DEFER}
     return {node: Phase.HOIST for node in moved if node not in dependent} if hoist else {}
@@ -92,8 +93,8 @@ def _by_levels(
     kept: Mapping[Node, Phase],
     sums: Callable[[Node], bool],
 ) -> dict[Node, Phase]:
-    """Everything else level by level, where it is row by row, or adds up rows of the level, and
-    reads nothing that comes later."""
+    """Puts all other nodes into the levels if they work row by row, or add up rows of the level,
+    and read nothing that comes later."""
     phase: dict[Node, Phase] = {}
     for node in order:
         before = {phase[x] for x in inputs(node) if x in phase}

@@ -1,4 +1,4 @@
-"""What a program must give, and what backward programs may read of a forward one."""
+"""The results that a program must give, and the forward values that backward programs may read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cavs.core.program import Output, Program
 
 @dataclass(frozen=True)
 class Sinks:
-    """What a program must give.
+    """The results that a program must give.
 
     Attributes:
-        states: state name to what is scattered (of ∂F: to the cotangents on edges).
+        states: by name, the scattered state (in ∂F: the cotangents on edges).
         outputs: arrays for the caller.
         saved: nodes to keep for the backward programs.
-        slots: of ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
+        slots: in ∂F, the states whose cotangents parents hold, as in :class:`Gradient`.
     """
 
     states: Mapping[Name, Node]
@@ -37,17 +37,17 @@ class Sinks:
         )
 
     def kept(self) -> list[Node]:
-        """Those to keep, the same in every process: a set's order is not."""
+        """The nodes to keep, in one order in every process, which a set does not have."""
         return sorted(self.saved, key=lambda node: node.number)
 
     def nodes(self) -> list[Node]:
-        """All of them."""
+        """All nodes: states, outputs and the nodes to keep."""
         return [*self.states.values(), *(node for _, node in self.outputs), *self.kept()]
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program, and which value holds which node; backward programs are lowered over it."""
+    """A program, and the value that holds each node; backward programs are lowered over it."""
 
     program: Program
     value_of: Mapping[Node, int]
@@ -55,7 +55,7 @@ class Lowered:
     saved: frozenset[Node]
 
     def gives(self, node: Node) -> bool:
-        """Whether a backward program can read the value, or make it of such that it can read."""
+        """Whether a backward program can read the node, or compute it from nodes it can read."""
         if node.op.recomputed or node not in self.nodes:
             made = bool(node.inputs) or node.op.recomputed
             return made and all(map(self.gives, node.inputs))
@@ -66,7 +66,7 @@ def read_from_forward(
     roots: Iterable[Node], forward: set[Node], states: Mapping[Name, Node]
 ) -> frozenset[Node]:
     """Nodes of the forward program that a gradient with these roots reads from memory; gathers are
-    made again from the states."""
+    computed again from the states."""
     found: set[Node] = set()
     seen: set[Node] = set()
     stack = list(roots)

@@ -1,9 +1,9 @@
 """skip_masked: no products for edges that a mask leaves out.
 
-An input of one number per edge that is zero for some kinds of edges, such as the edges of a lattice
-that are no words, is multiplied with what is computed for the others. Where it is zero nobody reads
-a product whose way to the results leads through it, and the cotangent of one is zeros: products
-leave these edges out, forward and backward.
+A mask is an input of one number per edge that is zero for some kinds of edges, such as the edges of
+a lattice that are no words; values computed for the other edges are multiplied with it. Where the
+mask is zero, nobody reads a product that reaches the results only through it, and the cotangent of
+that product is zeros. So products leave these edges out, forward and backward.
 """
 
 from __future__ import annotations
@@ -15,5 +15,5 @@ from cavs.core.lowering.zeros import RowIds, Rows, Zeros
 
 
 def skip_masked(roots: Iterable[Node], ids: RowIds) -> dict[Node, Rows]:
-    """Each product that may leave out edges of which a float input is zero, to these edges."""
+    """Maps a product to the edges that it may leave out because a float input is zero there."""
     return Zeros(roots, ids, by_id=False, by_mask=True).products()

@@ -1,4 +1,4 @@
-"""Writes what units do, instruction by instruction, over places that have no numbers yet."""
+"""Writes the instructions of units, over places that have no numbers yet."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Step(NamedTuple):
     """An instruction over places.
 
     Attributes:
-        call: the kernel and what it is given.
-        outputs: what it writes.
+        call: the kernel and its arguments.
+        outputs: the operands that it writes.
         space: the rows that it runs over.
         flops: per row.
         where: source line it came from.
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 class StepWriter:
-    """Steps of one program's units; `by_level`: sums over rows that each level adds its own to."""
+    """Steps of one program's units; `by_level`: sums over rows to which each level adds its own."""
 
     def __init__(self, storage: Storage, by_level: Collection[Node]) -> None:
         self._storage = storage
@@ -49,13 +49,13 @@ class StepWriter:
         self._by_level = by_level
 
     def zeros(self) -> tuple[Step, ...]:
-        """What the sums by level begin with, where nothing is summed before."""
+        """Fills with zeros the sums by level to which nothing was added before the levels."""
         zero = Call("fill", attributes=FillAttributes(0.0))
         firsts = [node for node in self._by_level if node not in self._later]
         return tuple(Step(zero, (self._reader.stored(x),), SpaceKind.NONE) for x in firsts)
 
     def steps(self, group: Sequence[Unit]) -> list[Step]:
-        """Of a group: one fused kernel, or what a single unit needs."""
+        """The steps of a group: one fused kernel, or the steps of its single unit."""
         first, node = group[0], group[0].node
         if first.output is not None:
             return [self._store(node, first.output)]
@@ -81,7 +81,7 @@ class StepWriter:
         return Step(call, outputs, nodes[0].space, flops, str(nodes[0].where or ""))
 
     def _copies_beside(self, node: Node) -> list[Step]:
-        """A concatenation: its parts write into it; those that cannot are copied."""
+        """A concatenation: parts that cannot write into it are copied."""
         copies: list[Step] = []
         column = 0
         for x in node.inputs:
@@ -92,7 +92,7 @@ class StepWriter:
         return copies
 
     def _copy(self, x: Node, start: int, y: Node, column: int, size: int) -> Step:
-        """Copies columns start..start+size of `x` to those of `y` from `column`."""
+        """Copies columns start..start+size of `x` to the columns of `y` from `column` on."""
         target = self._reader.stored(y)
         if is_line(y):
             source = self._reader.stored(x).columns(start, size)
@@ -112,5 +112,5 @@ class StepWriter:
 
 
 def _driving(node: Node) -> Space:
-    """Rows that the instruction runs over: those it sums, where it sums over all."""
+    """Rows that the instruction runs over: of a sum over all rows, the rows that it sums."""
     return summed_rows(node) if sums_all_rows(node) else node.space

@@ -5,7 +5,7 @@ A node becomes one of four things:
 * *nothing*: parameters and constants are operands as they stand;
 * a *view*: slice and reshape of a stored value are columns of it;
 * an *index load*: spread, expand and gather only re-index rows, so an elementwise group reads
-  through the index and nothing is stored, unless something else needs the rows themselves; likewise
+  through the index and nothing is stored, unless another node needs the rows themselves; likewise
   the sum over the children or parents of a vertex that one operation of a group reads;
 * a *unit*: an instruction, or one operation of an elementwise group, that stores its result.
 """
@@ -45,28 +45,28 @@ from cavs.core.ops.structure import (
 )
 from cavs.core.program import OutputKind
 
-# Arrays whose rows are as the program's own.
+# Arrays whose rows are in the program's own order.
 _WRITTEN_TO = (OutputKind.PARAM, OutputKind.SPARSE, OutputKind.IDS)
 
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """What is stored, and where.
+    """Which nodes are stored, and where.
 
     Attributes:
-        sinks: what the program must give.
-        forward: of a backward program, the forward one.
+        sinks: the results that the program must give.
+        forward: the forward program of a backward one.
         external: nodes whose values the forward program holds.
-        masks: products to what says which rows they may leave out.
+        masks: maps a product to the mask of the rows that it may leave out.
         order: the nodes of the program, operands first.
-        users: what reads each node.
-        wanted: nodes that are read by others than nodes.
-        forced: of the nodes that are stored only where something needs the rows, those that are.
-        sums: additions over all rows to the results that are added into their place.
-        summed: these results to their addition.
-        placed: parts of states to the unit that writes its rows in their place.
-        beside: parts of concatenations that are written in place, to the whole and their column.
-        direct: nodes that are written to the caller's array, to the number of the output.
+        users: the nodes that read each node.
+        wanted: nodes that are read from outside the nodes, or as masks.
+        forced: nodes that groups could read without storing them, but whose rows something needs.
+        sums: maps an addition over all rows to the results that are added in its place.
+        summed: maps each of these results to its addition.
+        placed: maps a part of a state to the unit that writes its rows in their place.
+        beside: maps a part that is written into its concatenation to (concatenation, column).
+        direct: maps a node that is written to the caller's array to the output's number.
     """
 
     sinks: Sinks
@@ -131,7 +131,7 @@ class Storage:
 
 
 def _is_read_elsewhere(node: Node) -> bool:
-    """Whether groups read the node where it comes from: through an index, or a list."""
+    """Whether groups read the node's operand in its place, through an index or a list."""
     return node.op.is_index_load or node.op.sums_lists
 
 
@@ -139,14 +139,14 @@ def place(
     sinks: Sinks, forward: Lowered | None, masks: Mapping[Node, Node], merged: bool
 ) -> Storage:
     """The storage of a program; `merged`: whether sums over rows go on from each other."""
-    # The rest of F is computed again: forward keeps what the gradient from all outputs reads,
-    # and that from some of them may be written otherwise.
+    # Forward keeps the values of F that the gradient from all outputs reads. The gradient from some
+    # of them may be written otherwise; the other values that it reads are computed again.
     external = set(forward.saved) if forward else set[Node]()
     order = reachable(sinks.nodes(), external)
     masks = {node: masks[node] for node in order if node in masks}
     order = reachable([*sinks.nodes(), *masks.values()], external)
     wanted = {part for node in sinks.nodes() for part in (node, *parts(node))}
-    wanted.update(masks.values())  # products read them, which are no users of theirs
+    wanted.update(masks.values())  # products read the masks, but do not count as their users
     users = users_of(order)
     sums = merge_matmuls(order, users, wanted) if merged else {}
     summed = {x: add for add in sums for x in add.inputs}
@@ -163,8 +163,9 @@ def _forced(
     users: Mapping[Node, Sequence[Node]],
     wanted: AbstractSet[Node],
 ) -> set[Node]:
-    """Index loads, columns, constants and views of them whose rows something needs in memory:
-    elementwise groups read them without; and sums that no single reader takes."""
+    """Nodes that elementwise groups could read without storing them (index loads, columns,
+    constants and views of them) but whose rows something needs in memory; and sums that no single
+    reader takes."""
     forced: set[Node] = set()
 
     def without_rows(user: Node, node: Node) -> bool:
@@ -186,27 +187,27 @@ def _forced(
 
 
 def _reads_rows(user: Node, node: Node, masked: bool) -> bool:
-    """Whether the user, no elementwise operation, goes through the index to the rows."""
+    """Whether the user, which is not elementwise, reaches the rows through the index."""
     while is_view(node):
         node = node.inputs[0]
     return node.op.is_index_load and reads_through_index(user, masked=masked)
 
 
 def _listed(sinks: Sinks, node: Node, users: Sequence[Node]) -> bool:
-    """Whether what the rows of equal ids get from their parents is summed at once."""
+    """Whether the cotangents that rows of one id get from their parents are summed at once."""
     by_id = all(u.op is UNIQUE_SUM and u.attrs["base"] == node.space for u in users)
     if node.op is not STATE_COTANGENT or not by_id:
         return False
-    return not sinks.slots.get(node.attrs["name"], 0)  # these have a row for a position
+    return not sinks.slots.get(node.attrs["name"], 0)  # else a parent has one for each position
 
 
 def _summed_by(node: Node, users: Sequence[Node]) -> bool:
-    """Whether the sum over lists of rows is taken by the one operation that reads it."""
+    """Whether a single elementwise operation reads the sum over lists, and so computes it."""
     return len(users) == 1 and users[0].op.elementwise and users[0].space == node.space
 
 
 def _placed(storage: Storage) -> dict[Node, Node]:
-    """Parts of states that need no copy, to the unit that writes its rows in their place."""
+    """Maps a part of a state that needs no copy to the unit that writes its rows in place."""
     placed: dict[Node, Node] = {}
     of_states = [x for node in storage.sinks.states.values() for x in parts(node)]
     for part in [x for x in of_states if x.op is IDENTITY]:
@@ -218,7 +219,7 @@ def _placed(storage: Storage) -> dict[Node, Node]:
 
 
 def _beside(storage: Storage) -> dict[Node, tuple[Node, int]]:
-    """Parts that nothing hinders to be written straight into the concatenation of them."""
+    """Maps a part that can be written straight into its concatenation to it and the column."""
     beside: dict[Node, tuple[Node, int]] = {}
     for whole in storage.order:
         joins = whole.op is CONCAT and is_line(whole) and storage.is_unit(whole)
@@ -235,7 +236,7 @@ def _beside(storage: Storage) -> dict[Node, tuple[Node, int]]:
 
 
 def _direct(storage: Storage) -> dict[Node, int]:
-    """Results that need no copy to the caller's array, to the output's number."""
+    """Maps a result that is written straight to the caller's array to the output's number."""
     direct: dict[Node, int] = {}
     for number, (output, node) in enumerate(storage.sinks.outputs):
         own = node not in storage.external and storage.is_unit(node)

@@ -1,4 +1,4 @@
-"""Writes the program: the last of three steps to it."""
+"""The last of three steps to a program: writes it."""
 
 from __future__ import annotations
 

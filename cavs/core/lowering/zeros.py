@@ -1,5 +1,5 @@
-"""In which rows values are zeros, and in which nobody reads them: shared by passes that leave rows
-out of products."""
+"""Finds the rows in which values are zeros, and the rows in which nobody reads them, for the passes
+that leave rows out of products."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cavs.core.ops.structure import (
 )
 
 Clause = frozenset[Node]
-"""Ids and masks of one row: it holds where all ids are -1 and all masks 0."""
+"""Ids and masks: the clause holds in a row where all its ids are -1 and all its masks 0."""
 
 Rows = frozenset[Clause]
 """The rows in which one of the clauses holds."""
@@ -29,36 +29,36 @@ Rows = frozenset[Clause]
 NO_ROWS: Rows = frozenset()
 
 _MOST = 4
-"""Clauses, and members of one, that are kept track of: more are seldom."""
+"""How many clauses, and members of one, are kept track of: more are seldom."""
 
 _MOST_IN_MASK = 2
-"""Clauses that a product's mask is made of: it is computed in each call."""
+"""How many clauses make a product's mask, which is computed in each call."""
 
 
 def either(*rows: Rows) -> Rows:
-    """Rows that are in one of these."""
+    """Rows that are in any of `rows`."""
     clauses = NO_ROWS.union(*rows)
     if len(clauses) <= 1:
         return clauses
-    # A clause says nothing more than another one with fewer members.
+    # A clause that contains another one adds no rows to it.
     least = [c for c in clauses if not any(other < c for other in clauses)]
     return frozenset(_ordered(least)[:_MOST])
 
 
 def both(a: Rows, b: Rows) -> Rows:
-    """Rows that are in both."""
+    """Rows that are in both `a` and `b`."""
     return either(frozenset(c | d for c in a for d in b if len(c | d) <= _MOST))
 
 
 def _ordered(clauses: Iterable[Clause]) -> list[Clause]:
-    """The shortest first; the same in every process."""
+    """The clauses, the shortest first; in the same order in every process."""
     return sorted(clauses, key=lambda clause: (len(clause), sorted(x.number for x in clause)))
 
 
 class RowIds:
-    """Ids and masks as values of the rows that they are asked for in, each once.
+    """Ids and masks as values in the row spaces that ask for them, each made once.
 
-    Programs for forward and backward must mean the same nodes, so one of these serves them all.
+    Forward and backward programs must mean the same nodes, so one object serves them all.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class RowIds:
         self._masks: dict[Rows, Node] = {}
 
     def note(self, order: Iterable[Node]) -> None:
-        """What is there already is used as it is."""
+        """Takes over the ids, and their copies in other rows, that are among these nodes."""
         for node in order:
             if node.dtype != "int32":
                 continue
@@ -83,12 +83,12 @@ class RowIds:
             self._origins[between, moved] = origin
 
     def finer(self, move: Node, rows: Rows) -> Rows:
-        """Rows of the operand of `move` as those of its result, or, where it is a sum, rows of its
-        result as those of its operand."""
+        """Rows of the operand of `move` as rows of its result; if `move` is a sum, rows of its
+        result as rows of its operand."""
         return frozenset(frozenset(self._finer(move, x) for x in clause) for clause in rows)
 
     def coarser(self, move: Node, rows: Rows) -> Rows:
-        """The other way, as far as all of a coarser row's finer ones are among `rows`."""
+        """The inverse of :meth:`finer`: coarser rows of which all finer ones are among `rows`."""
         found = ([self._coarser(move, x) for x in clause] for clause in rows)
         return frozenset(
             frozenset(x for x in clause if x is not None) for clause in found if None not in clause
@@ -121,8 +121,8 @@ class RowIds:
         return self._ids[pull, space]
 
     def mask(self, rows: Rows) -> Node:
-        """What says of a row whether it is among `rows`: ids that are -1 there, or a number that is
-        0 there; elsewhere they are not."""
+        """The mask of `rows`: ids that are -1 in these rows alone, or a number that is 0 in these
+        rows alone."""
         clauses = _ordered(rows)[:_MOST_IN_MASK]
         key = frozenset(clauses)
         if key not in self._masks:
@@ -141,14 +141,14 @@ _IDS = (PULL, UNIQUE_IDS)
 
 
 def _between(move: OpDef) -> Between:
-    """The rows that an operation goes between, one way or the other."""
+    """The coarse and the fine rows that an operation goes between, in either direction."""
     between = move.reduces or move.repeats
     assert between is not None, move
     return between
 
 
 def _pull_of(ids: Node) -> Name:
-    """Name of the pull that the ids are of."""
+    """Name of the pull that gives the ids."""
     name: Name = ids.attrs["name"]
     return name
 
@@ -164,10 +164,10 @@ def _is_outside(clause: Clause) -> Node:
 
 
 class Zeros:
-    """Of a function, its gradient or both: where values are zeros, and where nobody reads them.
+    """In a function, its gradient or both: rows that are zeros, and rows that nobody reads.
 
     Attributes:
-        zero, unread: rows of each value that has some.
+        zero, unread: by value, the rows that are zeros and the rows that nobody reads, if any.
     """
 
     def __init__(self, roots: Iterable[Node], ids: RowIds, *, by_id: bool, by_mask: bool) -> None:
@@ -183,7 +183,7 @@ class Zeros:
         self.unread: dict[Node, Rows] = self._find_unread(set(roots))
 
     def products(self) -> dict[Node, Rows]:
-        """Products of rows to those that they may leave out."""
+        """Maps a product to the rows that it may leave out."""
         found: dict[Node, Rows] = {}
         for node in self._order:
             if node.op in (MATMUL, MATMUL_REDUCE):
@@ -216,7 +216,7 @@ class Zeros:
         return self._ids.finer(node, rows) if op.repeats is not None else rows
 
     def _absent(self, node: Node) -> Rows:
-        """Rows of the ids -1 that a value is zero without."""
+        """Rows in which an id of -1 makes the value zero."""
         position = node.op.zero_without
         return NO_ROWS if position is None else self._missing(node.inputs[position])
 
@@ -228,13 +228,13 @@ class Zeros:
         return known if self._by_id else NO_ROWS
 
     def _zero_of_branches(self, a: Node, b: Node) -> Rows:
-        """Of what is one or the other, whichever."""
+        """Rows in which both branches are zeros; a constant branch of 0 is zeros in all rows."""
         if constant_value(a) == 0.0:
             return self._zeros_of(b)
         return self._zeros_of(a) if constant_value(b) == 0.0 else both(*map(self._zeros_of, (a, b)))
 
     def _zero_of_all(self, node: Node) -> Rows:
-        """Of what is zeros where all operands are that are no constants."""
+        """Rows in which all operands but constants are zeros, and therefore the result."""
         zeros = [self.zero.get(x) for x in node.inputs]
         known = [
             constant_value(x) if rows is None else 0.0
@@ -271,7 +271,7 @@ class Zeros:
         return unread
 
     def _passed(self, node: Node, user: Node, unread: Mapping[Node, Rows]) -> Rows:
-        """Rows of `node` that the user goes into rows with that nobody reads."""
+        """Rows of `node` that the user reads only for rows of its own that nobody reads."""
         rows = unread.get(user, NO_ROWS)
         op = user.op
         if not rows or op is JOIN or op.mixes_edges:
@@ -294,5 +294,5 @@ class Zeros:
 
 
 def _gives_zero(node: Node, values: Sequence[float]) -> bool:
-    """Whether the result is zeros where the operands are these numbers."""
+    """Whether the result is zeros if the operands have these values."""
     return node.op.constant(values, [x.shape for x in node.inputs], node.shape) == 0.0

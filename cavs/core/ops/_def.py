@@ -1,7 +1,7 @@
-"""What one operation is: a row with its shape and row rules, cost, gradient, reference and facts.
+"""One operation as a row: its shape and row rules, cost, gradient, reference and facts.
 
 The same row serves traced symbols (:class:`cavs.core.ir.Node`) and eager outer tensors
-(:class:`cavs.tensor.Tensor`): :func:`apply` hands it to whichever class the operands are of.
+(:class:`cavs.tensor.Tensor`): :func:`apply` hands it to the class of the operands.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Shape = tuple[int, ...]
 
 
 class SpaceKind(Enum):
-    """What the rows of a value are, by its word in texts."""
+    """Kinds of rows, each by its word in texts."""
 
     NONE = "none"
-    """It has none: a parameter or a constant."""
+    """No rows: a parameter or a constant."""
     GRAPH = "graph"
     VERTEX = "vertex"
     LEAF = "leaf"
@@ -34,7 +34,7 @@ class SpaceKind(Enum):
     """Vertices with children."""
     EDGE = "edge"
 
-    __hash__ = object.__hash__  # members are what they are: no need to hash their words
+    __hash__ = object.__hash__  # members are compared by identity: their words need no hash
 
     def __str__(self) -> str:
         return self.value
@@ -43,7 +43,7 @@ class SpaceKind(Enum):
 @dataclass(frozen=True)
 class Unique:
     """Rows that are the distinct ids of an integer pull among other rows, or the distinct tuples of
-    ids of several.
+    ids of several pulls.
 
     Attributes:
         pulls: names of the pulls, sorted.
@@ -55,7 +55,7 @@ class Unique:
 
     @property
     def name(self) -> str:
-        """For people to read."""
+        """The name in texts."""
         names = "+".join(self.pulls)
         return f"{names}@{self.base}" if self.base in PARTS_OF_VERTICES else names
 
@@ -66,7 +66,7 @@ class Unique:
 PARTS_OF_VERTICES = (SpaceKind.LEAF, SpaceKind.INNER)
 
 Space = SpaceKind | Unique
-"""What the rows of a value are."""
+"""The row space of a value."""
 
 _FINENESS = {
     SpaceKind.NONE: 0,
@@ -79,7 +79,7 @@ _FINENESS = {
 
 
 def join_spaces(spaces: Sequence[Space]) -> Space:
-    """The finest of `spaces`: what an operation over these operands has for rows."""
+    """The finest of `spaces`: the row space of an operation whose operands have these."""
     found = set(spaces)
     found.discard(SpaceKind.NONE)
     if len(found) <= 1:
@@ -95,17 +95,17 @@ def join_spaces(spaces: Sequence[Space]) -> Space:
 
 
 RowRule = Callable[[Sequence[Space], Mapping[str, Any], Space], Space]
-"""Rows of a result from those of the operands, the attributes, and what the parents of edges are:
-vertices, or inner ones once leaves are a function of their own."""
+"""Rows of a result, from the rows of the operands, the attributes, and the parents of edges
+(vertices, or inner vertices once leaves have a function of their own)."""
 
 
 def rows_of_operands(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
-    """The finest."""
+    """The finest rows of the operands."""
     return join_spaces(spaces)
 
 
 def rows_of_parents(spaces: Sequence[Space], attrs: Mapping[str, Any], parents: Space) -> Space:
-    """Those that have the edges."""
+    """The rows that have the edges."""
     return parents
 
 
@@ -115,17 +115,17 @@ def rows(space: Space) -> RowRule:
 
 
 class Operand(Enum):
-    """What an operation takes as an operand."""
+    """The kind of an operand."""
 
     FLOAT = "float"
     IDS = "int32"
     """Ids or labels, -1 for none."""
     EITHER = "either"
-    """What the operand is of, the result is too."""
+    """Floats or ids; the result is of the operand's kind."""
 
 
 class Between(Enum):
-    """Coarse rows, and the finer ones that are theirs: what an operation goes between."""
+    """Coarse rows and the finer rows that belong to them, which an operation goes between."""
 
     CHILDREN = "children"
     """A vertex and the edges to its children, or a child and its parents."""
@@ -134,22 +134,22 @@ class Between(Enum):
     IDS = "ids"
     """Distinct ids and the rows that have them."""
     ALL = "all"
-    """No rows, and all that there are."""
+    """No rows, and all rows that there are."""
 
 
 Fold = Callable[[Sequence[float], Sequence[Shape], Shape], "float | None"]
-"""What all elements of a result are where each operand is one number throughout, from these, the
-operands' and the result's shapes; None where they are not one number."""
+"""The number that all elements of a result are if each operand is one number throughout; None if
+there is none. From the operands' numbers and shapes and the result's shape."""
 
 AttributesRule = Callable[[Sequence[Shape], Shape, Mapping[str, Any]], Attributes]
-"""What a kernel is told beside its operands, from the operands' and the result's shapes and the
-operation's attributes."""
+"""The attributes of a kernel, from the operands' and the result's shapes and the operation's
+attributes."""
 
 
 def along_last_axis(
     shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]
 ) -> AxisAttributes:
-    """Of a kernel that goes along the last axis of its last operand."""
+    """Attributes of a kernel that goes along the last axis of its last operand."""
     *outer, length = shapes[-1]
     return AxisAttributes(math.prod(outer), length)
 
@@ -166,44 +166,44 @@ class OpDef:
     Attributes:
         name: name in the table, in printed programs, and of the native kernel where it has one.
         arity: number of operands, -1 for any.
-        infer: feature shapes and attributes to the result's feature shape; raises
-            :class:`~cavs.errors.ShapeError`.
+        infer: gives the result's feature shape from the operands' feature shapes and the
+            attributes; raises :class:`~cavs.errors.ShapeError`.
         reference: ``reference(np, *arrays, **attrs)`` in NumPy. Arrays carry any number of leading
             row axes before the feature axes; operands without rows carry none. None for operations
             that need a graph, which the executors define.
-        vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand, in terms of
-            these same operations, and so is IR for symbols and eager arithmetic for tensors.
+        vjp: ``vjp(dy, y, *operands, **attrs)`` gives a cotangent (or None) per operand. It uses
+            the same operations, so it gives IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
             alone, hence fusible; the native formula stands in scalar_ops.h.
         flops: floating-point operations per row, from the operands' and the result's shapes.
         dtype: ``float`` or ``int32``.
-        operands: what each operand is; the last stands for all further ones.
+        operands: the kind of each operand; the last kind holds for all further ones.
         ids: the first operand of ids or labels.
-        ids_within: of which axis of the first operand the ids are numbers.
+        ids_within: the axis of the first operand whose elements the ids number.
         ranks: feature axes of each operand, where it takes tensors with rows in front of them; None
             for an operand that has no rows, a table.
         space: rows of the result.
-        operand_space: rows that the operand must have, where a value of other rows will not do;
-            coarser ones are repeated on them.
-        is_source: whether symbols of it have no operands; one given only says for which rows.
+        operand_space: rows that the operand must have, if it must have certain ones; a value of
+            coarser rows is repeated on them.
+        is_source: whether its symbols have no operands; a given operand only names the rows.
         may_add_rows: whether it may have rows where its operand has none.
-        repeats: where the result has the finer rows: between which.
-        reduces: where it has the coarser rows: between which.
-        is_sum: whether what it reduces is added up.
+        repeats: between which rows, if the result has the finer ones.
+        reduces: between which rows, if the result has the coarser ones.
+        is_sum: whether it adds up the rows that it reduces.
         is_index_load: whether it does nothing but find rows by an index.
         moves: whether it does nothing but move elements within a row.
         mixes_edges: whether the result, a value per edge, depends on all edges of the vertex.
         random: whether its value depends on which row it is of.
-        drops: whether in evaluation it does nothing, and is its first operand.
-        zero_with: operands any of which makes the result zero where it is zero, whatever the others
-            are, which then are not read.
-        zero_without: the operand of ids that does so where it is -1.
+        drops: whether it does nothing in evaluation, where it equals its first operand.
+        zero_with: operands any of which makes the result zero where it is zero; the other operands
+            are not read there.
+        zero_without: the operand of ids that makes the result zero where it is -1.
         without_children: the value where there are no edges to children.
-        equals: from the operands that are one number throughout, None for others, the operand that
-            the result equals.
-        fold: see :data:`Fold`; of elementwise operations the reference says it.
-        attributes: see :data:`AttributesRule`; None where its kernel is told nothing.
-        recomputed: whether backward makes it again rather than reads it: it costs next to nothing.
+        equals: from the operands that are one number throughout, None for others, the position of
+            the operand that the result equals.
+        fold: see :data:`Fold`; for elementwise operations the reference gives it.
+        attributes: see :data:`AttributesRule`; None where its kernel has no attributes.
+        recomputed: whether backward computes it again, at next to no cost, instead of reading it.
     """
 
     name: str
@@ -243,7 +243,7 @@ class OpDef:
         object.__setattr__(self, "ids", self.operands.index(Operand.IDS) if known else None)
 
     def operand(self, position: int) -> Operand:
-        """What the operand at `position` is."""
+        """The kind of the operand at `position`."""
         return self.operands[min(position, len(self.operands) - 1)]
 
     @property
@@ -253,21 +253,21 @@ class OpDef:
 
     @property
     def reads_other_rows(self) -> bool:
-        """Whether a result is no function of its own row's operands: it draws, or depends on other
-        rows."""
+        """Whether a result depends on more than its own row's operands: on random numbers or on
+        other rows."""
         return self.random or self.mixes_edges or self.reduces in _OF_EDGES_AND_GRAPHS
 
     @property
     def crosses(self) -> bool:
-        """Whether it reads rows that go with others than those of its result: edges go with their
-        vertex, a graph's and an id's rows anywhere."""
+        """Whether it reads rows that do not go with the rows of its result. Edges go with their
+        vertex; the rows of a graph or of an id lie anywhere."""
         return self.reduces in _ACROSS or self.repeats in _ACROSS
 
     def constant(
         self, values: Sequence[float], shapes: Sequence[Shape], out: Shape
     ) -> float | None:
-        """What all elements of the result are where all those of each operand are one number; None
-        where that is not known."""
+        """The number that all elements of the result are if all elements of each operand are one
+        number; None if it is not known."""
         if self.fold is not None:
             return self.fold(values, shapes, out)
         if not self.elementwise or self.reference is None:
@@ -279,7 +279,7 @@ class OpDef:
         return f"OpDef({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _row_of, (self.name,)  # of which there are no copies
+        return _row_of, (self.name,)  # the row itself: there are no copies of it
 
 
 _ACROSS = (Between.GRAPH, Between.IDS, Between.ALL)
@@ -320,7 +320,7 @@ def same_shape(*shapes: Shape, op: str = "elementwise", **_: Any) -> Shape:
 
 
 def shape_of(component: str, x: Any) -> Shape:
-    """The shape of an operand; raises TraceError for what has none."""
+    """The shape of an operand; raises TraceError for an operand without one."""
     shape = getattr(x, "shape", None)
     if not isinstance(shape, tuple):
         raise TraceError(

@@ -14,7 +14,7 @@ _ARITHMETIC = {
     "divide": "truediv",
     "matmul": "matmul",
 }
-# Operations that NumPy calls otherwise.
+# Operations that have another name in NumPy.
 _OF_NUMPY = {
     "absolute": "abs",
     "amax": "max",
@@ -32,8 +32,8 @@ class Operators:
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """``array + value`` is what ``value.__radd__`` makes of it; no other function of NumPy's is
-        one of these values."""
+        """Computes ``array + value`` by ``value.__radd__``; all other functions of NumPy refuse
+        these values."""
         name = _ARITHMETIC.get(ufunc.__name__)
         in_place = options.pop("out", None) is not None
         if method == "__call__" and name is not None and not options and len(inputs) == 2:

@@ -42,7 +42,7 @@ def row(
     reference: Callable[..., Any],
     **facts: Any,
 ) -> OpDef:
-    """An elementwise operation: how many operands, FLOPs, its gradient, reference and facts."""
+    """An elementwise operation: its number of operands, FLOPs, gradient, reference and facts."""
     return register(
         OpDef(
             name,
@@ -58,7 +58,7 @@ def row(
 
 
 def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | None]], int | None]:
-    """Of two operands the other, where the one at one of these positions is `value`."""
+    """Of two operands the other one, if an operand at one of `positions` is `value`."""
 
     def other(values: Sequence[float | None]) -> int | None:
         return next((1 - i for i in positions if values[i] == value), None)
@@ -102,7 +102,7 @@ DIV = row(
 )
 NEG = row("neg", 1, 1, lambda dy, y, x: (-dy,), lambda np, x: -x)
 EXP = row("exp", 1, 10, lambda dy, y, x: (dy * y,), lambda np, x: np.exp(x))
-# No cotangent stays none, though the slope at 0 is infinite: of what is impossible in log space.
+# A cotangent of 0 stays 0 where the slope is infinite, as for impossible events in log space.
 LOG = row(
     "log",
     1,

@@ -26,7 +26,7 @@ from cavs.errors import ShapeError
 
 
 def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
-    # Of an infinite logit the loss is 0, or infinite and without a gradient.
+    # The loss of an infinite logit is 0, or infinite and without a gradient.
     certain = equal(abs_(x), math.inf)
     return where(certain, 0.0, dy * (sigmoid(x) - t)), where(certain, 0.0, -dy * x)
 
@@ -58,7 +58,7 @@ def _reference_cross_entropy_grad(np: Any, dy: Any, logits: Any, label: Any) -> 
 
 
 def _picked(np: Any, values: Any, label: Any) -> Any:
-    """The element of each row that the label says."""
+    """The element of each row at the position of the label."""
     values = np.broadcast_to(values, (*np.shape(label), values.shape[-1]))  # may have no rows
     return np.take_along_axis(values, np.maximum(label, 0)[..., None], axis=-1)[..., 0]
 
@@ -163,8 +163,8 @@ EMBEDDING_GRAD: OpDef = register(
 def cross_entropy(logits: Any, label: Any) -> Any:
     """-log softmax(logits)[label]; 0, with no gradient, where the label is -1.
 
-    +inf, with no gradient either, where the label is impossible: its logit is -inf, or another's
-    is +inf and its own is not.
+    +inf, with no gradient either, where the label is impossible: its logit is -inf, or another
+    logit is +inf and its own is not.
 
     Shapes: logits (classes,), label () int32 in -1..classes-1 -> ().
     """
@@ -182,7 +182,7 @@ def embedding(weight: Any, ids: Any) -> Any:
 def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
     """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow.
 
-    Of an infinite logit: 0 for the target that it says is certain, +inf for any other; gradient 0.
+    An infinite logit gives 0 for the target that it makes certain, else +inf; its gradient is 0.
     """
     return apply(BCE_WITH_LOGITS, logits, targets)
 

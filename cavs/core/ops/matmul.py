@@ -39,7 +39,7 @@ def _t(np: Any, x: Any, transpose: bool) -> Any:
 
 
 def _product(a: Any, b: Any, ta: bool, tb: bool, like: Any) -> Any:
-    """op(a) op(b), summed over the rows where the operand `like` that it belongs to has none."""
+    """op(a) op(b), the cotangent of `like`: summed over the rows if `like` has none."""
     rows = any(x.space != SpaceKind.NONE for x in (a, b))
     op = MATMUL_REDUCE if rows and like.space == SpaceKind.NONE else MATMUL
     return apply(op, a, b, ta=ta, tb=tb)

@@ -55,7 +55,7 @@ def _of_dropout(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -
     return DropoutAttributes(attrs["key"], attrs["p"])
 
 
-# The operand only says how many numbers, for which rows; the symbol made has none.
+# The operand only gives shape and rows; the symbol that is made has no operands.
 UNIFORM = register(
     OpDef(
         "uniform",
@@ -98,7 +98,7 @@ DROPOUT_BY_ID: OpDef = register(
         ),
     )
 )
-# Where the maximum is infinite, the second operand says which of these elements.
+# Where the maximum is infinite, the second operand decides between the elements that have it.
 ONE_HOT_MAX = register(
     OpDef(
         "one_hot_max",
@@ -118,16 +118,16 @@ def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
     Args:
         x: of any shape.
         p: in [0, 1); with 0 `x` itself comes back.
-        by: what a mask belongs to. ``vertex``: the row, of a vertex, edge or graph; samples depend
-            on (seed, step, this operation, graph, vertex) alone, not on batching. ``id``: the id
-            that `x` is computed from, or the tuple of ids, in the order of their pulls' names; all
-            rows of a call that have the same ids have one mask, drawn by (seed, step, this
-            operation, ids), as Gal and Ghahramani 2016, section 4.2, drop word types. What is
-            computed for distinct ids then stays so.
+        by: which rows share a mask. ``vertex``: each row, of a vertex, edge or graph, has its own;
+            samples depend on (seed, step, this operation, graph, vertex) alone, not on batching.
+            ``id``: all rows of a call that have the same id, or tuple of ids, from which `x` is
+            computed. Their mask is drawn by (seed, step, this operation, ids in the order of their
+            pulls' names), as Gal and Ghahramani 2016, section 4.2, drop word types. Values that are
+            computed for distinct ids then stay so.
 
     Raises:
-        InputError: `p` or `by` is none of these; TraceError: outside of vertex functions, or, by
-        id, `x` depends on something else than integer pulls and parameters, or on no pull.
+        InputError: `p` or `by` is not as above; TraceError: outside of vertex functions, or, by
+        id, `x` depends on anything but integer pulls and parameters, or on no pull.
     """
     check_dropout(p, by)
     if p == 0:
@@ -137,7 +137,7 @@ def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
 
 
 def check_dropout(p: Any, by: Any) -> None:
-    """Raises InputError where these are no probability, and nothing that masks belong to."""
+    """Raises InputError where `p` is no probability below 1 or `by` is not one of its two words."""
     number = isinstance(p, numbers.Real) and not isinstance(p, bool)
     if not number or not 0 <= p < 1:
         raise InputError(
@@ -170,7 +170,7 @@ def standard_gumbel(uniform: Any) -> Any:
 
 def gumbel_max(logits: Any, gumbel: Any) -> Any:
     """One-hot samples from softmax(logits) over the last axis by standard Gumbel numbers, of the
-    same shape; infinite logits as :func:`cavs.ops.softmax` has them."""
+    same shape; infinite logits count as in :func:`cavs.ops.softmax`."""
     return apply(ONE_HOT_MAX, logits + gumbel, gumbel)
 
 

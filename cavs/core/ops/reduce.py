@@ -57,8 +57,8 @@ def _row_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
 
 
 def _centred(np: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
-    """(x - max x, sum of its exp, max x), along `axis`, which stays. Infinities have the values of
-    their limits: of elements of +inf the difference is 0, of all others -inf."""
+    """(x - max x, sum of its exp, max x), along `axis`, which stays. Infinities count as limits:
+    where the maximum is +inf, the difference is 0 for elements of +inf and -inf for all others."""
     top = x.max(axis=axis, keepdims=True, initial=-np.inf)
     shift = np.where(top == -np.inf, np.zeros((), x.dtype), top)
     finite = x - np.where(top == np.inf, np.zeros((), x.dtype), shift)
@@ -99,14 +99,14 @@ def _infer_logsumexp_grad(dy: Shape, y: Shape, x: Shape) -> Shape:
 
 
 def _logsumexp_grad_vjp(d: Any, _: Any, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
-    # As a function of dy and x: y is what is known of x.
+    # As a function of dy and x, since y is itself a function of x.
     p = apply(LOGSUMEXP_GRAD, equal(dy, dy), y, x)
     mean = apply(ROW_SUM, p * d)
     return mean, None, p * _spread_last(dy, x.shape) * (d - _spread_last(mean, x.shape))
 
 
 def finite_cotangent(dy: Any, y: Any) -> Any:
-    """The cotangent of `y` in log space: 0 where it is infinite."""
+    """The cotangent of `y` in log space: 0 where `y` is infinite."""
     return where(equal(abs_(y), math.inf), 0.0, dy)
 
 
@@ -188,9 +188,9 @@ LOGSUMEXP_GRAD: OpDef = register(
 
 
 def axes_of(component: str, axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The axes that are meant, ascending, of so many: one, several, or with None all.
+    """The axes that `axis` means, ascending, among `ndim`: one, several, or with None all.
 
-    Raises ShapeError for what is no axis of these, or one twice.
+    Raises ShapeError for an axis that is not there or comes twice.
     """
     if axis is None:
         return tuple(range(ndim))
@@ -243,8 +243,8 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def softmax(x: Any) -> Any:
     """exp(x) / sum(exp(x)) over the last feature axis, without overflow.
 
-    Elements of -inf get exactly 0, zeros are what all elements of -inf get, and elements of +inf
-    share 1 evenly.
+    Elements of -inf get exactly 0, also where all elements are -inf; elements of +inf share 1
+    evenly.
     """
     return apply(SOFTMAX, x)
 
@@ -259,7 +259,7 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Any:
     """log(sum(exp(x))), without overflow, over the last feature axis or, with ``axis=None``, over
     all of them. Shapes: (..., d) -> (...).
 
-    -inf where all elements are, +inf where one is; an infinite result gives no gradient.
+    -inf where all elements are -inf, +inf where one is +inf; an infinite result gives no gradient.
     """
     return _over(x, axis, keepdims, LOGSUMEXP)
 

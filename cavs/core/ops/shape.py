@@ -185,7 +185,7 @@ def reshape(x: Any, shape: Sequence[int] | int) -> Any:
 
 
 def sizes(component: str, shape: Any, least: int) -> Shape:
-    """The sizes of axes: one, or several; raises ShapeError for what is none."""
+    """The sizes of axes, from one number or several; raises ShapeError for any other value."""
     given = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = (shape,)
@@ -251,7 +251,7 @@ def sum_to(x: Any, shape: Shape) -> Any:
 
 
 def broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
-    """The shape that these broadcast to; raises ShapeError where they do not."""
+    """The shape that `shapes` broadcast to; raises ShapeError where they do not."""
     out: list[int] = []
     for axis in range(1, 1 + max(map(len, shapes), default=0)):
         sizes = {s[-axis] for s in shapes if len(s) >= axis} - {1}

@@ -62,7 +62,7 @@ CONSTANT = _source(
 )
 PULL = _source("pull")
 GATHER = _source("gather", is_index_load=True, without_children=0.0, recomputed=True)
-# The operand only says that this is about the edges at hand; the symbol made has none.
+# The operand only stands for the edges at hand; the symbol that is made has no operands.
 NUM_CHILDREN = register(
     OpDef(
         "num_children",
@@ -176,8 +176,8 @@ GRAPH_SUM: OpDef = register(
         zero_with=(0,),
     )
 )
-# Between the distinct `rows` and rows that have the ids: those that they are counted among, or the
-# distinct tuples that the ids are part of.
+# Between the distinct `rows` and rows that have the ids: the rows that the ids are counted among,
+# or the distinct tuples that the ids are part of.
 EXPAND = register(
     OpDef(
         "expand",
@@ -258,7 +258,7 @@ def segment_softmax(x: Any) -> Any:
 def segment_logsumexp(x: Any) -> Any:
     """log(sum(exp(x))) over the children of a vertex, element by element, without overflow.
 
-    -inf without children and where all children are, +inf where one is; an infinite result gives
-    no gradient.
+    -inf without children and where all children are -inf, +inf where one is +inf; an infinite
+    result gives no gradient.
     """
     return apply(SEGMENT_LOGSUMEXP, x)

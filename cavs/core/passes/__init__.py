@@ -1,7 +1,7 @@
 """The passes, each a file, each with a switch; on and off give the same results to rounding.
 
-A pass is a function ``(F or gradient, context) -> F or gradient``. Those of the lowering, in
-``cavs/core/lowering``, decide how a program is written instead.
+A pass is a function ``(F or gradient, context) -> F or gradient``. The passes of the lowering, in
+``cavs/core/lowering``, decide instead how a program is written.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _ALWAYS = ("distinct_gradients",)
 
 
 def run(passes: Sequence[Pass[_IR]], ir: _IR, context: Context) -> _IR:
-    """F or a gradient after those of the passes that are on, verified after each."""
+    """F or a gradient after the passes that are on, verified after each."""
     for one in passes:
         name = one.__name__
         if name in context.switches or name in _ALWAYS:

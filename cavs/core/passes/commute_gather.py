@@ -1,4 +1,4 @@
-"""commute_gather: what depends on one child's state alone is computed by the child, then gathered.
+"""commute_gather: the child computes values that depend on its state alone; then they are gathered.
 
 A product over edges, such as U h of each child, becomes one over vertices, in the level of the
 child: on contiguous rows, once for a child of several parents and, with ``specialize_leaves`` and
@@ -24,8 +24,8 @@ from cavs.core.ops.structure import GATHER
 from cavs.core.passes.context import Context
 
 WORTH = 16
-"""FLOPs of products that pay for one more element gathered: in a tree a quarter of the rows may be
-saved, forward and twice backward, and the element is read and written on the way back."""
+"""How many FLOPs of products pay for one more gathered element. In a tree a quarter of the rows may
+be saved, forward and twice backward, and the element is read and written on the way back."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Commuted(Internal):
 
 
 def user_name(state: Name) -> Name:
-    """Name of the user's state that a state is, or is a function of."""
+    """Name of the user's state that `state` is, or is computed from."""
     while isinstance(state, Commuted):
         state = state.state
     return state
 
 
 def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
-    """F with such computations scattered by the child; states that nobody gathers any more go.
+    """F with values of one child's state scattered by the child; states that nobody gathers go.
 
-    Products that ``skip_masked`` leaves out edges of stay: few of the edges may need them.
+    Products stay if ``skip_masked`` leaves out edges of them: few of the edges may need them.
     """
     skips = "skip_masked" in context.switches
     masked = skip_masked(function.roots(), RowIds()) if skips else ()
@@ -77,8 +77,8 @@ def commute_gather(function: FunctionIR, context: Context) -> FunctionIR:
 
 
 def _products_of_children(order: Iterable[Node], masked: Collection[Node]) -> dict[Node, int]:
-    """The edge values that depend on what a child scattered and on nothing else but parameters, to
-    the FLOPs of the products with parameters among what they depend on."""
+    """Maps an edge value that depends on nothing but a child's state and parameters to the FLOPs of
+    the products with parameters that it contains."""
     products: dict[Node, frozenset[Node]] = {}
     for node in order:
         if node.op is GATHER and node.space == SpaceKind.EDGE:
@@ -101,7 +101,7 @@ def _is_product(node: Node) -> bool:
 def _chosen(
     order: Iterable[Node], products: Mapping[Node, int], roots: Iterable[Node]
 ) -> list[Node]:
-    """What to gather instead: the last of these values, where that pays."""
+    """The values to gather instead: the last ones of `products`, where that pays."""
     read = {x for node in order if node not in products for x in node.inputs}
     read.update(roots)
     found: dict[Node, None] = {}
@@ -112,7 +112,7 @@ def _chosen(
 
 
 def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
-    """`node`, or what it is made of where that is no wider or only moved."""
+    """`node`, or the products in it if it is wider than they are or only moves elements."""
     if _is_product(node):
         return [node]
     parts: dict[Node, None] = {}
@@ -124,7 +124,7 @@ def _narrow(node: Node, products: Mapping[Node, int]) -> list[Node]:
 
 
 def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
-    """What the new states are called."""
+    """The names of the new states."""
     counts: dict[Name, int] = {}
     names: dict[Node, Commuted] = {}
     for node in chosen:
@@ -137,7 +137,7 @@ def _names(chosen: Iterable[Node]) -> dict[Node, Commuted]:
 def _on_vertices(
     node: Node, on_vertices: Mapping[Node, Node], scatters: Mapping[Name, Node]
 ) -> Node:
-    """A value of edges as that of the child."""
+    """The edge value as a value of the child."""
     if node.op is GATHER:
         return scatters[node.attrs["name"]]
     if node.space == SpaceKind.NONE:

@@ -1,4 +1,4 @@
-"""What the passes over one function and its gradients share."""
+"""The objects that the passes over one function and its gradients share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _T = TypeVar("_T")
 
 
 class Context:
-    """Of one compiled function in one mode.
+    """The shared objects of one compiled function in one mode.
 
     Attributes:
         switches: names of the passes that are on.
-        edge_parents: rows that edges have as their parents: ``specialize_leaves`` leaves inner
-            vertices alone.
+        edge_parents: the row space of the parents of edges: inner vertices alone, once
+            ``specialize_leaves`` has run.
     """
 
     def __init__(self, switches: Iterable[str] = ()) -> None:
@@ -25,7 +25,7 @@ class Context:
         self._shared: dict[type, Any] = {}
 
     def shared(self, kind: type[_T]) -> _T:
-        """The one object of this class, for what must be the same in F and its gradients."""
+        """The one object of this class, which must be the same in F and its gradients."""
         if kind not in self._shared:
             self._shared[kind] = kind()
         found: _T = self._shared[kind]

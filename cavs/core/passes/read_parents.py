@@ -1,9 +1,9 @@
 """read_parents: the cotangent of a state is read where the parents computed it, not from edges.
 
-What a vertex gathered from its children has one cotangent for each edge. Where that is the same for
-all children of a vertex (they were summed), or depends on the child's position alone, the vertex
-has it already: no row per edge is written, and a child adds up rows of its parents, which with
-positions stand side by side.
+Values that a vertex gathered from its children have one cotangent for each edge. If this is the
+same for all children of a vertex (they were summed), or depends on the child's position alone, the
+vertex has it already. Then no row per edge is written: a child adds up rows of its parents, which
+hold the cotangents of several positions side by side.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cavs.core.passes.context import Context
 
 
 def read_parents(gradient: Gradient, context: Context) -> Gradient:
-    """The gradient with cotangents of states by parents where these have them, and of these states
-    how many positions stand side by side, 0 where all children have the same."""
+    """The gradient with cotangents of states by parents where parents have them, and for these
+    states how many positions stand side by side: 0 if all children have the same cotangent."""
     found: dict[Name, Node] = {}
     slots: dict[Name, int] = {}
     for name, node in gradient.edges.items():

@@ -1,13 +1,13 @@
-"""remember_pulls: in inference, what depends on one integer pull alone is kept between calls.
+"""remember_pulls: inference keeps results that depend on one integer pull alone between calls.
 
-With ``unique_pulls`` it runs once per distinct id of a batch; as long as no parameter changes it
-need not run again for an id that came before. What depends on several pulls is computed anew: there
-are too many tuples of ids. F is split: a function of the ids alone, whose
-results are kept by id, and the rest, which reads them by id.
+With ``unique_pulls`` they are computed once per distinct id of a batch. As long as no parameter
+changes they need not be computed again for an id that came before. Values that depend on several
+pulls are computed anew: there are too many tuples of ids. F is split into a function of the ids
+alone, whose results are kept by id, and the rest, which reads them by id.
 
-A row of an embedding alone is not kept unless something else of its id is: that would be a second
-table, of which each row is copied before it is read. Where it is a state as it stands, it is read
-from the embedding row by row.
+A row of an embedding alone is not kept unless another value of its id is: it would make a second
+table, of which each row is copied before it is read. Where the row is a state as it stands, it is
+read from the embedding row by row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cavs.core.ops.shape import RESHAPE, reshape
 from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
 
 MOST_ELEMENTS = 1 << 28
-"""A part whose results for all ids could be more than this is computed anew in each call."""
+"""A part that has more elements than this for all ids is computed anew in each call."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def remember_pulls(function: FunctionIR) -> tuple[FunctionIR, list[Remembered]]:
 
 
 def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
-    """Rows of embeddings that are expanded for nothing but to be states, to the embedding of the
-    ids themselves."""
+    """Maps a row of an embedding that is expanded only to be a state to the embedding of the ids
+    themselves."""
     order = ancestors(function.roots())
     users: dict[Node, list[Node]] = {}
     for node in order:
@@ -109,7 +109,7 @@ def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
 
 
 def _row_of(node: Node) -> Node | None:
-    """The row of an embedding that the value of distinct ids is, whatever its shape."""
+    """The row of an embedding that `node` is but for its shape; None if it is another value."""
     while node.op is RESHAPE:
         node = node.inputs[0]
     is_row = node.op is EMBEDDING and node.inputs[1].op is UNIQUE_IDS

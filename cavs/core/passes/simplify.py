@@ -1,7 +1,7 @@
 """simplify: common subexpressions, dead code, algebra, and slices and reshapes moved to where they
 are views.
 
-Dead code goes by itself: only what the results depend on is rebuilt.
+Dead code goes by itself: only the nodes that the results depend on are rebuilt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _hashable(value: Any) -> Any:
 
 
 def _identity(node: Node) -> Node | None:
-    """The operand that `node` equals, where it does nothing."""
+    """The operand that `node` equals, if it does nothing."""
     op, x = node.op, node.inputs
     same = op.equals([ir.constant_value(operand) for operand in x])
     if same is not None and x[same].shape == node.shape and x[same].space == node.space:
@@ -49,7 +49,7 @@ def _identity(node: Node) -> Node | None:
 
 
 def _whole(parts: Sequence[Node]) -> Node | None:
-    """The value of which `parts` are all columns in their order."""
+    """The value whose columns are `parts`, all of them and in their order."""
     if any(x.op is not SLICE or x.inputs[0] is not parts[0].inputs[0] for x in parts):
         return None
     ends = [0, *[x.attrs["stop"] for x in parts]]
@@ -59,7 +59,7 @@ def _whole(parts: Sequence[Node]) -> Node | None:
 
 
 def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
-    """A slice of a computed value as the computation on slices, which then are views."""
+    """A slice of a computed value as the same computation on slices, which then are views."""
     x = node.inputs[0]
     start, stop = node.attrs["start"], node.attrs["stop"]
     if x.op is SLICE:
@@ -71,7 +71,7 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
         position = 0
         for piece in x.inputs:
             end = position + piece.shape[-1]
-            # A constant has no rows; what reads the slice may need to know that there are some.
+            # A constant has no rows; a reader of the slice may need to know that there are some.
             if position <= start and stop <= end and piece.space == x.space:
                 return _slice(piece, start - position, stop - position)
             position = end
@@ -81,7 +81,7 @@ def _move_slice(node: Node, only_slices: set[Node]) -> Node | None:
 
 
 def _move_reshape(node: Node, only_reshapes: set[Node]) -> Node | None:
-    """A reshape of an elementwise computation as the computation on reshapes, which are views."""
+    """A reshape of an elementwise value as the same computation on reshapes, which are views."""
     x = node.inputs[0]
     if x.op is RESHAPE:
         return _reshape(x.inputs[0], node.shape)
@@ -116,7 +116,7 @@ def rebuild_shape(node: Node, inputs: Sequence[Node]) -> Node:
 
 
 def _merge_sums(nodes: Sequence[Node]) -> Node | None:
-    """Sums put side by side are the sum of what was put side by side."""
+    """Sums side by side as the sum of their operands side by side; None if that is not possible."""
     first = nodes[0]
     if any(
         n.op is not first.op
@@ -145,7 +145,7 @@ class Simplifier:
         self._known: dict[_Key, Node] = {}
 
     def run(self, roots: Iterable[Node]) -> Mapping[Node, Node]:
-        """Old node to new node, for all that `roots` depend on."""
+        """Maps each node that `roots` depend on to its new node."""
         roots = list(roots)
         order = ancestors(roots)
         only = {op: _only_read_by(op, order, roots) for op in (SLICE, RESHAPE)}
@@ -211,5 +211,5 @@ def _only_read_by(op: OpDef, order: Sequence[Node], roots: Iterable[Node]) -> se
 
 
 def simplify(function: _IR, context: Context) -> _IR:
-    """F or a gradient with equal nodes as one, and simpler ones in the place of others."""
+    """F or a gradient with equal nodes made one and nodes replaced by simpler ones."""
     return function.map(context.shared(Simplifier).run(function.roots()))

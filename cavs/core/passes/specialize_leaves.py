@@ -1,9 +1,10 @@
 """specialize_leaves: vertices without children get a function of their own; there gather is zero.
 
-Zeros are propagated: what is multiplied by them is not computed. What is left depends on a leaf's
-pulls alone, so it needs no levels, and with ``unique_pulls`` the whole cell of a leaf runs once per
-distinct word. F becomes two functions, over rows ``leaf`` and ``inner``, whose results meet in
-``join``. The gradient follows: ∂F of inner vertices runs by levels, that of leaves once after them.
+Zeros are propagated: values that are multiplied by them are not computed. The rest depends on a
+leaf's pulls alone, so it needs no levels, and with ``unique_pulls`` the whole cell of a leaf runs
+once per distinct word. F becomes two functions, over rows ``leaf`` and ``inner``; ``join`` joins
+their results. The gradient follows: ∂F of inner vertices runs by levels, ∂F of leaves once
+after them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _can_specialize(function: FunctionIR) -> bool:
 
 
 def specialize_leaves(function: FunctionIR, context: Context) -> FunctionIR:
-    """F with each result joined from that of leaves and that of inner vertices."""
+    """F with each result joined from the result of leaves and that of inner vertices."""
     if not _can_specialize(function):
         return function
     context.edge_parents = SpaceKind.INNER
@@ -83,7 +84,7 @@ def _leaf(node: Node, leaf: Mapping[Node, Node]) -> Node:
 
 
 def _fold(node: Node, inputs: Sequence[Node]) -> Node | None:
-    """What `node` is where operands are constant, if that is a constant or an operand."""
+    """The constant or the operand that `node` equals when some operands are constant, if any."""
     values = [ir.constant_value(x) for x in inputs]
     known = [value for value in values if value is not None]
     if not known:

@@ -1,11 +1,12 @@
-"""unique_pulls: what depends on integer pulls alone runs once per distinct id in the batch, or once
-per distinct tuple of ids.
+"""unique_pulls: values that depend on integer pulls alone are computed once per distinct id in the
+batch, or once per distinct tuple of ids.
 
-A batch has far fewer distinct words than words; embedding rows and their projections are computed
-per distinct word and expanded to the vertices where something else joins. Where that is another
-pull, such as a tag put beside the word, and a product follows, it runs once per distinct pair,
-which the values of single ids are expanded to. What joins several pulls and has no product over the
-same ones is computed where it is read: a table of pairs would cost more than it saves.
+A batch has far fewer distinct words than words. Embedding rows and their projections are computed
+per distinct word and expanded to the vertices where another value joins. If that value is another
+pull, such as a tag put beside the word, and a product follows, the product runs once per distinct
+pair, to which the values of single ids are expanded. A value that joins several pulls and has no
+product over the same pulls is computed where it is read: a table of pairs would cost more than it
+saves.
 
 The pass runs before autodiff, so the gradient comes out in the same spaces: rows of equal ids are
 summed first (``unique_sum``, the adjoint of ``expand``), then multiplied.
@@ -57,10 +58,10 @@ def unique_pulls(function: FunctionIR, context: Context) -> FunctionIR:
 
 
 def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
-    """The distinct ids, or tuples of them, that a node is computed for, of those that move."""
+    """Maps each node that moves to the distinct ids, or tuples of them, that it is computed for."""
     pulls: dict[Node, frozenset[Node]] = {}
     homes: dict[Node, Unique] = {}
-    products: set[Node] = set()  # what a product over the same pulls is part of
+    products: set[Node] = set()  # values that contain a product over the same pulls
     for node in order:
         if node.op is PULL and node.dtype == "int32":
             pulls[node] = frozenset([node])
@@ -83,7 +84,7 @@ def _homes(order: Sequence[Node]) -> dict[Node, Unique]:
 
 
 def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, dict[Unique, None]]:
-    """The distinct ids that each node's value is read for, its home among them."""
+    """The distinct ids for which each node's value is read, its home among them."""
     wanted: dict[Node, dict[Unique, None]] = {node: {} for node in order}
     for node in reversed(order):
         home = homes.get(node)
@@ -96,17 +97,17 @@ def _wanted(order: Sequence[Node], homes: Mapping[Node, Unique]) -> dict[Node, d
 
 
 def _computed(node: Node, space: Unique, moved: Mapping[tuple[Node, Space], Node]) -> Node:
-    """The node computed for distinct ids, from operands that are there."""
+    """The node computed for distinct ids, from operands that are computed for them already."""
     if node.op is PULL:
         return ir.source(UNIQUE_IDS, (), space, "int32", name=node.attrs["name"])
     inputs = [x if x.space == SpaceKind.NONE else moved[x, space] for x in node.inputs]
-    if "into" in node.attrs:  # what a copy goes into is a matter of the rows expanded to
+    if "into" in node.attrs:  # a copy's target belongs to the rows that it is expanded to
         return inputs[0]
     return Node(node.op, inputs, node.attrs, node.shape, space, node.dtype, node.where)
 
 
 def _expand(x: Node, rows: Unique, base: Space, node: Node) -> Node:
-    """`x`, which `node` is for the distinct `rows`, for the rows `base` that have the ids."""
+    """Expands `x`, the value of `node` for the distinct `rows`, to the rows `base` of the ids."""
     into = {"into": node.attrs["into"]} if "into" in node.attrs and base == node.space else {}
     attrs = {"rows": rows, "base": base, **into}
     return Node(EXPAND, (x,), attrs, node.shape, base, node.dtype, node.where)
@@ -120,8 +121,8 @@ _ROWS: dict[Space, str] = {
 
 
 def reasons(function: FunctionIR) -> dict[Node, list[str]]:
-    """Each product of rows of F, after all passes, that does not run once per distinct id or tuple
-    of ids, to what stands in the way."""
+    """Maps each product of rows of F, after all passes, that does not run once per distinct id or
+    tuple of ids to the reasons."""
     causes: dict[Node, dict[Node, None]] = {}
     ids: dict[Node, dict[tuple[Name, Space], None]] = {}
     found: dict[Node, list[str]] = {}
@@ -144,7 +145,7 @@ def reasons(function: FunctionIR) -> dict[Node, list[str]]:
 
 
 def _is_cause(node: Node) -> bool:
-    """Whether the value is no function of the row's own ids, whatever its operands are."""
+    """Whether the value depends on more than the row's own ids, whatever its operands are."""
     op = node.op
     over_edges = op.reduces is Between.CHILDREN or op.mixes_edges or op is NUM_CHILDREN
     return op.random or op in (GATHER, PULL) or over_edges
@@ -178,7 +179,7 @@ def _at(nodes: Iterable[Node]) -> str:
 
 
 def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
-    """Why a function of ids alone is computed in the rows that have them."""
+    """The reason why a function of ids alone is computed in the rows that have them."""
     pulls = list(ids)
     if any(space != node.space for _, space in pulls):
         names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)

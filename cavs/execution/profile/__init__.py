@@ -1,4 +1,4 @@
-"""Where the time and the memory of a call go, by instruction: what `Model.explain` measures."""
+"""Measures for `Model.explain` where the time and the memory of a call go, by instruction."""
 
 from cavs.execution.profile._call import CallMemory as CallMemory
 from cavs.execution.profile._call import call_memory as call_memory

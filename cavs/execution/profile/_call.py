@@ -22,14 +22,14 @@ from cavs.scheduler import GraphBatch
 
 @dataclass(frozen=True)
 class CallMemory:
-    """Bytes that a call allocates, as the first one does; parameters and inputs are the caller's.
+    """Bytes that a first call allocates; parameters and inputs are the caller's.
 
     Attributes:
-        arena: the greatest size of what forward and backward work in.
+        arena: the greatest size of the arena in forward and backward.
         packed: weights in the layout that products read, kept for later calls.
         kept: results that inference keeps by id, for later calls.
-        outputs: what is pushed.
-        cotangents: of those outputs that the loss is made of.
+        outputs: the pushed values.
+        cotangents: of the outputs that the loss is made of.
         gradients: of parameters and inputs.
         waits: whether the arena is held until backward.
     """
@@ -44,7 +44,7 @@ class CallMemory:
 
     @property
     def total(self) -> int:
-        """All of it: at the end of backward, or of a call without one, it is there together."""
+        """All bytes: they are there together when backward, or a call without one, ends."""
         return self.arena + self._beside
 
     @property
@@ -53,7 +53,7 @@ class CallMemory:
 
 
 def together(calls: Sequence[CallMemory]) -> int:
-    """Bytes of calls one after the other, of which no output or gradient goes before the end."""
+    """Bytes of calls one after the other whose outputs and gradients all stay until the end."""
     waiting = sum(call.arena for call in calls if call.waits)
     # An arena that no backward waits for serves the next call too.
     at_once = max((call.arena for call in calls if not call.waits), default=0)
@@ -63,7 +63,7 @@ def together(calls: Sequence[CallMemory]) -> int:
 def outputs_of_loss(
     pushes: Mapping[Name, Node], gradients: Any, *, read_on: bool
 ) -> frozenset[Name] | None:
-    """Which outputs get cotangents; None where no backward comes.
+    """The outputs that get cotangents; None if no backward call comes.
 
     Args:
         pushes: the outputs of F.
@@ -90,7 +90,7 @@ def outputs_of_loss(
 
 
 def _learned(output: Node) -> bool:
-    """Whether it depends on what may get a gradient."""
+    """Whether it depends on a parameter or on an input that may get a gradient."""
     return any(x.op is PARAM or (x.op is PULL and x.dtype == "float") for x in ancestors([output]))
 
 
@@ -103,13 +103,13 @@ def call_memory(
     *,
     training: bool,
 ) -> CallMemory:
-    """Of inference, or, with cotangents of the outputs `losses`, of forward and backward.
+    """Memory of inference or, with cotangents of the outputs `losses`, of forward and backward.
 
     Args:
-        executor: of the function.
+        executor: the function's executor.
         graphs: as for a call.
         ids: the integer inputs, as far as they are known; others count as all distinct.
-        losses: what backward begins with; None where none comes.
+        losses: the outputs that backward begins with; None if no backward call comes.
         wanted: the float inputs that get cotangents.
         training: the mode of the model.
     """
@@ -138,7 +138,7 @@ def _inference(
         kept += results
         packed += part.packed
         computed = _pushed(executor, part)
-        # What is computed for new ids is copied, and gone before the call goes on.
+        # The results for new ids are copied, and gone before the call goes on.
         arena = max(arena, part.arena + computed - outputs)
     return CallMemory(arena, packed, kept, outputs)
 
@@ -148,7 +148,7 @@ def _pushed(executor: NativeExecutor, plan: Plan) -> int:
 
 
 class _Rows:
-    """How many rows outputs have, and what these take."""
+    """How many rows outputs have, and how many bytes they take."""
 
     def __init__(self, executor: NativeExecutor, plan: Plan) -> None:
         self._item_size = executor.dtype.itemsize
@@ -168,7 +168,7 @@ class _Rows:
         return sum(map(self._bytes, outputs))
 
     def sums(self, backward: Program) -> int:
-        """Of gradients by rows that come in several parts and are added up, at most."""
+        """Bytes, at most, of gradients by rows that come in several parts and are added up."""
         parts = defaultdict(list)
         for output in backward.outputs:
             if output.kind is OutputKind.SPARSE:

@@ -1,4 +1,4 @@
-"""What the memory of a call is planned for: how much, for which values, when it is most."""
+"""The planned memory of a call: how much, for which values, and when it is most."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _INT_SIZE = 4
 
 @dataclass(frozen=True)
 class Held:
-    """A value that is in memory when most is.
+    """A value that is in memory when memory use is greatest.
 
     Attributes:
         name: number, rows, row length and operation, as the printed program has them.
-        rows: of the batch that it has; of a value of forward those that backward reads.
-        bytes: as laid out, with what rows are padded by.
-        saved: whether it is of forward and read by backward.
+        rows: its rows in the batch; of a forward value, the rows that backward reads.
+        bytes: its bytes as laid out, with the padding of rows.
+        saved: whether it is a forward value that backward reads.
     """
 
     name: str
@@ -36,12 +36,12 @@ class MemoryUse:
     Attributes:
         peak: bytes of the arena, which is planned before the call; parameters, their gradients,
             inputs and outputs are the caller's.
-        tables: bytes of it for the distinct ids.
-        threads: bytes of it that are the threads' own: scratch, and values of a chunk of rows.
+        tables: bytes of the peak for the distinct ids.
+        threads: bytes of the peak for the threads' own: scratch, and values of a chunk of rows.
         at: the segment in which most is held.
         held: the values held then, the largest first.
         saved: bytes that backward must have: the rows that it reads of forward's values, without
-            padding; 0 of inference.
+            padding; 0 for inference.
         num_vertices: of the batch.
     """
 
@@ -60,16 +60,16 @@ class MemoryUse:
 
     @property
     def gaps(self) -> int:
-        """Bytes of the peak that hold nothing then, because what has its place comes or went."""
+        """Bytes of the peak that are empty then, between the lives of values that have them."""
         return self.peak - self.tables - self.threads - sum(h.bytes for h in self.held)
 
     @property
     def over_saved(self) -> float:
-        """Peak by what backward must have."""
+        """The peak divided by the bytes that backward must have."""
         return self.peak / self.saved if self.saved else float("inf")
 
     def lines(self) -> list[str]:
-        """As a table."""
+        """The memory use as a table."""
         text = [
             f"  peak {self.peak:,} bytes, {self.per_vertex:,.0f} per vertex, in {self.at}: "
             f"values {sum(h.bytes for h in self.held):,}, threads {self.threads:,}, "
@@ -90,7 +90,7 @@ class MemoryUse:
 def memory_use(
     sweeps: Sequence[tuple[Program, SweepMemory]], graphs: GraphBatch, item_size: int
 ) -> MemoryUse:
-    """From the programs of a call and the engine's plans for them (forward, then backward)."""
+    """The memory use of a call, from its programs and the engine's plans (forward, backward)."""
     program, sweep = max(sweeps, key=lambda p: p[1].total)
     last = len(program.segments) - 1
     spans = {v.value: (v.first, min(v.last, last)) for v in sweep.values}
@@ -118,7 +118,7 @@ def memory_use(
 
 
 def _saved(sweeps: Sequence[tuple[Program, SweepMemory]]) -> dict[int, int]:
-    """Values of forward that backward reads, with the rows of them that it reads."""
+    """Maps each forward value that backward reads to the number of its rows that it reads."""
     if len(sweeps) < 2:
         return {}
     (forward, _), (_, backward) = sweeps

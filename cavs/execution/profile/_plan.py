@@ -1,4 +1,4 @@
-"""What a call will take in memory, planned without a run."""
+"""The memory that a call will take, planned without a run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cavs.scheduler import GraphBatch
 
 @dataclass(frozen=True)
 class Plan:
-    """The programs of a call, and what the engine plans for them.
+    """The programs of a call, and the engine's plans for them.
 
     Attributes:
-        graphs: over which they run.
-        sweeps: each program with its memory: of inference, or of forward and backward.
+        graphs: the batch that they run over.
+        sweeps: each program with its memory: the one of inference, or forward and backward.
         distinct: how many distinct ids there are, by their space.
     """
 
@@ -51,13 +51,13 @@ def plan_call(
     *,
     training: bool,
 ) -> Plan:
-    """Of inference, or, with cotangents of the outputs `losses`, of forward and backward.
+    """The plan of inference or, with cotangents of the outputs `losses`, of forward and backward.
 
     Args:
-        executor: of the function.
+        executor: the function's executor.
         graphs: as for a call.
         ids: the integer inputs, as far as they are known; others count as all distinct.
-        losses: the outputs that backward begins with; None where none comes.
+        losses: the outputs that backward begins with; None if no backward call comes.
         wanted: the float inputs that get cotangents.
         training: the mode of the model.
     """
@@ -71,12 +71,12 @@ def plan_call(
 def plan_parts(
     executor: NativeExecutor, graphs: GraphBatch, ids: Mapping[Name, Array], *, training: bool
 ) -> Iterator[tuple[int, Plan]]:
-    """Of inference, for each part whose results are kept by id: bytes that these take, and what
-    computes them where no id came before."""
+    """For each part of inference whose results are kept by id: the bytes of these results, and the
+    plan of the program that computes them if no id came before."""
     for memory, program in executor.remembering(executor.compiler.in_mode(training))[1]:
         part = memory.part
         known = ids.get(part.pull)
-        # Row `count` is that of "no input".
+        # Row `count` belongs to "no input".
         rows = np.arange(min(part.count + 1, _rows(graphs, part.keys[0].rows.base)))
         if known is not None:
             rows = np.unique(np.where(known < 0, part.count, known))
@@ -102,8 +102,8 @@ def _plan(
 
 
 def count_ids(graphs: GraphBatch, space: Unique, ids: Mapping[Name, Array]) -> int:
-    """How many distinct ids, or tuples of them, there are: as many as rows that have them, where
-    one is not known."""
+    """How many distinct ids, or tuples of them, there are. If an input is not known, they count as
+    many as the rows that have them."""
     chosen = _chosen(graphs, space.base)
     if not all(pull in ids for pull in space.pulls):
         return _rows(graphs, space.base)
@@ -119,7 +119,7 @@ def _rows(graphs: GraphBatch, base: SpaceKind) -> int:
 
 
 def _chosen(graphs: GraphBatch, base: SpaceKind) -> Array | None:
-    """Which vertices are meant, where not all are."""
+    """Which vertices belong to `base`; None if all do."""
     if base not in PARTS_OF_VERTICES:
         return None
     leaf: Array = np.diff(graphs.child_ptr) == 0

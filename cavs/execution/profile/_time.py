@@ -1,4 +1,4 @@
-"""Runs a batch with the engine's clocks on, and adds up what they show."""
+"""Runs a batch with the engine's clocks on, and adds up their times."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from cavs.scheduler import GraphBatch, batch, unbatch
 
 Array = npt.NDArray[Any]
 
-# Adds each row that it reads once, to one of fewer rows: the time goes into moving them.
+# It adds each row that it reads to one of fewer rows: its time goes into moving rows.
 _MOVING_SUMS = frozenset({"segment_sum"})
 PARTS = ("scheduling", "set-up", "packing", "memory", "computation", "waiting", "walking")
 
 
 @dataclass(frozen=True)
 class InstructionProfile:
-    """What one instruction of a program took, over all levels and chunks of rows.
+    """The work and time of one instruction of a program, over all levels and chunks of rows.
 
     Attributes:
         direction: ``inference``, ``forward`` or ``backward``.
         segment: number of its segment.
         place: its segment in words: once over which rows, level by level, or as sums over rows.
-        kernel: what computes it.
+        kernel: the kernel that computes it.
         text: the instruction as the printed program has it.
         where: source line it came from, or empty.
-        calls: of the kernel.
-        rows: that it ran over.
+        calls: how often the kernel was called.
+        rows: how many rows it ran over.
         flops: floating-point operations, by the program's count of a row.
-        bytes: read and written, each operand and result once a row, without parameters.
+        bytes: bytes read and written, each operand and result once a row, without parameters.
         seconds: of all threads together.
         moves: whether it only moves memory: it has no FLOPs, or sums rows up as it moves them.
     """
@@ -75,21 +75,20 @@ class Profile:
     """Where the time and the memory of a call over one batch go; as text, a table.
 
     Attributes:
-        records: a row per instruction, in order of execution: those of inference, forward and
-            backward.
-        seconds: of ``inference`` and ``training`` (forward and backward), by part. These add up to
-            the call with the batch made and scheduled before it: ``scheduling`` (batch and levels),
-            ``set-up`` (checks, distinct ids, memory plan, addresses, outputs, Python), ``packing``
-            (weights, where they have changed), ``memory`` (instructions that move), ``computation``
-            (the others), ``waiting`` (threads for each other) and ``walking`` (between kernels).
-            The parts within the engine are averages over the threads.
-        details: what ``scheduling`` and ``set-up`` consist of, in seconds.
+        records: a row per instruction, in order of execution, for inference, forward and backward.
+        seconds: of ``inference`` and ``training`` (forward and backward), by part. The parts add up
+            to the call with the batch made and scheduled before it: ``scheduling`` (batch and
+            levels), ``set-up`` (checks, distinct ids, memory plan, addresses, outputs, Python),
+            ``packing`` (weights, where they have changed), ``memory`` (instructions that move),
+            ``computation`` (the others), ``waiting`` (threads for each other) and ``walking``
+            (between kernels). The parts within the engine are averages over the threads.
+        details: the parts of ``scheduling`` and ``set-up``, in seconds.
         threads: by direction, for each thread its seconds of kernels, packing, waiting, walking.
         memory: of inference and training.
-        batch: what ran, in words.
+        batch: the function and its batch, in words.
         item_size: bytes of a number.
-        not_by_id: the products of F that do not run once per distinct id, with their source lines,
-            to the reasons.
+        not_by_id: maps each product of F that does not run once per distinct id, with its source
+            line, to the reasons.
     """
 
     records: list[InstructionProfile]
@@ -160,7 +159,7 @@ def measure(
     losses: frozenset[str] | None,
     repeats: int,
 ) -> Profile:
-    """The fastest of some runs, of inference and, with `losses`, of training."""
+    """The profile of the fastest of several runs: of inference and, with `losses`, of training."""
     modes: dict[str, frozenset[str] | None] = {"inference": None}
     if losses is not None:
         modes["training"] = losses
@@ -182,9 +181,9 @@ def measure(
 
 @dataclass(frozen=True)
 class _Timed:
-    """Seconds of a thing by name, and what the engine noted of it: its run's profile_sweeps and
-    profile_records. Not the run, which would hold the parameters and so keep the next one from
-    trusting what was made of them."""
+    """Seconds by name, and the engine's notes of a run: its profile_sweeps and profile_records. The
+    run itself would hold the parameters, and so keep the next run from trusting anything that was
+    made of them."""
 
     seconds: dict[str, float]
     programs: dict[str, Program] = field(default_factory=dict)
