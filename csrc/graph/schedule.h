@@ -1,4 +1,4 @@
-// Over which vertices, in which order: the batch's vertices renumbered task by task.
+// The order in which a run goes over the vertices of a batch: they are renumbered level by level.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,18 @@ enum class Policy { kBatching, kSerial };
 // "batching" or "serial"; Error(kValue) otherwise.
 Policy policy_from_name(const std::string& name);
 
-// Vertex -> the vertices that it is a child of, once for each edge: CSR, edges in ascending order.
+// Lists for each vertex the vertices that it is a child of, once for each edge: CSR, edges in
+// ascending order.
 struct ParentRows {
   std::vector<int32_t> ptr;   // [vertex row + 1]
   std::vector<int32_t> row;   // vertex row of the parent
   std::vector<int32_t> slot;  // position among its children
 };
 
-// Vertex rows stand task by task (task = level = the paper's V_t: vertices activated together), so
-// a task's rows are contiguous; within a task they keep the user's order. Edge rows follow their
-// parent vertex, so a task's edges are contiguous too. Immutable once made; "row" is the new
-// number.
+// Vertex rows stand level by level (a level is the paper's batching task V_t: vertices that are
+// activated together), so the rows of a level are contiguous. Within a level they keep the user's
+// order. Edge rows follow their parent vertex, so the edges of a level are contiguous too.
+// Immutable once made; "row" is the new number.
 struct Schedule {
   Schedule();
   Schedule(Schedule&&) noexcept;
@@ -56,11 +57,12 @@ struct Schedule {
 
   int64_t num_levels() const { return static_cast<int64_t>(level_ptr.size()) - 1; }
 
-  // [vertex row] -> vertex row of the k-th child, or -1. Made on first use, kept after; any number
-  // of threads may ask at once.
+  // [vertex row] holds the vertex row of the k-th child, or -1. The table is made on first use and
+  // kept; any number of threads may ask at once.
   const std::vector<int32_t>& slot(int k) const;
 
-  // Of all edges (slots 0), or of those at the first `slots` positions, with these. Likewise.
+  // The parents by all edges (slots 0), or by the edges at the first `slots` slots, with their
+  // slots. Made on first use and kept, as slot(k) is.
   const ParentRows& parents(int slots) const;
 
  private:
@@ -68,10 +70,10 @@ struct Schedule {
   std::unique_ptr<Cache> cache_;
 };
 
-// Batching: a vertex is activated when its last child is done: level = 1 + the greatest level of
-// its children, 0 without children. Serial: each vertex is a level of its own, graph by graph,
-// within a graph by increasing batching level. Raises Error(kGraph) that names graph and vertices
-// on a cycle. No recursion.
+// Batching activates a vertex when its last child is done, so its level is 1 + the greatest level
+// of its children, 0 without children. Serial makes each vertex a level of its own: graph by graph,
+// and within a graph by increasing batching level. Raises Error(kGraph) that names graph and
+// vertices on a cycle. No recursion.
 Schedule make_schedule(const GraphBatch& batch, Policy policy);
 
 }  // namespace cavs

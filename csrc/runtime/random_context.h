@@ -1,4 +1,4 @@
-// What random numbers of a run are drawn by.
+// The keys by which a run draws random numbers.
 #pragma once
 
 #include <cstdint>
