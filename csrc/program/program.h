@@ -64,6 +64,7 @@ struct ValueSpec {
 };
 
 // Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
+// With `a -> b`, each row of a names one row of b; with `CSR a -> b`, any number of rows.
 enum class TableKind : uint8_t {
   kNone,
   kChild,          // edge -> vertex row of the child

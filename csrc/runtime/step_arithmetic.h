@@ -71,7 +71,7 @@ class StepArithmetic {
   virtual ~StepArithmetic() = default;
 
   virtual void fill(T* x, int64_t n, T value) const = 0;
-  // The same to the last bit whatever the number of threads.
+  // The result is the same to the last bit for any number of threads.
   virtual T sum(const Elements<T>& x) const = 0;
   virtual double sum_squares(const Elements<T>& x) const = 0;
   virtual void scale(T* x, double factor, int64_t n) const = 0;

@@ -49,10 +49,10 @@ struct StepInputs {
 };
 
 struct StepResult {
-  double loss = 0;  // the sum times the scale, rounded to the program's dtype
-  double norm = 0;  // of all gradients before clipping; 0 without clipping
+  double loss = 0;                      // the sum times the scale, rounded to the program's dtype
+  double norm = 0;                      // of all gradients before clipping; 0 without clipping
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
-  bool refused = false;  // by a check of outputs and states for NaN, of gradients or of updates
+  bool refused = false;  // by a check of outputs and states for NaN, or of gradients and updates
   std::vector<UpdateBounds> bounds;  // [StepPlan::params] after the step, with `check`
 };
 

@@ -119,7 +119,8 @@ class FusedGroup {
     buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kBlock);
   }
 
-  // Then a tile has whole rows: its results are put aside until these have been read.
+  // If it does, a tile has whole rows, and its results are put aside until these rows have been
+  // read.
   bool writes_over_inputs() const {
     if (call_.row_begin >= call_.row_end) return false;
     for (int j = 0; j < call_.num_out; ++j) {
