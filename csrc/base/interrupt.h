@@ -5,8 +5,8 @@
 
 namespace cavs {
 
-// Calls ask this check now and then, on the thread that they came on. It throws where the call
-// shall end. Whoever knows the caller sets it once.
+// Calls ask this check now and then, on the thread that they came on. It throws where the call is
+// to end. Whoever knows the caller sets it once.
 void set_interrupt_check(void (*check)());
 
 // Asks about ten times a second, so a call may poll between any two pieces of work at no cost.

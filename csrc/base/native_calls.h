@@ -4,9 +4,9 @@
 
 namespace cavs {
 
-// While one lives, its thread works without the interpreter's lock. fork() waits until no such
-// thread works, and no call begins meanwhile. So the child finds no mutex locked and no state half
-// changed, neither here nor in OpenBLAS.
+// While one lives, its thread works without the interpreter's lock. fork() waits until none lives,
+// and none begins meanwhile. So the child finds no mutex locked and no state half changed, neither
+// here nor in OpenBLAS.
 class NativeCall {
  public:
   NativeCall();

@@ -36,7 +36,7 @@ constexpr int kMostParts = (1 << kTakenShift) - 1;
 
 // Before it is measured: the cost between cores that share a cache.
 std::atomic<double> measured_hand_over{250};
-std::atomic<int> measuring_left{10};  // calls that may still try
+std::atomic<int> measuring_left{10};  // calls that may still try to measure
 
 void work_for(Clock::duration time) {
   const Clock::time_point end = Clock::now() + time;

@@ -262,7 +262,8 @@ void bind_kernels(py::module_& m) {
   m.def("flush_denormals", &flush_denormals,
         "Whether native calls in float32 take denormals for zero.");
   m.def("set_flush_denormals", &set_flush_denormals, py::arg("enabled"),
-        "Sets whether they do. Raises CavsRuntimeError for True where the machine cannot.");
+        "Sets whether native calls in float32 take denormals for zero. Raises CavsRuntimeError for "
+        "True where the machine cannot.");
   m.def("available_cores", &available_cores, "Cores that this process may use.");
   m.def("call_kernel", &call_kernel, py::arg("name"), py::arg("dtype"), py::arg("inputs"),
         py::arg("outputs"), py::arg("attributes"), py::arg("tables"), py::arg("rows"),

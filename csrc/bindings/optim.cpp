@@ -288,8 +288,8 @@ void bind_optim(py::module_& m) {
         "the bounds that are `known` before the update, else from the arrays, of which `ids` "
         "chooses rows. None where they do not show that the parameter stays finite.");
   m.def("max_abs", &magnitudes, arg("arrays"),
-        "The greatest magnitude of each array, infinite or NaN where an element is; 0 without "
-        "any.");
+        "The greatest magnitude of each array, infinite or NaN where an element is; 0 for an "
+        "empty array.");
   m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");
   m.def("add_", &add, arg("x"), arg("y"), arg("factor") = 1.0, "x += factor * y, in place.");
 }

@@ -194,11 +194,11 @@ void bind_runtime(py::module_& m) {
            py::arg("num_threads").none(true) = py::none(),
            py::arg("versions") = std::vector<int64_t>(),
            "The outputs: the given arrays, with a new one in place of each None. All are new "
-           "without any given.")
+           "without `outputs`.")
       .def("backward", &PyRun::backward, py::arg("program"), py::arg("inputs"),
            py::arg("outputs").none(true) = py::none(),
            py::arg("num_threads").none(true) = py::none(),
-           "As forward, with the parameters that forward was given.")
+           "As forward, with the parameters that were given to forward.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("check_states", nullptr, &PyRun::set_check_states,
                     "Whether forward looks for NaN in states; to be set before forward.")

@@ -94,7 +94,7 @@ class Arrays {
 
   std::vector<Array> all_params_, inputs_, states_;
   std::vector<const Array*> params_;         // [StepPlan::params]
-  std::vector<std::optional<Array>> grads_;  // likewise
+  std::vector<std::optional<Array>> grads_;  // [StepPlan::params]
 };
 
 // An array over memory that the step took. The array keeps the memory alive.

@@ -31,7 +31,7 @@ void take_lock_again(PyThreadState* state) {
 
 thread_local Unlocked* current = nullptr;
 
-// Python runs handlers in its main thread alone.
+// Python runs signal handlers only in its main thread.
 bool is_main_thread() {
 #if defined(__linux__)
   return syscall(SYS_gettid) == getpid();

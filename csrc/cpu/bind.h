@@ -1,4 +1,4 @@
-// One sweep of a run, forward or backward, bound to its batch and its memory: calls that only lack
+// One sweep of a run, forward or backward, bound to its batch and its memory; its calls lack only
 // their rows.
 #pragma once
 

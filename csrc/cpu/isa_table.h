@@ -30,9 +30,9 @@ struct SmallProduct {
   bool accumulate;
 };
 
-// A weight B (k, n) in panels as wide as a tile: panel p holds, row by row, `width` columns from p
-// * width on, with zeros beyond n. Packs the panels [panel_begin, panel_end). Element (i, j) of B
-// stands at b[i * b_row + j * b_column]; one of the two steps is 1.
+// A weight B (k, n) in panels as wide as a tile: panel p holds, row by row, the columns [p * width,
+// (p + 1) * width), with zeros beyond n. Packs the panels [panel_begin, panel_end). Element (i, j)
+// of B stands at b[i * b_row + j * b_column]; one of the two steps is 1.
 template <class T>
 struct WeightPanels {
   int64_t n, k;

@@ -322,8 +322,7 @@ class Walker {
   Team& team_;
   Interrupt interrupt_;
   std::atomic<bool> stopped_{false};
-  const int count_;  // of parts, whichever threads take them: results must not depend on the
-                     // threads
+  const int count_;  // of parts; results must not depend on which threads take them
 };
 
 }  // namespace

@@ -95,8 +95,7 @@ std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
 }
 
 void WeightStore::keep(size_t w, int64_t version, std::shared_ptr<Block> panels) {
-  Entry entry{std::move(panels), version};  // then holds the old entry, which is freed after the
-                                            // lock
+  Entry entry{std::move(panels), version};  // then the old entry, freed after the lock is released
   const std::lock_guard<std::mutex> lock(mutex_);
   std::swap(entry, entries_[w]);
 }

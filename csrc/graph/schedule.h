@@ -38,27 +38,26 @@ struct Schedule {
   std::vector<int32_t> level_ptr;       // [num_levels + 1] first vertex row of each level
   std::vector<int32_t> level_edge_ptr;  // [num_levels + 1] first edge row of each level
 
-  std::vector<int32_t> vertex_order;  // [vertex row] -> user's vertex
-  std::vector<int32_t> vertex_row;    // [user's vertex] -> vertex row
-  std::vector<int32_t> edge_order;    // [edge row] -> user's edge
-  std::vector<int32_t> child;         // [edge row] -> vertex row of the child
-  std::vector<int32_t> parent;        // [edge row] -> vertex row of the parent
-  std::vector<int32_t> edge_slot;     // [edge row] -> position among the parent's children
-  std::vector<int32_t> child_ptr;     // [vertex row + 1] CSR vertex -> its edge rows (contiguous)
-  std::vector<int32_t>
-      out_ptr;  // [vertex row + 1] CSR vertex -> edge rows in which it is the child,
+  std::vector<int32_t> vertex_order;  // [vertex row] user's vertex
+  std::vector<int32_t> vertex_row;    // [user's vertex] vertex row
+  std::vector<int32_t> edge_order;    // [edge row] user's edge
+  std::vector<int32_t> child;         // [edge row] vertex row of the child
+  std::vector<int32_t> parent;        // [edge row] vertex row of the parent
+  std::vector<int32_t> edge_slot;     // [edge row] slot: place among the parent's children
+  std::vector<int32_t> child_ptr;     // [vertex row + 1] CSR: edge rows of each vertex (contiguous)
+  std::vector<int32_t> out_ptr;       // [vertex row + 1] CSR: edge rows where each vertex is child,
   std::vector<int32_t> out_edge;      //   ascending
-  std::vector<int32_t> graph;         // [vertex row] -> graph
-  std::vector<int32_t> local;         // [vertex row] -> index within its graph
-  std::vector<int32_t> edge_graph;    // [edge row] -> graph
-  std::vector<int32_t> edge_local;    // [edge row] -> index within its graph's edges
-  std::vector<int32_t> graph_ptr;     // [graph + 1] CSR graph -> its vertex rows,
+  std::vector<int32_t> graph;         // [vertex row] graph
+  std::vector<int32_t> local;         // [vertex row] index within its graph
+  std::vector<int32_t> edge_graph;    // [edge row] graph
+  std::vector<int32_t> edge_local;    // [edge row] index within its graph's edges
+  std::vector<int32_t> graph_ptr;     // [graph + 1] CSR: vertex rows of each graph,
   std::vector<int32_t> graph_vertex;  //   in the user's order
 
   int64_t num_levels() const { return static_cast<int64_t>(level_ptr.size()) - 1; }
 
-  // [vertex row] holds the vertex row of the k-th child, or -1. The table is made on first use and
-  // kept; any number of threads may ask at once.
+  // [vertex row] vertex row of the k-th child, or -1. The table is made on first use and kept; any
+  // number of threads may ask at once.
   const std::vector<int32_t>& slot(int k) const;
 
   // The parents by all edges (slots 0), or by the edges at the first `slots` slots, with their

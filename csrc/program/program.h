@@ -155,7 +155,7 @@ struct UniqueSpec {
   std::string name;         // for people to read
   std::vector<int> inputs;  // which input holds the ids; of tuples, which inputs
   Space base;               // rows that have the ids: vertices, edges or graphs; or distinct tuples
-  int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last one "no input"
+  int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last row is "no input"
   int of = -1;  // not -1: nothing is counted here. The number of the unique whose ids are parts of
                 // the tuples `base`; both are counted among the same rows
 };

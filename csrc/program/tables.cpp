@@ -1,4 +1,4 @@
-// Between which rows each kind of table leads.
+// Knows the rows between which each kind of table leads.
 #include "program/tables.h"
 
 namespace cavs {

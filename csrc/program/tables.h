@@ -1,4 +1,4 @@
-// Between which rows each kind of table leads.
+// The rows between which each kind of table leads.
 #pragma once
 
 #include "program/program.h"

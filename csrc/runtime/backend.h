@@ -58,7 +58,7 @@ struct Sweep {
   const RowCounts& counts;
   std::byte* memory;  // of the arena
   // Both stand in memory of the host. If the host reaches the arena, they stand in the arena: the
-  // tables one after the other from its start on, the lists of parents likewise from
+  // tables one after the other from its start on, the lists of parents in the same way from
   // plan.lists_offset on. Otherwise the backend copies them there.
   const std::vector<UniqueTable>& uniques;
   const std::vector<UniqueParents>& parents;  // [unique]

@@ -1,4 +1,4 @@
-// Works out lifetimes: which values one segment confines, how long the others live.
+// Works out lifetimes: which values one segment confines, and how long all other values live.
 #include "runtime/layout.h"
 
 #include <utility>

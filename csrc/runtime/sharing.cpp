@@ -1,4 +1,4 @@
-// Lets values stand in the rows of others that are read for the last time.
+// Lets values take over rows of other values that are read for the last time.
 #include "runtime/sharing.h"
 
 #include <algorithm>
@@ -202,9 +202,9 @@ class Sharing {
   const bool groups_;
   Layout& layout_;
   const int num_forward_;
-  std::vector<End> ends_;    // [value] of those that own memory
-  std::vector<bool> begun_;  // [value] whose first writer was looked at
-  std::vector<bool> taken_;  // [value] whose rows were given on
+  std::vector<End> ends_;    // [value] for values that own memory
+  std::vector<bool> begun_;  // [value] whether its first writer was looked at
+  std::vector<bool> taken_;  // [value] whether its rows were taken over
 };
 
 }  // namespace

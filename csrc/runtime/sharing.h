@@ -1,5 +1,5 @@
-// Which values stand in the rows of others: worked out with the program, so that it holds for any
-// batch.
+// Which values stand in the rows of other values. It is worked out with the program and holds for
+// any batch.
 #pragma once
 
 #include <cstdint>

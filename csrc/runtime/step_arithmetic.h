@@ -98,8 +98,8 @@ class StepArithmetic {
   virtual bool begins_with_none(const int32_t* ids, int64_t count) const = 0;
   // Whether all ids are among 0..rows - 1.
   virtual bool are_within(const int32_t* ids, int64_t count, int64_t rows) const = 0;
-  // Adds two matrices; a row that only one of them has is copied. `ids` and `rows` have room for
-  // the rows of both. Returns the number of rows.
+  // Adds two matrices that are given by rows; a row that only one of them has is copied. `ids` and
+  // `rows` have room for the rows of both. Returns the number of rows.
   virtual int64_t merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width,
                              int32_t* ids, T* rows) const = 0;
   // Adds the rows to the whole matrix.

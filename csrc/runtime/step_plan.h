@@ -26,7 +26,7 @@ struct StepPlan {
   std::shared_ptr<const Executable> forward, backward;
   int loss = 0;                     // output of forward
   std::vector<GradientPart> parts;  // ordered by parameter
-  std::vector<int> params;          // that get a gradient; the others of a step's lists are empty
+  std::vector<int> params;          // that get a gradient, ascending
 
  private:
   void check_outputs() const;

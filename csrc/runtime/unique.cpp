@@ -10,7 +10,7 @@
 namespace cavs {
 namespace {
 
-// Up to this id the bits and ranks are small enough whatever the batch.
+// Up to this id the bits and ranks are small enough for any batch.
 constexpr int64_t kAlwaysDense = 1 << 22;
 
 // Kept between batches; each thread that starts runs has its own.

@@ -21,7 +21,7 @@ struct UniqueTable {
   // ids in them has the id of each tuple here, [base]. A table of tuples themselves has nothing
   // here.
   int32_t* ids = nullptr;
-  int32_t* ptr = nullptr;  // [rows + 1] distinct row -> its part of `list`
+  int32_t* ptr = nullptr;  // [rows + 1] where the part of `list` for each distinct row begins
 };
 
 // Room for the tables of `base` rows, however many ids are distinct.

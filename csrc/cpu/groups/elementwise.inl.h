@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kTileBytes = 24 * 1024;
 constexpr int64_t kShortestRegister = 2 * 1024;  // bytes
 constexpr int64_t kLongestRegister = 8 * 1024;
-constexpr int64_t kBlock = 16;  // rows are padded to this, and operations work in such steps
+constexpr int64_t kBlock = 16;  // rows are padded to this, and operations take steps of this size
 constexpr int64_t kCacheLine = 64;
 
 // Where an operand of an operation stands during one tile: `ld` elements from row to row.

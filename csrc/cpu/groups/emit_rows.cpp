@@ -11,9 +11,9 @@
 namespace cavs {
 namespace {
 
-// The registers that hold the addresses of a row's first operands; the addresses of all others are
-// loaded into rax. rdi is the table of addresses, rsi the last column, rdx the rows to go, rcx the
-// column, r11 the spills.
+// The registers that hold the addresses of a row's first operands; the addresses of all other
+// operands are loaded into rax. rdi is the table of addresses, rsi the last column, rdx the rows to
+// go, rcx the column, r11 the spills.
 constexpr Gpr kPointers[] = {kR8, kR9, kR10, kRbx, kRbp, kR12, kR13, kR14, kR15};
 constexpr int kNumPointers = sizeof(kPointers) / sizeof(kPointers[0]);
 constexpr Gpr kSaved[] = {kRbx, kRbp, kR12, kR13, kR14, kR15};  // the caller's

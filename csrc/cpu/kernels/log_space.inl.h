@@ -30,8 +30,7 @@ T row_maximum(const T* x, int64_t n) {
   Vec<T> lanes = load_vector(x);
   for (int64_t i = kLanes<T>; i + kLanes<T> <= n; i += kLanes<T>)
     lanes = maximum_(load_vector(x + i), lanes);
-  return max_lanes<T>(maximum_(load_vector(x + n - kLanes<T>), lanes));  // takes some elements
-                                                                         // twice
+  return max_lanes<T>(maximum_(load_vector(x + n - kLanes<T>), lanes));  // takes some twice
 }
 
 template <class T>

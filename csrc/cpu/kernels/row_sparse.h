@@ -7,8 +7,8 @@
 
 namespace cavs {
 
-// Adds two matrices; a row that only one of them has is copied. `ids` and `rows` have room for the
-// rows of both. Returns the number of rows.
+// Adds two matrices that are given by rows; a row that only one of them has is copied. `ids` and
+// `rows` have room for the rows of both. Returns the number of rows.
 template <class T>
 int64_t merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width, int32_t* ids,
                    T* rows);

@@ -132,7 +132,7 @@ CAVS_INLINE VecF multiply_add(VecF a, VecF b, VecF c) {
 #endif
 }
 
-// c - a * b, likewise.
+// c - a * b, rounded in the same way.
 CAVS_INLINE VecF subtract_product(VecF c, VecF a, VecF b) {
 #if defined(__AVX512F__)
   return _mm512_fnmadd_ps(a, b, c);
