@@ -29,7 +29,7 @@ double quota_of(const std::string& folder) {
   return 0;
 }
 
-// The least quota of the process's control groups and of those above them, or 0.
+// The least quota of the process's control groups and of the groups above them, or 0.
 double cgroup_quota() {
   double least = 0;
   const auto consider = [&least](const std::string& folder) {

@@ -1,6 +1,7 @@
-// How this thread's arithmetic takes denormal numbers, those below 1.2e-38 in float32. Processors
-// need a hundred cycles and more for each, and decay drives weights there that no gradient holds:
-// so native calls that compute in float32 take them for zero, as operands and as results.
+// How this thread's arithmetic takes denormal numbers (below 1.2e-38 in float32). Processors need a
+// hundred cycles or more for each of them. Weight decay makes a weight denormal where no gradient
+// acts against it. So native calls that compute in float32 take denormal numbers for zero, as
+// operands and as results.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace cavs {
 
-// Bits of the thread's control register; a caller of ours may have set some of kFlushed alone.
+// Bits of the thread's control register. A caller may have set only some of the bits of kFlushed.
 enum class Denormals : uint32_t {
   kKept = 0,
 #if defined(__x86_64__)
@@ -21,20 +22,22 @@ enum class Denormals : uint32_t {
 #endif
 };
 
-// Whether this machine can take them for zero.
+// Whether this machine can take denormal numbers for zero.
 bool can_flush_denormals();
 
-// The setting for all native calls in float32 from now on: on from the start where it can be.
+// The setting for all native calls in float32 from now on. It is on from the start where the
+// machine can do it.
 bool flush_denormals();
 void set_flush_denormals(bool enabled);  // throws Error(kRuntime) for true where it cannot be
 
-// Of a call that computes in this dtype: float64 keeps them, whatever the caller does.
+// The mode of a call that computes in this dtype: float64 keeps denormal numbers, whatever the
+// caller does.
 Denormals denormals_for(DType dtype);
 
-// Of this thread, now.
+// The mode of this thread now.
 Denormals current_denormals();
 
-// This thread's mode while the object lives; then what it was before.
+// Sets this thread's mode while the object lives, and then the mode from before.
 class DenormalScope {
  public:
   explicit DenormalScope(Denormals mode);

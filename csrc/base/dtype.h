@@ -1,4 +1,4 @@
-// Element types: what memory, programs and kernels all name.
+// Element types, which memory, programs and kernels name.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@ namespace cavs {
 namespace {
 
 constexpr int64_t kInterval = 100 * 1000 * 1000;  // ns
-// Asking may mean to wait for others: most of the time is the work's all the same.
+// Asking may wait for other threads. The work still gets most of the time.
 constexpr int64_t kShare = 20;
 
 std::atomic<void (*)()> interrupt_check{nullptr};

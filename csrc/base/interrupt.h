@@ -5,11 +5,11 @@
 
 namespace cavs {
 
-// What calls ask now and then, on the thread that they came on: it throws where the call is to end.
-// Set once, by whoever knows the caller.
+// Calls ask this check now and then, on the thread that they came on. It throws where the call is
+// to end. Whoever knows the caller sets it once.
 void set_interrupt_check(void (*check)());
 
-// Asks about ten times a second, so that to poll between any two pieces of work costs nothing.
+// Asks about ten times a second, so a call may poll between any two pieces of work at no cost.
 class Interrupt {
  public:
   Interrupt();

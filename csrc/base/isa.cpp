@@ -25,7 +25,7 @@ Isa best_isa() {
   return Isa::kGeneric;
 }
 
-// What the variable says, or null.
+// The value of CAVS_ISA; null where it is unset or empty.
 const char* wanted_isa() {
   const char* wanted = std::getenv("CAVS_ISA");
   return wanted == nullptr || *wanted == '\0' ? nullptr : wanted;

@@ -28,7 +28,8 @@ void after_fork() { forking.store(false); }
 }  // namespace
 
 NativeCall::NativeCall() {
-  // Announced before it looks, as before_fork() announces before it counts: one sees the other.
+  // A call announces itself before it looks for a fork, and before_fork() announces the fork before
+  // it counts calls. So at least one of the two sees the other.
   running.fetch_add(1);
   while (forking.load() && running_here == 0) {
     running.fetch_sub(1);

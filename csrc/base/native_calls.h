@@ -4,9 +4,9 @@
 
 namespace cavs {
 
-// While one lives, its thread works without the interpreter's lock. fork() waits until none does,
-// and none begins meanwhile: the child then finds no mutex locked and nothing half changed, neither
-// of ours nor of OpenBLAS.
+// While one lives, its thread works without the interpreter's lock. fork() waits until none lives,
+// and none begins meanwhile. So the child finds no mutex locked and no state half changed, neither
+// here nor in OpenBLAS.
 class NativeCall {
  public:
   NativeCall();
@@ -15,7 +15,7 @@ class NativeCall {
   NativeCall& operator=(const NativeCall&) = delete;
 };
 
-// Waits until no call runs; those of this thread do not count.
+// Waits until no other thread runs a call.
 void wait_for_native_calls();
 
 }  // namespace cavs

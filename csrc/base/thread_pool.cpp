@@ -17,10 +17,11 @@
 namespace cavs {
 namespace {
 
-// What helpers must save to be asked in a call that comes alone, or while cores are crowded.
+// Nanoseconds that helpers must save before they are asked in a call that comes alone or while
+// cores are crowded.
 constexpr double kWorthWaking = 200000;
-// A leader that waits so much longer for a part than for its own has a helper that lost its core;
-// cores count as crowded for a while then.
+// If a leader waits for other parts longer than this beyond twice the time of its own, a helper has
+// lost its core. Cores then count as crowded for a while.
 constexpr std::chrono::microseconds kStalled{100};
 constexpr std::chrono::milliseconds kCrowded{20};
 
@@ -33,9 +34,9 @@ std::atomic<int> thread_setting{0};
 constexpr int kPieceShift = 24, kTakenShift = 12;
 constexpr int kMostParts = (1 << kTakenShift) - 1;
 
-// Of cores that share a cache.
+// Before it is measured: the cost between cores that share a cache.
 std::atomic<double> measured_hand_over{250};
-std::atomic<int> measuring_left{10};  // calls that may still try
+std::atomic<int> measuring_left{10};  // calls that may still try to measure
 
 void work_for(Clock::duration time) {
   const Clock::time_point end = Clock::now() + time;
@@ -43,7 +44,7 @@ void work_for(Clock::duration time) {
   }
 }
 
-// The lower quartile, which a helper that lost its core for a moment does not change.
+// Takes the lower quartile, because it does not change when a helper loses its core for a moment.
 void measure_hand_over(Team& team) {
   constexpr int kTurns = 64, kFewest = 16;
   constexpr std::chrono::nanoseconds kPart{1000};

@@ -16,8 +16,8 @@ namespace cavs {
 int num_threads();
 void set_num_threads(int count);
 
-// Work that a leader hands out in parts. Whoever of its helpers is awake takes parts beside it; for
-// one that still sleeps, or lost its core, nobody waits unless it has begun a part.
+// Work that a leader hands out in parts. Helpers that are awake take parts beside the leader.
+// Nobody waits for a helper that still sleeps or has lost its core, unless it has begun a part.
 class Team {
  public:
   explicit Team(int count) : count_(count) {}
@@ -41,7 +41,7 @@ class Team {
 
   void share(int parts, const void* context, Call call);
   void wait_for_parts(int parts, std::chrono::steady_clock::rep begin);
-  // Takes parts for as long as there are any; whether there was one.
+  // Takes parts while there are any, and returns whether it took one.
   bool take_parts(int thread);
 
   const int count_;
@@ -49,8 +49,8 @@ class Team {
   Call call_ = nullptr;
   std::mutex error_mutex_;
   std::exception_ptr error_;
-  // [number of the piece of work][parts taken][parts]: a helper that comes late takes no part of
-  // another piece than it looked at.
+  // [number of the piece of work][parts taken][parts]. One word holds all three, so a helper that
+  // comes late never takes a part of a piece other than the one that it looked at.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int> done_{0};
   alignas(64) std::atomic<uint32_t> published_{0};
@@ -58,16 +58,16 @@ class Team {
   std::atomic<bool> closed_{false};
 };
 
-// Runs leader(team) on the caller while up to count - 1 other threads help, each from when it wakes
-// up. Waking them takes longer than a short call: one in which they save less than a fifth of a
-// millisecond, `saved_ns`, has them only where calls come so often that they stay awake, and where
-// none of them lost its core to others a moment ago, else a team of one. Helpers take denormals as
-// the caller does. Rethrows what the leader threw. Calls do not nest; those of several Python
-// threads take turns. Safe after fork().
+// Runs leader(team) on the caller while up to count - 1 other threads help, each as soon as it is
+// awake. Waking threads takes longer than a short call. So a call in which helpers save less than a
+// fifth of a millisecond (`saved_ns`) has helpers only if calls come so often that they stay awake,
+// and if none of them lost its core a moment ago. Otherwise its team has one thread. Helpers take
+// denormals as the caller does. Rethrows the leader's exception. Calls do not nest; calls of
+// several Python threads take turns. Safe after fork().
 void run_team(int count, double saved_ns, const std::function<void(Team&)>& leader);
 
-// While one lives, its thread's calls have no helpers. For what runs in between on a thread whose
-// own call has them: a signal handler.
+// While one lives, its thread's calls have no helpers. A signal handler needs it: it runs on a
+// thread whose own call may have helpers.
 class WorkAlone {
  public:
   WorkAlone();
@@ -79,9 +79,8 @@ class WorkAlone {
   const bool before_;
 };
 
-// Nanoseconds that sharing a piece of work with a helper that is awake takes beside the work
-// itself: measured once, in the first call that has helpers, since cores differ in it; a guess
-// until then.
+// Nanoseconds that it costs to share a piece of work with a helper that is awake, beside the work
+// itself. Measured in the first call with helpers, because cores differ in it; a guess until then.
 double hand_over_ns();
 
 }  // namespace cavs

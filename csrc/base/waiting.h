@@ -7,9 +7,9 @@
 
 namespace cavs {
 
-// Piece after piece of work comes within microseconds, so spinning nearly always suffices. Then a
-// thread without work stays awake between the calls of a training loop, which are less than a
-// millisecond apart where steps are short, but lets any other thread have its core.
+// Pieces of work follow each other within microseconds, so spinning nearly always suffices. After
+// that a thread without work stays awake for this long, but lets any other thread have its core:
+// the calls of a training loop are less than a millisecond apart where steps are short.
 constexpr std::chrono::microseconds kAwake{1000};
 
 using Clock = std::chrono::steady_clock;
@@ -26,15 +26,16 @@ inline void cpu_relax() {
 #endif
 }
 
-// How often a thread looks before it lets others have its core, of `count` that work together.
+// How often one of `count` threads that work together looks before it lets others have its core.
 int spins_for(int count);
 
-// Waits until *word != value. Publishes itself in *sleepers before it sleeps; both are sequentially
-// consistent, so that whoever changes the word sees the sleeper or the sleeper sees the change.
+// Waits until *word != value. A thread counts itself in *sleepers before it sleeps. Both words are
+// sequentially consistent, so either the thread that changes the word sees the sleeper, or the
+// sleeper sees the change.
 void wait_for_change(std::atomic<uint32_t>* word, uint32_t value, std::atomic<int>* sleepers,
                      int spins);
 
-// Changes the word, and wakes who sleeps on it.
+// Changes the word, and wakes the threads that sleep on it.
 void change(std::atomic<uint32_t>* word, std::atomic<int>* sleepers);
 
 }  // namespace cavs

@@ -1,4 +1,4 @@
-// Starts workers as they are asked for, and lets those that wake up in time into a region of work.
+// Starts workers when they are needed, and lets workers that wake up in time into a region of work.
 #include "base/worker_pool.h"
 
 #include <pthread.h>
@@ -22,7 +22,7 @@
 namespace cavs {
 namespace {
 
-// How long no thread is asked for after the system refused one.
+// After the system refuses a thread, the pool asks for none for this long.
 constexpr std::chrono::seconds kRefused{1};
 
 // Each worker has a word of its own, so that a small region wakes no more workers than it uses.
@@ -33,8 +33,8 @@ struct alignas(64) Worker {
 
 thread_local bool inside_region = false;
 
-// Who may enter the present region, and how many have: one word, so that a worker which wakes up
-// late enters either this region or none.
+// Which workers may enter the present region, and how many have entered. One word holds all of it,
+// so a worker that wakes up late enters either this region or none.
 struct Door {
   uint32_t region;
   uint16_t count;  // threads, the caller among them
@@ -52,7 +52,7 @@ struct Door {
 
 class Pool {
  public:
-  // Runs leader() here and helper(thread) on those others that enter before the leader is done.
+  // Runs leader() here, and helper(thread) on each worker that enters before the leader is done.
   void run(int count, const std::function<void()>& leader, const std::function<void(int)>& helper) {
     const std::lock_guard<std::mutex> turn(turn_);
     const int helpers = grow(count - 1);
@@ -74,8 +74,8 @@ class Pool {
   }
 
  private:
-  // Gives how many of `count` workers there are: all, or as many as the system lets the process
-  // have (ulimit -u, a control group's pids.max), which need no more to be right.
+  // Returns how many of `count` workers there are: all, or fewer where the system limits the
+  // process (ulimit -u, a control group's pids.max). The work is right with any number.
   int grow(int count) {
     while (static_cast<int>(workers_.size()) < count && now() >= next_start_) {
       const int thread = static_cast<int>(workers_.size()) + 1;

@@ -63,7 +63,7 @@ ArrayForm form_of(const DlTensor& tensor, bool writable) {
   return form;
 }
 
-// The array of an object that has __dlpack__, and in `held` what keeps its memory.
+// The array of an object that has __dlpack__, and in `held` the object that keeps its memory alive.
 ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held) {
   try {
     const auto device = value.attr("__dlpack_device__")().cast<std::pair<int, int>>();
@@ -76,7 +76,7 @@ ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held)
     *held = array.holder;
     return form_of(*array.tensor, array.writable);
   } catch (const py::error_already_set& error) {
-    if (!error.matches(PyExc_Exception)) throw;  // of a signal's handler
+    if (!error.matches(PyExc_Exception)) throw;  // raised by a signal handler
     fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
          name.as(), ", got ", type_name(value), " (", std::string(py::str(error.value())),
          "); convert it with numpy.asarray");

@@ -1,4 +1,5 @@
-// Arrays of callers as the engine takes them: NumPy's, or those of anybody who has __dlpack__.
+// Arrays of callers as the engine takes them: arrays of NumPy, or of any library that has
+// __dlpack__.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -13,10 +14,10 @@
 
 namespace cavs {
 
-// None for a dtype that the engine has not, and in foreign byte order.
+// None for a dtype that the engine does not have, and for foreign byte order.
 std::optional<DType> engine_dtype(const pybind11::dtype& dtype);
 
-// An array as it stands, to be looked at at once: `shape` is the caller's.
+// An array as it stands. To be read at once, because `shape` is the caller's memory.
 struct ArrayForm {
   void* data = nullptr;
   std::optional<DType> dtype;
@@ -28,36 +29,36 @@ struct ArrayForm {
   bool writable = false;
 };
 
-// Of an object that is known to be a NumPy array; `other` is left empty.
+// The form of an object that is known to be a NumPy array; `other` is left empty.
 ArrayForm form_of(pybind11::handle array);
 
-// How errors call an array: "[component] name: expected ...", or "[component] expected ... as name
-// 3, ..." of one in a list.
+// The name of an array in errors: "[component] name: expected ...", or for an array in a list
+// "[component] expected ... as name 3, ...".
 struct ArrayName {
   const char* component;
   ErrorKind kind;
   const char* name;
   int64_t position = -1;
 
-  // What stands before "expected", and behind what is expected.
+  // The text before "expected", and the text after the expectation.
   std::string before() const { return position < 0 ? std::string(name) + ": " : ""; }
   std::string as() const {
     return position < 0 ? "" : std::string(" as ") + name + " " + std::to_string(position);
   }
 };
 
-// One that was checked: C-contiguous, aligned, of a dtype of the engine, in this machine's memory,
-// which is held as long as this lives.
+// An array that was checked: C-contiguous, aligned, of a dtype of the engine, in this machine's
+// memory. The object holds the memory as long as it lives.
 class Array {
  public:
-  // Throws Error of the name's kind where it is not so, or is read-only and to be written.
+  // Throws Error of the name's kind where the array is not so, or is read-only and to be written.
   Array(pybind11::handle value, const ArrayName& name, bool written);
 
-  // Each throws likewise.
+  // Each throws in the same way.
   void expect_writable() const;
   void expect_float() const;
   void expect_like(const Array& other) const;   // of its dtype and as many elements
-  void expect_apart(const Array& other) const;  // no memory of it
+  void expect_apart(const Array& other) const;  // shares no memory with it
 
   DType dtype() const { return dtype_; }
   bool is_double() const { return dtype_ == DType::kFloat64; }
@@ -75,7 +76,7 @@ class Array {
   int64_t bytes() const { return elements_ * item_size(dtype_); }
 
   ArrayName name_;
-  pybind11::object held_;  // whose memory it is
+  pybind11::object held_;  // keeps the memory alive
   void* data_;
   DType dtype_;
   bool writable_;
@@ -83,7 +84,7 @@ class Array {
   int64_t dims_[2] = {0, 0};
 };
 
-// Those of any iterable, `name` being how one of them is called.
+// The arrays of any iterable; errors call one of them `name`.
 std::vector<Array> read_arrays(pybind11::handle items, const char* component, const char* name,
                                bool written);
 

@@ -7,10 +7,11 @@
 
 namespace cavs {
 
-// Of a kernel, by name: every field of its attributes, and no others. Throws Error(kValue).
+// Reads the attributes of a kernel by name. `fields` must hold every field of them, and no others.
+// Throws Error(kValue).
 Attributes read_attributes(KernelId kernel, pybind11::handle fields);
 
-// Fields that follow from rows and operands: to be called when the instruction is whole.
+// Fills the fields that follow from rows and operands. To be called when the instruction is whole.
 void complete_attributes(const Program& program, Instruction* instruction);
 
 }  // namespace cavs

@@ -18,12 +18,12 @@ py::object export_of(py::handle value) {
   try {
     return method(py::arg("max_version") = py::make_tuple(kMajor, 0));
   } catch (const py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;  // from before there were versions
+    if (!error.matches(PyExc_TypeError)) throw;  // the library is older than versions
   }
   return method();
 }
 
-// Takes the tensor out of its capsule, which by that is used, into one of ours.
+// Takes the tensor out of its capsule into one of ours, and marks the old capsule as used.
 template <class Managed>
 DlArray take(const py::object& capsule, const char* name, const char* used) {
   auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));

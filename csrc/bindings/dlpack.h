@@ -30,14 +30,14 @@ struct DlTensor {
   uint64_t byte_offset;
 };
 
-// What a capsule "dltensor" holds.
+// The content of a capsule "dltensor".
 struct DlManagedTensor {
   DlTensor tensor;
   void* context;
   void (*deleter)(DlManagedTensor*);
 };
 
-// What a capsule "dltensor_versioned" holds, from version 1.0 on.
+// The content of a capsule "dltensor_versioned", from version 1.0 on.
 struct DlVersionedTensor {
   uint32_t major, minor;
   void* context;
@@ -47,13 +47,13 @@ struct DlVersionedTensor {
 };
 
 struct DlArray {
-  pybind11::object holder;  // of the memory and of `tensor`
+  pybind11::object holder;  // keeps the memory and `tensor` alive
   const DlTensor* tensor;
   bool writable;
 };
 
-// Of an object that has __dlpack__. Throws what that raises, and BufferError where it gives
-// something else than a tensor.
+// Takes the tensor of an object that has __dlpack__. Exceptions of __dlpack__ pass on; throws
+// BufferError where it returns something else than a tensor.
 DlArray take_dlpack(pybind11::handle value);
 
 }  // namespace cavs

@@ -29,7 +29,7 @@ py::array view(const std::vector<int32_t>& values, const py::object& owner) {
   return std::move(array);
 }
 
-// What an error message calls a value: "ptr", or "vertex 3: child".
+// The name of a value in error messages: "ptr", or "vertex 3: child".
 struct Place {
   const char* what;
   int64_t vertex = -1;
@@ -107,7 +107,8 @@ GraphBatch graph_from_children(const py::object& children) {
   return make_graph_batch({0, static_cast<int64_t>(child_ptr.size()) - 1}, child_ptr, index);
 }
 
-// One graph is checked for cycles where it is made: there its maker knows which one it is.
+// A single graph is checked for cycles when it is made, because then its maker knows which graph it
+// is.
 std::shared_ptr<GraphBatch> share_acyclic(GraphBatch graph) {
   vertex_levels(graph);
   return std::make_shared<GraphBatch>(std::move(graph));
@@ -129,7 +130,7 @@ std::shared_ptr<GraphBatch> concatenate_list(const py::list& graphs) {
   return std::make_shared<GraphBatch>(concatenate(parts));
 }
 
-// The graphs of a data set, of which batches are made by number.
+// The graphs of a data set. Batches of them are made by number.
 class GraphStore {
  public:
   explicit GraphStore(const py::sequence& graphs) {
@@ -214,7 +215,7 @@ void bind_graph_batch(py::module_& m) {
 }
 
 void bind_graph_store(py::module_& m) {
-  py::class_<GraphStore>(m, "GraphStore", "Input graphs, of which batches are made by number.")
+  py::class_<GraphStore>(m, "GraphStore", "Input graphs; batches of them are made by number.")
       .def(py::init<const py::sequence&>(), py::arg("graphs"))
       .def("batch", &GraphStore::batch, py::arg("numbers"));
 }
@@ -231,7 +232,7 @@ void bind_schedule(py::module_& m) {
       .def(
           "slot",
           [](const py::object& self, int k) { return view(self.cast<Schedule&>().slot(k), self); },
-          py::arg("k"), "[vertex row] -> vertex row of the k-th child, or -1.")
+          py::arg("k"), "[vertex row]: the vertex row of the k-th child, or -1.")
       .def_property_readonly("num_levels", &Schedule::num_levels)
       .def_readonly("num_graphs", &Schedule::num_graphs)
       .def_readonly("num_vertices", &Schedule::num_vertices)

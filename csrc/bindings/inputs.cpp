@@ -1,4 +1,4 @@
-// Whether a call's inputs are as the engine takes them, asked at each call.
+// Checks at each call whether its inputs have the form that the engine takes.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -25,7 +25,8 @@ int64_t rows_of(const GraphBatch& graphs, SpaceKind space) {
   return space == SpaceKind::kGraph ? graphs.num_graphs() : graphs.num_vertices();
 }
 
-// What an input must be: an array of `shape` for each row of a space; ids are -1..bound - 1.
+// The form that an input must have: an array of `shape` for each row of a space. Ids are -1 or
+// more, and below `bound`.
 class InputForm {
  public:
   InputForm(py::object name, SpaceKind space, DType dtype, std::vector<int64_t> shape,
@@ -36,8 +37,9 @@ class InputForm {
         shape_(std::move(shape)),
         bound_(bound) {}
 
-  // Whether it is so in `inputs`, where ids are replaced by a copy: other threads may write to the
-  // caller's while the call runs, so what is read must be what was checked.
+  // Whether `inputs` has an input of this form. Replaces its ids in `inputs` by a copy: other
+  // threads may write to the caller's array while the call runs, and the call must read the same
+  // ids that were checked.
   bool take(const GraphBatch& graphs, py::dict* inputs) const {
     PyObject* given = PyDict_GetItemWithError(inputs->ptr(), name_.ptr());  // borrowed
     if (given == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
@@ -107,10 +109,10 @@ void bind_inputs(py::module_& m) {
   py::class_<InputForms>(m, "InputForms",
                          "From (name, space, dtype, shape of a row, bound of ids) of each input.")
       .def(py::init<const py::sequence&>(), py::arg("specs"))
-      .def(
-          "take", &InputForms::take, py::arg("graphs"), py::arg("inputs"),
-          "The dict, if it has these inputs and no others, each a C-contiguous array of its dtype "
-          "with a row per vertex, edge or graph, ids in -1..bound - 1; ids are copies. Else None.");
+      .def("take", &InputForms::take, py::arg("graphs"), py::arg("inputs"),
+           "The dict, with copies of the ids, if it has the inputs of these forms and no others, "
+           "each a C-contiguous array of its dtype with a row per vertex, edge or graph and ids "
+           "in -1..bound - 1. Else None.");
 }
 
 }  // namespace cavs

@@ -59,7 +59,7 @@ class CallChecker {
   }
 
  private:
-  // The call as an instruction of a program, of which its kernel's operands can be checked.
+  // Describes the call as an instruction of a program, so that its operands can be checked.
   void describe() {
     program_.dtype = call_.dtype;
     instruction_.kernel = call_.kernel;
@@ -74,7 +74,7 @@ class CallChecker {
     complete_attributes(program_, &instruction_);
   }
 
-  // One array, given twice, is one value: a sum that goes on from what stands in its output.
+  // An array that is given twice is one value: the output of a sum that goes on from it.
   int value_of(const py::array& array) {
     for (size_t id = 0; id < arrays_.size(); ++id) {
       const py::array& other = arrays_[id];
@@ -178,7 +178,7 @@ class CallChecker {
     }
   }
 
-  // Part `part` of a row stands so many elements further on.
+  // Part `part` of a row begins `part` times `size` elements further on.
   static void check_part(const py::array& array, int64_t row, int64_t part) {
     const int64_t item = array.itemsize(), size = array.shape(array.ndim() - 1);
     const int64_t stride = array.ndim() == 2 ? array.strides(0) : 0;
@@ -198,7 +198,7 @@ class CallChecker {
     }
   }
 
-  // Of a kernel without operands.
+  // Checks the table of a kernel without operands.
   void check_source(const CheckedTable& table) const {
     if (is_list(own_table())) {
       check_offsets(table.ptr);
@@ -228,7 +228,7 @@ class CallChecker {
     expect(at >= begin && at + taken <= end, "room after padded rows", size);
   }
 
-  // Of a kernel that draws numbers by the graphs of its rows.
+  // The kind of rows of a kernel that draws numbers by the graphs of its rows.
   std::optional<SampledRows> sampled_rows() const {
     const Attributes& attributes = instruction_.attributes;
     if (const auto* uniform = std::get_if<UniformAttributes>(&attributes)) return uniform->rows;

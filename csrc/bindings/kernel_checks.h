@@ -38,13 +38,13 @@ struct DirectCall {
   std::vector<bool> padded;  // of inputs, then outputs
   Attributes attributes;
   SpaceKind space = SpaceKind::kVertex;  // of the rows
-  std::vector<CheckedTable> tables;      // one per input, or of a kernel without inputs its own
+  std::vector<CheckedTable> tables;      // one per input; without inputs the kernel's own
   CheckedRandom random;
   std::pair<int64_t, int64_t> rows;
 };
 
 // Throws Error(kValue) or Error(kShape) where the kernel would read or write outside of the arrays.
-// Gives the attributes, with those that follow from rows and operands.
+// Returns the attributes, completed with those that follow from rows and operands.
 Attributes check_call(const DirectCall& call);
 
 }  // namespace cavs

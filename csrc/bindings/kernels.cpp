@@ -1,5 +1,5 @@
-// What Python asks of the kernels: their names, the BLAS library, threads; and, for tests, one
-// call.
+// Gives Python the kernels' names, the BLAS library and threads, and for tests a call of one
+// kernel.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -125,7 +125,8 @@ std::vector<Operand> operands_of(const std::vector<py::array>& arrays,
   return operands;
 }
 
-// Gives a weight of "matmul", operand `position`, its panels; made by three threads' parts.
+// Gives operand `position` of "matmul", a weight, its panels. Three parts make them, as three
+// threads would.
 std::unique_ptr<Block> pack_operand(int position, DType dtype, const Attributes& attributes,
                                     std::vector<Operand>* in) {
   if (position < 0) return nullptr;
@@ -144,7 +145,7 @@ std::unique_ptr<Block> pack_operand(int position, DType dtype, const Attributes&
   return panels;
 }
 
-// The group as it runs; compiled, if it is to be.
+// The group, prepared to run; with `compile` as machine code.
 std::shared_ptr<const GroupProgram> group_of(const Attributes& attributes, bool compile) {
   const auto* group = std::get_if<Group>(&attributes);
   if (group == nullptr) return nullptr;
@@ -229,7 +230,7 @@ void call_kernel(const std::string& name, DType dtype, const std::vector<py::arr
   for (int i = 0; i < repeat; ++i) function(call);
 }
 
-// Operands of each scalar operation that groups may contain, by name.
+// Number of operands of each scalar operation that groups may contain, by name.
 py::dict scalar_ops() {
   py::dict arities;
   for (const std::string& name : scalar_op_names()) {
@@ -246,7 +247,7 @@ void bind_kernels(py::module_& m) {
         "CavsRuntimeError.");
   m.def("set_blas_path", &set_blas_path, py::arg("path"),
         "The CBLAS library to load when a program with products is made.");
-  m.def("blas_loaded", &blas_loaded, "Whether one is loaded.");
+  m.def("blas_loaded", &blas_loaded, "Whether a CBLAS library is loaded.");
   m.def("kernel_names", [] { return kernel_names(); }, "Names of the CPU's kernels.");
   m.def("scalar_ops", &scalar_ops,
         "Number of operands of each scalar operation that a group may contain, by name.");
@@ -261,16 +262,17 @@ void bind_kernels(py::module_& m) {
   m.def("flush_denormals", &flush_denormals,
         "Whether native calls in float32 take denormals for zero.");
   m.def("set_flush_denormals", &set_flush_denormals, py::arg("enabled"),
-        "Sets it. Raises CavsRuntimeError for True where the machine cannot.");
+        "Sets whether native calls in float32 take denormals for zero. Raises CavsRuntimeError for "
+        "True where the machine cannot.");
   m.def("available_cores", &available_cores, "Cores that this process may use.");
   m.def("call_kernel", &call_kernel, py::arg("name"), py::arg("dtype"), py::arg("inputs"),
         py::arg("outputs"), py::arg("attributes"), py::arg("tables"), py::arg("rows"),
         py::arg("random") = py::dict(), py::arg("padded") = std::vector<bool>(),
         py::arg("space") = SpaceKind::kVertex, py::arg("thread") = 0, py::arg("num_threads") = 1,
         py::arg("repeat") = 1, py::arg("packed") = -1, py::arg("compile") = false,
-        "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays none. "
-        "Raises InputError where it would read or write outside of them. With `compile` a group "
-        "runs as machine code.");
+        "Runs one kernel on arrays, for tests: (rows, size) arrays have rows, (size) arrays "
+        "none. Raises InputError where the kernel would read or write outside of the arrays. "
+        "With `compile` a group runs as machine code.");
   m.def("can_compile_groups", &can_compile_groups,
         "Whether elementwise groups of float32 run as machine code here.");
   m.def("assemble_group", &assemble, py::arg("group"), py::arg("wide"),

@@ -1,4 +1,5 @@
-// Arrays over memory of ours that others may hold and write to, and whether they still do.
+// Lends arrays over our memory, which others may hold and write to, and finds out whether they
+// still hold them.
 #include <pybind11/numpy.h>
 
 #include <vector>
@@ -12,20 +13,20 @@ namespace {
 
 constexpr const char* kLent = "cavs.lent";
 
-// What owns the memory of `array`, or null: borrowed.
+// The owner of the memory of `array`, or null; a borrowed reference.
 PyObject* base_of(PyObject* array) { return py::detail::array_proxy(array)->base; }
 
 bool is_array(PyObject* object) { return py::isinstance<py::array>(object); }
 
 void end_loan(PyObject* capsule) {
-  // Its pointer is the array, which it keeps alive.
+  // The pointer of the capsule is the array, which the capsule keeps alive.
   auto* lender = static_cast<PyObject*>(PyCapsule_GetPointer(capsule, kLent));
   Py_XDECREF(lender);
 }
 
-// NumPy has views of views refer to the last array of a chain, except that they stop before a base
-// that is none: so all views of what is lent, and all who read it by other protocols, hold it
-// itself, and it is gone when the last of them is.
+// A view of a view in NumPy refers to the last array of the chain, but never to one beyond a base
+// that is no array. So all views of a lent array, and all readers by other protocols, hold the lent
+// array itself, and it is freed with the last of them.
 py::array lend(const py::array& values) {
   const auto loan =
       py::reinterpret_steal<py::object>(PyCapsule_New(values.ptr(), kLent, &end_loan));
@@ -51,7 +52,7 @@ py::object owner(const py::array& values) {
   return py::reinterpret_borrow<py::object>(array);
 }
 
-// Whether nobody but who asks holds the object, as far as can be told.
+// Whether nobody but the caller holds the object, as far as can be told.
 bool is_only_ours(PyObject* object) {
 #if PY_VERSION_HEX >= 0x030E0000
   return PyUnstable_Object_IsUniquelyReferenced(object) != 0;
@@ -71,8 +72,8 @@ bool has_sole_base(const py::array& view) {
 
 void bind_lend(py::module_& m) {
   m.def("lend", &lend, py::arg("values"),
-        "A new array over the same memory, which is alive as long as somebody holds it or whatever "
-        "was made of it without a copy.");
+        "A new array over the same memory. It is alive as long as somebody holds it, or an "
+        "object that was made of it without a copy.");
   m.def("owner", &owner, py::arg("values"),
         "The array that the memory of `values` belongs to, or the last one known, across loans.");
   m.def("has_sole_base", &has_sole_base, py::arg("view"),

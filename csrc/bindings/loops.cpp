@@ -134,8 +134,8 @@ void bind_loops(py::module_& m) {
   m.def("first_unlike", &first_unlike, py::arg("arrays"), py::arg("partners"),
         "Position of the first array of another shape or dtype than its partner, or -1.");
   m.def("missing_ids", &missing_ids, py::arg("ids"), py::arg("known"),
-        "Distinct ids, ascending, whose entry in `known` is False, the last being that of -1; None "
-        "where there are none.");
+        "Distinct ids, ascending, whose entry in `known` is False; the last entry is that of "
+        "-1. None where no id is missing.");
   m.def("sum_of_rows", &sum_of_rows<float>, py::arg("ids_a").noconvert(), py::arg("a").noconvert(),
         py::arg("ids_b").noconvert(), py::arg("b").noconvert());
   m.def("sum_of_rows", &sum_of_rows<double>, py::arg("ids_a").noconvert(), py::arg("a").noconvert(),

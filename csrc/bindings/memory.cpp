@@ -22,7 +22,7 @@ void bind_memory(py::module_& m) {
       [] {
         for (Backend* backend : backends()) backend->arenas().clear();
       },
-      "Frees these.");
+      "Frees the arenas that no run has at the moment.");
 }
 
 }  // namespace cavs

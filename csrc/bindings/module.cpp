@@ -46,8 +46,8 @@ void translate(std::exception_ptr pointer) {
   }
 }
 
-// An object of T.__new__(T) has no C++ object in it, and pybind11 lends it memory that nothing has
-// been written to. Calls of T itself do not look here.
+// An object of T.__new__(T) has no C++ object in it, and pybind11 gives it memory that was never
+// written to. A call of T itself does not look up __new__ here.
 void refuse_bare_objects(const py::module_& m) {
   const py::object enumeration = py::module_::import("enum").attr("EnumMeta");
   for (const auto& [name, value] : m.attr("__dict__").cast<py::dict>()) {
@@ -73,7 +73,7 @@ PYBIND11_MODULE(_core, m) {
   py::register_exception_translator(translate);
   cavs::wait_for_calls_at_exit();
   cavs::set_interrupt_check(&cavs::run_signal_handlers);
-  cavs::bind_words(m);  // before what takes them by default
+  cavs::bind_words(m);  // before functions that take them as defaults
   cavs::bind_loops(m);
   cavs::bind_graph(m);
   cavs::bind_inputs(m);

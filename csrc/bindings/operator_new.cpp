@@ -1,5 +1,6 @@
-// Has the extension's own allocations say in their std::bad_alloc, MemoryError in Python, how much
-// was asked for. Others' are theirs: the extension is loaded without giving its symbols to anybody.
+// Makes the extension's own allocations name the bytes asked for in their std::bad_alloc,
+// MemoryError in Python. Allocations of other libraries are not changed, because the extension is
+// loaded without giving its symbols to anybody.
 #include <cstdlib>
 #include <new>
 
@@ -8,7 +9,7 @@
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which bring their own
 
 void* operator new(std::size_t bytes) {
-  constexpr std::size_t kSmall = 1 << 16;  // without memory for these there is none for a message
+  constexpr std::size_t kSmall = 1 << 16;  // without memory for so few, there is none for a message
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
   if (bytes < kSmall) throw std::bad_alloc();
   throw cavs::OutOfMemory(bytes);

@@ -252,8 +252,8 @@ void bind_optim(py::module_& m) {
   m.def("adam_update", &adam, arg("params"), arg("grads"), arg("exp_avgs"), arg("exp_avg_sqs"),
         arg("steps"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
         arg("weight_decay") = 0.0, arg("decoupled") = false,
-        "torch.optim.Adam's step over arrays of each list, in place, number steps[i] (from 1) of "
-        "params[i]; decoupled: AdamW's.");
+        "torch.optim.Adam's step over arrays of each list, in place; steps[i] numbers the "
+        "updates of params[i] from 1. With decoupled, AdamW's step.");
   m.def(
       "sgd_update_rows", &sgd_rows, arg("param"), arg("ids"), arg("rows"), arg("lr"),
       arg("momentum_buffer").none(true) = py::none(), arg("momentum") = 0.0,
@@ -283,12 +283,13 @@ void bind_optim(py::module_& m) {
         "Sum of squares, accumulated in float64; the same for any number of threads.");
   m.def("bounds_after", &bounds, arg("settings"), arg("step"), arg("grad"), arg("param"),
         arg("states"), arg("ids").none(true), arg("known").none(true),
-        "What the magnitudes of a parameter and its states (as many as the step changes) are at "
-        "most after update number `step` by a gradient of at most `grad`, from what is `known` of "
-        "them before or else from the arrays, of which `ids` chooses rows. None where that does "
-        "not say that the parameter stays finite.");
+        "Upper bounds for the magnitudes of a parameter and its states (as many as the step "
+        "changes) after update number `step` by a gradient of at most `grad`. They come from "
+        "the bounds that are `known` before the update, else from the arrays, of which `ids` "
+        "chooses rows. None where they do not show that the parameter stays finite.");
   m.def("max_abs", &magnitudes, arg("arrays"),
-        "The greatest magnitude of each array, infinite or NaN where an element is; 0 of none.");
+        "The greatest magnitude of each array, infinite or NaN where an element is; 0 for an "
+        "empty array.");
   m.def("scale_", &scale, arg("x"), arg("factor"), "x *= factor, in place.");
   m.def("add_", &add, arg("x"), arg("y"), arg("factor") = 1.0, "x += factor * y, in place.");
 }

@@ -21,7 +21,7 @@ namespace cavs {
 
 namespace py = pybind11;
 
-// One of an optimiser's call.
+// An array of an optimiser's call.
 inline Array optim_array(const char* name, py::handle value, bool written) {
   return {value, {"optim", ErrorKind::kValue, name}, written};
 }
@@ -42,7 +42,7 @@ inline void expect_step(int64_t step) {
              "; count updates from 1");
 }
 
-// Arrays that an optimiser of these settings keeps for each parameter.
+// Number of arrays that an optimiser of these settings keeps for each parameter.
 inline size_t num_states(const OptimizerSettings& settings) {
   if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd->momentum != 0 ? 1 : 0;
   return std::holds_alternative<AdagradSettings>(settings) ? 1 : 2;
@@ -78,7 +78,8 @@ class Dense {
     }
   }
 
-  // What the optimiser keeps; comes before others that stand apart from it.
+  // Adds an array that the optimiser keeps for each parameter. It must share no memory with the
+  // arrays before it.
   void add_state(const char* name, const py::sequence& values) {
     expect_count(name, values, params_.size());
     std::vector<Array> states;
@@ -98,8 +99,8 @@ class Dense {
     steps_ = steps;
   }
 
-  // Calls body(updates) for the parameters of float32 and for those of float64, without the
-  // interpreter's lock.
+  // Calls body(updates) for the parameters of float32 and for the parameters of float64, without
+  // the interpreter's lock.
   template <class Body>
   void dispatch(const Body& body) const {
     const auto single = updates<float>(false);
@@ -166,7 +167,7 @@ struct Sparse {
   int64_t count() const { return static_cast<int64_t>(own.size()); }
   int64_t width() const { return param.dim(1); }
   Array param, ids, rows;
-  std::vector<int32_t> own;  // of the ids
+  std::vector<int32_t> own;  // copy of the ids
 };
 
 }  // namespace cavs

@@ -1,5 +1,5 @@
-// Ids of the caller, to be read once: another thread may write to his array at any time, so what is
-// checked must be a copy, and the copy what is used.
+// Copies of the caller's ids. Another thread may write to the caller's array at any time, so each
+// id is read once, and the copy is both checked and used.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace cavs {
 
-// Each is loaded once, which a compiler need not do for plain ones.
+// Loads each id once; with a plain load, a compiler may load an id again.
 template <class T>
 void copy_ids(const T* ids, int64_t count, T* to) {
   static_assert(std::is_integral_v<T>);

@@ -1,4 +1,4 @@
-// The dry run, and what programs are planned with.
+// The dry run, and the options with which programs are planned.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -18,7 +18,7 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// `unique_rows`: rows of the program's distinct ids, in their order.
+// `unique_rows`: number of rows of each unique of the program, in their order.
 std::vector<SweepMemory> plan_sweeps_of(const PyProgram& program, const PyProgram* backward,
                                         const Schedule& schedule, const py::iterable& unique_rows,
                                         bool keep, int num_threads) {
@@ -48,7 +48,7 @@ void bind_memory_plans(py::module_& m) {
             }
             return values;
           },
-          "(value, rows in use, bytes, first segment, last segment) of what is in the arena.");
+          "(value, rows in use, bytes, first segment, last segment) of each value in the arena.");
   m.def("plan_sweeps", &plan_sweeps_of, py::arg("program"), py::arg("backward").none(true),
         py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"),
         "The SweepMemory of forward and, with `backward` and `keep`, of backward.");
@@ -76,7 +76,7 @@ void bind_options(py::module_& m) {
       },
       py::kw_only(), py::arg("chunk_rows"), py::arg("chunk_bytes"), py::arg("min_parallel_rows"),
       py::arg("min_parallel_ns"), py::arg("min_team_ns"), py::arg("min_split_ns"),
-      py::arg("compile_groups") = true, "For programs that are made from now on.");
+      py::arg("compile_groups") = true, "The options of programs that are made from now on.");
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ std::vector<OutputSpec> read_outputs(const py::tuple& items, const Program& prog
   return outputs;
 }
 
-// The arrays that runs make must be as the values that are written to them.
+// The arrays that runs make must have the form of the values that are written to them.
 void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe) {
   const Program& program = exe.program;
   const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
@@ -178,10 +178,10 @@ void bind_program(py::module_& m) {
            py::arg("uniques"), py::arg("saved"), py::arg("forward") = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
            py::arg("states") = py::tuple(),
-           "Spaces are a SpaceKind or the number of a unique, attributes a dictionary of the "
-           "kernel's fields. `outputs`: (space, dtype, shape of a row) of each, for runs to make "
-           "the arrays; "
-           "`states`: values that parents may gather, in which runs look for NaN if asked to.");
+           "A space is a SpaceKind or the number of a unique. Attributes are a dictionary of "
+           "the kernel's fields. `outputs`: (space, dtype, shape of a row) of each output, so "
+           "that runs can make the arrays. `states`: values that parents may gather; runs look "
+           "for NaN in them if asked to.");
 }
 
 }  // namespace cavs

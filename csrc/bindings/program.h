@@ -1,4 +1,4 @@
-// What Python calls _core.Program.
+// The class that Python knows as _core.Program.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -10,7 +10,7 @@
 
 namespace cavs {
 
-// An array that a run gives: of `shape` for each row of `space`, or once where that has no rows.
+// An array that a run gives: `shape` for each row of `space`, or once where the space has no rows.
 struct OutputSpec {
   Space space;
   DType dtype = DType::kFloat32;

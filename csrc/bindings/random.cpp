@@ -17,7 +17,7 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// By the kernel of vertex functions: each row is a vertex of a graph of its own.
+// Draws with the kernel of vertex functions. Each row counts as a vertex of a graph of its own.
 py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
                   const py::array_t<int64_t, py::array::c_style>& keys,
                   const py::array_t<int32_t, py::array::c_style>& places, int64_t width,
@@ -60,8 +60,8 @@ py::array uniform(uint64_t seed, uint64_t step, uint32_t op_key,
 void bind_random(py::module_& m) {
   m.def("uniform", &uniform, py::arg("seed"), py::arg("step"), py::arg("op_key"), py::arg("keys"),
         py::arg("places"), py::arg("width"), py::arg("dtype"),
-        "(rows, width) of the numbers that kernel \"uniform\" draws for the vertices of these "
-        "places, int32, in graphs of these keys, int64.");
+        "The numbers, (rows, width), that the kernel \"uniform\" draws for vertices with these "
+        "places (int32) in graphs with these keys (int64).");
 }
 
 }  // namespace cavs

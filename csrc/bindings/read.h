@@ -24,7 +24,7 @@ T read_as(pybind11::handle value, const char* component, const char* what) {
   }
 }
 
-// A tuple of so many fields.
+// A tuple of `length` fields.
 inline pybind11::tuple read_tuple(pybind11::handle value, size_t length, const char* component,
                                   const char* what) {
   CAVS_CHECK(pybind11::isinstance<pybind11::tuple>(value) && pybind11::len(value) == length,
@@ -33,7 +33,7 @@ inline pybind11::tuple read_tuple(pybind11::handle value, size_t length, const c
   return pybind11::reinterpret_borrow<pybind11::tuple>(value);
 }
 
-// The items of any iterable, held while code of their own may change it.
+// The items of any iterable, held while their own code may change the iterable.
 inline pybind11::tuple read_items(pybind11::handle value, const char* component, const char* what) {
   PyObject* items = PySequence_Tuple(value.ptr());
   if (items == nullptr) {

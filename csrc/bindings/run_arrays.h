@@ -1,4 +1,4 @@
-// What runs are given, from what Python has.
+// Makes the arguments of runs from Python's objects.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@
 
 namespace cavs {
 
-// The arrays themselves must be held as long as these are used.
+// The caller must hold `arrays` as long as the result is used.
 std::vector<ExternalArray> external(const std::vector<Array>& arrays);
 
-// Of each parameter a number that changes with its values (see ExternalArray); none leaves them as
-// they are.
+// Sets the version of each parameter, a number that changes with its values (see ExternalArray). An
+// empty list leaves the versions as they are.
 void set_versions(const std::vector<int64_t>& versions, std::vector<ExternalArray>* params);
 
 RandomContext random_context(uint64_t seed, uint64_t step, bool training);

@@ -26,7 +26,8 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
-// What Python calls _core.Run: keeps alive what the native run points at.
+// The class that Python knows as _core.Run. It keeps alive the objects that the native run points
+// at.
 class PyRun {
  public:
   PyRun(const PyProgram& program, std::shared_ptr<const Schedule> schedule,
@@ -54,7 +55,7 @@ class PyRun {
     }
     held_ = std::move(held);  // backward reads them again
     params_ = std::move(arrays.params);
-    // Others may write to them before backward, which is told no versions.
+    // Others may write to the parameters before backward, so backward gets no versions.
     for (ExternalArray& param : params_) param.version = -1;
     return results;
   }
@@ -141,7 +142,7 @@ class PyRun {
     ArrayLists lists() const { return {external(params), external(inputs), external(outputs)}; }
   };
 
-  // The caller's arrays, and new ones in place of each None, or of all.
+  // The caller's arrays, with a new one in place of each None. All are new where `given` is None.
   py::list complete(const std::vector<OutputSpec>& specs, const py::object& given) const {
     const bool none = given.is_none();
     const py::tuple items = none ? py::tuple() : read_items(given, "runtime", "outputs");
@@ -192,14 +193,15 @@ void bind_runtime(py::module_& m) {
            py::arg("outputs").none(true) = py::none(),
            py::arg("num_threads").none(true) = py::none(),
            py::arg("versions") = std::vector<int64_t>(),
-           "The outputs: the arrays given, and new ones in place of each None, or of all.")
+           "The outputs: the given arrays, with a new one in place of each None. All are new "
+           "without `outputs`.")
       .def("backward", &PyRun::backward, py::arg("program"), py::arg("inputs"),
            py::arg("outputs").none(true) = py::none(),
            py::arg("num_threads").none(true) = py::none(),
-           "As forward, with the parameters that it was given.")
+           "As forward, with the parameters that were given to forward.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("check_states", nullptr, &PyRun::set_check_states,
-                    "Whether forward looks for NaN in states; to be set before it.")
+                    "Whether forward looks for NaN in states; to be set before forward.")
       .def_property_readonly(
           "nan_state", &PyRun::nan_state,
           "The first NaN of a state: the state's number and the vertex, or None.")

@@ -57,7 +57,7 @@ class Arrays {
     return found;
   }
 
-  // From (settings, [(number of the gradient, step, states...)]).
+  // Reads (settings, [(number of the gradient, step, states...)]).
   StepGroup read_group(py::handle item) {
     const py::tuple fields = read_tuple(item, 2, "step", "a group");
     StepGroup group;
@@ -94,10 +94,10 @@ class Arrays {
 
   std::vector<Array> all_params_, inputs_, states_;
   std::vector<const Array*> params_;         // [StepPlan::params]
-  std::vector<std::optional<Array>> grads_;  // likewise
+  std::vector<std::optional<Array>> grads_;  // [StepPlan::params]
 };
 
-// An array of memory that the step took, which it keeps.
+// An array over memory that the step took. The array keeps the memory alive.
 py::array array_of(const std::shared_ptr<Block>& block, const void* data, const py::dtype& dtype,
                    std::vector<py::ssize_t> shape) {
   auto owner = std::make_unique<std::shared_ptr<Block>>(block);
@@ -202,13 +202,15 @@ void bind_step(py::module_& m) {
            py::arg("step"), py::arg("training"), py::arg("params"), py::arg("versions"),
            py::arg("inputs"), py::arg("grads"), py::arg("groups"), py::arg("scale"),
            py::arg("clip_norm"), py::arg("clip_order"), py::arg("known").none(true) = py::none(),
-           "(loss, norm, gradients, bounds); of `params` those change that `groups` name: "
-           "(settings, [(number of the gradient, number of the update, states...)]) each. `grads`: "
-           "an array for each whole gradient, None where it comes as (ids, rows). There are no "
-           "gradients where the loss is not finite, and no update where the norm to clip by is "
-           "not. With `known`, for each parameter what bounds_after gave before, or None, there is "
-           "none either where an output or state is NaN, a gradient not finite, or a parameter "
-           "perhaps so after it: `bounds`, those of the parameters after the step, is None then.");
+           "Returns (loss, norm, gradients, bounds) and updates the `params` that `groups` "
+           "name. Each group is (settings, [(number of the gradient, number of the update, "
+           "states...)]). `grads`: an array for each whole gradient, None for a gradient that "
+           "comes as (ids, rows). There are no gradients where the loss is not finite, and no "
+           "update where the norm to clip by is not finite. `known` has for each parameter the "
+           "bounds that bounds_after gave before, or None. With it there is no update either "
+           "where an output or state is NaN, a gradient is not finite, or a parameter may not "
+           "be finite after the update. `bounds` is then None; otherwise it holds the bounds of "
+           "the parameters after the step.");
 }
 
 }  // namespace cavs

@@ -31,7 +31,7 @@ void take_lock_again(PyThreadState* state) {
 
 thread_local Unlocked* current = nullptr;
 
-// Python runs handlers in its main thread alone.
+// Python runs signal handlers only in its main thread.
 bool is_main_thread() {
 #if defined(__linux__)
   return syscall(SYS_gettid) == getpid();
@@ -42,8 +42,8 @@ bool is_main_thread() {
 
 }  // namespace
 
-// A stretch within the call that has the interpreter's lock. For it the call counts as none, so
-// that fork(), which waits for calls with the lock held, goes on.
+// A part of the call that holds the interpreter's lock. Meanwhile the call does not count as one,
+// so that fork(), which waits for calls with the lock held, goes on.
 class Unlocked::Locked {
  public:
   explicit Locked(Unlocked* call) : call_(*call) {
@@ -81,7 +81,7 @@ Unlocked::~Unlocked() {
 }
 
 void wait_for_calls_at_exit() {
-  // Python calls these when no thread of its own runs any more.
+  // Python calls exit functions when no thread of its own runs any more.
   if (Py_AtExit(&wait_for_native_calls) != 0) {
     throw pybind11::import_error(
         "[cavs] expected a free place among Python's 32 exit functions, got none; "

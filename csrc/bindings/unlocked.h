@@ -9,11 +9,12 @@
 
 namespace cavs {
 
-// While one lives, other Python threads run: in place of pybind11's gil_scoped_release, which
-// cannot be in a daemon thread when the interpreter ends. Up to Python 3.13 whoever asks for the
-// lock then is ended by pthread_exit, which unwinds the stack: through a destructor that may not
-// throw, so that the process aborts, and through ours, which would touch Python's objects without
-// the lock. Here such a thread sleeps until the process is gone, as from Python 3.14 on.
+// While one lives, other Python threads run. It replaces pybind11's gil_scoped_release, which a
+// daemon thread must not use while the interpreter ends. Up to Python 3.13, pthread_exit then ends
+// a thread that asks for the lock, and unwinds its stack: through the destructor of
+// gil_scoped_release, which may not throw, so that the process aborts, and through our destructors,
+// which would touch Python's objects without the lock. Here the thread sleeps until the process is
+// gone, as it does from Python 3.14 on.
 //
 // Long calls ask now and then whether the main thread's signal handlers raise an exception, which
 // then ends the call.
@@ -33,11 +34,11 @@ class Unlocked {
   std::optional<NativeCall> call_;
 };
 
-// Throws what a signal handler of Python raises; for base/interrupt.h.
+// Throws the exception that a signal handler of Python raises; for base/interrupt.h.
 void run_signal_handlers();
 
-// Has the process wait at its end for calls of daemon threads, before libraries that they are in
-// let go of their memory.
+// Makes the process wait at its end for calls of daemon threads, before the libraries that run the
+// calls free their memory.
 void wait_for_calls_at_exit();
 
 }  // namespace cavs

@@ -11,13 +11,13 @@ namespace cavs {
 namespace {
 
 void bind_values(py::module_& m) {
-  py::native_enum<DType>(m, "DType", "enum.Enum", "What elements are.")
+  py::native_enum<DType>(m, "DType", "enum.Enum", "The type of elements.")
       .value("FLOAT32", DType::kFloat32)
       .value("FLOAT64", DType::kFloat64)
       .value("INT32", DType::kInt32)
       .finalize();
   py::native_enum<SpaceKind>(m, "SpaceKind", "enum.Enum",
-                             "What the rows of a value are; distinct ids go by their number.")
+                             "The rows of a value; distinct ids are named by their number.")
       .value("NONE", SpaceKind::kNone)
       .value("VERTEX", SpaceKind::kVertex)
       .value("LEAF", SpaceKind::kLeaf)
@@ -35,7 +35,7 @@ void bind_values(py::module_& m) {
 }
 
 void bind_tables(py::module_& m) {
-  py::native_enum<TableKind>(m, "TableKind", "enum.Enum", "Which rows an operand is read at.")
+  py::native_enum<TableKind>(m, "TableKind", "enum.Enum", "Which rows of an operand are read.")
       .value("NONE", TableKind::kNone)
       .value("CHILD", TableKind::kChild)
       .value("SLOT", TableKind::kSlot)

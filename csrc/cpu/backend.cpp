@@ -17,8 +17,8 @@
 namespace cavs {
 namespace {
 
-// Whether two of the rows that a product through tables brings together fit into the scratch;
-// others are multiplied one by one.
+// Some products through tables bring rows together in the scratch. Returns whether two of these
+// rows fit; other products can do without scratch, because they multiply rows one by one.
 bool fits_into_scratch(const Program& program, const Instruction& instruction) {
   const auto* product = std::get_if<MaskedMatmulAttributes>(&instruction.attributes);
   if (product == nullptr) return true;
@@ -47,7 +47,7 @@ void note_profile(const BoundSweep& bound, SweepProfile* profile) {
       thread.kernels += from.calls[i].ns;
     }
     thread.packing = from.packing_ns;
-    // Thread 0 does alone what is not shared; the others wait then.
+    // Thread 0 alone does the work that is not shared; the other threads wait meanwhile.
     thread.waiting = (t == 0 ? from.shares_ns : profile->walk) - from.parts_ns;
     thread.walking = profile->walk - thread.waiting - thread.kernels - thread.packing;
   }

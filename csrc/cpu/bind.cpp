@@ -36,7 +36,7 @@ class Binder {
 
  private:
   void choose_weights() {
-    // In inference panels serve until the weight changes, so that few rows pay for them too.
+    // In inference panels serve until the weight changes, so packing pays even for few rows.
     const bool inference = !exe_.program.backward && !sweep_.keep;
     for (size_t w = 0; w < prepared_.weights.uses.size(); ++w) {
       const WeightUse& use = prepared_.weights.uses[w];
@@ -130,7 +130,7 @@ class Binder {
     code.operands.push_back({nullptr, form.ld, form.size, form.padded});
   }
 
-  // Thread t's code is thread 0's with its own operands and its own memory.
+  // Thread t gets a copy of thread 0's code with its own operands and its own memory.
   void copy_code(int t) {
     const ThreadCode& from = bound_.threads[0];
     ThreadCode& code = bound_.threads[static_cast<size_t>(t)];

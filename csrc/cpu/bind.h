@@ -1,4 +1,4 @@
-// One sweep of a run, forward or backward, bound to its batch and its memory: calls that only lack
+// One sweep of a run, forward or backward, bound to its batch and its memory; its calls lack only
 // their rows.
 #pragma once
 
@@ -23,7 +23,8 @@ struct Patch {
   std::byte* base = nullptr;
 };
 
-// What one thread works with; the operands of a call are consecutive, inputs then outputs.
+// The operands and calls of one thread. The operands of a call are consecutive, inputs then
+// outputs.
 struct ThreadCode {
   std::vector<Operand> operands;
   std::vector<KernelCall> calls;
@@ -34,7 +35,7 @@ struct PatchRange {
   int begin = 0, end = 0;
 };
 
-// A weight of this sweep in panels; `fresh` where they must be made first.
+// A weight of this sweep in panels. `fresh`: the panels must be made first.
 struct PackedWeight {
   std::shared_ptr<Block> panels;
   const void* weight = nullptr;
@@ -42,12 +43,12 @@ struct PackedWeight {
   bool fresh = false;
 };
 
-// What one thread did in a sweep.
+// The work of one thread in a sweep.
 struct ThreadProfile {
   std::vector<CallProfile> calls;  // [call]
   int64_t packing_ns = 0;          // weights into panels
-  int64_t parts_ns = 0;            // its parts of work that was shared, packing among them
-  int64_t shares_ns = 0;           // of thread 0: all of that work, from first part to last
+  int64_t parts_ns = 0;            // its parts of shared work, packing included
+  int64_t shares_ns = 0;           // of thread 0: all shared work, from the first part to the last
 };
 
 struct BoundSweep {
@@ -64,7 +65,7 @@ struct BoundSweep {
   std::vector<ThreadProfile> profile;  // [thread]; empty where not asked for
 };
 
-// Runs all segments. Rethrows what a kernel threw, after all threads came to the end.
+// Runs all segments. Rethrows the exception of a kernel after all threads have ended.
 void walk(BoundSweep& bound);
 
 }  // namespace cavs

@@ -1,5 +1,5 @@
-// The values that a thread keeps for itself, for a chunk of rows at a time, and how many rows that
-// is.
+// The values that a thread keeps for itself for one chunk of rows at a time, and the size of a
+// chunk.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,14 @@ struct LocalValue {
 // How many rows a thread takes at once, and where the local values stand meanwhile.
 struct ChunkPlan {
   int64_t rows = 0;
-  int64_t edges = 0;  // at most so many edges, save one vertex with more
+  int64_t edges = 0;  // the most edges of a chunk; a single vertex may have more
   int64_t bytes = 0;
   std::vector<int64_t> offsets;  // one per local value of the segment
 };
 
-// The local values of a program, with or without what backward reads.
+// The local values of a program, with or without the values that backward reads.
 struct Locals {
-  std::vector<int> number;                      // [value] among those of its segment, or -1
+  std::vector<int> number;                      // [value] its number in its segment, or -1
   std::vector<std::vector<LocalValue>> values;  // [segment]
   std::vector<ChunkPlan> chunks;                // [segment] for vertices of few children
 };

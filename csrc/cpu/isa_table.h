@@ -1,5 +1,5 @@
-// What each instruction set's object file offers to the rest: tables of functions, and nothing
-// inline.
+// The tables of functions that each instruction set's object file offers to the rest; it offers
+// nothing inline.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct KernelEntry {
 };
 
 // C[i, :] (n) += or = sum over k of A[i, k] * op(B)[k, :], for products too small for a BLAS call.
-// Element (i, k) of A stands at a[i * a_row + k * a_column], likewise B and C with unit columns in
-// C.
+// Element (i, k) of A stands at a[i * a_row + k * a_column], B and C are addressed in the same way,
+// and the columns of C are adjacent.
 template <class T>
 struct SmallProduct {
   int64_t m, n, k;
@@ -30,9 +30,9 @@ struct SmallProduct {
   bool accumulate;
 };
 
-// A weight B (k, n) in panels of as many columns as a tile is wide: panel p holds row by row
-// columns p * width and following, zeros beyond n. Packs panels [panel_begin, panel_end) of element
-// (i, j) at b[i * b_row + j * b_column], one of which steps is 1.
+// A weight B (k, n) in panels as wide as a tile: panel p holds, row by row, the columns [p * width,
+// (p + 1) * width), with zeros beyond n. Packs the panels [panel_begin, panel_end). Element (i, j)
+// of B stands at b[i * b_row + j * b_column]; one of the two steps is 1.
 template <class T>
 struct WeightPanels {
   int64_t n, k;
@@ -42,11 +42,11 @@ struct WeightPanels {
   int64_t panel_begin, panel_end;
 };
 
-// C (m, n) = A (m, k) B, or C += it, those columns of it that stand in the panels [panel_begin,
-// panel_end); of a row of C c_columns elements, n or more, may be written. Without panels B is read
-// where element (i, j) stands at b[i * b_row + j * b_column], one of which steps is 1. Each element
-// of C is one chain of sums in the order of k, begun anew every kPassRows terms: its bits depend on
-// its row of A and its column of B alone.
+// Computes C (m, n) = A (m, k) B, or C += A B where `accumulate`, in the columns of the panels
+// [panel_begin, panel_end). In a row of C, c_columns >= n elements may be written. Without panels B
+// is read in place: element (i, j) stands at b[i * b_row + j * b_column], and one of the two steps
+// is 1. Each element of C is one chain of sums in the order of k, which begins anew every kPassRows
+// terms. So its bits depend only on its row of A and its column of B.
 template <class T>
 struct PackedProduct {
   int64_t m = 0, n = 0, k = 0;

@@ -1,4 +1,4 @@
-// What one instruction sees when it runs: operands, the range of rows, and the index table.
+// The arguments of a kernel: operands, the range of rows, and the index tables.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct Operand {
   void* data = nullptr;
   int64_t ld = 0;
   int64_t size = 0;
-  // Elements between `size` and ld may be read, and written with anything, by a kernel: true for a
-  // value that owns its rows, false for a view into the columns of another.
+  // Whether a kernel may read the elements between `size` and ld, and write anything there: true
+  // for a value that owns its rows, false for a view into the columns of another value.
   bool padded = false;
   const void* packed = nullptr;  // a weight's panels, see pack_weight
 
@@ -34,8 +34,8 @@ struct KernelCall {
   int num_in = 0;
   const Operand* out = nullptr;
   int num_out = 0;
-  // What the kernel's row in program/kernels.cpp names (see program/attributes.h); of "fused" the
-  // GroupProgram.
+  // Attributes of the type that the kernel's row in program/kernels.cpp names (see
+  // program/attributes.h); for "fused" the GroupProgram.
   const void* attributes = nullptr;
   int64_t row_begin = 0;  // rows of the driving space that this call works on. A kernel that
   int64_t row_end = 0;    // sums over rows reads them all and splits its output by thread.
@@ -44,12 +44,12 @@ struct KernelCall {
   int thread = 0;
   int num_threads = 1;
   void* scratch = nullptr;      // kScratchBytes, private to the thread, 64-byte aligned
-  int64_t* left_out = nullptr;  // where to add up rows that a product leaves out, if wanted
+  int64_t* left_out = nullptr;  // counts the rows that a product leaves out; may be null
 };
 
-// A weight B (k, n) in panels, as products of rows with it read it fastest: bytes that they take,
-// and part `thread` of `num_threads` of making them from B, which stands as (n, k) where
-// `transposed`.
+// A weight B (k, n) in panels, the layout that products of rows with B read fastest.
+// packed_weight_bytes returns the bytes of the panels. pack_weight makes part `thread` of
+// `num_threads` of them from B, which stands as (n, k) where `transposed`.
 int64_t packed_weight_bytes(DType dtype, int64_t k, int64_t n);
 void pack_weight(DType dtype, bool transposed, int64_t k, int64_t n, const void* weight,
                  void* packed, int thread, int num_threads);
@@ -59,7 +59,7 @@ constexpr int64_t kScratchBytes = 256 * 1024;
 using KernelFunction = void (*)(const KernelCall&);
 
 // The kernel of this name, or null. Names are those of the ops table (cavs/core/ops) and of the
-// lowered instructions that it has no op for ("load", "store", "take", "fused", ...).
+// lowered instructions that have no op there ("load", "store", "take", "fused", ...).
 KernelFunction find_kernel(DType dtype, const std::string& name);
 std::vector<std::string> kernel_names();
 

@@ -19,7 +19,7 @@ class Preparation {
     made_->weights = find_weights(program_);
     made_->packed = std::make_unique<WeightStore>(made_->weights.uses.size());
     for (size_t s = 0; s < program_.segments.size(); ++s) add_segment(s);
-    // Here, so that a library that is not there is said before anything runs.
+    // Loaded here, so that a missing library is an error before anything runs.
     if (multiplies_) load_known_blas();
     made_->kept = find_locals(exe_, exe_.kept, made_->options);
     made_->dropped =

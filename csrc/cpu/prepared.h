@@ -1,4 +1,4 @@
-// What the CPU makes of a program once: its calls with kernels and code, and what it knows of their
+// A program as the CPU prepares it once: its calls with kernels and code, and estimates of their
 // cost.
 #pragma once
 
@@ -27,7 +27,7 @@ struct PreparedCall {
 
 struct PreparedSegment {
   int call_begin = 0, call_end = 0;
-  bool has_edges = false;  // edge instructions ride along
+  bool has_edges = false;  // edge instructions run along
   double row_ns = 0;       // rough cost of one row, for the choice between one thread and all
   double edge_ns = 0;
 
@@ -39,7 +39,7 @@ struct CpuProgram final : Prepared {
   std::vector<PreparedSegment> segments;
   std::vector<PreparedCall> calls;          // segment by segment
   size_t num_operands = 0, num_tables = 0;  // of all calls
-  Locals kept, dropped;                     // with and without keeping what backward reads
+  Locals kept, dropped;                     // with and without keeping values that backward reads
   WeightUses weights;
   std::unique_ptr<WeightStore> packed;
 
@@ -48,7 +48,7 @@ struct CpuProgram final : Prepared {
 
 std::shared_ptr<const CpuProgram> prepare_for_cpu(const Executable& exe);
 
-// Of an executable that was made for the CPU.
+// The prepared program of an executable that was made for the CPU.
 const CpuProgram& cpu_program(const Executable& exe);
 
 }  // namespace cavs

@@ -1,4 +1,4 @@
-// Knows the CPU's kernels by name, for the instruction set at hand.
+// Finds the CPU's kernels by name, for the instruction set at hand.
 #include <map>
 
 #include "base/error.h"

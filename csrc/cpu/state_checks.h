@@ -1,4 +1,4 @@
-// Whether states are NaN: looked at as they are written, since later rows may stand in their place.
+// Looks for NaN in states when they are written, because later rows may take their place.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Computes what a training step needs besides runs, by the kernels of the optimisers.
+// Computes the sums, norms and updates of a training step with the kernels of the optimisers.
 #include "cpu/step_arithmetic.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 template <class T>
 constexpr DType kDType = std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
 
-// Sums, norms and updates take denormals as calls of their own do.
+// Sums, norms and updates take denormals as separate calls do.
 template <class T>
 class CpuStepArithmetic final : public StepArithmetic<T> {
  public:

@@ -1,4 +1,4 @@
-// Estimates what work costs, to choose between one thread and all.
+// Estimates the cost of work, to choose between one thread and all.
 #include "cpu/threads.h"
 
 #include <algorithm>
@@ -42,7 +42,7 @@ double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segme
 
 }  // namespace
 
-// Nanoseconds per row on one core of the last years, to within a small factor: what matters is
+// Nanoseconds per row on one core of the last years, to within a small factor. It matters only
 // whether a level costs one microsecond or a hundred.
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
@@ -59,7 +59,8 @@ bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segme
 
 bool worth_splitting(const ExecutionOptions& options, DType dtype, const Instruction& product,
                      int64_t rows) {
-  // Lines of a result travel as fast as the flag that a meeting waits for: some at a time.
+  // A cache line of a result travels as fast as the flag that a meeting waits for, and some lines
+  // travel at a time.
   constexpr double kMeetings = 2.5, kBytesPerMeeting = 1000;
   const MatmulAttributes& sizes = *product_of(product);
   const auto count = static_cast<double>(rows);

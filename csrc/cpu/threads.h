@@ -1,4 +1,4 @@
-// What work costs on a core, and how many threads it is worth.
+// The cost of work on a core, and how many threads the work is worth.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,15 @@ double row_ns(const Program& program, const Instruction& instruction);
 bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,
                    int64_t edges);
 
-// Whether a product over so few rows that threads do not share them takes long enough that they
-// share its columns: longer than a meeting, and than bringing what helpers computed to the leader.
+// Whether threads should share the columns of a product whose rows are too few to share. The
+// product must take longer than a meeting, and longer than it takes to bring the helpers' results
+// to the leader.
 bool worth_splitting(const ExecutionOptions& options, DType dtype, const Instruction& product,
                      int64_t rows);
 
 struct ThreadChoice {
   int threads = 1;      // at most
-  double saved_ns = 0;  // by them, roughly
+  double saved_ns = 0;  // by the threads, roughly
 };
 
 // One thread where helpers would save next to nothing.

@@ -30,7 +30,7 @@ class Walker {
     for (int s = 0; s < static_cast<int>(program_.segments.size()); ++s) {
       if (stopped(0)) return;
       const Segment& segment = program_.segments[s];
-      if (segment.kind == SegmentKind::kSums) continue;  // with the levels before
+      if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else if (segment.kind == SegmentKind::kGlobal) {
@@ -57,7 +57,7 @@ class Walker {
     bound_.profile[0].shares_ns += whole.lap();
   }
 
-  // Whether the call ends before it is done. Thread 0 is the caller's, and throws then.
+  // Whether the call is to end before it is done. Thread 0 is the caller's, and throws then.
   bool stopped(int thread) {
     if (thread == 0) {
       try {
@@ -101,7 +101,8 @@ class Walker {
     }
   }
 
-  // Sums over a level's rows, one after the other: each may go on from the one before.
+  // Runs the sums over a level's rows one after the other, because each may go on from the one
+  // before.
   void walk_sums(int s, int64_t begin, int64_t end) {
     const int32_t* edge = schedule_.child_ptr.data();
     const Rows rows = {begin, end, edge[begin], edge[end]};
@@ -119,7 +120,8 @@ class Walker {
     }
   }
 
-  // Rows of a segment: among the threads where there are enough, else the columns of its products.
+  // Shares the rows of a segment among the threads where there are enough rows, else the columns of
+  // its products.
   void walk_rows(int s, int64_t begin, int64_t end, int64_t edges) {
     if (shared(s, end - begin, edges)) {
       share(count_, [&](int thread, int part) {
@@ -227,8 +229,9 @@ class Walker {
     call->row_end = edges ? rows.edge_end : rows.end;
   }
 
-  // Too few rows to share, and products that are worth a meeting all the same: the threads work on
-  // columns of them, each with its part of the weight in its cache; the rest one thread does alone.
+  // Whether the rows are too few to share, but some products are worth a meeting all the same. The
+  // threads then share the columns of these products, each with its part of the weight in its
+  // cache. One thread does the rest alone.
   bool splits_products(int s, int64_t begin, int64_t end, int64_t edges) const {
     const ChunkPlan& chunk = *bound_.workspace.chunks[static_cast<size_t>(s)];
     if (end - begin > chunk.rows || edges > chunk.edges) return false;
@@ -306,7 +309,7 @@ class Walker {
     CallProfile& profile =
         bound_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
     profile.ns += watch.lap();
-    if (call.thread != 0) return;  // some columns of rows that another part counts
+    if (call.thread != 0) return;  // part 0 counts the rows
     ++profile.calls;
     profile.rows += call.row_end - call.row_begin - left_out;
   }
@@ -319,7 +322,7 @@ class Walker {
   Team& team_;
   Interrupt interrupt_;
   std::atomic<bool> stopped_{false};
-  const int count_;  // of parts, whoever is there to take them: results must not depend on that
+  const int count_;  // of parts; results must not depend on which threads take them
 };
 
 }  // namespace

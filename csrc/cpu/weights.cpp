@@ -26,7 +26,7 @@ int weight_operand(const Program& program, const Instruction& instruction) {
   const MatmulAttributes* product = product_of(instruction);
   if (product == nullptr || sums_rows(instruction) || product->k < kShortestSum) return -1;
   const int a = instruction.inputs[0], b = instruction.inputs[1];
-  const bool lines = !product->ta || product->m == 1;  // of a stand together
+  const bool lines = !product->ta || product->m == 1;  // each line of `a` stands together
   if (lines && is_weight(program, b) && has_rows(program, a)) return 1;
   if (product->n == 1 && is_weight(program, a) && has_rows(program, b)) return 0;
   return -1;
@@ -77,7 +77,7 @@ std::shared_ptr<Block> WeightStore::find(size_t w, int64_t version) {
 
 std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
   {
-    Entry last;  // let go of after the lock
+    Entry last;  // freed after the lock is released
     const std::lock_guard<std::mutex> lock(mutex_);
     std::swap(last, entries_[w]);
   }
@@ -95,7 +95,7 @@ std::shared_ptr<Block> WeightStore::take(size_t w, int64_t bytes) {
 }
 
 void WeightStore::keep(size_t w, int64_t version, std::shared_ptr<Block> panels) {
-  Entry entry{std::move(panels), version};  // holds the one before after the lock
+  Entry entry{std::move(panels), version};  // then the old entry, freed after the lock is released
   const std::lock_guard<std::mutex> lock(mutex_);
   std::swap(entry, entries_[w]);
 }

@@ -31,20 +31,22 @@ int weight_operand(const Program& program, const Instruction& instruction);
 
 WeightUses find_weights(const Program& program);
 
-// Whether rows enough go through the weight for packing it to gain more than it takes. Products
-// without panels give the same bits (PackedProduct), so this is a matter of time alone.
+// Whether so many rows are multiplied with the weight that packing it saves time. Products without
+// panels give the same bits (PackedProduct), so only time matters.
 bool worth_packing(const WeightUse& use, const RowCounts& counts);
 
-// What was packed last. Several runs of one program may go on at once, each with its own panels.
+// The panels that were packed last. Several runs of one program may go on at once, each with its
+// own panels.
 class WeightStore {
  public:
   explicit WeightStore(size_t count);
 
   // The panels of this version of weight `w`, if they are here, else null.
   std::shared_ptr<Block> find(size_t w, int64_t version);
-  // Memory for other panels: that of the last ones where nobody reads them any more.
+  // Memory for new panels: the memory of the last panels where nobody reads them any more, else new
+  // memory.
   std::shared_ptr<Block> take(size_t w, int64_t bytes);
-  // A negative version is known to nobody: the next run packs again.
+  // A negative version is unknown, so the next run packs again.
   void keep(size_t w, int64_t version, std::shared_ptr<Block> panels);
 
  private:
@@ -52,8 +54,8 @@ class WeightStore {
     std::shared_ptr<Block> panels;
     int64_t version = -1;
   };
-  // Where the last reader of panels leaves their memory; outlives the store for as long as there
-  // are readers.
+  // The last reader of panels leaves their memory here. The spares outlive the store while panels
+  // have readers.
   struct Spares {
     std::mutex mutex;
     std::vector<std::unique_ptr<Block>> blocks;  // [weight]

@@ -1,5 +1,4 @@
-// How the CPU goes through one sweep of a run: by how many threads, in which chunks, with what
-// memory of their own.
+// The CPU's plan for one sweep of a run: its threads, its chunks, and the threads' own memory.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +10,12 @@
 
 namespace cavs {
 
-// In the arena a region for each thread: kScratchBytes, then its local values.
+// Each thread has a region in the arena: kScratchBytes, then its local values.
 struct CpuWorkspace final : Workspace {
   int threads = 1;                                           // at most
-  double saved_ns = 0;                                       // by them, roughly
+  double saved_ns = 0;                                       // by the threads, roughly
   std::vector<const ChunkPlan*> chunks;                      // [segment]
-  std::vector<std::unique_ptr<const ChunkPlan>> own_chunks;  // those made for this batch
+  std::vector<std::unique_ptr<const ChunkPlan>> own_chunks;  // chunks made for this batch
   int64_t thread_bytes = 0;
 };
 

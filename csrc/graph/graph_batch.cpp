@@ -79,9 +79,9 @@ ParentLists parent_lists(const GraphBatch& batch) {
   return lists;
 }
 
-// The vertices by the leaf of least number below them. A leaf takes with it all vertices above that
-// no leaf before took, so the walks pass each vertex once. Vertices on a cycle have no leaf and
-// come last.
+// Orders the vertices by the leaf of least number below each. The walk from a leaf upwards takes
+// all vertices that no earlier leaf took, so the walks pass each vertex once. Vertices that no walk
+// reaches are on a cycle and come last.
 std::vector<int64_t> by_first_leaf(const std::vector<int64_t>& parents) {
   std::vector<char> has_children(parents.size(), 0), taken(parents.size(), 0);
   for (const int64_t parent : parents) {
@@ -102,8 +102,8 @@ std::vector<int64_t> by_first_leaf(const std::vector<int64_t>& parents) {
   return order;
 }
 
-// Where every child has a smaller (Step 1) or a greater (Step -1) number than its parent, one pass
-// suffices; false where that is not so. Loaders number trees in one of these two ways.
+// One pass suffices where every child has a smaller number (Step 1) or a greater one (Step -1) than
+// its parent, as loaders number trees. Returns false for any other order.
 template <int Step>
 bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
   const int64_t num_vertices = batch.num_vertices();
@@ -120,8 +120,8 @@ bool levels_in_order(const GraphBatch& batch, std::vector<int32_t>* levels) {
   return true;
 }
 
-// `pending[v] > 0` for vertices on a cycle and those above one. Each of them has such a child, so
-// stepping from child to child ends in the cycle.
+// `pending[v] > 0` holds for vertices on a cycle and for vertices above one. Each of them has a
+// child for which it holds too, so steps from child to child end in the cycle.
 [[noreturn]] void fail_on_cycle(const GraphBatch& batch, const std::vector<int32_t>& pending) {
   const auto waits = [&](int32_t v) { return pending[v] > 0; };
   auto v = static_cast<int32_t>(

@@ -19,15 +19,15 @@ struct GraphBatch {
   int64_t num_edges() const { return static_cast<int64_t>(children.size()); }
 };
 
-// From the graphs' arrays laid end to end: `ptr` and `child_ptr` as above, `children` counted
-// within each graph. Checks lengths, that offsets start at 0 and never decrease, that children
-// exist and that all fits 32 bits: Error(kGraph) names graph and vertex. Cycles are found by
-// vertex_levels.
+// Makes a batch from the graphs' arrays laid end to end: `ptr` and `child_ptr` are as above, and
+// `children` are numbered within each graph. Checks the lengths, that offsets start at 0 and never
+// decrease, that children exist, and that all numbers fit 32 bits. Error(kGraph) names graph and
+// vertex. vertex_levels finds cycles.
 GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<int64_t>& child_ptr,
                             const std::vector<int64_t>& children);
 
-// How the children of a vertex stand where nothing but their parents is known: by their numbers, or
-// by the least number of a leaf below each (its own, where it is a leaf).
+// The order of a vertex's children where only their parents are known: by their numbers, or by the
+// least number of a leaf below each child (a leaf counts as below itself).
 enum class SiblingOrder { kNumber, kLeaf };
 
 // One graph from the parent of each vertex (-1: a root).
@@ -42,8 +42,8 @@ GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& ch
 // again.
 GraphBatch concatenate(const std::vector<const GraphBatch*>& batches);
 
-// The same vertices under the same numbers, each edge from child to parent turned round. A vertex's
-// new children (its parents) stand in the order of the edges, so a parallel edge stays one.
+// Turns each edge round and keeps the numbers of the vertices. A vertex's new children (its
+// parents) stand in the order of the edges, so parallel edges stay parallel.
 GraphBatch reverse(const GraphBatch& batch);
 
 // [num_vertices] 1 + the greatest level of a vertex's children, 0 without children. Raises

@@ -1,4 +1,4 @@
-// Numbers the vertices of a batch level by level, and makes the tables between them.
+// Numbers the vertices of a batch level by level, and makes the tables that lead from row to row.
 #include "graph/schedule.h"
 
 #include <algorithm>
@@ -124,7 +124,7 @@ void fill_vertices(const GraphBatch& batch, const std::vector<int32_t>& graph_of
   }
   schedule->child_ptr[num_vertices] = edge;
   schedule->max_arity = max_arity;
-  // Rows of a graph in the user's order are just what vertex_row lists.
+  // vertex_row lists the rows of a graph in the user's order.
   schedule->graph_ptr = batch.ptr;
   schedule->graph_vertex = schedule->vertex_row;
   schedule->level_edge_ptr.reserve(schedule->level_ptr.size());

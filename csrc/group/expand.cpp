@@ -1,4 +1,4 @@
-// Writes down what the scalar operations of a group do to vectors.
+// Writes the scalar operations of a group down as operations on vectors.
 #include "group/expand.h"
 
 #include "group/symbol.h"

@@ -1,5 +1,4 @@
-// A group as operations on vectors: what every printer needs that has no scalar operations of its
-// own.
+// A group as operations on vectors, for every printer that has no scalar operations of its own.
 #pragma once
 
 #include <vector>

@@ -8,10 +8,10 @@
 namespace cavs {
 namespace {
 
-constexpr size_t kMost = 1 << 16;     // inputs, constants, calls and outputs, of each
-constexpr int64_t kWidest = 1 << 28;  // as the widest row of a value
+constexpr size_t kMost = 1 << 16;     // of inputs, constants, calls or outputs
+constexpr int64_t kWidest = 1 << 28;  // also the limit for the row of a value
 
-// Of call number `number`, or null.
+// The expectation that call `number` fails, or null.
 const char* wrong_call(const Group& group, int number) {
   const ScalarCall& call = group.calls[static_cast<size_t>(number)];
   const int arity = scalar_op_arity(call.op);

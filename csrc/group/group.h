@@ -1,5 +1,5 @@
 // An elementwise group: a short program over scalars, which runs for each element of a row. It
-// knows no device; each prints it in its own way (interpreter, machine code, source).
+// knows no device; each device prints a group in its own way (interpreter, machine code, source).
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace cavs {
 
-// What row r of a group reads of an input.
+// Which rows of an input row r of a group reads.
 enum class Read : uint8_t {
   kRow,      // row r
   kIndexed,  // row index[r], zeros for -1
@@ -29,7 +29,7 @@ struct ScalarCall {
   std::array<int, 3> arguments = {-1, -1, -1};
 };
 
-// Each value is made once: they are numbered inputs first, then constants, then calls in order.
+// Each value is made once. Inputs are numbered first, then constants, then calls in order.
 struct Group {
   int64_t width = 1;  // elements of a row
   std::vector<GroupInput> inputs;
@@ -40,7 +40,7 @@ struct Group {
   int first_call() const { return static_cast<int>(inputs.size() + constants.size()); }
 };
 
-// What was expected of a group, or null where nothing is wrong.
+// The expectation that a group fails, or null where the group is right.
 const char* wrong_group(const Group& group);
 
 // Number of a scalar operation, or -1. See scalar_ops.h.

@@ -1,5 +1,5 @@
-// Each scalar operation as a function scalar_NAME(a, b, c) of lanes, of which it takes as many as
-// it has operands. The lane type comes first: see scalar_math.h.
+// Each scalar operation as a function scalar_NAME(a, b, c) of lanes. An operation with fewer
+// operands ignores the rest. The lane type comes first: see scalar_math.h.
 #pragma once
 
 #include "group/scalar_math.h"

@@ -1,16 +1,16 @@
-// Transcendental functions: polynomials and rational approximations of few units in the last place,
-// exact at infinities, NaN for NaN. One text for every lane type V, which the including file
-// defines before: vectors (cpu/kernels/simd.inl.h), which are computed with; symbols
-// (group/symbol.h), which are written down; one float (group/one_lane.h), also on a GPU. A lane
-// type has + - * /, comparisons, and
+// Transcendental functions: polynomials and rational approximations with an error of a few units in
+// the last place, exact at infinities, NaN for NaN. One text serves every lane type V; the
+// including file defines the type first. Lanes are vectors that are computed with
+// (cpu/kernels/simd.inl.h), symbols that are written down (group/symbol.h), or one float, also on a
+// GPU (group/one_lane.h). A lane type has + - * /, comparisons, and
 //
 //   all<V>(number), select(mask, V, V), at_most(V, bound), at_least(V, bound), maximum_, minimum_,
 //   sqrt_, abs_, multiply_add, subtract_product, bits_of, float_of, shift_right, to_float; the
 //   floats infinity() and not_a_number(); kRoundsOnce: whether multiply_add rounds once.
 //
-// So that all round alike, products that are added to something are written as multiply_add or
-// subtract_product: a compiler contracts others. It needs no header, since some compilers have
-// none.
+// A product that is added to a value is written as multiply_add or subtract_product, so that all
+// lane types round alike: a compiler may contract other products. The file includes no header,
+// because some compilers have none.
 #pragma once
 
 namespace cavs {
@@ -21,7 +21,7 @@ constexpr float kLn2High = 0.693359375f;  // few bits: n * kLn2High is exact
 constexpr float kLn2Low = -2.12194440e-4f;
 constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
 
-// The polynomial of these coefficients, that of the highest power first.
+// The polynomial with these coefficients, the highest power first.
 template <class V, class... Coefficients>
 CAVS_INLINE V polynomial(V x, float first, Coefficients... rest) {
   V result = all<V>(first);
@@ -49,15 +49,16 @@ CAVS_INLINE V exp_(V x) {
   const V n = shifted - kRoundingShift;
   V r = subtract_product(y, n, all<V>(kLn2High));
   r = subtract_product(r, n, all<V>(kLn2Low));
-  // In two steps, since 2^128 and 2^-150 are no floats though they lead to infinity and to zero.
+  // In two steps, because no float holds 2^128 and 2^-150, with which the result is infinite or
+  // zero.
   const auto exponent = bits_of(shifted) - 0x4b400000;  // the bits of kRoundingShift
   const auto half = shift_right(exponent, 1);
   return exp_reduced(r) * power_of_two(half) * power_of_two(exponent - half);
 }
 
-// 1 / (1 + exp(-x)), where an exponential below 2^-126 does not matter. All of it is made from x
-// itself, not from -x, and with the bias of exponents in the shift that rounds, 2^n is one more
-// shift: all other bits of the shift's representation leave on the left.
+// 1 / (1 + exp(-x)), where an exponential below 2^-126 does not matter. It is computed from x
+// itself, not from -x. The shift that rounds includes the bias of exponents, so one left shift of
+// its bits gives 2^n: all other bits leave on the left.
 template <class V>
 CAVS_INLINE V sigmoid_(V x) {
   constexpr float kShift = kRoundingShift + 127;
@@ -86,7 +87,8 @@ CAVS_INLINE V tanh_(V x) {
   if constexpr (kRoundsOnce) {
     return result;
   } else {
-    // Whether the compiler contracts decides where 1 is reached, so it is set.
+    // Where the approximation reaches 1 depends on whether the compiler contracts, so 1 is set
+    // here.
     const V one = float_of((bits_of(x) & bits_of(all<V>(-0.0f))) | bits_of(all<V>(1.0f)));
     return select(abs_(x) >= bound, one, result);
   }
@@ -119,13 +121,13 @@ CAVS_INLINE V log_(V x) {
   return select(x == infinity(), x, result);
 }
 
-// log(1 + exp(-|x|)): what softplus adds to relu.
+// log(1 + exp(-|x|)): the term that softplus adds to relu.
 template <class V>
 CAVS_INLINE V log1p_exp_minus_abs(V x) {
   const V u = exp_(-abs_(x));
   const V w = 1.0f + u;
-  // w - 1 differs from u by the rounding of w, which the second term makes good (and NaN passes by
-  // it).
+  // w - 1 differs from u by the rounding of w. The second term corrects this error, and it passes
+  // NaN on.
   return log_normal(w, all<V>(0.0f)) + (u - (w - 1.0f)) / w;
 }
 

@@ -1,5 +1,4 @@
-// The lane type of scalar_math.h that stands for vectors where they are not to be computed but
-// written down.
+// The lane type of scalar_math.h that writes operations on vectors down instead of computing them.
 #pragma once
 
 #include "group/vector_code.h"

@@ -1,4 +1,4 @@
-// What a group computes for one vector of columns: a list of operations that each make one value.
+// The operations by which a group computes one vector of columns; each makes one value.
 #pragma once
 
 #include <array>
@@ -35,7 +35,7 @@ enum class VectorOp : uint8_t {
 
 constexpr int kNumArguments[] = {0, 0, 2, 2, 2, 2, 2, 2, 1, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 4};
 
-// Comparisons, none of which but kNotEqual holds of NaN.
+// Comparisons. Of NaN only kNotEqual holds.
 enum class Compare : int32_t { kEqual, kNotEqual, kLess, kLessEqual, kGreaterEqual, kGreater };
 
 struct VectorNode {
@@ -46,7 +46,7 @@ struct VectorNode {
 
 class VectorCode {
  public:
-  // The number of the value; equal operations are one.
+  // Returns the number of the value. Equal operations make one value.
   int add(VectorOp op, int32_t number, std::array<int, 4> arguments) {
     const auto key = std::make_tuple(op, number, arguments);
     const auto found = known_.find(key);

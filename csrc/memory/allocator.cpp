@@ -16,16 +16,17 @@ namespace {
 
 #if defined(__linux__)
 
-// Large blocks are whole huge pages of the system's own, asked for as such: a batch walks over tens
-// of megabytes, and with small pages the first touch of each and the misses of the translation
-// buffer cost as much as the arithmetic.
+// Large blocks consist of whole huge pages of the system. A batch walks over tens of megabytes.
+// With small pages, the first touch of each page and the misses of the translation buffer cost as
+// much as the arithmetic.
 constexpr int64_t kHugePage = 2 << 20;
 
 bool is_large(int64_t bytes) { return bytes >= 2 * kHugePage; }
 
 size_t whole_pages(int64_t bytes) { return static_cast<size_t>(align_up(bytes, kHugePage)); }
 
-// Addresses for so many bytes, a multiple of kHugePage, that begin with a huge page; null without.
+// Maps `bytes`, a multiple of kHugePage, from the start of a huge page on. Null where the system
+// refuses.
 void* map_pages(size_t bytes, int access = PROT_READ | PROT_WRITE) {
   const size_t padded = bytes + kHugePage;
   void* mapped = mmap(nullptr, padded, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -40,8 +41,8 @@ void* map_pages(size_t bytes, int access = PROT_READ | PROT_WRITE) {
   return begin + before;
 }
 
-// Gives the pages new addresses and none of them new memory. Null, and nothing has changed, where
-// the kernel declines.
+// Moves the pages to new addresses without new memory for them. Returns null and changes nothing
+// where the kernel declines.
 void* move_pages(void* data, size_t from, size_t to) {
   void* const place = map_pages(to, PROT_NONE);
   if (place == nullptr) return nullptr;

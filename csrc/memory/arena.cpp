@@ -1,4 +1,4 @@
-// Grows arenas, and keeps those that are not in use.
+// Grows arenas, and keeps arenas that are not in use.
 #include "memory/arena.h"
 
 #include <algorithm>

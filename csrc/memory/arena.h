@@ -17,9 +17,9 @@ class Arena {
   // The allocator must outlive the arena.
   explicit Arena(Allocator& allocator) : allocator_(allocator) {}
 
-  // Makes the first `bytes` bytes usable; what was in use before keeps its contents.
+  // Makes the first `bytes` bytes usable; bytes in use before keep their contents.
   void reserve(int64_t bytes);
-  // Forgets what is in use and keeps the memory.
+  // Counts no byte as in use any more, and keeps the memory.
   void reset() { used_ = 0; }
 
   std::byte* data() const { return block_ ? block_->data() : nullptr; }
@@ -39,9 +39,9 @@ class ArenaPool {
 
   // The smallest pooled arena of at least `bytes`, else the largest, else a new one; reset.
   std::unique_ptr<Arena> take(int64_t bytes);
-  // Takes it back; keeps the kMaxPooled largest.
+  // Takes an arena back; the pool keeps the kMaxPooled largest.
   void give(std::unique_ptr<Arena> arena);
-  // Frees what is pooled.
+  // Frees the pooled arenas.
   void clear();
   int64_t pooled_bytes() const;
 

@@ -12,7 +12,7 @@ namespace cavs {
 // so that kernels use whole vectors and need no tail; shorter rows stand densely.
 inline int64_t row_stride(int64_t size) { return size < 16 ? size : align_up(size, 16); }
 
-// The form of a value: rows of `size` elements, and how many of them.
+// The form of a value: rows of `size` elements, and their number.
 struct DynamicTensor {
   int64_t size = 0;
   DType dtype = DType::kFloat32;
@@ -23,7 +23,7 @@ struct DynamicTensor {
   DynamicTensor(int64_t feature_size, DType element)
       : size(feature_size), dtype(element), ld(row_stride(feature_size)) {}
 
-  // Throws OutOfMemory where no machine has so many.
+  // Throws OutOfMemory where no machine has so many bytes.
   int64_t bytes() const {
     return checked_bytes(ld == 0 ? 1 : rows, ld == 0 ? size : ld, item_size(dtype));
   }

@@ -41,7 +41,8 @@ void insert(std::vector<Placed>& placed, const Placed& region) {
   placed.insert(position, region);
 }
 
-// Places the values of `order`, one after the other, into `plan`, whose other values stand already.
+// Places the values of `order`, one after the other, into `plan`, in which the other values already
+// stand.
 void place(const std::vector<Lifetime>& values, const std::vector<int>& order, int64_t start,
            std::vector<Placed> placed, MemoryPlan* plan) {
   for (const int i : order) {
@@ -54,7 +55,8 @@ void place(const std::vector<Lifetime>& values, const std::vector<int>& order, i
   }
 }
 
-// The bytes alive at the fullest step of each value's life, and at the fullest of all steps.
+// Finds, for each value, how many bytes are alive at the fullest step of its life. `greatest` gets
+// the bytes of the fullest step of all.
 std::vector<int64_t> find_demands(const std::vector<Lifetime>& values, int64_t* greatest) {
   int steps = 0;
   for (const Lifetime& value : values) steps = std::max(steps, value.last + 1);
@@ -116,7 +118,7 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start, int k
   place(values, order, align_up(start), placed, &best);
   if (best.total - start < kWorthAnother) return best;
 
-  // Those that are alive when most is have the first choice.
+  // Values that are alive at the fullest step choose their places first.
   int64_t greatest = 0;
   const std::vector<int64_t> demands = find_demands(values, &greatest);
   if (best.total - start - greatest <= greatest / 64) return best;

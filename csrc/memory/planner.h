@@ -7,8 +7,8 @@
 
 namespace cavs {
 
-// A value that is alive at the steps first..last, both included. With offset >= 0 it stands there
-// already and is not moved; last < first: it is not alive at all and takes no room.
+// A value that is alive at the steps first..last, both included. With offset >= 0 the value already
+// stands there and is not moved. With last < first it is never alive and takes no room.
 struct Lifetime {
   int64_t bytes = 0;
   int first = 0;
@@ -22,10 +22,10 @@ struct MemoryPlan {
 };
 
 // Greedy best fit: from the largest value to the smallest, each goes into the narrowest gap between
-// those that are alive with it, at `start` or behind it. Where this leaves gaps when most is alive
-// in a large plan, also with the values that are alive then first; the better of both plans. At
-// most the sum of the aligned sizes, and within a few percent of the greatest sum alive at one step
-// for the programs that models lower to.
+// the values that are alive with it, at `start` or behind it. If a large plan then has gaps at the
+// fullest step, a second plan places the values that are alive at that step first, and the better
+// plan is returned. A plan takes at most the sum of the aligned sizes. For the programs that models
+// lower to, it is within a few percent of the greatest sum that is alive at one step.
 //
 // Values that are alive at step `kept` come before all others, so that they stand side by side.
 MemoryPlan plan_memory(const std::vector<Lifetime>& values, int64_t start = 0,

@@ -8,7 +8,7 @@
 
 namespace cavs {
 
-// The value that owns a value's memory, and the first of its columns in it.
+// The value that owns the memory of a value, and the column in it where the value begins.
 struct Root {
   int value = -1;
   int64_t column = 0;
@@ -25,13 +25,14 @@ enum class Access : uint8_t {
   kCross,    // any row
 };
 
-// Of input `input` of an instruction.
+// How an instruction reaches its input `input`.
 Access access_of(const Program& program, const Instruction& instruction, size_t input);
 
-// Tables from distinct ids to the edges to the parents, made for the programs that read them.
+// Whether a table lists, for each distinct id, the edges to the parents of its rows. Such lists are
+// made only for programs that read them.
 bool lists_parents(TableKind kind);
 
-// Tables from a row to any number of rows.
+// Whether a table leads from one row to any number of rows.
 bool is_list(TableKind kind);
 
 }  // namespace cavs

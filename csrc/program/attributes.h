@@ -1,5 +1,5 @@
-// The attributes of kernels, one type for each set of them. A member `fields` names those that a
-// program is written with: it calls visit(name, field) for each.
+// The attributes of kernels, one type for each set of attributes. The member `fields` calls
+// visit(name, field) for each attribute that a written program names.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ struct MatmulAttributes {
   }
 };
 
-// Of products that leave out rows.
+// For products that leave out rows.
 struct MaskedMatmulAttributes : MatmulAttributes {
-  bool by_id = false;  // the mask holds ids, of which -1 leaves a row out; else numbers, zero does
+  bool by_id = false;  // whether the mask holds ids (-1 leaves a row out) or numbers (0 does)
 
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
@@ -37,7 +37,7 @@ struct MaskedMatmulAttributes : MatmulAttributes {
   }
 };
 
-// Rows of `outer` times `length` elements, of which each `length` are taken together.
+// Rows of `outer` * `length` elements. Each `length` elements are taken together.
 struct AxisAttributes {
   int64_t outer = 1, length = 1;
 
@@ -59,8 +59,8 @@ struct EmbeddingAttributes {
   }
 };
 
-// `lines` lines of `width` elements, the first from one column of a row to one of another, and each
-// a step further.
+// `lines` lines of `width` elements, the first from source_column to target_column. Each further
+// line is one step further on both sides.
 struct ColumnsAttributes {
   int64_t lines = 1, width = 1;
   int64_t source_column = 0, source_step = 1;
@@ -84,7 +84,7 @@ struct Dims {
   int64_t sizes[kMaxRank] = {};
 };
 
-// Shapes of one rank, whose dimensions are equal, or 1 in the smaller one.
+// Two shapes of one rank. Dimensions are equal, or 1 in the smaller shape.
 struct ShapeAttributes {
   Dims source, target;
 
@@ -97,7 +97,7 @@ struct ShapeAttributes {
 
 enum class SampledRows : uint8_t { kVertex, kEdge, kGraph };
 
-// Random numbers by the graph of a row and its place there.
+// Random numbers that depend on the graph of a row and its place in the graph.
 struct UniformAttributes {
   uint32_t key = 0;                         // of the operation
   SampledRows rows = SampledRows::kVertex;  // as the instruction's rows are
@@ -108,7 +108,7 @@ struct UniformAttributes {
   }
 };
 
-// By the same, or by the ids of a row.
+// Drawn in the same way, or by the ids of a row.
 struct DropoutAttributes : UniformAttributes {
   double rate = 0;  // of zeros
 

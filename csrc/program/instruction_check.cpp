@@ -1,5 +1,4 @@
-// What is alike in the checks of all kernels: how many operands, of which types, through which
-// tables.
+// Checks that all kernels share: the number of operands, their types and their tables.
 #include "program/instruction_check.h"
 
 #include "base/error.h"

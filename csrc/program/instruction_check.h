@@ -1,4 +1,4 @@
-// Short ways for the kernels' rows to say what an instruction must look like.
+// Helpers with which the kernels' rows state the form that an instruction must have.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class InstructionCheck {
   void floats(size_t ids = SIZE_MAX) const;
   void same_sizes() const;  // of inputs and output
 
-  // Whether the sum goes on from what stands in its output, which is its last input too.
+  // Whether the sum goes on from the value in its output. The output is then the last input too.
   bool goes_on() const;
 
  private:

@@ -1,4 +1,4 @@
-// The kernels' rows: what each needs of its operands, and what it costs.
+// The kernels' rows: the operands that each kernel needs, and its cost.
 #include "program/kernels.h"
 
 #include <tuple>
@@ -40,8 +40,9 @@ void check_matmul(const Check& c) {
   }
 }
 
-// The third operand is the mask: ids, or one number of which zero leaves the row out. Rows that are
-// read through tables are brought together, or are matrices that are multiplied one by one.
+// The third operand is the mask: one id or one number for each row. Id -1 or number 0 leaves the
+// row out. Rows that are read through tables are either brought together, or are matrices that are
+// multiplied one by one.
 void check_matmul_masked(const Check& c) {
   const auto& product = c.attributes<MaskedMatmulAttributes>();
   c.floats(product.by_id ? 2 : SIZE_MAX);
@@ -188,13 +189,14 @@ void check_cross_entropy_grad(const Check& c) {
 
 // Random numbers
 
-// A probability of zeros, as the kernels of dropout take it.
+// The kernels of dropout take the probability of zeros.
 void check_rate(const Check& c) {
   const double rate = c.attributes<DropoutAttributes>().rate;
   c.expect(rate >= 0 && rate <= 1, "a rate of 0..1");
 }
 
-// The kernel reads the graph and local index of its rows from the tables of the rows that it names.
+// The kernel reads the graph and local index of its rows from the tables for the kind of rows that
+// its attributes name.
 void check_sampled(const Check& c, SampledRows rows) {
   c.floats();
   const SpaceKind kind = c.instruction.space.kind;
@@ -212,7 +214,7 @@ void check_dropout(const Check& c) {
   check_sampled(c, c.attributes<DropoutAttributes>().rows);
 }
 
-// Values, and one id per row or several, which the masks are drawn by.
+// The operands are values and one or more ids per row. The ids determine the masks.
 void check_dropout_by_id(const Check& c) {
   check_rate(c);
   c.expect(c.in(0).dtype == c.program.dtype && c.out().dtype == c.program.dtype &&
@@ -223,7 +225,7 @@ void check_dropout_by_id(const Check& c) {
   }
 }
 
-// Numbers that a row has without operands
+// Numbers of a row that need no operands
 
 void check_source(const Check& c, DType dtype) {
   c.expect(c.out().size == 1 && c.out().dtype == dtype, "one element per row of the right dtype");

@@ -1,4 +1,4 @@
-// What a program knows of the kernels: one row for each, whatever the device.
+// The table of kernels that programs know: one row for each kernel, the same on every device.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,14 @@ namespace cavs {
 
 class InstructionCheck;
 
-// How many inputs a kernel has. A sum over rows may have one more, its own output: it goes on from
-// what stands there.
+// How many inputs a kernel has. A sum over rows may have one more input, its own output; the sum
+// then goes on from the value there.
 struct InputCount {
   size_t least;
   bool more = false;
 };
 
-// Which inputs are read through tables: each, if any.
+// Which tables inputs may be read through. The rule holds for every input.
 struct TableRule {
   bool indices = false;               // one row, or none, for each row
   bool lists = false;                 // any number of rows together
@@ -28,7 +28,7 @@ struct TableRule {
 enum class Writes : uint8_t {
   kRows,       // row r of its space
   kScattered,  // the row that the table names, where there is one; it reads row r
-  kSums,       // no rows: sums over all, whose elements threads share
+  kSums,       // sums over all rows; threads share the elements of the sum
 };
 
 struct Kernel {
@@ -36,8 +36,8 @@ struct Kernel {
   InputCount inputs;
   TableRule tables;
   Writes writes;
-  Attributes attributes;                   // of which type
-  double (*flops)(const Instruction&);     // of a row; null where moving elements is all
+  Attributes attributes;                   // a default value, which gives the type
+  double (*flops)(const Instruction&);     // of a row; null where the kernel only moves elements
   void (*check)(const InstructionCheck&);  // operands and attributes, beyond the above
 };
 
@@ -45,8 +45,8 @@ const std::vector<Kernel>& kernels();
 // The row of this name. Throws Error(kValue) where there is none.
 KernelId kernel_named(const std::string& name);
 
-// What a row costs, whatever the device: FLOPs beyond moving its elements, and elements that are
-// read and written, those of operands without rows left out.
+// The cost of a row on any device: FLOPs beyond moving its elements, and the elements that are read
+// and written. Operands without rows do not count.
 struct RowCost {
   double flops = 0;
   double elements = 0;
@@ -59,7 +59,7 @@ double row_flops(const Instruction& instruction);
 // kernels trust them and do not look again.
 void check_instruction(const Program& program, const Instruction& instruction);
 
-// Sums over all rows: kernels of global segments.
+// Whether the instruction sums over all rows; it then stands in a segment that sums over rows.
 bool sums_rows(const Instruction& instruction);
 
 }  // namespace cavs

@@ -17,9 +17,9 @@ namespace cavs {
 
 enum class SpaceKind : uint8_t { kNone, kVertex, kLeaf, kInner, kEdge, kGraph, kUnique };
 
-// What the rows of a value are: none (a parameter or constant, one "row"), vertices, edges, graphs,
-// or the distinct ids of an integer input. Leaves are the vertices without children
-// and inner the others: parts of the vertex rows, under the same numbers, leaves first.
+// The rows of a value: none (a parameter or constant has one "row"), vertices, edges, graphs, or
+// the distinct ids of an integer input. Leaves are the vertices without children; inner vertices
+// are the others. Both are parts of the vertex rows with the same numbers, and leaves come first.
 struct Space {
   SpaceKind kind = SpaceKind::kNone;
   int unique = -1;  // index into Program::uniques
@@ -64,6 +64,7 @@ struct ValueSpec {
 };
 
 // Which table an operand (or the instruction) goes through; resolved against the schedule of a run.
+// With `a -> b`, each row of a names one row of b; with `CSR a -> b`, any number of rows.
 enum class TableKind : uint8_t {
   kNone,
   kChild,          // edge -> vertex row of the child
@@ -72,21 +73,22 @@ enum class TableKind : uint8_t {
   kChildren,       // CSR vertex -> its edge rows
   kChildRows,      // CSR vertex -> vertex rows of its children
   kParents,        // CSR vertex -> edge rows in which it is the child
-  kParentRows,     // CSR vertex -> vertex rows of its parents. With an `argument` other than 0, of
-                   // those of which it is among the first `argument` children: as many values
-                   // stand side by side there, of which it reads the one for its position
+  kParentRows,     // CSR vertex -> vertex rows of its parents. With an `argument` n > 0, only
+                   // parents that have it among their first n children. Each parent's row then
+                   // holds n values side by side, and the vertex reads the one for its slot
   kGraph,          // vertex -> graph
   kGraphVertices,  // CSR graph -> vertex rows
   kVertexOrder,    // vertex -> user's vertex
   kEdgeOrder,      // edge -> user's edge
-  kSiblings,       // edge -> the edge rows of its parent, which stand together: those of one number
+  kSiblings,       // edge -> the edge rows of its parent: adjacent rows of one number in `index`
   kUnique,         // row of the unique's base space -> its distinct row; `argument`: the unique
   kUniqueRows,     // CSR distinct row -> rows of the base space; `argument`: the unique
   kUniqueIds,  // distinct row, or tuple that the id is part of -> the id (in `index`); `argument`:
                // the unique
-  // CSR distinct row of vertices -> edge rows in which these are children; `argument`: the unique
+  // CSR distinct row of vertices -> edge rows in which its vertices are children; `argument`: the
+  // unique
   kUniqueParents,
-  kUniqueParentRows,  // the same -> vertex rows of the parents, one for each such edge
+  kUniqueParentRows,  // the same, but the vertex row of the parent in each of these edges
 };
 
 struct TableSpec {
@@ -111,23 +113,23 @@ struct Instruction {
   Space space;  // driving space: row_begin..row_end are its rows
 };
 
-// Of a product of matrices, or null.
+// The attributes of a product of matrices; null for any other instruction.
 const MatmulAttributes* product_of(const Attributes& attributes);
 inline const MatmulAttributes* product_of(const Instruction& instruction) {
   return product_of(instruction.attributes);
 }
-// Of an elementwise group, or null.
+// The elementwise group of an instruction, or null.
 inline const Group* group_of(const Instruction& instruction) {
   return std::get_if<Group>(&instruction.attributes);
 }
 
 enum class SegmentKind : uint8_t {
-  kRows,    // every instruction is row by row over `space` (vertex: edge instructions ride along,
-            // each thread taking the edges of its vertices)
+  kRows,    // every instruction works row by row over `space` (over vertices, edge instructions run
+            // along: each thread takes the edges of its vertices)
   kLevels,  // the same, level by level
   kGlobal,  // instructions that sum over rows; each splits its own output over the threads
-  kSums,    // the same over the rows of each level of the segment before, after that level: they go
-            // on from what stands in their outputs
+  kSums,    // instructions that sum over the rows of each level of the segment before, after that
+            // level; they go on from the values in their outputs
 };
 
 // Whether its instructions sum over rows.
@@ -152,10 +154,10 @@ struct Segment {
 struct UniqueSpec {
   std::string name;         // for people to read
   std::vector<int> inputs;  // which input holds the ids; of tuples, which inputs
-  Space base;               // what has the ids: vertices, edges or graphs; or distinct tuples
-  int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last one "no input"
-  int of = -1;  // not -1: nothing is counted; the number of the distinct ids, counted among the
-                // same rows as the tuples `base`, that these tuples are made of
+  Space base;               // rows that have the ids: vertices, edges or graphs; or distinct tuples
+  int64_t rows = 0;  // not 0: ids are not counted; row i is id i, and the last row is "no input"
+  int of = -1;  // not -1: nothing is counted here. The number of the unique whose ids are parts of
+                // the tuples `base`; both are counted among the same rows
 };
 
 // The rows of the distinct ids that a table leads to.
@@ -172,7 +174,7 @@ struct Program {
   std::vector<Segment> segments;
   std::vector<UniqueSpec> uniques;
   std::vector<int> saved;                  // values that the backward programs read
-  std::vector<int> states;                 // of a forward program: what parents may gather
+  std::vector<int> states;                 // of a forward program: values that parents may gather
   std::shared_ptr<const Program> forward;  // of a backward program
 };
 

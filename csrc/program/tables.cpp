@@ -1,10 +1,10 @@
-// Between which rows each kind of table leads.
+// Knows the rows between which each kind of table leads.
 #include "program/tables.h"
 
 namespace cavs {
 namespace {
 
-// Whether its rows have one id each: distinct ids, or tuples that these are part of.
+// Whether each row of the unique has one id: a distinct id, or the id that is part of a tuple.
 bool has_ids(const Program& program, int number) {
   const UniqueSpec& unique = program.uniques[number];
   return program.uniques[unique.of < 0 ? number : unique.of].inputs.size() == 1;
@@ -25,7 +25,8 @@ bool table_fits(const Program& program, const TableSpec& table, const Space& fro
   const auto connects = [&](SpaceKind a, SpaceKind b) {
     return fits(from.kind, a) && (!has_rows || fits(to.kind, b));
   };
-  // Any vertices, so that an operand with the rows of leaves or inner vertices alone lacks some.
+  // The table may lead to any vertex, so an operand with rows of only leaves or only inner vertices
+  // lacks some.
   const auto reaches_all = [&](SpaceKind a) {
     return fits(from.kind, a) && (!has_rows || to.kind == SpaceKind::kVertex);
   };

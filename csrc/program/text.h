@@ -8,7 +8,7 @@
 
 namespace cavs {
 
-// "vertex", "edge", ...; of distinct ids "unique:" and their name.
+// "vertex", "edge", ...; for distinct ids "unique:" and their name.
 std::string space_name(const Space& space, const std::vector<UniqueSpec>& uniques);
 
 }  // namespace cavs

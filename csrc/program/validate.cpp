@@ -12,13 +12,13 @@
 namespace cavs {
 namespace {
 
-// Where a memory-owning value is first written and read: (segment, instruction), -1 for never.
+// Where a value that owns memory is first written: (segment, instruction), -1 for never.
 struct Life {
   int written_segment = -1, written_instruction = -1;
   bool saved_by_forward = false;
 };
 
-constexpr int kMostArrays = 1 << 20;  // of the caller, in each of his lists
+constexpr int kMostArrays = 1 << 20;  // in each of the caller's lists
 constexpr int64_t kMostRows = 0x7fffffff;
 constexpr int kMostSlots = 1 << 16;
 constexpr size_t kMostStates = 1 << 16;  // see FirstNan
@@ -85,7 +85,7 @@ class Validator {
                "' over vertices, edges or graphs, got another space; correct its space");
   }
 
-  // Those and the tuples are counted among the same rows, and before.
+  // The ids and the tuples must be counted earlier, and among the same rows.
   void check_ids_of_tuples(const UniqueSpec& unique) const {
     const auto counted = [&](int number) {
       const auto end = &unique - program_.uniques.data();
@@ -249,7 +249,7 @@ class Validator {
                "; move it");
   }
 
-  // The table's rows are those of the driving space, and what it refers to are the operand's rows.
+  // A table must lead from the rows of the driving space to the rows of the operand.
   void check_tables(Instruction& instruction) const {
     auto& tables = instruction.tables;
     const bool source = instruction.inputs.empty() && tables.size() == 1;
@@ -315,8 +315,8 @@ class Validator {
                space_name(value.space, program_.uniques), "'; write a value of that space");
   }
 
-  // Rows that are written where a table says: no more than a permutation, of rows that are not the
-  // run's own, of which it holds those in use alone.
+  // Rows that are written where a table says. The table must be a permutation and the value an
+  // output: the run's own memory holds only the rows in use.
   void check_scatter(const Instruction& instruction) const {
     if (instruction.inputs.size() != 1 || instruction.outputs.size() != 1) return;  // refused below
     const TableKind kind = instruction.tables[0].kind;

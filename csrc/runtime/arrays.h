@@ -23,7 +23,7 @@ struct ExternalArray {
 struct ArrayLists {
   std::vector<ExternalArray> params, inputs, outputs;
 
-  // The list of such values; null of values that are no arrays of the caller.
+  // The list for values of this role; null for a role without arrays of the caller.
   const std::vector<ExternalArray>* of(Role role) const;
 };
 

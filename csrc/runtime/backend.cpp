@@ -1,4 +1,4 @@
-// Finds the backend of a device, or says which there are.
+// Finds the backend of a device, or names the backends of this build.
 #include "runtime/backend.h"
 
 #include "base/error.h"

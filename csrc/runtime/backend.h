@@ -1,5 +1,5 @@
-// What the runtime asks of a device. Each device is a room of its own beside the others, and knows
-// the runtime; the runtime knows this class alone.
+// The interface between the runtime and a device. Each device is a room of its own and knows the
+// runtime. Of a device, the runtime knows only this class.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +26,15 @@ struct RowCounts;
 template <class T>
 class StepArithmetic;
 
-// What a backend makes of a program once and for all batches: kernels found, code of elementwise
-// groups. Its own business.
+// A backend prepares a program once for all batches: it finds kernels and makes code for
+// elementwise groups. Only the backend knows the content.
 class Prepared {
  public:
   virtual ~Prepared() = default;
 };
 
-// What a backend decides for one sweep of a run over a batch, and the memory that it needs for
-// it at the end of the arena.
+// The decisions of a backend for one sweep of a run over a batch, and the memory that it needs for
+// the sweep at the end of the arena.
 class Workspace {
  public:
   virtual ~Workspace() = default;
@@ -42,31 +42,31 @@ class Workspace {
   int64_t alignment = kAlignment;  // of its start, a multiple of kAlignment
 };
 
-// What the lifetimes of values are counted in. Segments: where threads drift apart within one, each
-// going through all of it with some rows, so that all its values are alive together. Instructions:
-// where an instruction is done with all rows before the next begins; a segment by levels is one
-// step there too, since the next level begins again.
+// The unit of the lifetimes of values. kSegments: threads drift apart within a segment, because
+// each goes through all of it with some rows; so all values of a segment are alive together.
+// kInstructions: an instruction is done with all rows before the next begins. A segment by levels
+// is one step there too, because the next level begins with its first instruction again.
 enum class Steps : uint8_t { kSegments, kInstructions };
 
-// One sweep of a run, forward or backward: what it is made of, and where all of it stands.
+// One sweep of a run, forward or backward, with everything that it reads and the places in memory.
 struct Sweep {
   const Executable& exe;
-  bool keep;  // what backward reads
+  bool keep;  // whether to keep values that backward reads
   const Layout& layout;
   const SweepPlan& plan;
   const Schedule& schedule;
   const RowCounts& counts;
   std::byte* memory;  // of the arena
-  // In memory of the host. Where that reaches the arena, they stand in it: the tables at its start,
-  // one after the other, the lists of parents likewise from plan.lists_offset on. Elsewhere the
-  // backend brings them there.
+  // Both stand in memory of the host. If the host reaches the arena, they stand in the arena: the
+  // tables one after the other from its start on, the lists of parents in the same way from
+  // plan.lists_offset on. Otherwise the backend copies them there.
   const std::vector<UniqueTable>& uniques;
   const std::vector<UniqueParents>& parents;  // [unique]
   const RandomContext& random;
   const ArrayLists& own;      // arrays of the program itself
   const ArrayLists& forward;  // of its forward program, whose values it may read
-  FirstNan* first_nan;        // where states are to be looked at, else null
-  SweepProfile* profile;      // where clocks are to run, else null
+  FirstNan* first_nan;        // null where nobody looks for NaN in states
+  SweepProfile* profile;      // null where no times are measured
 };
 
 class Backend {
@@ -84,28 +84,28 @@ class Backend {
   // Whether it can run the instruction; asked when a program is made executable.
   virtual bool supports(const Program& program, const Instruction& instruction) const = 0;
   virtual Steps steps() const = 0;
-  // Whether values that one segment confines (see Layout) have memory of the backend's, for some
-  // rows at a time, and none in the arena.
+  // Whether the backend has memory of its own for confined values (see Layout), for some rows at a
+  // time, so that they take none in the arena.
   virtual bool keeps_confined_values() const = 0;
   // Whether the instruction may write over rows that it reads without a table.
   virtual bool writes_over_inputs(const Program& program, const Instruction& instruction) const = 0;
 
-  // Asked once the layouts of the program are known, which outlives what it gives.
+  // Called once the layouts of the program are known. The executable outlives the result.
   virtual std::shared_ptr<const Prepared> prepare(const Executable& exe) const = 0;
-  // For at most so many threads of the host.
+  // For at most `threads` threads of the host.
   virtual std::unique_ptr<const Workspace> workspace(const Executable& exe, bool keep,
                                                      const RowCounts& counts,
                                                      const Schedule& schedule,
                                                      int threads) const = 0;
-  // Bytes that a run leaves beside the arena, for later ones.
+  // Bytes that a run leaves beside the arena, for later runs.
   virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
 
-  // Runs all segments. Rethrows what a kernel threw, after all threads came to the end.
+  // Runs all segments. Rethrows the exception of a kernel after all threads have ended.
   virtual void run(const Sweep& sweep) = 0;
-  // Returns when what was begun is done, and its results may be read.
+  // Returns when all work that has begun is done and its results may be read.
   virtual void synchronize() = 0;
 
-  // What training steps compute besides runs.
+  // The arithmetic of training steps besides runs.
   virtual const StepArithmetic<float>& step_arithmetic(float) const = 0;
   virtual const StepArithmetic<double>& step_arithmetic(double) const = 0;
 
@@ -114,19 +114,19 @@ class Backend {
   ArenaPool arenas_;
 };
 
-// Defined by the rooms, each its own; null of one that this build leaves out. They live as long as
-// the process.
+// Each room defines its own function, which returns null where this build leaves the room out.
+// Backends live as long as the process.
 Backend* cpu_backend();
 Backend* cuda_backend();
 
 // Throws Error(kValue) for a device that this build has no room for.
 Backend& backend_of(Device device);
 
-// The device of this name. Throws Error(kValue) for a word that is none, or names a device that
+// The device of this name. Throws Error(kValue) for a word that names no device, or a device that
 // this build has no room for.
 Device device_named(const std::string& name);
 
-// Those of this build.
+// The backends of this build.
 std::vector<Backend*> backends();
 
 }  // namespace cavs

@@ -24,7 +24,7 @@ SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPl
     const RowPlace& place = layout.places[id];
     const auto holder = static_cast<size_t>(place.holder);
     const bool saved = exe.forward && id < exe.forward->program.values.size();
-    // In the step in which it takes over rows, these count for the value that had them.
+    // In the step in which a value takes over rows, the rows count for the value that had them.
     const int first = saved ? 0 : layout.first[id] + (holder != id && place.whole ? 1 : 0);
     if (layout.last[id] < layout.first[id] || layout.last[id] < first) continue;
     DynamicTensor part = exe.forms[id];

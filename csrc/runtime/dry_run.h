@@ -1,4 +1,4 @@
-// What a run takes in memory, told without running it.
+// How much memory a run takes, computed without the run.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,13 @@ struct SweepMemory {
   bool backward = false;
   int64_t total = 0;    // all of it
   int64_t tables = 0;   // of distinct ids
-  int64_t threads = 0;  // what the backend works in: on the CPU the threads' own regions
+  int64_t threads = 0;  // workspace of the backend: on the CPU the threads' own regions
   int64_t packed = 0;   // beside the arena: weights in panels, which are kept for later runs
   std::vector<ValueMemory> values;
 };
 
-// Memory of a run of the program over a batch whose uniques have so many rows, without running it;
-// the greater total is the run's peak_bytes. `backward` may be null.
+// The memory of a run of the program over a batch whose uniques have `unique_rows` rows; nothing
+// runs. The greater total is the run's peak_bytes. `backward` may be null.
 std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* backward,
                                      const Schedule& schedule,
                                      const std::vector<int64_t>& unique_rows, bool keep,

@@ -1,4 +1,4 @@
-// Makes programs executable: checks them, and works out what holds for any batch.
+// Makes programs executable: checks them, and works out everything that holds for any batch.
 #include "runtime/executable.h"
 
 #include <algorithm>

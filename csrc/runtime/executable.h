@@ -23,14 +23,14 @@ struct Executable {
   std::vector<Root> roots;                    // [value]
   std::vector<DynamicTensor>
       forms;                      // [value] size, dtype and ld; the rows and offset are the run's
-  Layout kept, dropped;           // with and without keeping what backward reads
-  std::vector<int> parent_lists;  // uniques whose rows' edges to parents the program reads
+  Layout kept, dropped;           // with and without keeping values that backward reads
+  std::vector<int> parent_lists;  // uniques whose lists of parents the program reads
   std::vector<int> array_counts;  // least number of params, inputs, outputs
   bool leaves_first = false;      // has rows of leaves or inner vertices, which must stand apart
   ProgramSteps steps;
   StateWrites state_writes;
   std::shared_ptr<const Prepared> prepared;  // by the backend
-  // The most memory that a run took so far: lets the next one take an arena that need not grow.
+  // The most memory that a run took so far, so that the next run takes an arena that need not grow.
   mutable std::atomic<int64_t> expected_bytes{0};
 
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }

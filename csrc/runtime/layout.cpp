@@ -1,4 +1,4 @@
-// Works out lifetimes: which values one segment confines, how long the others live.
+// Works out lifetimes: which values one segment confines, and how long all other values live.
 #include "runtime/layout.h"
 
 #include <utility>
@@ -67,7 +67,7 @@ class LayoutBuilder {
     }
   }
 
-  // Of the vertices, those whose rows an instruction reads.
+  // The vertices whose rows an instruction reads.
   Space rows_read(const Segment& segment, const Instruction& instruction, size_t input) const {
     const bool parents = instruction.tables[input].kind == TableKind::kParent;
     if (parents && segment.space.kind == SpaceKind::kInner) return segment.space;
@@ -76,8 +76,8 @@ class LayoutBuilder {
                                                          : Space{SpaceKind::kVertex, -1};
   }
 
-  // Of what leaves and inner vertices write together, backward may read the rows of one alone, and
-  // holds no others. To be called before note_use.
+  // Leaves and inner vertices may write one value together. If backward reads the rows of only one
+  // of the two, only these rows are kept. To be called before note_use.
   void note_rows(int id, const Space& rows) {
     const int root = exe_.roots[id].value;
     if (!from_forward(root) || program_.values[root].space.kind != SpaceKind::kVertex) return;
@@ -96,8 +96,8 @@ class LayoutBuilder {
     }
   }
 
-  // A forward program's saved values outlive its last segment; what the backend keeps for a chunk
-  // of rows is not in the arena.
+  // A forward program's saved values outlive its last segment; values that the backend keeps for a
+  // chunk of rows are not in the arena.
   void finish_lifetimes() {
     for (size_t id = 0; id < program_.values.size(); ++id) {
       const bool elsewhere = layout_.confined[id] >= 0 && exe_.backend->keeps_confined_values();

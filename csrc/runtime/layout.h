@@ -21,7 +21,7 @@ class ProgramSteps {
     const Range& range = ranges_[static_cast<size_t>(segment)];
     return range.by_instruction ? range.first + instruction : range.first;
   }
-  // The segment of a step, or of the end their number.
+  // The segment of a step; for the end, the number of segments.
   int segment_of(int step) const {
     return step < count() ? segments_[static_cast<size_t>(step)] : static_cast<int>(ranges_.size());
   }
@@ -36,20 +36,20 @@ class ProgramSteps {
 };
 
 struct Layout {
-  // [value] steps; last < first: not in the arena, or not used. Of forward, `last` of what backward
-  // reads is the number of steps.
+  // [value] steps. last < first: the value is not in the arena, or not used. In a forward program,
+  // `last` of a value that backward reads is the number of steps.
   std::vector<int> first, last;
-  std::vector<Space> used;       // [value] rows in use: its own, or of a forward value those that
-                                 // backward reads
-  std::vector<int> confined;     // [value] the segment that has its whole life, in which a row is
-                                 // written and read with rows of the same chunk alone; or -1
+  std::vector<Space> used;       // [value] rows in use: its own, or for a forward value the rows
+                                 // that backward reads
+  std::vector<int> confined;     // [value] the segment that holds its whole life, where each row is
+                                 // written and read only with rows of the same chunk; or -1
   std::vector<RowPlace> places;  // [value] in whose rows it stands
-  std::vector<int> held_last;  // [value] last step for which its memory is held, that of values in
-                               // its rows included; -1 where it has none of its own
+  std::vector<int> held_last;  // [value] last step for which its memory is held, also for values in
+                               // its rows; -1 where it has no memory of its own
 };
 
-// Of an executable of which all but the layouts is known. With `keep`, what backward reads outlives
-// a forward program.
+// The executable is complete but for its layouts and `prepared`. With `keep`, values that backward
+// reads outlive a forward program.
 Layout make_layout(const Executable& exe, bool keep);
 
 }  // namespace cavs

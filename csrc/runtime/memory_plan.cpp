@@ -1,4 +1,4 @@
-// Places values, tables and what the backend works in, in one arena.
+// Places values, tables and the backend's workspace in one arena.
 #include "runtime/memory_plan.h"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ void reserve(const Executable& exe, SweepPlan* plan) {
   plan->rows.reserve(exe.forms.size());
 }
 
-// Of the rows in use alone.
+// Counts only the rows in use.
 void add_lifetime(const Executable& exe, const Layout& layout, const RowCounts& counts,
                   SweepPlan* plan) {
   const size_t id = plan->lifetimes.size();
@@ -35,7 +35,7 @@ int64_t skipped_bytes(const Executable& exe, const Layout& layout, const RowCoun
   return counts.first(layout.used[id]) * layout.places[id].ld * item_size(exe.forms[id].dtype);
 }
 
-// A forward value stands where it is from the start, until the last step that reads it or what
+// A forward value keeps its place from the start until the last step that reads it or a value that
 // took its rows.
 void place_forward_value(const SweepPlan& forward, int64_t skipped, size_t id, SweepPlan* plan) {
   Lifetime& lifetime = plan->lifetimes[id];
@@ -46,10 +46,11 @@ void place_forward_value(const SweepPlan& forward, int64_t skipped, size_t id, S
   lifetime.bytes += begin - lifetime.offset;
 }
 
-// Gives the end of the values.
+// Returns the offset at which the values end.
 int64_t plan_values(const Executable& exe, const Layout& layout, const RowCounts& counts,
                     int64_t start, SweepPlan* plan) {
-  // What backward reads stands side by side, so that what is dead by then leaves no gaps among it.
+  // Values that backward reads stand side by side, so that values that are dead by then leave no
+  // gaps between them.
   const MemoryPlan memory = plan_memory(plan->lifetimes, start, exe.steps.count());
   plan->origins.reserve(memory.offsets.size());
   for (size_t id = 0; id < memory.offsets.size(); ++id) {
@@ -66,7 +67,7 @@ void place_in_rows_of_others(const Layout& layout, SweepPlan* plan) {
   }
 }
 
-// What comes behind the values.
+// Plans the memory behind the values.
 void finish(const Executable& exe, bool keep, const RowCounts& counts, const Schedule& schedule,
             int threads, int64_t values_end, SweepPlan* plan) {
   plan->workspace = exe.backend->workspace(exe, keep, counts, schedule, threads);

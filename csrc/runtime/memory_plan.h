@@ -13,13 +13,13 @@
 
 namespace cavs {
 
-// The arena of a sweep: [tables of the uniques][values][lists of parents of the uniques][what the
-// backend works in].
+// The arena of a sweep: [tables of the uniques][values][lists of parents of the uniques][workspace
+// of the backend].
 struct SweepPlan {
   std::vector<Lifetime> lifetimes;  // [value] by steps
-  std::vector<int64_t> rows;        // [value] that there is room for: those in use
-  // [value] where its row 0 would stand in the arena, before its start where the rows in use begin
-  // later; meaningless for a value that is not there.
+  std::vector<int64_t> rows;        // [value] the rows in use, which have room
+  // [value] where its row 0 would stand in the arena. Where the rows in use begin later, this may
+  // be before the arena's start. Without meaning for a value that is not in the arena.
   std::vector<int64_t> origins;
   int64_t lists_offset = 0;  // of the lists of parents, one after the other
   int64_t workspace_offset = 0;
@@ -27,8 +27,8 @@ struct SweepPlan {
   int64_t total = 0;
 };
 
-// Rows that a table of distinct ids has room for: those that the ids are counted among, since
-// nobody knows the tuples' number before.
+// Rows that a table of distinct ids has room for: the rows that the ids are counted among, because
+// the number of tuples is not known before.
 int64_t unique_base_rows(const Program& program, const RowCounts& counts, size_t unique);
 
 // Bytes at the start of the arena that the tables of a program's uniques take.

@@ -16,13 +16,13 @@ struct ValueRows {
   bool padded = false;
 };
 
-// Of a value that the backend does not keep elsewhere.
+// The rows of a value that the backend does not keep elsewhere.
 ValueRows rows_of(const Sweep& sweep, int id);
 
-// Form alone, without an address: of a value that the backend keeps elsewhere.
+// Only the form, without an address, for a value that the backend keeps elsewhere.
 ValueRows form_of(const Executable& exe, int id);
 
-// The caller's array that a value is.
+// The caller's array that a value stands for.
 const ExternalArray& external_of(const Sweep& sweep, int id);
 
 }  // namespace cavs

@@ -1,4 +1,4 @@
-// What a run takes time for, in nanoseconds.
+// How a run spends its time, in nanoseconds.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace cavs {
 
-// Of one instruction: over all chunks, levels and threads.
+// One instruction: the sums over all chunks, levels and threads.
 struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
 };

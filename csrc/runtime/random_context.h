@@ -1,4 +1,4 @@
-// What random numbers of a run are drawn by.
+// The keys by which a run draws random numbers.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ struct RandomContext {
   uint64_t step = 0;
   bool training = true;
   const int64_t* graph_key = nullptr;     // [graph] key that travels with the graph
-  const int32_t* vertex_graph = nullptr;  // [vertex row] -> graph
-  const int32_t* vertex_local = nullptr;  // [vertex row] -> index of the vertex within its graph
-  const int32_t* edge_graph = nullptr;    // [edge row] -> graph
-  const int32_t* edge_local = nullptr;    // [edge row] -> index of the edge within its graph
+  const int32_t* vertex_graph = nullptr;  // [vertex row] graph
+  const int32_t* vertex_local = nullptr;  // [vertex row] index of the vertex within its graph
+  const int32_t* edge_graph = nullptr;    // [edge row] graph
+  const int32_t* edge_local = nullptr;    // [edge row] index of the edge within its graph
 };
 
 }  // namespace cavs

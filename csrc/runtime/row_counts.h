@@ -19,8 +19,8 @@ struct RowCounts {
         edges(schedule.num_edges),
         graphs(schedule.num_graphs) {}
 
-  // Rows of the space, of leaves and inner vertices those of all vertices, whose numbers they keep;
-  // those in use are first(space)..last(space) - 1.
+  // Number of rows of the space. For leaves and inner vertices it counts all vertices, because they
+  // keep their numbers; rows first(space)..last(space) - 1 are in use.
   int64_t of(const Space& space) const;
   int64_t first(const Space& space) const { return space.kind == SpaceKind::kInner ? leaves : 0; }
   int64_t last(const Space& space) const {

@@ -24,8 +24,8 @@ void check_threads(int num_threads);
 
 class Run {
  public:
-  // The schedule must outlive the run. With `keep`, what backward needs stays in memory. Throws
-  // Error(kShape) where there is not one key per graph.
+  // The schedule must outlive the run. With `keep`, values that backward needs stay in memory.
+  // Throws Error(kShape) where there is not one key per graph.
   Run(std::shared_ptr<const Executable> exe, const Schedule& schedule,
       std::vector<int64_t> graph_keys, const RandomContext& random, bool keep);
   ~Run();
@@ -33,18 +33,18 @@ class Run {
   Run& operator=(const Run&) = delete;
 
   // The arrays of forward must stay alive until backward is done. Both throw Error(kRuntime) where
-  // they are called out of order, and what kernels throw.
+  // they are called out of order, and pass on exceptions of kernels.
   void forward(const ArrayLists& arrays, int num_threads);
   void backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads);
 
-  // Rows that a value of this space has. That of a unique is known after forward.
+  // Number of rows of a value of this space. For a unique it is known after forward.
   int64_t rows(const Space& space) const;
   int64_t peak_bytes() const { return peak_bytes_; }
   const Executable& executable() const { return *exe_; }
 
-  // Whether forward looks for NaN in states as they are written. Set before it.
+  // Whether forward looks for NaN in states as they are written. To be set before forward.
   void set_check_states(bool enabled) { check_states_ = enabled; }
-  // The first of them, if there is one: its number in Program::states, and the user's vertex.
+  // The first NaN, if there is one: the state's number in Program::states, and the user's vertex.
   std::optional<std::pair<int, int64_t>> nan_state() const;
 
   void set_profile(bool enabled) { profile_ = enabled; }
@@ -60,7 +60,7 @@ class Run {
   const int32_t* order_of(const Space& rows) const;
   void count_ids(size_t number, const std::vector<const int32_t*>& ids);
   void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
-  // Of the arena; of a block of the host's where the host does not reach that.
+  // Memory of the arena; where the host does not reach the arena, memory of a block of the host.
   std::byte* host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const;
   void place_uniques();
   void list_parents(const Executable& exe, const SweepPlan& plan);

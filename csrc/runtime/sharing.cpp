@@ -1,4 +1,4 @@
-// Lets values stand in the rows of others that are read for the last time.
+// Lets values take over rows of other values that are read for the last time.
 #include "runtime/sharing.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace cavs {
 namespace {
 
-// Rows below this stand without padding, and a kernel may write a vector past the end of one.
+// Shorter rows stand without padding, and a kernel may write a vector past the end of a row.
 constexpr int64_t kShortestRow = 16;
 
 // How the last step of a value's life uses it.
@@ -85,7 +85,7 @@ class Sharing {
     for (const int id : members) layout_.places[id].ld = ld;
   }
 
-  // The rows in use and the lifetime of a holder are those of all values in it.
+  // A holder has the rows in use and the lifetimes of all values in it.
   void hold_for_all() {
     for (int id = 0; id < static_cast<int>(program_.values.size()); ++id) {
       const int holder = layout_.places[id].holder;
@@ -155,8 +155,8 @@ class Sharing {
     int segment, instruction, step;
   };
 
-  // The holder with the shortest rows of those that are free from an instruction on, for rows of
-  // `id`; -1 for none.
+  // Among the holders that are free from an instruction on and have room for rows of `id`, the one
+  // with the shortest rows; -1 for none.
   int find_rows(const Place& at, int id) const {
     int best = -1;
     const int64_t ld = exe_.forms[id].ld;
@@ -202,9 +202,9 @@ class Sharing {
   const bool groups_;
   Layout& layout_;
   const int num_forward_;
-  std::vector<End> ends_;    // [value] of those that own memory
-  std::vector<bool> begun_;  // [value] whose first writer was looked at
-  std::vector<bool> taken_;  // [value] whose rows were given on
+  std::vector<End> ends_;    // [value] for values that own memory
+  std::vector<bool> begun_;  // [value] whether its first writer was looked at
+  std::vector<bool> taken_;  // [value] whether its rows were taken over
 };
 
 }  // namespace

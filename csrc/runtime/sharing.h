@@ -1,5 +1,5 @@
-// Which values stand in the rows of others: worked out with the program, so that it holds for any
-// batch.
+// Which values stand in the rows of other values. It is worked out with the program and holds for
+// any batch.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@ struct RowPlace {
   bool whole = true;   // while it lives, no other value has elements of its rows
 };
 
-// Completes a layout whose lifetimes are known. With `groups`, of a forward program whose values
-// are kept, what backward reads of one elementwise group over levels stands side by side in rows
-// that they have in common. A value of which backward has read a row for the last time then gives
-// that row to one that is written from there on, in the same step: both are alive in it, and the
+// Completes a layout whose lifetimes are known. `groups` is set for a forward program whose values
+// are kept: the values that backward reads of one elementwise group over levels then stand side by
+// side in common rows. When a row of a value is read for the last time, a value that is written
+// from there on may take the row over in the same step. Both values are alive in that step, and the
 // planner, which counts in steps, would keep them apart.
 void share_rows(const Executable& exe, bool groups, Layout* layout);
 

@@ -1,4 +1,4 @@
-// Which instructions write states, for those who look for NaN in them, and where one was found.
+// Which instructions write states, and where the first NaN in a state was found.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,8 @@ using StateWrites = std::vector<std::vector<std::vector<StateWrite>>>;
 
 StateWrites find_state_writes(const Program& program, const std::vector<Root>& roots);
 
-// The first NaN of a run's states, by row and, of a row, by state: children have smaller rows.
+// The first NaN of a run's states, by row, because children have smaller rows, and within a row by
+// state.
 class FirstNan {
  public:
   void note(int64_t row, int state);

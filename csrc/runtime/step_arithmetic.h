@@ -1,4 +1,4 @@
-// What a training step computes besides runs: sums, norms and updates over whole arrays of its
+// The arithmetic of a training step besides runs: sums, norms and updates over whole arrays of its
 // device.
 #pragma once
 
@@ -32,10 +32,10 @@ struct AdamSettings {
   bool sparse = false;     // torch.optim.SparseAdam: eps joins before the bias correction
 };
 
-// The settings of one of them; `AdamSettings::sparse` is set where rows are updated.
+// The settings of one optimiser; `AdamSettings::sparse` is set where rows are updated.
 using OptimizerSettings = std::variant<SgdSettings, AdagradSettings, AdamSettings>;
 
-// A parameter with its gradient and what the optimiser keeps for it, n elements each.
+// A parameter, its gradient and the optimiser's arrays for it, n elements each.
 template <class T>
 struct DenseUpdate {
   T* param = nullptr;
@@ -52,7 +52,7 @@ struct Elements {
   int64_t n = 0;
 };
 
-// Matrices of which some rows are given, by ascending distinct ids; the others are zeros.
+// A matrix of which some rows are given, by ascending distinct ids; all other rows are zeros.
 template <class T>
 struct RowsView {
   const int32_t* ids = nullptr;
@@ -60,7 +60,7 @@ struct RowsView {
   int64_t count = 0;
 };
 
-// What the magnitudes of a parameter, and of what the optimiser keeps for it, are at most.
+// Upper bounds for the magnitudes of a parameter and of the optimiser's arrays for it.
 struct UpdateBounds {
   double param = 0, first = 0, second = 0;
 };
@@ -71,21 +71,23 @@ class StepArithmetic {
   virtual ~StepArithmetic() = default;
 
   virtual void fill(T* x, int64_t n, T value) const = 0;
-  // The same to the last bit whatever the number of threads.
+  // The result is the same to the last bit for any number of threads.
   virtual T sum(const Elements<T>& x) const = 0;
   virtual double sum_squares(const Elements<T>& x) const = 0;
   virtual void scale(T* x, double factor, int64_t n) const = 0;
-  // Greatest magnitude of each array, 0 of nothing: infinite where one is, NaN where one is NaN.
+  // The greatest magnitude of each array: 0 for an empty array, infinite or NaN where an element
+  // is.
   virtual std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays) const = 0;
 
   virtual void update(const OptimizerSettings& settings,
                       const std::vector<DenseUpdate<T>>& updates) const = 0;
-  // The update's gradient holds row i, of `width` elements, of parameter row ids[i]; its n is not
-  // read.
+  // Row i of the update's gradient has `width` elements and belongs to parameter row ids[i]. The
+  // update's n is not read.
   virtual void update_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
                            const int32_t* ids, int64_t count, int64_t width) const = 0;
-  // After an update by a gradient of at most `grad`, from bounds before it where they are known;
-  // none where the parameter may not be finite then (see cpu/kernels/update_bounds.h).
+  // Bounds after an update by a gradient of at most `grad`, computed from the bounds before it
+  // where these are known. None where the parameter may not be finite afterwards (see
+  // cpu/kernels/update_bounds.h).
   virtual std::optional<UpdateBounds> bounds_after_update(const OptimizerSettings& settings,
                                                           const DenseUpdate<T>& update, double grad,
                                                           const std::optional<UpdateBounds>& known,
@@ -96,8 +98,8 @@ class StepArithmetic {
   virtual bool begins_with_none(const int32_t* ids, int64_t count) const = 0;
   // Whether all ids are among 0..rows - 1.
   virtual bool are_within(const int32_t* ids, int64_t count, int64_t rows) const = 0;
-  // The sum of two, a row in one of them alone as it is. `ids` and `rows` have room for the rows
-  // of both; returns how many there are.
+  // Adds two matrices that are given by rows; a row that only one of them has is copied. `ids` and
+  // `rows` have room for the rows of both. Returns the number of rows.
   virtual int64_t merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width,
                              int32_t* ids, T* rows) const = 0;
   // Adds the rows to the whole matrix.

@@ -1,4 +1,4 @@
-// What a training step knows of its two programs.
+// The two programs of a training step, and the parts of the gradients that they give.
 #pragma once
 
 #include <memory>
@@ -8,16 +8,17 @@
 
 namespace cavs {
 
-// A part of a parameter's gradient, as the backward program gives it: the number of an output, and,
-// of a part by rows, of the output with their ids, else -1.
+// A part of a parameter's gradient, as the backward program gives it: the number of an output. For
+// a part by rows, `ids` is the number of the output with their ids; otherwise it is -1.
 struct GradientPart {
   int param = -1;
   int output = -1;
   int ids = -1;
 };
 
-// What depends on the two programs alone. The backward program takes cotangents of `loss` alone,
-// and gives a parameter's whole gradient before its parts by rows, and those one after the other.
+// The facts that depend on the two programs alone. The backward program takes only cotangents of
+// `loss`. For a parameter, its whole gradient comes before its parts by rows, and these follow each
+// other.
 struct StepPlan {
   StepPlan(std::shared_ptr<const Executable> forward, std::shared_ptr<const Executable> backward,
            int loss, std::vector<GradientPart> parts);
@@ -25,7 +26,7 @@ struct StepPlan {
   std::shared_ptr<const Executable> forward, backward;
   int loss = 0;                     // output of forward
   std::vector<GradientPart> parts;  // ordered by parameter
-  std::vector<int> params;          // that get a gradient; the others of a step's lists are empty
+  std::vector<int> params;          // that get a gradient, ascending
 
  private:
   void check_outputs() const;

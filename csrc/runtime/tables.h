@@ -22,7 +22,7 @@ class ScheduleArrays {
     const int32_t* row = nullptr;
     const int32_t* slot = nullptr;
   };
-  // Those that come with a number are made as programs ask for them.
+  // Arrays that depend on a number are made when a program asks for them.
   virtual const int32_t* slot(int k) const = 0;
   virtual Parents parents(int slots) const = 0;
 
@@ -32,7 +32,7 @@ class ScheduleArrays {
   const int32_t *graph = nullptr, *graph_ptr = nullptr, *graph_vertex = nullptr;
 };
 
-// Those of a schedule itself, which must outlive it.
+// The arrays of a schedule itself. The schedule must outlive the object.
 class HostScheduleArrays final : public ScheduleArrays {
  public:
   explicit HostScheduleArrays(const Schedule& schedule);
@@ -43,8 +43,8 @@ class HostScheduleArrays final : public ScheduleArrays {
   const Schedule& schedule_;
 };
 
-// All that tables are made of; `uniques` and `parents` by number of the unique, in the same memory
-// as the arrays.
+// The arrays that tables are made of. `uniques` and `parents` are ordered by the number of the
+// unique, and stand in the same memory as the schedule's arrays.
 struct TableSources {
   const ScheduleArrays& schedule;
   const std::vector<UniqueTable>& uniques;

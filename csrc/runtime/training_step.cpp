@@ -1,4 +1,4 @@
-// Runs a training step: what lies between its two runs, and after them.
+// Runs a training step: its two runs, and the arithmetic between and after them.
 #include "runtime/training_step.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ class Step {
   }
 
  private:
-  // That gradients fit to the parameters, and updates to both.
+  // Checks that gradients fit the parameters, and that the order of clipping names gradients.
   void check() const {
     const auto specs = outputs_of(*plan_.backward);
     for (const GradientPart& part : plan_.parts) {
@@ -94,8 +94,8 @@ class Step {
     return std::any_of(greatest.begin(), greatest.end(), [](T x) { return std::isnan(x); });
   }
 
-  // Whether the gradients are finite, and the parameters after the update. Clipping makes gradients
-  // smaller.
+  // Whether the gradients are finite, and the parameters after the update. Clipping only makes
+  // gradients smaller, so the check may come before it.
   bool stays_finite() {
     std::vector<Elements<T>> all;
     for (const StepGradient& gradient : result_.gradients) {
@@ -198,7 +198,7 @@ class Step {
     }
   }
 
-  // A wrong program may give any.
+  // A wrong program may give any ids.
   void check_ids(const RowsView<T>& found, int64_t rows) const {
     CAVS_CHECK(arithmetic_.are_within(found.ids, found.count, rows), ErrorKind::kValue,
                "[step] expected ids of rows of the parameter, which has ", rows,
@@ -219,7 +219,8 @@ class Step {
     gradient->rows_block = std::move(rows);
   }
 
-  // Whether the norm is finite; if so, gradients are then at most the one asked for.
+  // Scales the gradients down to the norm asked for. Returns whether their norm is finite; where it
+  // is not, they stay as they are.
   bool clip() {
     double sum = 0;
     for (const int number : given_.clip_order) {

@@ -23,7 +23,7 @@ struct StepGradient {
   int64_t count = 0, width = 0;
 };
 
-// What the optimiser keeps for a parameter, checked: as in DenseUpdate.
+// The optimiser's arrays for a parameter, checked; see DenseUpdate.
 struct StepUpdate {
   int gradient = -1;  // its number in StepPlan::params
   void* param = nullptr;
@@ -42,23 +42,23 @@ struct StepInputs {
   double scale = 1;
   double clip_norm = 0;         // 0: gradients are left as they are
   std::vector<int> clip_order;  // numbers in StepPlan::params: the norm is summed up in this order
-  std::vector<void*> wholes;    // [StepPlan::params] memory of a whole gradient, null of rows
+  std::vector<void*> wholes;    // [StepPlan::params] memory of a whole gradient, null for rows
   std::vector<StepGroup> groups;  // of the optimiser
   bool check = false;  // whether NaN and infinities are looked for, beyond the loss and the norm
   std::vector<std::optional<UpdateBounds>> known;  // [StepPlan::params] with `check`
 };
 
 struct StepResult {
-  double loss = 0;  // the sum times the scale, as the program's dtype has it
-  double norm = 0;  // of all gradients before they were clipped; 0 where they were not to be
+  double loss = 0;                      // the sum times the scale, rounded to the program's dtype
+  double norm = 0;                      // of all gradients before clipping; 0 without clipping
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite
-  bool refused = false;  // by a check: of NaN in an output or state, of a gradient, of an update
+  bool refused = false;  // by a check of outputs and states for NaN, or of gradients and updates
   std::vector<UpdateBounds> bounds;  // [StepPlan::params] after the step, with `check`
 };
 
-// Runs the step over a new run of plan.forward that keeps what backward needs. Where the loss, or
-// the norm that gradients are clipped by, is not finite, or a check refuses the step, no parameter
-// changes. Throws what the runs throw, before anything changes.
+// Runs the step over a new run of plan.forward with `keep`. No parameter changes where the loss or
+// the norm for clipping is not finite, or where a check refuses the step. Exceptions of the runs
+// pass on before any parameter changes.
 StepResult run_training_step(const StepPlan& plan, Run* run, const StepInputs& given,
                              int num_threads);
 

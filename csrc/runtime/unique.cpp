@@ -1,4 +1,4 @@
-// Numbers distinct ids, by a bit for each possible one, by sorting or by hashing.
+// Numbers distinct ids: by one bit for each possible id, by sorting or by hashing.
 #include "runtime/unique.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 namespace cavs {
 namespace {
 
-// Up to this id the bits and ranks are small enough whatever the batch.
+// Up to this id the bits and ranks are small enough for any batch.
 constexpr int64_t kAlwaysDense = 1 << 22;
 
 // Kept between batches; each thread that starts runs has its own.
@@ -18,7 +18,7 @@ struct Workspace {
   std::vector<uint64_t> bits;   // bit id + 1: the id occurs
   std::vector<int32_t> rank;    // [id + 1] distinct row, valid where the bit is set
   std::vector<int32_t> sorted;  // distinct ids where they are too far apart for bits
-  std::vector<int32_t> slots;   // of a hash table: tuples by what their ids come to, -1 where none
+  std::vector<int32_t> slots;   // of a hash table: tuples by the hash of their ids, -1 where free
   std::vector<int32_t> firsts;  // [tuple] the first row that has it
 };
 

@@ -1,4 +1,5 @@
-// The distinct ids of an integer input, or tuples of ids of several, and which rows carry which.
+// The distinct ids of an integer input, or the distinct tuples of ids of several inputs, and the
+// rows that carry each.
 #pragma once
 
 #include <cstddef>
@@ -14,18 +15,20 @@ namespace cavs {
 struct UniqueTable {
   int64_t base = 0;
   int64_t rows = 0;
-  int32_t* index = nullptr;  // [base] row -> distinct row, for the rows it was built for
+  int32_t* index = nullptr;  // [base] the distinct row of each row that the table was built for
   int32_t* list = nullptr;   // [base] rows by distinct row, ascending within each
-  // [rows] ascending; -1 ("no input") counts as an id and comes first. Between tuples and the ids
-  // that they are made of, of each tuple, [base]; of tuples themselves nothing.
+  // [rows] ascending; -1 ("no input") counts as an id and comes first. A table from tuples to the
+  // ids in them has the id of each tuple here, [base]. A table of tuples themselves has nothing
+  // here.
   int32_t* ids = nullptr;
-  int32_t* ptr = nullptr;  // [rows + 1] distinct row -> its part of `list`
+  int32_t* ptr = nullptr;  // [rows + 1] where the part of `list` for each distinct row begins
 };
 
 // Room for the tables of `base` rows, however many ids are distinct.
 int64_t unique_table_bytes(int64_t base);
 
-// Tables at `memory`, of which `rows` distinct ids are known already (0 before they are built).
+// Tables at `memory`, in which `rows` distinct ids are known already (0 before the tables are
+// built).
 UniqueTable unique_table_at(std::byte* memory, int64_t base, int64_t rows);
 
 // Fills the table for rows first..last - 1 and sets its number of rows. `ids` has one id per row in
@@ -39,18 +42,18 @@ void build_unique(const std::string& name, const int32_t* ids, const int32_t* or
 void build_unique_tuples(const std::string& name, const std::vector<const int32_t*>& ids,
                          const int32_t* order, int64_t first, int64_t last, UniqueTable* table);
 
-// Fills `index`, from distinct tuples to the distinct `parts` that are in them, both built over the
-// same rows; `ids`, where the parts are single ids, which `given` has as above; and with `lists`
-// `list` and `ptr`.
+// `tuples` and `parts` are built over the same rows. Fills `index` with the distinct part that is
+// in each distinct tuple. Where the parts are single ids, which `given` has as above, fills `ids`
+// too; with `lists`, also `list` and `ptr`.
 void list_tuples(const UniqueTable& tuples, const UniqueTable& parts, const int32_t* given,
                  const int32_t* order, bool lists, UniqueTable* table);
 
-// CSR from the distinct rows of vertices to the edges in which these are children, by row and then
-// by edge.
+// CSR lists for the distinct rows of vertices: the edges in which their vertices are children, by
+// row and then by edge.
 struct UniqueParents {
   int32_t* ptr = nullptr;     // [rows + 1]
   int32_t* edge = nullptr;    // edge rows
-  int32_t* parent = nullptr;  // and of each the vertex row of the parent
+  int32_t* parent = nullptr;  // vertex row of the parent in each edge
 };
 
 // Room for the lists of `rows` distinct rows, which are children in `edges` edges.
@@ -60,8 +63,8 @@ UniqueParents unique_parents_at(std::byte* memory, int64_t rows, int64_t edges);
 // Fills the lists; `table` is over vertices.
 void list_parents(const UniqueTable& table, const Schedule& schedule, UniqueParents* parents);
 
-// Fills `index` alone: rows stand for themselves, id i for row i and -1 for the last of `rows`.
-// Throws Error(kValue) on other ids.
+// Fills only `index`: id i stands for row i, and -1 for the last of `rows`. Throws Error(kValue) on
+// other ids.
 void number_by_id(const std::string& name, const int32_t* ids, const int32_t* order, int64_t first,
                   int64_t last, int64_t rows, UniqueTable* table);
 

@@ -27,8 +27,8 @@ enum Gpr : int {
   kR15,
 };
 
-// A vector instruction: its opcode, the map that this is of (1: 0F, 2: 0F38, 3: 0F3A), and the
-// prefix (0: none, 1: 66).
+// A vector instruction: its opcode, the map of the opcode (1: 0F, 2: 0F38, 3: 0F3A), and the prefix
+// (0: none, 1: 66).
 struct Encoding {
   uint8_t opcode, map, prefix;
 };
@@ -59,8 +59,8 @@ class Assembler {
   int num_vectors() const { return wide_ ? 32 : 16; }
   bool wide() const { return wide_; }
 
-  // reg and first are vector registers (reg also a mask register, where the instruction says so);
-  // `immediate` follows where it is not negative; `mask` selects a mask register as a condition.
+  // reg and first are vector registers (for some instructions reg is a mask register); `immediate`
+  // follows where it is not negative; `mask` selects a mask register as a condition.
   void vector(Encoding code, int reg, int first, const VectorOperand& last, int immediate = -1,
               int mask = 0);
   void end_of_vectors();  // vzeroupper

@@ -1,5 +1,5 @@
-// "fused", where there is machine code for the group (groups/group_code.h): it takes addresses of
-// rows, and here these are found, a few rows at a time. An operand is read where it stands, also
+// "fused" for groups that have machine code (groups/group_code.h). The code takes addresses of
+// rows; this file finds them, a few rows at a time. An operand is read where it stands, also
 // through an index; only the sum of several rows is put into a buffer first.
 #pragma once
 
@@ -19,7 +19,7 @@ bool rows_overlap(const KernelCall& call, const Operand& out, const Operand& in,
   return out_begin < in_end && in_begin < out_end;
 }
 
-// Whether a row of `out` shares elements with that row of `in` at most, and with no other.
+// Whether row r of `out` shares elements at most with row r of `in`.
 template <class T>
 bool shares_own_rows(const KernelCall& call, const Operand& out, const Operand& in, int64_t width) {
   const int64_t shift = row_of<T>(out, call.row_begin) - row_of<T>(in, call.row_begin);
@@ -76,8 +76,9 @@ class CompiledGroup {
   static constexpr int64_t kMostRows = 8;  // few, so that sums are still in the L1 cache when read
   static constexpr int64_t kMostColumns = 4096, kMostOperands = 4096, kMostPutAside = 64;
 
-  // Rows are written whole before the next is begun, and the last vector of a row again. Outputs
-  // that stand in the rows of inputs are put aside until all of these rows have been read.
+  // The code writes a row whole before it begins the next one, and may write the last vector of a
+  // row twice. Outputs that stand in the rows of inputs are put aside until all of these rows have
+  // been read.
   void find_put_aside() {
     if (call_.num_out > kMostPutAside) {
       apart_ = false;
@@ -99,7 +100,7 @@ class CompiledGroup {
 
   bool is_put_aside(int j) const { return (put_aside_ >> j & 1) != 0; }
 
-  // What the next call of the code reads through tables comes while this one computes.
+  // Fetches the rows that the next call of the code reads through tables while this call computes.
   void prefetch(int64_t begin, int64_t end) const {
     for (int i = 0; i < call_.num_in; ++i) {
       const Operand& in = call_.in[i];
@@ -111,7 +112,8 @@ class CompiledGroup {
   bool is_sum(int i) const { return inputs_[i].read == Read::kListSum; }
   bool reads_table(int i) const { return is_sum(i) || inputs_[i].read == Read::kIndexed; }
 
-  // The last columns may be fewer than a step; they are computed with some before them.
+  // The last columns may be fewer than a step; then they are computed together with some columns
+  // before them.
   void run_columns(int64_t row, int64_t count, int64_t column, int64_t n) {
     const int64_t missing = greatest(0, code_.step - n);
     column -= missing;
@@ -184,14 +186,14 @@ class CompiledGroup {
   const int64_t width_;
   const int64_t num_operands_;
   bool has_tables_ = false;
-  bool apart_ = true;       // no output stands in other rows of an input than its own
+  bool apart_ = true;       // row r of an output stands at most in row r of an input
   uint64_t put_aside_ = 0;  // a bit per output
   int64_t num_put_aside_ = 0;
   int64_t rows_;     // most rows of one call of the code
-  int64_t columns_;  // most columns of one
+  int64_t columns_;  // most columns of one call
   void* spill_;
   const void** pointers_;  // row by row, inputs then outputs
-  float* zeros_;           // what an index of -1 reads
+  float* zeros_;           // read for an index of -1
   float* sums_;            // per input that is a sum, `rows_` rows
   float* aside_;           // per output that is put aside, `rows_` rows
 };

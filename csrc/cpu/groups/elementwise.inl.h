@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kTileBytes = 24 * 1024;
 constexpr int64_t kShortestRegister = 2 * 1024;  // bytes
 constexpr int64_t kLongestRegister = 8 * 1024;
-constexpr int64_t kBlock = 16;  // rows are padded to this, and operations work in such steps
+constexpr int64_t kBlock = 16;  // rows are padded to this, and operations take steps of this size
 constexpr int64_t kCacheLine = 64;
 
 // Where an operand of an operation stands during one tile: `ld` elements from row to row.
@@ -119,7 +119,8 @@ class FusedGroup {
     buffer_size_ = round_up(greatest(tile_rows_, 1) * pitch_, kBlock);
   }
 
-  // Then a tile has whole rows: its results are put aside until these have been read.
+  // If it does, a tile has whole rows, and its results are put aside until these rows have been
+  // read.
   bool writes_over_inputs() const {
     if (call_.row_begin >= call_.row_end) return false;
     for (int j = 0; j < call_.num_out; ++j) {

@@ -11,17 +11,18 @@
 namespace cavs {
 namespace {
 
-// Those that hold the addresses of a row's operands; the other operands' are loaded to rax. rdi is
-// the table of addresses, rsi the last column, rdx the rows to go, rcx the column, r11 the spills.
+// The registers that hold the addresses of a row's first operands; the addresses of all other
+// operands are loaded into rax. rdi is the table of addresses, rsi the last column, rdx the rows to
+// go, rcx the column, r11 the spills.
 constexpr Gpr kPointers[] = {kR8, kR9, kR10, kRbx, kRbp, kR12, kR13, kR14, kR15};
 constexpr int kNumPointers = sizeof(kPointers) / sizeof(kPointers[0]);
 constexpr Gpr kSaved[] = {kRbx, kRbp, kR12, kR13, kR14, kR15};  // the caller's
 
-constexpr int kWorkRegisters = 3;  // kept for inputs, and for what an operation takes
+constexpr int kWorkRegisters = 3;  // kept for inputs, and for the operands of an operation
 
 constexpr int kFree = -1, kReserved = -2;  // holders of a register that are no values
 
-// Of the operations on one or two vectors, by their numbers.
+// The encodings of the operations on one or two vectors, by the operations' numbers.
 constexpr Encoding kNone{0, 0, 0};
 constexpr Encoding kEncodings[] = {kNone,        kNone,        {0x58, 1, 0}, {0x5C, 1, 0},
                                    {0x59, 1, 0}, {0x5E, 1, 0}, {0x5D, 1, 0}, {0x5F, 1, 0},
@@ -29,7 +30,7 @@ constexpr Encoding kEncodings[] = {kNone,        kNone,        {0x58, 1, 0}, {0x
                                    {0xEB, 1, 1}, {0xEF, 1, 1}, {0xFE, 1, 1}, {0xFA, 1, 1},
                                    kNone,        kNone,        {0x5B, 1, 0}, kNone};
 
-// Of the comparisons, by their numbers: those that are silent about NaN.
+// The predicates of the comparisons, by the comparisons' numbers. They raise no exception for NaN.
 constexpr int kPredicates[] = {0x00, 0x04, 0x11, 0x12, 0x1D, 0x1E};
 
 bool commutes(VectorOp op) {
@@ -161,8 +162,8 @@ class RowsEmitter {
     return std::find(holders_.begin(), holders_.end(), kFree) != holders_.end();
   }
 
-  // A register for a new value, pinned: a free one, or that of the value read last of those that
-  // stand in memory too, else of all.
+  // Returns a pinned register for a new value. It is a free one, else the register of a value that
+  // stands in memory too, else of any value; among several, of the value whose next use comes last.
   int take_register() {
     const auto free = std::find(holders_.begin(), holders_.end(), kFree);
     int reg = static_cast<int>(free - holders_.begin());
@@ -243,15 +244,16 @@ class RowsEmitter {
     return place(v).reg;
   }
 
-  // For the operand that may stand in memory; to be asked for last, as its address may be in rax.
+  // The place of an operand that may stand in memory. To be called last, because its address may be
+  // in rax.
   VectorOperand anywhere(int v) {
     const bool again = next_use(v) != INT_MAX && has_free_register();
     if (place(v).reg < 0 && foldable(v) && !again) return address(v);
     return VectorOperand::vector(in_register(v));
   }
 
-  // Operations. Arguments that nobody reads after this one give their registers back, and one of
-  // these becomes the result's.
+  // Operations. Arguments that no later operation reads give their registers back, and the result
+  // takes one of these.
 
   bool dies(int v) { return place(v).reg >= 0 && !place(v).preloaded && next_use(v) == INT_MAX; }
 
@@ -303,9 +305,9 @@ class RowsEmitter {
     hold(now_, to);
   }
 
-  // The result takes the place of one of the three operands: of one that is read no more, else of
-  // one that is not in a register and is loaded there, else of a copy. The forms differ in which:
-  // 132: to * last + first; 213: first * to + last; 231: first * last + to.
+  // The result takes the register of one of the three operands: of one that is read no more; else
+  // of one that is not in a register and is loaded into a new one; else of a copy. The forms differ
+  // in this operand: 132: to * last + first; 213: first * to + last; 231: first * last + to.
   void emit_multiply_add(int a, int b, int c, int negated) {
     const auto form = [negated](int opcode) {
       return Encoding{static_cast<uint8_t>(opcode + negated), 2, 1};

@@ -17,12 +17,13 @@ constexpr bool kHasEncoder = true;
 constexpr bool kHasEncoder = false;
 #endif
 
-constexpr int64_t kShortestRow = 16;    // elements; shorter ones are interpreted, many at a time
+constexpr int64_t kShortestRow = 16;    // elements; shorter rows are interpreted, many at a time
 constexpr int64_t kMostSpilled = 4096;  // bytes
 constexpr int kMostCopies = 4;
 
-// How many vectors are computed side by side: several, so that their operations overlap in time,
-// but not so many that the last ones of a row, which cover columns again, are mostly done twice.
+// How many vectors are computed side by side: several, so that their operations overlap in time.
+// The last step of a row computes some columns again, so the number is low enough that this costs
+// at most a tenth more.
 int choose_copies(int64_t width, int64_t lanes) {
   const auto done = [&](int64_t step) { return (width + step - 1) / step * step; };
   int copies = kMostCopies;

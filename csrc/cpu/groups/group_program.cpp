@@ -12,7 +12,8 @@
 namespace cavs {
 namespace {
 
-// Registers are given on after their last reader; results keep theirs to the end.
+// A register is free again after the last reader of its value; outputs keep their registers to the
+// end.
 class Registers {
  public:
   explicit Registers(const Group& group)
@@ -58,7 +59,7 @@ class Registers {
   int count_ = 0;
 };
 
-// A GroupProgram with what it points to.
+// A GroupProgram and the arrays that it points to.
 struct Prepared {
   Group group;
   std::vector<GroupStep> steps;
@@ -101,7 +102,7 @@ std::shared_ptr<const GroupProgram> prepare_group(const Group& group, bool compi
 
 bool writes_over_inputs(const Group& group, DType dtype) {
   constexpr int64_t kOther = 16 * 1024;
-  // Rows below this stand without padding, and the kernel may write a vector past the end of one.
+  // Shorter rows stand without padding, and the kernel may write a vector past the end of a row.
   constexpr int64_t kShortestRow = 16;
   const auto slots =
       static_cast<int64_t>(group.inputs.size() + group.outputs.size() + group.constants.size()) +

@@ -1,4 +1,4 @@
-// An elementwise group made ready for this processor: what the kernel "fused" gets.
+// An elementwise group made ready for this processor, in the form that the kernel "fused" takes.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ namespace cavs {
 
 // Machine code for a group: it computes rows of it, `step` columns at a time. `rows` holds, row
 // after row, the addresses of the inputs' and of the outputs' rows; `last` is the byte at which the
-// last step of a row begins, which may overlap with the one before it; `spill` is memory of
+// last step of a row begins (this step may overlap with the one before it); `spill` is memory of
 // `spill_bytes`.
 struct GroupCode {
   void (*function)(const void* const* rows, int64_t last, int64_t num_rows, void* spill);
-  int64_t step;  // elements; a row has so many at least
+  int64_t step;  // elements; a row has at least so many
   int64_t spill_bytes;
 };
 
@@ -37,10 +37,11 @@ struct GroupProgram {
   const GroupCode* code = nullptr;  // null where the group is interpreted
 };
 
-// Of a group that wrong_group() finds nothing in; compiled where wanted and possible.
+// The group must be right (see wrong_group()). It is compiled where wanted and possible.
 std::shared_ptr<const GroupProgram> prepare_group(const Group& group, bool compile);
 
-// Whether the kernel may write over rows that it reads: where it has room to put whole rows aside.
+// Whether the kernel may write over rows that it reads. It may if it has room to put whole rows
+// aside.
 bool writes_over_inputs(const Group& group, DType dtype);
 
 }  // namespace cavs

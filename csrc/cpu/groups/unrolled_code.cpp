@@ -6,7 +6,7 @@
 namespace cavs {
 namespace {
 
-// What no output depends on has neither uses nor outputs, and is not computed.
+// A value on which no output depends has neither uses nor outputs, and is not computed.
 void find_uses(std::vector<UnrolledNode>* nodes) {
   for (int v = static_cast<int>(nodes->size()); v-- > 0;) {
     const UnrolledNode& user = (*nodes)[static_cast<size_t>(v)];

@@ -8,7 +8,7 @@
 
 namespace cavs {
 
-// An operation for one of the vectors, and who reads its value.
+// An operation for one of the vectors, and the readers of its value.
 struct UnrolledNode {
   VectorNode node;
   int copy;                                  // which vector
@@ -20,9 +20,9 @@ struct UnrolledNode {
   int num_arguments() const { return kNumArguments[static_cast<int>(node.op)]; }
 };
 
-// Each operation `copies` times, one next to the other, so that the processor finds operations that
-// do not wait for each other; what is the same for all vectors once. `narrow` and `outputs` as of
-// emit_rows.
+// Repeats each operation `copies` times, one copy next to the other, so that the processor finds
+// operations that do not wait for each other. A value that is the same for all vectors is made
+// once. `narrow` and `outputs` have the meaning that they have for emit_rows.
 std::vector<UnrolledNode> unroll(const VectorCode& code, const std::vector<bool>& narrow,
                                  const std::vector<int>& outputs, int copies);
 

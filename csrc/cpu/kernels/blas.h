@@ -7,13 +7,13 @@
 namespace cavs {
 
 // Loads the library and takes cblas_sgemm and cblas_dgemm (or the same with the prefix scipy_) from
-// it; sets it to one thread, since this project splits rows over its own: so its products run in
-// the caller's thread and take denormals as the caller does. Error(kRuntime) if that fails.
+// it. Sets it to one thread, because this project splits rows over its own threads. So its products
+// run in the caller's thread and take denormals as the caller does. Error(kRuntime) if that fails.
 void load_blas(const std::string& path);
-// The library to load when first needed.
+// Names the library, which is loaded when it is first needed.
 void set_blas_path(const std::string& path);
-// Loads it now, if there is one to load and none is loaded; any number of threads may ask at once.
-// Otherwise the first product does.
+// Loads the named library now, unless one is loaded. Without this call the first product loads it.
+// Any number of threads may call at once.
 void load_known_blas();
 bool blas_loaded();
 // Error(kRuntime) where no library is loaded, and none is known or it cannot be loaded.

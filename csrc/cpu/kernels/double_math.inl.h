@@ -22,7 +22,7 @@ CAVS_INLINE VecD log_(VecD x) {
 CAVS_INLINE VecD tanh_(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_tanh(v); });
 }
-// Winitzki's estimate of two digits, and steps of Newton's, each of which doubles their number.
+// Winitzki's estimate gives two digits. Each Newton step after it doubles the number of digits.
 CAVS_INLINE VecD erfinv_(VecD x) {
   return map_lanes(x, [](double v) {
     if (__builtin_fabs(v) == 1) return __builtin_copysign(__builtin_inf(), v);

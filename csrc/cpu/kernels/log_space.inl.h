@@ -1,9 +1,9 @@
 // Kernels in log space: logsumexp, softmax and its kin over the elements of a row and over the rows
 // of a segment, and losses of labels.
 //
-// -inf stands for what is impossible, and infinities have the values of their limits: nothing is
-// subtracted from its like. Of elements of +inf each has the same share of 1; where all elements
-// are -inf, no class has any, and logsumexp is -inf.
+// -inf stands for an impossible element, and results for infinite elements are their limits: an
+// infinity is never subtracted from its equal. Elements of +inf have equal shares of 1 in a
+// softmax. Where all elements are -inf, no class has a share, and logsumexp is -inf.
 #pragma once
 
 #include "cpu/kernels/double_math.inl.h"
@@ -30,7 +30,7 @@ T row_maximum(const T* x, int64_t n) {
   Vec<T> lanes = load_vector(x);
   for (int64_t i = kLanes<T>; i + kLanes<T> <= n; i += kLanes<T>)
     lanes = maximum_(load_vector(x + i), lanes);
-  return max_lanes<T>(maximum_(load_vector(x + n - kLanes<T>), lanes));  // twice some
+  return max_lanes<T>(maximum_(load_vector(x + n - kLanes<T>), lanes));  // takes some twice
 }
 
 template <class T>
@@ -38,8 +38,8 @@ CAVS_INLINE T log_scalar(T x) {
   return log_(splat(x))[0];
 }
 
-// exp(x - shift) of a few elements, zeros in the lanes beyond: not by -inf there, since a result
-// that underflows takes a processor as long as the rest of a short row.
+// exp(x - shift) of a few elements, with zeros in the lanes beyond. These lanes do not compute
+// exp(-inf), because a result that underflows takes a processor as long as the rest of a short row.
 template <class T>
 CAVS_INLINE Vec<T> exp_lanes(const T* x, T shift, int64_t n) {
   return keep_lanes(exp_(load_lanes(x, n, shift) - shift), n);
@@ -83,7 +83,7 @@ void for_each_group(const KernelCall& call, bool reduces, Body body) {
   }
 }
 
-// Elements of +inf, among which the limit of a softmax is shared.
+// Counts the elements of +inf, which share the limit of a softmax.
 template <class T>
 T count_infinite(const T* x, int64_t n) {
   int64_t count = 0;
@@ -97,7 +97,7 @@ void share_row(const T* x, T* y, T share, T rest, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] == kInfinite<T> ? share : rest;
 }
 
-// Results log(total) + shift of rows, whose logarithms are taken together.
+// Collects the rows' results log(total) + shift, and takes their logarithms together.
 template <class T>
 class Logarithms {
  public:
@@ -145,8 +145,9 @@ void softmax_row(const T* x, T* y, int64_t n, T top, T factor) {
   }
 }
 
-// The gradient of y = logsumexp(x), which an infinite one does not have: of each of the `outer`
-// groups of a row its cotangent times its softmax. y serves as the maximum would, and is known.
+// The gradient of y = logsumexp(x): for each of the `outer` groups of a row, its cotangent times
+// its softmax. An infinite y has no gradient. y serves in place of the maximum, because it is
+// known.
 template <class T>
 void logsumexp_grad(const KernelCall& call) {
   const auto [outer, n] = attributes_of<AxisAttributes>(call);
@@ -185,8 +186,8 @@ void log_softmax(const KernelCall& call) {
   });
 }
 
-// 1 at the first of the greatest elements of x, of +inf where those of the second operand are
-// greatest: nowhere where all elements are -inf or one is NaN.
+// 1 at the first of the greatest elements of x, or, among elements of +inf, at the one with the
+// greatest element of the second operand. No 1 where all elements are -inf or one is NaN.
 template <class T>
 void one_hot_max(const KernelCall& call) {
   const auto [outer, n] = attributes_of<AxisAttributes>(call);
@@ -209,8 +210,8 @@ void one_hot_max(const KernelCall& call) {
   }
 }
 
-// Labels that no class belongs to give NaN: the caller has checked them, and nothing outside is
-// read.
+// A label without a class gives NaN. The caller has checked the labels, and nothing outside the row
+// is read.
 template <class T>
 void cross_entropy(const KernelCall& call) {
   const int64_t n = call.in[0].size;
@@ -263,8 +264,8 @@ void cross_entropy_grad(const KernelCall& call) {
   }
 }
 
-// What to subtract before exp: the maximum, or 0 for an infinite one, which exp then leads to its
-// limit by itself.
+// The number to subtract before exp: the maximum, or 0 where the maximum is infinite. exp then
+// reaches the limit by itself.
 template <class T>
 CAVS_INLINE Vec<T> shift_of(Vec<T> top) {
   return select(abs_(top) == splat(kInfinite<T>), Vec<T>{}, top);
@@ -282,7 +283,8 @@ CAVS_INLINE void store_columns(T* row, int64_t j, int64_t n, Vec<T> value) {
   store_lanes<T>(row + j, value, n - j);
 }
 
-// Over the rows that each row of the table stands for, column by column; -inf over none.
+// logsumexp over the rows that each row of the table stands for, column by column; -inf where it
+// stands for none.
 template <class T>
 void segment_logsumexp(const KernelCall& call) {
   const IndexTable& table = *table_of(call, 0);
@@ -312,11 +314,11 @@ void segment_logsumexp(const KernelCall& call) {
   }
 }
 
-// Of the rows [begin, end), which are one segment.
+// Softmax over the rows [begin, end), which are one segment.
 template <class T>
 void softmax_segment(const Operand& in, const Operand& out, int64_t begin, int64_t end) {
   const int64_t n = out.size;
-  if (in.ld == 1 && out.ld == 1) {  // numbers that stand as a row does
+  if (in.ld == 1 && out.ld == 1) {  // the numbers stand side by side as in a row
     const T* x = row_of<T>(in, begin);
     const int64_t count = end - begin;
     return softmax_row(x, row_of<T>(out, begin), count, row_maximum(x, count), T(1));
@@ -343,7 +345,8 @@ void softmax_segment(const Operand& in, const Operand& out, int64_t begin, int64
   }
 }
 
-// Over the edges of each vertex, which stand together and have its number in the index.
+// Softmax over the edges of each vertex. They stand together and have the vertex's number in the
+// index.
 template <class T>
 void segment_softmax(const KernelCall& call) {
   const int32_t* parent = index_of(call, 0);

@@ -1,6 +1,6 @@
-// Products that leave out rows: where a row's id is -1, "no input", or its mask is zero, one factor
-// is zeros, or nobody reads the result. Where many of the other rows follow each other they are
-// multiplied as they stand; else they are brought together, so that few calls take them all.
+// Products that leave out rows whose id is -1 ("no input") or whose mask is zero: there one factor
+// is zeros, or nobody reads the result. Long runs of other rows are multiplied as they stand. All
+// others are brought together, so that few calls multiply them.
 #include <algorithm>
 #include <cstring>
 
@@ -10,11 +10,11 @@ namespace cavs {
 namespace {
 
 constexpr int64_t kRowUnit = 16;    // elements; rows brought together begin at whole cache lines
-constexpr int64_t kMostRows = 512;  // that are brought together
+constexpr int64_t kMostRows = 512;  // brought together at once
 constexpr int64_t kFewestRows = 4;  // for which bringing them together is worth it
 
-// Rows from which on a run of them is multiplied as it stands: of rows with a weight a call costs
-// little, of a sum over rows it goes through the whole result.
+// A run of at least so many rows is multiplied as it stands. For rows with a weight a call costs
+// little; for a sum over rows each call goes through the whole result.
 constexpr int64_t kLongRun = 16;
 constexpr int64_t kLongSum = 64;
 
@@ -58,11 +58,11 @@ bool is_chosen(const KernelCall& call, int64_t r) {
 // How the rows of a call are taken.
 struct Ways {
   bool as_they_stand = true;  // runs of rows, which the product itself reads
-  int64_t elements = 0;       // of scratch for a row that is brought together; 0: rows are not
+  int64_t elements = 0;       // of scratch for a row that is brought together; 0: no row is
   int64_t long_run = 1;
 };
 
-// Takes the call's rows: skip(row), stand(first, end), together(rows, their count).
+// Takes each row of the call by one of skip(row), stand(first, end), together(rows, count).
 template <class T, class Skip, class Stand, class Together>
 void for_each_run(const KernelCall& call, const Ways& ways, Skip skip, Stand stand,
                   Together together) {
@@ -96,7 +96,7 @@ void for_each_run(const KernelCall& call, const Ways& ways, Skip skip, Stand sta
   if (call.left_out != nullptr) *call.left_out += left_out;
 }
 
-// C_r = A_r B for rows of A that are brought together; B has none.
+// C_r = A_r B for rows of A that are brought together; B has no rows.
 template <class T>
 void multiply_together(const KernelCall& call, const int64_t* chosen, int64_t count) {
   const int64_t k = product_of(call).k, n = product_of(call).n;

@@ -31,7 +31,8 @@ int64_t rows_of_small_product(bool ta, bool tb, int64_t m, int64_t n, int64_t k)
   return m < 12 ? m : remainder;
 }
 
-// C (m,n) = op(A) op(B), or C += it, the last `small_rows` rows by small_product.
+// C (m,n) = op(A) op(B), or C += op(A) op(B) where `accumulate`. small_product computes the last
+// `small_rows` rows.
 template <class T>
 void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
              int64_t ldb, bool accumulate, T* c, int64_t ldc, int64_t small_rows) {
@@ -77,8 +78,8 @@ bool reads_indices(const KernelCall& call) {
          (call.tables[0].index != nullptr || call.tables[1].index != nullptr);
 }
 
-// C = A B of the call's rows, with a B that all of them share; where it stands in panels the call's
-// thread takes its part of the columns. Rows of A and C hold m lines each.
+// C = A B for the call's rows, which all share B. Where B stands in panels, the call's thread
+// computes its part of the columns. A row of A or C holds m lines.
 template <class T>
 void product_with_shared(const KernelCall& call, int input, const Operand& shared, bool transposed,
                          int64_t m, int64_t k, int64_t n) {
@@ -155,9 +156,9 @@ void matmul(const KernelCall& call) {
   }
 }
 
-constexpr int64_t kUnit = 16;  // lines of C that parts of a sum begin at
+constexpr int64_t kUnit = 16;  // parts of a sum begin at multiples of so many lines of C
 
-// The part [begin, end) of `size` of this call's thread.
+// The part [begin, end) of `size` that this call's thread takes.
 void split(int64_t size, const KernelCall& call, int64_t* begin, int64_t* end) {
   constexpr int64_t unit = kUnit;
   const int64_t units = (size + unit - 1) / unit;
@@ -165,11 +166,11 @@ void split(int64_t size, const KernelCall& call, int64_t* begin, int64_t* end) {
   *end = std::min(size, units * (call.thread + 1) / call.num_threads * unit);
 }
 
-// How many threads share a sum of `terms` terms for each element of C (m, n), so that its bits do
-// not depend on their number where OpenBLAS lets them: with AVX-512 it has other kernels for
-// products of up to a million terms, which do not begin a chain of sums anew where the large ones
-// do; short chains are all one. In float64 it adds in other orders at the ends of lines, which
-// parts would move.
+// How many threads share a sum of `terms` terms for each element of C (m, n), so that the bits of C
+// do not depend on the number of threads where OpenBLAS allows it. With AVX-512, OpenBLAS has other
+// kernels for products of up to a million terms. They do not begin a chain of sums anew where the
+// kernels for large products do; short chains never begin anew. In float64, OpenBLAS adds in other
+// orders at the ends of lines, and parts would move these ends.
 template <class T>
 int parts_of_sum(int64_t m, int64_t n, int64_t terms, int threads) {
   if (sizeof(T) == sizeof(double)) return 1;
@@ -186,8 +187,8 @@ int parts_of_sum(int64_t m, int64_t n, int64_t terms, int threads) {
   return parts;
 }
 
-// Each thread works on rows [i0, i1) and columns [j0, j1) of C, of which one range is the whole.
-// Where C is an input too, the sum goes on from what stands there.
+// Each thread works on rows [i0, i1) and columns [j0, j1) of C, one of which ranges is whole. Where
+// C is an input too, the sum goes on from its values.
 template <class T>
 void matmul_reduce(const KernelCall& given) {
   KernelCall call = given;
@@ -209,7 +210,8 @@ void matmul_reduce(const KernelCall& given) {
   const int64_t lda = s.ta ? s.m : s.k, ldb = s.tb ? s.k : s.n;
   const int64_t offset_a = s.ta ? i0 : i0 * lda, offset_b = s.tb ? j0 * ldb : j0;
   const bool goes_on = call.num_in > 2;
-  // Of all of C, whoever computes it; the part has the last of its rows among them.
+  // small_product takes the last rows of all of C, whichever thread has them. Returns how many of
+  // these rows this part has.
   const auto small_rows = [&](bool ta, bool tb, int64_t k) {
     const int64_t all = rows_of_small_product(ta, tb, s.m, s.n, k);
     return std::min(i1 - i0, std::max<int64_t>(0, all - (s.m - i1)));

@@ -13,7 +13,7 @@ inline const MatmulAttributes& product_of(const KernelCall& call) {
   return *static_cast<const MatmulAttributes*>(call.attributes);
 }
 
-// The columns of its result that this call's thread computes, of a product of rows with a weight.
+// The columns that this call's thread computes in a product of rows with a weight.
 void product_columns(DType dtype, const KernelCall& call, int64_t* begin, int64_t* end);
 
 }  // namespace cavs

@@ -11,10 +11,10 @@
 namespace cavs {
 namespace {
 
-// Below this many elements a thread gains less than handing it its part costs.
+// Below this many elements, it costs more to hand a thread its part than the thread saves.
 constexpr int64_t kElementsPerThread = 16 * 1024;
 constexpr double kElementNs = 0.4;
-// More parts than threads: one that comes late still finds some.
+// More parts than threads, so that a thread that comes late still finds some.
 constexpr int64_t kPartsPerThread = 4;
 // Sums of squares are taken over blocks of this size, whatever the threads, then added in order.
 constexpr int64_t kBlock = 16 * 1024;
@@ -199,7 +199,7 @@ bool has_nan(const T* x, int64_t rows, int64_t ld, int64_t n) {
 template <class T>
 std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays) {
   std::vector<Elements<T>> blocks;
-  std::vector<size_t> ends;  // [array] of its blocks
+  std::vector<size_t> ends;  // [array] end of its blocks
   int64_t total = 0;
   for (const Elements<T>& array : arrays) {
     for (int64_t i = 0; i < array.n; i += kBlock) {

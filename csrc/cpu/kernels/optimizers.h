@@ -25,7 +25,8 @@ struct OptimizerTable {
   bool (*has_nan)(const T* x, int64_t rows, int64_t ld, int64_t n);
 };
 
-// All parameters at once: small ones are work for several threads only together.
+// They take all parameters at once, because only together small parameters are work for several
+// threads.
 template <class T>
 void sgd_step(const SgdSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 template <class T>
@@ -34,8 +35,9 @@ template <class T>
 void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 
 // Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
-// d); other rows stay, their moments too, and do not decay. Ids of -1 are passed over; the others
-// are distinct and in range, which check_row_ids ascertains (Error(kValue) otherwise).
+// d); other rows and their moments stay as they are and do not decay. Ids of -1 are passed over.
+// All other ids must be distinct and in range; check_row_ids throws Error(kValue) where they are
+// not.
 void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows);
 template <class T>
 void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
@@ -49,23 +51,23 @@ void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const 
 
 template <class T>
 void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);
-// The update's gradient holds row i of parameter row ids[i]; its n is not read.
+// Row i of the update's gradient belongs to parameter row ids[i]. The update's n is not read.
 template <class T>
 void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
                          const int32_t* ids, int64_t count, int64_t d);
 
-// The same to the last bit whatever the number of threads.
+// The result is the same to the last bit for any number of threads.
 template <class T>
 double sum_all(const T* x, int64_t n);
 template <class T>
 double sum_squares(const T* x, int64_t n);
-// Greatest magnitude of each array, 0 of nothing: infinite where one is, NaN where one is NaN.
+// The greatest magnitude of each array: 0 for an empty array, infinite or NaN where an element is.
 template <class T>
 std::vector<T> max_abs_each(const std::vector<Elements<T>>& arrays);
-// The same of one.
+// The same for one array.
 template <class T>
 T max_abs(const T* x, int64_t n);
-// The same of some rows of d elements, ids of -1 passed over.
+// The same for some rows of d elements; ids of -1 are passed over.
 template <class T>
 T max_abs_rows(const T* x, const int32_t* ids, int64_t count, int64_t d);
 // Whether one of `rows` rows of n elements, ld from start to start, has NaN; in this thread alone.

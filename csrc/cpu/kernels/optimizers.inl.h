@@ -66,7 +66,8 @@ void adam_loop(const AdamSettings& s, int64_t step, T* __restrict param, const T
   }
 }
 
-// In double, so that the norm of a large gradient neither overflows nor drops its small elements.
+// Sums in double, so that the norm of a large gradient neither overflows nor drops its small
+// elements.
 template <class T, class Term>
 CAVS_INLINE double sum_terms(const T* x, int64_t n, const Term& term) {
   constexpr int64_t lanes = 8;
@@ -103,8 +104,8 @@ void add_scaled_loop(T* __restrict x, const T* __restrict y, double factor, int6
   for (int64_t i = 0; i < n; ++i) x[i] += f * y[i];
 }
 
-// Without their sign, bits as integers are ordered as the numbers are, infinity behind them all and
-// NaN behind it.
+// Without the sign bit, the bits of numbers have as integers the order of the numbers: infinity
+// comes after all finite numbers, and NaN after infinity.
 template <class T>
 using Magnitude = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
 

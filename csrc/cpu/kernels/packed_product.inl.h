@@ -1,5 +1,5 @@
-// Products of rows with a weight that stands in panels: the weight is brought into them once and
-// then used by every level, so that a product of few rows costs no packing.
+// Products of rows with a weight that stands in panels: the weight is packed once and then used by
+// every level, so that a product of few rows costs no packing.
 #pragma once
 
 #include "cpu/isa_table.h"
@@ -46,8 +46,8 @@ CAVS_INLINE void transpose_4x4(const T* source, int64_t row, T* target, int64_t 
   for (int i = 0; i < 4; ++i) *reinterpret_cast<Loose*>(target + i * column) = rows[i];
 }
 
-// Rows of `width` elements, of which `columns` are written, from columns that stand contiguously
-// along k, `step` elements apart.
+// Packs columns that stand contiguously along k, `step` elements apart, into rows of `width`
+// elements, of which `columns` are written.
 template <class T>
 CAVS_INLINE void pack_transposed(const T* b, int64_t step, int64_t k, int64_t columns, T* panel,
                                  int64_t width) {
@@ -62,11 +62,11 @@ CAVS_INLINE void pack_transposed(const T* b, int64_t step, int64_t k, int64_t co
   }
 }
 
-// Panels that are packed row by row together: B is read as it stands, where one panel after the
-// other would come by each of its lines twice.
+// So many panels are packed together, row by row, so that B is read in its own order. To pack one
+// panel after the other would read each of its lines twice.
 constexpr int64_t kPanelsTogether = 64;
 
-// Columns [first, end) of B from rows that stand contiguously, `step` elements apart.
+// Packs columns [first, end) of B, whose rows stand contiguously, `step` elements apart.
 template <class T>
 void pack_rows(const T* b, int64_t step, int64_t k, int64_t first, int64_t end, T* panels) {
   constexpr int64_t width = kPanelColumns<T>;
@@ -102,7 +102,7 @@ void pack_weight(const WeightPanels<T>& w) {
   }
 }
 
-// `Rows` rows and `Panels` panels of C, or the first `Vectors` vectors of one.
+// Computes `Rows` rows and `Panels` panels of C, or the first `Vectors` vectors of one panel.
 template <int Rows, int Panels, int Vectors, class T>
 void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t first,
                  int64_t last) {
@@ -137,8 +137,8 @@ void packed_tile(const PackedProduct<T>& p, int64_t row, int64_t panel, int64_t 
   }
 }
 
-// Rows too few for a whole tile: several panels at once, so that there are sums enough to hide the
-// latency of each.
+// For rows that are too few for a whole tile: takes several panels at once, so that there are
+// enough sums to hide the latency of each.
 template <int Rows, class T>
 void packed_rest(const PackedProduct<T>& p, int64_t row, int64_t first, int64_t last) {
   constexpr int panels = Rows == 1 ? 4 : Rows == 2 ? 3 : Rows == 3 ? 2 : 1;
@@ -169,7 +169,7 @@ CAVS_INLINE void tile_of_rows(const PackedProduct<T>& p, int64_t rows, int64_t r
   }
 }
 
-// Rows [begin, begin + rows) of a panel, divided evenly among tiles of at most `Rows`.
+// Rows [begin, begin + rows) of a panel, divided evenly among tiles of at most `Rows` rows.
 template <int Rows, int Vectors, class T>
 void packed_panel(const PackedProduct<T>& p, int64_t begin, int64_t rows, int64_t panel,
                   int64_t first, int64_t last) {
@@ -182,9 +182,9 @@ void packed_panel(const PackedProduct<T>& p, int64_t begin, int64_t rows, int64_
   }
 }
 
-// A block of A's rows stays in the cache while all panels pass by, each once: no rows are left for
-// which a weight beyond the cache would pass by again. A last panel of few columns has tiles of
-// one vector and twice as many rows.
+// A block of A's rows stays in the cache while each panel passes by once. No rows are left over,
+// for which a weight larger than the cache would pass by again. A last panel of few columns has
+// tiles of one vector and twice as many rows.
 template <class T>
 void packed_tiles(const PackedProduct<T>& p, int64_t first, int64_t last) {
   const int64_t fitting = kBlockBytes / static_cast<int64_t>(sizeof(T)) / greatest(last - first, 1);
@@ -201,7 +201,7 @@ void packed_tiles(const PackedProduct<T>& p, int64_t first, int64_t last) {
   }
 }
 
-// A few rows of B as it stands, row by row.
+// Multiplies a few rows of A with B in place, row by row.
 template <class T>
 void product_in_place(const PackedProduct<T>& p) {
   const int64_t begin = p.panel_begin * kPanelColumns<T>;
@@ -215,7 +215,7 @@ void product_in_place(const PackedProduct<T>& p) {
   }
 }
 
-// Sums too short to be worth panels: rows of C are written one after the other.
+// For sums that are too short to be worth panels: writes the rows of C one after the other.
 template <class T>
 void product_of_short_sums(const PackedProduct<T>& p) {
   if (p.b_column == 1) return product_in_place(p);
@@ -261,14 +261,14 @@ void packing_product(const PackedProduct<T>& p) {
 template <class T>
 void packed_product(const PackedProduct<T>& p) {
   if (p.panels == nullptr) {
-    // Measured: so few rows read B again and again as fast as it is packed.
+    // Measured: to read B for each of so few rows is as fast as to pack it.
     constexpr int64_t few = 12, very_few = 3, fits_cache = 256 * 1024, short_sum = 16;
     if (p.n < kLanes<T>) return packing_product(p);
     if (p.k < short_sum && p.k > 0) return product_of_short_sums(p);
     const int64_t most = p.k * p.n <= fits_cache ? few - 1 : very_few;
     return p.b_column == 1 && p.m <= most ? product_in_place(p) : packing_product(p);
   }
-  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {  // zeros of no sum too
+  for (int64_t first = 0; first == 0 || first < p.k; first += kPassRows) {  // once for k = 0 too
     const int64_t last = least(first + kPassRows, p.k);
     if (p.m < kTileRows) {
       packed_rows<kTileRows - 1>(p, p.m, 0, first, last);

@@ -9,8 +9,8 @@
 namespace cavs {
 namespace {
 
-// The numbers of one row: what their generator's key and counter are made of, beside the place of a
-// number in the row.
+// The parts of the generator's key and counter that are the same for all numbers of a row. The
+// place of a number in the row is the other part.
 struct SampleKey {
   uint32_t key[2];  // seed, step and the upper half of the graph's key
   uint32_t local, graph, op;
@@ -42,16 +42,16 @@ CAVS_INLINE SampleKey sample_key_of_row(const RandomContext& random, const Unifo
   return sample_key(random, of.key, random.graph_key[graph[r]], static_cast<uint32_t>(local[r]));
 }
 
-// Words of 32 bits in the lower halves of lanes of 64, where products of two are whole. What the
-// upper halves hold is of no account.
+// Words of 32 bits in the lower halves of lanes of 64, which hold the whole product of two words.
+// The content of the upper halves does not matter.
 typedef uint64_t Wide __attribute__((vector_size(kVectorBytes)));
 constexpr int kWideLanes = kVectorBytes / 8;
 constexpr int64_t kWideWords = 4 * kWideLanes;  // a lane makes a block of four words
 
 CAVS_INLINE Wide all_lanes(uint32_t word) { return word - Wide{}; }
 
-// The products of the lower halves. The masked forms of AVX-512 are those whose definition leaves
-// no operand open, which compilers warn of.
+// The products of the lower halves. For AVX-512 the masked forms are used: the definitions of the
+// others leave an operand undefined, and compilers warn of that.
 CAVS_INLINE Wide multiply_words(Wide x, Wide y) {
 #if defined(__AVX512F__)
   const auto a = reinterpret_cast<__m512i>(x);
@@ -97,8 +97,8 @@ CAVS_INLINE Wide odd_lanes(Wide x, Wide y) {
 #endif
 }
 
-// Numbers of a block in its row, lane by lane, such that even_lanes and odd_lanes put the blocks
-// into their order.
+// The number of each lane's block in the row, so that even_lanes and odd_lanes put the blocks into
+// their order.
 CAVS_INLINE Wide block_order() {
   Wide order{};
   for (int i = 0; i < kWideLanes; ++i) {
@@ -108,7 +108,7 @@ CAVS_INLINE Wide block_order() {
 }
 
 // Random words [first, first + N * kWideWords) of a row, in vectors of kLanes<float>. N chains of
-// rounds side by side: a round waits for the one before it.
+// rounds run side by side, because a round waits for the one before it.
 template <int N>
 CAVS_INLINE void philox4x32(const SampleKey& row, int64_t first, WordsF (&words)[2 * N]) {
   Wide a[N], b[N], c[N], d[N];
@@ -148,7 +148,7 @@ CAVS_INLINE void numbers_of(WordsF words, VecD (&k)[2]) {
   for (int i = 0; i < 2; ++i) k[i] = __builtin_convertvector(halves[i], VecD);
 }
 
-// Elements [0, count) of a row, count at most kLanes<T>; the vector's others are 0.
+// Elements [0, count) of a row, count at most kLanes<T>; the other elements of the vector are 0.
 template <class T>
 CAVS_INLINE Vec<T> load_part(const T* source, int64_t count) {
   if (count == kLanes<T>) return load_vector(source);
@@ -179,7 +179,7 @@ CAVS_INLINE void store_part(T* target, Vec<T> value, int64_t count) {
   }
 }
 
-// Numbers [first, n) of a row, no more than N chains make: see draw_row.
+// Draws the numbers [first, n) of a row, at most as many as N chains make; see draw_row.
 template <class T, int N, class Take>
 CAVS_INLINE void draw_part(const SampleKey& row, int64_t first, int64_t n, const Take& take) {
   constexpr int kParts = sizeof(T) / sizeof(uint32_t);
@@ -212,8 +212,8 @@ CAVS_INLINE void uniform_row(const SampleKey& row, T* y, int64_t n) {
   });
 }
 
-// What a probability p of zeros says of each element: kept and scaled where k, of the number
-// k / 2^24, is least or more.
+// Which elements a probability p of zeros keeps: an element with the number k / 2^24 is kept and
+// scaled where k >= least.
 template <class T>
 struct DropoutRule {
   explicit DropoutRule(double p) : scale(p < 1 ? static_cast<T>(1 / (1 - p)) : T(0)) {
@@ -243,7 +243,7 @@ void uniform(const KernelCall& call) {
   }
 }
 
-// Drops row r by the numbers of key_of(r).
+// Drops elements of row r by the numbers of key_of(r).
 template <class T, class KeyOf>
 CAVS_INLINE void drop(const KernelCall& call, const KeyOf& key_of) {
   if (!call.random->training) {
@@ -263,8 +263,8 @@ void dropout(const KernelCall& call) {
   drop<T>(call, [&](int64_t r) { return sample_key_of_row(*call.random, of, r); });
 }
 
-// The ids of row r, the operands after the first, in place of vertex and graph: see uniform_by_id
-// in cavs/kernels/philox.py.
+// The key of row r with its ids (the operands after the first) in place of vertex and graph: see
+// uniform_by_id in cavs/kernels/philox.py.
 CAVS_INLINE SampleKey sample_key_of_ids(const KernelCall& call, int64_t r) {
   const auto id = [&](int i) { return static_cast<uint32_t>(*row_of<int32_t>(call.in[i], r)); };
   SampleKey row = sample_key(*call.random, attributes_of<DropoutAttributes>(call).key,

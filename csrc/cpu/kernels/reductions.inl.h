@@ -62,8 +62,8 @@ CAVS_INLINE void split_columns(int64_t n, int thread, int num_threads, int64_t* 
   *end = least(n, units * (thread + 1) / num_threads * unit);
 }
 
-// Sums blocks of rows first: the error then grows with the number of blocks, not of rows.
-// A second operand is the output itself: the sum goes on from what stands there.
+// Sums blocks of rows first: the error then grows with the number of blocks, not of rows. A second
+// operand is the output itself; the sum then goes on from its values.
 template <class T>
 void reduce_rows(const KernelCall& call) {
   constexpr int64_t max_columns = 1024;

@@ -27,7 +27,7 @@ void take(const KernelCall& call) {
   }
 }
 
-// The element type does not matter where only bits move: int32 inputs go as float.
+// Only bits move, so int32 inputs stay int32.
 template <class T>
 void load(const KernelCall& call) {
   if (attributes_of<LoadAttributes>(call).integers) {
@@ -58,7 +58,8 @@ void slots_to_edges(const KernelCall& call) {
   }
 }
 
-// Ids that no row belongs to give NaN: the caller has checked them, and nothing outside is read.
+// An id without a row gives NaN. The caller has checked the ids, and nothing outside the weight is
+// read.
 template <class T>
 void embedding(const KernelCall& call) {
   const T* weight = static_cast<const T*>(call.in[0].data);

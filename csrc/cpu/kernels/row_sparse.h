@@ -1,4 +1,4 @@
-// Matrices of which some rows are given, by ascending distinct ids; the others are zeros.
+// Matrices of which some rows are given, by ascending distinct ids; all other rows are zeros.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace cavs {
 
-// The sum of two, a row in one of them alone as it is. `ids` and `rows` have room for the rows of
-// both; returns how many there are.
+// Adds two matrices that are given by rows; a row that only one of them has is copied. `ids` and
+// `rows` have room for the rows of both. Returns the number of rows.
 template <class T>
 int64_t merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width, int32_t* ids,
                    T* rows);

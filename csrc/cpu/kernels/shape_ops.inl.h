@@ -13,7 +13,7 @@ struct Walk {
   int64_t strides[kMaxRank];  // of the smaller shape
   int64_t inner = 1;          // the last dimension
   int64_t inner_stride = 0;
-  int64_t outer = 1;  // product of the others
+  int64_t outer = 1;  // product of the other dimensions
 };
 
 CAVS_INLINE Walk make_walk(const Dims& of_small, const Dims& of_large) {

@@ -1,10 +1,10 @@
 // Vectors of the instruction set that the including file is compiled for, as compiler vector types,
-// so that +, *, comparisons and the rest need no intrinsics.
+// so that +, *, comparisons and other operators need no intrinsics.
 //
-// The *.inl.h files are included by isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp alone. All
-// that they define stands in an unnamed namespace, and they use no inline function of any other
-// header: were an AVX-512 copy of one merged by the linker with the generic copy, lesser machines
-// would crash.
+// Only isa_generic.cpp, isa_avx2.cpp and isa_avx512.cpp include the *.inl.h files. All definitions
+// in them stand in an unnamed namespace, and they use no inline function of any other header: if
+// the linker merged the AVX-512 copy of a function with the generic copy, lesser machines would
+// crash.
 #pragma once
 
 #include <cstdint>
@@ -80,7 +80,7 @@ CAVS_INLINE Vec<T> splat(T value) {
   return value - Vec<T>{};  // 0 + value would lose the sign of -0
 }
 
-// The same in every lane, for V a vector or what else the functions of group/scalar_math.h are for.
+// The same value in every lane, for a vector or any other lane type V of group/scalar_math.h.
 template <class V>
 CAVS_INLINE V all(float value) {
   return value - V{};
@@ -91,7 +91,8 @@ typedef uint32_t WordsF __attribute__((vector_size(kVectorBytes)));
 
 CAVS_INLINE WordsF bits_of(VecF x) { return reinterpret_cast<WordsF>(x); }
 CAVS_INLINE VecF float_of(WordsF bits) { return reinterpret_cast<VecF>(bits); }
-// Of the bits as signed integers: shifted with their sign, and as floats.
+// Both take the bits as signed integers: shift_right shifts them with their sign, and to_float
+// converts them.
 CAVS_INLINE WordsF shift_right(WordsF bits, int count) {
   return reinterpret_cast<WordsF>(reinterpret_cast<Simd<int32_t>::Vector>(bits) >> count);
 }
@@ -131,7 +132,7 @@ CAVS_INLINE VecF multiply_add(VecF a, VecF b, VecF c) {
 #endif
 }
 
-// c - a * b, likewise.
+// c - a * b, rounded in the same way.
 CAVS_INLINE VecF subtract_product(VecF c, VecF a, VecF b) {
 #if defined(__AVX512F__)
   return _mm512_fnmadd_ps(a, b, c);
@@ -178,7 +179,7 @@ CAVS_INLINE VecD abs_(VecD x) {
   return reinterpret_cast<VecD>(reinterpret_cast<MaskD>(x) & 0x7fffffffffffffff);
 }
 
-// a or b by mask. Written with bits, because a mask is all ones or all zeros in each lane.
+// a where the mask is set, else b. A mask is all ones or all zeros in each lane.
 template <class V, class M>
 CAVS_INLINE V select(M mask, V a, V b) {
   return mask ? a : b;
@@ -222,8 +223,8 @@ CAVS_INLINE T max_lanes(Vec<T> x) {
                    larger<T>(parts[0][2 % (16 / sizeof(T))], parts[0][3 % (16 / sizeof(T))]));
 }
 
-// The first `count` lanes from memory, up to all of them, `fill` in the others; and those of a
-// vector, zeros in the others.
+// load_lanes reads the first `count` lanes from memory, up to all of them, and puts `fill` into the
+// others. keep_lanes keeps the first `count` lanes of a vector and puts zeros into the others.
 #if defined(__AVX512F__)
 CAVS_INLINE __mmask16 lanes_below(int64_t count) {
   return static_cast<__mmask16>((1u << count) - 1);
@@ -276,7 +277,8 @@ CAVS_INLINE V keep_lanes(V x, int64_t count) {
 }
 #endif
 
-// The first `count` lanes to memory, in pieces: a store under a mask holds up what comes after it.
+// Stores the first `count` lanes in pieces, because a store under a mask holds up the instructions
+// after it.
 template <int64_t Piece, class T>
 CAVS_INLINE void store_pieces(T* target, const T* lanes, int64_t count) {
   if (count & Piece) __builtin_memcpy(target, lanes, Piece * sizeof(T));
@@ -303,7 +305,7 @@ CAVS_INLINE T* row_of(const Operand& operand, int64_t r) {
 }
 
 // Rows are often one element (ids, losses) or a few hundred bytes, where a call of memcpy costs
-// more than the copy; the empty assembly keeps the compiler from making the last loop one.
+// more than the copy. The empty assembly keeps the compiler from making the last loop a call.
 template <class T>
 CAVS_INLINE void copy_row(T* target, const T* source, int64_t n) {
   int64_t i = 0;
@@ -364,7 +366,7 @@ CAVS_INLINE const T* segment_row(const Operand& in, const IndexTable& table, int
 }
 
 // Asks for a row that is to be read soon. Rows found through a table come in an order that no
-// processor foresees, and one after the other costs the latency of a cache each.
+// processor foresees, so each of them would cost the latency of a cache.
 template <class T>
 CAVS_INLINE void prefetch_row(const T* row, int64_t n) {
   constexpr int64_t line = 64 / sizeof(T);
@@ -386,7 +388,7 @@ CAVS_INLINE void prefetch_rows(const Operand& in, const IndexTable& table, int64
   }
 }
 
-// How many rows ahead of the one at hand kernels ask for.
+// How many rows before its turn kernels ask for a row.
 constexpr int64_t kRowsAhead = 4;
 
 // The sum of the rows that row r of a CSR table stands for, in their order; zeros for none.

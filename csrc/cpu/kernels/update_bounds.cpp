@@ -1,4 +1,4 @@
-// Bounds what an optimiser's step makes of a parameter, before it is done.
+// Bounds the magnitudes of a parameter after an optimiser's step, before the step is done.
 #include "cpu/kernels/update_bounds.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ double greatest(const T* x, int64_t n, const int32_t* ids, int64_t count, int64_
   return ids == nullptr ? max_abs(x, n) : max_abs_rows(x, ids, count, d);
 }
 
-// The greatest of the terms that a step adds up, with the bounds after it.
+// The bounds after a step, and the greatest of the terms that the step adds up.
 struct Step {
   UpdateBounds after;
   double terms = 0;
@@ -47,14 +47,14 @@ Step step_of(const AdamSettings& s, int64_t step, double grad, const UpdateBound
   return {{shrink * before.param + move, m, v}, std::max(g * g, rate * m)};
 }
 
-// None where something on the way leaves the range of T.
+// None where a bound or a term leaves the range of T.
 template <class T>
 std::optional<UpdateBounds> after_step(const OptimizerSettings& settings, int64_t step, double grad,
                                        const UpdateBounds& before) {
   const double vanishing = std::sqrt(static_cast<double>(std::numeric_limits<T>::min()));
   const Step found = std::visit(
       [&](const auto& s) { return step_of(s, step, grad, before, vanishing); }, settings);
-  // Room for rounding, and for sums of a few such numbers.
+  // Leaves room for rounding, and for sums of a few numbers of this size.
   const double limit = static_cast<double>(std::numeric_limits<T>::max()) / 1024;
   for (const double bound :
        {found.after.param, found.after.first, found.after.second, found.terms}) {

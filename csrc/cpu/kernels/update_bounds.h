@@ -1,4 +1,5 @@
-// Whether an optimiser's step leaves parameters finite, told before it from magnitudes alone.
+// Whether an optimiser's step leaves parameters finite, found before the step from magnitudes
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,12 @@
 
 namespace cavs {
 
-// After a step of `update` by a gradient of at most `grad`, from bounds before it where they are
-// known, and from the arrays where not or where known ones are too wide. With `ids`, the step is of
-// those `count` rows of `d` elements, ids of -1 passed over, and the arrays are read there alone:
-// bounds are of these rows then, and of all elements where they were known of all. Sums of squares
-// are taken not to be negative. None where the parameter may not be finite after the step.
+// Bounds after a step of `update` by a gradient of at most `grad`. They come from the bounds before
+// the step where these are known, and from the arrays where they are unknown or too wide. With
+// `ids`, the step changes only those `count` rows of `d` elements (ids of -1 are passed over), and
+// only these rows of the arrays are read. The bounds then hold for these rows, and for all elements
+// where `known` held for all. Sums of squares are taken not to be negative. None where the
+// parameter may not be finite after the step.
 template <class T>
 std::optional<UpdateBounds> bounds_after_update(const OptimizerSettings& settings,
                                                 const DenseUpdate<T>& update, double grad,
