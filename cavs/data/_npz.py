@@ -1,5 +1,5 @@
-"""Arrays of an .npz file that may come from anywhere: it runs no code, and takes memory for what is
-in the file, not for what the file says of itself."""
+"""Reads arrays of an .npz file from any source. Reading runs no code of the file, and takes memory
+for the bytes that it holds, not for the sizes that it claims."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-# Of what numpy.savez_compressed makes of images, a byte is a few; a byte of a file made to fill
-# memory is a thousand. Small files may hold what they like.
+# A byte of images that numpy.savez_compressed packed unpacks to a few bytes; a byte of a file made
+# to fill memory, to a thousand. Every file may unpack to _FEW_BYTES more.
 _MOST_BYTES_OF_ONE, _FEW_BYTES = 64, 1 << 20
-_SAID = 200  # characters of what another error says
+_SAID = 200  # characters of another error's message
 
 
 class ArraysError(Exception):
-    """A file is none of arrays, or none that should be read; says why, in a few words."""
+    """A file holds no arrays, or arrays that should not be read; says why in a few words."""
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of these names, read-only.
 
     Raises:
-        KeyError: there is none of a name; OSError: the file cannot be read; ArraysError: it is no
-            .npz file, damaged, of arrays that are no numbers, or of a size that it would take up
-            out of all proportion to the file's.
+        KeyError: a name is missing; OSError: the file cannot be read; ArraysError: it is no .npz
+            file, is damaged, holds objects that are no numbers, or would unpack to far more bytes
+            than it has.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -55,24 +55,24 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.ge
             return arrays
     except (KeyError, OSError, ArraysError):
         raise
-    except Exception as error:  # of a dozen kinds: what zipfile, zlib and NumPy raise of bad bytes
-        said = " ".join(str(error).split())[:_SAID]  # what the file holds may stand in it
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for bad bytes
+        said = " ".join(str(error).split())[:_SAID]  # it may quote the file
         raise ArraysError(f"it is damaged: {type(error).__name__}: {said}") from error
 
 
 def _read_array(name: str, content: bytes) -> npt.NDArray[np.generic]:
-    """The array of an .npy file, as long as it says."""
+    """The array of an .npy file whose length agrees with its header."""
     file = io.BytesIO(content)
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ArraysError(f"{name} in version {version} of the .npy format")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what Python 2 wrote, and of what else is parsed there
+        warnings.simplefilter("ignore")  # about headers of Python 2, and other odd ones
         try:
             shape, by_columns, dtype = read_header(file)
         except ValueError as error:
-            # NumPy's own words are several lines, and say to trust the file.
+            # NumPy's own message has several lines, and advises to trust the file.
             raise ArraysError(f"{name} with another header than NumPy writes") from error
     if dtype.hasobject or not dtype.itemsize:
         raise ArraysError(f"{name} of objects that are no numbers")

@@ -1,4 +1,4 @@
-"""Reading text files so that whatever is wrong is said with its file and line."""
+"""Reads text files; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def fail(
 
 
 def shown(text: str) -> str:
-    """What a file holds as errors show it: in one line, not too long."""
+    """A piece of a file as errors show it: on one line, not too long."""
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
 
 
 def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
-    """Raise `DataError` for a path that names no file, or none that can be read."""
+    """Raise `DataError` for a path that names no file, or a file that cannot be read."""
     if isinstance(error, FileNotFoundError):
         fail(source, f"expected {expected}, got no such file; check the path")
     if isinstance(error, IsADirectoryError):
@@ -48,7 +48,7 @@ def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
 
 
 def check_text(text: str, source: str = "", line: int | None = 1) -> str:
-    """Raises InputError where the text, its source or its line is none."""
+    """Raises InputError if `text` or `source` is no string, or `line` no integer or None."""
     given: tuple[Any, ...] = (text, source)
     for name, value in zip(("text", "source"), given, strict=True):
         if not isinstance(value, str):
@@ -63,7 +63,8 @@ def check_text(text: str, source: str = "", line: int | None = 1) -> str:
 
 
 def iterate(lines: Iterable[str]) -> Iterator[str]:
-    """The lines; raises InputError for one text, and for what has no lines."""
+    """An iterator over the lines; raises InputError for a single text, or an object without
+    lines."""
     if isinstance(lines, (str, bytes)) or not isinstance(lines, Iterable):
         raise InputError(
             f"[data] expected lines in a list or a file, got {shown_value(lines)}; pass a list"
@@ -72,10 +73,10 @@ def iterate(lines: Iterable[str]) -> Iterator[str]:
 
 
 def as_path(path: object) -> Path:
-    """The path of a file or a directory; raises InputError for what is none."""
+    """The path of a file or a directory; raises InputError for anything else."""
     try:
         found = Path(path)  # type: ignore[arg-type]
-    except Exception:  # whatever an object's own __fspath__ raises
+    except Exception:  # an object's own __fspath__ may raise anything
         raise InputError(
             f"[data] expected a path, got {shown_value(path)}; pass its name"
         ) from None
@@ -90,7 +91,7 @@ def read_text(path: PathLike, expected: str) -> str:
     source = str(as_path(path))
     try:
         data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: of a path with a null character
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
         cannot_be_read(source, expected, error)
     try:
         text = data.decode("utf-8")
@@ -122,19 +123,20 @@ def read_lines(path: PathLike, expected: str) -> list[str]:
 
 
 def folder_within(directory: PathLike, name: str, files: Sequence[str]) -> Path:
-    """The directory, or where none of `files` stands in it but a folder `name` does, that one: both
-    the folder of a data set and the one that holds several of them may be given."""
+    """The folder of a data set: `directory`, or its folder `name` if none of `files` stands in
+    `directory` itself. A user may thus give the folder that holds several data sets."""
     folder = as_path(directory)
     try:
         if not any((folder / file).exists() for file in files) and (folder / name).is_dir():
             return folder / name
     except (OSError, ValueError):
-        pass  # who looks for a file in it says what is wrong
+        pass  # the search for a file in it will raise the error
     return folder
 
 
 def find_file(directory: PathLike, names: Sequence[str], expected: str) -> Path:
-    """The first of `names` that stands in `directory`; `DataError` that says what is expected."""
+    """The first of `names` that stands in `directory`; if there is none, a `DataError` says
+    `expected`."""
     folder = as_path(directory)
     try:
         if not folder.is_dir():

@@ -34,14 +34,14 @@ SST_CLASSES = 5
 # One match is a whole leaf, the opening of an inner vertex, a closing bracket, or something that
 # cannot stand there. Few, large matches keep the loop in Python short.
 _TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|([^\s()]+|\S)", re.ASCII)
-# Before and behind these a text can be cut without cutting a match.
+# A cut before an opening bracket, or behind a closing one, cuts no match.
 _BRACKET = re.compile(r"[()]")
 _PIECE = 1 << 16
 _LABEL = re.compile(r"-?[0-9]{1,18}")
 
 
 class _Labels(dict[str, int]):
-    """Label texts already read and found good, with their numbers."""
+    """Maps each label text that was read and found good to its number."""
 
     def __init__(self, num_classes: int | None, allow_unlabelled: bool) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Labels(dict[str, int]):
         self.allow_unlabelled = allow_unlabelled
 
     def problem(self, text: str) -> str | None:
-        """Read a new label; returns what is wrong with it, or None."""
+        """Read a new label; returns an error message, or None for a good label."""
         if not _LABEL.fullmatch(text):
             return f"expected an integer label after '(', got {shown(text)}; correct the label"
         label = int(text)
@@ -91,8 +91,9 @@ def parse_tree(
 
 def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     builder = TreeBuilder()
-    # Of the vertices whose brackets are open, of which there may be millions: label, word, match,
-    # and where in `finished`, the children that are complete, its own begin.
+    # For each vertex whose bracket is open, and there may be millions: its label, its word, its
+    # match, and the place in `finished` where its children begin. `finished` holds complete
+    # children.
     opened, words, matches, begins = array("q"), list[str | None](), array("q"), array("q")
     finished: list[int] = []
     done = False
@@ -155,8 +156,8 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
-    """The groups of all matches. Of a long line that is wrong at its beginning not much more is
-    looked at."""
+    """The groups of all matches, piece by piece: little of a long line is read if its beginning is
+    wrong."""
     begin = 0
     while begin < len(text):
         end = _BRACKET.search(text, begin + _PIECE)
@@ -166,7 +167,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _explain(text: str, other: str, inside: bool) -> str:
-    """What to say of a character that cannot stand where it does."""
+    """The error message for a character that cannot stand in its place."""
     if other == "(":
         return "expected an integer label after '(', got none; write the label first"
     if inside:

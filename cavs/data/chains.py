@@ -11,7 +11,7 @@ from cavs.scheduler import InputGraph
 def chain_graph(length: int) -> InputGraph:
     """The chain of `length` vertices; graphs are immutable, so equal lengths share one object.
 
-    Raises InputError for what is no length.
+    Raises InputError if `length` is no length.
     """
     return _chain(integer("data", "length", length, 0))
 

@@ -1,4 +1,4 @@
-"""Samples as flat arrays, so that assembling a batch takes no Python per sample."""
+"""Samples as flat arrays, so that assembling a batch runs no Python for each sample."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Dataset:
 
     Args:
       graphs: the input graphs.
-      vertex: inputs with one row per vertex: name -> array [sum of num_vertices, ...], graph 0's
-        vertices first. The convention for ids and labels is int32 with -1 for "none".
+      vertex: inputs with one row per vertex. Each name has an array [sum of num_vertices, ...],
+        graph 0's vertices first. The convention for ids and labels is int32 with -1 for "none".
       edge: inputs with one row per edge, in the order of the child lists.
       graph: inputs with one row per graph.
 
@@ -216,7 +216,7 @@ class Dataset:
                 "[data] expected a list of integers to choose samples by, got an array of dtype "
                 f"{chosen.dtype} and shape {chosen.shape}; pass their numbers"
             )
-        return chosen.astype(np.int64)  # our own: what is checked is what is read
+        return chosen.astype(np.int64)  # a copy, so that nobody changes it after the check
 
     def _numbers(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
         chosen = self._indices(indices)
@@ -244,8 +244,8 @@ class Dataset:
         return inputs
 
     def batch(self, indices: npt.ArrayLike) -> tuple[GraphBatch, dict[str, Array]]:
-        """A batch of these samples, each keyed by its number, so that random operations draw the
-        same for a sample in whichever batch it comes.
+        """A batch of these samples. The key of a sample is its number, so that random operations
+        draw the same numbers for it in every batch.
 
         Where a sample comes several times, as when drawn with replacement, its first copy has this
         key and the others have keys of their own: they draw other numbers.

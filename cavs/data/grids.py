@@ -9,13 +9,13 @@ from cavs.scheduler import InputGraph
 
 
 def grid_graph(rows: int, columns: int) -> InputGraph:
-    """The DAG over a grid in which what is known flows to the south-east.
+    """The DAG over a grid in which information flows to the south-east.
 
-    Vertices are numbered row by row; the children of one are its neighbours to the west, the north
-    and the north-west, in this order, as far as they exist. Graphs are immutable, so grids of one
+    Vertices are numbered row by row; the children of a vertex are its neighbours to the west, the
+    north and the north-west, in this order, if they exist. Graphs are immutable, so grids of one
     size share one object.
 
-    Raises InputError for what is no size.
+    Raises InputError if `rows` or `columns` is no size.
     """
     return _grid(integer("data", "rows", rows, 0), integer("data", "columns", columns, 0))
 

@@ -25,13 +25,13 @@ from cavs.data.dataset import Dataset
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
-# Characters and words together, numbered in one row, must still fit int32.
+# Characters and words, numbered in one sequence, must fit int32.
 _MAX_ID = 2**30 - 1
 
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """A lattice; edges stand in the order of the file, which is that of the graph's child lists.
+    """A lattice; its edges keep the order of the file, which is the order of the child lists.
 
     Attributes:
       graph: vertex v has as children the vertices that its in-edges come from.
@@ -69,7 +69,7 @@ class _Lines:
         self.number = 0
 
     def take(self, what: str) -> list[int]:
-        """The next line; `what` says in an error what it should hold."""
+        """The next line; `what` names its expected content in errors."""
         if self._next == len(self._lines):
             fail(
                 self.source,
@@ -167,7 +167,8 @@ def _read_lattice(lines: _Lines) -> Lattice:
 
 
 def load_lattices(directory: PathLike) -> LatticeCorpus:
-    """Read train.txt and dev.txt of a directory; `DataError` says what is missing or malformed."""
+    """Read train.txt and dev.txt of a directory; `DataError` names the file that is missing or
+    malformed."""
     expected = "a directory with train.txt and dev.txt (word lattices)"
     directory = folder_within(directory, "lattice", ["train.txt"])
     train, dev = (
@@ -193,7 +194,7 @@ def lattice_dataset(lattices: Sequence[Lattice], num_characters: int) -> Dataset
     """Lattices as a data set.
 
     Args:
-      lattices: what `read_lattices` gives.
+      lattices: the result of `read_lattices`.
       num_characters: how many characters there are (`LatticeCorpus.num_characters`).
 
     Returns:

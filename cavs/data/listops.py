@@ -43,8 +43,8 @@ class Expression:
 
     def __init__(self) -> None:
         self._builder = TreeBuilder()
-        # Of those that are open, of which there may be millions: where in the list of arguments
-        # that are complete its own begin.
+        # The open operators, and there may be millions, and for each the place in `_arguments`
+        # where its own arguments begin. `_arguments` holds complete arguments.
         self._operators: list[str] = []
         self._begins = array("q")
         self._arguments: list[int] = []

@@ -110,7 +110,7 @@ class Loader:
         self._generation += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands, as JSON can hold it: behind the batch handed out last."""
+        """The place of the loader, behind the batch handed out last, as values for JSON."""
         return {"epoch": self._epoch, "batch": self._position, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -138,7 +138,7 @@ class Loader:
         self.set_epoch(state["epoch"], state["batch"])
 
     def _identity(self) -> dict[str, Any]:
-        """What the order of the batches depends on."""
+        """The settings that the order of the batches depends on."""
         return {
             "num_samples": len(self._dataset),
             "batch_size": self._batch_size,
@@ -180,8 +180,8 @@ class Loader:
         """The numbers of the samples of each batch of an epoch."""
         epoch = integer("loader", "epoch", epoch, 0, 2**63)
         count, size = len(self._dataset), self._batch_size
-        # Raw bits, because NumPy keeps them between versions and not what its generators make of
-        # them: a checkpoint must find the same order again.
+        # A checkpoint must find the same order again. NumPy keeps raw bits the same between
+        # versions, but not the numbers that its generators make of them.
         bits = np.random.PCG64([self._seed, epoch])
         order = (
             np.argsort(bits.random_raw(count), kind="stable") if self._shuffle else np.arange(count)

@@ -1,8 +1,8 @@
 """Trees as lines of parents, as the Stanford Tree-LSTM code and DGL write them.
 
 ``4 4 5 5 0``: the parent of vertices 1, 2, ... in turn, counted from 1; 0 stands for "none" and
-marks the root. A vertex of parent -1 belongs to no tree: those programs leave it out, such as the
-punctuation of some dependency trees.
+marks the root. A vertex of parent -1 belongs to no tree: both programs leave it out. Some
+dependency trees mark their punctuation so.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ _LONGEST = 20  # characters of a number; int() refuses thousands
 def parse_parents(text: str, /, *, source: str = "", line: int | None = None) -> InputGraph:
     """Read one tree; its vertex v is number v + 1 of the line.
 
-    A vertex of parent -1 stands alone, without parent and perhaps above others, so that inputs with
-    a value for each number of the line fit. Children stand from left to right: by the first leaf
-    below each, as leaves are numbered in the order of the sentence and inner vertices are not.
+    A vertex of parent -1 stays in the graph, without a parent and perhaps with children, so that
+    inputs with a value for each number of the line fit. Children stand from left to right, in the
+    order of the first leaf below each: leaves are numbered as in the sentence, inner vertices are
+    not.
 
     Args:
       text: integers parted by blanks.
       source, line: where the text comes from, for error messages.
 
     Raises:
-      DataError: not integers, not within -1 .. their count, not one 0, or a cycle.
+      DataError: a word is no integer, a number is not in -1 .. their count, there is no 0 or more
+        than one, or there is a cycle.
     """
 
     def bad(message: str, place: int | None = None) -> NoReturn:

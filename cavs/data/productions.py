@@ -57,7 +57,7 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
     parent's children; ``above``, the parent's production; both -1 at the root.
 
     Raises:
-        DataError: a production that the vocabulary has not; names the tree.
+        DataError: the vocabulary lacks a production; names the tree.
     """
     trees = check_trees(trees)
     instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
@@ -87,11 +87,11 @@ def grown_trees(
     graphs: GraphBatch, productions: Array, vocabulary: Vocabulary
 ) -> list[LabelledTree | None]:
     """Trees from graphs that grew from their roots down, in which each vertex gathers from its
-    parent; None for one that is not complete: a vertex has fewer children than its production says.
+    parent; None for an incomplete tree: a vertex has fewer children than its production says.
 
     Args:
-        graphs: what :func:`cavs.unfold` gave; the first vertex of each is its root, and siblings
-            were opened in order.
+        graphs: the result of :func:`cavs.unfold`; the first vertex of each is its root, and
+            siblings were opened in order.
         productions: (vertices,) ids.
         vocabulary: of the productions.
     """

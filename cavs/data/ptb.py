@@ -32,7 +32,8 @@ class TextCorpus:
     def vocabulary(self) -> Vocabulary:
         """The words of training, for all sentences.
 
-        Raises `DataError` where others have a word that training has not, nor `<unk>` for it.
+        Raises `DataError` if the other sentences have a word that the training sentences lack, and
+        `<unk>` is missing too.
         """
         vocabulary = language_model_vocabulary(self.train)
         if vocabulary.unknown is not None:
@@ -83,8 +84,8 @@ def language_model_vocabulary(
 ) -> Vocabulary:
     """`<unk>`, `<eos>`, then the words of the sentences.
 
-    There is no `<unk>` where it is not among the words and none is left out for being rare: nothing
-    would be learnt of it.
+    `<unk>` is missing if it is not among the words and no word is left out for being rare: a model
+    would learn nothing about it.
     """
     sentences = check_sentences(sentences)
     min_count = integer("data", "min_count", min_count, 1)
@@ -102,7 +103,7 @@ def language_model_dataset(sentences: Sequence[Sequence[str]], vocabulary: Vocab
     """Sentences for next-word prediction, with the vertex inputs `word` and `label`, both int32.
 
     A sentence of n words is a chain of n + 1 vertices: vertex 0 reads `<eos>` and vertex i word i;
-    the label of each is the word that follows, that of the last is `<eos>`.
+    the label of a vertex is the next word, and `<eos>` at the last one.
     """
     sentences = check_sentences(sentences)
     instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
@@ -117,14 +118,15 @@ def running_text_dataset(
     sentences: Sequence[Sequence[str]], vocabulary: Vocabulary, streams: int, length: int
 ) -> Dataset:
     """Text without breaks, for truncated back-propagation: all sentences, `<eos>` after each, cut
-    into `streams` parts of one length that are read side by side, and these into pieces.
+    into `streams` parts of one length, which are read side by side. Each part is cut into pieces.
 
     Samples ``i * streams`` to ``(i + 1) * streams - 1`` are piece i of each stream: batches of
-    `streams` samples in this order go on where the batch before ended. What is left over at the end
-    of the text, fewer than `streams` words, is left out.
+    `streams` samples in this order go on where the batch before ended. The last words of the text,
+    at most `streams`, are left out.
 
     Inputs of vertices: ``word`` and ``label``, the next word, int32; ``first``, float32, 1 at the
-    first word of a piece. Of graphs: ``goes_on``, float32, 0 for the first piece of a stream.
+    first word of a piece. Inputs of graphs: ``goes_on``, float32, 0 for the first piece of a
+    stream.
 
     Raises:
         InputError: fewer than 1 stream or word in a piece; DataError: too little text.

@@ -19,11 +19,11 @@ SHIFT, REDUCE = 0, 1
 
 
 def transition_graph(tree: LabelledTree) -> InputGraph:
-    """The states of the stack from which a parser comes to `tree`, each as a vertex.
+    """The states of the stack while a parser builds `tree`, each as a vertex.
 
-    Vertex 0 is the empty stack. Vertex k + 1 is what lies on top after the tree's vertex k, in
-    post-order, was shifted, if it is a word, or reduced from the two items on top: it gathers from
-    the item below it, and after that from the two that it was reduced from.
+    Vertex 0 is the empty stack. Vertex k + 1 is the item on top after the parser made the tree's
+    vertex k, in post-order: it shifted a word, or it reduced the two items on top. Vertex k + 1
+    gathers from the item below it, and after that from the two items that were reduced.
 
     Raises:
         DataError: an inner vertex has not two children, or has a word.
@@ -46,8 +46,8 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
 
 
 def transition_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) -> Dataset:
-    """The graphs of :func:`transition_graph` with the vertex inputs, int32: ``word``, -1 unless it
-    was shifted; ``read``, how many words were shifted until then; ``action``, what comes next,
+    """The graphs of :func:`transition_graph` with the vertex inputs, int32: ``word``, -1 unless a
+    word was shifted; ``read``, how many words were shifted until then; ``action``, the next step,
     `SHIFT` or `REDUCE`, -1 where only one of them is possible.
 
     Raises:
@@ -80,7 +80,8 @@ def transition_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
 
 
 def parsed_trees(graphs: GraphBatch, sentences: Sequence[Sequence[str]]) -> list[LabelledTree]:
-    """The trees, without labels, that graphs as of :func:`transition_graph` come to."""
+    """The trees, without labels, that a parser built through these graphs: see
+    :func:`transition_graph`."""
     counts = np.diff(graphs.child_ptr)
     trees = []
     for (begin, end), sentence in zip(pairwise(graphs.ptr.tolist()), sentences, strict=True):
@@ -97,8 +98,8 @@ def parsed_trees(graphs: GraphBatch, sentences: Sequence[Sequence[str]]) -> list
 
 
 def brackets(tree: LabelledTree) -> set[tuple[int, int]]:
-    """The spans of words (first, behind the last) that inner vertices cover, but the root, whose
-    span every tree of the sentence has."""
+    """The spans (first word, one behind the last) that inner vertices cover, without the root:
+    every tree of the sentence has its span."""
     check_tree(tree)
     spans: list[tuple[int, int]] = []
     words = 0
@@ -113,8 +114,8 @@ def brackets(tree: LabelledTree) -> set[tuple[int, int]]:
 
 
 def bracket_f1(found: Iterable[LabelledTree], gold: Iterable[LabelledTree]) -> float:
-    """The F1 of unlabelled :func:`brackets` over all trees together, in 0..1; 1 where there are
-    none (Black et al. 1991)."""
+    """The F1 of unlabelled :func:`brackets` over all trees together, in 0..1; 1 if there are no
+    brackets (Black et al. 1991)."""
     right = total = 0
     found, gold = check_trees(found), check_trees(gold)
     if len(found) != len(gold):
@@ -137,7 +138,7 @@ def _words(sentence: Sequence[str]) -> list[str]:
 
 
 def right_branching(sentence: Sequence[str]) -> LabelledTree:
-    """The tree in which each word is joined with all that follow it."""
+    """The tree in which each word is joined with all words after it."""
     sentence = _words(sentence)
     builder = TreeBuilder()
     stack = [builder.add(-1, word) for word in sentence]
@@ -148,7 +149,7 @@ def right_branching(sentence: Sequence[str]) -> LabelledTree:
 
 
 def left_branching(sentence: Sequence[str]) -> LabelledTree:
-    """The tree in which all that comes before a word is joined with it."""
+    """The tree in which each word is joined with all words before it."""
     sentence = _words(sentence)
     builder = TreeBuilder()
     top = builder.add(-1, sentence[0])

@@ -90,7 +90,7 @@ class TreeBuilder:
         return self.add_checked(label, token, children)
 
     def add_checked(self, label: int, token: str | None, children: Sequence[int] = ()) -> int:
-        """Likewise, of a label and a word that are known to be some."""
+        """Add a vertex as `add` does, without checking the label and the word."""
         self._labels.append(label)
         self._tokens.append(token)
         self._children.append(children)
@@ -108,12 +108,12 @@ class TreeBuilder:
 
 
 def check_tree(tree: LabelledTree) -> LabelledTree:
-    """Raises InputError for what is no tree."""
+    """The tree; raises InputError for anything else."""
     return instance("data", "tree", tree, LabelledTree, "a LabelledTree")
 
 
 def check_trees(trees: Iterable[LabelledTree]) -> list[LabelledTree]:
-    """A list of trees; raises InputError for what is none."""
+    """A list of trees; raises InputError for anything else."""
     return items("data", "trees", trees, LabelledTree, "labelled trees")
 
 
@@ -163,8 +163,8 @@ def tree_dataset(
 ) -> Dataset:
     """Trees as a data set with the vertex inputs `word` and `label`, both int32.
 
-    `word` is -1 where a vertex has no word. `label` is -1 where it has no label; with
-    labels="root" that is everywhere but at the root.
+    `word` is -1 where a vertex has no word. `label` is -1 where it has no label; with labels="root"
+    only the root has one.
     """
     trees = check_trees(trees)
     choice("data", "labels", labels, ("all", "root"))

@@ -117,7 +117,7 @@ class Vocabulary:
         return f"Vocabulary({len(self)} tokens, unknown={self._unknown!r})"
 
     def __getitem__(self, token: str) -> int:
-        """The id of a token, that of the unknown token where it is not known.
+        """The id of a token; of a token that is not in the list, the id of the unknown token.
 
         Raises `InputError` for an unknown token if the vocabulary has none to stand for it.
         """

@@ -1,11 +1,12 @@
 """Vertex programs, one a file: trees, chains, lattices and grids, a classifier on every vertex.
 
-They are made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0,
-embedding_dropout=0.0, embedding_dropout_by="vertex")``; of :class:`MVRNN` words are as wide as
-states, and :class:`DAGRNN` has features of ``input_size`` in place of words. `dropout` acts before
-the classifier. Embeddings are dropped where that is asked for, by default of :class:`LatticeLSTM`
-and :class:`LSTMLanguageModel`, whose papers say so: with masks by vertex the cells of equal words
-differ and all are computed, by id those of a distinct word once (:func:`cavs.ops.dropout`).
+Each is made by ``Model(vocab_size, embedding_size, hidden_size, num_classes, *, dropout=0.0,
+embedding_dropout=0.0, embedding_dropout_by="vertex")``. The embeddings of :class:`MVRNN` are as
+wide as its states, and :class:`DAGRNN` reads features of ``input_size`` in place of words.
+`dropout` acts before the classifier. `embedding_dropout` acts on embeddings; :class:`LatticeLSTM`
+and :class:`LSTMLanguageModel` drop them by default, as their papers do. With masks by vertex the
+cells of equal words differ, and all are computed; with masks by id the cell of each distinct word
+is computed once (:func:`cavs.ops.dropout`).
 
 :class:`LSTMLanguageModel`, :class:`VAE`, :class:`SigmoidBeliefNetwork`, :class:`SentenceVAE` and
 :class:`TreeVAE` are generative models, of text, images and trees;

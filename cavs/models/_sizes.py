@@ -9,6 +9,6 @@ from cavs.errors import ShapeError
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raises ShapeError, naming it, for a size that is no integer of 1 or more."""
+    """Raises ShapeError for a size that is no integer of 1 or more, and names it."""
     for name, value in sizes.items():
         integer("models", name, value, 1, error=ShapeError)

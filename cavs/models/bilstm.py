@@ -10,7 +10,7 @@ from cavs.models._sizes import check_sizes
 
 
 class BiLSTMTagger(cavs.Module):
-    """Labels every vertex of a chain by what stands before it and what comes after.
+    """Labels every vertex of a chain by the words before it and the words after it.
 
     The function `before` runs over chains and pushes its states; `after` runs over the reversed
     chains, pulls them, and classifies both states of a vertex together::
@@ -18,15 +18,16 @@ class BiLSTMTagger(cavs.Module):
         h>_t = LSTM(x_t, h>_{t-1})        h<_t = LSTM'(x_t, h<_{t+1})
         logits_t = W [h>_t; h<_t] + b
 
-    Both read one embedding. Gradients find their way through what is pushed and pulled::
+    Both share one embedding. Gradients flow back through the pulled states to the function that
+    pushed them::
 
         before, after = cavs.compile(tagger.before), cavs.compile(tagger.after)
         h = before(graphs, word=word)["h"]
         out = after(graphs.reverse(), word=word, before=h, label=label)
         out["loss"].sum().backward()
 
-    `dropout` is of both states before the classifier, `embedding_dropout` of x, by vertex or by id
-    (:func:`cavs.ops.dropout`), for each direction apart.
+    `dropout` drops both states before the classifier, `embedding_dropout` drops x, by vertex or by
+    id (:func:`cavs.ops.dropout`), with other masks for each direction.
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none; of `after` also ``before``
     (hidden_size,).

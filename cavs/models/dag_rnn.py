@@ -8,7 +8,7 @@ from cavs.models._sizes import check_sizes
 
 
 class DAGRNN(cavs.VertexFunction):
-    """Labels every vertex by its features and by what is upstream of it.
+    """Labels every vertex by its features and by the vertices upstream of it.
 
     In an image the children of a place are its neighbours to the west, the north and the
     north-west, for one of the four directions of the paper. With x the features of a place and k
@@ -16,8 +16,8 @@ class DAGRNN(cavs.VertexFunction):
 
         h = tanh(W x + U sum_k h_k + b)        logits = V h + c
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, which stands in place of an
-    embedding, by vertex: there are no ids.
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, which stands in place of
+    an embedding, by vertex only: there are no ids.
 
     Inputs: ``x`` (input_size,), float, and ``label``, int32, -1 for none, per vertex.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.

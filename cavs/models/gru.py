@@ -21,7 +21,7 @@ class GRU(cavs.VertexFunction):
     ``w.weight`` and ``u.weight`` hold the gates in the order r, z, n, and ``w.bias`` and
     ``u.bias`` the two biases, as torch.nn.GRU does; d_n is the last third of ``u.bias``.
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.

@@ -23,11 +23,11 @@ class LatticeLSTM(cavs.VertexFunction):
         c = f * c' + i * g                                                      without
         h = o * tanh(c)
 
-    One embedding holds characters and words; the id of an edge from j - 1, which is that of the
-    character again, is not read.
+    One embedding holds characters and words. The id of an edge from j - 1 repeats the character,
+    and is not read.
 
-    `dropout` is of h before the classifier, `embedding_dropout` of the embeddings of characters and
-    words, by vertex (an edge's word: by edge) or by id (:func:`cavs.ops.dropout`); None: as
+    `dropout` drops h before the classifier, `embedding_dropout` drops the embeddings of characters
+    and words, by vertex (an edge's word: by edge) or by id (:func:`cavs.ops.dropout`); None: as
     `dropout`, since the paper drops them (section 4.1).
 
     Inputs: ``character``, ``label``: int32 per vertex, -1 for none; ``word``: int32 per edge;

@@ -17,10 +17,10 @@ class LSTM(cavs.VertexFunction):
         g = tanh(W_g x + U_g h' + b_g)       o = sigmoid(W_o x + U_o h' + b_o)
         c = f * c' + i * g                   h = o * tanh(c)
 
-    ``w.weight`` and ``u.weight`` hold the gates in the order i, f, g, o, as torch.nn.LSTM does; of
-    its two biases there is one.
+    ``w.weight`` and ``u.weight`` hold the gates in the order i, f, g, o, as torch.nn.LSTM does; one
+    bias stands for its two.
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.

@@ -10,23 +10,23 @@ from cavs.models._sizes import check_sizes
 
 
 class LSTMLanguageModel(cavs.VertexFunction):
-    """Layers of LSTM that say at each word which one comes next.
+    """Layers of LSTM that predict, at each word, the next word.
 
     A graph is a piece of text, a chain; its first vertex goes on from the state that the piece
-    before ended with. With x the word's embedding below the first layer, and the h of the layer
-    below for the others, and h', c' the same layer's at the word before::
+    before ended with. In the first layer x is the word's embedding, in the others the h of the
+    layer below; h', c' are the states of the same layer at the word before::
 
         i, f, g, o = W dropout(x) + U h' + b
         c = sigmoid(f) * c' + sigmoid(i) * tanh(g)
         h = sigmoid(o) * tanh(c)
 
-    and the logits are V dropout(h) + a of the last layer. The embedding is dropped too, as all that
-    goes up and not along: by `embedding_dropout`, None: as `dropout`, by vertex or by id
-    (:func:`cavs.ops.dropout`).
+    and the logits are V dropout(h) + a of the last layer. Dropout acts on every connection from
+    layer to layer, and on none along the chain; so it acts on the embedding too: by
+    `embedding_dropout` (None: as `dropout`), by vertex or by id (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label`` (the next word): int32 per vertex; ``first``: 1 at the first vertex
-    of a piece, else 0; ``state``: (2 * num_layers * hidden_size,) per graph, what ``state`` of the
-    vertex before was, zeros at the beginning of a text.
+    of a piece, else 0; ``state``: (2 * num_layers * hidden_size,) per graph, the output ``state``
+    of the vertex before the piece, zeros at the beginning of a text.
     Outputs per vertex: ``loss``: (); ``logits``: (vocab_size,); ``state``.
     """
 

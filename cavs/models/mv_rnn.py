@@ -17,12 +17,13 @@ class MVRNN(cavs.VertexFunction):
 
         p = g(W [B a; A b])        P = W_M [A; B]
 
-    Here vectors are rows, so A stands transposed: a row's product with it is A b of the paper, and
-    [A; B] lies side by side. A vertex with a word and children has the sum of both. Words' matrices
-    start as identity with some noise, as in the paper; all of their elements are parameters.
+    Here vectors are rows, so A is stored transposed: a row times A is the paper's A b, and the A
+    and B of [A; B] stand side by side. A vertex with a word and children has the sum of both.
+    Words' matrices start as identity with some noise, as in the paper; all of their elements are
+    parameters.
 
-    `dropout` is of p before the classifier, `embedding_dropout` of the words' vectors, by vertex or
-    by id (:func:`cavs.ops.dropout`); their matrices are never dropped.
+    `dropout` drops p before the classifier, `embedding_dropout` drops the words' vectors, by vertex
+    or by id (:func:`cavs.ops.dropout`); their matrices are never dropped.
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.

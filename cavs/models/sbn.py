@@ -27,7 +27,7 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
 
     Inputs: ``image``: (image_size,) per graph, of 0 and 1.
     Outputs per vertex: ``log_joint``: () log p(x, h); ``log_q``: () log q(h | x); ``log_weight``:
-    their difference; ``baseline``: () what NVIL expects that to be, from x alone.
+    their difference; ``baseline``: () the value of ``log_weight`` that NVIL expects from x alone.
     """
 
     def __init__(self, image_size: int = 784, hidden_size: int = 200) -> None:
@@ -40,7 +40,7 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
         self.baseline2 = nn.Linear(100, 1)
 
     def set_pixel_means(self, means: Any) -> None:
-        """Begins with pixels that are 1 as often as in the data, `means` (image_size,)."""
+        """Sets biases with which pixels are 1 as often as in the data: `means` is (image_size,)."""
         assert self.pixels.bias is not None
         p = np.clip(means, 1e-3, 1 - 1e-3)
         with self.pixels.bias.writing() as bias:
@@ -61,9 +61,10 @@ class SigmoidBeliefNetwork(cavs.VertexFunction):
 
 
 class SBNDream(cavs.VertexFunction):
-    """What a :class:`SigmoidBeliefNetwork` dreams of: each vertex is an image from h of the prior.
+    """The dreams of a :class:`SigmoidBeliefNetwork`: each vertex is an image from an h of the
+    prior.
 
-    Outputs per vertex: ``log_q``: () log q(h | x), of which the sleep phase is made; ``mean``:
+    Outputs per vertex: ``log_q``: () log q(h | x), which the sleep phase maximises; ``mean``:
     (image_size,) probabilities of the pixels; ``image``: a sample, x.
     """
 

@@ -13,7 +13,7 @@ class SentenceEncoder(cavs.VertexFunction):
     """An LSTM that reads a sentence to its end.
 
     Inputs per vertex: ``word``: int32.
-    Outputs per vertex: ``h``: (hidden_size,), that of the last vertex the sentence's.
+    Outputs per vertex: ``h``: (hidden_size,); at the last vertex it stands for the sentence.
     """
 
     def __init__(self, embedding: nn.Embedding, size: int, hidden_size: int) -> None:
@@ -33,7 +33,7 @@ class SentenceEncoder(cavs.VertexFunction):
 class SentenceDecoder(cavs.VertexFunction):
     """An LSTM language model that sees z at each word.
 
-    Inputs: ``word`` and ``label``, the next word: int32 per vertex, words that are left out -1;
+    Inputs: ``word``, -1 where the word is hidden, and ``label``, the next word: int32 per vertex;
     ``z``: (latent_size,) per graph.
     Outputs per vertex: ``logits``: (vocab_size,); ``loss``: () -log p(label).
     """
@@ -66,15 +66,16 @@ class SentenceDecoder(cavs.VertexFunction):
 
 
 def lstm(gates: Any, before: Any) -> tuple[Any, Any]:
-    """h and c from the gates' i, f, g, o before their nonlinearities and the c before."""
+    """h and c of an LSTM: `gates` are i, f, g, o before their nonlinearities, `before` is the last
+    c."""
     i, f, g, o = ops.split(gates, 4)
     c = ops.sigmoid(f) * before + ops.sigmoid(i) * ops.tanh(g)
     return ops.sigmoid(o) * ops.tanh(c), c
 
 
 class SentenceVAE(cavs.VertexProgram):
-    """The encoder, the decoder, and between them q(z | sentence) = Normal(mean, exp(log_std)) of
-    what the encoder came to; p(z) = Normal(0, 1). Both share the embedding."""
+    """The encoder, the decoder, and between them q(z | sentence) = Normal(mean, exp(log_std)),
+    computed from the encoder's last state; p(z) = Normal(0, 1). Both share the embedding."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Shift-reduce parser of binary trees, whose stack is a graph that grows with what it decides."""
+"""Shift-reduce parser of binary trees. Its stack is a graph that grows with each decision."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from cavs.models.sentence_vae import lstm
 
 
 class Buffer(cavs.VertexFunction):
-    """An LSTM that reads a sentence from its end; over reversed chains, so that the state of a
-    word stands for it and all words after it.
+    """An LSTM that reads a sentence from its end, over reversed chains: the state of a word stands
+    for it and all words after it.
 
     Inputs per vertex: ``word``: int32.
     Outputs per vertex: ``h``: (hidden_size,).
@@ -38,23 +38,23 @@ class Buffer(cavs.VertexFunction):
 
 
 class Stack(cavs.VertexFunction):
-    """An item of the stack, made from a word or from two items, and what to do next.
+    """An item of the stack, made from a word or from two items, and the action that follows.
 
-    An item's state h, c is that of a binary Tree-LSTM (Tai et al. 2015, eqs. 9-14); s, m is that
-    of an LSTM over the items from the bottom of the stack to this one (Dyer et al. 2015)::
+    A binary Tree-LSTM (Tai et al. 2015, eqs. 9-14) computes an item's state h, c; an LSTM over the
+    items from the bottom of the stack to this one (Dyer et al. 2015) computes s, m::
 
         h, c = TreeLSTM(x; left, right)
         s, m = LSTM(h; below)
         logits = V tanh(W [s; h; front])
 
-    A vertex gathers from the item below it, and where it was reduced from ``left`` and ``right``;
-    the first vertex, the empty stack, from none.
+    A vertex gathers from the item below it and, if it was reduced, from ``left`` and ``right``; the
+    first vertex, the empty stack, gathers from none.
 
-    Inputs per vertex: ``word``: int32, -1 where none was shifted; ``front``: (hidden_size,), the
-    state of the words to come, zeros where there are none; ``action``: int32, the right thing to
-    do, -1 for none.
-    Outputs per vertex: ``logits``: (2,) of `cavs.data.SHIFT` and `REDUCE`; ``loss``: ()
-    -log p(action).
+    Inputs per vertex: ``word``: int32, -1 where no word was shifted; ``front``: (hidden_size,), the
+    state of the words to come, zeros where there are none; ``action``: int32, the right action, -1
+    for none.
+    Outputs per vertex: ``logits``: (2,) of `cavs.data.SHIFT` and `REDUCE`; ``loss``: () -log
+    p(action).
     """
 
     def __init__(
@@ -97,8 +97,9 @@ class Stack(cavs.VertexFunction):
 class ShiftReduceParser(cavs.VertexProgram):
     """The buffer and the stack, which share an embedding; :func:`cavs.training.parse` runs it.
 
-    `dropout` is of what decides, [s; h; front], `embedding_dropout` of words, by vertex or by id
-    (:func:`cavs.ops.dropout`), for each function apart.
+    `dropout` drops [s; h; front], from which the action is computed, `embedding_dropout` drops the
+    words' embeddings, by vertex or by id (:func:`cavs.ops.dropout`), with other masks in each
+    function.
     """
 
     def __init__(

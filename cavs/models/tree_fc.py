@@ -17,7 +17,7 @@ class TreeFC(cavs.VertexFunction):
 
     ``u.weight`` is (hidden, 2 hidden): U_1 and U_2 side by side.
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.

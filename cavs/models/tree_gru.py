@@ -18,7 +18,7 @@ class ChildSumTreeGRU(cavs.VertexFunction):
         n  = tanh(W_n x + U_n (r * h~) + b_n)
         h  = z * h~ + (1 - z) * n
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.

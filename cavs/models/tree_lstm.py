@@ -1,7 +1,7 @@
 """Tree-LSTMs (Tai et al. 2015) with a classifier on every vertex.
 
-Of dropout the paper says that it regularises with a rate of 0.5; its published code drops what the
-classifier sees, and nothing else.
+The paper names dropout with a rate of 0.5 as its regularisation; its published code drops the input
+of the classifier, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
         f_k = sigmoid(W_f x + U_f h_k + b_f)
         c   = i * u + sum_k f_k * c_k              h = o * tanh(c)
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.
@@ -81,7 +81,7 @@ class NaryTreeLSTM(cavs.VertexFunction):
     ``u_iou.weight`` is (3 hidden, arity hidden): the U_l side by side; ``u_f.weight`` is
     (arity hidden, arity hidden): the U_kl, k down and l across.
 
-    `dropout` is of h before the classifier, `embedding_dropout` of x, by vertex or by id
+    `dropout` drops h before the classifier, `embedding_dropout` drops x, by vertex or by id
     (:func:`cavs.ops.dropout`).
 
     Inputs: ``word``, ``label``: int32 per vertex, -1 for none.

@@ -41,11 +41,11 @@ class TreeEncoder(cavs.VertexFunction):
 
 
 class TreeDecoder(cavs.VertexFunction):
-    """Says the production of a vertex from those above it and z; over reversed graphs, in which a
-    vertex gathers from its parent.
+    """Predicts the production of a vertex from z and the productions above it, over reversed
+    graphs, in which a vertex gathers from its parent.
 
     Inputs: ``above``, ``slot``: int32 per vertex, the parent's production and the position among
-    its children, -1 at the root; ``production``: int32 per vertex, what is to be said; ``z``:
+    its children, -1 at the root; ``production``: int32 per vertex, the right one; ``z``:
     (latent_size,) per graph.
     Outputs per vertex: ``logits``: (num_productions,); ``loss``: () -log p(production).
     """
@@ -86,8 +86,8 @@ class TreeVAE(cavs.VertexProgram):
     """The encoder, the decoder, and between them q(z | tree) = Normal(mean, exp(log_std)) of the
     root's state; p(z) = Normal(0, 1).
 
-    The production of a vertex is its symbol and its number of children, so that decoding it says
-    which vertices come next.
+    The production of a vertex is its symbol and its number of children, so that a decoded
+    production tells which vertices come next.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ class VAE(cavs.VertexFunction):
     """A latent normal z, and independent pixels given it; a graph is an image, a vertex a sample.
 
     Burda et al. 2016, section 5, with one stochastic layer. The image x comes by ``pull_graph``, so
-    that it is encoded once whatever the number of samples::
+    that it is encoded once for any number of samples::
 
         q(z | x) = Normal(mean, exp(log_std)),  mean, log_std = V tanh(W_2 tanh(W_1 x))
         p(z) = Normal(0, 1)
@@ -52,8 +52,8 @@ class VAE(cavs.VertexFunction):
         self.pixels = nn.Linear(hidden_size, image_size)
 
     def set_pixel_means(self, means: Any) -> None:
-        """Begins with pixels that are 1 as often as in the data, `means` (image_size,): the biases
-        of their logits."""
+        """Sets the biases of the logits so that pixels are 1 as often as in the data: `means` is
+        (image_size,)."""
         p = np.clip(means, 1e-3, 1 - 1e-3)
         assert self.pixels.bias is not None
         with self.pixels.bias.writing() as bias:
@@ -76,7 +76,7 @@ class VAE(cavs.VertexFunction):
 
 
 class VAESampler(cavs.VertexFunction):
-    """What a :class:`VAE` dreams of: each vertex is an image from a z of the prior.
+    """Images that a :class:`VAE` draws: each vertex is an image from a z of the prior.
 
     Outputs per vertex: ``mean``: (image_size,) probabilities of the pixels; ``image``: a sample.
     """

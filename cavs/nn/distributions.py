@@ -68,7 +68,7 @@ class Normal:
         return self.mean + self.std * standard_normal(_uniform(like, generator))
 
     def entropy(self) -> Any:
-        """Of each element: log(std) + log(2 pi e) / 2."""
+        """Entropy of each element: log(std) + log(2 pi e) / 2."""
         return _log(self.std) + (_HALF_LOG_2PI + 0.5)
 
 
@@ -88,21 +88,22 @@ class Bernoulli:
         return ops.sigmoid(self.logits)
 
     def log_prob(self, x: Any) -> Any:
-        """Log-probability of each element of `x`, of 0 and 1 (or between: the expectation); -inf,
-        with no gradient, where an infinite logit makes it impossible."""
+        """Log-probability of each element of `x`, which is 0 or 1; of a number between them, the
+        expectation. It is -inf, with no gradient, where an infinite logit makes the element
+        impossible."""
         return -ops.binary_cross_entropy_with_logits(self.logits, x)
 
     def sample(self, generator: Generator | None = None) -> Any:
-        """0 or 1 for each element; no gradient."""
+        """Draws 0 or 1 for each element; no gradient flows."""
         return ops.less(_uniform(self.logits, generator), self.mean)
 
     def entropy(self) -> Any:
-        """Of each element."""
+        """Entropy of each element."""
         return ops.binary_cross_entropy_with_logits(self.logits, self.mean)
 
 
 class Categorical:
-    """One of several classes, by the last axis.
+    """One of several classes; the last axis counts the classes.
 
     Attributes:
         logits: (..., classes), unnormalised log-probabilities.
@@ -117,15 +118,15 @@ class Categorical:
         return ops.softmax(self.logits)
 
     def log_prob(self, x: Any) -> Any:
-        """Log-probabilities (...) of int32 ids (...), 0 for -1, or of one-hot (..., classes); -inf,
-        with no gradient, of a class whose logit is."""
+        """Log-probabilities (...) of int32 ids (...) or of one-hot vectors (..., classes). The id
+        -1 gives 0; a class with the logit -inf gives -inf, with no gradient."""
         if _is_ids(x):
             return -ops.cross_entropy(self.logits, x)
         return ops.sum(_weighted(x, ops.log_softmax(self.logits)), -1)
 
     def sample(self, generator: Generator | None = None) -> Any:
-        """One-hot (..., classes), by the Gumbel-max trick; no gradient. Never a class of logit
-        -inf."""
+        """Draws one-hot vectors (..., classes) by the Gumbel-max trick; no gradient flows. A class
+        with the logit -inf is never drawn."""
         return gumbel_max(self.logits, standard_gumbel(_uniform(self.logits, generator)))
 
     def relaxed_sample(self, temperature: float, generator: Generator | None = None) -> Any:
@@ -136,15 +137,15 @@ class Categorical:
         return ops.softmax(noisy * (1.0 / temperature))
 
     def entropy(self) -> Any:
-        """(...)."""
+        """Entropy over the classes, (...)."""
         return -ops.sum(_weighted(self.mean, ops.log_softmax(self.logits)), -1)
 
 
 class Uniform:
-    """Independent variables that are even between two bounds.
+    """Independent variables, uniform between two bounds.
 
     Attributes:
-        low, high: of shapes that broadcast, low below high.
+        low, high: the bounds, low below high; their shapes broadcast.
     """
 
     def __init__(self, low: Any, high: Any) -> None:
@@ -152,7 +153,8 @@ class Uniform:
         self.high = high
 
     def log_prob(self, x: Any) -> Any:
-        """-log(high - low) of each element within the bounds; -inf without, with no gradient."""
+        """-log(high - low) for each element within the bounds; -inf, with no gradient, for one
+        outside."""
         inside = ops.greater_equal(x, self.low) * ops.less(x, self.high)
         return ops.where(inside, -_log(self.high - self.low), -math.inf)
 
@@ -167,12 +169,14 @@ class Uniform:
 
 
 def kl_divergence(p: Any, q: Any) -> Any:
-    """KL(p || q) in closed form: of each element, for categorical distributions over the last axis.
+    """KL(p || q) in closed form: for each element, or, of categorical distributions, over the last
+    axis.
 
-    +inf, of categorical distributions with no gradient, where q cannot give what p can.
+    It is +inf where p can give a value that q cannot; of categorical distributions no gradient
+    flows there.
 
     Raises:
-        InputError: two distributions of different kinds, or of one without a closed form.
+        InputError: the distributions are of different kinds, or of a kind without a closed form.
     """
     if isinstance(p, Normal) and isinstance(q, Normal):
         ratio = p.std / q.std
@@ -205,7 +209,7 @@ def _weighted(p: Any, log_p: Any) -> Any:
 
 
 def _log(x: Any) -> Any:
-    """Of a number, too."""
+    """The logarithm of a number, a symbol or a tensor."""
     if isinstance(x, (int, float)):
         return math.log(number("distributions", "scale", x, 0, above=True))
     return ops.log(x)

@@ -6,8 +6,8 @@ Bounds are of shape (n,); the higher, the better: train on ``-bound.mean()``.
 
 Where samples are reparameterised (:class:`cavs.nn.distributions.Normal`), gradients flow through
 them and a bound can be trained on as it is. Where they are discrete, the score-function estimators
-(:func:`nvil`, :func:`vimco`) or :func:`wake_sleep` give a surrogate, of which only the gradient has
-a meaning.
+(:func:`nvil`, :func:`vimco`) or :func:`wake_sleep` give a surrogate: only its gradient has a
+meaning.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from cavs.tensor import Tensor
 
 
 class Estimate(NamedTuple):
-    """What a score-function estimator gives.
+    """The result of a score-function estimator.
 
     Attributes:
         bound: the bound, (n,).
         surrogate: (n,); the mean of its gradient over samples is the gradient of the bound.
-        baseline_loss: (n,); what to train the baseline by, 0 where there is none.
+        baseline_loss: (n,); the loss to train the baseline on, 0 where there is no baseline.
     """
 
     bound: Tensor
@@ -57,9 +57,10 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1
 
     Args:
         log_joint, log_q: (n, k).
-        baseline: what to subtract from the learning signal, a number or a tensor that broadcasts
+        baseline: a number or a tensor that is subtracted from the learning signal. It broadcasts
             with (n, k) and does not depend on the samples; its own loss is the squared rest.
-        scale: of the learning signal, and so of the gradient of q alone, to keep its variance down.
+        scale: a factor of the learning signal, and so of the gradient of q alone; it keeps the
+            variance down.
 
     A sample that p cannot give makes the bound -inf, and neither q nor the baseline learns from it.
     """
@@ -75,11 +76,11 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1
 
 
 def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
-    """The score-function estimator of the importance-weighted bound, each sample's baseline made of
-    the others (Mnih and Rezende 2016, eqs. 7-10).
+    """The score-function estimator of the importance-weighted bound. The baseline of each sample is
+    made of the other samples (Mnih and Rezende 2016, eqs. 7-10).
 
-    A sample whose signal would be infinite, since p can give no other or not this one alone, counts
-    in the bound, but q does not learn from it.
+    Where p can give none of the other samples, the signal of a sample would not be finite. The
+    sample then counts in the bound, but its signal for q is 0.
 
     Raises:
         InputError: a single sample.
@@ -107,17 +108,17 @@ def _without_each(log_weight: Any) -> Any:
 
 
 def _signal(bound: Any, without: Any) -> Any:
-    """How much better the bound is with each sample than without; 0 where either is infinite."""
+    """How much better the bound is with each sample than without it; 0 where either is infinite."""
     finite = np.isfinite(bound) & np.isfinite(without)
     return np.where(finite, bound - np.where(finite, without, 0), 0).astype(without.dtype)
 
 
 def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
-    """The two phases of wake-sleep (Hinton et al. 1995) in one: (n,).
+    """The objectives of both phases of wake-sleep (Hinton et al. 1995), added: (n,).
 
     Args:
-        log_joint: (n, k), of data with samples from q, through which no gradient flows: the wake
-            phase trains p on them.
+        log_joint: (n, k), log p(x, h) of data x with samples h from q, through which no gradient
+            flows: the wake phase trains p on them.
         dream_log_q: (n, k), log q(h | x) of x and h drawn from p: the sleep phase trains q on them.
     """
     _check(log_joint)
@@ -126,7 +127,7 @@ def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
 
 
 def _check(*tensors: Tensor) -> int:
-    """The number of samples."""
+    """The number of samples; raises unless all tensors are of one shape (observations, samples)."""
     for x in tensors:
         instance("estimators", "log-probabilities", x, Tensor, "a cavs.Tensor")
     shape = tensors[0].shape

@@ -38,7 +38,7 @@ def manual_seed(seed: int) -> None:
     """Starts the generator of initial values anew; `seed` is 0 or more."""
     try:
         _generator.bit_generator.state = np.random.PCG64(operator.index(seed)).state
-    except Exception:  # whatever an object's own __index__ raises
+    except Exception:  # an object's own __index__ may raise anything
         raise InputError(
             f"[manual_seed] expected an integer >= 0, got {shown(seed)}; pass such a seed"
         ) from None
@@ -50,14 +50,14 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Continues from what :func:`get_state` gave.
+    """Continues from a state that :func:`get_state` returned.
 
     Raises:
-        CheckpointError: not such a state.
+        CheckpointError: `state` is no state of the generator.
     """
     try:
         _generator.bit_generator.state = state
-    except Exception as error:  # whatever NumPy makes of what is no state
+    except Exception as error:  # NumPy raises many kinds for a wrong state
         raise CheckpointError(
             f"[init] expected a state of the PCG64 generator, got one without ({error}); pass "
             "what get_state gave"
@@ -67,7 +67,7 @@ def set_state(state: dict[str, Any]) -> None:
 def uniform_(parameter: Parameter, low: float = 0.0, high: float = 1.0) -> Parameter:
     """Uniform values in [low, high), in place.
 
-    Raises InputError for what is no Parameter, and numbers that are not finite or out of order.
+    Raises InputError if `parameter` is no Parameter, or a number is not finite or out of order.
     """
     low = number("uniform_", "low", low)
     high = number("uniform_", "high", high, low)
@@ -75,7 +75,8 @@ def uniform_(parameter: Parameter, low: float = 0.0, high: float = 1.0) -> Param
 
 
 def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0) -> Parameter:
-    """Normal values, in place. Raises InputError for `std` below 0, and what is no Parameter."""
+    """Normal values, in place. Raises InputError if `std` is below 0 or `parameter` no
+    Parameter."""
     mean, std = number("normal_", "mean", mean), number("normal_", "std", std, 0)
     return _fill(parameter, lambda shape: _generator.normal(mean, std, shape))
 

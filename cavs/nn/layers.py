@@ -39,7 +39,7 @@ class Linear(Module):
 
     Attributes:
         weight: (out, in), uniform within 1 / sqrt(in) of 0, as in PyTorch.
-        bias: (out,), likewise; None without.
+        bias: (out,), drawn likewise; None in a layer without bias.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Embedding(Module):
         """With `values`, an array (num, size), starts from a copy of it.
 
         Raises:
-            ShapeError: `values` of another shape.
+            ShapeError: `values` has another shape.
         """
         shape = (
             _size("embedding", "num_embeddings", num_embeddings),
@@ -139,7 +139,7 @@ class LayerNorm(Module):
 class Dropout(Module):
     """Zeroes vertex values with probability `p` while training, and scales the others by 1/(1-p).
 
-    Only in vertex functions: samples are drawn by vertex, not by position in a batch. With
+    It works in vertex functions only: samples are drawn by vertex, not by position in a batch. With
     ``by="id"`` they are drawn by the ids that a value is computed from; see :func:`ops.dropout`.
     """
 

@@ -1,4 +1,4 @@
-"""Whether an update would leave a parameter that is not finite, found out before it."""
+"""Finds out, before an update, whether it would leave a parameter that is not finite."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from cavs.optim._optimizer import Group, Optimizer, State
 
 Bounds = Sequence[float]
-"""Of the magnitudes of a parameter and of the two arrays at most that are kept for it."""
+"""Bounds of the magnitudes of a parameter and of the arrays, at most two, that are kept for it."""
 
 
-# Going through a large table pays where many steps by some of its rows follow.
+# A whole table is measured only after this many steps by some of its rows: more will follow.
 _STEPS_OF_A_TABLE = 30
 
 
 class Update(NamedTuple):
-    """What an optimizer is about to do.
+    """A change that an optimizer is about to make.
 
     Attributes:
-        name, parameter: of what it changes.
-        group: the parameter's, with the options.
-        state: what is kept for the parameter.
-        by_rows: whether the gradient has some rows alone.
+        name, parameter: the parameter that changes, and its name.
+        group: the group of the parameter, with its options.
+        state: the arrays that are kept for the parameter.
+        by_rows: whether the gradient is row-sparse.
     """
 
     name: str
@@ -46,19 +46,20 @@ class Update(NamedTuple):
 
 
 Known = tuple[int, Bounds | None, int]
-"""Of a parameter: a version, bounds while it has that, None where there are none, and how many
-steps there have been."""
+"""Of a parameter: a version, the bounds that hold while it has this version (None: no bounds), and
+the number of its steps so far."""
 Checked = tuple[Update, Bounds | None, Bounds | None]
-"""An update, and bounds before it and after it where they are known."""
+"""An update, the bounds before it and the bounds after it; None where they are unknown."""
 
 
 class UpdateChecks:
-    """Of the updates of one optimizer.
+    """Checks the updates of one optimizer.
 
-    Little but gradients is gone through in each step: what bounds the magnitudes of a parameter and
-    its states before it, and the formula of the update, bound those after it. They are taken from
-    the arrays where the parameter was written by others, or bounds have grown too wide; for a
-    row-sparse gradient from its rows alone. What is not bounded is computed on copies first.
+    Each step reads little more than the gradients. The bounds of a parameter and its states before
+    an update, together with the formula of the update, give the bounds after it. Bounds are
+    measured on the arrays if others wrote to the parameter, or if the bounds have grown too wide;
+    for a row-sparse gradient on its rows alone. An update without bounds is computed on copies
+    first.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -72,15 +73,15 @@ class UpdateChecks:
         self.__init__(optimizer)  # type: ignore[misc]
 
     def forget(self) -> None:
-        """States are no longer what they were."""
+        """Drops all bounds: the states may have changed."""
         self._known.clear()
 
     def check(self, updates: Sequence[Update]) -> list[Checked]:
-        """What the updates will have done, for :meth:`settle_all`.
+        """Checks updates before they are done; the result is for :meth:`settle_all`.
 
         Raises:
-            NonFiniteError: names the first parameter whose gradient is not finite, or would leave
-                it so.
+            NonFiniteError: names the first parameter whose gradient is not finite, or that would
+                not be finite after its update.
         """
         greatest = magnitudes(update.array for update in updates)
         for update, most in zip(updates, greatest, strict=True):
@@ -101,7 +102,7 @@ class UpdateChecks:
         return found
 
     def settle_all(self, checked: Sequence[Checked]) -> None:
-        """Is told that the updates are done."""
+        """Notes that the updates are done."""
         for update, before, after in checked:
             parameter = update.parameter
             self.settle([parameter], [parameter.read()[1]], [before], [after], [not update.by_rows])
@@ -109,8 +110,8 @@ class UpdateChecks:
     def known(
         self, parameters: Sequence[Parameter], versions: Sequence[int]
     ) -> list[Bounds | None]:
-        """Bounds of parameters and their states; None where one has not the version that it had
-        after the last step, or has -1: then others may have written to it."""
+        """Bounds of parameters and their states. They are None for a parameter whose version is -1
+        or is not its version after the last step: others may have written to it."""
         entries = [self._known.get(parameter) for parameter in parameters]
         return [
             None
@@ -120,7 +121,7 @@ class UpdateChecks:
         ]
 
     def _measured(self, parameter: Parameter, steps: int) -> Bounds | None:
-        """Of a table that has had so many updates of some of its rows."""
+        """Measures a parameter after `_STEPS_OF_A_TABLE` updates by rows; None before."""
         if steps < _STEPS_OF_A_TABLE:
             return None
         (group,) = [g for g in self._optimizer.groups if any(p is parameter for p in g["params"])]
@@ -135,12 +136,13 @@ class UpdateChecks:
         after: Sequence[Bounds | None],
         whole: Sequence[bool],
     ) -> None:
-        """Is told that updates are done, which have left the parameters at these versions; -1:
-        others may write to one unseen.
+        """Notes that updates are done, and that the parameters now have these versions. The version
+        -1: others may write to the parameter unseen.
 
         Args:
-            before, after: bounds before the updates and after them; of a part of the parameter
-                alone where there was none before and not its `whole` was updated.
+            before, after: bounds before the updates and after them. Where there were none before,
+                those after hold for the updated elements alone.
+            whole: whether all elements of a parameter were updated.
         """
         entries = map(self._known.get, parameters)
         steps = [0 if entry is None else entry[2] + 1 for entry in entries]
@@ -152,8 +154,8 @@ class UpdateChecks:
         )
 
     def _bounds_after(self, update: Update, greatest: float, known: Bounds | None) -> Bounds | None:
-        """After an update by a gradient of at most this magnitude; None where they are unknown, or
-        too wide."""
+        """Bounds after an update by a gradient of magnitude `greatest` at most; None where they are
+        unknown or too wide."""
         parameter, group = update.parameter, update.group
         settings = self._optimizer.native_settings(group)
         if settings is None:
@@ -168,7 +170,7 @@ class UpdateChecks:
         return found
 
     def _compute(self, update: Update) -> None:
-        """Raises where the update, done on copies, leaves what is not finite."""
+        """Does the update on copies; raises NonFiniteError if the parameter is not finite then."""
         parameter, state = update.parameter, update.state
         grad: Any = parameter.grad
         if update.by_rows:

@@ -1,4 +1,4 @@
-"""What all optimizers share: groups of parameters, their state, and saving it."""
+"""The base of all optimizers: groups of parameters, their state, and saving it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Optimizer(ABC):
     Attributes:
         groups: dictionaries with ``params``, ``names`` and the options, such as ``lr``, which may
             be changed between steps.
-        checks: whether an update would leave what is not finite.
+        checks: finds updates that would leave a parameter that is not finite.
     """
 
     def __init__(self, parameters: Any, **options: float | bool) -> None:
@@ -68,7 +68,7 @@ class Optimizer(ABC):
         self._check_paths()
 
     def _check_paths(self) -> None:
-        """Whether :meth:`state_dict` has a path for each array and each option."""
+        """Raises InputError if an array and an option have the same path in :meth:`state_dict`."""
         states = {
             f"{name}.{state}"
             for group in self.groups
@@ -111,7 +111,7 @@ class Optimizer(ABC):
         return (1,)
 
     def updated(self, parameter: Parameter) -> None:  # noqa: B027
-        """Is told that a native training step changed `parameter` and its arrays."""
+        """Called after a native training step changed `parameter` and its arrays."""
 
     @abstractmethod
     def _new_state(self, parameter: Parameter, group: Group) -> State:
@@ -125,23 +125,24 @@ class Optimizer(ABC):
         states: Sequence[State],
         group: Group,
     ) -> None:
-        """Changes values by dense gradients of their shapes and dtypes; all of a group at once, for
-        one native call."""
+        """Changes `values` by dense gradients of the same shapes and dtypes; all values of a group
+        at once, in one native call."""
 
     @abstractmethod
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        """Changes the rows of `parameter` that `grad` has; no others decay or keep momentum."""
+        """Changes the rows of `parameter` that `grad` has; other rows neither decay nor go on by
+        momentum."""
 
     def step(self) -> None:
         """Changes every parameter that has a gradient.
 
         Raises:
-            ShapeError: a gradient of another shape than its parameter; InputError: of another
-                dtype; CavsRuntimeError: see :meth:`check`; NonFiniteError: a gradient or a
-                parameter to be is not finite, see :class:`cavs.detect_nonfinite`. No parameter has
-                changed then.
+            ShapeError: a gradient has another shape than its parameter; InputError: another dtype;
+                CavsRuntimeError: see :meth:`check`; NonFiniteError: a gradient, or a parameter
+                after the step, is not finite, see :class:`cavs.detect_nonfinite`. After an error no
+                parameter has changed.
         """
         self.check()
         try:
@@ -153,15 +154,16 @@ class Optimizer(ABC):
             self.checks.settle_all(checked)
         except CavsError:
             raise
-        except Exception:  # whatever a group's options or a gradient make of it
+        except Exception:  # a wrong option or gradient may raise anything
             self.check_values()
             raise
 
     def check_values(self) -> None:
-        """Looks for what users set between steps and no step takes, after one failed.
+        """Looks, after a step failed, for an option or a gradient that a user set and no step
+        takes.
 
         Raises:
-            InputError: names the option, or the parameter with such a gradient.
+            InputError: names the option, or the parameter whose gradient is no array.
         """
         for group in self.groups:
             for name, value in group.items():
@@ -176,7 +178,7 @@ class Optimizer(ABC):
                     )
 
     def _updates(self) -> list[Update]:
-        """What is to be done; raises as :meth:`step`, before anything is."""
+        """The updates of a step; raises as :meth:`step` does, before a parameter has changed."""
         updates = []
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):
@@ -203,10 +205,10 @@ class Optimizer(ABC):
                 self._step_dense(dense, group)
 
     def check(self) -> None:
-        """Whether the compiled functions that own the parameters are as they were compiled.
+        """Checks that the compiled functions that own the parameters have kept their structure.
 
         Raises:
-            CavsRuntimeError: a layer or parameter of one was replaced, see
+            CavsRuntimeError: a layer or a parameter of a function was replaced, see
                 ``cavs.core.structure``.
         """
         self._owners.check()
@@ -225,13 +227,13 @@ class Optimizer(ABC):
             try:
                 self._update(values, grads, states, group)
             except (InputError, ShapeError):
-                # The native update, which knows no names, has found something before any change.
+                # The native update knows no names; it raised before it changed anything.
                 for parameter, state in zip(params, states, strict=True):
                     self._check_arrays(parameter, state, group)
                 raise
 
     def _check_arrays(self, parameter: Parameter, state: State, group: Group) -> None:
-        """Raises what a native update cannot take of a parameter, by its name."""
+        """Raises an error with the parameter's name if a native update cannot take its arrays."""
         name = _name_in(group, parameter)
         values: Array = parameter.read()[0]
         grad: Any = parameter.grad
@@ -262,11 +264,11 @@ class Optimizer(ABC):
 
     def state_dict(self) -> dict[str, Array]:
         """Everything that the next step depends on, as arrays: ``NAME.STATE`` of each parameter,
-        ``groups.N.OPTION`` as arrays without axes.
+        and ``groups.N.OPTION`` of each group, without axes.
 
         The arrays of the parameters are the optimizer's own; copy them to keep them.
         """
-        self.checks.forget()  # who gets the arrays may change them
+        self.checks.forget()  # the caller may change the arrays
         result: dict[str, Array] = {}
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):
@@ -277,11 +279,12 @@ class Optimizer(ABC):
         return result
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues from what :meth:`state_dict` gave, options included; all of it or nothing.
+        """Continues from a result of :meth:`state_dict`, options included; loads all of it or
+        nothing.
 
         Raises:
             CheckpointError: names that are missing or unexpected, shapes that differ, options out
-                of their ranges, or arrays that no training comes to.
+                of their ranges, or numbers that no training gives.
         """
         own = self.state_dict()
         shapes = {name: array.shape for name, array in own.items()}
@@ -306,7 +309,8 @@ class Optimizer(ABC):
             own[name][...] = value
 
     def _check_states(self, given: Group) -> None:
-        """Whether the arrays that are there are those that the options `given` need."""
+        """Raises InputError if the options `given` need arrays that this optimizer does not
+        keep."""
         for parameter in given["params"][:1]:
             missing = set(self._new_state(parameter, given)) - set(self._states[parameter])
             if missing:
@@ -315,12 +319,13 @@ class Optimizer(ABC):
                     "was made, got others; make it with these options"
                 )
 
-    #: Arrays of a parameter's state of which no element is negative.
+    #: Names of the arrays of a state that have no negative element.
     _non_negative: frozenset[str] = frozenset()
 
     def _checked(self, name: str, value: Array, own: Array) -> Array:
-        """An array of the state as its own dtype; CheckpointError where its numbers cannot be."""
-        # Infinite ones there are: sums of squares overflow where the parameter does not.
+        """An array of the state in the dtype of `own`; CheckpointError for numbers that no state
+        has."""
+        # Infinite numbers occur: sums of squares overflow where the parameter does not.
         good = not np.isnan(value).any()
         if good and own.dtype.kind == "i":
             good = bool(((value >= 0) & (value < 2**53) & (value == np.floor(value))).all())
@@ -334,7 +339,8 @@ class Optimizer(ABC):
         return narrowed("optim", name, value, own.dtype)
 
     def _option_places(self) -> dict[str, tuple[int, str]]:
-        """By path in :meth:`state_dict`: the number of the group, and the name there."""
+        """Maps each option's path in :meth:`state_dict` to the number of its group and its name
+        there."""
         return {
             f"groups.{number}.{option}": (number, option)
             for number, group in enumerate(self.groups)
@@ -344,14 +350,14 @@ class Optimizer(ABC):
 
 
 def _option(name: str, value: Any, kind: type) -> Any:
-    """An option as the type that it has."""
+    """Checks an option and gives it the type `kind`."""
     if kind is bool:
         return boolean("optim", name, value)
     return number("optim", name, value, 0)
 
 
 def _called(name: str, parameter: Parameter) -> str:
-    """What the user calls a parameter: its path, where it was given without a name."""
+    """The name of a parameter in errors: its path if it was given without a name."""
     return (path_of(parameter) or name) if name.isdecimal() else name
 
 

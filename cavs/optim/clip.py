@@ -21,7 +21,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
         max_norm: above 0.
 
     Returns:
-        The norm before. Where it is not finite, nothing is scaled.
+        The norm before scaling. If it is not finite, nothing is scaled.
 
     Raises:
         InputError: `max_norm` is not above 0.

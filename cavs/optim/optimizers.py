@@ -1,8 +1,8 @@
 """SGD, Adagrad, Adam, AdamW: PyTorch's formulae, computed by native code in one pass each.
 
-A row-sparse gradient changes the rows that it has and leaves the others alone: those neither decay
-nor go on by momentum, which is what makes a step over a large vocabulary cheap. Without decay and
-momentum, SGD and Adagrad then give exactly what a dense gradient would.
+A row-sparse gradient changes its own rows and leaves the other rows alone: they neither decay nor
+go on by momentum, so a step over a large vocabulary is cheap. Without decay and momentum, SGD and
+Adagrad then give exactly the same parameters as with a dense gradient.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SGD(Optimizer):
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
         if type(self) is not SGD:
-            return None  # a subclass may update otherwise
+            return None  # a subclass may have another formula
         options = (group["lr"], group["momentum"], group["weight_decay"], group["nesterov"])
         return core.SgdSettings(*options)
 
@@ -136,7 +136,7 @@ class Adagrad(Optimizer):
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
         if type(self) is not Adagrad:
-            return None  # a subclass may update otherwise
+            return None  # a subclass may have another formula
         return core.AdagradSettings(group["lr"], group["eps"], group["weight_decay"])
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
@@ -171,11 +171,12 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015), with decay by the gradient.
+    """Adam (Kingma and Ba 2015), with weight decay added to the gradient.
 
     g = grad + weight_decay * p;  m = b1 * m + (1 - b1) * g;  v = b2 * v + (1 - b2) * g * g;
     p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps), t the number of the step.
-    Row-sparse gradients are taken as by torch.optim.SparseAdam, which adds eps to sqrt(v) itself.
+    For row-sparse gradients the formula is that of torch.optim.SparseAdam, which adds eps to
+    sqrt(v) itself.
     """
 
     _decoupled = False
@@ -222,7 +223,7 @@ class Adam(Optimizer):
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
         if type(self) not in (Adam, AdamW):
-            return None  # a subclass may update otherwise
+            return None  # a subclass may have another formula
         betas, decay = (group["beta1"], group["beta2"]), group["weight_decay"]
         return core.AdamSettings(group["lr"], *betas, group["eps"], decay, self._decoupled)
 
@@ -280,7 +281,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decay of its own (Loshchilov and Hutter 2019): p *= 1 - lr * weight_decay first."""
+    """Adam with decoupled decay (Loshchilov and Hutter 2019): p *= 1 - lr * weight_decay first."""
 
     _decoupled = True
 

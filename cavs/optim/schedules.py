@@ -32,10 +32,11 @@ class LRSchedule(ABC):
 
     @abstractmethod
     def factor(self, count: int) -> float:
-        """What the first learning rate is multiplied by after `count` steps."""
+        """The factor of the first learning rate after `count` steps."""
 
     def step(self) -> None:
-        """Goes on by one; to call after each optimizer step, or each epoch, as the user counts."""
+        """Counts one more step. Call it after each optimizer step, or after each epoch if `count`
+        means epochs."""
         self.count += 1
         self._apply()
 
@@ -45,14 +46,14 @@ class LRSchedule(ABC):
             group["lr"] = lr * factor
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the schedule stands: numbers and lists of numbers."""
+        """The state of the schedule: numbers and lists of numbers."""
         return {"count": self.count, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continues from what :meth:`state_dict` gave.
+        """Continues from a result of :meth:`state_dict`.
 
         Raises:
-            CheckpointError: the state is of another number of groups, or none.
+            CheckpointError: `state` is of another number of groups, or no state.
         """
         groups = len(self.base_lrs)
         if not _is_state(state, groups):
@@ -73,7 +74,7 @@ class LRSchedule(ABC):
 
 
 def _is_state(state: Any, groups: int) -> bool:
-    """Whether it has a count, and a finite learning rate of 0 or more for each group."""
+    """Whether `state` has a count, and a finite learning rate of 0 or more for each group."""
     if not isinstance(state, Mapping) or set(state) != {"count", "base_lrs"}:
         return False
     count, lrs = state["count"], state["base_lrs"]
@@ -85,7 +86,7 @@ def _is_state(state: Any, groups: int) -> bool:
 
 
 class ConstantLR(LRSchedule):
-    """The learning rate as it is."""
+    """Leaves the learning rate as it is."""
 
     def factor(self, count: int) -> float:
         """1."""
@@ -93,7 +94,7 @@ class ConstantLR(LRSchedule):
 
 
 class StepLR(LRSchedule):
-    """Times `gamma` after every `step_size` steps."""
+    """Multiplies the learning rate by `gamma` after every `step_size` steps."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = _positive("step_size", step_size)
@@ -106,7 +107,7 @@ class StepLR(LRSchedule):
 
 
 class ExponentialLR(LRSchedule):
-    """Times `gamma` after every step."""
+    """Multiplies the learning rate by `gamma` after every step."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
         self.gamma = number("optim", "gamma", gamma, 0)
@@ -118,7 +119,7 @@ class ExponentialLR(LRSchedule):
 
 
 class CosineLR(LRSchedule):
-    """Half a cosine from 1 down to `final` at `total_steps`, and `final` from there on."""
+    """The factor falls as half a cosine from 1 to `final` at `total_steps`, and stays there."""
 
     def __init__(self, optimizer: Optimizer, total_steps: int, final: float = 0.0) -> None:
         self.total_steps = _positive("total_steps", total_steps)
@@ -132,7 +133,8 @@ class CosineLR(LRSchedule):
 
 
 class WarmupLinear(LRSchedule):
-    """From 0 up to 1 in `warmup_steps`, then down to 0 at `total_steps`, both in a line."""
+    """The factor rises linearly from 0 to 1 in `warmup_steps`, then falls linearly to 0 at
+    `total_steps`."""
 
     def __init__(self, optimizer: Optimizer, warmup_steps: int, total_steps: int) -> None:
         self.warmup_steps = _positive("warmup_steps", warmup_steps)
@@ -145,7 +147,8 @@ class WarmupLinear(LRSchedule):
         super().__init__(optimizer)
 
     def factor(self, count: int) -> float:
-        """count / warmup_steps before the end of the warm-up, then what is left of the rest."""
+        """count / warmup_steps during the warm-up, then the share of the other steps that is
+        left."""
         if _count(count) < self.warmup_steps:
             return count / self.warmup_steps
         return max(0.0, (self.total_steps - count) / (self.total_steps - self.warmup_steps))

@@ -1,4 +1,4 @@
-"""Reading what a file says of itself: whatever stands there, a wrong value is one line of error."""
+"""Reads the metadata of a file and checks its values: a wrong value is an error of one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shown(value: Any) -> str:
 
 
 def in_brief(error: BaseException) -> str:
-    """What an error says, in one line, not too long: values of a file may stand in it."""
+    """The message of an error, on one line and not too long: it may quote values of a file."""
     text = " ".join(str(error).split())
     return text if len(text) <= _LINE else f"{text[:_LINE]}..."
 
@@ -29,7 +29,7 @@ class NestedError(ValueError):
 
 
 def parse_json(text: str) -> Any:
-    """What JSON holds. Raises ValueError where it is none, and where it is nested without end."""
+    """The value of a JSON text. Raises ValueError if it is no JSON, or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -37,7 +37,7 @@ def parse_json(text: str) -> Any:
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a string that can be written out: JSON holds halves of characters too."""
+    """Whether `value` is a string that UTF-8 can encode: JSON may hold half of a surrogate pair."""
     if not isinstance(value, str):
         return False
     try:
@@ -48,14 +48,14 @@ def is_text(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number, and no bool; integers may be too large for a float."""
+    """Whether `value` is a finite number, and no bool; an integer may be too large for a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def is_whole(value: Any, least: int = 0, most: int = 2**53) -> bool:
-    """Whether it is an integer from `least` to `most`, and no bool."""
+    """Whether `value` is an integer from `least` to `most`, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
@@ -63,20 +63,20 @@ class Fields:
     """A dictionary that a checkpoint holds, whose values are checked where they are taken.
 
     Attributes:
-        source: what errors begin with: the file.
-        where: what the dictionary is called there.
+        source: the file, with which errors begin.
+        where: the name of the dictionary in errors.
         values: the dictionary.
     """
 
     def __init__(self, source: Any, where: str, values: Any) -> None:
-        """Raises CheckpointError where it is no dictionary."""
+        """Raises CheckpointError if `values` is no dictionary."""
         self.source, self.where = source, where
         self.values: Mapping[str, Any] = values
         if not isinstance(values, Mapping):
             self.refuse("a dictionary", values)
 
     def take(self, name: str, what: str, good: Callable[[Any], bool]) -> Any:
-        """The value of a name, which must be there and be good.
+        """The value of `name`, which must exist and which `good` must accept.
 
         Raises:
             CheckpointError: says that `what` was expected.

@@ -1,5 +1,5 @@
-"""Writing files so that a whole one is there at any moment, and clearing away what a killed process
-left of one."""
+"""Writes files so that a whole file is there at any moment, and removes the unfinished files of
+killed processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUFFIX = ".tmp"
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes a file so that, whatever fails, either the old or the new one is there, whole."""
+    """Writes a file so that, even after an error, either the old or the new one is there, whole."""
     target = Path(path)
     handle, name = _new_file(target)
     try:
@@ -31,8 +31,8 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 
 
 def remove_unfinished(directory: Path, names: Iterable[str]) -> None:
-    """Removes what processes that were killed left of writing files of these names. Nobody else may
-    be writing them."""
+    """Removes the unfinished files of these names that killed processes left. Nobody else may be
+    writing to these files."""
     own = re.compile(rf"\.(?:{'|'.join(map(re.escape, names))})\.\w{{8}}{re.escape(_SUFFIX)}")
     for path in directory.iterdir():
         if own.fullmatch(path.name):
@@ -41,8 +41,8 @@ def remove_unfinished(directory: Path, names: Iterable[str]) -> None:
 
 
 def _new_file(target: Path) -> tuple[int, Path]:
-    """A file beside `target`, open for writing. A checkpoint is as public as any file of the
-    process, unlike one of mkstemp; who asks for the umask sets it, for all threads."""
+    """A file beside `target`, open for writing. It is as public as any file of the process, unlike
+    one of mkstemp. (A process cannot read its umask without setting it, for all threads.)"""
     while True:
         name = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_SUFFIX}")
         with suppress(FileExistsError):

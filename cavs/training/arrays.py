@@ -27,16 +27,16 @@ def check_state(
     dtype: npt.DTypeLike = np.float32,
     may_lack: bool = False,
 ) -> None:
-    """Checks what an objective is to go on from.
+    """Checks the arrays that an objective goes on from.
 
     Args:
         found: the checkpoint's arrays.
-        expected: names and shapes; None for any size.
+        expected: maps each name to a shape, with None for any size.
         dtype: of all of them.
-        may_lack: there may be none at all.
+        may_lack: whether all of them may be missing.
 
     Raises:
-        CheckpointError: other arrays, or one that is not finite.
+        CheckpointError: the arrays are others, or one is not finite.
     """
     if may_lack and not found:
         return
@@ -58,7 +58,7 @@ def check_state(
 
 
 def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping[str, Any]) -> None:
-    """Checks that a checkpoint's arrays are those of a model.
+    """Checks that a checkpoint's arrays fit a model.
 
     Args:
         path: of the checkpoint, for errors.

@@ -18,8 +18,9 @@ from cavs.training.metrics import Batches, finite_total, judging, said_of
 
 
 class Bound:
-    """The importance-weighted bound of as many samples as a graph has vertices, which with one is
-    the evidence lower bound; judged by the bound in nats, as negative log-likelihood."""
+    """The importance-weighted bound, with one sample for each vertex of a graph; with one sample it
+    is the evidence lower bound. Epochs are judged by the bound in nats, as negative
+    log-likelihood."""
 
     best, greater = "nll", False
     pushed: str | None = None
@@ -35,8 +36,8 @@ class Bound:
     def evaluate(
         self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`; ``elbo`` is the mean over samples. A graph in several batches, under one
-        key, is one whose samples they share."""
+        """See `Objective`; ``elbo`` is the mean over samples. If a key comes in several batches,
+        the samples of all of them count for its graph."""
         weights: dict[int, list[Any]] = {}
         with judging(model):
             for number, (batch, inputs) in enumerate(batches):
@@ -68,7 +69,8 @@ class Bound:
 
 
 def posterior_at_roots(program: cavs.Program, batch: cavs.GraphBatch, h: cavs.Tensor) -> Normal:
-    """q(z | graph) of each: Normal(mean, exp(log_std)) of what the encoder came to at the root."""
+    """q(z | graph) of each graph: Normal(mean, exp(log_std)), from the encoder's state at the
+    root."""
     function: Any = program.function
     mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root")), 2)
     return Normal(mean, ops.exp(log_std))
@@ -81,14 +83,14 @@ def divergence_from_prior(posterior: Normal) -> cavs.Tensor:
 
 
 def sample_of(posterior: Normal, generator: cavs.Generator, batch: cavs.GraphBatch) -> cavs.Tensor:
-    """A sample of each graph's q, by its key, through which gradients flow."""
+    """A sample of each graph's q, drawn by the graph's key; gradients flow through it."""
     mean = posterior.mean
     z: cavs.Tensor = mean + posterior.std * generator.normal(mean.shape, mean.dtype, batch.keys)
     return z
 
 
 def risen(step: int, steps: int, weight: float) -> float:
-    """A weight that rises in a line from 0 over the first `steps` steps."""
+    """A weight that rises linearly from 0 to `weight` over the first `steps` steps."""
     return weight * min(1.0, step / steps) if steps else weight
 
 
@@ -115,14 +117,14 @@ class Vimco(Bound):
 
 
 class Nvil(Bound):
-    """The evidence lower bound by score functions, with a baseline that the model learns beside a
-    running mean, and the signal divided by its running deviation where that is above 1 (Mnih and
+    """The evidence lower bound by score functions. The baseline is the model's own plus a running
+    mean, and the signal is divided by its running deviation if the latter is above 1 (Mnih and
     Gregor 2014, section 2.3)."""
 
     _decay = 0.8
 
     def __init__(self) -> None:
-        self._running = np.zeros(2)  # mean and variance of what the baseline leaves
+        self._running = np.zeros(2)  # mean and variance of the signal less the model's baseline
 
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
@@ -151,8 +153,8 @@ class Nvil(Bound):
 
 
 class WakeSleep(Bound):
-    """Wake-sleep: the model on data with h from recognition, recognition on what the model dreams,
-    as many dreams as samples (Hinton et al. 1995)."""
+    """Wake-sleep (Hinton et al. 1995): trains the model on data with h from recognition, and
+    recognition on dreams of the model, as many as there are samples."""
 
     def __init__(self) -> None:
         self._dream: cavs.Model | None = None
@@ -164,8 +166,9 @@ class WakeSleep(Bound):
         if self._dream is None:
             function: Any = model.function
             self._dream = cavs.compile(SBNDream(function), outputs=["log_q"])
-        # Dreams are numbered as the steps of the model are, so that a run that goes on dreams the
-        # same; the sign keeps their numbers from those of its samples.
+        # Dreams use the step number of the model, so that a resumed run dreams the same. The
+        # changed bit of the seed keeps their random numbers apart from those of the model's
+        # samples.
         state = model.random_state()
         self._dream.set_random_state({**state, "seed": state["seed"] ^ 2**63})
         out, dream = model(batch, **inputs), self._dream(batch)

@@ -2,7 +2,7 @@
 
 Tensors are named ``model.NAME``, ``optimizer.NAME``, ``best.NAME``, ``average.NAME`` and
 ``objective.NAME``; everything else is JSON in the file's metadata. A file is written beside the old
-one and renamed, so that there is a whole checkpoint at any moment, whatever fails.
+one and renamed, so that there is a whole checkpoint at any moment, even after an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 
 @dataclass
 class Checkpoint:
-    """What is kept of a run.
+    """The content of a checkpoint.
 
     Attributes:
         model: name of the model, as the command line calls it.
@@ -39,11 +39,11 @@ class Checkpoint:
         vocabulary: of the words; None where there are none.
         parameters: by attribute path.
         optimizer: the optimizer's arrays; empty where a run cannot go on from here.
-        best: the best parameters so far; empty where they are those of `parameters`.
-        average: the parameters averaged over epochs so far; empty where none is under way.
+        best: the best parameters so far; empty if they equal `parameters`.
+        average: the parameters averaged over epochs so far; empty while nothing is averaged.
         objective: arrays of the objective, such as states that the next batch goes on from.
-        training: where the run stands and how it was set, as JSON holds it.
-        user: which model of a user's it is, as data; None for a built-in one.
+        training: the state and the settings of the run, as values for JSON.
+        user: the record of a user's model; None for a built-in model.
     """
 
     model: str
@@ -107,8 +107,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads a checkpoint. The file may come from anywhere: no code of it runs, and it takes memory
-    for what it holds, not for what it says that it held.
+    """Reads a checkpoint. The file may come from anywhere: none of its code runs, and reading takes
+    memory for the bytes that it holds, not for the sizes that it claims.
 
     Raises:
         CheckpointError: there is no such file, or it is truncated, damaged, of another program or
@@ -138,8 +138,8 @@ class _NoFileError(Exception):
     """A path names something that cannot be read as a file."""
 
 
-#: What reading raises. The last four: of dtypes and shapes that NumPy has not, and of paths that no
-#: file can have.
+#: The errors that reading raises. The last four come from dtypes and shapes that NumPy lacks, and
+#: from paths that no file can have.
 _UNREADABLE = (
     *(OSError, SafetensorError, _NoFileError),
     *(AttributeError, TypeError, ValueError, MemoryError),
@@ -147,7 +147,8 @@ _UNREADABLE = (
 
 
 def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arrays]:
-    """Metadata and tensors; the library has looked whether the file is as long as they say."""
+    """Metadata and tensors; the library has checked that the file has the length that they
+    state."""
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
@@ -191,7 +192,7 @@ def _read_metadata(
 ) -> Checkpoint:
     try:
         parts = {name: parse_json(metadata[name]) for name in ("vocabulary", "config", "training")}
-        if "user_model" in metadata:  # of others there is none, in older checkpoints too
+        if "user_model" in metadata:  # a built-in model has no entry, nor have older checkpoints
             parts["user_model"] = parse_json(metadata["user_model"])
         model = metadata["model"]
     except (KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How a run is set."""
+"""The settings of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cavs.training.options import Choice, Integer, Number, Option, with_defaults
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "linear")
 MOST_SEED = 2**64 - 1
-_MOST = 2**53  # of other integers
+_MOST = 2**53  # the most for other integers
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class TrainingConfig:
         lr_decay: learning rates are multiplied by this after each epoch but the first
             `lr_decay_after`.
         lr_decay_after: see `lr_decay`.
-        lr_schedule: ``constant``, or ``linear``: in a line from the learning rates to 0 at the end
-            of the last epoch, step by step; on top of `lr_decay`.
+        lr_schedule: ``constant``, or ``linear``: the learning rates fall linearly, step by step, to
+            0 at the end of the last epoch; `lr_decay` acts too.
         weight_decay: L2 coefficient of all parameters but the embedding.
-        embedding_weight_decay: L2 coefficient of the embedding, of the rows that a batch reads.
+        embedding_weight_decay: L2 coefficient of the rows of the embedding that a batch reads.
         clip_norm: gradients of a greater norm are scaled down to it; 0: never.
-        labels: of trees, train on those of ``all`` vertices or of the ``root`` only.
+        labels: train on the labels of ``all`` vertices of a tree or of its ``root`` only.
         patience: epochs without a better score on dev after which the run ends; 0: never.
-        average: how many epochs at the end are averaged: each of them is judged, and kept, by the
-            mean of the parameters that it and those before it ended with (Izmailov et al. 2018);
-            0: none.
+        average: the number of last epochs that are averaged; 0: none. After each of them, the mean
+            of the parameters at the end of the averaged epochs so far is judged and kept (Izmailov
+            et al. 2018).
         seed: of parameters, dropout and the order of the batches; 0..2**64-1.
     """
 
@@ -99,12 +99,12 @@ class TrainingConfig:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The settings as values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
-        """From what `to_dict` gave; settings that are not known are left out."""
+        """The settings from a result of `to_dict`; unknown names are left out."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
@@ -148,7 +148,7 @@ TRAINING_OPTIONS = with_defaults(
     TrainingConfig().to_dict(),
 )
 
-# Of tasks whose embedding learns at a rate of its own.
+# For tasks whose embedding has a learning rate of its own.
 EMBEDDING_OPTIONS = with_defaults(
     (
         Option("embedding_lr", Number(0, exclusive=True), meaning="learning rate of the embedding"),

@@ -1,4 +1,5 @@
-"""What a task asks of its models: what they pull and push, and what else is read of them."""
+"""Contracts between tasks and models: the inputs that a model pulls, the outputs that it pushes,
+and the attributes that the task reads."""
 
 from __future__ import annotations
 
@@ -12,32 +13,34 @@ from cavs.errors import InputError
 from cavs.training._fields import is_whole
 from cavs.training.user_model import UserModel
 
-#: Sizes, the names of arguments of the model that are sizes, or None for any; None: any shape.
+#: A shape: for each axis a size, the name of the model's argument with the size, or None for any
+#: size. None in place of the tuple: any shape.
 Shape: TypeAlias = tuple[int | str | None, ...] | None
 
 
 @dataclass(frozen=True)
 class Pull:
-    """What a task gives: for each ``vertex`` or ``graph``, as ``int32`` or ``float``."""
+    """An input that a task gives for each ``vertex`` or ``graph``, as ``int32`` or ``float``."""
 
     space: str = "vertex"
     dtype: str = "int32"
     shape: Shape = ()
 
     def written(self, name: str, sizes: Mapping[str, Any]) -> str:
-        """How it is pulled."""
+        """The call that pulls it, as source code."""
         method = "pull" if self.space == "vertex" else f"pull_{self.space}"
         shape = ("SIZE" if size is None else str(size) for size in _resolved(self.shape, sizes))
         parts = [repr(name), *shape, *(["dtype='int32'"] if self.dtype == "int32" else [])]
         return f"v.{method}({', '.join(parts)})"
 
     def fits(self, spec: InputSpec, sizes: Mapping[str, Any]) -> bool:
-        """Whether that is what a function pulls."""
+        """Whether `spec`, an input that a function pulls, has the same row space, dtype and
+        shape."""
         same = (spec.space, spec.dtype) == (self.space, self.dtype)
         return same and _is_of(spec.shape, self.shape, sizes)
 
 
-#: Attributes by name: what each is, and whether a value is such a one.
+#: Maps each attribute's name to its description and a check of its value.
 Attributes: TypeAlias = Mapping[str, tuple[str, Callable[[Any], bool]]]
 
 #: An integer of each vertex, such as a word, -1 for none.
@@ -46,12 +49,12 @@ ID = Pull()
 
 @dataclass(frozen=True)
 class FunctionContract:
-    """Of one vertex function.
+    """The contract of one vertex function.
 
     Attributes:
-        pulls: all that the task gives, by name.
-        pushes: what the task reads, by name, with its shape for each vertex.
-        may_push: what built-in models push beside that.
+        pulls: maps the name of each input that the task gives to its `Pull`.
+        pushes: maps each output that the task reads to its shape for a vertex.
+        may_push: names of further outputs of built-in models.
     """
 
     pulls: Mapping[str, Pull]
@@ -59,7 +62,7 @@ class FunctionContract:
     may_push: tuple[str, ...] = ()
 
     def check(self, traced: Trace, who: str, sizes: Mapping[str, Any]) -> None:
-        """Raises InputError where a function pulls or pushes something else."""
+        """Raises InputError if a function pulls or pushes other values."""
         for name, spec in traced.inputs.items():
             at = who if spec.where is None else f"{spec.where.file}, line {spec.where.line}"
             if name not in self.pulls:
@@ -85,7 +88,7 @@ class FunctionContract:
                 f"reads, got {', '.join(found)}; push these"
             )
         for name, wanted in self.pushes.items():
-            # What is pulled again is as it was pushed.
+            # An output that is an input too has the shape of the input.
             shape = traced.inputs[name].shape if name in traced.inputs else wanted
             if not _is_of(found[name].shape, shape, sizes):
                 raise InputError(
@@ -96,12 +99,13 @@ class FunctionContract:
 
 @dataclass(frozen=True)
 class Contract:
-    """Of a model: a vertex function, or a program of several.
+    """The contract of a model: a vertex function, or a program of several.
 
     Attributes:
-        functions: by name; of a model that is one function that of the empty name.
-        attributes: what else of the model is read in training, by name, with what it is.
-        to_sample: likewise, for samples.
+        functions: maps each function's name to its contract; a model that is one function has the
+            empty name.
+        attributes: the attributes of the model that training reads.
+        to_sample: the attributes of the model that sampling reads.
     """
 
     functions: Mapping[str, FunctionContract]
@@ -110,14 +114,15 @@ class Contract:
 
     @property
     def base(self) -> type:
-        """What classes of models are derived from."""
+        """The class that a model's class must derive from."""
         return cavs.VertexFunction if "" in self.functions else cavs.VertexProgram
 
     def check(self, function: Any, user: UserModel, sizes: Mapping[str, Any]) -> None:
-        """Whether a user's model is such a one; `sizes` are the arguments that it was built with.
+        """Checks a user's model against the contract; `sizes` are the arguments that built the
+        model.
 
         Raises:
-            InputError: names what is missing, or too much; TraceError, ShapeError, DTypeError:
+            InputError: names the missing or superfluous part; TraceError, ShapeError, DTypeError:
                 ``forward`` is no vertex function.
         """
         if "" in self.functions:
@@ -139,7 +144,7 @@ class Contract:
 
 
 def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> None:
-    """Raises InputError where a user's model lacks an attribute that is read, or has another."""
+    """Raises InputError if a user's model lacks an attribute, or has a wrong value of it."""
     for name, (what, good) in attributes.items():
         with user.said_of(f"its attribute {name}"):
             found = getattr(function, name, None)
@@ -151,7 +156,7 @@ def check_attributes(function: Any, user: UserModel, attributes: Attributes) -> 
 
 
 def is_size(value: Any) -> bool:
-    """Whether it is an integer of at least 1."""
+    """Whether `value` is an integer of at least 1."""
     return is_whole(value, 1)
 
 
@@ -161,7 +166,7 @@ def _resolved(shape: Shape, sizes: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _is_of(found: Sequence[int], shape: Shape, sizes: Mapping[str, Any]) -> bool:
-    """Whether a shape is such a one."""
+    """Whether the shape `found` fits `shape`."""
     if shape is None:
         return True
     wanted = _resolved(shape, sizes)

@@ -14,20 +14,20 @@ from cavs.errors import CavsRuntimeError, CheckpointError, InputError
 from cavs.training._files import remove_unfinished
 
 LOCK = ".lock"
-# What flock says of a file system, or of a kind of file, that it cannot lock.
+# The error numbers of flock for a file system, or a kind of file, that it cannot lock.
 _CANNOT_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class RunFolder:
     """A folder that a run writes to; between :meth:`open` and :meth:`close` no other run does.
 
-    The lock is the kernel's (``flock``) on the folder itself: it ends with the process, however
-    that ends, and leaves nothing behind. Where a file system locks files only, as NFS does, it is
-    on a file ``.lock`` in it.
+    The lock is the kernel's (``flock``) on the folder itself: it ends with the process, even with a
+    killed one, and leaves nothing behind. If a file system locks files only, as NFS does, a file
+    ``.lock`` in the folder is locked.
 
     Attributes:
-        path: of the folder; settled by `open` where it is to be a new one.
-        locked: whether others are kept out: not where the file system can lock neither.
+        path: the path of the folder; `open` chooses the path of a new folder.
+        locked: whether the lock keeps others out; False if the file system can lock neither.
     """
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is this run's now."""
+        """Whether this run has the folder open now."""
         return self._directory is not None
 
     @contextmanager
@@ -57,7 +57,7 @@ class RunFolder:
             self.close()
 
     def open(self) -> None:
-        """Makes the folder where it is not there, and takes it for this run alone.
+        """Makes the folder if it is missing, and takes it for this run alone.
 
         Raises:
             InputError: another run has it; CheckpointError: it cannot be written to; OSError: it
@@ -78,7 +78,7 @@ class RunFolder:
             raise
 
     def close(self) -> None:
-        """Lets others have it; a folder that `open` made and nothing was written to goes again."""
+        """Gives the folder free; removes it if `open` made it and nothing was written to it."""
         if self._directory is None:
             return
         if self._made:
@@ -91,7 +91,7 @@ class RunFolder:
         self.locked = False
 
     def check(self) -> None:
-        """Whether the folder is still the one that was opened.
+        """Checks that the folder is still the one that was opened.
 
         Raises:
             CheckpointError: it was removed, or another stands in its place.
@@ -111,8 +111,8 @@ class RunFolder:
             )
 
     def clear(self, names: tuple[str, ...]) -> None:
-        """Removes what killed runs left of writing files of these names; nothing where another run
-        may be writing them, since the folder could not be locked."""
+        """Removes the unfinished files of these names that killed runs left. It removes nothing if
+        the folder could not be locked: another run may be writing to them."""
         if self.locked:
             remove_unfinished(self.path, names)
 
@@ -136,7 +136,8 @@ class RunFolder:
             raise self._not_writable(error) from error
 
     def _flock(self, handle: int) -> bool:
-        """Whether the file system can lock this; BlockingIOError where another process did."""
+        """Locks `handle`; False if the file system cannot, BlockingIOError if another process has
+        it."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -148,7 +149,7 @@ class RunFolder:
         return True
 
     def _check_writable(self) -> None:
-        """Now, rather than after an epoch."""
+        """Checks now, rather than after an epoch, that the folder can be written to."""
         try:
             with tempfile.TemporaryFile(dir=self.path):
                 pass
@@ -163,8 +164,8 @@ class RunFolder:
 
 
 def _make_new(path: Path) -> Path:
-    """Makes `path`, or the first of ``PATH-2``, ``PATH-3``, ... that was not there; of several
-    processes that do so at once, each comes to one of its own."""
+    """Makes `path`, or the first of ``PATH-2``, ``PATH-3``, ... that was not there. Several
+    processes that do so at once get different folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tried, number = path, 1
     while True:

@@ -1,4 +1,4 @@
-"""Which parameters training does not reach."""
+"""Finds the parameters that training does not reach."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import cavs
 
 LARGE, EVERY = 4096, 8
-"""Gradients of more elements are gone through in every so many steps: a large one that stays zeros
-would else take more than a hundredth of a step with one small graph."""
+"""A gradient of more than LARGE elements is read in full in every EVERY-th step only. Otherwise a
+large one that stays zero would take more than a hundredth of a step with one small graph."""
 
 
 class WithoutGradient:
-    """The parameters that learn and have had no gradient so far, or zeros only.
+    """The parameters that learn but have had no gradient so far, or only zeros.
 
-    Each is looked at until it has one, nearly all in the first step only. Of a large one that stays
-    zeros it is an element by turns, and all of it in every eighth step: missed is a gradient of few
-    elements that comes in few steps.
+    A parameter is looked at until it has a gradient, which most have in the first step. Of a large
+    gradient most steps read one element, each step another one, and every eighth step reads all. So
+    a gradient of few elements that comes in few steps is missed.
     """
 
     def __init__(self, model: cavs.Model | cavs.Program) -> None:
@@ -26,22 +26,22 @@ class WithoutGradient:
 
     @property
     def names(self) -> list[str]:
-        """Which ones, in the model's order."""
+        """The names of these parameters, in the model's order."""
         return list(self._left)
 
     def note(self) -> None:
-        """Strikes out those that have a gradient now."""
+        """Strikes out the parameters that have a gradient now."""
         for name in [n for n, p in self._left.items() if _is_gradient(p.grad, self._step)]:
             del self._left[name]
         self._step += 1
 
     def keep(self, names: Collection[str]) -> None:
-        """Strikes out all but these."""
+        """Strikes out all parameters but `names`."""
         self._left = {name: p for name, p in self._left.items() if name in names}
 
 
 def _is_gradient(grad: Any, step: int) -> bool:
-    """Whether there is one, and an element that is not zero among those looked at in this step."""
+    """Whether `grad` is a gradient, and one of the elements read in this step is not zero."""
     if grad is None:
         return False
     values = grad.values if isinstance(grad, cavs.RowSparse) else grad

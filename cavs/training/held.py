@@ -1,4 +1,4 @@
-"""What a folder holds of runs, and whose it is."""
+"""The files of runs in a folder, and the runs that they belong to."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cavs.training.state import read_identity
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.json"
 CURVES = "tensorboard"
 
-# Of a file that does not say whose it is, or cannot be read: no run's.
+# The identity for a file that names no run, or cannot be read.
 NOBODY = ""
 
 
 @dataclass(frozen=True)
 class BestOf:
-    """The best parameters of a run: whose, and of which epoch."""
+    """The best parameters in a file: the identity of their run, and their epoch."""
 
     identity: str
     epoch: int
@@ -30,11 +30,12 @@ class BestOf:
 
 @dataclass(frozen=True)
 class HeldRun:
-    """What a folder holds.
+    """The files of runs in a folder.
 
     Attributes:
-        owners: the identities that its files say, by their names; `NOBODY` where one says none.
-        place: the epochs, and the batches of the next, that its ``last.safetensors`` comes to.
+        owners: maps each file's name to the identity in it; `NOBODY` if there is none.
+        place: the number of epochs, and of batches of the next one, that are done in its
+            ``last.safetensors``.
     """
 
     owners: dict[str, str]
@@ -42,7 +43,7 @@ class HeldRun:
 
     @classmethod
     def of(cls, directory: Path) -> HeldRun:
-        """What `directory` holds now."""
+        """The files that `directory` holds now."""
         owners, place = {}, (0, 0)
         last = _peek(directory / LAST)
         if last is not None:
@@ -57,12 +58,12 @@ class HeldRun:
         return cls(owners, place)
 
     def admits(self, identity: str, place: tuple[int, int]) -> bool:
-        """Whether a run may write there without loss: nothing is another's, and what is its own has
-        not come further than it has."""
+        """Whether a run may write there without loss: no file is another run's, and the run's own
+        files have come no further than `place`."""
         return set(self.owners.values()) <= {identity} and self.place <= place
 
     def refuse(self, directory: Path, identity: str) -> NoReturn:
-        """Raises InputError that says what to do instead of writing there."""
+        """Raises InputError, which says how to avoid writing there."""
         if self.owners.get(LAST) == identity:
             epoch, batch = self.place
             raise InputError(
@@ -79,7 +80,7 @@ class HeldRun:
 
 
 def best_of(path: Path) -> BestOf | None:
-    """Whose best parameters a file holds, and of which epoch; None where there is no file."""
+    """The run and the epoch of the best parameters in a file; None if there is no file."""
     checkpoint = _peek(path)
     if checkpoint is None:
         return BestOf(NOBODY, 0) if path.exists() else None
@@ -89,7 +90,7 @@ def best_of(path: Path) -> BestOf | None:
 
 
 def _peek(path: Path) -> Checkpoint | None:
-    """A checkpoint without its arrays; None where there is none, or it cannot be read."""
+    """A checkpoint without its arrays; None if it is missing or cannot be read."""
     try:
         return peek_checkpoint(path)
     except CheckpointError:
@@ -104,7 +105,7 @@ def _owner(path: Path, checkpoint: Checkpoint) -> str:
 
 
 def _place(checkpoint: Checkpoint) -> tuple[int, int]:
-    """How far a run has come; nowhere, where its checkpoint does not say."""
+    """The epochs and batches that a run has done; (0, 0) if its checkpoint does not say."""
     progress = checkpoint.training.get("progress", {})
     history, batch = progress.get("history"), progress.get("batch")
     epochs = len(history) if isinstance(history, list) else 0

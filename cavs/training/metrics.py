@@ -23,7 +23,8 @@ class Scores:
     """Results of an evaluation.
 
     Attributes:
-        root_accuracy: share of the labelled roots that are classified rightly; 0 without any.
+        root_accuracy: share of the labelled roots that are classified rightly; 0 without labelled
+            roots.
         vertex_accuracy: likewise of all labelled vertices.
         loss: sum of the vertices' losses for each graph.
         graphs: how many graphs were evaluated.
@@ -37,15 +38,15 @@ class Scores:
     vertices: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The results as values for JSON."""
         return asdict(self)
 
 
 @contextmanager
 def judging(model: Any) -> Iterator[None]:
-    """Inside, `model` is in evaluation mode and nothing is recorded; its mode and its random state
-    come back, so that training goes on the same wherever its judging was left. NaN raises
-    `NonFiniteError`."""
+    """Inside, `model` is in evaluation mode and nothing is recorded. At the end its mode and its
+    random state are restored, so that training goes on the same even if judging was cut short. NaN
+    raises `NonFiniteError`."""
     was_training, state = model.training, model.random_state()
     model.eval()
     try:
@@ -60,7 +61,7 @@ def judging(model: Any) -> Iterator[None]:
 def evaluate(
     model: cavs.Model, batches: Batches, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Scores | None:
-    """Runs `model` over `batches`, without dropout; None where `should_stop` said so.
+    """Runs `model` over `batches`, without dropout; None if `should_stop` returned True.
 
     The model pushes ``logits`` and ``loss`` and pulls ``label``; vertices with label -1 do not
     count.
@@ -96,8 +97,8 @@ def evaluate(
 
 
 class Classification:
-    """Vertices are classified: a model pushes ``loss`` and ``logits`` and pulls ``label``. The loss
-    is the sum over the vertices; the best epoch has the greatest accuracy at the roots."""
+    """Classification of vertices: a model pushes ``loss`` and ``logits`` and pulls ``label``. The
+    loss is the sum over the vertices; the best epoch has the greatest accuracy at the roots."""
 
     best, greater = "root_accuracy", True
     pushed: str | None = "loss"
@@ -133,7 +134,7 @@ class Classification:
 
 
 def predictions(logits: Any) -> npt.NDArray[np.int64]:
-    """The class of the greatest logit of each row; of equal ones the first."""
+    """The class of the greatest logit of each row; of equal logits, the first one."""
     classes: npt.NDArray[np.int64] = np.asarray(logits).argmax(axis=-1)
     return classes
 
@@ -144,7 +145,7 @@ def total(values: Any) -> float:
 
 
 def finite_total(values: Any, name: str) -> float:
-    """The sum in double precision of values that are called `name`; raises `NonFiniteError` where
+    """The sum of `values` in double precision; raises `NonFiniteError`, which calls them `name`, if
     it is not finite."""
     found = total(values)
     if not math.isfinite(found):
@@ -157,7 +158,7 @@ def finite_total(values: Any, name: str) -> float:
 
 @contextmanager
 def said_of(place: str) -> Iterator[None]:
-    """A `NonFiniteError` from inside says that it came at `place`."""
+    """Puts `place` before the message of a `NonFiniteError` from inside."""
     try:
         yield
     except NonFiniteError as error:

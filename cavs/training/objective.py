@@ -1,4 +1,4 @@
-"""What training minimises, and who is told how it goes on."""
+"""The protocols of objectives, which training minimises, and of observers, which follow it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cavs.training.metrics import Batches
 
 
 class Objective(Protocol):
-    """What training minimises, and how an epoch is judged.
+    """The loss that training minimises, and the scores that epochs are judged by.
 
     Attributes:
-        best: the score of the epoch that is kept.
-        greater: whether more of it is better.
+        best: the name of the score that decides which epoch is kept.
+        greater: whether a greater score is better.
         pushed: the output of the model whose sum is the loss, so that a step is one native call;
             None where the loss is computed from outputs, by `loss`.
     """
@@ -34,20 +34,20 @@ class Objective(Protocol):
     def evaluate(
         self, model: Any, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """Scores by name, the `best` among them; None where `should_stop` said so."""
+        """Scores by name, the `best` among them; None if `should_stop` returned True."""
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """The scores in a line."""
+        """The scores as a line of text."""
 
     def arrays(self) -> Arrays:
-        """What the next step goes on from, beside the parameters."""
+        """The arrays that the next step goes on from, beside the parameters."""
 
     def restore(self, arrays: Arrays) -> None:
-        """Goes on from what `arrays` gave."""
+        """Goes on from a result of `arrays`."""
 
 
 class Observer(Protocol):
-    """Is told how training goes on."""
+    """Follows training: `Trainer` calls its methods."""
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
         """Epoch `epoch` (from 1) begins, or goes on after `done` of its `graphs` graphs."""

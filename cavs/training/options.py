@@ -1,4 +1,4 @@
-"""Options: what can be set of a task, as libraries and the command line both know it."""
+"""Options of tasks, shared by the library and the command line."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class Integer:
         return int(text)
 
     def admits(self, value: Any) -> bool:
-        """Whether it is such a value."""
+        """Whether the option takes `value`."""
         return is_whole(value, self.least, self.most)
 
     def wanted(self, value: Any = None) -> str:
-        """What was expected where `value` came, None for what is none at all."""
-        # A bound that nobody comes to by mistake is not worth its digits.
+        """The values that an error expects in place of `value`; None: in place of a text that is no
+        value."""
+        # An upper bound that the value does not exceed, or that is vast, would only lengthen the
+        # error.
         if (not isinstance(value, int) or value < self.least) and self.most < 2**32:
             return f"an integer of at least {self.least}"
         return f"an integer in {self.least}..{self.most}"
@@ -47,13 +49,13 @@ class Number:
         return float(text) + 0.0
 
     def admits(self, value: Any) -> bool:
-        """Whether it is such a value."""
+        """Whether the option takes `value`."""
         if not is_number(value) or not value < self.below:
             return False
         return bool(value > self.least if self.exclusive else value >= self.least)
 
     def wanted(self, value: Any = None) -> str:
-        """What was expected; see `Integer`."""
+        """The values that an error expects; see `Integer`."""
         del value
         bound = f" and below {self.below}" if self.below < math.inf else ""
         return f"a number {'above' if self.exclusive else 'of at least'} {self.least}{bound}"
@@ -66,11 +68,11 @@ class Choice:
     values: tuple[str, ...]
 
     def admits(self, value: Any) -> bool:
-        """Whether it is such a value."""
+        """Whether the option takes `value`."""
         return isinstance(value, str) and value in self.values
 
     def wanted(self, value: Any = None) -> str:
-        """What was expected; see `Integer`."""
+        """The values that an error expects; see `Integer`."""
         del value
         return f"one of {', '.join(self.values)}"
 
@@ -80,11 +82,11 @@ class Flag:
     """Yes or no."""
 
     def admits(self, value: Any) -> bool:
-        """Whether it is such a value."""
+        """Whether the option takes `value`."""
         return isinstance(value, bool)
 
     def wanted(self, value: Any = None) -> str:
-        """What was expected; see `Integer`."""
+        """The values that an error expects; see `Integer`."""
         del value
         return "True or False"
 
@@ -94,11 +96,11 @@ class Text:
     """Any text, such as a path."""
 
     def admits(self, value: Any) -> bool:
-        """Whether it is such a value."""
+        """Whether the option takes `value`."""
         return is_text(value)
 
     def wanted(self, value: Any = None) -> str:
-        """What was expected; see `Integer`."""
+        """The values that an error expects; see `Integer`."""
         del value
         return "a text"
 
@@ -111,16 +113,16 @@ class Option:
     """A setting.
 
     Attributes:
-        name: an identifier; ``--NAME`` with dashes is what the command line calls it.
-        kind: which values it takes.
-        default: its value where none is given; None: none.
-        meaning: what it is, in a few words.
-        metavar: what stands for a value in help.
-        group: ``data``, ``model`` or ``training``: what it is about.
-        said: what help says of the default, where that is not its value.
+        name: an identifier; on the command line it is ``--NAME``, with dashes.
+        kind: the values that it takes.
+        default: its value if none is given; None: it has no default.
+        meaning: its description, in a few words.
+        metavar: the placeholder of a value in help.
+        group: its subject, ``data``, ``model`` or ``training``.
+        said: the text of help about the default, if it is not the value.
         follows: the name of the option whose value is the default.
-        otherwise: a case, and the default in it.
-        only: whose it is, where not all tasks have it, as errors say it.
+        otherwise: a case, and another default for this case.
+        only: the tasks that have it, as errors name them; empty if all have it.
     """
 
     name: str
@@ -136,7 +138,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """What the command line calls it."""
+        """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
 
     @property
@@ -160,7 +162,7 @@ class Option:
 
 
 def with_defaults(options: Sequence[Option], defaults: Mapping[str, Any]) -> tuple[Option, ...]:
-    """The same options with other defaults, by name."""
+    """The same options, with other defaults where `defaults` names them."""
     return tuple(
         replace(option, default=defaults[option.name]) if option.name in defaults else option
         for option in options
@@ -170,15 +172,15 @@ def with_defaults(options: Sequence[Option], defaults: Mapping[str, Any]) -> tup
 def complete(
     options: Sequence[Option], given: Mapping[str, Any], case: str | None = None
 ) -> dict[str, Any]:
-    """The values of all options, of those not given the defaults; None where there is none.
+    """The values of all options: given values, else defaults, else None.
 
     Args:
-        options: what there is to set.
+        options: all options.
         given: values by name.
-        case: which of two defaults counts.
+        case: the case that selects one of two defaults.
 
     Raises:
-        InputError: there is no such option, or it does not take the value.
+        InputError: a name is no option, or an option does not take its value.
     """
     known = {option.name: option for option in options}
     for name, value in given.items():

@@ -16,13 +16,13 @@ Array = npt.NDArray[Any]
 
 
 class Buffers:
-    """What stands in front of the parser at each place of each sentence.
+    """The words in front of the parser at each place of each sentence.
 
     Args:
         program: a compiled :class:`cavs.models.ShiftReduceParser`.
         words: (all words,) ids, one sentence after the other.
         lengths: (sentences,) words of each, at least 1.
-        keys: (sentences,) what random numbers are drawn by.
+        keys: (sentences,) the keys that random numbers are drawn by.
     """
 
     def __init__(self, program: cavs.Program, words: Array, lengths: Array, keys: Array) -> None:
@@ -38,8 +38,8 @@ class Buffers:
         self._states = program["buffer"](to_the_end, word=words.astype(np.int32))["h"]
 
     def fronts(self, sentence: Array, read: Array) -> cavs.Tensor:
-        """The state of what is left of each sentence after `read` words, (rows, hidden_size);
-        zeros where that is nothing."""
+        """The state of the words of each sentence that follow the first `read`, (rows,
+        hidden_size); zeros where no word follows."""
         place = self._begins[sentence] + read
         some = place < self._ends[sentence]
         states = self._states[np.where(some, place, 0)]
@@ -49,7 +49,7 @@ class Buffers:
 def parse(
     program: cavs.Program, vocabulary: Vocabulary, sentences: Sequence[Sequence[str]]
 ) -> list[LabelledTree]:
-    """The binary tree of each sentence, by the likeliest action each time.
+    """The binary tree of each sentence, by the likeliest action at each step.
 
     Raises:
         InputError: a sentence without words.

@@ -1,4 +1,4 @@
-"""What a run shows: a progress bar on a terminal, and one line for each epoch."""
+"""The output of a run: a progress bar on a terminal, and one line for each epoch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Shows training: on a terminal a bar with loss and rate on standard error; in any case a line
-    for each epoch on standard output, and one on standard error where parameters got no gradient in
-    the first."""
+    """Shows training: a line for each epoch on standard output, and a bar with loss and rate on
+    standard error if it is a terminal. A line on standard error names parameters that got no
+    gradient in the first epoch."""
 
     def __init__(
         self,
@@ -21,8 +21,8 @@ class Progress:
         describe: Callable[[Mapping[str, float]], str] = str,
         epochs: int | None = None,
     ) -> None:
-        """`unit` is what graphs are called, `describe` puts the scores on dev in words, and
-        `epochs` says how many there will be at most."""
+        """`unit` is the word for graphs, `describe` puts the scores on dev in words, and `epochs`
+        is the greatest number of epochs."""
         self._quiet = quiet
         self._unit = unit
         self._describe = describe

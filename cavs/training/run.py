@@ -25,18 +25,18 @@ from cavs.training.user_model import UserModel
 
 
 class TrainingRun:
-    """Training of a task's model, with all that is kept of it.
+    """The training of a task's model, and its files.
 
     The directory holds ``last.safetensors``, from which the run can go on, ``best.safetensors``,
-    the parameters that were best on dev, and ``metrics.json``. All three say which run they are of,
-    and while they are written nobody else writes there.
+    the parameters that were best on dev, and ``metrics.json``. All three name their run, and while
+    a run writes them no other run writes there.
 
     Attributes:
-        folder: where these are.
-        identity: what the run is told from others by, drawn when it began.
-        task: what is trained, on what.
+        folder: the folder of these files.
+        identity: a text that tells the run from others, drawn when it began.
+        task: the task, with its data.
         trainer: the loop.
-        model: what is trained.
+        model: the model that is trained.
         test: scores of the best parameters on the test set, once finished.
     """
 
@@ -65,7 +65,7 @@ class TrainingRun:
 
     @property
     def directory(self) -> Path:
-        """Where the run is kept."""
+        """The path of the run's folder."""
         return self.folder.path
 
     @classmethod
@@ -77,8 +77,8 @@ class TrainingRun:
         *,
         overwrite: bool = False,
     ) -> TrainingRun:
-        """A new run, kept in `folder`, which is made when something is saved. One that it holds
-        already is replaced with `overwrite` only."""
+        """A new run in `folder`, which is made at the first saving. A run that is there already is
+        replaced with `overwrite` only."""
         return cls(folder, task, task.compile(config.seed), config, overwrite=overwrite)
 
     def begin_with(self, path: Path, checkpoint: Checkpoint) -> None:
@@ -107,8 +107,8 @@ class TrainingRun:
         code: UserModel | None = None,
     ) -> TrainingRun:
         """Goes on from the checkpoint of `path`, with the settings `config`; in another directory
-        than its own only where that holds no other run, or with `overwrite`. Of a user's model
-        `code` holds the class.
+        than its own only if it holds no other run, or with `overwrite`. For a user's model `code`
+        holds the class.
 
         Raises:
             CheckpointError: it holds no training state, or one that does not fit model or data.
@@ -139,7 +139,7 @@ class TrainingRun:
         """Inside, the folder is this run's alone. `fit` does this by itself.
 
         Raises:
-            InputError: another run is writing there, or the folder holds one that is not to be
+            InputError: another run is writing there, or the folder holds one that must not be
                 replaced; CheckpointError: it cannot be written to; OSError: it cannot be made.
         """
         if self.folder.is_open:
@@ -154,14 +154,14 @@ class TrainingRun:
                         held.refuse(self.directory, self.identity)
                     self._replace()
                 elif self._resumed is not None:
-                    self.save_last()  # even if nothing is left to do, it is to go on from here
+                    self.save_last()  # even with nothing left to do: the run can go on from here later
             self._keep_best()
             yield
 
     def _goes_on_here(self, held: HeldRun) -> bool:
-        """Whether the checkpoint that the run goes on from is the one in the folder. That it is of
-        this run is then known, though it be of a time when it did not say. Another process may have
-        gone on from it since it was read."""
+        """Whether the run goes on from the checkpoint in the folder. It is then this run's, even if
+        it is an old one that names no run. False if another process went on from it since it was
+        read."""
         if self._resumed is None or held.place > self._place:
             return False
         try:
@@ -175,15 +175,15 @@ class TrainingRun:
 
     def _replace(self) -> None:
         """Puts this run in the place of the one that the folder holds."""
-        self.save_last()  # at first: should it fail, the other is still there, whole
+        self.save_last()  # first: if it fails, the other run is still whole
         for path in (self.directory / BEST, self.directory / METRICS):
             path.unlink(missing_ok=True)
         for path in (self.directory / CURVES).glob("events.out.tfevents.*"):
             path.unlink(missing_ok=True)
 
     def _keep_best(self) -> None:
-        """Sees to it that the best parameters in the folder are those of this run, and the latest:
-        they may be of another, and a process may have ended between one file and the next."""
+        """Makes the best parameters in the folder those of this run, up to date: they may be
+        another run's, or a process may have ended before it wrote them."""
         path, best = self.directory / BEST, self.trainer.best
         held = best_of(path)
         if best is None:
@@ -201,8 +201,8 @@ class TrainingRun:
             False where `should_stop` ended it before; the state is saved then too.
 
         Raises:
-            As `writing`; CheckpointError: something cannot be saved, and what was saved before is
-                still there, or the folder was removed.
+            As `writing`; CheckpointError: a file cannot be saved, and its last version is still
+                there, or the folder was removed.
         """
         with self.writing():
             return self._fit(observer, should_stop)
@@ -256,7 +256,7 @@ class TrainingRun:
         save_checkpoint(self.directory / name, checkpoint)
 
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json holds."""
+        """The content of metrics.json."""
         return {
             "version": cavs.__version__,
             "run": self.identity,
@@ -290,7 +290,7 @@ class TrainingRun:
 
 
 class _Saver:
-    """Saves the run after each epoch, and passes on what it is told."""
+    """Saves the run after each epoch, and passes each call on to the user's observer."""
 
     def __init__(self, run: TrainingRun, observer: Observer | None) -> None:
         self._run = run

@@ -1,4 +1,4 @@
-"""Samples of what generative models learnt."""
+"""Samples from trained generative models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sample_images(function: VAE | SigmoidBeliefNetwork, count: int, seed: int = 
 
 
 def draw_images(sampler: cavs.VertexFunction, count: int, seed: int = 0) -> Array:
-    """As `sample_images`, of a vertex function that pushes them as ``mean``."""
+    """As `sample_images`, for a vertex function that pushes the probabilities as ``mean``."""
     model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
     return mean
@@ -42,7 +42,7 @@ def sample_text(
     `max_words`.
 
     Words are drawn from softmax(logits / temperature), never ``<unk>``, by the sentence's number:
-    the first ones are the same however many are asked for.
+    the first sentences are the same for any `count`.
 
     Raises:
         InputError: a temperature that is not above 0.
@@ -63,9 +63,9 @@ def decode_sentences(
     max_words: int = 80,
     seed: int = 0,
 ) -> list[list[str]]:
-    """Sentences that a :class:`cavs.models.SentenceVAE` makes of z, (sentences, latent_size).
+    """Sentences that a :class:`cavs.models.SentenceVAE` decodes from z, (sentences, latent_size).
 
-    With a temperature as :func:`sample_text`; without, the likeliest word each time.
+    With a temperature, words are drawn as in :func:`sample_text`; without, each is the likeliest.
 
     Raises:
         InputError: a temperature that is not above 0.
@@ -81,7 +81,7 @@ def decode_sentences(
 def sample_sentences(
     program: cavs.Program, vocabulary: Vocabulary, count: int, *, seed: int = 0, **options: Any
 ) -> list[list[str]]:
-    """Sentences of z from the prior; options as for :func:`decode_sentences`."""
+    """Sentences decoded from z of the prior; options as for :func:`decode_sentences`."""
     function: Any = program.function
     z = cavs.Generator(seed).normal((count, function.latent_size)).data
     return decode_sentences(program, vocabulary, z, seed=seed + 1, **options)
@@ -147,7 +147,8 @@ def _grow_text(
 
 
 def _draw(logits: Array, uniform: Array) -> Array:
-    """A class of each row (rows, classes), by a number in [0, 1) of its own (rows, 1)."""
+    """Draws a class for each row of `logits` (rows, classes) by a number in [0, 1) of `uniform`
+    (rows, 1)."""
     p = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64))
     total = p.cumsum(axis=-1)
     drawn: Array = (total <= uniform * total[:, -1:]).sum(axis=-1)
@@ -169,12 +170,12 @@ def decode_trees(
         program: the compiled model.
         vocabulary: of the productions.
         z: (trees, latent_size).
-        max_depth: what lies deeper, the root being at depth 1, is not opened;
-        max_vertices: nor is what would make a tree larger.
+        max_depth: the depth of the deepest vertices that are opened, the root being at depth 1.
+        max_vertices: the most vertices of a tree; none is opened beyond.
         generator: draws the productions; None takes the likeliest.
 
     Returns:
-        A tree for each z, None where it was not complete within these bounds.
+        A tree for each z, None for a tree that was not complete within these bounds.
     """
     opens, sizes = arities(vocabulary), np.ones(len(z), np.int64)
     said: list[Array] = []
@@ -221,7 +222,7 @@ def decode_trees(
 
 
 def _places(graph: Array) -> Array:
-    """Of each vertex of a level: its place among those of its graph."""
+    """For each vertex of a level, its place among the level's vertices of the same graph."""
     order = np.argsort(graph, kind="stable")
     place = np.empty(len(graph), np.int64)
     place[order] = np.arange(len(graph)) - np.searchsorted(graph[order], graph[order])
@@ -231,7 +232,7 @@ def _places(graph: Array) -> Array:
 def sample_trees(
     program: cavs.Program, vocabulary: Vocabulary, count: int, *, max_depth: int, seed: int = 0
 ) -> list[LabelledTree | None]:
-    """Trees of z from the prior; None for one that is not complete at `max_depth`."""
+    """Trees decoded from z of the prior; None for a tree that is not complete at `max_depth`."""
     generator = cavs.Generator(seed)
     function: Any = program.function
     z = generator.normal((count, function.latent_size)).data

@@ -1,4 +1,4 @@
-"""Where training stands, as a checkpoint says it: read so that whatever it says is checked."""
+"""Reads the state of training from a checkpoint, and checks every value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LENGTH = 64  # of an identity, at most
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What `Trainer.state_dict` gave; see there."""
+    """The content of `Trainer.state_dict`; see there."""
 
     history: list[dict[str, Any]]
     best: dict[str, Any] | None
@@ -38,8 +38,8 @@ def read_state(
 
     Args:
         path: of the checkpoint, for errors.
-        progress: what is to be read.
-        score: the name of what epochs are judged by.
+        progress: the value to read.
+        score: the name of the score that epochs are judged by.
         describe: puts the scores of an epoch in words.
 
     Raises:
@@ -55,7 +55,7 @@ def read_state(
     return TrainingState(
         history=history,
         best=_read_best(fields, history),
-        # Both came later than the first checkpoints.
+        # The first checkpoints lack both.
         averaged=_read_list(fields, "averaged", "epochs", lambda epoch: is_whole(epoch)),
         batch=fields.take_whole("batch"),
         graphs=fields.take_whole("graphs"),
@@ -81,10 +81,10 @@ def read_settings(path: str | Path, training: Mapping[str, Any]) -> TrainingConf
 
 
 def read_identity(path: str | Path, checkpoint: Checkpoint) -> str | None:
-    """What a run is told from others by; None in checkpoints from before there was one.
+    """The identity of a run; None in old checkpoints, which have none.
 
     Raises:
-        CheckpointError: something else stands there.
+        CheckpointError: the value is no identity.
     """
     if "run" not in checkpoint.training:
         return None
@@ -115,7 +115,7 @@ def _read_row(
 
 
 def _read_best(fields: Fields, history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The best row of the history, which is the history's own."""
+    """The best row, the same object as in `history`."""
     best = fields.take(
         "best",
         f"one of the {len(history)} epochs of the history" if history else "null",

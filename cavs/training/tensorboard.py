@@ -15,11 +15,12 @@ from cavs.training.objective import Observer
 
 
 class TensorBoard:
-    """Writes the loss of each step and the scores of each epoch, and passes on what it is told."""
+    """Writes the loss of each step and the scores of each epoch, and passes each call on to
+    `observer`."""
 
     def __init__(self, directory: Path, observer: Observer) -> None:
-        """Raises InputError where tensorboardX is not installed, CheckpointError where nothing can
-        be written."""
+        """Raises InputError if tensorboardX is not installed, CheckpointError if the file cannot be
+        written."""
         # Not its SummaryWriter, which writes in a thread: on a full disk that thread ends with a
         # traceback, and the run waits for it for ever.
         try:
@@ -39,8 +40,8 @@ class TensorBoard:
         self._open = True
         with self._writing():
             self._folder.mkdir(exist_ok=True, parents=True)
-            # Its names tell seconds apart: a run that is stopped and goes on must not write over
-            # the curves that it has.
+            # Its file names differ from second to second only: a run that is stopped and goes on
+            # must not overwrite its own curves.
             suffix = f".{secrets.token_hex(4)}"
             self._writer: Any = EventsWriter(str(self._folder / "events"), suffix)
 
@@ -65,14 +66,14 @@ class TensorBoard:
         self._observer.epoch_ends(record, improved)
 
     def close(self) -> None:
-        """Writes what is still to write."""
+        """Writes the last values and closes the file."""
         if self._open:
             self._open = False
             with self._writing():
                 self._writer.close()
 
     def abandon(self) -> None:
-        """Closes the file where that was not done, whether all can be written or not."""
+        """Closes the file if it is open, even if the last values cannot be written."""
         with suppress(CheckpointError):
             self.close()
 

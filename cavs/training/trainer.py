@@ -23,13 +23,14 @@ from cavs.training.state import TrainingState, read_state
 
 
 class Trainer:
-    """Trains a model: the loss of a step is the objective's, divided by the graphs of the batch.
+    """Trains a model: the loss of a step is the objective's, divided by the batch's number of
+    graphs.
 
     Attributes:
         history: one row for each epoch that is done: its number, ``loss``, ``dev``, ``seconds`` of
             training without the evaluation and ``graphs_per_second``; the first one also
-            ``without_gradient``, where there are any: the names of the parameters that learn and
-            whose gradient was none or zeros in each step.
+            ``without_gradient``, if there are any: the names of the parameters that learn but had
+            no gradient, or zeros, in each step.
         best: the row of the history that is best on dev; None before the first.
     """
 
@@ -41,15 +42,15 @@ class Trainer:
         dev: Batches,
         config: TrainingConfig,
     ) -> None:
-        """`loader` gives the batches to train on, `dev` those that epochs are judged by."""
+        """`loader` gives the batches to train on, `dev` the batches that epochs are judged by."""
         self.model = model
         self.objective = objective
         self.config = config
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self._best_parameters: Arrays = {}
-        self._average: Arrays = {}  # the mean over the ends of epochs,
-        self._averaged: list[int] = []  # and which ones
+        self._average: Arrays = {}  # the mean of parameters over the ends of epochs,
+        self._averaged: list[int] = []  # and these epochs
         self._loader = loader
         self._dev = dev
         self._fingerprint = fingerprint(loader.dataset)
@@ -88,11 +89,11 @@ class Trainer:
     def fit(
         self, observer: Observer | None = None, should_stop: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Trains until finished; False where `should_stop`, which is asked after each batch, said
-        to stop before. The state is then one to go on from.
+        """Trains until finished; False if `should_stop`, which is asked after each batch, stopped
+        it before. Training can go on from the state that it leaves.
 
         Raises:
-            NonFiniteError: what :class:`cavs.detect_nonfinite` finds; names the step, too.
+            NonFiniteError: see :class:`cavs.detect_nonfinite`; names the step, too.
         """
         while not self.finished:
             if not self._train_epoch(observer, should_stop):
@@ -107,16 +108,18 @@ class Trainer:
         return True
 
     def _epochs_to_average(self) -> list[int]:
-        """Which epochs the average has once the one under way is done."""
+        """The epochs in the average once the one under way is done."""
         first = self.config.epochs - self.config.average
         if self.epoch < first:
             return []
-        # More epochs than were meant at first move the window: what has left it is averaged too.
+        # More epochs than first planned move the window. If an averaged epoch has left the window,
+        # the average begins anew.
         kept = self._averaged if min(self._averaged, default=first) >= first else []
         return [*kept, self.epoch]
 
     def _next_average(self, averaged: list[int]) -> Arrays:
-        """The mean of the present parameters and of those that the average has of `averaged`."""
+        """The mean of the parameters at the end of the epochs `averaged`; the present ones are the
+        last."""
         if not averaged:
             return {}
         average = copies(self.model.state_dict())
@@ -126,7 +129,7 @@ class Trainer:
         return average
 
     def _judge(self, average: Arrays, should_stop: Callable[[], bool]) -> dict[str, float] | None:
-        """Scores of the average, or of the present parameters where there is none."""
+        """Scores of the average, or of the present parameters if there is no average."""
         if not average:
             return self.objective.evaluate(self.model, self._dev, should_stop)
         present = copies(self.model.state_dict())
@@ -236,7 +239,7 @@ class Trainer:
         return self._best_parameters or copies(self.model.state_dict())
 
     def arrays(self) -> dict[str, Arrays]:
-        """All that a checkpoint must hold, by the names of its groups."""
+        """All arrays that a checkpoint must hold, by the names of its groups."""
         return {
             "parameters": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -246,7 +249,7 @@ class Trainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training stands, beside `arrays`, as JSON can hold it."""
+        """The state of training, without `arrays`, as values for JSON."""
         return {
             "history": self.history,
             "best": self.best,
@@ -297,7 +300,7 @@ class Trainer:
         self._average = checkpoint.average
 
     def _check_place(self, path: str | Path, state: TrainingState) -> None:
-        """Whether the loader comes to the place in an epoch that a checkpoint says."""
+        """Checks that the loader reaches the place in an epoch that a checkpoint states."""
         size, count = self._loader.batch_size, len(self._loader.dataset)
         if state.batch > len(self._loader) or state.graphs != min(state.batch * size, count):
             raise CheckpointError(
@@ -320,7 +323,7 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) -> optim.Optimizer:
-    """Two groups, of which the second is the embedding."""
+    """An optimizer with two groups; the second is the embedding."""
     embedding = [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
     others = [(n, p) for n, p in model.named_parameters() if not n.startswith("embedding.")]
     groups = [

@@ -1,4 +1,4 @@
-"""Models of users: a class in a file of theirs, and what a checkpoint records of it."""
+"""Users' models: a class in the user's file, and its record in a checkpoint."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing import Any
 from cavs.errors import CavsError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, shown
 
-_MODULE = "user model "  # is what the names of modules begin with that users' files make
-_LONGEST = 4096  # of a value as text: below it Python's parser is safe, and converts all integers
+_MODULE = "user model "  # the names of modules of users' files begin with it
+_LONGEST = 4096  # characters of a value: here Python's parser is safe, and converts all integers
 
 
 @dataclass(frozen=True)
 class UserModel:
-    """A user's model: where its class stands, and what it is built with beside what its task gives.
+    """A user's model: the place of its class, and its arguments beside those that the task gives.
 
     Attributes:
-        file: of the class, as it was named.
-        class_name: of the class.
-        task: whose data it is trained on, or the built-in model in whose place it stands.
+        file: the file of the class, as the user named it.
+        class_name: the name of the class.
+        task: the task on whose data it is trained, or the built-in model that it replaces.
         args: further arguments of the constructor, as text: Python literals, or else strings.
-        make: the class; None in what a checkpoint says, of which no code runs.
+        make: the class; None in a record read from a checkpoint, which runs no code.
     """
 
     file: str
@@ -44,7 +44,7 @@ class UserModel:
         return f"{self.file}:{self.class_name}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The record of the model, as values for JSON."""
         file = os.fsencode(self.file).decode("utf-8", "replace")
         return {
             "file": file,
@@ -55,7 +55,7 @@ class UserModel:
 
     @classmethod
     def read(cls, fields: Fields) -> UserModel:
-        """From what `to_dict` gave, as a checkpoint holds it. Raises CheckpointError."""
+        """A model from a record of `to_dict` in a checkpoint. Raises CheckpointError."""
         args = fields.take_fields("args")
         for name in args.values:
             args.take(name, "a text", lambda text: is_text(text) and len(text) <= _LONGEST)
@@ -68,7 +68,7 @@ class UserModel:
         """The same with the class of `code`, whose file may have been moved since.
 
         Raises:
-            InputError: `code` is another class.
+            InputError: `code` holds another class.
         """
         if code.class_name != self.class_name:
             raise InputError(
@@ -89,10 +89,10 @@ class UserModel:
         )
 
     def build(self, arguments: Mapping[str, Any]) -> Any:
-        """What the constructor makes of the arguments of the task and of `args`.
+        """The model that the constructor makes from the arguments of the task and `args`.
 
         Raises:
-            InputError: it does not take them, needs more, or raises; says at which line.
+            InputError: the constructor does not take them, needs more, or raises; names the line.
         """
         values = {name: parse_value(text) for name, text in self.args.items()}
         self._check_signature(arguments, values)
@@ -100,7 +100,7 @@ class UserModel:
             return self.make(**arguments, **values)
 
     def _check_signature(self, arguments: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Whether the constructor takes all arguments, and needs no others."""
+        """Checks that the constructor takes all arguments, and needs no others."""
         for name in values:
             if name in arguments:
                 raise InputError(
@@ -109,7 +109,7 @@ class UserModel:
                 )
         try:
             signature = inspect.signature(self.make)
-        except (TypeError, ValueError):  # of a class that is made in another way
+        except (TypeError, ValueError):  # the class is made in another way
             return
         named = {
             name: parameter
@@ -147,12 +147,12 @@ class UserModel:
 
     @contextmanager
     def said_of(self, expected: str) -> Iterator[None]:
-        """An error of the user's code from inside is one line that names the file and the line."""
+        """Inside, an error of the user's code becomes one line that names the file and the line."""
         try:
             yield
         except MemoryError:
             raise
-        except (Exception, SystemExit) as error:  # whatever code of others raises
+        except (Exception, SystemExit) as error:  # a user's code may raise anything
             path = os.path.abspath(self.file)
             if isinstance(error, CavsError) and f"{path}:" in str(error):
                 raise  # which names the line already
@@ -162,8 +162,8 @@ class UserModel:
 
 
 def said_of_code(error: Exception) -> InputError | None:
-    """The one line for an error that comes from the code of a user's model, wherever that was
-    called; None where it does not."""
+    """The error in one line, if it comes from the code of a user's model, wherever it was called;
+    None otherwise."""
     trail, where = error.__traceback__, None
     while trail is not None:
         if str(trail.tb_frame.f_globals.get("__name__", "")).startswith(_MODULE):
@@ -174,26 +174,26 @@ def said_of_code(error: Exception) -> InputError | None:
 
 def _as_one_line(error: BaseException, where: str, expected: str) -> InputError:
     said = type(error).__name__
-    with suppress(Exception):  # that its own text raises
+    with suppress(Exception):  # its __str__ may raise
         said = f"{said}: {in_brief(error)}".removesuffix(": ")
     return InputError(f"[model] {where}: expected {expected}, got {said}; mend it there")
 
 
 def said_of(user: UserModel | None, expected: str) -> AbstractContextManager[None]:
-    """See `UserModel.said_of`; nothing where it is none of a user's."""
+    """See `UserModel.said_of`; does nothing if `user` is None."""
     return nullcontext() if user is None else user.said_of(expected)
 
 
 def load_user_model(name: str, task: str = "", args: Mapping[str, str] | None = None) -> UserModel:
-    """The class that ``FILE.py:CLASS`` names. The file runs, with the files beside it to import.
+    """The class that ``FILE.py:CLASS`` names. The file runs, and may import the files beside it.
 
     Args:
         name: ``FILE.py:CLASS``.
-        task: of the model, or the built-in model in whose place it stands.
+        task: the task of the model, or the built-in model that it replaces.
         args: further arguments of the constructor, as text.
 
     Raises:
-        InputError: there is no such file or class, or the file raises; says at which line.
+        InputError: the file or the class does not exist, or the file raises; names the line.
     """
     file, colon, class_name = name.rpartition(":")
     if not colon or not file or not class_name.isidentifier():
@@ -216,7 +216,7 @@ def load_user_model(name: str, task: str = "", args: Mapping[str, str] | None = 
 
 
 def parse_arg(text: str) -> tuple[str, str]:
-    """Name and value of ``NAME=VALUE``. Raises InputError where it is none."""
+    """Name and value of ``NAME=VALUE``. Raises InputError for any other text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier() or not is_text(value) or len(value) > _LONGEST:
         raise InputError(
@@ -227,25 +227,24 @@ def parse_arg(text: str) -> tuple[str, str]:
 
 
 def parse_value(text: str) -> Any:
-    """What a text means as a Python literal; the text itself where it is none."""
+    """The value of a text as a Python literal; the text itself if it is no literal."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd literals
+            warnings.simplefilter("ignore")  # about odd literals
             return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
 
 
 def _run_file(model: UserModel) -> types.ModuleType:
-    """The module that a file makes. It is run from its text: nothing is written beside it, and it
-    is as it stands there now."""
+    """The module of a file. The present text of the file runs, and nothing is written beside it."""
     path = os.path.abspath(model.file)
     content = _read(model.file)
     with model.said_of("Python code"):
         code = compile(content, path, "exec", dont_inherit=True)
     module = types.ModuleType(f"{_MODULE}{path}")
     module.__file__ = path
-    # Found there by what looks for the module of a class, as dataclasses do.
+    # Code that looks for the module of a class, such as dataclasses, finds it there.
     sys.modules[module.__name__] = module
     folder = os.path.dirname(path)
     sys.path.insert(0, folder)
@@ -259,7 +258,7 @@ def _run_file(model: UserModel) -> types.ModuleType:
 
 
 def _read(file: str) -> bytes:
-    """The bytes of a file. Raises InputError where there is none."""
+    """The bytes of a file. Raises InputError if there is no file."""
     try:
         mode = os.stat(file).st_mode
         if stat.S_ISREG(mode):
@@ -273,7 +272,7 @@ def _read(file: str) -> bytes:
 
 
 def _line_of(error: BaseException, path: str) -> int | None:
-    """The innermost line of a file that an error comes from; None where it is of none."""
+    """The innermost line of the file at `path` that an error passed; None if it passed none."""
     if isinstance(error, SyntaxError) and error.filename == path:
         return error.lineno
     line, trail = None, error.__traceback__
