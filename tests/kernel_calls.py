@@ -14,7 +14,10 @@ from cavs.core.attributes import Attributes, Group, GroupInput, Read, ScalarCall
 from cavs.kernels.native_form import named
 
 DTYPES = {"float": np.float32, "double": np.float64}
-NATIVE_DTYPES = {"float": core.DType.FLOAT32, "double": core.DType.FLOAT64}
+NATIVE_DTYPES = {
+    **dict.fromkeys(("float", "float32"), core.DType.FLOAT32),
+    **dict.fromkeys(("double", "float64"), core.DType.FLOAT64),
+}
 TOLERANCES = {"float": {"rtol": 2e-6, "atol": 2e-6}, "double": {"rtol": 1e-12, "atol": 1e-12}}
 
 

@@ -15,7 +15,7 @@ import pytest
 import cavs
 from cavs import ops
 from cavs._native import core
-from cavs.core.attributes import MatmulAttributes
+from cavs.core.attributes import DropoutAttributes, MatmulAttributes
 from cavs.errors import InputError
 
 pytestmark = pytest.mark.skipif(
@@ -254,16 +254,22 @@ def column_sums(dtype: str, rows: int, width: int) -> np.ndarray:
 def group(dtype: str, rows: int, width: int) -> np.ndarray:
     x, y = (np.full((rows, width), v, dtype) for v in (TINY[dtype], GROWTH))
     out = np.empty((rows, width), dtype)
-    ints = kc.fused_ints(width, 1, [("mul", 0, 0, 1)], [0])
+    product = kc.Registers(width, 1, [("mul", 0, 0, 1)], [0])
     compiled = dtype == "float32" and width >= 16 and core.can_compile_groups()
-    kc.call("fused", dtype, [x, y], [out], ints=ints, compile=compiled)
+    kc.call("fused", dtype, [x, y], [out], attributes=product, compile=compiled)
     return out / scalar(dtype, GROWTH)
+
+
+def kept_by_graph(rows: int) -> dict[str, Any]:
+    """What dropout is told that keeps all elements of a row per graph."""
+    random = {"graph_key": np.arange(rows)}
+    attributes = DropoutAttributes(1, 0.0)
+    return {"attributes": attributes, "space": core.SpaceKind.GRAPH, "random": random}
 
 
 def scaled_mask(dtype: str, rows: int, width: int) -> np.ndarray:
     x, out = (np.full((rows, width), v, dtype) for v in (TINY[dtype], 1))
-    random = {"graph_key": np.arange(rows)}
-    kc.call("dropout", dtype, [x], [out], ints=[1, 2], floats=[0.0], random=random)
+    kc.call("dropout", dtype, [x], [out], **kept_by_graph(rows))
     return out
 
 
@@ -324,9 +330,8 @@ def one_of_each_kind(dtype: str) -> list[np.ndarray]:
     """What native calls make of a denormal number that they multiply by 1 or subtract zero from."""
     x, y = (np.full(100_000, TINY[dtype], dtype) for _ in range(2))
     core.scale_(x, 1.0)
-    random = {"graph_key": np.arange(1000)}
-    mask = {"ints": [1, 2], "floats": [0.0], "random": random}
-    kc.call("dropout", dtype, [y.reshape(1000, 100)], [y.reshape(1000, 100)], **mask)
+    rows = y.reshape(1000, 100)
+    kc.call("dropout", dtype, [rows], [rows], **kept_by_graph(1000))
     return [*dense("sgd", dtype, 100_000), *by_rows("adam", dtype, 100_000), x, y]
 
 
@@ -357,8 +362,9 @@ def test_callers_mode_comes_back_and_does_not_matter(
 
 def test_callers_mode_comes_back_after_errors(control: Control, threads: int) -> None:
     x, y = np.ones((3, 20), np.float32), np.ones((3, 20), np.float32)
-    with pytest.raises(InputError, match="known opcodes"):
-        kc.call("fused", "float", [x], [y], ints=[20, 1, 1, 1000, 0, 0, -1, -1, 1, 0])
+    unknown = kc.Registers(20, 1, [("cube root", 0, 0)], [0])
+    with pytest.raises(InputError, match="cube root"):
+        kc.call("fused", "float", [x], [y], attributes=unknown)
     assert control() == 0
     layers = Layers("float32", 32, 40)
     executor: Any = layers.model._executor

@@ -327,11 +327,14 @@ def test_programs_of_wrong_ids_are_refused() -> None:
 
     load(lambda i: i)
     wrong: list[tuple[Callable[[Instruction], Instruction], str]] = [
-        (lambda i: replace(i, inputs=i.inputs[:1], tables=i.tables[:1]), "values and their ids"),
+        (
+            lambda i: replace(i, inputs=i.inputs[:1], tables=i.tables[:1]),
+            "2 or more inputs and one output",
+        ),
         (lambda i: replace(i, inputs=(i.inputs[0],) * 2), "one int32 per row as id"),
         (lambda i: replace(i, inputs=(i.inputs[1],) * 2), "floating-point values"),
-        (lambda i: replace(i, attributes=None), "more attributes"),
-        (lambda i: replace(i, attributes=UniformAttributes(1)), "more attributes"),
+        (lambda i: replace(i, attributes=None), "attribute 'key'"),
+        (lambda i: replace(i, attributes=UniformAttributes(1)), "attribute 'rate'"),
     ]
     for change, message in wrong:
         with pytest.raises(CavsError, match=message):

@@ -104,8 +104,12 @@ void check_instruction(const Program& program, const Instruction& instruction) {
   check.expect(instruction.attributes.index() == kernel.attributes.index(),
                "the kernel's own attributes");
   const bool group = group_of(instruction) != nullptr;
-  check.expect((enough || check.goes_on()) && (group || instruction.outputs.size() == 1),
-               "another number of inputs or outputs");
+  const bool one_output = group || instruction.outputs.size() == 1;
+  if (!one_output || !(enough || check.goes_on())) {
+    const std::string count = std::to_string(kernel.inputs.least);
+    check.reject(count + (kernel.inputs.more ? " or more" : "") + " inputs and " +
+                 (group ? "outputs" : "one output"));
+  }
   check_tables(check);
   kernel.check(check);
 }

@@ -346,7 +346,7 @@ void test_malformed_programs() {
           "in 'embedding'");
   refused([&](Program& p) { matmul(p).n = 19; }, "in 'matmul'");
   refused([&](Program& p) { call(p, 0, 2).attributes = AxisAttributes{}; }, "own attributes");
-  refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "another number of inputs");
+  refused([&](Program& p) { call(p, 0, 2).inputs.push_back(kX); }, "2 inputs and one output");
   const auto masked = [&](Program& p, int mask, bool by_id) {
     Instruction& product = call(p, 0, 2);
     product.kernel = kernel_named("matmul_masked");
@@ -364,7 +364,7 @@ void test_malformed_programs() {
   refused([&](Program& p) { call(p, 0, 2).kernel = kernel_named("matmul_masked"); },
           "own attributes");
   refused([&](Program& p) { masked(p, kIds, true), call(p, 0, 2).inputs.push_back(kIds); },
-          "another number of inputs");
+          "3 inputs and one output");
   refused([&](Program& p) { group(p).width = 9; }, "in 'fused'");
   refused([&](Program& p) { group(p).calls[0].op = 999; }, "known operations");
   refused([&](Program& p) { group(p).calls[0].arguments[0] = 2; }, "earlier calls");
@@ -421,9 +421,9 @@ void test_malformed_programs() {
   backward = backward_program(forward->program);
   Instruction& sum = backward.segments.back().instructions[0];
   sum.inputs = {sum.inputs[0], sum.inputs[1], sum.outputs[0], sum.outputs[0]};
-  CHECK_THROWS(make_executable(backward, forward), Error, "another number of inputs");
+  CHECK_THROWS(make_executable(backward, forward), Error, "inputs and one output");
   sum.inputs = {sum.inputs[0], sum.inputs[1], kU};
-  CHECK_THROWS(make_executable(backward, forward), Error, "another number of inputs");
+  CHECK_THROWS(make_executable(backward, forward), Error, "inputs and one output");
   backward = backward_program(forward->program);
   backward.segments[1].instructions[0].tables[0] = {TableKind::kParentRows, 0};
   CHECK_THROWS(make_executable(backward, forward), Error, "a table from 'vertex' to 'edge'");
