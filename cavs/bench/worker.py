@@ -1,4 +1,4 @@
-"""The process that measures: it takes a spec and leaves rows."""
+"""The process that measures: it reads a spec and writes rows."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def _rows(spec: Spec, rivals: Rivals | None) -> list[Row]:
 
 
 def write_spec(path: Path, spec: Spec) -> None:
-    """Leaves `spec` where `work` finds it."""
+    """Writes `spec` to a file for `work`."""
     path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
