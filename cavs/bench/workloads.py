@@ -70,7 +70,7 @@ class Subject:
         optimizer: cavs.optim.Optimizer,
         scale: float,
     ) -> cavs.Tensor:
-        """A training step by the loss times `scale`, which it gives."""
+        """A training step by the loss times `scale`; returns the loss."""
         given: dict[str, Any] = dict(inputs)
         return self.models[0].step(batches[0], optimizer, scale=scale, **given)
 
@@ -114,7 +114,7 @@ class TaggerSubject(Subject):
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured.
+    """A workload of the suite.
 
     Attributes:
         name: as the command line and peers call it.

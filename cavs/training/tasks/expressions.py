@@ -193,8 +193,9 @@ class TreeBound:
 
 def shape_of(trees: Sequence[LabelledTree]) -> tuple[float, float]:
     """The mean depth of trees, the root being at depth 1, and the mean number of children of the
-    vertices that have any; zeros if there are no trees.""" depths, arities = [], [] for tree in
-    trees:
+    vertices that have any; zeros if there are no trees."""
+    depths, arities = [], []
+    for tree in trees:
         depth = [1] * tree.num_vertices
         for vertex, children in enumerate(tree.graph.children):  # children come first
             if children:
