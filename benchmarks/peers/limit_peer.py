@@ -115,7 +115,8 @@ class Limit:
 
     Args:
         state: parameters by the names of `cavs.models.ChildSumTreeLSTM`; copied.
-        batches: of binary trees in post-order, a word on every leaf, a label on every vertex.
+        batches: batches of binary trees in post-order, a word on every leaf, a label on every
+            vertex.
         threads: 1 or 2.
 
     Raises:

@@ -20,7 +20,7 @@ class Masks:
 
     Args:
         p: the probability of a zero; 0: there are no masks.
-        shape: of the largest matrix.
+        shape: the shape of the largest matrix.
 
     Attributes:
         memory: memory for the largest mask.

@@ -197,12 +197,12 @@ class Contender:
         return draw_masks(self.recipe, sizes, self._batch(number)[1]["word"])
 
     def vertices(self, number: int) -> float:
-        """How many vertices a batch has."""
+        """The number of vertices in a batch."""
         indices = self._batches[number % len(self._batches)]
         return float(self._dataset.sizes[indices].sum())
 
     def units(self, number: int) -> float:
-        """How many units a batch has."""
+        """The number of units in a batch."""
         if self._weights.workload.per_vertex:
             return self.vertices(number)
         return float(len(self._batches[number % len(self._batches)]))

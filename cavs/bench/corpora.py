@@ -163,7 +163,7 @@ def tagged(directory: Path | None, samples: int) -> Corpus:
 def images(directory: Path | None, samples: int) -> Corpus:
     """Noisy images, 28 x 28: each place sees 5 x 5 pixels, of which a fifth are flipped.
 
-    The label of a place is its pixel without noise. Of MNIST, or of random blobs.
+    The label of a place is its pixel without noise. The images are those of MNIST, or random blobs.
     """
     count = min(samples, 512)
     generator = np.random.default_rng(_SEED)

@@ -18,7 +18,7 @@ from cavs.core.ops.structure import EXPAND, GATHER, JOIN, PULL
 
 
 def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
-    """How many rows a value of `space` has over a batch."""
+    """The number of rows of a value of `space` over a batch."""
     leaf = np.diff(graphs.child_ptr) == 0
     counts = {
         SpaceKind.NONE: 1,
@@ -97,7 +97,8 @@ def _is_input(node: Node) -> bool:
 
 
 def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
-    """How many different states are scattered: leaves with one word have one."""
+    """The number of different states that are scattered: all leaves with one word have one
+    state."""
     (state, *_) = function.scatters.values()
     if state.op is not JOIN:
         return graphs.num_vertices

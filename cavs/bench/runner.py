@@ -81,7 +81,7 @@ def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

@@ -14,7 +14,8 @@ from cavs.errors import CavsError
 
 
 def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
-    """Measures what the JSON file `spec_path` asks for; writes {"rows": [...]} or {"error": "..."}.
+    """Measures by the spec in the JSON file `spec_path`; writes {"rows": [...]} or {"error":
+    "..."}.
 
     Returns the exit code: 1 for an error that a user can cause.
     """

@@ -19,7 +19,7 @@ Rewrite = Callable[[Trace], Trace]
 
 
 class Subject:
-    """A workload's vertex functions, compiled with the same passes, and how they give a loss.
+    """A workload's vertex functions, compiled with the same passes, and the way to their loss.
 
     Attributes:
         models: in the order in which they run.

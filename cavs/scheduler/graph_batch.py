@@ -29,7 +29,7 @@ class GraphBatch:
     __slots__ = ("_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
-        if isinstance(graphs, InputGraph):  # an iterable of one, to whoever has one sample
+        if isinstance(graphs, InputGraph):  # a single graph makes a batch of one
             graphs = [graphs]
         parts: list[Any] = items("graph", "graphs", graphs, object, "cavs.InputGraph", GraphError)
         for position, graph in enumerate(parts):

@@ -69,7 +69,7 @@ class Description:
     Attributes:
         steps: in order; operands stand before the steps that take them.
         weights: initial values of the parameters.
-        pulls: by name.
+        pulls: maps each name to its pull.
         scatters, pushes: map each name to the number of a step.
     """
 

@@ -32,7 +32,7 @@ class Value:
 
     @property
     def features(self) -> int:
-        """How many axes a row has."""
+        """The number of axes of a row."""
         return self.data.ndim - 1
 
 

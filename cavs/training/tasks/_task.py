@@ -156,7 +156,7 @@ class Task(ABC):
         """A new task and its settings of training.
 
         Args:
-            name: of a built-in model, or of the task.
+            name: the name of a built-in model, or of the task.
             given: values of options of `options_of`, by name; the other options have their
                 defaults.
             user: a user's model in the place of the built-in one.

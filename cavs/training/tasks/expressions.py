@@ -211,7 +211,8 @@ def _compare(
     vocabulary: Vocabulary,
     found: list[LabelledTree | None],
 ) -> tuple[int, int]:
-    """How many trees have the right shape, and how many the right symbols too."""
+    """The number of trees with the right shape, and the number of those with the right symbols
+    too."""
     shapes = trees = 0
     symbols = [token.rpartition("/")[0] for token in vocabulary.to_list()]
     parts = zip(cavs.unbatch(batch), cavs.unbatch(batch, inputs["production"]), found, strict=True)

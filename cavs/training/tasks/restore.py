@@ -28,7 +28,7 @@ class Trained:
     """A checkpoint, with its task and its user's model.
 
     Attributes:
-        path: of the checkpoint, for errors.
+        path: the path of the checkpoint, for errors.
         checkpoint: its content.
         task_type: the class of the task.
         user: a user's model with its class, None for a built-in one.

@@ -202,8 +202,8 @@ class TreeTask(Task, Predicts):
         """A new task.
 
         Args:
-            name: of the model, one of `TREE_MODELS`.
-            source: of the trees.
+            name: the name of the model, one of `TREE_MODELS`.
+            source: the source of the trees.
             min_count: words that occur fewer times read as unknown.
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
