@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def missing() -> list[str]:
-    """What the build needs and does not find."""
+    """The tools that the build needs and does not find."""
     tools = [name for name in ("cmake", "ninja") if _tool(name) is None]
     return tools + (["pybind11"] if importlib.util.find_spec("pybind11") is None else [])
 

@@ -1,9 +1,9 @@
-"""What `cavs.detect_nonfinite` takes of a training step, step by step beside one without it.
+"""The cost of `cavs.detect_nonfinite` in a training step, in turns with steps without it.
 
     python benchmarks/detection.py --data DIR [--batch-sizes 25 256] [--threads 1 2] [--steps 400]
 
-DIR holds sst/. Two models train by the recipe on the same batches in turns of one step, whichever
-comes first changing each time; each has weights of its own, as bounds are kept with them.
+DIR holds sst/. Two models train by the recipe on the same batches and take turns of one step; the
+first one changes each time. Each model has its own weights, since bounds are kept with the weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HIDDEN, _WARM_UP = 150, 60
 
 
 def compare(corpus: Corpus, batch_size: int, threads: int, steps: int) -> str:
-    """A row of the table: the step without, and quartiles of with / without."""
+    """A row of the table: the time of a step without detection, and quartiles of with / without."""
     workload, recipe = find("tree-lstm"), find_recipe(SST)
     batches = choose_batches(corpus.dataset, batch_size)
     pair = [

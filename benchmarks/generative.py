@@ -3,9 +3,9 @@
     python benchmarks/generative.py [NAME ...] [--threads N] [--rounds N] [--json FILE]
 
 NAME is the first word of a line: vae, iwae or lm. Both start from the same weights, see the same
-batches and flush denormal numbers to zero; the losses of the first step must agree (of the
-autoencoders, whose noise is each one's own, to one percent over many samples). Steps take turns;
-medians, and the median of the ratios by round.
+batches and flush denormal numbers to zero; the losses of the first step must agree (for the
+autoencoders, which draw different noise, to one percent over many samples). Steps take turns; a
+line shows medians, and the median of the ratios by round.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def linear(layer: Any) -> tnn.Linear:
 
 
 class TorchVAE(tnn.Module):
-    """`cavs.models.VAE`, images encoded once whatever the number of samples."""
+    """`cavs.models.VAE`; an image is encoded once for any number of samples."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class TorchVAE(tnn.Module):
 
 
 def autoencoder(samples: int, size: int = 100) -> tuple[Step, Step]:
-    """Steps over batches of 100 images of as many ones as MNIST has, by Adam."""
+    """Steps of Adam over batches of 100 images, with as many ones as in MNIST."""
     cavs.nn.init.manual_seed(0)
     x = (np.random.default_rng(0).random((size, 784)) < 0.13).astype(np.float32)
     function = VAE()
@@ -146,7 +146,7 @@ WORKLOADS: dict[str, tuple[Callable[[], tuple[Step, Step]], int, float]] = {
 
 
 def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
-    """Prints one line; what it says, as JSON holds it."""
+    """Prints one line; returns its content as values for JSON."""
     make, steps, tolerance = WORKLOADS[name]
     contenders = make()
     losses = [step() for step in contenders]
@@ -176,7 +176,7 @@ def measure(name: str, rounds: int, threads: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measures all, or what is asked for."""
+    """Measures all models, or the named ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     known = {name.split(",")[0]: name for name in WORKLOADS}
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)} (default)")
@@ -187,7 +187,7 @@ def main() -> None:
     for name in options.names:
         if name not in known:
             parser.error(f"expected one of {', '.join(known)}, got {name!r}")
-    torch.set_flush_denormal(True)  # before there are threads, which take over how theirs computes
+    torch.set_flush_denormal(True)  # before threads start: they inherit the mode
     cavs.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
     chosen = [known[name] for name in options.names or known]

@@ -1,13 +1,13 @@
-"""Training as ``cavs train`` does it, beside PyTorch, against the ratios that are to be reached.
+"""Training as ``cavs train`` does it, beside PyTorch; ratios of both are compared with goals.
 
     python benchmarks/recipe.py --data DIR --output OUT             # measures, about 12 minutes
-    python benchmarks/recipe.py --output OUT --redraw               # of what was measured
+    python benchmarks/recipe.py --output OUT --redraw             # draws earlier results
 
-DIR holds sst/. Three things are measured, with one thread and with two, each beside its peers in
-turns: `suite.py tree-lstm --recipe sst` with PyTorch and `cavs train` itself; batch size 1 by
-recipe plain beside the hand-written limit (where CAVS_LIMIT_SOURCE names it); and the language
-model of `generative.py`. OUT gets their JSON files, the suite's reports, and goals.md with every
-ratio beside its goal.
+DIR holds sst/. Three measurements run with one thread and with two, each in turns with its peers:
+`suite.py tree-lstm --recipe sst` with PyTorch and `cavs train` itself; batch size 1 by recipe plain
+beside the hand-written limit (where CAVS_LIMIT_SOURCE names it); and the language model of
+`generative.py`. OUT gets their JSON files, the suite's reports, and goals.md with every ratio
+beside its goal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SST, BATCH_1, LM = "tree-lstm-sst.json", "batch-1/tree-lstm.json", "generative.j
 TORCH_VERTEX = "torch levels, vertex masks"
 TORCH_ID = "torch levels-distinct, id masks"
 TORCH_CLASSIFIER = "torch levels-distinct, classifier masks"
-LIMIT = "limit"  # and its variant
+LIMIT = "limit"  # the first word of its contenders' names
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,12 @@ class Goal:
     """A ratio of two contenders that stand in one row.
 
     Attributes:
-        title: what it says.
-        part: the file that has it.
+        title: its title in the table.
+        part: the file of its results.
         mode: ``train`` or ``infer``.
         over, under: names of the contenders.
-        least: by batch size what is to be reached; None where the ratio is shown alone.
+        least: maps each batch size to the least ratio to reach; None: the ratio is shown without a
+            goal.
     """
 
     title: str
@@ -98,7 +99,7 @@ LM_TITLE, LM_LEAST = "the LSTM language model / PyTorch", 1.15
 
 
 def read(path: Path) -> Any:
-    """A JSON file's content; None where there is none."""
+    """A JSON file's content; None if there is no file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
@@ -130,7 +131,7 @@ def goal_rows(output: Path) -> Iterator[tuple[str, int, int | str, Mapping[str, 
 
 
 def _commands(result: Row | None, counts: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """What `cavs train` says of itself, over the suite's rate."""
+    """The rates that `cavs train` reports, over the suite's rates."""
     for batch in (25, 256):
         for threads in counts:
             command = find_row(result, "train", batch, threads, "command")
@@ -166,7 +167,7 @@ def suite(arguments: Sequence[Any]) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Runs all three."""
+    """Runs all three measurements."""
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     turns = ["--seconds", options.seconds, "--rounds", options.rounds]
@@ -184,7 +185,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measures, unless told not to, and prints the goals."""
+    """Measures, unless only redrawing is asked for, and prints the goals."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, metavar="DIR", help="holds sst/")
     parser.add_argument("--output", type=Path, metavar="OUT", required=True)

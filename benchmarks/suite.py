@@ -1,7 +1,7 @@
 """``cavs bench`` with peers beside cavs, on the same weights and batches; see README.md.
 
-Peers are the modules in peers/ that have a function `make`; peers/protocol.py says what they are.
-One that cannot run here is skipped with a line.
+Peers are the modules in peers/ that have a function `make`; peers/protocol.py describes them. A
+peer that cannot run here is skipped with a line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Rivals:
     """Makes the peers for the batches of one size.
 
     Attributes:
-        left_out: of the last ones that were made, those that could not be, and why.
+        left_out: the peers that could not be made the last time, with the reasons.
     """
 
     def __init__(self, modules: Mapping[str, ModuleType]) -> None:
@@ -78,7 +78,7 @@ class Rivals:
         return found
 
     def _recipes(self, name: str, variant: str, recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
-        """(title, how it trains) of the contenders that are one variant of a peer."""
+        """Pairs of title and recipe, for the contenders that are one variant of a peer."""
         title = f"{name.removesuffix('_peer')} {variant}".strip()
         known: Mapping[str, Sequence[str]] = getattr(self._modules[name], "MASKS", {})
         if recipe.masks == NO_MASKS or variant not in known:
@@ -101,7 +101,7 @@ def peer_batch(graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> PeerBatc
 
 
 def skipped(modules: Mapping[str, ModuleType], counts: Sequence[int]) -> dict[str, str]:
-    """Why peers cannot run, by name; each is said in a line."""
+    """Maps each peer that cannot run to the reason, and prints it in a line."""
     found = {}
     for name, module in modules.items():
         for threads in counts:

@@ -1,9 +1,9 @@
-"""Writes what `recipe.py` measured into docs/performance.md and README.md.
+"""Writes the results of `recipe.py` into docs/performance.md and README.md.
 
     python benchmarks/tables.py OUT
 
-Between a line ``<!-- NAME -->`` and the line ``<!-- end of NAME -->`` of a document stands what
-this makes of the JSON files in OUT; the rest is left alone.
+The lines between ``<!-- NAME -->`` and ``<!-- end of NAME -->`` in a document are made anew from
+the JSON files in OUT; the rest is left alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cavs.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
-# How many times as fast the recipe is as each of them.
+# The speed of the recipe is given relative to the speed of each of these.
 RIVALS = (
     ("the same without dropout and decay", WITHOUT),
     ("words dropped too, a mask for each vertex", BY_VERTEX),
@@ -51,7 +51,7 @@ def number(x: float) -> str:
 
 
 class Results:
-    """The suite's part by recipe sst."""
+    """The results of the suite's part with recipe sst."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
@@ -69,18 +69,18 @@ class Results:
         return find_row(self.part, mode, batch, threads, kind)
 
     def cells(self, make: Callable[[Row, int, int], str]) -> list[str]:
-        """Of each setting, from the row of its training."""
+        """A cell for each setting, from the row of its training."""
         found = [(self.row("train", *setting), *setting) for setting in self.settings]
         return ["" if row is None else make(row, *setting) for row, *setting in found]
 
     def command(self, threads: int, batch: int) -> str:
-        """Trees a second by `cavs train`'s own account."""
+        """Trees a second, as `cavs train` reports them."""
         row = self.row("train", threads, batch, "command")
         return "" if row is None else number(float(np.median(row["turns"][COMMAND])))
 
 
 def machine(results: Results) -> str:
-    """What it was measured on, in a sentence."""
+    """The machine of the measurements, in a sentence."""
     has = results.part["machine"]
     sgemm = [row["rates"]["sgemm"]["median"] for row in results.part["rows"] if "floor" in row]
     load = max(row["load_average"] - row["threads"] for row in results.part["rows"])
@@ -92,7 +92,7 @@ def machine(results: Results) -> str:
 
 
 def performance(results: Results) -> list[str]:
-    """The table of all contenders, and that of the goals."""
+    """The table of all contenders, and the table of the goals."""
     head = ["", *(f"{count(t, 'thread')}, batch {b}" for t, b in results.settings)]
     body = [
         [
@@ -123,7 +123,7 @@ def _over(row: Row, name: str) -> str:
 
 
 def readme(results: Results) -> list[str]:
-    """Three lines, of the most threads."""
+    """Three lines of results, with the most threads."""
     most = max(threads for threads, _ in results.settings)
     chosen = [(t, b) for t, b in results.settings if t == most]
     head = [

@@ -2,12 +2,12 @@
 
     python benchmarks/versions.py --old OLD/bin/python [--new NEW/bin/python] [--data DIR]
 
-OLD and NEW are interpreters that import the version they stand for; NEW is this one by default. A
-row is a workload, a batch size and a mode. In a couple one process of each version warms up and
-then they take turns, the first one changing; every other couple starts the new version first. The
-ratio new / old of rates is taken pair by pair, and its median has a 95 % interval from the order
-statistics of the pairs. A row has *lost* where the interval lies below the least ratio that is
-asked for; with a row that has lost the exit status is 1.
+OLD and NEW are interpreters, each of which imports its version; NEW is this one by default. A row
+is a workload, a batch size and a mode. In a couple, one process of each version warms up; then both
+take turns, and the first one alternates. Every other couple starts the new version first. The ratio
+new / old of rates is taken pair by pair, and its median has a 95 % interval from the order
+statistics of the pairs. A row has *lost* if the interval lies below the least ratio that is asked
+for; the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SAMPLES = 512  # generated, where there are no data
 
 @dataclass(frozen=True)
 class Row:
-    """What both versions do: a step over batches of one size."""
+    """The work of both versions: a step over batches of one size."""
 
     workload: str
     batch_size: int
@@ -44,15 +44,16 @@ class Row:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The median and a 95 % interval of it: order statistics between which the median of what the
-    values were drawn from lies with that probability at least, whatever its distribution.
+    """The median of the values and a 95 % interval, the values at two ranks. The median of the
+    distribution that the values come from lies between them with this probability at least, for any
+    distribution.
 
-    All values where there are fewer than six.
+    With fewer than six values the interval spans them all.
     """
     ordered, n = sorted(values), len(values)
     below, tail = 0, 0.0
     while below < n // 2:
-        tail += math.comb(n, below) / 2**n  # that so many values or fewer lie below the median
+        tail += math.comb(n, below) / 2**n  # at most `below` below the median
         if tail > 0.025:
             break
         below += 1
@@ -96,7 +97,7 @@ def serve() -> None:
 
 
 class Version:
-    """A process that serves, of one version."""
+    """A serving process of one version."""
 
     def __init__(self, python: str, row: Row, data: str) -> None:
         self._process = subprocess.Popen(
@@ -104,7 +105,7 @@ class Version:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(python).parent,  # where no other version lies to be imported
+            cwd=Path(python).parent,  # a folder from which no other version can be imported
         )
         self._write(json.dumps({"row": asdict(row), "data": data}))
 
@@ -113,7 +114,7 @@ class Version:
         _stream(self._process.stdin).flush()
 
     def rate(self, seconds: float) -> float:
-        """Steps per second over a turn of so many seconds."""
+        """Steps per second over a turn of `seconds`."""
         self._write(str(seconds))
         answer = _stream(self._process.stdout).readline()
         if not answer:
@@ -150,7 +151,7 @@ def couple(options: argparse.Namespace, row: Row, new_first: bool, pairs: int) -
 
 
 def compare(options: argparse.Namespace, row: Row) -> dict[str, Any]:
-    """All couples of a row."""
+    """Measures all couples of a row."""
     each = -(-options.pairs // options.couples)
     ratios = [r for i in range(options.couples) for r in couple(options, row, i % 2 == 1, each)]
     low, middle, high = median_interval(ratios)

@@ -22,14 +22,14 @@ _LONGEST = 1000
 
 
 class CavsError(Exception):
-    """Base class: catching it catches whatever cavs raises on purpose. The message is one line,
-    whatever the values that it shows."""
+    """Base class of every error that cavs raises on purpose. The message is one line, for any
+    values that it shows."""
 
     def __init__(self, *args: object) -> None:
         message, *rest = args or ("",)
         if isinstance(message, str):
             line = " ".join(message.split()) if "\n" in message or "\r" in message else message
-            if len(line) > _LONGEST:  # what to do stands at the end
+            if len(line) > _LONGEST:  # the advice stands at the end
                 half = _LONGEST // 2 - 3
                 line = f"{line[:half]} ... {line[-half:]}"
             message = line
@@ -41,7 +41,7 @@ class GraphError(CavsError, ValueError):
 
 
 class ShapeError(CavsError, ValueError):
-    """Shapes do not fit; names the input or the operation, what was expected and what it got."""
+    """Shapes do not fit; names the input or the operation, the expected shape and the given one."""
 
 
 class DTypeError(CavsError, TypeError):
@@ -53,11 +53,11 @@ class InputError(CavsError, ValueError):
 
 
 class TraceError(CavsError, TypeError):
-    """A vertex function did with symbols what only values can do; names the source line."""
+    """A vertex function used a symbol as only a value can be used; names the source line."""
 
 
 class DataError(CavsError, ValueError):
-    """A data file is not what was expected; names file and line."""
+    """A data file does not have the expected content; names file and line."""
 
 
 class CheckpointError(CavsError, RuntimeError):

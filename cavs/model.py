@@ -122,8 +122,8 @@ class Model(Compiled):
             for node in ancestors(self._compiler.trace.function.roots())
         )
         self._checker = InputChecker(self._compiler.trace, name)
-        for path, parameter in function.named_parameters():
-            convert(path, parameter, self._dtype)
+        for parameter in function.parameters():
+            convert(parameter, self._dtype)
         self._stream = Stream(seed)
         self._options: dict[str, Any] = {
             "dtype": name,
@@ -563,7 +563,7 @@ def _dtype_name(dtype: Any) -> Any:
         return shown(dtype)
 
 
-def convert(name: str, parameter: Parameter, dtype: np.dtype[Any]) -> None:
+def convert(parameter: Parameter, dtype: np.dtype[Any]) -> None:
     """Makes a parameter one of this dtype, in place."""
     if parameter.dtype != dtype:
         parameter.data = parameter.read()[0].astype(dtype)

@@ -96,8 +96,8 @@ class Program(Compiled):
             for name, function in program.functions().items()
         }
         # Parameters that belong to no function, for computations between the functions.
-        for name, parameter in program.named_parameters():
-            convert(name, parameter, next(iter(self.models.values())).dtype)
+        for parameter in program.parameters():
+            convert(parameter, next(iter(self.models.values())).dtype)
         self._join()
         self.set_random_state({"seed": check_seed(seed), "step": 0})
         self._made = frozenset([*vars(self), "_made"])

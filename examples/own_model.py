@@ -3,7 +3,8 @@
     cavs train examples/own_model.py:AttentiveTree --task trees --arg sharpness=2 --output runs/own
     cavs evaluate runs/own/best.safetensors --model examples/own_model.py:AttentiveTree
 
-The constructor takes what the task `trees` gives its own models, by these names, and `sharpness`.
+The constructor takes the arguments that the task `trees` gives its own models, by their names, and
+`sharpness`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Which files are passed: by a class on its way to a program, and by an input to its kernel.
+"""The files on two ways: from a class to its program, and from an input to its kernel.
 
     python tools/ways.py            # of the version that this interpreter imports
 
 A way is the files in the order in which they are first entered, found by running: a child-sum
 Tree-LSTM is compiled and lowered; then it is called, for the second time, for inference. A file
-*comes back* where it lies in a folder that the way had left. Python files are seen always, C++
-files where the extension was built with `-DCMAKE_CXX_FLAGS="-finstrument-functions -g1"` (addr2line
-from binutils finds the file of a function; a C compiler is needed for the hook).
+*comes back* if it lies in a folder that the way had left. Python files are seen always, C++ files
+where the extension was built with `-DCMAKE_CXX_FLAGS="-finstrument-functions -g1"` (addr2line from
+binutils finds the file of a function; a C compiler is needed for the hook).
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def main() -> None:
     words = np.arange(48, dtype=np.int32) % 50
     labels = np.zeros(48, np.int32)
     with cavs.no_grad():
-        made[0](graphs, word=words, label=labels)  # what is made once is made here
+        made[0](graphs, word=words, label=labels)  # this call makes everything that is made once
         way = Way(root, hook).record(lambda: made[0](graphs, word=words, label=labels))
     show("an input to its kernel", way)
 

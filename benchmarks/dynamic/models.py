@@ -1,10 +1,10 @@
 """The workloads as a user of dynamic declaration writes them: functions that declare one sample.
 
-Each is made from a graph and the numbers of the parameters, which are named and laid out as those
-of the vertex program in ``cavs.models``; where gates have weights side by side there, and apart is
-faster here, `Model.splits` says so. What a sample does not need is not declared: no product with
-zeros of a missing word or child, no classifier without a label. What does not depend on the
-recurrence has a node of its own, so that it is batched over all vertices.
+Each is made from a graph and the numbers of the parameters, which have the names and the layout of
+the vertex program in ``cavs.models``. If weights of gates stand side by side there, and are faster
+apart here, `Model.splits` splits them. Values that a sample does not need are not declared: no
+product with zeros of a missing word or child, no classifier without a label. A value that does not
+depend on the recurrence has a node of its own, so that it is batched over all vertices.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def dag_rnn(g: Any, w: Weights, hidden: int) -> Declare:
 
 
 def _classifier(g: Any, w: Weights, prefix: str = "") -> Callable[[int, int], int]:
-    """(state, label) to the loss of a linear classifier."""
+    """A function that takes (state, label) and returns the loss of a linear classifier."""
     affine, pick_neg_log_softmax = g.affine, g.pick_neg_log_softmax
     weight, bias = w[f"{prefix}classifier.weight"], w[f"{prefix}classifier.bias"]
 
@@ -252,7 +252,7 @@ def _classifier(g: Any, w: Weights, prefix: str = "") -> Callable[[int, int], in
 
 
 def _sum(terms: list[int], total: Callable[[list[int]], int]) -> int | None:
-    """The sum of the terms, None where there are none."""
+    """The sum of the terms, None without terms."""
     return total(terms) if len(terms) > 1 else terms[0] if terms else None
 
 
@@ -265,7 +265,8 @@ def _cells(w: Weights, forward: str, recurrent: str, count: int) -> list[tuple[i
 
 
 def _gate(g: Any) -> Callable[[tuple[int, int, int], int | None, int | None], int]:
-    """((b, W, U), x, h) to W x + U h + b without what is None; W x + b is a node of its own."""
+    """A function that takes ((b, W, U), x, h) and returns W x + U h + b without the terms that are
+    None; W x + b is a node of its own."""
     affine, add = g.affine, g.add
 
     def gate(numbers: tuple[int, int, int], x: int | None, h: int | None) -> int:
@@ -279,7 +280,8 @@ def _gate(g: Any) -> Callable[[tuple[int, int, int], int | None, int | None], in
 
 
 def _lstm(g: Any, w: Weights, prefix: str, hidden: int) -> Callable[[Sequence[int]], list[int]]:
-    """The words of a chain to their states, by the LSTM whose parameters start with `prefix`."""
+    """A function that takes the words of a chain and returns their states, by the LSTM whose
+    parameters start with `prefix`."""
     lookup, pick_range, cmult, add = g.lookup, g.pick_range, g.cmult, g.add
     logistic, tanh, table, gate = g.logistic, g.tanh, w["embedding.weight"], _gate(g)
     gates_ = w[f"{prefix}w.bias"], w[f"{prefix}w.weight"], w[f"{prefix}u.weight"]
@@ -306,12 +308,13 @@ class Model:
     """A workload.
 
     Attributes:
-        declare: (graph, numbers of the parameters, hidden size) to what declares a sample.
-        samples: a ``PeerBatch`` to its samples, as `declare` takes them.
+        declare: a function that takes (graph, numbers of the parameters, hidden size) and returns
+            the function that declares a sample.
+        samples: a function that makes the samples of a ``PeerBatch``, as `declare` takes them.
         hidden: the parameter that has as many columns as states have elements.
         tables: parameters whose rows are looked up.
-        ids: inputs that say which.
-        splits: parameters that are taken apart by rows, into how many parts; part k of NAME is
+        ids: inputs with the ids of these rows.
+        splits: maps each parameter that is split by rows to the number of parts; part k of NAME is
             called NAME/k.
     """
 

@@ -29,7 +29,7 @@ class _Topology:
         return self._children[self._child_ptr[vertex] : self._child_ptr[vertex + 1]]
 
     def graphs(self) -> Iterator[list[tuple[int, tuple[int, ...]]]]:
-        """By graph and vertex: (vertex, places of its children)."""
+        """For each graph, for each vertex: (vertex, places of its children)."""
         for first, last in pairwise(self._ptr):
             order = list(range(first, last))
             if any(k >= v for v in order for k in self.children(v)):
@@ -56,7 +56,7 @@ class _Topology:
 
 
 def vertex_samples(batch: Any) -> Samples:
-    """By graph and vertex: (children, word, label)."""
+    """For each graph, for each vertex: (children, word, label)."""
     words, labels = batch.inputs["word"].tolist(), batch.inputs["label"].tolist()
     return [
         [(children, words[v], labels[v]) for v, children in graph]
@@ -65,7 +65,7 @@ def vertex_samples(batch: Any) -> Samples:
 
 
 def feature_samples(batch: Any) -> Samples:
-    """By graph and vertex: (children, features, label), the features an array."""
+    """For each graph, for each vertex: (children, features, label), the features an array."""
     features, labels = list(batch.inputs["x"]), batch.inputs["label"].tolist()
     return [
         [(children, features[v], labels[v]) for v, children in graph]
@@ -74,7 +74,7 @@ def feature_samples(batch: Any) -> Samples:
 
 
 def chain_samples(batch: Any) -> Samples:
-    """By chain and vertex, from its beginning: (word, label)."""
+    """For each chain, for each vertex from its beginning: (word, label)."""
     words, labels = batch.inputs["word"].tolist(), batch.inputs["label"].tolist()
     samples = []
     for graph in _Topology(batch).graphs():
@@ -85,8 +85,8 @@ def chain_samples(batch: Any) -> Samples:
 
 
 def lattice_samples(batch: Any) -> Samples:
-    """By lattice and vertex: (vertices before, ((where a word begins, word), ...), character,
-    label)."""
+    """For each lattice, for each vertex: (vertices before, ((where a word begins, word), ...),
+    character, label)."""
     characters, labels = batch.inputs["character"].tolist(), batch.inputs["label"].tolist()
     words, kinds = batch.inputs["word"].tolist(), batch.inputs["kind"].tolist()
     topology = _Topology(batch)

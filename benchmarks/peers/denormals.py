@@ -1,4 +1,4 @@
-"""Denormal numbers taken and given as zeros by this thread, and by threads that it then starts."""
+"""Makes this thread, and threads that it then starts, take and give denormal numbers as zeros."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FLUSH_TO_ZERO, _ZERO_INPUTS = 0x8000, 0x0040
 
 
 def flush_denormals() -> bool:
-    """Turns it on where the processor and the C library are known; whether they are."""
+    """Turns it on if the processor and the C library are known; returns whether they are."""
     if platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(ctypes.util.find_library("m"))

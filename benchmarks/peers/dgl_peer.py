@@ -1,7 +1,7 @@
 """DGL as a peer: messages along the levels of the batched trees, differentiated by autograd.
 
-- ``topological``: ``dgl.prop_nodes_topo`` with message, reduce and apply functions, which is how
-  DGL computes a Tree-LSTM.
+- ``topological``: ``dgl.prop_nodes_topo`` with message, reduce and apply functions, as DGL computes
+  a Tree-LSTM.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORKLOADS = ("tree-lstm",)
 
 
 def available(threads: int) -> str | None:
-    """DGL runs with any number of threads where it and PyTorch are installed."""
+    """DGL runs with any number of threads if it and PyTorch are installed."""
     for name, title in (("torch", "PyTorch"), ("dgl", "DGL")):
         if importlib.util.find_spec(name) is None:
             return f"{title} is not installed (pip install torch==2.13.0 dgl==1.1.3)"
@@ -28,12 +28,12 @@ def available(threads: int) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """DGL's, where it is installed."""
+    """DGL's version, if it is installed."""
     return {} if available(1) else {"DGL": importlib.metadata.version("dgl")}
 
 
 def flush_denormals() -> None:
-    """Denormals are zeros for this thread, and for those that PyTorch then starts from it."""
+    """Makes denormals zeros for this thread, and for threads that PyTorch then starts from it."""
     if available(1) is None:
         import torch
 

@@ -52,13 +52,13 @@ class _Cell(nn.Module):
         return nn.functional.cross_entropy(logits, label, ignore_index=-1, reduction="sum")
 
     def message(self, edges: Any) -> dict[str, Tensor]:
-        """What a child tells its parent: h and f * c, side by side."""
+        """The message of a child to its parent: h and f * c, side by side."""
         h, c = edges.src["h"], edges.src["c"]
         f = torch.sigmoid(self.w_f.bias + self.u_f(h))
         return {"state": torch.cat([h, f * c], 1)}
 
     def apply_node(self, nodes: Any) -> dict[str, Tensor]:
-        """A frontier's states from what its children told; zeros where there are none."""
+        """A frontier's states from the messages of its children; zeros without children."""
         sum_h, sum_c = nodes.data["sum"].chunk(2, 1)
         i, o, u = (nodes.data["iou"] + self.u_iou(sum_h)).chunk(3, 1)
         c = torch.sigmoid(i) * torch.tanh(u) + sum_c
@@ -76,7 +76,7 @@ class DGLTreeLSTM:
         self, state: Mapping[str, Array], batches: Sequence[PeerBatch], recipe: Recipe
     ) -> None:
         self.recipe = recipe
-        # A frontier of leaves has no edges; DGL says so each time that a function of ours sees it.
+        # A frontier of leaves has no edges; DGL warns each time that a function of ours sees it.
         warnings.filterwarnings("ignore", message=".*does not contain valid edges")
         torch.sparse.check_sparse_tensor_invariants.disable()
         sizes = [*state["embedding.weight"].shape, *state["classifier.weight"].shape[::-1]]

@@ -32,7 +32,7 @@ EPS = 1e-10
 
 
 def available(threads: int) -> str | None:
-    """None where the native module is built, else how to build it."""
+    """None if the native module is built, else a line on how to build it."""
     del threads  # any number: products use as many as OpenBLAS is given
     try:
         importlib.import_module("dynamic")
@@ -157,7 +157,7 @@ class DynamicPeer:
         return loss
 
     def _rows(self, number: int, ids: Array, rows: Array) -> Array:
-        """The rows for all ids of the batch, also those that no loss depends on."""
+        """The rows for all ids of the batch, also for ids that no loss depends on."""
         inputs = self._batches[number].inputs
         wanted = np.unique(np.concatenate([inputs[name].reshape(-1) for name in self._model.ids]))
         wanted = wanted[wanted >= 0]
@@ -167,7 +167,7 @@ class DynamicPeer:
 
 
 class _Threads:
-    """OpenBLAS's threads, which everything else wants to be one."""
+    """Sets OpenBLAS's threads; everything else needs one thread."""
 
     def __init__(self, count: int) -> None:
         folder = Path(scipy_openblas32.get_lib_dir())

@@ -1,7 +1,7 @@
 """DyNet as a peer: a graph declared for each batch, in an interpreter of its own.
 
-``CAVS_DYNET_PYTHON`` names a Python in whose environment DyNet 2.1 is installed. DyNet computes
-with one thread, whatever the number asked for.
+``CAVS_DYNET_PYTHON`` names a Python in whose environment DyNet 2.1 is installed. DyNet always
+computes with one thread.
 
 - ``autobatch``: operations of one signature are batched on the fly.
 - ``plain``: operations run one by one.
@@ -29,7 +29,7 @@ VARIABLE = "CAVS_DYNET_PYTHON"
 
 
 def available(threads: int) -> str | None:
-    """DyNet runs where the interpreter that the environment names can import it."""
+    """DyNet runs if the interpreter that the environment names can import it."""
     python = os.environ.get(VARIABLE)
     if not python:
         return f"DyNet: {VARIABLE} does not name an interpreter that has it"
@@ -43,7 +43,7 @@ def available(threads: int) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """DyNet's and that of the interpreter that runs it, where it can."""
+    """The versions of DyNet and of the interpreter that runs it, if DyNet can run."""
     if available(1):
         return {}
     code = "import sys, importlib.metadata as m; print(m.version('dyNET'), sys.version.split()[0])"

@@ -4,7 +4,7 @@ Usage: dynet_worker.py FOLDER AUTOBATCH RATE, where FOLDER holds state.npz (weig
 batches.npz (ptr, child_ptr, children, word, label of each batch, with its number appended). Each
 line of standard input is a request, each line of standard output its answer:
 
-- ``train N``, ``infer N``: a step over batch N; how many graphs it has.
+- ``train N``, ``infer N``: a step over batch N; the answer is its number of graphs.
 - ``loss N``: the sum of its losses.
 - ``gradients N FILE``: writes gradients by name to FILE (.npz) and answers with it.
 """
@@ -55,9 +55,10 @@ class Model:
         self.parameters[name] = self.collection.parameters_from_numpy(value)
 
     def loss(self, trees: list[Tree]) -> Any:
-        """A new graph; the sum of the losses over all vertices of all trees."""
+        """Declares a new graph; returns the sum of the losses over all vertices of all trees."""
         dy.renew_cg()
-        # Named once a graph: a parameter that is used as it is looks itself up at every use.
+        # One expression for each graph: a parameter that is used directly is looked up at every
+        # use.
         e = {name: parameter.expr(update=True) for name, parameter in self.parameters.items()}
         self.leaf = [(e[f"w_iou.bias.{gate}"], e[f"w_iou.weight.{gate}"]) for gate in GATES]
         self.inner = [(e[f"w_iou.bias.{gate}"], e[f"u_iou.weight.{gate}"]) for gate in GATES]
@@ -97,7 +98,7 @@ class Model:
         return h, c
 
     def gradients(self, trees: list[Tree]) -> dict[str, np.ndarray]:
-        """By name; of the embedding, the rows of the distinct words."""
+        """Gradients by name; of the embedding, the rows of the distinct words."""
         loss = self.loss(trees)
         loss.forward()
         loss.backward()
@@ -132,7 +133,7 @@ def read_batches(path: Path) -> list[list[Tree]]:
 
 
 def answer(model: Model, batches: list[list[Tree]], request: list[str]) -> object:
-    """Does what the request says; returns what its answer says."""
+    """Fulfils a request; returns the content of its answer."""
     verb, trees = request[0], batches[int(request[1]) % len(batches)]
     if verb == "train":
         loss = model.loss(trees)

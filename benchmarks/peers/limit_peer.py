@@ -1,11 +1,11 @@
-"""The hand-written limit of one Tree-LSTM as a peer: what a single-purpose C++ program reaches.
+"""The hand-written limit of one Tree-LSTM as a peer: the speed of a single-purpose C++ program.
 
 The program is not part of this repository: ``CAVS_LIMIT_SOURCE`` names its source. It is compiled
-when it is wanted, with `limit_driver.cc` around it, and called in this process. It is written for
-AVX-512; where there is none it is compiled over AVX2, with micro-kernels of ours that fit there.
+on demand, with `limit_driver.cc` around it, and called in this process. It is written for AVX-512;
+where there is none it is compiled over AVX2, with micro-kernels of ours that fit there.
 
 - ``avx512``: as it is, or
-- ``avx512-on-avx2``: over AVX2; which of both there is depends on the processor.
+- ``avx512-on-avx2``: over AVX2; the processor decides which of both there is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _WEIGHTS = (
     "classifier.weight",
     "classifier.bias",
 )
-# Weights minus this many gradients: the rounding of a weight then counts for nothing.
+# A step takes this many gradients off the weights: the rounding of a weight then counts for
+# nothing.
 _SCALE = 1024.0
 
 
@@ -57,7 +58,7 @@ VARIANTS = ("avx512" if "avx512f" in _processor() else "avx512-on-avx2",)
 
 
 def available(threads: int) -> str | None:
-    """The limit runs with one or two threads where its source, g++ and AVX2 are."""
+    """The limit runs with one or two threads if its source, g++ and AVX2 are there."""
     source = os.environ.get(VARIABLE)
     if not source:
         return f"the limit: {VARIABLE} does not name its source"
@@ -73,7 +74,7 @@ def available(threads: int) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """The compiler's, where the limit can be compiled."""
+    """The compiler's version, if the limit can be compiled."""
     if available(1):
         return {}
     answer = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True)
@@ -114,7 +115,8 @@ class Limit:
 
     Args:
         state: parameters by the names of `cavs.models.ChildSumTreeLSTM`; copied.
-        batches: of binary trees in post-order, a word on every leaf, a label on every vertex.
+        batches: batches of binary trees in post-order, a word on every leaf, a label on every
+            vertex.
         threads: 1 or 2.
 
     Raises:
@@ -195,7 +197,8 @@ class Limit:
         return float(count)
 
     def infer_step(self, number: int) -> float:
-        """Up to the greatest logit of every vertex; there is no loss, which takes its logarithm."""
+        """Runs up to the greatest logit of every vertex; the loss with its logarithm is left
+        out."""
         trees, count = self._batch(number)
         self._library.limit_infer(trees, count)
         return float(count)
@@ -204,7 +207,8 @@ class Limit:
         return float(self._library.limit_descend(*self._batch(number), ctypes.c_float(0.0)))
 
     def gradients(self, number: int) -> dict[str, npt.NDArray[np.float32]]:
-        """What a plain step of descent takes off the weights, which are then put back."""
+        """The amount that a plain step of descent takes off the weights, which are then put
+        back."""
         before = self._read()
         self._library.limit_descend(*self._batch(number), ctypes.c_float(_SCALE))
         change = (before - self._read()) / np.float32(_SCALE)

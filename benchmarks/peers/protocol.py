@@ -1,25 +1,26 @@
-"""What a peer is: a way to train and run a workload's model beside cavs, on the same weights.
+"""The protocol of peers: a peer trains and runs a workload's model beside cavs, on the same
+weights.
 
 A peer is a module in this folder with
 
-- ``available(threads: int) -> str | None``: None where it can run with so many threads here, else
+- ``available(threads: int) -> str | None``: None if it can run here with `threads` threads, else
   the reason why not, in one line;
 - ``VARIANTS: tuple[str, ...]``: the contenders that it gives, by name;
 - ``WORKLOADS: tuple[str, ...]``: the workloads that it knows, by their names in ``cavs bench``;
 - ``make(workload: str, variant: str, state: dict[str, np.ndarray], batches: list[PeerBatch],
   recipe: Recipe, threads: int) -> Peer``: a contender that starts from the weights `state`
   (copied), named as in ``Model.state_dict()``, and trains by the recipe
-  (``cavs.bench.recipes``). It raises ``UnsuitableError`` where the peer cannot take such sizes,
-  graphs or recipes.
+  (``cavs.bench.recipes``). It raises ``UnsuitableError`` if the peer cannot take the sizes, the
+  graphs or the recipe.
 
-and, if it likes,
+and, optionally,
 
-- ``versions() -> dict[str, str]``: of what it runs on, by name;
-- ``flush_denormals()``: makes denormal numbers zeros where its steps alone do not; called once, in
-  the process that measures, before there are threads;
+- ``versions() -> dict[str, str]``: the versions of its libraries, by name;
+- ``flush_denormals()``: makes denormal numbers zeros, if its steps do not do so themselves; called
+  once, in the process that measures, before threads start;
 - ``MASKS: dict[str, tuple[str, ...]]``: for each variant the kinds of dropout masks that it knows,
-  of ``classifier``, ``vertex`` and ``id``. Under a recipe with dropout there is a contender of
-  each; a peer without takes no part in such recipes.
+  of ``classifier``, ``vertex`` and ``id``. Under a recipe with dropout each kind is a contender; a
+  peer without ``MASKS`` takes no part.
 
 In tables a contender is called by its module, without ``_peer``, its variant, and its masks.
 
@@ -73,7 +74,7 @@ class PeerBatch:
 def check_known(
     workload: str, variant: str, workloads: Sequence[str], variants: Sequence[str]
 ) -> None:
-    """Refuses what a peer does not have.
+    """Refuses workloads and variants that a peer does not have.
 
     Raises:
         ValueError: `workload` is none of `workloads`, or `variant` none of `variants`.
@@ -86,7 +87,7 @@ def check_known(
 
 
 def check_plain(recipe: Recipe) -> None:
-    """Refuses recipes with more to them than a learning rate.
+    """Refuses recipes with other settings than a learning rate.
 
     Raises:
         UnsuitableError: `recipe` has dropout, decay or a rate of its own for the embedding.
@@ -97,20 +98,20 @@ def check_plain(recipe: Recipe) -> None:
 
 
 class Peer(Protocol):
-    """One contender; batches go by their numbers in the list that `make` was given, and after the
-    last comes the first. All flush denormal numbers to zero.
+    """One contender; a batch goes by its number in the list that `make` was given, and after the
+    last batch comes the first. All flush denormal numbers to zero.
 
     Attributes:
         recipe: how it trains.
 
     It may also have ``shares() -> dict[str, float]``: the parts of a training step, by name, since
     the last call (of ``construction``, ``batching``, ``assembly`` and ``schedule`` the overhead is
-    plotted); ``processor_seconds() -> float``: of processes of its own, so far; and ``close()``,
-    called when it is no longer needed.
+    plotted); ``processor_seconds() -> float``: the processor time of its own processes so far; and
+    ``close()``, called when it is no longer needed.
 
-    One whose recipe has dropout takes `masks` of ones and zeros as a last argument of `loss` and
-    `gradients`, arrays by vertex named as in ``cavs.bench.recipes``: these are then of a step of
-    training with these masks. It also has ``train_with(number, masks)``, that step.
+    A peer whose recipe has dropout takes `masks`, a last argument of `loss` and `gradients`: arrays
+    of ones and zeros by vertex, named as in ``cavs.bench.recipes``. Loss and gradients are then
+    those of a training step with these masks; ``train_with(number, masks)`` does that step.
     """
 
     recipe: Recipe

@@ -10,7 +10,8 @@ from peers.tree_levels import TreeLevels
 
 Tensor = Any
 
-# Where a call is not all overhead, tanh(x) = 2 sigmoid(2x) - 1 in three passes is twice as fast.
+# From this size on, tanh(x) = 2 sigmoid(2x) - 1 in three passes is twice as fast: below it, the
+# overhead of calls counts more.
 TANH_BY_SIGMOID = 4096
 
 

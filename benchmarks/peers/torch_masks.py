@@ -1,4 +1,5 @@
-"""Dropout in PyTorch the cheapest way: masks drawn in place, and scaled by products beside them."""
+"""Dropout in PyTorch in the cheapest way: masks are drawn in place, and products scale the
+values."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ class Masks:
     """Ones and zeros for the rows of a matrix, in memory that is used again.
 
     `uniform_` and a comparison in place take 3 ns an element, of which 0.05 for the comparison;
-    `bernoulli_` takes 12 and `torch.nn.functional.dropout` 16. What is kept must be scaled by
-    `scale`; a product that follows does that for nothing.
+    `bernoulli_` takes 12 and `torch.nn.functional.dropout` 16. Kept values must be scaled by
+    `scale`; a product that follows does so for nothing.
 
     Args:
         p: the probability of a zero; 0: there are no masks.
-        shape: of the largest matrix.
+        shape: the shape of the largest matrix.
 
     Attributes:
-        memory: for the largest mask.
+        memory: memory for the largest mask.
     """
 
     def __init__(self, p: float, shape: Sequence[int]) -> None:
@@ -32,7 +33,7 @@ class Masks:
         self._mask = self.memory[:0]
 
     def draw(self, rows: int) -> Tensor:
-        """A new mask of so many rows."""
+        """A new mask of `rows` rows."""
         mask = self._mask = self.memory[:rows]
         return mask.uniform_().ge_(self.p)
 

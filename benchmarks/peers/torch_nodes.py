@@ -1,9 +1,9 @@
 """The child-sum Tree-LSTM in PyTorch, one vertex at a time, differentiated by autograd.
 
-What a user writes first: a recursion over the tree that calls modules on one row. Kind to PyTorch
-where that costs the user nothing: a tree's words are looked up and projected in one call, inner
-vertices have no projection, and the classifier and the loss run once over all vertices of a batch.
-Dropout multiplies by masks that are drawn in the cheapest way (see `torch_masks`).
+A user's first program: a recursion over the tree that calls modules on one row. It is kind to
+PyTorch where that costs the user nothing: a tree's words are looked up and projected in one call,
+inner vertices have no projection, and the classifier and the loss run once over all vertices of a
+batch. Dropout multiplies by masks that are drawn in the cheapest way (see `torch_masks`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class _Module(nn.Module):
     ) -> Tensor:
         """The sum of the losses over all vertices of the trees.
 
-        With a recipe its dropout acts, by masks that the caller gives by vertex, or by drawn ones.
+        With a recipe its dropout acts, with masks by vertex from the caller, or else with drawn
+        masks.
         """
         states: list[Tensor] = []
         p = (recipe.embedding_dropout, recipe.dropout) if recipe else (0.0, 0.0)
@@ -117,7 +118,7 @@ class TorchNodes:
         self._module = _Module(*sizes)
         tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
         self._module.load_state_dict(tensors)
-        # Says what is the default; torch warns in Adagrad's sparse update where nobody has said it.
+        # This states the default: otherwise torch warns in Adagrad's sparse update.
         torch.sparse.check_sparse_tensor_invariants.disable()
         embedding = list(self._module.embedding.parameters())
         others = [p for n, p in self._module.named_parameters() if n != "embedding.weight"]

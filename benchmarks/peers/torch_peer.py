@@ -19,26 +19,26 @@ VARIANTS = ("nodes", "levels", "levels-distinct")
 MASKS = {
     "nodes": (CLASSIFIER_MASKS, VERTEX_MASKS),
     "levels": (CLASSIFIER_MASKS, VERTEX_MASKS),
-    # A leaf's cell runs once per distinct word where its word has one mask.
+    # A leaf's cell runs once per distinct word only if each distinct word has one mask.
     "levels-distinct": (CLASSIFIER_MASKS, ID_MASKS),
 }
 WORKLOADS = ("tree-lstm",)
 
 
 def available(threads: int) -> str | None:
-    """PyTorch runs with any number of threads where it is installed."""
+    """PyTorch runs with any number of threads if it is installed."""
     if importlib.util.find_spec("torch") is None:
         return "PyTorch is not installed (pip install torch)"
     return None
 
 
 def versions() -> dict[str, str]:
-    """PyTorch's, where it is installed."""
+    """PyTorch's version, if it is installed."""
     return {} if available(1) else {"PyTorch": importlib.metadata.version("torch")}
 
 
 def flush_denormals() -> None:
-    """Denormals are zeros for this thread, and for those that PyTorch then starts from it."""
+    """Makes denormals zeros for this thread, and for threads that PyTorch then starts from it."""
     if available(1) is None:
         import torch
 

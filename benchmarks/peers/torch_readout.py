@@ -1,7 +1,7 @@
 """Classifier and loss of a level-batched Tree-LSTM in PyTorch, with dropout before it or without.
 
-Without, the leaves that share a cell share their logits, and each of their labels counts. With it
-each vertex has a mask of its own, so that shared states are copied first.
+Without dropout, the leaves that share a cell share their logits, and each of their labels counts.
+With dropout, each vertex has a mask of its own, so that shared states are copied first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Tensor = Any
 
 
 class Labels:
-    """The labels of some rows, a row a class so that the softmax runs along memory, and what is
-    computed of them.
+    """The labels of some rows, and the loss and gradient computed from them. Each class is a row,
+    so that the softmax runs along memory.
 
     Args:
         counts: float32 [rows, classes]: how often a row has a label.
         memory: three flat buffers.
-        scale: of the loss that is differentiated.
+        scale: the factor of the loss that is differentiated.
     """
 
     def __init__(self, counts: Array, memory: Sequence[Tensor], scale: float) -> None:
@@ -37,24 +37,24 @@ class Labels:
         )
 
     def loss(self) -> Tensor:
-        """The sum of the losses, of the logits that were written."""
+        """The sum of the losses, from the logits that were written."""
         torch.log_softmax(self.logits, 0, out=self._logp)
         return -torch.dot(self._counts.view(-1), self._logp.view(-1))
 
     def gradient(self) -> Tensor:
-        """Of the loss, times the scale, by the logits."""
+        """The gradient of the loss, times the scale, by the logits."""
         torch.exp(self._logp, out=self._dlogits)
         return self._dlogits.mul_(self._scaled_rows).sub_(self._scaled)
 
 
 class Readout:
-    """Of all batches, which share memory.
+    """The classifier and loss of all batches, which share memory.
 
     Args:
-        plans: of the batches.
+        plans: the plans of the batches.
         hidden: size of a state.
         p: dropout's probability.
-        scales: of each batch's loss, when it is differentiated.
+        scales: the factor of each batch's loss, when it is differentiated.
     """
 
     def __init__(
@@ -120,7 +120,8 @@ class Readout:
         dh: Tensor,
         dropped: bool,
     ) -> None:
-        """Writes the gradients of weight and bias, and into `dh` those of the rows' states."""
+        """Writes the gradients of weight and bias, and into `dh` the gradients of the rows'
+        states."""
         dweight, dbias = grads
         dlogits = (self._by_vertex if dropped else self.by_row)[number].gradient()
         torch.sum(dlogits, 1, out=dbias)
@@ -143,7 +144,7 @@ class Readout:
 
 
 class _Cells:
-    """Which cell each leaf has, leaves in the order of `TreeLevels.vertices`."""
+    """The cell of each leaf, with leaves in the order of `TreeLevels.vertices`."""
 
     def __init__(self, plan: TreeLevels) -> None:
         counts = np.diff(plan.cell_ptr)
@@ -153,7 +154,7 @@ class _Cells:
 
 
 def _cells(plan: TreeLevels) -> _Cells | None:
-    """None where each leaf has a row of its own."""
+    """The cells of a plan; None if each leaf has a row of its own."""
     return None if len(plan.vertices) == plan.num_rows else _Cells(plan)
 
 

@@ -1,13 +1,13 @@
 """The child-sum Tree-LSTM in PyTorch, batched by level by hand, its backward written out.
 
-The rival to beat: what a patient user can get from PyTorch on a CPU for this one model on
+The rival to beat: the best that a patient user can get from PyTorch on a CPU for this one model on
 treebanks. Nothing is recorded for autograd; the plan of every batch and the views of every level
 into preallocated buffers are made before the clock starts; children hand their parents h and f * c,
 so that a level's gather and sum is one embedding bag, and U_f h runs on contiguous rows; parameter
 gradients are one product each over all rows; Adagrad is fused over one flat vector, and the
-embedding is read and updated by rows. Where the plan says so, a leaf's cell runs once per distinct
-word. Masks of words are drawn by cell: by vertex where each leaf has one, by id where leaves share
-them.
+embedding is read and updated by rows. If the plan says so, a leaf's cell runs once per distinct
+word. Masks of words are drawn by cell: by vertex if each leaf has a cell, by id if leaves share
+cells.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Tensor = Any
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 _MANY_ROWS = 2048
 _tanh_backward = torch.ops.aten.tanh_backward.grad_input
-# Kept as (in, out), which MKL multiplies faster by, forward and for their gradients; not so the
-# classifier, which has few outputs.
+# Kept as (in, out): MKL multiplies by them faster, forward and for their gradients. The classifier
+# has few outputs, and is not kept so.
 _TRANSPOSED = ("w_iou.weight", "u_iou.weight", "u_f.weight")
 # w_f.weight is not among them: inner vertices have no word, so its gradient is zero.
 _DENSE = (
@@ -110,13 +110,13 @@ class TorchTreeLSTM:
             self._dropped_words = torch.empty_like(self._word_masks.memory)
 
     def train_step(self, number: int) -> float:
-        """Forward, backward and Adagrad over batch `number`; how many trees that is."""
+        """Forward, backward and Adagrad over batch `number`; returns the number of trees."""
         with torch.inference_mode():
             self._draw(number)
             return self._train(number)
 
     def train_with(self, number: int, masks: Mapping[str, Array]) -> float:
-        """The same with masks by vertex that the caller gives."""
+        """A training step with masks by vertex from the caller."""
         with torch.inference_mode():
             self._take(number, masks)
             return self._train(number)
@@ -143,7 +143,7 @@ class TorchTreeLSTM:
             self._readout.take(number, masks[STATE])
 
     def infer_step(self, number: int) -> float:
-        """Forward alone; how many trees that is."""
+        """Forward alone; returns the number of trees."""
         self.loss(number)
         return float(self._batches[number].num_trees)
 
@@ -192,13 +192,13 @@ class TorchTreeLSTM:
         return self._readout.loss(number, batch.h, weight, bias, dropped)
 
     def _words(self, batch: Batch, dropped: bool) -> tuple[Tensor, float]:
-        """Where the words of the leaf cells stand that W multiplies, and what it must scale by."""
+        """The embeddings of the leaf cells' words, and the factor of their product with W."""
         if dropped and self._word_masks.p:
             return self._dropped_words[: len(batch.x)], self._word_masks.scale
         return batch.x, 1.0
 
     def _cell(self, v: Level, sum_fc: Tensor | None, b_f: Tensor, u_f: Tensor) -> None:
-        """From the sums in v.iou and the children's f * c to v.h and v.fc."""
+        """Computes v.h and v.fc from the sums in v.iou and the children's f * c."""
         if v.by_sigmoid:
             v.u.mul_(2)
             v.iou.sigmoid_()
@@ -245,7 +245,8 @@ class TorchTreeLSTM:
             batch.dx.mul_(self._word_masks.last)
 
     def _cell_backward(self, v: Level, dh_up: Tensor, dfc: Tensor, u_f: Tensor) -> None:
-        """From cotangents of h and f * c to v.diou, v.df and v.dc, which the children get."""
+        """Computes v.diou, v.df and v.dc, which the children get, from cotangents of h and f *
+        c."""
         if v.below:
             torch.mul(dfc, v.c_below, out=v.tmp_below)
             _sigmoid_backward(v.tmp_below, v.f, grad_input=v.df)

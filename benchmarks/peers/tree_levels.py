@@ -1,8 +1,8 @@
 """The plan of a minibatch of trees for a hand-written, level-batched Tree-LSTM: flat index arrays.
 
-Made for treebanks, where words stand on leaves alone, and as favourable to its user as they allow:
-each inner vertex has one parent to take its gradient from, and leaves with one word are one row
-where the caller wants that.
+It is made for treebanks, where words stand on leaves alone, and is as favourable to its user as
+treebanks allow: each inner vertex takes its gradient from one parent, and leaves with one word are
+one row if the caller wants that.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class TreeLevels:
 
     Attributes:
         num_trees: trees of the batch.
-        words: [W] ascending; row w is a leaf cell of words[w]: one of each distinct word, or one of
-            each leaf.
+        words: [W] ascending; row w is a leaf cell of words[w]: one for each distinct word, or one
+            for each leaf.
         vocabulary: [distinct words] ascending.
         word_ptr: [distinct words + 1]: the first row of `words` with that word.
         levels: (first, split, last) of each level of inner vertices: rows first .. last - 1, of
@@ -33,10 +33,11 @@ class TreeLevels:
         child_ptr, child_rows: CSR over inner rows (row - W): the rows of their children.
         parent: [inner rows] row of the parent, counted from W; -1 for roots.
         leaf_ptr, leaf_parents: CSR over leaf cells: the parents of their leaves, counted from W.
-        label_counts: float32 [rows, classes]: how many vertices of a row have a label.
-        vertices: [vertices]: those of the batch in the order of their rows; leaves by their words.
-        cell_ptr: [W + 1]: which of them are the leaves of each cell.
-        labels: [vertices]: of them, -1 for none.
+        label_counts: float32 [rows, classes]: the number of vertices of a row that have a label.
+        vertices: [vertices]: the vertices of the batch in the order of their rows; leaves by their
+            words.
+        cell_ptr: [W + 1]: the places in `vertices` where the leaves of each cell begin.
+        labels: [vertices]: the labels of `vertices`, -1 for none.
     """
 
     num_trees: int
@@ -80,7 +81,8 @@ def tree_levels(
         distinct: whether leaves with one word share a row.
 
     Raises:
-        UnsuitableError: a vertex with two parents, an inner vertex with a word, a leaf without.
+        UnsuitableError: a vertex with two parents, an inner vertex with a word, a leaf without a
+            word.
     """
     count = len(words)
     arity = np.diff(child_ptr)

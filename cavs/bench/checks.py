@@ -1,4 +1,4 @@
-"""Whether all contenders compute the same, which is asked before anything is timed."""
+"""Checks, before anything is timed, that all contenders compute the same."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TOLERANCE = 2e-4
 
 
 class Rival(Protocol):
-    """What is measured beside cavs; benchmarks/peers/protocol.py says more.
+    """A contender beside cavs; benchmarks/peers/protocol.py says more.
 
-    One whose recipe has dropout takes the masks of a batch as well, by name, for `loss` and
-    `gradients`; without them both are those of evaluation.
+    A rival whose recipe has dropout also takes the masks of a batch, by name, for `loss` and
+    `gradients`; without masks both are computed in evaluation mode.
     """
 
     recipe: Recipe
@@ -34,12 +34,12 @@ class Rival(Protocol):
 def check_equal(ours: Mapping[str, Contender], others: Mapping[str, Rival]) -> dict[str, float]:
     """Compares loss and gradients of all contenders over the first batch, before anything is timed.
 
-    The loss of evaluation is the same for all. Those that train with dropout on the same are given
-    the same masks, and their losses and gradients must be the same with them.
+    The loss in evaluation mode must be the same for all. Contenders that train with dropout of the
+    same values get the same masks, and their losses and gradients must then be the same too.
 
     Returns:
-        By contender the largest difference, relative to the largest element; of the first that
-        has masks of its kind, only in evaluation.
+        Maps each contender to its largest difference, relative to the largest element; for the
+            first contender with each kind of masks, only in evaluation mode.
 
     Raises:
         CavsRuntimeError: one differs by more than TOLERANCE.
@@ -59,7 +59,7 @@ def check_equal(ours: Mapping[str, Contender], others: Mapping[str, Rival]) -> d
 
 
 def _check_alike(masks: str, alike: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Differences of those that have the same kind of masks from the first of them."""
+    """Differences of the contenders with one kind of masks from the first of them."""
     (first, expected), *rest = alike.items()
     if not rest:
         return
@@ -81,7 +81,7 @@ def _relative(found: float, expected: float) -> float:
 
 
 def _worst(name: str, parts: Mapping[str, float]) -> float:
-    """The greatest of the differences, if it may be."""
+    """The greatest of the differences; raises CavsRuntimeError if it is too great."""
     worst = max(parts, key=lambda part: _nan_first(parts[part]))
     if not parts[worst] <= TOLERANCE:
         raise CavsRuntimeError(
@@ -96,7 +96,8 @@ def _nan_first(x: float) -> float:
 
 
 def _differences(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, float]:
-    """By parameter; one that only one side has must be zero on it."""
+    """Maps each parameter to its difference; a parameter that only one side has must be zero
+    there."""
     found = {}
     for name in {**ours, **theirs}:
         mine, other = ours.get(name), theirs.get(name)

@@ -1,4 +1,4 @@
-"""``cavs train`` as users type it, timed from outside: what of the suite's rate reaches them."""
+"""Times ``cavs train`` from outside, as users type it, beside the suite's rate."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from cavs.bench.workloads import Workload, find
 from cavs.errors import CavsRuntimeError, InputError
 
 COMMAND = "cavs train"
-#: Of what is trained; the first one has the first step in it, whose batches are planned anew.
+#: Epochs of the training; in the first one, batches are planned for the first time.
 EPOCHS = 3
 
 
 def measure_command(spec: Spec) -> list[Row]:
-    """A row for each batch size: trees a second by epoch, as ``cavs train`` says them.
+    """A row for each batch size: trees a second by epoch, as ``cavs train`` reports them.
 
-    The command gets the data, the number of epochs, sizes where they are not its defaults, and a
-    folder for what it writes; everything else is as it comes.
+    The command gets the data, the number of epochs, sizes that are not its defaults, and a folder
+    to write to; all other options keep their defaults.
 
     Raises:
         InputError: no data directory; CavsRuntimeError: the command failed.
@@ -65,7 +65,7 @@ def measure_command(spec: Spec) -> list[Row]:
 
 
 def _timed(workload: Workload, folder: Path, options: Mapping[str, Any]) -> Row:
-    """Runs the command in a folder of its own; what its metrics say, and how long it took."""
+    """Runs the command in a folder of its own; the row has its metrics and its duration."""
     words = ["train", workload.name]
     for name, value in options.items():
         words += [f"--{name}", str(value)]
@@ -76,7 +76,7 @@ def _timed(workload: Workload, folder: Path, options: Mapping[str, Any]) -> Row:
         metrics = json.loads((Path(output) / "metrics.json").read_text(encoding="utf-8"))
     rates, history = Rates(), metrics["history"]
     rates.wall = [epoch["graphs_per_second"] for epoch in history]
-    rates.cpu = rates.wall  # a process of its own, whose processor time is not looked at
+    rates.cpu = rates.wall  # the processor time of its process is not measured
     training = sum(epoch["seconds"] for epoch in history)
     trees = metrics["data"][workload.unit]["train"]
     return {

@@ -25,14 +25,14 @@ from cavs.bench.workloads import Subject, Workload
 from cavs.core.passes import PASSES
 
 OURS, PAPER, ONE_THREAD = "cavs", "paper", "one thread"
-#: Beside a recipe with dropout: the same without dropout and decay, and with other masks.
+#: Contenders beside a recipe with dropout: without dropout and decay, and with other masks.
 WITHOUT, BY_VERTEX, BY_ID = "no dropout", "vertex masks", "id masks"
 _PARTS_OF_STEP = ("assembly", "schedule", "step")
-_MOST_LAPS = 1000  # kept before they are added up, which takes longer than noting them
+_MOST_LAPS = 1000  # kept before they are added up, since adding takes longer
 
 
 def variants(choice: str) -> dict[str, tuple[str, ...] | None]:
-    """Contenders by name, with the passes that are on (None: all).
+    """Maps each contender's name to the passes that are on (None: all).
 
     `choice`: ``all``: cavs alone; ``paper``: also the policy of Xu et al. (2018), which batches
     and does nothing else; ``ablation``: also each pass alone off, and each alone on.
@@ -49,7 +49,8 @@ def variants(choice: str) -> dict[str, tuple[str, ...] | None]:
 
 
 def recipes_beside(recipe: Recipe) -> dict[str, Recipe]:
-    """What a recipe with dropout is compared with, by contender of cavs; nothing without."""
+    """Maps contenders of cavs to the recipes that a recipe with dropout is compared with; empty for
+    a recipe without dropout."""
     if recipe.masks == NO_MASKS:
         return {}
     return {
@@ -70,7 +71,8 @@ class Weights:
         self._optimizers: dict[float, cavs.optim.Optimizer] = {}
 
     def optimizer(self, recipe: Recipe) -> cavs.optim.Optimizer:
-        """One for each weight decay, in which alone the recipes of one run differ here."""
+        """The optimiser of a recipe: one for each weight decay, since the recipes of one run differ
+        in no other setting of it."""
         if recipe.weight_decay not in self._optimizers:
             self._optimizers[recipe.weight_decay] = make_optimizer(self.function, recipe)
         return self._optimizers[recipe.weight_decay]
@@ -102,7 +104,7 @@ class Contender:
         self._passes = passes
         self._function = with_dropout(weights.function, recipe)
         self._subject: Subject = weights.workload.subject(self._function, passes)
-        self._checked = self._subject  # where the caller gives the masks
+        self._checked = self._subject  # takes masks from the caller
         if recipe.masks != NO_MASKS:
             self._checked = weights.workload.subject(self._function, passes, given_masks)
         self._optimizer = weights.optimizer(recipe)
@@ -111,7 +113,7 @@ class Contender:
 
     @property
     def num_batches(self) -> int:
-        """How many batches there are; steps beyond begin anew."""
+        """The number of batches; later steps begin anew with the first."""
         return len(self._batches)
 
     def _batch(self, number: int) -> tuple[cavs.GraphBatch, dict[str, Array]]:
@@ -146,7 +148,8 @@ class Contender:
             self._subject.loss(self._subject.schedule(graphs), inputs).item()
 
     def see(self, seconds: float) -> None:
-        """Inference over all batches once, for so long at most: later steps remember the words."""
+        """Runs inference over all batches once, for `seconds` at most: later steps remember the
+        words."""
         end = time.perf_counter() + seconds
         for number in range(len(self._batches)):
             self.infer_step(number)
@@ -154,7 +157,8 @@ class Contender:
                 break
 
     def shares(self) -> dict[str, float]:
-        """The part of each phase in the training steps since the last call."""
+        """The share of each part of a step in the time of the training steps since the last
+        call."""
         self._add_laps()
         found = dict(zip(_PARTS_OF_STEP, (self._spent / self._spent.sum()).tolist(), strict=True))
         self._spent[:] = 0.0
@@ -169,7 +173,8 @@ class Contender:
             return float(subject.loss(subject.schedule(graphs), inputs | dict(masks or {})).item())
 
     def gradients(self, number: int, masks: Mapping[str, Array] | None = None) -> dict[str, Array]:
-        """Of that sum by parameter; of an embedding the rows of the distinct ids of the batch."""
+        """Gradients of that sum by parameter; of an embedding the rows of the distinct ids of the
+        batch."""
         graphs, inputs = self._batch(number)
         subject = self._subject if masks is None else self._checked
         subject.eval()
@@ -184,7 +189,7 @@ class Contender:
         return found
 
     def draw_masks(self, number: int) -> dict[str, Array]:
-        """Masks for a batch that `loss` and `gradients` take; none where the recipe has none."""
+        """Masks for a batch that `loss` and `gradients` take; empty if the recipe has no masks."""
         if self.recipe.masks == NO_MASKS:
             return {}
         (model,) = self._checked.models
@@ -192,12 +197,12 @@ class Contender:
         return draw_masks(self.recipe, sizes, self._batch(number)[1]["word"])
 
     def vertices(self, number: int) -> float:
-        """How many vertices a batch has."""
+        """The number of vertices in a batch."""
         indices = self._batches[number % len(self._batches)]
         return float(self._dataset.sizes[indices].sum())
 
     def units(self, number: int) -> float:
-        """How many units a batch has."""
+        """The number of units in a batch."""
         if self._weights.workload.per_vertex:
             return self.vertices(number)
         return float(len(self._batches[number % len(self._batches)]))
@@ -207,7 +212,7 @@ class Contender:
         return float(np.mean([self.units(number) for number in range(len(self._batches))]))
 
     def costs(self, training: bool) -> dict[str, float]:
-        """Over the batches, per unit: operations of the programs, and the least there can be."""
+        """Operations per unit over the batches: those of the programs, and the fewest possible."""
         done = least = total = 0.0
         for number in range(len(self._batches)):
             graphs, inputs = self._batch(number)

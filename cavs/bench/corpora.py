@@ -1,4 +1,4 @@
-"""What is measured on: data sets in a directory, or generated samples of their kind."""
+"""The data of the workloads: data sets in a directory, or generated samples of their kind."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Corpus:
-    """Samples and what a model must know of them.
+    """Samples, and the sizes that a model needs for them.
 
     Attributes:
         dataset: the samples, with the inputs that the workload's model pulls.
         sizes: `vocab_size` or `input_size`, and `num_classes`.
-        what: the data in words.
+        what: a description of the data.
     """
 
     dataset: Dataset
@@ -67,7 +67,7 @@ def _random_trees(count: int, generator: np.random.Generator) -> list[LabelledTr
 
 
 def complete_trees(leaves: int, samples: int) -> Corpus:
-    """Complete binary trees: a word on each leaf, a label on each vertex, all drawn evenly."""
+    """Complete binary trees: a word on each leaf, a label on each vertex, all drawn uniformly."""
     graph, vocabulary, classes = _complete_tree(leaves), 10_000, 5
     generator = np.random.default_rng(_SEED)
     words = np.full((samples, graph.num_vertices), -1, np.int32)
@@ -81,7 +81,8 @@ def complete_trees(leaves: int, samples: int) -> Corpus:
 
 
 def _complete_tree(leaves: int) -> InputGraph:
-    """Leaves first, then level upon level; of an odd level the last vertex goes up as it is."""
+    """A tree with its leaves first, then level after level; the last vertex of an odd level goes up
+    unchanged."""
     children: list[list[int]] = [[] for _ in range(leaves)]
     level = list(range(leaves))
     while len(level) > 1:
@@ -128,7 +129,7 @@ def _language_sizes(words: int) -> dict[str, int]:
 
 
 def _language_model(graphs: Sequence[InputGraph], words: Array, what: str) -> Corpus:
-    """The words one after another on the chains; the label of each is the one that follows."""
+    """The words one after another on the chains; the label of each is the next word."""
     rows = sum(graph.num_vertices for graph in graphs)
     vertex = {"word": words[:rows], "label": words[1 : rows + 1]}
     return Corpus(Dataset(graphs, vertex=vertex), _language_sizes(int(words.max()) + 1), what)
@@ -162,7 +163,7 @@ def tagged(directory: Path | None, samples: int) -> Corpus:
 def images(directory: Path | None, samples: int) -> Corpus:
     """Noisy images, 28 x 28: each place sees 5 x 5 pixels, of which a fifth are flipped.
 
-    The label of a place is its pixel without noise. Of MNIST, or of random blobs.
+    The label of a place is its pixel without noise. The images are those of MNIST, or random blobs.
     """
     count = min(samples, 512)
     generator = np.random.default_rng(_SEED)
@@ -184,7 +185,7 @@ def images(directory: Path | None, samples: int) -> Corpus:
 
 
 def _blobs(count: int, generator: np.random.Generator) -> Array:
-    """bool [count, SIDE, SIDE]: what lies near one of three points."""
+    """bool [count, SIDE, SIDE]: the pixels near one of three points."""
     places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1)
     centres = generator.uniform(4, SIDE - 4, (count, 3, 1, 1, 2))
     near: Array = (((places - centres) ** 2).sum(axis=-1) < 20).any(axis=1)

@@ -18,7 +18,7 @@ from cavs.core.ops.structure import EXPAND, GATHER, JOIN, PULL
 
 
 def rows(space: Space, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
-    """How many rows a value of `space` has over a batch."""
+    """The number of rows of a value of `space` over a batch."""
     leaf = np.diff(graphs.child_ptr) == 0
     counts = {
         SpaceKind.NONE: 1,
@@ -45,7 +45,7 @@ def program_flops(
     """Operations of the compiled programs over a batch, instruction by instruction.
 
     `cotangents`: the pushes that a backward starts from and the inputs that it ends at; None for
-    inference that remembers what it can.
+    inference, which remembers values between calls where it can.
     """
     if cotangents is None:
         programs = [compiler.remembering()[0]]
@@ -64,10 +64,11 @@ def minimal_flops(
 ) -> float:
     """Operations in the products that no method can do without, over a batch.
 
-    They are those of F after all passes: what depends on a word alone once per distinct word,
-    nothing multiplied by zero. A product of what one child handed over counts once per child,
-    however many parents gather it. Training does each product twice more: for the gradients of
-    both operands, or once more where one of them is an input that takes none.
+    They are the products of F after all passes: a product that depends on a word alone counts once
+    per distinct word, and a product with zeros does not count. A product of the values that a child
+    scattered counts once per child, for any number of parents. Training does each product twice
+    more: for the gradients of both operands, or once more where one of them is an input that takes
+    no gradient.
     """
     order = ancestors(function.roots())
     total = 0.0
@@ -84,19 +85,20 @@ def minimal_flops(
 
 
 def _source(node: Node) -> Node:
-    """What a value is a reshape of."""
+    """The value behind reshapes."""
     while node.op is RESHAPE:
         node = node.inputs[0]
     return node
 
 
 def _is_input(node: Node) -> bool:
-    """Whether a value is what the caller gave, and so takes no gradient."""
+    """Whether a value comes from the caller, and so takes no gradient."""
     return _source(node).op is PULL
 
 
 def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:
-    """How many different states are scattered: leaves with one word have one."""
+    """The number of different states that are scattered: all leaves with one word have one
+    state."""
     (state, *_) = function.scatters.values()
     if state.op is not JOIN:
         return graphs.num_vertices

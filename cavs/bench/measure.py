@@ -30,25 +30,25 @@ from cavs.bench.workloads import Workload, find
 
 Row = dict[str, Any]
 SGEMM = "sgemm"
-# Turns, at most, in which inference sees all batches before it is timed.
+# The most turns in which inference sees all batches before it is timed.
 _SEE = 10.0
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What one process measures.
+    """The measurements of one process.
 
     Attributes:
         kind: ``speed``, ``ablation``, ``linear`` or ``command``.
-        workload: its name.
-        threads: of cavs and of all peers; the process may use as many cores.
-        passes: which contenders of cavs there are, see `contenders.variants`.
+        workload: the name of the workload.
+        threads: number of threads of cavs and of all peers; the process may use as many cores.
+        passes: the contenders of cavs, see `contenders.variants`.
         hidden_sizes, batch_sizes, leaves, modes: all combinations are measured.
         seconds, rounds: see `timing.interleave`.
-        samples: how many are generated where there are no data.
-        rivals: whether those that there are take part.
+        samples: the number of generated samples if there are no data.
+        rivals: whether the rivals at hand take part.
         data: the directory of the data; "" for generated ones.
-        recipe: how it is trained, see `recipes`.
+        recipe: the recipe of training, see `recipes`.
     """
 
     kind: str
@@ -68,16 +68,16 @@ class Spec:
 
     @property
     def directory(self) -> Path | None:
-        """Where the data stand, if anywhere."""
+        """The directory of the data, if there is one."""
         return Path(self.data) if self.data else None
 
 
 class Rivals(Protocol):
-    """Makes the rivals for one batch size; those that cannot run here, or train by the recipe, are
-    left out.
+    """Makes the rivals for one batch size; leaves out rivals that cannot run here, or cannot train
+    by the recipe.
 
     Attributes:
-        left_out: which ones were, the last time, and why.
+        left_out: the rivals left out the last time, with the reasons.
     """
 
     left_out: Mapping[str, str]
@@ -118,7 +118,7 @@ def count(number: int, noun: str) -> str:
 
 
 def recipe_of(row: Row) -> str:
-    """By which recipe a row was measured; rows of earlier versions do not say."""
+    """The recipe of a row; rows of earlier versions do not name it."""
     return str(row.get("recipe", PLAIN))
 
 
@@ -178,8 +178,8 @@ def _measure_batch_size(
 def _in_mode(
     mode: str, ours: Mapping[str, Contender], others: Mapping[str, Rival]
 ) -> dict[str, Any]:
-    """Those that are timed: all in training; in inference, where dropout does nothing, those that
-    differ there."""
+    """The contenders that are timed: in training all; in inference, where dropout does nothing, the
+    contenders that still differ."""
     every: dict[str, Any] = {**ours, **others}
     if mode == "train":
         return every
@@ -239,7 +239,7 @@ def _ratios(rates: Mapping[str, Rates], clock: str) -> dict[str, dict[str, float
 
 
 def _finished(row: Row) -> Row:
-    """Adds what follows from the rates: the rate of work, and the floor in units per second."""
+    """Adds values computed from the rates: the rate of work, and the floor in units per second."""
     sgemm = row["rates"][SGEMM]["median"]
     row["gflops"] = row["rates"][OURS]["median"] * row["flops_per_unit"] * 1e-9
     row["floor"] = sgemm * 1e9 / row["minimal_flops_per_unit"]

@@ -14,7 +14,7 @@ from cavs.errors import DataError
 
 
 def write_part(folder: Path, result: Row) -> None:
-    """Leaves a part's results in its file, in place of earlier ones."""
+    """Writes a part's results to its file, in place of earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1) + "\n"
     (folder / f"{result['part']}.json").write_text(text, encoding="utf-8")
@@ -43,7 +43,7 @@ def write_report(folder: Path) -> None:
     """Writes report.md, and plots where matplotlib is installed, of all parts in `folder`.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no part.
     """
     results = read_parts(folder)
     if not results:

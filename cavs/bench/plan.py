@@ -1,4 +1,4 @@
-"""What a run measures: parts of the suite with their sizes, from what the user asked for."""
+"""The plan of a run: parts of the suite with their sizes, from the user's request."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ABLATION = ("tree-lstm", "lattice-lstm")
 #: Workloads that run over batches from 1,000 to 1,000,000 vertices.
 LINEAR = ("tree-lstm",)
 LINEAR_COST = "linear-cost"
-#: At which a recipe is measured that has a batch size of its own, besides that.
+#: The second batch size for a recipe that has a batch size of its own.
 _LARGE_BATCH = 256
-#: Where rivals run with every number of threads; elsewhere only with the most.
+#: The workload in which rivals run with every number of threads; elsewhere they run with the most.
 _FULL = "tree-lstm"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; None and empty: the defaults of each workload.
+    """The user's request; None and empty stand for the defaults of each workload.
 
     Attributes:
         workloads: names, LINEAR_COST among them.
         passes: ``all``, ``paper`` or ``ablation``.
-        recipe: ``plain`` or ``sst``, see `recipes`; None: plain, and in a run of everything all
-            that a workload has.
+        recipe: ``plain`` or ``sst``, see `recipes`; None: plain, or, in a run of everything, all
+            recipes of a workload.
     """
 
     workloads: Sequence[str] = ()
@@ -51,7 +51,7 @@ def make_plan(request: Request) -> list[Part]:
     """The parts, in the order in which they run.
 
     Raises:
-        InputError: a workload without the recipe.
+        InputError: a workload lacks the recipe.
     """
     everything = not (request.workloads or request.passes) and request.recipe in (None, PLAIN)
     having = [n for n, w in WORKLOADS.items() if request.recipe in (None, *w.recipes)]
@@ -77,7 +77,7 @@ def make_plan(request: Request) -> list[Part]:
 
 
 def part_name(workload: str, recipe: str, kind: str = "speed") -> str:
-    """What a part, and the file of its results, is called."""
+    """The name of a part, and of the file of its results."""
     words = [workload, *([] if recipe == PLAIN else [recipe])]
     return "-".join([*words, *([] if kind == "speed" else [kind])])
 
@@ -128,7 +128,7 @@ def _specs(request: Request, kind: str, workload: Workload, **sizes: Any) -> lis
 
 
 def _speed(request: Request, workload: Workload, recipe: str) -> Part:
-    """Where there are data, a recipe's processes are followed by ``cavs train`` itself."""
+    """The part for speed. With data, ``cavs train`` itself runs after a recipe's processes."""
     sizes: dict[str, Any] = {"recipe": recipe}
     own = RECIPES[recipe].batch_size
     if own is not None and not request.batch_sizes and not request.quick:
@@ -141,7 +141,8 @@ def _speed(request: Request, workload: Workload, recipe: str) -> Part:
 
 
 def _ablation(request: Request, workload: Workload) -> Part:
-    """At one batch size and with one number of threads, unless others are asked for."""
+    """The part for passes, at one batch size and one number of threads unless others are asked
+    for."""
     recipe = request.recipe or PLAIN
     sizes: dict[str, Any] = {"passes": "ablation", "threads": _threads(request)[:1]}
     if not request.batch_sizes and not request.quick:
@@ -151,7 +152,7 @@ def _ablation(request: Request, workload: Workload) -> Part:
 
 
 def _linear(request: Request) -> Part:
-    """Here batch sizes are counted in vertices."""
+    """The part for linear cost; its batch sizes are counted in vertices."""
     vertices = (1000, 10_000) if request.quick else (1000, 10_000, 100_000, 1_000_000)
     sizes: dict[str, Any] = {"batch_sizes": vertices, "threads": _threads(request)[:1]}
     sizes |= {"modes": ("train",), "leaves": (None,)}

@@ -17,7 +17,7 @@ _OVERHEAD = ("assembly", "schedule", "construction", "batching")
 _MODES = {"train": "Training", "infer": "Inference"}
 _TITLES = {OURS: "cavs", ONE_THREAD: "cavs, one thread", PAPER: "cavs, paper's policy"}
 _GREY = "0.45"
-# Of cavs, then of the others: a dozen that can be told apart, none of them grey as the floor.
+# Colours of cavs, then of the others: a dozen that can be told apart, none grey as the floor is.
 _COLOURS = (
     *("black", "C0", "C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9"),
     *("navy", "goldenrod", "teal", "crimson"),
@@ -31,7 +31,7 @@ def available() -> bool:
 
 
 def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
-    """Writes PNG files for each part that has something to show; their names by part.
+    """Writes PNG files for each part that has a plot; maps each part to the names of its files.
 
     Raises:
         CavsRuntimeError: matplotlib is not installed.
@@ -51,7 +51,7 @@ def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
 
 
 def _figures(result: Row) -> Iterable[tuple[str, Any]]:
-    """(end of the file's name, figure)."""
+    """Pairs of the end of a file's name and a figure."""
     rows = [row for row in result["rows"] if row["kind"] != "command"]
     if rows[0]["kind"] == "ablation":
         yield "", _ablation(rows)
@@ -90,7 +90,7 @@ def _modes(rows: Sequence[Row]) -> list[str]:
 
 
 def _styles(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    """How each contender is drawn: the same in every panel, cavs in front."""
+    """The style of each contender: the same in every panel, cavs in front."""
     names = dict.fromkeys([OURS, PAPER, *(n for row in rows for n in row["rates"] if n != SGEMM)])
     styles: dict[str, dict[str, Any]] = {}
     for number, name in enumerate(names):
@@ -140,7 +140,7 @@ def _headline(row: Row) -> str:
 
 
 def _throughput(rows: Sequence[Row]) -> Any:
-    """Rate against batch size, a panel a mode."""
+    """Rate against batch size, one panel for each mode."""
     modes, styles = _modes(rows), _styles(rows)
     figure, panels = _panels(len(modes))
     for axes, mode in zip(panels, modes, strict=True):
@@ -200,7 +200,7 @@ def _has_overhead(row: Row, name: str) -> bool:
 
 
 def _ablation(rows: Sequence[Row]) -> Any:
-    """Rates relative to all passes, a bar for each choice of passes, a panel a mode."""
+    """Rates relative to all passes, a bar for each choice of passes, a panel for each mode."""
     names = [name for name in rows[0]["rates"] if name not in (OURS, SGEMM)]
     order = [*(n for n in names if n.startswith("without")), PAPER]
     order += [n for n in names if n.startswith("only")]

@@ -1,4 +1,4 @@
-"""How a workload is trained: the settings that decide what a training step has to do."""
+"""Recipes: the settings of training that decide the work of a training step."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cavs.core.trace import InputSpec, Trace
 from cavs.errors import InputError
 
 PLAIN, SST = "plain", "sst"
-#: What dropout acts on: nothing; what the classifier sees; that and words, a mask for each vertex
-#: or one for each distinct word of the batch.
+#: The values that dropout acts on: none; the input of the classifier; this input and words, with a
+#: mask for each vertex or for each distinct word of the batch.
 NO_MASKS, CLASSIFIER_MASKS, VERTEX_MASKS, ID_MASKS = "none", "classifier", "vertex", "id"
-#: Masks by the names that `given_masks` pulls them under: of words, and before the classifier.
+#: The names under which `given_masks` pulls masks: of words, and before the classifier.
 MASKS = WORD, STATE = "word_mask", "state_mask"
 
 
@@ -32,11 +32,11 @@ class Recipe:
     Attributes:
         name: as the command line calls it.
         lr: learning rate of all parameters but the embedding.
-        embedding_lr: of the embedding, of which only the rows that a batch reads change.
+        embedding_lr: learning rate of the embedding; only the rows that a batch reads change.
         weight_decay: L2 coefficient of all parameters but the embedding.
         mean: whether the loss is divided by the graphs of the batch.
-        dropout: of what the classifier sees.
-        embedding_dropout: of words.
+        dropout: probability of dropout before the classifier.
+        embedding_dropout: probability of dropout of words.
         embedding_dropout_by: whether a mask of words is drawn for each ``vertex`` or for each
             ``id``.
         batch_size: graphs in a batch; None: any.
@@ -54,13 +54,14 @@ class Recipe:
 
     @property
     def masks(self) -> str:
-        """What dropout acts on: ``none``, ``classifier``, ``vertex`` or ``id``."""
+        """The kind of its masks: ``none``, ``classifier``, ``vertex`` or ``id``."""
         if self.embedding_dropout:
             return self.embedding_dropout_by
         return CLASSIFIER_MASKS if self.dropout else NO_MASKS
 
     def with_masks(self, masks: str) -> Recipe:
-        """The same with dropout of these `masks`, with the probability of the classifier's."""
+        """The same recipe with `masks` of this kind, and the probability of dropout before the
+        classifier."""
         words = masks in (VERTEX_MASKS, ID_MASKS)
         return replace(
             self,
@@ -70,14 +71,14 @@ class Recipe:
         )
 
     def without_regularization(self) -> Recipe:
-        """The same without dropout and decay."""
+        """The same recipe without dropout and decay."""
         return replace(self.with_masks(NO_MASKS), weight_decay=0.0)
 
 
 RECIPES: dict[str, Recipe] = {
-    # Speed of the model alone, and nothing beside it.
+    # The speed of the model alone.
     PLAIN: Recipe(PLAIN, lr=0.05, embedding_lr=0.05),
-    # What `cavs train` does to a treebank, which a test holds it to.
+    # The training that `cavs train` does on a treebank; a test compares both.
     SST: Recipe(*(SST, 0.05, 0.1), weight_decay=1e-4, mean=True, dropout=0.5, batch_size=25),
 }
 
@@ -127,8 +128,8 @@ def make_optimizer(function: Any, recipe: Recipe) -> cavs.optim.Optimizer:
 
 
 def given_masks(traced: Trace) -> Trace:
-    """F that multiplies by masks of ones and zeros which the caller gives, where it draws them:
-    `WORD` where words are dropped, else `STATE`."""
+    """F with masks of ones and zeros from the caller in place of drawn masks: `WORD` where words
+    are dropped, else `STATE`."""
     new: dict[ir.Node, ir.Node] = {}
     inputs = dict(traced.inputs)
     for node in ir.ancestors(traced.function.roots()):
@@ -151,8 +152,8 @@ def draw_masks(recipe: Recipe, sizes: dict[str, int], word: Array) -> dict[str, 
     """Masks of ones and zeros for the vertices of a batch, for the check before the clock starts.
 
     Args:
-        recipe: what dropout acts on.
-        sizes: of a row of each mask, by name.
+        recipe: the recipe with dropout.
+        sizes: maps each mask's name to the size of its rows.
         word: (vertices,) the words' ids, -1 for none.
     """
     generator = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from cavs.bench.contenders import OURS, PAPER
 from cavs.bench.measure import SGEMM, Row, count, recipe_of
 from cavs.bench.recipes import NO_MASKS, RECIPES, Recipe
 
-_BEFORE = ("assembly", "schedule")  # the step itself
+_BEFORE = ("assembly", "schedule")  # the parts before the step itself
 _TITLES = {OURS: "cavs", PAPER: "paper's policy"}
 
 
@@ -65,7 +65,7 @@ def _about(result: Row) -> list[str]:
 
 
 def _in_words(recipe: Recipe) -> str:
-    """A sentence about it."""
+    """A sentence about a recipe."""
     loss = "the mean over the graphs" if recipe.mean else "the sum"
     words = [f"Recipe {recipe.name}: Adagrad, learning rate {recipe.lr:g}"]
     if recipe.embedding_lr != recipe.lr:
@@ -85,7 +85,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _contenders(rows: Iterable[Row]) -> list[str]:
-    """In the order in which they first come, without cavs and the product."""
+    """The contenders in the order in which they first come, without cavs and the product."""
     names = dict.fromkeys(name for row in rows for name in row["rates"])
     return [name for name in names if name not in (OURS, SGEMM)]
 
@@ -141,7 +141,7 @@ def _speed(result: Row) -> list[str]:
 
 
 def _commands(commands: Sequence[Row], rows: Sequence[Row]) -> list[str]:
-    """What `cavs train` says of itself, beside the suite's rate of the same sizes."""
+    """The rates that `cavs train` reports, beside the suite's rates for the same sizes."""
     body = []
     for row in commands:
         beside = [x for x in rows if all(x[key] == row[key] for _, key in _KEYS)]
@@ -165,7 +165,7 @@ def _number(x: float) -> str:
 
 
 def _training(rows: Sequence[Row]) -> list[str]:
-    """Where the time of a training step goes, and its memory."""
+    """The shares of a training step's time, and its memory."""
     trained = [row for row in rows if row["mode"] == "train"]
     if not trained:
         return []

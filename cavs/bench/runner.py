@@ -33,16 +33,16 @@ class Part:
 
 
 def run_part(part: Part, command: str, worker: Sequence[str], extra: Mapping[str, Any]) -> Row:
-    """Measures a part; what its JSON file holds.
+    """Measures a part; returns the content of its JSON file.
 
     Args:
         part: the part.
-        command: how to measure it again.
+        command: the command that measures it again.
         worker: the program that takes a spec's and a result's path.
-        extra: what else the file says, such as the peers' versions.
+        extra: further content of the file, such as the peers' versions.
 
     Raises:
-        CavsError: what a measuring process met.
+        CavsError: the error of a measuring process.
     """
     load = os.getloadavg()[0]
     rows = [row for spec in part.specs for row in _in_process(spec, worker)]
@@ -81,7 +81,7 @@ def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

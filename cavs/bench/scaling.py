@@ -18,7 +18,7 @@ from cavs.core.passes import PASSES
 
 # A larger batch has fewer distinct words per vertex, hence less to do: here every word is counted.
 _PASSES = tuple(p for p in PASSES if p != "unique_pulls")
-# Steps of one size take turns over as many batches, or over one where that is large.
+# Steps of one size run over this number of batches in turn, or over one if it is large.
 _BATCHES = 8
 
 
@@ -67,7 +67,7 @@ def measure_linear(spec: Spec) -> list[Row]:
 
 
 def _batches(corpus: Corpus, vertices: int) -> list[Array]:
-    """Batches of about so many vertices, samples drawn with repetition."""
+    """Batches of about `vertices` vertices, samples drawn with repetition."""
     mean = float(corpus.dataset.sizes.mean())
     size = max(1, round(vertices / mean))
     generator = np.random.default_rng(vertices)

@@ -19,7 +19,7 @@ from cavs.errors import CavsRuntimeError
 Step = Callable[[int], object]
 #: Seconds of rest before each turn, for the idle threads of the one before to stop spinning.
 SETTLE = 0.05
-#: A contender whose step takes longer than so many turns gets this number of turns only.
+#: A contender whose step takes longer than SLOW turns gets SLOW_ROUNDS turns only.
 SLOW, SLOW_ROUNDS = 4.0, 2
 _WARM_UP_STEPS = 3
 _ROW_MAJOR, _NO_TRANSPOSE = 101, 111
@@ -27,7 +27,7 @@ _ROW_MAJOR, _NO_TRANSPOSE = 101, 111
 
 @dataclass
 class Rates:
-    """What a contender did in each of its turns.
+    """The rates of a contender in each of its turns.
 
     Attributes:
         wall: units of work per second.
@@ -59,17 +59,19 @@ def interleave(
     rounds: int,
     elsewhere: Mapping[str, Callable[[], float]] | None = None,
 ) -> dict[str, Rates]:
-    """Lets each contender work for `seconds` in each round, in an order that turns around.
+    """Lets each contender work for `seconds` in each round, in an order that is reversed after each
+    round.
 
-    A turn begins with a step that is not counted. A contender for which one step is longer than
-    a turn does one counted step a turn, and none besides; a very slow one gets fewer turns.
+    A turn begins with a step that is not counted. If one step of a contender is longer than a turn,
+    its turn is one counted step alone; a very slow contender gets fewer turns.
 
     Args:
-        steps: by name, a function of the number of the step that does it.
-        work: by name, the units of work in step number n.
+        steps: maps each name to a function that does the step of a number.
+        work: maps each name to a function that gives the units of work in the step of a number.
         seconds: least length of a turn; 0 makes it one step.
         rounds: turns of each contender.
-        elsewhere: by name, seconds of processor time that processes of a contender's own have used.
+        elsewhere: maps a name to a function that gives the processor time, in seconds, of the
+            contender's own processes.
     """
     others = elsewhere or {}
 
@@ -102,7 +104,7 @@ def interleave(
 
 
 def _warm_up(step: Step, seconds: float) -> float:
-    """Takes steps until one is as all others will be; the seconds that the last one took."""
+    """Takes steps until their time is steady; returns the seconds of the last one."""
     length = 0.0
     for number in range(_WARM_UP_STEPS):
         begin = time.perf_counter()
@@ -114,7 +116,7 @@ def _warm_up(step: Step, seconds: float) -> float:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest ratio of turns of one round, which stood next to each other."""
+    """Median, least and greatest ratio of two contenders' turns in the same round."""
     count = min(len(ours), len(theirs))
     found = np.array(ours[:count]) / np.array(theirs[:count])
     return {
@@ -160,7 +162,7 @@ class Sgemm:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, what of it may be used, its memory, and what it runs."""
+    """The processor, its usable cores, its memory, its system and its Python."""
     facts = {"model name": platform.processor(), "cache size": "", "MemTotal": ""}
     for path in ("/proc/cpuinfo", "/proc/meminfo"):
         try:

@@ -1,4 +1,4 @@
-"""The process that measures: it takes a spec and leaves rows."""
+"""The process that measures: it reads a spec and writes rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cavs.errors import CavsError
 
 
 def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
-    """Measures what the JSON file `spec_path` asks for; writes {"rows": [...]} or {"error": "..."}.
+    """Measures by the spec in the JSON file `spec_path`; writes {"rows": [...]} or {"error":
+    "..."}.
 
     Returns the exit code: 1 for an error that a user can cause.
     """
@@ -37,5 +38,5 @@ def _rows(spec: Spec, rivals: Rivals | None) -> list[Row]:
 
 
 def write_spec(path: Path, spec: Spec) -> None:
-    """Leaves `spec` where `work` finds it."""
+    """Writes `spec` to a file for `work`."""
     path.write_text(json.dumps(asdict(spec)), encoding="utf-8")

@@ -19,7 +19,7 @@ Rewrite = Callable[[Trace], Trace]
 
 
 class Subject:
-    """A workload's vertex functions, compiled with the same passes, and how they give a loss.
+    """A workload's vertex functions, compiled with the same passes, and the way to their loss.
 
     Attributes:
         models: in the order in which they run.
@@ -34,7 +34,7 @@ class Subject:
     def __init__(
         self, function: Any, passes: Iterable[str] | None, rewrite: Rewrite | None = None
     ) -> None:
-        """`rewrite` changes what was traced of each vertex function before it is compiled."""
+        """`rewrite` changes the trace of each vertex function before it is compiled."""
         options: dict[str, Any] = {} if rewrite is None else {"rewrite": rewrite}
         self.models = tuple(
             cavs.Model(part, passes=passes, **options) for part in self._functions(function)
@@ -70,7 +70,7 @@ class Subject:
         optimizer: cavs.optim.Optimizer,
         scale: float,
     ) -> cavs.Tensor:
-        """A training step by the loss times `scale`, which it gives."""
+        """A training step by the loss times `scale`; returns the loss."""
         given: dict[str, Any] = dict(inputs)
         return self.models[0].step(batches[0], optimizer, scale=scale, **given)
 
@@ -114,17 +114,19 @@ class TaggerSubject(Subject):
 
 @dataclass(frozen=True)
 class Workload:
-    """What is measured.
+    """A workload of the suite.
 
     Attributes:
         name: as the command line and peers call it.
-        title: what it is, in a line.
-        unit: what is counted; `per_vertex` says whether each vertex is one, or each graph.
-        folder: where its data stand in the directory given as data; "" where they are generated.
-        corpus: (directory, samples, leaves) to the data; `leaves` is of complete trees only.
-        function: (corpus, hidden size) to the module that owns the parameters.
-        hidden_sizes, batch_sizes, leaves: what is measured by default.
-        recipes: by which it is trained, the first where none is asked for.
+        title: its description, in a line.
+        unit: the unit of work; `per_vertex` says whether each vertex is one, or each graph.
+        folder: the folder of its data in the directory given as data; "" for generated data.
+        corpus: a function that makes the data from (directory, samples, leaves); `leaves` is for
+            complete trees only.
+        function: a function that takes (corpus, hidden size) and makes the module that owns the
+            parameters.
+        hidden_sizes, batch_sizes, leaves: the sizes that are measured by default.
+        recipes: the recipes that it is trained by; the first is the default.
     """
 
     name: str
@@ -145,8 +147,8 @@ class Workload:
         return self.corpus(self.place(directory), samples, leaves)
 
     def place(self, directory: Path | None) -> Path | None:
-        """The workload's folder: in `directory`, or where none is there, `directory` itself, as
-        ``cavs train`` takes it; None where the data are generated."""
+        """The workload's folder in `directory`, or, if there is none, `directory` itself, as ``cavs
+        train`` takes it; None for generated data."""
         if directory is None or not self.folder:
             return None
         folder = directory / self.folder
@@ -165,7 +167,7 @@ def _of(kind: Any, embedding_size: int | None = None) -> Callable[[Corpus, int],
 
 
 def _unembedded(kind: Any) -> Callable[[Corpus, int], Any]:
-    """The model over the corpus, where it takes no size of an embedding."""
+    """The model over the corpus, for a class that takes no embedding size."""
     return lambda corpus, hidden_size: kind(hidden_size=hidden_size, **corpus.sizes)
 
 

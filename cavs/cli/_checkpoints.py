@@ -1,4 +1,4 @@
-"""What commands have in common that read a checkpoint."""
+"""The common parts of the commands that read a checkpoint."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def abilities(options: Iterable[Sequence[Option]]) -> list[Option]:
 def given_options(
     options: argparse.Namespace, known: Iterable[Option], own: Sequence[Option]
 ) -> tuple[dict[str, Any], Option | None]:
-    """The values of the options among `known` that are given, and the first of them that is none of
-    a task's own."""
+    """The values of the given options among `known`, and the first given option that is not in
+    `own`."""
     given = {
         option: value
         for option in known

@@ -29,7 +29,7 @@ class Box:
     Attributes:
         label: its text; a line feed begins a new line.
         row: 0 is the uppermost.
-        colour: what fills it, as ``#rrggbb``.
+        colour: the colour that fills it, as ``#rrggbb``.
         rounded: whether it is an ellipse, in place of a rectangle.
     """
 
@@ -44,10 +44,10 @@ class Picture:
     """Boxes in rows and lines between them.
 
     Attributes:
-        title: stands above.
-        boxes: by name, which is a word.
+        title: the text above the picture.
+        boxes: maps each box's name, which is a word, to the box.
         lines: pairs of names, from above to below.
-        rows: what to write beside a row, by its number.
+        rows: maps the number of a row to the text beside it.
         arrows: whether lines have heads.
     """
 
@@ -59,9 +59,9 @@ class Picture:
 
 
 def function_picture(function: VertexFunction) -> Picture:
-    """The operations of a vertex function, inputs above, what it scatters and pushes below.
+    """The operations of a vertex function, with inputs above, and scatters and pushes below.
 
-    Colours say what a value has rows for: parameters and constants (grey), vertices (blue), edges
+    Colours show the row space of a value: parameters and constants (grey), vertices (blue), edges
     to children (orange), graphs (violet).
     """
     traced = trace(function)
@@ -86,7 +86,8 @@ def function_picture(function: VertexFunction) -> Picture:
 
 
 def _rows_of(nodes: list[Node]) -> dict[Node, int]:
-    """The row of each: below all its operands; what has none, just above its first use."""
+    """The row of each node: below all its operands; a node without operands is just above its first
+    use."""
     rows: dict[Node, int] = {}
     for node in nodes:
         rows[node] = 1 + max((rows[_behind(x)] for x in node.inputs), default=-1)
@@ -98,7 +99,7 @@ def _rows_of(nodes: list[Node]) -> dict[Node, int]:
 
 
 def _behind(node: Node) -> Node:
-    """What stands behind reshapes, which change nothing that a picture could show."""
+    """The node behind reshapes, which change nothing that a picture could show."""
     while node.op is RESHAPE:
         node = node.inputs[0]
     return node

@@ -1,4 +1,4 @@
-"""Standard input, output and error of the command, whatever the caller left of them."""
+"""Standard input, output and error of the command, even if the caller closed some of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any, NoReturn
 
 from cavs.errors import DataError
 
-# No line of data is longer; what has no end must not fill memory.
+# No line of data is longer; a line without end must not fill memory.
 _LONGEST_LINE = 1 << 26
 
 
 def open_streams() -> bool:
-    """Makes all three be there, text as UTF-8. Gives whether there is an output that anyone reads.
+    """Opens the missing ones of the three, text as UTF-8. Returns whether anyone reads the output.
 
-    A descriptor that was closed would be the next file's that is opened, which prints then go to.
+    Otherwise the next file that is opened would get a closed descriptor, and prints would go to
+    that file.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the least free number
     output: Any = sys.stdout
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
@@ -46,7 +47,8 @@ def say(message: str) -> None:
 
 
 def silence(stream: Any) -> None:
-    """What is still buffered, and comes later, goes nowhere: it must not raise again at the end."""
+    """Discards the buffered and the later output of a stream: it must not raise again at the
+    end."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -55,7 +57,7 @@ def silence(stream: Any) -> None:
 
 
 def read_line(source: str, number: int) -> str:
-    """The next line of standard input, UTF-8 whatever the locale; "" at its end.
+    """The next line of standard input, UTF-8 in any locale; "" at its end.
 
     Raises:
         DataError: it is not UTF-8, cannot be read, or has no end; names it by `source` and number.

@@ -63,7 +63,7 @@ def _order(picture: Picture) -> list[list[str]]:
     for name, box in picture.boxes.items():
         rows[box.row].append(name)
     if not picture.arrows:
-        return rows  # a tree comes in reading order, which no sweep may change
+        return rows  # a tree comes in reading order, which must stay
     neighbours = _neighbours(picture)
     for sweep in range(_SWEEPS):
         place = {n: i - len(row) / 2 for row in rows for i, n in enumerate(row)}
@@ -92,8 +92,8 @@ def _places(rows: list[list[str]], widths: dict[str, float], picture: Picture) -
 
 
 def _apart(row: list[str], wanted: list[float], widths: dict[str, float]) -> list[float]:
-    """Places near `wanted` that keep order and distance: the middle of what pushing right and
-    pushing left would give."""
+    """Places near `wanted` that keep order and distance: the mean of the places after pushing right
+    and after pushing left."""
     needed = [(widths[a] + widths[b]) / 2 + _GAP for a, b in pairwise(row)]
     right, left = list(wanted), list(wanted)
     for i, distance in enumerate(needed):
@@ -104,7 +104,7 @@ def _apart(row: list[str], wanted: list[float], widths: dict[str, float]) -> lis
 
 
 def _neighbours(picture: Picture, above: bool = True) -> dict[str, list[str]]:
-    """What each box is joined to: those below it, and those above if asked."""
+    """Maps each box to its neighbours: the boxes below it, and with `above` the boxes above it."""
     found: dict[str, list[str]] = {name: [] for name in picture.boxes}
     for upper, lower in picture.lines:
         found[upper].append(lower)

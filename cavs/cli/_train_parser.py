@@ -17,7 +17,7 @@ _HELP = ("-h", "--help")
 
 
 class ModelAction(argparse.Action):
-    """Reads what stands behind the name of a model by a parser made for that model."""
+    """Reads the arguments behind the name of a model with a parser made for that model."""
 
     def __call__(
         self,
@@ -26,7 +26,7 @@ class ModelAction(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Reads it; see `argparse.Action`."""
+        """Reads them; see `argparse.Action`."""
         model, *words = values
         make = type(parser)
         if ":" in model:
@@ -49,7 +49,7 @@ class ModelAction(argparse.Action):
 
 
 def models_and_tasks() -> str:
-    """What there is to train, a line each."""
+    """The models and tasks to train, one on a line."""
     lines = ["models:"]
     lines += [f"  {name:<16} {task.model_of(name).meaning}" for name, task in MODELS.items()]
     lines += ["", "tasks, for a model of your own (--task; a model's name is one, too):"]
@@ -59,7 +59,7 @@ def models_and_tasks() -> str:
 
 
 def _new(make: Any, prog: str, model: str, description: str) -> Any:
-    """A parser of a model's options, those of any run already there."""
+    """A parser of a model's options, which has the options of every run already."""
     parser = make(
         prog=f"{prog} {model}", description=description, argument_default=argparse.SUPPRESS
     )
@@ -86,7 +86,7 @@ def _new(make: Any, prog: str, model: str, description: str) -> Any:
 
 
 def add_task_options(parser: argparse.ArgumentParser, task: type[Task], name: str) -> None:
-    """Adds what can be set of a model, or of a task's own name, in groups."""
+    """Adds the options of a model, or of a task under its own name, in groups."""
     options = task.options_of(name)
     for title in dict.fromkeys(option.group for option in options):
         group = parser.add_argument_group(title)
@@ -122,7 +122,7 @@ def _user_parser(make: Any, prog: str, model: str, words: Sequence[str]) -> Any:
 
 
 def _task_named(words: Sequence[str]) -> str | None:
-    """The task that the words name, or that the checkpoint is of which they go on from."""
+    """The task that the words name, or the task of the checkpoint that they resume."""
     scout = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, argument_default=None, exit_on_error=False
     )
@@ -130,12 +130,12 @@ def _task_named(words: Sequence[str]) -> str | None:
     scout.add_argument("--resume", type=Path)
     try:
         found, _ = scout.parse_known_args(list(words))
-    except argparse.ArgumentError:  # said by the parser proper
+    except argparse.ArgumentError:  # the parser proper reports it
         return None
     if found.task is None and found.resume is not None:
         user = peek_checkpoint(found.resume).user
         return None if user is None else user.task
     task: str | None = found.task
     if task is not None:
-        find_task(task)  # now, for there are no options without
+        find_task(task)  # checked now: without a task there are no options
     return task

@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what `make_request` reads."""
+    """Adds the options that `make_request` reads."""
     parser.add_argument(
         "workloads",
         nargs="*",
@@ -103,7 +103,7 @@ def _workload(name: str) -> str:
 
 
 def make_request(options: argparse.Namespace) -> Request:
-    """What the options ask for."""
+    """The request that the options make."""
     return Request(
         workloads=tuple(dict.fromkeys(options.workloads)),
         data="" if options.data is None else str(options.data.resolve()),
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
 def measure_all(
     options: argparse.Namespace, program: str, worker: Sequence[str], extra: Mapping[str, Any]
 ) -> int:
-    """Measures part after part, each written as soon as it is there, and prints the report."""
+    """Measures part after part, writes each as soon as it is done, and prints the report."""
     if options.redraw:
         if options.output is None:
             raise InputError(

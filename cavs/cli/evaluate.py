@@ -1,4 +1,4 @@
-"""``cavs evaluate``: how good a checkpoint is."""
+"""``cavs evaluate``: prints the scores of a checkpoint."""
 
 from __future__ import annotations
 

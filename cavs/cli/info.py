@@ -1,4 +1,4 @@
-"""``cavs info``: what runs here."""
+"""``cavs info``: the versions, the processor and the settings of this installation."""
 
 from __future__ import annotations
 

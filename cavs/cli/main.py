@@ -1,4 +1,4 @@
-"""Reads the arguments, runs a command, and turns whatever a user can cause into one line."""
+"""Reads the arguments, runs a command, and turns any error that a user can cause into one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong first, and of the usage one line."""
+    """Prints the error first, and then one line of usage."""
 
     def error(self, message: str) -> NoReturn:
         """Ends the program."""
@@ -27,13 +27,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        # argparse's own takes no notice of an output that cannot be written.
+        # The method of argparse ignores an output that cannot be written.
         if message:
             (file or sys.stderr).write(message)
 
 
 def say_usage(parser: argparse.ArgumentParser) -> None:
-    """One line, on standard error."""
+    """Prints one line of usage on standard error."""
     try:
         print(f"usage: {parser.prog} ...; {parser.prog} --help says more", file=sys.stderr)
     except OSError:
@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    """Runs a command; returns 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     try:
         _startup.raise_on_interrupt()
         code = _finish(_run(arguments))
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """Parses and runs; the exit code."""
+    """Parses and runs; returns the exit code."""
     is_read = open_streams()
     try:
         options = make_parser().parse_args(arguments)
@@ -94,13 +94,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         if said is None:
             raise
         return _fail(str(said))
-    if not is_read and options.command != "train":  # which leaves files
+    if not is_read and options.command != "train":  # `train` leaves files
         return _fail("[cavs] expected a standard output, got a closed one; send it somewhere")
     return code
 
 
 def _finish(code: int) -> int:
-    """Writes out what was printed."""
+    """Flushes standard output; returns the exit code."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -110,7 +110,8 @@ def _finish(code: int) -> int:
 
 
 def _lost(error: OSError, quiet: bool = False) -> int:
-    """What was printed cannot be written. Whoever closed a pipe has read enough."""
+    """Ends after output that cannot be written; silently if a pipe was closed: its reader has
+    enough."""
     silence(sys.stdout)
     if not (quiet or isinstance(error, BrokenPipeError)):
         say(f"standard output: {error.strerror or error}")

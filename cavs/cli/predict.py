@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _known() -> list[Any]:
-    """All that can be set of any task."""
+    """All options of prediction, of any task."""
     return abilities(task.prediction_options for task in TASKS if issubclass(task, Predicts))
 
 
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
-    """Lists of `size` items; before an error, those that were read until then."""
+    """Lists of `size` items; before an error, the items read until then."""
     waiting: list[_Item] = []
     try:
         for item in items:
@@ -92,7 +92,7 @@ def _batches(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
 
 
 def _lines() -> Iterator[str]:
-    """Lines of standard input, which is UTF-8 whatever the locale says."""
+    """Lines of standard input, read as UTF-8 in any locale."""
     for number in count(1):
         line = read_line(SOURCE, number)
         if not line:

@@ -1,4 +1,4 @@
-"""``cavs sample``: what a generative model makes up."""
+"""``cavs sample``: samples of a generative model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cavs.training.config import MOST_SEED
 from cavs.training.tasks import MODELS, TASKS, Samples
 
 _PICTURES: dict[str, Callable[[Any], str]] = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
-# What samples can be written as, and whether that is to a file only.
+# Maps each kind of samples to the suffixes of the files that it can be written to.
 _SUFFIXES = {"images": (".png",), "text": (".txt",), "trees": (".txt", *_PICTURES)}
 
 
@@ -52,7 +52,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _known() -> list[Any]:
-    """All that can be set of any task."""
+    """All options of sampling, of any task."""
     return abilities(task.sampling_options for task in TASKS if issubclass(task, Samples))
 
 
@@ -110,7 +110,7 @@ def _as_text(kind: str, samples: list[Any]) -> str:
 
 
 def _as_picture(suffix: str, trees: list[LabelledTree | None]) -> str:
-    """Those that are complete, side by side."""
+    """A picture of the complete trees, side by side."""
     complete = [tree for tree in trees if tree is not None]
     return _PICTURES[suffix](forest_picture(complete, f"{len(complete)} of {len(trees)} complete"))
 

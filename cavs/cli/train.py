@@ -31,7 +31,7 @@ from cavs.training.tasks import arguments_of
 from cavs.training.tensorboard import TensorBoard
 from cavs.training.user_model import parse_arg, parse_value
 
-# Options that may differ from those that a run began with when it goes on.
+# Options that may change when a run goes on.
 _MAY_CHANGE = ("epochs", "patience")
 
 
@@ -101,7 +101,7 @@ def _take_model(name: str, given: dict[str, Any]) -> str | UserModel:
 
 
 def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool, int]:
-    """Whether it came to an end, and the exit code where it was stopped before."""
+    """Trains; returns whether it came to its end, and the exit code if it was stopped before."""
     progress = Progress(
         quiet,
         training.task.unit,
@@ -179,7 +179,7 @@ def _resume(
 
 
 def _check_model(path: Path, checkpoint: Checkpoint, model: str | UserModel) -> None:
-    """Whether a checkpoint is of the model that is named, built with the same arguments."""
+    """Checks that a checkpoint is of the named model, built with the same arguments."""
     user = checkpoint.user
     if user is None:
         if checkpoint.model != str(model):

@@ -84,7 +84,7 @@ def as_path(path: object) -> Path:
 
 
 def read_text(path: PathLike, expected: str) -> str:
-    """The text of a UTF-8 file; `expected` says in an error what the file should have held.
+    """The text of a UTF-8 file; `expected` names the expected content in errors.
 
     Raises `DataError` for a file that is missing, unreadable, not UTF-8 or empty.
     """

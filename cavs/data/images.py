@@ -37,10 +37,10 @@ def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> I
 
     Args:
         path: the file, or a folder with ``binarized_mnist.npz`` in it or in its folder ``mnist``.
-        height, width: of the images.
+        height, width: the size of the images.
 
     Raises:
-        DataError: no such file, another kind of file, or images of another size.
+        DataError: the file does not exist, is of another kind, or has images of another size.
     """
     height, width = integer("data", "height", height, 1), integer("data", "width", width, 1)
     file = as_path(path)

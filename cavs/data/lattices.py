@@ -8,7 +8,7 @@ Vertices are the places between characters: vertex 0 stands before the first cha
 in-edge, vertex i after character i. An edge from i - 1 to i reads character i, and its id is one
 of the *characters*; an edge from an earlier vertex f reads the word made of the characters f + 1
 .. i, and its id is one of the *words*. Characters and words are numbered apart, each from 0. The
-tag of a vertex is that of its character; vertex 0 has a tag of its own.
+tag of a vertex is the tag of its character; vertex 0 has a tag of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Lattice:
       graph: vertex v has as children the vertices that its in-edges come from.
       tags: int32 [num_vertices].
       ids: int32 [num_edges], the character or the word that an edge reads.
-      is_word: bool [num_edges], whether the id is that of a word.
+      is_word: bool [num_edges], whether the id stands for a word.
     """
 
     graph: InputGraph

@@ -51,12 +51,12 @@ class Expression:
 
     @property
     def depth(self) -> int:
-        """How many operators are open."""
+        """The number of open operators."""
         return len(self._operators)
 
     @property
     def num_arguments(self) -> int:
-        """How many arguments the innermost open operator has so far."""
+        """The number of arguments that the innermost open operator has so far."""
         return len(self._arguments) - self._begins[-1]
 
     def digit(self, value: int) -> None:

@@ -26,7 +26,7 @@ class Loader:
       dataset: the samples.
       batch_size: samples in a batch; the last batch of an epoch may have fewer.
       shuffle: a new order in each epoch; else the order of the data set.
-      seed: of the shuffling; non-negative.
+      seed: the seed of the shuffling; non-negative.
       drop_last: leave out the last batch if it has fewer than batch_size samples.
       size_window: batch samples of like size: the samples of each `size_window` consecutive
         batches are sorted by their number of vertices before they are cut into batches, and with
@@ -88,7 +88,7 @@ class Loader:
 
     @property
     def position(self) -> int:
-        """How many batches of the epoch have been handed out."""
+        """The number of batches of the epoch that have been handed out."""
         return self._position
 
     def __len__(self) -> int:

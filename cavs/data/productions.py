@@ -40,7 +40,7 @@ def production_vocabulary(trees: Iterable[LabelledTree]) -> Vocabulary:
 
 
 def arities(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
-    """How many children each production of a vocabulary opens."""
+    """The number of children that each production of a vocabulary opens."""
     instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     counts = [token.rpartition("/")[2] for token in vocabulary.to_list()]
     wrong = [token for token, n in zip(vocabulary, counts, strict=True) if not n.isdecimal()]
@@ -93,7 +93,7 @@ def grown_trees(
         graphs: the result of :func:`cavs.unfold`; the first vertex of each is its root, and
             siblings were opened in order.
         productions: (vertices,) ids.
-        vocabulary: of the productions.
+        vocabulary: the vocabulary of the productions.
     """
     tokens, arity = vocabulary.to_list(), arities(vocabulary)
     trees: list[LabelledTree | None] = []

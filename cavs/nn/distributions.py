@@ -48,7 +48,7 @@ class Normal:
     """Independent normal variables.
 
     Attributes:
-        mean: of any shape.
+        mean: the means, of any shape.
         std: standard deviations, above 0; broadcasts with the mean.
     """
 

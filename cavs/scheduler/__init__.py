@@ -1,4 +1,4 @@
-"""Over which vertices: input graphs, batches of them, and the order in which they run."""
+"""Input graphs, batches of them, and the order in which their vertices run."""
 
 from cavs.scheduler.graph_batch import GraphBatch as GraphBatch
 from cavs.scheduler.graph_batch import GraphStore as GraphStore

@@ -1,4 +1,4 @@
-"""`GraphBatch`: the graphs of one minibatch, and back to its parts."""
+"""`GraphBatch`: the graphs of one minibatch, laid end to end, and split into parts again."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -29,7 +29,7 @@ class GraphBatch:
     __slots__ = ("_keys", "_native", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
-        if isinstance(graphs, InputGraph):  # an iterable of one, to whoever has one sample
+        if isinstance(graphs, InputGraph):  # a single graph makes a batch of one
             graphs = [graphs]
         parts: list[Any] = items("graph", "graphs", graphs, object, "cavs.InputGraph", GraphError)
         for position, graph in enumerate(parts):
@@ -72,11 +72,11 @@ class GraphBatch:
 
     @property
     def native(self) -> Any:
-        """What native code takes."""
+        """The batch as native code takes it."""
         return self._native
 
     def rows(self, space: str) -> int:
-        """Number of rows of a value of each ``vertex``, ``edge`` or ``graph``."""
+        """Number of rows of a value with one row for each ``vertex``, ``edge`` or ``graph``."""
         return int(getattr(self._native, _COUNTS[choice("graph", "space", space, _COUNTS)]))
 
     @property
@@ -120,7 +120,7 @@ class GraphBatch:
 
     @property
     def keys(self) -> npt.NDArray[np.int64]:
-        """What each graph's random numbers are drawn by; int64 [num_graphs], read-only."""
+        """The key by which each graph's random numbers are drawn; int64 [num_graphs], read-only."""
         return self._keys
 
     @property
@@ -142,7 +142,7 @@ class GraphBatch:
         schedule = self._schedules.get(policy) if is_among(policy, self._schedules) else None
         if schedule is None:
             schedule = core.Schedule(self._native, check_policy(policy))
-            schedule = self._schedules.setdefault(policy, schedule)  # another thread may have been
+            schedule = self._schedules.setdefault(policy, schedule)  # another thread may be first
         return schedule
 
     def reverse(self) -> "GraphBatch":
@@ -177,7 +177,7 @@ class GraphBatch:
 
 
 class GraphStore:
-    """Graphs of which batches are made again and again, without Python for each graph."""
+    """Graphs from which batches are made again and again, without Python for each graph."""
 
     __slots__ = ("_native", "graphs")
 
@@ -204,9 +204,9 @@ class GraphStore:
 def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:
     """Lay graphs end to end.
 
-    `keys`, int64 [num_graphs], are what the random numbers (dropout and the like) of each graph
-    are drawn by: its index in the data set, so that its samples do not depend on the batch it is
-    in. Without keys, its position in the batch.
+    The random numbers of each graph (dropout and the like) are drawn by its key in `keys`, int64
+    [num_graphs]. With its index in the data set as key, its samples do not depend on the batch that
+    it is in. Without `keys`, the key of a graph is its position in the batch.
     """
     return GraphBatch(graphs, keys)
 
@@ -214,8 +214,8 @@ def batch(graphs: Iterable[InputGraph], keys: Ints | None = None) -> GraphBatch:
 def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
     """Split `values` over the vertices of `batch` into one part for each graph.
 
-    `values` has the batch's vertices as its first dimension; parts are views where its type slices
-    into views. Without `values`, returns the list of `InputGraph`. Raises `ShapeError`.
+    `values` has the batch's vertices as its first dimension; parts are views if slices of its type
+    are. Without `values`, returns the list of `InputGraph`. Raises `ShapeError`.
     """
     instance("unbatch", "batch", batch, GraphBatch, "a cavs.GraphBatch", GraphError)
     ptr = batch.ptr.tolist()
@@ -270,7 +270,7 @@ def _as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:
         return np.asarray(given)
     except CavsError:  # of a symbol
         raise
-    except Exception as error:  # whatever an object's own way to an array raises
+    except Exception as error:  # an object's own conversion to an array may raise anything
         raise InputError(
             f"[{component}] expected an array as {name}, got {error}; convert it"
         ) from None

@@ -28,7 +28,7 @@ class InputGraph:
         InputGraph(children=[[], [], [0, 1]])
 
     Raises `GraphError` that names the vertex for a child out of range and for a cycle, and
-    `DTypeError` for what is not an integer.
+    `DTypeError` for a child that is not an integer.
     """
 
     __slots__ = ("_native",)
@@ -46,8 +46,9 @@ class InputGraph:
         """Make a forest from the parent of each vertex, -1 for a root; [num_vertices].
 
         Parents alone do not say which child comes first. With `order` ``number`` children stand by
-        their numbers; with ``leaf`` by the least number of a leaf below each, its own for a leaf:
-        where leaves are numbered from left to right, as in a sentence, so are the children then.
+        their numbers; with ``leaf`` by the least number of a leaf below each (of a leaf, its own
+        number). If leaves are numbered from left to right, as in a sentence, children then stand
+        from left to right too.
         """
         if not is_among(order, ("number", "leaf")):
             raise InputError(

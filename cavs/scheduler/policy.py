@@ -21,7 +21,7 @@ Tasks = list[list[int]]
 
 
 class Structure(Protocol):
-    """Graphs as flat arrays: what a policy needs to see of a `GraphBatch`."""
+    """Graphs as flat arrays: the part of a `GraphBatch` that a policy reads."""
 
     @property
     def ptr(self) -> npt.NDArray[np.int32]:
@@ -43,7 +43,8 @@ class Structure(Protocol):
 def batching(batch: Structure) -> Tasks:
     """Activate a vertex together with all others whose last child is done.
 
-    Vertices of a task keep the user's order. Raises `GraphError` where some wait for each other.
+    Vertices of a task keep the user's order. Raises `GraphError` if some vertices wait for each
+    other.
     """
     child_ptr, children = batch.child_ptr.tolist(), batch.children.tolist()
     waiting = [set(children[a:b]) for a, b in pairwise(child_ptr)]

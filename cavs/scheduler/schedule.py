@@ -1,4 +1,4 @@
-"""What a schedule holds, and its reference: the definition that the engine's must equal."""
+"""The content of a schedule, and the reference schedule that the engine's must equal."""
 
 from itertools import accumulate, pairwise
 from typing import Protocol
@@ -45,7 +45,7 @@ class Schedule(Protocol):
     graph_vertex: IntArray  #   in the user's order
 
     def slot(self, k: int) -> IntArray:
-        """Vertex row -> vertex row of the k-th child, or -1; [num_vertices]."""
+        """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
 
 
 class ReferenceSchedule(Schedule):
@@ -94,7 +94,7 @@ class ReferenceSchedule(Schedule):
         self.graph_vertex = _ints([self.vertex_row[v] for span in spans for v in range(*span)])
 
     def slot(self, k: int) -> IntArray:
-        """Vertex row -> vertex row of the k-th child, or -1; [num_vertices]."""
+        """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
         spans = pairwise(self.child_ptr.tolist())
         return _ints([self.child[first + k] if first + k < last else -1 for first, last in spans])
 

@@ -32,7 +32,7 @@ def check_state(
     Args:
         found: the checkpoint's arrays.
         expected: maps each name to a shape, with None for any size.
-        dtype: of all of them.
+        dtype: the dtype of all of them.
         may_lack: whether all of them may be missing.
 
     Raises:
@@ -61,7 +61,7 @@ def check_arrays(path: str | Path, found: Mapping[str, Array], expected: Mapping
     """Checks that a checkpoint's arrays fit a model.
 
     Args:
-        path: of the checkpoint, for errors.
+        path: the path of the checkpoint, for errors.
         found: the checkpoint's arrays.
         expected: the model's arrays or parameters, of which name, shape and dtype count.
 

@@ -36,8 +36,8 @@ class Checkpoint:
     Attributes:
         model: name of the model, as the command line calls it.
         config: arguments that make the model.
-        vocabulary: of the words; None where there are none.
-        parameters: by attribute path.
+        vocabulary: the vocabulary of the words; None if there are none.
+        parameters: maps each attribute path to the values of its parameter.
         optimizer: the optimizer's arrays; empty where a run cannot go on from here.
         best: the best parameters so far; empty if they equal `parameters`.
         average: the parameters averaged over epochs so far; empty while nothing is averaged.

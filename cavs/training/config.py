@@ -26,7 +26,7 @@ class TrainingConfig:
         optimizer: one of `OPTIMIZERS`.
         lr: learning rate.
         embedding_lr: learning rate of the embedding.
-        momentum: of ``sgd``.
+        momentum: the momentum of ``sgd``.
         lr_decay: learning rates are multiplied by this after each epoch but the first
             `lr_decay_after`.
         lr_decay_after: see `lr_decay`.
@@ -40,7 +40,7 @@ class TrainingConfig:
         average: the number of last epochs that are averaged; 0: none. After each of them, the mean
             of the parameters at the end of the averaged epochs so far is judged and kept (Izmailov
             et al. 2018).
-        seed: of parameters, dropout and the order of the batches; 0..2**64-1.
+        seed: the seed of parameters, dropout and the order of the batches; 0..2**64-1.
     """
 
     epochs: int = 20

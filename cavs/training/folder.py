@@ -78,7 +78,7 @@ class RunFolder:
             raise
 
     def close(self) -> None:
-        """Gives the folder free; removes it if `open` made it and nothing was written to it."""
+        """Releases the folder; removes it if `open` made it and nothing was written to it."""
         if self._directory is None:
             return
         if self._made:

@@ -17,7 +17,7 @@ class WithoutGradient:
 
     A parameter is looked at until it has a gradient, which most have in the first step. Of a large
     gradient most steps read one element, each step another one, and every eighth step reads all. So
-    a gradient of few elements that comes in few steps is missed.
+    a gradient of few elements that comes in few steps may be missed.
     """
 
     def __init__(self, model: cavs.Model | cavs.Program) -> None:

@@ -1,4 +1,4 @@
-"""How good a model is: accuracy at the roots and over all labelled vertices, and the loss."""
+"""The scores of a model: accuracy at the roots and over all labelled vertices, and the loss."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Scores:
     Attributes:
         root_accuracy: share of the labelled roots that are classified rightly; 0 without labelled
             roots.
-        vertex_accuracy: likewise of all labelled vertices.
+        vertex_accuracy: share of all labelled vertices that are classified rightly.
         loss: sum of the vertices' losses for each graph.
         graphs: how many graphs were evaluated.
         vertices: how many labelled vertices they have.

@@ -29,8 +29,7 @@ class Integer:
     def wanted(self, value: Any = None) -> str:
         """The values that an error expects in place of `value`; None: in place of a text that is no
         value."""
-        # An upper bound that the value does not exceed, or that is vast, would only lengthen the
-        # error.
+        # An upper bound below 2**32 is named only for a value that exceeds it.
         if (not isinstance(value, int) or value < self.least) and self.most < 2**32:
             return f"an integer of at least {self.least}"
         return f"an integer in {self.least}..{self.most}"

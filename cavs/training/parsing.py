@@ -21,7 +21,7 @@ class Buffers:
     Args:
         program: a compiled :class:`cavs.models.ShiftReduceParser`.
         words: (all words,) ids, one sentence after the other.
-        lengths: (sentences,) words of each, at least 1.
+        lengths: (sentences,) number of words of each, at least 1.
         keys: (sentences,) the keys that random numbers are drawn by.
     """
 

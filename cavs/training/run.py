@@ -154,7 +154,7 @@ class TrainingRun:
                         held.refuse(self.directory, self.identity)
                     self._replace()
                 elif self._resumed is not None:
-                    self.save_last()  # even with nothing left to do: the run can go on from here
+                    self.save_last()  # even with nothing left to do: the run goes on from here
             self._keep_best()
             yield
 

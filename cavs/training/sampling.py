@@ -93,7 +93,7 @@ def _check_temperature(temperature: float) -> None:
 
 
 class _Draw(NamedTuple):
-    """How a word is chosen: drawn by `generator`, or the likeliest where there is none."""
+    """The choice of a word: drawn by `generator`, or the likeliest word without a generator."""
 
     vocabulary: Vocabulary
     temperature: float
@@ -168,7 +168,7 @@ def decode_trees(
 
     Args:
         program: the compiled model.
-        vocabulary: of the productions.
+        vocabulary: the vocabulary of the productions.
         z: (trees, latent_size).
         max_depth: the depth of the deepest vertices that are opened, the root being at depth 1.
         max_vertices: the most vertices of a tree; none is opened beyond.

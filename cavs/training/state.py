@@ -37,7 +37,7 @@ def read_state(
     """The state that a checkpoint holds as ``progress``.
 
     Args:
-        path: of the checkpoint, for errors.
+        path: the path of the checkpoint, for errors.
         progress: the value to read.
         score: the name of the score that epochs are judged by.
         describe: puts the scores of an epoch in words.

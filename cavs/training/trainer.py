@@ -63,17 +63,17 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
+        """The number of epochs done."""
         return len(self.history)
 
     @property
     def batch(self) -> int:
-        """How many batches of the epoch under way are done."""
+        """The number of batches done in the epoch under way."""
         return self._batch
 
     @property
     def step(self) -> int:
-        """How many batches are done since the beginning."""
+        """The number of batches done since the beginning."""
         return self.epoch * len(self._loader) + self._batch
 
     @property
@@ -182,7 +182,7 @@ class Trainer:
         return float(loss.item()) * batch.num_graphs
 
     def _step_by_parts(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> float:
-        """As `_step_at_once`, for a loss that is computed from outputs."""
+        """As `_step_at_once`, for a loss that is computed from the model's outputs."""
         loss, total = self.objective.loss(self.model, batch, inputs)
         self._optimizer.zero_grad()
         (loss * (1.0 / batch.num_graphs)).backward()

@@ -1,6 +1,6 @@
 """Looks for faults of cavs by random trials: ``python tools/fuzz KIND``.
 
-Exit status: 0 where none was found, 1 where one was, 2 for a wrong command line. Each trial is one
+Exit status: 0 if no fault was found, 1 if one was, 2 for a wrong command line. Each trial is one
 seed; a seed gives the same trial again.
 """
 
@@ -19,7 +19,8 @@ import hostile
 import kills
 import programs
 
-#: What is tried: what a seed comes to, which is what is wrong or None; and what that is, in words.
+#: Maps each kind of trial to a function that takes a seed and returns the fault or None, and to a
+#: description of the trial.
 KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {}
 KINDS["differential"] = (
     differential.check,
@@ -32,7 +33,7 @@ KINDS["programs"] = programs.check, "wrong native programs and runs: errors, and
 KINDS["kills"] = kills.check, "trainings that are killed and go on; some seconds each"
 
 
-#: Seeds are below, and so are counts: together they are seeds of cavs, below 2^64.
+#: Seeds and counts are below it, so that their sums are seeds of cavs, below 2^64.
 _MOST = 2**62
 
 
@@ -84,7 +85,7 @@ def main() -> int:
 
 
 def run(kind: str, first: int, count: int, seconds: float | None) -> int:
-    """Tries `count` seeds, or for so many seconds; says what it found."""
+    """Tries `count` seeds, or tries for `seconds`; prints the findings."""
     check, _ = KINDS[kind]
     start, trials, faults = time.monotonic(), 0, 0
     for seed in range(first, first + count):

@@ -1,7 +1,7 @@
-"""Checkpoints of every model with something wrong in them: whatever it is, commands that read them
-work, or say in one line what is wrong.
+"""Damaged checkpoints of every model: commands that read them must work, or name the fault in one
+line.
 
-What is changed: bytes; the header of the file; the values of its metadata, one at a time; tensors.
+The changes: bytes; the header of the file; the values of its metadata, one at a time; tensors.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from cavs.training.held import BEST, LAST
 from cavs.training.state import read_settings
 from cavs.training.tasks import MODELS, make_task
 
-SECONDS, BYTES = 60, 4 << 30  # that a trial may take, and the process
+SECONDS, BYTES = 60, 4 << 30  # the most for a trial, and for the process
 SAID = "(3 (2 so) (3 good))\n[MAX 2 [MIN 4 7 ] ]\n"
 PARTS = ("config", "vocabulary", "training")
 
-#: What stands in the place of a value.
+#: Replacements of a value.
 VALUES: tuple[Any, ...] = (
     *(None, True, False, -1, 0, 1, 2, 3, 5, 7, 3.5, -0.5, float("nan"), float("inf"), 1e308),
     *(2**31, 2**53 + 1, 2**64, 10**30, -(10**30), 10**400),
@@ -63,7 +63,7 @@ class TooSlowError(BaseException):
 
 
 def draw_file(rng: random.Random, content: bytes) -> tuple[bytes, str]:
-    """A checkpoint with something wrong in it, and what that is."""
+    """A damaged checkpoint, and a description of the damage."""
     ways = (_bytes, _header, _metadata, _metadata, _metadata, _metadata, _tensors, _tensors)
     return rng.choice(ways)(rng, content)
 
@@ -90,7 +90,7 @@ def _bytes(rng: random.Random, content: bytes) -> tuple[bytes, str]:
 
 
 def _header(rng: random.Random, content: bytes) -> tuple[bytes, str]:
-    """Of the file: what it says of its tensors."""
+    """Changes the header of the file, which describes its tensors."""
     length = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + length])
     name = rng.choice([key for key in header if key != "__metadata__"])
@@ -116,7 +116,7 @@ def _header(rng: random.Random, content: bytes) -> tuple[bytes, str]:
 
 
 def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
-    """One value of the metadata, or the text of a part."""
+    """Changes one value of the metadata, or the text of a part."""
     metadata, tensors = _parts(content)
     parts = ["config", "vocabulary", "training", "training", "training", "model"]
     part = rng.choice([*parts, "user_model"] if "user_model" in metadata else parts)
@@ -139,7 +139,7 @@ def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
 
 
 def _changed(rng: random.Random, value: Any) -> tuple[Any, str]:
-    """A value with one in it, at any depth, changed."""
+    """A copy of `value` in which one value, at any depth, is changed."""
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(list(value))
         way = rng.random()
@@ -169,7 +169,7 @@ def _changed(rng: random.Random, value: Any) -> tuple[Any, str]:
 
 
 def _tensors(rng: random.Random, content: bytes) -> tuple[bytes, str]:
-    """One tensor: its numbers, its shape, its dtype, or that it is there."""
+    """Changes one tensor: its numbers, its shape or its dtype, or removes it."""
     metadata, tensors = _parts(content)
     name = rng.choice(list(tensors))
     array = tensors[name]
@@ -238,7 +238,7 @@ def _init(path: Path, model: str) -> None:
 
 
 def _uses(model: str) -> dict[str, Callable[[Path], None]]:
-    """What is done with a checkpoint."""
+    """Maps the name of each use of a checkpoint to a function that does it."""
     code = runs.own_model() if model == runs.OWN else None
     more = [] if code is None else ["--model", str(code)]
     return {
@@ -273,7 +273,7 @@ def _limits() -> Iterator[None]:
 
 
 def said_badly(use: Callable[[Path], None], path: Path) -> str | None:
-    """What is wrong with how a file is refused; None where it is taken, or refused well."""
+    """The fault in the refusal of a file; None if it is taken, or refused well."""
     stdin = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(SAID.encode()))
     try:
@@ -297,7 +297,7 @@ def said_badly(use: Callable[[Path], None], path: Path) -> str | None:
 
 
 def check(seed: int) -> str | None:
-    """Tries one changed checkpoint in one use; says what is wrong, or None."""
+    """Tries one changed checkpoint in one use; returns the fault, or None."""
     rng = random.Random(f"checkpoints {seed}")
     model, name = rng.choice([*MODELS, runs.OWN]), rng.choice([LAST, LAST, BEST])
     content = (runs.trained(model) / name).read_bytes()

@@ -1,8 +1,8 @@
-"""Data files of every reader with something wrong in them: whatever it is, they are read, or
-refused by an error of one line that names the file.
+"""Damaged data files for every reader: each must be read, or be refused by an error of one line
+that names the file.
 
-What is changed: bytes; words, which come twice, elsewhere or are others; of .npz files the members,
-their headers, and how they are packed. What is read is used, and trees are written and read again.
+The changes: bytes; words, which are doubled, moved or replaced; in .npz files the members, their
+headers, and their packing. Data that were read are used, and trees are written and read again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import runs
 from cavs import data
 from cavs.errors import CavsError, DataError
 
-#: That reading a file may take: so many times its bytes, and so much in any case.
+#: The bytes of memory that reading a file may take: TIMES its size, and LEAST more.
 TIMES, LEAST = 2_000, 32 << 20
 
 TREES = (
@@ -34,7 +34,7 @@ PARENTS = "4 4 5 5 0\n0\n3 3 0\n2 0 2 -1\n"
 TAGGED = "In|IN an|DT a|b|NN\n\nOct.|NNP 19|CD\n"
 LATTICES = "2\n3\n0 1 2\n0\n1 0 5\n2 1 6 0 7\n\n1\n4\n0\n"
 LISTOPS = "[MAX 2 9 [MIN 4 7 ] 0 ]\n3\n[SM 1 [MED 2 3 4 ] ]\n"
-#: What stands in the place of a word.
+#: Replacements of a word.
 WORDS = (
     *("(", ")", "[", "]", "()", "|", "a|", "|a", "\\", "\\/", "\\*", "(1", "(-1", "(99999999999"),
     *("0", "-1", "-2", "+3", "1_0", "2147483647", "2147483648", "9" * 30, "9" * 5000, "1e3", "nan"),
@@ -168,7 +168,7 @@ def draw_text(rng: random.Random, text: str) -> bytes:
 
 
 def _spoilt(rng: random.Random, content: bytes) -> bytes:
-    """Bytes of it cut off, changed or put in."""
+    """The content with bytes cut off, changed or put in."""
     changed = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 5])):
         if not changed:
@@ -223,7 +223,7 @@ def _npy(array: Any) -> bytes:
 
 
 def said_badly(read: Reader, path: Path) -> str | None:
-    """What is wrong with how a file is read; None where it is taken, or refused well."""
+    """The fault in the reading of a file; None if it is read, or refused well."""
     size = path.stat().st_size
     tracemalloc.start()
     try:
@@ -245,7 +245,7 @@ def said_badly(read: Reader, path: Path) -> str | None:
 
 
 def check(seed: int) -> str | None:
-    """Tries one changed file by its reader; says what is wrong, or None."""
+    """Tries one changed file by its reader; returns the fault, or None."""
     rng = random.Random(f"data {seed}")
     kind = rng.choice([*READERS, "images", "images"])
     if kind == "images":

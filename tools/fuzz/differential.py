@@ -1,8 +1,8 @@
 """Random vertex functions over random graphs: cavs against `oracle`, in every configuration.
 
-Checked are outputs, gradients of parameters and inputs, inference, and inference again after
+It checks outputs, gradients of parameters and inputs, inference, and inference again after
 parameters changed in one of many ways. Functions that draw random numbers are compared with the
-reference executor of cavs, which shares the definition of the numbers and no pass with the engine.
+reference executor of cavs, which shares the definition of the numbers with the engine, but no pass.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cavs.core.passes import PASSES
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = {"float32": 3e-3, "float64": 1e-7}
-#: Operands nearer than this to where an operation jumps may lie on its other side, by rounding.
+#: Operands nearer than this to a jump of an operation may lie on its other side, by rounding.
 ROUNDING = {"float32": 1e-4, "float64": 1e-11}
 JUMPS = frozenset({"sign", "greater", "less", "greater_equal", "less_equal", "equal", "where"})
 USUAL_LIMITS: Mapping[str, Any] = core.execution_options()
@@ -47,13 +47,13 @@ class Configuration:
     limits: Mapping[str, Any] | None = None  # of native execution: chunks, when work is shared
 
     def apply(self) -> None:
-        """Sets what is the process's."""
+        """Sets the settings that belong to the process."""
         cavs.set_num_threads(self.threads)
         core.set_execution_options(**(self.limits or USUAL_LIMITS))
 
 
 def draw_configuration(rng: random.Random, names: Sequence[str]) -> Configuration:
-    """Half of them as users compile."""
+    """A random configuration; half of them are those that users compile with."""
     way = rng.random()
     some = tuple(name for name in PASSES if rng.random() < 0.6)
     return Configuration(
@@ -109,7 +109,7 @@ class Case:
             model.train() if how.training else model.eval()
 
     def run(self, calls: int) -> None:
-        """Raises DifferenceError, or what cavs raises."""
+        """Runs the case; raises DifferenceError, or any error that cavs raises."""
         for _ in range(calls):
             graphs = draw_batch(self.rng)
             inputs = draw_inputs(self.description.pulls, graphs, self.numbers)
@@ -214,7 +214,7 @@ class Case:
         )
 
     def _change(self, change: str) -> None:
-        """Changes some of the parameters."""
+        """Changes some parameters in the way `change`."""
         params = self.function.weights
         some = self.rng.sample(params, self.rng.randint(1, len(params)))
         if change == "in place":
@@ -251,7 +251,7 @@ def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None
     if found.shape != expected.shape:
         raise DifferenceError(f"{what}: shape {found.shape}, expected {expected.shape}")
     if not np.isfinite(expected).all():
-        return  # a function that overflows says nothing
+        return  # a function that overflows proves nothing
     if not np.isfinite(found).all():
         raise DifferenceError(f"{what}: not finite")
     error = np.abs(found - expected).max(initial=0.0)
@@ -261,7 +261,7 @@ def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None
 
 
 def check(seed: int) -> str | None:
-    """Tries the function of a seed; says what is wrong with it, and how it was run, or None."""
+    """Tries the function of a seed; returns the fault and the configuration, or None."""
     rng = random.Random(f"differential {seed}")
     description = draw_function(seed, random_numbers=rng.random() < 0.2)
     how = draw_configuration(rng, list(description.pushes))
@@ -278,7 +278,7 @@ def check(seed: int) -> str | None:
 def _fault(seed: int, description: Description, how: Configuration, calls: int) -> str | None:
     try:
         Case(seed, description, how).run(calls)
-    except Exception as error:  # whatever a legal function raises is a fault
+    except Exception as error:  # any error of a legal function is a fault
         return f"{type(error).__name__}: {error}"
     return None
 
@@ -286,7 +286,7 @@ def _fault(seed: int, description: Description, how: Configuration, calls: int) 
 def _smaller(
     seed: int, description: Description, how: Configuration, calls: int, found: str
 ) -> tuple[Description, Configuration, str]:
-    """The same fault with fewer outputs and fewer settings, where it shows there too."""
+    """The same fault with fewer outputs and fewer settings, if it shows there too."""
     names = list(how.outputs or description.pushes)
     for name in names if len(description.pushes) > 1 else []:
         one = description.pushing([name])

@@ -33,10 +33,10 @@ class Step(NamedTuple):
 
     Attributes:
         op: a name of `OPERATIONS`, or ``pull`` or ``gather``.
-        operands: what it is applied to.
-        attrs: what else it takes; ``ids`` is the name of an integer pull.
-        space: whether its rows are vertices, edges or graphs; ``none`` of parameters alone.
-        shape: of a row.
+        operands: the operands that it is applied to.
+        attrs: its attributes; ``ids`` is the name of an integer pull.
+        space: its row space: vertices, edges, graphs, or ``none`` for values of parameters alone.
+        shape: the shape of a row.
     """
 
     op: str
@@ -67,10 +67,10 @@ class Description:
     """A vertex function.
 
     Attributes:
-        steps: in order; operands stand before what they are operands of.
+        steps: in order; operands stand before the steps that take them.
         weights: initial values of the parameters.
-        pulls: by name.
-        scatters, pushes: name to step.
+        pulls: maps each name to its pull.
+        scatters, pushes: map each name to the number of a step.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -85,7 +85,8 @@ class Description:
         return any(step.op in RANDOM for step in self.steps)
 
     def pushing(self, names: list[str]) -> Description:
-        """The same with these outputs alone, and without the steps that no result depends on."""
+        """The same function with these outputs alone, without the steps that no result depends
+        on."""
         pushes = {name: self.pushes[name] for name in names}
         live: set[int] = set()
         waiting = list(pushes.values())
@@ -166,8 +167,8 @@ def draw_function(seed: int, *, random_numbers: bool = False) -> Description:
 
 
 class _Drawer:
-    """Draws steps. A method of a family of operations gives the number of what it made, or None
-    where nothing at hand fits."""
+    """Draws steps. A method of a family of operations gives the number of the step that it made, or
+    None if no value at hand fits."""
 
     def __init__(self, seed: int, random_numbers: bool) -> None:
         self.rng = random.Random(seed)
@@ -204,7 +205,7 @@ class _Drawer:
         return self.rng.choice([(size,), (size,), (), (2, size)])
 
     def _as_state(self, shape: Shape) -> int:
-        """Some value as a bounded one of this shape, one a vertex."""
+        """Makes a bounded value of this shape, one for each vertex, from some value."""
         fits = self._numbers(lambda s: s.space != "none" and math.prod(s.shape) <= 300)
         number = self.rng.choice(fits) if fits else self.pull()
         if self.steps[number].space == "edge":
@@ -217,7 +218,7 @@ class _Drawer:
             number = self.emit("reshape", (number,), space, shape, to=shape)
         return self.tame(number)
 
-    # What is at hand
+    # The values at hand
 
     @property
     def steps(self) -> list[Step]:
@@ -278,7 +279,7 @@ class _Drawer:
         return self.emit(op, (number,), *self.steps[number][3:], **attrs)
 
     def tame(self, number: int) -> int:
-        """Within -1..1, so that values stay where float32 tells them apart."""
+        """Brings a value within -1..1, where float32 tells values apart."""
         return self.unary("tanh", number)
 
     # Families of operations
@@ -392,7 +393,8 @@ class _Drawer:
         return self._masked(made) if self.rng.random() < 0.2 else made
 
     def _masked(self, number: int) -> int:
-        """Times a number of each edge, zero for many, and summed: work that can be left out."""
+        """A value times a number for each edge, zero for many, and summed: work that can be left
+        out."""
         if self.steps[number].space != "edge":
             return number
         masks = self._numbers(lambda s: s.op == "pull" and s.space == "edge" and s.shape == ())
@@ -406,7 +408,7 @@ class _Drawer:
         return self._over_children("children_sum", made) if self.rng.random() < 0.7 else made
 
     def product(self, number: int) -> int | None:
-        """Of two values, or of a parameter that is no linear layer."""
+        """A product of two values, or of a value and a parameter that is no linear layer."""
         shape, space = self.steps[number].shape, self.steps[number].space
         size = self.rng.choice([1, 3, 17])
         if len(shape) == 1:

@@ -40,7 +40,7 @@ def draw_graph(rng: random.Random) -> cavs.InputGraph:
 
 
 def draw_batch(rng: random.Random) -> cavs.GraphBatch:
-    """None to four graphs, some with keys of their own."""
+    """Zero to four graphs, some with keys of their own."""
     graphs = [draw_graph(rng) for _ in range(rng.choice([0, 1, 1, 2, 3, 4]))]
     keys = [rng.randrange(1 << 40) for _ in graphs] if rng.random() < 0.3 else None
     return cavs.batch(graphs, keys)

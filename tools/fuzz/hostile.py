@@ -1,7 +1,7 @@
 """Hostile graphs, batches and inputs: a right result or an error of one line, never a crash.
 
-What is accepted is compared with what plain Python makes of the same numbers, and calls of a model
-with the reference executor.
+Accepted graphs are compared with the result of plain Python for the same numbers, and calls of a
+model with the reference executor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Lists = list[list[int]]
 
 
 class _Index:
-    """An integer to whoever asks."""
+    """An object that converts to an integer."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -34,7 +34,7 @@ class _Index:
 
 
 class WrongResultError(Exception):
-    """What cavs accepted it took for something else."""
+    """cavs accepted an input, but took it for something else."""
 
 
 def expect(condition: Any, what: str) -> None:
@@ -54,7 +54,7 @@ def _number(rng: random.Random, count: int) -> Any:
 
 
 def _numbers(rng: random.Random, numbers: list[Any]) -> Any:
-    """The same as a list, a tuple, or an array of some dtype and layout."""
+    """The same numbers as a list, a tuple, or an array of some dtype and layout."""
     way = rng.randrange(8)
     if way < 3:
         return numbers
@@ -224,7 +224,7 @@ def _parents_text(rng: random.Random) -> str:
 
 
 def _changed_after(rng: random.Random) -> str:
-    """The caller's arrays may change, and what cavs gives out must not."""
+    """Writes to the caller's arrays afterwards: the arrays that cavs gives out must not change."""
     graph = draw_graph(rng)
     ptr, index = np.array(graph.child_ptr), np.array(graph.child_index)
     again = cavs.InputGraph.from_csr(ptr, index)
@@ -304,14 +304,14 @@ _TRIALS = (
 
 
 def trial(seed: int) -> str | None:
-    """Tries one; says what is wrong."""
+    """Tries one hostile input; returns the fault, or None."""
     rng = random.Random(f"graphs {seed}")
     kind = rng.choice(_TRIALS)
     try:
         kind(rng)
     except _ERRORS as error:
         return wrong(error)
-    except Exception as error:  # not of those that cavs documents
+    except Exception as error:  # not an error that cavs documents
         return f"{kind.__name__}: {type(error).__name__}: {error}"
     return None
 

@@ -1,9 +1,10 @@
-"""Trainings that are killed, or asked to stop, at random times and go on: what they leave can be
-read and is of one run, and in the end they have the bits of one that nobody stopped.
+"""Trainings that are killed, or asked to stop, at random times and go on. The files that they leave
+must be readable and of one run, and in the end the bits must equal those of a training that nobody
+stopped.
 
-Each is a process of its own. A trial starts one, ends it some times by SIGKILL, SIGINT or SIGTERM
-while it trains, or by SIGKILL right before or after a file gets its name, goes on after each, and
-lets it come to its end.
+Each training is a process of its own. A trial starts one and ends it some times, by SIGKILL, SIGINT
+or SIGTERM while it trains, or by SIGKILL right before or after a file gets its name. It resumes the
+training after each time, and lets it finish at last.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TRAININGS = {
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 KILLS, WRITES = 3, 16
 
-#: A training that is killed when it has written so many files, or is about to give one its name.
+#: A training that is killed right before or after the file of a given number gets its name.
 KILLED_AT_A_WRITE = """
 import os, signal, sys
 from cavs.cli import main
@@ -68,7 +69,7 @@ def options(model: str) -> list[str]:
 
 @cache
 def undisturbed(model: str) -> tuple[Path, float]:
-    """The folder of a run that came to its end by itself, and how long it trained."""
+    """The folder of a run that ended by itself, and the seconds that it trained."""
     folder = runs.folder() / f"whole-{model}"
     process = started(model, [*options(model), "--output", str(folder)])
     begun = time.monotonic()
@@ -93,7 +94,7 @@ def started(model: str, more: list[str], program: list[str] | None = None) -> su
 
 
 def check_left(folder: Path) -> None:
-    """Whether what a killed run left can be read and is of one run."""
+    """Checks that the files that a killed run left can be read and are of one run."""
     identities = set()
     for name in (LAST, BEST):
         if (folder / name).exists():
@@ -105,7 +106,7 @@ def check_left(folder: Path) -> None:
 
 
 def check_end(folder: Path, whole: Path) -> None:
-    """Whether a run has come to the same bits as another, and left nothing else."""
+    """Checks that a run ended with the same bits as another, and left no other files."""
     names = sorted(path.name for path in folder.iterdir())
     if names != sorted([LAST, BEST, METRICS]):
         raise WrongError(f"left are {names}")
@@ -130,7 +131,8 @@ def _rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def disturbed(rng: random.Random, model: str, folder: Path, said: list[str]) -> None:
-    """Trains to the end, with kills between. Raises WrongError; `said` gets what was done."""
+    """Trains to the end, with kills between. Raises WrongError; `said` gets a record of the
+    kills."""
     whole, seconds = undisturbed(model)
     kills = rng.randint(1, KILLS)
     for kill in range(kills + 1):
@@ -161,7 +163,7 @@ def disturbed(rng: random.Random, model: str, folder: Path, said: list[str]) -> 
 
 
 def check(seed: int) -> str | None:
-    """Tries one training that is killed some times; says what is wrong, or None."""
+    """Tries one training that is killed some times; returns the fault, or None."""
     rng = random.Random(f"kills {seed}")
     model = rng.choice(list(TRAININGS))
     folder = runs.folder() / "killed"

@@ -11,7 +11,8 @@ import numpy as np
 
 import cavs
 
-#: What may come of wrong arguments; anything else, and a message of several lines, is a finding.
+#: The errors that wrong arguments may raise; any other, and a message of several lines, is a
+#: finding.
 EXPECTED = (cavs.CavsError, TypeError, ValueError, OverflowError, MemoryError)
 NUMBERS = [
     *(0, 1, -1, 2, 3, 7, 16, 255, 4096, 1 << 16, (1 << 20) - 1, 1 << 28),
@@ -22,8 +23,8 @@ OBJECTS = [None, True, "x", b"x", [], (), {}, 1.5, 2**70, object(), [[]], ("x", 
 
 
 def wrong(error: BaseException) -> str | None:
-    """What is wrong with an error, or None. pybind11 says in several lines which arguments a
-    function takes, to who calls it by other types."""
+    """The fault of an error, or None. A message of pybind11 may have several lines: it lists the
+    arguments of a function that was called with other types."""
     if not isinstance(error, EXPECTED):
         return f"{type(error).__name__}: {error}"
     text = str(error)

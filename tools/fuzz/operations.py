@@ -1,4 +1,4 @@
-"""The operations of random functions: how each is written in cavs, and what it is in NumPy.
+"""The operations of random functions: the way to write each in cavs, and its meaning in NumPy.
 
 The second column is the meaning that cavs documents, written once more; see `tape`.
 """
@@ -21,8 +21,9 @@ class Operation(NamedTuple):
     """An operation on values of vertices.
 
     Attributes:
-        write: from operands (symbols, parameters, numbers) and attributes to a symbol.
-        mean: from operands to the value; None where it is drawn at random.
+        write: a function that takes operands (symbols, parameters, numbers) and attributes and
+            returns a symbol.
+        mean: a function that takes operands and returns the value; None if it is drawn at random.
     """
 
     write: Callable[..., Any]
@@ -40,7 +41,7 @@ def _elementwise(f: Callable[[Array], Array], slope: Callable[[Array, Array], Ar
 def _jumping(
     at: Sequence[float], f: Callable[[Array], Array], slope: Callable[[Array, Array], Array]
 ) -> Any:
-    """Elementwise, with jumps of the value or slope at these operands."""
+    """An elementwise operation, with jumps of the value or slope at the operands `at`."""
     smooth = _elementwise(f, slope)
 
     def mean(x: Value) -> Value:
@@ -231,7 +232,7 @@ def _tanh(x: Value) -> Value:
 
 
 def _over_children(reduce: Callable[[Value], Value]) -> Callable[[Value], Value]:
-    """To one row of the vertex."""
+    """A reduction of all rows to one row of the vertex."""
 
     def mean(x: Value) -> Value:
         y = reduce(x)
@@ -293,7 +294,7 @@ OPERATIONS: dict[str, Operation] = {**UNARY, **BINARY, **OTHER, **RANDOM}
 
 
 def apply(name: str, operands: Sequence[Value], attrs: Attrs) -> Value:
-    """The value of an operation; of as many rows as its operands."""
+    """The value of an operation; it has as many rows as its operands."""
     mean = OPERATIONS[name].mean
     assert mean is not None, name
     return mean(*operands, **attrs)

@@ -17,7 +17,7 @@ Rows = list[Value]  # of each vertex
 
 
 class Expected(NamedTuple):
-    """What a call should give: arrays in the user's order, float64."""
+    """The expected result of a call: arrays in the user's order, float64."""
 
     outputs: dict[str, Array]
     weights: list[Array]

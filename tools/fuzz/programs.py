@@ -28,30 +28,30 @@ _ENUMERATIONS = (
     *(core.DType, core.SpaceKind, core.Role),
     *(core.TableKind, core.SegmentKind, core.Read),
 )
-#: Words of descriptions, of which wrong places get one.
+#: Words of descriptions; a trial puts one of them in a wrong place.
 WORDS = [
     *(member for enumeration in _ENUMERATIONS for member in enumeration),
     *("cpu", "cuda", "a\nb", "\ud800", "x" * 300, "vertex", "float32", "width", "calls", "key"),
     *core.kernel_names(),
     *core.scalar_ops(),
 ]
-_LARGEST = 64 << 20  # bytes of a run that is worth its time
+_LARGEST = 64 << 20  # bytes: a larger run is not worth its time
 _DRAWN = 24  # functions
 
 
 class Recorded(NamedTuple):
-    """What one call with its backward, or one step, gave to the extension."""
+    """The arguments that one call with its backward, or one step, gave to the extension."""
 
     programs: list[tuple[Any, ...]]  # the forward one, then the backward one, if there is one
-    run: tuple[Any, ...]  # schedule and what follows it
+    run: tuple[Any, ...]  # the schedule and the arguments after it
     forward: tuple[Any, ...]
     backward: tuple[Any, ...] | None
-    plan: tuple[Any, ...] | None  # of a step: what follows the programs
-    step: tuple[Any, ...] | None  # and of its run
+    plan: tuple[Any, ...] | None  # of a step: the arguments after the programs
+    step: tuple[Any, ...] | None  # of a step: the arguments of its run
 
 
 class _Recorder:
-    """The extension, which notes what it is asked for."""
+    """The extension, with a record of its calls."""
 
     def __init__(self) -> None:
         self.programs: dict[int, tuple[Any, ...]] = {}
@@ -126,7 +126,7 @@ def _recording() -> Iterator[_Recorder]:
 
 
 def _sources() -> list[Callable[[random.Random], tuple[cavs.VertexFunction, Any]]]:
-    """Functions with what draws a batch and inputs for them."""
+    """Functions that make a vertex function, with its description if it was drawn."""
     from vertex_functions import FUNCTIONS, make_function
 
     def listed(name: str) -> Callable[[random.Random], tuple[cavs.VertexFunction, Any]]:
@@ -143,7 +143,7 @@ def _sources() -> list[Callable[[random.Random], tuple[cavs.VertexFunction, Any]
 
 
 def _inputs(model: cavs.Model, graphs: cavs.GraphBatch, numbers: np.random.Generator) -> Any:
-    """Of a listed function, by what the model says of its inputs."""
+    """Inputs of a listed function, drawn by the model's own record of its inputs."""
     found = {}
     for name, spec in model.inputs.items():
         rows = graphs.rows(spec.space)
@@ -156,7 +156,7 @@ def _inputs(model: cavs.Model, graphs: cavs.GraphBatch, numbers: np.random.Gener
 
 @cache
 def _recorded(number: int, variant: int) -> list[Recorded]:
-    """All that a source gave to the extension, compiled in one of some ways."""
+    """Everything that a source gave to the extension, compiled in the way `variant`."""
     rng, numbers = random.Random(f"{number} {variant}"), np.random.default_rng(number)
     function, description = _sources()[number](rng)
     passes = None if variant else tuple(name for name in PASSES if rng.random() < 0.6)
@@ -201,7 +201,7 @@ def _use(model: cavs.Model, graphs: cavs.GraphBatch, inputs: Any) -> None:
 
 
 def trial(seed: int) -> str | None:
-    """Tries one wrong program, or one wrong run of a right one; says what is wrong."""
+    """Tries one wrong program, or one wrong run of a right one; returns the fault, or None."""
     rng = random.Random(f"programs {seed}")
     recorded = _recorded(rng.randrange(len(_sources())), rng.randrange(2))
     if not recorded:
@@ -236,7 +236,7 @@ def _go(rng: random.Random, case: Recorded) -> None:
 
 
 def _arguments(rng: random.Random, args: tuple[Any, ...]) -> list[Any]:
-    """With one of them changed, or one of the arrays in them."""
+    """The arguments with one of them changed, or with one array in them changed."""
     given = list(args)
     place = rng.randrange(len(given))
     value = given[place]

@@ -1,4 +1,4 @@
-"""Small trainings of every model that the command line has, over data made here."""
+"""Small trainings of every model that the command line has, over generated data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL: dict[str, Any] = {"hidden_size": 4, "epochs": 3, "batch_size": 8}
 WORDS: dict[str, Any] = {**SMALL, "embedding_size": 3}
 LATENT: dict[str, Any] = {"latent_size": 2}
 IMAGES: dict[str, Any] = {**SMALL, "dev_samples": 2, "test_samples": 4, "test_images": 3}
-OWN = "own"  # is what a model of a file is called here
+OWN = "own"  # the name of the model of a file
 OWN_TEXT = """
 from cavs.models import ChildSumTreeLSTM
 
@@ -56,7 +56,7 @@ class StopAfter:
 
 @cache
 def folder() -> Path:
-    """A folder that goes with the process."""
+    """A folder that is removed when the process ends."""
     path = Path(tempfile.mkdtemp(prefix="fuzz-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
@@ -65,7 +65,8 @@ def folder() -> Path:
 def with_file(
     seed: int, name: str, content: bytes, check: Callable[[Path], str | None]
 ) -> str | None:
-    """What `check` says of a file; where that is something, with where the file is kept."""
+    """The fault that `check` finds in a file, with the place where the file is kept; None without
+    fault."""
     trial = folder() / "trial"
     trial.mkdir()
     try:
@@ -83,7 +84,7 @@ def with_file(
 
 @cache
 def images() -> str:
-    """Ten images and their likes."""
+    """A file with ten images in each split."""
     path = folder() / "images.npz"
     numbers = np.random.default_rng(0)
     packed = {
@@ -123,7 +124,7 @@ def own_model() -> UserModel:
 
 
 def options(model: str) -> dict[str, Any]:
-    """What a small training of a model is given."""
+    """The options of a small training of a model."""
     if model in ("vae", "iwae"):
         return {**IMAGES, **LATENT, "data": images()}
     if model == "sbn":
@@ -141,8 +142,8 @@ def options(model: str) -> dict[str, Any]:
 
 @cache
 def few_expressions(num_train: int, max_depth: int, seed: int) -> TreeCorpus:
-    """ListOps with few to be judged by. More than a few are refused: making them takes as long as
-    whoever asks for them wants."""
+    """ListOps with few expressions to judge by. It refuses to make many: a damaged file could ask
+    for any number of them."""
     if num_train > 1000:
         raise DataError("[data] expected few expressions, got many")
     return listops_corpus(num_train, 5, 5, max_depth=max_depth, seed=seed)
@@ -155,8 +156,8 @@ def use_few_expressions() -> None:
 
 
 def canonical(content: bytes) -> bytes:
-    """A safetensors file with the same header in one order: its library writes another each time,
-    and a seed must come to the same bytes again."""
+    """A safetensors file with its header in a fixed order: the library writes another order each
+    time, and a seed must give the same bytes again."""
     length = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + length])
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()

@@ -1,6 +1,6 @@
 """Reverse-mode differentiation over NumPy in float64, written for the fuzzer alone.
 
-It shares nothing with cavs, so that a mistake of cavs is none of this. The first axis of a value
+It shares nothing with cavs, so that it does not share a mistake of cavs. The first axis of a value
 are its rows (the edges of a vertex; one row for anything else), the others its features.
 """
 
@@ -18,7 +18,8 @@ _margins: list[float] = []
 
 
 class Value:
-    """An array and how a cotangent of it is one of each array that it was made of."""
+    """An array, with functions that turn its cotangent into those of the arrays that it was made
+    of."""
 
     def __init__(
         self, data: Array, parents: Iterable[tuple[Value, Callable[[Array], Array]]] = ()
@@ -31,12 +32,12 @@ class Value:
 
     @property
     def features(self) -> int:
-        """How many axes a row has."""
+        """The number of axes of a row."""
         return self.data.ndim - 1
 
 
 def backward(roots: Iterable[tuple[Value, Array]]) -> None:
-    """Adds to the `grad` of all values that the roots, with their cotangents, were made of."""
+    """Adds to the `grad` of all values that the roots were made of; each root has its cotangent."""
     found: dict[int, Value] = {}
     waiting = []
     for root, cotangent in roots:
@@ -72,22 +73,23 @@ def forget_margins() -> None:
 
 
 def least_margin() -> float:
-    """How near an operation came to a point where its value or slope jumps, relative to its
-    operand: what is nearer than the rounding of float32 may fall on the other side there. Zeros at
-    such a point, as those for no child are, stay there in any precision; equal numbers may not: a
-    leaf and an inner vertex may round the same product otherwise."""
+    """The least distance of an operand from a point where its operation's value or slope jumps,
+    relative to the operand. An operand nearer than the rounding of float32 may lie on the other
+    side in float32. A zero at the point itself, such as the zero for a missing child, stays there
+    in any precision. Equal numbers may not: a leaf and an inner vertex may round the same product
+    differently."""
     return min(_margins, default=np.inf)
 
 
 def jumps_where(distance: Array, size: Array) -> None:
-    """An operation that jumps where `distance` is 0, of operands of this size."""
+    """Notes an operation that jumps where `distance` is 0; its operands have this size."""
     size = np.abs(np.broadcast_to(size, distance.shape))
     unsafe = (distance != 0) | (size != 0)
     if unsafe.any():
         _margins.append(float((np.abs(distance) / (1 + size))[unsafe].min()))
 
 
-# Of which everything else is made
+# The operations that all others are made of
 
 
 def aligned(*values: Value) -> list[Value]:
@@ -130,7 +132,7 @@ def select(mask: Array, x: Value, y: Value) -> Value:
 
 
 def matmul(x: Value, y: Value) -> Value:
-    """Of matrices per row; one row serves all."""
+    """The product of the matrices of each row; a single row serves all rows."""
     return Value(
         x.data @ y.data,
         [
@@ -163,7 +165,7 @@ def sum_axes(x: Value, axes: tuple[int, ...], keep: bool) -> Value:
 
 
 def max_axes(x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    """Equal maxima share the cotangent; 0 over no rows."""
+    """The maximum over axes; equal maxima share the cotangent, and it is 0 over no rows."""
     axes = tuple(axis % x.data.ndim for axis in axes)
     if x.data.shape[0] == 0 and 0 in axes:
         return sum_axes(x, axes, keep)
@@ -177,7 +179,7 @@ def max_axes(x: Value, axes: tuple[int, ...], keep: bool) -> Value:
 
 
 def concat(parts: Sequence[Value]) -> Value:
-    """Along the last axis."""
+    """Joins values along the last axis."""
     rows = np.broadcast_shapes(*(x.data.shape[:-1] for x in parts))
     wide = [np.broadcast_to(x.data, (*rows, x.data.shape[-1])) for x in parts]
     ends = np.cumsum([x.data.shape[-1] for x in parts])
@@ -212,7 +214,7 @@ def take_rows(table: Value, ids: Array) -> Value:
 
 
 def pick(x: Value, ids: Array) -> Value:
-    """Of each row (rows, classes) the element of its id; 0 for the id -1."""
+    """The element of its id from each row of (rows, classes); 0 for the id -1."""
     chosen = (np.arange(x.data.shape[-1]) == ids[:, None]).astype(np.float64)
     return sum_axes(mul(x, Value(chosen)), (-1,), False)
 
@@ -230,6 +232,7 @@ def stack_rows(values: Sequence[Value], features: tuple[int, ...]) -> Value:
 
 
 def inverse_error_function(x: Array) -> Array:
-    """By the quantile of the normal distribution (Wichura 1988, AS 241)."""
+    """The inverse error function, by the quantile of the normal distribution (Wichura 1988, AS
+    241)."""
     quantile = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
     return quantile((x + 1) / 2) / np.sqrt(2) if x.size else x

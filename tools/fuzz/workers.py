@@ -1,7 +1,7 @@
 """Trials in a process of their own, so that one that crashes is a finding and not the end.
 
-A module for it has `trial`, from a seed to what is wrong or None; ``python workers.py MODULE``
-reads seeds and answers each with a line of JSON.
+A module for it has a function `trial`, which takes a seed and returns the fault or None; ``python
+workers.py MODULE`` reads seeds and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pathlib import Path
 
 #: Seconds that a trial may take, and bytes that the process may have.
 LIMIT_SECONDS, LIMIT_BYTES = 60, 12 << 30
-_REPORTED = 40  # lines of what a process that died wrote
+_REPORTED = 40  # lines of the output of a process that died
 
 
 class Worker:
-    """The process that tries the seeds of a module; another one after each that died."""
+    """The process that tries the seeds of a module; a new process replaces each that died."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -35,7 +35,7 @@ class Worker:
         atexit.register(self.close)
 
     def check(self, seed: int) -> str | None:
-        """What is wrong with the trial of a seed, or None."""
+        """The fault that the trial of a seed finds, or None."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -80,7 +80,7 @@ class Worker:
 
 def serve(module: str) -> None:
     """Tries the seeds that stand on standard input."""
-    if "asan" not in os.environ.get("LD_PRELOAD", ""):  # which takes all addresses
+    if "asan" not in os.environ.get("LD_PRELOAD", ""):  # ASan takes all addresses
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     trial = import_module(module).trial
     for line in sys.stdin:

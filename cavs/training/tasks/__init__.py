@@ -1,4 +1,4 @@
-"""What can be trained: tasks, each with its models, its options and its data."""
+"""The tasks that can be trained, each with its models, its options and its data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tasks can do with a checkpoint beside judging it: predict, and sample."""
+"""Uses of a checkpoint that some tasks have: prediction and sampling."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Predicts(ABC):
-    """A task whose models say something of each line that they are given.
+    """A task whose models predict something for each line of input.
 
     Attributes:
-        prediction_options: what can be set of it.
+        prediction_options: the options of prediction.
     """
 
     prediction_options: ClassVar[tuple[Option, ...]] = ()
@@ -24,10 +24,10 @@ class Predicts(ABC):
     @classmethod
     @abstractmethod
     def read_items(cls, lines: Iterable[str], source: str) -> Iterator[Any]:
-        """What is to be predicted of, one of each line that is not blank.
+        """The items to predict for, one from each line that is not blank.
 
         Raises:
-            DataError: there is none, or one is malformed; names `source` and the line.
+            DataError: there is no item, or one is malformed; names `source` and the line.
         """
 
     @classmethod
@@ -35,21 +35,21 @@ class Predicts(ABC):
     def predictor(
         cls, trained: Trained, source: str, **options: Any
     ) -> Callable[[list[Any]], list[str]]:
-        """What gives a line for each of some items.
+        """A function that takes a list of items and returns a line for each.
 
         Args:
             trained: the checkpoint.
-            source: of the items, for errors.
-            options: those of `prediction_options` that were given.
+            source: the source of the items, for errors.
+            options: the given ones among `prediction_options`.
         """
 
 
 class Samples(ABC):
-    """A task whose models make something up.
+    """A task whose models generate samples.
 
     Attributes:
-        kind: what that is.
-        sampling_options: what can be set of it.
+        kind: the kind of samples.
+        sampling_options: the options of sampling.
     """
 
     kind: ClassVar[Literal["images", "text", "trees"]]
@@ -59,5 +59,5 @@ class Samples(ABC):
     @abstractmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:
         """`count` samples of a checkpoint: images as an array (count, pixels) in 0..1; text as a
-        list of sentences, lists of words; trees as a list, None for one that is not complete.
-        `options` are those of `sampling_options` that were given."""
+        list of sentences, lists of words; trees as a list, None for an incomplete tree. `options`
+        are the given ones among `sampling_options`."""

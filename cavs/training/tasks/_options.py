@@ -9,12 +9,12 @@ from cavs.training.options import Choice, Integer, Number, Option, Text
 
 
 def data_option(meaning: str, metavar: str = "DIR") -> Option:
-    """Where the data are."""
+    """The option for the place of the data."""
     return Option("data", Text(), None, meaning, metavar, "data")
 
 
 def text_option() -> Option:
-    """Where running text, or sentences, are."""
+    """The option for the place of running text, or of sentences."""
     return data_option(
         "train.txt, valid.txt and test.txt, or the same with the prefix ptb., one sentence on a "
         "line"
@@ -22,7 +22,7 @@ def text_option() -> Option:
 
 
 def min_count_option(default: int) -> Option:
-    """Which words are left out."""
+    """The option that decides which words are left out."""
     return Option(
         "min_count",
         Integer(1),
@@ -34,7 +34,7 @@ def min_count_option(default: int) -> Option:
 
 
 def size_option(name: str, default: int, otherwise: tuple[str, Any] | None = None) -> Option:
-    """A size of the model."""
+    """The option for a size of the model."""
     return Option(name, Integer(1), default, "", "N", "model", otherwise=otherwise)
 
 
@@ -44,7 +44,8 @@ def dropout_options(
     embedding_default: float | None,
     otherwise: tuple[str, Any] | None = None,
 ) -> tuple[Option, ...]:
-    """Of a model of words: dropout as `meaning` says, and of embeddings, None: as the rest."""
+    """The options of dropout for a model of words: of the values that `meaning` names, and of
+    embeddings (None: as the rest)."""
     return (
         Option("dropout", Number(0, 1), default, meaning, "P", "model", otherwise=otherwise),
         Option(
@@ -68,7 +69,8 @@ def dropout_options(
 
 
 def divergence_options(source: Any) -> tuple[Option, ...]:
-    """How the divergence from the prior weighs, with the defaults of a source."""
+    """The options for the weight of the divergence from the prior, with the defaults of a
+    source."""
     return (
         Option(
             "kl_weight",
@@ -81,13 +83,13 @@ def divergence_options(source: Any) -> tuple[Option, ...]:
     )
 
 
-#: What is read of a program with a latent variable, beside its functions.
+#: The attributes that a task reads of a program with a latent variable.
 LATENT_ATTRIBUTES: Attributes = {
     "latent_size": ("the size of z", is_size),
     "posterior": ("a layer that makes mean and log_std of z of what the encoder pushes", callable),
 }
 
-#: Of what draws words.
+#: Options of samplers that draw words.
 WORD_SAMPLING_OPTIONS = (
     Option(
         "temperature",

@@ -1,4 +1,4 @@
-"""Where the data of a task come from, checked whatever says so."""
+"""The sources of a task's data, and the checks of their fields."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from cavs.training._fields import is_number, is_text, is_whole, shown
 
 
 class Source(Protocol):
-    """Where data come from; a dataclass that JSON can hold."""
+    """A source of data; a dataclass whose fields are values for JSON."""
 
     @property
     def name(self) -> str:
         """A short name."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
 
 
 def check_source(source: Any) -> None:
     """Checks the types of a source's fields, which may come from a file.
 
     Raises:
-        InputError: a path that no file can have, an integer or number out of what there may be, or
-            a value of another type.
+        InputError: a path that no file can have, an integer or number out of range, or a value of
+            another type.
     """
     for name, kind in get_type_hints(type(source)).items():
         value = getattr(source, name)
@@ -37,12 +37,13 @@ def check_source(source: Any) -> None:
             raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
 
 
-#: Of what is made, or drawn for one graph, there is no more: memory would not do.
+#: The most graphs that are generated, and the most samples for one graph: more would not fit
+#: memory.
 MOST_GRAPHS, MOST_SAMPLES = 10_000_000, 1_000_000
 
 
 def _is_path(value: Any) -> bool:
-    """Whether it can be the name of a file, or another name."""
+    """Whether `value` can be the name of a file, or another name."""
     return is_text(value) and "\0" not in value and len(value) < 4096
 
 
@@ -69,12 +70,12 @@ class Corpus(Protocol):
 
     @property
     def train(self) -> Any:
-        """What to train on."""
+        """The data to train on."""
 
     @property
     def dev(self) -> Any:
-        """What epochs are judged by."""
+        """The data that epochs are judged by."""
 
     @property
     def test(self) -> Any:
-        """What the end is judged by."""
+        """The data that the finished run is judged by."""

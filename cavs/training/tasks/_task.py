@@ -1,4 +1,4 @@
-"""What a run trains: a model with its data, and an objective; and what can be done with it then."""
+"""Tasks: a model with its data and an objective, and the uses of its checkpoints."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Function = cavs.VertexFunction | cavs.VertexProgram
 SomeTask = TypeVar("SomeTask", bound="Task")
 
-#: What tasks of words say where they are told nothing else: checkpoints that do not speak of it are
-#: of a time when embeddings were dropped as what the classifier sees.
+#: The arguments of tasks of words that are given no dropout of embeddings. Checkpoints without
+#: these arguments are older: then embeddings were dropped as the input of the classifier is.
 NO_EMBEDDING_DROPOUT = {"embedding_dropout": 0.0, "embedding_dropout_by": "vertex"}
 
 
@@ -35,11 +35,11 @@ class BuiltInModel:
     """A model that comes with a task.
 
     Attributes:
-        name: what it is called by.
-        meaning: what it is, in a few words.
+        name: its name on the command line.
+        meaning: its description, in a few words.
         make: its class.
-        contract: what it pulls and pushes.
-        defaults: of options, where they are not the task's.
+        contract: its contract with the task.
+        defaults: defaults of options that differ from the task's.
         lacks: options of the task that it does not have.
     """
 
@@ -53,11 +53,11 @@ class BuiltInModel:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a model was found to be.
+    """The result of an evaluation.
 
     Attributes:
-        scores: as JSON holds them.
-        text: the same for people.
+        scores: the scores as values for JSON.
+        text: the scores in words.
     """
 
     scores: Mapping[str, Any]
@@ -73,28 +73,27 @@ def check_end(vocabulary: Vocabulary | None) -> None:
 class Task(ABC):
     """A model by name, its arguments, and the data that it is trained and judged on.
 
-    A class says what it trains and what can be set of it, and judges checkpoints; where its models
-    predict, or can be sampled from, it is one of `Predicts` or `Samples` too.
+    A class declares its models and options, and judges checkpoints. If its models predict, or
+    generate samples, it derives from `Predicts` or `Samples` too.
 
     Attributes:
-        task_name: what it is called by.
-        unit: what graphs are called.
-        source_type: what `source` is one of; has a method ``load``.
-        models: those that come with it; a user's model stands in the place of the first, or of the
-            one that it names.
-        own_options: what can be set of data and models.
-        training_options: what can be set of training.
-        evaluation_options: what else can be set when a checkpoint is evaluated: fields of the
+        task_name: the name of the task.
+        unit: the word for graphs.
+        source_type: the class of `source`; has a method ``load``.
+        models: the built-in models; a user's model replaces the first, or the one that it names.
+        own_options: the options of data and models.
+        training_options: the options of training.
+        evaluation_options: further options for the evaluation of a checkpoint: fields of the
             source.
         has_words: whether its built-in models have an embedding.
-        name: of the model, as the command line calls it.
-        built_in: the built-in model of that name, or in whose place the user's stands.
+        name: the name of the model on the command line.
+        built_in: the built-in model of that name, or the one that the user's model replaces.
         user: the user's model, if it is one.
-        arguments: what makes the vertex function.
-        vocabulary: of the words, where there are any.
-        source: of the data.
-        objective: what training minimises.
-        outputs: what it reads of what the model pushes; None: all.
+        arguments: the arguments of the vertex function's class.
+        vocabulary: the vocabulary of the words, if there are any.
+        source: the source of the data.
+        objective: the objective that training minimises.
+        outputs: the pushed outputs that the task reads; None: all.
     """
 
     task_name: ClassVar[str]
@@ -123,51 +122,53 @@ class Task(ABC):
         self.source, self.corpus = source, corpus
         self.objective: Objective = self.make_objective()
 
-    # What there is to train
+    # Models and their options
 
     @classmethod
     def model_of(cls, name: str) -> BuiltInModel:
-        """The built-in model of a name; of the task's name the first."""
+        """The built-in model of a name; for the task's name, the first one."""
         return next((model for model in cls.models if model.name == name), cls.models[0])
 
     @classmethod
     def options_of(cls, name: str) -> tuple[Option, ...]:
-        """What can be set of a built-in model, by its name or the task's, with its defaults."""
+        """The options of a built-in model, with its defaults; `name` is the model's or the
+        task's."""
         model = cls.model_of(name)
         options = with_defaults((*cls.own_options, *cls.training_options), model.defaults)
         return tuple(option for option in options if option.name not in model.lacks)
 
     @classmethod
     def case(cls, given: Mapping[str, Any]) -> str | None:
-        """Which defaults count where options have two."""
+        """The case that selects one of the two defaults of an option."""
         del given
         return None
 
     @classmethod
     @abstractmethod
     def create(cls, name: str, source: Any, **sizes: Any) -> Task:
-        """A new task of a built-in model; `sizes` are its options that are neither of the source
-        nor of training."""
+        """A new task of a built-in model; `sizes` are its options that belong neither to the source
+        nor to training."""
 
     @classmethod
     def configure(
         cls: type[SomeTask], name: str, given: Mapping[str, Any], user: UserModel | None = None
     ) -> tuple[SomeTask, TrainingConfig]:
-        """A new task and how to train it.
+        """A new task and its settings of training.
 
         Args:
-            name: of a built-in model, or of the task.
-            given: values of `options_of` the name; of the others the defaults count.
+            name: the name of a built-in model, or of the task.
+            given: values of options of `options_of`, by name; the other options have their
+                defaults.
             user: a user's model in the place of the built-in one.
 
         Raises:
-            InputError: there is no such option, a value is not one that it takes, or the user's
-                class is none of this task; DataError: names what is missing or malformed.
+            InputError: a name is no option, an option does not take its value, or the user's class
+                does not fit the task; DataError: names the missing or malformed data.
         """
         if user is not None:
             user.check_class(cls.model_of(name).contract.base)
         settings = complete(cls.options_of(name), given, cls.case(given))
-        if cls.has_words or user is not None:  # an embedding learns as the rest
+        if cls.has_words or user is not None:  # the embedding has the same learning rate by default
             settings.setdefault("embedding_lr", settings["lr"])
         config = TrainingConfig.from_dict(settings)
         known = {"data", *config.to_dict(), *(item.name for item in fields(cls.source_type))}
@@ -177,23 +178,23 @@ class Task(ABC):
 
     @classmethod
     def make_source(cls, settings: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        """Where the data come from, by the values of all options and by those that were given."""
+        """The source of the data, from the values of all options and from the given values."""
         del given
         values = {"path": settings.get("data"), **settings}
         wanted = {item.name: item for item in fields(cls.source_type) if item.name in values}
-        # Asked for here, and not by the parser: a resumed run knows.
+        # Checked here, and not by the parser: a resumed run knows its data.
         if "path" in wanted and values["path"] is None and wanted["path"].default is MISSING:
             raise InputError("[train] expected --data, got none; say where the data are")
         return cls.source_type(**{name: values[name] for name in wanted})
 
     def of_user(self: SomeTask, user: UserModel) -> SomeTask:
-        """The same with a user's model in the place of the built-in one."""
+        """This task, with a user's model in the place of the built-in one."""
         self.name, self.user = str(user), user
         return self
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """Whether a vocabulary fits the model of these arguments, as those of one checkpoint must.
+        """Checks that a vocabulary fits the arguments of a model, as in any good checkpoint.
 
         Raises:
             InputError: it is missing, not wanted, or of another size; or a size is missing.
@@ -215,7 +216,7 @@ class Task(ABC):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many graphs, or what they are made of, by ``train``, ``dev`` and ``test``."""
+        """The number of graphs, or of their parts, in ``train``, ``dev`` and ``test``."""
         return {split: len(self.split(split)) for split in ("train", "dev", "test")}
 
     def split(self, name: str) -> Any:
@@ -230,13 +231,13 @@ class Task(ABC):
 
     @abstractmethod
     def make_objective(self) -> Objective:
-        """What training minimises."""
+        """The objective that training minimises."""
 
     def make_function(self) -> Any:
         """The vertex function or program, with fresh parameters.
 
         Raises:
-            InputError: a user's model cannot be built, or is not such as the task trains.
+            InputError: a user's model cannot be built, or does not fit the task.
         """
         if self.user is None:
             function = self.built_in.make(**self.arguments)
@@ -248,7 +249,7 @@ class Task(ABC):
         return function
 
     def initialize(self, function: Any) -> None:
-        """Gives fresh parameters values that come of the data."""
+        """Sets fresh parameters to values that depend on the data."""
         del function
 
     def compile(self, seed: int) -> Any:
@@ -260,7 +261,7 @@ class Task(ABC):
 
     @abstractmethod
     def train_set(self, config: TrainingConfig) -> Dataset:
-        """What to train on."""
+        """The data set to train on."""
 
     def loader(self, config: TrainingConfig) -> Loader:
         """Batches to train on."""
@@ -268,28 +269,29 @@ class Task(ABC):
 
     @abstractmethod
     def batches(self, split: str) -> Batches:
-        """Batches to be judged by, of ``dev`` or ``test``; they can be gone through again."""
+        """Batches of ``dev`` or ``test`` to judge a model by; they can be iterated over again."""
 
     def check(self, function: Any) -> None:
-        """Raises `DataError` where the data do not fit the vertex function; by default all do."""
+        """Raises `DataError` where the data do not fit the vertex function; by default all data
+        do."""
         del function
 
     def prepare(self, model: Any) -> None:
-        """Is told the compiled model before anything is computed. Raises as `check`."""
+        """Called with the compiled model before the first computation. Raises as `check` does."""
         self.check(model.function)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
-        """What a finished run comes to, in a line."""
+        """The result of a finished run, in a line."""
         return (
             f"best epoch {best['epoch']}: dev {self.objective.describe(best['dev'])}, "
             f"test {self.objective.describe(test)}"
         )
 
     def examples(self, model: Any) -> list[str]:
-        """Lines that show what a trained model does, where there is something to show."""
+        """Lines with examples of a trained model's results, if there are any to show."""
         return []
 
-    # What can be done with a checkpoint
+    # Uses of a checkpoint
 
     @classmethod
     def evaluate(
@@ -299,17 +301,17 @@ class Task(ABC):
         data: str | None = None,
         batch_size: int = 256,
     ) -> Evaluation:
-        """How good a checkpoint is.
+        """The scores of a checkpoint.
 
         Args:
             trained: the checkpoint.
             split: ``train``, ``dev`` or ``test``.
-            data: where they are; None: where those were that it was trained on.
-            batch_size: graphs in a batch, where the task does not settle that.
+            data: the place of the data; None: the place of the data that it was trained on.
+            batch_size: graphs in a batch, unless the task fixes it.
 
         Raises:
             InputError: the task has no such split, or makes its data itself; CheckpointError,
-                DataError: the file, or the data, are not such.
+                DataError: the checkpoint, or the data, do not fit.
         """
         del batch_size
         if split == "train":

@@ -47,18 +47,18 @@ if TYPE_CHECKING:
 EVALUATION_BATCH_SIZE = 250
 _ARGUMENTS = 5
 _SCORES = ("nats", "kl", "shapes", "trees", "graphs")
-_SEED = 1  # of the trees that are made up
+_SEED = 1  # of the trees drawn from the prior
 
 
 @dataclass(frozen=True)
 class ExpressionSource:
-    """ListOps expressions made on the spot, and how the bound weighs.
+    """Generated ListOps expressions, and the weight of the divergence in the bound.
 
     Attributes:
-        num_train: how many there are to train on.
-        max_depth: of the expressions, the root being at depth 1.
-        kl_weight: of the divergence from the prior, once it is there.
-        kl_steps: over which the weight rises in a line from 0.
+        num_train: the number of expressions to train on.
+        max_depth: the greatest depth of the expressions, the root being at depth 1.
+        kl_weight: the final weight of the divergence from the prior.
+        kl_steps: the number of steps in which the weight rises linearly from 0.
     """
 
     num_train: int = 40_000
@@ -86,17 +86,17 @@ class ExpressionSource:
         return "listops"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
 class TreeBound:
-    """The evidence lower bound of a tree, with one sample; judged by it, in nats a tree.
+    """The evidence lower bound of a tree, with one sample; epochs are judged by it, in nats a tree.
 
-    Scores beside it: the share of trees of which the shape, and of which all, comes back when the
-    mean of q is decoded, taking the likeliest productions; and of as many trees drawn from the
-    prior, how many are complete at the depth of the data, with their mean depth and mean number of
-    children.
+    Two further scores are the shares of trees whose shape, and whose symbols too, come back when
+    the mean of q is decoded with the likeliest productions. As many trees are drawn from the prior:
+    the scores are the share that is complete at the depth of the data, and the mean depth and mean
+    number of children of these.
     """
 
     best, greater = "nats", False
@@ -167,7 +167,7 @@ class TreeBound:
     def _made_up(
         self, program: cavs.Program, generator: cavs.Generator, shape: tuple[int, ...]
     ) -> list[LabelledTree]:
-        """The complete ones of as many trees from the prior."""
+        """The complete trees among as many trees from the prior as `shape` has rows."""
         z = generator.normal(shape).data
         trees = decode_trees(
             program, self._vocabulary, z, max_depth=self._source.max_depth, generator=generator
@@ -193,7 +193,7 @@ class TreeBound:
 
 def shape_of(trees: Sequence[LabelledTree]) -> tuple[float, float]:
     """The mean depth of trees, the root being at depth 1, and the mean number of children of the
-    vertices that have any; zeros where there are none."""
+    vertices that have any; zeros if there are no trees."""
     depths, arities = [], []
     for tree in trees:
         depth = [1] * tree.num_vertices
@@ -211,7 +211,8 @@ def _compare(
     vocabulary: Vocabulary,
     found: list[LabelledTree | None],
 ) -> tuple[int, int]:
-    """How many trees have the right shape, and how many the right symbols too."""
+    """The number of trees with the right shape, and the number of those with the right symbols
+    too."""
     shapes = trees = 0
     symbols = [token.rpartition("/")[0] for token in vocabulary.to_list()]
     parts = zip(cavs.unbatch(batch), cavs.unbatch(batch, inputs["production"]), found, strict=True)
@@ -289,7 +290,7 @@ class ExpressionTask(Task, Samples):
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """See `Task`; words are productions of no more children than there are slots."""
+        """See `Task`; checks also that no production has more children than there are slots."""
         words = {**arguments, "vocab_size": arguments.get("num_productions")}
         super().check_fit(words, vocabulary)
         for token in vocabulary or ():
@@ -327,6 +328,6 @@ class ExpressionTask(Task, Samples):
     def sample(
         cls, trained: Trained, count: int, seed: int, **options: Any
     ) -> list[LabelledTree | None]:
-        """Expressions of z from the prior, as deep as those of the data at most."""
+        """Expressions decoded from z of the prior, at most as deep as the data."""
         model, depth = trained.model(), trained.source().max_depth
         return sample_trees(model, trained.words, count, max_depth=depth, seed=seed, **options)

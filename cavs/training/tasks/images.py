@@ -34,17 +34,17 @@ _SAMPLES_IN_BATCH = 5_000
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where images come from, and how many samples of the latent variable each gets.
+    """The source of images, and the number of samples of the latent variable for each.
 
     Attributes:
-        path: of a file that `load_binarized_mnist` reads.
-        samples: in training; more than one make an IWAE.
-        dev_samples: when an epoch is judged.
-        test_samples: for the log-likelihood of test images.
-        test_images: how many of these, evenly spaced: the set may be sorted by what is shown.
-        estimator: of the gradient where samples are discrete, one of `ESTIMATORS`; None where it
-            flows through them.
-        with_dev: train on the development images too, by which epochs are then not fairly judged.
+        path: the path of a file that `load_binarized_mnist` reads.
+        samples: number of samples in training; more than one make an IWAE.
+        dev_samples: number of samples when an epoch is judged.
+        test_samples: number of samples for the log-likelihood of test images.
+        test_images: number of test images, evenly spaced: the set may be sorted by content.
+        estimator: the estimator of the gradient for discrete samples, one of `ESTIMATORS`; None if
+            the gradient flows through the samples.
+        with_dev: whether to train on the development images too; epochs are then not judged fairly.
     """
 
     path: str
@@ -73,7 +73,7 @@ class ImageSource:
             raise InputError("[train] expected 2 samples or more for vimco, got 1; draw more")
 
     def load(self) -> ImageCorpus:
-        """The images; `DataError` names what is missing or malformed."""
+        """The images; `DataError` names the missing or malformed file."""
         corpus = load_binarized_mnist(self.path)
         if self.with_dev:
             return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
@@ -85,13 +85,13 @@ class ImageSource:
         return Path(self.path).stem
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
 class Repeated:
-    """Batches whose graphs come again and again, so that each gets `times` times its vertices as
-    samples; the random state goes on between."""
+    """Batches of which each comes `times` times, so that each graph gets `times` samples for each
+    vertex; the random state goes on in between."""
 
     def __init__(self, loader: Loader, times: int) -> None:
         self._loader, self._times = loader, times
@@ -246,7 +246,7 @@ class ImageTask(Task, Samples):
         return ESTIMATORS[estimator]() if estimator else Bound()
 
     def initialize(self, function: Any) -> None:
-        """See `Task`; a user's model may do without."""
+        """See `Task`; a user's model may lack the method for it."""
         if self.user is None or hasattr(function, "set_pixel_means"):
             function.set_pixel_means(self.split("train").mean(axis=0))
 

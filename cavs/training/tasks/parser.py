@@ -54,7 +54,7 @@ _EXAMPLES = 2
 
 @dataclass(frozen=True)
 class TreebankSource:
-    """The directory of a treebank of binary trees; its labels are not looked at."""
+    """The directory of a treebank of binary trees; its labels are ignored."""
 
     path: str
 
@@ -62,7 +62,7 @@ class TreebankSource:
         check_source(self)
 
     def load(self) -> TreeCorpus:
-        """The trees; `DataError` names what is missing or malformed."""
+        """The trees; `DataError` names the missing or malformed file."""
         return load_sst(self.path)
 
     @property
@@ -71,13 +71,14 @@ class TreebankSource:
         return Path(self.path).resolve().name or "data"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
 class Parsing:
-    """-log p of the right actions where two are possible; judged by the F1 of the brackets that
-    the parser comes to by itself, and the share of sentences of which all are right."""
+    """The loss is -log p of the right actions where two are possible. Epochs are judged by the F1
+    of the brackets that the parser finds by itself, and by the share of sentences whose brackets
+    are all right."""
 
     best, greater = "f1", True
     pushed: str | None = None
@@ -183,7 +184,7 @@ class ParserTask(Task, Predicts):
         times read as unknown.
 
         Raises:
-            DataError: names what is missing or malformed.
+            DataError: names the missing or malformed file.
         """
         corpus = source.load()
         vocabulary = tree_vocabulary(corpus.train, min_count=min_count)
@@ -216,14 +217,14 @@ class ParserTask(Task, Predicts):
         )
 
     def examples(self, model: Any) -> list[str]:
-        """See `Task`: test sentences as they were parsed."""
+        """See `Task`: test sentences with their parses."""
         sentences = [tree.words() for tree in self.split("test")[:_EXAMPLES]]
         with judging(model):
             return [format_tree(tree) for tree in parse(model, self.words, sentences)]
 
     @classmethod
     def read_items(cls, lines: Iterable[str], source: str) -> Iterator[list[str]]:
-        """Sentences, their words apart by blanks."""
+        """Sentences, with their words separated by blanks."""
         empty = True
         for number, line in enumerate(lines, 1):
             words = _WORD.findall(line)

@@ -26,7 +26,7 @@ TASKS: tuple[type[Task], ...] = (
     ParserTask,
 )
 
-#: The task of each built-in model.
+#: Maps each built-in model's name to its task.
 MODELS: dict[str, type[Task]] = {model.name: task for task in TASKS for model in task.models}
 
 
@@ -48,16 +48,16 @@ def find_task(name: str) -> type[Task]:
 def make_task(
     model: str | UserModel, given: Mapping[str, Any] | None = None
 ) -> tuple[Task, TrainingConfig]:
-    """What ``cavs train`` trains, and how.
+    """The task that ``cavs train`` trains, and its settings.
 
     Args:
         model: the name of a built-in model, or a user's (`cavs.training.load_user_model`).
-        given: values of options by name, such as ``{"data": "sst", "hidden_size": 100}``; of the
-            others the defaults count. `Task.options_of` says what there is.
+        given: values of options by name, such as ``{"data": "sst", "hidden_size": 100}``; the other
+            options have their defaults. `Task.options_of` lists all options.
 
     Raises:
-        InputError: there is no such model or option, an option does not take the value, or a user's
-            class is none that the task trains; DataError: names what is missing or malformed.
+        InputError: a name is no model or no option, an option does not take its value, or a user's
+            class does not fit the task; DataError: names the missing or malformed data.
     """
     user = model if isinstance(model, UserModel) else None
     name = user.task if user is not None else str(model)

@@ -25,11 +25,11 @@ _FEW_ELEMENTS, _LONGEST_NAME = 1 << 20, 500
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint, and what it is of.
+    """A checkpoint, with its task and its user's model.
 
     Attributes:
-        path: of the checkpoint, for errors.
-        checkpoint: what it holds.
+        path: the path of the checkpoint, for errors.
+        checkpoint: its content.
         task_type: the class of the task.
         user: a user's model with its class, None for a built-in one.
     """
@@ -44,12 +44,12 @@ class Trained:
         """Reads a checkpoint.
 
         Args:
-            path: of it.
-            code: of a user's model; None for a built-in one.
+            path: the path of the checkpoint.
+            code: the class of a user's model; None for a built-in one.
 
         Raises:
-            CheckpointError: it cannot be read, its model is none that there is, or it is a user's
-                and `code` is None, or the other way round; InputError: `code` is another class.
+            CheckpointError: it cannot be read, its model does not exist, or `code` is missing for a
+                user's model or given for a built-in one; InputError: `code` holds another class.
         """
         checkpoint = load_checkpoint(path)
         user = user_of(path, checkpoint, code)
@@ -57,23 +57,23 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """The name of the model."""
         return self.checkpoint.model
 
     @property
     def words(self) -> Vocabulary:
-        """The vocabulary of a model that has one, as loading it has checked."""
+        """The vocabulary of a model that has one; loading has checked it."""
         assert self.checkpoint.vocabulary is not None
         return self.checkpoint.vocabulary
 
     @property
     def known_source(self) -> Mapping[str, Any]:
-        """What the checkpoint says of the data that it was trained on."""
+        """The record of the data that the checkpoint was trained on."""
         source: Mapping[str, Any] = self.checkpoint.training.get("source", {})
         return source
 
     def with_source(self, **changes: Any) -> Trained:
-        """The same with other data."""
+        """The same checkpoint with other data."""
         training = {**self.checkpoint.training, "source": {**self.known_source, **changes}}
         return replace(self, checkpoint=replace(self.checkpoint, training=training))
 
@@ -106,7 +106,7 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
         )
     try:
         function: Function = MODELS[name].model_of(name).make(**config)
-    except Exception as error:  # whatever comes of arguments that a file gives
+    except Exception as error:  # arguments of a file may raise anything
         raise CheckpointError(
             f"[checkpoint] expected arguments of the model {name}, got {shown(dict(config))} "
             f"({in_brief(error)}); save one by `cavs train`"
@@ -122,17 +122,18 @@ def load_model(
     outputs: Iterable[str] | None = None,
     code: UserModel | None = None,
 ) -> Any:
-    """The compiled model, or program, of a checkpoint, with `parameters` of it and these `outputs`.
-    It takes no more memory than `parameters` do, whatever sizes the checkpoint claims. Of a user's
-    model `code` holds the class.
+    """The compiled model, or program, of a checkpoint, with its `parameters` and these `outputs`.
+    It takes no more memory than `parameters` do, for any sizes that the checkpoint claims. For a
+    user's model `code` holds the class.
 
     Raises:
         CheckpointError: the parameters are not those of the model that the checkpoint names, its
-            arguments or vocabulary do not go with them, or it is a user's and `code` is None;
-            InputError: the user's class does not take its arguments, or is none of the task's.
+            arguments or vocabulary do not fit them, or `code` is missing for a user's model;
+            InputError: the user's class does not take its arguments, or does not fit the task.
     """
     user = user_of(path, checkpoint, code)
-    # Twice what there is, and some: so that one that is missing or too large is named.
+    # Twice the elements that there are, and some more: a parameter that is missing or too large can
+    # then be built, and the error can name it.
     elements = sum(array.size for array in parameters.values())
     with bounded_parameters(2 * elements + _FEW_ELEMENTS):
         function = _built(path, checkpoint, user)
@@ -162,10 +163,10 @@ def _built(path: str | Path, checkpoint: Checkpoint, user: UserModel | None) -> 
 
 @contextmanager
 def said_of_file(path: str | Path) -> Iterator[None]:
-    """An error from inside, where a file's values are put to use, is said of the file of `path`."""
+    """Inside, where values of a file are used, any error names the file at `path`."""
     try:
         yield
-    except Exception as error:  # whatever comes of values that a file gives
+    except Exception as error:  # values of a file may raise anything
         if isinstance(error, CavsError) and f"{path}:" in str(error):
             raise
         raise CheckpointError(
@@ -175,7 +176,7 @@ def said_of_file(path: str | Path) -> Iterator[None]:
 
 
 def words_of(path: str | Path, checkpoint: Checkpoint) -> Vocabulary:
-    """The vocabulary of a classifier of trees. Raises CheckpointError for another model's."""
+    """The vocabulary of a classifier of trees. Raises CheckpointError for another model."""
     if checkpoint.model not in TREE_MODELS or checkpoint.vocabulary is None:
         raise CheckpointError(
             f"[checkpoint] {path}: expected a classifier of trees ({', '.join(TREE_MODELS)}), got "
@@ -188,8 +189,8 @@ def user_of(path: str | Path, checkpoint: Checkpoint, code: UserModel | None) ->
     """The user's model that a checkpoint holds, with the class of `code`; None for a built-in one.
 
     Raises:
-        CheckpointError: there is no code for it, or some for a built-in one; InputError: `code` is
-            another class.
+        CheckpointError: `code` is missing for a user's model, or given for a built-in one;
+            InputError: `code` holds another class.
     """
     user = checkpoint.user
     if user is None:
@@ -210,7 +211,7 @@ def user_of(path: str | Path, checkpoint: Checkpoint, code: UserModel | None) ->
 
 
 def task_of(path: str | Path, checkpoint: Checkpoint) -> type[Task]:
-    """The task that a checkpoint is of. Raises CheckpointError for one that there is not."""
+    """The task of a checkpoint. Raises CheckpointError for an unknown task."""
     if checkpoint.user is not None:
         with said_of_file(path):
             return find_task(checkpoint.user.task)
@@ -223,10 +224,10 @@ def task_of(path: str | Path, checkpoint: Checkpoint) -> type[Task]:
 
 
 def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
-    """Where the data come from that a checkpoint was trained on.
+    """The source of the data that a checkpoint was trained on.
 
     Raises:
-        CheckpointError: it does not say, or the model is none that `cavs train` trains.
+        CheckpointError: it names no source, or `cavs train` does not train its model.
     """
     task = task_of(path, checkpoint)
     source = checkpoint.training.get("source")
@@ -242,13 +243,13 @@ def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
 def restore_task(
     checkpoint: Checkpoint, path: str | Path = "checkpoint", code: UserModel | None = None
 ) -> Task:
-    """The task that a checkpoint is of, with its data. `path` is for errors; of a user's model
-    `code` holds the class.
+    """The task of a checkpoint, with its data. `path` is for errors; for a user's model `code`
+    holds the class.
 
     Raises:
         CheckpointError: the model, its arguments, its vocabulary or the source of its data are not
-            such as `cavs train` writes, or it is a user's and `code` is None; DataError: the data
-            are not there, or malformed.
+            as `cavs train` writes them, or `code` is missing for a user's model; DataError: the
+            data are missing or malformed.
     """
     user, kind = user_of(path, checkpoint, code), task_of(path, checkpoint)
     source = source_of(path, checkpoint)
@@ -262,9 +263,9 @@ def restore_task(
 
 
 def arguments_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What makes the vertex function of a checkpoint. Those that do not speak of the dropout of
-    embeddings are of a time when `dropout` was of embeddings too, by vertex; a run that began so
-    goes on so."""
+    """The arguments of a checkpoint's vertex function. If they do not mention the dropout of
+    embeddings, the checkpoint is an old one: then `dropout` dropped embeddings too, by vertex, and
+    the run goes on in the same way."""
     config = dict(checkpoint.config)
     task = MODELS.get(checkpoint.model)
     if task is not None and any(o.name == "embedding_dropout" for o in task.own_options):

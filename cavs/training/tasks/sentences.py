@@ -49,19 +49,19 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 EVALUATION_BATCH_SIZE = 100
-_STEPS = 5  # of the way between two sentences
+_STEPS = 5  # on the way from one sentence to another
 
 
 @dataclass(frozen=True)
 class SentenceSource:
-    """Where sentences come from, and how the decoder is kept from doing without z (Bowman et al.
-    2016, section 3.1).
+    """The source of sentences, and the settings that keep the decoder from ignoring z (Bowman et
+    al. 2016, section 3.1).
 
     Attributes:
-        path: of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
+        path: the path of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
         word_dropout: share of the words that the decoder does not see in training.
-        kl_weight: of the divergence from the prior, once it is there.
-        kl_steps: over which the weight rises in a line from 0.
+        kl_weight: the final weight of the divergence from the prior.
+        kl_steps: the number of steps in which the weight rises linearly from 0.
     """
 
     path: str
@@ -83,7 +83,7 @@ class SentenceSource:
             )
 
     def load(self) -> TextCorpus:
-        """The sentences; `DataError` names what is missing or malformed."""
+        """The sentences; `DataError` names the missing or malformed file."""
         return load_ptb(self.path)
 
     @property
@@ -92,12 +92,13 @@ class SentenceSource:
         return Path(self.path).resolve().name or "text"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
 class SentenceBound:
-    """The evidence lower bound of a sentence, with one sample; judged by it, in nats a sentence."""
+    """The evidence lower bound of a sentence, with one sample; epochs are judged by it, in nats a
+    sentence."""
 
     best, greater = "nats", False
     pushed: str | None = None
@@ -108,8 +109,8 @@ class SentenceBound:
     def posterior(
         self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> Normal:
-        """q(z | sentence) of each; the encoder reads the words that follow, so the last is
-        ``<eos>``."""
+        """q(z | sentence) of each sentence. The encoder reads the labels, the next words, so the
+        last one is ``<eos>``."""
         h = program["encoder"](batch, word=inputs["label"])["h"]
         return posterior_at_roots(program, batch, h)
 
@@ -148,7 +149,7 @@ class SentenceBound:
     def evaluate(
         self, model: Any, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`; the perplexity is a bound, e to the nats by word."""
+        """See `Objective`; the perplexity is a bound, e to the power of the nats per word."""
         nats = divergence = 0.0
         words = graphs = 0
         with judging(model):
@@ -185,7 +186,8 @@ class SentenceBound:
 
 
 def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float) -> Any:
-    """Which vertices' words are seen, by the graph's key and the place in it."""
+    """Whether the word of each vertex is seen, drawn by the graph's key and the place in the
+    graph."""
     sizes = np.diff(batch.ptr)
     place = np.arange(batch.num_vertices) - np.repeat(batch.ptr[:-1], sizes)
     keys = np.repeat(batch.keys, sizes)
@@ -248,7 +250,7 @@ class SentenceTask(Task, Samples):
         """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``latent_size``.
 
         Raises:
-            DataError: names what is missing or malformed.
+            DataError: names the missing or malformed file.
         """
         corpus = source.load()
         vocabulary = corpus.vocabulary()
@@ -256,7 +258,7 @@ class SentenceTask(Task, Samples):
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """See `Task`; sentences have an end."""
+        """See `Task`; checks also that the vocabulary has an end of sentences."""
         super().check_fit(arguments, vocabulary)
         check_end(vocabulary)
 
@@ -274,12 +276,12 @@ class SentenceTask(Task, Samples):
         return Loader(dataset, EVALUATION_BATCH_SIZE)
 
     def examples(self, model: Any) -> list[str]:
-        """See `Task`: from one test sentence to the next."""
+        """See `Task`: sentences on the way from one test sentence to the next."""
         return self.interpolations(model) if len(self.split("test")) > 1 else []
 
     def interpolations(self, program: cavs.Program, first: int = 0, second: int = 1) -> list[str]:
-        """Two test sentences, and what the decoder makes of the points between the means of their
-        q, in even steps."""
+        """Two test sentences, and the sentences that the decoder makes of points between the means
+        of their q, in even steps."""
         sentences = [self.split("test")[first], self.split("test")[second]]
         batch, inputs = language_model_dataset(sentences, self.words).batch([0, 1])
         with judging(program):
@@ -290,6 +292,6 @@ class SentenceTask(Task, Samples):
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
-        """Sentences of z from the prior, their words drawn too."""
+        """Sentences decoded from z of the prior, with their words drawn too."""
         drawn = {"temperature": 1.0, **options}
         return sample_sentences(trained.model(), trained.words, count, seed=seed, **drawn)

@@ -45,11 +45,11 @@ _DEV_STREAMS, _TEST_LENGTH = 20, 100
 
 @dataclass(frozen=True)
 class TextSource:
-    """Where text comes from.
+    """The source of text.
 
     Attributes:
-        path: of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
-        length: words through which gradients flow back.
+        path: the path of a folder with train.txt, valid.txt and test.txt, one sentence on a line.
+        length: number of words through which gradients flow back.
     """
 
     path: str
@@ -61,7 +61,7 @@ class TextSource:
             raise InputError(f"[train] expected length of at least 1, got {self.length}; raise it")
 
     def load(self) -> TextCorpus:
-        """The sentences; `DataError` names what is missing or malformed."""
+        """The sentences; `DataError` names the missing or malformed file."""
         return load_ptb(self.path)
 
     @property
@@ -70,19 +70,20 @@ class TextSource:
         return Path(self.path).resolve().name or "text"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
 class NextWord:
-    """-log p of each word after those before it; judged by perplexity, e to the mean of it.
+    """The loss is -log p of each word given the words before it. Epochs are judged by perplexity, e
+    to the mean of this loss.
 
-    Graphs are pieces of text that follow each other from batch to batch: the state in which a batch
-    left its pieces is where the next one's go on.
+    Graphs are pieces of text that follow each other from batch to batch: the pieces of a batch go
+    on from the states that the batch before left.
 
     Attributes:
-        state_size: of the state of a piece.
-        streams: how many pieces a batch of training has, where that is settled.
+        state_size: the size of the state of a piece.
+        streams: the number of pieces in a training batch, once it is known.
     """
 
     best, greater = "perplexity", False
@@ -142,7 +143,7 @@ class NextWord:
 
 
 class TextTask(Task, Samples):
-    """Learns which word comes next."""
+    """Learns to predict the next word."""
 
     task_name, unit, source_type = "text", "pieces", TextSource
     models = (
@@ -177,7 +178,7 @@ class TextTask(Task, Samples):
         ),
         size_option("hidden_size", 200),
         size_option("num_layers", 2),
-        # Zaremba et al. 2014 drop the embedding as what goes up from layer to layer.
+        # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
         *dropout_options("between layers", 0.0, None),
     )
     training_options = with_defaults(
@@ -207,18 +208,18 @@ class TextTask(Task, Samples):
         ``embedding_dropout`` and ``embedding_dropout_by``.
 
         Raises:
-            DataError: names what is missing or malformed.
+            DataError: names the missing or malformed file.
         """
         corpus = source.load()
         vocabulary = corpus.vocabulary()
-        # Zaremba et al. 2014 drop the embedding as what goes up from layer to layer.
+        # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
         dropped = {**NO_EMBEDDING_DROPOUT, "embedding_dropout": sizes.get("dropout", 0.0)}
         arguments = {"vocab_size": len(vocabulary), **dropped, **sizes}
         return cls(name, arguments, vocabulary, source, corpus)
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """See `Task`; sentences have an end."""
+        """See `Task`; checks also that the vocabulary has an end of sentences."""
         super().check_fit(arguments, vocabulary)
         check_end(vocabulary)
 
@@ -239,7 +240,7 @@ class TextTask(Task, Samples):
         )
 
     def loader(self, config: TrainingConfig) -> Loader:
-        """In the order of the text."""
+        """Batches in the order of the text."""
         self.objective.streams = config.batch_size
         return Loader(self.train_set(config), config.batch_size)
 
@@ -255,6 +256,6 @@ class TextTask(Task, Samples):
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> list[list[str]]:
-        """Sentences from their beginning on."""
+        """Sentences, each drawn from its beginning."""
         function = trained.model().function
         return sample_text(function, trained.words, count, seed=seed, **options)

@@ -50,8 +50,8 @@ _CONTRACT = Contract(
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
     name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
 }
-# What suits the built-in expressions where it is not what suits a treebank: few words, many labels
-# that are all right, and operators that must be learnt exactly.
+# Defaults for the built-in expressions that differ from those for a treebank: expressions have few
+# words, many labels without errors, and operators that must be learnt exactly.
 _FOR_LISTOPS: dict[str, Any] = {
     "epochs": 3,
     "optimizer": "adam",
@@ -64,12 +64,12 @@ _FOR_LISTOPS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TreeSource:
-    """Where trees come from.
+    """The source of trees.
 
     Attributes:
         path: directory of a treebank, or None for the built-in ListOps expressions.
-        num_train: how many expressions there are to train on.
-        max_depth: of the expressions.
+        num_train: number of expressions to train on.
+        max_depth: greatest depth of the expressions.
     """
 
     path: str | None = None
@@ -81,7 +81,7 @@ class TreeSource:
         check_ranges(self, {"num_train": (1, MOST_GRAPHS), "max_depth": (2, 2**31 - 1)})
 
     def load(self) -> TreeCorpus:
-        """The trees; `DataError` names what is missing or malformed."""
+        """The trees; `DataError` names the missing or malformed file."""
         if self.path is not None:
             return load_sst(self.path)
         # One seed for every run, so that all are judged by the same test set.
@@ -99,7 +99,7 @@ class TreeSource:
         return "listops" if self.path is None else Path(self.path).resolve().name or "data"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The fields as values for JSON."""
         return asdict(self)
 
 
@@ -111,7 +111,7 @@ def most_children(trees: Sequence[LabelledTree]) -> int:
 def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], what: str) -> None:
     """Raises `DataError` for a vertex with more children than `function` reads."""
     arity = getattr(function, "arity", None)
-    if not is_whole(arity):  # a user's model may call anything so
+    if not is_whole(arity):  # a user's model may use the name for anything
         return
     for number, tree in enumerate(trees, 1):
         counts = np.diff(tree.graph.child_ptr)
@@ -202,15 +202,15 @@ class TreeTask(Task, Predicts):
         """A new task.
 
         Args:
-            name: of the model, one of `TREE_MODELS`.
-            source: of the trees.
+            name: the name of the model, one of `TREE_MODELS`.
+            source: the source of the trees.
             min_count: words that occur fewer times read as unknown.
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
                 ``embedding_dropout_by`` of the model.
 
         Raises:
-            DataError: names what is missing or malformed.
+            DataError: names the missing or malformed file.
         """
         corpus = source.load()
         vocabulary = source.vocabulary(corpus, min_count)
@@ -232,7 +232,7 @@ class TreeTask(Task, Predicts):
 
     @classmethod
     def case(cls, given: Mapping[str, Any]) -> str | None:
-        """Without data it is about ListOps."""
+        """Without data, the case is ListOps."""
         return None if "data" in given else LISTOPS
 
     @classmethod
@@ -254,15 +254,15 @@ class TreeTask(Task, Predicts):
             return
         if self._embedding_std is not None:
             cavs.nn.init.normal_(weight, std=self._embedding_std)
-        # Where every word of the training set is kept, no gradient comes to the unknown one: random
-        # numbers in its place would be judged as if they had been learnt.
+        # If every word of the training set is kept, the unknown word gets no gradient: its random
+        # initial values would be judged as if they had been learnt.
         unknown = self.words.unknown_id
         if unknown is not None:
             with weight.writing() as values:
                 values[unknown] = 0
 
     def _embedding_of(self, function: Any) -> Any:
-        """The table of the words; None where a user's model has none that is called so."""
+        """The table of the words; None for a user's model that has none of this name."""
         embedding: Any = getattr(function, "embedding", None)
         weight: Any = getattr(embedding, "weight", None)
         if self.user is None or (
@@ -355,7 +355,7 @@ class TreeTask(Task, Predicts):
 
 
 def _trees_of(trained: Trained, split: str, data: str | None) -> tuple[list[LabelledTree], str]:
-    """Trees to be judged by, and what they are called."""
+    """Trees to judge a model by, and their name."""
     classes = int(trained.checkpoint.config["num_classes"])
     if data is not None and not Path(data).is_dir():
         return read_trees(data, num_classes=classes), data
