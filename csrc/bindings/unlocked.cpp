@@ -7,27 +7,11 @@
 #include <sys/syscall.h>
 #endif
 
-#if defined(__GLIBCXX__)
-#include <cxxabi.h>
-#endif
-
 #include "base/denormals.h"
 #include "base/thread_pool.h"
 
 namespace cavs {
 namespace {
-
-void take_lock_again(PyThreadState* state) {
-#if defined(__GLIBCXX__) && PY_VERSION_HEX < 0x030E0000
-  try {
-    PyEval_RestoreThread(state);
-  } catch (const abi::__forced_unwind&) {
-    while (true) pause();
-  }
-#else
-  PyEval_RestoreThread(state);
-#endif
-}
 
 thread_local Unlocked* current = nullptr;
 
@@ -48,7 +32,7 @@ class Unlocked::Locked {
  public:
   explicit Locked(Unlocked* call) : call_(*call) {
     call_.call_.reset();
-    take_lock_again(call_.state_);
+    PyEval_RestoreThread(call_.state_);
   }
   ~Locked() {
     PyEval_SaveThread();
@@ -77,7 +61,7 @@ Unlocked::Unlocked() : before_(current), state_(PyEval_SaveThread()) {
 Unlocked::~Unlocked() {
   current = before_;
   call_.reset();  // first: fork() waits for calls with the lock held
-  take_lock_again(state_);
+  PyEval_RestoreThread(state_);
 }
 
 void wait_for_calls_at_exit() {
