@@ -1,6 +1,7 @@
 """Fixtures and settings for the whole suite."""
 
 import os
+import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
@@ -55,3 +56,21 @@ def data_dir() -> Path:
         if candidate.is_dir():
             return candidate
     pytest.skip("no data sets: set CAVS_DATA to the folder that holds sst/ and lattice/")
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    """The number of the engine's threads is as before when the test is over."""
+    cavs = import_module("cavs")
+    before = cavs.get_num_threads()
+    yield
+    cavs.set_num_threads(before)

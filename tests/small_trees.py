@@ -9,7 +9,16 @@ import numpy as np
 import cavs
 from cavs.models import ChildSumTreeLSTM
 
-__all__ = ["CLASSES", "VOCABULARY", "in_worker", "sample", "train", "tree_lstm", "trees"]
+__all__ = [
+    "CLASSES",
+    "VOCABULARY",
+    "compile_another",
+    "in_worker",
+    "sample",
+    "train",
+    "tree_lstm",
+    "trees",
+]
 
 VOCABULARY, CLASSES = 40, 5
 
@@ -37,6 +46,13 @@ def train(model: cavs.Model, graphs: cavs.GraphBatch, inputs: dict[str, np.ndarr
     loss.backward()
     cavs.optim.SGD(model.parameters(), lr=0.01).step()
     return float(loss.item())
+
+
+def compile_another() -> None:
+    """Compiles and runs, as may be done within another function's forward."""
+    graphs = trees(1)
+    model = tree_lstm()
+    assert np.isfinite(model(graphs, **sample(graphs))["loss"].numpy()).all()
 
 
 def in_worker(seed: int) -> float:

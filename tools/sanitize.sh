@@ -41,8 +41,9 @@ if [ $sanitizers = thread ]; then
   # The locks of the interpreter are seen, since they are pthread's. What NumPy and OpenBLAS read and write
   # is not, but then it is nobody's race either.
   export TSAN_OPTIONS="log_path=$place/report:exitcode=0"
-  set -- tests/test_threads.py tests/kernels/test_threads.py tests/memory/test_run.py \
-    tests/scheduler/test_schedule.py tests/tensor/test_tape.py -m "not no_tsan" "$@"
+  set -- tests/test_threads.py tests/test_changing_ids.py tests/core/test_reentrancy.py \
+    tests/kernels/test_threads.py tests/memory/test_run.py tests/scheduler/test_schedule.py \
+    tests/tensor/test_tape.py -m "not no_tsan" "$@"
   runtime=libtsan.so
 else
   # What CPython leaves allocated at exit is no leak of ours.

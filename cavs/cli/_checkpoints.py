@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import cavs
+from cavs.errors import CheckpointError, InputError
+from cavs.training._fields import shown
 from cavs.training.options import Option
-from cavs.training.tasks import Trained
+from cavs.training.tasks import MODELS, TASKS, Trained
 from cavs.training.user_model import load_user_model
+
+_Able = TypeVar("_Able")
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -22,27 +28,57 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_checkpoint(options: argparse.Namespace) -> Trained:
-    """The checkpoint. Raises as `Trained.load` and `load_user_model`."""
-    code = None if options.model is None else load_user_model(options.model)
-    return Trained.load(options.checkpoint, code)
+@dataclass(frozen=True)
+class Use(Generic[_Able]):
+    """What a command does with a checkpoint.
 
+    Attributes:
+        command: the name of the command.
+        able: the class of the tasks that can do it.
+        model: what errors call a model of such a task.
+        options_of: gives the options that such a task has for it.
+        foreign: the error of an option that another task has: has places for ``flag``, ``only`` and
+            ``name``.
+    """
 
-def abilities(options: Iterable[Sequence[Option]]) -> list[Option]:
-    """Options of several tasks, each once."""
-    return list({option.name: option for some in options for option in some}.values())
+    command: str
+    able: Any
+    model: str
+    options_of: Callable[[Any], Sequence[Option]]
+    foreign: str
 
+    def options(self) -> list[Option]:
+        """The options of all tasks, each once."""
+        able = (task for task in TASKS if issubclass(task, self.able))
+        return list({o.name: o for task in able for o in self.options_of(task)}.values())
 
-def given_options(
-    options: argparse.Namespace, known: Iterable[Option], own: Sequence[Option]
-) -> tuple[dict[str, Any], Option | None]:
-    """The values of the given options among `known`, and the first given option that is not in
-    `own`."""
-    given = {
-        option: value
-        for option in known
-        if (value := getattr(options, option.name)) not in (None, False)
-    }
-    names = {option.name for option in own}
-    foreign = next((option for option in given if option.name not in names), None)
-    return {option.name: value for option, value in given.items()}, foreign
+    def begin(self, options: argparse.Namespace) -> tuple[Trained, type[_Able], dict[str, Any]]:
+        """Sets the number of threads and reads the checkpoint; returns it, its task, and the values
+        of the given options among those of the task.
+
+        Raises:
+            CheckpointError: the task cannot do it; InputError: an option that the task does not
+                have; and as `Trained.load` and `load_user_model`.
+        """
+        if options.threads is not None:
+            cavs.set_num_threads(options.threads)
+        code = None if options.model is None else load_user_model(options.model)
+        trained = Trained.load(options.checkpoint, code)
+        task: Any = trained.task_type
+        if not issubclass(task, self.able):
+            able = [name for name, other in MODELS.items() if issubclass(other, self.able)]
+            raise CheckpointError(
+                f"[checkpoint] {options.checkpoint}: expected {self.model} ({', '.join(able)}), "
+                f"got {shown(trained.name)}; name the checkpoint of one"
+            )
+        own = {option.name for option in self.options_of(task)}
+        given = {}
+        for option in self.options():
+            value = getattr(options, option.name)
+            if value is None or value is False:
+                continue
+            if option.name not in own:
+                what = self.foreign.format(flag=option.flag, only=option.only, name=trained.name)
+                raise InputError(f"[{self.command}] expected {what}; leave it out")
+            given[option.name] = value
+        return trained, task, given

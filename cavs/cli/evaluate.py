@@ -7,10 +7,18 @@ import json
 from typing import Any
 
 import cavs
-from cavs.cli._checkpoints import abilities, add_checkpoint, given_options, open_checkpoint
+from cavs.cli._checkpoints import Use, add_checkpoint
 from cavs.cli._options import add_options, add_threads, integer
 from cavs.errors import InputError
-from cavs.training.tasks import TASKS
+from cavs.training.tasks import Task
+
+USE: Use[Task] = Use(
+    "evaluate",
+    Task,
+    "a model",
+    lambda task: task.evaluation_options,
+    "no {flag} for {name}, which is not of {only}, got one",
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -34,7 +42,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--batch-size", type=integer(1), default=256, help="of trees (default: 256)"
     )
-    add_options(parser, abilities(task.evaluation_options for task in TASKS), default=None)
+    add_options(parser, USE.options(), default=None)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_threads(parser)
     parser.set_defaults(run=run)
@@ -43,19 +51,9 @@ def add_parser(commands: Any) -> None:
 @cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Prints the scores."""
-    if options.threads is not None:
-        cavs.set_num_threads(options.threads)
-    trained = open_checkpoint(options)
-    task = trained.task_type
-    known = abilities(other.evaluation_options for other in TASKS)
-    given, other = given_options(options, known, task.evaluation_options)
-    if other is not None:
-        raise InputError(
-            f"[evaluate] expected no {other.flag} for {trained.name}, which is not of "
-            f"{other.only}, got one; leave it out"
-        )
+    trained, task, given = USE.begin(options)
     if given and options.split != "test":
-        flag = next(option.flag for option in known if option.name in given)
+        flag = next(option.flag for option in USE.options() if option.name in given)
         raise InputError(
             f"[evaluate] expected {flag} with --split test only, got {options.split}; leave one out"
         )

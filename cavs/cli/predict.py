@@ -9,14 +9,20 @@ from itertools import count
 from typing import Any, TypeVar
 
 import cavs
-from cavs.cli._checkpoints import abilities, add_checkpoint, given_options, open_checkpoint
+from cavs.cli._checkpoints import Use, add_checkpoint
 from cavs.cli._options import add_options, add_threads, integer
 from cavs.cli._streams import read_line
-from cavs.errors import CheckpointError, DataError, InputError
-from cavs.training._fields import shown
-from cavs.training.tasks import MODELS, TASKS, Predicts
+from cavs.errors import DataError
+from cavs.training.tasks import Predicts
 
 SOURCE = "standard input"
+USE: Use[Predicts] = Use(
+    "predict",
+    Predicts,
+    "a model that predicts",
+    lambda task: task.prediction_options,
+    "{flag} for {only} only, got {name}",
+)
 _Item = TypeVar("_Item")
 
 
@@ -33,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "lines are skipped.",
     )
     add_checkpoint(parser)
-    add_options(parser, _known(), default=None)
+    add_options(parser, USE.options(), default=None)
     parser.add_argument(
         "--batch-size",
         type=integer(1),
@@ -43,30 +49,10 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _known() -> list[Any]:
-    """All options of prediction, of any task."""
-    return abilities(task.prediction_options for task in TASKS if issubclass(task, Predicts))
-
-
 @cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Prints a line for each tree."""
-    if options.threads is not None:
-        cavs.set_num_threads(options.threads)
-    trained = open_checkpoint(options)
-    task = trained.task_type
-    if not issubclass(task, Predicts):
-        able = [name for name, other in MODELS.items() if issubclass(other, Predicts)]
-        raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: expected a model that predicts "
-            f"({', '.join(able)}), got {shown(trained.name)}; name the checkpoint of one"
-        )
-    given, other = given_options(options, _known(), task.prediction_options)
-    if other is not None:
-        raise InputError(
-            f"[predict] expected {other.flag} for {other.only} only, got {trained.name}; leave it "
-            "out"
-        )
+    trained, task, given = USE.begin(options)
     size = options.batch_size or (1 if sys.stdin.isatty() else 64)
     predict = task.predictor(trained, SOURCE, **given)
     for some in _batches(task.read_items(_lines(), SOURCE), size):

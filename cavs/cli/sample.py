@@ -10,16 +10,23 @@ from typing import Any
 import numpy as np
 
 import cavs
-from cavs.cli._checkpoints import abilities, add_checkpoint, given_options, open_checkpoint
+from cavs.cli._checkpoints import Use, add_checkpoint
 from cavs.cli._dot import to_dot
 from cavs.cli._options import add_options, add_threads, integer
 from cavs.cli._picture import forest_picture
 from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, format_listops
-from cavs.errors import CheckpointError, InputError
-from cavs.training._fields import shown
+from cavs.errors import InputError
 from cavs.training.config import MOST_SEED
-from cavs.training.tasks import MODELS, TASKS, Samples
+from cavs.training.tasks import Samples
+
+USE: Use[Samples] = Use(
+    "sample",
+    Samples,
+    "a generative model",
+    lambda task: task.sampling_options,
+    "{flag} for {only} only, got it for {name}",
+)
 
 _PICTURES: dict[str, Callable[[Any], str]] = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
 # Maps each kind of samples to the suffixes of the files that it can be written to.
@@ -43,7 +50,7 @@ def add_parser(commands: Any) -> None:
         help="images as .png (default: samples.png), others as .txt (default: standard output), "
         "expressions as .svg or .dot too",
     )
-    add_options(parser, _known(), default=None)
+    add_options(parser, USE.options(), default=None)
     parser.add_argument(
         "--seed", type=integer(0, MOST_SEED - 1), default=0, help="0..2**64-2 (default: 0)"
     )
@@ -51,30 +58,10 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _known() -> list[Any]:
-    """All options of sampling, of any task."""
-    return abilities(task.sampling_options for task in TASKS if issubclass(task, Samples))
-
-
 @cavs.detect_nonfinite()
 def run(options: argparse.Namespace) -> int:
     """Writes the samples."""
-    if options.threads is not None:
-        cavs.set_num_threads(options.threads)
-    trained = open_checkpoint(options)
-    task = trained.task_type
-    if not issubclass(task, Samples):
-        able = [name for name, other in MODELS.items() if issubclass(other, Samples)]
-        raise CheckpointError(
-            f"[checkpoint] {options.checkpoint}: expected a generative model ({', '.join(able)}), "
-            f"got {shown(trained.name)}; name the checkpoint of one"
-        )
-    given, other = given_options(options, _known(), task.sampling_options)
-    if other is not None:
-        raise InputError(
-            f"[sample] expected {other.flag} for {other.only} only, got it for {trained.name}; "
-            "leave it out"
-        )
+    trained, task, given = USE.begin(options)
     output: Path | None = options.output
     suffixes = _SUFFIXES[task.kind]
     if output is not None and output.suffix not in suffixes:
