@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 from cavs._arrays import Array
 from cavs.core.pickles import check_pickle
 from cavs.core.structure import Structure
@@ -92,3 +94,10 @@ class Compiled(ABC):
         self._structure.check()
         for parameter in self._parameters:
             parameter.zero_grad()
+
+
+def convert(parameter: Parameter, dtype: np.dtype[Any]) -> None:
+    """Makes a parameter one of this dtype, in place."""
+    if parameter.dtype != dtype:
+        parameter.data = parameter.read()[0].astype(dtype)
+        parameter.zero_grad()

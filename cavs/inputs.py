@@ -1,8 +1,8 @@
-"""Checks the inputs of a model, and names input, graph and vertex where one does not fit."""
+"""Checks the graphs and inputs of a call; names input, graph and vertex where one does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from cavs._arrays import InputForms, NativeDType, NativeSpace, first_outside, fo
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.core.tracing import SourceLine
-from cavs.errors import CavsError, DTypeError, InputError, ShapeError
-from cavs.scheduler import GraphBatch
+from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
+from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.tensor import Tensor
 
 Array = npt.NDArray[Any]
@@ -29,9 +29,15 @@ def _native_dtype(spec: InputSpec, floats: str) -> Any:
 
 
 class InputChecker:
-    """Knows the inputs that a traced function pulls, and the ids that its operations can take."""
+    """Knows the inputs that a traced function pulls, and the ids that its operations can take.
 
-    def __init__(self, trace: Trace, dtype: str) -> None:
+    Attributes:
+        children_read: how many children a vertex may have; None: any number.
+    """
+
+    def __init__(self, trace: Trace, dtype: str, policy: str, children_read: int | None) -> None:
+        self.children_read = children_read
+        self._policy = policy
         self._specs = trace.inputs
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
@@ -41,6 +47,26 @@ class InputChecker:
                 for s in self._specs.values()
             ]
         )
+
+    def batch(self, graphs: Any) -> GraphBatch:
+        """The graphs as a batch whose vertices have no children that F would leave out.
+
+        Raises:
+            GraphError: no graphs, or a vertex with more children than F reads.
+        """
+        found = _as_batch(graphs)
+        read = self.children_read
+        if read is not None and found.schedule(self._policy).max_arity > read:
+            check_children(found, read)
+        return found
+
+    def learning(self, inputs: Mapping[Name, Any]) -> dict[Name, Tensor]:
+        """The inputs that want gradients."""
+        return {
+            name: x
+            for name, x in inputs.items()
+            if isinstance(x, Tensor) and x.requires_grad and self._specs[name].dtype == "float"
+        }
 
     def take(self, graphs: GraphBatch, inputs: dict[Name, Any]) -> dict[Name, Array] | None:
         """The result of :meth:`check`, if all inputs are there and are NumPy arrays that need no
@@ -116,6 +142,17 @@ class InputChecker:
     def _bound(self, spec: InputSpec) -> int:
         taken = self._bounds.get(spec.name)
         return taken.rows if taken else 2**31 - 1
+
+
+def _as_batch(graphs: Any) -> GraphBatch:
+    if isinstance(graphs, GraphBatch):
+        return graphs
+    if not isinstance(graphs, (InputGraph, Iterable)):
+        raise GraphError(
+            f"[graph] expected a cavs.GraphBatch, or graphs, got {type(graphs).__name__}; make "
+            "one by cavs.GraphBatch(graphs)"
+        )
+    return batch([graphs] if isinstance(graphs, InputGraph) else graphs)
 
 
 def _as_array(name: Name, given: Any) -> Array:

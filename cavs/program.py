@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from cavs._arguments import is_among, mapping, shown, text
-from cavs.compiled import Compiled
+from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
@@ -18,7 +18,8 @@ from cavs.core.trace import user_line
 from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
 from cavs.execution.profile import Profile, together
-from cavs.model import DType, Model, convert
+from cavs.model import Model
+from cavs.options import DType
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed
 

@@ -15,7 +15,7 @@ from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.model import Model
-from cavs.nonfinite import Part
+from cavs.replay import Part
 from cavs.scheduler import GraphBatch
 from cavs.tensor import no_grad
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cavs._arrays import INT32, Array
 from cavs.device import device_of
+from cavs.optim._groups import Group, State
 from cavs.tensor import Parameter, RowSparse, describe, magnitudes, nonfinite
 
 if TYPE_CHECKING:
-    from cavs.optim._optimizer import Group, Optimizer, State
+    from cavs.optim._optimizer import Optimizer
 
 Bounds = Sequence[float]
 """Bounds of the magnitudes of a parameter and of the arrays, at most two, that are kept for it."""

@@ -1,25 +1,24 @@
-"""The base of all optimizers: groups of parameters, their state, and saving it."""
+"""The base of all optimizers: their steps, the state of parameters, and saving it."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from cavs._arguments import boolean, items, number, shown, text
+from cavs._arguments import number, shown
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
-from cavs.core.owners import Owners, path_of
-from cavs.device import device_of, is_array
+from cavs.core.owners import Owners
+from cavs.device import is_array
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.tensor import Parameter, RowSparse, Tensor, Writing, detecting
-
-State = dict[str, Array]
-Group = dict[str, Any]
+from cavs.optim._gradients import check_arrays, is_like, unlike
+from cavs.optim._groups import Group, State, as_groups, called, named, option_of
+from cavs.tensor import Parameter, RowSparse, Writing, detecting
 
 
 class Optimizer(ABC):
@@ -43,17 +42,17 @@ class Optimizer(ABC):
         self._states: dict[Parameter, State] = {}
         self.checks = UpdateChecks(self)
         count = 0
-        for given in _as_groups(parameters):
+        for given in as_groups(parameters):
             unknown = sorted(set(map(str, given)) - set(options) - {"params"})
             if unknown:
                 raise InputError(
                     f"[optim] expected options among {sorted(options)}, got {unknown}; leave the "
                     "others out"
                 )
-            pairs = _named(given["params"], count)
+            pairs = named(given["params"], count)
             count += len(pairs)
             group: Group = {
-                name: _option(name, given.get(name, value), type(value))
+                name: option_of(name, given.get(name, value), type(value))
                 for name, value in options.items()
             }
             group["names"] = [name for name, _ in pairs]
@@ -185,12 +184,12 @@ class Optimizer(ABC):
                 grad: Any = parameter.grad
                 if grad is None:
                     continue
-                if not _is_like(grad, parameter):
-                    raise _unlike(parameter, group)
+                if not is_like(grad, parameter):
+                    raise unlike(parameter, group)
                 by_rows = isinstance(grad, RowSparse)
                 state = self._states[parameter]
-                called = _called(name, parameter)
-                updates.append(Update(called, parameter, group, state, by_rows))
+                name = called(name, parameter)
+                updates.append(Update(name, parameter, group, state, by_rows))
         return updates
 
     def _update_all(self) -> None:
@@ -214,8 +213,8 @@ class Optimizer(ABC):
         self._owners.check()
 
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
-        if not _is_like(grad, parameter):
-            raise _unlike(parameter, group)
+        if not is_like(grad, parameter):
+            raise unlike(parameter, group)
         self._update_rows(parameter, grad, self._states[parameter], group)
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
@@ -223,38 +222,14 @@ class Optimizer(ABC):
         states = [self._states[p] for p in params]
         with Writing(params) as values:
             if not all(map(is_array, grads)) or first_unlike(grads, values) >= 0:
-                raise _unlike(next(p for p in params if not _is_like(p.grad, p)), group)
+                raise unlike(next(p for p in params if not is_like(p.grad, p)), group)
             try:
                 self._update(values, grads, states, group)
             except (InputError, ShapeError):
                 # The native update knows no names; it raised before it changed anything.
                 for parameter, state in zip(params, states, strict=True):
-                    self._check_arrays(parameter, state, group)
+                    check_arrays(parameter, state, group)
                 raise
-
-    def _check_arrays(self, parameter: Parameter, state: State, group: Group) -> None:
-        """Raises an error with the parameter's name if a native update cannot take its arrays."""
-        name = _name_in(group, parameter)
-        values: Array = parameter.read()[0]
-        grad: Any = parameter.grad
-        if not (grad.flags.c_contiguous and grad.flags.aligned):
-            raise InputError(
-                f"[optim] expected a C-contiguous gradient of parameter {name!r}, got one with "
-                "gaps or in another order; assign a copy"
-            )
-        if device_of(values).shares_memory(values, grad):
-            raise InputError(
-                f"[optim] expected a gradient of parameter {name!r} in memory of its own, got its "
-                "values; assign a copy"
-            )
-        for key, kept in state.items():
-            if kept.ndim == 0:
-                continue  # a count of steps
-            if kept.shape != parameter.shape or kept.dtype != parameter.dtype:
-                raise ShapeError(
-                    f"[optim] expected parameter {name!r} as {kept.dtype} {kept.shape}, for which "
-                    f"{key} is kept, got {parameter.dtype} {parameter.shape}; make a new optimizer"
-                )
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters."""
@@ -347,72 +322,3 @@ class Optimizer(ABC):
             for option in group
             if option not in ("params", "names")
         }
-
-
-def _option(name: str, value: Any, kind: type) -> Any:
-    """Checks an option and gives it the type `kind`."""
-    if kind is bool:
-        return boolean("optim", name, value)
-    return number("optim", name, value, 0)
-
-
-def _called(name: str, parameter: Parameter) -> str:
-    """The name of a parameter in errors: its path if it was given without a name."""
-    return (path_of(parameter) or name) if name.isdecimal() else name
-
-
-def _name_in(group: Group, parameter: Parameter) -> str:
-    pairs = zip(group["names"], group["params"], strict=True)
-    return next(_called(name, p) for name, p in pairs if p is parameter)
-
-
-def _is_like(grad: Any, parameter: Parameter) -> bool:
-    if not (isinstance(grad, RowSparse) or is_array(grad)):
-        return False
-    return grad.shape == parameter.shape and grad.dtype == parameter.dtype
-
-
-def _unlike(parameter: Parameter, group: Group) -> CavsError:
-    name = _name_in(group, parameter)
-    grad: Any = parameter.grad
-    if not (isinstance(grad, RowSparse) or is_array(grad)):
-        return InputError(
-            f"[optim] expected an array as gradient of parameter {name!r}, got "
-            f"{type(grad).__name__}; convert it with numpy.asarray"
-        )
-    return ShapeError(
-        f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
-        f"got {grad.dtype} {grad.shape}; call zero_grad, and assign a gradient like the parameter"
-    )
-
-
-def _as_groups(parameters: Any) -> list[Group]:
-    single = isinstance(parameters, (str, Tensor)) or getattr(parameters, "shape", None) == ()
-    if single or not isinstance(parameters, Iterable):
-        raise InputError(
-            f"[optim] expected a list of parameters, got {type(parameters).__name__}; pass "
-            "list(model.parameters())"
-        )
-    given = list(parameters)
-    if given and all(isinstance(item, dict) for item in given):
-        if not all("params" in item for item in given):
-            raise InputError(
-                "[optim] expected groups with 'params', got one without; add its parameters"
-            )
-        return given
-    return [{"params": given}]
-
-
-def _named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
-    pairs = []
-    given = items("optim", "params", parameters, object, "parameters")
-    for position, item in enumerate(given, first):
-        pair = item if isinstance(item, tuple) and len(item) == 2 else (str(position), item)
-        name, parameter = text("optim", "a parameter's name", pair[0]), pair[1]
-        if not isinstance(parameter, Parameter):
-            raise InputError(
-                "[optim] expected parameters or (name, parameter) pairs, got "
-                f"{type(parameter).__name__}; pass model.parameters()"
-            )
-        pairs.append((name, parameter))
-    return pairs

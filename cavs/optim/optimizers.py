@@ -17,7 +17,8 @@ from cavs._arrays import Array
 from cavs._native import core
 from cavs.device import device_of
 from cavs.errors import InputError
-from cavs.optim._optimizer import Group, Optimizer, State
+from cavs.optim._groups import Group, State
+from cavs.optim._optimizer import Optimizer
 from cavs.tensor import Parameter, RowSparse
 
 

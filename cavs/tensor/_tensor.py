@@ -12,24 +12,22 @@ import numpy as np
 from cavs._arguments import boolean
 from cavs._arrays import INT32, Array, as_array, check_dtype
 from cavs._locks import new_lock
-from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops import shape as shape_ops
-from cavs.core.ops._def import OpDef, Shape, SpaceKind, size_of
-from cavs.core.ops._operators import Operators
-from cavs.core.ops.reduce import Axis, axes_of
+from cavs.core.ops._def import OpDef, Shape, SpaceKind
 from cavs.device import device_of, is_array
 from cavs.errors import CavsError, CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
+from cavs.tensor._reductions import Reductions
 from cavs.tensor._row_sparse import RowSparse
-from cavs.tensor._tape import Backward, Cotangent, Find, Record, is_grad_enabled, run_backward
-from cavs.tensor._watch import Watch, give_out, rebind, written_since
+from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward
+from cavs.tensor._watch import Watch, give_out, rebind, watched, written_since
 
 _requires_grad = attrgetter("requires_grad")
 # Held while a gradient is added to, whichever it is.
 grad_lock = new_lock()
 
 
-class Tensor(Operators):
+class Tensor(Reductions):
     """An array that knows how it was computed.
 
     Operations broadcast as NumPy does and are those of ``cavs.ops``. Operands of one operation have
@@ -163,77 +161,9 @@ class Tensor(Operators):
         return self._values
 
     @property
-    def shape(self) -> Shape:
-        """Sizes of the axes."""
-        return self._values.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32, float64 or int32."""
-        return self._values.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return size_of(self.shape)
-
-    @property
     def is_leaf(self) -> bool:
         """Whether no recorded operation computed it."""
         return self._record is None
-
-    def __repr__(self) -> str:
-        host = device_of(self._values).to_host(self._values)
-        values = np.array2string(host, separator=", ", threshold=100, prefix="Tensor(")
-        grad = ", requires_grad=True" if self.requires_grad else ""
-        return f"{type(self).__name__}({values}, {self.dtype}{grad})"
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
-        # A function of NumPy's takes a tensor for its values, as it does any object with an array.
-        return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy:
-            return np.array(device_of(self._values).to_host(self._values), dtype=dtype)
-        if copy is None:
-            return self.data if dtype is None else self.data.astype(dtype, copy=False)
-        return np.array(self.data, dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.data.__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self._values.__dlpack_device__()
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def item(self) -> float | int:
-        """The only element, as a Python number."""
-        if self.size != 1:
-            raise ShapeError(
-                f"[item] expected one element, got shape {self.shape}; reduce it, or use numpy()"
-            )
-        value: float | int = self._values.item()
-        return value
-
-    def numpy(self) -> Array:
-        """The values; memory is shared."""
-        return self.data
 
     def detach(self) -> Tensor:
         """The same values, off the tape; memory is shared."""
@@ -304,20 +234,6 @@ class Tensor(Operators):
         """Forgets the gradient."""
         self.grad = None
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Sum over one axis, several, or all of them."""
-        if axis is None and self.dtype != INT32:
-            return self._total(boolean("sum", "keepdims", keepdims))
-        axes = axes_of("sum", axis, self.ndim)
-        if axis is None or axes == (self.ndim - 1,):
-            return reduce_ops.sum(self, axis, keepdims)
-        boolean("sum", "keepdims", keepdims)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(self.shape))
-        total = shape_ops.sum_to(self, kept)
-        if keepdims:
-            return total
-        return shape_ops.reshape(total, tuple(n for i, n in enumerate(kept) if i not in axes))
-
     def _total(self, keepdims: bool) -> Any:
         """Sum over all axes. Each step ends with one, hence a single record in place of the records
         of the operations that it would take."""
@@ -331,23 +247,6 @@ class Tensor(Operators):
 
         shaped = y.reshape((1,) * data.ndim) if keepdims else y
         return record([shaped], [self], backward, name="sum")[0]
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Mean over one axis, several, or all of them."""
-        count = size_of(tuple(self.shape[i] for i in axes_of("mean", axis, self.ndim)))
-        if count == 0:
-            raise ShapeError(
-                "[mean] expected at least one element, got an empty value; leave the mean out"
-            )
-        return self.sum(axis, keepdims) * (1.0 / count)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Maximum over the last axis, or over all; equal maxima share the gradient evenly."""
-        return reduce_ops.max(self, axis, keepdims)
-
-    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """log(sum(exp(x))) over the last axis, or over all: see :func:`cavs.ops.logsumexp`."""
-        return reduce_ops.logsumexp(self, axis, keepdims)
 
     def reshape(self, *shape: int | Sequence[int]) -> Any:
         """The same elements in another shape, of which one axis may be -1."""
@@ -383,12 +282,6 @@ class Tensor(Operators):
                 f"[index] expected an index into shape {shape}, got {error}; correct the index"
             ) from None
         return record([data], [self], backward, name="index")[0]
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return x.data
-    return type(x)(map(_plain, x)) if type(x) in (list, tuple) else x
 
 
 def _given(cotangents: Sequence[Array | None]) -> Array:
@@ -478,19 +371,10 @@ def record(
     results = list(map(Tensor._wrap, outputs))
     if (learns or any(map(_requires_grad, inputs))) and is_grad_enabled():
         if reads:
-            backward = _watched(backward, name, Watch(reads))
+            backward = watched(backward, name, Watch(reads))
         place = Record(name, tuple(inputs), backward, len(results), fresh=True, find=find)
         for index, y in enumerate(results):
             y.requires_grad = True
             y._record = place
             y._index = index
     return results
-
-
-def _watched(backward: Backward, name: str, watch: Watch) -> Backward:
-    def checked(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
-        if watch.first_changed() >= 0:
-            raise written_since(name)
-        return backward(cotangents)
-
-    return checked

@@ -18,6 +18,7 @@ from cavs.device import device_of
 from cavs.errors import CavsRuntimeError
 
 if TYPE_CHECKING:
+    from cavs.tensor._tape import Backward, Cotangent
     from cavs.tensor._tensor import Tensor
 
 _LEAST = 64
@@ -100,6 +101,17 @@ def written_since(name: str) -> CavsRuntimeError:
         "values that were written since; call backward before you write to them, or write to a "
         "copy"
     )
+
+
+def watched(backward: Backward, name: str, watch: Watch) -> Backward:
+    """`backward` behind a check that the values of `watch` are as in the forward of `name`."""
+
+    def checked(cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+        if watch.first_changed() >= 0:
+            raise written_since(name)
+        return backward(cotangents)
+
+    return checked
 
 
 class _Registry:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-import cavs
 from cavs import optim
-from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
+from cavs.errors import CheckpointError, InputError
 from cavs.tensor import Parameter, RowSparse
 
 Make = Callable[..., optim.Optimizer]
@@ -214,18 +213,6 @@ def test_foreign_state_is_refused_and_changes_nothing() -> None:
     assert optimizer.groups[0]["lr"] == 0.1
 
 
-def test_groups_have_options_of_their_own() -> None:
-    a, b = Parameter(np.ones(2)), Parameter(np.ones(2))
-    optimizer = optim.SGD([{"params": [a]}, {"params": [("b", b)], "lr": 0.5}], lr=0.1)
-    a.grad = b.grad = np.ones(2)
-    optimizer.step()
-    np.testing.assert_allclose(a.data, 0.9)
-    np.testing.assert_allclose(b.data, 0.5)
-    assert [group["names"] for group in optimizer.groups] == [["0"], ["b"]]
-    optimizer.zero_grad()
-    assert [p.grad for p in (a, b)] == [None, None]
-
-
 def test_parameters_without_a_gradient_stay() -> None:
     p = Parameter(np.ones(2))
     optim.AdamW([p], weight_decay=0.5).step()
@@ -238,151 +225,6 @@ def test_updates_are_in_place() -> None:
     p.grad = np.ones(2)
     optim.SGD([p], lr=1.0).step()
     assert p.data is data
-
-
-P = Parameter(np.ones(2))
-BAD: dict[str, Callable[[], Any]] = {
-    "at least one parameter": lambda: optim.SGD([], lr=0.1),
-    "each name once": lambda: optim.SGD([P, P], lr=0.1),
-    r"got ndarray": lambda: optim.SGD([np.ones(2)], lr=0.1),
-    "a list of parameters": lambda: optim.SGD(P, lr=0.1),
-    "groups with 'params'": lambda: optim.SGD([{"lr": 0.1}], lr=0.1),
-    r"got \['speed'\]": lambda: optim.SGD([{"params": [P], "speed": 1}], lr=0.1),
-    r"a finite lr >= 0, got -0.1": lambda: optim.SGD([P], lr=-0.1),
-    r"a finite lr >= 0, got nan": lambda: optim.Adagrad([P], lr=float("nan")),
-    r"beta2 in \[0, 1\)": lambda: optim.Adam([P], betas=(0.9, 1.0)),
-    "momentum > 0": lambda: optim.SGD([P], lr=0.1, nesterov=True),
-    "max_norm > 0": lambda: optim.clip_grad_norm([P], 0.0),
-}
-
-
-@pytest.mark.parametrize("message", BAD)
-def test_bad_arguments(message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        BAD[message]()
-
-
-def test_gradients_that_do_not_fit_are_named() -> None:
-    p = Parameter(np.ones(2))
-    for grad in (np.ones(3), np.ones(2, np.float32)):
-        p.grad = grad
-        with pytest.raises(
-            ShapeError, match=r"expected a gradient float64 \(2,\) of parameter 'w'"
-        ):
-            optim.SGD([("w", p)], lr=0.1).step()
-
-
-class Layered(cavs.VertexFunction):
-    """Parameters with paths, which an optimizer gets without names."""
-
-    def __init__(self) -> None:
-        self.u_iou = cavs.nn.Linear(2, 2)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        v.push(y=self.u_iou(v.pull("x", 2)))
-
-
-Change = Callable[[Parameter], None]
-UNFIT: dict[str, tuple[Change, str]] = {
-    "shape": (
-        lambda p: setattr(p, "grad", np.ones((2, 3), np.float32)),
-        r"a gradient float32 \(2, 2\) of parameter 'u_iou.weight', got float32 \(2, 3\)",
-    ),
-    "dtype": (
-        lambda p: setattr(p, "grad", np.ones((2, 2))),
-        r"parameter 'u_iou.weight', got float64 \(2, 2\)",
-    ),
-    "rows": (
-        lambda p: setattr(
-            p, "grad", RowSparse(np.zeros(1, np.int32), np.ones((1, 2), np.float32), (3, 2))
-        ),
-        r"parameter 'u_iou.weight', got float32 \(3, 2\)",
-    ),
-    "list": (
-        lambda p: setattr(p, "grad", [[1.0, 1.0]]),
-        r"an array as gradient of parameter 'u_iou.weight', got list",
-    ),
-    "number": (
-        lambda p: setattr(p, "grad", 1.0),
-        r"an array as gradient of parameter 'u_iou.weight', got float",
-    ),
-    "order": (
-        lambda p: setattr(p, "grad", np.asfortranarray(np.ones((2, 2), np.float32))),
-        r"C-contiguous gradient of parameter 'u_iou.weight'",
-    ),
-    "memory": (
-        lambda p: setattr(p, "grad", p.data),
-        r"gradient of parameter 'u_iou.weight' in memory of its own, got its values",
-    ),
-    "values": (
-        lambda p: (setattr(p, "data", np.ones((1, 2))), setattr(p, "grad", np.ones((1, 2))))[0],
-        r"parameter 'u_iou.weight' as float32 \(2, 2\), for which exp_avg is kept, got float64",
-    ),
-    "nan": (
-        lambda p: setattr(p, "grad", np.full((2, 2), np.nan, np.float32)),
-        r"a finite gradient of parameter 'u_iou.weight'",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNFIT)
-@pytest.mark.parametrize("named", [False, True])
-def test_parameters_without_names_are_called_by_their_paths(case: str, named: bool) -> None:
-    change, message = UNFIT[case]
-    model = cavs.compile(Layered())
-    optimizer = optim.Adam(model.named_parameters() if named else model.parameters(), lr=0.1)
-    before = model.function.u_iou.bias.data.copy()
-    model.function.u_iou.bias.grad = np.ones(2, np.float32)
-    change(model.function.u_iou.weight)
-    with cavs.detect_nonfinite(case == "nan"), pytest.raises(CavsError, match=message):
-        optimizer.step()
-    assert (model.function.u_iou.bias.data == before).all()
-
-
-def test_a_parameter_that_was_not_compiled_is_called_by_its_number() -> None:
-    p = Parameter(np.ones(2))
-    p.grad = np.ones(3)
-    with pytest.raises(ShapeError, match="of parameter '0', got"):
-        optim.SGD([p], lr=0.1).step()
-
-
-# --- Clipping -------------------------------------------------------------------------------------
-
-
-def clipped(max_norm: float) -> tuple[float, list[Parameter]]:
-    parameters = [Parameter(np.ones((4, 2))), Parameter(np.ones(3)), Parameter(np.ones(1))]
-    rows = np.array([0, 3], np.int32)
-    parameters[0].grad = RowSparse(rows, np.full((2, 2), 3.0), (4, 2))
-    parameters[1].grad = np.array([8.0, 0.0, 0.0])
-    return optim.clip_grad_norm(parameters, max_norm), parameters
-
-
-def test_clipping_scales_to_the_norm() -> None:
-    norm, parameters = clipped(5.0)
-    assert norm == 10.0
-    np.testing.assert_allclose(np.asarray(parameters[0].grad).sum(), 6.0)
-    np.testing.assert_allclose(np.asarray(parameters[1].grad), [4.0, 0, 0])
-
-
-def test_clipping_leaves_small_gradients() -> None:
-    norm, parameters = clipped(10.0)
-    assert norm == 10.0
-    np.testing.assert_array_equal(np.asarray(parameters[1].grad), [8.0, 0, 0])
-
-
-def test_clipping_of_nothing_and_of_nan() -> None:
-    assert optim.clip_grad_norm([Parameter(np.ones(1))], 1.0) == 0.0
-    p = Parameter(np.ones(2))
-    p.grad = np.array([np.nan, 1.0])
-    assert np.isnan(optim.clip_grad_norm([p], 0.5))
-    assert p.grad[1] == 1.0
-
-
-def test_clipping_of_gradients_in_another_order() -> None:
-    p = Parameter(np.ones((2, 3)))
-    p.grad = np.ones((3, 2)).T
-    np.testing.assert_allclose(optim.clip_grad_norm([p], 1.0), np.sqrt(6))
-    np.testing.assert_allclose(p.grad, 1 / np.sqrt(6))
 
 
 def test_a_state_and_an_option_of_one_path_are_refused() -> None:

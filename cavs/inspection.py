@@ -1,0 +1,198 @@
+"""What a compiled vertex function says of itself: inputs, programs, their time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from cavs._arguments import integer, is_among
+from cavs.compiled import Compiled
+from cavs.core import report
+from cavs.core.compiler import Compiler
+from cavs.core.ir import Name
+from cavs.core.trace import InputSpec
+from cavs.errors import CavsRuntimeError, InputError
+from cavs.execution.executor import Executor, RandomState
+from cavs.execution.native import NativeExecutor
+from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
+from cavs.inputs import InputChecker
+from cavs.scheduler import GraphBatch, InputGraph
+from cavs.tensor import Stream
+
+
+class Inspectable(Compiled):
+    """A compiled vertex function as far as it can be looked at; :class:`cavs.Model` runs it."""
+
+    training: bool
+    _compiler: Compiler
+    _executor: Executor
+    _checker: InputChecker
+    _stream: Stream
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64: of parameters, inputs and outputs."""
+        return self._executor.dtype
+
+    @property
+    def inputs(self) -> dict[Name, InputSpec]:
+        """The inputs that F pulls, by name."""
+        return dict(self._compiler.trace.inputs)
+
+    @property
+    def children_read(self) -> int | None:
+        """How many children a vertex may have: one more than the last slot that F gathers. None if
+        it may have any number: F gathers all children or none, or was compiled with
+        ``extra_children="ignore"``."""
+        return self._checker.children_read
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that F scatters."""
+        return tuple(self._compiler.trace.function.scatters)
+
+    @property
+    def program(self) -> str:
+        """The compiled programs of the mode, as text: inference, training forward, and backward."""
+        self._structure.check()
+        return report.programs(self._compiler.in_mode(self.training))
+
+    @overload
+    def explain(self, /) -> str: ...
+
+    @overload
+    def explain(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        loss: str | None = None,
+        repeats: int = 5,
+        **inputs: Any,
+    ) -> Profile: ...
+
+    def explain(
+        self,
+        graphs: Any = None,
+        /,
+        *,
+        loss: str | None = None,
+        repeats: int = 5,
+        **inputs: Any,
+    ) -> str | Profile:
+        """Describes the compiled programs; over a batch, measures where their time and memory go.
+
+        Both are of the model's mode: in evaluation there is no dropout.
+        Both give the reasons why a product of F does not run once per distinct id.
+        Without a batch: F after each pass and the programs, with FLOPs and bytes per row. With one,
+        inference and training are run `repeats` times each with the engine's clocks on, and the
+        fastest run of each is shown. Training is forward, and backward from cotangents of ones of
+        the output `loss`, or of all outputs; there is none where nothing learns. The model stays as
+        it is, its gradients and the step of its random operations too.
+
+        Args:
+            graphs: as for a call.
+            loss: name of an output.
+            repeats: 1 or more.
+            inputs: as for a call; tensors get no gradients.
+
+        Raises:
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and the
+            errors of a call.
+        """
+        self._structure.check()
+        if graphs is None:
+            compiler = self._compiler.in_mode(self.training)
+            return report.explain(compiler, self._executor.dtype.itemsize)
+        executor = self._native_executor("explain")
+        pushes = self._compiler.function.pushes
+        if loss is not None and not is_among(loss, pushes):
+            raise InputError(
+                f"[explain] expected an output among {sorted(pushes)}, got {loss!r}; name one of "
+                "these"
+            )
+        repeats = integer("explain", "repeats", repeats, 1)
+        graphs = self._checker.batch(graphs)
+        losses = frozenset(pushes) if loss is None else frozenset([loss])
+        return measure(
+            executor,
+            graphs,
+            self._checker.check(graphs, inputs),
+            RandomState(*self._stream.peek(), self.training),
+            losses if self._learns() else None,
+            repeats,
+        )
+
+    def memory(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        gradients: bool | str | Iterable[str] = True,
+        **ids: Any,
+    ) -> int:
+        """Bytes that a call over `graphs` in the model's mode allocates, without running it.
+
+        It counts all bytes that are there at once beside parameters and inputs: the values of the
+        call and the threads' scratch, its outputs, weights in the layout that products read and,
+        with `gradients`, the memory of backward, cotangents of the outputs and gradients; without,
+        the results that inference keeps by id. It is the need of a first call: later calls use
+        again the memory that this one leaves (arenas, weights, results by id, and with
+        ``zero_grad`` gradients). It does not count the schedule, which is kept with `graphs`, and
+        values that are computed from the outputs outside of F.
+
+        Args:
+            graphs: as for a call.
+            gradients: whether backward comes, or names of the outputs that the loss is made of.
+                True stands for the outputs of shape () by which anything learns, or for all outputs
+                if there are none.
+            ids: the integer inputs, to count distinct ids. The ids of an input that is not given
+                count as all distinct, which takes more, but for the gaps that the planner leaves. A
+                float input that is a tensor with `requires_grad` gets a gradient too.
+
+        Raises:
+            InputError: no such output; CavsRuntimeError: the executor is the reference; and the
+            errors of a call.
+        """
+        return self._memory(graphs, gradients, ids).total
+
+    def _memory(
+        self,
+        graphs: Any,
+        gradients: Any,
+        ids: Mapping[Name, Any],
+        wanted: Collection[Name] = (),
+        *,
+        read_on: bool = False,
+    ) -> CallMemory:
+        """The memory that a call allocates.
+
+        Args:
+            graphs, gradients, ids: see :meth:`memory`.
+            wanted: float inputs that get gradients, beside those with `requires_grad`.
+            read_on: whether later calls read the outputs, so that all get cotangents.
+        """
+        executor = self._native_executor("memory")
+        graphs = self._checker.batch(graphs)
+        known = self._checker.check(graphs, dict(ids), partial=True)
+        inputs = frozenset([*wanted, *self._checker.learning(ids)])
+        pushes = self._compiler.trace.function.pushes
+        losses = outputs_of_loss(pushes, gradients, read_on=read_on)
+        if not (inputs or self._learns()):
+            losses = None
+        return call_memory(executor, graphs, known, losses, inputs, training=self.training)
+
+    def _learns(self) -> bool:
+        """Whether a parameter wants a gradient."""
+        return True in self._compiler.learning()
+
+    def _native_executor(self, asked: str) -> NativeExecutor:
+        self._structure.check()
+        if not isinstance(self._executor, NativeExecutor):
+            raise CavsRuntimeError(
+                f"[{asked}] expected the native executor, got the reference; compile with "
+                "executor='native'"
+            )
+        return self._executor

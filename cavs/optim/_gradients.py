@@ -1,0 +1,58 @@
+"""Whether gradients fit their parameters, and errors that name a parameter where one does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cavs._arrays import Array
+from cavs.device import device_of, is_array
+from cavs.errors import CavsError, InputError, ShapeError
+from cavs.optim._groups import Group, State, name_in
+from cavs.tensor import Parameter, RowSparse
+
+
+def is_like(grad: Any, parameter: Parameter) -> bool:
+    """Whether a gradient has the shape and dtype of its parameter."""
+    if not (isinstance(grad, RowSparse) or is_array(grad)):
+        return False
+    return grad.shape == parameter.shape and grad.dtype == parameter.dtype
+
+
+def unlike(parameter: Parameter, group: Group) -> CavsError:
+    """The error of a parameter whose gradient is not like it."""
+    name = name_in(group, parameter)
+    grad: Any = parameter.grad
+    if not (isinstance(grad, RowSparse) or is_array(grad)):
+        return InputError(
+            f"[optim] expected an array as gradient of parameter {name!r}, got "
+            f"{type(grad).__name__}; convert it with numpy.asarray"
+        )
+    return ShapeError(
+        f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
+        f"got {grad.dtype} {grad.shape}; call zero_grad, and assign a gradient like the parameter"
+    )
+
+
+def check_arrays(parameter: Parameter, state: State, group: Group) -> None:
+    """Raises an error with the parameter's name if a native update cannot take its arrays."""
+    name = name_in(group, parameter)
+    values: Array = parameter.read()[0]
+    grad: Any = parameter.grad
+    if not (grad.flags.c_contiguous and grad.flags.aligned):
+        raise InputError(
+            f"[optim] expected a C-contiguous gradient of parameter {name!r}, got one with "
+            "gaps or in another order; assign a copy"
+        )
+    if device_of(values).shares_memory(values, grad):
+        raise InputError(
+            f"[optim] expected a gradient of parameter {name!r} in memory of its own, got its "
+            "values; assign a copy"
+        )
+    for key, kept in state.items():
+        if kept.ndim == 0:
+            continue  # a count of steps
+        if kept.shape != parameter.shape or kept.dtype != parameter.dtype:
+            raise ShapeError(
+                f"[optim] expected parameter {name!r} as {kept.dtype} {kept.shape}, for which "
+                f"{key} is kept, got {parameter.dtype} {parameter.shape}; make a new optimizer"
+            )

@@ -1,0 +1,69 @@
+"""Groups of parameters, made of what a user gives to an optimizer, and their names in errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cavs._arguments import boolean, items, number, text
+from cavs._arrays import Array
+from cavs.core.owners import path_of
+from cavs.errors import InputError
+from cavs.tensor import Parameter, Tensor
+
+State = dict[str, Array]
+"""The arrays that are kept for a parameter, by name."""
+Group = dict[str, Any]
+"""``params``, ``names`` and the options."""
+
+
+def as_groups(parameters: Any) -> list[Group]:
+    """The groups as they are given; a plain list of parameters is one group."""
+    single = isinstance(parameters, (str, Tensor)) or getattr(parameters, "shape", None) == ()
+    if single or not isinstance(parameters, Iterable):
+        raise InputError(
+            f"[optim] expected a list of parameters, got {type(parameters).__name__}; pass "
+            "list(model.parameters())"
+        )
+    given = list(parameters)
+    if given and all(isinstance(item, dict) for item in given):
+        if not all("params" in item for item in given):
+            raise InputError(
+                "[optim] expected groups with 'params', got one without; add its parameters"
+            )
+        return given
+    return [{"params": given}]
+
+
+def named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
+    """(name, parameter) of all; those without a name are numbered from `first`."""
+    pairs = []
+    given = items("optim", "params", parameters, object, "parameters")
+    for position, item in enumerate(given, first):
+        pair = item if isinstance(item, tuple) and len(item) == 2 else (str(position), item)
+        name, parameter = text("optim", "a parameter's name", pair[0]), pair[1]
+        if not isinstance(parameter, Parameter):
+            raise InputError(
+                "[optim] expected parameters or (name, parameter) pairs, got "
+                f"{type(parameter).__name__}; pass model.parameters()"
+            )
+        pairs.append((name, parameter))
+    return pairs
+
+
+def option_of(name: str, value: Any, kind: type) -> Any:
+    """Checks an option and gives it the type `kind`."""
+    if kind is bool:
+        return boolean("optim", name, value)
+    return number("optim", name, value, 0)
+
+
+def called(name: str, parameter: Parameter) -> str:
+    """The name of a parameter in errors: its path if it was given without a name."""
+    return (path_of(parameter) or name) if name.isdecimal() else name
+
+
+def name_in(group: Group, parameter: Parameter) -> str:
+    """The name in errors of a parameter of the group."""
+    pairs = zip(group["names"], group["params"], strict=True)
+    return next(called(name, p) for name, p in pairs if p is parameter)

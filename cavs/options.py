@@ -1,0 +1,79 @@
+"""The options of a compiled vertex function: see `cavs.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cavs._arguments import is_among, items, shown
+from cavs.core.passes import PASSES
+from cavs.core.trace import Trace
+from cavs.device import find_device
+from cavs.errors import DTypeError, InputError
+
+DType = str | npt.DTypeLike
+
+
+class CompileOptions(NamedTuple):
+    """The options beside the seed.
+
+    Attributes:
+        dtype, outputs, passes, policy, executor, device, extra_children: see :func:`cavs.compile`.
+        rewrite: changes F as traced, before the passes.
+    """
+
+    dtype: Any
+    outputs: Iterable[str] | None
+    passes: Iterable[str] | None
+    policy: str
+    executor: str
+    device: str
+    extra_children: str
+    rewrite: Callable[[Trace], Trace] | None
+
+    def check(self) -> CompileOptions:
+        """The options with the dtype by name and with names as tuples, if they are valid. Names of
+        outputs, of passes and of the executor are compared where the function is compiled.
+
+        Raises:
+            DTypeError: not float32 or float64; InputError: another option is none of its values.
+        """
+        dtype = _dtype_name(self.dtype)
+        if dtype not in ("float32", "float64"):
+            raise DTypeError(
+                f"[compile] expected dtype float32 or float64, got {shown(self.dtype)}; pass one "
+                "of these"
+            )
+        if not is_among(self.policy, ("batching", "serial")):
+            raise InputError(
+                f"[compile] expected policy batching or serial, got {self.policy!r}; pass one of "
+                "these"
+            )
+        find_device(self.device)
+        if not is_among(self.extra_children, ("error", "ignore")):
+            raise InputError(
+                f"[compile] expected extra_children error or ignore, got {self.extra_children!r}; "
+                "pass one of these"
+            )
+        passes, outputs = self.passes, self.outputs
+        if passes is not None:
+            passes = items("compile", "passes", passes, str, "names of passes")
+        if outputs is not None:
+            outputs = tuple(items("compile", "outputs", outputs, str, "names of outputs"))
+        if self.policy == "serial":  # runs a vertex at a time, so leaves do not come first
+            passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
+        passes = None if passes is None else tuple(passes)
+        return self._replace(dtype=dtype, outputs=outputs, passes=passes)
+
+
+def _dtype_name(dtype: Any) -> Any:
+    """The name of a dtype, given in any form that NumPy takes for one."""
+    if dtype is None or isinstance(dtype, str):
+        return dtype
+    try:
+        return np.dtype(dtype).name
+    except Exception:  # NumPy asks any object for its dtype, which may raise any error
+        return shown(dtype)

@@ -1,0 +1,85 @@
+"""A call of a model on the tape: gradients of parameters end here, those of inputs flow on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cavs.core.ir import Name
+from cavs.errors import CavsRuntimeError
+from cavs.execution.executor import Array, Run
+from cavs.nonfinite import Search
+from cavs.tensor import (
+    Parameter,
+    RowSparse,
+    Tensor,
+    Watch,
+    detecting,
+    grad_lock,
+    record,
+    wrong_cotangent,
+)
+
+NameOf = Callable[[Parameter], str]
+
+
+def record_call(
+    outputs: Mapping[Name, Array],
+    run: Run,
+    tensors: Mapping[Name, Tensor],
+    params: Sequence[Parameter],
+    watch: Watch,
+    search: Search,
+    name_of: NameOf,
+) -> dict[Name, Tensor]:
+    """The outputs on the tape. Parameters are leaves, and get their gradients here and not
+    through the tape: there may be many, and a step is short.
+
+    Args:
+        outputs, run: the results of the executor.
+        tensors: the inputs that want gradients.
+        params: the parameters by their numbers.
+        watch: watches the values of the parameters, since before the forward.
+        search: finds where a value that is not finite comes from.
+        name_of: gives the name of a parameter, for errors.
+    """
+    names = list(outputs)
+
+    def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+        _check_unwritten(watch, params, name_of)
+        known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
+        gradients = run.backward(known)
+        if detecting():
+            search.check_gradients(gradients, known, wrong_cotangent())
+        with grad_lock:
+            for number, part in gradients.params:
+                parameter = params[number]
+                grad: Any = part
+                if isinstance(part, tuple):
+                    grad = RowSparse._wrap(*part, parameter.shape)
+                parameter._accumulate(grad, adopt=True)
+        # Tensors of the other precision were converted on their way in.
+        found = gradients.inputs
+        return [
+            found[n].astype(x.dtype, copy=False) if n in found else None for n, x in tensors.items()
+        ]
+
+    def find(index: int, output: Array) -> str:
+        return search.origin_of(names[index], output)
+
+    results = record(
+        outputs.values(), tensors.values(), backward, name="model", learns=True, find=find
+    )
+    return dict(zip(names, results, strict=True))
+
+
+def _check_unwritten(watch: Watch, params: Sequence[Parameter], name_of: NameOf) -> None:
+    """Checks that the parameters are as in the forward: backward reads them in place."""
+    written = watch.first_changed()
+    if written >= 0:
+        raise CavsRuntimeError(
+            f"[backward] expected parameter {name_of(params[written])!r} as it was in the forward, "
+            "got one that was written since; call backward before optimizers, load_state_dict or "
+            "others change it, or call the model again"
+        )
+    watch.end()

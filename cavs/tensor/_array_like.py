@@ -1,0 +1,102 @@
+"""What a tensor has in common with arrays: sizes, and the protocols by which others read it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.core.ops._def import Shape, size_of
+from cavs.core.ops._operators import Operators
+from cavs.device import device_of
+from cavs.errors import ShapeError
+
+
+class ArrayLike(Operators):
+    """The base of tensors as far as Python, NumPy and other libraries take them for arrays."""
+
+    __slots__ = ()
+
+    requires_grad: bool
+    _values: Array  # `data`, to be read only
+
+    @property
+    @abstractmethod
+    def data(self) -> Array:
+        """The values; whoever asks for them may change them in place."""
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return self._values.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64 or int32."""
+        return self._values.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return size_of(self.shape)
+
+    def __repr__(self) -> str:
+        host = device_of(self._values).to_host(self._values)
+        values = np.array2string(host, separator=", ", threshold=100, prefix="Tensor(")
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        return f"{type(self).__name__}({values}, {self.dtype}{grad})"
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        # A function of NumPy's takes a tensor for its values, as it does any object with an array.
+        return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(device_of(self._values).to_host(self._values), dtype=dtype)
+        if copy is None:
+            return self.data if dtype is None else self.data.astype(dtype, copy=False)
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._values.__dlpack_device__()
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def item(self) -> float | int:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(
+                f"[item] expected one element, got shape {self.shape}; reduce it, or use numpy()"
+            )
+        value: float | int = self._values.item()
+        return value
+
+    def numpy(self) -> Array:
+        """The values; memory is shared."""
+        return self.data
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, ArrayLike):
+        return x.data
+    return type(x)(map(_plain, x)) if type(x) in (list, tuple) else x

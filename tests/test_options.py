@@ -1,0 +1,63 @@
+"""Options of `cavs.compile`: what they choose, and errors that name wrong ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import vertex_functions
+
+import cavs
+from cavs.errors import DTypeError, InputError
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"dtype": "float16"}, DTypeError, r"expected dtype float32 or float64, got 'float16'"),
+    ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, got \['inline'\]"),
+    ({"executor": "fast"}, InputError, r"expected executor native or reference, got 'fast'"),
+    ({"policy": "best"}, InputError, r"expected policy batching or serial, got 'best'"),
+    ({"device": "cuda"}, InputError, r"expected device 'cpu', got 'cuda', for which"),
+    ({"seed": -1}, InputError, r"integer in 0\.\.2\*\*64-1, got -1"),
+    ({"seed": 0.5}, InputError, r"got 0\.5"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), OPTIONS)
+def test_unknown_options_are_refused(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        cavs.compile(vertex_functions.make_function("NoGather"), **options)
+
+
+def test_outputs_that_are_not_wanted_are_not_computed() -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
+    whole, part = cavs.compile(function), cavs.compile(function, outputs=["logits"])
+    assert set(part.inputs) == set(whole.inputs) - {"label"}
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    word, label = np.int32([1, 2, -1]), np.int32([0, 1, 1])
+    expected, found = whole(graphs, word=word, label=label), part(graphs, word=word)
+    assert list(found) == ["logits"]
+    np.testing.assert_array_equal(found["logits"].data, expected["logits"].data)
+    assert "cross_entropy" not in part.program
+
+
+def test_states_that_nobody_gathers_go_with_the_outputs() -> None:
+    class Sums(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            x = v.pull("x")
+            total = v.gather(s=1).s.sum() + x
+            v.scatter(s=total)
+            v.push(total=total, doubled=x * 2.0)
+
+    model = cavs.compile(Sums(), outputs=["doubled"])
+    assert "levels" not in model.program
+    out = model(cavs.InputGraph([[], [0]]), x=np.float32([1, 3]))
+    np.testing.assert_array_equal(out["doubled"].data, [2, 6])
+
+
+@pytest.mark.parametrize("outputs", [[], ["logits", "losses"]])
+def test_outputs_that_are_not_there_are_named(outputs: list[str]) -> None:
+    function = vertex_functions.make_function("ChildSumTreeLSTM", "float32")
+    with pytest.raises(InputError, match=r"\[compile\] expected outputs among .*'logits'"):
+        cavs.compile(function, outputs=outputs)
