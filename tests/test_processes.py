@@ -197,3 +197,72 @@ def test_sys_exit_has_its_code_beside_daemon_threads() -> None:
     script = ENDING.format(threads=2, works="train, add", graphs=20, wait=0.01) + "sys.exit(3)"
     result = run_script(script)
     assert (result.returncode, result.stdout, result.stderr) == (3, "", "")
+
+
+WITHIN = """
+import gc, threading, time
+import numpy as np
+import cavs
+from cavs._native import core
+
+begun = threading.Event()
+
+class Step:
+    def __init__(self, result):
+        self.result = result
+
+    def __call__(self, **_):
+        begun.set()
+        time.sleep(0.05)
+        return self.result
+
+    def __del__(self):
+        pass
+
+class Array:
+    __dlpack__ = property(lambda self: Step(x.__dlpack__()))
+
+    def __dlpack_device__(self):
+        return x.__dlpack_device__()
+
+class Number:
+    def __init__(self):
+        self.step = Step(1)
+
+    def __index__(self):
+        return self.step()
+
+    __float__ = __index__
+
+class End:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.3)
+
+x = np.ones(4, np.float32)
+
+def work():
+    while True:
+        {call}
+
+threading.Thread(target=work, daemon=True).start()
+assert begun.wait(60)
+# The collection while the interpreter ends takes long: the thread wakes up meanwhile.
+gc.disable()
+end = End()
+end.itself = end
+del end
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "core.add_(Array(), x)",
+        "core.add_(x, Array())",
+        "core.add_(x, x, Number())",
+        "core.set_num_threads(Number())",
+    ],
+)
+def test_daemon_threads_in_python_code_of_a_native_call_when_the_process_ends(call: str) -> None:
+    result = run_script(WITHIN.format(call=call))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
