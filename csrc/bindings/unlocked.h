@@ -9,12 +9,9 @@
 
 namespace cavs {
 
-// While one lives, other Python threads run. It replaces pybind11's gil_scoped_release, which a
-// daemon thread must not use while the interpreter ends. Up to Python 3.13, pthread_exit then ends
-// a thread that asks for the lock, and unwinds its stack: through the destructor of
-// gil_scoped_release, which may not throw, so that the process aborts, and through our destructors,
-// which would touch Python's objects without the lock. Here the thread sleeps until the process is
-// gone, as it does from Python 3.14 on.
+// While one lives, other Python threads run. It replaces pybind11's gil_scoped_release, which knows
+// nothing of fork() and of signals. A daemon thread may meet the end of the interpreter when it asks
+// for the lock again: see thread_end.cpp.
 //
 // Long calls ask now and then whether the main thread's signal handlers raise an exception, which
 // then ends the call.
