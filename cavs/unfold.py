@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from cavs._arguments import instance, integer, mapping, shown
 from cavs._arrays import foreign_array
 from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
-from cavs.errors import DTypeError, GraphError, InputError, ShapeError
+from cavs.errors import GraphError, InputError, ShapeError
+from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
 from cavs.model import Model
 from cavs.replay import Part
 from cavs.scheduler import GraphBatch
@@ -121,7 +122,7 @@ def unfold(
     growth: Growth | None = instance("unfold", "roots", roots, Growth, "a cavs.Growth")
     level = 0
     while growth is not None and _opens(growth):
-        fresh = grown.open(growth)
+        fresh = grown.graphs.open(growth.children, growth.graph)
         if level == max_levels:
             raise GraphError(
                 f"[unfold] expected graph {fresh.graph.min()} to end within {max_levels} levels, "
@@ -139,7 +140,7 @@ def _opens(growth: Growth) -> bool:
     """Whether there are vertices to open; raises where that cannot be told."""
     children = growth.children
     if not isinstance(children, (list, tuple)):
-        children = _integers("children", children)
+        children = integers_of("children", children)
         if children.ndim == 0:
             raise GraphError(
                 f"[unfold] expected lists of children, got {shown(growth.children)}; give a "
@@ -147,22 +148,6 @@ def _opens(growth: Growth) -> bool:
             )
     mapping("unfold", "inputs of a Growth", growth.inputs)
     return len(children) > 0
-
-
-def _integers(name: str, given: Any) -> Array:
-    """An array of integers."""
-    array = foreign_array(given, "unfold")
-    if array.dtype.kind not in "iu" and array.size:
-        raise DTypeError(f"[unfold] expected integers as {name}, got {shown(given)}; convert them")
-    found: Array = array.astype(np.int64)
-    return found
-
-
-class _Fresh(NamedTuple):
-    vertices: Array
-    graph: Array
-    ptr: Array
-    children: Array
 
 
 @dataclass
@@ -178,7 +163,11 @@ class _Rows:
 
 
 class _Grown:
-    """All vertices, by number."""
+    """All vertices with their inputs, states and outputs.
+
+    Attributes:
+        graphs: the structure.
+    """
 
     def __init__(
         self,
@@ -196,8 +185,7 @@ class _Grown:
                 )
         self._model = model.stepwise()
         self._states = [State(name) for name in model.states]
-        self._shapes = model.inputs
-        self._num_graphs = num_graphs
+        self._pulled = model.inputs
         self._graph_inputs = {name: foreign_array(x, "unfold") for name, x in graph_inputs.items()}
         for name, array in self._graph_inputs.items():
             if array.shape[:1] != (num_graphs,):
@@ -205,137 +193,37 @@ class _Grown:
                     f"[unfold] expected a row of {name!r} for each of {num_graphs} graphs, got "
                     f"shape {array.shape}; give one for each"
                 )
-        self._keys = np.arange(num_graphs) if keys is None else _integers("keys", keys)
-        if self._keys.shape != (num_graphs,):
-            raise ShapeError(
-                f"[unfold] expected keys ({num_graphs},), got shape {self._keys.shape}; give a "
-                "key for each graph"
-            )
-        self._max_vertices = max_vertices
-        self._sizes = np.zeros(num_graphs, np.int64)
-        self._graph = np.zeros(0, np.int64)
-        self._ptr = np.zeros(1, np.int64)
-        self._children = np.zeros(0, np.int64)
+        self.graphs = GrownGraphs(num_graphs, keys, max_vertices, self._model.children_read)
         self._rows: dict[Name, _Rows] = {}
 
-    def open(self, growth: Growth) -> _Fresh:
-        """Gives the new vertices their numbers and checks the vertices that they gather from."""
-        first = len(self._graph)
-        ptr, children = _as_csr(growth.children)
-        if len(children) and not (children.min() >= 0 and children.max() < first):
-            wrong = children[(children < 0) | (children >= first)][0]
-            raise GraphError(
-                f"[unfold] expected children among the {first} vertices that are there, got "
-                f"{wrong}; name vertices of earlier levels"
-            )
-        count = len(ptr) - 1
-        graph = self._graph_of_new(growth, ptr, children, count)
-        owner = np.repeat(graph, np.diff(ptr))
-        if (self._graph[children] != owner).any():
-            at = int(np.flatnonzero(self._graph[children] != owner)[0])
-            raise GraphError(
-                f"[unfold] expected children in the vertex's own graph {owner[at]}, got vertex "
-                f"{children[at]} of graph {self._graph[children[at]]}; keep graphs apart"
-            )
-        self._check_counts(ptr, graph, first)
-        self._sizes += np.bincount(graph, minlength=self._num_graphs)
-        if self._sizes.max(initial=0) > self._max_vertices:
-            raise GraphError(
-                f"[unfold] expected graph {self._sizes.argmax()} to end within "
-                f"{self._max_vertices} vertices, got {self._sizes.max()}; let expand end it, or "
-                "raise max_vertices"
-            )
-        self._graph = np.concatenate([self._graph, graph])
-        self._ptr = np.concatenate([self._ptr, self._ptr[-1] + ptr[1:]])
-        self._children = np.concatenate([self._children, children])
-        return _Fresh(np.arange(first, first + count), graph, ptr, children)
-
-    def _check_counts(self, ptr: Array, graph: Array, first: int) -> None:
-        """Checks that the model reads all children of each new vertex."""
-        read, counts = self._model.children_read, np.diff(ptr)
-        if read is not None and counts.max(initial=0) > read:
-            at = int(counts.argmax())
-            raise GraphError(
-                f"[unfold] graph {graph[at]}, vertex {first + at}: expected at most {read} "
-                f"children, since F gathers no slot beyond {read - 1}, got {counts[at]}; gather "
-                "more slots or all children, or compile with extra_children='ignore'"
-            )
-
-    def _graph_of_new(self, growth: Growth, ptr: Array, children: Array, count: int) -> Array:
-        if growth.graph is not None:
-            graph = _integers("graph", growth.graph)
-            if graph.shape != (count,):
-                raise ShapeError(
-                    f"[unfold] expected the graphs of {count} new vertices, got shape "
-                    f"{graph.shape}; give one for each"
-                )
-            if count and not (graph.min() >= 0 and graph.max() < self._num_graphs):
-                raise GraphError(
-                    f"[unfold] expected graphs in 0..{self._num_graphs - 1}, got "
-                    f"{graph.min()}..{graph.max()}; number the graphs that there are"
-                )
-            return graph
-        if (np.diff(ptr) == 0).any():
-            raise GraphError(
-                "[unfold] expected the graphs of new vertices that gather nothing, got none; "
-                "give graph="
-            )
-        return self._graph[children[ptr[:-1]]]
-
-    def compute(self, level: int, fresh: _Fresh, growth: Growth) -> Frontier:
+    def compute(self, level: int, fresh: Fresh, growth: Growth) -> Frontier:
         """Runs the model over the new vertices, beside the vertices that they gather from."""
-        known = np.unique(fresh.children)
-        graph = np.concatenate([self._graph[known], fresh.graph])
-        order = np.argsort(graph, kind="stable")  # within a graph: known ones, then new ones
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        active, sizes = np.unique(graph, return_counts=True)
-        ptr = np.concatenate([[0], np.cumsum(sizes)])
-        new_rows = place[len(known) :]
-        counts = np.zeros(len(order), np.int64)
-        counts[new_rows] = np.diff(fresh.ptr)
-        begin = np.repeat(ptr[:-1], sizes)
-        # Edges follow the order of the rows of their parents.
-        by_row = np.argsort(new_rows, kind="stable")
-        edges = _rows_of(fresh.ptr, by_row)
-        parents = np.repeat(new_rows[by_row], np.diff(fresh.ptr)[by_row])
-        children = place[np.searchsorted(known, fresh.children[edges])] - begin[parents]
-        child_ptr = np.concatenate([[0], np.cumsum(counts)])
-        batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active])
-        inputs = self._step_inputs(growth, known, place[: len(known)], new_rows, active)
-        row_is_new = np.zeros(len(order), bool)
-        row_is_new[new_rows] = True
-        number = np.concatenate([known, fresh.vertices])[order]
-
-        def name_of(graph: int, vertex: int) -> str:
-            return f"graph {active[graph]}, vertex {number[ptr[graph] + vertex]}"
-
+        batch = self.graphs.batch(fresh)
+        inputs = self._step_inputs(growth, batch)
         with no_grad():
-            out = self._model._call(batch, inputs, Part(row_is_new, name_of))
-        outputs = {name: y.data[new_rows] for name, y in out.items()}
+            out = self._model._call(batch.graphs, inputs, Part(batch.is_new(), batch.name_of))
+        outputs = {name: y.data[batch.new_rows] for name, y in out.items()}
         given = {name: foreign_array(x, "unfold") for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():
             self._rows.setdefault(name, _Rows()).parts.append(rows)
         shown = {name: y for name, y in outputs.items() if name not in self._states}
         return Frontier(level, fresh.vertices, fresh.graph, given, shown)
 
-    def _step_inputs(
-        self, growth: Growth, known: Array, known_rows: Array, new_rows: Array, active: Array
-    ) -> dict[Name, Array]:
+    def _step_inputs(self, growth: Growth, batch: LevelBatch) -> dict[Name, Array]:
         """Inputs of the rows of a level: the given ones for new vertices, states for known ones."""
-        count = len(known_rows) + len(new_rows)
+        count, new_rows = len(batch.number), batch.new_rows
         inputs: dict[Name, Array] = {}
         for name, spec in self._model.inputs.items():
             if isinstance(name, Known):
                 inputs[name] = np.zeros(count, self._model.dtype)
-                inputs[name][known_rows] = 1
+                inputs[name][batch.known_rows] = 1
             elif name in self._states:
                 inputs[name] = np.zeros((count, *spec.shape), self._model.dtype)
-                if len(known):
-                    inputs[name][known_rows] = self._rows[name].take(known)
+                if len(batch.known):
+                    inputs[name][batch.known_rows] = self._rows[name].take(batch.known)
             elif spec.space == "graph":
                 if name in self._graph_inputs:
-                    inputs[name] = self._graph_inputs[name][active]
+                    inputs[name] = self._graph_inputs[name][batch.active]
             elif name in growth.inputs:
                 rows = foreign_array(growth.inputs[name], "unfold")
                 if rows.shape != (len(new_rows), *spec.shape):
@@ -350,42 +238,12 @@ class _Grown:
 
     def finish(self) -> Unfolded:
         """All vertices, graph after graph."""
-        order = np.argsort(self._graph, kind="stable")
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        ptr = np.concatenate([[0], np.cumsum(self._sizes)])
-        edges = _rows_of(self._ptr, order)
-        counts = np.diff(self._ptr)[order]
-        begin = np.repeat(np.repeat(ptr[:-1], self._sizes), counts)
-        child_ptr = np.concatenate([[0], np.cumsum(counts)])
-        children = place[self._children[edges]] - begin
-        graphs = GraphBatch.from_csr(ptr, child_ptr, children, self._keys)
+        graphs, order = self.graphs.whole()
         rows = {name: held.take(order) for name, held in self._rows.items()}
-        pulled = self._shapes
+        pulled = self._pulled
         return Unfolded(
             graphs,
             {name: rows[name] for name in pulled if name in rows} | self._graph_inputs,
             {n: x for n, x in rows.items() if n not in pulled and n not in self._states},
             order,
         )
-
-
-def _as_csr(children: Any) -> tuple[Array, Array]:
-    """Offsets, and the numbers of the children."""
-    if isinstance(children, np.ndarray) and children.ndim == 1 and children.dtype.kind in "iu":
-        return np.arange(len(children) + 1), children.astype(np.int64)
-    lists: Sequence[Any] = [np.atleast_1d(_integers("children", c)) for c in children]
-    if any(c.ndim != 1 for c in lists):
-        raise GraphError(
-            "[unfold] expected a list of children for each vertex, got lists in lists; flatten them"
-        )
-    ptr = np.concatenate([[0], np.cumsum([len(c) for c in lists])]).astype(np.int64)
-    flat = np.concatenate(lists) if lists else np.zeros(0, np.int64)
-    return ptr, flat
-
-
-def _rows_of(ptr: Array, chosen: Array) -> Array:
-    """Positions ptr[i]..ptr[i + 1] - 1 for each chosen i, one after the other."""
-    counts = np.diff(ptr)[chosen]
-    starts = np.repeat(ptr[:-1][chosen] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-    return starts + np.arange(counts.sum())

@@ -53,7 +53,11 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("inputs", "replay", "nonfinite", "recording", "step", "options", "compiled"),
         "inspection",
     ),
-    "unfold": (*_BASE, "_arrays", "core", "scheduler", "tensor", "replay", "model"),
+    "grown_graphs": (*_BASE, "_arrays", "scheduler"),
+    "unfold": (
+        *(*_BASE, "_arrays", "core", "scheduler", "tensor", "replay", "model"),
+        "grown_graphs",
+    ),
     "program": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "options", "compiled"),
         "model",
