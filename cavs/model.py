@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs._arguments import text
+from cavs.call import WHOLE, Call, Part
 from cavs.compiled import convert
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, ancestors
@@ -20,14 +21,11 @@ from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Array, Executor, RandomState
 from cavs.execution.native import NativeExecutor
-from cavs.execution.reference import ReferenceExecutor
 from cavs.inputs import InputChecker
 from cavs.inspection import Inspectable
-from cavs.nonfinite import Search
 from cavs.optim import Optimizer
 from cavs.options import CompileOptions, DType
-from cavs.recording import record_call
-from cavs.replay import WHOLE, Call, Part
+from cavs.recording import record_call, search_in
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.step import NativeSteps, StepOptions, separate_step
 from cavs.tensor import Parameter, Stream, Tensor, Watch, detecting, is_grad_enabled
@@ -35,7 +33,7 @@ from cavs.tensor import Parameter, Stream, Tensor, Watch, detecting, is_grad_ena
 _values = attrgetter("_values")
 
 
-class _Call(NamedTuple):
+class _Prepared(NamedTuple):
     """A call's batch and checked inputs, the inputs that want gradients, whether these or
     parameters do, and the vertices that are searched for NaN."""
 
@@ -109,6 +107,8 @@ class Model(Inspectable):
         if name == "native":
             return NativeExecutor(self._compiler, options.dtype, options.policy, options.device)
         if name == "reference":
+            from cavs.execution.reference import ReferenceExecutor  # not with cavs: few need it
+
             return ReferenceExecutor(self._compiler, options.dtype)
         raise InputError(
             f"[compile] expected executor native or reference, got {name!r}; pass one of these"
@@ -139,29 +139,31 @@ class Model(Inspectable):
         """A call with inputs of any name."""
         return self._forward(self._prepare(graphs, inputs)._replace(part=part), self._draw())
 
-    def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Call:
+    def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Prepared:
         """The checked arguments of a call; nothing has changed yet."""
         self._structure.check()
         batched = self._checker.batch(graphs)
         arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
         if arrays is None:
             arrays, tensors = self._checker.check(batched, inputs), self._checker.learning(inputs)
-        return _Call(batched, arrays, tensors, bool(tensors) or self._learns())
+        return _Prepared(batched, arrays, tensors, bool(tensors) or self._learns())
 
-    def _forward(self, call: _Call, random: RandomState) -> dict[Name, Tensor]:
-        wanted = frozenset(call.tensors) if call.learns and is_grad_enabled() else None
+    def _forward(self, prepared: _Prepared, random: RandomState) -> dict[Name, Tensor]:
+        wanted = None
+        if prepared.learns and is_grad_enabled():
+            wanted = frozenset(prepared.tensors)
         # Begins before the forward: another thread may write while it runs.
         params = self._compiler.params
         watch = None if wanted is None else Watch(list(map(_values, params)), params)
-        given = call.graphs, call.arrays, random, wanted
-        search = Search(Call(self._executor, *given, self._name_of, call.part))
+        given = prepared.graphs, prepared.arrays, random, wanted
+        call = Call(self._executor, *given, self._name_of, prepared.part)
         if detecting():
-            outputs, run = search.checked_forward()
+            outputs, run = search_in(call).checked_forward()
         else:
             outputs, run = self._executor.forward(*given)
         if run is None or watch is None:
             return {name: Tensor._wrap(y) for name, y in outputs.items()}
-        return record_call(outputs, run, call.tensors, params, watch, search, self._name_of)
+        return record_call(call, outputs, run, prepared.tensors, watch)
 
     def _draw(self) -> RandomState:
         """The state from which a call's random operations draw; counts the calls that may draw."""
@@ -214,21 +216,21 @@ class Model(Inspectable):
         """
         options = StepOptions(optimizer, loss, scale, clip_norm)
         options = options.check(self._compiler.function.pushes)
-        call = self._prepare(graphs, inputs)
-        if not (call.learns and is_grad_enabled()):
+        prepared = self._prepare(graphs, inputs)
+        if not (prepared.learns and is_grad_enabled()):
             raise CavsRuntimeError(
                 "[step] expected a parameter or an input with requires_grad, and gradients "
                 "enabled, got none; call it outside of no_grad, and leave requires_grad of a "
                 "parameter on"
             )
         random = cache(self._draw)
-        if self._steps is not None and not call.tensors:
+        if self._steps is not None and not prepared.tensors:
             done = self._steps.run(
-                call.graphs, call.arrays, options, self.training, self._parameters, random
+                prepared.graphs, prepared.arrays, options, self.training, self._parameters, random
             )
             if done is not None:
                 return done
-        return separate_step(self._forward(call, random()), self._parameters, options)
+        return separate_step(self._forward(prepared, random()), self._parameters, options)
 
     def _name_of(self, parameter: Parameter) -> str:
         names = (name for name, p in self.function.named_parameters() if p is parameter)

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from cavs.call import Call
 from cavs.core.ir import Internal, Name, Node
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.core.stepwise import State
 from cavs.errors import NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run
-from cavs.replay import Call, Origin, Replay
+from cavs.replay import Origin, Replay, replay
 from cavs.tensor._nonfinite import (
     REMEDY,
     describe,
@@ -100,7 +101,7 @@ class Search:
     def _first_of(self, graph: int, outputs: Mapping[Name, Any]) -> NonFiniteError | None:
         """The error of the first NaN of a graph: in one of these outputs or, if they have none, in
         a state."""
-        run = self._call.replay(graph)
+        run = replay(self._call, graph)
         pushes = {name: node for name, node in self._call.pushes.items() if name in outputs}
         for called, sinks in ((_output, pushes), (_state, run.function.scatters)):
             found = run.first(sinks, has_nan)
@@ -122,7 +123,7 @@ class Search:
         wrong = np.isnan(output) if bad is has_nan else np.isinf(output)
         node = self._call.pushes[name]
         graph = self._call.graph_of(node.space, int(np.argwhere(wrong)[0][0]))
-        run = self._call.replay(graph)
+        run = replay(self._call, graph)
         found = run.first({name: node}, bad)
         if found is None:
             return f"{_output(name)} of graph {graph} has it first"
@@ -171,7 +172,7 @@ class Search:
         graph = self._graph_with(key, cotangents, 0, self._call.graphs.num_graphs)
         if graph is None:
             return "that of each graph alone is finite, and their sum is not"
-        run = self._call.replay(graph)
+        run = replay(self._call, graph)
         own = self._of_graphs(cotangents, graph, graph + 1)
         with np.errstate(all="ignore"):
             run.backward(own)

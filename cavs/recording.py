@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from cavs.call import Call
 from cavs.core.ir import Name
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Array, Run
-from cavs.nonfinite import Search
 from cavs.tensor import (
-    Parameter,
     RowSparse,
     Tensor,
     Watch,
@@ -20,37 +19,34 @@ from cavs.tensor import (
     wrong_cotangent,
 )
 
-NameOf = Callable[[Parameter], str]
+if TYPE_CHECKING:
+    from cavs.nonfinite import Search
 
 
 def record_call(
+    call: Call,
     outputs: Mapping[Name, Array],
     run: Run,
     tensors: Mapping[Name, Tensor],
-    params: Sequence[Parameter],
     watch: Watch,
-    search: Search,
-    name_of: NameOf,
 ) -> dict[Name, Tensor]:
     """The outputs on the tape. Parameters are leaves, and get their gradients here and not
     through the tape: there may be many, and a step is short.
 
     Args:
+        call: the call.
         outputs, run: the results of the executor.
         tensors: the inputs that want gradients.
-        params: the parameters by their numbers.
         watch: watches the values of the parameters, since before the forward.
-        search: finds where a value that is not finite comes from.
-        name_of: gives the name of a parameter, for errors.
     """
-    names = list(outputs)
+    names, params = list(outputs), call.params
 
     def backward(cotangents: Sequence[Array | None]) -> list[Any]:
-        _check_unwritten(watch, params, name_of)
+        _check_unwritten(watch, call)
         known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
         gradients = run.backward(known)
         if detecting():
-            search.check_gradients(gradients, known, wrong_cotangent())
+            search_in(call).check_gradients(gradients, known, wrong_cotangent())
         with grad_lock:
             for number, part in gradients.params:
                 parameter = params[number]
@@ -65,7 +61,7 @@ def record_call(
         ]
 
     def find(index: int, output: Array) -> str:
-        return search.origin_of(names[index], output)
+        return search_in(call).origin_of(names[index], output)
 
     results = record(
         outputs.values(), tensors.values(), backward, name="model", learns=True, find=find
@@ -73,13 +69,22 @@ def record_call(
     return dict(zip(names, results, strict=True))
 
 
-def _check_unwritten(watch: Watch, params: Sequence[Parameter], name_of: NameOf) -> None:
+def search_in(call: Call) -> Search:
+    """The search for where a value of a call that is not finite comes from."""
+    # Not with cavs: it needs the reference executor, which few programs ever do.
+    from cavs.nonfinite import Search
+
+    return Search(call)
+
+
+def _check_unwritten(watch: Watch, call: Call) -> None:
     """Checks that the parameters are as in the forward: backward reads them in place."""
     written = watch.first_changed()
     if written >= 0:
+        name = call.name_of(call.params[written])
         raise CavsRuntimeError(
-            f"[backward] expected parameter {name_of(params[written])!r} as it was in the forward, "
-            "got one that was written since; call backward before optimizers, load_state_dict or "
-            "others change it, or call the model again"
+            f"[backward] expected parameter {name!r} as it was in the forward, got one that was "
+            "written since; call backward before optimizers, load_state_dict or others change it, "
+            "or call the model again"
         )
     watch.end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from cavs._arguments import instance, integer, mapping, shown
 from cavs._arrays import foreign_array
+from cavs.call import Part
 from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
 from cavs.model import Model
-from cavs.replay import Part
 from cavs.scheduler import GraphBatch
 from cavs.tensor import no_grad
 
@@ -150,11 +150,11 @@ def _opens(growth: Growth) -> bool:
     return len(children) > 0
 
 
-@dataclass
 class _Rows:
     """Rows of all vertices so far."""
 
-    parts: list[Array] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.parts: list[Array] = []
 
     def take(self, rows: Array) -> Array:
         if len(self.parts) > 1:

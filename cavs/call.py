@@ -1,0 +1,89 @@
+"""A call of a model as it was given to the executor, from which it can be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cavs.core.ir import Name, Node
+from cavs.core.ops._def import Space, SpaceKind
+from cavs.execution.executor import Array, Executor, RandomState
+from cavs.scheduler import GraphBatch, batch, unbatch
+
+
+class Part(NamedTuple):
+    """The vertices of a call that are searched for NaN, and their names.
+
+    Attributes:
+        rows: whether each vertex of the batch is searched; None: all are.
+        place: names a vertex in words by its graph and its number in the graph, both from 0.
+    """
+
+    rows: Array | None
+    place: Callable[[int, int], str]
+
+
+WHOLE = Part(None, "graph {}, vertex {}".format)
+
+
+class Call(NamedTuple):
+    """A call of a model, to be computed again.
+
+    Attributes:
+        executor: the executor that computed it.
+        graphs, inputs, random, wanted: the executor's arguments.
+        name_of: gives the name of a parameter.
+        part: the vertices that are searched.
+    """
+
+    executor: Executor
+    graphs: GraphBatch
+    inputs: Mapping[Name, Array]
+    random: RandomState
+    wanted: frozenset[Name] | None
+    name_of: Callable[[Any], str]
+    part: Part
+
+    def only(self, first: int, last: int) -> Call:
+        """The graphs `first` to `last` - 1 of the batch alone."""
+        graphs = batch(unbatch(self.graphs)[first:last], keys=self.graphs.keys[first:last])
+        spaces = {
+            name: SpaceKind(s.space) for name, s in self.executor.compiler.trace.inputs.items()
+        }
+        inputs = {n: self.rows(x, spaces[n], first, last) for n, x in self.inputs.items()}
+        return self._replace(graphs=graphs, inputs=inputs)
+
+    def rows(self, array: Array, space: Space, first: int, last: int) -> Array:
+        """The rows of the graphs `first` to `last` - 1, of a value of the batch."""
+        ptr = self._first_rows(space)
+        return array[first:last] if ptr is None else array[ptr[first] : ptr[last]]
+
+    def graph_of(self, space: Space, row: int) -> int:
+        """The graph that a row belongs to."""
+        ptr = self._first_rows(space)
+        return row if ptr is None else int(np.searchsorted(ptr, row, side="right")) - 1
+
+    def _first_rows(self, space: Space) -> Array | None:
+        """The first row of each graph; None if each graph has one row of `space`."""
+        if space == SpaceKind.EDGE:
+            return self.graphs.edge_ptr
+        return self.graphs.ptr if space == SpaceKind.VERTEX else None
+
+    @property
+    def pushes(self) -> dict[Name, Node]:
+        """Outputs of F as it was traced."""
+        return self.executor.compiler.trace.function.pushes
+
+    @property
+    def params(self) -> list[Any]:
+        """Parameters by their numbers."""
+        return self.executor.compiler.params
+
+    def nan_in(self, name: Name, output: Array) -> Array:
+        """Where an output has NaN, at the vertices that are searched."""
+        wrong = np.isnan(output)
+        if self.part.rows is not None and self.pushes[name].space == SpaceKind.VERTEX:
+            wrong[~self.part.rows] = False
+        return wrong
