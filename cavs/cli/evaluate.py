@@ -8,7 +8,7 @@ from typing import Any
 
 import cavs
 from cavs.cli._checkpoints import Use, add_checkpoint
-from cavs.cli._options import add_options, add_threads, integer
+from cavs.cli._options import add_options, add_threads
 from cavs.errors import InputError
 from cavs.training.tasks import Task
 
@@ -33,14 +33,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="data as for training, or one file of trees (default: the data that the checkpoint "
-        "was trained on)",
+        help="data as for training, or one file of trees as the test set (default: the data that "
+        "the checkpoint was trained on)",
     )
     parser.add_argument(
         "--split", choices=("train", "dev", "test"), default="test", help="(default: test)"
-    )
-    parser.add_argument(
-        "--batch-size", type=integer(1), default=256, help="of trees (default: 256)"
     )
     add_options(parser, USE.options(), default=None)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -52,6 +49,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the scores."""
     trained, task, given = USE.begin(options)
+    batch_size = given.pop("batch_size", None)
     if given and options.split != "test":
         flag = next(option.flag for option in USE.options() if option.name in given)
         raise InputError(
@@ -59,6 +57,6 @@ def run(options: argparse.Namespace) -> int:
         )
     if given:
         trained = trained.with_source(**given)
-    found = task.evaluate(trained, options.split, options.data, options.batch_size)
+    found = task.evaluate(trained, options.split, options.data, batch_size)
     print(json.dumps(found.scores, indent=2) if options.json else found.text)
     return 0

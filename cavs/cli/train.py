@@ -17,6 +17,7 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training import (
     Checkpoint,
     Progress,
+    TrainingConfig,
     TrainingRun,
     UserModel,
     load_checkpoint,
@@ -158,6 +159,7 @@ def _resume(
     training = checkpoint.training
     known = {
         **arguments_of(checkpoint),
+        **TrainingConfig().to_dict(),  # which older runs lack some settings of
         **training.get("settings", {}),
         **training.get("source", {}),
     }
@@ -166,6 +168,12 @@ def _resume(
         if key not in _MAY_CHANGE and key in known and known[key] != value:
             _refuse_change(path, key, known[key], value)
     TrainingRun.check_resumable(path, checkpoint)
+    for key, name in zip(wanted, given, strict=True):
+        if key not in _MAY_CHANGE and key not in known:
+            raise CheckpointError(
+                f"[checkpoint] {path}: expected no --{name.replace('_', '-')} for a run that goes "
+                f"on, got {given[name]!r}; leave the option out, or start a new run"
+            )
     changes = {key: given[key] for key in _MAY_CHANGE if key in given}
     config = replace(read_settings(path, training), **changes)
     return TrainingRun.resume(

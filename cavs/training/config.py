@@ -114,7 +114,7 @@ TRAINING_OPTIONS = with_defaults(
         Option("epochs", Integer(1), meaning="at most"),
         Option("batch_size", Integer(1), meaning="graphs in a batch"),
         Option("lr", Number(0, exclusive=True), meaning="learning rate"),
-        Option("momentum", Number(0, 1), meaning="of sgd"),
+        Option("momentum", Number(0, 1), meaning="of sgd", needs=("optimizer", "sgd")),
         Option(
             "lr_decay",
             Number(0, exclusive=True),

@@ -122,6 +122,7 @@ class Option:
         follows: the name of the option whose value is the default.
         otherwise: a case, and another default for this case.
         only: the tasks that have it, as errors name them; empty if all have it.
+        needs: another option, and the value of it without which nothing reads this one.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Option:
     follows: str | None = None
     otherwise: tuple[str, Any] | None = None
     only: str = ""
+    needs: tuple[str, Any] | None = None
 
     @property
     def flag(self) -> str:
@@ -179,7 +181,8 @@ def complete(
         case: the case that selects one of two defaults.
 
     Raises:
-        InputError: a name is no option, or an option does not take its value.
+        InputError: a name is no option, an option does not take its value, or nothing reads it for
+            want of another one.
     """
     known = {option.name: option for option in options}
     for name, value in given.items():
@@ -197,4 +200,11 @@ def complete(
     for option in options:
         if option.follows is not None and option.name not in given:
             values[option.name] = values[option.follows]
+        if option.needs is not None and option.name in given:
+            name, value = option.needs
+            if values[name] != value:
+                raise InputError(
+                    f"[train] expected {option.flag} with {known[name].flag} {value} only, got "
+                    f"{values[name]}; leave one out"
+                )
     return values

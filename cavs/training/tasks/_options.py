@@ -89,6 +89,16 @@ LATENT_ATTRIBUTES: Attributes = {
     "posterior": ("a layer that makes mean and log_std of z of what the encoder pushes", callable),
 }
 
+#: The option of evaluation of tasks whose graphs may be batched in any way.
+BATCH_SIZE_OPTION = Option(
+    "batch_size",
+    Integer(1),
+    meaning="graphs in a batch; another size draws other samples, if scores need any",
+    metavar="N",
+    said="as its run was judged",
+    only="separate graphs",
+)
+
 #: Options of samplers that draw words.
 WORD_SAMPLING_OPTIONS = (
     Option(

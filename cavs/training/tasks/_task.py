@@ -83,12 +83,13 @@ class Task(ABC):
         models: the built-in models; a user's model replaces the first, or the one that it names.
         own_options: the options of data and models.
         training_options: the options of training.
-        evaluation_options: further options for the evaluation of a checkpoint: fields of the
-            source.
+        evaluation_options: options of the evaluation of a checkpoint: ``batch_size`` where the task
+            leaves a choice, and fields of the source.
         has_words: whether its built-in models have an embedding.
         name: the name of the model on the command line.
         built_in: the built-in model of that name, or the one that the user's model replaces.
         user: the user's model, if it is one.
+        given: the names of the options that `configure` was given.
         arguments: the arguments of the vertex function's class.
         vocabulary: the vocabulary of the words, if there are any.
         source: the source of the data.
@@ -119,6 +120,7 @@ class Task(ABC):
         self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
         self.built_in = self.model_of(name)
         self.user: UserModel | None = None
+        self.given: frozenset[str] = frozenset()
         self.source, self.corpus = source, corpus
         self.objective: Objective = self.make_objective()
 
@@ -174,6 +176,7 @@ class Task(ABC):
         known = {"data", *config.to_dict(), *(item.name for item in fields(cls.source_type))}
         sizes = {k: v for k, v in settings.items() if k not in known and v is not None}
         task: Any = cls.create(name, cls.make_source(settings, given), **sizes)
+        task.given = frozenset(given)
         return (task if user is None else task.of_user(user)), config
 
     @classmethod
@@ -268,8 +271,17 @@ class Task(ABC):
         return Loader(self.train_set(config), config.batch_size, shuffle=True, seed=config.seed)
 
     @abstractmethod
-    def batches(self, split: str) -> Batches:
-        """Batches of ``dev`` or ``test`` to judge a model by; they can be iterated over again."""
+    def batches(self, split: str, batch_size: int | None = None) -> Batches:
+        """Batches of ``dev`` or ``test`` to judge a model by; they can be iterated over again.
+
+        Args:
+            split: ``dev`` or ``test``.
+            batch_size: graphs in a batch; None: the task's own choice.
+
+        Raises:
+            InputError: a batch size for a task that has none among `evaluation_options`, or one
+                below 1.
+        """
 
     def check(self, function: Any) -> None:
         """Raises `DataError` where the data do not fit the vertex function; by default all data
@@ -299,7 +311,7 @@ class Task(ABC):
         trained: Trained,
         split: str,
         data: str | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
     ) -> Evaluation:
         """The scores of a checkpoint.
 
@@ -307,13 +319,12 @@ class Task(ABC):
             trained: the checkpoint.
             split: ``train``, ``dev`` or ``test``.
             data: the place of the data; None: the place of the data that it was trained on.
-            batch_size: graphs in a batch, unless the task fixes it.
+            batch_size: see `batches`.
 
         Raises:
-            InputError: the task has no such split, or makes its data itself; CheckpointError,
-                DataError: the checkpoint, or the data, do not fit.
+            InputError: the task has no such split, makes its data itself, or fixes the batch size;
+                CheckpointError, DataError: the checkpoint, or the data, do not fit.
         """
-        del batch_size
         if split == "train":
             raise InputError(
                 f"[evaluate] expected --split dev or test for {trained.name}, got train; choose "
@@ -329,7 +340,7 @@ class Task(ABC):
         task = trained.task()
         model = trained.model(task.outputs)
         task.prepare(model)
-        scores = task.objective.evaluate(model, task.batches(split), lambda: False)
+        scores = task.objective.evaluate(model, task.batches(split, batch_size), lambda: False)
         assert scores is not None
         what = f"{split} set of {task.source.name}"
         return Evaluation(scores, f"{what}: {task.objective.describe(scores)}")

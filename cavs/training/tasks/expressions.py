@@ -37,7 +37,12 @@ from cavs.training.metrics import Batches, finite_total, judging, said_of, total
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import decode_trees, sample_trees
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._options import LATENT_ATTRIBUTES, divergence_options, size_option
+from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
+    LATENT_ATTRIBUTES,
+    divergence_options,
+    size_option,
+)
 from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
 from cavs.training.tasks._task import BuiltInModel, Task
 
@@ -277,6 +282,7 @@ class ExpressionTask(Task, Samples):
             "patience": 0,
         },
     )
+    evaluation_options = (BATCH_SIZE_OPTION,)
     kind = "trees"
     sizes_read = ("num_productions", "num_slots")
 
@@ -310,10 +316,10 @@ class ExpressionTask(Task, Samples):
         """See `Task`."""
         return production_dataset(self.split("train"), self.words)
 
-    def batches(self, split: str) -> Loader:
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
         """See `Task`."""
         dataset = production_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE)
+        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """See `Task`."""

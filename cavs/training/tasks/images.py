@@ -20,7 +20,7 @@ from cavs.training.metrics import Batches
 from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._options import data_option, size_option
+from cavs.training.tasks._options import BATCH_SIZE_OPTION, data_option, size_option
 from cavs.training.tasks._source import MOST_SAMPLES, check_ranges, check_source
 from cavs.training.tasks._task import BuiltInModel, Task
 from cavs.training.user_model import said_of
@@ -216,16 +216,19 @@ class ImageTask(Task, Samples):
             "patience": 0,
         },
     )
-    evaluation_options = tuple(
-        replace(option, meaning=meaning, only="images", said="as in training")
-        for option, meaning in zip(
-            _COUNTS[1:],
-            (
-                "samples of each test image, of a model of images",
-                "test images, of a model of images",
-            ),
-            strict=True,
-        )
+    evaluation_options = (
+        BATCH_SIZE_OPTION,
+        *(
+            replace(option, meaning=meaning, only="images", said="as in training")
+            for option, meaning in zip(
+                _COUNTS[1:],
+                (
+                    "samples of each test image, of a model of images",
+                    "test images, of a model of images",
+                ),
+                strict=True,
+            )
+        ),
     )
     kind, has_words = "images", False
     sizes_read = ("image_size",)
@@ -265,17 +268,21 @@ class ImageTask(Task, Samples):
         """See `Task`."""
         return image_dataset(self.split("train"), self.source.samples)
 
-    def batches(self, split: str) -> Batches:
+    def batches(self, split: str, batch_size: int | None = None) -> Batches:
         """See `Task`."""
+
+        def loader(dataset: Dataset, samples: int) -> Loader:
+            size = max(1, _SAMPLES_IN_BATCH // samples) if batch_size is None else batch_size
+            return Loader(dataset, size)
+
         if split == "dev":
-            dataset = image_dataset(self.split("dev"), self.source.dev_samples)
-            return Loader(dataset, max(1, _SAMPLES_IN_BATCH // self.source.dev_samples))
+            samples = self.source.dev_samples
+            return loader(image_dataset(self.split("dev"), samples), samples)
         at_once = math.gcd(self.source.test_samples, 50)
         test = self.split("test")
         count = min(self.source.test_images, len(test))
         dataset = image_dataset(test[np.arange(count) * len(test) // max(count, 1)], at_once)
-        loader = Loader(dataset, max(1, _SAMPLES_IN_BATCH // at_once))
-        return Repeated(loader, self.source.test_samples // at_once)
+        return Repeated(loader(dataset, at_once), self.source.test_samples // at_once)
 
     @classmethod
     def sample(cls, trained: Trained, count: int, seed: int, **options: Any) -> Any:

@@ -36,6 +36,7 @@ from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse
 from cavs.training.tasks._abilities import Predicts
 from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
     data_option,
     dropout_options,
     min_count_option,
@@ -174,6 +175,7 @@ class ParserTask(Task, Predicts):
             "patience": 0,
         },
     )
+    evaluation_options = (BATCH_SIZE_OPTION,)
 
     @classmethod
     def create(
@@ -199,10 +201,10 @@ class ParserTask(Task, Predicts):
         """See `Task`."""
         return transition_dataset(self.split("train"), self.words)
 
-    def batches(self, split: str) -> Loader:
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
         """See `Task`."""
         dataset = transition_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE)
+        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """See `Task`."""

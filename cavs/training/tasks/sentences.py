@@ -36,6 +36,7 @@ from cavs.training.options import Number, Option, with_defaults
 from cavs.training.sampling import decode_sentences, sample_sentences
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
     LATENT_ATTRIBUTES,
     WORD_SAMPLING_OPTIONS,
     divergence_options,
@@ -242,6 +243,7 @@ class SentenceTask(Task, Samples):
             "patience": 0,
         },
     )
+    evaluation_options = (BATCH_SIZE_OPTION,)
     sampling_options = WORD_SAMPLING_OPTIONS
     kind = "text"
 
@@ -270,10 +272,10 @@ class SentenceTask(Task, Samples):
         """See `Task`."""
         return language_model_dataset(self.split("train"), self.words)
 
-    def batches(self, split: str) -> Loader:
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
         """See `Task`."""
         dataset = language_model_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE)
+        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
 
     def examples(self, model: Any) -> list[str]:
         """See `Task`: sentences on the way from one test sentence to the next."""

@@ -244,8 +244,14 @@ class TextTask(Task, Samples):
         self.objective.streams = config.batch_size
         return Loader(self.train_set(config), config.batch_size)
 
-    def batches(self, split: str) -> Loader:
-        """See `Task`; the test set is one text, read from its beginning to its end."""
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
+        """See `Task`; the test set is one text, read from its beginning to its end. Another batch
+        size would cut the text in other places, and judge the model by other words."""
+        if batch_size is not None:
+            raise InputError(
+                "[evaluate] expected no batch size for running text, which is cut into pieces that "
+                f"follow each other, got {batch_size}; leave it out"
+            )
         if split == "dev":
             streams = min(_DEV_STREAMS, max(1, sum(map(len, self.split("dev"))) // 2))
             dataset = running_text_dataset(

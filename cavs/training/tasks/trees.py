@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -34,7 +34,12 @@ from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
 from cavs.training.options import Choice, Flag, Integer, Number, Option, Text
 from cavs.training.tasks._abilities import Predicts
-from cavs.training.tasks._options import dropout_options, min_count_option, size_option
+from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
+    dropout_options,
+    min_count_option,
+    size_option,
+)
 from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation, Task
 
@@ -185,6 +190,7 @@ class TreeTask(Task, Predicts):
             only="a classifier of trees",
         ),
     )
+    evaluation_options = (BATCH_SIZE_OPTION,)
     sizes_read = ("num_classes",)
 
     _embedding_std: float | None = None
@@ -244,11 +250,17 @@ class TreeTask(Task, Predicts):
                     f"[train] expected --{name.replace('_', '-')} without --data, since it is "
                     "about ListOps, got both; leave one out"
                 )
+        if "data" not in given and "min_count" in given:
+            raise InputError(
+                "[train] expected --min-count with --data, since all words of ListOps are kept, "
+                "got it alone; leave it out"
+            )
         source: TreeSource = super().make_source(settings, given)
         return source
 
     def initialize(self, function: Any) -> None:
         """See `Task`."""
+        self._check_embedding_options(function)
         weight = self._embedding_of(function)
         if weight is None:
             return
@@ -270,11 +282,22 @@ class TreeTask(Task, Predicts):
         ):
             return weight
         if self._embedding_std is not None:
-            raise InputError(
-                f"[model] {self.user}: expected an Embedding of all words as its attribute "
-                "embedding, got none; leave --embedding-std out, or name it so"
-            )
+            self._refuse_embedding_option("--embedding-std")
         return None
+
+    def _check_embedding_options(self, function: Any) -> None:
+        """Raises InputError for options of the optimizer that no parameter of a user's model
+        heeds."""
+        if not any(name.startswith("embedding.") for name, _ in function.named_parameters()):
+            for option in EMBEDDING_OPTIONS:
+                if option.name in self.given:
+                    self._refuse_embedding_option(option.flag)
+
+    def _refuse_embedding_option(self, flag: str) -> NoReturn:
+        raise InputError(
+            f"[model] {self.user}: expected an Embedding of all words as its attribute embedding, "
+            f"got none; leave {flag} out, or name it so"
+        )
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""
@@ -285,10 +308,9 @@ class TreeTask(Task, Predicts):
         """See `Task`."""
         return tree_dataset(self.split("train"), self.words, labels=config.labels)
 
-    def batches(self, split: str) -> Loader:
+    def batches(self, split: str, batch_size: int | None = None) -> Loader:
         """See `Task`."""
-        dataset = tree_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE, cache=True)
+        return _loader(self.split(split), self.words, batch_size, cache=True)
 
     @classmethod
     def evaluate(
@@ -296,13 +318,13 @@ class TreeTask(Task, Predicts):
         trained: Trained,
         split: str,
         data: str | None = None,
-        batch_size: int = EVALUATION_BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Evaluation:
-        """See `Task`; `data` may be one file of trees."""
+        """See `Task`; `data` may be one file of trees, which is then the test set."""
         model, words = trained.model(), trained.words
         trees, what = _trees_of(trained, split, data)
         check_arity(model.function, trees, what)
-        scores = evaluate(model, Loader(tree_dataset(trees, words), batch_size))
+        scores = evaluate(model, _loader(trees, words, batch_size))
         assert scores is not None
         return Evaluation(
             scores.to_dict(),
@@ -354,10 +376,23 @@ class TreeTask(Task, Predicts):
         return predict
 
 
+def _loader(
+    trees: Sequence[LabelledTree], words: Vocabulary, batch_size: int | None, *, cache: bool = False
+) -> Loader:
+    """Batches of trees to judge a model by."""
+    size = EVALUATION_BATCH_SIZE if batch_size is None else batch_size
+    return Loader(tree_dataset(trees, words), size, cache=cache)
+
+
 def _trees_of(trained: Trained, split: str, data: str | None) -> tuple[list[LabelledTree], str]:
     """Trees to judge a model by, and their name."""
     classes = int(trained.checkpoint.config["num_classes"])
     if data is not None and not Path(data).is_dir():
+        if split != "test":
+            raise InputError(
+                f"[evaluate] expected --split {split} with a directory of trees, got the file "
+                f"{data}; leave --split out"
+            )
         return read_trees(data, num_classes=classes), data
     source = trained.source() if data is None else TreeSource(data)
     corpus = source.load()
