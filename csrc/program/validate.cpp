@@ -2,21 +2,17 @@
 #include "program/validate.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "program/access.h"
 #include "program/kernels.h"
 #include "program/tables.h"
 #include "program/text.h"
+#include "program/written.h"
 
 namespace cavs {
 namespace {
-
-// Where a value that owns memory is first written: (segment, instruction), -1 for never.
-struct Life {
-  int written_segment = -1, written_instruction = -1;
-  bool saved_by_forward = false;
-};
 
 constexpr int kMostArrays = 1 << 20;  // in each of the caller's lists
 constexpr int64_t kMostRows = 0x7fffffff;
@@ -33,12 +29,14 @@ class Validator {
     check_uniques();
     check_values();
     roots_ = resolve_views(program_);
-    lives_.resize(program_.values.size());
     note_saved();
-    note_writes();
+    check_ids();
+    written_.emplace(program_, roots_);
+    if (program_.forward) by_forward_.emplace(*program_.forward, roots_);
     for (segment_ = 0; segment_ < static_cast<int>(program_.segments.size()); ++segment_) {
       check_segment(program_.segments[segment_]);
     }
+    check_results();
   }
 
  private:
@@ -172,23 +170,30 @@ class Validator {
     }
     for (const int id : program_.saved) check_id(id, "the list of saved values");
     if (!program_.forward) return;
-    for (const int id : program_.forward->saved) lives_[roots_[id].value].saved_by_forward = true;
+    saved_by_forward_.assign(program_.forward->values.size(), false);
+    for (const int id : program_.forward->saved) {
+      saved_by_forward_[static_cast<size_t>(roots_[id].value)] = true;
+    }
   }
 
-  void note_writes() {
-    for (size_t s = 0; s < program_.segments.size(); ++s) {
-      const auto& instructions = program_.segments[s].instructions;
-      for (size_t i = 0; i < instructions.size(); ++i) {
-        const std::string where = "'" + std::string(instructions[i].kernel->name) + "'";
-        for (const int id : instructions[i].inputs) check_id(id, where);
-        for (const int id : instructions[i].outputs) {
-          check_id(id, where);
-          Life& life = lives_[roots_[id].value];
-          if (life.written_segment >= 0) continue;
-          life.written_segment = static_cast<int>(s);
-          life.written_instruction = static_cast<int>(i);
+  void check_ids() const {
+    for (const Segment& segment : program_.segments) {
+      for (const Instruction& instruction : segment.instructions) {
+        const std::string where = "'" + std::string(instruction.kernel->name) + "'";
+        for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+          for (const int id : *list) check_id(id, where);
         }
       }
+    }
+  }
+
+  // The caller's arrays come with any numbers in them.
+  void check_results() const {
+    for (size_t id = static_cast<size_t>(num_forward_); id < program_.values.size(); ++id) {
+      const ValueSpec& value = program_.values[id];
+      CAVS_CHECK(value.role != Role::kOutput || written_->whole(static_cast<int>(id)),
+                 ErrorKind::kValue, "[program] expected the output '", value.name,
+                 "' to be written, got columns or rows that no instruction writes; write them");
     }
   }
 
@@ -209,8 +214,9 @@ class Validator {
       check_tables(instruction);
       for (const int id : instruction.outputs) check_output(segment, instruction, id);
       if (instruction.kernel->writes == Writes::kScattered) check_scatter(instruction);
-      for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(segment, instruction, i);
+      for (size_t i = 0; i < instruction.inputs.size(); ++i) check_input(instruction, i);
       check_instruction(program_, instruction);
+      for (size_t i = 0; i < instruction.inputs.size(); ++i) check_written(instruction, i);
     }
   }
 
@@ -332,7 +338,7 @@ class Validator {
         owner.name, "' through another table, or from other rows; store without a table");
   }
 
-  void check_input(const Segment& segment, const Instruction& instruction, size_t input) const {
+  void check_input(const Instruction& instruction, size_t input) const {
     const int root = roots_[instruction.inputs[input]].value;
     const ValueSpec& owner = program_.values[root];
     if (owner.role != Role::kArena) return;
@@ -342,39 +348,29 @@ class Validator {
                "[program] expected rows of all vertices for '", instruction.kernel->name,
                "' to read in the user's order, got '", owner.name, "' with rows of '",
                space_name(owner.space, program_.uniques), "'; read another value");
-    const Life& life = lives_[root];
-    if (root < num_forward_) {
-      CAVS_CHECK(life.saved_by_forward, ErrorKind::kValue, "[program] expected '", owner.name,
-                 "' among the forward program's saved values, because '", instruction.kernel->name,
-                 "' of the backward program reads it, got another value; save it");
-      return;
-    }
-    const Access access = access_of(program_, instruction, input);
-    // Sums by level run before the levels are done.
-    const bool of_levels = segment.kind == SegmentKind::kSums && access == Access::kCross &&
-                           life.written_segment == segment_ - 1;
-    if (life.written_segment >= 0 && life.written_segment < segment_ && !of_levels) return;
-    bool written = life.written_segment == segment_ || of_levels;
-    if (access == Access::kCross) {
-      // Another row of the same segment is done only where it belongs to an earlier level.
-      const TableKind kind = instruction.tables[input].kind;
-      const bool earlier = program_.backward
-                               ? kind == TableKind::kParents || kind == TableKind::kParentRows
-                               : kind == TableKind::kChild || kind == TableKind::kSlot ||
-                                     kind == TableKind::kChildRows;
-      written = written && by_levels(segment.kind) && earlier;
-    } else {
-      written = written && !sums_rows(segment.kind) && life.written_instruction < index_;
-    }
+    CAVS_CHECK(root >= num_forward_ || saved_by_forward_[static_cast<size_t>(root)],
+               ErrorKind::kValue, "[program] expected '", owner.name,
+               "' among the forward program's saved values, because '", instruction.kernel->name,
+               "' of the backward program reads it, got another value; save it");
+  }
+
+  void check_written(const Instruction& instruction, size_t input) const {
+    const int root = roots_[instruction.inputs[input]].value;
+    const ValueSpec& owner = program_.values[root];
+    if (owner.role == Role::kParam || owner.role == Role::kInput) return;
+    const bool written = root < num_forward_ ? by_forward_->covers(program_, instruction, input)
+                                             : written_->before(segment_, index_, input);
     CAVS_CHECK(written, ErrorKind::kValue, "[program] expected '", owner.name,
                "' to be written before '", instruction.kernel->name, "' (instruction ", index_,
-               " of segment ", segment_, ") reads it, got a value that is not; write it earlier");
+               " of segment ", segment_,
+               ") reads it, got columns or rows that are not; write them earlier");
   }
 
   Program& program_;
   const int num_forward_;
   std::vector<Root> roots_;
-  std::vector<Life> lives_;
+  std::vector<bool> saved_by_forward_;  // [value of the forward program]
+  std::optional<WrittenValues> written_, by_forward_;
   int segment_ = 0, index_ = 0;
 };
 
