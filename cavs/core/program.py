@@ -174,7 +174,7 @@ class Instruction:
         tables: one for each input; of a kernel without inputs, the table that it reads.
         attributes: the kernel's attributes, if it has any.
         space: the rows.
-        flops: per row.
+        flops: per row, of the operations of F that it computes, as many as the kernel counts.
         where: source line it came from.
     """
 
@@ -307,9 +307,15 @@ class Program:
         return lines
 
     def row_bytes(self, i: Instruction, item_size: int) -> int:
-        """Bytes of each operand and result of one row; parameters and constants count nothing."""
+        """Bytes of each operand and result of one row, the same as its kernel's row counts;
+        parameters and constants count nothing."""
         moved = [self.values[n] for n in (*i.inputs, *i.outputs)]
-        return sum(v.size * item_size for v in moved if v.space != SpaceKind.NONE)
+        ids = 4  # bytes of one, whatever the floats have
+        return sum(
+            v.size * (ids if v.dtype == "int32" else item_size)
+            for v in moved
+            if v.space != SpaceKind.NONE
+        )
 
     def value_text(self, number: int) -> str:
         """A value's number, rows, row length and operation."""

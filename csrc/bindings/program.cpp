@@ -3,6 +3,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -120,15 +121,18 @@ std::vector<OutputSpec> read_outputs(const py::tuple& items, const Program& prog
   return outputs;
 }
 
-// The arrays that runs make must have the form of the values that are written to them.
+// The arrays that runs make must have the form of the values that are written to them. An array
+// that no value stands for would be given back as it was made.
 void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe) {
   const Program& program = exe.program;
   const size_t own = exe.forward ? exe.forward->program.values.size() : 0;
+  std::vector<bool> written(outputs.size(), false);
   for (size_t id = own; id < program.values.size(); ++id) {
     const ValueSpec& value = program.values[id];
     const auto index = static_cast<size_t>(value.index);
     if (value.role != Role::kOutput || index >= outputs.size()) continue;
     const OutputSpec& output = outputs[index];
+    written[index] = true;
     int64_t size = 1;
     for (const py::ssize_t dim : output.shape) {
       if (dim < 1 || dim > value.size / size) size = value.size + 1;  // no such shape
@@ -139,6 +143,10 @@ void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe
                "[program] expected output ", index, " to have the dtype and ", value.size,
                " elements of '", value.name, "', got others; correct the output");
   }
+  const auto missing = std::find(written.begin(), written.end(), false);
+  CAVS_CHECK(missing == written.end(), ErrorKind::kValue, "[program] expected a value for each of ",
+             outputs.size(), " outputs, got none for output ", missing - written.begin(),
+             "; declare the value, or leave the output out");
 }
 
 PyProgram make_program(const py::object& dtype, const py::object& values,

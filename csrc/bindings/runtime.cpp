@@ -26,6 +26,8 @@ namespace py = pybind11;
 namespace cavs {
 namespace {
 
+py::int_ whole(double number) { return py::reinterpret_steal<py::int_>(PyLong_FromDouble(number)); }
+
 // The class that Python knows as _core.Run. It keeps alive the objects that the native run points
 // at.
 class PyRun {
@@ -96,7 +98,8 @@ class PyRun {
     for (const ProfileRecord& record : run_.profile_records()) {
       records.append(py::make_tuple(record.backward ? "backward" : "forward", record.segment,
                                     record.instruction, record.kernel, record.sum.calls,
-                                    record.sum.rows, record.sum.ns));
+                                    record.sum.rows, record.sum.ns, whole(record.row.flops),
+                                    whole(record.row.bytes)));
     }
     return records;
   }
@@ -207,8 +210,8 @@ void bind_runtime(py::module_& m) {
           "The first NaN of a state: the state's number and the vertex, or None.")
       .def_property("profile", &PyRun::profile, &PyRun::set_profile)
       .def("profile_records", &PyRun::profile_records,
-           "(direction, segment, instruction, kernel, calls, rows, ns) of each instruction, summed "
-           "over the threads.")
+           "(direction, segment, instruction, kernel, calls, rows, ns, FLOPs of a row, bytes of a "
+           "row) of each instruction; calls, rows and ns are summed over the threads.")
       .def("profile_sweeps", &PyRun::profile_sweeps,
            "Nanoseconds of each direction: ids, plan, bind, walk, and of its threads.");
 }

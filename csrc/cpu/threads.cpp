@@ -13,7 +13,16 @@ namespace {
 
 double product_row_ns(const Instruction& product) {
   constexpr double kFlopsPerNs = 80;
-  return row_flops(product) / kFlopsPerNs;
+  return product_flops(*product_of(product)) / kFlopsPerNs;
+}
+
+// Elements of a row that are read, computed or written. A vector unit computes an operation of a
+// group, whatever its FLOPs, in about the time in which it moves a vector.
+double elements_of_row(const Program& program, const Instruction& instruction) {
+  const double moved = row_cost(program, instruction).bytes / item_size(program.dtype);
+  const Group* group = group_of(instruction);
+  if (group == nullptr) return moved;
+  return moved + static_cast<double>(group->width) * static_cast<double>(group->calls.size());
 }
 
 // Nanoseconds of work in the products of a level whose columns threads may share.
@@ -47,8 +56,7 @@ double shared_ns(const Executable& exe, const CpuProgram& prepared, size_t segme
 double row_ns(const Program& program, const Instruction& instruction) {
   constexpr double kElementsPerNs = 4;
   if (product_of(instruction) != nullptr) return product_row_ns(instruction);
-  const RowCost cost = row_cost(program, instruction);
-  return (cost.flops + cost.elements) / kElementsPerNs;
+  return elements_of_row(program, instruction) / kElementsPerNs;
 }
 
 bool worth_threads(const ExecutionOptions& options, const PreparedSegment& segment, int64_t rows,

@@ -26,6 +26,11 @@ const char* wrong_call(const Group& group, int number) {
   return nullptr;
 }
 
+// The number of each operation.
+#define CAVS_OP_NUMBER(name, arity, expression) k_##name,
+enum Number : int { CAVS_SCALAR_OPS(CAVS_OP_NUMBER) };
+#undef CAVS_OP_NUMBER
+
 }  // namespace
 
 const char* wrong_group(const Group& group) {
@@ -68,6 +73,18 @@ int scalar_op_arity(int opcode) {
 #undef CAVS_OP_ARITY
   const int count = static_cast<int>(sizeof(arities) / sizeof(arities[0]));
   return opcode >= 0 && opcode < count ? arities[opcode] : -1;
+}
+
+int scalar_op_flops(int opcode) {
+  switch (opcode) {
+#define CAVS_OP_FLOPS(name, flops) \
+  case k_##name:                   \
+    return flops;
+    CAVS_SCALAR_FLOPS(CAVS_OP_FLOPS)
+#undef CAVS_OP_FLOPS
+    default:
+      return 1;
+  }
 }
 
 }  // namespace cavs

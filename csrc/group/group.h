@@ -46,6 +46,7 @@ const char* wrong_group(const Group& group);
 // Number of a scalar operation, or -1. See scalar_ops.h.
 int scalar_opcode(const std::string& name);
 int scalar_op_arity(int opcode);  // 1, 2 or 3; -1 for a number that is no operation's
+int scalar_op_flops(int opcode);  // of an element; of an operation that there is
 const std::vector<std::string>& scalar_op_names();
 
 }  // namespace cavs

@@ -37,3 +37,22 @@
   OP(squared_error, 2, (a - b) * (a - b))                                               \
   OP(sigmoid_grad, 2, a * b * (one - b))                                                \
   OP(tanh_grad, 2, a* subtract_product(one, b, b))
+
+// FLOPs of an element, of the operations that count as more or less than one.
+#define CAVS_SCALAR_FLOPS(OP) \
+  OP(div, 4)                  \
+  OP(exp, 10)                 \
+  OP(log, 10)                 \
+  OP(sqrt, 4)                 \
+  OP(sigmoid, 12)             \
+  OP(tanh, 12)                \
+  OP(softplus, 20)            \
+  OP(erfinv, 40)              \
+  OP(reciprocal, 4)           \
+  OP(rsqrt, 6)                \
+  OP(identity, 0)             \
+  OP(stop_gradient, 0)        \
+  OP(bce_with_logits, 22)     \
+  OP(squared_error, 2)        \
+  OP(sigmoid_grad, 3)         \
+  OP(tanh_grad, 3)

@@ -12,12 +12,26 @@ namespace {
 
 using Check = InstructionCheck;
 
+// FLOPs of each element of the first input, or of the output
+
+double size_of(const Program& program, int id) {
+  return static_cast<double>(program.values[static_cast<size_t>(id)].size);
+}
+
+template <int Count>
+double per_input(const Program& program, const Instruction& instruction) {
+  return Count * size_of(program, instruction.inputs[0]);
+}
+
+template <int Count>
+double per_output(const Program& program, const Instruction& instruction) {
+  return Count * size_of(program, instruction.outputs[0]);
+}
+
 // Products
 
-double product_flops(const Instruction& instruction) {
-  const MatmulAttributes& product = *product_of(instruction);
-  return 2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) *
-         static_cast<double>(product.n);
+double flops_of_product(const Program&, const Instruction& instruction) {
+  return product_flops(*product_of(instruction));
 }
 
 void check_product(const Check& c, const MatmulAttributes& product) {
@@ -62,9 +76,11 @@ void check_matmul_masked(const Check& c) {
 
 // Elementwise groups
 
-double group_flops(const Instruction& instruction) {
+double flops_of_group(const Program&, const Instruction& instruction) {
   const Group& group = *group_of(instruction);
-  return static_cast<double>(group.width) * static_cast<double>(group.calls.size());
+  int64_t flops = 0;
+  for (const ScalarCall& call : group.calls) flops += scalar_op_flops(call.op);
+  return static_cast<double>(group.width) * static_cast<double>(flops);
 }
 
 bool reads_as_said(const Check& c, size_t i, Read read) {
@@ -263,37 +279,37 @@ const std::vector<Kernel>& kernels() {
       {"broadcast", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_broadcast},
       {"copy", kOne, kStanding, W::kRows, none, nullptr, check_move},
       {"copy_columns", kOne, kIndexed, W::kRows, ColumnsAttributes(), nullptr, check_copy_columns},
-      {"cross_entropy", kTwo, kStanding, W::kRows, none, nullptr, check_cross_entropy},
-      {"cross_entropy_grad", kThree, kStanding, W::kRows, none, nullptr, check_cross_entropy_grad},
-      {"dropout", kOne, kStanding, W::kRows, DropoutAttributes(), nullptr, check_dropout},
-      {"dropout_by_id", {2, true}, kStanding, W::kRows, DropoutAttributes(), nullptr, check_dropout_by_id},
+      {"cross_entropy", kTwo, kStanding, W::kRows, none, per_input<12>, check_cross_entropy},
+      {"cross_entropy_grad", kThree, kStanding, W::kRows, none, per_output<14>, check_cross_entropy_grad},
+      {"dropout", kOne, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout},
+      {"dropout_by_id", {2, true}, kStanding, W::kRows, DropoutAttributes(), per_output<8>, check_dropout_by_id},
       {"embedding", kTwo, kStanding, W::kRows, EmbeddingAttributes(), nullptr, check_embedding},
       {"fill", kNone, kStanding, W::kRows, FillAttributes(), nullptr, check_fill},
-      {"fused", kAny, kBoth, W::kRows, Group(), group_flops, check_fused},
+      {"fused", kAny, kBoth, W::kRows, Group(), flops_of_group, check_fused},
       {"load", kOne, kIndexed, W::kRows, LoadAttributes(), nullptr, check_load},
-      {"log_softmax", kOne, kStanding, W::kRows, axis, nullptr, check_along},
-      {"logsumexp", kOne, kStanding, W::kRows, axis, nullptr, check_reduction},
-      {"logsumexp_grad", kThree, kStanding, W::kRows, axis, nullptr, check_logsumexp_grad},
-      {"matmul", kTwo, kIndexed, W::kRows, product, product_flops, check_matmul},
-      {"matmul_masked", kThree, kIndexed, W::kRows, masked, product_flops, check_matmul_masked},
-      {"matmul_reduce", kTwo, kStanding, W::kSums, product, product_flops, check_matmul},
-      {"matmul_reduce_masked", kThree, kIndexed, W::kSums, masked, product_flops, check_matmul_masked},
+      {"log_softmax", kOne, kStanding, W::kRows, axis, per_output<15>, check_along},
+      {"logsumexp", kOne, kStanding, W::kRows, axis, per_input<12>, check_reduction},
+      {"logsumexp_grad", kThree, kStanding, W::kRows, axis, per_output<15>, check_logsumexp_grad},
+      {"matmul", kTwo, kIndexed, W::kRows, product, flops_of_product, check_matmul},
+      {"matmul_masked", kThree, kIndexed, W::kRows, masked, flops_of_product, check_matmul_masked},
+      {"matmul_reduce", kTwo, kStanding, W::kSums, product, flops_of_product, check_matmul},
+      {"matmul_reduce_masked", kThree, kIndexed, W::kSums, masked, flops_of_product, check_matmul_masked},
       {"num_children", kNone, kChildren, W::kRows, none, nullptr, check_num_children},
-      {"one_hot_max", kTwo, kStanding, W::kRows, axis, nullptr, check_one_hot_max},
+      {"one_hot_max", kTwo, kStanding, W::kRows, axis, per_input<1>, check_one_hot_max},
       {"present", kOne, kStanding, W::kRows, none, nullptr, check_present},
-      {"reduce_rows", kOne, kStanding, W::kSums, none, nullptr, check_move},
-      {"row_max", kOne, kStanding, W::kRows, axis, nullptr, check_reduction},
-      {"row_sum", kOne, kStanding, W::kRows, axis, nullptr, check_reduction},
-      {"segment_logsumexp", kOne, kLists, W::kRows, none, nullptr, check_move},
-      {"segment_max", kOne, kLists, W::kRows, none, nullptr, check_move},
-      {"segment_softmax", kOne, kSiblings, W::kRows, none, nullptr, check_move},
-      {"segment_sum", kOne, kLists, W::kRows, none, nullptr, check_move},
+      {"reduce_rows", kOne, kStanding, W::kSums, none, per_input<1>, check_move},
+      {"row_max", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
+      {"row_sum", kOne, kStanding, W::kRows, axis, per_input<1>, check_reduction},
+      {"segment_logsumexp", kOne, kLists, W::kRows, none, per_input<12>, check_move},
+      {"segment_max", kOne, kLists, W::kRows, none, per_input<1>, check_move},
+      {"segment_softmax", kOne, kSiblings, W::kRows, none, per_output<15>, check_move},
+      {"segment_sum", kOne, kLists, W::kRows, none, per_input<1>, check_move},
       {"slots_to_edges", kSome, kParent, W::kRows, none, nullptr, check_move},
-      {"softmax", kOne, kStanding, W::kRows, axis, nullptr, check_along},
+      {"softmax", kOne, kStanding, W::kRows, axis, per_output<15>, check_along},
       {"store", kOne, kIndexed, W::kScattered, none, nullptr, check_move},
-      {"sum_to", kOne, kStanding, W::kRows, ShapeAttributes(), nullptr, check_sum_to},
+      {"sum_to", kOne, kStanding, W::kRows, ShapeAttributes(), per_input<1>, check_sum_to},
       {"take", kOne, kIndexed, W::kRows, none, nullptr, check_move},
-      {"uniform", kNone, kStanding, W::kRows, UniformAttributes(), nullptr, check_uniform},
+      {"uniform", kNone, kStanding, W::kRows, UniformAttributes(), per_output<8>, check_uniform},
       {"unique_ids", kNone, kIds, W::kRows, none, nullptr, check_unique_ids},
       // clang-format on
   };
@@ -313,17 +329,20 @@ const MatmulAttributes* product_of(const Attributes& attributes) {
   return std::get_if<MatmulAttributes>(&attributes);
 }
 
-double row_flops(const Instruction& instruction) {
-  return instruction.kernel->flops == nullptr ? 0 : instruction.kernel->flops(instruction);
+double product_flops(const MatmulAttributes& product) {
+  return 2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) *
+         static_cast<double>(product.n);
 }
 
 RowCost row_cost(const Program& program, const Instruction& instruction) {
   RowCost cost;
-  cost.flops = row_flops(instruction);
+  const Kernel& kernel = *instruction.kernel;
+  if (kernel.flops != nullptr) cost.flops = kernel.flops(program, instruction);
   for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
     for (const int id : *list) {
       const ValueSpec& value = program.values[static_cast<size_t>(id)];
-      if (value.space.kind != SpaceKind::kNone) cost.elements += static_cast<double>(value.size);
+      if (value.space.kind == SpaceKind::kNone) continue;
+      cost.bytes += static_cast<double>(value.size) * static_cast<double>(item_size(value.dtype));
     }
   }
   return cost;

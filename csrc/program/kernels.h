@@ -36,8 +36,9 @@ struct Kernel {
   InputCount inputs;
   TableRule tables;
   Writes writes;
-  Attributes attributes;                   // a default value, which gives the type
-  double (*flops)(const Instruction&);     // of a row; null where the kernel only moves elements
+  Attributes attributes;  // a default value, which gives the type
+  // Of a row, given its operands; null where the kernel only moves elements.
+  double (*flops)(const Program&, const Instruction&);
   void (*check)(const InstructionCheck&);  // operands and attributes, beyond the above
 };
 
@@ -45,15 +46,17 @@ const std::vector<Kernel>& kernels();
 // The row of this name. Throws Error(kValue) where there is none.
 KernelId kernel_named(const std::string& name);
 
-// The cost of a row on any device: FLOPs beyond moving its elements, and the elements that are read
-// and written. Operands without rows do not count.
+// The work of a row on any device, as the profile of a run shows it: floating-point operations, and
+// bytes that are read and written. Operands without rows do not count. The FLOPs of an operation of
+// F, before it is lowered to a kernel, stand in its row of cavs/core/ops; a test holds the two
+// together.
 struct RowCost {
   double flops = 0;
-  double elements = 0;
+  double bytes = 0;
 };
 
 RowCost row_cost(const Program& program, const Instruction& instruction);
-double row_flops(const Instruction& instruction);
+double product_flops(const MatmulAttributes& product);
 
 // Throws Error(kValue) where operands, tables or attributes are not as the kernel needs them:
 // kernels trust them and do not look again.

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "program/kernels.h"
+
 namespace cavs {
 
 // One instruction: the sums over all chunks, levels and threads.
@@ -34,6 +36,7 @@ struct ProfileRecord {
   int segment = 0;
   int instruction = 0;
   std::string kernel;
+  RowCost row;
   CallProfile sum;
 };
 

@@ -233,7 +233,8 @@ void Run::note_profile(const Program& program, SweepProfile profile) {
     const auto& instructions = program.segments[s].instructions;
     for (size_t i = 0; i < instructions.size(); ++i, ++call) {
       records_.push_back({profile.backward, static_cast<int>(s), static_cast<int>(i),
-                          instructions[i].kernel->name, profile.calls[call]});
+                          instructions[i].kernel->name, row_cost(program, instructions[i]),
+                          profile.calls[call]});
     }
   }
   sweeps_.push_back(std::move(profile));

@@ -175,7 +175,8 @@ class OpDef:
             the same operations, so it gives IR for symbols and eager arithmetic for tensors.
         elementwise: whether each element of the result depends on the same element of the operands
             alone, hence fusible; the native formula stands in scalar_ops.h.
-        flops: floating-point operations per row, from the operands' and the result's shapes.
+        flops: floating-point operations per row, from the operands' and the result's shapes: of F,
+            and of each instruction that computes it. The kernel that does so counts as many.
         dtype: ``float`` or ``int32``.
         operands: the kind of each operand; the last kind holds for all further ones.
         ids: the first operand of ids or labels.

@@ -79,7 +79,9 @@ UNIQUE_IDS = _source("unique_ids", dtype="int32", recomputed=True)
 PRESENT = register(OpDef("present", arity=1, infer=lambda ids: (), operands=(Operand.IDS,)))
 REMEMBERED = _source("remembered")
 PUSH_COTANGENT = _source("push_cotangent")
-STATE_COTANGENT = _source("state_cotangent", reduces=Between.CHILDREN, is_sum=True)
+STATE_COTANGENT = _source(
+    "state_cotangent", flops=per_element(1), reduces=Between.CHILDREN, is_sum=True
+)
 
 SPREAD = register(
     OpDef(

@@ -40,7 +40,7 @@ class InstructionProfile:
         where: source line it came from, or empty.
         calls: how often the kernel was called.
         rows: how many rows it ran over.
-        flops: floating-point operations, by the program's count of a row.
+        flops: floating-point operations, by the count of a row in the kernel's row.
         bytes: bytes read and written, each operand and result once a row, without parameters.
         seconds: of all threads together.
         moves: whether it only moves memory: it has no FLOPs, or sums rows up as it moves them.
@@ -232,7 +232,7 @@ def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None
         direction = sweep["direction"]
         name = "inference" if mode == "inference" else direction
         threads = [{k: ns / 1e9 for k, ns in thread.items()} for thread in sweep["threads"]]
-        records = list(_records(timed, direction, name, profile.item_size))
+        records = list(_records(timed, direction, name))
         for part in ("packing", "waiting", "walking"):
             parts[part] += sum(thread[part] for thread in threads) / len(threads)
         for r in records:
@@ -243,11 +243,9 @@ def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None
     profile.details[mode] = details
 
 
-def _records(
-    timed: _Timed, direction: str, name: str, item_size: int
-) -> Iterator[InstructionProfile]:
+def _records(timed: _Timed, direction: str, name: str) -> Iterator[InstructionProfile]:
     program = timed.programs[direction]
-    for given, segment, number, kernel, calls, rows, ns in timed.records:
+    for given, segment, number, kernel, calls, rows, ns, flops, size in timed.records:
         if given != direction:
             continue
         i = program.segments[segment].instructions[number]
@@ -260,10 +258,10 @@ def _records(
             i.where,
             calls,
             rows,
-            rows * i.flops,
-            rows * program.row_bytes(i, item_size),
+            rows * flops,
+            rows * size,
             ns / 1e9,
-            i.flops == 0 or kernel in _MOVING_SUMS,
+            flops == 0 or kernel in _MOVING_SUMS,
         )
 
 

@@ -7,6 +7,7 @@
 #include "cpu/groups/compiled_group.inl.h"
 #include "cpu/isa_table.h"
 #include "cpu/kernels/double_math.inl.h"
+#include "cpu/kernels/rows.inl.h"
 #include "group/scalar_functions.h"
 
 namespace cavs {

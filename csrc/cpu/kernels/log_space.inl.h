@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cpu/kernels/double_math.inl.h"
+#include "cpu/kernels/rows.inl.h"
 #include "group/scalar_math.h"
 
 namespace cavs {

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "cpu/kernels/optimizers.h"
-#include "cpu/kernels/simd.inl.h"
+#include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {

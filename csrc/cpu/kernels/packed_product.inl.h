@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cpu/isa_table.h"
-#include "cpu/kernels/simd.inl.h"
+#include "cpu/kernels/rows.inl.h"
 #include "cpu/kernels/small_product.inl.h"
 
 namespace cavs {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cpu/kernels/row_ops.inl.h"
-#include "cpu/kernels/simd.inl.h"
+#include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/kernels/log_space.inl.h"
+#include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {

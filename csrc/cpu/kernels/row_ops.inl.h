@@ -1,7 +1,7 @@
 // Kernels that move rows: gathers, copies, inputs and outputs.
 #pragma once
 
-#include "cpu/kernels/simd.inl.h"
+#include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {

@@ -1,7 +1,7 @@
 // "broadcast" and its adjoint "sum_to" on the feature shape of each row.
 #pragma once
 
-#include "cpu/kernels/simd.inl.h"
+#include "cpu/kernels/rows.inl.h"
 
 namespace cavs {
 namespace {
