@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from user_model_files import write_small_data
 
 from cavs.cli import evaluate, main, predict, sample
 from cavs.data import Loader
 from cavs.errors import InputError
-from cavs.training import ImageTask, TrainingConfig, load_checkpoint, make_task
+from cavs.training import ImageTask, load_checkpoint, make_task
 from cavs.training.options import Choice, Flag, Integer, Option, Text
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Trained
 
@@ -40,18 +40,7 @@ def test_all_models_are_here() -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "text").mkdir()
-    (folder / "trees").mkdir()
-    for name in ("train", "valid", "test"):
-        (folder / "text" / f"{name}.txt").write_text("a b c d e f\nb a\nc b a c\n" * 4)
-    for name in ("train", "dev", "test"):
-        text = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 very) (1 bad))\n" * 3
-        (folder / "trees" / f"{name}.txt").write_text(text + "(2 (2 once) (2 so))\n")
-    bits = np.random.default_rng(0).integers(0, 2, (12, 784)).astype(np.uint8)
-    packed = np.packbits(bits, axis=1)
-    np.savez(folder / "digits.npz", train=packed, valid=packed[:6], test=packed)
-    return folder
+    return write_small_data(tmp_path_factory.mktemp("data"))
 
 
 def settings_of(model: str, data: Path) -> dict[str, Any]:
@@ -401,13 +390,3 @@ def test_a_value_that_another_option_needs_is_one_of_its_values() -> None:
                 if option.needs is not None:
                     other, value = option.needs
                     assert options[other].kind.admits(value)
-
-
-def test_momentum_stands_with_sgd_only() -> None:
-    assert TrainingConfig().optimizer != "sgd"
-    for optimizer in ("adagrad", "adam", "adamw"):
-        given = {**TREES, "optimizer": optimizer, "momentum": 0.9}
-        with pytest.raises(InputError, match=f"with --optimizer sgd only, got {optimizer}; leave"):
-            make_task("tree-lstm", given)
-    _, config = make_task("tree-lstm", {**TREES, "optimizer": "sgd", "momentum": 0.3})
-    assert config.momentum == 0.3

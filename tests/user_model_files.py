@@ -1,0 +1,81 @@
+"""Files of users' models, small data for them, and commands that read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs.cli import main
+
+__all__ = [
+    "CLASS",
+    "FEW",
+    "HEAD",
+    "SMALL",
+    "TREES",
+    "WHOLE",
+    "WORDS",
+    "changed",
+    "run",
+    "write_small_data",
+]
+
+SMALL = ["--epochs", "1", "--hidden-size", "6", "--quiet"]
+WORDS = [*SMALL, "--embedding-size", "4"]
+FEW = ["--dev-samples", "3", "--test-samples", "10", "--test-images", "5", "--latent-size", "3"]
+TREES = ["--num-train", "40", "--max-depth", "3"]
+
+# A file with a class A for the task `trees`.
+HEAD = "import cavs\nfrom cavs import nn, ops\n\n"
+INIT = (
+    "    def __init__(self, vocab_size, embedding_size, hidden_size, num_classes, dropout,\n"
+    "                 embedding_dropout, embedding_dropout_by):\n"
+)
+BODY = (
+    "        self.words = nn.Embedding(vocab_size, num_classes)\n\n"
+    "    def forward(self, v):\n"
+    "        x = self.words(v.pull('word', dtype='int32'))\n"
+    "        loss = ops.cross_entropy(x, v.pull('label', dtype='int32'))\n"
+    "        v.push(logits=x, loss=loss)\n"
+)
+CLASS = "class A(cavs.VertexFunction):\n"
+WHOLE = HEAD + CLASS + INIT + BODY
+
+
+def changed(old: str, new: str) -> str:
+    """The file with a change."""
+    assert old in WHOLE
+    return WHOLE.replace(old, new)
+
+
+def write_small_data(folder: Path) -> Path:
+    """Writes ``text``, ``trees`` and ``digits.npz``, data for each task that needs some."""
+    for name in ("text", "trees"):
+        (folder / name).mkdir()
+    for name in ("train", "valid", "test"):
+        (folder / "text" / f"{name}.txt").write_text("a b c\nb a\nc b a c\n" * 10)
+    for name in ("train", "dev", "test"):
+        text = "(3 (2 so) (4 (2 very) (3 good)))\n(1 (1 very) (1 bad))\n" * 4
+        (folder / "trees" / f"{name}.txt").write_text(text + "(2 (2 once) (2 so))\n")
+    rng = np.random.default_rng(0)
+    bits = {name: rng.integers(0, 2, (20, 784)) for name in ("train", "valid", "test")}
+    packed = {name: np.packbits(x.astype(np.uint8), axis=1) for name, x in bits.items()}
+    np.savez(folder / "digits.npz", **packed)
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:
+    """What a command prints; its one line of error where it fails."""
+    capsys.readouterr()
+    got = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    assert got == code, err
+    if code:
+        assert err.count("\n") == 1, err
+        assert err.startswith("cavs: ["), err
+        assert "; " in err
+        return err
+    return out
