@@ -4,14 +4,15 @@
 #include <unistd.h>
 #include <unwind.h>
 
-// Up to Python 3.13, a daemon thread that asks for the interpreter's lock while the interpreter ends is
-// ended by pthread_exit, which unwinds its stack. Any call of ours may ask: the lock changes hands in
-// each piece of Python code that a call runs, such as a method __dlpack__. The destructors in our
-// frames would then touch Python's objects without the lock, and those that may not throw would
-// abort the process. So the thread sleeps until the process is gone, as it does from Python 3.14 on.
+// Up to Python 3.13, a daemon thread that asks for the interpreter's lock while the interpreter
+// ends is ended by pthread_exit, which unwinds its stack. Any call of ours may ask: the lock
+// changes hands in each piece of Python code that a call runs, such as a method __dlpack__. The
+// destructors in our frames would then touch Python's objects without the lock, and those that may
+// not throw would abort the process. So the thread sleeps until the process is gone, as it does
+// from Python 3.14 on.
 //
-// The unwinder asks a frame's personality routine before it runs the frame's destructors. The linker
-// puts this one in place of the C++ library's for the frames of this extension
+// The unwinder asks a frame's personality routine before it runs the frame's destructors. The
+// linker puts this one in place of the C++ library's for the frames of this extension
 // (--wrap=__gxx_personality_v0). Exceptions do not force an unwind, and go the usual way.
 extern "C" {
 

@@ -10,8 +10,8 @@
 namespace cavs {
 
 // While one lives, other Python threads run. It replaces pybind11's gil_scoped_release, which knows
-// nothing of fork() and of signals. A daemon thread may meet the end of the interpreter when it asks
-// for the lock again: see thread_end.cpp.
+// nothing of fork() and of signals. A daemon thread may meet the end of the interpreter when it
+// asks for the lock again: see thread_end.cpp.
 //
 // Long calls ask now and then whether the main thread's signal handlers raise an exception, which
 // then ends the call.
