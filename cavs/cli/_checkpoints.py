@@ -37,15 +37,12 @@ class Use(Generic[_Able]):
         able: the class of the tasks that can do it.
         model: what errors call a model of such a task.
         options_of: gives the options that such a task has for it.
-        foreign: the error of an option that another task has: has places for ``flag``, ``only`` and
-            ``name``.
     """
 
     command: str
     able: Any
     model: str
     options_of: Callable[[Any], Sequence[Option]]
-    foreign: str
 
     def options(self) -> list[Option]:
         """The options of all tasks, each once."""
@@ -78,7 +75,9 @@ class Use(Generic[_Able]):
             if value is None or value is False:
                 continue
             if option.name not in own:
-                what = self.foreign.format(flag=option.flag, only=option.only, name=trained.name)
-                raise InputError(f"[{self.command}] expected {what}; leave it out")
+                raise InputError(
+                    f"[{self.command}] expected {option.flag} for {option.only} only, "
+                    f"got it for {trained.name}; leave it out"
+                )
             given[option.name] = value
         return trained, task, given

@@ -17,7 +17,6 @@ USE: Use[Task] = Use(
     Task,
     "a model",
     lambda task: task.evaluation_options,
-    "no {flag} for {name}, which is not of {only}, got one",
 )
 
 

@@ -21,7 +21,6 @@ USE: Use[Predicts] = Use(
     Predicts,
     "a model that predicts",
     lambda task: task.prediction_options,
-    "{flag} for {only} only, got {name}",
 )
 _Item = TypeVar("_Item")
 

@@ -25,7 +25,6 @@ USE: Use[Samples] = Use(
     Samples,
     "a generative model",
     lambda task: task.sampling_options,
-    "{flag} for {only} only, got it for {name}",
 )
 
 _PICTURES: dict[str, Callable[[Any], str]] = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}

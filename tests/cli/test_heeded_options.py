@@ -126,8 +126,8 @@ def test_the_batch_size_of_evaluation(
     code, found = run(capsys, *judge, "--batch-size", size)
     if model == "lm":
         assert found == (
-            "cavs: [evaluate] expected no --batch-size for lm, which is not of separate graphs, "
-            "got one; leave it out\n"
+            "cavs: [evaluate] expected --batch-size for separate graphs only, got it for lm; "
+            "leave it out\n"
         )
         return
     assert code == 0
