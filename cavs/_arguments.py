@@ -32,7 +32,11 @@ def shown(value: Any) -> str:
     if isinstance(shape, tuple):
         return f"{kind} of shape {tuple(shape)}"
     if isinstance(value, (list, tuple, dict, set)):
-        return repr(value) if len(repr(value)) <= _SHOWN else f"{kind} of {len(value)}"
+        try:
+            text = repr(value)
+        except Exception:  # of an object in it, whose own __repr__ may raise any error
+            text = " " * (_SHOWN + 1)
+        return text if len(text) <= _SHOWN else f"{kind} of {len(value)}"
     return kind
 
 

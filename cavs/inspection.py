@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from cavs._arguments import integer, is_among
+from cavs._arguments import integer, is_among, shown
 from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
@@ -110,8 +110,8 @@ class Inspectable(Compiled):
         pushes = self._compiler.function.pushes
         if loss is not None and not is_among(loss, pushes):
             raise InputError(
-                f"[explain] expected an output among {sorted(pushes)}, got {loss!r}; name one of "
-                "these"
+                f"[explain] expected an output among {sorted(pushes)}, got {shown(loss)}; name one "
+                "of these"
             )
         repeats = integer("explain", "repeats", repeats, 1)
         graphs = self._checker.batch(graphs)

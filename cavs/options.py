@@ -49,14 +49,14 @@ class CompileOptions(NamedTuple):
             )
         if not is_among(self.policy, ("batching", "serial")):
             raise InputError(
-                f"[compile] expected policy batching or serial, got {self.policy!r}; pass one of "
-                "these"
+                f"[compile] expected policy batching or serial, got {shown(self.policy)}; pass one "
+                "of these"
             )
         find_device(self.device)
         if not is_among(self.extra_children, ("error", "ignore")):
             raise InputError(
-                f"[compile] expected extra_children error or ignore, got {self.extra_children!r}; "
-                "pass one of these"
+                "[compile] expected extra_children error or ignore, got "
+                f"{shown(self.extra_children)}; pass one of these"
             )
         passes, outputs = self.passes, self.outputs
         if passes is not None:

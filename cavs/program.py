@@ -45,7 +45,7 @@ class VertexProgram(Module):
         if not given:
             raise TraceError(
                 "[program] expected a vertex function or more, got none; pass each by a name, as "
-                "in Program(up=..., down=...)"
+                'in VertexProgram({"up": ..., "down": ...})'
             )
         for name, function in given.items():
             check_name("program", "vertex functions", name, user_line())
@@ -125,7 +125,8 @@ class Program(Compiled):
     def __getitem__(self, name: str) -> Model:
         if not is_among(name, self.models):
             raise InputError(
-                f"[program] expected one of {list(self.models)}, got {name!r}; name one of these"
+                f"[program] expected one of {list(self.models)}, got {shown(name)}; name one of "
+                "these"
             )
         return self.models[name]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import instance, is_among
+from cavs._arguments import instance, is_among, shown
 from cavs.device import device_of
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
@@ -40,7 +40,7 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
         x = Tensor(given)
     if not is_among(kind, KINDS):
         raise InputError(
-            f"[readout] expected one of {', '.join(KINDS)}, got {kind!r}; choose one of these"
+            f"[readout] expected one of {', '.join(KINDS)}, got {shown(kind)}; choose one of these"
         )
     if x.shape[:1] != (graphs.num_vertices,):
         raise ShapeError(

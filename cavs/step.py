@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cavs._arguments import is_among, number
+from cavs._arguments import is_among, number, shown
 from cavs._native import core
 from cavs.core.ir import Name
 from cavs.errors import InputError, NonFiniteError
@@ -46,7 +46,7 @@ class StepOptions(NamedTuple):
         if not is_among(self.loss, outputs):
             raise InputError(
                 f"[step] expected an output among {sorted(outputs)} as the loss, got "
-                f"{self.loss!r}; name one of these"
+                f"{shown(self.loss)}; name one of these"
             )
         scale = number("step", "scale", self.scale)
         clip_norm = number("step", "clip_norm", self.clip_norm, 0)

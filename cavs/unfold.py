@@ -206,8 +206,8 @@ class _Grown:
         given = {name: foreign_array(x, "unfold") for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():
             self._rows.setdefault(name, _Rows()).parts.append(rows)
-        shown = {name: y for name, y in outputs.items() if name not in self._states}
-        return Frontier(level, fresh.vertices, fresh.graph, given, shown)
+        pushed = {name: y for name, y in outputs.items() if name not in self._states}
+        return Frontier(level, fresh.vertices, fresh.graph, given, pushed)
 
     def _step_inputs(self, growth: Growth, batch: LevelBatch) -> dict[Name, Array]:
         """Inputs of the rows of a level: the given ones for new vertices, states for known ones."""

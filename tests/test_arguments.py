@@ -52,6 +52,7 @@ def wrong_values() -> dict[str, Any]:
         "function": lambda *_: None,
         "objects": np.array([object(), None]),
         "matrix": np.array([[1.5, 2.0]]),
+        "long array": np.zeros((30, 30)),
         "text array": np.array(["a"]),
         "huge array": np.array([2.0**70]),
         "times": np.array(["2020-01-01"], "datetime64[D]"),

@@ -199,7 +199,7 @@ class Vertex:
         slot = int(slot) if isinstance(slot, np.integer) else slot
         if slot is not None and (type(slot) is not int or slot < 0):
             raise TraceError(
-                f"[gather] expected a child position >= 0, got {slot!r}; count children from 0"
+                f"[gather] expected a child position >= 0, got {shown(slot)}; count children from 0"
             )
         if not sizes:
             raise TraceError(

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
+from cavs._arguments import shown
 from cavs._native import core as _core
 from cavs.errors import InputError
 
@@ -38,7 +39,7 @@ def set_num_threads(count: int) -> None:
     given: Any = count
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 1024:
         raise InputError(
-            f"[threads] expected a number of threads in 1..1024, got {count!r}; pass such an "
+            f"[threads] expected a number of threads in 1..1024, got {shown(count)}; pass such an "
             "integer"
         )
     _core.set_num_threads(count)
@@ -66,7 +67,9 @@ def set_flush_denormals(enabled: bool) -> None:
         x86-64 nor arm64), where the setting is off.
     """
     if not isinstance(enabled, bool):
-        raise InputError(f"[denormals] expected True or False, got {enabled!r}; pass one of these")
+        raise InputError(
+            f"[denormals] expected True or False, got {shown(enabled)}; pass one of these"
+        )
     _core.set_flush_denormals(enabled)
 
 

@@ -33,7 +33,7 @@ def unlike(parameter: Parameter, group: Group) -> CavsError:
     )
 
 
-def check_arrays(parameter: Parameter, state: State, group: Group) -> None:
+def check_gradient(parameter: Parameter, state: State, group: Group) -> None:
     """Raises an error with the parameter's name if a native update cannot take its arrays."""
     name = name_in(group, parameter)
     values: Array = parameter.read()[0]

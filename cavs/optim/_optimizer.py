@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import number, shown
+from cavs._arguments import number
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners
 from cavs.device import is_array
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.optim._gradients import check_arrays, is_like, unlike
+from cavs.optim._gradients import check_gradient, is_like, unlike
 from cavs.optim._groups import Group, State, as_groups, called, named, option_of
 from cavs.tensor import Parameter, RowSparse, Writing, detecting
 
@@ -138,10 +138,10 @@ class Optimizer(ABC):
         """Changes every parameter that has a gradient.
 
         Raises:
-            ShapeError: a gradient has another shape than its parameter; InputError: another dtype;
-                CavsRuntimeError: see :meth:`check`; NonFiniteError: a gradient, or a parameter
-                after the step, is not finite, see :class:`cavs.detect_nonfinite`. After an error no
-                parameter has changed.
+            ShapeError: a gradient has another shape or dtype than its parameter; InputError: one is
+                no array, or shares memory with the parameter's values; CavsRuntimeError: see
+                :meth:`check`; NonFiniteError: a gradient, or a parameter after the step, is not
+                finite, see :class:`cavs.detect_nonfinite`. After an error no parameter has changed.
         """
         self.check()
         try:
@@ -158,23 +158,15 @@ class Optimizer(ABC):
             raise
 
     def check_values(self) -> None:
-        """Looks, after a step failed, for an option or a gradient that a user set and no step
-        takes.
+        """Looks, after a step failed, for an option that a user set and no step takes.
 
         Raises:
-            InputError: names the option, or the parameter whose gradient is no array.
+            InputError: names the option.
         """
         for group in self.groups:
             for name, value in group.items():
                 if name not in ("names", "params") and not isinstance(value, bool):
                     number("optim", name, value)
-            for name, parameter in zip(group["names"], group["params"], strict=True):
-                grad: Any = parameter.grad
-                if not (grad is None or isinstance(grad, RowSparse) or is_array(grad)):
-                    raise InputError(
-                        f"[optim] expected an array as the gradient of parameter {name!r}, got "
-                        f"{shown(grad)}; leave it to backward"
-                    )
 
     def _updates(self) -> list[Update]:
         """The updates of a step; raises as :meth:`step` does, before a parameter has changed."""
@@ -228,7 +220,7 @@ class Optimizer(ABC):
             except (InputError, ShapeError):
                 # The native update knows no names; it raised before it changed anything.
                 for parameter, state in zip(params, states, strict=True):
-                    check_arrays(parameter, state, group)
+                    check_gradient(parameter, state, group)
                 raise
 
     def zero_grad(self) -> None:

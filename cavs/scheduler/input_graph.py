@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import is_among
+from cavs._arguments import is_among, shown
 from cavs._native import core
 from cavs.errors import DTypeError, InputError
 
@@ -52,7 +52,7 @@ class InputGraph:
         """
         if not is_among(order, ("number", "leaf")):
             raise InputError(
-                f"[graph] expected order 'number' or 'leaf', got {order!r}; pass one of these"
+                f"[graph] expected order 'number' or 'leaf', got {shown(order)}; pass one of these"
             )
         return cls._from_native(core.GraphBatch.from_parents, parents, order == "leaf")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs.device import device_of
 from cavs.errors import InputError, NonFiniteError
@@ -86,7 +87,9 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
 
 def _checked(enabled: Any) -> bool:
     if not isinstance(enabled, bool):
-        raise InputError(f"[nonfinite] expected True or False, got {enabled!r}; pass one of these")
+        raise InputError(
+            f"[nonfinite] expected True or False, got {shown(enabled)}; pass one of these"
+        )
     return enabled
 
 

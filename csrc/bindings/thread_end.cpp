@@ -1,5 +1,5 @@
 // Keeps a daemon thread that the interpreter ends from unwinding our frames.
-#if defined(__linux__)
+#if defined(__linux__) && !defined(__ARM_EABI_UNWINDER__)
 
 #include <unistd.h>
 #include <unwind.h>

@@ -247,9 +247,6 @@ class Validator {
 }  // namespace
 
 void validate(Program& program) {
-  CAVS_CHECK(program.device == Device::kCpu, ErrorKind::kRuntime,
-             "[program] expected device 'cpu', got 'cuda': CUDA support is not built; "
-             "use device='cpu'");
   CAVS_CHECK(program.backward == (program.forward != nullptr), ErrorKind::kValue,
              "[program] expected a backward program to name its forward program, got one without, "
              "or a forward program that names one; give it to backward programs only");

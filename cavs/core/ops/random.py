@@ -13,7 +13,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cavs._arguments import boolean, number
+from cavs._arguments import boolean, number, shown
 from cavs.core.attributes import DropoutAttributes, UniformAttributes
 from cavs.core.ops._def import (
     OpDef,
@@ -145,7 +145,7 @@ def check_dropout(p: Any, by: Any) -> None:
         )
     if not isinstance(by, str) or by not in ("vertex", "id"):
         raise InputError(
-            f"[dropout] expected by='vertex' or by='id', got {by!r}; pass one of these"
+            f"[dropout] expected by='vertex' or by='id', got {shown(by)}; pass one of these"
         )
 
 
