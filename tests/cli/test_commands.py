@@ -98,7 +98,7 @@ def test_evaluation_agrees_with_training(listops_run: Path) -> None:
     text = cavs("evaluate", listops_run / "best.safetensors", "--split", "dev").stdout
     assert f"{100 * metrics['best']['dev']['root_accuracy']:.2f} %" in text
     said = refused("evaluate", listops_run / "best.safetensors", "--test-images", "9")
-    assert "[evaluate] expected no --test-images for tree-lstm" in said
+    assert "[evaluate] expected --test-images for images only, got it for tree-lstm" in said
 
 
 def test_a_treebank_is_trained_on_and_predicted(treebank_run: Path, treebank: Path) -> None:
