@@ -48,7 +48,8 @@ def sample_text(
         InputError: a temperature that is not above 0.
     """
     _check_temperature(temperature)
-    model = cavs.compile(function, outputs=["logits"], seed=seed).eval()
+    # With all outputs: a pull that the logits do not need is an input too.
+    model = cavs.compile(function, seed=seed).eval()
     state = np.zeros((count, *model.inputs["state"].shape), np.float32)
     draw = _Draw(vocabulary, temperature, cavs.Generator(seed))
     return _grow_text(model, vocabulary, {"state": state}, draw, max_words)

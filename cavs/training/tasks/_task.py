@@ -193,6 +193,7 @@ class Task(ABC):
     def of_user(self: SomeTask, user: UserModel) -> SomeTask:
         """This task, with a user's model in the place of the built-in one."""
         self.name, self.user = str(user), user
+        self.outputs = None  # some pulls may serve outputs that the task does not read
         return self
 
     @classmethod
