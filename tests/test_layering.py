@@ -67,7 +67,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "data": (*_BASE, "_arrays", "scheduler"),
     # Written as users write: `import cavs`
     "models": (*_BASE, "nn"),
-    "training": ("errors", "core.ops", "core", "tensor", "nn", "optim", "data", "models"),
+    "training": (*_BASE, "core.ops", "core", "tensor", "nn", "optim", "data", "models"),
     "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),

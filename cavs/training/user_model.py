@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cavs._arguments import mapping, text
 from cavs.errors import CavsError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, shown
 
@@ -37,7 +38,7 @@ class UserModel:
     file: str
     class_name: str
     task: str = ""
-    args: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = field(default_factory=dict, hash=False)
     make: Any = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -195,12 +196,16 @@ def load_user_model(name: str, task: str = "", args: Mapping[str, str] | None = 
     Raises:
         InputError: the file or the class does not exist, or the file raises; names the line.
     """
-    file, colon, class_name = name.rpartition(":")
+    file, colon, class_name = text("model", "the name of a model", name).rpartition(":")
     if not colon or not file or not class_name.isidentifier():
         raise InputError(
             f"[model] expected FILE.py:CLASS, got {shown(name)}; name a file and a class in it"
         )
-    model = UserModel(file, class_name, task, dict(args or {}))
+    given = {} if args is None else mapping("model", "args", args)
+    for key, value in given.items():
+        text("model", "a name in args", key)
+        text("model", f"args[{key!r}]", value)
+    model = UserModel(file, class_name, text("model", "task", task), dict(given))
     module = _run_file(model)
     if class_name not in vars(module):
         classes = [

@@ -113,3 +113,27 @@ def test_errors_of_code_name_the_line_once(tmp_path: Path) -> None:
         raise MemoryError
     with pytest.raises(InputError, match=f"^already said at {file}:3; do$"), model.said_of("x"):
         raise InputError(f"already said at {file}:3; do")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: load_user_model(3), "expected text as the name of a model, got 3"),
+        (lambda: load_user_model("a.py:A", 3), "expected text as task, got 3"),
+        (lambda: load_user_model("a.py:A", args=3), "expected a dictionary as args, got 3"),
+        (lambda: load_user_model("a.py:A", args={"a": 3}), r"expected text as args\['a'\], got 3"),
+        (lambda: load_user_model("a.py:A", args={3: "a"}), "expected text as a name in args"),
+        (lambda: make_task("tree-lstm", 3), "expected a dictionary as given, got 3"),
+        (lambda: make_task("tree-lstm", 0), "expected a dictionary as given, got 0"),
+        (lambda: make_task(None), "expected text as model, got None"),
+    ],
+)
+def test_wrong_arguments_are_named(call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_a_users_model_has_a_hash() -> None:
+    one, other = UserModel("a.py", "A", args={"a": "1"}), UserModel("a.py", "A", args={"a": "1"})
+    assert one == other
+    assert hash(one) == hash(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cavs._arguments import mapping, text
 from cavs.errors import InputError
 from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
@@ -60,5 +61,7 @@ def make_task(
             class does not fit the task; DataError: names the missing or malformed data.
     """
     user = model if isinstance(model, UserModel) else None
-    name = user.task if user is not None else str(model)
-    return find_task(name).configure(name, given or {}, user)
+    name = user.task if user is not None else text("train", "model", model)
+    return find_task(name).configure(
+        name, {} if given is None else mapping("train", "given", given), user
+    )
