@@ -126,8 +126,8 @@ def test_the_batch_size_of_evaluation(
     code, found = run(capsys, *judge, "--batch-size", size)
     if model == "lm":
         assert found == (
-            "cavs: [evaluate] expected --batch-size for separate graphs only, got it for lm; "
-            "leave it out\n"
+            "cavs: [evaluate] expected --batch-size for models of separate graphs only, got it "
+            "for lm; leave it out\n"
         )
         return
     assert code == 0

@@ -96,7 +96,7 @@ BATCH_SIZE_OPTION = Option(
     meaning="graphs in a batch; another size draws other samples, if scores need any",
     metavar="N",
     said="as its run was judged",
-    only="separate graphs",
+    only="models of separate graphs",
 )
 
 #: Options of samplers that draw words.
