@@ -1,6 +1,7 @@
 """Each option of each command does something for each model, or is refused in one line."""
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from user_model_files import write_small_data
 from cavs.cli import evaluate, main, predict, sample
 from cavs.data import Loader
 from cavs.errors import InputError
-from cavs.training import ImageTask, load_checkpoint, make_task
+from cavs.training import ImageTask, load_checkpoint, make_task, save_checkpoint
 from cavs.training.options import Choice, Flag, Integer, Option, Text
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Trained
 
@@ -390,3 +391,35 @@ def test_a_value_that_another_option_needs_is_one_of_its_values() -> None:
                 if option.needs is not None:
                     other, value = option.needs
                     assert options[other].kind.admits(value)
+
+
+@pytest.mark.parametrize("option", ["--test-samples", "--test-images"])
+def test_evaluation_names_an_option_beyond_the_bounds_of_the_source(
+    capsys: pytest.CaptureFixture[str], runs: dict[str, Path], option: str
+) -> None:
+    code, found = run(capsys, "evaluate", runs["vae"] / "best.safetensors", option, 2_000_000)
+    assert code != 0
+    assert f"{option}: expected an integer in 1..1000000, got '2000000'" in found
+
+
+def test_options_of_sources_have_the_bounds_of_their_sources() -> None:
+    bounds = {"num_train": 10_000_000, "samples": 1_000_000, "dev_samples": 1_000_000}
+    found = {
+        option.name: option.kind.most
+        for model, task in MODELS.items()
+        for option in task.options_of(model)
+        if option.name in bounds and isinstance(option.kind, Integer)
+    }
+    assert found == bounds
+
+
+def test_data_may_be_named_for_a_checkpoint_that_records_none(
+    capsys: pytest.CaptureFixture[str], runs: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    checkpoint = load_checkpoint(runs["lm"] / "best.safetensors")
+    training = {k: v for k, v in checkpoint.training.items() if k != "source"}
+    file = tmp_path / "without.safetensors"
+    save_checkpoint(file, dataclasses.replace(checkpoint, training=training))
+    code, found = run(capsys, "evaluate", file, "--data", data / "text")
+    assert code == 0, found
+    assert "perplexity" in found

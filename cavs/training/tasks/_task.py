@@ -332,7 +332,7 @@ class Task(ABC):
                 "one of these"
             )
         if data is not None:
-            if "path" not in trained.known_source:
+            if "path" not in {item.name for item in fields(cls.source_type)}:
                 raise InputError(
                     f"[evaluate] expected no --data for {trained.name}, which makes its own, got "
                     f"{data}; leave it out"

@@ -256,7 +256,7 @@ class ExpressionTask(Task, Samples):
     own_options = (
         Option(
             "num_train",
-            Integer(1),
+            Integer(1, MOST_GRAPHS),
             ExpressionSource.num_train,
             "ListOps expressions to train on",
             group="data",

@@ -130,7 +130,7 @@ _SAMPLERS: dict[Any, Any] = {VAE: VAESampler, SigmoidBeliefNetwork: SBNDream}
 _COUNTS = (
     Option(
         "dev_samples",
-        Integer(1),
+        Integer(1, MOST_SAMPLES),
         ImageSource.dev_samples,
         "samples when an epoch is judged",
         "N",
@@ -138,7 +138,7 @@ _COUNTS = (
     ),
     Option(
         "test_samples",
-        Integer(1),
+        Integer(1, MOST_SAMPLES),
         ImageSource.test_samples,
         "samples for the log-likelihood of a test image",
         "N",
@@ -146,7 +146,7 @@ _COUNTS = (
     ),
     Option(
         "test_images",
-        Integer(1),
+        Integer(1, MOST_SAMPLES),
         ImageSource.test_images,
         "test images, evenly spaced",
         "N",
@@ -190,7 +190,14 @@ class ImageTask(Task, Samples):
             "FILE",
         ),
         Option("estimator", Choice(tuple(ESTIMATORS)), None, "of the gradient", group="data"),
-        Option("samples", Integer(1), 1, "of the latent variable, in training", "K", "data"),
+        Option(
+            "samples",
+            Integer(1, MOST_SAMPLES),
+            1,
+            "of the latent variable, in training",
+            "K",
+            "data",
+        ),
         *_COUNTS,
         Option(
             "with_dev",

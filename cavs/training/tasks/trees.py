@@ -147,7 +147,7 @@ class TreeTask(Task, Predicts):
         ),
         Option(
             "num_train",
-            Integer(1),
+            Integer(1, MOST_GRAPHS),
             TreeSource.num_train,
             "ListOps expressions to train on",
             "N",
