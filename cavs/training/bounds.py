@@ -14,7 +14,7 @@ from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.metrics import Batches, finite_total, judging, said_of
+from cavs.training.metrics import Batches, finite_total, judging, placed
 
 
 class Bound:
@@ -43,7 +43,7 @@ class Bound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with said_of(f"[evaluate] in batch {number}"):
+                with placed(f"[evaluate] in batch {number}"):
                     log_weight = model(batch, **inputs)["log_weight"]
                     finite_total(log_weight, "log_weight")
                 rows = _by_graph(log_weight, batch).data

@@ -76,7 +76,7 @@ def evaluate(
         for number, (batch, inputs) in enumerate(batches):
             if should_stop():
                 return None
-            with said_of(f"[evaluate] in batch {number}"):
+            with placed(f"[evaluate] in batch {number}"):
                 out = model(batch, **inputs)
                 loss += finite_total(out["loss"], "loss")
             labels = inputs["label"]
@@ -157,7 +157,7 @@ def finite_total(values: Any, name: str) -> float:
 
 
 @contextmanager
-def said_of(place: str) -> Iterator[None]:
+def placed(place: str) -> Iterator[None]:
     """Puts `place` before the message of a `NonFiniteError` from inside."""
     try:
         yield

@@ -17,7 +17,7 @@ from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint
 from cavs.training.config import TrainingConfig
 from cavs.training.gradients import WithoutGradient
-from cavs.training.metrics import Batches, said_of
+from cavs.training.metrics import Batches, placed
 from cavs.training.objective import Objective, Observer
 from cavs.training.state import TrainingState, read_state
 
@@ -159,7 +159,7 @@ class Trainer:
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
         self._set_learning_rates()
-        with said_of(f"[train] in {when}"):
+        with placed(f"[train] in {when}"):
             if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
                 total = self._step_at_once(self.model, self.objective.pushed, batch, inputs)
             else:

@@ -33,7 +33,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, said_of, total
+from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import decode_trees, sample_trees
 from cavs.training.tasks._abilities import Samples
@@ -150,7 +150,7 @@ class TreeBound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with said_of(f"[evaluate] in batch {number}"):
+                with placed(f"[evaluate] in batch {number}"):
                     nats, divergence, posterior = self._parts(model, batch, inputs)
                     kl = finite_total(divergence, "kl")
                     bound = finite_total(nats, "loss") + kl

@@ -31,7 +31,7 @@ from cavs.models import ShiftReduceParser
 from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, judging, said_of, total
+from cavs.training.metrics import Batches, judging, placed, total
 from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse
 from cavs.training.tasks._abilities import Predicts
@@ -114,7 +114,7 @@ class Parsing:
                     for word in cavs.unbatch(batch, inputs["word"])
                 ]
                 gold += parsed_trees(batch, sentences)
-                with said_of(f"[evaluate] in batch {number}"):
+                with placed(f"[evaluate] in batch {number}"):
                     found += parse(model, self._vocabulary, sentences)
         exact = sum(a.graph == b.graph for a, b in zip(found, gold, strict=True))
         return {"f1": bracket_f1(found, gold), "exact": exact / max(len(gold), 1)}

@@ -31,7 +31,7 @@ from cavs.training.bounds import (
 )
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, said_of, total
+from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Number, Option, with_defaults
 from cavs.training.sampling import decode_sentences, sample_sentences
 from cavs.training.tasks._abilities import Samples
@@ -157,7 +157,7 @@ class SentenceBound:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with said_of(f"[evaluate] in batch {number}"):
+                with placed(f"[evaluate] in batch {number}"):
                     loss, kl = self._parts(model, batch, inputs, 0.0)
                     nats += finite_total(loss, "loss")
                     divergence += finite_total(kl, "kl")

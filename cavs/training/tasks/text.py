@@ -24,7 +24,7 @@ from cavs.models import LSTMLanguageModel
 from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, said_of, total
+from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import sample_text
 from cavs.training.tasks._abilities import Samples
@@ -110,7 +110,7 @@ class NextWord:
             for number, (batch, inputs) in enumerate(batches):
                 if should_stop():
                     return None
-                with said_of(f"[evaluate] in batch {number}"):
+                with placed(f"[evaluate] in batch {number}"):
                     out, state = self._read(model, batch, inputs, state)
                     nats += finite_total(out["loss"], "loss")
                 words += batch.num_vertices
