@@ -94,7 +94,8 @@ def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
     data = x._values
     device = device_of(data)
     rows = device.asarray(owner)
-    top = device.full((graphs.num_graphs, *x.shape[1:]), -math.inf, x.dtype)
+    least = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    top = device.full((graphs.num_graphs, *x.shape[1:]), least, x.dtype)
     device.max_at(top, rows, data)
     top[device.asarray(np.diff(graphs.ptr) == 0)] = 0
 

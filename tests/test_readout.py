@@ -62,3 +62,10 @@ def test_errors() -> None:
         cavs.readout(forest, cavs.Tensor(np.zeros(3)))
     with pytest.raises(GraphError, match="in graph 0, got 0"):
         cavs.readout(EMPTY, cavs.Tensor(np.zeros(1)))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_max_of_integers(dtype: type[np.signedinteger]) -> None:
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([])])
+    top = cavs.readout(graphs, np.array([-7, -5, -9], dtype), "max")
+    np.testing.assert_array_equal(top.numpy(), [-5, 0])
