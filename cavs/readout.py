@@ -10,7 +10,7 @@ import numpy as np
 
 from cavs._arguments import instance, is_among, shown
 from cavs.device import device_of
-from cavs.errors import GraphError, InputError, ShapeError
+from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
 from cavs.tensor import Tensor, record
 
@@ -32,7 +32,8 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
 
     Raises:
         InputError: another kind, or no GraphBatch and Tensor; ShapeError: `x` has not a row for
-        each vertex; GraphError: a graph does not have exactly one root; names it.
+        each vertex; DTypeError: the mean of integers; GraphError: a graph does not have exactly
+        one root; names it.
     """
     instance("readout", "graphs", graphs, GraphBatch, "a cavs.GraphBatch")
     given: Any = x
@@ -53,6 +54,10 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     owner = np.repeat(np.arange(graphs.num_graphs), sizes)
     if kind == "max":
         return _max(graphs, x, owner)
+    if kind == "mean" and x.dtype.kind != "f":
+        raise DTypeError(
+            f"[readout] expected floats for the mean, got {x.dtype}; convert them with astype"
+        )
     scale = 1 / np.maximum(sizes, 1) if kind == "mean" else np.ones(len(sizes))
     device = device_of(x._values)
     weights = device.asarray(scale.reshape(-1, *[1] * (x.ndim - 1)), x.dtype)

@@ -69,3 +69,9 @@ def test_max_of_integers(dtype: type[np.signedinteger]) -> None:
     graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([])])
     top = cavs.readout(graphs, np.array([-7, -5, -9], dtype), "max")
     np.testing.assert_array_equal(top.numpy(), [-5, 0])
+
+
+def test_mean_of_integers_is_refused() -> None:
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    with pytest.raises(cavs.DTypeError, match="expected floats for the mean, got int32"):
+        cavs.readout(graphs, np.int32([1, 5, 2]), "mean")
