@@ -36,7 +36,7 @@ def few(num_train: int, max_depth: int, seed: int) -> TreeCorpus:
 def _few() -> Iterator[None]:
     """Few expressions to be judged by, made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cavs.training.tasks.trees.listops_corpus", few)
+        patch.setattr("cavs.training.tasks.labelled_trees.listops_corpus", few)
         yield
 
 

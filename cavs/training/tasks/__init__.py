@@ -12,6 +12,8 @@ from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource
 from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
 from cavs.training.tasks.images import ImageSource as ImageSource
 from cavs.training.tasks.images import ImageTask as ImageTask
+from cavs.training.tasks.labelled_trees import TreeSource as TreeSource
+from cavs.training.tasks.labelled_trees import check_arity as check_arity
 from cavs.training.tasks.parser import ParserTask as ParserTask
 from cavs.training.tasks.parser import TreebankSource as TreebankSource
 from cavs.training.tasks.registry import MODELS as MODELS
@@ -31,6 +33,4 @@ from cavs.training.tasks.sentences import SentenceTask as SentenceTask
 from cavs.training.tasks.text import TextSource as TextSource
 from cavs.training.tasks.text import TextTask as TextTask
 from cavs.training.tasks.trees import TREE_MODELS as TREE_MODELS
-from cavs.training.tasks.trees import TreeSource as TreeSource
 from cavs.training.tasks.trees import TreeTask as TreeTask
-from cavs.training.tasks.trees import check_arity as check_arity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,21 +14,15 @@ from cavs.data import (
     Dataset,
     LabelledTree,
     Loader,
-    TreeCorpus,
     Vocabulary,
     format_tree,
-    listops_corpus,
-    listops_vocabulary,
-    load_sst,
     parse_listops,
     parse_tree,
     read_trees,
     tree_dataset,
-    tree_vocabulary,
 )
 from cavs.errors import DataError, InputError
 from cavs.models import CLASSIFIERS, NaryTreeLSTM
-from cavs.training._fields import is_whole
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
@@ -40,8 +34,9 @@ from cavs.training.tasks._options import (
     min_count_option,
     size_option,
 )
-from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
+from cavs.training.tasks._source import MOST_GRAPHS
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation, Task
+from cavs.training.tasks.labelled_trees import TreeSource, check_arity, most_children
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -65,67 +60,6 @@ _FOR_LISTOPS: dict[str, Any] = {
     "lr_schedule": "linear",
     "weight_decay": 0.0,
 }
-
-
-@dataclass(frozen=True)
-class TreeSource:
-    """The source of trees.
-
-    Attributes:
-        path: directory of a treebank, or None for the built-in ListOps expressions.
-        num_train: number of expressions to train on.
-        max_depth: greatest depth of the expressions.
-    """
-
-    path: str | None = None
-    num_train: int = 40_000
-    max_depth: int = 20
-
-    def __post_init__(self) -> None:
-        check_source(self)
-        check_ranges(self, {"num_train": (1, MOST_GRAPHS), "max_depth": (2, 2**31 - 1)})
-
-    def load(self) -> TreeCorpus:
-        """The trees; `DataError` names the missing or malformed file."""
-        if self.path is not None:
-            return load_sst(self.path)
-        # One seed for every run, so that all are judged by the same test set.
-        return listops_corpus(self.num_train, max_depth=self.max_depth, seed=0)
-
-    def vocabulary(self, corpus: TreeCorpus, min_count: int = 1) -> Vocabulary:
-        """The words of the trees to train on."""
-        if self.path is None:
-            return listops_vocabulary()
-        return tree_vocabulary(corpus.train, min_count=min_count)
-
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return "listops" if self.path is None else Path(self.path).resolve().name or "data"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
-
-
-def most_children(trees: Sequence[LabelledTree]) -> int:
-    """The greatest number of children of a vertex."""
-    return max((int(np.diff(tree.graph.child_ptr).max(initial=0)) for tree in trees), default=0)
-
-
-def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], what: str) -> None:
-    """Raises `DataError` for a vertex with more children than `function` reads."""
-    arity = getattr(function, "arity", None)
-    if not is_whole(arity):  # a user's model may use the name for anything
-        return
-    for number, tree in enumerate(trees, 1):
-        counts = np.diff(tree.graph.child_ptr)
-        if counts.max(initial=0) > arity:
-            raise DataError(
-                f"[data] {what}, tree {number}: expected at most {arity} children of a vertex for "
-                f"{type(function).__name__}, got {counts.max()} (vertex {counts.argmax()}); use "
-                "tree-lstm, which takes any number"
-            )
 
 
 class TreeTask(Task, Predicts):
