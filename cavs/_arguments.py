@@ -7,7 +7,7 @@ checks all arrays at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import index
 from typing import Any, TypeVar
 
@@ -22,10 +22,23 @@ _SHOWN = 60
 INT32_MAX = 2**31 - 1
 
 
+def printed(value: Any, how: Callable[[Any], str] = repr) -> str:
+    """The value as Python prints it; the name of its type where its own code for that raises."""
+    try:
+        return how(value)
+    except Exception:  # an object's own __repr__ or __str__ may raise any error
+        return type(value).__name__
+
+
+def listed(values: Iterable[Any]) -> str:
+    """Names, or what came in their place, as a list in order."""
+    return f"[{', '.join(sorted(map(printed, values)))}]"
+
+
 def shown(value: Any) -> str:
     """The value as one short line; an object that holds many values is shown by its type."""
     if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic)):
-        text = repr(value)
+        text = printed(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     kind = type(value).__name__
     shape = getattr(value, "shape", None)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cavs._arguments import shown
+from cavs._arguments import printed, shown
 from cavs._native import core
 from cavs.errors import CavsError, DTypeError, InputError
 
@@ -115,7 +115,7 @@ def foreign_array(value: Any, what: str) -> Array:
     except Exception as error:
         raise InputError(
             f"[{what}] expected numbers, or an array in this machine's memory, got "
-            f"{type(value).__name__} ({error}); convert it with numpy.asarray"
+            f"{type(value).__name__} ({printed(error, str)}); convert it with numpy.asarray"
         ) from error
 
 

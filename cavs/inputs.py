@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cavs._arguments import printed
 from cavs._arrays import InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
@@ -162,7 +163,8 @@ def _as_array(name: Name, given: Any) -> Array:
         return foreign_array(given, "input")
     except CavsError as error:
         raise InputError(
-            f"[input] expected an array for {name!r}, got {error}; convert it with numpy.asarray"
+            f"[input] expected an array for {name!r}, got {printed(error, str)}; convert it "
+            "with numpy.asarray"
         ) from None
 
 

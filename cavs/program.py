@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from cavs._arguments import is_among, mapping, shown, text
+from cavs._arguments import is_among, listed, mapping, printed, shown, text
 from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
@@ -221,7 +221,7 @@ class Program(Compiled):
         given: Any = state  # from a file, perhaps
         is_state = isinstance(given, Mapping)
         if not is_state or set(given) not in ({"seed", "step"}, {"seed", *steps}):
-            came = sorted(map(str, given))[:8] if is_state else type(given).__name__
+            came = listed(given) if is_state else type(given).__name__
             raise InputError(
                 f"[random] expected a seed and {', '.join(steps)}, got {came}; pass what "
                 "random_state() gave"
@@ -239,10 +239,10 @@ def _calls(calls: Any) -> Calls:
     for name, call in mapping("program", "calls", calls).items():
         if not isinstance(call, (tuple, list)) or len(call) != 2:
             raise InputError(
-                f"[program] expected graphs and a dictionary of inputs for {name!r}, got "
+                f"[program] expected graphs and a dictionary of inputs for {printed(name)}, got "
                 f"{shown(call)}; pass a pair"
             )
-        for given in mapping("program", f"inputs of {name!r}", call[1]):
+        for given in mapping("program", f"inputs of {printed(name)}", call[1]):
             text("program", "an input's name", given)
     result: Calls = calls
     return result

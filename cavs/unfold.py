@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import instance, integer, mapping, shown
+from cavs._arguments import instance, integer, mapping, printed, shown
 from cavs._arrays import foreign_array
 from cavs.call import Part
 from cavs.core.ir import Name
@@ -190,8 +190,8 @@ class _Grown:
         for name, array in self._graph_inputs.items():
             if array.shape[:1] != (num_graphs,):
                 raise ShapeError(
-                    f"[unfold] expected a row of {name!r} for each of {num_graphs} graphs, got "
-                    f"shape {array.shape}; give one for each"
+                    f"[unfold] expected a row of {printed(name)} for each of {num_graphs} graphs, "
+                    f"got shape {array.shape}; give one for each"
                 )
         self.graphs = GrownGraphs(num_graphs, keys, max_vertices, self._model.children_read)
         self._rows: dict[Name, _Rows] = {}

@@ -25,6 +25,32 @@ class _Odd:
         return "<odd\nobject>"
 
 
+class _Unprintable:
+    """Cannot be shown: a message about it must say something else."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+    __str__ = __repr__
+
+
+class _UnprintableError(_Unprintable, Exception):
+    """What an object of the user's may raise."""
+
+
+class _Failing:
+    """Has arrays of no kind, though it says so."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise _UnprintableError
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise _UnprintableError
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        raise _UnprintableError
+
+
 def wrong_values() -> dict[str, Any]:
     """What may come in place of an argument; new ones each time, since some are kept."""
     values = {
@@ -33,6 +59,9 @@ def wrong_values() -> dict[str, Any]:
         "no text": "",
         "bytes": b"a",
         "object": _Odd(),
+        "unprintable": _Unprintable(),
+        "list of unprintable": [_Unprintable()],
+        "dictionary of unprintable": {_Unprintable(): _Unprintable()},
         "nan": float("nan"),
         "infinite": float("inf"),
         "negative": -1,
@@ -48,6 +77,7 @@ def wrong_values() -> dict[str, Any]:
         "dictionary": {},
         "dictionary of text": {"a": "b"},
         "set": {1},
+        "failing": _Failing(),
         "type": int,
         "function": lambda *_: None,
         "objects": np.array([object(), None]),
@@ -183,3 +213,19 @@ def test_numpy_functions_of_symbols_name_those_of_cavs() -> None:
     with pytest.raises(cavs.TraceError, match=r"ops\.tanh"):
         cavs.compile(Uses(np.tanh))
     assert callable(ops.tanh)
+
+
+def test_keys_that_cannot_be_shown_are_no_obstacle() -> None:
+    class Keyed(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.layers = {_Unprintable(): nn.Linear(4, 4)}
+
+        def forward(self, v: cavs.Vertex) -> None:
+            (layer,) = self.layers.values()
+            v.push(y=layer(v.pull("x", 4)))
+
+    model = cavs.compile(Keyed())
+    assert [name for name, _ in model.named_parameters()] == [
+        "layers._Unprintable.weight",
+        "layers._Unprintable.bias",
+    ]

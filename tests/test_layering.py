@@ -40,7 +40,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "tensor": (*_BASE, "_locks", "_arrays", "device", "core.ops", "core"),
     "nn": (*_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
-    "inputs": ("errors", "_arrays", "core", "scheduler", "tensor"),
+    "inputs": (*_BASE, "_arrays", "core", "scheduler", "tensor"),
     "call": ("core.ops", "core", "scheduler", "execution"),
     "replay": ("core.ops", "core", "scheduler", "execution", "tensor", "call"),
     "nonfinite": ("errors", "core.ops", "core", "execution", "tensor", "call", "replay"),

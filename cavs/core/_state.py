@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cavs._arguments import printed
 from cavs.errors import CheckpointError
 
 _SHOWN = 8
@@ -35,7 +36,7 @@ def fitting_arrays(
     problems = [f"{name!r} is missing" for name in own if name not in values]
     for name, value in values.items():
         if name not in own:
-            problems.append(f"{name!r} is unexpected")
+            problems.append(f"{printed(name)} is unexpected")
         elif value.shape != own[name]:
             problems.append(f"{name!r} has shape {value.shape} instead of {own[name]}")
         elif value.dtype.kind not in "fiub":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cavs._arguments import printed
 from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
 from cavs.core.ops._operators import Operators, _not_numpy
 from cavs.core.ops.reduce import SOFTMAX
@@ -169,13 +170,13 @@ class Node(Operators):
                 start, stop, _ = key.indices(self._shape[-1])
             except TypeError:
                 raise TraceError(
-                    f"[index] expected a slice of integers, got {key}; correct it"
+                    f"[index] expected a slice of integers, got {printed(key)}; correct it"
                 ) from None
             return slice_last(self, start, max(start, stop))
         raise self._refuse(
             "a slice a:b of the last feature axis as index",
             "use ops.split or ops.reshape",
-            f"{key!r} for {self!r}",
+            f"{printed(key)} for {self!r}",
         )
 
     def __eq__(self, other: object) -> bool:

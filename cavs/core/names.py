@@ -6,6 +6,7 @@ from keyword import iskeyword
 from typing import Any
 from unicodedata import normalize
 
+from cavs._arguments import printed
 from cavs.errors import TraceError
 
 OPTIONS = ("clip_norm", "gradients", "loss", "repeats", "scale")
@@ -32,7 +33,7 @@ def check_name(component: str, what: str, name: Any, where: object = None) -> No
         )
     raise TraceError(
         f"[{component}] expected {what} by names that are identifiers, without '_' in front, got "
-        f"{name!r}{line}; rename it"
+        f"{printed(name)}{line}; rename it"
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
 
+from cavs._arguments import printed
 from cavs._locks import new_lock
 from cavs.core.tracing import here
 from cavs.core.vertex import Module, attributes
@@ -136,6 +137,6 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, (list, tuple, dict)):
         yield path, type(value)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(f"{path}[{key!r}]", item)
+            yield from _leaves(f"{path}[{printed(key)}]", item)
     else:
         yield path, value

@@ -17,6 +17,7 @@ from weakref import ref
 
 import numpy as np
 
+from cavs._arguments import printed
 from cavs.core.owners import register
 from cavs.core.reads import ABSENT, Reads
 from cavs.core.vertex import Module, attributes
@@ -192,7 +193,7 @@ class _Description:
         learns = False
         self._above.append(id(value))
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            learns |= self._visit_value(f"{path}[{key!r}]", item, read)
+            learns |= self._visit_value(f"{path}[{printed(key)}]", item, read)
         self._above.pop()
         if read or learns:
             self.items += [value, items] if isinstance(value, dict) else [value]

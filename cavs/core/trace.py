@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cavs._arguments import shown
+from cavs._arguments import printed, shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.making import to_space
@@ -105,7 +105,7 @@ def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
     sizes = tuple(int(n) if isinstance(n, np.integer) else n for n in sizes)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
         raise ShapeError(
-            f"[{what}] expected positive sizes, got {shape!r}; pass integers of 1 or more"
+            f"[{what}] expected positive sizes, got {printed(shape)}; pass integers of 1 or more"
         )
     return sizes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cavs._arguments import text
+from cavs._arguments import printed, text
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.errors import TraceError
 
@@ -100,7 +100,12 @@ def walk(path: str, place: str, value: Any, above: Above = ()) -> Iterator[_Foun
             yield from walk(f"{path}.{index}", f"{place}[{index}]", item, (*above, id(value)))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from walk(f"{path}.{key}", f"{place}[{key!r}]", item, (*above, id(value)))
+            yield from walk(
+                f"{path}.{printed(key, str)}",
+                f"{place}[{printed(key)}]",
+                item,
+                (*above, id(value)),
+            )
 
 
 class VertexFunction(Module):

@@ -9,7 +9,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import INT32_MAX, instance, integer, items, mapping, shown, text
+from cavs._arguments import (
+    INT32_MAX,
+    instance,
+    integer,
+    items,
+    listed,
+    mapping,
+    shown,
+    text,
+)
 from cavs._arrays import first_outside, foreign_array, rows_of_samples
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
@@ -102,16 +111,17 @@ class Dataset:
             mapping("data", "the inputs of a sample", pair[1])
         edge = items("data", "edge", edge, str, "names")
         graph = items("data", "graph", graph, str, "names")
+        names = [text("data", "an input's name", x) for x in (pairs[0][1] if pairs else ())]
         spaces: dict[str, Space] = {
             name: "edge" if name in edge else "graph" if name in graph else "vertex"
-            for name in (pairs[0][1] if pairs else ())
+            for name in names
         }
         columns: dict[str, list[Array]] = {name: [] for name in spaces}
         for index, (item, inputs) in enumerate(pairs):
             if inputs.keys() != spaces.keys():
                 raise InputError(
-                    f"[data] expected the inputs {sorted(spaces, key=str)} of every sample, as "
-                    f"sample 0 has, got {sorted(inputs, key=str)} of sample {index}; give "
+                    f"[data] expected the inputs {listed(spaces)} of every sample, as "
+                    f"sample 0 has, got {listed(inputs)} of sample {index}; give "
                     "every sample the same inputs"
                 )
             rows = {"vertex": item.num_vertices, "edge": item.num_edges, "graph": 1}

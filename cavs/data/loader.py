@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import boolean, instance, integer
+from cavs._arguments import boolean, instance, integer, printed
 from cavs.data.dataset import Array, Dataset
 from cavs.errors import InputError
 from cavs.scheduler import GraphBatch
@@ -127,13 +127,13 @@ class Loader:
             if isinstance(state.get(name), bool) or not isinstance(state.get(name), int):
                 raise InputError(
                     f"[loader] expected an integer {name} in the saved order, got "
-                    f"{state.get(name)!r}; pass what state_dict gave"
+                    f"{printed(state.get(name))}; pass what state_dict gave"
                 )
         for name, mine in self._identity().items():
             if state.get(name) != mine:
                 raise InputError(
                     f"[loader] expected a saved order with {name} {mine}, as this loader has, got "
-                    f"{state.get(name)}; resume with the same data and arguments"
+                    f"{printed(state.get(name))}; resume with the same data and arguments"
                 )
         self.set_epoch(state["epoch"], state["batch"])
 

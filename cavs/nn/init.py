@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import instance, number, shown
+from cavs._arguments import instance, number, printed, shown
 from cavs._locks import wait_at_fork
 from cavs.errors import CheckpointError, InputError, ShapeError
 from cavs.tensor import Parameter
@@ -59,8 +59,8 @@ def set_state(state: dict[str, Any]) -> None:
         _generator.bit_generator.state = state
     except Exception as error:  # NumPy raises many kinds for a wrong state
         raise CheckpointError(
-            f"[init] expected a state of the PCG64 generator, got one without ({error}); pass "
-            "what get_state gave"
+            f"[init] expected a state of the PCG64 generator, got one without "
+            f"({printed(error, str)}); pass what get_state gave"
         ) from None
 
 

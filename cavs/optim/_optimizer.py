@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import number
+from cavs._arguments import listed, number
 from cavs._arrays import Array, first_unlike
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners
@@ -43,11 +43,11 @@ class Optimizer(ABC):
         self.checks = UpdateChecks(self)
         count = 0
         for given in as_groups(parameters):
-            unknown = sorted(set(map(str, given)) - set(options) - {"params"})
+            unknown = set(given) - set(options) - {"params"}
             if unknown:
                 raise InputError(
-                    f"[optim] expected options among {sorted(options)}, got {unknown}; leave the "
-                    "others out"
+                    f"[optim] expected options among {sorted(options)}, got "
+                    f"{listed(unknown)}; leave the others out"
                 )
             pairs = named(given["params"], count)
             count += len(pairs)

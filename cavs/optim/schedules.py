@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from cavs._arguments import instance, integer, number
+from cavs._arguments import instance, integer, number, printed
 from cavs.errors import CheckpointError, InputError
 from cavs.optim._optimizer import Optimizer
 
@@ -59,7 +59,7 @@ class LRSchedule(ABC):
         if not _is_state(state, groups):
             raise CheckpointError(
                 f"[optim] expected a schedule's count and {groups} base_lrs, got "
-                f"{str(state)[:200]}; load the state of the same schedule"
+                f"{printed(state)[:200]}; load the state of the same schedule"
             )
         try:
             self.factor(state["count"])

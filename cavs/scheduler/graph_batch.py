@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, instance, is_among, items
+from cavs._arguments import choice, instance, is_among, items, printed
 from cavs._native import core
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.input_graph import InputGraph, Ints, without
@@ -272,7 +272,7 @@ def _as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:
         raise
     except Exception as error:  # an object's own conversion to an array may raise anything
         raise InputError(
-            f"[{component}] expected an array as {name}, got {error}; convert it"
+            f"[{component}] expected an array as {name}, got {printed(error, str)}; convert it"
         ) from None
 
 

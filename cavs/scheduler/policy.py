@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import is_among
+from cavs._arguments import is_among, shown
 from cavs.errors import GraphError, InputError
 
 __all__ = ["POLICIES", "Structure", "Tasks", "batching", "check_policy", "serial"]
@@ -87,6 +87,7 @@ def check_policy(name: str) -> str:
     """Return `name` if a policy has it; raises `InputError` otherwise."""
     if not is_among(name, POLICIES):
         raise InputError(
-            f"[schedule] expected policy {' or '.join(POLICIES)}, got {name}; choose one of these"
+            f"[schedule] expected policy {' or '.join(POLICIES)}, got {shown(name)}; choose "
+            "one of these"
         )
     return name

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import shown
+from cavs._arguments import listed, shown
 from cavs._arrays import INT32, check_dtype, draw_uniform, foreign_array
 from cavs._locks import new_lock
 from cavs.core.ops._def import size_of
@@ -151,4 +151,4 @@ def check_seed(value: Any) -> int:
 
 def _keys(state: Any) -> Any:
     """A state in errors: its keys, in one line of some length."""
-    return sorted(map(str, state))[:8] if isinstance(state, Mapping) else type(state).__name__
+    return listed(state) if isinstance(state, Mapping) else type(state).__name__

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import boolean
+from cavs._arguments import boolean, printed
 from cavs._arrays import INT32, Array, as_array, check_dtype
 from cavs._locks import new_lock
 from cavs.core.ops import shape as shape_ops
@@ -279,7 +279,8 @@ class Tensor(Reductions):
             raise
         except Exception as error:  # of any object that stands for an index
             raise ShapeError(
-                f"[index] expected an index into shape {shape}, got {error}; correct the index"
+                f"[index] expected an index into shape {shape}, got {printed(error, str)}; "
+                "correct the index"
             ) from None
         return record([data], [self], backward, name="index")[0]
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from cavs._arguments import printed
 from cavs.errors import CheckpointError
 
 _SHOWN, _LINE = 60, 500
@@ -14,7 +15,7 @@ _SHOWN, _LINE = 60, 500
 
 def shown(value: Any) -> str:
     """A value as errors show it: in one line, not too long."""
-    text = repr(value[:_SHOWN] if isinstance(value, (str, list, tuple)) else value)
+    text = printed(value[:_SHOWN] if isinstance(value, (str, list, tuple)) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -25,10 +25,6 @@ bool is_aligned(const void* data, DType dtype) {
   return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(item_size(dtype)) == 0;
 }
 
-std::string type_name(py::handle value) {
-  return py::str(py::type::handle_of(value).attr("__name__"));
-}
-
 std::optional<DType> engine_dtype(const DlDataType& dtype) {
   if (dtype.lanes != 1) return std::nullopt;
   if (dtype.code == kDlFloat && dtype.bits == 32) return DType::kFloat32;
@@ -78,7 +74,7 @@ ArrayForm read_dlpack(py::handle value, const ArrayName& name, py::object* held)
   } catch (const py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // raised by a signal handler
     fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",
-         name.as(), ", got ", type_name(value), " (", std::string(py::str(error.value())),
+         name.as(), ", got ", type_name(value), " (", text_of(error.value()),
          "); convert it with numpy.asarray");
   } catch (const py::cast_error&) {
     fail(name.kind, "[", name.component, "] ", name.before(), "expected an array that can be read",

@@ -10,6 +10,11 @@
 
 namespace cavs {
 
+std::string type_name(pybind11::handle value);
+
+// What str() says of an error that an object of the user's raised; its type's name if that raises.
+std::string text_of(pybind11::handle error);
+
 // A value as an error message shows it: on one line and not too long.
 std::string describe(pybind11::handle value);
 

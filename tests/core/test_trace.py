@@ -174,7 +174,7 @@ MISUSES: dict[str, Misuse] = {
     "dropout-word": (
         lambda s, v: ops.dropout(v.pull("x", 3), "0.5"),
         InputError,
-        r"\[dropout\] expected a probability in \[0, 1\), got 0\.5",
+        r"\[dropout\] expected a probability in \[0, 1\), got '0\.5'",
     ),
     "dropout-by-id-float": (
         lambda s, v: ops.dropout(word_of(v) * v.pull("x", 3), 0.5, by="id"),

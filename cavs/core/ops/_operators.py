@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cavs._arguments import shown
 from cavs.core.ops._def import OPS, apply
 from cavs.errors import TraceError
 
@@ -75,7 +76,7 @@ class Operators:
         name = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
         if name is None:
             raise TraceError(
-                f"[pow] expected an exponent among {sorted(_POWERS)}, got {exponent!r}; write "
+                f"[pow] expected an exponent among {sorted(_POWERS)}, got {shown(exponent)}; write "
                 "other powers as ops.exp(exponent * ops.log(x))"
             )
         return apply(OPS[name], self)

@@ -141,7 +141,7 @@ def check_dropout(p: Any, by: Any) -> None:
     number = isinstance(p, numbers.Real) and not isinstance(p, bool)
     if not number or not 0 <= p < 1:
         raise InputError(
-            f"[dropout] expected a probability in [0, 1), got {p}; pass the share to drop"
+            f"[dropout] expected a probability in [0, 1), got {shown(p)}; pass the share to drop"
         )
     if not isinstance(by, str) or by not in ("vertex", "id"):
         raise InputError(
