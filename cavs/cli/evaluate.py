@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
             f"[evaluate] expected {flag} with --split test only, got {options.split}; leave one out"
         )
     if given:
-        trained = trained.with_source(**given)
+        place = {} if options.data is None else {"path": options.data}
+        trained = trained.with_source(**given, **place)
     found = task.evaluate(trained, options.split, options.data, batch_size)
     print(json.dumps(found.scores, indent=2) if options.json else found.text)
     return 0

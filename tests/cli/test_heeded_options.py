@@ -12,7 +12,7 @@ from user_model_files import write_small_data
 
 from cavs.cli import evaluate, main, predict, sample
 from cavs.data import Loader
-from cavs.errors import InputError
+from cavs.errors import CheckpointError, InputError
 from cavs.training import ImageTask, load_checkpoint, make_task, save_checkpoint
 from cavs.training.options import Choice, Flag, Integer, Option, Text
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Trained
@@ -423,3 +423,36 @@ def test_data_may_be_named_for_a_checkpoint_that_records_none(
     code, found = run(capsys, "evaluate", file, "--data", data / "text")
     assert code == 0, found
     assert "perplexity" in found
+
+
+@pytest.mark.parametrize("source", ["missing", None, 5, "a", ["path"]])
+def test_a_checkpoint_without_the_source_of_its_data(
+    capsys: pytest.CaptureFixture[str],
+    runs: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+    source: Any,
+) -> None:
+    """Options that change the source need the place of the data, from the file or by --data."""
+    checkpoint = load_checkpoint(runs["vae"] / "best.safetensors")
+    training = {**checkpoint.training, "source": source}
+    if source == "missing":
+        del training["source"]
+    without = dataclasses.replace(checkpoint, training=training)
+    trained = Trained(tmp_path / "without", without, MODELS["vae"])
+    got = None if source == "missing" else source
+    said = f"expected the source of the data that it was trained on, got {got!r}; name data by "
+    for use in (trained.source, lambda: trained.with_source(test_samples=3)):
+        with pytest.raises(CheckpointError, match=re.escape(said)):
+            use()
+    assert trained.with_source(path="a", samples=2).source().samples == 2
+    if source != "missing":  # which is read from no file
+        return
+    file = tmp_path / "without.safetensors"
+    save_checkpoint(file, without)
+    code, found = run(capsys, "evaluate", file, "--test-samples", 3)
+    assert code == 1
+    assert said in found
+    place = settings_of("vae", data)["data"]
+    code, found = run(capsys, "evaluate", file, "--test-samples", 3, "--data", place)
+    assert code == 0, found

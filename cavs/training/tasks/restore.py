@@ -66,15 +66,18 @@ class Trained:
         assert self.checkpoint.vocabulary is not None
         return self.checkpoint.vocabulary
 
-    @property
-    def known_source(self) -> Mapping[str, Any]:
-        """The record of the data that the checkpoint was trained on."""
-        source: Mapping[str, Any] = self.checkpoint.training.get("source", {})
-        return source
-
     def with_source(self, **changes: Any) -> Trained:
-        """The same checkpoint with other data."""
-        training = {**self.checkpoint.training, "source": {**self.known_source, **changes}}
+        """The same checkpoint with other data: fields of its source.
+
+        Raises:
+            CheckpointError: it records no source, and the changes do not name the ``path`` of the
+                data.
+        """
+        training = self.checkpoint.training
+        known = {}
+        if "path" not in changes or isinstance(training.get("source"), dict):
+            known = recorded_source(self.path, self.checkpoint)
+        training = {**training, "source": {**known, **changes}}
         return replace(self, checkpoint=replace(self.checkpoint, training=training))
 
     def source(self) -> Any:
@@ -230,14 +233,20 @@ def source_of(path: str | Path, checkpoint: Checkpoint) -> Any:
         CheckpointError: it names no source, or `cavs train` does not train its model.
     """
     task = task_of(path, checkpoint)
+    source = recorded_source(path, checkpoint)
+    with said_of_file(path):
+        return task.source_type(**source)
+
+
+def recorded_source(path: str | Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """The fields of that source, unchecked. Raises CheckpointError if there are none."""
     source = checkpoint.training.get("source")
     if not isinstance(source, dict):
         raise CheckpointError(
             f"[checkpoint] {path}: expected the source of the data that it was trained on, got "
             f"{shown(source)}; name data by --data, or take a checkpoint of `cavs train`"
         )
-    with said_of_file(path):
-        return task.source_type(**source)
+    return source
 
 
 def restore_task(
