@@ -162,6 +162,7 @@ def _resume(
         **TrainingConfig().to_dict(),  # which older runs lack some settings of
         **training.get("settings", {}),
         **training.get("source", {}),
+        **training.get("made_with", {}),  # which older runs lack
     }
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
     for key, value in wanted.items():

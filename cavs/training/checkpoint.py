@@ -202,7 +202,7 @@ def _read_metadata(
         ) from error
     fields = Fields(path, "metadata", parts)
     config, training = fields.take_fields("config"), fields.take_fields("training")
-    for name in ("source", "settings", "progress"):
+    for name in ("source", "made_with", "settings", "progress"):
         if name in training.values:
             training.take_fields(name)
     return Checkpoint(

@@ -228,6 +228,7 @@ class TrainingRun:
         training = {
             "run": self.identity,
             "source": self.task.source.to_dict(),
+            "made_with": self.task.made_with,
             "settings": self.trainer.config.to_dict(),
             "progress": self.trainer.state_dict(),
         }

@@ -322,6 +322,7 @@ def test_options_of_train_when_a_run_goes_on(
         **checkpoint.config,
         **checkpoint.training["settings"],
         **checkpoint.training["source"],
+        **checkpoint.training["made_with"],
     }
     for option in MODELS[model].options_of(model):
         if option.name in ("epochs", "patience"):
@@ -331,6 +332,51 @@ def test_options_of_train_when_a_run_goes_on(
         assert code == 1, option.name
         name = {"data": "path"}.get(option.name, option.name)
         check_refusal(said, f"({option.flag}|{name})")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_goes_on_with_the_options_that_it_began_with(
+    capsys: pytest.CaptureFixture[str],
+    runs: dict[str, Path],
+    data: Path,
+    model: str,
+    tmp_path: Path,
+) -> None:
+    last, given = runs[model] / "last.safetensors", words_of(settings_of(model, data))
+    words = ["train", model, "--resume", last, *given, "--quiet", "--output", tmp_path / "more"]
+    code, said = run(capsys, *words)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(("model", "count"), [("tree-lstm", 3), ("tree-lstm", 1), ("parser", 3)])
+def test_a_run_keeps_the_options_that_made_its_words(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, model: str, count: int
+) -> None:
+    """The value that it began with is one to go on with, also where it went on before."""
+    made = {"min_count": count, **({} if model == "parser" else {"embedding_std": 0.5})}
+    given = words_of({"data": str(data / "trees"), **WORDS, **made, "epochs": 1})
+    code, said = run(capsys, "train", model, *given, "--quiet", "--output", tmp_path)
+    assert code == 0, said
+    last = tmp_path / "last.safetensors"
+    for epochs in (2, 3):
+        words = words_of({**made, "epochs": epochs})
+        code, said = run(capsys, "train", model, "--resume", last, *words, "--quiet")
+        assert code == 0, said
+        assert load_checkpoint(last).training["made_with"] == made
+    for name, value in made.items():
+        words = words_of({name: value + 1})
+        code, said = run(capsys, "train", model, "--resume", last, *words)
+        assert code == 1
+        check_refusal(said, f"{name} {value}, as the run began")
+    # Of a run from before they were kept, nothing can be said.
+    checkpoint = load_checkpoint(last)
+    del checkpoint.training["made_with"]
+    save_checkpoint(last, checkpoint)
+    code, said = run(capsys, "train", model, "--resume", last, *words_of(made))
+    assert code == 1
+    check_refusal(said, "--min-count")
+    code, said = run(capsys, "train", model, "--resume", last, "--quiet", "--epochs", 4)
+    assert code == 0, said
 
 
 def test_a_setting_that_an_older_run_lacks(

@@ -266,7 +266,7 @@ def test_vocabularies_that_are_none_are_one_line(tmp_path: Path, vocabulary: Any
     refused(with_metadata(tmp_path / "a", vocabulary=json.dumps(vocabulary)))
 
 
-@pytest.mark.parametrize("name", ["source", "settings", "progress"])
+@pytest.mark.parametrize("name", ["source", "made_with", "settings", "progress"])
 @pytest.mark.parametrize("value", [None, 1, "x", []])
 def test_parts_of_training_are_dictionaries(tmp_path: Path, name: str, value: Any) -> None:
     said = refused(with_metadata(tmp_path / "a", training=json.dumps({name: value})))

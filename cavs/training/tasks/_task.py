@@ -91,6 +91,8 @@ class Task(ABC):
         user: the user's model, if it is one.
         given: the names of the options that `configure` was given.
         arguments: the arguments of the vertex function's class.
+        made_with: options of how the vocabulary and the first parameters were made, which neither
+            `arguments` nor `source` tell.
         vocabulary: the vocabulary of the words, if there are any.
         source: the source of the data.
         objective: the objective that training minimises.
@@ -121,6 +123,7 @@ class Task(ABC):
         self.built_in = self.model_of(name)
         self.user: UserModel | None = None
         self.given: frozenset[str] = frozenset()
+        self.made_with: dict[str, Any] = {}
         self.source, self.corpus = source, corpus
         self.objective: Objective = self.make_objective()
 

@@ -191,7 +191,9 @@ class ParserTask(Task, Predicts):
         corpus = source.load()
         vocabulary = tree_vocabulary(corpus.train, min_count=min_count)
         arguments = {"vocab_size": len(vocabulary), **NO_EMBEDDING_DROPOUT, **sizes}
-        return cls(name, arguments, vocabulary, source, corpus)
+        task = cls(name, arguments, vocabulary, source, corpus)
+        task.made_with = {"min_count": min_count}
+        return task
 
     def make_objective(self) -> Parsing:
         """See `Task`."""

@@ -268,6 +268,7 @@ def restore_task(
     name = checkpoint.model if user is None else user.task
     with said_of_file(path):
         task = kind(name, arguments_of(checkpoint), checkpoint.vocabulary, source, corpus)
+        task.made_with = dict(checkpoint.training.get("made_with", {}))
     return task if user is None else task.of_user(user)
 
 

@@ -164,6 +164,9 @@ class TreeTask(Task, Predicts):
             arguments["arity"] = max(1, most_children(corpus.train))
         task = cls(name, arguments, vocabulary, source, corpus)
         task._embedding_std = embedding_std
+        task.made_with = {"embedding_std": embedding_std}
+        if source.path is not None:
+            task.made_with["min_count"] = min_count
         return task
 
     def make_objective(self) -> Classification:
