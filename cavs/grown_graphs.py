@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cavs._arguments import shown
-from cavs._arrays import foreign_array
+from cavs._arrays import Array, foreign_array
 from cavs.errors import DTypeError, GraphError, ShapeError
 from cavs.scheduler import GraphBatch
-
-Array = npt.NDArray[Any]
 
 
 def integers_of(name: str, given: Any) -> Array:

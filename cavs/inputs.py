@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cavs._arguments import printed
-from cavs._arrays import InputForms, NativeDType, NativeSpace, first_outside, foreign_array
+from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace
 from cavs.core.tracing import SourceLine
@@ -17,7 +16,6 @@ from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeErro
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.tensor import Tensor
 
-Array = npt.NDArray[Any]
 _INT32 = np.dtype(np.int32)
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cavs._arguments import instance, integer, mapping, printed, shown
-from cavs._arrays import foreign_array
+from cavs._arrays import Array, foreign_array
 from cavs.call import Part
 from cavs.core.ir import Name
 from cavs.core.stepwise import Known, State
@@ -19,8 +18,6 @@ from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
 from cavs.model import Model
 from cavs.scheduler import GraphBatch
 from cavs.tensor import no_grad
-
-Array = npt.NDArray[Any]
 
 
 class Growth(NamedTuple):

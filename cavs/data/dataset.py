@@ -19,11 +19,10 @@ from cavs._arguments import (
     shown,
     text,
 )
-from cavs._arrays import first_outside, foreign_array, rows_of_samples
+from cavs._arrays import Array, first_outside, foreign_array, rows_of_samples
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
 
-Array = npt.NDArray[Any]
 Space = Literal["vertex", "edge", "graph"]
 
 

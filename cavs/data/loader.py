@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import boolean, instance, integer, printed
-from cavs.data.dataset import Array, Dataset
+from cavs._arrays import Array
+from cavs.data.dataset import Dataset
 from cavs.errors import InputError
 from cavs.scheduler import GraphBatch
 

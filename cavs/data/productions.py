@@ -5,20 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import instance
+from cavs._arrays import Array
 from cavs.data._text import shown
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import DataError, InputError
 from cavs.scheduler import GraphBatch
-
-Array = npt.NDArray[Any]
 
 
 def production(symbol: str | None, arity: int) -> str:

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from cavs._arrays import Array as Array
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.scheduler import GraphBatch
-
-Array = npt.NDArray[Any]
 
 
 class RandomState(NamedTuple):

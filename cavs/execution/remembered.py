@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cavs._arrays import missing_ids
+from cavs._arrays import Array, missing_ids
 from cavs._locks import new_lock
 from cavs.core.ir import Name
 from cavs.core.passes.remember_pulls import Remembered
 from cavs.device import Device
 from cavs.scheduler import GraphBatch
-
-Array = npt.NDArray[Any]
 
 _lock = new_lock()  # held while rows are written
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import cavs
 from cavs.data import REDUCE, SHIFT, LabelledTree, Vocabulary, parsed_trees
 from cavs.errors import InputError
-
-Array = npt.NDArray[Any]
+from cavs.training.arrays import Array
 
 
 class Buffers:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 import cavs
 from cavs.data import END_OF_SENTENCE, LabelledTree, Vocabulary, arities, grown_trees
 from cavs.errors import InputError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
-
-Array = npt.NDArray[Any]
+from cavs.training.arrays import Array
 
 
 def sample_images(function: VAE | SigmoidBeliefNetwork, count: int, seed: int = 0) -> Array:

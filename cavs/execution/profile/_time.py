@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cavs._arrays import Array
 from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.program import Program
 from cavs.core.report import not_by_id, not_by_id_lines
@@ -19,8 +19,6 @@ from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
 from cavs.execution.settings import get_num_threads, instruction_set
 from cavs.scheduler import GraphBatch, batch, unbatch
-
-Array = npt.NDArray[Any]
 
 # It adds each row that it reads to one of fewer rows: its time goes into moving rows.
 _MOVING_SUMS = frozenset({"segment_sum"})
