@@ -37,6 +37,9 @@ from cavs.data.ptb import language_model_vocabulary as language_model_vocabulary
 from cavs.data.ptb import load_ptb as load_ptb
 from cavs.data.ptb import read_sentences as read_sentences
 from cavs.data.ptb import running_text_dataset as running_text_dataset
+from cavs.data.samplers import Sampler as Sampler
+from cavs.data.samplers import WeightedSampler as WeightedSampler
+from cavs.data.samplers import class_weights as class_weights
 from cavs.data.tags import TaggedSentence as TaggedSentence
 from cavs.data.tags import read_tagged as read_tagged
 from cavs.data.tags import tag_vocabulary as tag_vocabulary
