@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from cavs._arguments import integer, is_among, shown
+from cavs._arguments import boolean, integer, is_among, shown
 from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
@@ -131,6 +131,7 @@ class Inspectable(Compiled):
         /,
         *,
         gradients: bool | str | Iterable[str] = True,
+        retain: bool = False,
         **ids: Any,
     ) -> int:
         """Bytes that a call over `graphs` in the model's mode allocates, without running it.
@@ -148,6 +149,9 @@ class Inspectable(Compiled):
             gradients: whether backward comes, or names of the outputs that the loss is made of.
                 True stands for the outputs of shape () by which anything learns, or for all outputs
                 if there are none.
+            retain: whether backward comes with ``retain_graph=True``: then it writes over no value
+                of the call. Later backwards take the memory of this one, and arrays for their
+                gradients until these are added.
             ids: the integer inputs, to count distinct ids. The ids of an input that is not given
                 count as all distinct, which takes more, but for the gaps that the planner leaves. A
                 float input that is a tensor with `requires_grad` gets a gradient too.
@@ -156,7 +160,7 @@ class Inspectable(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the
             errors of a call.
         """
-        return self._memory(graphs, gradients, ids).total
+        return self._memory(graphs, gradients, ids, retain=retain).total
 
     def _memory(
         self,
@@ -166,15 +170,17 @@ class Inspectable(Compiled):
         wanted: Collection[Name] = (),
         *,
         read_on: bool = False,
+        retain: bool = False,
     ) -> CallMemory:
         """The memory that a call allocates.
 
         Args:
-            graphs, gradients, ids: see :meth:`memory`.
+            graphs, gradients, ids, retain: see :meth:`memory`.
             wanted: float inputs that get gradients, beside those with `requires_grad`.
             read_on: whether later calls read the outputs, so that all get cotangents.
         """
         executor = self._native_executor("memory")
+        boolean("memory", "retain", retain)
         graphs = self._checker.batch(graphs)
         known = self._checker.check(graphs, dict(ids), partial=True)
         inputs = frozenset([*wanted, *self._checker.learning(ids)])
@@ -182,7 +188,9 @@ class Inspectable(Compiled):
         losses = outputs_of_loss(pushes, gradients, read_on=read_on)
         if not (inputs or self._learns()):
             losses = None
-        return call_memory(executor, graphs, known, losses, inputs, training=self.training)
+        return call_memory(
+            executor, graphs, known, losses, inputs, training=self.training, retain=retain
+        )
 
     def _learns(self) -> bool:
         """Whether a parameter wants a gradient."""

@@ -174,7 +174,12 @@ class Program(Compiled):
         }
 
     def memory(
-        self, calls: Calls, /, *, gradients: bool | Mapping[str, bool | Iterable[str]] = True
+        self,
+        calls: Calls,
+        /,
+        *,
+        gradients: bool | Mapping[str, bool | Iterable[str]] = True,
+        retain: bool = False,
     ) -> int:
         """Bytes that the calls of a training step allocate, without running them: see
         :meth:`Model.memory`.
@@ -189,6 +194,7 @@ class Program(Compiled):
                 later calls, and to get cotangents.
             gradients: whether backward comes; by function also the outputs that the loss is made
                 of, or that others read.
+            retain: whether backward comes with ``retain_graph=True``.
 
         Raises:
             InputError: no such function; and the errors of :meth:`Model.memory`.
@@ -203,7 +209,8 @@ class Program(Compiled):
             asked = gradients.get(name, True) if isinstance(gradients, Mapping) else gradients
             wanted = read[number] if number else ()
             read_on = any(read[number + 1 :])
-            found.append(model._memory(graphs, asked, inputs, wanted, read_on=read_on))
+            memory = model._memory(graphs, asked, inputs, wanted, read_on=read_on, retain=retain)
+            found.append(memory)
         return together(found)
 
     def random_state(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from cavs.tensor import (
     detecting,
     grad_lock,
     record,
+    retaining,
     wrong_cotangent,
 )
 
@@ -42,9 +43,12 @@ def record_call(
     names, params = list(outputs), call.params
 
     def backward(cotangents: Sequence[Array | None]) -> list[Any]:
+        retain = retaining()
         _check_unwritten(watch, call)
+        if not retain:
+            watch.end()
         known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
-        gradients = run.backward(known)
+        gradients = run.backward(known, retain=retain)
         if detecting():
             search_in(call).check_gradients(gradients, known, wrong_cotangent())
         with grad_lock:
@@ -87,4 +91,3 @@ def _check_unwritten(watch: Watch, call: Call) -> None:
             "written since; call backward before optimizers, load_state_dict or others change it, "
             "or call the model again"
         )
-    watch.end()

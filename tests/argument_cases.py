@@ -121,6 +121,8 @@ def tensor_cases() -> Iterator[Case]:
     yield Case("Tensor.__pow__", x.__pow__, {"exponent": 2})
     learns = lambda: cavs.tensor(np.ones((2, 3), np.float32), requires_grad=True)  # noqa: E731
     yield Case("Tensor.backward", lambda grad: (learns() * 2).backward(grad), {"grad": x})
+    keeping = lambda keep: (learns() * 2).backward(x, retain_graph=keep)  # noqa: E731
+    yield Case("Tensor.backward", keeping, {"keep": True})
     yield Case("Tensor.accumulate_grad", lambda grad: learns().accumulate_grad(grad), {"grad": x})
 
     def set_data(values: Any) -> None:
@@ -187,7 +189,7 @@ def model_cases() -> Iterator[Case]:
     )
     explained = {"graphs": BATCH, "loss": "loss", "repeats": 1, **inputs}
     yield Case("Model.explain", lambda graphs, **g: model.explain(graphs, **g), explained)
-    memory = {"graphs": BATCH, "gradients": True, **inputs}
+    memory = {"graphs": BATCH, "gradients": True, "retain": True, **inputs}
     yield Case("Model.memory", lambda graphs, **g: model.memory(graphs, **g), memory)
     yield Case("Model.memory", lambda name: model.memory(BATCH, gradients=[name]), {"name": "h"})
     yield Case("Model.load_state_dict", model.load_state_dict, {"state": state})
@@ -201,9 +203,8 @@ def model_cases() -> Iterator[Case]:
     yield Case("Program.explain", explain, {"graphs": BATCH, "given": inputs})
     repeats = lambda repeats: whole.explain({"a": (BATCH, inputs)}, repeats=repeats)  # noqa: E731
     yield Case("Program.explain", repeats, {"repeats": 1})
-    planned = lambda calls, gradients: whole.memory(calls, gradients=gradients)  # noqa: E731
-    calls = {"calls": {"a": (BATCH, inputs)}, "gradients": {"a": True}}
-    yield Case("Program.memory", planned, calls)
+    calls = {"calls": {"a": (BATCH, inputs)}, "gradients": {"a": True}, "retain": True}
+    yield Case("Program.memory", lambda calls, **g: whole.memory(calls, **g), calls)
     call = lambda call: whole.memory({"a": call})  # noqa: E731
     yield Case("Program.memory", call, {"call": (BATCH, inputs)})
     yield Case("Program.set_random_state", whole.set_random_state, {"state": whole.random_state()})

@@ -59,8 +59,15 @@ class NanState(Exception):  # noqa: N818
 class Run(Protocol):
     """A forward call that waits for its backward."""
 
-    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
-        """Gradients, from cotangents of outputs in the user's order, C-contiguous; called once."""
+    def backward(self, cotangents: Mapping[Name, Array], *, retain: bool = False) -> Gradients:
+        """Gradients, from cotangents of outputs in the user's order, C-contiguous.
+
+        It is called once, or several times of which all but the last have `retain`: with that, the
+        values of the forward stay as they are. All arrays of a result are new.
+
+        Raises:
+            CavsRuntimeError: a call without `retain` came before.
+        """
 
 
 class Executor(Protocol):

@@ -201,18 +201,23 @@ class NativeExecutor:
         backward: Program | None,
         graphs: GraphBatch,
         distinct: Sequence[int],
+        retain: bool,
     ) -> list[SweepMemory]:
         """Memory of forward and backward over `graphs`, without a run.
 
-        `distinct`: how many rows each of the distinct ids of `forward` has.
+        Args:
+            forward, backward: the programs.
+            graphs: the batch.
+            distinct: how many rows each of the distinct ids of `forward` has.
+            retain: whether another backward may follow.
         """
         second = None if backward is None else self.load(backward)
         schedule, threads = graphs.schedule(self.policy), get_num_threads()
-        return plan_run(self.load(forward), second, schedule, distinct, threads)
+        return plan_run(self.load(forward), second, schedule, distinct, threads, retain=retain)
 
 
 class NativeRun:
-    """A native forward call whose kept values wait for the backward."""
+    """A native forward call whose kept values wait for backward calls."""
 
     def __init__(
         self,
@@ -228,7 +233,7 @@ class NativeRun:
         self.program = program
         self.wanted = wanted
 
-    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
+    def backward(self, cotangents: Mapping[Name, Array], *, retain: bool = False) -> Gradients:
         """See :class:`cavs.execution.executor.Run`."""
         program = self.compiler.backward(cotangents, self.wanted)
         if program.forward is not self.program:
@@ -240,9 +245,8 @@ class NativeRun:
         buffers: list[Array | None] = [None] * len(program.outputs)
         for parameter, output in results.whole:
             buffers[output] = params[parameter].take_grad_buffer()
-        outputs = self.native.backward(
-            self.executor.load(program), [cotangents[name] for name in program.inputs], buffers
-        )
+        given = [cotangents[name] for name in program.inputs]
+        outputs = self.native.backward(self.executor.load(program), given, buffers, retain=retain)
         gradients = Gradients(
             [(parameter, outputs[output]) for parameter, output in results.whole],
             {name: outputs[output] for name, output in results.inputs},

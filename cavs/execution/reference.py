@@ -20,7 +20,7 @@ from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
-from cavs.errors import ShapeError
+from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
 from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
 from cavs.scheduler import GraphBatch
@@ -56,7 +56,7 @@ class ReferenceExecutor:
 
 
 class ReferenceRun:
-    """One forward call: all values of all vertices, kept for the backward."""
+    """One forward call: all values of all vertices, kept for backward calls."""
 
     def __init__(
         self,
@@ -78,6 +78,8 @@ class ReferenceRun:
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.function.scatters}
+        self._of_gradient: list[Node] = []  # of the last backward
+        self._finished = False
 
     def forward(self) -> dict[Name, Array]:
         """Outputs in the user's order."""
@@ -91,13 +93,15 @@ class ReferenceRun:
                 outputs[name][self._rows(v, node)] = self.values[v][node]
         return outputs
 
-    def backward(self, cotangents: Mapping[Name, Array]) -> Gradients:
+    def backward(self, cotangents: Mapping[Name, Array], *, retain: bool = False) -> Gradients:
         """See :class:`cavs.execution.executor.Run`."""
+        self._begin_backward(retain)
         self.gradient = gradient = differentiate(
             self.function, cotangents, self.wanted, located=True
         )
         known = set(self.nodes)
         nodes = [n for n in ancestors(gradient.roots()) if n not in known]
+        self._of_gradient = nodes
         state = {
             name: np.zeros((self.graphs.num_vertices, *node.shape), self.dtype)
             for name, node in self.function.scatters.items()
@@ -120,6 +124,17 @@ class ReferenceRun:
                 for node in [*sparse, *([] if dense is None else [dense])]:
                     total += values[node]
         return Gradients(list(params.items()), inputs)
+
+    def _begin_backward(self, retain: bool) -> None:
+        if self._finished:
+            raise CavsRuntimeError(
+                "[reference] expected one backward() per run, got a second one; run forward() "
+                "again, or call all but the last with retain=True"
+            )
+        self._finished = not retain
+        for values in self.values:
+            for node in self._of_gradient:
+                del values[node]
 
     # Rows at hand: a vertex's own, its edges', its graph's
 

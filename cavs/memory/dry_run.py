@@ -46,7 +46,13 @@ class SweepMemory(NamedTuple):
 
 
 def plan_run(
-    forward: Any, backward: Any, schedule: Any, distinct: Sequence[int], threads: int
+    forward: Any,
+    backward: Any,
+    schedule: Any,
+    distinct: Sequence[int],
+    threads: int,
+    *,
+    retain: bool = False,
 ) -> list[SweepMemory]:
     """Memory of forward and, with a backward program, of backward, whose operands forward keeps.
 
@@ -55,12 +61,14 @@ def plan_run(
         schedule: the native schedule of the batch.
         distinct: how many rows each of the distinct ids of `forward` has.
         threads: the greatest number of threads.
+        retain: whether another backward may follow, so that this one writes over nothing.
 
     Raises:
         InputError: rows that the batch cannot have.
         MemoryError: more than any machine has.
     """
-    sweeps = _core.plan_sweeps(forward, backward, schedule, distinct, backward is not None, threads)
+    keep = backward is not None
+    sweeps = _core.plan_sweeps(forward, backward, schedule, distinct, keep, threads, retain)
     return [
         SweepMemory(
             p.direction, p.total, p.tables, p.threads, p.packed, [ValueMemory(*v) for v in p.values]

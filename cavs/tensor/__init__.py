@@ -20,6 +20,7 @@ from cavs.tensor._random import check_seed as check_seed
 from cavs.tensor._row_sparse import RowSparse as RowSparse
 from cavs.tensor._tape import is_grad_enabled as is_grad_enabled
 from cavs.tensor._tape import no_grad as no_grad
+from cavs.tensor._tape import retaining as retaining
 from cavs.tensor._tape import wrong_cotangent as wrong_cotangent
 from cavs.tensor._tensor import Tensor as Tensor
 from cavs.tensor._tensor import grad_lock as grad_lock

@@ -33,6 +33,7 @@ Find = Callable[[int, Array], str]
 
 class _State(threading.local):
     enabled = True
+    retain = False  # whether this backward keeps the graph
     wrong: str | None = None  # the first record of this backward to give a value that is not finite
 
 
@@ -69,7 +70,7 @@ class Record:
 
     Attributes:
         inputs: the operands; the walk leaves out operands that need no gradient.
-        backward: None once it ran.
+        backward: None once it ran without keeping the graph.
         outputs: how many outputs there are.
         fresh: whether `backward` returns arrays that nobody else holds, so that a leaf can keep
             them as its gradient without a copy.
@@ -96,10 +97,30 @@ class Record:
         self.fresh = fresh
 
 
-def run_backward(root: Tensor, cotangent: Array) -> None:
+class _Kept:
+    """The function of a record that is kept for another backward: one thread at a time calls it."""
+
+    __slots__ = ("_backward", "_turn")
+
+    def __init__(self, backward: Backward) -> None:
+        self._backward = backward
+        self._turn = threading.RLock()
+
+    def __call__(self, cotangents: Sequence[Array | None]) -> Sequence[Cotangent | None]:
+        with self._turn:
+            return self._backward(cotangents)
+
+
+def retaining() -> bool:
+    """Whether this thread's backward keeps the graph, so that another may follow."""
+    return _state.retain
+
+
+def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
     """Adds the gradients of ``sum(root * cotangent)`` to all leaves that `root` depends on.
 
-    Each record runs once, after the cotangents of all its outputs are complete, and is freed.
+    Each record runs once, after the cotangents of all its outputs are complete, and is freed, but
+    with `retain`.
 
     Raises:
         CavsRuntimeError: a part of the graph was freed by a backward before. NonFiniteError: see
@@ -116,20 +137,21 @@ def run_backward(root: Tensor, cotangent: Array) -> None:
     _add(cotangents, root, cotangent)
     ready = [first]
     enabled, _state.enabled = _state.enabled, False
+    outer, _state.retain = _state.retain, retain
     _state.wrong = None
     try:
         while ready:
             record = ready.pop()
-            _step(record, cotangents)
-            for x in record.inputs:
+            for x in _step(record, cotangents, retain):
                 before = x._record
                 if before is not None:
                     waiting[before] -= 1
                     if waiting[before] == 0:
                         ready.append(before)
-            record.inputs, record.find = (), None
+            if not retain:
+                record.inputs, record.find = (), None
     finally:
-        _state.enabled = enabled
+        _state.enabled, _state.retain = enabled, outer
 
 
 def _check_start(root: Tensor, cotangent: Array) -> None:
@@ -166,10 +188,12 @@ def wrong_cotangent() -> str | None:
     return _state.wrong
 
 
-def _note_wrong(record: Record, results: Sequence[Cotangent | None]) -> None:
+def _note_wrong(
+    record: Record, inputs: Sequence[Tensor], results: Sequence[Cotangent | None]
+) -> None:
     """Keeps the record that first gave a result that is not finite, and raises if a leaf would get
     one as its gradient."""
-    for x, dx in zip(record.inputs, results, strict=True):
+    for x, dx in zip(inputs, results, strict=True):
         values = dx.values if isinstance(dx, RowSparse) else dx
         if values is None or not x.requires_grad or is_finite(values):
             continue
@@ -203,29 +227,43 @@ def _consumers(first: Record) -> dict[Record, int]:
 def _freed(record: Record) -> CavsRuntimeError:
     return CavsRuntimeError(
         "[backward] expected a graph that backward has not used yet, got the record of "
-        f"{record.name!r}, which was freed; add the losses up and call backward once, or compute "
-        "the outputs again"
+        f"{record.name!r}, which was freed; add the losses up and call backward once, call all but "
+        "the last with retain_graph=True, or compute the outputs again"
     )
 
 
-def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
+def _take(record: Record, retain: bool) -> tuple[Backward, Sequence[Tensor]]:
+    """The function of a record and its operands, for one thread alone unless `retain`."""
     with _lock:
-        backward, record.backward = record.backward, None
-    if backward is None:
-        raise _freed(record)  # another thread has run it since `_consumers` looked
+        backward, inputs = record.backward, record.inputs
+        if backward is None:
+            raise _freed(record)  # another thread has run it since `_consumers` looked
+        if not retain:
+            record.backward = None
+        elif not isinstance(backward, _Kept):
+            backward = record.backward = _Kept(backward)
+    return backward, inputs
+
+
+def _step(
+    record: Record, cotangents: dict[Record, list[Array | None]], retain: bool
+) -> Sequence[Tensor]:
+    """Runs a record; gives its operands."""
+    backward, inputs = _take(record, retain)
     given = cotangents.pop(record, None)
     if given is None:
-        return  # reached only through operands without a gradient, such as a mask
+        return inputs  # reached only through operands without a gradient, such as a mask
     results = backward([None if g is None else _contiguous(g) for g in given])
-    if len(results) != len(record.inputs):
+    if len(results) != len(inputs):
         raise CavsRuntimeError(
-            f"[backward] expected {len(record.inputs)} cotangents from {record.name!r}, got "
+            f"[backward] expected {len(inputs)} cotangents from {record.name!r}, got "
             f"{len(results)}; return one for each input"
         )
     if detecting():
-        _note_wrong(record, results)
+        _note_wrong(record, inputs, results)
+    fresh = record.fresh and not retain  # a record that is kept may give the same array again
     shared: set[int] | None = None
-    for x, dx in zip(record.inputs, results, strict=True):
+    for x, dx in zip(inputs, results, strict=True):
         if dx is None or not x.requires_grad:
             continue
         if dx.shape != x.shape or dx.dtype != x.dtype:
@@ -236,9 +274,10 @@ def _step(record: Record, cotangents: dict[Record, list[Array | None]]) -> None:
         if x._record is None:
             if shared is None:
                 shared = _shared(results, given)
-            x.accumulate_grad(dx, adopt=record.fresh and id(dx) not in shared and _is_own(dx))
+            x.accumulate_grad(dx, adopt=fresh and id(dx) not in shared and _is_own(dx))
         else:
             _add(cotangents, x, dx.to_dense() if isinstance(dx, RowSparse) else dx)
+    return inputs
 
 
 def _shared(results: Sequence[Cotangent | None], given: Sequence[Array | None]) -> set[int]:

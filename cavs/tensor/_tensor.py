@@ -169,19 +169,26 @@ class Tensor(Reductions):
         """The same values, off the tape; memory is shared."""
         return Tensor._wrap(self._share())
 
-    def backward(self, grad: Any = None) -> None:
+    def backward(self, grad: Any = None, *, retain_graph: bool = False) -> None:
         """Adds the gradients of this tensor to ``grad`` of all leaves that it depends on.
 
-        The graph behind it is freed.
+        The graph behind it is freed. With `retain_graph` it is kept, so that backward may be called
+        again, from this or from another tensor: each call adds the same bits as one of outputs
+        that were computed anew. The values that it needs stay in memory until a call without
+        `retain_graph`, or as long as somebody holds a tensor of the graph; see
+        :meth:`cavs.Model.memory`.
 
         Args:
             grad: cotangent of this tensor, of its shape; None means 1 and needs one element.
+            retain_graph: whether the graph is kept.
 
         Raises:
             ShapeError: no `grad` for a tensor of several elements, or one of another shape.
-            CavsRuntimeError: nothing requires a gradient, or the graph was freed before.
+            CavsRuntimeError: nothing requires a gradient, the graph was freed before, or values
+            that it reads were written since the forward.
             NonFiniteError: see :class:`detect_nonfinite`.
         """
+        boolean("backward", "retain_graph", retain_graph)
         if not self.requires_grad:
             raise CavsRuntimeError(
                 "[backward] expected a tensor that depends on one with requires_grad, got one "
@@ -202,7 +209,7 @@ class Tensor(Reductions):
                     f"[backward] expected a cotangent of shape {self.shape}, got "
                     f"{cotangent.shape}; give one like the tensor"
                 )
-        run_backward(self, cotangent)
+        run_backward(self, cotangent, retain_graph)
 
     def accumulate_grad(self, grad: Array | RowSparse, adopt: bool = False) -> None:
         """Adds to ``grad``; several threads may do so at once.
@@ -347,8 +354,8 @@ def record(
 ) -> list[Tensor]:
     """Tensors of values that a function of tensors computed by means of its own, with its gradient.
 
-    All outputs share one place on the tape: `backward` is called at most once, when the cotangents
-    of all outputs are complete.
+    All outputs share one place on the tape: each backward calls `backward` at most once, when the
+    cotangents of all outputs are complete.
 
     Args:
         outputs: the values that the function computed, arrays of float32 or float64.
@@ -356,7 +363,8 @@ def record(
         backward: gets a cotangent per output, C-contiguous and of the output's shape and dtype, or
             None for outputs that did not contribute. Gives a cotangent per input: an array, a
             :class:`RowSparse`, or None. It hands its arrays over: the tape may keep them as
-            gradients, and write to them.
+            gradients, and write to them; with ``retain_graph``, after which it may be called again,
+            the tape copies them.
         name: the name of the function in errors.
         learns: whether `backward` gives gradients to parameters by itself, besides the
             gradients of `inputs`.

@@ -21,13 +21,13 @@ namespace {
 // `unique_rows`: number of rows of each unique of the program, in their order.
 std::vector<SweepMemory> plan_sweeps_of(const PyProgram& program, const PyProgram* backward,
                                         const Schedule& schedule, const py::iterable& unique_rows,
-                                        bool keep, int num_threads) {
+                                        bool keep, int num_threads, bool retain) {
   std::vector<int64_t> rows;
   for (const py::handle count : unique_rows) {
     rows.push_back(read_as<int64_t>(count, "runtime", "integers as rows of uniques"));
   }
   const Executable* second = backward != nullptr ? backward->exe.get() : nullptr;
-  return plan_sweeps(*program.exe, second, schedule, rows, keep, num_threads);
+  return plan_sweeps(*program.exe, second, schedule, rows, keep, num_threads, retain);
 }
 
 void bind_memory_plans(py::module_& m) {
@@ -51,7 +51,9 @@ void bind_memory_plans(py::module_& m) {
           "(value, rows in use, bytes, first segment, last segment) of each value in the arena.");
   m.def("plan_sweeps", &plan_sweeps_of, py::arg("program"), py::arg("backward").none(true),
         py::arg("schedule"), py::arg("unique_rows"), py::arg("keep"), py::arg("num_threads"),
-        "The SweepMemory of forward and, with `backward` and `keep`, of backward.");
+        py::arg("retain") = false,
+        "The SweepMemory of forward and, with `backward` and `keep`, of backward; with `retain` of "
+        "one after which another may follow.");
 }
 
 void bind_options(py::module_& m) {

@@ -63,7 +63,7 @@ class PyRun {
   }
 
   py::list backward(const PyProgram& program, const py::object& inputs, const py::object& outputs,
-                    std::optional<int> threads) {
+                    std::optional<int> threads, bool retain) {
     const Turn turn(this);
     py::list results = complete(*program.outputs, outputs);
     const Held held = {{},
@@ -73,9 +73,9 @@ class PyRun {
     arrays.params = params_;
     {
       const Unlocked unlocked;
-      run_.backward(program.exe, arrays, threads.value_or(num_threads()));
+      run_.backward(program.exe, arrays, threads.value_or(num_threads()), retain);
     }
-    held_ = {};  // a later backward is refused
+    if (!retain) held_ = {};  // a later backward is refused
     return results;
   }
 
@@ -200,8 +200,9 @@ void bind_runtime(py::module_& m) {
            "without `outputs`.")
       .def("backward", &PyRun::backward, py::arg("program"), py::arg("inputs"),
            py::arg("outputs").none(true) = py::none(),
-           py::arg("num_threads").none(true) = py::none(),
-           "As forward, with the parameters that were given to forward.")
+           py::arg("num_threads").none(true) = py::none(), py::arg("retain") = false,
+           "As forward, with the parameters that were given to forward. With `retain` another "
+           "backward may follow.")
       .def_property_readonly("peak_bytes", &PyRun::peak_bytes)
       .def_property("check_states", nullptr, &PyRun::set_check_states,
                     "Whether forward looks for NaN in states; to be set before forward.")

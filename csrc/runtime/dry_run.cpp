@@ -41,7 +41,7 @@ SweepMemory memory_of(const Executable& exe, const Layout& layout, const SweepPl
 std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* backward,
                                      const Schedule& schedule,
                                      const std::vector<int64_t>& unique_rows, bool keep,
-                                     int num_threads) {
+                                     int num_threads, bool retain) {
   check_threads(num_threads);
   RowCounts counts(schedule);
   CAVS_CHECK(unique_rows.size() == exe.program.uniques.size(), ErrorKind::kValue,
@@ -63,8 +63,9 @@ std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* ba
              "[runtime] expected the backward program of this program, got another; pass the "
              "program that belongs to it");
   check_schedule(*backward, schedule);
-  const SweepPlan second = plan_backward(*backward, plan, counts, schedule, num_threads);
-  sweeps.push_back(memory_of(*backward, backward->layout(true), second, counts, schedule));
+  const SweepPlan second = plan_backward(*backward, retain, plan, counts, schedule, num_threads);
+  const Layout& layout = backward->backward_layout(retain);
+  sweeps.push_back(memory_of(*backward, layout, second, counts, schedule));
   return sweeps;
 }
 

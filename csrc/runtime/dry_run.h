@@ -28,10 +28,11 @@ struct SweepMemory {
 };
 
 // The memory of a run of the program over a batch whose uniques have `unique_rows` rows; nothing
-// runs. The greater total is the run's peak_bytes. `backward` may be null.
+// runs. The greater total is the run's peak_bytes. `backward` may be null. `retain`: whether
+// another backward may follow.
 std::vector<SweepMemory> plan_sweeps(const Executable& exe, const Executable* backward,
                                      const Schedule& schedule,
                                      const std::vector<int64_t>& unique_rows, bool keep,
-                                     int num_threads);
+                                     int num_threads, bool retain = false);
 
 }  // namespace cavs

@@ -88,6 +88,14 @@ void prepare_externals(Executable& exe) {
 
 }  // namespace
 
+const Layout& Executable::backward_layout(bool retain) const {
+  if (!retain) return kept;
+  std::call_once(retaining_once_, [this] {
+    retaining_ = std::make_unique<const Layout>(make_retaining_layout(*this));
+  });
+  return *retaining_;
+}
+
 void check_schedule(const Executable& exe, const Schedule& schedule) {
   CAVS_CHECK(!exe.leaves_first || schedule.num_leaves >= 0, ErrorKind::kValue,
              "[runtime] expected a schedule with all leaves first, got another; compile without "

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "graph/schedule.h"
@@ -34,6 +35,13 @@ struct Executable {
   mutable std::atomic<int64_t> expected_bytes{0};
 
   const Layout& layout(bool keep) const { return keep ? kept : dropped; }
+  // Of a backward program. With `retain` another backward may follow; few programs are ever run so,
+  // and that layout is made when it is first asked for.
+  const Layout& backward_layout(bool retain) const;
+
+ private:
+  mutable std::once_flag retaining_once_;
+  mutable std::unique_ptr<const Layout> retaining_;
 };
 
 // Throws Error(kValue) where the schedule does not number the vertices as the program needs them.

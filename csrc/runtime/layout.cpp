@@ -12,8 +12,8 @@ namespace {
 
 class LayoutBuilder {
  public:
-  LayoutBuilder(const Executable& executable, bool keep)
-      : exe_(executable), program_(executable.program), keep_(keep) {}
+  LayoutBuilder(const Executable& executable, bool keep, bool retain)
+      : exe_(executable), program_(executable.program), keep_(keep), retain_(retain) {}
 
   Layout build() {
     const size_t count = program_.values.size();
@@ -103,6 +103,7 @@ class LayoutBuilder {
       const bool elsewhere = layout_.confined[id] >= 0 && exe_.backend->keeps_confined_values();
       if (elsewhere) layout_.last[id] = -1;
     }
+    if (retain_) retain_saved();
     if (!keep_ || program_.backward) return;
     for (const int id : program_.saved) {
       const int root = exe_.roots[id].value;
@@ -110,9 +111,20 @@ class LayoutBuilder {
     }
   }
 
+  // Another backward program may read other values, and other rows of a value, than this one.
+  void retain_saved() {
+    const Layout& saved = exe_.forward->kept;
+    for (size_t id = 0; id < saved.last.size(); ++id) {
+      if (saved.last[id] != exe_.forward->steps.count()) continue;
+      layout_.first[id] = 0;
+      layout_.last[id] = exe_.steps.count();
+      layout_.used[id] = saved.used[id];
+    }
+  }
+
   const Executable& exe_;
   const Program& program_;
-  const bool keep_;
+  const bool keep_, retain_;
   Layout layout_;
   std::vector<int> segment_;  // [value] the first that uses it
   std::vector<bool> shared_;  // [value] read by other rows, by other segments or by backward
@@ -129,6 +141,12 @@ ProgramSteps::ProgramSteps(const Program& program, bool by_instruction) {
   }
 }
 
-Layout make_layout(const Executable& exe, bool keep) { return LayoutBuilder(exe, keep).build(); }
+Layout make_layout(const Executable& exe, bool keep) {
+  return LayoutBuilder(exe, keep, false).build();
+}
+
+Layout make_retaining_layout(const Executable& exe) {
+  return LayoutBuilder(exe, true, true).build();
+}
 
 }  // namespace cavs

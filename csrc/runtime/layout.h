@@ -52,4 +52,8 @@ struct Layout {
 // reads outlive a forward program.
 Layout make_layout(const Executable& exe, bool keep);
 
+// The layout of a backward program after which another backward program of the same run may follow:
+// all values that any of them reads outlive it, in their own rows.
+Layout make_retaining_layout(const Executable& exe);
+
 }  // namespace cavs

@@ -121,9 +121,9 @@ SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   return plan;
 }
 
-SweepPlan plan_backward(const Executable& exe, const SweepPlan& forward, const RowCounts& counts,
-                        const Schedule& schedule, int threads) {
-  const Layout& layout = exe.layout(true);
+SweepPlan plan_backward(const Executable& exe, bool retain, const SweepPlan& forward,
+                        const RowCounts& counts, const Schedule& schedule, int threads) {
+  const Layout& layout = exe.backward_layout(retain);
   SweepPlan plan;
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) {

@@ -43,7 +43,8 @@ int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
 
 SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts,
                        const Schedule& schedule, int threads);
-SweepPlan plan_backward(const Executable& exe, const SweepPlan& forward, const RowCounts& counts,
-                        const Schedule& schedule, int threads);
+// `retain`: whether another backward may follow.
+SweepPlan plan_backward(const Executable& exe, bool retain, const SweepPlan& forward,
+                        const RowCounts& counts, const Schedule& schedule, int threads);
 
 }  // namespace cavs

@@ -1,4 +1,4 @@
-// Runs a program over a batch: forward, then perhaps backward.
+// Runs a program over a batch: forward, then perhaps backward, once or several times.
 #include "runtime/run.h"
 
 #include <algorithm>
@@ -168,7 +168,7 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
     forward_plan_ = plan_forward(*exe_, keep_, counts_, schedule_, num_threads);
     forward_arrays_ = arrays;
     profile.plan = watch.lap();
-    execute(*exe_, keep_, forward_plan_, arrays, std::move(profile));
+    execute(*exe_, keep_, exe_->layout(keep_), forward_plan_, arrays, std::move(profile));
   } catch (...) {
     finish();
     throw;
@@ -177,8 +177,8 @@ void Run::forward(const ArrayLists& arrays, int num_threads) {
   if (!keep_) finish();
 }
 
-void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays,
-                   int num_threads) {
+void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads,
+                   bool retain) {
   CAVS_CHECK(keep_, ErrorKind::kRuntime,
              "[runtime] expected a run that keeps what backward needs, got keep=False; make the "
              "run with keep=True");
@@ -186,7 +186,7 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
              "[runtime] expected forward() before backward(), got a new run; call forward() first");
   CAVS_CHECK(state_ == State::kForwardDone, ErrorKind::kRuntime,
              "[runtime] expected one backward() per run, got a second one, or one after an error; "
-             "run forward() again");
+             "run forward() again, or call all but the last with retain=True");
   CAVS_CHECK(exe && exe->forward == exe_, ErrorKind::kValue,
              "[runtime] expected the backward program of this run's program, got another; pass the "
              "program that belongs to it");
@@ -196,20 +196,20 @@ void Run::backward(std::shared_ptr<const Executable> exe, const ArrayLists& arra
   Stopwatch watch;
   profile.backward = true;
   check_arrays(*exe, counts_, arrays);
-  state_ = State::kFinished;
   try {
-    const SweepPlan plan = plan_backward(*exe, forward_plan_, counts_, schedule_, num_threads);
+    const SweepPlan plan =
+        plan_backward(*exe, retain, forward_plan_, counts_, schedule_, num_threads);
     profile.plan = watch.lap();
-    execute(*exe, true, plan, arrays, std::move(profile));
+    execute(*exe, true, exe->backward_layout(retain), plan, arrays, std::move(profile));
   } catch (...) {
-    finish();
+    if (!retain) finish();
     throw;
   }
-  finish();
+  if (!retain) finish();
 }
 
-void Run::execute(const Executable& exe, bool keep, const SweepPlan& plan, const ArrayLists& arrays,
-                  SweepProfile profile) {
+void Run::execute(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
+                  const ArrayLists& arrays, SweepProfile profile) {
   Stopwatch watch;
   arena_->reserve(plan.total);
   place_uniques();
@@ -220,8 +220,8 @@ void Run::execute(const Executable& exe, bool keep, const SweepPlan& plan, const
   }
   profile.bind = watch.lap();
   const bool checks = check_states_ && !exe.program.backward;
-  exe.backend->run({exe, keep, exe.layout(keep), plan, schedule_, counts_, arena_->data(), uniques_,
-                    parents_, random_, arrays, forward_arrays_, checks ? &first_nan_ : nullptr,
+  exe.backend->run({exe, keep, layout, plan, schedule_, counts_, arena_->data(), uniques_, parents_,
+                    random_, arrays, forward_arrays_, checks ? &first_nan_ : nullptr,
                     profile_ ? &profile : nullptr});
   exe.backend->synchronize();
   if (profile_) note_profile(exe.program, std::move(profile));

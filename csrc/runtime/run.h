@@ -1,4 +1,4 @@
-// One forward call over one batch, and at most one backward call after it.
+// One forward call over one batch, and the backward calls after it.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +32,13 @@ class Run {
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  // The arrays of forward must stay alive until backward is done. Both throw Error(kRuntime) where
-  // they are called out of order, and pass on exceptions of kernels.
+  // The arrays of forward must stay alive until the last backward is done. Both throw
+  // Error(kRuntime) where they are called out of order, and pass on exceptions of kernels. Backward
+  // writes over what forward kept, and no other can follow. With `retain` it writes elsewhere:
+  // another can follow, also after an exception.
   void forward(const ArrayLists& arrays, int num_threads);
-  void backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads);
+  void backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads,
+                bool retain = false);
 
   // Number of rows of a value of this space. For a unique it is known after forward.
   int64_t rows(const Space& space) const;
@@ -64,8 +67,8 @@ class Run {
   std::byte* host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const;
   void place_uniques();
   void list_parents(const Executable& exe, const SweepPlan& plan);
-  void execute(const Executable& exe, bool keep, const SweepPlan& plan, const ArrayLists& arrays,
-               SweepProfile profile);
+  void execute(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
+               const ArrayLists& arrays, SweepProfile profile);
   void note_profile(const Program& program, SweepProfile profile);
   void finish();
 

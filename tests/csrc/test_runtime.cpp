@@ -159,6 +159,45 @@ void check_problem(const Pair& pair, Problem p, int threads) {
                                              threads));
 }
 
+Doubles gradients_of(Run& run, const Pair& pair, Problem& p, int threads, bool retain) {
+  const int64_t distinct = run.rows({SpaceKind::kUnique, 0});
+  const int64_t du = kHidden * kHidden, dw = kHidden * kEmbedding;
+  Doubles all(du + dw + distinct * kEmbedding, 7);
+  std::vector<int32_t> ids(distinct);
+  const auto part = [&](int64_t first, int64_t count) {
+    return ExternalArray{all.data() + first, count, DType::kFloat64};
+  };
+  run.backward(pair.backward,
+               {{},
+                {external(p.dh)},
+                {part(0, du), part(du, dw), part(du + dw, distinct * kEmbedding), external(ids)}},
+               threads, retain);
+  return all;
+}
+
+// A backward that retains writes over nothing that another one reads.
+void test_retained(int64_t graphs, int threads) {
+  const Pair pair;
+  Problem p(10, graphs, 30);
+  Results r, other;
+  Run fresh = make_run(pair.forward, p, true), kept = make_run(pair.forward, p, true);
+  fresh.forward(forward_arrays(p, &r), threads);
+  const Doubles want = gradients_of(fresh, pair, p, threads, false);
+  CHECK_THROWS(gradients_of(fresh, pair, p, threads, true), Error, "retain=True");
+  kept.forward(forward_arrays(p, &other), threads);
+  for (const bool retain : {true, true, false}) {
+    CHECK(gradients_of(kept, pair, p, threads, retain) == want);
+  }
+  CHECK_THROWS(gradients_of(kept, pair, p, threads, true), Error, "got a second one");
+  const std::vector<int64_t> distinct = {kept.rows({SpaceKind::kUnique, 0})};
+  int64_t planned = 0;
+  for (const SweepMemory& sweep :
+       plan_sweeps(*pair.forward, pair.backward.get(), p.schedule, distinct, true, threads, true)) {
+    planned = std::max(planned, sweep.total);
+  }
+  CHECK(kept.peak_bytes() == planned && planned >= fresh.peak_bytes());
+}
+
 void test_all_cuts() {
   for (const int64_t chunk : {1, 3, 64, 256}) {
     ExecutionOptions options;
@@ -234,6 +273,22 @@ void test_rows_that_are_given_on() {
   program.segments[1].instructions[0].tables = {{TableKind::kChildRows, 0}};
   const auto changed = load(program, pair.forward);
   CHECK(changed->kept.places[taker].holder == taker);
+}
+
+// Where another backward may follow, no value takes over rows of forward, and all of these stay.
+void test_rows_that_are_retained() {
+  const Pair pair;
+  const Layout& layout = pair.backward->backward_layout(true);
+  const Layout& forward = pair.forward->kept;
+  for (size_t id = 0; id < layout.places.size(); ++id) {
+    const bool own = id >= forward.last.size();
+    const auto holder = static_cast<size_t>(layout.places[id].holder);
+    if (own) CHECK(holder >= forward.last.size());
+    if (own || forward.last[id] != pair.forward->steps.count()) continue;
+    CHECK(layout.first[id] == 0 && layout.last[id] == pair.backward->steps.count());
+  }
+  CHECK(layout.last[kX] == pair.backward->steps.count());
+  CHECK(pair.backward->kept.last[kX] < pair.backward->steps.count());
 }
 
 void test_order_of_calls() {
@@ -321,6 +376,11 @@ int main() {
   test_what_is_worth_splitting();
   test_locals();
   test_rows_that_are_given_on();
+  test_rows_that_are_retained();
+  for (const int threads : {1, 2}) {
+    test_retained(7, threads);
+    test_retained(200, threads);
+  }
   test_order_of_calls();
   test_arrays();
   test_kernel_that_throws();

@@ -389,7 +389,7 @@ def test_nan_in_one_graph_stays_there() -> None:
             np.testing.assert_array_equal(y[first:], expected.outputs[k][first:], err_msg=k)
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(("keep", "retain"), [(True, False), (True, True), (False, False)], ids=str)
 @settings(max_examples=40)
 @given(
     graphs=batches(),
@@ -398,7 +398,7 @@ def test_nan_in_one_graph_stays_there() -> None:
     plain=st.booleans(),
 )
 def test_memory_is_predicted(
-    keep: bool, graphs: cavs.GraphBatch, name: str, count: int, plain: bool
+    keep: bool, retain: bool, graphs: cavs.GraphBatch, name: str, count: int, plain: bool
 ) -> None:
     model = compiled(name, passes=()) if plain else compiled(name)
     inputs = draw_inputs(model, graphs)
@@ -406,8 +406,8 @@ def test_memory_is_predicted(
     cavs.set_num_threads(count)
     keep = keep and bool(list(model.parameters()))  # else no backward follows, and none is planned
     losses = list(model._compiler.trace.function.pushes) if keep else False
-    planned = model._memory(graphs, losses, ids).arena
-    assert planned <= 1.1 * model._memory(graphs, losses, {}).arena
+    planned = model._memory(graphs, losses, ids, retain=retain).arena
+    assert planned <= 1.1 * model._memory(graphs, losses, {}, retain=retain).arena
     runs = []
     made = core.Run
 
@@ -423,7 +423,8 @@ def test_memory_is_predicted(
         )
         out, waiting = model._executor.forward(graphs, inputs, random, wanted)
         if waiting is not None:
-            waiting.backward({k: np.ones_like(y) for k, y in out.items()})
+            for _ in range(2 if retain else 1):
+                waiting.backward({k: np.ones_like(y) for k, y in out.items()}, retain=retain)
     assert planned == pytest.approx(runs[0].peak_bytes, rel=0.1)
 
 

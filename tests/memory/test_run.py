@@ -150,6 +150,35 @@ def test_dry_run_predicts_peak(threads: int, keep: bool) -> None:
     assert run.peak_bytes == planned > 0
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_backward_that_retains_can_be_repeated(threads: int) -> None:
+    forward, backward = make_programs()
+    case = Case([700, 1, 800])
+    expected, found = np.empty_like(case.x), np.empty_like(case.x)
+    case.forward(forward, threads=threads).backward(backward, [case.y], [expected], threads)
+    run = case.forward(forward, threads=threads)
+    for retain in (True, True, False):
+        found[...] = 0
+        run.backward(backward, [case.y], [found], threads, retain=retain)
+        np.testing.assert_array_equal(found, expected)
+    plan = plan_run(forward, backward, case.schedule, [], threads, retain=True)
+    assert run.peak_bytes == max(sweep.total for sweep in plan)
+    with pytest.raises(CavsRuntimeError, match=r"got a second one.*retain=True"):
+        run.backward(backward, [case.y], [found], threads, retain=True)
+
+
+def test_an_error_in_a_backward_that_retains_leaves_the_run_as_it_was() -> None:
+    forward, backward = make_programs()
+    case = Case([30])
+    run = case.forward(forward)
+    dx, expected = np.empty_like(case.x), np.empty_like(case.x)
+    with pytest.raises(ShapeError, match="input arrays, got 0"):
+        run.backward(backward, [], [dx], 1, retain=True)
+    run.backward(backward, [case.y], [expected], 1, retain=True)
+    run.backward(backward, [case.y], [dx], 1)
+    np.testing.assert_array_equal(dx, expected)
+
+
 def test_memory_is_used_again() -> None:
     forward, backward = make_programs()
     case = Case([3000])

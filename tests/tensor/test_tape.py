@@ -77,9 +77,89 @@ def test_second_backward_says_so() -> None:
     first, second = shared.sum(), (shared * 2.0).sum()
     first.backward()
     for y in (first, second):
-        with pytest.raises(CavsRuntimeError, match=r"\[backward\] .* freed; add the losses up"):
+        with pytest.raises(CavsRuntimeError, match=r"\[backward\] .* freed; .*retain_graph=True"):
             y.backward()
     np.testing.assert_allclose(x.grad, np.exp(1.0))
+
+
+def test_a_kept_graph_can_be_used_again_and_by_other_tensors() -> None:
+    x = Tensor(np.array([0.5, 2.0]), requires_grad=True)
+    table = Parameter(np.arange(6.0).reshape(3, 2))
+    shared = ops.exp(x) * ops.embedding(table, np.array([2, 0], np.int32)).sum()
+    first, second = shared.sum(), (shared * shared).sum()
+    found: list[list[np.ndarray]] = []
+    for y in (first, second, first, second):
+        x.zero_grad()
+        table.zero_grad()
+        y.backward(retain_graph=len(found) < 3)
+        assert isinstance(table.grad, RowSparse)
+        found.append([x.grad.copy(), table.grad.to_dense()])
+    for a, b in ((0, 2), (1, 3)):
+        for left, right in zip(found[a], found[b], strict=True):
+            np.testing.assert_array_equal(left, right)
+    with pytest.raises(CavsRuntimeError, match="retain_graph=True"):
+        first.backward(retain_graph=True)
+
+
+@pytest.mark.parametrize("leaf", [Tensor, Parameter])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_gradient_that_a_kept_function_holds_is_copied(leaf: Any, sparse: bool) -> None:
+    x = leaf(np.zeros((3, 2)), requires_grad=True)
+    rows = np.ones((1, 2)) if sparse else np.full((3, 2), 2.0)
+    given: Any = RowSparse(np.array([1], np.int32), rows, (3, 2)) if sparse else rows
+    (y,) = record([np.float64(1.0) * np.ones(())], [x], lambda dys: [given])
+    before = rows.copy()
+    for times in (1, 2, 3):
+        y.backward(retain_graph=times < 3)
+        total = x.grad.to_dense() if isinstance(x.grad, RowSparse) else x.grad
+        expected = given.to_dense() if sparse else given
+        np.testing.assert_array_equal(total, times * expected)
+        np.testing.assert_array_equal(rows, before)
+
+
+def test_values_written_between_two_backwards_are_named() -> None:
+    x = Tensor(np.ones(2), requires_grad=True)
+    y = ops.exp(x).sum()
+    y.backward(retain_graph=True)
+    y.backward(retain_graph=True)
+    (2.0 * x).sum().backward()
+    np.testing.assert_allclose(x.grad, 2 * np.exp(1.0) + 2)
+    z = (x * x).sum()
+    z.backward(retain_graph=True)
+    x.data[0] = 5.0
+    with pytest.raises(CavsRuntimeError, match="written since"):
+        z.backward()
+
+
+def test_a_backward_within_a_kept_one_is_of_its_own() -> None:
+    x, inner = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
+
+    def backward(dys: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        freed.backward()
+        return [dys[0] * 3.0]  # type: ignore[operator]
+
+    freed = (inner * inner).sum()
+    (y,) = record([x.data * 3.0], [x * 1.0], backward)
+    loss = y.sum()
+    loss.backward(retain_graph=True)
+    freed = (inner * inner).sum()
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, 6.0)
+    np.testing.assert_array_equal(inner.grad, 4.0)
+    with pytest.raises(CavsRuntimeError, match="freed"):
+        freed.backward()
+
+
+def test_a_kept_graph_is_freed_with_its_tensors() -> None:
+    x = Tensor(np.ones(1000), requires_grad=True)
+    y = ops.exp(x)
+    held = weakref.ref(y)
+    loss = y.sum()
+    del y
+    loss.backward(retain_graph=True)
+    assert held() is not None
+    loss.backward()
+    assert held() is None
 
 
 def test_backward_needs_a_scalar_or_a_cotangent() -> None:

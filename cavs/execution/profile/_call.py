@@ -102,6 +102,7 @@ def call_memory(
     wanted: frozenset[Name],
     *,
     training: bool,
+    retain: bool = False,
 ) -> CallMemory:
     """Memory of inference or, with cotangents of the outputs `losses`, of forward and backward.
 
@@ -112,10 +113,11 @@ def call_memory(
         losses: the outputs that backward begins with; None if no backward call comes.
         wanted: the float inputs that get cotangents.
         training: the mode of the model.
+        retain: whether another backward may follow.
     """
     if losses is None:
         return _inference(executor, graphs, ids, training)
-    plan = plan_call(executor, graphs, ids, losses, wanted, training=training)
+    plan = plan_call(executor, graphs, ids, losses, wanted, training=training, retain=retain)
     rows = _Rows(executor, plan)
     forward, backward = (program for program, _ in plan.sweeps)
     return CallMemory(

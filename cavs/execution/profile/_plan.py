@@ -50,6 +50,7 @@ def plan_call(
     wanted: frozenset[Name] = frozenset(),
     *,
     training: bool,
+    retain: bool = False,
 ) -> Plan:
     """The plan of inference or, with cotangents of the outputs `losses`, of forward and backward.
 
@@ -60,12 +61,13 @@ def plan_call(
         losses: the outputs that backward begins with; None if no backward call comes.
         wanted: the float inputs that get cotangents.
         training: the mode of the model.
+        retain: whether another backward may follow.
     """
     compiler = executor.compiler.in_mode(training)
     if losses is None:
         return _plan(executor, [executor.remembering(compiler)[0]], graphs, ids)
     programs = [compiler.training(wanted), compiler.backward(losses, wanted)]
-    return _plan(executor, programs, graphs, ids)
+    return _plan(executor, programs, graphs, ids, retain)
 
 
 def plan_parts(
@@ -90,6 +92,7 @@ def _plan(
     programs: Sequence[Program],
     graphs: GraphBatch,
     ids: Mapping[Name, Array],
+    retain: bool = False,
 ) -> Plan:
     forward, backward = programs[0], programs[1] if len(programs) > 1 else None
     distinct: dict[Space, int] = {}
@@ -97,7 +100,7 @@ def _plan(
         if not isinstance(base, Unique):
             distinct[space] = rows or count_ids(graphs, space, ids)
     counts = [distinct[unique.space] for unique in forward.uniques]
-    sweeps = executor.plan(forward, backward, graphs, counts)
+    sweeps = executor.plan(forward, backward, graphs, counts, retain)
     return Plan(graphs, list(zip(programs, sweeps, strict=True)), distinct)
 
 

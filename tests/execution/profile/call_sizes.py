@@ -1,5 +1,5 @@
 """Prints how many bytes a first call is predicted to take, and how many it takes, in a process that
-does nothing else: MODEL THREADS DTYPE training|inference."""
+does nothing else: MODEL THREADS DTYPE training|retained|inference."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Case:
             for name, (graphs, given) in self.inputs.items()
         }
 
-    def predict(self, training: bool) -> int:
+    def predict(self, training: bool, retain: bool) -> int:
         if isinstance(self.model, cavs.Program):
-            return self.model.memory(self._ids(), gradients=training)
+            return self.model.memory(self._ids(), gradients=training, retain=retain)
         graphs, ids = self._ids()[""]
-        return self.model.memory(graphs, gradients=training, **ids)
+        return self.model.memory(graphs, gradients=training, retain=retain, **ids)
 
-    def run(self, training: bool) -> None:
+    def run(self, training: bool, retain: bool) -> None:
         model: Any = self.model
         if isinstance(model, cavs.Program):
             graphs, given = self.inputs["before"]
@@ -50,7 +50,8 @@ class Case:
             graphs, given = self.inputs[""]
             out = model(graphs, **given)
         if training:
-            out["log_weight" if "log_weight" in out else "loss"].sum().backward()
+            loss = out["log_weight" if "log_weight" in out else "loss"].sum()
+            loss.backward(retain_graph=retain)
 
 
 def ids(count: int, limit: int) -> Any:
@@ -169,19 +170,19 @@ def status(key: str) -> int:
 
 def main(name: str, threads: str, dtype: str, mode: str) -> None:
     cavs.set_num_threads(int(threads))
-    training = mode == "training"
+    training, retain = mode != "inference", mode == "retained"
     case = CASES[name](dtype, training)
     if not training:
         case.model.eval()
-    predicted = case.predict(training)
+    predicted = case.predict(training, retain)
     gc.collect()
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the greatest size begins anew
     if training:
-        case.run(training)
+        case.run(training, retain)
     else:
         with cavs.no_grad():
-            case.run(training)
+            case.run(training, retain)
     print(predicted, status("VmHWM") - before)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def growth(*arguments: str) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux says what is there")
-@pytest.mark.parametrize("mode", ["training", "inference"])
+@pytest.mark.parametrize("mode", ["training", "retained", "inference"])
 @pytest.mark.parametrize(
     ("model", "threads", "dtype"),
     [
@@ -150,6 +151,21 @@ class Reader(cavs.VertexFunction):
 
 def program() -> cavs.Program:
     return cavs.compile(cavs.VertexProgram({"up": Cell(), "down": Reader()}))
+
+
+def test_a_kept_graph_takes_what_backward_would_write_over() -> None:
+    model = cavs.compile(cavs.models.ChildSumTreeLSTM(50, 40, 64, 3))
+    many = cavs.batch(cavs.unbatch(GRAPHS) * 100)
+    plain, kept = model._memory(many, True, {}), model._memory(many, True, {}, retain=True)
+    assert model.memory(many, retain=True) == kept.total > plain.total == model.memory(many)
+    assert replace(kept, arena=plain.arena) == plain
+    assert kept.arena < 2 * plain.arena
+    assert model.memory(many, gradients=False, retain=True) == model.memory(many, gradients=False)
+    made = program()
+    calls: dict[str, Any] = {"up": (many, {}), "down": (many, {})}
+    assert made.memory(calls, retain=True) > made.memory(calls)
+    with pytest.raises(InputError, match="expected True or False as retain, got 1"):
+        model.memory(many, retain=1)
 
 
 def test_a_program_holds_all_calls_until_backward() -> None:

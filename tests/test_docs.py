@@ -1,0 +1,26 @@
+"""What the pages of docs/ show runs: each block of Python that imports what it uses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ["concepts.md"]
+
+
+def blocks(page: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    shown = re.findall(r"```python\n(.*?)```", text, re.S)
+    return [code for code in shown if "import cavs" in code]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = blocks(page)
+    assert found
+    for code in found:
+        exec(compile(code, page, "exec"), {"__name__": "docs"})
