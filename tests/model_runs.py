@@ -11,7 +11,16 @@ import vertex_functions
 
 import cavs
 
-__all__ = ["Result", "assert_same", "compiled", "draw_cotangents", "draw_inputs", "run"]
+__all__ = [
+    "Result",
+    "assert_same",
+    "compiled",
+    "draw_cotangents",
+    "draw_inputs",
+    "parts",
+    "run",
+    "some_graphs",
+]
 
 Arrays = dict[str, np.ndarray]
 
@@ -116,3 +125,34 @@ def assert_same(a: Result, b: Result, rtol: float = 1e-9, atol: float = 1e-11) -
             assert x.shape == y.shape, (kind, name)
             scale = max(1.0, float(np.abs(y).max(initial=0.0)))
             np.testing.assert_allclose(x, y, rtol, atol * scale, err_msg=f"{kind} {name}")
+
+
+def some_graphs() -> cavs.GraphBatch:
+    """Trees, a DAG with parallel edges and several parents, a single vertex, an empty graph."""
+    rng = np.random.default_rng(5)
+    children: list[list[int]] = [[]]
+    for vertex in range(1, 16):
+        children.append(rng.integers(0, vertex, rng.integers(0, 5)).tolist())
+    graphs = [
+        cavs.InputGraph([[], [], [0, 1]]),
+        cavs.InputGraph([[]]),
+        cavs.InputGraph([]),
+        cavs.InputGraph([[], [], [], [0, 1, 2, 0], [3, 3, 1]]),
+        cavs.InputGraph([[1, 2, 3, 4], [2], [], [4], []]),
+        cavs.InputGraph(children),
+    ]
+    return cavs.batch(graphs, keys=[5, 2, 9, 2**40, 1, 77])
+
+
+def parts(graphs: cavs.GraphBatch, model: cavs.Model, arrays: dict[str, Any], g: int) -> Any:
+    """The rows of graph `g` of inputs (or of anything by the same names)."""
+    ptr = {
+        "vertex": graphs.ptr,
+        "edge": graphs.edge_ptr,
+        "graph": np.arange(graphs.num_graphs + 1),
+    }
+    cut = {}
+    for name, array in arrays.items():
+        rows = ptr[model.inputs[name].space]
+        cut[name] = array[rows[g] : rows[g + 1]]
+    return cut

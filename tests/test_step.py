@@ -1,9 +1,7 @@
-"""`Model.step` gives the bits of the calls it stands for, and changes nothing where it fails."""
+"""`Model.step` gives the bits of the calls it stands for."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,71 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_runs import draw_inputs
 from strategies import batches
+from trained_functions import GRAPHS, OPTIMIZERS, Trained
 
 import cavs
-from cavs import ops, optim
-from cavs.errors import CavsRuntimeError, InputError, NonFiniteError, ShapeError
-
-GRAPHS = cavs.batch(
-    [
-        cavs.InputGraph([[], [], [0, 1], [], [2, 3]]),
-        cavs.InputGraph([[], [0]]),
-        cavs.InputGraph([[]]),
-    ]
-)
-Make = Callable[[Any], optim.Optimizer]
-OPTIMIZERS: dict[str, Make] = {
-    "sgd": lambda p: optim.SGD(p, lr=0.1),
-    "decay": lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1),
-    "momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
-    "nesterov": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True),
-    "adagrad": lambda p: optim.Adagrad(p, lr=0.1),
-    "adagrad-decay": lambda p: optim.Adagrad(
-        p, lr=0.1, weight_decay=0.1, initial_accumulator_value=0.1
-    ),
-    "adam": lambda p: optim.Adam(p, lr=0.1),
-    "adam-decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
-    "adamw": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.1),
-}
-
-
-class Trained:
-    """A function of the library with an optimizer, and what a step of it leaves."""
-
-    def __init__(self, name: str, dtype: str, make: Make, **options: Any) -> None:
-        function = vertex_functions.make_function(name, dtype)
-        self.model = cavs.compile(function, dtype=dtype, seed=3, **options)
-        self.optimizer = make(self.model.named_parameters())
-
-    def separately(
-        self, graphs: Any, inputs: Any, loss: str, scale: float, clip_norm: float
-    ) -> cavs.Tensor:
-        value = self.model(graphs, **inputs)[loss].sum() * scale
-        self.optimizer.zero_grad()
-        value.backward()
-        if clip_norm:
-            optim.clip_grad_norm(self.model.parameters(), clip_norm)
-        self.optimizer.step()
-        return value
-
-    def state(self) -> dict[str, Any]:
-        """All that a step may change, as bytes."""
-        found: dict[str, Any] = {"random": self.model.random_state()}
-        for name, parameter in self.model.named_parameters():
-            grad = parameter.grad
-            found[f"{name}.grad"] = type(grad)
-            if isinstance(grad, cavs.RowSparse):
-                found[f"{name}.indices"] = grad.indices.tobytes()
-                found[f"{name}.rows"] = (grad.shape, grad.values.shape, grad.values.tobytes())
-            elif grad is not None:
-                found[f"{name}.rows"] = (grad.shape, grad.tobytes())
-        return found | self.kept()
-
-    def kept(self) -> dict[str, Any]:
-        """Of that, what must be the same after an error."""
-        arrays = {f"{n}.value": p for n, p in self.model.state_dict().items()}
-        arrays |= self.optimizer.state_dict()
-        return {name: (x.dtype, x.shape, x.tobytes()) for name, x in arrays.items()}
+from cavs import optim
+from cavs.errors import CavsRuntimeError
 
 
 def assert_same_steps(
@@ -303,101 +241,3 @@ def test_a_step_between_a_call_and_its_backward_is_seen() -> None:
     trained.model.step(GRAPHS, trained.optimizer, **inputs)
     with pytest.raises(CavsRuntimeError, match="written since"):
         pending.backward()
-
-
-# --- What is refused ----------------------------------------------------------------------------
-
-
-def nan_options(trained: Trained) -> None:
-    trained.optimizer.groups[0]["lr"] = math.nan
-
-
-WRONG: dict[str, tuple[dict[str, Any], Any, type[Exception], str]] = {
-    "loss": ({"loss": "lost"}, None, InputError, r"an output among \['logits', 'loss'\].*'lost'"),
-    "scale": ({"scale": math.nan}, None, InputError, "expected a finite scale"),
-    "scale-text": ({"scale": "1"}, None, InputError, "expected a finite scale"),
-    "scale-huge": ({"scale": 10**400}, None, InputError, "expected a finite scale"),
-    "clip-huge": ({"clip_norm": 10**400}, None, InputError, "a finite clip_norm >= 0"),
-    "clip-nan": ({"clip_norm": math.nan}, None, InputError, "a finite clip_norm >= 0"),
-    "clip-inf": ({"clip_norm": math.inf}, None, InputError, "a finite clip_norm >= 0"),
-    "clip-negative": ({"clip_norm": -1.0}, None, InputError, "clip_norm >= 0"),
-    "unknown": ({"wrod": np.zeros(8, np.int32)}, None, InputError, "wrod"),
-    "rows": ({"word": np.zeros(3, np.int32)}, None, ShapeError, "'word'"),
-    "ids": ({"word": np.full(8, 1000)}, None, InputError, "ids in"),
-    "lr": ({}, nan_options, InputError, "lr: expected a finite number"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_refused_step_changes_nothing(name: str) -> None:
-    changes, spoil, error, match = WRONG[name]
-    trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["adam"])
-    inputs = draw_inputs(trained.model, GRAPHS)
-    trained.model.step(GRAPHS, trained.optimizer, **inputs)
-    if spoil is not None:
-        spoil(trained)
-    before, random = trained.kept(), trained.model.random_state()
-    with pytest.raises(error, match=match):
-        trained.model.step(GRAPHS, trained.optimizer, **{**inputs, **changes})
-    assert trained.kept() == before
-    assert spoil is not None or trained.model.random_state() == random
-
-
-class Roots(cavs.VertexFunction):
-    """The gradient of its loss at 0 is infinite; the loss of what is below is NaN."""
-
-    def __init__(self) -> None:
-        self.w = cavs.Parameter(np.ones(3, np.float32))
-
-    def forward(self, v: cavs.Vertex) -> None:
-        v.push(loss=ops.sum(ops.sqrt(v.pull("x", 3) * self.w), -1), one=v.pull("x", 3) * self.w)
-
-
-@pytest.mark.parametrize("executor", ["native", "reference"])
-def test_what_is_not_finite_changes_nothing(executor: str) -> None:
-    model = cavs.compile(Roots(), executor=executor)
-    optimizer = optim.Adam(model.parameters())
-    graphs = cavs.batch([cavs.InputGraph([[]])])
-    with np.errstate(all="ignore"):
-        with pytest.raises(NonFiniteError, match=r"expected a finite loss, got nan"):
-            model.step(graphs, optimizer, x=-np.ones((1, 3), np.float32))
-        with pytest.raises(NonFiniteError, match="expected gradients of a finite norm"):
-            model.step(graphs, optimizer, clip_norm=1.0, x=np.zeros((1, 3), np.float32))
-    assert model.parameters()[0].data.tolist() == [1.0, 1.0, 1.0]
-    assert optimizer.state_dict()["0.step"] == 0
-    model.step(graphs, optimizer, loss="one", clip_norm=1.0, x=np.ones((1, 3), np.float32))
-    assert optimizer.state_dict()["0.step"] == 1
-
-
-def test_where_nothing_learns_a_step_is_refused() -> None:
-    trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["sgd"])
-    inputs = draw_inputs(trained.model, GRAPHS)
-    with cavs.no_grad(), pytest.raises(CavsRuntimeError, match=r"\[step\].*no_grad"):
-        trained.model.step(GRAPHS, trained.optimizer, **inputs)
-    for parameter in trained.model.parameters():
-        parameter.requires_grad = False
-    with pytest.raises(CavsRuntimeError, match=r"\[step\]"):
-        trained.model.step(GRAPHS, trained.optimizer, **inputs)
-
-
-def test_what_is_no_optimizer_is_refused() -> None:
-    trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["sgd"])
-    wrong: Any = trained.model.parameters()
-    with pytest.raises(InputError, match=r"expected an optimizer of cavs.optim, got list"):
-        trained.model.step(GRAPHS, wrong, **draw_inputs(trained.model, GRAPHS))
-
-
-def test_a_layer_replaced_in_another_model_of_the_optimizer() -> None:
-    """An error as of the separate calls, and nothing has changed."""
-    one, other = (Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["sgd"]) for _ in range(2))
-    one.optimizer = optim.SGD([*one.model.parameters(), *other.model.parameters()], lr=0.1)
-    inputs = draw_inputs(one.model, GRAPHS)
-    one.model.step(GRAPHS, one.optimizer, **inputs)
-    name, layer = next(
-        (n, x) for n, x in vars(other.model.function).items() if hasattr(x, "weight")
-    )
-    setattr(other.model.function, name, type(layer)(*layer.weight.shape))
-    before = one.kept(), one.model.random_state()
-    with pytest.raises(CavsRuntimeError, match=f"attribute '{name}'"):
-        one.model.step(GRAPHS, one.optimizer, **inputs)
-    assert (one.kept(), one.model.random_state()) == before

@@ -3,7 +3,6 @@ differences, whatever the passes, the policy, the threads, the precision and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import vertex_functions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_runs import assert_same, compiled, draw_cotangents, draw_inputs, run
+from model_runs import assert_same, compiled, draw_cotangents, draw_inputs, parts, run, some_graphs
 from strategies import batches
 
 import cavs
@@ -21,6 +20,7 @@ from cavs.core.ops._def import SpaceKind
 from cavs.core.passes import PASSES
 from cavs.errors import CavsRuntimeError
 
+pytestmark = pytest.mark.usefixtures("small_pieces", "threads")
 FUNCTIONS = sorted(vertex_functions.FUNCTIONS)
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -32,46 +32,6 @@ def switches() -> list[tuple[str, ...]]:
     rng = np.random.default_rng(0)
     chosen += [tuple(p for p in PASSES if rng.random() < 0.5) for _ in range(8)]
     return list(dict.fromkeys(chosen))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_pieces() -> Iterator[None]:
-    """Programs that take few rows at once and share any level among the threads."""
-    before = core.execution_options()
-    core.set_execution_options(
-        chunk_rows=3,
-        chunk_bytes=1 << 20,
-        min_parallel_rows=1,
-        min_parallel_ns=0.0,
-        min_team_ns=0.0,
-        min_split_ns=0.0,
-    )
-    yield
-    core.set_execution_options(**before)
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = cavs.get_num_threads()
-    yield
-    cavs.set_num_threads(before)
-
-
-def some_graphs() -> cavs.GraphBatch:
-    """Trees, a DAG with parallel edges and several parents, a single vertex, an empty graph."""
-    rng = np.random.default_rng(5)
-    children: list[list[int]] = [[]]
-    for vertex in range(1, 16):
-        children.append(rng.integers(0, vertex, rng.integers(0, 5)).tolist())
-    graphs = [
-        cavs.InputGraph([[], [], [0, 1]]),
-        cavs.InputGraph([[]]),
-        cavs.InputGraph([]),
-        cavs.InputGraph([[], [], [], [0, 1, 2, 0], [3, 3, 1]]),
-        cavs.InputGraph([[1, 2, 3, 4], [2], [], [4], []]),
-        cavs.InputGraph(children),
-    ]
-    return cavs.batch(graphs, keys=[5, 2, 9, 2**40, 1, 77])
 
 
 @each_function
@@ -132,20 +92,6 @@ def test_compiled_groups_equal_interpreted_ones(name: str) -> None:
     assert_same(*results, rtol=0.0, atol=0.0)
 
 
-def parts(graphs: cavs.GraphBatch, model: cavs.Model, arrays: dict[str, Any], g: int) -> Any:
-    """The rows of graph `g` of inputs (or of anything by the same names)."""
-    ptr = {
-        "vertex": graphs.ptr,
-        "edge": graphs.edge_ptr,
-        "graph": np.arange(graphs.num_graphs + 1),
-    }
-    cut = {}
-    for name, array in arrays.items():
-        rows = ptr[model.inputs[name].space]
-        cut[name] = array[rows[g] : rows[g + 1]]
-    return cut
-
-
 @each_function
 @settings(max_examples=5)
 @given(graphs=batches(min_size=1))
@@ -183,64 +129,6 @@ def edge_outputs(model: cavs.Model) -> set[str]:
     return {
         k for k, node in model._compiler.function.pushes.items() if node.space == SpaceKind.EDGE
     }
-
-
-class Masks(cavs.VertexFunction):
-    """What dropout keeps, on vertices, edges and graphs, in front of and within the levels."""
-
-    def forward(self, v: cavs.Vertex) -> None:
-        one, edge = v.pull("one", 5), v.gather(h=5).h * 0.0 + 1.0
-        v.scatter(h=one)
-        v.push(
-            vertex=cavs.ops.dropout(one, 0.5),
-            level=cavs.ops.dropout(edge.sum() * 0.0 + 1.0, 0.25),
-            edge=cavs.ops.dropout(edge, 0.5),
-            graph=cavs.ops.dropout(v.pull_graph("all", 5), 0.5),
-        )
-
-
-def test_samples_do_not_depend_on_batching_passes_or_threads() -> None:
-    graphs = some_graphs()
-    ones = {"one": np.ones((graphs.num_vertices, 5)), "all": np.ones((len(graphs), 5))}
-
-    def masks(model: cavs.Model, batch: cavs.GraphBatch, inputs: dict[str, Any]) -> Any:
-        model.set_random_state({"seed": 11, "step": 2**33 + 5})
-        return {k: y.data for k, y in model(batch, **inputs).items()}
-
-    expected = masks(cavs.compile(Masks(), executor="reference"), graphs, ones)
-    assert 0.3 < (expected["vertex"] == 0).mean() < 0.7
-    assert set(np.unique(expected["vertex"])) == {0.0, 2.0}
-    for passes in ((), PASSES):
-        for policy in ("serial", "batching"):
-            for count in (1, 3):
-                cavs.set_num_threads(count)
-                model = cavs.compile(Masks(), passes=passes, policy=policy)
-                for k, y in masks(model, graphs, ones).items():
-                    np.testing.assert_array_equal(y, expected[k], err_msg=k)
-    model = cavs.compile(Masks())
-    for g, graph in enumerate(cavs.unbatch(graphs)):
-        alone = cavs.batch([graph], keys=graphs.keys[g : g + 1])
-        found = masks(model, alone, parts(graphs, model, ones, g))
-        for k, y in found.items():
-            rows = graphs.edge_ptr if k == "edge" else graphs.ptr
-            np.testing.assert_array_equal(y, expected[k][rows[g] : rows[g + 1]], err_msg=k)
-
-
-def test_each_training_call_draws_anew_and_evaluation_draws_nothing() -> None:
-    graphs = cavs.batch([cavs.InputGraph([[]] * 40)])
-    ones = {"one": np.ones((40, 5)), "all": np.ones((1, 5))}
-    model = cavs.compile(Masks(), seed=4)
-    first, second = model(graphs, **ones), model(graphs, **ones)
-    assert (first["vertex"].data != second["vertex"].data).any()
-    assert (first["vertex"].data != first["level"].data).any()  # operations draw for themselves
-    assert model.random_state() == {"seed": 4, "step": 2}
-    model.set_random_state({"seed": 4, "step": 0})
-    np.testing.assert_array_equal(model(graphs, **ones)["vertex"].data, first["vertex"].data)
-    model.eval()
-    assert (model(graphs, **ones)["vertex"].data == 1).all()
-    assert model.random_state() == {"seed": 4, "step": 1}
-    other = cavs.compile(Masks(), seed=5)
-    assert (other(graphs, **ones)["vertex"].data != first["vertex"].data).any()
 
 
 SEVERAL = [n for n in FUNCTIONS if len(model_outputs(compiled(n, executor="reference"))) > 1]
@@ -426,70 +314,3 @@ def test_memory_is_predicted(
             for _ in range(2 if retain else 1):
                 waiting.backward({k: np.ones_like(y) for k, y in out.items()}, retain=retain)
     assert planned == pytest.approx(runs[0].peak_bytes, rel=0.1)
-
-
-class Chain(cavs.VertexFunction):
-    """An Elman cell on the first child, and the sum over all children."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.u = vertex_functions.parameter(size, size)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        n = self.size
-        h = cavs.ops.tanh(v.pull("x", n) + cavs.ops.linear(v.gather(0, h=n).h, self.u))
-        v.scatter(h=h)
-        v.push(h=h)
-
-
-def test_a_chain_of_a_hundred_thousand_vertices() -> None:
-    count, size = 100_000, 16
-    cavs.set_num_threads(
-        1
-    )  # levels of one row: sharing them, as this file asks for, is all waiting
-    cavs.nn.init.manual_seed(0)
-    function = Chain(size)
-    function.u.data *= 0.5
-    model = cavs.compile(function, dtype="float64")
-    graph = cavs.InputGraph.from_parents(np.append(np.arange(1, count), -1))
-    x = np.random.default_rng(0).normal(size=(count, size))
-    given_x = cavs.Tensor(x, requires_grad=True)
-    out = model(graph, x=given_x)["h"]
-    u = function.u.data
-    h = np.zeros((count + 1, size))
-    for i in range(count):
-        h[i] = np.tanh(x[i] + h[i - 1] @ u.T)
-    np.testing.assert_allclose(out.data, h[:-1], rtol=1e-9, atol=1e-12)
-    out.sum().backward()
-    dh, dx = np.zeros(size), np.empty_like(x)
-    for i in reversed(range(count)):
-        dx[i] = (dh + 1) * (1 - h[i] * h[i])
-        dh = dx[i] @ u
-    np.testing.assert_allclose(given_x.grad, dx, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(function.u.grad, dx[1:].T @ h[: count - 1], rtol=1e-9, atol=1e-9)
-
-
-def test_a_star_and_a_wide_deep_dag() -> None:
-    star = cavs.InputGraph([*[[]] * 3000, list(range(3000))])
-    levels, width = 40, 30
-    layered = [
-        [] if i < width else [i - width, i - i % width - 1, i - i % width - width]
-        for i in range(levels * width)
-    ]
-    graphs = cavs.batch([star, cavs.InputGraph(layered)])
-    for name in ("ChildSumTreeLSTM", "NaryTreeLSTM", "Segments"):
-        model, plain = compiled(name), compiled(name, passes=(), policy="serial")
-        inputs = draw_inputs(model, graphs)
-        cavs.set_num_threads(2)
-        assert_same(run(model, graphs, inputs), run(plain, graphs, inputs), rtol=1e-7, atol=1e-9)
-
-
-def test_empty_batches_and_graphs_without_vertices() -> None:
-    for graphs in (cavs.batch([]), cavs.batch([cavs.InputGraph([])] * 2)):
-        for executor in ("native", "reference"):
-            model = compiled("SharedEmbedding", executor=executor)
-            result = run(model, graphs, draw_inputs(model, graphs))
-            assert result.outputs["h"].shape == (0, 3)
-            for name, p in model.named_parameters():
-                assert not result.params[name].any()
-                assert p.grad is not None

@@ -21,8 +21,8 @@ from cavs.training import Checkpoint, save_checkpoint
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = (
-    *("checkpoints", "datafiles", "differential", "functions", "graphs", "hostile", "kills"),
-    *("mutations", "operations", "oracle", "runs", "tape", "workers"),
+    *("checkpoints", "datafiles", "differential", "drawing", "functions", "graphs", "hostile"),
+    *("kills", "mutations", "operations", "oracle", "runs", "tape", "workers"),
 )
 
 
@@ -130,7 +130,7 @@ def test_numbers_out_of_range_are_wrong_command_lines(
 
 
 def test_a_seed_gives_the_same_function_again(fuzz: dict[str, Any]) -> None:
-    draw = fuzz["functions"].draw_function
+    draw = fuzz["drawing"].draw_function
     assert str(draw(7)) == str(draw(7))
     assert str(draw(7)) != str(draw(8))
 
@@ -164,7 +164,7 @@ def test_gradients_of_the_tape_by_differences(fuzz: dict[str, Any]) -> None:
     """Its own, so that it is no mistake of the tape that is found."""
     checked = 0
     for seed in range(40):
-        description = fuzz["functions"].draw_function(seed)
+        description = fuzz["drawing"].draw_function(seed)
         rng, numbers = Random(seed), np.random.default_rng(seed)
         graphs = fuzz["graphs"].draw_batch(rng)
         inputs = fuzz["graphs"].draw_inputs(description.pulls, graphs, numbers)

@@ -9,12 +9,11 @@ from stopping import StopAfter
 
 import cavs
 from cavs import ops
-from cavs.data import Dataset, Loader
-from cavs.errors import CheckpointError, DataError, InputError, NonFiniteError
+from cavs.data import Dataset
+from cavs.errors import CheckpointError, DataError, InputError
 from cavs.training import (
     Checkpoint,
     Classification,
-    Trainer,
     TrainingConfig,
     TrainingRun,
     TreeSource,
@@ -220,39 +219,6 @@ def test_epochs_at_the_end_are_averaged(tmp_path: Path) -> None:
     assert load_checkpoint(path).training["progress"]["averaged"] == [4, 5]
 
 
-class Exploding(cavs.VertexFunction):
-    """Its outputs overflow after some steps of ascent; `hidden` overflows first."""
-
-    def __init__(self) -> None:
-        self.w = cavs.Parameter(np.ones(3, np.float32))
-
-    def forward(self, v: cavs.Vertex) -> None:
-        hidden = v.pull("x", 3) * self.w
-        v.push(hidden=hidden, logits=hidden)
-        v.push(loss=ops.cross_entropy(ops.log(hidden), v.pull("label", dtype="int32")))
-
-
-def test_what_is_not_finite_is_named() -> None:
-    x = np.ones((4, 3), np.float32)
-    x[2, 1] = -1.0
-    data = Dataset(
-        [cavs.InputGraph(children=[[]]) for _ in range(4)],
-        vertex={"x": x, "label": np.zeros(4, np.int32)},
-    )
-    model = cavs.compile(Exploding())
-    config = make_config(batch_size=4, epochs=2, embedding_lr=0.1)
-    with pytest.raises(
-        NonFiniteError,
-        match=r"step 1 \(epoch 1, batch 1\): .* 'loss' of graph 2, .* from log at .*py:\d+",
-    ):
-        Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config).fit()
-    with pytest.raises(
-        NonFiniteError, match=r"\[evaluate\] in batch 0: .* in output 'loss' of graph 2, vertex 0"
-    ):
-        evaluate(model, [data.batch(np.arange(4))])
-    assert model.training
-
-
 @pytest.mark.parametrize("changes", [{}, {"optimizer": "adam", "clip_norm": 0.5}])
 def test_steps_at_once_train_as_steps_by_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
@@ -277,30 +243,6 @@ def test_steps_at_once_train_as_steps_by_parts(
     assert [r["dev"] for r in at_once] == [r["dev"] for r in by_parts]
     losses = [[r["loss"] for r in history] for history in (at_once, by_parts)]
     np.testing.assert_allclose(*losses, rtol=1e-6)
-
-
-class Steep(cavs.VertexFunction):
-    """A finite loss, the gradient of which is infinite."""
-
-    def __init__(self) -> None:
-        self.w = cavs.Parameter(np.zeros(3, np.float32))
-
-    def forward(self, v: cavs.Vertex) -> None:
-        logits = ops.sqrt(v.pull("x", 3) * self.w)
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
-
-
-def test_gradients_that_are_not_finite_change_nothing() -> None:
-    vertex = {"x": np.ones((4, 3), np.float32), "label": np.zeros(4, np.int32)}
-    data = Dataset([cavs.InputGraph(children=[[]]) for _ in range(4)], vertex=vertex)
-    model = cavs.compile(Steep())
-    config = make_config(batch_size=4, epochs=2, clip_norm=1.0)
-    trainer = Trainer(model, Classification(), Loader(data, 4), Loader(data, 4), config)
-    with pytest.raises(
-        NonFiniteError, match=r"step 1 \(epoch 1, batch 1\): .*finite gradient .*'w'"
-    ):
-        trainer.fit()
-    assert not model.parameters()[0].data.any()
 
 
 def test_another_training_set_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from functions import DescribedFunction, Description, draw_function
+from drawing import draw_function
+from functions import DescribedFunction, Description
 from graphs import draw_batch, draw_inputs, in_some_layout
 from oracle import Expected, evaluate
 

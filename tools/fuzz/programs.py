@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from functions import DescribedFunction, draw_function
+from drawing import draw_function
+from functions import DescribedFunction
 from graphs import draw_batch, draw_inputs
 from mutations import mutated, mutated_array, wrong
 from workers import Worker
