@@ -121,11 +121,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
                 begins.append(len(finished))
                 continue
             if not word:
-                bad(
-                    index,
-                    f"expected a word or a vertex after the label, got '({label[:20]})'; write "
-                    "one, or leave the vertex out",
-                )
+                bad(index, _explain_leaf(label))
             vertex = builder.add_checked(labels[label], token)
         elif close:
             if not opened:
@@ -141,11 +137,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
         else:
             done = True
     if opened:
-        bad(
-            matches[-1],
-            f"expected ')' for each '(', got {len(opened)} not closed; close them, this is the "
-            "innermost",
-        )
+        bad(matches[-1], _explain_end(len(opened)))
     if not done:
         fail(
             source,
@@ -179,6 +171,19 @@ def _explain(text: str, other: str, inside: bool) -> str:
         f"expected a tree that begins with '(', got {text.strip()[:20]!r}; write one such as (3 "
         "(2 so) (3 good))"
     )
+
+
+def _explain_leaf(label: str) -> str:
+    """The error message for a vertex with neither word nor children."""
+    return (
+        f"expected a word or a vertex after the label, got '({label[:20]})'; write one, or leave "
+        "the vertex out"
+    )
+
+
+def _explain_end(opened: int) -> str:
+    """The error message for an end within so many vertices, at the innermost."""
+    return f"expected ')' for each '(', got {opened} not closed; close them, this is the innermost"
 
 
 def _fail_at(text: str, position: int, message: str, source: str, line: int) -> NoReturn:

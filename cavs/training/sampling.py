@@ -180,13 +180,7 @@ def decode_trees(
     said: list[Array] = []
 
     def open_children(frontier: cavs.Frontier) -> cavs.Growth | None:
-        logits = frontier.outputs["logits"]
-        if generator is None:
-            chosen = logits.argmax(axis=-1)
-        else:
-            place = _places(frontier.graph)
-            numbers = generator.uniform((len(logits), 1), "float64", frontier.graph, place)
-            chosen = _draw(logits, numbers.data)
+        chosen = _choose(frontier, generator)
         said.append(chosen)
         if frontier.level + 1 == max_depth:
             return None
@@ -218,6 +212,17 @@ def decode_trees(
         max_vertices=max_vertices,
     )
     return grown_trees(grown.graphs, np.concatenate(said)[grown.vertices], vocabulary)
+
+
+def _choose(frontier: cavs.Frontier, generator: cavs.Generator | None) -> Array:
+    """A production for each vertex of a level: drawn, or the likeliest without a generator."""
+    logits = frontier.outputs["logits"]
+    if generator is None:
+        likeliest: Array = logits.argmax(axis=-1)
+        return likeliest
+    place = _places(frontier.graph)
+    numbers = generator.uniform((len(logits), 1), "float64", frontier.graph, place)
+    return _draw(logits, numbers.data)
 
 
 def _places(graph: Array) -> Array:
