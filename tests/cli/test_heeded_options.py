@@ -1,4 +1,5 @@
-"""Each option of each command does something for each model, or is refused in one line."""
+"""Each option of what reads a checkpoint does something for each model, or is refused in one
+line."""
 
 import argparse
 import dataclasses
@@ -8,87 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from user_model_files import write_small_data
+from option_settings import MODEL_CASES, check_refusal, run, settings_of
 
-from cavs.cli import evaluate, main, predict, sample
+from cavs.cli import evaluate, predict, sample
 from cavs.data import Loader
 from cavs.errors import CheckpointError, InputError
-from cavs.training import ImageTask, load_checkpoint, make_task, save_checkpoint
-from cavs.training.options import Choice, Flag, Integer, Option, Text
-from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Trained
+from cavs.training import ImageTask, load_checkpoint, save_checkpoint
+from cavs.training.tasks import MODELS, Predicts, Samples, Trained
 
-TREES = {"num_train": 30, "max_depth": 3}
-WORDS = {"embedding_size": 4, "hidden_size": 5}
-LATENT = {**WORDS, "latent_size": 3}
-IMAGES = {"hidden_size": 4, "dev_samples": 3, "test_samples": 10, "test_images": 5}
-# Maps each model to its data and to small sizes.
-MODEL_CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    **dict.fromkeys(("tree-lstm", "nary-tree-lstm", "tree-gru"), ("", {**TREES, **WORDS})),
-    "tree-fc": ("trees", WORDS),
-    **dict.fromkeys(("vae", "iwae"), ("digits.npz", {**IMAGES, "latent_size": 3})),
-    "sbn": ("digits.npz", IMAGES),
-    "lm": ("text", {"hidden_size": 5, "length": 4, "batch_size": 4}),
-    "sentence-vae": ("text", LATENT),
-    "tree-vae": ("", {**TREES, **LATENT}),
-    "parser": ("trees", {**WORDS, "min_count": 1}),
-}
 SCORED_WITHOUT_SAMPLES = ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc", "parser")
 
 
 def test_all_models_are_here() -> None:
     assert set(MODEL_CASES) == set(MODELS)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_data(tmp_path_factory.mktemp("data"))
-
-
-def settings_of(model: str, data: Path) -> dict[str, Any]:
-    name, sizes = MODEL_CASES[model]
-    return {**({"data": str(data / name)} if name else {}), **sizes}
-
-
-def words_of(settings: dict[str, Any]) -> list[str]:
-    """Settings as arguments of a command."""
-    words = []
-    for name, value in settings.items():
-        words.append("--" + name.replace("_", "-"))
-        if value is not True:
-            words.append(str(value))
-    return words
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Path]:
-    """The folder of a short run of each model."""
-    folder = tmp_path_factory.mktemp("runs")
-    for model in MODELS:
-        given = words_of({**settings_of(model, data), "epochs": 1})
-        assert main(["train", model, *given, "--quiet", "--output", str(folder / model)]) == 0
-    return {model: folder / model for model in MODELS}
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: Any) -> tuple[int, str]:
-    """The exit code of a command, and what it prints: its result, or its error."""
-    capsys.readouterr()
-    code = main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return code, out if code == 0 else err
-
-
-def check_refusal(said: str, flag: str) -> None:
-    """Checks the form of the error of an option that a command does not take."""
-    assert re.fullmatch(rf"cavs: \[\w+\] [^\n]*expected [^\n]*{flag}[^\n]*, got [^\n]*; .*\n", said)
-
-
-def other_value(option: Option, value: Any) -> Any:
-    """A value of an option other than `value`."""
-    if isinstance(option.kind, Integer):
-        return (value or option.kind.least) + 1
-    if isinstance(option.kind, Choice):
-        return next(choice for choice in option.kind.values if choice != value)
-    return True if isinstance(option.kind, Flag) else (value or 0.5) / 2
 
 
 # --- evaluate -------------------------------------------------------------------------------------
@@ -268,177 +201,6 @@ def test_no_option_is_left_out_of_these_tables() -> None:
         assert {a.option_strings[0] for a in actions if a.option_strings} == common | known
 
 
-# --- train ----------------------------------------------------------------------------------------
-
-TRAINED = [(model, o) for model, task in MODELS.items() for o in task.options_of(model)]
-TRAINED = [(model, option) for model, option in TRAINED if not isinstance(option.kind, Text)]
-_IDS = [f"{model}-{option.name}" for model, option in TRAINED]
-
-
-def seen(model: str, settings: dict[str, Any], deep: bool) -> list[Any]:
-    """All that a run of these settings begins with."""
-    task, config = make_task(model, settings)
-    parts = [config, task.source, task.arguments, list(task.vocabulary or ())]
-    parts.append(len(task.split("train")))
-    if deep:
-        compiled = task.compile(config.seed)
-        arrays = {name: p.numpy().tobytes() for name, p in compiled.named_parameters()}
-        programs = [compiled[f] for f in compiled] if hasattr(compiled, "keys") else [compiled]
-        parts = [arrays, [str(program.explain()) for program in programs]]
-    return parts
-
-
-@pytest.mark.parametrize(("model", "option"), TRAINED, ids=_IDS)
-def test_options_of_train(data: Path, model: str, option: Option) -> None:
-    settings = settings_of(model, data)
-    task, config = make_task(model, settings)
-    known = {**config.to_dict(), **task.source.to_dict(), **task.arguments}
-    value = other_value(option, known.get(option.name, settings.get(option.name)))
-    changed = {**settings, option.name: value}
-    refused = {
-        "momentum": config.optimizer != "sgd",
-        "min_count": "data" not in settings,  # of ListOps
-        "num_train": "data" in settings,
-        "max_depth": "data" in settings,
-    }
-    if refused.get(option.name):
-        with pytest.raises(InputError, match=f"expected {option.flag} .*, got .*; leave"):
-            make_task(model, changed)
-        return
-    if option.name == "embedding_dropout_by":
-        changed["embedding_dropout"] = settings["embedding_dropout"] = 0.5
-    deep = option.group == "model"
-    assert seen(model, changed, deep) != seen(model, settings, deep)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_options_of_train_when_a_run_goes_on(
-    capsys: pytest.CaptureFixture[str], runs: dict[str, Path], model: str
-) -> None:
-    """What a run began with is kept, and what it does not tell is asked for in vain."""
-    last = runs[model] / "last.safetensors"
-    checkpoint = load_checkpoint(last)
-    known = {
-        **checkpoint.config,
-        **checkpoint.training["settings"],
-        **checkpoint.training["source"],
-        **checkpoint.training["made_with"],
-    }
-    for option in MODELS[model].options_of(model):
-        if option.name in ("epochs", "patience"):
-            continue
-        value = "x" if option.name == "data" else other_value(option, known.get(option.name))
-        code, said = run(capsys, "train", model, "--resume", last, *words_of({option.name: value}))
-        assert code == 1, option.name
-        name = {"data": "path"}.get(option.name, option.name)
-        check_refusal(said, f"({option.flag}|{name})")
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_run_goes_on_with_the_options_that_it_began_with(
-    capsys: pytest.CaptureFixture[str],
-    runs: dict[str, Path],
-    data: Path,
-    model: str,
-    tmp_path: Path,
-) -> None:
-    last, given = runs[model] / "last.safetensors", words_of(settings_of(model, data))
-    words = ["train", model, "--resume", last, *given, "--quiet", "--output", tmp_path / "more"]
-    code, said = run(capsys, *words)
-    assert code == 0, said
-
-
-@pytest.mark.parametrize(("model", "count"), [("tree-lstm", 3), ("tree-lstm", 1), ("parser", 3)])
-def test_a_run_keeps_the_options_that_made_its_words(
-    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, model: str, count: int
-) -> None:
-    """The value that it began with is one to go on with, also where it went on before."""
-    made = {"min_count": count, **({} if model == "parser" else {"embedding_std": 0.5})}
-    given = words_of({"data": str(data / "trees"), **WORDS, **made, "epochs": 1})
-    code, said = run(capsys, "train", model, *given, "--quiet", "--output", tmp_path)
-    assert code == 0, said
-    last = tmp_path / "last.safetensors"
-    for epochs in (2, 3):
-        words = words_of({**made, "epochs": epochs})
-        code, said = run(capsys, "train", model, "--resume", last, *words, "--quiet")
-        assert code == 0, said
-        assert load_checkpoint(last).training["made_with"] == made
-    for name, value in made.items():
-        words = words_of({name: value + 1})
-        code, said = run(capsys, "train", model, "--resume", last, *words)
-        assert code == 1
-        check_refusal(said, f"{name} {value}, as the run began")
-    # Of a run from before they were kept, nothing can be said.
-    checkpoint = load_checkpoint(last)
-    del checkpoint.training["made_with"]
-    save_checkpoint(last, checkpoint)
-    code, said = run(capsys, "train", model, "--resume", last, *words_of(made))
-    assert code == 1
-    check_refusal(said, "--min-count")
-    code, said = run(capsys, "train", model, "--resume", last, "--quiet", "--epochs", 4)
-    assert code == 0, said
-
-
-def test_a_setting_that_an_older_run_lacks(
-    capsys: pytest.CaptureFixture[str], runs: dict[str, Path], tmp_path: Path
-) -> None:
-    """It has its default there, and no other value."""
-    from safetensors import safe_open
-    from safetensors.numpy import load_file, save_file
-
-    last = runs["tree-lstm"] / "last.safetensors"
-    with safe_open(str(last), framework="numpy") as file:
-        metadata = file.metadata()
-    assert '"average": 0, ' in metadata["training"]
-    metadata["training"] = metadata["training"].replace('"average": 0, ', "")
-    older = tmp_path / "last.safetensors"
-    save_file(load_file(last), older, metadata)
-    code, said = run(capsys, "train", "tree-lstm", "--resume", older, "--average", 2)
-    assert code == 1
-    check_refusal(said, "average")
-
-
-MINE = """
-import cavs
-from cavs import nn, ops
-
-
-class A(cavs.VertexFunction):
-    def __init__(self, vocab_size, num_classes, **given):
-        self.NAME = nn.Embedding(vocab_size, num_classes)
-
-    def forward(self, v):
-        x = self.NAME(v.pull("word", dtype="int32"))
-        v.push(logits=x, loss=ops.cross_entropy(x, v.pull("label", dtype="int32")))
-"""
-
-
-@pytest.mark.parametrize("name", ["embedding_std", "embedding_lr", "embedding_weight_decay"])
-def test_options_of_an_embedding_that_a_users_model_lacks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    for attribute, wanted in (("words", 1), ("embedding", 0)):
-        file = tmp_path / f"{attribute}.py"
-        file.write_text(MINE.replace("NAME", attribute))
-        given = words_of({**TREES, name: 0.5, "epochs": 1})
-        output = ["--quiet", "--output", tmp_path / attribute]
-        code, said = run(capsys, "train", f"{file}:A", "--task", "trees", *given, *output)
-        assert code == wanted, said
-        if wanted:
-            flag = "--" + name.replace("_", "-")
-            assert f"as its attribute embedding, got none; leave {flag} out, or name it so" in said
-
-
-def test_a_value_that_another_option_needs_is_one_of_its_values() -> None:
-    for task in TASKS:
-        for name in (task.task_name, *(model.name for model in task.models)):
-            options = {option.name: option for option in task.options_of(name)}
-            for option in options.values():
-                if option.needs is not None:
-                    other, value = option.needs
-                    assert options[other].kind.admits(value)
-
-
 @pytest.mark.parametrize("option", ["--test-samples", "--test-images"])
 def test_evaluation_names_an_option_beyond_the_bounds_of_the_source(
     capsys: pytest.CaptureFixture[str], runs: dict[str, Path], option: str
@@ -446,17 +208,6 @@ def test_evaluation_names_an_option_beyond_the_bounds_of_the_source(
     code, found = run(capsys, "evaluate", runs["vae"] / "best.safetensors", option, 2_000_000)
     assert code != 0
     assert f"{option}: expected an integer in 1..1000000, got '2000000'" in found
-
-
-def test_options_of_sources_have_the_bounds_of_their_sources() -> None:
-    bounds = {"num_train": 10_000_000, "samples": 1_000_000, "dev_samples": 1_000_000}
-    found = {
-        option.name: option.kind.most
-        for model, task in MODELS.items()
-        for option in task.options_of(model)
-        if option.name in bounds and isinstance(option.kind, Integer)
-    }
-    assert found == bounds
 
 
 def test_data_may_be_named_for_a_checkpoint_that_records_none(
