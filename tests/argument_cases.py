@@ -5,6 +5,7 @@ A case is a function and good keyword arguments for it; tests replace one after 
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +133,17 @@ def tensor_cases() -> Iterator[Case]:
     yield Case("Tensor.data", set_data, {"values": np.ones((2, 3), np.float32)})
 
 
+def _converted_cases() -> Iterator[Case]:
+    if importlib.util.find_spec("networkx"):
+        given = {"graph": GRAPH.to_networkx(), "slot": "slot"}
+        yield Case("InputGraph.from_networkx", cavs.InputGraph.from_networkx, given)
+    if importlib.util.find_spec("nltk"):
+        import nltk
+
+        given = {"tree": nltk.Tree("S", ["a"]), "words": "merged"}
+        yield Case("InputGraph.from_nltk", cavs.InputGraph.from_nltk, given)
+
+
 def graph_cases() -> Iterator[Case]:
     graphs = cavs.InputGraph
     yield Case("InputGraph", graphs, {"children": [[], [0]]})
@@ -141,6 +153,9 @@ def graph_cases() -> Iterator[Case]:
     yield Case("InputGraph.from_parents", graphs.from_parents, parents)
     edges = {"num_vertices": 2, "children": [0], "parents": [1]}
     yield Case("InputGraph.from_edges", graphs.from_edges, edges)
+    index = {"edge_index": [[0], [1]], "num_vertices": 2}
+    yield Case("InputGraph.from_edge_index", graphs.from_edge_index, index)
+    yield from _converted_cases()
     csr = {"child_ptr": [0, 0, 1], "child_index": [0]}
     yield Case("InputGraph.from_csr", graphs.from_csr, csr)
     for make in (cavs.batch, cavs.GraphBatch):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from cavs._arguments import is_among, shown
 from cavs._native import core
 from cavs.errors import DTypeError, InputError
+from cavs.scheduler.conversions import edges_of_index, lists_of_networkx, lists_of_nltk, networkx_of
 
 __all__ = ["InputGraph"]
 
@@ -70,6 +71,66 @@ class InputGraph:
     def from_csr(cls, child_ptr: Ints, child_index: Ints) -> "InputGraph":
         """Make a graph from arrays like the attributes `child_ptr` and `child_index`."""
         return cls._from_native(core.GraphBatch.from_csr, child_ptr, child_index)
+
+    @classmethod
+    def from_edge_index(cls, edge_index: npt.ArrayLike, num_vertices: int) -> "InputGraph":
+        """Make a graph from edges as PyTorch Geometric and DGL hold them.
+
+        Column e of `edge_index`, integers [2, E], is the edge from ``edge_index[0, e]`` to
+        ``edge_index[1, e]``. Messages flow from source to target, so the source is the child and
+        the target the parent; swap the rows (``edge_index[::-1]``) of a tree whose edges lead down
+        from its root. A vertex's children stand in the order of the columns; a column that comes
+        again is an edge of its own. Edge `e` of the graph is column
+        ``numpy.argsort(edge_index[1], kind="stable")[e]``: ``edge_attr[order]`` are its inputs.
+
+        Raises `ShapeError` for another shape, `DTypeError` for anything but integers, `GraphError`
+        for an end out of range and for a cycle, a vertex's edge to itself among them.
+        """
+        edges = edges_of_index(edge_index, num_vertices)
+        return cls._from_native(core.GraphBatch.from_edges, *edges)
+
+    def to_edge_index(self) -> npt.NDArray[np.int64]:
+        """The edges as `from_edge_index` takes them, int64 [2, num_edges]: children, which are
+        sources, above parents, in the order of the graph's edges."""
+        parents = np.repeat(np.arange(self.num_vertices), np.diff(self.child_ptr))
+        return np.stack([self.child_index.astype(np.int64), parents])
+
+    @classmethod
+    def from_networkx(cls, graph: Any, *, slot: str | None = "slot") -> "InputGraph":
+        """Make a graph from a ``networkx.DiGraph`` or ``MultiDiGraph``.
+
+        Vertex i is the i-th of ``graph.nodes``. Messages flow along the edges: an edge leads from
+        child to parent; pass ``graph.reverse()`` where edges lead from parent to child. A vertex's
+        children stand as ``graph.in_edges(node)`` gives them, or, where its edges have the integer
+        attribute `slot`, each at that position, with holes where there is none. The edges of a
+        graph without slots are numbered as ``[e for node in graph for e in graph.in_edges(node)]``.
+
+        Raises `InputError` for anything else, an undirected graph among it, and `GraphError` for a
+        cycle and for slots that are no distinct integers from 0 on.
+        """
+        return cls(lists_of_networkx(graph, slot))
+
+    def to_networkx(self) -> Any:
+        """The graph as a ``networkx.MultiDiGraph``, which `from_networkx` reads back.
+
+        Its nodes are the numbers of the vertices. Each edge leads from a child to its parent and
+        has the attributes ``edge``, its number, and ``slot``, the child's position. Raises
+        `InputError` where networkx is not installed.
+        """
+        return networkx_of(self)
+
+    @classmethod
+    def from_nltk(
+        cls, tree: Any, *, words: Literal["merged", "vertices"] = "merged"
+    ) -> "InputGraph":
+        """Make a graph from an ``nltk.Tree``: its vertices are in post-order, the root last.
+
+        Each subtree is a vertex. With `words` ``merged`` a subtree that holds a word and nothing
+        else, ``(DT the)``, is one vertex, as in all treebanks here; with ``vertices`` every word is
+        a vertex of its own. A word among other children is one either way. `data.phrase_tree` also
+        keeps labels and words. Raises `InputError` for anything but a tree.
+        """
+        return cls(lists_of_nltk(tree, words))
 
     @classmethod
     def _from_native(cls, make: Any, *args: Any) -> "InputGraph":
