@@ -28,12 +28,14 @@ class Fresh(NamedTuple):
     Attributes:
         vertices, graph: (vertices,) their numbers, and the graph of each.
         ptr, children: offsets, and the numbers of the vertices that they gather from.
+        slots: (children,) the place of each child in its list, holes counted.
     """
 
     vertices: Array
     graph: Array
     ptr: Array
     children: Array
+    slots: Array
 
 
 class LevelBatch(NamedTuple):
@@ -86,6 +88,7 @@ class GrownGraphs:
         self._graph = np.zeros(0, np.int64)
         self._ptr = np.zeros(1, np.int64)
         self._children = np.zeros(0, np.int64)
+        self._slots = np.zeros(0, np.int64)
         self._children_read = children_read
 
     def open(self, given: Any, graphs: Any) -> Fresh:
@@ -98,7 +101,7 @@ class GrownGraphs:
             GraphError, ShapeError, DTypeError: see :func:`cavs.unfold`.
         """
         first = len(self._graph)
-        ptr, children = _as_csr(given)
+        ptr, children, slots = _as_csr(given)
         if len(children) and not (children.min() >= 0 and children.max() < first):
             wrong = children[(children < 0) | (children >= first)][0]
             raise GraphError(
@@ -114,7 +117,7 @@ class GrownGraphs:
                 f"[unfold] expected children in the vertex's own graph {owner[at]}, got vertex "
                 f"{children[at]} of graph {self._graph[children[at]]}; keep graphs apart"
             )
-        self._check_counts(ptr, graph, first)
+        self._check_slots(ptr, slots, graph, first)
         self._sizes += np.bincount(graph, minlength=self._num_graphs)
         if self._sizes.max(initial=0) > self._max_vertices:
             raise GraphError(
@@ -125,17 +128,19 @@ class GrownGraphs:
         self._graph = np.concatenate([self._graph, graph])
         self._ptr = np.concatenate([self._ptr, self._ptr[-1] + ptr[1:]])
         self._children = np.concatenate([self._children, children])
-        return Fresh(np.arange(first, first + count), graph, ptr, children)
+        self._slots = np.concatenate([self._slots, slots])
+        return Fresh(np.arange(first, first + count), graph, ptr, children, slots)
 
-    def _check_counts(self, ptr: Array, graph: Array, first: int) -> None:
+    def _check_slots(self, ptr: Array, slots: Array, graph: Array, first: int) -> None:
         """Checks that the model reads all children of each new vertex."""
-        read, counts = self._children_read, np.diff(ptr)
-        if read is not None and counts.max(initial=0) > read:
-            at = int(counts.argmax())
+        read = self._children_read
+        if read is not None and slots.max(initial=-1) >= read:
+            edge = int(slots.argmax())
+            at = int(np.searchsorted(ptr, edge, side="right")) - 1
             raise GraphError(
                 f"[unfold] graph {graph[at]}, vertex {first + at}: expected at most {read} "
-                f"children, since F gathers no slot beyond {read - 1}, got {counts[at]}; gather "
-                "more slots or all children, or compile with extra_children='ignore'"
+                f"children, since F gathers no slot beyond {read - 1}, got {slots[edge] + 1}; "
+                "gather more slots or all children, or compile with extra_children='ignore'"
             )
 
     def _graph_of_new(self, given: Any, ptr: Array, children: Array, count: int) -> Array:
@@ -178,7 +183,8 @@ class GrownGraphs:
         parents = np.repeat(new_rows[by_row], np.diff(fresh.ptr)[by_row])
         children = place[np.searchsorted(known, fresh.children[edges])] - begin[parents]
         child_ptr = np.concatenate([[0], np.cumsum(counts)])
-        batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active])
+        slots = fresh.slots[edges]
+        batch = GraphBatch.from_csr(ptr, child_ptr, children, self._keys[active], slots)
         number = np.concatenate([known, fresh.vertices])[order]
         return LevelBatch(batch, active, known, place[: len(known)], new_rows, number)
 
@@ -193,14 +199,23 @@ class GrownGraphs:
         begin = np.repeat(np.repeat(ptr[:-1], self._sizes), counts)
         child_ptr = np.concatenate([[0], np.cumsum(counts)])
         children = place[self._children[edges]] - begin
-        graphs = GraphBatch.from_csr(ptr, child_ptr, children, self._keys)
+        graphs = GraphBatch.from_csr(ptr, child_ptr, children, self._keys, self._slots[edges])
         return graphs, order
 
 
-def _as_csr(children: Any) -> tuple[Array, Array]:
-    """Offsets, and the numbers of the children."""
+def _as_csr(children: Any) -> tuple[Array, Array, Array]:
+    """Offsets, the numbers of the children, and their slots, without holes."""
     if isinstance(children, np.ndarray) and children.ndim == 1 and children.dtype.kind in "iu":
-        return np.arange(len(children) + 1), children.astype(np.int64)
+        ptr, flat = np.arange(len(children) + 1), children.astype(np.int64)
+    else:
+        ptr, flat = _flat(children)
+    slots = np.arange(len(flat)) - np.repeat(ptr[:-1], np.diff(ptr))
+    kept = flat != -1
+    return np.concatenate([[0], np.cumsum(kept)])[ptr], flat[kept], slots[kept]
+
+
+def _flat(children: Any) -> tuple[Array, Array]:
+    """The offsets of the lists, and what they hold."""
     lists: Sequence[Any] = [np.atleast_1d(integers_of("children", c)) for c in children]
     if any(c.ndim != 1 for c in lists):
         raise GraphError(

@@ -55,7 +55,7 @@ class InputChecker:
         """
         found = _as_batch(graphs)
         read = self.children_read
-        if read is not None and found.schedule(self._policy).max_arity > read:
+        if read is not None and found.schedule(self._policy).num_slots > read:
             check_children(found, read)
         return found
 

@@ -75,7 +75,7 @@ class Replay(ReferenceRun):
             return
         children, slot = self._children(v), node.attrs["slot"]
         scattered = self.function.scatters[node.attrs["name"]]
-        read = children if slot is None else children[slot : slot + 1]
+        read = children if slot is None else children[self._slots(v) == slot]
         yield from ((int(child), scattered) for child in read)
 
     def cotangent_operands(self, v: int, node: Node) -> Iterator[tuple[int, Node]]:

@@ -26,7 +26,7 @@ class Growth(NamedTuple):
     Attributes:
         children: for each new vertex the numbers of the vertices whose states it gathers, in order:
             a list of lists, or (vertices,) integers for one each. They are numbers of
-            `Frontier.vertices`, of this level or an earlier one.
+            `Frontier.vertices`, of this level or an earlier one; -1 is a hole, a missing child.
         inputs: the inputs that the new vertices pull, arrays with a row for each.
         graph: (vertices,) the graph of each; needed only where vertices gather nothing.
     """

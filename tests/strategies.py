@@ -24,14 +24,21 @@ def forests(draw: st.DrawFn, min_vertices: int = 0, max_vertices: int = 12) -> I
 
 @st.composite
 def dags(
-    draw: st.DrawFn, min_vertices: int = 0, max_vertices: int = 12, max_arity: int = 4
+    draw: st.DrawFn,
+    min_vertices: int = 0,
+    max_vertices: int = 12,
+    max_arity: int = 4,
+    holes: bool = False,
 ) -> InputGraph:
-    """Acyclic graphs: several parents, mixed arity, child lists in any order, parallel edges."""
+    """Acyclic graphs: several parents, mixed arity, child lists in any order, parallel edges; with
+    `holes` in the lists, also at their ends, or nothing else."""
     count = draw(st.integers(min_vertices, max_vertices))
     order = draw(st.permutations(range(count)))
     children: list[list[int]] = [[] for _ in range(count)]
     for position in range(1, count):
         below = st.integers(0, position - 1).map(order.__getitem__)
+        if holes:
+            below = st.just(-1) | below
         children[order[position]] = draw(st.lists(below, max_size=max_arity))
     return InputGraph(children)
 
@@ -39,8 +46,10 @@ def dags(
 def input_graphs(
     min_vertices: int = 0, max_vertices: int = 12, max_arity: int = 4
 ) -> st.SearchStrategy[InputGraph]:
-    """Forests and DAGs, graphs without vertices and single vertices among them."""
-    return forests(min_vertices, max_vertices) | dags(min_vertices, max_vertices, max_arity)
+    """Forests and DAGs, with holes or without, graphs without vertices and single vertices among
+    them."""
+    bounds = (min_vertices, max_vertices)
+    return forests(*bounds) | dags(*bounds, max_arity) | dags(*bounds, max_arity, holes=True)
 
 
 def batches(

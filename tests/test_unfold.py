@@ -20,7 +20,7 @@ def tree_lstm(kind: type = ChildSumTreeLSTM, **options: Any) -> cavs.Model:
 
 class Sampler:
     """Opens up to three vertices above those of the last level, by random numbers of the graph's
-    own: each gathers from one to two vertices of its graph."""
+    own: each gathers from one to two vertices of its graph, or from one at its second slot."""
 
     def __init__(self, keys: list[int], levels: int = 5) -> None:
         self.rngs = [np.random.default_rng(key) for key in keys]
@@ -42,6 +42,8 @@ class Sampler:
                 chosen = [int(rng.choice(last))]
                 if rng.random() < 0.5:
                     chosen.append(members[int(rng.integers(len(members)))])
+                elif rng.random() < 0.5:
+                    chosen.insert(0, -1)  # a hole
                 children.append(chosen)
                 words.append(int(rng.integers(-1, 9)))
         return Growth(children, labelled(words))
@@ -78,6 +80,7 @@ def test_it_equals_the_model_over_what_grew(kind: type) -> None:
     model = tree_lstm(kind)
     grown = grow(model, [4, 11, 5, 8])
     assert grown.graphs.num_vertices > 12
+    assert grown.graphs.has_holes
     out = model(grown.graphs, **grown.inputs)
     assert set(out) == set(grown.outputs)
     for name, y in out.items():

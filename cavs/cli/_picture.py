@@ -137,7 +137,7 @@ def forest_picture(trees: Sequence[LabelledTree], title: str) -> Picture:
     for number, tree in enumerate(trees):
         rows = [0] * tree.num_vertices
         for vertex in reversed(range(tree.num_vertices)):  # parents come before their children
-            for child in tree.graph.children[vertex]:
+            for child in _present(tree.graph.children[vertex]):
                 rows[child] = rows[vertex] + 1
         _add_tree(picture, tree, f"t{number}v", rows)
     return picture
@@ -147,7 +147,7 @@ def _add_tree(picture: Picture, tree: LabelledTree, prefix: str, rows: Sequence[
     """Adds the vertices of a tree, with their rows, and its edges."""
     labels = tree.labels.tolist()
     # From the root on, in reading order, so that a row keeps the order of the words.
-    waiting, children = [tree.root], tree.graph.children
+    waiting, children = [tree.root], list(map(_present, tree.graph.children))
     while waiting:
         vertex = waiting.pop()
         token = tree.tokens[vertex]
@@ -158,3 +158,8 @@ def _add_tree(picture: Picture, tree: LabelledTree, prefix: str, rows: Sequence[
         )
         picture.lines += [(f"{prefix}{vertex}", f"{prefix}{child}") for child in children[vertex]]
         waiting += reversed(children[vertex])
+
+
+def _present(children: Sequence[int]) -> list[int]:
+    """The children of a list that are there."""
+    return [child for child in children if child >= 0]

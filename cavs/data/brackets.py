@@ -5,7 +5,8 @@ vertex may have a word too, before its children: ``(9 MAX (2 2) (9 9))``. Blanks
 only, because the treebank has words with a no-break space inside. ``\\/`` and ``\\*`` are read as
 ``/`` and ``*`` and written back escaped. ``-LRB-`` and ``-RRB-`` stay as they are in the file: the
 brackets that they stand for could not be written back, and vocabularies then equal the published
-counts.
+counts. Where a reader allows holes, ``()`` is a missing child: ``(3 () (2 so))`` has a right child
+and no left one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ SST_CLASSES = 5
 
 # One match is a whole leaf, the opening of an inner vertex, a closing bracket, or something that
 # cannot stand there. Few, large matches keep the loop in Python short.
-_TOKENS = re.compile(r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|([^\s()]+|\S)", re.ASCII)
+_TOKENS = re.compile(
+    r"\(\s*([^\s()]+)(?:\s+([^\s()]+))?\s*(\)?)|(\))|([^\s()]+|\(\s*\)|\S)", re.ASCII
+)
 # A cut before an opening bracket, or behind a closing one, cuts no match.
 _BRACKET = re.compile(r"[()]")
 _PIECE = 1 << 16
@@ -43,13 +46,16 @@ _LABEL = re.compile(r"-?[0-9]{1,18}")
 class _Labels(dict[str, int]):
     """Maps each label text that was read and found good to its number."""
 
-    def __init__(self, num_classes: int | None, allow_unlabelled: bool) -> None:
+    def __init__(
+        self, num_classes: int | None, allow_unlabelled: bool, allow_holes: bool = False
+    ) -> None:
         super().__init__()
         if num_classes is not None:
             num_classes = integer("data", "num_classes", num_classes, 1)
         boolean("data", "allow_unlabelled", allow_unlabelled)
         self.num_classes = num_classes
         self.allow_unlabelled = allow_unlabelled
+        self.allow_holes = boolean("data", "allow_holes", allow_holes)
 
     def problem(self, text: str) -> str | None:
         """Read a new label; returns an error message, or None for a good label."""
@@ -69,6 +75,7 @@ def parse_tree(
     *,
     num_classes: int | None = None,
     allow_unlabelled: bool = False,
+    allow_holes: bool = False,
     source: str = "",
     line: int = 1,
 ) -> LabelledTree:
@@ -78,6 +85,7 @@ def parse_tree(
       text: the tree in brackets; blanks around it are ignored.
       num_classes: labels must lie in [0, num_classes); None: any that fits int32.
       allow_unlabelled: the label -1, "no label", is allowed too.
+      allow_holes: ``()`` in place of a child says that it is missing: a hole of the graph.
       source, line: where the text comes from, for error messages.
 
     Raises:
@@ -85,7 +93,7 @@ def parse_tree(
         without a word or with two, text after the tree, no tree at all. The message names line and
         column.
     """
-    labels = _Labels(num_classes, allow_unlabelled)
+    labels = _Labels(num_classes, allow_unlabelled, allow_holes)
     return _parse(check_text(text, source, line), labels, source, line)
 
 
@@ -94,7 +102,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     # For each vertex whose bracket is open, and there may be millions: its label, its word, its
     # match, and the place in `finished` where its children begin. `finished` holds complete
     # children.
-    opened, words, matches, begins = array("q"), list[str | None](), array("q"), array("q")
+    opened, words, matches, begins = array("q"), list[str](), array("q"), array("q")
     finished: list[int] = []
     done = False
 
@@ -116,7 +124,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
             token = word if plain else word.replace("\\/", "/").replace("\\*", "*")
             if not closed:
                 opened.append(labels[label])
-                words.append(token or None)
+                words.append(token)
                 matches.append(index)
                 begins.append(len(finished))
                 continue
@@ -126,10 +134,14 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
         elif close:
             if not opened:
                 bad(index, "expected '(' before it, got unbalanced brackets; remove this ')'")
-            matches.pop()
-            begin = begins.pop()
-            vertex = builder.add_checked(opened.pop(), words.pop(), finished[begin:])
+            match, begin = matches.pop(), begins.pop()
+            children, word = finished[begin:], words.pop()
+            if labels.allow_holes and not word and max(children) < 0:
+                bad(match, "expected a word or a vertex after the label, got holes; write one")
+            vertex = builder.add_checked(opened.pop(), word or None, children)
             del finished[begin:]
+        elif labels.allow_holes and opened and other[0] == "(" != other:
+            vertex = -1
         else:
             bad(index, _explain(text, other, bool(opened)))
         if opened:
@@ -160,7 +172,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
 
 def _explain(text: str, other: str, inside: bool) -> str:
     """The error message for a character that cannot stand in its place."""
-    if other == "(":
+    if other[0] == "(":
         return "expected an integer label after '(', got none; write the label first"
     if inside:
         return (
@@ -201,22 +213,29 @@ def parse_trees(
     *,
     num_classes: int | None = None,
     allow_unlabelled: bool = False,
+    allow_holes: bool = False,
     source: str = "",
 ) -> Iterator[LabelledTree]:
     """Read trees that stand one on a line, as on standard input; blank lines are skipped.
 
     Arguments and errors as `parse_tree`.
     """
-    labels = _Labels(num_classes, allow_unlabelled)
+    labels = _Labels(num_classes, allow_unlabelled, allow_holes)
     for number, line in enumerate(iterate(lines), start=1):
         if check_text(line, source, number).strip():
             yield _parse(line, labels, source, number)
 
 
-def read_trees(path: PathLike, *, num_classes: int | None = None) -> list[LabelledTree]:
-    """Read a UTF-8 file with one tree on a line; `DataError` names file, line and column."""
+def read_trees(
+    path: PathLike, *, num_classes: int | None = None, allow_holes: bool = False
+) -> list[LabelledTree]:
+    """Read a UTF-8 file with one tree on a line; `DataError` names file, line and column.
+
+    `num_classes` and `allow_holes` are as in `parse_tree`.
+    """
     lines = read_lines(path, "trees in brackets, one on a line")
-    return list(parse_trees(lines, num_classes=num_classes, source=str(path)))
+    trees = parse_trees(lines, num_classes=num_classes, allow_holes=allow_holes, source=str(path))
+    return list(trees)
 
 
 def load_sst(directory: PathLike) -> TreeCorpus:

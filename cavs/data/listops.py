@@ -154,6 +154,11 @@ def format_listops(tree: LabelledTree) -> str:
             parts.append("]")
             continue
         arguments = children[vertex]
+        if -1 in arguments:
+            raise InputError(
+                f"[listops] expected arguments without holes, got one at vertex {vertex}; correct "
+                "the tree"
+            )
         word = tree.tokens[vertex]
         if word not in (_VALUE if arguments else DIGITS):
             kind = f"one of {', '.join(OPERATORS)}" if arguments else "a digit"

@@ -26,7 +26,11 @@ def production(symbol: str | None, arity: int) -> str:
 
 def productions_of(tree: LabelledTree) -> list[str]:
     """The productions of the vertices, by their words and numbers of children."""
-    check_tree(tree)
+    if check_tree(tree).graph.has_holes:
+        raise InputError(
+            "[data] expected a tree without holes, since a production counts the children, got one "
+            "with a missing child; leave the holes out"
+        )
     arity = np.diff(tree.graph.child_ptr).tolist()
     return [production(word, count) for word, count in zip(tree.tokens, arity, strict=True)]
 

@@ -32,7 +32,11 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
     stack = [0]
     gathered: list[Sequence[int]] = [()]
     for vertex, children in enumerate(tree.graph.children):
-        if len(children) not in (0, 2) or bool(children) == (tree.tokens[vertex] is not None):
+        if (
+            len(children) not in (0, 2)
+            or -1 in children
+            or bool(children) == (tree.tokens[vertex] is not None)
+        ):
             raise DataError(
                 "[data] expected a binary tree with words at its leaves, got vertex "
                 f"{vertex} with {len(children)} children and the word "
@@ -103,13 +107,14 @@ def brackets(tree: LabelledTree) -> set[tuple[int, int]]:
     check_tree(tree)
     spans: list[tuple[int, int]] = []
     words = 0
-    for children in tree.graph.children:
+    lists = [[c for c in children if c >= 0] for children in tree.graph.children]
+    for children in lists:
         if children:
             spans.append((spans[children[0]][0], spans[children[-1]][1]))
         else:
             spans.append((words, words + 1))
             words += 1
-    inner = zip(spans[:-1], tree.graph.children, strict=False)
+    inner = zip(spans[:-1], lists, strict=False)
     return {span for span, children in inner if children}
 
 

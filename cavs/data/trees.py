@@ -16,6 +16,7 @@ from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError
 from cavs.scheduler import InputGraph
 
+_HOLE, _CLOSE = -1, -2
 _BAD_IN_WORD = re.compile(r"[\s()]", re.ASCII)
 
 
@@ -118,7 +119,8 @@ def check_trees(trees: Iterable[LabelledTree]) -> list[LabelledTree]:
 
 
 def format_tree(tree: LabelledTree) -> str:
-    """Write a tree in brackets on one line, so that `cavs.data.parse_tree` reads it back.
+    """Write a tree in brackets on one line, so that `cavs.data.parse_tree` reads it back; a missing
+    child is ``()``.
 
     Raises `InputError` for a word that brackets cannot hold (empty, with a blank or a bracket).
     """
@@ -130,11 +132,11 @@ def format_tree(tree: LabelledTree) -> str:
     while waiting:
         vertex = waiting.pop()
         if vertex < 0:
-            parts.append(")")
+            parts.append(" ()" if vertex == _HOLE else ")")
             continue
         token = tree.tokens[vertex]
         parts.append(f" ({labels[vertex]}" + ("" if token is None else f" {_escape(token)}"))
-        waiting.append(-1)
+        waiting.append(_CLOSE)
         waiting.extend(reversed(children[vertex]))
     return "".join(parts)[1:]
 

@@ -75,6 +75,7 @@ class ReferenceRun:
         self.wanted = wanted
         self.nodes = ancestors(self.function.roots())
         self.order = _children_first(graphs)
+        self.child_slot = graphs.child_slot
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
         self.values: list[Values] = [{} for _ in range(graphs.num_vertices)]
         self.states: dict[Name, dict[int, Array]] = {name: {} for name in self.function.scatters}
@@ -143,6 +144,11 @@ class ReferenceRun:
         children: Array = self.graphs.children[ptr[v] : ptr[v + 1]]
         return children
 
+    def _slots(self, v: int) -> Array:
+        ptr = self.graphs.child_ptr
+        slots: Array = self.child_slot[ptr[v] : ptr[v + 1]]
+        return slots
+
     def _rows(self, v: int, node: Node) -> slice:
         if node.space == SpaceKind.EDGE:
             return slice(int(self.graphs.child_ptr[v]), int(self.graphs.child_ptr[v + 1]))
@@ -199,8 +205,8 @@ class ReferenceRun:
         children, slot = self._children(v), node.attrs["slot"]
         state = self.states[node.attrs["name"]]
         if slot is not None:
-            if slot < len(children):
-                return state[int(children[slot])][None]
+            for child in children[self._slots(v) == slot].tolist():
+                return state[child][None]
             return np.zeros((1, *node.shape), self.dtype)
         if len(children) == 0:
             return np.zeros((0, *node.shape), self.dtype)
@@ -249,8 +255,9 @@ class ReferenceRun:
 
     def _slots_to_edges(self, v: int, node: Node, given: Any) -> Array:
         edges = np.zeros((len(self._children(v)), *node.shape), self.dtype)
-        for slot, x in enumerate(node.inputs[: len(edges)]):
-            edges[slot] = self.values[v][x].reshape(node.shape)
+        for edge, slot in enumerate(self._slots(v).tolist()):
+            if slot < len(node.inputs):
+                edges[edge] = self.values[v][node.inputs[slot]].reshape(node.shape)
         return edges
 
     def _concat(self, v: int, node: Node, given: Any) -> Array:

@@ -42,16 +42,22 @@ class GraphBatch:
 
     @classmethod
     def from_csr(
-        cls, ptr: Ints, child_ptr: Ints, children: Ints, keys: Ints | None = None
+        cls,
+        ptr: Ints,
+        child_ptr: Ints,
+        children: Ints,
+        keys: Ints | None = None,
+        child_slot: Ints | None = None,
     ) -> "GraphBatch":
         """Make a batch from flat arrays, without an `InputGraph` for each graph.
 
-        `ptr` [num_graphs + 1] and `child_ptr` [num_vertices + 1] are as the attributes of these
-        names; `children` [num_edges] are counted within each graph. Cycles are found by `schedule`.
-        Raises `GraphError` that names graph and vertex.
+        `ptr` [num_graphs + 1], `child_ptr` [num_vertices + 1] and `child_slot` [num_edges] are as
+        the attributes of these names; `children` [num_edges] are counted within each graph. Holes
+        are said by `child_slot`, or stand as -1 in `children`, where `child_ptr` counts them.
+        Cycles are found by `schedule`. Raises `GraphError` that names graph and vertex.
         """
         try:
-            native = core.GraphBatch(ptr, child_ptr, children)
+            native = core.GraphBatch(ptr, child_ptr, children, child_slot)
         except TypeError as error:
             raise DTypeError(str(error)) from None
         return cls._from_native(native, keys)
@@ -119,6 +125,17 @@ class GraphBatch:
         return array
 
     @property
+    def child_slot(self) -> IntArray:
+        """Each edge's place in its child list, holes counted; int32 [num_edges], a copy."""
+        array: IntArray = self._native.child_slot
+        return array
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a child is missing before another."""
+        return bool(self._native.has_holes)
+
+    @property
     def keys(self) -> npt.NDArray[np.int64]:
         """The key by which each graph's random numbers are drawn; int64 [num_graphs], read-only."""
         return self._keys
@@ -146,7 +163,7 @@ class GraphBatch:
         return schedule
 
     def reverse(self) -> "GraphBatch":
-        """Return the batch with children and parents exchanged; numbers and keys stay.
+        """Return the batch with children and parents exchanged; numbers and keys stay, holes go.
 
         Edge `e` of the result is this batch's ``numpy.argsort(batch.children, kind="stable")[e]``.
         """
@@ -161,8 +178,12 @@ class GraphBatch:
         return bool(self._native == other._native) and np.array_equal(self._keys, other._keys)
 
     def __hash__(self) -> int:
-        arrays = (self.ptr, self.child_ptr, self.children, self._keys)
-        return hash(tuple(array.tobytes() for array in arrays))
+        arrays = [self.ptr, self.child_ptr, self.children, *self._slots()]
+        return hash((*(array.tobytes() for array in arrays), self._keys.tobytes()))
+
+    def _slots(self) -> tuple[IntArray, ...]:
+        """The slots of the edges, where they say more than the order."""
+        return (self.child_slot,) if self.has_holes else ()
 
     def __repr__(self) -> str:
         return (
@@ -173,7 +194,7 @@ class GraphBatch:
     def __reduce__(self) -> tuple[Any, ...]:
         first = np.repeat(self.ptr[:-1], np.diff(self.edge_ptr))
         arrays = (np.array(self.ptr), np.array(self.child_ptr), self.children - first)
-        return GraphBatch.from_csr, (*arrays, self._keys)
+        return GraphBatch.from_csr, (*arrays, self._keys, *self._slots())
 
 
 class GraphStore:
@@ -246,8 +267,12 @@ def copy_keys(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def check_children(batch: GraphBatch, most: int) -> None:
-    """Raises GraphError, naming the first vertex with more than `most` children."""
-    counts = np.diff(batch.child_ptr)
+    """Raises GraphError, naming the first vertex with a child beyond the first `most` slots."""
+    lengths = np.diff(batch.child_ptr)
+    has_children = lengths > 0
+    last = batch.child_ptr[1:][has_children] - 1
+    counts = np.zeros_like(lengths)
+    counts[has_children] = batch.child_slot[last] + 1  # slots ascend within a list
     beyond = np.flatnonzero(counts > most)
     if not len(beyond):
         return
@@ -262,7 +287,9 @@ def check_children(batch: GraphBatch, most: int) -> None:
 
 def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
     ptr = batch.child_ptr[first : last + 1]
-    return InputGraph.from_csr(ptr - ptr[0], batch.children[ptr[0] : ptr[-1]] - first)
+    edges = slice(ptr[0], ptr[-1])
+    slots = batch.child_slot[edges] if batch.has_holes else None
+    return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots)
 
 
 def _as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:

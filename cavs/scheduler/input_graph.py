@@ -28,6 +28,11 @@ class InputGraph:
         >>> InputGraph(children=[[], [], [0, 1]])
         InputGraph(children=[[], [], [0, 1]])
 
+    A list may have holes: -1 where the k-th child is missing, as in ``[-1, 0]``, a right child
+    without a left one. `gather(k)` reads zeros there, and a gather of all children skips it: a hole
+    is no edge. Holes behind the last child say nothing and are dropped; a list of holes alone makes
+    a leaf.
+
     Raises `GraphError` that names the vertex for a child out of range and for a cycle, and
     `DTypeError` for a child that is not an integer.
     """
@@ -68,9 +73,15 @@ class InputGraph:
         return cls._from_native(core.GraphBatch.from_edges, num_vertices, children, parents)
 
     @classmethod
-    def from_csr(cls, child_ptr: Ints, child_index: Ints) -> "InputGraph":
-        """Make a graph from arrays like the attributes `child_ptr` and `child_index`."""
-        return cls._from_native(core.GraphBatch.from_csr, child_ptr, child_index)
+    def from_csr(
+        cls, child_ptr: Ints, child_index: Ints, child_slot: Ints | None = None
+    ) -> "InputGraph":
+        """Make a graph from arrays like the attributes of these names.
+
+        Holes are said by `child_slot`, or stand as -1 in `child_index`, where `child_ptr` counts
+        them.
+        """
+        return cls._from_native(core.GraphBatch.from_csr, child_ptr, child_index, child_slot)
 
     @classmethod
     def from_edge_index(cls, edge_index: npt.ArrayLike, num_vertices: int) -> "InputGraph":
@@ -148,7 +159,7 @@ class InputGraph:
 
     @property
     def num_edges(self) -> int:
-        """Number of edges, which is the total length of the child lists."""
+        """Number of edges, which is the total length of the child lists without their holes."""
         return int(self._native.num_edges)
 
     @property
@@ -164,10 +175,24 @@ class InputGraph:
         return array
 
     @property
+    def child_slot(self) -> IntArray:
+        """Each edge's place in its child list, holes counted; int32 [num_edges], a copy."""
+        array: IntArray = self._native.child_slot
+        return array
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a child is missing before another."""
+        return bool(self._native.has_holes)
+
+    @property
     def children(self) -> list[list[int]]:
-        """The child list of each vertex."""
+        """The child list of each vertex, with -1 for a hole."""
         index, ptr = self.child_index.tolist(), self.child_ptr.tolist()
-        return [index[first:last] for first, last in pairwise(ptr)]
+        if not self.has_holes:
+            return [index[first:last] for first, last in pairwise(ptr)]
+        slots = self.child_slot.tolist()
+        return [_placed(index[a:b], slots[a:b]) for a, b in pairwise(ptr)]
 
     @property
     def roots(self) -> IntArray:
@@ -198,8 +223,9 @@ class InputGraph:
     def reverse(self) -> "InputGraph":
         """Return the graph with children and parents exchanged, vertices under the same numbers.
 
-        A vertex's new children stand in the order of the edges; edge `e` of the reversed graph is
-        this graph's edge ``numpy.argsort(graph.child_index, kind="stable")[e]``.
+        A vertex's new children stand in the order of the edges, without holes; edge `e` of the
+        reversed graph is this graph's edge
+        ``numpy.argsort(graph.child_index, kind="stable")[e]``.
         """
         return self._from_native(self._native.reverse)
 
@@ -209,7 +235,12 @@ class InputGraph:
         return bool(self._native == other._native)
 
     def __hash__(self) -> int:
-        return hash((self.child_ptr.tobytes(), self.child_index.tobytes()))
+        return hash(tuple(array.tobytes() for array in self._arrays()))
+
+    def _arrays(self) -> tuple[IntArray, ...]:
+        """The arguments of `from_csr` that make this graph."""
+        arrays = (np.array(self.child_ptr), np.array(self.child_index))
+        return (*arrays, self.child_slot) if self.has_holes else arrays
 
     def __repr__(self) -> str:
         if self.num_vertices <= 16:
@@ -220,7 +251,15 @@ class InputGraph:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return InputGraph.from_csr, (np.array(self.child_ptr), np.array(self.child_index))
+        return InputGraph.from_csr, self._arrays()
+
+
+def _placed(children: list[int], slots: list[int]) -> list[int]:
+    """A child list with its holes."""
+    placed = [-1] * (slots[-1] + 1 if slots else 0)
+    for slot, child in zip(slots, children, strict=True):
+        placed[slot] = child
+    return placed
 
 
 def without(named: IntArray, count: int) -> IntArray:

@@ -39,6 +39,10 @@ class Structure(Protocol):
     def children(self) -> npt.NDArray[np.int32]:
         """Each edge's child, as its number in the batch; int32 [num_edges]."""
 
+    @property
+    def child_slot(self) -> npt.NDArray[np.int32]:
+        """Each edge's place in its child list, holes counted; int32 [num_edges]."""
+
 
 def batching(batch: Structure) -> Tasks:
     """Activate a vertex together with all others whose last child is done.

@@ -26,6 +26,7 @@ class Schedule(Protocol):
     num_edges: int
     num_levels: int
     max_arity: int  # the greatest number of children of a vertex
+    num_slots: int  # 1 + the greatest slot of a child: max_arity, or more where lists have holes
     level_ptr: IntArray  # [num_levels + 1] first vertex row of each level
     level_edge_ptr: IntArray  # [num_levels + 1] first edge row of each level
     vertex_order: IntArray  # [vertex row] -> user's vertex
@@ -33,7 +34,7 @@ class Schedule(Protocol):
     edge_order: IntArray  # [edge row] -> user's edge
     child: IntArray  # [edge row] -> vertex row of the child
     parent: IntArray  # [edge row] -> vertex row of the parent
-    edge_slot: IntArray  # [edge row] -> position among the parent's children
+    edge_slot: IntArray  # [edge row] -> place in the parent's child list, holes counted
     child_ptr: IntArray  # CSR vertex row -> its edge rows, which are contiguous
     out_ptr: IntArray  # CSR vertex row -> the edge rows in which it is the child,
     out_edge: IntArray  #   ascending
@@ -74,7 +75,8 @@ class ReferenceSchedule(Schedule):
 
     def _fill_edges(self, batch: Structure, edge_ranges: list[range]) -> None:
         self.edge_order = _ints([edge for edges in edge_ranges for edge in edges])
-        self.edge_slot = _ints([slot for edges in edge_ranges for slot in range(len(edges))])
+        self.edge_slot = batch.child_slot[self.edge_order]
+        self.num_slots = int(self.edge_slot.max(initial=-1)) + 1
         self.parent = _ints([row for row, edges in enumerate(edge_ranges) for _ in edges])
         self.child = self.vertex_row[batch.children[self.edge_order]]
         out_edges: list[list[int]] = [[] for _ in edge_ranges]
@@ -95,8 +97,10 @@ class ReferenceSchedule(Schedule):
 
     def slot(self, k: int) -> IntArray:
         """Maps each vertex row to the vertex row of its k-th child, or -1; [num_vertices]."""
-        spans = pairwise(self.child_ptr.tolist())
-        return _ints([self.child[first + k] if first + k < last else -1 for first, last in spans])
+        rows = np.full(self.num_vertices, -1, np.int32)
+        edges = self.edge_slot == k
+        rows[self.parent[edges]] = self.child[edges]
+        return rows
 
 
 def _ints(values: list[int]) -> IntArray:

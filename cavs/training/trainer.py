@@ -316,6 +316,8 @@ def fingerprint(dataset: Dataset) -> str:
     for graph in dataset.graphs:
         digest.update(graph.child_ptr.tobytes())
         digest.update(graph.child_index.tobytes())
+        if graph.has_holes:
+            digest.update(graph.child_slot.tobytes())
     for name in dataset.names:
         digest.update(name.encode())
         digest.update(dataset.flat(name).tobytes())

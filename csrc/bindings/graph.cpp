@@ -107,6 +107,12 @@ GraphBatch graph_from_children(const py::object& children) {
   return make_graph_batch({0, static_cast<int64_t>(child_ptr.size()) - 1}, child_ptr, index);
 }
 
+// `slots`: None, or the slot of each edge of lists that `graph` has without their holes.
+GraphBatch with_slots(GraphBatch graph, const py::object& slots) {
+  if (!slots.is_none()) set_slots(read_ints(slots, "child_slot"), &graph);
+  return graph;
+}
+
 // A single graph is checked for cycles when it is made, because then its maker knows which graph it
 // is.
 std::shared_ptr<GraphBatch> share_acyclic(GraphBatch graph) {
@@ -158,23 +164,27 @@ void bind_graph_batch(py::module_& m) {
       m, "GraphBatch", "Input graphs as flat int32 arrays; one graph is a batch of one.");
   batch
       .def(py::init([](const py::object& ptr, const py::object& child_ptr,
-                       const py::object& children) {
-             return std::make_shared<GraphBatch>(make_graph_batch(read_ints(ptr, "ptr"),
-                                                                  read_ints(child_ptr, "child_ptr"),
-                                                                  read_ints(children, "children")));
+                       const py::object& children, const py::object& slots) {
+             return std::make_shared<GraphBatch>(with_slots(
+                 make_graph_batch(read_ints(ptr, "ptr"), read_ints(child_ptr, "child_ptr"),
+                                  read_ints(children, "children")),
+                 slots));
            }),
            py::arg("ptr"), py::arg("child_ptr"), py::arg("children"),
+           py::arg("child_slot") = py::none(),
            "From the graphs' arrays laid end to end, children counted within each graph.")
       .def_static(
           "from_children",
           [](const py::object& children) { return share_acyclic(graph_from_children(children)); })
-      .def_static("from_csr",
-                  [](const py::object& child_ptr, const py::object& children) {
-                    const Ints offsets = read_ints(child_ptr, "child_ptr");
-                    const auto size = static_cast<int64_t>(offsets.size());
-                    return share_acyclic(make_graph_batch({0, size > 0 ? size - 1 : 0}, offsets,
-                                                          read_ints(children, "children")));
-                  })
+      .def_static(
+          "from_csr",
+          [](const py::object& child_ptr, const py::object& children, const py::object& slots) {
+            const Ints offsets = read_ints(child_ptr, "child_ptr");
+            const auto size = static_cast<int64_t>(offsets.size());
+            return share_acyclic(with_slots(make_graph_batch({0, size > 0 ? size - 1 : 0}, offsets,
+                                                             read_ints(children, "children")),
+                                            slots));
+          })
       .def_static("from_parents",
                   [](const py::object& parents, bool by_leaf) {
                     const auto order = by_leaf ? SiblingOrder::kLeaf : SiblingOrder::kNumber;
@@ -195,10 +205,18 @@ void bind_graph_batch(py::module_& m) {
              const std::vector<int32_t> levels = vertex_levels(self);
              return py::array_t<int32_t>(static_cast<py::ssize_t>(levels.size()), levels.data());
            })
+      .def_property_readonly("child_slot",
+                             [](const GraphBatch& self) {
+                               const std::vector<int32_t> slots = child_slots(self);
+                               return py::array_t<int32_t>(static_cast<py::ssize_t>(slots.size()),
+                                                           slots.data());
+                             })
+      .def_property_readonly("has_holes",
+                             [](const GraphBatch& self) { return !self.slots.empty(); })
       .def("__eq__",
            [](const GraphBatch& self, const GraphBatch& other) {
              return self.ptr == other.ptr && self.child_ptr == other.child_ptr &&
-                    self.children == other.children;
+                    self.children == other.children && self.slots == other.slots;
            })
       .def_property_readonly("num_graphs", &GraphBatch::num_graphs)
       .def_property_readonly("num_vertices", &GraphBatch::num_vertices)
@@ -237,7 +255,8 @@ void bind_schedule(py::module_& m) {
       .def_readonly("num_graphs", &Schedule::num_graphs)
       .def_readonly("num_vertices", &Schedule::num_vertices)
       .def_readonly("num_edges", &Schedule::num_edges)
-      .def_readonly("max_arity", &Schedule::max_arity);
+      .def_readonly("max_arity", &Schedule::max_arity)
+      .def_readonly("num_slots", &Schedule::num_slots);
   const auto array = [&schedule](const char* name, std::vector<int32_t> Schedule::* member) {
     schedule.def_property_readonly(name, [member](const py::object& self) {
       return view(self.cast<Schedule&>().*member, self);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -54,6 +55,32 @@ void check_child_offsets(const std::vector<int64_t>& ptr, const std::vector<int6
 void check_length(size_t length, int64_t expected, const char* name, const char* why) {
   CAVS_CHECK(static_cast<int64_t>(length) == expected, ErrorKind::kGraph, "[graph] expected ",
              expected, " elements in ", name, " (", why, "), got ", length, "; check the arrays");
+}
+
+// Takes the holes, children of -1, out of a batch that is right otherwise.
+void remove_holes(GraphBatch* batch) {
+  std::vector<int32_t> slots;
+  size_t kept = 0;
+  int32_t begin = 0;
+  bool moved = false;
+  for (size_t v = 0; v + 1 < batch->child_ptr.size(); ++v) {
+    const int32_t end = batch->child_ptr[v + 1];
+    const size_t first = kept;
+    for (int32_t i = begin; i < end; ++i) {
+      if (batch->children[i] < 0) continue;
+      moved = moved || static_cast<size_t>(i - begin) != kept - first;
+      slots.push_back(i - begin);
+      batch->children[kept++] = batch->children[i];
+    }
+    begin = end;
+    batch->child_ptr[v + 1] = static_cast<int32_t>(kept);
+  }
+  batch->children.resize(kept);
+  for (size_t g = 0; g < batch->ptr.size(); ++g) {
+    batch->edge_ptr[g] = batch->child_ptr[batch->ptr[g]];
+  }
+  // Holes at the ends of lists alone change nothing, and leave an ordinary batch.
+  if (moved) batch->slots = std::move(slots);
 }
 
 // The edges by child: the inverse of the child lists. Edges of one child are ascending.
@@ -170,21 +197,56 @@ GraphBatch make_graph_batch(const std::vector<int64_t>& ptr, const std::vector<i
   batch.edge_ptr.resize(ptr.size());
   batch.children.resize(children.size());
   const int64_t num_graphs = batch.num_graphs();
+  bool has_holes = false;
   for (int64_t g = 0; g < num_graphs; ++g) {
     const int64_t size = ptr[g + 1] - ptr[g];
     batch.edge_ptr[g + 1] = batch.child_ptr[ptr[g + 1]];
     for (int64_t e = batch.edge_ptr[g]; e < batch.edge_ptr[g + 1]; ++e) {
       if (children[e] < 0 || children[e] >= size) {
+        if (children[e] == -1) {
+          has_holes = true;
+          batch.children[e] = -1;
+          continue;
+        }
         const auto v =
             std::upper_bound(child_ptr.begin(), child_ptr.end(), e) - child_ptr.begin() - 1;
         fail(ErrorKind::kGraph, "[graph] ", graph_name(num_graphs, g, ", "), "vertex ", v - ptr[g],
              ": expected a child in 0..", size - 1, ", got ", children[e],
-             "; check the child list");
+             "; check the child list, in which -1 is a hole");
       }
       batch.children[e] = static_cast<int32_t>(ptr[g] + children[e]);
     }
   }
+  if (has_holes) remove_holes(&batch);
   return batch;
+}
+
+void set_slots(const std::vector<int64_t>& slots, GraphBatch* batch) {
+  check_length(slots.size(), batch->num_edges(), "child_slot", "one for each edge, without holes");
+  std::vector<int32_t> found(slots.size());
+  bool moved = false;
+  for (int64_t v = 0; v < batch->num_vertices(); ++v) {
+    int64_t least = 0;
+    const int32_t first = batch->child_ptr[v];
+    for (int32_t e = first; e < batch->child_ptr[v + 1]; ++e) {
+      CAVS_CHECK(slots[e] >= least && slots[e] <= kMaxRows, ErrorKind::kGraph, "[graph] edge ", e,
+                 ": expected a slot in ", least, "..", kMaxRows, ", got ", slots[e],
+                 "; let the slots of a vertex's children ascend");
+      least = slots[e] + 1;
+      moved = moved || slots[e] != e - first;
+      found[e] = static_cast<int32_t>(slots[e]);
+    }
+  }
+  batch->slots = moved ? std::move(found) : std::vector<int32_t>();
+}
+
+std::vector<int32_t> child_slots(const GraphBatch& batch) {
+  if (!batch.slots.empty()) return batch.slots;
+  std::vector<int32_t> slots(batch.children.size());
+  for (int64_t v = 0; v < batch.num_vertices(); ++v) {
+    std::iota(slots.begin() + batch.child_ptr[v], slots.begin() + batch.child_ptr[v + 1], 0);
+  }
+  return slots;
 }
 
 GraphBatch graph_from_edges(int64_t num_vertices, const std::vector<int64_t>& children,
@@ -239,10 +301,12 @@ GraphBatch graph_from_parents(const std::vector<int64_t>& parents, SiblingOrder 
 
 GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0;
+  bool has_holes = false;
   for (const GraphBatch* part : batches) {
     num_graphs += part->num_graphs();
     num_vertices += part->num_vertices();
     num_edges += part->num_edges();
+    has_holes = has_holes || !part->slots.empty();
   }
   check_total(num_graphs, "graphs");
   check_total(num_vertices, "vertices");
@@ -262,6 +326,7 @@ GraphBatch concatenate(const std::vector<const GraphBatch*>& batches) {
     append(&batch.edge_ptr, part->edge_ptr, 1, edge);
     append(&batch.child_ptr, part->child_ptr, 1, edge);
     append(&batch.children, part->children, 0, vertex);
+    if (has_holes) append(&batch.slots, child_slots(*part), 0, 0);
   }
   return batch;
 }

@@ -29,10 +29,16 @@ const std::vector<int32_t>& Schedule::slot(int k) const {
   const std::lock_guard<std::mutex> lock(cache_->mutex);
   const auto found = cache_->slots.find(k);
   if (found != cache_->slots.end()) return found->second;
-  std::vector<int32_t> rows(num_vertices);
-  for (int64_t row = 0; row < num_vertices; ++row) {
-    const int64_t edge = int64_t{child_ptr[row]} + k;
-    rows[row] = edge < child_ptr[row + 1] ? child[edge] : -1;
+  std::vector<int32_t> rows(num_vertices, -1);
+  if (has_holes) {
+    for (int64_t edge = 0; edge < num_edges; ++edge) {
+      if (edge_slot[edge] == k) rows[parent[edge]] = child[edge];
+    }
+  } else {
+    for (int64_t row = 0; row < num_vertices; ++row) {
+      const int64_t edge = int64_t{child_ptr[row]} + k;
+      if (edge < child_ptr[row + 1]) rows[row] = child[edge];
+    }
   }
   return cache_->slots.emplace(k, std::move(rows)).first->second;
 }
@@ -44,7 +50,7 @@ const ParentRows& Schedule::parents(int slots) const {
   const auto found = cache_->parents.find(slots);
   if (found != cache_->parents.end()) return found->second;
   ParentRows rows;
-  const bool all = slots == 0 || slots >= max_arity;
+  const bool all = slots == 0 || slots >= num_slots;
   rows.row.reserve(static_cast<size_t>(num_edges));
   if (slots > 0) rows.slot.reserve(static_cast<size_t>(num_edges));
   if (all) {
@@ -154,6 +160,13 @@ void fill_edges(const GraphBatch& batch, Schedule* schedule) {
     schedule->edge_slot[r] = static_cast<int32_t>(r) - schedule->child_ptr[parent];
     schedule->edge_graph[r] = graph;
     schedule->edge_local[r] = edge - batch.edge_ptr[graph];
+  }
+  schedule->num_slots = schedule->max_arity;
+  if (batch.slots.empty()) return;
+  schedule->has_holes = true;
+  for (int64_t r = 0; r < num_edges; ++r) {
+    schedule->edge_slot[r] = batch.slots[schedule->edge_order[r]];
+    schedule->num_slots = std::max(schedule->num_slots, int64_t{schedule->edge_slot[r]} + 1);
   }
 }
 

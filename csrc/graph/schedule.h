@@ -34,6 +34,8 @@ struct Schedule {
   ~Schedule();
 
   int64_t num_graphs = 0, num_vertices = 0, num_edges = 0, max_arity = 0;
+  int64_t num_slots = 0;   // 1 + the greatest slot of a child: max_arity, or more with holes
+  bool has_holes = false;  // some child's slot is not its place among the edges of its parent
   int64_t num_leaves = 0;  // vertices without children: the first rows; -1 where they are not first
   std::vector<int32_t> level_ptr;       // [num_levels + 1] first vertex row of each level
   std::vector<int32_t> level_edge_ptr;  // [num_levels + 1] first edge row of each level

@@ -50,6 +50,25 @@ void test_ways_to_make_a_graph() {
   CHECK(edges.child_ptr == Rows({0, 1, 1, 3}) && edges.children == Rows({1, 1, 0}));
 }
 
+void test_holes() {
+  // Vertex 2 has a right child alone; vertex 3 a hole between two; a hole at an end says nothing.
+  const GraphBatch holed =
+      cavs::make_graph_batch({0, 4}, {0, 1, 2, 4, 8}, {-1, -1, -1, 0, 1, -1, 2, -1});
+  CHECK(holed.child_ptr == Rows({0, 0, 0, 1, 3}) && holed.children == Rows({0, 1, 2}));
+  CHECK(holed.edge_ptr == Rows({0, 3}) && holed.slots == Rows({1, 0, 2}));
+  CHECK(cavs::make_graph_batch({0, 2}, {0, 0, 2}, {0, -1}).slots.empty());
+  const GraphBatch plain = cavs::make_graph_batch({0, 2}, {0, 0, 1}, {0});
+  const GraphBatch both = cavs::concatenate({&plain, &holed});
+  CHECK(both.slots == Rows({0, 1, 0, 2}) && cavs::reverse(both).slots.empty());
+  CHECK(cavs::concatenate({&plain, &plain}).slots.empty());
+  const Schedule schedule = make_schedule(holed, Policy::kBatching);
+  CHECK(schedule.max_arity == 2 && schedule.num_slots == 3 && schedule.num_leaves == 2);
+  CHECK(schedule.slot(0) == Rows({-1, -1, -1, 1}) && schedule.slot(1) == Rows({-1, -1, 0, -1}));
+  CHECK(schedule.slot(2) == Rows({-1, -1, -1, 2}));
+  CHECK(schedule.parents(2).row == Rows({2, 3}) && schedule.parents(2).slot == Rows({1, 0}));
+  CHECK(schedule.parents(3).row == Rows({2, 3, 3}));
+}
+
 void test_schedule() {
   const Schedule schedule = make_schedule(small_batch(), Policy::kBatching);
   CHECK(schedule.num_levels() == 2 && schedule.max_arity == 3);
@@ -185,6 +204,7 @@ void test_slots_from_many_threads() {
 int main() {
   test_batch();
   test_ways_to_make_a_graph();
+  test_holes();
   test_schedule();
   test_nothing();
   test_random_graphs();

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from cavs.data import (
     LabelledTree,
     Vocabulary,
+    brackets,
     format_tree,
     load_sst,
     parse_tree,
     parse_trees,
+    production_vocabulary,
     read_trees,
+    transition_graph,
     tree_dataset,
     tree_vocabulary,
 )
@@ -107,6 +110,26 @@ def test_depth_is_not_bounded() -> None:
     assert tree.num_vertices == depth + 1
     assert tree.graph.num_levels == depth + 1
     assert format_tree(tree) == text
+
+
+def test_missing_children_are_holes_where_allowed() -> None:
+    text = "(3 () (2 b) (1 w () () (0 c)) (4 w ()))"
+    tree = parse_tree(text, allow_holes=True)
+    assert tree.graph.children == [[], [], [-1, -1, 1], [], [-1, 0, 2, 3]]
+    assert tree.tokens == ("b", "c", "w", "w", None)
+    assert format_tree(tree) == text.replace("(4 w ())", "(4 w)")
+    assert parse_tree(format_tree(tree), allow_holes=True) == tree
+    assert list(parse_trees([text.replace("()", "( )")], allow_holes=True)) == [tree]
+    for wrong in ("(3 ())", "()", "(3 (2 a)) ()", "(3 (2 ()))"):
+        with pytest.raises(DataError, match="expected"):
+            parse_tree(wrong, allow_holes=True)
+    with pytest.raises(DataError, match=r"column 4: expected an integer label after '\('"):
+        parse_tree(text)
+    with pytest.raises(InputError, match="without holes"):
+        production_vocabulary([tree])
+    with pytest.raises(DataError, match="binary"):
+        transition_graph(parse_tree("(3 () (2 b))", allow_holes=True))
+    assert brackets(parse_tree("(3 (1 a) (2 () (0 b) (1 c)))", allow_holes=True)) == {(1, 3)}
 
 
 @pytest.mark.parametrize(

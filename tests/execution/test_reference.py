@@ -24,7 +24,8 @@ def tree_lstm(
 ) -> tuple[np.ndarray, np.ndarray]:
     """h and c of a vertex: Tai et al. 2015, equations 2-8."""
     p = model.state_dict()
-    states = [tree_lstm(model, graph, word, child) for child in graph.children[vertex]]
+    children = [child for child in graph.children[vertex] if child >= 0]
+    states = [tree_lstm(model, graph, word, child) for child in children]
     n = p["u_f.weight"].shape[0]
     x = p["embedding.weight"][word[vertex]] if word[vertex] >= 0 else np.zeros(3)
     h_sum = sum((h for h, _ in states), np.zeros(n))

@@ -59,7 +59,8 @@ def test_unbatch_undoes_batch(graphs: list[InputGraph]) -> None:
 @given(batches())
 def test_flat_arrays_make_the_same_batch(graphs: GraphBatch) -> None:
     first = np.repeat(graphs.ptr[:-1], np.diff(graphs.edge_ptr))
-    flat = (graphs.ptr, graphs.child_ptr, graphs.children - first)
+    keys, slots = graphs.keys, graphs.child_slot
+    flat = (graphs.ptr, graphs.child_ptr, graphs.children - first, keys, slots)
     assert GraphBatch.from_csr(*flat) == graphs
     assert GraphBatch.from_csr(*(values.tolist() for values in flat)) == graphs
     assert pickle.loads(pickle.dumps(graphs)) == graphs
@@ -164,7 +165,7 @@ def test_what_is_no_graph_is_refused() -> None:
         (([0, 1, 3], [0, 0, 1, 0], [0]), GraphError, r"vertex 1: expected child_ptr not to dec"),
         (([0, 1, 3], [0, 0, 0, 2], [0]), GraphError, r"expected 2 elements in children"),
         (([0, 1, 3], [0, 0, 0, 1], [2]), GraphError, r"graph 1, vertex 1: .* 0\.\.1, got 2"),
-        (([0, 1, 3], [0, 0, 0, 1], [-1]), GraphError, r"graph 1, vertex 1: .* got -1"),
+        (([0, 1, 3], [0, 0, 0, 1], [-2]), GraphError, r"graph 1, vertex 1: .* got -2"),
         (([0, 2**31], [0], []), GraphError, r"at most 2147483646 vertices .*got 2147483648"),
         (([0.0, 1.0], [0, 0], []), DTypeError, r"ptr: expected an integer, got 0.0"),
     ],

@@ -16,6 +16,7 @@ from cavs.scheduler import (
     ReferenceSchedule,
     Schedule,
     batch,
+    unbatch,
 )
 
 POLICY = pytest.mark.parametrize("policy", list(POLICIES))
@@ -30,7 +31,7 @@ def assert_equal(schedule: Schedule, expected: Schedule) -> None:
         if isinstance(wanted, np.ndarray):
             assert (actual.dtype, actual.shape) == (np.int32, wanted.shape), name
             assert not actual.flags.writeable, name
-    for k in range(expected.max_arity + 2):
+    for k in range(expected.num_slots + 2):
         np.testing.assert_array_equal(schedule.slot(k), expected.slot(k), err_msg=f"slot {k}")
 
 
@@ -82,7 +83,10 @@ def test_rows_name_the_users_edges(graphs: GraphBatch, policy: str) -> None:
     order = schedule.edge_order
     np.testing.assert_array_equal(schedule.vertex_order[schedule.parent], parent[order])
     np.testing.assert_array_equal(schedule.vertex_order[schedule.child], graphs.children[order])
-    np.testing.assert_array_equal(schedule.edge_slot, order - graphs.child_ptr[parent[order]])
+    lists = [c for graph in unbatch(graphs) for c in graph.children]
+    slots = [k for children in lists for k, child in enumerate(children) if child >= 0]
+    np.testing.assert_array_equal(schedule.edge_slot, np.array(slots, int)[order])
+    assert schedule.num_slots == max(map(len, lists), default=0)
 
 
 @POLICY
