@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, integer, shown
+from cavs._arguments import choice, integer, printed, shown
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def edges_of_index(edge_index: Any, num_vertices: Any) -> Edges:
         raise
     except Exception as error:  # an object's own conversion to an array may raise anything
         raise InputError(
-            f"[graph] expected an array (2, E) as edge_index, got {error}; convert it"
+            f"[graph] expected an array (2, E) as edge_index, got {printed(error, str)}; convert it"
         ) from None
     if array.ndim != 2 or array.shape[0] != 2:
         raise ShapeError(
