@@ -418,12 +418,22 @@ def data_cases() -> Iterator[Case]:
     yield Case("Dataset.flat", corpus.flat, {"name": "word"})
     yield Case("Dataset[]", corpus.__getitem__, {"index": 1})
     options = {"shuffle": True, "seed": 1, "drop_last": False, "size_window": 2, "cache": False}
+    options |= {"targets": ["word"], "workers": 1}
 
     def load(**given: Any) -> None:
         loader = data.Loader(**given)
         next(iter(loader), None)
 
     yield Case("Loader", load, {"dataset": corpus, "batch_size": 2, **options})
+    yield Case("Loader", load, {"dataset": corpus, "batch_size": 2, "sampler": [0, 2, 2]})
+    weighted = {"weights": [1.0, 0.0, 2.0], "num_samples": 2, "replacement": False, "seed": 1}
+
+    def draw(epoch: int = 0, **given: Any) -> None:
+        data.WeightedSampler(**given).order(epoch)
+
+    yield Case("WeightedSampler", draw, weighted)
+    yield Case("WeightedSampler.order", data.WeightedSampler([1.0]).order, {"epoch": 1})
+    yield Case("class_weights", data.class_weights, {"labels": np.array([0, 1, 1, -1])})
     loader = data.Loader(corpus, 2)
     yield Case("Loader.set_epoch", loader.set_epoch, {"epoch": 1, "start": 1})
     yield Case("Loader.batch_indices", loader.batch_indices, {"epoch": 1})

@@ -129,7 +129,7 @@ def test_the_schedule_is_kept() -> None:
     assert graphs.schedule() is graphs.schedule("batching")
     assert graphs.schedule("serial") is graphs.schedule("serial")
     assert graphs.schedule("serial") is not graphs.schedule()
-    with pytest.raises(InputError, match=r"expected policy batching or serial, got magic"):
+    with pytest.raises(InputError, match=r"expected policy batching or serial, got 'magic'"):
         graphs.schedule("magic")
 
 
