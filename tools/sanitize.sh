@@ -51,7 +51,8 @@ else
   export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:abort_on_error=1"
   # Not where the memory of a process is measured or limited: AddressSanitizer's own is in it.
   set -- --deselect tests/memory/test_out_of_memory.py::test_of_a_process_with_a_limit \
-    --deselect tests/execution/profile/test_call.py::test_the_process_grows_by_what_is_predicted "$@"
+    --deselect tests/execution/profile/test_call.py::test_the_process_grows_by_what_is_predicted \
+    --deselect "tests/tools/test_fuzz.py::test_slices_of_files_and_kills[checkpoints-100]" "$@"
   runtime=libasan.so
 fi
 LD_PRELOAD="$($compiler -print-file-name=$runtime) $($compiler -print-file-name=libstdc++.so)" \
