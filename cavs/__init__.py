@@ -51,5 +51,7 @@ from cavs.unfold import Frontier as Frontier
 from cavs.unfold import Growth as Growth
 from cavs.unfold import Unfolded as Unfolded
 from cavs.unfold import unfold as unfold
+from cavs.values import LineValue as LineValue
+from cavs.values import VertexValues as VertexValues
 
 __version__: str = _core.__version__

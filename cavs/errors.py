@@ -4,6 +4,11 @@ Messages read ``[component] expected X, got Y; do Z``. A place may stand before 
 ``[data] train.txt, line 3: expected ...``.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 __all__ = [
     "CavsError",
     "CavsRuntimeError",
@@ -66,7 +71,33 @@ class CheckpointError(CavsError, RuntimeError):
 
 class NonFiniteError(CavsError, ArithmeticError):
     """NaN or infinity where a finite value is needed; names the output, graph, vertex and line, or
-    the parameter: see ``cavs.detect_nonfinite``."""
+    the parameter: see ``cavs.detect_nonfinite``. :meth:`values` shows the lines there."""
+
+    _look: Callable[[int | None], Any] | None = None
+
+    def values(self, vertex: int | None = None) -> Any:
+        """The value of each line of ``forward`` in the call that failed, with the same random
+        numbers: a :class:`cavs.VertexValues`, to be printed.
+
+        Args:
+            vertex: its number in the graph that the message names; None: the vertex where the bad
+                value comes from. In a graph that grows there is only this one.
+
+        Raises:
+            InputError: no such vertex; CavsRuntimeError: the bad value comes from no vertex, but
+            from a sum over many, an operation on tensors or an optimiser, or the error was copied
+            or came from another process.
+        """
+        if self._look is None:
+            raise CavsRuntimeError(
+                "[values] expected an error that comes from one vertex, got one of a sum over "
+                "vertices, of tensors or of an optimizer, or a copy; call model.values for a vertex"
+            )
+        return self._look(vertex)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: value for name, value in vars(self).items() if name != "_look"}
+        return type(self), self.args, state
 
 
 class CavsRuntimeError(CavsError, RuntimeError):

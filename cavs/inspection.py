@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 
 from cavs._arguments import boolean, integer, is_among, shown
+from cavs.call import WHOLE, Call
 from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
@@ -20,6 +21,7 @@ from cavs.execution.profile import CallMemory, Profile, call_memory, measure, ou
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import Stream
+from cavs.values import VertexValues, values_of
 
 
 class Inspectable(Compiled):
@@ -125,6 +127,47 @@ class Inspectable(Compiled):
             repeats,
         )
 
+    def values(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        vertex: tuple[int, int],
+        **inputs: Any,
+    ) -> VertexValues:
+        """The value of each line of ``forward`` at one vertex, by the reference executor.
+
+        ``print(model.values(graphs, vertex=(0, 2), **inputs))`` shows them. They are of the model's
+        mode, and random numbers are those that the next call would draw; the model stays as it is.
+        The native engine computes the same to rounding. Lines of which no output and no gathered
+        state is made are not there. To look into a call that gave NaN, see
+        :meth:`cavs.NonFiniteError.values`.
+
+        Args:
+            graphs: as for a call.
+            vertex: the number of the graph in the batch, and of the vertex in the graph, from 0.
+            inputs: as for a call.
+
+        Returns:
+            A sequence of ``(where, text, op, name, used_as, space, value)``, one for each operation
+            in the order in which ``forward`` ran; values are arrays of the feature shape, those of
+            edges with a row for each child.
+
+        Raises:
+            InputError: no such vertex; and the errors of a call.
+        """
+        # Not with cavs: few programs ever need the reference executor.
+        from cavs.replay import replay
+
+        self._structure.check()
+        batched = self._checker.batch(graphs)
+        graph, local = _checked_vertex(batched, vertex)
+        arrays = self._checker.check(batched, inputs)
+        random = RandomState(*self._stream.peek(), self.training)
+        name_of = self._compiler.param_names.__getitem__
+        call = Call(self._executor, batched, arrays, random, None, name_of, WHOLE)
+        return values_of(replay(call, graph), local, WHOLE.place(graph, local), name_of)
+
     def memory(
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
@@ -204,3 +247,22 @@ class Inspectable(Compiled):
                 "executor='native'"
             )
         return self._executor
+
+
+def _checked_vertex(graphs: GraphBatch, vertex: Any) -> tuple[int, int]:
+    """The numbers of a graph and of a vertex in it."""
+    if not isinstance(vertex, (tuple, list)) or len(vertex) != 2:
+        raise InputError(
+            f"[values] expected a pair (graph, vertex) as vertex, got {shown(vertex)}; pass their "
+            "numbers"
+        )
+    sizes = np.diff(graphs.ptr)
+    if not sizes.any():
+        raise InputError("[values] expected graphs with a vertex, got none; pass some")
+    graph = integer("values", "graph", vertex[0], 0, len(sizes) - 1)
+    if sizes[graph] == 0:
+        raise InputError(
+            f"[values] expected a graph with vertices, got graph {graph}, which has none; name "
+            "another one"
+        )
+    return graph, integer("values", "vertex", vertex[1], 0, int(sizes[graph]) - 1)

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from cavs._arguments import integer, shown
 from cavs.call import Call
 from cavs.core.ir import Internal, Name, Node
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.core.stepwise import State
-from cavs.errors import NonFiniteError
+from cavs.errors import InputError, NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run
 from cavs.replay import Origin, Replay, replay
 from cavs.tensor._nonfinite import (
     REMEDY,
+    Found,
     describe,
     has_nan,
     is_finite,
@@ -31,6 +34,7 @@ from cavs.tensor._nonfinite import (
     not_finite,
     worst,
 )
+from cavs.values import VertexValues, values_of
 
 
 class Search:
@@ -108,11 +112,11 @@ class Search:
             if found is None:
                 continue
             v, name = found
-            origin = run.origin(v, sinks[name], has_nan, run.operands)
+            words = self._words(run, run.origin(v, sinks[name], has_nan, run.operands), v, graph)
             return nonfinite(
                 f"expected no NaN, got one in {called(name)} of "
-                f"{self._call.part.place(graph, v)}; {self._words(run, origin, v, graph)}; "
-                f"{REMEDY}"
+                f"{self._call.part.place(graph, v)}; {words}; {REMEDY}",
+                words,
             )
         return None
 
@@ -130,7 +134,8 @@ class Search:
         v, _ = found
         origin = run.origin(v, node, bad, run.operands)
         where = self._call.part.place(graph, v)
-        return f"{_output(name)} of {where} has it first; {self._words(run, origin, v, graph)}"
+        words = self._words(run, origin, v, graph)
+        return Found.at(f"{_output(name)} of {where} has it first; {words}", words.look)
 
     # Backward
 
@@ -165,7 +170,8 @@ class Search:
         else:
             words = self._gradient_origin(key, cotangents)
         raise nonfinite(
-            f"expected a finite gradient of {what}, got {describe(gradient)}; {words}; {REMEDY}"
+            f"expected a finite gradient of {what}, got {describe(gradient)}; {words}; {REMEDY}",
+            words,
         )
 
     def _gradient_origin(self, key: int | Name, cotangents: Mapping[Name, Array]) -> str:
@@ -231,8 +237,26 @@ class Search:
 
     # Words
 
-    def _words(self, run: Replay, origin: Origin, v: int | None, graph: int) -> str:
+    def _words(self, run: Replay, origin: Origin, v: int | None, graph: int) -> Found:
         """The origin in words, with its place unless it is at vertex `v`."""
+        words = self._said(run, origin, v, graph)
+        return Found.at(words, partial(self._values, run, graph, origin.vertex))
+
+    def _values(self, run: Replay, graph: int, origin: int, vertex: int | None) -> VertexValues:
+        """The values at a vertex of the graph; None: where the bad value comes from."""
+        call = self._call
+        if vertex is None:
+            vertex = origin
+        elif call.part.rows is not None:
+            raise InputError(
+                "[values] expected no vertex for an error of a graph that grows, got "
+                f"{shown(vertex)}; leave it out"
+            )
+        else:
+            vertex = integer("values", "vertex", vertex, 0, run.graphs.num_vertices - 1)
+        return values_of(run, vertex, call.part.place(graph, vertex), call.name_of)
+
+    def _said(self, run: Replay, origin: Origin, v: int | None, graph: int) -> str:
         node = origin.node
         there = "" if origin.vertex == v else f" of {self._call.part.place(graph, origin.vertex)}"
         if node.op is PULL:

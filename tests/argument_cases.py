@@ -207,6 +207,11 @@ def model_cases() -> Iterator[Case]:
     memory = {"graphs": BATCH, "gradients": True, "retain": True, **inputs}
     yield Case("Model.memory", lambda graphs, **g: model.memory(graphs, **g), memory)
     yield Case("Model.memory", lambda name: model.memory(BATCH, gradients=[name]), {"name": "h"})
+    shown = {"graphs": BATCH, "vertex": (0, 0), **inputs}
+    yield Case("Model.values", lambda graphs, **g: model.values(graphs, **g), shown)
+    number = {"graph": 0, "vertex": 0}
+    at = lambda graph, vertex: model.values(BATCH, vertex=(graph, vertex), **inputs)  # noqa: E731
+    yield Case("Model.values", at, number)
     yield Case("Model.load_state_dict", model.load_state_dict, {"state": state})
     yield Case("Model.set_random_state", model.set_random_state, {"state": model.random_state()})
 

@@ -43,12 +43,16 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "inputs": (*_BASE, "_arrays", "core", "scheduler", "tensor"),
     "call": ("core.ops", "core", "scheduler", "execution"),
     "replay": ("core.ops", "core", "scheduler", "execution", "tensor", "call"),
-    "nonfinite": ("errors", "core.ops", "core", "execution", "tensor", "call", "replay"),
+    "values": ("_arrays", "core.ops", "core", "execution"),
+    "nonfinite": (*_BASE, "core.ops", "core", "execution", "tensor", "call", "replay", "values"),
     "recording": ("errors", "core", "execution", "tensor", "call", "nonfinite"),
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "options": (*_BASE, "device", "core"),
     "compiled": ("_arrays", "core", "tensor"),
-    "inspection": (*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
+    "inspection": (
+        *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
+        *("call", "replay", "values"),
+    ),
     "model": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "call", "recording", "step", "options", "compiled"),

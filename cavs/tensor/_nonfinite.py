@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ContextDecorator
 from typing import Any
 
@@ -15,6 +15,7 @@ from cavs._arrays import Array
 from cavs.device import device_of
 from cavs.errors import InputError, NonFiniteError
 
+Look = Callable[[int | None], Any]
 REMEDY = "keep operands in the operation's range, lower the learning rate or clip gradients"
 
 
@@ -131,6 +132,28 @@ def describe(array: Array) -> str:
     return f"{value}{place}, {int(same.sum())} of {array.size} elements"
 
 
-def nonfinite(message: str) -> NonFiniteError:
-    """The error, in the form of all others."""
-    return NonFiniteError(f"[nonfinite] {message}")
+class Found(str):
+    """Words that say where a value comes from.
+
+    Attributes:
+        look: see :meth:`cavs.NonFiniteError.values`.
+    """
+
+    look: Look
+
+    @staticmethod
+    def at(words: str, look: Look) -> Found:
+        """Words, and how to look there."""
+        found = Found(words)
+        found.look = look
+        return found
+
+
+def nonfinite(message: str, origin: str = "") -> NonFiniteError:
+    """The error, in the form of all others. `origin`: the part of the message that says where the
+    value comes from."""
+    if not isinstance(origin, Found):
+        return NonFiniteError(f"[nonfinite] {message}")
+    error = NonFiniteError(f"[nonfinite] {message}; values() of this error shows all lines there")
+    error._look = origin.look
+    return error

@@ -158,9 +158,10 @@ def _check_start(root: Tensor, cotangent: Array) -> None:
     """Raises where backward would begin with values, or a cotangent, that are not finite."""
     values = root._any_values()
     if not is_finite(values):
+        origin = _origin_of(root)
         raise nonfinite(
-            f"expected backward from a finite value, got {describe(values)}; {_origin_of(root)}; "
-            f"{REMEDY}"
+            f"expected backward from a finite value, got {describe(values)}; {origin}; {REMEDY}",
+            origin,
         )
     if not is_finite(cotangent):
         raise nonfinite(

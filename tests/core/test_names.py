@@ -124,7 +124,7 @@ def test_names_that_look_alike_are_told_apart() -> None:
             self.u, self.w = cavs.nn.Linear(3, 3), cavs.nn.Linear(3, 3)
 
         def forward(self, v: cavs.Vertex) -> None:
-            names = ("w", "w_leaf", "w_inner", "leaf", "vertex", "unique")
+            names = ("w", "w_leaf", "w_inner", "leaf", "edge", "unique")
             total = [self.w(self.embedding(v.pull(name, dtype="int32"))) for name in names]
             h = v.gather(h=3, h_1=3, state_h=3)
             own = ops.tanh(sum(total[1:], total[0]) + self.u(h.h).sum() + self.u(h.h_1).sum())
@@ -132,7 +132,7 @@ def test_names_that_look_alike_are_told_apart() -> None:
             v.push(h=own, state_h=h.state_h.sum(), known=h.h_1.sum())
 
     rng = np.random.default_rng(0)
-    names = ("w", "w_leaf", "w_inner", "leaf", "vertex", "unique")
+    names = ("w", "w_leaf", "w_inner", "leaf", "edge", "unique")
     ids = {name: rng.integers(-1, 7, 5).astype(np.int32) for name in names}
     model = cavs.compile(Function(), dtype="float64")
     expected = cavs.compile(Function(), dtype="float64", executor="reference")
