@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["concepts.md"]
+PAGES = ["concepts.md", "explain.md"]
 
 
 def blocks(page: str) -> list[str]:

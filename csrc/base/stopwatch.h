@@ -1,4 +1,4 @@
-// Time between two points of one thread.
+// Time between two points.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,12 @@ class Stopwatch {
     const auto passed = std::chrono::duration_cast<std::chrono::nanoseconds>(now - since_);
     since_ = now;
     return passed.count();
+  }
+
+  // The same without beginning anew; other threads may ask too.
+  int64_t passed() const {
+    const auto passed = std::chrono::steady_clock::now() - since_;
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count();
   }
 
  private:

@@ -117,9 +117,22 @@ class PyRun {
       sweeps.append(py::dict(py::arg("direction") = sweep.backward ? "backward" : "forward",
                              py::arg("ids") = sweep.ids, py::arg("plan") = sweep.plan,
                              py::arg("bind") = sweep.bind, py::arg("walk") = sweep.walk,
-                             py::arg("threads") = threads));
+                             py::arg("threads") = threads, py::arg("events") = events_of(sweep),
+                             py::arg("left_out") = sweep.events_left_out));
     }
     return sweeps;
+  }
+
+  static py::array_t<int64_t> events_of(const SweepProfile& sweep) {
+    const auto count = static_cast<py::ssize_t>(sweep.events.size());
+    py::array_t<int64_t> events({count, py::ssize_t{7}});
+    int64_t* to = events.mutable_data();
+    for (const ProfileEvent& e : sweep.events) {
+      for (const int64_t x : {e.thread, e.call, e.level, e.start, e.ns, e.rows, e.parts}) {
+        *to++ = x;
+      }
+    }
+    return events;
   }
 
  private:
@@ -214,7 +227,10 @@ void bind_runtime(py::module_& m) {
            "(direction, segment, instruction, kernel, calls, rows, ns, FLOPs of a row, bytes of a "
            "row) of each instruction; calls, rows and ns are summed over the threads.")
       .def("profile_sweeps", &PyRun::profile_sweeps,
-           "Nanoseconds of each direction: ids, plan, bind, walk, and of its threads.");
+           "Nanoseconds of each direction: ids, plan, bind, walk, and of its threads. `events`: "
+           "(events, 7), of each call of a kernel its thread, number of the record or -1 for "
+           "packing, level or -1, start, nanoseconds, rows, and parts that share it; `left_out`: "
+           "how many there is no room for.");
 }
 
 }  // namespace cavs

@@ -46,6 +46,8 @@ void note_profile(const BoundSweep& bound, SweepProfile* profile) {
       sum.ns += from.calls[i].ns;
       thread.kernels += from.calls[i].ns;
     }
+    profile->events.insert(profile->events.end(), from.events.begin(), from.events.end());
+    profile->events_left_out += from.events_left_out;
     thread.packing = from.packing_ns;
     // Thread 0 alone does the work that is not shared; the other threads wait meanwhile.
     thread.waiting = (t == 0 ? from.shares_ns : profile->walk) - from.parts_ns;

@@ -76,11 +76,14 @@ class Walker {
       if (!packed.fresh) continue;
       const WeightUse& use = prepared_.weights.uses[w];
       share(count_, [&](int thread, int part) {
-        Stopwatch watch;
+        const int64_t start = bound_.profile.empty() ? 0 : begun_.passed();
         pack_weight(program_.dtype, use.transposed, use.k, use.n, packed.weight,
                     packed.panels->data(), part, count_);
         if (bound_.profile.empty()) return;
-        bound_.profile[static_cast<size_t>(thread)].packing_ns += watch.lap();
+        ProfileEvent event;
+        event.start = start;
+        event.parts = count_;
+        bound_.profile[static_cast<size_t>(thread)].packing_ns += note(thread, event);
       });
     }
   }
@@ -95,10 +98,12 @@ class Walker {
       const int64_t level = program_.backward ? levels - 1 - i : i;
       if (inner && level == 0) continue;  // all leaves, and nothing but leaves
       if (stopped(0)) return;
+      level_ = level;
       walk_rows(s, schedule_.level_ptr[level], schedule_.level_ptr[level + 1],
                 schedule_.level_edge_ptr[level + 1] - schedule_.level_edge_ptr[level]);
       if (sums) walk_sums(s + 1, schedule_.level_ptr[level], schedule_.level_ptr[level + 1]);
     }
+    level_ = -1;
   }
 
   // Runs the sums over a level's rows one after the other, because each may go on from the one
@@ -304,14 +309,32 @@ class Walker {
     int64_t left_out = 0;
     KernelCall counted = call;
     counted.left_out = &left_out;
-    Stopwatch watch;
+    ProfileEvent event;
+    event.call = i;
+    event.level = level_;
+    event.parts = call.num_threads;
+    event.start = begun_.passed();
     function(counted);
+    event.rows = call.row_end - call.row_begin - left_out;
     CallProfile& profile =
         bound_.profile[static_cast<size_t>(thread)].calls[static_cast<size_t>(i)];
-    profile.ns += watch.lap();
+    profile.ns += note(thread, event);
     if (call.thread != 0) return;  // part 0 counts the rows
     ++profile.calls;
-    profile.rows += call.row_end - call.row_begin - left_out;
+    profile.rows += event.rows;
+  }
+
+  // Keeps an event that ends now; returns how long it took.
+  int64_t note(int thread, ProfileEvent event) {
+    event.thread = thread;
+    event.ns = begun_.passed() - event.start;
+    ThreadProfile& profile = bound_.profile[static_cast<size_t>(thread)];
+    if (profile.events.size() < SweepProfile::kMostEvents) {
+      profile.events.push_back(event);
+    } else {
+      ++profile.events_left_out;
+    }
+    return event.ns;
   }
 
   BoundSweep& bound_;
@@ -320,6 +343,8 @@ class Walker {
   const Schedule& schedule_;
   const RowCounts& counts_;
   Team& team_;
+  const Stopwatch begun_;
+  int64_t level_ = -1;  // at hand, for the profile
   Interrupt interrupt_;
   std::atomic<bool> stopped_{false};
   const int count_;  // of parts; results must not depend on which threads take them

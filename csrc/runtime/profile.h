@@ -14,6 +14,17 @@ struct CallProfile {
   int64_t calls = 0, rows = 0, ns = 0;
 };
 
+// One call of a kernel, or a weight's panels that one thread made.
+struct ProfileEvent {
+  int64_t thread = 0;
+  int64_t call = -1;   // [instruction], segment by segment; -1: packing
+  int64_t level = -1;  // -1 where its segment does not go level by level
+  int64_t start = 0;   // since the sweep began to walk
+  int64_t ns = 0;
+  int64_t rows = 0;
+  int64_t parts = 1;  // of a call whose columns or sums several threads share
+};
+
 // Where the time of one sweep of a run went.
 struct SweepProfile {
   struct Thread {
@@ -28,7 +39,11 @@ struct SweepProfile {
   int64_t bind = 0;  // growth of memory, addresses of operands
   int64_t walk = 0;  // all segments and levels
   std::vector<Thread> threads;
-  std::vector<CallProfile> calls;  // [instruction], segment by segment
+  std::vector<CallProfile> calls;    // [instruction], segment by segment
+  std::vector<ProfileEvent> events;  // by thread, in order of their start
+  int64_t events_left_out = 0;       // beyond kMostEvents of a thread
+
+  static constexpr size_t kMostEvents = size_t{1} << 19;
 };
 
 struct ProfileRecord {

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.program import Program
 from cavs.core.report import not_by_id, not_by_id_lines
+from cavs.errors import InputError
 from cavs.execution.executor import RandomState
 from cavs.execution.native import NativeExecutor
 from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
+from cavs.execution.profile._trace import Timeline, trace
 from cavs.execution.settings import get_num_threads, instruction_set
 from cavs.scheduler import GraphBatch, batch, unbatch
 
@@ -87,6 +93,7 @@ class Profile:
         item_size: bytes of a number.
         not_by_id: maps each product of F that does not run once per distinct id, with its source
             line, to the reasons.
+        timelines: the calls of kernels one by one; see :meth:`to_trace`.
     """
 
     records: list[InstructionProfile]
@@ -97,6 +104,37 @@ class Profile:
     batch: str
     item_size: int
     not_by_id: dict[str, list[str]]
+    timelines: list[Timeline] = field(default_factory=list, compare=False, repr=False)
+
+    def to_trace(self, path: str | os.PathLike[str]) -> None:
+        """Writes the runs as a timeline that https://ui.perfetto.dev and chrome://tracing open.
+
+        It is JSON of the Trace Event Format: a process for inference and one for training, in each
+        the engine's threads, and on a thread nested slices of direction, segment (one for each
+        level), and instruction. Arguments are the printed instruction, its source line, level,
+        rows, FLOPs and bytes, and in how many parts threads share a call. Of a thread the first
+        524,288 calls of each direction are kept; ``otherData`` counts the others.
+
+        Args:
+            path: of the file, which is written anew.
+
+        Raises:
+            InputError: `path` is no path, or cannot be written to.
+        """
+        try:
+            file = Path(path)
+        except Exception:  # an object's own __fspath__ may raise anything
+            raise InputError(
+                f"[profile] expected a path, got {shown(path)}; pass the name of a file"
+            ) from None
+        text = json.dumps(trace(self.timelines, self.records, self.batch))
+        try:
+            file.write_text(text, encoding="utf-8")
+        except (OSError, ValueError) as error:  # ValueError: the path has a null character
+            raise InputError(
+                f"[profile] expected a file that can be written, got {shown(str(file))}: {error}; "
+                "name another one"
+            ) from None
 
     @property
     def shares(self) -> dict[str, dict[str, float]]:
@@ -235,6 +273,10 @@ def _add(profile: Profile, mode: str, timed: _Timed, scheduling: _Timed) -> None
             parts[part] += sum(thread[part] for thread in threads) / len(threads)
         for r in records:
             parts["memory" if r.moves else "computation"] += r.seconds / len(threads)
+        costs = [tuple(r[-2:]) for r in timed.records if r[0] == direction]
+        spent = {part: sweep[part] for part in ("ids", "plan", "bind", "walk")}
+        timeline = Timeline(mode, name, spent, sweep["events"], sweep["left_out"], costs)
+        profile.timelines.append(timeline)
         profile.threads[name] = threads
         profile.records.extend(records)
     profile.seconds[mode] = parts
