@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cavs._arrays import Array
 from cavs.core.pickles import check_pickle
 from cavs.core.structure import Structure
-from cavs.core.vertex import Module
+from cavs.core.vertex import Module, Unmatched
 from cavs.tensor import Parameter
+
+_Self = TypeVar("_Self", bound="Compiled")
 
 
 class Compiled(ABC):
@@ -84,10 +86,24 @@ class Compiled(ABC):
         self._structure.check(thorough=True)
         return self.function.state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copies values in; see :meth:`Module.load_state_dict`."""
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> Unmatched:
+        """Copies values in, and gives the names that are missing and those that are unexpected;
+        see :meth:`Module.load_state_dict`."""
         self._structure.check(thorough=True)
-        self.function.load_state_dict(state)
+        return self.function.load_state_dict(state, strict=strict)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """(attribute path, module) of the function and of all modules in it; see
+        :meth:`Module.named_modules`."""
+        self._structure.check(thorough=True)
+        return Module.named_modules(self.function, prefix)
+
+    def apply(self: _Self, fn: Callable[[Module], Any]) -> _Self:
+        """Calls `fn` with each module of the function, inner ones first, and with the function;
+        gives this model or program. See :meth:`Module.apply`."""
+        self._structure.check(thorough=True)
+        Module.apply(self.function, fn)
+        return self
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cavs._arguments import text
+from cavs._arguments import boolean, text
 from cavs.call import WHOLE, Call, Part
 from cavs.compiled import convert
 from cavs.core.compiler import Compiler
@@ -238,13 +238,14 @@ class Model(Inspectable):
 
     # Modes and randomness
 
-    def train(self) -> Model:
-        """Dropout acts from now on."""
-        self.training = True
+    def train(self, mode: bool = True) -> Model:
+        """Dropout acts from now on; with False it does nothing, as after :meth:`eval`. Gives the
+        model. Raises InputError where `mode` is no bool."""
+        self.training = boolean("train", "mode", mode)
         return self
 
     def eval(self) -> Model:
-        """Dropout does nothing from now on."""
+        """Dropout does nothing from now on. Gives the model."""
         self.training = False
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from cavs._arguments import is_among, listed, mapping, printed, shown, text
+from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, text
 from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
@@ -68,6 +68,10 @@ class VertexProgram(Module):
     def functions(self) -> dict[str, VertexFunction]:
         """The vertex functions by name."""
         return dict(self._functions)
+
+    def __cavs_items__(self) -> Iterator[tuple[str, Any]]:
+        for name, value in attributes(self).items():
+            yield from value.items() if value is self._functions else [(name, value)]
 
     def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[tuple[str, str, Any]]:
         above = (*above, id(self))
@@ -135,17 +139,17 @@ class Program(Compiled):
         """Whether dropout acts."""
         return all(model.training for model in self.models.values())
 
-    def train(self) -> Program:
-        """Dropout acts from now on."""
+    def train(self, mode: bool = True) -> Program:
+        """Dropout acts from now on; with False it does nothing, as after :meth:`eval`. Gives the
+        program. Raises InputError where `mode` is no bool."""
+        boolean("train", "mode", mode)
         for model in self.models.values():
-            model.train()
+            model.train(mode)
         return self
 
     def eval(self) -> Program:
-        """Dropout does nothing from now on."""
-        for model in self.models.values():
-            model.eval()
-        return self
+        """Dropout does nothing from now on. Gives the program."""
+        return self.train(False)
 
     @overload
     def explain(self, /) -> str: ...

@@ -190,6 +190,9 @@ def model_cases() -> Iterator[Case]:
     yield Case("Module.named_parameters", Cell().named_parameters, {"prefix": ""})
     state = Cell().state_dict()
     yield Case("Module.load_state_dict", Cell().load_state_dict, {"state": state})
+    loose = {"state": state, "strict": False}
+    yield Case("Module.load_state_dict", Cell().load_state_dict, loose)
+    yield Case("Module.named_modules", Cell().named_modules, {"prefix": ""})
     value = lambda x: Cell().load_state_dict({**state, "u.bias": x})  # noqa: E731
     yield Case("Module.load_state_dict", value, {"x": state["u.bias"]})
 
@@ -212,11 +215,17 @@ def model_cases() -> Iterator[Case]:
     number = {"graph": 0, "vertex": 0}
     at = lambda graph, vertex: model.values(BATCH, vertex=(graph, vertex), **inputs)  # noqa: E731
     yield Case("Model.values", at, number)
-    yield Case("Model.load_state_dict", model.load_state_dict, {"state": state})
+    loaded = {"state": state, "strict": True}
+    yield Case("Model.load_state_dict", model.load_state_dict, loaded)
+    yield Case("Model.train", cavs.compile(Cell()).train, {"mode": False})
+    yield Case("Model.named_modules", model.named_modules, {"prefix": ""})
     yield Case("Model.set_random_state", model.set_random_state, {"state": model.random_state()})
 
     whole = cavs.compile(program)
     yield Case("Program", whole.__getitem__, {"name": "a"})
+    yield Case("Program.train", whole.train, {"mode": True})
+    loaded = {"state": whole.state_dict(), "strict": False}
+    yield Case("Program.load_state_dict", whole.load_state_dict, loaded)
     yield Case("Program.explain", whole.explain, {})
     yield Case("Program.explain", lambda c: whole.explain(c), {"c": {"a": (BATCH, inputs)}})
     explain = lambda graphs, given: whole.explain({"a": (graphs, given)}, repeats=1)  # noqa: E731
@@ -385,6 +394,10 @@ def optim_cases() -> Iterator[Case]:
     yield Case("groups", set_option, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.0})
     sgd = optim.SGD([parameter()], 0.1, momentum=0.5)
     yield Case("Optimizer.load_state_dict", sgd.load_state_dict, {"state": sgd.state_dict()})
+    more = lambda g: optim.SGD([parameter()], 0.1).add_param_group(g)  # noqa: E731
+    yield Case("Optimizer.add_param_group", more, {"g": {"params": [parameter()], "lr": 0.1}})
+    more = lambda **g: optim.SGD([parameter()], 0.1).add_param_group(g)  # noqa: E731
+    yield Case("Optimizer.add_param_group", more, {"params": parameter(), "lr": 0.1})
     one = lambda lr: sgd.load_state_dict({**sgd.state_dict(), "groups.0.lr": lr})  # noqa: E731
     yield Case("Optimizer.load_state_dict", one, {"lr": np.float64(0.1)})
     o = {"optimizer": sgd}
@@ -403,6 +416,13 @@ def optim_cases() -> Iterator[Case]:
         load = lambda s=schedule, **state: s.load_state_dict(state)  # noqa: E731
         yield Case(f"{name}.load_state_dict", load, {"count": 1, "base_lrs": [0.1]})
         yield Case(f"{name}.factor", schedule.factor, {"count": 1})
+    plateau = {"factor": 0.5, "patience": 2, "greater": True, "threshold": 0.1, "min_lr": 0.01}
+    yield Case("ReduceLROnPlateau", optim.ReduceLROnPlateau, {**o, **plateau})
+    made = optim.ReduceLROnPlateau(sgd)
+    yield Case("ReduceLROnPlateau.step", made.step, {"score": 1.0})
+    yield Case("ReduceLROnPlateau.load_state_dict", made.load_state_dict, {"state": {}})
+    load = lambda **state: made.load_state_dict(state)  # noqa: E731
+    yield Case("ReduceLROnPlateau.load_state_dict", load, {"best": 1.0, "num_bad": 0})
 
 
 def data_cases() -> Iterator[Case]:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from cavs._arguments import printed, text
+from cavs._arguments import boolean, printed, shown, text
 from cavs.core._state import fitting_arrays, narrowed
-from cavs.errors import TraceError
+from cavs.errors import InputError, TraceError
 
 if TYPE_CHECKING:
     from cavs.core.trace import Vertex
+
+
+_Self = TypeVar("_Self", bound="Module")
+
+
+class Unmatched(NamedTuple):
+    """Names that a state and its module do not share; both are empty after a strict load.
+
+    Attributes:
+        missing: parameters of which the state has no values; they are as they were.
+        unexpected: entries of the state that no parameter has; they were left out.
+    """
+
+    missing: list[str]
+    unexpected: list[str]
 
 
 class Module:
@@ -48,16 +63,27 @@ class Module:
         """
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> Unmatched:
         """Copies values into the parameters; nothing is changed unless everything fits.
 
         Args:
             state: an array of each parameter's shape, by attribute path; dtypes are converted.
+            strict: whether the names must be the same; else those that both have are loaded.
+
+        Returns:
+            The names that are missing, and those that are unexpected: none if `strict`.
 
         Raises:
-            CheckpointError: names that are missing or unexpected, or shapes that differ.
+            CheckpointError: names that are missing or unexpected, if `strict`, or shapes that
+                differ; InputError: `strict` is no bool.
         """
         own = dict(self.named_parameters())
+        unmatched = Unmatched([], [])
+        if not boolean("load_state_dict", "strict", strict) and isinstance(state, Mapping):
+            unmatched.missing.extend(name for name in own if name not in state)
+            unmatched.unexpected.extend(name for name in state if name not in own)
+            state = {name: value for name, value in state.items() if name in own}
+            own = {name: parameter for name, parameter in own.items() if name in state}
         shapes = {name: tuple(parameter.shape) for name, parameter in own.items()}
         values = fitting_arrays("load_state_dict", type(self).__name__, shapes, state)
         found = {
@@ -67,6 +93,69 @@ class Module:
         for name, value in found.items():
             with own[name].writing() as array:
                 array[...] = value
+        return unmatched
+
+    # Modules
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """(attribute path, module) of this module, whose path is `prefix`, and of all modules in
+        it, in order of assignment, each before those in it; a shared module comes once.
+
+        Raises:
+            TraceError: `prefix` is no text.
+        """
+        text("modules", "prefix", prefix, TraceError)
+        seen: set[int] = set()
+        waiting: list[tuple[str, Module]] = [(prefix, self)]
+        while waiting:
+            path, module = waiting.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield path, module
+                inner = list(children(module, f"{path}." if path else ""))
+                waiting += reversed(inner)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all modules in it, each once; see :meth:`named_modules`."""
+        return (module for _, module in Module.named_modules(self))
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(attribute path, module) of the modules that stand directly in this one, also in lists,
+        tuples and dictionaries, as ``layers.0``; a shared module comes once."""
+        seen: set[int] = set()
+        for path, module in children(self, ""):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield path, module
+
+    def children(self) -> Iterator[Module]:
+        """The modules that stand directly in this one; see :meth:`named_children`."""
+        return (module for _, module in Module.named_children(self))
+
+    def apply(self: _Self, fn: Callable[[Module], Any]) -> _Self:
+        """Calls `fn` with each module in this one, inner ones first, and with this one, as to
+        initialise parameters; gives this module.
+
+        Raises:
+            InputError: `fn` cannot be called.
+        """
+        if not callable(fn):
+            raise InputError(f"[apply] expected a function of a module, got {shown(fn)}; pass one")
+        seen: set[int] = set()
+
+        def visit(module: Module) -> None:
+            if id(module) not in seen:
+                seen.add(id(module))
+                for _, inner in children(module, ""):
+                    visit(inner)
+                fn(module)
+
+        visit(self)
+        return self
+
+    def __cavs_items__(self) -> Iterator[tuple[str, Any]]:
+        """(name in paths, value) of what the module holds."""
+        yield from attributes(self).items()
 
     def _walk(self, prefix: str, place: str, above: Above = ()) -> Iterator[_Found]:
         for name, value in attributes(self).items():
@@ -80,8 +169,25 @@ def attributes(module: Module) -> dict[str, Any]:
     return own
 
 
-_Found = tuple[str, str, Any]
 Above = tuple[int, ...]
+
+
+def children(module: Module, prefix: str) -> Iterator[tuple[str, Module]]:
+    """(attribute path, module) of the modules directly in `module`, as often as they are there."""
+    for name, value in module.__cavs_items__():
+        yield from _modules_in(f"{prefix}{name}", value, (id(module),))
+
+
+def _modules_in(path: str, value: Any, above: Above) -> Iterator[tuple[str, Module]]:
+    if isinstance(value, Module):
+        yield path, value
+    elif isinstance(value, (list, tuple, dict)) and id(value) not in above:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _modules_in(f"{path}.{key}", item, (*above, id(value)))
+
+
+_Found = tuple[str, str, Any]
 
 
 def walk(path: str, place: str, value: Any, above: Above = ()) -> Iterator[_Found]:

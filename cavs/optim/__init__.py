@@ -10,5 +10,6 @@ from cavs.optim.schedules import ConstantLR as ConstantLR
 from cavs.optim.schedules import CosineLR as CosineLR
 from cavs.optim.schedules import ExponentialLR as ExponentialLR
 from cavs.optim.schedules import LRSchedule as LRSchedule
+from cavs.optim.schedules import ReduceLROnPlateau as ReduceLROnPlateau
 from cavs.optim.schedules import StepLR as StepLR
 from cavs.optim.schedules import WarmupLinear as WarmupLinear

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cavs._arguments import boolean, items, number, text
+from cavs._arguments import boolean, items, number, shown, text
 from cavs._arrays import Array
 from cavs.core.owners import path_of
 from cavs.errors import InputError
@@ -33,6 +33,19 @@ def as_groups(parameters: Any) -> list[Group]:
             )
         return given
     return [{"params": given}]
+
+
+def as_group_given(group: Any) -> Group:
+    """A group as it is given to an optimizer that exists; a single parameter becomes a list."""
+    if not isinstance(group, Mapping) or "params" not in group:
+        raise InputError(
+            f"[optim] expected a dictionary with 'params' as group, got {shown(group)}; pass "
+            '{"params": layer.parameters()}'
+        )
+    given = dict(group)
+    if isinstance(given["params"], Parameter):
+        given["params"] = [given["params"]]
+    return given
 
 
 def named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
@@ -67,3 +80,43 @@ def name_in(group: Group, parameter: Parameter) -> str:
     """The name in errors of a parameter of the group."""
     pairs = zip(group["names"], group["params"], strict=True)
     return next(called(name, p) for name, p in pairs if p is parameter)
+
+
+def option_places(groups: Sequence[Group]) -> dict[str, tuple[int, str]]:
+    """Maps each option's path in :meth:`Optimizer.state_dict` to the number of its group and its
+    name there."""
+    return {
+        f"groups.{number}.{option}": (number, option)
+        for number, group in enumerate(groups)
+        for option in group
+        if option not in ("params", "names")
+    }
+
+
+def check_paths(groups: Sequence[Group], states: Mapping[Parameter, State]) -> None:
+    """Raises InputError if an array and an option have the same path in a state."""
+    paths = {
+        f"{name}.{state}"
+        for group in groups
+        for name, parameter in zip(group["names"], group["params"], strict=True)
+        for state in states[parameter]
+    }
+    both = sorted(paths & set(option_places(groups)))
+    if both:
+        raise InputError(
+            f"[optim] expected parameters of names beside {both[0]!r}, an option's in "
+            f"state_dict, got {both[0].rpartition('.')[0]!r}; rename it"
+        )
+
+
+def check_parameters(groups: Sequence[Group]) -> None:
+    parameters = [p for group in groups for p in group["params"]]
+    names = [name for group in groups for name in group["names"]]
+    if not parameters:
+        raise InputError(
+            "[optim] expected at least one parameter, got none; pass model.parameters()"
+        )
+    if len({id(p) for p in parameters}) < len(parameters) or len(set(names)) < len(names):
+        raise InputError(
+            "[optim] expected each parameter and each name once, got one twice; remove one"
+        )

@@ -17,7 +17,18 @@ from cavs.device import is_array
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
 from cavs.optim._gradients import check_gradient, is_like, unlike
-from cavs.optim._groups import Group, State, as_groups, called, named, option_of
+from cavs.optim._groups import (
+    Group,
+    State,
+    as_group_given,
+    as_groups,
+    called,
+    check_parameters,
+    check_paths,
+    named,
+    option_of,
+    option_places,
+)
 from cavs.tensor import Parameter, RowSparse, Writing, detecting
 
 
@@ -25,8 +36,9 @@ class Optimizer(ABC):
     """Changes parameters in place by their gradients.
 
     Attributes:
-        groups: dictionaries with ``params``, ``names`` and the options, such as ``lr``, which may
-            be changed between steps.
+        groups, param_groups: dictionaries with ``params``, ``names`` and the options, such as
+            ``lr``, which may be changed between steps: ``optimizer.param_groups[0]["lr"] = 0.1``.
+        defaults: the options of a group that gives none of its own.
         checks: finds updates that would leave a parameter that is not finite.
     """
 
@@ -38,60 +50,64 @@ class Optimizer(ABC):
         Raises:
             InputError: no parameter, one twice, something else, or an option out of its range.
         """
+        self.defaults: dict[str, float | bool] = dict(options)
         self.groups: list[Group] = []
         self._states: dict[Parameter, State] = {}
         self.checks = UpdateChecks(self)
-        count = 0
-        for given in as_groups(parameters):
-            unknown = set(given) - set(options) - {"params"}
-            if unknown:
-                raise InputError(
-                    f"[optim] expected options among {sorted(options)}, got "
-                    f"{listed(unknown)}; leave the others out"
-                )
-            pairs = named(given["params"], count)
-            count += len(pairs)
-            group: Group = {
-                name: option_of(name, given.get(name, value), type(value))
-                for name, value in options.items()
-            }
-            group["names"] = [name for name, _ in pairs]
-            group["params"] = [parameter for _, parameter in pairs]
-            self._check_options(group)
-            self.groups.append(group)
-        self._check_parameters()
-        self._owners = Owners([p for group in self.groups for p in group["params"]])
-        for group in self.groups:
-            for parameter in group["params"]:
-                self._states[parameter] = self._new_state(parameter, group)
-        self._check_paths()
+        self._add(as_groups(parameters))
 
-    def _check_paths(self) -> None:
-        """Raises InputError if an array and an option have the same path in :meth:`state_dict`."""
+    @property
+    def param_groups(self) -> list[Group]:
+        """The groups, by the name that PyTorch has for them."""
+        return self.groups
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Adds a group of parameters, such as layers that learn from now on.
+
+        Args:
+            param_group: ``params``, as for the optimizer: a parameter, a list of them or of (name,
+                parameter) pairs; and options of the group's own in place of the defaults.
+
+        Raises:
+            InputError: no group, or as for a new optimizer; the optimizer is then as before.
+        """
+        self._add([as_group_given(param_group)])
+
+    def _add(self, given_groups: Sequence[Mapping[str, Any]]) -> None:
+        """Adds groups, or raises InputError and adds none."""
+        groups, count = list(self.groups), sum(len(group["params"]) for group in self.groups)
+        for given in given_groups:
+            group = self._as_group(given, count)
+            count += len(group["params"])
+            groups.append(group)
+        check_parameters(groups)
         states = {
-            f"{name}.{state}"
-            for group in self.groups
-            for name, parameter in zip(group["names"], group["params"], strict=True)
-            for state in self._states[parameter]
+            parameter: self._new_state(parameter, group)
+            for group in groups[len(self.groups) :]
+            for parameter in group["params"]
         }
-        both = sorted(states & set(self._option_places()))
-        if both:
-            raise InputError(
-                f"[optim] expected parameters of names beside {both[0]!r}, an option's in "
-                f"state_dict, got {both[0].rpartition('.')[0]!r}; rename it"
-            )
+        check_paths(groups, {**self._states, **states})
+        self._states.update(states)
+        self.groups[:] = groups
+        self._owners = Owners([p for group in groups for p in group["params"]])
 
-    def _check_parameters(self) -> None:
-        parameters = [p for group in self.groups for p in group["params"]]
-        names = [name for group in self.groups for name in group["names"]]
-        if not parameters:
+    def _as_group(self, given: Mapping[str, Any], count: int) -> Group:
+        """A group with all options; parameters without a name are numbered from `count`."""
+        unknown = set(given) - set(self.defaults) - {"params"}
+        if unknown:
             raise InputError(
-                "[optim] expected at least one parameter, got none; pass model.parameters()"
+                f"[optim] expected options among {sorted(self.defaults)}, got {listed(unknown)}; "
+                "leave the others out"
             )
-        if len({id(p) for p in parameters}) < len(parameters) or len(set(names)) < len(names):
-            raise InputError(
-                "[optim] expected each parameter and each name once, got one twice; remove one"
-            )
+        pairs = named(given["params"], count)
+        group: Group = {
+            name: option_of(name, given.get(name, value), type(value))
+            for name, value in self.defaults.items()
+        }
+        group["names"] = [name for name, _ in pairs]
+        group["params"] = [parameter for _, parameter in pairs]
+        self._check_options(group)
+        return group
 
     def _check_options(self, group: Group) -> None:
         for name, value in group.items():
@@ -241,7 +257,7 @@ class Optimizer(ABC):
             for name, parameter in zip(group["names"], group["params"], strict=True):
                 for key, array in self._states[parameter].items():
                     result[f"{name}.{key}"] = array
-        for path, (at, option) in self._option_places().items():
+        for path, (at, option) in option_places(self.groups).items():
             result[path] = np.asarray(self.groups[at][option], np.float64)
         return result
 
@@ -257,7 +273,7 @@ class Optimizer(ABC):
         shapes = {name: array.shape for name, array in own.items()}
         values = fitting_arrays("optim", type(self).__name__, shapes, state)
         changed = [dict(group) for group in self.groups]
-        for path, (at, option) in self._option_places().items():
+        for path, (at, option) in option_places(self.groups).items():
             wanted = type(changed[at][option])
             changed[at][option] = wanted(values.pop(path).item())
         try:
@@ -304,13 +320,3 @@ class Optimizer(ABC):
                 f"[optim] expected {what} as {name!r}, got others; pass what state_dict gave"
             )
         return narrowed("optim", name, value, own.dtype)
-
-    def _option_places(self) -> dict[str, tuple[int, str]]:
-        """Maps each option's path in :meth:`state_dict` to the number of its group and its name
-        there."""
-        return {
-            f"groups.{number}.{option}": (number, option)
-            for number, group in enumerate(self.groups)
-            for option in group
-            if option not in ("params", "names")
-        }

@@ -8,9 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from cavs._arguments import instance, integer, number, printed
+import numpy as np
+
+from cavs._arguments import boolean, instance, integer, number, printed, shown
 from cavs.errors import CheckpointError, InputError
 from cavs.optim._optimizer import Optimizer
+from cavs.tensor import Tensor
 
 _MOST = sys.float_info.max
 
@@ -42,6 +45,8 @@ class LRSchedule(ABC):
 
     def _apply(self) -> None:
         factor = self.factor(self.count)
+        # Groups that were added since begin with the rates that they were given.
+        self.base_lrs += [g["lr"] for g in self.optimizer.groups[len(self.base_lrs) :]]
         for group, lr in zip(self.optimizer.groups, self.base_lrs, strict=True):
             group["lr"] = lr * factor
 
@@ -55,7 +60,7 @@ class LRSchedule(ABC):
         Raises:
             CheckpointError: `state` is of another number of groups, or no state.
         """
-        groups = len(self.base_lrs)
+        groups = len(self.optimizer.groups)
         if not _is_state(state, groups):
             raise CheckpointError(
                 f"[optim] expected a schedule's count and {groups} base_lrs, got "
@@ -152,6 +157,119 @@ class WarmupLinear(LRSchedule):
         if _count(count) < self.warmup_steps:
             return count / self.warmup_steps
         return max(0.0, (self.total_steps - count) / (self.total_steps - self.warmup_steps))
+
+
+class ReduceLROnPlateau:
+    """Multiplies the learning rates by `factor` when a score has not become better for more than
+    `patience` steps in a row, as PyTorch's does.
+
+    Args:
+        optimizer: whose groups' ``lr`` it changes, each from its present value.
+        factor: from 0 to below 1.
+        patience: steps without a better score that are let pass.
+        greater: whether a greater score is better, as of an accuracy; else a smaller one, as of a
+            loss.
+        threshold: a score is better if it is better than the best one by more than this part of it:
+            ``score < best - threshold * abs(best)``, or ``>`` and ``+`` with `greater`.
+        min_lr: no rate falls below it.
+
+    Attributes:
+        best: the best score so far; None before the first.
+        num_bad: steps since then, or since the rates fell.
+
+    Raises:
+        InputError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        greater: bool = False,
+        threshold: float = 1e-4,
+        min_lr: float = 0.0,
+    ) -> None:
+        instance("optim", "optimizer", optimizer, Optimizer, "an optimizer of cavs.optim")
+        self.optimizer = optimizer
+        self.factor = number("optim", "factor", factor, 0, 1)
+        self.patience = integer("optim", "patience", patience, 0)
+        self.greater = boolean("optim", "greater", greater)
+        self.threshold = number("optim", "threshold", threshold, 0)
+        self.min_lr = number("optim", "min_lr", min_lr, 0)
+        self.best: float | None = None
+        self.num_bad = 0
+
+    def step(self, score: Any) -> None:
+        """Judges the score of an epoch, after which the rates may be lower.
+
+        Args:
+            score: a number, or an array or tensor of one; one that is NaN is not better.
+
+        Raises:
+            InputError: no number.
+        """
+        found = _as_score(score)
+        if self._is_better(found):
+            self.best, self.num_bad = found, 0
+            return
+        self.num_bad += 1
+        if self.num_bad > self.patience:
+            self.num_bad = 0
+            for group in self.optimizer.groups:
+                lr = max(group["lr"] * self.factor, self.min_lr)
+                if group["lr"] - lr > _LEAST_CHANGE:
+                    group["lr"] = lr
+
+    def _is_better(self, score: float) -> bool:
+        if math.isnan(score) or self.best is None:
+            return not math.isnan(score)
+        # A part of the magnitude: of a negative best, PyTorch's factor would ask for less.
+        margin = self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0
+        return score > self.best + margin if self.greater else score < self.best - margin
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state: ``best``, a number or None, and ``num_bad``. The rates are the optimizer's, in
+        its own state."""
+        return {"best": self.best, "num_bad": self.num_bad}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from a result of :meth:`state_dict`.
+
+        Raises:
+            CheckpointError: `state` is no such state; nothing has changed then.
+        """
+        given: Any = state  # from a file, perhaps
+        good = isinstance(given, Mapping) and set(given) == {"best", "num_bad"}
+        best, bad = (given["best"], given["num_bad"]) if good else (None, None)
+        if isinstance(best, (int, float)) and not isinstance(best, bool):
+            good = good and (abs(best) <= _MOST or best in _INFINITE)
+        else:
+            good = good and best is None
+        if not (good and type(bad) is int and 0 <= bad < 2**53):
+            raise CheckpointError(
+                "[optim] expected a plateau's best score and num_bad, got "
+                f"{printed(state, str)[:200]}; load the state of a ReduceLROnPlateau"
+            )
+        self.best, self.num_bad = None if best is None else float(best), bad
+
+
+_LEAST_CHANGE = 1e-8  # of a learning rate, as in PyTorch
+_INFINITE = (math.inf, -math.inf)
+
+
+def _as_score(score: Any) -> float:
+    if isinstance(score, Tensor):
+        score = score.detach().data
+    if not isinstance(score, (bool, str, bytes)):
+        try:
+            array = np.asarray(score)
+            if array.size == 1 and array.dtype.kind in "fiu":
+                return float(array.item())
+        except Exception:  # an object's own conversion may raise any error
+            pass
+    raise InputError(f"[optim] expected a number as score, got {shown(score)}; pass one")
 
 
 def _count(count: Any) -> int:

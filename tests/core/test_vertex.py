@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cavs
 from cavs import nn, ops
 from cavs.core.vertex import Module
-from cavs.errors import TraceError
+from cavs.errors import CheckpointError, InputError, TraceError
 
 
 def parameter() -> cavs.Parameter:
@@ -66,3 +67,151 @@ def test_a_shared_parameter_has_the_path_of_its_first_place() -> None:
     assert [name for name, _ in function.named_parameters("f.")] == ["f.d.a.b", "f.d.c.0"]
     state = cavs.compile(function).state_dict()
     assert state["d.c.0"] is other.data
+
+
+# --- What users of PyTorch call
+
+
+class Part(Module):
+    def __init__(self) -> None:
+        self.one = nn.Linear(2, 2)
+
+
+class Whole(cavs.VertexFunction):
+    """Modules as attributes, in lists, tuples and dictionaries; one of them twice."""
+
+    def __init__(self) -> None:
+        self.part = Part()
+        self.layers = [nn.Linear(2, 2), (nn.Dropout(0.5), self.part.one)]
+        self.by_name = {"a": {"b": Part()}}
+        self.rate = 0.5
+        self.children = "an attribute of the user's may have any name"  # type: ignore[assignment]
+
+    def forward(self, v: cavs.Vertex) -> None:
+        x = v.pull("x", 2)
+        x = self.part.one(self.layers[0](x)) + self.by_name["a"]["b"].one(x)
+        v.push(y=self.layers[1][0](x))
+
+
+PATHS = [
+    *("", "part", "part.one", "layers.0", "layers.1.0"),
+    *("by_name.a.b", "by_name.a.b.one"),
+]
+
+
+def test_named_modules_come_once_each_before_those_in_it() -> None:
+    whole = Whole()
+    found = dict(whole.named_modules())
+    assert list(found) == PATHS
+    assert found[""] is whole
+    assert found["layers.1.0"] is whole.layers[1][0]
+    assert list(map(id, whole.modules())) == list(map(id, found.values()))
+    assert [name for name, _ in whole.named_modules("m")] == [
+        f"m.{path}" if path else "m" for path in PATHS
+    ]
+    names = [name for name, _ in Module.named_children(whole)]
+    assert names == ["part", "layers.0", "layers.1.0", "layers.1.1", "by_name.a.b"]
+    assert next(iter(Part().children())).weight.shape == (2, 2)
+    model = cavs.compile(whole)
+    assert [name for name, _ in model.named_modules()] == PATHS
+    program = cavs.compile(cavs.VertexProgram({"f": whole, "g": Whole()}))
+    paths = [name for name, _ in program.named_modules()]
+    assert paths[:2] == ["", "f"]
+    assert "g.part.one" in paths
+    assert len(paths) == 15
+
+
+def test_named_modules_are_those_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Theirs(torch.nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = torch.nn.ModuleDict({"one": torch.nn.Linear(2, 2)})
+            self.other = torch.nn.Linear(2, 2)
+            self.again = self.part["one"]
+
+    class Ours(Module):
+        def __init__(self) -> None:
+            self.part = Part()
+            self.other = nn.Linear(2, 2)
+            self.again = self.part.one
+
+    theirs, ours = Theirs(), Ours()
+    assert [n for n, _ in ours.named_modules()] == [n for n, _ in theirs.named_modules()]
+    order: list[str] = []
+    ours.apply(lambda m: order.append(type(m).__name__))
+    expected: list[str] = []
+    theirs.apply(lambda m: expected.append(type(m).__name__))
+    names = {"Ours": "Theirs", "Part": "ModuleDict"}
+    # A shared module counts once here; PyTorch's apply calls it as often as it stands there.
+    assert [names.get(n, n) for n in order] == expected[:3] + expected[4:]
+
+
+def test_a_module_that_stands_in_itself_comes_once() -> None:
+    outer = layer(inner=layer())
+    outer.inner.outer = [outer, {"again": outer.inner}]
+    assert [name for name, _ in outer.named_modules()] == ["", "inner"]
+    endless: list[Any] = [nn.Linear(2, 2)]
+    endless.append(endless)
+    assert [name for name, _ in layer(a=endless).named_modules()] == ["", "a.0"]
+
+
+def test_apply_initialises_parameters_in_place() -> None:
+    model = cavs.compile(Whole())
+
+    def fill(module: Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.constant_(module.weight, 0.25)
+
+    assert model.apply(fill) is model
+    weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
+    assert len(weights) == 3
+    for weight in weights:
+        assert (weight.data == 0.25).all()
+    with pytest.raises(InputError, match=r"^\[apply\] expected a function of a module, got None"):
+        model.apply(None)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="of the user's"):
+        model.function.apply(lambda _: (_ for _ in ()).throw(RuntimeError("of the user's")))
+
+
+def test_a_load_that_is_not_strict_says_what_is_missing_and_unexpected() -> None:
+    for make in (Part, lambda: cavs.compile(Whole())):
+        owner: Any = make()
+        before = {name: p.data.copy() for name, p in owner.named_parameters()}
+        bias = next(name for name in before if name.endswith("bias"))
+        state = {bias: before[bias] + 1, "another": object()}
+        result = owner.load_state_dict(state, strict=False)
+        assert result.missing == [name for name in before if name != bias]
+        assert result.unexpected == ["another"]
+        missing, unexpected = owner.load_state_dict(owner.state_dict())
+        assert (missing, unexpected) == ([], [])
+        for name, p in owner.named_parameters():
+            expected = before[name] + 1 if name == bias else before[name]
+            np.testing.assert_array_equal(p.data, expected)
+        with pytest.raises(CheckpointError, match=r"'another' is unexpected"):
+            owner.load_state_dict(state)
+        with pytest.raises(CheckpointError, match=r"has shape \(9,\) instead of"):
+            owner.load_state_dict({bias: np.zeros(9)}, strict=False)
+
+
+def test_a_load_of_a_program_may_be_not_strict() -> None:
+    program = cavs.compile(cavs.VertexProgram({"f": Whole()}))
+    state = program.state_dict()
+    weight = state.pop("f.part.one.weight")
+    missing, unexpected = program.load_state_dict({**state, "g": weight}, strict=False)
+    assert (missing, unexpected) == (["f.part.one.weight"], ["g"])
+
+
+def test_train_takes_a_mode() -> None:
+    model = cavs.compile(Whole())
+    program = cavs.compile(cavs.VertexProgram({"f": Whole(), "g": Whole()}))
+    for owner in (model, program):
+        for change, expected in ((lambda o: o.train(False), False), (lambda o: o.train(), True)):
+            assert change(owner) is owner
+            assert owner.training is expected
+        assert owner.eval() is owner
+        assert not owner.training
+        assert owner.train(mode=True).training
+        with pytest.raises(InputError, match=r"^\[train\] expected True or False as mode"):
+            owner.train("eval")  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cavs import optim
+import cavs
+from cavs import nn, optim
 from cavs.errors import InputError
 from cavs.tensor import Parameter
 
@@ -45,3 +46,102 @@ BAD: dict[str, Callable[[], Any]] = {
 def test_bad_arguments(message: str) -> None:
     with pytest.raises(InputError, match=message):
         BAD[message]()
+
+
+def test_a_group_may_be_added_to_an_optimizer() -> None:
+    first, second, third = (Parameter(np.ones(2)) for _ in range(3))
+    optimizer = optim.Adam([first], lr=0.1, eps=1e-3)
+    first.grad = np.ones(2)
+    optimizer.step()
+    optimizer.add_param_group({"params": second, "lr": 0.5})
+    optimizer.add_param_group({"params": [("third", third)], "weight_decay": 0.1})
+    assert optimizer.param_groups is optimizer.groups
+    assert [group["names"] for group in optimizer.param_groups] == [["0"], ["1"], ["third"]]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.5, 0.1]
+    assert [group["eps"] for group in optimizer.param_groups] == [1e-3] * 3
+    for p in (first, second, third):
+        p.grad = np.ones(2)
+    optimizer.step()
+    np.testing.assert_allclose(second.data, 0.5, rtol=1e-2)  # a first step of Adam is lr
+    state = optimizer.state_dict()
+    assert int(state["0.step"]) == 2
+    assert int(state["1.step"]) == 1
+    resumed = optim.Adam(
+        [{"params": [Parameter(np.ones(2))]} for _ in range(2)]
+        + [{"params": [("third", Parameter(np.ones(2)))]}]
+    )
+    resumed.load_state_dict(state)
+    assert [group["lr"] for group in resumed.groups] == [0.1, 0.5, 0.1]
+
+
+def test_added_groups_learn_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    ours = [Parameter(np.ones(3)) for _ in range(2)]
+    theirs = [torch.nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2)]
+    a, b = optim.SGD(ours[:1], 0.1, momentum=0.9), torch.optim.SGD(theirs[:1], 0.1, momentum=0.9)
+    for count in range(4):
+        if count == 2:
+            a.add_param_group({"params": ours[1:], "momentum": 0.5})
+            b.add_param_group({"params": theirs[1:], "momentum": 0.5})
+        if count == 3:
+            for groups in (a.param_groups, b.param_groups):
+                groups[1]["lr"] = 0.3
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad, q.grad = p.data * 2, q.detach() * 2
+        a.step()
+        b.step()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-12)
+
+
+def test_a_group_that_cannot_be_added_changes_nothing() -> None:
+    p = Parameter(np.ones(2))
+    optimizer = optim.SGD([("w", p)], 0.1)
+    other = Parameter(np.ones(2))
+    cases: list[tuple[Any, str]] = [
+        ({"params": [p]}, "each parameter and each name once"),
+        ({"params": [("w", other)]}, "each parameter and each name once"),
+        ({"params": [other], "betas": (0.9, 0.99)}, r"options among .*got \['betas'\]"),
+        ({"params": [other], "lr": -1}, "finite lr >= 0"),
+        ({"params": [other], "nesterov": True}, "momentum > 0 with nesterov"),
+        ({"params": [3]}, "parameters or"),
+        ({"lr": 0.1}, "a dictionary with 'params' as group"),
+        ([other], "a dictionary with 'params' as group"),
+    ]
+    for group, match in cases:
+        with pytest.raises(InputError, match=rf"^\[optim\] expected .*{match}"):
+            optimizer.add_param_group(group)
+        assert [g["names"] for g in optimizer.groups] == [["w"]]
+        assert set(optimizer.state_dict()) == set(optim.SGD([("w", other)], 0.1).state_dict())
+
+
+def test_schedules_take_up_groups_that_are_added() -> None:
+    optimizer = optim.SGD([Parameter(np.ones(1))], 1.0)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    optimizer.add_param_group({"params": [Parameter(np.ones(1))], "lr": 8.0})
+    schedule.step()
+    assert [g["lr"] for g in optimizer.groups] == [0.25, 2.0]
+    again = optim.ExponentialLR(optimizer, 0.5)
+    again.load_state_dict(schedule.state_dict())
+    assert [g["lr"] for g in optimizer.groups] == [0.25, 2.0]
+
+
+def test_an_added_group_is_looked_after_as_the_first_one() -> None:
+    class Cell(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.one, self.two = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=self.two(self.one(v.pull("x", 2))))
+
+    model = cavs.compile(Cell())
+    optimizer = optim.Adagrad(model.function.one.parameters(), 0.1)
+    optimizer.add_param_group({"params": model.function.two.parameters()})
+    x = np.ones((1, 2), np.float32)
+    before = [p.data.copy() for p in model.parameters()]
+    model.step(cavs.InputGraph([[]]), optimizer, loss="y", x=x)
+    assert all((p.data != old).any() for p, old in zip(model.parameters(), before, strict=True))
+    model.function.two = nn.Linear(2, 2)
+    with pytest.raises(cavs.CavsRuntimeError, match="two"):
+        optimizer.step()
