@@ -30,6 +30,7 @@ OPTIMIZERS: dict[str, Callable[[Any], cavs.optim.Optimizer]] = {
     "adagrad": lambda p: cavs.optim.Adagrad(p, 0.1),
     "adam": lambda p: cavs.optim.Adam(p, 0.01),
     "adamw": lambda p: cavs.optim.AdamW(p, 0.01),
+    "rmsprop": lambda p: cavs.optim.RMSprop(p, 0.01, momentum=0.9, centered=True),
 }
 GRAPHS = cavs.batch([cavs.InputGraph([[], [], [0, 1]]), cavs.InputGraph([[], [0]])])
 INPUTS = {"word": np.int32([1, 2, -1, 3, -1]), "label": np.int32([0, 1, 2, 0, 1])}

@@ -178,7 +178,7 @@ def make(optimizer: str, model: cavs.Model) -> optim.Optimizer:
     return made
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "Adagrad", "Adam", "AdamW"])
+@pytest.mark.parametrize("optimizer", ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop"])
 @pytest.mark.parametrize(
     ("formula", "x", "words"),
     [

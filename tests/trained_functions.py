@@ -36,6 +36,10 @@ OPTIMIZERS: dict[str, Make] = {
     "adam": lambda p: optim.Adam(p, lr=0.1),
     "adam-decay": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
     "adamw": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.1, weight_decay=0.1),
+    "rmsprop-momentum": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.9),
+    "rmsprop-centered": lambda p: optim.RMSprop(p, lr=0.1, eps=1e-3, centered=True),
+    "rmsprop-both": lambda p: optim.RMSprop(p, lr=0.1, eps=1e-3, momentum=0.9, centered=True),
 }
 
 

@@ -55,7 +55,7 @@ class SGD(Optimizer):
             )
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
-        return {"momentum": _zeros_like(parameter)} if group["momentum"] else {}
+        return {"momentum": zeros_like(parameter)} if group["momentum"] else {}
 
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
@@ -130,7 +130,7 @@ class Adagrad(Optimizer):
         start = group["initial_accumulator_value"]
         # Zeros take no memory until they are touched.
         if not start:
-            return {"sum": _zeros_like(parameter)}
+            return {"sum": zeros_like(parameter)}
         device = device_of(parameter.read()[0])
         return {"sum": device.full(parameter.shape, start, parameter.dtype)}
 
@@ -216,8 +216,8 @@ class Adam(Optimizer):
 
     def _new_state(self, parameter: Parameter, group: Group) -> State:
         return {
-            "exp_avg": _zeros_like(parameter),
-            "exp_avg_sq": _zeros_like(parameter),
+            "exp_avg": zeros_like(parameter),
+            "exp_avg_sq": zeros_like(parameter),
             "step": np.zeros((), np.int64),
         }
 
@@ -298,5 +298,6 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
 
-def _zeros_like(parameter: Parameter) -> Array:
+def zeros_like(parameter: Parameter) -> Array:
+    """Zeros like the parameter, which take no memory until they are touched."""
     return device_of(parameter.read()[0]).zeros(parameter.shape, parameter.dtype)

@@ -44,6 +44,18 @@ AdamSettings adam_settings(double lr, double beta1, double beta2, double eps, do
   return {lr, beta1, beta2, eps, weight_decay, decoupled, false};
 }
 
+RmspropSettings rmsprop_settings(double lr, double alpha, double eps, double weight_decay,
+                                 double momentum, bool centered) {
+  expect_finite("lr", lr);
+  expect_finite("eps", eps);
+  expect_finite("weight_decay", weight_decay);
+  expect_finite("momentum", momentum);
+  CAVS_CHECK(alpha >= 0 && alpha < 1, ErrorKind::kValue,
+             "[optim] alpha: expected a number from 0 to below 1, got ", alpha,
+             "; check the optimizer's settings");
+  return {lr, alpha, eps, weight_decay, momentum, centered};
+}
+
 void expect_momentum(double momentum, bool given) {
   CAVS_CHECK(momentum == 0 || given, ErrorKind::kValue,
              "[optim] momentum_buffer: expected arrays since momentum is ", momentum,
@@ -79,6 +91,19 @@ void adam(const py::sequence& params, const py::sequence& grads, const py::seque
   dense.dispatch([&](const auto& updates) { adam_step(settings, updates); });
 }
 
+void expect_states(const OptimizerSettings& settings, size_t given) {
+  CAVS_CHECK(given == num_states(settings), ErrorKind::kShape, "[optim] states: expected ",
+             num_states(settings), " arrays, got ", given, "; give what the settings need");
+}
+
+void rmsprop(const py::sequence& params, const py::sequence& grads,
+             const std::vector<py::sequence>& states, const RmspropSettings& settings) {
+  Dense dense(params, grads);
+  expect_states(settings, states.size());
+  for (const py::sequence& state : states) dense.add_state("state", state);
+  dense.dispatch([&](const auto& updates) { rmsprop_step(settings, updates); });
+}
+
 // One row-sparse update, its states checked.
 void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
                const std::vector<Array>& states, int64_t step) {
@@ -89,7 +114,8 @@ void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
                                    states.empty() ? nullptr : states[0].data<T>(),
                                    states.size() < 2 ? nullptr : states[1].data<T>(),
                                    0,
-                                   step};
+                                   step,
+                                   states.size() < 3 ? nullptr : states[2].data<T>()};
     optimizer_step_rows<T>(settings, update, sparse.own.data(), sparse.count(), sparse.width());
   });
 }
@@ -129,6 +155,19 @@ void adam_rows(const py::object& param, const py::object& ids, const py::object&
   step_rows(sparse, adam_settings(lr, beta1, beta2, eps, weight_decay, decoupled), states, step);
 }
 
+void rmsprop_rows(const py::object& param, const py::object& ids, const py::object& rows,
+                  const std::vector<py::object>& values, const RmspropSettings& settings) {
+  const Sparse sparse(param, ids, rows);
+  expect_states(settings, values.size());
+  std::vector<Array> states;
+  for (const py::object& value : values) {
+    Array state = state_of_rows("state", value, sparse);
+    for (const Array& other : states) state.expect_apart(other);
+    states.push_back(std::move(state));
+  }
+  step_rows(sparse, settings, states, 1);
+}
+
 using Magnitudes = std::vector<double>;  // of a parameter and two states
 
 int64_t row_size(const Array& param) { return param.dim(0) == 0 ? 0 : param.size() / param.dim(0); }
@@ -140,9 +179,7 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   expect_step(step);
   const Array param = float_array("param", param_value, false);
   std::vector<Array> states;
-  CAVS_CHECK(py::len(state_values) == num_states(settings), ErrorKind::kShape,
-             "[optim] states: expected ", num_states(settings), " arrays, got ",
-             py::len(state_values), "; give what the settings need");
+  expect_states(settings, py::len(state_values));
   for (const py::handle value : state_values) {
     states.push_back(optim_array("state", value, false));
     states.back().expect_like(param);
@@ -166,8 +203,8 @@ std::optional<Magnitudes> bounds(const OptimizerSettings& settings, int64_t step
   return dispatch(param, [&](auto zero) -> std::optional<Magnitudes> {
     using T = decltype(zero);
     const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
-    const DenseUpdate<T> update = {param.data<T>(), nullptr,      state(0),
-                                   state(1),        param.size(), step};
+    const DenseUpdate<T> update = {param.data<T>(), nullptr, state(0), state(1),
+                                   param.size(),    step,    nullptr};
     const auto count = static_cast<int64_t>(ids.size());
     const int32_t* rows = ids_value.is_none() ? nullptr : ids.data();
     std::optional<UpdateBounds> before;
@@ -267,6 +304,13 @@ void bind_optim(py::module_& m) {
         arg("exp_avg_sq"), arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999,
         arg("eps") = 1e-8, arg("weight_decay") = 0.0, arg("decoupled") = false,
         "torch.optim.SparseAdam's step for the rows `ids`; see sgd_update_rows.");
+  m.def(
+      "rmsprop_update", &rmsprop, arg("params"), arg("grads"), arg("states"), arg("settings"),
+      "torch.optim.RMSprop's step over arrays of each list, in place. `states` has a list for the "
+      "means of squares, one for momentum, where there is momentum, and one for the means, where "
+      "the settings are centered.");
+  m.def("rmsprop_update_rows", &rmsprop_rows, arg("param"), arg("ids"), arg("rows"), arg("states"),
+        arg("settings"), "RMSprop's step for the rows `ids`; see sgd_update_rows.");
   py::class_<SgdSettings>(m, "SgdSettings")
       .def(py::init(&sgd_settings), arg("lr"), arg("momentum"), arg("weight_decay"),
            arg("nesterov"));
@@ -275,6 +319,9 @@ void bind_optim(py::module_& m) {
   py::class_<AdamSettings>(m, "AdamSettings")
       .def(py::init(&adam_settings), arg("lr"), arg("beta1"), arg("beta2"), arg("eps"),
            arg("weight_decay"), arg("decoupled"));
+  py::class_<RmspropSettings>(m, "RmspropSettings")
+      .def(py::init(&rmsprop_settings), arg("lr"), arg("alpha"), arg("eps"), arg("weight_decay"),
+           arg("momentum"), arg("centered"));
   m.def(
       "sum", &sum, arg("x"),
       "Sum of all elements, accumulated in float64 and rounded to the array's dtype; the same for "

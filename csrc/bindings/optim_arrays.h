@@ -45,6 +45,9 @@ inline void expect_step(int64_t step) {
 // Number of arrays that an optimiser of these settings keeps for each parameter.
 inline size_t num_states(const OptimizerSettings& settings) {
   if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd->momentum != 0 ? 1 : 0;
+  if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
+    return 1 + (rmsprop->momentum != 0 ? 1 : 0) + (rmsprop->centered ? 1 : 0);
+  }
   return std::holds_alternative<AdagradSettings>(settings) ? 1 : 2;
 }
 
@@ -128,7 +131,7 @@ class Dense {
     for (size_t i = 0; i < params_.size(); ++i) {
       if (params_[i].is_double() != is_double) continue;
       found.push_back({params_[i].data<T>(), grads_[i].data<T>(), state<T>(0, i), state<T>(1, i),
-                       params_[i].size(), steps_.empty() ? 1 : steps_[i]});
+                       params_[i].size(), steps_.empty() ? 1 : steps_[i], state<T>(2, i)});
     }
     return found;
   }

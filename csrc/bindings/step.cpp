@@ -81,11 +81,13 @@ class Arrays {
     update.param = param.data<void>();
     update.step = read_as<int64_t>(fields[1], "step", "the number of an update");
     expect_step(update.step);
-    void** places[] = {&update.first, &update.second};
+    void** places[] = {&update.first, &update.second, &update.third};
     for (size_t i = 2; i < fields.size(); ++i) {
       Array state = state_like("state", fields[i], param);
       if (grad) state.expect_apart(*grad);
-      if (i == 3) state.expect_apart(states_.back());
+      for (size_t other = 2; other < i; ++other) {
+        state.expect_apart(states_[states_.size() - (i - other)]);
+      }
       *places[i - 2] = state.data<void>();
       states_.push_back(std::move(state));
     }

@@ -32,18 +32,31 @@ struct AdamSettings {
   bool sparse = false;     // torch.optim.SparseAdam: eps joins before the bias correction
 };
 
+struct RmspropSettings {
+  double lr = 0;
+  double alpha = 0;
+  double eps = 0;
+  double weight_decay = 0;
+  double momentum = 0;
+  bool centered = false;
+};
+
 // The settings of one optimiser; `AdamSettings::sparse` is set where rows are updated.
-using OptimizerSettings = std::variant<SgdSettings, AdagradSettings, AdamSettings>;
+using OptimizerSettings = std::variant<SgdSettings, AdagradSettings, AdamSettings, RmspropSettings>;
 
 // A parameter, its gradient and the optimiser's arrays for it, n elements each.
 template <class T>
 struct DenseUpdate {
   T* param = nullptr;
   const T* grad = nullptr;
-  T* first = nullptr;   // SGD: momentum, null where settings.momentum == 0; Adagrad: sum; Adam: m
-  T* second = nullptr;  // Adam: v
+  // The optimiser's arrays, null where it has fewer. SGD: momentum, where settings.momentum != 0;
+  // Adagrad: sum; Adam: m, v; RMSprop: the mean of squares, then momentum, where it is not 0, then
+  // the mean, where settings.centered.
+  T* first = nullptr;
+  T* second = nullptr;
   int64_t n = 0;
   int64_t step = 1;  // Adam: number of the update, from 1
+  T* third = nullptr;
 };
 
 template <class T>
@@ -60,7 +73,8 @@ struct RowsView {
   int64_t count = 0;
 };
 
-// Upper bounds for the magnitudes of a parameter and of the optimiser's arrays for it.
+// Upper bounds for the magnitudes of a parameter and of the optimiser's arrays for it. Of the third
+// there is none: it does not decide whether the parameter stays finite.
 struct UpdateBounds {
   double param = 0, first = 0, second = 0;
 };

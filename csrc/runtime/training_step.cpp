@@ -246,7 +246,8 @@ class Step {
   DenseUpdate<T> update_of(const StepUpdate& u) const {
     const StepGradient& gradient = result_.gradients[static_cast<size_t>(u.gradient)];
     return {static_cast<T*>(u.param),  elements(gradient), static_cast<T*>(u.first),
-            static_cast<T*>(u.second), count(gradient),    u.step};
+            static_cast<T*>(u.second), count(gradient),    u.step,
+            static_cast<T*>(u.third)};
   }
 
   void update() const {

@@ -29,6 +29,7 @@ struct StepUpdate {
   void* param = nullptr;
   void* first = nullptr;
   void* second = nullptr;
+  void* third = nullptr;
   int64_t step = 1;
 };
 

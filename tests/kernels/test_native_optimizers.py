@@ -303,3 +303,41 @@ def test_greatest_magnitudes_of_lesser_instruction_sets(isa):
     )
     environment = {**os.environ, "CAVS_ISA": isa}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_003])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("centered", [False, True])
+def test_rmsprop(size, momentum, centered, threads, draw):
+    settings = core.RmspropSettings(0.01, 0.9, 1e-2, 0.1, momentum, centered)
+    count = 1 + (momentum != 0) + centered
+    param, states = draw(size), [np.zeros_like(draw(size)) for _ in range(count)]
+    p, v, a, b = (*wide(param), 0.0, 0.0, 0.0)
+    for _ in range(3):
+        grad = draw(size)
+        core.rmsprop_update([param], [grad], [[state] for state in states], settings)
+        g = grad + 0.1 * p
+        v = 0.9 * v + 0.1 * g * g
+        a = 0.9 * a + 0.1 * g
+        b = momentum * b + g / (np.sqrt(v - a * a if centered else v) + 1e-2)
+        p = p - 0.01 * b
+    check(param, p)
+    check(states[0], v)
+    if momentum:
+        check(states[1], b)
+    if centered:
+        check(states[-1], a)
+
+
+def test_rmsprop_takes_as_many_states_as_its_settings_need(draw):
+    param, grad, one, two = (draw(4, 2) for _ in range(4))
+    settings = core.RmspropSettings(0.1, 0.9, 1e-8, 0.0, 0.5, True)
+    with pytest.raises(ShapeError, match=r"\[optim\] states: expected 3 arrays, got 2"):
+        core.rmsprop_update([param], [grad], [[one], [two]], settings)
+    ids = np.int32([0, 1, 2, 3])
+    with pytest.raises(ShapeError, match=r"\[optim\] states: expected 3 arrays, got 1"):
+        core.rmsprop_update_rows(param, ids, grad, [one], settings)
+    with pytest.raises(InputError, match=r"memory"):
+        core.rmsprop_update_rows(param, ids, grad, [one, two, one], settings)
+    with pytest.raises(InputError, match=r"\[optim\] alpha: expected a number from 0 to below 1"):
+        core.RmspropSettings(0.1, 1.0, 1e-8, 0.0, 0.5, True)

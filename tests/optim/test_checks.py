@@ -24,6 +24,10 @@ OPTIMIZERS: dict[str, Make] = {
     "adam": lambda p, lr: optim.Adam(p, lr, weight_decay=0.1),
     "adam without eps": lambda p, lr: optim.Adam(p, lr, eps=0.0),
     "adamw": lambda p, lr: optim.AdamW(p, lr, weight_decay=0.1),
+    "rmsprop": lambda p, lr: optim.RMSprop(p, lr, weight_decay=0.1),
+    "rmsprop without eps": lambda p, lr: optim.RMSprop(p, lr, eps=0.0),
+    "rmsprop centered": lambda p, lr: optim.RMSprop(p, lr, centered=True),
+    "rmsprop with all": lambda p, lr: optim.RMSprop(p, lr, momentum=0.9, centered=True),
 }
 GREATEST = {"float32": 3e38, "float64": 1.7e308}
 

@@ -27,6 +27,11 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"lr": 0.1}),
     ("Adam", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.05}),
     ("AdamW", {"lr": 0.1, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.1}),
+    ("RMSprop", {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.05}),
+    ("RMSprop", {"lr": 0.1, "eps": 1e-3, "momentum": 0.9, "weight_decay": 0.05}),
+    ("RMSprop", {"lr": 0.1, "eps": 1e-2, "centered": True}),
+    ("RMSprop", {"lr": 0.1, "eps": 1e-2, "centered": True, "momentum": 0.5, "alpha": 0.8}),
 ]
 ids = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in SETTINGS]
 each_setting = pytest.mark.parametrize(("name", "options"), SETTINGS, ids=ids)
@@ -69,7 +74,17 @@ def formula(name: str, options: dict[str, Any]) -> Callable[..., np.ndarray]:
         v = np.sqrt(s["v"] / (1 - b2**t))
         return p - lr / (1 - b1**t) * s["m"] / (v + options.get("eps", 1e-8))
 
-    return {"SGD": sgd, "Adagrad": adagrad}.get(name, adam)
+    def rmsprop(p: Any, g: Any, s: dict[str, Any], t: int) -> Any:
+        alpha, g = options.get("alpha", 0.99), g + decay * p
+        s["v"] = alpha * s.get("v", 0) + (1 - alpha) * g * g
+        s["a"] = alpha * s.get("a", 0) + (1 - alpha) * g
+        v = s["v"] - s["a"] ** 2 if options.get("centered") else s["v"]
+        s["b"] = options.get("momentum", 0) * s.get("b", 0) + g / (
+            np.sqrt(v) + options.get("eps", 1e-8)
+        )
+        return p - lr * s["b"]
+
+    return {"SGD": sgd, "Adagrad": adagrad, "RMSprop": rmsprop}.get(name, adam)
 
 
 @each_setting
@@ -196,6 +211,30 @@ def test_a_resumed_run_equals_an_uninterrupted_one(name: str, options: dict[str,
     assert resumed.groups[0].keys() == optimizer.groups[0].keys()
     for n, p in parameters.items():
         np.testing.assert_array_equal(p.data, others[n].data)
+
+
+def test_the_defaults_are_those_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    p = Parameter(np.ones(2))
+    for name in ("Adagrad", "Adam", "AdamW", "RMSprop"):
+        theirs = getattr(torch.optim, name)([torch.ones(2)]).defaults
+        ours = getattr(optim, name)([p]).defaults
+        ours = {**ours, "betas": (ours.get("beta1"), ours.get("beta2"))}
+        shared = {"lr", "alpha", "eps", "weight_decay", "momentum", "centered", "betas"}
+        shared &= set(theirs) & set(ours)
+        assert len(shared) > 2
+        assert {k: ours[k] for k in shared} == {k: theirs[k] for k in shared}
+
+
+def test_centered_rmsprop_of_equal_gradients_stays_finite() -> None:
+    """Rounding may leave the mean of squares less than the squared mean: PyTorch's root is NaN."""
+    p = Parameter(np.ones(1000, np.float32))
+    optimizer = optim.RMSprop([p], lr=1e-6, alpha=0.5, centered=True)
+    grad = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    for _ in range(60):
+        p.grad = grad
+        optimizer.step()
+    assert np.isfinite(p.data).all()
 
 
 def test_foreign_state_is_refused_and_changes_nothing() -> None:

@@ -94,6 +94,7 @@ MAKES: dict[str, Callable[..., optim.Optimizer]] = {
     "Adagrad": optim.Adagrad,
     "Adam": optim.Adam,
     "AdamW": optim.AdamW,
+    "RMSprop": optim.RMSprop,
 }
 CHANGES: dict[str, Callable[[cavs.Model], Any]] = {
     **{k: lambda m, f=f: optimizer_step(m, f) for k, f in MAKES.items()},

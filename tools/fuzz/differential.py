@@ -238,7 +238,8 @@ class Case:
             for p in params:
                 if p.grad is not None and not np.isfinite(_dense(p)).all():
                     p.zero_grad()
-            kind = self.rng.choice([cavs.optim.SGD, cavs.optim.Adagrad, cavs.optim.Adam])
+            optim = cavs.optim
+            kind = self.rng.choice([optim.SGD, optim.Adagrad, optim.Adam, optim.RMSprop])
             kind(params, lr=1e-2).step()
 
 

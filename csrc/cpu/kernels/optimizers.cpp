@@ -94,6 +94,18 @@ double sum_blocks(const T* x, int64_t n, double (*sum_block)(const T*, int64_t))
   return total;
 }
 
+// The arrays of an update at an offset, as RMSprop's settings name them.
+template <class T>
+struct RmspropArrays {
+  RmspropArrays(const RmspropSettings& s, const DenseUpdate<T>& u, int64_t offset)
+      : square(u.first + offset),
+        momentum(s.momentum == 0 ? nullptr : u.second + offset),
+        mean(!s.centered ? nullptr : (s.momentum == 0 ? u.second : u.third) + offset) {}
+  T* square;
+  T* momentum;
+  T* mean;
+};
+
 }  // namespace
 
 template <class T>
@@ -116,6 +128,15 @@ void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& 
   for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
     table<T>().adam(settings, u.step, u.param + begin, u.grad + begin, u.first + begin,
                     u.second + begin, end - begin);
+  });
+}
+
+template <class T>
+void rmsprop_step(const RmspropSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
+    const RmspropArrays<T> own(settings, u, begin);
+    table<T>().rmsprop(settings, u.param + begin, u.grad + begin, own.square, own.momentum,
+                       own.mean, end - begin);
   });
 }
 
@@ -159,10 +180,23 @@ void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const 
 }
 
 template <class T>
+void rmsprop_step_rows(const RmspropSettings& settings, const DenseUpdate<T>& u, const int32_t* ids,
+                       int64_t count, int64_t d) {
+  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
+    const RmspropArrays<T> own(settings, u, row);
+    table<T>().rmsprop(settings, u.param + row, u.grad + source, own.square, own.momentum, own.mean,
+                       d);
+  });
+}
+
+template <class T>
 void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
   if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd_step(*sgd, updates);
   if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
     return adagrad_step(*adagrad, updates);
+  }
+  if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
+    return rmsprop_step(*rmsprop, updates);
   }
   adam_step(std::get<AdamSettings>(settings), updates);
 }
@@ -175,6 +209,9 @@ void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>
   }
   if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
     return adagrad_step_rows(*adagrad, u.param, ids, u.grad, u.first, count, d);
+  }
+  if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
+    return rmsprop_step_rows(*rmsprop, u, ids, count, d);
   }
   AdamSettings adam = std::get<AdamSettings>(settings);
   adam.sparse = true;
@@ -260,6 +297,9 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
   template void sgd_step(const SgdSettings&, const std::vector<DenseUpdate<T>>&);                  \
   template void adagrad_step(const AdagradSettings&, const std::vector<DenseUpdate<T>>&);          \
   template void adam_step(const AdamSettings&, const std::vector<DenseUpdate<T>>&);                \
+  template void rmsprop_step(const RmspropSettings&, const std::vector<DenseUpdate<T>>&);          \
+  template void rmsprop_step_rows(const RmspropSettings&, const DenseUpdate<T>&, const int32_t*,   \
+                                  int64_t, int64_t);                                               \
   template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, T*, int64_t,       \
                               int64_t);                                                            \
   template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*,        \

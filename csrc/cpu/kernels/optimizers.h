@@ -16,6 +16,9 @@ struct OptimizerTable {
   void (*adagrad)(const AdagradSettings&, T* param, const T* grad, T* sum, int64_t n);
   // `step`: number of the update, from 1
   void (*adam)(const AdamSettings&, int64_t step, T* param, const T* grad, T* m, T* v, int64_t n);
+  // The arrays are null where the settings have no use for them.
+  void (*rmsprop)(const RmspropSettings&, T* param, const T* grad, T* square, T* momentum, T* mean,
+                  int64_t n);
   double (*sum)(const T* x, int64_t n);
   double (*sum_squares)(const T* x, int64_t n);
   void (*scale)(T* x, double factor, int64_t n);
@@ -33,6 +36,8 @@ template <class T>
 void adagrad_step(const AdagradSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 template <class T>
 void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates);
+template <class T>
+void rmsprop_step(const RmspropSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 
 // Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
 // d); other rows and their moments stay as they are and do not decay. Ids of -1 are passed over.
@@ -48,6 +53,9 @@ void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t*
 template <class T>
 void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
                     const T* grad, T* m, T* v, int64_t count, int64_t d);
+template <class T>
+void rmsprop_step_rows(const RmspropSettings& settings, const DenseUpdate<T>& update,
+                       const int32_t* ids, int64_t count, int64_t d);
 
 template <class T>
 void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);

@@ -66,6 +66,34 @@ void adam_loop(const AdamSettings& s, int64_t step, T* __restrict param, const T
   }
 }
 
+template <class T>
+void rmsprop_loop(const RmspropSettings& s, T* __restrict param, const T* __restrict grad,
+                  T* __restrict square, T* __restrict momentum, T* __restrict mean, int64_t n) {
+  const T lr = static_cast<T>(s.lr), eps = static_cast<T>(s.eps);
+  const T decay = static_cast<T>(s.weight_decay), mu = static_cast<T>(s.momentum);
+  const T keep = static_cast<T>(s.alpha), take = static_cast<T>(1 - s.alpha);
+  const auto run = [&](const auto& variance, const auto& move) {
+    for (int64_t i = 0; i < n; ++i) {
+      const T g = grad[i] + decay * param[i];
+      square[i] = keep * square[i] + take * (g * g);
+      param[i] -= lr * move(i, g / (square_root(variance(i, g)) + eps));
+    }
+  };
+  const auto raw = [&](int64_t i, T) { return square[i]; };
+  const auto centered = [&](int64_t i, T g) {
+    mean[i] = keep * mean[i] + take * g;
+    const T found = square[i] - mean[i] * mean[i];
+    return found > 0 ? found : static_cast<T>(0);  // less by rounding alone
+  };
+  const auto plain = [](int64_t, T x) { return x; };
+  const auto heavy = [&](int64_t i, T x) { return momentum[i] = mu * momentum[i] + x; };
+  if (mean == nullptr) {
+    momentum == nullptr ? run(raw, plain) : run(raw, heavy);
+  } else {
+    momentum == nullptr ? run(centered, plain) : run(centered, heavy);
+  }
+}
+
 // Sums in double, so that the norm of a large gradient neither overflows nor drops its small
 // elements.
 template <class T, class Term>
@@ -165,8 +193,9 @@ bool has_nan_loop(const T* x, int64_t rows, int64_t ld, int64_t n) {
 
 template <class T>
 constexpr OptimizerTable<T> kOptimizers = {
-    sgd_loop<T>,   adagrad_loop<T>,    adam_loop<T>,    sum_loop<T>,          sum_squares_loop<T>,
-    scale_loop<T>, add_scaled_loop<T>, max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>};
+    sgd_loop<T>,     adagrad_loop<T>,      adam_loop<T>,   rmsprop_loop<T>,
+    sum_loop<T>,     sum_squares_loop<T>,  scale_loop<T>,  add_scaled_loop<T>,
+    max_abs_loop<T>, max_abs_rows_loop<T>, has_nan_loop<T>};
 
 }  // namespace
 }  // namespace cavs

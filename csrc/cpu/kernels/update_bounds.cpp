@@ -47,6 +47,16 @@ Step step_of(const AdamSettings& s, int64_t step, double grad, const UpdateBound
   return {{shrink * before.param + move, m, v}, std::max(g * g, rate * m)};
 }
 
+Step step_of(const RmspropSettings& s, int64_t, double grad, const UpdateBounds& before, double) {
+  const double g = grad + s.weight_decay * before.param;
+  const double square = s.alpha * before.first + (1 - s.alpha) * g * g;
+  const double ratio = s.eps > 0 ? g / s.eps : kInfinity;
+  const double move = s.momentum == 0 ? ratio : s.momentum * before.second + ratio;
+  const double mean = s.centered ? s.alpha * before.second + (1 - s.alpha) * g : 0;
+  const double second = s.momentum == 0 ? mean : move;
+  return {{before.param + s.lr * move, square, second}, std::max(g * g, move)};
+}
+
 // None where a bound or a term leaves the range of T.
 template <class T>
 std::optional<UpdateBounds> after_step(const OptimizerSettings& settings, int64_t step, double grad,
