@@ -10,13 +10,14 @@ import numpy as np
 from cavs._arguments import printed
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
-from cavs.core.trace import InputSpec, Trace
+from cavs.core.trace import InputSpec, Trace, select_outputs
 from cavs.core.tracing import SourceLine
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.tensor import Tensor
 
 _INT32 = np.dtype(np.int32)
+_MOST_NAMED = 4  # outputs in an error
 
 
 def _native_space(spec: InputSpec) -> Any:
@@ -32,12 +33,15 @@ class InputChecker:
 
     Attributes:
         children_read: how many children a vertex may have; None: any number.
+        count: how many inputs there are.
     """
 
     def __init__(self, trace: Trace, dtype: str, policy: str, children_read: int | None) -> None:
         self.children_read = children_read
         self._policy = policy
         self._specs = trace.inputs
+        self.count = len(trace.inputs)
+        self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
         self._forms = InputForms(
@@ -88,12 +92,7 @@ class InputChecker:
         taken = self.take(graphs, inputs)
         if taken is not None:
             return taken
-        if not inputs.keys() <= self._specs.keys():
-            unknown = min(inputs.keys() - self._specs.keys(), key=str)
-            raise InputError(
-                f"[input] expected inputs among {sorted(self._specs, key=str)}, got {unknown!r}; "
-                "leave it out or rename it"
-            )
+        self.check_names(inputs)
         arrays = {}
         for name, spec in self._specs.items():
             if name in inputs:
@@ -101,9 +100,35 @@ class InputChecker:
             elif not partial:
                 raise InputError(
                     f"[input] expected {_describe(graphs, spec)} for {name!r}, got none, though "
-                    f"pulled at {spec.where}; pass it"
+                    f"pulled at {spec.where}; {self._remedy(name)}"
                 )
         return arrays
+
+    def check_names(self, inputs: Mapping[Name, Any]) -> None:
+        """Raises InputError where one of the inputs is unknown."""
+        if not inputs.keys() <= self._specs.keys():
+            unknown = min(inputs.keys() - self._specs.keys(), key=str)
+            raise InputError(
+                f"[input] expected inputs among {sorted(self._specs, key=str)}, got {unknown!r}; "
+                "leave it out or rename it"
+            )
+
+    def needed(self, inputs: Mapping[Name, Any], by: InputChecker) -> dict[Name, Any]:
+        """Those of the inputs that a part of F pulls, which `by` checks; raises InputError where
+        one is unknown to all of F."""
+        self.check_names(inputs)
+        return {name: x for name, x in inputs.items() if name in by._specs}
+
+    def _remedy(self, missing: Name) -> str:
+        """What to do about an input that is missing."""
+        pushes = self._trace.function.pushes
+        free = [
+            name for name in pushes if missing not in select_outputs(self._trace, [name]).inputs
+        ]
+        if not free:
+            return "pass it"
+        asked = free[:1] if len(free) > _MOST_NAMED else free
+        return f"pass it, or ask for outputs that do not need it, as by outputs={asked}"
 
     def _convert(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
         array = given._values if isinstance(given, Tensor) else _as_array(spec.name, given)

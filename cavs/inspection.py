@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, overload
 
@@ -55,6 +56,10 @@ class Inspectable(Compiled):
         """Names of the states that F scatters."""
         return tuple(self._compiler.trace.function.scatters)
 
+    @abstractmethod
+    def _asked(self, outputs: Iterable[str] | str | None) -> Inspectable:
+        """The model of these outputs alone."""
+
     @property
     def program(self) -> str:
         """The compiled programs of the mode, as text: inference, training forward, and backward."""
@@ -62,7 +67,7 @@ class Inspectable(Compiled):
         return report.programs(self._compiler.in_mode(self.training))
 
     @overload
-    def explain(self, /) -> str: ...
+    def explain(self, /, *, outputs: Iterable[str] | None = None) -> str: ...
 
     @overload
     def explain(
@@ -71,6 +76,7 @@ class Inspectable(Compiled):
         /,
         *,
         loss: str | None = None,
+        outputs: Iterable[str] | None = None,
         repeats: int = 5,
         **inputs: Any,
     ) -> Profile: ...
@@ -81,6 +87,7 @@ class Inspectable(Compiled):
         /,
         *,
         loss: str | None = None,
+        outputs: Iterable[str] | None = None,
         repeats: int = 5,
         **inputs: Any,
     ) -> str | Profile:
@@ -97,6 +104,7 @@ class Inspectable(Compiled):
         Args:
             graphs: as for a call.
             loss: name of an output.
+            outputs: as for a call.
             repeats: 1 or more.
             inputs: as for a call; tensors get no gradients.
 
@@ -104,6 +112,10 @@ class Inspectable(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the
             errors of a call.
         """
+        asked = self._asked(outputs)
+        if asked is not self:
+            inputs = self._checker.needed(inputs, asked._checker)
+            return asked.explain(graphs, loss=loss, repeats=repeats, **inputs)
         self._structure.check()
         if graphs is None:
             compiler = self._compiler.in_mode(self.training)
@@ -175,6 +187,7 @@ class Inspectable(Compiled):
         *,
         gradients: bool | str | Iterable[str] = True,
         retain: bool = False,
+        outputs: Iterable[str] | None = None,
         **ids: Any,
     ) -> int:
         """Bytes that a call over `graphs` in the model's mode allocates, without running it.
@@ -195,6 +208,7 @@ class Inspectable(Compiled):
             retain: whether backward comes with ``retain_graph=True``: then it writes over no value
                 of the call. Later backwards take the memory of this one, and arrays for their
                 gradients until these are added.
+            outputs: as for a call.
             ids: the integer inputs, to count distinct ids. The ids of an input that is not given
                 count as all distinct, which takes more, but for the gaps that the planner leaves. A
                 float input that is a tensor with `requires_grad` gets a gradient too.
@@ -203,7 +217,10 @@ class Inspectable(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the
             errors of a call.
         """
-        return self._memory(graphs, gradients, ids, retain=retain).total
+        asked = self._asked(outputs)
+        if asked is not self:
+            ids = self._checker.needed(ids, asked._checker)
+        return asked._memory(graphs, gradients, ids, retain=retain).total
 
     def _memory(
         self,

@@ -24,7 +24,7 @@ from cavs.execution.native import NativeExecutor
 from cavs.inputs import InputChecker
 from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
-from cavs.options import CompileOptions, DType
+from cavs.options import CompileOptions, DType, asked_outputs
 from cavs.recording import record_call, search_in
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.step import NativeSteps, StepOptions, separate_step
@@ -80,15 +80,10 @@ class Model(Inspectable):
             node.op.random and not node.op.drops for node in ancestors(traced.function.roots())
         )
         read = None if extra_children == "ignore" else children_read(traced)
-        self._checker = InputChecker(traced, options.dtype, policy, read)
         for parameter in function.parameters():
             convert(parameter, np.dtype(options.dtype))
         self._stream = Stream(seed)
-        self._stepwise: Model | None = None
-        self._executor = self._make_executor()
-        self._steps: NativeSteps | None = None
-        if isinstance(self._executor, NativeExecutor):
-            self._steps = NativeSteps(self._executor)
+        self._begin(read)
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()
         self._made = frozenset([*vars(self), "_made"])
@@ -115,25 +110,74 @@ class Model(Inspectable):
         )
 
     def __call__(
-        self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], /, **inputs: Any
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        outputs: Iterable[str] | None = None,
+        **inputs: Any,
     ) -> dict[str, Tensor]:
         """Runs F over all vertices of `graphs`.
 
         Args:
             graphs: a batch, a graph, or graphs.
+            outputs: names of the pushes to compute; None: all. What they do not depend on is not
+                computed, and need not be given: a prediction needs no label.
             inputs: for each pull an array of shape (rows, *shape) over the batch's vertices, edges
                 or graphs, in the user's order: arrays, or tensors, which then get gradients.
 
         Returns:
-            For each push a tensor of shape (rows, *shape), in the same order.
+            For each push asked for a tensor of shape (rows, *shape), in the same order.
 
         Raises:
-            InputError: an input is missing or unknown, or an id is out of range; ShapeError,
+            InputError: no such output, an input is missing or unknown, or an id is out of range;
+            ShapeError,
             DTypeError: it has another shape or dtype; GraphError: a graph has a cycle, or a vertex
             more children than F reads; CavsRuntimeError: an attribute that F read was replaced
             since it was compiled.
         """
-        return self._call(graphs, inputs)
+        if outputs is None:
+            return self._call(graphs, inputs)
+        asked = self._asked(outputs)
+        if asked is not self:
+            inputs = self._checker.needed(inputs, asked._checker)
+        return asked._call(graphs, inputs)
+
+    def _asked(self, outputs: Iterable[str] | str | None) -> Model:
+        """The model that gives these outputs alone: of the same function, mode and random state."""
+        names = asked_outputs(outputs, self._compiler.trace.function.pushes)
+        if names is None:
+            return self
+        part = self._parts.get(names)
+        if part is None:
+            part = self._parts.setdefault(names, self._part(names))
+        part.training = self.training
+        return part
+
+    def _part(self, names: tuple[str, ...]) -> Model:
+        self._structure.check()
+        part = Model.__new__(type(self))
+        vars(part).update(vars(self))
+        part._options, part._compiler = (
+            self._options._replace(outputs=names),
+            self._compiler.only(names),
+        )
+        # Children that these outputs do not read may be there: other outputs read them.
+        part._begin(self._checker.children_read)
+        return part
+
+    def _begin(self, children_read: int | None) -> None:
+        """Sets up what follows from the compiler and the options."""
+        options = self._options
+        self._checker = InputChecker(
+            self._compiler.trace, options.dtype, options.policy, children_read
+        )
+        self._parts: dict[tuple[str, ...], Model] = {}
+        self._stepwise: Model | None = None
+        self._executor = self._make_executor()
+        self._steps: NativeSteps | None = None
+        if isinstance(self._executor, NativeExecutor):
+            self._steps = NativeSteps(self._executor)
 
     def _call(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
@@ -203,7 +247,7 @@ class Model(Inspectable):
             loss: the output, of any shape, whose elements are summed up.
             scale: the factor of the sum, such as 1 / graphs.
             clip_norm: the greatest norm of all gradients together; 0 leaves them as they are.
-            inputs: as for a call.
+            inputs: as for a call; those that `loss` does not depend on need not be given.
 
         Returns:
             The loss times `scale`, a tensor without axes that is not on the tape.
@@ -216,6 +260,17 @@ class Model(Inspectable):
         """
         options = StepOptions(optimizer, loss, scale, clip_norm)
         options = options.check(self._compiler.function.pushes)
+        if len(inputs) < self._checker.count:  # those of other outputs may be missing
+            asked = self._asked(loss)
+            if asked is not self:
+                return asked.step(
+                    graphs,
+                    optimizer,
+                    loss=loss,
+                    scale=scale,
+                    clip_norm=clip_norm,
+                    **self._checker.needed(inputs, asked._checker),
+                )
         prepared = self._prepare(graphs, inputs)
         if not (prepared.learns and is_grad_enabled()):
             raise CavsRuntimeError(

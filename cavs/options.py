@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +67,24 @@ class CompileOptions(NamedTuple):
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         passes = None if passes is None else tuple(passes)
         return self._replace(dtype=dtype, outputs=outputs, passes=passes)
+
+
+def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names of the outputs that a call asks for, in the order of `pushes`; None for all.
+
+    Raises:
+        InputError: F pushes no such output, or none is asked for.
+    """
+    if outputs is None:
+        return None
+    asked = [outputs] if isinstance(outputs, str) else outputs
+    names = items("call", "outputs", asked, str, "names of outputs")
+    if not names or not pushes.keys() >= set(names):
+        raise InputError(
+            f"[call] expected outputs among {list(pushes)}, one or more, got {shown(names)}; "
+            "choose some of these, or leave them out for all"
+        )
+    return None if pushes.keys() <= set(names) else tuple(name for name in pushes if name in names)
 
 
 def _dtype_name(dtype: Any) -> Any:

@@ -199,15 +199,18 @@ def model_cases() -> Iterator[Case]:
     model = cavs.compile(Cell())
     inputs = {"word": WORD, "extra": EXTRA}
     yield Case("Model", lambda graphs, **given: model(graphs, **given), {"graphs": BATCH, **inputs})
+    asked = {"graphs": BATCH, "outputs": ["h"], **inputs}
+    yield Case("Model", lambda graphs, **given: model(graphs, **given), asked)
+    yield Case("Model", lambda name: model(BATCH, outputs=[name], **inputs), {"name": "h"})
     trainer = optim.SGD(model.parameters(), 0.0)
     step = {"loss": "loss", "scale": 1.0, "clip_norm": 0.0}
     given = {"graphs": BATCH, "optimizer": trainer, **step, **inputs}
     yield Case(
         "Model.step", lambda graphs, optimizer, **g: model.step(graphs, optimizer, **g), given
     )
-    explained = {"graphs": BATCH, "loss": "loss", "repeats": 1, **inputs}
+    explained = {"graphs": BATCH, "loss": "loss", "outputs": ["loss"], "repeats": 1, **inputs}
     yield Case("Model.explain", lambda graphs, **g: model.explain(graphs, **g), explained)
-    memory = {"graphs": BATCH, "gradients": True, "retain": True, **inputs}
+    memory = {"graphs": BATCH, "gradients": True, "retain": True, "outputs": ["h"], **inputs}
     yield Case("Model.memory", lambda graphs, **g: model.memory(graphs, **g), memory)
     yield Case("Model.memory", lambda name: model.memory(BATCH, gradients=[name]), {"name": "h"})
     shown = {"graphs": BATCH, "vertex": (0, 0), **inputs}
@@ -355,6 +358,8 @@ def optim_cases() -> Iterator[Case]:
     for make in (optim.Adam, optim.AdamW):
         arguments = {**p, **common, "betas": (0.9, 0.99), "eps": 1e-8}
         yield Case(make.__name__, make, arguments)
+    rmsprop = {"alpha": 0.9, "eps": 1e-8, "momentum": 0.1, "centered": True}
+    yield Case("RMSprop", optim.RMSprop, {**p, **common, **rmsprop})
     beta = lambda a, b: optim.Adam([parameter()], betas=(a, b))  # noqa: E731
     yield Case("Adam: betas", beta, {"a": 0.9, "b": 0.99})
     pair = lambda name, p: optim.SGD([(name, p)], 0.1)  # noqa: E731

@@ -102,6 +102,20 @@ class Compiler:
         """The same function in training mode, which is this one, or in evaluation."""
         return self if training else self._evaluation or self._evaluating()
 
+    def only(self, outputs: Iterable[str]) -> Compiler:
+        """The same function with these outputs alone, and with the inputs that they depend on. The
+        numbers of parameters and of random operations are as here.
+
+        Raises:
+            InputError: F pushes no such output, or there is none at all.
+        """
+        traced = select_outputs(self.trace, outputs)
+        with apart_from_traces():
+            made = copy(self)
+            made._evaluation = None
+            made._begin(traced)
+        return made
+
     @_one_at_a_time
     def _evaluating(self) -> Compiler:
         if self._evaluation is None:

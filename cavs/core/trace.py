@@ -334,13 +334,17 @@ def select_outputs(traced: Trace, outputs: Iterable[str]) -> Trace:
             f"[compile] expected outputs among {sorted(pushes)}, one or more, got {wanted}; "
             "choose some of these"
         )
-    function = FunctionIR(traced.function.scatters, {name: pushes[name] for name in wanted})
-    if not _gathers(function.pushes.values()):
-        function = FunctionIR({}, function.pushes)
+    chosen = {name: pushes[name] for name in wanted}
+    # States that nothing asked for gathers, not even by way of other states, are left out.
+    scatters, states = traced.function.scatters, _gathered(chosen.values())
+    while not states >= (more := _gathered(scatters[name] for name in states)):
+        states |= more
+    function = FunctionIR({k: x for k, x in scatters.items() if k in states}, chosen)
     pulled = {n.attrs["name"] for n in ir.ancestors(function.roots()) if n.op is PULL}
     inputs = {name: spec for name, spec in traced.inputs.items() if name in pulled}
     return Trace(function, inputs, traced.name, traced.reads)
 
 
-def _gathers(nodes: Iterable[Node]) -> bool:
-    return any(node.op is GATHER for node in ir.ancestors(nodes))
+def _gathered(nodes: Iterable[Node]) -> set[Name]:
+    """Names of the states that values of F gather."""
+    return {node.attrs["name"] for node in ir.ancestors(nodes) if node.op is GATHER}

@@ -250,7 +250,7 @@ class ReduceLROnPlateau:
         if not (good and type(bad) is int and 0 <= bad < 2**53):
             raise CheckpointError(
                 "[optim] expected a plateau's best score and num_bad, got "
-                f"{printed(state, str)[:200]}; load the state of a ReduceLROnPlateau"
+                f"{printed(state)[:200]}; load the state of a ReduceLROnPlateau"
             )
         self.best, self.num_bad = None if best is None else float(best), bad
 

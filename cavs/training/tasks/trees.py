@@ -301,9 +301,8 @@ class TreeTask(Task, Predicts):
                 return []
             check_arity(model.function, trees, source)
             batch, inputs = tree_dataset(trees, words).batch(np.arange(len(trees)))
-            inputs["label"] = np.full_like(inputs["label"], -1)
             with cavs.no_grad():
-                out = model(batch, **inputs)
+                out = model(batch, outputs=["logits"], **inputs)
             labels = cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
             return [
                 format_tree(replace(tree, labels=own)) if all else str(own[tree.root])
