@@ -4,9 +4,12 @@ Declare a :class:`VertexFunction` once, :func:`compile` it, and call the model o
 """
 
 from cavs import _startup as _startup  # isort: skip
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from cavs import nn as nn
 from cavs import optim as optim
 from cavs._native import core as _core
+from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
@@ -33,6 +36,7 @@ from cavs.model import Model as Model
 from cavs.program import Program as Program
 from cavs.program import VertexProgram as VertexProgram
 from cavs.program import compile as compile
+from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
@@ -55,3 +59,80 @@ from cavs.values import LineValue as LineValue
 from cavs.values import VertexValues as VertexValues
 
 __version__: str = _core.__version__
+
+if _TYPE_CHECKING:
+    from cavs import data as data
+    from cavs import models as models
+    from cavs import training as training
+
+__all__ = [
+    "CavsError",
+    "CavsRuntimeError",
+    "CheckpointError",
+    "DTypeError",
+    "DataError",
+    "Frontier",
+    "Generator",
+    "GraphBatch",
+    "GraphError",
+    "Growth",
+    "InputError",
+    "InputGraph",
+    "InstructionProfile",
+    "MemoryUse",
+    "Model",
+    "Module",
+    "NonFiniteError",
+    "Parameter",
+    "Profile",
+    "Program",
+    "RowSparse",
+    "ShapeError",
+    "Tensor",
+    "TraceError",
+    "Unfolded",
+    "Vertex",
+    "VertexFunction",
+    "VertexProgram",
+    "__version__",
+    "batch",
+    "compile",
+    "data",
+    "detect_nonfinite",
+    "get_detect_nonfinite",
+    "get_flush_denormals",
+    "get_num_threads",
+    "instruction_set",
+    "manual_seed",
+    "models",
+    "nn",
+    "no_grad",
+    "ops",
+    "optim",
+    "readout",
+    "set_detect_nonfinite",
+    "set_flush_denormals",
+    "set_num_threads",
+    "tensor",
+    "training",
+    "unbatch",
+    "unfold",
+]
+
+# Packages that few programs need all of: imported when they are first asked for.
+_LATER = ("data", "models", "training")
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        from importlib import import_module
+
+        return import_module(f"cavs.{name}")
+    raise AttributeError(f"module 'cavs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+_shorten(value for names in (globals(), vars(nn), vars(optim)) for value in list(names.values()))

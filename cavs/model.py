@@ -64,7 +64,7 @@ class Model(Inspectable):
         policy: str = "batching",
         executor: str = "native",
         device: str = "cpu",
-        seed: int = 0,
+        seed: int | None = None,
         extra_children: str = "error",
         rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:

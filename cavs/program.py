@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, text
+from cavs._seed import seed_or_default
 from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
 from cavs.core.reads import Reads
@@ -94,7 +95,7 @@ class Program(Compiled):
 
     function: VertexProgram
 
-    def __init__(self, program: VertexProgram, *, seed: int = 0, **options: Any) -> None:
+    def __init__(self, program: VertexProgram, *, seed: int | None = None, **options: Any) -> None:
         self.function = program
         self.models = {
             name: Model(function, seed=0, **options)
@@ -104,7 +105,7 @@ class Program(Compiled):
         for parameter in program.parameters():
             convert(parameter, next(iter(self.models.values())).dtype)
         self._join()
-        self.set_random_state({"seed": check_seed(seed), "step": 0})
+        self.set_random_state({"seed": check_seed(seed_or_default(seed)), "step": 0})
         self._made = frozenset([*vars(self), "_made"])
 
     def _join(self) -> None:
@@ -269,7 +270,7 @@ def compile(
     policy: str = ...,
     executor: str = ...,
     device: str = ...,
-    seed: int = ...,
+    seed: int | None = ...,
     extra_children: str = ...,
 ) -> Model: ...
 
@@ -284,7 +285,7 @@ def compile(
     policy: str = ...,
     executor: str = ...,
     device: str = ...,
-    seed: int = ...,
+    seed: int | None = ...,
     extra_children: str = ...,
 ) -> Program: ...
 
@@ -298,7 +299,7 @@ def compile(
     policy: str = "batching",
     executor: str = "native",
     device: str = "cpu",
-    seed: int = 0,
+    seed: int | None = None,
     extra_children: str = "error",
 ) -> Model | Program:
     """Traces, differentiates and optimises `function`, once; of a vertex program all functions.
@@ -312,7 +313,8 @@ def compile(
         policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
         device: ``cpu``.
-        seed: of the counter-based generator of random operations.
+        seed: of the counter-based generator of random operations, 0..2**64-1; None: that of
+            :func:`cavs.manual_seed`, else 0.
         extra_children: if F gathers by slot alone, how a vertex counts that has more children than
             F reads: as an ``error``, or without its further children (``ignore``).
 

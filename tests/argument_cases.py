@@ -98,6 +98,7 @@ def core_cases() -> Iterator[Case]:
     yield Case("RowSparse.add", sparse.add, {"other": sparse.copy()})
     yield Case("RowSparse.add_to", sparse.add_to, {"dense": np.zeros((3, 2), np.float32)})
     yield Case("RowSparse.scale", sparse.copy().scale, {"factor": 2.0})
+    yield Case("manual_seed", cavs.manual_seed, {"seed": 0})
     yield Case("set_num_threads", cavs.set_num_threads, {"count": cavs.get_num_threads()})
     yield Case("set_flush_denormals", cavs.set_flush_denormals, {"enabled": True})
     yield Case("set_detect_nonfinite", cavs.set_detect_nonfinite, {"enabled": False})

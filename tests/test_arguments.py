@@ -155,7 +155,7 @@ def test_wrong_arguments_are_one_line(group: str) -> None:
         cavs.set_num_threads(threads)
         cavs.set_flush_denormals(flush)
         cavs.set_detect_nonfinite(False)
-        nn.init.manual_seed(0)
+        cavs.manual_seed(0)
     assert not found, f"{len(found)} problems:\n" + "\n".join(found)
 
 

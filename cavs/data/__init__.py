@@ -1,5 +1,6 @@
 """Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
+from cavs._signatures import shorten as _shorten
 from cavs.data.brackets import load_sst as load_sst
 from cavs.data.brackets import parse_tree as parse_tree
 from cavs.data.brackets import parse_trees as parse_trees
@@ -60,3 +61,5 @@ from cavs.data.trees import format_tree as format_tree
 from cavs.data.trees import tree_dataset as tree_dataset
 from cavs.data.trees import tree_vocabulary as tree_vocabulary
 from cavs.data.vocabulary import Vocabulary as Vocabulary
+
+_shorten(list(globals().values()))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cavs._arguments import INT32_MAX, instance, integer, number
+from cavs._seed import seed_or_default
 from cavs.data.listops import DIGITS, LISTOPS_CLASSES, OPERATORS, Expression
 from cavs.data.trees import LabelledTree, TreeCorpus
 from cavs.errors import InputError
@@ -55,7 +56,7 @@ class ListOpsGenerator:
             ("max_arguments", max_arguments, 2),
             ("max_length", 4 if max_length is None else max_length, 4),
         ):
-            integer("listops", name, value, least, 2**63 if name == "seed" else INT32_MAX)
+            integer("listops", name, value, least, 2**64 - 1 if name == "seed" else INT32_MAX)
         number("listops", "operator_probability", operator_probability, 0, 1)
         self._draw = _uniforms(seed, stream).__next__
         self._max_depth = max_depth
@@ -131,7 +132,7 @@ def listops_corpus(
     num_dev: int = 1_000,
     num_test: int = 1_000,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     max_depth: int = 20,
     max_arguments: int = 5,
     max_length: int | None = None,
@@ -139,8 +140,10 @@ def listops_corpus(
     """Training, development and test expressions, no expression in two of them.
 
     Each set has its own random numbers and they are drawn test, dev, train, so that the test and
-    dev sets stay the same when there is more to train on. Arguments as `ListOpsGenerator`.
+    dev sets stay the same when there is more to train on. Arguments as `ListOpsGenerator`; the seed
+    None stands for that of `cavs.manual_seed`, else 0.
     """
+    seed = seed_or_default(seed)
     seen: set[str] = set()
     splits = []
     for name, value in (("num_train", num_train), ("num_dev", num_dev), ("num_test", num_test)):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cavs._arguments import boolean, instance, integer, items, printed
 from cavs._arrays import Array
+from cavs._seed import seed_or_default
 from cavs.data.dataset import Dataset
 from cavs.data.samplers import Sampler, as_sampler, described, numbers_of
 from cavs.errors import InputError
@@ -32,7 +33,7 @@ class Loader:
       dataset: the samples.
       batch_size: samples in a batch; the last batch of an epoch may have fewer.
       shuffle: a new order in each epoch; else the order of the data set.
-      seed: the seed of the shuffling; non-negative.
+      seed: the seed of the shuffling, 0..2**64-1; None: that of `cavs.manual_seed`, else 0.
       drop_last: leave out the last batch if it has fewer than batch_size samples.
       size_window: batch samples of like size: the samples of each `size_window` consecutive
         batches are sorted by their number of vertices before they are cut into batches, and with
@@ -61,7 +62,7 @@ class Loader:
         batch_size: int,
         *,
         shuffle: bool = False,
-        seed: int = 0,
+        seed: int | None = None,
         drop_last: bool = False,
         size_window: int = 0,
         cache: bool = False,
@@ -71,7 +72,7 @@ class Loader:
     ) -> None:
         instance("loader", "dataset", dataset, Dataset, "a cavs.data.Dataset")
         batch_size = integer("loader", "batch_size", batch_size, 1)
-        seed = integer("loader", "seed", seed, 0, 2**64 - 1)
+        seed = integer("loader", "seed", seed_or_default(seed), 0, 2**64 - 1)
         size_window = integer("loader", "size_window", size_window, 0)
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("cache", cache)):
             boolean("loader", name, flag)

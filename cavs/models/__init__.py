@@ -16,6 +16,7 @@ is computed once (:func:`cavs.ops.dropout`).
 from __future__ import annotations
 
 from cavs import VertexFunction
+from cavs._signatures import shorten as _shorten
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.gru import GRU as GRU
@@ -49,3 +50,5 @@ CLASSIFIERS: dict[str, type[VertexFunction]] = {
     "gru": GRU,
     "lattice-lstm": LatticeLSTM,
 }
+
+_shorten(list(globals().values()))

@@ -10,6 +10,7 @@ import numpy as np
 from cavs._arguments import listed, shown
 from cavs._arrays import INT32, check_dtype, draw_uniform, foreign_array
 from cavs._locks import new_lock
+from cavs._seed import seed_or_default
 from cavs.core.ops._def import size_of
 from cavs.core.ops.random import standard_normal
 from cavs.core.ops.shape import sizes as checked_sizes
@@ -31,9 +32,10 @@ class Stream:
         step: how many steps were taken.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        """Raises InputError for a seed out of range."""
-        self.seed = check_seed(seed)
+    def __init__(self, seed: int | None = None) -> None:
+        """`seed`: None stands for that of :func:`cavs.manual_seed`, else 0. Raises InputError for
+        a seed out of range."""
+        self.seed = check_seed(seed_or_default(seed))
         self.step = 0
 
     def state(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cavs._signatures import shorten as _shorten
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
@@ -41,3 +42,5 @@ from cavs.training.tasks import words_of as words_of
 from cavs.training.trainer import Trainer as Trainer
 from cavs.training.user_model import UserModel as UserModel
 from cavs.training.user_model import load_user_model as load_user_model
+
+_shorten(list(globals().values()))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from cavs._seed import seed_or_default
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_whole, shown
 from cavs.training.options import Choice, Integer, Number, Option, with_defaults
@@ -40,7 +41,8 @@ class TrainingConfig:
         average: the number of last epochs that are averaged; 0: none. After each of them, the mean
             of the parameters at the end of the averaged epochs so far is judged and kept (Izmailov
             et al. 2018).
-        seed: the seed of parameters, dropout and the order of the batches; 0..2**64-1.
+        seed: the seed of parameters, dropout and the order of the batches, 0..2**64-1; by default
+            that of `cavs.manual_seed`, else 0.
     """
 
     epochs: int = 20
@@ -58,7 +60,7 @@ class TrainingConfig:
     labels: Literal["all", "root"] = "all"
     patience: int = 5
     average: int = 0
-    seed: int = 0
+    seed: int = field(default_factory=lambda: seed_or_default(None))
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -145,7 +147,7 @@ TRAINING_OPTIONS = with_defaults(
         ),
         Option("optimizer", Choice(OPTIMIZERS)),
     ),
-    TrainingConfig().to_dict(),
+    TrainingConfig(seed=0).to_dict(),
 )
 
 # For tasks whose embedding has a learning rate of its own.
@@ -154,5 +156,5 @@ EMBEDDING_OPTIONS = with_defaults(
         Option("embedding_lr", Number(0, exclusive=True), meaning="learning rate of the embedding"),
         Option("embedding_weight_decay", Number(0), meaning="L2 coefficient of the embedding"),
     ),
-    TrainingConfig().to_dict(),
+    TrainingConfig(seed=0).to_dict(),
 )

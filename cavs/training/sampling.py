@@ -7,20 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import cavs
+from cavs._seed import seed_or_default
 from cavs.data import END_OF_SENTENCE, LabelledTree, Vocabulary, arities, grown_trees
 from cavs.errors import InputError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.arrays import Array
 
 
-def sample_images(function: VAE | SigmoidBeliefNetwork, count: int, seed: int = 0) -> Array:
+def sample_images(
+    function: VAE | SigmoidBeliefNetwork, count: int, seed: int | None = None
+) -> Array:
     """Probabilities of the pixels of `count` images, (count, image_size)."""
     return draw_images(
         VAESampler(function) if isinstance(function, VAE) else SBNDream(function), count, seed
     )
 
 
-def draw_images(sampler: cavs.VertexFunction, count: int, seed: int = 0) -> Array:
+def draw_images(sampler: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """As `sample_images`, for a vertex function that pushes the probabilities as ``mean``."""
     model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
@@ -34,7 +37,7 @@ def sample_text(
     *,
     temperature: float = 1.0,
     max_words: int = 80,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> list[list[str]]:
     """Sentences of a language model, each from the beginning to ``<eos>``, which is left out, or to
     `max_words`.
@@ -60,7 +63,7 @@ def decode_sentences(
     *,
     temperature: float | None = None,
     max_words: int = 80,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> list[list[str]]:
     """Sentences that a :class:`cavs.models.SentenceVAE` decodes from z, (sentences, latent_size).
 
@@ -78,12 +81,18 @@ def decode_sentences(
 
 
 def sample_sentences(
-    program: cavs.Program, vocabulary: Vocabulary, count: int, *, seed: int = 0, **options: Any
+    program: cavs.Program,
+    vocabulary: Vocabulary,
+    count: int,
+    *,
+    seed: int | None = None,
+    **options: Any,
 ) -> list[list[str]]:
     """Sentences decoded from z of the prior; options as for :func:`decode_sentences`."""
     function: Any = program.function
+    seed = seed_or_default(seed)
     z = cavs.Generator(seed).normal((count, function.latent_size)).data
-    return decode_sentences(program, vocabulary, z, seed=seed + 1, **options)
+    return decode_sentences(program, vocabulary, z, seed=(seed + 1) % 2**64, **options)
 
 
 def _check_temperature(temperature: float) -> None:
@@ -234,7 +243,12 @@ def _places(graph: Array) -> Array:
 
 
 def sample_trees(
-    program: cavs.Program, vocabulary: Vocabulary, count: int, *, max_depth: int, seed: int = 0
+    program: cavs.Program,
+    vocabulary: Vocabulary,
+    count: int,
+    *,
+    max_depth: int,
+    seed: int | None = None,
 ) -> list[LabelledTree | None]:
     """Trees decoded from z of the prior; None for a tree that is not complete at `max_depth`."""
     generator = cavs.Generator(seed)

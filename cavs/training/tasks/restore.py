@@ -121,7 +121,7 @@ def load_model(
     path: str | Path,
     checkpoint: Checkpoint,
     parameters: Mapping[str, Any],
-    seed: int = 0,
+    seed: int | None = None,
     outputs: Iterable[str] | None = None,
     code: UserModel | None = None,
 ) -> Any:
