@@ -14,6 +14,7 @@ from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
+from cavs.core.outline import block
 from cavs.core.trace import InputSpec
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Executor, RandomState
@@ -21,6 +22,7 @@ from cavs.execution.native import NativeExecutor
 from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
+from cavs.summary import cost_of, interface_of, parts_of
 from cavs.tensor import Stream
 from cavs.values import VertexValues, values_of
 
@@ -179,6 +181,59 @@ class Inspectable(Compiled):
         name_of = self._compiler.param_names.__getitem__
         call = Call(self._executor, batched, arrays, random, None, name_of, WHOLE)
         return values_of(replay(call, graph), local, WHOLE.place(graph, local), name_of)
+
+    def summary(
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph] | None = None,
+        /,
+        *,
+        outputs: Iterable[str] | None = None,
+        **inputs: Any,
+    ) -> str:
+        """A table of the modules and their parameters, with shapes and numbers of elements, and the
+        inputs, states and outputs of F. ``print(model)`` shows it.
+
+        With a batch, also what a call over it in the model's mode costs: floating-point operations,
+        counted in a run of inference and, where anything learns, in one of training, and bytes as
+        :meth:`memory` gives them. What inference keeps by id from earlier calls is not computed
+        again. The model stays as it is.
+
+        Args:
+            graphs, outputs: as for a call.
+            inputs: as for a call; tensors get no gradients.
+
+        Raises:
+            CavsRuntimeError: with a batch, the executor is the reference; and the errors of a call.
+        """
+        asked = self._asked(outputs)
+        given = self._checker.needed(inputs, asked._checker) if asked is not self else inputs
+        mode = "training mode" if self.training else "evaluation mode"
+        lines = parts_of(self.function, self.dtype, mode)
+        if graphs is None:
+            self._checker.check_names(inputs)
+        return "\n".join(lines + asked._own_summary(graphs, given))
+
+    def _own_summary(self, graphs: Any, inputs: dict[Name, Any]) -> list[str]:
+        """The part of a summary that is not about parameters."""
+        traced = self._compiler.trace
+        lines = interface_of(traced)
+        if graphs is None:
+            return lines
+        self._native_executor("summary")
+        graphs = self._checker.batch(graphs)
+        profile = self.explain(graphs, repeats=1, **inputs)
+        memory = {"inference": self.memory(graphs, gradients=False, **inputs)}
+        if self._learns():
+            memory["training"] = self.memory(graphs, **inputs)
+        return lines + cost_of(graphs, profile, memory)
+
+    def __repr__(self) -> str:
+        pushes = self._compiler.trace.function.pushes
+        facts = f"dtype={self.dtype}, training={self.training}, outputs={list(pushes)}"
+        return block(type(self).__name__, [f"(function): {self.function!r}", facts])
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def memory(
         self,

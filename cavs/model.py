@@ -24,7 +24,7 @@ from cavs.execution.native import NativeExecutor
 from cavs.inputs import InputChecker
 from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
-from cavs.options import CompileOptions, DType, asked_outputs
+from cavs.options import CompileOptions, DType, asked_outputs, float_dtype
 from cavs.recording import record_call, search_in
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.step import NativeSteps, StepOptions, separate_step
@@ -80,9 +80,9 @@ class Model(Inspectable):
             node.op.random and not node.op.drops for node in ancestors(traced.function.roots())
         )
         read = None if extra_children == "ignore" else children_read(traced)
+        self._stream = Stream(seed)
         for parameter in function.parameters():
             convert(parameter, np.dtype(options.dtype))
-        self._stream = Stream(seed)
         self._begin(read)
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()
@@ -303,6 +303,38 @@ class Model(Inspectable):
         """Dropout does nothing from now on. Gives the model."""
         self.training = False
         return self
+
+    def to(self, dtype: DType) -> Model:
+        """Makes the model one of another precision, in place: its parameters, whose gradients are
+        forgotten, and what it computes with. Gives the model.
+
+        Optimizers keep arrays of the parameters' dtype: make them afterwards. Other models that
+        share the parameters are to be compiled again.
+
+        Args:
+            dtype: float32 or float64.
+
+        Raises:
+            DTypeError: another dtype; InputError: the model is part of a program; CavsRuntimeError:
+            an attribute that F read was replaced since it was compiled.
+        """
+        name = float_dtype("to", dtype)
+        if self._structure.root is not self.function:
+            raise InputError(
+                "[to] expected a model that is no part of a program, got one that is; call to() of "
+                "the program"
+            )
+        self._structure.check(thorough=True)
+        self._convert(name)
+        return self
+
+    def _convert(self, dtype: str) -> None:
+        """Makes it a model of this dtype."""
+        for parameter in self.function.parameters():
+            convert(parameter, np.dtype(dtype))
+        if dtype != self._options.dtype:
+            self._options = self._options._replace(dtype=dtype)
+            self._begin(self._checker.children_read)
 
     def random_state(self) -> dict[str, int]:
         """Seed and step of the counter-based generator: the step counts the calls that may draw,

@@ -41,12 +41,7 @@ class CompileOptions(NamedTuple):
         Raises:
             DTypeError: not float32 or float64; InputError: another option is none of its values.
         """
-        dtype = _dtype_name(self.dtype)
-        if dtype not in ("float32", "float64"):
-            raise DTypeError(
-                f"[compile] expected dtype float32 or float64, got {shown(self.dtype)}; pass one "
-                "of these"
-            )
+        dtype = float_dtype("compile", self.dtype)
         if not is_among(self.policy, ("batching", "serial")):
             raise InputError(
                 f"[compile] expected policy batching or serial, got {shown(self.policy)}; pass one "
@@ -67,6 +62,17 @@ class CompileOptions(NamedTuple):
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         passes = None if passes is None else tuple(passes)
         return self._replace(dtype=dtype, outputs=outputs, passes=passes)
+
+
+def float_dtype(component: str, dtype: Any) -> str:
+    """The name of a dtype of models; raises DTypeError where it is neither float32 nor float64."""
+    name = _dtype_name(dtype)
+    if name not in ("float32", "float64"):
+        raise DTypeError(
+            f"[{component}] expected dtype float32 or float64, got {shown(dtype)}; pass one of "
+            "these"
+        )
+    return str(name)
 
 
 def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
+import numpy as np
+
 from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, text
 from cavs._seed import seed_or_default
 from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
+from cavs.core.outline import block
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.trace import user_line
@@ -20,8 +23,9 @@ from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
 from cavs.errors import InputError, TraceError
 from cavs.execution.profile import Profile, together
 from cavs.model import Model
-from cavs.options import DType
+from cavs.options import DType, float_dtype
 from cavs.scheduler import GraphBatch, InputGraph
+from cavs.summary import parts_of
 from cavs.tensor import check_seed
 
 # Far apart, so that functions of one program draw from streams of their own.
@@ -152,6 +156,17 @@ class Program(Compiled):
         """Dropout does nothing from now on. Gives the program."""
         return self.train(False)
 
+    def to(self, dtype: DType) -> Program:
+        """Makes the program, with all its functions, one of another precision, in place; see
+        :meth:`Model.to`. Gives the program."""
+        name = float_dtype("to", dtype)
+        self._structure.check(thorough=True)
+        for model in self.models.values():
+            model._convert(name)
+        for parameter in self.function.parameters():
+            convert(parameter, np.dtype(name))
+        return self
+
     @overload
     def explain(self, /) -> str: ...
 
@@ -177,6 +192,36 @@ class Program(Compiled):
             name: self[name].explain(graphs, repeats=repeats, **inputs)
             for name, (graphs, inputs) in _calls(calls).items()
         }
+
+    def summary(self, calls: Calls | None = None, /) -> str:
+        """A table of the modules and their parameters, and the inputs, states and outputs of each
+        function; with calls, what each of them costs. ``print(program)`` shows it. See
+        :meth:`Model.summary`.
+
+        Args:
+            calls: as for :meth:`explain`.
+
+        Raises:
+            InputError: no such function; and the errors of :meth:`Model.summary`.
+        """
+        given = {} if calls is None else {n: (self[n], *call) for n, call in _calls(calls).items()}
+        mode = "training mode" if self.training else "evaluation mode"
+        lines = parts_of(self.function, next(iter(self.models.values())).dtype, mode)
+        for name, model in self.models.items():
+            _, graphs, inputs = given.get(name, (model, None, {}))
+            lines += [f"{name}: {type(model.function).__name__}"]
+            lines += model._own_summary(graphs, dict(inputs))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        functions = [
+            f"({name}): {function!r}" for name, function in self.function.functions().items()
+        ]
+        dtype = next(iter(self.models.values())).dtype
+        return block(type(self).__name__, [*functions, f"dtype={dtype}, training={self.training}"])
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def memory(
         self,

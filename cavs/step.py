@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arguments import is_among, number, shown
 from cavs._native import core
 from cavs.core.ir import Name
-from cavs.errors import InputError, NonFiniteError
+from cavs.errors import InputError, NonFiniteError, ShapeError
 from cavs.execution.executor import Array, RandomState, read_parameters
 from cavs.execution.native import NativeExecutor
 from cavs.optim import Optimizer, clip_grad_norm
@@ -165,20 +165,24 @@ class NativeSteps:
                 for parameter, whole in zip(plan.params, plan.whole, strict=True)
             ]
             rows: list[tuple[Array, Array] | None]
-            loss, norm, rows, bounds = plan.native.run(
-                graphs.schedule(executor.policy),
-                graphs.keys,
-                *state,
-                values,
-                versions,
-                [inputs[name] for name in plan.inputs],
-                gradients,
-                groups,
-                options.scale,
-                options.clip_norm,
-                order,
-                known,
-            )
+            try:
+                loss, norm, rows, bounds = plan.native.run(
+                    graphs.schedule(executor.policy),
+                    graphs.keys,
+                    *state,
+                    values,
+                    versions,
+                    [inputs[name] for name in plan.inputs],
+                    gradients,
+                    groups,
+                    options.scale,
+                    options.clip_norm,
+                    order,
+                    known,
+                )
+            except (InputError, ShapeError):
+                optimizer.check_states()
+                raise
         if known is not None and not (
             bounds is not None and math.isfinite(loss) and math.isfinite(norm)
         ):

@@ -220,6 +220,10 @@ def model_cases() -> Iterator[Case]:
     at = lambda graph, vertex: model.values(BATCH, vertex=(graph, vertex), **inputs)  # noqa: E731
     yield Case("Model.values", at, number)
     loaded = {"state": state, "strict": True}
+    for given in ({}, {"outputs": ["h"]}):
+        summed = {"graphs": BATCH, **inputs, **given}
+        yield Case("Model.summary", lambda graphs, **g: model.summary(graphs, **g), summed)
+    yield Case("Model.to", cavs.compile(Cell()).to, {"dtype": "float64"})
     yield Case("Model.load_state_dict", model.load_state_dict, loaded)
     yield Case("Model.train", cavs.compile(Cell()).train, {"mode": False})
     yield Case("Model.named_modules", model.named_modules, {"prefix": ""})
@@ -227,6 +231,10 @@ def model_cases() -> Iterator[Case]:
 
     whole = cavs.compile(program)
     yield Case("Program", whole.__getitem__, {"name": "a"})
+    yield Case(
+        "Program.to", cavs.compile(cavs.VertexProgram({"a": Cell()})).to, {"dtype": "float32"}
+    )
+    yield Case("Program.summary", lambda c: whole.summary(c), {"c": {"a": (BATCH, inputs)}})
     yield Case("Program.train", whole.train, {"mode": True})
     loaded = {"state": whole.state_dict(), "strict": False}
     yield Case("Program.load_state_dict", whole.load_state_dict, loaded)

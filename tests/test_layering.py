@@ -51,9 +51,10 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "options": (*_BASE, "device", "core"),
     "compiled": ("_arrays", "core", "tensor"),
+    "summary": ("core", "scheduler", "execution"),
     "inspection": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
-        *("call", "replay", "values"),
+        *("call", "replay", "values", "summary"),
     ),
     "model": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
@@ -67,7 +68,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "program": (
         *(*_BASE, "_seed", "core", "scheduler", "execution", "tensor", "options", "compiled"),
-        "model",
+        *("summary", "model"),
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "randomness": ("_locks", "_seed", "tensor", "nn"),

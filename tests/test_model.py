@@ -132,3 +132,74 @@ def test_inference_sees_every_change_of_a_weight(change: str) -> None:
             expected = cavs.compile(fresh)(graphs, **inputs)["logits"].numpy()
         np.testing.assert_array_equal(got[0], expected)
         np.testing.assert_array_equal(got[1], expected)
+
+
+# --- Another precision
+
+
+def test_a_model_becomes_one_of_another_precision() -> None:
+    model = cavs.compile(vertex_functions.make_function("ChildSumTreeLSTM", "float32"), seed=4)
+    inputs = draw_inputs(model, GRAPHS)
+    model(GRAPHS, **inputs)
+    parameters, state = model.parameters(), model.random_state()
+    narrow = {name: y.data for name, y in model.eval()(GRAPHS, **inputs).items()}
+    model(GRAPHS, outputs=["loss"], **inputs)["loss"].sum().backward()
+    assert model.to("float64") is model
+    assert model.dtype == np.float64
+    assert {p.dtype for p in model.parameters()} == {np.dtype(np.float64)}
+    assert all(p is q for p, q in zip(model.parameters(), parameters, strict=True))
+    assert all(p.grad is None for p in model.parameters())
+    assert model.random_state() == state
+    assert not model.training
+    other = cavs.compile(
+        vertex_functions.make_function("ChildSumTreeLSTM", "float32"), dtype="float64", seed=4
+    ).eval()
+    for asked in (None, ["loss"]):
+        wide, expected = (m(GRAPHS, outputs=asked, **inputs) for m in (model, other))
+        for name, y in wide.items():
+            assert y.data.dtype == np.float64
+            np.testing.assert_array_equal(y.data, expected[name].data)
+            np.testing.assert_allclose(y.data, narrow[name], rtol=1e-4, atol=1e-5)
+    model.step(GRAPHS, cavs.optim.SGD(model.parameters(), 0.1), **inputs)
+    model.to(np.float32)
+    assert model.stepwise().dtype == np.float32
+    assert model(GRAPHS, **inputs)["loss"].data.dtype == np.float32
+    assert cavs.compile(model.function).dtype == np.float32
+
+
+def test_what_was_made_for_the_old_precision_says_so() -> None:
+    model = cavs.compile(vertex_functions.make_function("ChildSumTreeLSTM", "float32"))
+    inputs = draw_inputs(model, GRAPHS)
+    optimizer = cavs.optim.Adagrad(model.parameters(), 0.1)
+    model.step(GRAPHS, optimizer, **inputs)
+    loss = model(GRAPHS, **inputs)["loss"].sum()
+    model.to(dtype="float64")
+    with pytest.raises(cavs.CavsRuntimeError, match=r"^\[backward\] expected parameter"):
+        loss.backward()
+    with pytest.raises(cavs.CavsError, match=r"^\[optim\] .*make a new optimizer"):
+        model.step(GRAPHS, optimizer, **inputs)
+    model(GRAPHS, **inputs)["loss"].sum().backward()
+    with pytest.raises(cavs.CavsError, match=r"^\[optim\] .*make a new optimizer"):
+        optimizer.step()
+
+
+def test_wrong_precisions_are_refused() -> None:
+    model = cavs.compile(vertex_functions.make_function("ChildSumTreeLSTM", "float32"))
+    for wrong in ("float16", "cuda", None, int, 3):
+        with pytest.raises(cavs.DTypeError, match=r"^\[to\] expected dtype float32 or float64"):
+            model.to(wrong)  # type: ignore[arg-type]
+    assert model.dtype == np.float32
+
+
+def test_a_program_becomes_one_of_another_precision() -> None:
+    make = vertex_functions.make_function
+    functions = {"a": make("ChildSumTreeLSTM", "float32"), "b": make("ChildSumTreeLSTM", "float32")}
+    outer = cavs.VertexProgram(functions)
+    outer.bias = cavs.Parameter(np.zeros(2, np.float32))  # type: ignore[attr-defined]
+    program = cavs.compile(outer)
+    with pytest.raises(InputError, match=r"^\[to\] expected a model that is no part of a program"):
+        program["a"].to("float64")
+    assert program.to("float64") is program
+    assert {p.dtype for p in program.parameters()} == {np.dtype(np.float64)}
+    inputs = draw_inputs(program["b"], GRAPHS)
+    assert program["b"](GRAPHS, **inputs)["loss"].data.dtype == np.float64

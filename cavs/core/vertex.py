@@ -153,6 +153,11 @@ class Module:
         visit(self)
         return self
 
+    def __repr__(self) -> str:
+        from cavs.core.outline import outline  # which knows modules
+
+        return outline(self)
+
     def __cavs_items__(self) -> Iterator[tuple[str, Any]]:
         """(name in paths, value) of what the module holds."""
         yield from attributes(self).items()

@@ -42,7 +42,7 @@ class WeightedSampler(Sampler):
       num_samples: the samples of an epoch; None: as many as there are weights.
       replacement: whether a sample may come several times in an epoch. Without, samples are drawn
         one after the other among those that are left (Efraimidis and Spirakis, 2006).
-      seed: the seed of the draws; None: see ``cavs.manual_seed``.
+      seed: the seed of the draws; None: that of `cavs.manual_seed`, else 0.
 
     Raises:
       ShapeError: weights that are no list of numbers. InputError: a weight that is negative or not
@@ -55,13 +55,13 @@ class WeightedSampler(Sampler):
         num_samples: int | None = None,
         *,
         replacement: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         self._weights = _as_weights(weights)
         count = len(self._weights) if num_samples is None else num_samples
         self._count = integer("sampler", "num_samples", count, 0)
         self._replacement = boolean("sampler", "replacement", replacement)
-        self._seed = integer("sampler", "seed", seed, 0, 2**64 - 1)
+        self._seed = integer("sampler", "seed", seed_or_default(seed), 0, 2**64 - 1)
         positive = int(np.count_nonzero(self._weights))
         if self._count and positive == 0:
             raise InputError(

@@ -48,6 +48,13 @@ def check_gradient(parameter: Parameter, state: State, group: Group) -> None:
             f"[optim] expected a gradient of parameter {name!r} in memory of its own, got its "
             "values; assign a copy"
         )
+    check_state(parameter, state, group)
+
+
+def check_state(parameter: Parameter, state: State, group: Group) -> None:
+    """Raises ShapeError with the parameter's name if its dtype or shape is another than that of the
+    arrays which are kept for it."""
+    name = name_in(group, parameter)
     for key, kept in state.items():
         if kept.ndim == 0:
             continue  # a count of steps

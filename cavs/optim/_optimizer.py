@@ -16,7 +16,7 @@ from cavs.core.owners import Owners
 from cavs.device import is_array
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.optim._gradients import check_gradient, is_like, unlike
+from cavs.optim._gradients import check_gradient, check_state, is_like, unlike
 from cavs.optim._groups import (
     Group,
     State,
@@ -184,6 +184,16 @@ class Optimizer(ABC):
                 if name not in ("names", "params") and not isinstance(value, bool):
                     number("optim", name, value)
 
+    def check_states(self) -> None:
+        """Looks, after a native training step failed, for a parameter that has become another.
+
+        Raises:
+            ShapeError: names the parameter.
+        """
+        for group in self.groups:
+            for parameter in group["params"]:
+                check_state(parameter, self._states[parameter], group)
+
     def _updates(self) -> list[Update]:
         """The updates of a step; raises as :meth:`step` does, before a parameter has changed."""
         updates = []
@@ -223,7 +233,11 @@ class Optimizer(ABC):
     def _step_rows(self, parameter: Parameter, grad: RowSparse, group: Group) -> None:
         if not is_like(grad, parameter):
             raise unlike(parameter, group)
-        self._update_rows(parameter, grad, self._states[parameter], group)
+        try:
+            self._update_rows(parameter, grad, self._states[parameter], group)
+        except (InputError, ShapeError):
+            check_state(parameter, self._states[parameter], group)
+            raise
 
     def _step_dense(self, params: Sequence[Parameter], group: Group) -> None:
         grads: list[Any] = [p.grad for p in params]
