@@ -38,6 +38,8 @@ from cavs.program import VertexProgram as VertexProgram
 from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout
+from cavs.saving import load as load
+from cavs.saving import save as save
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
 from cavs.scheduler import batch as batch
@@ -103,6 +105,7 @@ __all__ = [
     "get_flush_denormals",
     "get_num_threads",
     "instruction_set",
+    "load",
     "manual_seed",
     "models",
     "nn",
@@ -110,6 +113,7 @@ __all__ = [
     "ops",
     "optim",
     "readout",
+    "save",
     "set_detect_nonfinite",
     "set_flush_denormals",
     "set_num_threads",
@@ -128,7 +132,9 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return import_module(f"cavs.{name}")
-    raise AttributeError(f"module 'cavs' has no attribute {name!r}")
+    raise AttributeError(
+        f"[cavs] expected a name among dir(cavs), got {name!r}; check how it is written", name=name
+    )
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,10 @@ A case is a function and good keyword arguments for it; tests replace one after 
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +231,14 @@ def model_cases() -> Iterator[Case]:
     yield Case("Model.named_modules", model.named_modules, {"prefix": ""})
     yield Case("Model.set_random_state", model.set_random_state, {"state": model.random_state()})
 
+    folder = Path(tempfile.mkdtemp())
+    yield Case(
+        "save",
+        lambda m: cavs.save(m, folder / "model"),
+        {"m": cavs.compile(models.TreeFC(5, 4, 4, 2))},
+    )
+    cavs.save(cavs.compile(models.TreeFC(5, 4, 4, 2)), folder / "other")
+    yield Case("load", cavs.load, {"path": folder / "other", "trust": ("a.b",)})
     whole = cavs.compile(program)
     yield Case("Program", whole.__getitem__, {"name": "a"})
     yield Case(

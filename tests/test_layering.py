@@ -87,6 +87,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         "data",
         "models",
     ),
+    "saved_objects": (*_BASE, "core", "tensor", "data"),
+    "saving": (*_BASE, "model", "program", "saved_objects", "training"),
     "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cavs._arguments import boolean, integer, shown
 from cavs._arrays import foreign_array
+from cavs._seed import seed_or_default
 from cavs.errors import InputError, ShapeError
 
 Numbers = npt.NDArray[np.int64]

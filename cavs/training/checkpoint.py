@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         CheckpointError: there is no such file, or it is truncated, damaged, of another program or
             of another version.
     """
-    metadata, tensors = _read(path, with_tensors=True)
+    metadata, tensors = read_safetensors(path, _check_format)
     groups: dict[str, Arrays] = {attribute: {} for _, attribute in _GROUPS}
     attributes = dict(_GROUPS)
     for full, array in tensors.items():
@@ -130,7 +130,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 def peek_checkpoint(path: str | Path) -> Checkpoint:
     """A checkpoint without its arrays. Raises as :func:`load_checkpoint`."""
-    metadata, _ = _read(path, with_tensors=False)
+    metadata, _ = read_safetensors(path, _check_format, with_tensors=False)
     return _read_metadata(path, metadata, {"parameters": {}})
 
 
@@ -146,9 +146,25 @@ _UNREADABLE = (
 )
 
 
-def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arrays]:
-    """Metadata and tensors; the library has checked that the file has the length that they
-    state."""
+def read_safetensors(
+    path: str | Path,
+    check: Callable[[Any, Mapping[str, str]], None],
+    *,
+    with_tensors: bool = True,
+    component: str = "checkpoint",
+) -> tuple[Mapping[str, str], Arrays]:
+    """Metadata and tensors of a file; the library has checked that the file has the length that
+    they state.
+
+    Args:
+        path: the path of the file.
+        check: raises CheckpointError for the path and metadata of a file that is another.
+        with_tensors: whether the tensors are read.
+        component: the component that asks, for errors.
+
+    Raises:
+        CheckpointError: there is no such file, or it cannot be read.
+    """
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
@@ -157,16 +173,16 @@ def _read(path: str | Path, with_tensors: bool) -> tuple[Mapping[str, str], Arra
             )
         with safe_open(str(path), framework="numpy") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
-            _check_format(path, metadata)
+            check(path, metadata)
             names = file.keys() if with_tensors else []
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint, got no such file; check the path"
+            f"[{component}] {path}: expected a checkpoint, got no such file; check the path"
         ) from error
     except _UNREADABLE as error:
         raise CheckpointError(
-            f"[checkpoint] {path}: expected a checkpoint, got one that cannot be read "
+            f"[{component}] {path}: expected a checkpoint, got one that cannot be read "
             f"({in_brief(error)}), since it is truncated, damaged or a file of another kind; name "
             "another"
         ) from error
