@@ -69,6 +69,7 @@ OF_THE_HOST = {
     "tensor/_row_sparse.py": {"int32", "result_type"},
     "optim/_optimizer.py": {"asarray", "float64", "isnan", "floor"},
     "optim/optimizers.py": {"zeros", "int64"},
+    "optim/schedules.py": {"asarray"},
     "readout.py": {
         *("diff", "repeat", "arange", "maximum", "ones"),
         *("bincount", "searchsorted", "flatnonzero", "iinfo"),
