@@ -1,6 +1,10 @@
 """Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
 from cavs._signatures import shorten as _shorten
+from cavs.data.annotated import AnnotatedTree as AnnotatedTree
+from cavs.data.annotated import annotated_dataset as annotated_dataset
+from cavs.data.annotated import annotated_vocabularies as annotated_vocabularies
+from cavs.data.annotated import sentence_tree as sentence_tree
 from cavs.data.brackets import load_sst as load_sst
 from cavs.data.brackets import parse_tree as parse_tree
 from cavs.data.brackets import parse_trees as parse_trees
@@ -24,6 +28,7 @@ from cavs.data.listops import read_listops as read_listops
 from cavs.data.listops_generator import ListOpsGenerator as ListOpsGenerator
 from cavs.data.listops_generator import generate_listops as generate_listops
 from cavs.data.listops_generator import listops_corpus as listops_corpus
+from cavs.data.listops_tsv import read_listops_tsv as read_listops_tsv
 from cavs.data.loader import Loader as Loader
 from cavs.data.parents import parse_parents as parse_parents
 from cavs.data.parents import read_parents as read_parents
