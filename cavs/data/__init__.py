@@ -12,6 +12,7 @@ from cavs.data.brackets import read_trees as read_trees
 from cavs.data.chains import chain_graph as chain_graph
 from cavs.data.dataset import Dataset as Dataset
 from cavs.data.grids import grid_graph as grid_graph
+from cavs.data.heads import head_child as head_child
 from cavs.data.images import ImageCorpus as ImageCorpus
 from cavs.data.images import image_dataset as image_dataset
 from cavs.data.images import load_binarized_mnist as load_binarized_mnist
@@ -32,6 +33,9 @@ from cavs.data.listops_tsv import read_listops_tsv as read_listops_tsv
 from cavs.data.loader import Loader as Loader
 from cavs.data.parents import parse_parents as parse_parents
 from cavs.data.parents import read_parents as read_parents
+from cavs.data.penn import parse_penn as parse_penn
+from cavs.data.penn import phrase_tree as phrase_tree
+from cavs.data.penn import read_penn as read_penn
 from cavs.data.productions import arities as arities
 from cavs.data.productions import grown_trees as grown_trees
 from cavs.data.productions import production_dataset as production_dataset
@@ -65,6 +69,7 @@ from cavs.data.trees import TreeCorpus as TreeCorpus
 from cavs.data.trees import format_tree as format_tree
 from cavs.data.trees import tree_dataset as tree_dataset
 from cavs.data.trees import tree_vocabulary as tree_vocabulary
+from cavs.data.universal import read_conllu as read_conllu
 from cavs.data.vocabulary import Vocabulary as Vocabulary
 
 _shorten(list(globals().values()))
