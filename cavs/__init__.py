@@ -38,6 +38,7 @@ from cavs.program import VertexProgram as VertexProgram
 from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout
+from cavs.readout import readout_pairs as readout_pairs
 from cavs.saving import load as load
 from cavs.saving import save as save
 from cavs.scheduler import GraphBatch as GraphBatch
@@ -113,6 +114,7 @@ __all__ = [
     "ops",
     "optim",
     "readout",
+    "readout_pairs",
     "save",
     "set_detect_nonfinite",
     "set_flush_denormals",

@@ -68,6 +68,28 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     return record([total], [x], lambda dys: [(_given(dys) * weights)[rows]], name="readout")[0]
 
 
+def readout_pairs(graphs: GraphBatch, x: Tensor, kind: str = "root") -> tuple[Tensor, Tensor]:
+    """The values of the left and of the right graphs of pairs, as `cavs.data.PairDataset` batches
+    them: graphs 0, 2, 4, ... are on the left, 1, 3, 5, ... on the right.
+
+    Args:
+        graphs, x, kind: as of :func:`readout`.
+
+    Returns:
+        Two tensors (pairs, ...).
+
+    Raises:
+        GraphError: an odd number of graphs; and the errors of :func:`readout`.
+    """
+    values = readout(graphs, x, kind)
+    if len(values) % 2:
+        raise GraphError(
+            f"[readout] expected two graphs for each pair, got {len(values)} graphs; make the "
+            "batch of a PairDataset"
+        )
+    return values[::2], values[1::2]
+
+
 def only_roots(graphs: GraphBatch) -> Any:
     """The root of each graph, as a vertex number. Raises GraphError unless each has one root."""
     roots = graphs.roots
