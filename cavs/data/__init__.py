@@ -51,6 +51,14 @@ from cavs.data.ptb import running_text_dataset as running_text_dataset
 from cavs.data.samplers import Sampler as Sampler
 from cavs.data.samplers import WeightedSampler as WeightedSampler
 from cavs.data.samplers import class_weights as class_weights
+from cavs.data.sentence_pairs import PairCorpus as PairCorpus
+from cavs.data.sentence_pairs import SentencePair as SentencePair
+from cavs.data.sentence_pairs import load_sick as load_sick
+from cavs.data.sentence_pairs import load_snli as load_snli
+from cavs.data.sentence_pairs import pair_dataset as pair_dataset
+from cavs.data.sentence_pairs import pair_vocabulary as pair_vocabulary
+from cavs.data.sentence_pairs import parse_binary_tree as parse_binary_tree
+from cavs.data.sentence_pairs import read_snli as read_snli
 from cavs.data.tags import TaggedSentence as TaggedSentence
 from cavs.data.tags import read_tagged as read_tagged
 from cavs.data.tags import tag_vocabulary as tag_vocabulary
