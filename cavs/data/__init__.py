@@ -48,6 +48,7 @@ from cavs.data.ptb import language_model_vocabulary as language_model_vocabulary
 from cavs.data.ptb import load_ptb as load_ptb
 from cavs.data.ptb import read_sentences as read_sentences
 from cavs.data.ptb import running_text_dataset as running_text_dataset
+from cavs.data.rows import from_rows as from_rows
 from cavs.data.samplers import Sampler as Sampler
 from cavs.data.samplers import WeightedSampler as WeightedSampler
 from cavs.data.samplers import class_weights as class_weights
@@ -59,6 +60,8 @@ from cavs.data.sentence_pairs import pair_dataset as pair_dataset
 from cavs.data.sentence_pairs import pair_vocabulary as pair_vocabulary
 from cavs.data.sentence_pairs import parse_binary_tree as parse_binary_tree
 from cavs.data.sentence_pairs import read_snli as read_snli
+from cavs.data.stanford import StanfordCorpus as StanfordCorpus
+from cavs.data.stanford import load_stanford as load_stanford
 from cavs.data.tags import TaggedSentence as TaggedSentence
 from cavs.data.tags import read_tagged as read_tagged
 from cavs.data.tags import tag_vocabulary as tag_vocabulary
@@ -79,6 +82,8 @@ from cavs.data.trees import format_tree as format_tree
 from cavs.data.trees import tree_dataset as tree_dataset
 from cavs.data.trees import tree_vocabulary as tree_vocabulary
 from cavs.data.universal import read_conllu as read_conllu
+from cavs.data.vectors import WordVectors as WordVectors
+from cavs.data.vectors import load_vectors as load_vectors
 from cavs.data.vocabulary import Vocabulary as Vocabulary
 
 _shorten(list(globals().values()))

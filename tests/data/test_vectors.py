@@ -1,0 +1,102 @@
+"""Word vectors in the text formats of GloVe and word2vec."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cavs import nn
+from cavs.data import Vocabulary, load_vectors
+from cavs.errors import DataError, InputError
+
+GLOVE = "the 0.5 -1 2e-1\n. . . 7 8 9\ncat 1 2 3\nthe 9 9 9\n\xa0x 4 5 6\n"
+WORDS = Vocabulary(["<unk>", "cat", "the", "dog", "\xa0x", ". . ."])
+EXPECTED = {"cat": [1, 2, 3], "the": [0.5, -1, 0.2], "\xa0x": [4, 5, 6], ". . .": [7, 8, 9]}
+
+
+def _check(path: Path, **options: Any) -> None:
+    values, found = load_vectors(path, WORDS, **options)
+    assert (values.dtype, values.shape) == (np.float32, (6, 3))
+    assert found.tolist() == [word in EXPECTED for word in WORDS]
+    for word, vector in EXPECTED.items():
+        np.testing.assert_array_equal(values[WORDS[word]], np.float32(vector))
+    drawn = values[~found]
+    assert (np.abs(drawn) <= 0.05).all()
+    assert len(np.unique(drawn)) == drawn.size
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_glove(tmp_path: Path, progress: bool) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_text(GLOVE, encoding="utf-8")
+    _check(path, progress=progress)
+    _check(path, size=3)
+
+
+def test_word2vec_with_its_header_and_packed(tmp_path: Path) -> None:
+    # word2vec ends lines with a blank.
+    text = "5 3\n" + GLOVE.replace("\n", " \n")
+    (tmp_path / "plain.txt").write_text(text, encoding="utf-8")
+    _check(tmp_path / "plain.txt")
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(text.encode()))
+    _check(tmp_path / "packed.gz", progress=True)
+
+
+def test_words_that_are_missing_are_drawn_by_seed_and_scale(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a 1 2\n\xff\xfe 3 4\n")
+    words = Vocabulary(["a", "b"], unknown=None)
+    first = load_vectors(path, words, seed=1)
+    assert first.found.tolist() == [True, False]
+    np.testing.assert_array_equal(load_vectors(path, words, seed=1).values, first.values)
+    assert (load_vectors(path, words, seed=2).values[1] != first.values[1]).all()
+    assert load_vectors(path, words, scale=0).values.tolist() == [[1, 2], [0, 0]]
+    assert np.abs(load_vectors(path, words, scale=10.0).values[1]).max() > 0.05
+    embedding = nn.Embedding(2, 2)
+    embedding.weight.data = first.values
+    np.testing.assert_array_equal(embedding.weight.data, first.values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a 1 2\nb 1\n", "line 2: expected 2 numbers behind a word, got 1"),
+        ("a 1 2\nthe 1 x\n", r"line 2: expected 2 finite numbers behind a word, got '1 x'"),
+        ("a 1 2\nthe 1 nan\n", "line 2: expected 2 finite numbers"),
+        ("a 1 2\nthe 1 1e99\n", "line 2: expected 2 finite numbers"),
+        ("3 2\na 1 2\nb 3 4\n", "expected 3 words, as the first line says, got 2"),
+        ("1 2\na 1 2\nb 3 4\n", "expected 1 words, as the first line says, got 2"),
+        ("a b\n", "line 1: expected a word and its numbers, got 'a b'"),
+        ("word\n", "line 1: expected a word and its numbers"),
+        ("", "got an empty file"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_errors_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "broken.txt"
+    path.write_text(text, encoding="utf-8")
+    words = Vocabulary(["the"], unknown=None)
+    with pytest.raises(DataError, match=rf"\[data\] {path}[,:] ?{message}|{path}: .*{message}"):
+        load_vectors(path, words)
+
+
+def test_other_files_and_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("2 2\na 1 2\nb 3 4\n")
+    words = Vocabulary(["a"], unknown=None)
+    with pytest.raises(DataError, match="line 1: expected a header of size 3, got 2"):
+        load_vectors(path, words, size=3)
+    with pytest.raises(DataError, match="no such file"):
+        load_vectors(tmp_path / "none", words)
+    with pytest.raises(DataError, match="got a directory"):
+        load_vectors(tmp_path, words)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"a 1 2\n" * 999)[:-9])
+    with pytest.raises(DataError, match=r"cut\.gz: expected .* cannot be read"):
+        load_vectors(tmp_path / "cut.gz", words)
+    for wrong in ({"size": 0}, {"scale": -1.0}, {"seed": -1}, {"progress": 2}):
+        with pytest.raises(InputError, match="expected"):
+            load_vectors(path, words, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a Vocabulary as vocabulary"):
+        load_vectors(path, ["a"])  # type: ignore[arg-type]
