@@ -43,7 +43,7 @@ class StanfordCorpus:
 def load_stanford(
     directory: PathLike, *, trees: str = "constituency", progress: bool = False
 ) -> StanfordCorpus | PairCorpus:
-    """Read the folders ``train``, ``dev`` and ``test`` of a directory, or its own files, then all in
+    """Read the folders ``train``, ``dev`` and ``test`` of a directory, or its own files, all as
     ``train``.
 
     `read_parents` reads the trees. Vertices are numbered as in the files, less those of parent -1
