@@ -143,6 +143,10 @@ def _converted_cases() -> Iterator[Case]:
     if importlib.util.find_spec("nltk"):
         import nltk
 
+        options = {"keep_null": False, "functions": True, "binarize": "head", "marker": "@"}
+        given = {"tree": nltk.Tree("S", ["a"]), **options}
+        yield Case("phrase_tree", data.phrase_tree, given)
+
         given = {"tree": nltk.Tree("S", ["a"]), "words": "merged"}
         yield Case("InputGraph.from_nltk", cavs.InputGraph.from_nltk, given)
 
@@ -159,11 +163,11 @@ def graph_cases() -> Iterator[Case]:
     index = {"edge_index": [[0], [1]], "num_vertices": 2}
     yield Case("InputGraph.from_edge_index", graphs.from_edge_index, index)
     yield from _converted_cases()
-    csr = {"child_ptr": [0, 0, 1], "child_index": [0]}
+    csr = {"child_ptr": [0, 0, 1], "child_index": [0], "child_slot": [1]}
     yield Case("InputGraph.from_csr", graphs.from_csr, csr)
     for make in (cavs.batch, cavs.GraphBatch):
         yield Case(make.__name__, make, {"graphs": [GRAPH], "keys": [3]})
-    flat = {"ptr": [0, 2], "child_ptr": [0, 0, 1], "children": [0], "keys": [1]}
+    flat = {"ptr": [0, 2], "child_ptr": [0, 0, 1], "children": [0], "keys": [1], "child_slot": [1]}
     yield Case("GraphBatch.from_csr", cavs.GraphBatch.from_csr, flat)
     yield Case("GraphBatch.schedule", BATCH.schedule, {"policy": "serial"})
     yield Case("GraphBatch.rows", BATCH.rows, {"space": "vertex"})
@@ -505,6 +509,61 @@ def data_cases() -> Iterator[Case]:
     yield Case("image_dataset", data.image_dataset, {"images": images, "samples": 2})
 
 
+def annotated_cases() -> Iterator[Case]:
+    tree = data.parse_penn("(S (A a) (B b))")
+    fields = {"graph": GRAPH, "tokens": ["a", None, "b"], "labels": [None] * 3}
+    yield Case("AnnotatedTree", data.AnnotatedTree, {**fields, "relations": [None] * 3})
+    labels = data.Vocabulary(["<unk>", "S"])
+    yield Case("AnnotatedTree.labelled", tree.labelled, {"labels": labels})
+    yield Case("sentence_tree", data.sentence_tree, {"words": ["a", "b"]})
+    vocabularies = {"trees": [tree], "min_count": 1}
+    yield Case("annotated_vocabularies", data.annotated_vocabularies, vocabularies)
+    given = {"trees": [tree], "words": labels, "labels": labels, "relations": labels}
+    yield Case("annotated_dataset", data.annotated_dataset, given)
+    options = {"keep_null": False, "functions": True, "binarize": "head", "marker": "@"}
+    text = {"text": "(S (A a) (B b))", **options, "source": ""}
+    yield Case("parse_penn", data.parse_penn, text)
+    yield Case("head_child", data.head_child, {"parent": "NP", "children": ["DT", "NN"]})
+    path = {"path": "/nowhere/at all", "progress": False}
+    yield Case("read_penn", data.read_penn, {**path, **options})
+    for name in ("read_listops_tsv", "read_snli", "load_sick"):
+        yield Case(name, getattr(data, name), path)
+    if importlib.util.find_spec("conllu"):
+        yield Case("read_conllu", data.read_conllu, path)
+    directory = {"directory": "/nowhere/at all", "progress": False}
+    yield Case("load_snli", data.load_snli, directory)
+    yield Case("load_stanford", data.load_stanford, {**directory, "trees": "dependency"})
+    vectors = {"vocabulary": WORDS, "size": 3, "scale": 0.1, "seed": 1}
+    yield Case("load_vectors", data.load_vectors, {**path, **vectors})
+
+
+def pair_cases() -> Iterator[Case]:
+    tree = data.sentence_tree(["a", "b"])
+    pair = data.SentencePair(tree, tree, "yes", 1.0)
+    yield Case("SentencePair", data.SentencePair, {"left": tree, "right": tree})
+    yield Case("pair_vocabulary", data.pair_vocabulary, {"pairs": [pair], "min_count": 1})
+    given = {"pairs": [pair], "words": WORDS, "labels": ["yes"]}
+    yield Case("pair_dataset", data.pair_dataset, given)
+    binary = {"text": "( a b )", "source": "", "line": 1}
+    yield Case("parse_binary_tree", data.parse_binary_tree, binary)
+    side = data.Dataset([GRAPH] * 2, vertex={"word": WORD})
+    sides = {"left": side, "right": side, "pair": {"score": [1.0, 2.0]}}
+    yield Case("PairDataset", data.PairDataset, sides)
+    pairs = data.PairDataset(side, side)
+    for name in ("subset", "inputs", "batch"):
+        yield Case(f"PairDataset.{name}", getattr(pairs, name), {"indices": [0, 1]})
+    yield Case("PairDataset.select", lambda name: pairs.select(name), {"name": "word"})
+    yield Case("PairDataset.flat", pairs.flat, {"name": "word"})
+    yield Case("PairDataset[]", pairs.__getitem__, {"index": 1})
+    read = {"graphs": BATCH, "x": EXTRA, "kind": "root"}
+    yield Case("readout_pairs", cavs.readout_pairs, read)
+    sample = lambda row: (GRAPH, {"word": WORD[:3]})  # noqa: E731
+    rows = {"rows": [{"a": 1}], "edge": (), "graph": (), "progress": False}
+    yield Case("from_rows", lambda **g: data.from_rows(function=sample, **g), rows)
+    row = lambda row: data.from_rows([{"a": 1}], lambda _: row)  # noqa: E731
+    yield Case("from_rows", row, {"row": (GRAPH, {"word": WORD[:3]})})
+
+
 def corpus_cases() -> Iterator[Case]:
     for name in ("read_trees", "read_listops", "read_parents", "read_sentences", "read_tagged"):
         yield Case(name, getattr(data, name), {"path": "/nowhere/at all"})
@@ -513,7 +572,8 @@ def corpus_cases() -> Iterator[Case]:
     yield Case("read_lattices", data.read_lattices, {"path": "/nowhere/at all"})
     mnist = {"path": "/nowhere/at all", "height": 28, "width": 28}
     yield Case("load_binarized_mnist", data.load_binarized_mnist, mnist)
-    tree = {"text": "(1 a)", "num_classes": 5, "allow_unlabelled": False, "source": "", "line": 1}
+    tree = {"text": "(1 a)", "num_classes": 5, "source": "", "line": 1}
+    tree |= {"allow_unlabelled": False, "allow_holes": True}
     yield Case("parse_tree", data.parse_tree, tree)
     many = {"lines": ["(1 a)"], "num_classes": 5, "allow_unlabelled": True, "source": ""}
     yield Case("parse_trees", lambda **g: list(data.parse_trees(**g)), many)

@@ -32,8 +32,8 @@ def read_listops_tsv(path: PathLike, *, progress: bool = False) -> list[Labelled
       DataError: a column is missing, round brackets do not match, an expression is malformed, or
         its value is not the one in the file; names file, line and, within expressions, column.
     """
-    source = str(path)
     lines = read_lines(path, _EXPECTED)
+    source = str(path)
     header = [name.strip().lower() for name in lines[0].split("\t")]
     named = "source" in header or "target" in header
     if named and not {"source", "target"} <= set(header):

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import INT32_MAX, instance, integer, mapping, text
-from cavs.data.dataset import Array, Dataset, _as_array
+from cavs._arrays import Array
+from cavs.data.dataset import Dataset, _as_array
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph
 

@@ -272,8 +272,8 @@ def read_snli(path: PathLike, *, progress: bool = False) -> list[SentencePair]:
       DataError: a line that is no object of JSON, lacks a field, has another label, or brackets
         that are no binary tree; names file and line.
     """
-    source = str(path)
     lines = read_lines(path, "pairs of sentences, an object of JSON on each line")
+    source = str(path)
     pairs = []
     for number, line in shown_while(list(enumerate(lines, 1)), progress, "pairs", len(lines)):
         if not line.strip():

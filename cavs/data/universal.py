@@ -38,8 +38,8 @@ def read_conllu(path: PathLike, *, progress: bool = False) -> list[AnnotatedTree
         raise InputError(
             "[data] expected package conllu, got none; pip install 'cavs-nn[data]'"
         ) from None
-    source = str(path)
     sentences = list(_sentences(read_lines(path, _EXPECTED)))
+    source = str(path)
     shown_ones = shown_while(sentences, progress, "sentences", len(sentences))
     return [_read(conllu, lines, source) for lines in shown_ones]
 
