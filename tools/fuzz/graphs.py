@@ -16,7 +16,8 @@ Array = np.ndarray[Any, Any]
 
 def draw_graph(rng: random.Random) -> cavs.InputGraph:
     """A DAG, tree, chain, star, single vertex or nothing; vertices numbered in any order."""
-    kind = rng.choice(["dag", "dag", "dag", "tree", "chain", "star", "single", "empty", "parallel"])
+    kinds = ["dag", "dag", "dag", "tree", "chain", "star", "single", "empty", "parallel", "holes"]
+    kind = rng.choice(kinds)
     count = rng.randrange(1, 11)
     if kind == "empty":
         return cavs.InputGraph([])
@@ -35,6 +36,8 @@ def draw_graph(rng: random.Random) -> cavs.InputGraph:
     children: list[list[int]] = [[] for _ in range(count)]
     for place in range(1, count):
         below = [order[rng.randrange(place)] for _ in range(rng.choice([0, 1, 2, 2, 3, 5]))]
+        if kind == "holes":
+            below = [c if rng.random() < 0.6 else -1 for c in below]
         children[order[place]] = below[:1] * len(below) if kind == "parallel" else below
     return cavs.InputGraph(children)
 

@@ -82,7 +82,11 @@ def _acyclic(children: Lists) -> bool:
 
 
 def _check_graph(graph: cavs.InputGraph) -> None:
-    children = [[int(c) for c in row] for row in graph.children]
+    with_holes = [[int(c) for c in row] for row in graph.children]
+    expect(all(row[-1] != -1 for row in with_holes if row), "holes at the end of a list")
+    slots = [k for row in with_holes for k, c in enumerate(row) if c != -1]
+    expect(list(graph.child_slot) == slots, "slots of children")
+    children = [[c for c in row if c != -1] for row in with_holes]
     expect(graph.num_vertices == len(children), "the number of vertices")
     expect(graph.num_edges == sum(map(len, children)), "the number of edges")
     inside = all(0 <= c < len(children) for row in children for c in row)
@@ -227,7 +231,7 @@ def _changed_after(rng: random.Random) -> str:
     """Writes to the caller's arrays afterwards: the arrays that cavs gives out must not change."""
     graph = draw_graph(rng)
     ptr, index = np.array(graph.child_ptr), np.array(graph.child_index)
-    again = cavs.InputGraph.from_csr(ptr, index)
+    again = cavs.InputGraph.from_csr(ptr, index, graph.child_slot)
     before = again.children
     ptr[:] = 2**31 - 1
     index[:] = -7

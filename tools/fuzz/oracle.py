@@ -81,6 +81,7 @@ class _Walk:
     ) -> None:
         self.description, self.graphs = description, graphs
         self.params, self.given, self.inputs = params, given, inputs
+        self.slots = graphs.child_slot
         self.graph_of = np.repeat(np.arange(graphs.num_graphs), np.diff(graphs.ptr))
         self.states: dict[tuple[str, int], Value] = {}
 
@@ -137,8 +138,9 @@ class _Walk:
         name, slot, children = step.attrs["name"], step.attrs["slot"], self._children(v)
         if slot is None:
             return tape.stack_rows([self.states[name, c] for c in children], step.shape)
-        if slot < len(children):
-            return self.states[name, children[slot]]
+        for child, place in zip(children, self.slots[self._range(v, "edge")], strict=True):
+            if place == slot:
+                return self.states[name, child]
         return Value(np.zeros((1, *step.shape)))
 
     def _range(self, v: int, space: str) -> slice:
