@@ -53,7 +53,9 @@ class AnnotatedTree:
 
     @property
     def root(self) -> int:
-        """The vertex without a parent, the first if there are several."""
+        """The first vertex without a parent; raises InputError where there are no vertices."""
+        if not self.num_vertices:
+            raise InputError("[data] expected a tree with a root, got no vertices; leave it out")
         return int(self.graph.roots[0])
 
     def words(self) -> list[str]:

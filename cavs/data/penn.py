@@ -78,9 +78,8 @@ def read_penn(
     options = _Options(keep_null, functions, binarize, marker)
     content = read_text(path, "constituency trees in brackets")
     source = str(path)
-    trees = _parsed(content, source)
-    starts = shown_while(trees, progress, "trees", content.count("\n"))
-    return [tree for node in starts if (tree := _finish(node, options)) is not None]
+    nodes = shown_while(_parsed(content, source), progress, "trees", 0)
+    return [tree for node in nodes if (tree := _finish(node, options)) is not None]
 
 
 def parse_penn(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import input_graphs
 
 import cavs
-from cavs.data import Dataset, Loader, PairDataset
+from cavs.data import Dataset, Loader, PairDataset, WeightedSampler, class_weights
 from cavs.errors import GraphError, InputError, ShapeError
 
 pair_lists = st.lists(st.tuples(input_graphs(max_vertices=5), input_graphs(max_vertices=5)))
@@ -85,6 +85,14 @@ def test_a_loader_counts_pairs() -> None:
     shuffled = Loader(PAIRS, 1, shuffle=True, seed=3, size_window=2)
     seen = [(graphs.num_graphs, float(inputs["score"][0])) for graphs, inputs in shuffled]
     assert sorted(seen) == [(2, 0.0), (2, 0.5), (2, 1.0)]
+
+
+def test_a_loader_parts_targets_and_weighs_classes_of_pairs() -> None:
+    weights = class_weights(PAIRS.flat("label"))
+    loader = Loader(PAIRS, 2, sampler=WeightedSampler(weights, 4), targets=("label", "score"))
+    for graphs, inputs, targets in loader:
+        assert set(inputs) == {"v", "e", "g"}
+        assert len(targets["label"]) == len(targets["score"]) == graphs.num_graphs // 2
 
 
 class Sums(cavs.VertexFunction):
