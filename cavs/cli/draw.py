@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 def _read_tree(text: str) -> LabelledTree:
     if text.lstrip().startswith("["):
         return parse_listops(text, source="--tree")
-    return parse_tree(text, allow_unlabelled=True, source="--tree")
+    return parse_tree(text, allow_unlabelled=True, allow_holes=True, source="--tree")
 
 
 def _render(text: str, output: Path) -> None:

@@ -93,18 +93,7 @@ def read_text(path: PathLike, expected: str) -> str:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
         cannot_be_read(source, expected, error)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        start = error.start
-        line_start = data.rfind(b"\n", 0, start) + 1
-        fail(
-            source,
-            f"expected UTF-8 text, got the byte 0x{data[start]:02x}; convert the file to UTF-8",
-            line=data.count(b"\n", 0, start) + 1,
-            column=len(data[line_start:start].decode("utf-8", "replace")) + 1,
-        )
-    text = text.removeprefix("\ufeff")
+    text = _decoded(data, source, 1).removeprefix("\ufeff")
     if not text.strip():
         fail(source, f"expected {expected}, got an empty file; check the path")
     return text
@@ -120,6 +109,41 @@ def read_lines(path: PathLike, expected: str) -> list[str]:
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def numbered_lines(path: PathLike, expected: str) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, with their numbers, one at a time: a file need
+    not fit in memory. Errors as `read_text`."""
+    source = str(as_path(path))
+    seen = False
+    try:
+        with open(path, "rb") as file:
+            for number, data in enumerate(file, 1):
+                text = _decoded(data, source, number).removeprefix("\ufeff" * (number == 1))
+                if text.strip():
+                    seen = True
+                    yield number, text.removesuffix("\n").removesuffix("\r")
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
+        cannot_be_read(source, expected, error)
+    if not seen:
+        fail(source, f"expected {expected}, got an empty file; check the path")
+
+
+def _decoded(data: bytes, source: str, line: int) -> str:
+    """The text of bytes that begin with a line of this number."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        start = error.start
+        line_start = data.rfind(b"\n", 0, start) + 1
+        fail(
+            source,
+            f"expected UTF-8 text, got the byte 0x{data[start]:02x}; convert the file to UTF-8",
+            line=data.count(b"\n", 0, start) + line,
+            column=len(data[line_start:start].decode("utf-8", "replace")) + 1,
+        )
 
 
 def folder_within(directory: PathLike, name: str, files: Sequence[str]) -> Path:

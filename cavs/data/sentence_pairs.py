@@ -21,6 +21,7 @@ from cavs.data._text import (
     fail,
     find_file,
     folder_within,
+    numbered_lines,
     read_lines,
     shown,
 )
@@ -272,12 +273,9 @@ def read_snli(path: PathLike, *, progress: bool = False) -> list[SentencePair]:
       DataError: a line that is no object of JSON, lacks a field, has another label, or brackets
         that are no binary tree; names file and line.
     """
-    lines = read_lines(path, "pairs of sentences, an object of JSON on each line")
-    source = str(path)
-    pairs = []
-    for number, line in shown_while(list(enumerate(lines, 1)), progress, "pairs", len(lines)):
-        if not line.strip():
-            continue
+    lines = numbered_lines(path, "pairs of sentences, an object of JSON on each line")
+    pairs, source = [], str(as_path(path))
+    for number, line in shown_while(lines, progress, "pairs", 0):
         try:
             row: Any = json.loads(line)
         except (ValueError, RecursionError) as error:

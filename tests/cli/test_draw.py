@@ -45,6 +45,15 @@ def test_a_tree_is_drawn_with_its_levels(tmp_path: Path) -> None:
     assert 'label="b"' in text
 
 
+def test_missing_children_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "tree.dot"
+    assert main(["draw", "--tree", "(3 () (2 (1 a) () (0 b)))", "-o", str(path)]) == 0
+    nodes, edges = names_and_edges(path.read_text())
+    assert len([node for node in nodes if node.startswith("v")]) == 4
+    assert {end for edge in edges for end in edge} <= nodes
+    assert {("v3", "v2"), ("v2", "v0"), ("v2", "v1")} <= set(edges)
+
+
 def test_expressions_are_drawn_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["draw", "--tree", "[MAX 2 [MIN 4 7 ] ]"]) == 0
     assert 'label="MAX\\n4"' in capsys.readouterr().out

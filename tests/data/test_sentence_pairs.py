@@ -157,6 +157,23 @@ def test_errors_of_snli_name_file_and_line(tmp_path: Path, row: str, text: str) 
         read_snli(path)
 
 
+def test_files_that_cannot_be_read_as_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + _row().encode() + b"\r\n\n" + _row("entailment").encode())
+    assert [pair.label for pair in read_snli(path)] == ["neutral", "entailment"]
+    path.write_bytes(_row().encode() + b"\n{\xff}\n")
+    with pytest.raises(
+        DataError, match=r"line 2, column 2: expected UTF-8 text, got the byte 0xff"
+    ):
+        read_snli(path)
+    path.write_bytes(b"\n \n")
+    with pytest.raises(DataError, match="got an empty file"):
+        read_snli(path)
+    for wrong in (tmp_path / "none", tmp_path, "a\0b"):
+        with pytest.raises(DataError, match="expected pairs of sentences"):
+            read_snli(wrong)
+
+
 def test_deep_trees_need_no_recursion() -> None:
     depth = 30_000
     tree = parse_binary_tree("( a " * depth + "b" + " )" * depth)
