@@ -97,10 +97,10 @@ class _RecordedRun:
         self._note["forward"] = (*args, *(None,) * (4 - len(args)), list(versions))
         return self._run.forward(*args, versions=versions)
 
-    def backward(self, program: Any, *args: Any) -> Any:
+    def backward(self, program: Any, *args: Any, retain: bool = False) -> Any:
         self._note["second"] = self._recorder.programs.get(id(program))
         self._note["backward"] = args
-        return self._run.backward(program, *args)
+        return self._run.backward(program, *args, retain=retain)
 
 
 class _RecordedPlan:
