@@ -147,6 +147,7 @@ class Inspectable(Compiled):
         /,
         *,
         vertex: tuple[int, int],
+        outputs: Iterable[str] | None = None,
         **inputs: Any,
     ) -> VertexValues:
         """The value of each line of ``forward`` at one vertex, by the reference executor.
@@ -160,7 +161,7 @@ class Inspectable(Compiled):
         Args:
             graphs: as for a call.
             vertex: the number of the graph in the batch, and of the vertex in the graph, from 0.
-            inputs: as for a call.
+            outputs, inputs: as for a call.
 
         Returns:
             A sequence of ``(where, text, op, name, used_as, space, value)``, one for each operation
@@ -173,6 +174,10 @@ class Inspectable(Compiled):
         # Not with cavs: few programs ever need the reference executor.
         from cavs.replay import replay
 
+        asked = self._asked(outputs)
+        if asked is not self:
+            inputs = self._checker.needed(inputs, asked._checker)
+            return asked.values(graphs, vertex=vertex, **inputs)
         self._structure.check()
         batched = self._checker.batch(graphs)
         graph, local = _checked_vertex(batched, vertex)

@@ -100,6 +100,36 @@ def test_lines_come_in_order_with_their_values() -> None:
     assert [x.space for x in values if x.op == "gather"] == ["edge"]
 
 
+def test_outputs_that_are_not_asked_for_need_no_inputs() -> None:
+    model = cavs.compile(Cell(), dtype="float64")
+    given = inputs()
+    del given["factor"]
+    values = model.values(GRAPHS, vertex=(1, 2), outputs=["h"], **given)
+    whole = model.values(GRAPHS, vertex=(1, 2), **inputs())
+    assert [use for x in values for use in x.used_as] == ["scatter h", "push h"]
+    for x in values:
+        (same,) = [y for y in whole if y[:6] == x[:6] and np.array_equal(x.value, y.value)][:1]
+        assert same.where == x.where
+    with pytest.raises(InputError, match=r"among \['h', 'y'\]"):
+        model.values(GRAPHS, vertex=(1, 2), outputs=["z"], **inputs())
+
+
+def test_missing_children_have_no_row() -> None:
+    class Binary(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            below = v.gather(h=1).h
+            right = v.gather(1, h=1).h
+            h = v.pull("x", 1) + below.sum() * 2.0 + right
+            v.scatter(h=h)
+            v.push(h=h)
+
+    graph = cavs.InputGraph([[], [-1, 0]])
+    values = cavs.compile(Binary()).values(graph, vertex=(0, 1), x=np.float32([[3], [5]]))
+    gathered = [x.value.tolist() for x in values if x.op == "gather"]
+    assert gathered == [[[3]], [3]]
+    assert values.children == (0,)
+
+
 @settings(max_examples=40)
 @given(
     name=st.sampled_from(sorted(FUNCTIONS)),
