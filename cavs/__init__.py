@@ -39,8 +39,6 @@ from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout
 from cavs.readout import readout_pairs as readout_pairs
-from cavs.saving import load as load
-from cavs.saving import save as save
 from cavs.scheduler import GraphBatch as GraphBatch
 from cavs.scheduler import InputGraph as InputGraph
 from cavs.scheduler import batch as batch
@@ -67,6 +65,8 @@ if _TYPE_CHECKING:
     from cavs import data as data
     from cavs import models as models
     from cavs import training as training
+    from cavs.saving import load as load
+    from cavs.saving import save as save
 
 __all__ = [
     "CavsError",
@@ -125,15 +125,19 @@ __all__ = [
     "unfold",
 ]
 
-# Packages that few programs need all of: imported when they are first asked for.
-_LATER = ("data", "models", "training")
+# What few programs need, or not at once: imported when it is first asked for.
+_PACKAGES, _OF_SAVING = ("data", "models", "training"), ("load", "save")
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _PACKAGES:
         return import_module(f"cavs.{name}")
+    if name in _OF_SAVING:
+        saving = import_module("cavs.saving")
+        globals().update({each: getattr(saving, each) for each in _OF_SAVING})
+        return globals()[name]
     raise AttributeError(
         f"[cavs] expected a name among dir(cavs), got {name!r}; check how it is written", name=name
     )

@@ -14,7 +14,6 @@ from cavs.compiled import Compiled
 from cavs.core import report
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
-from cavs.core.outline import block
 from cavs.core.trace import InputSpec
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Executor, RandomState
@@ -22,7 +21,6 @@ from cavs.execution.native import NativeExecutor
 from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
-from cavs.summary import cost_of, interface_of, parts_of
 from cavs.tensor import Stream
 from cavs.values import VertexValues, values_of
 
@@ -210,6 +208,8 @@ class Inspectable(Compiled):
         Raises:
             CavsRuntimeError: with a batch, the executor is the reference; and the errors of a call.
         """
+        from cavs.summary import parts_of  # not with cavs, as all that prints
+
         asked = self._asked(outputs)
         given = self._checker.needed(inputs, asked._checker) if asked is not self else inputs
         mode = "training mode" if self.training else "evaluation mode"
@@ -220,6 +220,8 @@ class Inspectable(Compiled):
 
     def _own_summary(self, graphs: Any, inputs: dict[Name, Any]) -> list[str]:
         """The part of a summary that is not about parameters."""
+        from cavs.summary import cost_of, interface_of
+
         traced = self._compiler.trace
         lines = interface_of(traced)
         if graphs is None:
@@ -233,6 +235,8 @@ class Inspectable(Compiled):
         return lines + cost_of(graphs, profile, memory)
 
     def __repr__(self) -> str:
+        from cavs.core.outline import block
+
         pushes = self._compiler.trace.function.pushes
         facts = f"dtype={self.dtype}, training={self.training}, outputs={list(pushes)}"
         return block(type(self).__name__, [f"(function): {self.function!r}", facts])

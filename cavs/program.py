@@ -15,7 +15,6 @@ from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, 
 from cavs._seed import seed_or_default
 from cavs.compiled import Compiled, convert
 from cavs.core.names import check_name
-from cavs.core.outline import block
 from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.trace import user_line
@@ -25,7 +24,6 @@ from cavs.execution.profile import Profile, together
 from cavs.model import Model
 from cavs.options import DType, float_dtype
 from cavs.scheduler import GraphBatch, InputGraph
-from cavs.summary import parts_of
 from cavs.tensor import check_seed
 
 # Far apart, so that functions of one program draw from streams of their own.
@@ -204,6 +202,8 @@ class Program(Compiled):
         Raises:
             InputError: no such function; and the errors of :meth:`Model.summary`.
         """
+        from cavs.summary import parts_of
+
         given = {} if calls is None else {n: (self[n], *call) for n, call in _calls(calls).items()}
         mode = "training mode" if self.training else "evaluation mode"
         lines = parts_of(self.function, next(iter(self.models.values())).dtype, mode)
@@ -214,6 +214,8 @@ class Program(Compiled):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
+        from cavs.core.outline import block
+
         functions = [
             f"({name}): {function!r}" for name, function in self.function.functions().items()
         ]

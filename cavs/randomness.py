@@ -14,8 +14,8 @@ def manual_seed(seed: int) -> None:
     """Makes a program that calls it first draw the same numbers whenever it runs.
 
     It starts the generator of initial values anew (``cavs.nn.init``), and what is made afterwards
-    and is given no seed has this one: compiled models and programs, ``cavs.Generator``,
-    ``cavs.data.Loader``, ``cavs.data.listops_corpus`` and ``cavs.training.TrainingConfig``. What
+    and is given no seed has this one: compiled models and programs, ``cavs.Generator``, loaders,
+    samplers and ``listops_corpus`` of ``cavs.data``, and ``cavs.training.TrainingConfig``. What
     exists already goes on as it was. It holds for all threads.
 
     Two models that are compiled afterwards have one seed, as without it, where all have 0: in the

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cavs._arguments import items, shown
+from cavs._signatures import shorten
 from cavs.errors import CavsRuntimeError, CheckpointError, InputError
 from cavs.model import Model
 from cavs.program import Program, compile
@@ -267,3 +268,6 @@ def _as_path(component: str, path: Any) -> Path:
         if isinstance(found, str) and found and "\0" not in found:
             return Path(found)
     raise InputError(f"[{component}] expected the path of a file, got {shown(path)}; pass one")
+
+
+shorten([save, load])

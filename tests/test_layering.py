@@ -88,7 +88,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         "models",
     ),
     "saved_objects": (*_BASE, "core", "tensor", "data"),
-    "saving": (*_BASE, "model", "program", "saved_objects", "training"),
+    "saving": (*_BASE, "_signatures", "model", "program", "saved_objects", "training"),
     "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),

@@ -377,6 +377,7 @@ def everything(**seed: int) -> list[Any]:
         cavs.Generator(**seed).normal((2, 2)).data.tobytes(),
         next(iter(loader))[1]["x"].tobytes(),
         loader.state_dict()["seed"],
+        list(data.WeightedSampler([1.0] * 9, **seed).order(0)),
         [data.format_listops(tree) for tree in data.listops_corpus(3, 1, 1, **seed).train],
         cavs.training.TrainingConfig(**seed).seed,
     ]
