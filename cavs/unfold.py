@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -82,6 +82,7 @@ def unfold(
     num_graphs: int,
     graph_inputs: Mapping[str, Any] | None = None,
     keys: Any = None,
+    outputs: Iterable[str] | None = None,
     max_levels: int = 100,
     max_vertices: int = 10_000,
 ) -> Unfolded:
@@ -100,6 +101,8 @@ def unfold(
         num_graphs: how many graphs there are.
         graph_inputs: arrays with a row for each graph.
         keys: (num_graphs,) the key that each graph's random numbers are drawn by; None: its number.
+        outputs: names of the pushes that `expand` gets; None: all. What they do not depend on need
+            not be given.
         max_levels: levels that a graph may have.
         max_vertices: vertices that a graph may have.
 
@@ -115,7 +118,7 @@ def unfold(
     max_levels = integer("unfold", "max_levels", max_levels, 0)
     max_vertices = integer("unfold", "max_vertices", max_vertices, 0)
     given = {} if graph_inputs is None else mapping("unfold", "graph_inputs", graph_inputs)
-    grown = _Grown(model, num_graphs, dict(given), keys, max_vertices)
+    grown = _Grown(model, outputs, num_graphs, dict(given), keys, max_vertices)
     growth: Growth | None = instance("unfold", "roots", roots, Growth, "a cavs.Growth")
     level = 0
     while growth is not None and _opens(growth):
@@ -169,19 +172,21 @@ class _Grown:
     def __init__(
         self,
         model: Model,
+        outputs: Iterable[str] | None,
         num_graphs: int,
         graph_inputs: dict[str, Any],
         keys: Any,
         max_vertices: int,
     ) -> None:
-        for name, spec in model.inputs.items():
+        asked = model._asked(outputs)
+        for name, spec in asked.inputs.items():
             if spec.space == "edge":
                 raise InputError(
                     "[unfold] expected a model that pulls from vertices and graphs, got one that "
                     f"pulls {name!r} from edges; pull it from vertices"
                 )
-        self._model = model.stepwise()
-        self._states = [State(name) for name in model.states]
+        self._model = asked.stepwise()
+        self._states = [State(name) for name in asked.states]
         self._pulled = model.inputs
         self._graph_inputs = {name: foreign_array(x, "unfold") for name, x in graph_inputs.items()}
         for name, array in self._graph_inputs.items():

@@ -287,7 +287,7 @@ def unfold_cases() -> Iterator[Case]:
         return cavs.Growth(frontier.vertices, {"word": word}) if frontier.level < 1 else None
 
     good = {"grown": once, "num_graphs": 2, "graph_inputs": {"z": z}, "keys": [5, 6]}
-    limits = {"max_levels": 5, "max_vertices": 5}
+    limits = {"max_levels": 5, "max_vertices": 5, "outputs": ["h"]}
     yield Case("unfold", grow, {"model": model, **good, **limits})
     first = {"children": [[], []], "inputs": {"word": word}, "graph": [0, 1]}
     yield Case("unfold: roots", lambda **given: grow(**given, **good), first)

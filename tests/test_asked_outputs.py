@@ -210,3 +210,39 @@ def test_each_output_alone_is_as_among_all(name: str, graphs: Any, data: st.Data
     model.set_random_state({"seed": 3, "step": 7})
     alone = model(graphs, outputs=[asked], **needed)[asked]
     np.testing.assert_allclose(alone.data, whole.data, rtol=1e-10, atol=1e-12)
+
+
+def test_graphs_grow_by_the_outputs_that_are_asked_for() -> None:
+    """A language model, say, draws words from its scores and has no label for them."""
+
+    class Chain(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.embedding = nn.Embedding(5, 4)
+
+        def forward(self, v: cavs.Vertex) -> None:
+            x = self.embedding(v.pull("word", dtype="int32"))
+            h = ops.tanh(x + v.gather(0, h=4).h + v.pull_graph("z", 4))
+            v.scatter(h=h, lost=ops.reshape(v.pull_edge("e").sum(), 1))
+            v.push(h=h, loss=ops.cross_entropy(h, v.pull("label", dtype="int32")))
+
+    nn.init.manual_seed(0)
+    model = cavs.compile(Chain()).eval()
+    z = np.ones((2, 4), np.float32)
+
+    def grow(frontier: cavs.Frontier) -> cavs.Growth:
+        assert list(frontier.outputs) == ["h"]
+        word = frontier.outputs["h"].argmax(axis=-1).astype(np.int32)
+        return cavs.Growth(
+            frontier.vertices[:0] if frontier.level == 2 else frontier.vertices, {"word": word}
+        )
+
+    roots = cavs.Growth([[], []], {"word": np.int32([1, 2])}, [0, 1])
+    asked: dict[str, Any] = {"num_graphs": 2, "graph_inputs": {"z": z}}
+    grown = cavs.unfold(model, roots, grow, outputs=["h"], **asked)
+    assert list(grown.outputs) == ["h"]
+    again = model(grown.graphs, outputs=["h"], **grown.inputs)["h"]
+    np.testing.assert_array_equal(again.data, grown.outputs["h"])
+    with pytest.raises(InputError, match=r"\[unfold\] .*pulls 'e' from edges"):
+        cavs.unfold(model, roots, grow, **asked)
+    with pytest.raises(InputError, match=r"expected outputs among \['h', 'loss'\]"):
+        cavs.unfold(model, roots, grow, outputs=["x"], **asked)

@@ -70,7 +70,7 @@ def parse(
 
         def inputs(graph: Array, word: Array) -> dict[str, Array]:
             front = buffers.fronts(graph, read[graph]).data
-            return {"word": word, "front": front, "action": np.full(len(graph), -1, np.int32)}
+            return {"word": word, "front": front}
 
         def act(frontier: cavs.Frontier) -> cavs.Growth:
             stacks[frontier.graph, height[frontier.graph]] = frontier.vertices
@@ -98,6 +98,7 @@ def parse(
             cavs.Growth([[]] * count, inputs(everyone, np.full(count, -1, np.int32)), everyone),
             act,
             num_graphs=count,
+            outputs=["logits"],
             max_levels=2 * int(lengths.max()),
             max_vertices=2 * int(lengths.max()),
         )

@@ -132,7 +132,6 @@ def _grow_text(
 
     def vertices(word: Array, first: float) -> dict[str, Array]:
         known = {"word": word.astype(np.int32), "first": np.full(len(word), first, np.float32)}
-        known["label"] = np.full(len(word), -1, np.int32)
         return {name: x for name, x in known.items() if name in model.inputs}
 
     def next_words(frontier: cavs.Frontier) -> cavs.Growth | None:
@@ -148,6 +147,7 @@ def _grow_text(
         next_words,
         num_graphs=count,
         graph_inputs=graph_inputs,
+        outputs=["logits"],
         max_levels=max_words + 1,
     )
     words = cavs.unbatch(grown.graphs, grown.inputs["word"])
@@ -203,20 +203,18 @@ def decode_trees(
             {
                 "above": np.repeat(chosen, counts).astype(np.int32),
                 "slot": slots.astype(np.int32),
-                "production": np.full(counts.sum(), -1, np.int32),
             },
         )
 
     none = np.full(len(z), -1, np.int32)
-    roots = cavs.Growth(
-        [[]] * len(z), {"above": none, "slot": none, "production": none}, np.arange(len(z))
-    )
+    roots = cavs.Growth([[]] * len(z), {"above": none, "slot": none}, np.arange(len(z)))
     grown = cavs.unfold(
         program["decoder"],
         roots,
         open_children,
         num_graphs=len(z),
         graph_inputs={"z": z.astype(program["decoder"].dtype)},
+        outputs=["logits"],
         max_levels=max_depth,
         max_vertices=max_vertices,
     )
