@@ -68,6 +68,7 @@ class Model(Inspectable):
         extra_children: str = "error",
         rewrite: Callable[[Trace], Trace] | None = None,
     ) -> None:
+        """See :func:`cavs.compile`; `rewrite` changes F as it was traced."""
         options = CompileOptions(
             dtype, outputs, passes, policy, executor, device, extra_children, rewrite
         ).check()
@@ -158,10 +159,8 @@ class Model(Inspectable):
         self._structure.check()
         part = Model.__new__(type(self))
         vars(part).update(vars(self))
-        part._options, part._compiler = (
-            self._options._replace(outputs=names),
-            self._compiler.only(names),
-        )
+        part._options = self._options._replace(outputs=names)
+        part._compiler = self._compiler.only(names)
         # Children that these outputs do not read may be there: other outputs read them.
         part._begin(self._checker.children_read)
         return part

@@ -71,7 +71,8 @@ class Description:
         if isinstance(x, Module):
             return {"module": self._module(x, place)}
         if kind in (Parameter, Tensor):
-            name = self._array(x.detach().data, place, self._names.get(id(x)))
+            values = x.read()[0] if kind is Parameter else x.detach().data
+            name = self._array(values, place, self._names.get(id(x)))
             return {kind.__name__.lower(): [name, x.requires_grad]}
         if kind is np.ndarray or isinstance(x, np.generic):
             return {"array" if kind is np.ndarray else "scalar": self._array(np.asarray(x), place)}
