@@ -31,6 +31,8 @@ from cavs.data.listops_generator import generate_listops as generate_listops
 from cavs.data.listops_generator import listops_corpus as listops_corpus
 from cavs.data.listops_tsv import read_listops_tsv as read_listops_tsv
 from cavs.data.loader import Loader as Loader
+from cavs.data.pair_graphs import PairGraph as PairGraph
+from cavs.data.pair_graphs import pair_graph as pair_graph
 from cavs.data.pairs import PairDataset as PairDataset
 from cavs.data.parents import parse_parents as parse_parents
 from cavs.data.parents import read_parents as read_parents
