@@ -42,6 +42,12 @@ def test_lattice_tagger_learns(data_dir: Path) -> None:
     assert accuracy > 80
 
 
+def test_seq2seq_learns_to_write_backwards() -> None:
+    shares = run("seq2seq.py", "--strings", "3000", "--epochs", "3")
+    assert len(shares) == 3
+    assert shares[-1] > 70
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
