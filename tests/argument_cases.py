@@ -538,6 +538,9 @@ def annotated_cases() -> Iterator[Case]:
     yield Case("load_stanford", data.load_stanford, {**directory, "trees": "dependency"})
     vectors = {"vocabulary": WORDS, "size": 3, "scale": 0.1, "seed": 1}
     yield Case("load_vectors", data.load_vectors, {**path, **vectors})
+    rows = np.zeros((len(WORDS), 2), np.float32)
+    saved = {"path": "/nowhere/at all", "vocabulary": WORDS, "values": rows}
+    yield Case("save_vectors", data.save_vectors, saved)
 
 
 def pair_cases() -> Iterator[Case]:

@@ -88,6 +88,7 @@ from cavs.data.trees import tree_vocabulary as tree_vocabulary
 from cavs.data.universal import read_conllu as read_conllu
 from cavs.data.vectors import WordVectors as WordVectors
 from cavs.data.vectors import load_vectors as load_vectors
+from cavs.data.vectors import save_vectors as save_vectors
 from cavs.data.vocabulary import Vocabulary as Vocabulary
 
 _shorten(list(globals().values()))

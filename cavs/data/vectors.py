@@ -13,12 +13,16 @@ import numpy.typing as npt
 
 from cavs._arguments import instance, integer
 from cavs._arguments import number as number_of
+from cavs._arrays import foreign_array
 from cavs.data._progress import shown_while
 from cavs.data._text import PathLike, as_path, cannot_be_read, fail, shown
 from cavs.data.vocabulary import Vocabulary
+from cavs.errors import InputError, ShapeError
 
 _EXPECTED = "word vectors, a word and its numbers on each line"
 _GZIP = b"\x1f\x8b"
+_BLANKS = b" \t\r\n"
+_MARK = "\ufeff"  # a byte order mark, which readers drop
 
 
 class WordVectors(NamedTuple):
@@ -86,6 +90,66 @@ def load_vectors(
     return WordVectors(values, found)
 
 
+def save_vectors(path: PathLike, vocabulary: Vocabulary, values: npt.ArrayLike) -> None:
+    """Write word vectors in GloVe's text format, such as the embedding of a trained model.
+
+    `load_vectors` and other programs read them: a line for each word, the word and its numbers,
+    with as many digits as give the same float32 again.
+
+    Args:
+      path: the text file, which is replaced if it is there.
+      vocabulary: the words; the format has no place for blanks in them.
+      values: numbers [len(vocabulary), size], written as float32.
+
+    Raises:
+      InputError: a word is empty, has a blank in it or is no Unicode text, or a number is not
+        finite; ShapeError: another shape; DataError: the file cannot be written.
+    """
+    vocabulary = instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
+    source = as_path(path)
+    rows = _rows_to_save(values, len(vocabulary))
+    lines = []
+    for word, row in zip(vocabulary, rows, strict=True):
+        try:
+            name = word.encode()
+        except UnicodeEncodeError:
+            name = b""
+        if not name or set(name) & set(_BLANKS) or word.startswith(_MARK):
+            raise InputError(
+                f"[data] expected words without blanks, got {shown(word)}; leave it out, or write "
+                "another in its place"
+            )
+        # Such a number has a point or an exponent, so that no line is read as word2vec's header.
+        lines.append(b" ".join([name, *(str(x).encode() for x in row)]) + b"\n")
+    try:
+        with open(source, "wb") as file:
+            file.writelines(lines)
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
+        reason = getattr(error, "strerror", None) or error
+        fail(str(source), f"expected to write word vectors, got {reason}; choose another place")
+
+
+def _rows_to_save(values: npt.ArrayLike, count: int) -> npt.NDArray[np.float32]:
+    array = foreign_array(values, "data")
+    if array.ndim != 2 or len(array) != count or not array.shape[1]:
+        raise ShapeError(
+            f"[data] expected values ({count}, size), got shape {array.shape}; give a row for each "
+            "word"
+        )
+    if array.dtype.kind not in "biuf":
+        raise InputError(
+            f"[data] expected numbers as values, got dtype {array.dtype}; convert them"
+        )
+    with np.errstate(over="ignore"):
+        rows = array.astype(np.float32)
+    if not np.isfinite(rows).all():
+        word = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise InputError(
+            f"[data] expected finite float32 numbers, got others in row {word}; correct them"
+        )
+    return rows
+
+
 class _File:
     """A file of vectors: its size, known after the first line, and its lines."""
 
@@ -117,9 +181,9 @@ class _File:
         try:
             with self._open() as file:
                 for number, line in enumerate(file, 1):
-                    line = line.rstrip(b" \t\r\n").replace(b"\t", b" ")
+                    line = line.rstrip(_BLANKS).replace(b"\t", b" ")
                     if number == 1:
-                        line = line.removeprefix(b"\xef\xbb\xbf")
+                        line = line.removeprefix(_MARK.encode())
                     if line:
                         yield number, line
         except (OSError, ValueError, EOFError, zlib.error) as error:

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from cavs import nn
-from cavs.data import Vocabulary, load_vectors
-from cavs.errors import DataError, InputError
+from cavs.data import Vocabulary, load_vectors, save_vectors
+from cavs.errors import DataError, InputError, ShapeError
 
 GLOVE = "the 0.5 -1 2e-1\n. . . 7 8 9\ncat 1 2 3\nthe 9 9 9\n\xa0x 4 5 6\n"
 WORDS = Vocabulary(["<unk>", "cat", "the", "dog", "\xa0x", ". . ."])
@@ -100,3 +103,54 @@ def test_other_files_and_arguments(tmp_path: Path) -> None:
             load_vectors(path, words, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a Vocabulary as vocabulary"):
         load_vectors(path, ["a"])  # type: ignore[arg-type]
+
+
+TOKENS = st.text(min_size=1).filter(lambda word: not set(word) & set(" \t\r\n\ufeff"))
+
+
+@given(data=st.data(), words=st.lists(TOKENS, min_size=1, max_size=4, unique=True))
+def test_what_is_saved_is_loaded(
+    tmp_path_factory: pytest.TempPathFactory, data: Any, words: list[str]
+) -> None:
+    """By the bit; words that are numbers, and numbers that are whole, are no header."""
+    path = tmp_path_factory.getbasetemp() / "saved.txt"
+    shape = (len(words), data.draw(st.integers(1, 3)))
+    numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    values = data.draw(hnp.arrays(np.float32, shape, elements=numbers))
+    vocabulary = Vocabulary(words, unknown=None)
+    save_vectors(path, vocabulary, values)
+    loaded = load_vectors(path, vocabulary, size=shape[1])
+    assert loaded.found.all()
+    np.testing.assert_array_equal(loaded.values, values)
+    assert load_vectors(path, vocabulary).values.shape == shape
+
+
+def test_saving_writes_glove(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    save_vectors(path, Vocabulary(["12", "b"], unknown=None), [[1, 0.1], [-2.5, 1e-9]])
+    assert path.read_text() == "12 1.0 0.1\nb -2.5 1e-09\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "error", "message"),
+    [
+        (["a b"], [[1.0]], InputError, "expected words without blanks, got 'a b'; leave it out"),
+        ([""], [[1.0]], InputError, "expected words without blanks, got ''"),
+        (["\ufeffa"], [[1.0]], InputError, "expected words without blanks"),
+        (["\ud800"], [[1.0]], InputError, "expected words without blanks"),
+        (["a"], [1.0], ShapeError, r"expected values \(1, size\), got shape \(1,\)"),
+        (["a"], [[1.0], [2.0]], ShapeError, r"expected values \(1, size\), got shape \(2, 1\)"),
+        (["a"], [["x"]], InputError, "expected numbers as values"),
+        (["a", "b"], [[1.0], [np.nan]], InputError, "expected finite .* in row 1"),
+        (["a"], np.array([[1e300]]), InputError, "expected finite float32 numbers"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused(
+    tmp_path: Path, words: list[str], values: Any, error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(error, match=rf"\[data\] {message}"):
+        save_vectors(path, Vocabulary(words, unknown=None), values)
+    assert not path.exists()
+    with pytest.raises(DataError, match=r"expected to write word vectors, got .*; choose another"):
+        save_vectors(tmp_path / "none" / "a.txt", Vocabulary(["a"], unknown=None), [[1.0]])
