@@ -47,10 +47,12 @@ from cavs.tensor import Generator as Generator
 from cavs.tensor import Parameter as Parameter
 from cavs.tensor import RowSparse as RowSparse
 from cavs.tensor import Tensor as Tensor
+from cavs.tensor import concat as concat
 from cavs.tensor import detect_nonfinite as detect_nonfinite
 from cavs.tensor import get_detect_nonfinite as get_detect_nonfinite
 from cavs.tensor import no_grad as no_grad
 from cavs.tensor import set_detect_nonfinite as set_detect_nonfinite
+from cavs.tensor import stack as stack
 from cavs.tensor import tensor as tensor
 from cavs.unfold import Frontier as Frontier
 from cavs.unfold import Growth as Growth

@@ -6,6 +6,7 @@ A case is a function and good keyword arguments for it; tests replace one after 
 from __future__ import annotations
 
 import importlib.util
+import operator
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -109,8 +110,19 @@ def core_cases() -> Iterator[Case]:
 
 def tensor_cases() -> Iterator[Case]:
     x = cavs.tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
-    for name in ("sum", "mean", "max", "logsumexp"):
+    for name in ("sum", "mean", "max", "min", "logsumexp"):
         yield Case(f"Tensor.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
+        yield Case(f"Tensor.{name}", lambda a, f=name: getattr(x, f)((0, a)), {"a": 1})
+    yield Case("Tensor.permute", lambda a: x.permute(a), {"a": (1, 0)})
+    yield Case("Tensor.permute", lambda a: x.permute(1, a), {"a": 0})
+    yield Case("Tensor.clip", x.clip, {"low": -1.0, "high": 1.0})
+    for compare in ("eq", "ne", "lt", "le", "gt", "ge"):
+        by = getattr(operator, compare)
+        yield Case(f"Tensor {compare}", lambda other, by=by: by(x, other), {"other": x})
+    yield Case("Tensor.__contains__", lambda value: value in x, {"value": 2.0})
+    for join in (cavs.concat, cavs.stack):
+        yield Case(join.__name__, join, {"tensors": [x, x], "axis": 0})
+        yield Case(join.__name__, lambda a, f=join: f([x, a]), {"a": x})
     yield Case("Tensor.reshape", lambda shape: x.reshape(shape), {"shape": (3, 2)})
     yield Case("Tensor.reshape", lambda a, b: x.reshape(a, b), {"a": 3, "b": 2})
     yield Case("Tensor.astype", x.astype, {"dtype": "float64"})
@@ -677,7 +689,7 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
         yield Case(f"ops.{name}", getattr(ops, name), {"x": x})
     for name in BINARY.split():
         yield Case(f"ops.{name}", lambda a, b, f=name: getattr(ops, f)(a, b), {"a": x, "b": x})
-    for name in ("sum", "mean", "max", "logsumexp"):
+    for name in ("sum", "mean", "max", "min", "logsumexp"):
         arguments = {"x": x, "axis": -1, "keepdims": False}
         yield Case(f"ops.{name}", getattr(ops, name), arguments)
     yield Case("ops.where", ops.where, {"condition": x, "a": x, "b": x})
@@ -703,7 +715,7 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.gumbel_softmax", ops.gumbel_softmax, gumbel)
     if own == "symbol":
         yield Case("symbol.softmax", x.softmax, {})
-        for name in ("sum", "mean", "max", "logsumexp"):
+        for name in ("sum", "mean", "max", "min", "logsumexp"):
             yield Case(f"symbol.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
         yield Case("symbol[]", lambda key: x[key], {"key": slice(1, 2)})
         yield Case("symbol[]", lambda a, b: x[a:b], {"a": 1, "b": 2})

@@ -14,6 +14,7 @@ from cavs.core.ops.reduce import SOFTMAX
 from cavs.core.ops.reduce import logsumexp as feature_logsumexp
 from cavs.core.ops.reduce import max as feature_max
 from cavs.core.ops.reduce import mean as feature_mean
+from cavs.core.ops.reduce import min as feature_min
 from cavs.core.ops.reduce import sum as feature_sum
 from cavs.core.ops.shape import slice_last
 from cavs.core.ops.structure import (
@@ -116,6 +117,11 @@ class Node(Operators):
         """Maximum of an edge value without `axis` over the children; else as ops.max."""
         return _reduce(self, axis, keepdims, segment_max, feature_max)
 
+    def min(self, axis: int | None = None, keepdims: bool = False) -> Node:
+        """Minimum of an edge value without `axis` over the children, 0 without children; else as
+        ops.min."""
+        return _reduce(self, axis, keepdims, _segment_min, feature_min)
+
     def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Node:
         """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:
         the last axis (-1), or all (None)."""
@@ -211,6 +217,11 @@ def _reduce(
         return over_children
     over_features: Node = features(x, axis, keepdims)
     return over_features
+
+
+def _segment_min(x: Node) -> Node:
+    least: Node = -segment_max(-x)
+    return least
 
 
 def constant(value: float, shape: Shape = ()) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from cavs._locks import new_lock
 from cavs.core.vertex import Module
@@ -24,7 +24,8 @@ class _Compiled:
 
     def __init__(self) -> None:
         self.count = 0
-        self._replaced: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        # By identity: tensors are compared element by element.
+        self._replaced: dict[int, tuple[ref[Any], str]] = {}
         self._structures: list[ref[Structure]] = []
         self._lock = new_lock()
 
@@ -40,8 +41,9 @@ class _Compiled:
             for structure in older:
                 if structure.root is new.root:
                     self._note_replaced(structure, new, kept)
+            self._replaced = {k: x for k, x in self._replaced.items() if x[0]() is not None}
             for parameter in new.parameters.values():
-                self._replaced.pop(parameter, None)
+                self._replaced.pop(id(parameter), None)
             self._structures = [ref(structure) for structure in [*older, new]]
             self.count += 1
 
@@ -50,7 +52,7 @@ class _Compiled:
         for name, parameter in old.parameters.items():
             instead = new.parameters.get(name)
             if id(parameter) not in kept and instead is not None and id(instead) not in before:
-                self._replaced[parameter] = name
+                self._replaced[id(parameter)] = ref(parameter), name
 
     def owners(self, parameters: Sequence[Any]) -> list[Structure]:
         """The structures that have any of these parameters."""
@@ -61,7 +63,8 @@ class _Compiled:
     def first_replaced(self, parameters: Sequence[Any]) -> str | None:
         """The name of the first of `parameters` that was replaced."""
         with self._lock:
-            return next((self._replaced[p] for p in parameters if p in self._replaced), None)
+            found = [(p, self._replaced[id(p)]) for p in parameters if id(p) in self._replaced]
+            return next((name for p, (own, name) in found if own() is p), None)
 
     def path(self, parameter: Any) -> str | None:
         """The parameter's path in the function or program that was compiled with it last."""

@@ -118,7 +118,7 @@ class _Description:
         owners, names: dictionaries of attributes, and the name of the one in each that is to stay.
         items: lists, and keys and values of dictionaries, whose elements are to stay.
         containers: all dictionaries and lists among them.
-        comparable: whether no module is equal to another one.
+        comparable: whether no module, and no parameter, is equal to another one.
         modules: the modules of the tree, by identity.
     """
 
@@ -178,6 +178,8 @@ class _Description:
         if isinstance(value, (list, tuple, dict)):
             return self._visit_items(path, value, read)
         holds = _is_parameter(value)
+        if holds and value.size == 1:  # tensors of one element may be equal in Python's sense
+            self.comparable = False
         if isinstance(value, Module):
             holds = self._visit(value, f"{path}.")
         if read or holds:

@@ -2,7 +2,7 @@
 programs.
 
 All other code on arrays is written alike for NumPy, CuPy and others: operators, indices,
-``shape``, ``dtype``, ``reshape``, ``astype``, ``item``.
+``shape``, ``dtype``, ``reshape``, ``transpose``, ``astype``, ``item``.
 """
 
 from __future__ import annotations

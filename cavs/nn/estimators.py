@@ -41,7 +41,7 @@ def elbo(log_weight: Tensor) -> Tensor:
     """Mean over samples of log p(x, h) - log q(h | x): the evidence lower bound (Kingma and Welling
     2014, eq. 7). (n, k) -> (n,)."""
     _check(log_weight)
-    return ops.mean(log_weight, -1)  # type: ignore[no-any-return]
+    return ops.mean(log_weight, -1)
 
 
 def importance_weighted_bound(log_weight: Tensor) -> Tensor:

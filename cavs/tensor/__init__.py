@@ -4,6 +4,8 @@ Parameters and the outputs of a model are tensors; losses across samples, and co
 several models, are written with them.
 """
 
+from cavs.tensor._joining import concat as concat
+from cavs.tensor._joining import stack as stack
 from cavs.tensor._nonfinite import describe as describe
 from cavs.tensor._nonfinite import detect_nonfinite as detect_nonfinite
 from cavs.tensor._nonfinite import detecting as detecting

@@ -54,7 +54,12 @@ class ArrayLike(Operators):
         return f"{type(self).__name__}({values}, {self.dtype}{grad})"
 
     def __len__(self) -> int:
-        return len(self._values)
+        """Number of rows. Raises ShapeError of a tensor without axes."""
+        if not self.shape:
+            raise ShapeError(
+                "[len] expected at least one axis, got a tensor of one number; use size, or item()"
+            )
+        return self.shape[0]
 
     def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
         # A function of NumPy's takes a tensor for its values, as it does any object with an array.
@@ -74,6 +79,12 @@ class ArrayLike(Operators):
         return self._values.__dlpack_device__()
 
     def __bool__(self) -> bool:
+        """Whether the only element is not zero. Raises ShapeError unless there is one element."""
+        if self.size != 1:
+            raise ShapeError(
+                f"[bool] expected one element to be true or false, got shape {self.shape}; use "
+                "any() or all(), or `is` to ask whether it is the same tensor"
+            )
         return bool(self.item())
 
     def __float__(self) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cavs._arguments import shown
 from cavs._arrays import INT32, Array
 from cavs.core.ops._def import OpDef, Shape
 from cavs.core.ops.loss import EMBEDDING
@@ -74,11 +75,11 @@ def evaluate(
 
 
 def _float_dtype(kind: type[Tensor], op: OpDef, operands: Sequence[Any]) -> np.dtype[Any]:
-    """The dtype that all operands but ids, labels and Python numbers have."""
+    """The dtype that all operands but ids, labels and Python's numbers and lists have."""
     integer = op.ids
     found: list[np.dtype[Any]] = []
     for position, x in enumerate(operands):
-        if position == integer or _is_number(x):
+        if position == integer or _has_no_width(x):
             continue
         dtype = x.dtype if isinstance(x, kind) else kind(x).dtype
         if dtype == INT32 and not op.moves:  # operations that only move elements take ids as well
@@ -100,10 +101,21 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
 
 
+def _has_no_width(x: Any) -> bool:
+    return _is_number(x) or isinstance(x, (list, tuple))
+
+
 def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
     if isinstance(x, kind):
         return x
-    return kind(x) if dtype is None or not _is_number(x) else kind._wrap(host.asarray(x, dtype))
+    if dtype is None or not _is_number(x):
+        return kind(x, dtype if isinstance(x, (list, tuple)) else None)
+    try:
+        return kind._wrap(host.asarray(x, dtype))
+    except OverflowError:
+        raise InputError(
+            f"[tensor] expected a number, got {shown(x)}; pass one that a float holds"
+        ) from None
 
 
 def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:

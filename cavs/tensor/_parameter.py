@@ -15,10 +15,11 @@ from cavs.core import ir
 from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
+from cavs.core.ops.elementwise import EQUAL
 from cavs.core.owners import name_of
 from cavs.core.tracing import tracing
 from cavs.device import device_of, host, is_array
-from cavs.errors import DTypeError, InputError
+from cavs.errors import DTypeError, InputError, TraceError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
@@ -200,10 +201,34 @@ class Parameter(Tensor):
             return make(op, operands, attrs)
         return evaluate(Tensor, op, operands, attrs)
 
+    # In a vertex function it does what symbols do, and is a symbol in what it gives.
+
     def __getitem__(self, key: Any) -> Any:
         return ir.param(self)[key] if tracing() else super().__getitem__(key)
 
-    def _total(self, keepdims: bool) -> Any:
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(ir.param(self)) if tracing() else super().__iter__()
+
+    def permute(self, *axes: int | Sequence[int]) -> Tensor:
+        """See `Tensor.permute`. In a vertex function nothing moves the axes of a parameter."""
+        if tracing():
+            raise TraceError(
+                "[permute] expected a tensor, got a parameter in a vertex function; use "
+                "ops.linear, which multiplies by the transposed weight, or declare it transposed"
+            )
+        return super().permute(*axes)
+
+    def _compare(self, op: OpDef, other: Any) -> Any:
+        if not tracing():
+            return super()._compare(op, other)
+        if op is EQUAL and (other is None or isinstance(other, Tensor)):
+            return NotImplemented  # by identity, as symbols
+        raise TraceError(
+            f"[{op.name}] expected a value to compare, got a parameter in a vertex function; use "
+            f"ops.{op.name}"
+        )
+
+    def _total(self, keepdims: bool) -> Tensor:
         return reduce_ops.sum(self, None, keepdims) if tracing() else super()._total(keepdims)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:

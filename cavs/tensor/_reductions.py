@@ -1,56 +1,79 @@
-"""Reductions of tensors over any axes; the operations of the table reduce the last axis or all."""
+"""Reductions of tensors over any axes, as methods."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cavs._arguments import boolean
 from cavs._arrays import INT32
 from cavs.core.ops import reduce as reduce_ops
-from cavs.core.ops import shape as shape_ops
-from cavs.core.ops._def import size_of
+from cavs.core.ops._def import OpDef, size_of
 from cavs.core.ops.reduce import Axis, axes_of
 from cavs.errors import ShapeError
-from cavs.tensor._array_like import ArrayLike
+from cavs.tensor._comparisons import Comparisons
+
+if TYPE_CHECKING:
+    from cavs.tensor._tensor import Tensor
 
 
-class Reductions(ArrayLike):
+class Reductions(Comparisons):
     """An array with reductions as methods."""
 
     __slots__ = ()
 
+    @staticmethod
     @abstractmethod
-    def _total(self, keepdims: bool) -> Any:
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
+        """See `cavs.core.ops._def.Applies`."""
+
+    @abstractmethod
+    def _total(self, keepdims: bool) -> Tensor:
         """Sum over all axes."""
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Sum over one axis, several, or all of them."""
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Sum over one axis, several (a tuple), or all of them (None); 0 over no elements.
+
+        With `keepdims` the axes stay, of size 1. Raises ShapeError for an axis that is not there.
+        """
         if axis is None and self.dtype != INT32:
             return self._total(boolean("sum", "keepdims", keepdims))
-        axes = axes_of("sum", axis, self.ndim)
-        if axis is None or axes == (self.ndim - 1,):
-            return reduce_ops.sum(self, axis, keepdims)
-        boolean("sum", "keepdims", keepdims)
-        kept = tuple(1 if i in axes else n for i, n in enumerate(self.shape))
-        total = shape_ops.sum_to(self, kept)
-        if keepdims:
-            return total
-        return shape_ops.reshape(total, tuple(n for i, n in enumerate(kept) if i not in axes))
+        return reduce_ops.sum(self, axis, keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Mean over one axis, several, or all of them."""
-        count = size_of(tuple(self.shape[i] for i in axes_of("mean", axis, self.ndim)))
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Mean over one axis, several, or all; ShapeError over no elements. See :meth:`sum`."""
+        axes = axes_of("mean", axis, self.ndim)
+        count = size_of(tuple(self.shape[i] for i in axes))
         if count == 0:
             raise ShapeError(
                 "[mean] expected at least one element, got an empty value; leave the mean out"
             )
-        return self.sum(axis, keepdims) * (1.0 / count)
+        y: Tensor = self.sum(axis, keepdims) * (1.0 / count)
+        return y
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """Maximum over the last axis, or over all; equal maxima share the gradient evenly."""
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Maximum over one axis, several, or all; equal maxima share the gradient evenly.
+
+        ShapeError over no elements. See :meth:`sum`.
+        """
         return reduce_ops.max(self, axis, keepdims)
 
-    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """log(sum(exp(x))) over the last axis, or over all: see :func:`cavs.ops.logsumexp`."""
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Minimum over one axis, several, or all; equal minima share the gradient evenly.
+
+        ShapeError over no elements. See :meth:`sum`.
+        """
+        return reduce_ops.min(self, axis, keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """log(sum(exp(x))) over one axis, several, or all: see :func:`cavs.ops.logsumexp`."""
         return reduce_ops.logsumexp(self, axis, keepdims)
+
+    def softmax(self) -> Tensor:
+        """exp(x) / sum(exp(x)) over the last axis: see :func:`cavs.ops.softmax`."""
+        return reduce_ops.softmax(self)
+
+    def log_softmax(self) -> Tensor:
+        """log of :meth:`softmax`: see :func:`cavs.ops.log_softmax`."""
+        return reduce_ops.log_softmax(self)

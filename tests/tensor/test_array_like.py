@@ -23,7 +23,19 @@ def test_numbers_and_truth() -> None:
     assert (x.item(), float(x), int(x), bool(x), len(x)) == (2.5, 2.5, 2, True, 1)
     assert not tensor(0.0)
     with pytest.raises(ShapeError, match=r"\[item\] expected one element"):
-        bool(tensor([1.0, 2.0]))
+        float(tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], np.zeros((0, 3)), [[1.0], [1.0]]])
+def test_the_truth_of_many_elements_is_refused(data: object) -> None:
+    with pytest.raises(ShapeError, match=r"\[bool\] expected one element .*any\(\) or all\(\)"):
+        bool(tensor(data))
+
+
+def test_number_of_rows() -> None:
+    assert [len(tensor(np.zeros(shape))) for shape in ((3,), (0, 2), (4, 0))] == [3, 0, 4]
+    with pytest.raises(ShapeError, match=r"\[len\] expected at least one axis"):
+        len(tensor(1.0))
 
 
 def test_repr_says_what_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from eager_gradients import check_gradient
 from cavs.core import ops
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor import (
+    Parameter,
     Tensor,
     tensor,
 )
@@ -190,3 +192,80 @@ def test_reshape_and_astype() -> None:
 def test_broadcasting_sums_gradients_back() -> None:
     other = np.random.default_rng(1).normal(size=(5, 1, 4))
     check_gradient(lambda x: x.reshape(2, 1, 3, 4) * other + x.mean(0), DATA)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4), (0, 2), (2, 0)])
+def test_axes_in_another_order(shape: tuple[int, ...], dtype: Any) -> None:
+    data = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    for order in itertools.permutations(range(len(shape))):
+        x = Tensor(data, requires_grad=True)
+        y = x.permute(*order)
+        np.testing.assert_array_equal(y.data, data.transpose(order))
+        np.testing.assert_array_equal(
+            x.permute([i - len(shape) for i in order]).data, data.transpose(order)
+        )
+        weight = np.random.default_rng(1).normal(size=y.shape).astype(dtype)
+        y.backward(weight)
+        np.testing.assert_array_equal(x.grad, weight.transpose(np.argsort(order)))
+    x = Tensor(data)
+    np.testing.assert_array_equal(x.T.data, data.T)
+    assert np.shares_memory(x.T.data, x.data) == (x.size > 0)
+    if x.ndim == 2:
+        np.testing.assert_allclose((x.T @ x).data, data.T @ data, rtol=1e-5)
+
+
+def test_wrong_orders_of_axes() -> None:
+    x = tensor(np.zeros((2, 3)))
+    assert tensor(1.0).T.shape == ()
+    for order in ((), (0,), (0, 0), (0, 1, 1)):
+        with pytest.raises(ShapeError, match=r"\[permute\] expected each of 2 axes once"):
+            x.permute(*order)
+    for order in ((0, 2), (-3, 0), ("a", 0), (None,), (0.5, 1)):
+        with pytest.raises(ShapeError, match=r"\[permute\] expected an integer axis in -2..1"):
+            x.permute(*order)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4), (0, 2), (2, 0)])
+def test_iteration_goes_over_rows(shape: tuple[int, ...]) -> None:
+    data = np.random.default_rng(0).normal(size=shape)
+    x = Tensor(data, requires_grad=True)
+    rows = list(x)
+    assert len(rows) == len(x) == shape[0]
+    for i, row in enumerate(rows):
+        assert type(row) is Tensor
+        np.testing.assert_array_equal(row.data, data[i])
+    if not rows:
+        return
+    total = sum((i + 1.0) * row.sum() for i, row in enumerate(x))
+    total.backward()
+    factors = np.arange(1.0, shape[0] + 1).reshape(-1, *[1] * (len(shape) - 1))
+    expected = np.broadcast_to(factors, shape)
+    np.testing.assert_array_equal(x.grad, expected)
+    first, *_ = x  # rows that nothing uses get zeros
+    x.zero_grad()
+    (first * 2.0).sum().backward()
+    expected = np.zeros(shape)
+    expected[0] = 2.0
+    np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_rows_of_ids_and_of_a_number() -> None:
+    assert [row.item() for row in tensor([3, 1, 2])] == [3, 1, 2]
+    assert [row.dtype for row in tensor([3, 1])] == [np.int32, np.int32]
+    assert [row.item() for row in reversed(tensor([3.0, 1.0]))] == [1.0, 3.0]
+    with pytest.raises(ShapeError, match=r"\[iter\] expected at least one axis"):
+        iter(tensor(1.0))
+    rows = iter(Parameter(np.eye(2)))
+    assert next(rows).requires_grad
+
+
+def test_reshape_with_one_size_left_out() -> None:
+    x = tensor(np.arange(6.0))
+    assert x.reshape(-1, 2).shape == x.reshape((3, -1)).shape == (3, 2)
+    assert tensor(np.zeros((0, 3))).reshape(-1, 3).shape == (0, 3)
+    turned = tensor(np.arange(6.0).reshape(2, 3)).T
+    np.testing.assert_array_equal(turned.reshape(-1).data, [0, 3, 1, 4, 2, 5])
+    for wrong in ((-1, -1), (4, -1), (-2, 3), (0, -1)):
+        with pytest.raises(ShapeError, match=r"\[reshape\] expected"):
+            x.reshape(*wrong)

@@ -45,6 +45,7 @@ from cavs.core.ops.reduce import log_softmax as log_softmax
 from cavs.core.ops.reduce import logsumexp as logsumexp
 from cavs.core.ops.reduce import max as max
 from cavs.core.ops.reduce import mean as mean
+from cavs.core.ops.reduce import min as min
 from cavs.core.ops.reduce import softmax as softmax
 from cavs.core.ops.reduce import sum as sum
 from cavs.core.ops.shape import concat as concat

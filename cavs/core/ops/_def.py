@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -329,6 +329,27 @@ def shape_of(component: str, x: Any) -> Shape:
             "arrays in cavs.Tensor"
         )
     return shape
+
+
+R = TypeVar("R", covariant=True)
+
+
+class Applies(Protocol[R]):
+    """A symbol or a tensor: what operations on it give is of type R."""
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes: of one row, of a symbol."""
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any], /) -> R:
+        """Applies the operation."""
+
+
+def apply_to(op: OpDef, x: Applies[R], **attrs: Any) -> R:
+    """Applies `op` to one operand; the result is of the operand's world."""
+    y: R = apply(op, x, **attrs)
+    return y
 
 
 def apply(op: OpDef, *operands: Any, **attrs: Any) -> Any:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from cavs._arguments import shown
-from cavs.core.ops._def import OPS, apply
+from cavs.core.ops import elementwise
+from cavs.core.ops._def import OPS, Applies, R, apply
+from cavs.core.ops.matmul import matmul
 from cavs.errors import TraceError
 
 _ARITHMETIC = {
-    "add": "add",
-    "subtract": "sub",
-    "multiply": "mul",
-    "divide": "truediv",
-    "matmul": "matmul",
+    "add": ("__add__", "__radd__"),
+    "subtract": ("__sub__", "__rsub__"),
+    "multiply": ("__mul__", "__rmul__"),
+    "divide": ("__truediv__", "__rtruediv__"),
+    "matmul": ("__matmul__", "__rmatmul__"),
 }
+COMPARISONS = {
+    "equal": ("__eq__", "__eq__"),
+    "not_equal": ("__ne__", "__ne__"),
+    "less": ("__lt__", "__gt__"),
+    "less_equal": ("__le__", "__ge__"),
+    "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"),
+}
+"""By NumPy's name: the method, and the method of the second operand with the first."""
 # Operations that have another name in NumPy.
 _OF_NUMPY = {
     "absolute": "abs",
@@ -31,17 +42,18 @@ class Operators:
     """Arithmetic by the ops table; shapes broadcast as in NumPy, over feature axes only."""
 
     __slots__ = ()
+    _functions_of_numpy: ClassVar[dict[str, tuple[str, str]]] = _ARITHMETIC
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Computes ``array + value`` by ``value.__radd__``; all other functions of NumPy refuse
         these values."""
-        name = _ARITHMETIC.get(ufunc.__name__)
+        names = self._functions_of_numpy.get(ufunc.__name__)
         in_place = options.pop("out", None) is not None
-        if method == "__call__" and name is not None and not options and len(inputs) == 2:
+        if method == "__call__" and names is not None and not options and len(inputs) == 2:
             a, b = inputs
             if isinstance(a, Operators) and not in_place:
-                return getattr(a, f"__{name}__")(b)
-            return getattr(b, f"__r{name}__")(a)
+                return getattr(a, names[0])(b)
+            return getattr(b, names[1])(a)
         raise _not_numpy(self, ufunc.__name__)
 
     def __add__(self, other: Any) -> Any:
@@ -82,14 +94,69 @@ class Operators:
         return apply(OPS[name], self)
 
     def __matmul__(self, other: Any) -> Any:
-        from cavs.core.ops.matmul import matmul
-
         return matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        from cavs.core.ops.matmul import matmul
-
         return matmul(other, self)
+
+    def __abs__(self: Applies[R]) -> R:
+        return elementwise.abs(self)
+
+    def abs(self: Applies[R]) -> R:
+        """Elementwise absolute value; see :func:`cavs.ops.abs`."""
+        return elementwise.abs(self)
+
+    def clip(self: Applies[R], low: float, high: float) -> R:
+        """Elementwise min(max(x, low), high); see :func:`cavs.ops.clip`."""
+        return elementwise.clip(self, low, high)
+
+    def erfinv(self: Applies[R]) -> R:
+        """Elementwise inverse of the error function; see :func:`cavs.ops.erfinv`."""
+        return elementwise.erfinv(self)
+
+    def exp(self: Applies[R]) -> R:
+        """Elementwise e ** x; see :func:`cavs.ops.exp`."""
+        return elementwise.exp(self)
+
+    def log(self: Applies[R]) -> R:
+        """Elementwise natural logarithm; see :func:`cavs.ops.log`."""
+        return elementwise.log(self)
+
+    def reciprocal(self: Applies[R]) -> R:
+        """Elementwise 1 / x; see :func:`cavs.ops.reciprocal`."""
+        return elementwise.reciprocal(self)
+
+    def relu(self: Applies[R]) -> R:
+        """Elementwise max(x, 0); see :func:`cavs.ops.relu`."""
+        return elementwise.relu(self)
+
+    def rsqrt(self: Applies[R]) -> R:
+        """Elementwise 1 / sqrt(x); see :func:`cavs.ops.rsqrt`."""
+        return elementwise.rsqrt(self)
+
+    def sigmoid(self: Applies[R]) -> R:
+        """Elementwise logistic function; see :func:`cavs.ops.sigmoid`."""
+        return elementwise.sigmoid(self)
+
+    def sign(self: Applies[R]) -> R:
+        """Elementwise sign; see :func:`cavs.ops.sign`."""
+        return elementwise.sign(self)
+
+    def softplus(self: Applies[R]) -> R:
+        """Elementwise log(1 + exp(x)); see :func:`cavs.ops.softplus`."""
+        return elementwise.softplus(self)
+
+    def sqrt(self: Applies[R]) -> R:
+        """Elementwise square root; see :func:`cavs.ops.sqrt`."""
+        return elementwise.sqrt(self)
+
+    def square(self: Applies[R]) -> R:
+        """Elementwise x * x; see :func:`cavs.ops.square`."""
+        return elementwise.square(self)
+
+    def tanh(self: Applies[R]) -> R:
+        """Elementwise hyperbolic tangent; see :func:`cavs.ops.tanh`."""
+        return elementwise.tanh(self)
 
 
 def _not_numpy(value: Any, name: str) -> TraceError:

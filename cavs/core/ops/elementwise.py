@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cavs._arguments import shown
-from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
+from cavs.core.ops._def import Applies, OpDef, R, apply, apply_to, per_element, register, same_shape
 from cavs.core.ops._formulas import (
     HALF_SQRT_PI,
     reference_erfinv,
@@ -200,49 +200,49 @@ LESS_EQUAL = _comparison("less_equal", lambda np, a, b: a <= b)
 EQUAL = _comparison("equal", lambda np, a, b: a == b)
 
 
-def exp(x: Any) -> Any:
+def exp(x: Applies[R]) -> R:
     """Elementwise e ** x."""
-    return apply(EXP, x)
+    return apply_to(EXP, x)
 
 
-def log(x: Any) -> Any:
+def log(x: Applies[R]) -> R:
     """Elementwise natural logarithm: -inf of 0, where a cotangent of 0 gives a gradient of 0."""
-    return apply(LOG, x)
+    return apply_to(LOG, x)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: Applies[R]) -> R:
     """Elementwise square root."""
-    return apply(SQRT, x)
+    return apply_to(SQRT, x)
 
 
-def rsqrt(x: Any) -> Any:
+def rsqrt(x: Applies[R]) -> R:
     """Elementwise 1 / sqrt(x)."""
-    return apply(RSQRT, x)
+    return apply_to(RSQRT, x)
 
 
-def reciprocal(x: Any) -> Any:
+def reciprocal(x: Applies[R]) -> R:
     """Elementwise 1 / x."""
-    return apply(RECIPROCAL, x)
+    return apply_to(RECIPROCAL, x)
 
 
-def square(x: Any) -> Any:
+def square(x: Applies[R]) -> R:
     """Elementwise x * x."""
-    return apply(SQUARE, x)
+    return apply_to(SQUARE, x)
 
 
-def abs(x: Any) -> Any:
+def abs(x: Applies[R]) -> R:
     """Elementwise absolute value; gradient 0 at 0."""
-    return apply(ABS, x)
+    return apply_to(ABS, x)
 
 
-def sign(x: Any) -> Any:
+def sign(x: Applies[R]) -> R:
     """Elementwise sign, 0 at 0; no gradient."""
-    return apply(SIGN, x)
+    return apply_to(SIGN, x)
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Applies[R]) -> R:
     """Elementwise logistic function 1 / (1 + exp(-x))."""
-    return apply(SIGMOID, x)
+    return apply_to(SIGMOID, x)
 
 
 def sigmoid_grad(dy: Any, y: Any) -> Any:
@@ -250,9 +250,9 @@ def sigmoid_grad(dy: Any, y: Any) -> Any:
     return apply(SIGMOID_GRAD, dy, y)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: Applies[R]) -> R:
     """Elementwise hyperbolic tangent."""
-    return apply(TANH, x)
+    return apply_to(TANH, x)
 
 
 def tanh_grad(dy: Any, y: Any) -> Any:
@@ -260,24 +260,24 @@ def tanh_grad(dy: Any, y: Any) -> Any:
     return apply(TANH_GRAD, dy, y)
 
 
-def relu(x: Any) -> Any:
+def relu(x: Applies[R]) -> R:
     """Elementwise max(x, 0); gradient 0 at 0."""
-    return apply(RELU, x)
+    return apply_to(RELU, x)
 
 
-def erfinv(x: Any) -> Any:
+def erfinv(x: Applies[R]) -> R:
     """Elementwise inverse of the error function, for x in -1..1; NaN outside."""
-    return apply(ERFINV, x)
+    return apply_to(ERFINV, x)
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: Applies[R]) -> R:
     """`x`, through which no gradient flows."""
-    return apply(STOP_GRADIENT, x)
+    return apply_to(STOP_GRADIENT, x)
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: Applies[R]) -> R:
     """Elementwise log(1 + exp(x)), without overflow."""
-    return apply(SOFTPLUS, x)
+    return apply_to(SOFTPLUS, x)
 
 
 def maximum(a: Any, b: Any) -> Any:
@@ -290,13 +290,14 @@ def minimum(a: Any, b: Any) -> Any:
     return apply(MINIMUM, a, b)
 
 
-def clip(x: Any, low: float, high: float) -> Any:
+def clip(x: Applies[R], low: float, high: float) -> R:
     """Elementwise min(max(x, low), high); gradient 0 outside and on the bounds."""
     bounds: list[tuple[str, Any]] = [("low", low), ("high", high)]
     for name, bound in bounds:
         if isinstance(bound, bool) or not isinstance(bound, numbers.Real):
             raise InputError(f"[clip] expected a number {name}, got {shown(bound)}; pass one")
-    return minimum(maximum(x, float(low)), float(high))
+    y: R = minimum(maximum(x, float(low)), float(high))
+    return y
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

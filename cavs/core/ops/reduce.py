@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from cavs._arguments import boolean, integer, number
 from cavs.core.ops._def import (
+    Applies,
     OpDef,
+    R,
     Shape,
     along_last_axis,
     apply,
+    apply_to,
     per_element,
     register,
     shape_of,
     size_of,
 )
+from cavs.core.ops.elementwise import MUL, NEG, equal, exp, rsqrt, square, where
 from cavs.core.ops.elementwise import abs as abs_
-from cavs.core.ops.elementwise import equal, exp, rsqrt, square, where
-from cavs.core.ops.shape import broadcast, reshape
+from cavs.core.ops.shape import broadcast, reshape, sum_to
 from cavs.errors import ShapeError
 
 Axis = int | tuple[int, ...] | None
@@ -194,74 +198,122 @@ def axes_of(component: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
-    given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    axes = [integer(component, "axis", a, -ndim, ndim - 1, ShapeError) % ndim for a in given]
+    axes = axis_numbers(component, axis, ndim)
     if len(set(axes)) < len(axes):
-        raise ShapeError(
-            f"[{component}] expected each axis once, got {tuple(given)}; leave one out"
-        )
+        raise ShapeError(f"[{component}] expected each axis once, got {axis}; leave one out")
     return tuple(sorted(axes))
 
 
-def _over(x: Any, axis: Axis, keepdims: bool, op: OpDef) -> Any:
-    shape = shape_of(op.name, x)
-    boolean(op.name, "keepdims", keepdims)
-    axes = axes_of(op.name, axis, len(shape))
-    if len(axes) == len(shape) and not (axis is not None and len(axes) == 1):
-        y = apply(op, reshape(x, (size_of(shape),)))
-        return reshape(y, (1,) * len(shape)) if keepdims else y
-    if axes != (len(shape) - 1,):
-        raise ShapeError(
-            f"[{op.name}] expected axis None or -1 (the last of {len(shape)}), got {axis}; reduce "
-            "over one of these"
-        )
-    y = apply(op, x)
-    return reshape(y, (*shape[:-1], 1)) if keepdims else y
+def axis_numbers(component: str, axis: int | Sequence[int], ndim: int) -> list[int]:
+    """The number, from 0 on, of each axis that is given, one or several; raises ShapeError."""
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return [integer(component, "axis", a, -ndim, ndim - 1, ShapeError) % ndim for a in given]
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Sum over the last feature axis (``axis=-1``) or over all of them (``axis=None``)."""
-    return _over(x, axis, keepdims, ROW_SUM)
+def _over(component: str, x: Any, axis: Axis, keepdims: bool, op: OpDef) -> Any:
+    """`op`, which goes along the last axis, over any axes: those come last, as one."""
+    shape = shape_of(component, x)
+    boolean(component, "keepdims", keepdims)
+    axes = axes_of(component, axis, len(shape))
+    kept = tuple(i for i in range(len(shape)) if i not in axes)
+    if axis is not None and axes == (len(shape) - 1,):
+        y = apply(op, x)
+    else:
+        # In this order they come last already if they are the last axes, or all.
+        if (*kept, *axes) != tuple(range(len(shape))):
+            if not hasattr(x, "permute"):  # a symbol: nothing moves axes in a vertex function
+                raise ShapeError(
+                    f"[{component}] expected axis None or the last ones of {len(shape)}, got "
+                    f"{axis}; reduce over these"
+                )
+            x = x.permute(*kept, *axes)
+        merged = size_of(tuple(shape[i] for i in axes))
+        y = apply(op, reshape(x, (*(shape[i] for i in kept), merged)))
+    return reshape(y, kept_sizes(shape, axes)) if keepdims else y
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Mean over the last feature axis or over all of them."""
+def kept_sizes(shape: Shape, axes: Sequence[int]) -> Shape:
+    """The shape with 1 in place of the sizes of these axes."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def sum(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
+    """Sum over one feature axis, several (a tuple), or all of them (None).
+
+    With `keepdims` the axes stay, of size 1.
+    """
+    shape = shape_of("sum", x)
+    boolean("sum", "keepdims", keepdims)
+    axes = axes_of("sum", axis, len(shape))
+    if axis is None or axes == (len(shape) - 1,):
+        y: R = _over("sum", x, axis, keepdims, ROW_SUM)
+        return y
+    kept = kept_sizes(shape, axes)
+    total: Any = sum_to(x, kept)
+    if not keepdims:
+        total = reshape(total, tuple(n for i, n in enumerate(kept) if i not in axes))
+    over_axes: R = total
+    return over_axes
+
+
+def mean(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
+    """Mean over one feature axis, several, or all, which are not empty; see :func:`sum`."""
     shape = shape_of("mean", x)
     count = size_of(tuple(shape[axis] for axis in axes_of("mean", axis, len(shape))))
     if count == 0:
         raise ShapeError(
             "[mean] expected at least one element, got an empty value; leave the mean out"
         )
-    return sum(x, axis, keepdims) * (1.0 / count)
+    y: R = apply(MUL, sum(x, axis, keepdims), 1.0 / count)
+    return y
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Maximum over the last feature axis or over all; equal maxima share the gradient evenly."""
-    return _over(x, axis, keepdims, ROW_MAX)
+def max(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
+    """Maximum over the last feature axes or over all, and of a tensor over any axes, which are not
+    empty; equal maxima share the gradient evenly. See :func:`sum`."""
+    y: R = _over("max", _not_empty("max", x, axis), axis, keepdims, ROW_MAX)
+    return y
 
 
-def softmax(x: Any) -> Any:
+def min(x: Applies[R], axis: Axis = None, keepdims: bool = False) -> R:
+    """Minimum, as :func:`max`; equal minima share the gradient evenly."""
+    y: R = -_over("min", apply(NEG, _not_empty("min", x, axis)), axis, keepdims, ROW_MAX)
+    return y
+
+
+def _not_empty(component: str, x: Any, axis: Axis) -> Any:
+    shape = shape_of(component, x)
+    if 0 in [shape[i] for i in axes_of(component, axis, len(shape))]:
+        raise ShapeError(
+            f"[{component}] expected at least one element, got shape {shape} over axis {axis}; "
+            "leave it out"
+        )
+    return x
+
+
+def softmax(x: Applies[R]) -> R:
     """exp(x) / sum(exp(x)) over the last feature axis, without overflow.
 
     Elements of -inf get exactly 0, also where all elements are -inf; elements of +inf share 1
     evenly.
     """
-    return apply(SOFTMAX, x)
+    return apply_to(SOFTMAX, x)
 
 
-def log_softmax(x: Any) -> Any:
+def log_softmax(x: Applies[R]) -> R:
     """x - log(sum(exp(x))) over the last feature axis, without overflow: log of :func:`softmax`,
     infinities included. An element of the result that is -inf gives no gradient."""
-    return apply(LOG_SOFTMAX, x)
+    return apply_to(LOG_SOFTMAX, x)
 
 
-def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))), without overflow, over the last feature axis or, with ``axis=None``, over
-    all of them. Shapes: (..., d) -> (...).
+def logsumexp(x: Applies[R], axis: Axis = -1, keepdims: bool = False) -> R:
+    """log(sum(exp(x))), without overflow, over the last feature axis, the last ones or, with
+    ``axis=None``, all of them, and of a tensor over any axes. Shapes: (..., d) -> (...).
 
     -inf where all elements are -inf, +inf where one is +inf; an infinite result gives no gradient.
     """
-    return _over(x, axis, keepdims, LOGSUMEXP)
+    y: R = _over("logsumexp", x, axis, keepdims, LOGSUMEXP)
+    return y
 
 
 def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:

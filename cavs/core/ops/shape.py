@@ -9,8 +9,20 @@ import numpy as np
 
 from cavs._arguments import integer, items
 from cavs.core.attributes import ShapeAttributes
-from cavs.core.ops._def import OpDef, Shape, apply, register, shape_of, size_of
+from cavs.core.ops._def import (
+    Applies,
+    OpDef,
+    R,
+    Shape,
+    apply,
+    apply_to,
+    register,
+    shape_of,
+    size_of,
+)
 from cavs.errors import ShapeError, TraceError
+
+_ALL = slice(None)
 
 
 def _infer_reshape(shape: Shape, *, to: Shape, **_: Any) -> Shape:
@@ -31,13 +43,16 @@ def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
     return (*shape[:-1], stop - start)
 
 
-def _infer_concat(*shapes: Shape) -> Shape:
-    if not shapes or any(not s or s[:-1] != shapes[0][:-1] for s in shapes):
+def _infer_concat(*shapes: Shape, axis: int = -1) -> Shape:
+    first = shapes[0] if shapes else ()
+    at = axis % len(first) if first else 0
+    rest = [(len(s), s[:at], s[at + 1 :]) for s in shapes]
+    if not first or any(other != rest[0] for other in rest):
         raise ShapeError(
-            f"[concat] expected shapes equal but for the last axis, got {list(shapes)}; reshape "
-            "them"
+            "[concat] expected shapes equal but for "
+            f"{'the last axis' if axis == -1 else f'axis {axis}'}, got {list(shapes)}; reshape them"
         )
-    return (*shapes[0][:-1], sum(s[-1] for s in shapes))
+    return (*first[:at], sum(s[at] for s in shapes), *first[at + 1 :])
 
 
 def _infer_broadcast(shape: Shape, *, to: Shape) -> Shape:
@@ -87,11 +102,15 @@ def _reference_slice_grad(np: Any, dy: Any, *, start: int, stop: int, total: int
     return x
 
 
-def _concat_vjp(dy: Any, y: Any, *xs: Any) -> tuple[Any, ...]:
+def _concat_vjp(dy: Any, y: Any, *xs: Any, axis: int = -1) -> tuple[Any, ...]:
     parts, start = [], 0
     for x in xs:
-        stop = start + x.shape[-1]
-        parts.append(slice_last(dy, start, stop))
+        stop = start + x.shape[axis]
+        if axis == -1 and start < stop:
+            part = slice_last(dy, start, stop)
+        else:  # of tensors alone, which have an index for it
+            part = dy[(*[_ALL] * (axis % len(x.shape)), slice(start, stop))]
+        parts.append(part)
         start = stop
     return tuple(parts)
 
@@ -138,7 +157,7 @@ CONCAT = register(
         moves=True,
         fold=lambda values, shapes, out: values[0] if len(set(values)) == 1 else None,
         vjp=_concat_vjp,
-        reference=lambda np, *xs: np.concatenate(xs, axis=-1),
+        reference=lambda np, *xs, axis=-1: np.concatenate(xs, axis=axis),
     )
 )
 BROADCAST = register(
@@ -171,7 +190,13 @@ SUM_TO = register(
 )
 
 
-def reshape(x: Any, shape: Sequence[int] | int) -> Any:
+def _itself(x: Applies[R]) -> R:
+    """`x`, which is of the type that operations on it give."""
+    y: Any = x
+    return y  # type: ignore[no-any-return]
+
+
+def reshape(x: Applies[R], shape: Sequence[int] | int) -> R:
     """The same elements in feature shape `shape`, of which one axis may be -1."""
     own, to = shape_of("reshape", x), sizes("reshape", shape, -1)
     if -1 in to:
@@ -181,7 +206,7 @@ def reshape(x: Any, shape: Sequence[int] | int) -> Any:
                 f"[reshape] expected one -1 that fits {x.shape}, got {to}; give the sizes"
             )
         to = tuple(size_of(own) // known if n == -1 else n for n in to)
-    return x if to == own else apply(RESHAPE, x, to=to, rank=len(own))
+    return _itself(x) if to == own else apply_to(RESHAPE, x, to=to, rank=len(own))
 
 
 def sizes(component: str, shape: Any, least: int) -> Shape:
@@ -194,17 +219,17 @@ def sizes(component: str, shape: Any, least: int) -> Shape:
     return tuple(integer(component, "size", n, least, error=ShapeError) for n in given)
 
 
-def slice_last(x: Any, start: int, stop: int) -> Any:
+def slice_last(x: Applies[R], start: int, stop: int) -> R:
     """Elements start..stop-1 of the last feature axis."""
     shape = shape_of("slice", x)
     start = integer("slice", "start", start, 0, error=ShapeError)
     stop = integer("slice", "stop", stop, 0, error=ShapeError)
     if start == 0 and shape and stop == shape[-1]:
-        return x
-    return apply(SLICE, x, start=start, stop=stop)
+        return _itself(x)
+    return apply_to(SLICE, x, start=start, stop=stop)
 
 
-def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
+def split(x: Applies[R], parts: int | Sequence[int]) -> tuple[R, ...]:
     """Cuts the last feature axis into `parts` equal parts, or into parts of the sizes given."""
     if not shape_of("split", x):
         raise ShapeError(
@@ -236,18 +261,18 @@ def concat(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else apply(CONCAT, *values)
 
 
-def broadcast(x: Any, shape: Shape) -> Any:
+def broadcast(x: Applies[R], shape: Shape) -> R:
     """`x` repeated to feature shape `shape` as NumPy broadcasts."""
     if x.shape == shape:
-        return x
-    return apply(BROADCAST, x, to=shape, rank=len(x.shape))
+        return _itself(x)
+    return apply_to(BROADCAST, x, to=shape, rank=len(x.shape))
 
 
-def sum_to(x: Any, shape: Shape) -> Any:
+def sum_to(x: Applies[R], shape: Shape) -> R:
     """Sums `x` over the axes along which `shape` would broadcast to it."""
     if x.shape == shape:
-        return x
-    return apply(SUM_TO, x, to=shape, rank=len(x.shape))
+        return _itself(x)
+    return apply_to(SUM_TO, x, to=shape, rank=len(x.shape))
 
 
 def broadcast_shapes(shapes: Sequence[Shape], op: OpDef) -> Shape:
