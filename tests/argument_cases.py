@@ -135,6 +135,8 @@ def tensor_cases() -> Iterator[Case]:
                 good = np.ones((3, 2) if sign == "matmul" else (2, 3), np.float32)
                 yield Case(f"Tensor.{side}", getattr(x, side), {"other": cavs.tensor(good)})
     yield Case("Tensor.__pow__", x.__pow__, {"exponent": 2})
+    yield Case("Tensor.__pow__", x.__pow__, {"exponent": 1.5})
+    yield Case("Tensor.__rpow__", x.__rpow__, {"base": 2})
     learns = lambda: cavs.tensor(np.ones((2, 3), np.float32), requires_grad=True)  # noqa: E731
     yield Case("Tensor.backward", lambda grad: (learns() * 2).backward(grad), {"grad": x})
     keeping = lambda keep: (learns() * 2).backward(x, retain_graph=keep)  # noqa: E731
@@ -675,7 +677,7 @@ UNARY = """
 """
 BINARY = """
     binary_cross_entropy_with_logits equal greater greater_equal less less_equal maximum
-    minimum squared_error
+    minimum pow squared_error
 """
 OF_EDGES = """
     segment_logsumexp segment_max segment_mean segment_softmax segment_sum bernoulli
@@ -722,6 +724,7 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
         for sign in ("add", "sub", "mul", "truediv"):
             yield Case(f"symbol.{sign}", getattr(x, f"__{sign}__"), {"other": 2})
         yield Case("symbol.pow", x.__pow__, {"exponent": 2})
+        yield Case("symbol.pow", x.__pow__, {"exponent": 1.5})
         yield Case("symbol.matmul", x.__matmul__, {"other": square})
 
 

@@ -205,6 +205,9 @@ def _elementwise_cases() -> list[OpCase]:
     for op in ("add", "sub", "mul", "squared_error"):
         cases += _elementwise(op, ["spread", "spread"], ["saturating", "spread"])
     cases += _elementwise("div", ["spread", "nonzero"], ["saturating", "nonzero"])
+    harsh_powers = (["wide", "ties"], ["saturating", "ties"], ["infinite", "infinite"])
+    more = (["ends", "mask"], ["ties", "spread"], ["spread", "impossible"])
+    cases += _elementwise("pow", ["positive", "spread"], *harsh_powers, *more)
     for op in ("maximum", "minimum"):
         cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
     for op in ("greater", "greater_equal", "less", "less_equal", "equal"):

@@ -152,5 +152,84 @@ CAVS_INLINE V erfinv_(V x) {
   return x * select(abs_(x) == 1.0f, all<V>(infinity()), select(w < 5.0f, near, far));
 }
 
+// a * b - product, exactly, for the rounded product of a and b.
+template <class V>
+CAVS_INLINE V product_error(V a, V b, V product) {
+  if constexpr (kRoundsOnce) {
+    return multiply_add(a, b, -product);
+  } else {
+    // Halves of 12 bits, whose products are exact: contracting them changes nothing.
+    const V a_high = float_of(bits_of(a) & -4096), b_high = float_of(bits_of(b) & -4096);
+    const V a_low = a - a_high, b_low = b - b_high;
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+  }
+}
+
+// The next integer to a number that is not negative.
+template <class V>
+CAVS_INLINE V nearest_integer(V x) {
+  constexpr float all_integers = 8388608.0f;  // 2^23, from where floats have no fractions
+  return select(x < all_integers, (x + all_integers) - all_integers, x);
+}
+
+// |a|^b for a finite |a| above zero: 2^(b log2 |a|). Logarithm and product are sums of two floats,
+// since the exponential makes a relative error of their absolute one.
+template <class V>
+CAVS_INLINE V pow_of_positive(V x, V b) {
+  constexpr int sqrt_half = 0x3f3504f3;
+  const auto subnormal = x < 1.17549435e-38f;
+  const V scaled = select(subnormal, x * 8388608.0f, x);
+  const auto shifted = bits_of(scaled) + (0x3f800000 - sqrt_half);
+  const V e =
+      to_float(shift_right(shifted, 23) - 127) + select(subnormal, all<V>(-23.0f), all<V>(0.0f));
+  const V f = float_of((shifted & 0x007fffff) + sqrt_half) - 1.0f;
+  // ln(1 + f) = 2 artanh(s) for s = f / (2 + f); `s_low` is what the quotient leaves
+  const V d = 2.0f + f, d_low = f - (d - 2.0f);
+  const V s = f / d, product = s * d;
+  const V s_low = (((f - product) - product_error(s, d, product)) - s * d_low) / d;
+  const V s2 = s * s;
+  const V series = polynomial(s2, 0.181818182f, 0.222222222f, 0.285714286f, 0.4f, 0.666666667f);
+  const V twice = s + s;
+  const V beside = multiply_add(s * s2, series, s_low + s_low);
+  const V high = twice + beside, low = (twice - high) + beside;
+  // The logarithm to base 2 is `sum`, rounded, and `correction`.
+  constexpr float log2e_low = 1.92596303e-8f;
+  const V scaled_high = high * kLog2E;
+  const V scaled_low = multiply_add(
+      low, all<V>(kLog2E),
+      multiply_add(high, all<V>(log2e_low), product_error(high, all<V>(kLog2E), scaled_high)));
+  const V sum = e + scaled_high;
+  const V correction = (scaled_high - (sum - e)) + scaled_low;
+  const V y = b * sum;
+  const V y_low = multiply_add(b, correction, product_error(b, sum, y));
+  const V bounded = at_most(at_least(y, -160.0f), 130.0f);
+  const V rounded = bounded + kRoundingShift;
+  const V n = rounded - kRoundingShift;
+  const V within = select(y == bounded, y_low, all<V>(0.0f));  // infinite products have no rest
+  const auto exponent = bits_of(rounded) - 0x4b400000;
+  const auto first = shift_right(exponent, 1);
+  return exp_reduced(((bounded - n) + within) * 0.693147180559945f) * power_of_two(first) *
+         power_of_two(exponent - first);
+}
+
+// a^b as C's pow: 1 for b = 0 and for a = 1, NaN for a negative a and a fraction b.
+template <class V>
+CAVS_INLINE V pow_(V a, V b) {
+  const V one = all<V>(1.0f), zero = all<V>(0.0f), infinite = all<V>(infinity());
+  const V x = abs_(a), exponent = abs_(b);
+  V y = pow_of_positive(x, b);
+  const V of_zero = select(b > 0.0f, zero, infinite),
+          of_infinite = select(b > 0.0f, infinite, zero);
+  y = select(x == 0.0f, of_zero, select(x == infinity(), of_infinite, y));
+  y = select(x == 1.0f, one, y);
+  const V half = 0.5f * exponent;
+  const V of_odd = select(a == 0.0f, select(b > 0.0f, a, one / a), select(a < 0.0f, -y, y));
+  const V of_integer = select(nearest_integer(half) == half, y, of_odd);
+  const V of_fraction = select(a < 0.0f, select(x == infinity(), y, all<V>(not_a_number())), y);
+  y = select(nearest_integer(exponent) == exponent, of_integer, of_fraction);
+  y = select(a != a, a, select(b != b, b, y));
+  return select(a == 1.0f, one, select(b == 0.0f, one, y));
+}
+
 }  // namespace
 }  // namespace cavs

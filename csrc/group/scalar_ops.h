@@ -36,7 +36,8 @@
      times_unless_zero(select(a < zero, b, one - b), abs_(a)) + log1p_exp_minus_abs(a)) \
   OP(squared_error, 2, (a - b) * (a - b))                                               \
   OP(sigmoid_grad, 2, a * b * (one - b))                                                \
-  OP(tanh_grad, 2, a* subtract_product(one, b, b))
+  OP(tanh_grad, 2, a* subtract_product(one, b, b))                                      \
+  OP(pow, 2, pow_(a, b))
 
 // FLOPs of an element, of the operations that count as more or less than one.
 #define CAVS_SCALAR_FLOPS(OP) \
@@ -55,4 +56,5 @@
   OP(bce_with_logits, 22)     \
   OP(squared_error, 2)        \
   OP(sigmoid_grad, 3)         \
-  OP(tanh_grad, 3)
+  OP(tanh_grad, 3)            \
+  OP(pow, 60)

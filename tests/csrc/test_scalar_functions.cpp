@@ -1,5 +1,6 @@
 // The scalar operations over one float, as a device would compile them, against the vectors of this
 // machine and its machine code: equal bits.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -165,13 +166,34 @@ void test_special_values() {
   CHECK(one("equal", nan, nan) == 0 && one("equal", 0.0f, -0.0f) == 1);
   CHECK(one("reciprocal", -0.0f) == -inf && one("rsqrt", 0.0f) == inf);
   CHECK(one("abs", -inf) == inf && !std::signbit(one("abs", -0.0f)));
+  CHECK(one("pow", nan, 0) == 1 && one("pow", 1, nan) == 1 && std::isnan(one("pow", -1, nan)));
+  CHECK(one("pow", -0.0f, -3) == -inf && one("pow", 0.0f, -2) == inf && one("pow", -2, 3) == -8);
+  CHECK(one("pow", -inf, 3) == -inf && one("pow", -inf, 0.5f) == inf && one("pow", -1, inf) == 1);
+  CHECK(std::isnan(one("pow", -2, 0.5f)) && std::signbit(one("pow", -0.0f, 3)));
   CHECK(one("bce_with_logits", inf, 1) == 0 && one("bce_with_logits", -inf, 0) == 0);
+}
+
+// Powers to a few units in the last place, large ones too, where a logarithm of one float is not
+// enough.
+void test_accuracy_of_powers() {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> base(0.1f, 10.0f), power(-30.0f, 30.0f);
+  double worst = 0;
+  for (int i = 0; i < 100000; ++i) {
+    const bool near_one = i % 2 == 0;
+    const float a = near_one ? 1 + (base(random) - 5) / 20 : base(random);
+    const float b = near_one ? 8 * power(random) : power(random);
+    const double expected = std::pow(static_cast<double>(a), static_cast<double>(b));
+    worst = std::max(worst, std::abs(one("pow", a, b) - expected) / expected);
+  }
+  CHECK(worst < 5e-7);
 }
 
 }  // namespace
 }  // namespace cavs
 
 int main() {
+  cavs::test_accuracy_of_powers();
   cavs::test_one_lane();
   cavs::test_special_values();
   return cavs_test::result();

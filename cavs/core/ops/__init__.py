@@ -14,6 +14,7 @@ from cavs.core.ops.elementwise import less_equal as less_equal
 from cavs.core.ops.elementwise import log as log
 from cavs.core.ops.elementwise import maximum as maximum
 from cavs.core.ops.elementwise import minimum as minimum
+from cavs.core.ops.elementwise import pow as pow
 from cavs.core.ops.elementwise import reciprocal as reciprocal
 from cavs.core.ops.elementwise import relu as relu
 from cavs.core.ops.elementwise import rsqrt as rsqrt

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cavs._arguments import shown
 from cavs.core.ops import elementwise
 from cavs.core.ops._def import OPS, Applies, R, apply
 from cavs.core.ops.matmul import matmul
@@ -16,6 +15,7 @@ _ARITHMETIC = {
     "multiply": ("__mul__", "__rmul__"),
     "divide": ("__truediv__", "__rtruediv__"),
     "matmul": ("__matmul__", "__rmatmul__"),
+    "power": ("__pow__", "__rpow__"),
 }
 COMPARISONS = {
     "equal": ("__eq__", "__eq__"),
@@ -33,8 +33,8 @@ _OF_NUMPY = {
     "concatenate": "concat",
     "dot": "matmul",
     "hstack": "concat",
-    "power": "exp",
 }
+# Those that have an operation of their own, which is faster.
 _POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt"}
 
 
@@ -84,14 +84,17 @@ class Operators:
         return apply(OPS["neg"], self)
 
     def __pow__(self, exponent: Any) -> Any:
-        """``x ** p`` for p of 2, 0.5, -1 and -0.5."""
-        name = _POWERS.get(exponent) if isinstance(exponent, (int, float)) else None
-        if name is None:
-            raise TraceError(
-                f"[pow] expected an exponent among {sorted(_POWERS)}, got {shown(exponent)}; write "
-                "other powers as ops.exp(exponent * ops.log(x))"
-            )
-        return apply(OPS[name], self)
+        """``x ** p`` for any p: a number, or a value for each element; see :func:`cavs.ops.pow`."""
+        plain = isinstance(exponent, (int, float)) and not isinstance(exponent, bool)
+        name = _POWERS.get(exponent) if plain else None
+        if name is not None:
+            return apply(OPS[name], self)
+        if plain and exponent == 3:
+            return self * apply(OPS["square"], self)
+        return elementwise.pow(self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        return elementwise.pow(base, self)
 
     def __matmul__(self, other: Any) -> Any:
         return matmul(self, other)
@@ -121,6 +124,10 @@ class Operators:
     def log(self: Applies[R]) -> R:
         """Elementwise natural logarithm; see :func:`cavs.ops.log`."""
         return elementwise.log(self)
+
+    def pow(self, exponent: Any) -> Any:
+        """Elementwise x ** exponent; see :func:`cavs.ops.pow`."""
+        return self**exponent
 
     def reciprocal(self: Applies[R]) -> R:
         """Elementwise 1 / x; see :func:`cavs.ops.reciprocal`."""

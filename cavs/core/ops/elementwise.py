@@ -66,6 +66,13 @@ def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | 
     return other
 
 
+def _pow_vjp(dy: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    # A constant, and a base of 0, do not depend on what their slope would be infinite by.
+    base = where(equal(b, 0.0), 0.0, dy * b * pow(a, b - 1.0))
+    constant = minimum(equal(a, 0.0), greater_equal(b, 0.0))
+    return base, where(constant, 0.0, dy * y * log(a))
+
+
 ADD = row(
     "add",
     2,
@@ -193,6 +200,14 @@ IDENTITY = row(
     "identity", 1, 0, lambda dy, y, x, **_: (dy,), lambda np, x, **_: x, may_add_rows=True
 )
 STOP_GRADIENT = row("stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x)
+POW = row(
+    "pow",
+    2,
+    60,
+    _pow_vjp,
+    lambda np, a, b: np.power(a, b),
+    equals=lambda values: 0 if values[1] == 1.0 else None,
+)
 GREATER = _comparison("greater", lambda np, a, b: a > b)
 GREATER_EQUAL = _comparison("greater_equal", lambda np, a, b: a >= b)
 LESS = _comparison("less", lambda np, a, b: a < b)
@@ -278,6 +293,16 @@ def stop_gradient(x: Applies[R]) -> R:
 def softplus(x: Applies[R]) -> R:
     """Elementwise log(1 + exp(x)), without overflow."""
     return apply_to(SOFTPLUS, x)
+
+
+def pow(a: Any, b: Any) -> Any:
+    """Elementwise a ** b, for any numbers: as C's ``pow``, and with PyTorch's gradients.
+
+    1 where b is 0 or a is 1; NaN where a is negative and b no integer. The gradient of a is
+    b a ** (b - 1), 0 where b is 0, and that of b is a ** b log(a), 0 where a is 0 and b is not
+    negative.
+    """
+    return apply(POW, a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:

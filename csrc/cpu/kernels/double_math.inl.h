@@ -34,6 +34,10 @@ CAVS_INLINE VecD erfinv_(VecD x) {
     return y;
   });
 }
+CAVS_INLINE VecD pow_(VecD a, VecD b) {
+  for (int i = 0; i < kLanes<double>; ++i) a[i] = __builtin_pow(a[i], b[i]);
+  return a;
+}
 CAVS_INLINE VecD sigmoid_(VecD x) { return 1.0 / (1.0 + exp_(-x)); }
 CAVS_INLINE VecD log1p_exp_minus_abs(VecD x) {
   return map_lanes(x, [](double v) { return __builtin_log1p(__builtin_exp(-__builtin_fabs(v))); });
