@@ -56,6 +56,7 @@ class Node(Operators):
 
     __slots__ = ("_shape", "attrs", "dtype", "inputs", "number", "op", "space", "where")
     __cavs_priority__ = 3
+    __cavs_symbol__ = True
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ def importance_weighted_bound(log_weight: Tensor) -> Tensor:
     """log of the mean over samples of p(x, h) / q(h | x) (Burda et al. 2016, eq. 8): the evidence
     lower bound with one sample, and tighter with more. (n, k) -> (n,)."""
     k = _check(log_weight)
-    return ops.logsumexp(log_weight) - math.log(k)  # type: ignore[no-any-return]
+    return ops.logsumexp(log_weight) - math.log(k)
 
 
 def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1.0) -> Estimate:
@@ -123,7 +123,7 @@ def wake_sleep(log_joint: Tensor, dream_log_q: Tensor) -> Tensor:
     """
     _check(log_joint)
     _check(dream_log_q)
-    return ops.mean(log_joint, -1) + ops.mean(dream_log_q, -1)  # type: ignore[no-any-return]
+    return ops.mean(log_joint, -1) + ops.mean(dream_log_q, -1)
 
 
 def _check(*tensors: Tensor) -> int:

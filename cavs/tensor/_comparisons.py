@@ -36,30 +36,36 @@ class Comparisons(ArrayLike):
     def detach(self) -> Tensor:
         """The same values, off the tape."""
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         """1.0 where the elements are equal, else 0.0; of any object that holds no numbers, False.
 
         Raises:
             ShapeError: the shapes do not broadcast. DTypeError: float32 with float64.
         """
-        return self._compare(EQUAL, other)
+        y: Tensor = self._compare(EQUAL, other)
+        return y
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
         """1.0 where the elements differ, else 0.0; see ``==``."""
         equal = self._compare(EQUAL, other)
-        return equal if equal is NotImplemented else 1.0 - equal
+        y: Tensor = equal if equal is NotImplemented else 1.0 - equal
+        return y
 
-    def __lt__(self, other: Any) -> Any:
-        return self._compare(LESS, other)
+    def __lt__(self, other: Any) -> Tensor:
+        y: Tensor = self._compare(LESS, other)
+        return y
 
-    def __le__(self, other: Any) -> Any:
-        return self._compare(LESS_EQUAL, other)
+    def __le__(self, other: Any) -> Tensor:
+        y: Tensor = self._compare(LESS_EQUAL, other)
+        return y
 
-    def __gt__(self, other: Any) -> Any:
-        return self._compare(GREATER, other)
+    def __gt__(self, other: Any) -> Tensor:
+        y: Tensor = self._compare(GREATER, other)
+        return y
 
-    def __ge__(self, other: Any) -> Any:
-        return self._compare(GREATER_EQUAL, other)
+    def __ge__(self, other: Any) -> Tensor:
+        y: Tensor = self._compare(GREATER_EQUAL, other)
+        return y
 
     def _compare(self, op: OpDef, other: Any) -> Any:
         if getattr(other, "__cavs_priority__", 0) > self.__cavs_priority__:

@@ -196,9 +196,10 @@ class Parameter(Tensor):
         return self._values, number
 
     @staticmethod
-    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Any:
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
         if tracing():
-            return make(op, operands, attrs)
+            symbol: Any = make(op, operands, attrs)
+            return symbol  # type: ignore[no-any-return]
         return evaluate(Tensor, op, operands, attrs)
 
     # In a vertex function it does what symbols do, and is a symbol in what it gives.

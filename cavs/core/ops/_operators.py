@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from cavs.core.ops import elementwise
-from cavs.core.ops._def import OPS, Applies, R, apply
+from cavs.core.ops._def import OPS, Applies, R, Symbolic, apply, apply_to
 from cavs.core.ops.matmul import matmul
 from cavs.errors import TraceError
 
@@ -56,33 +56,57 @@ class Operators:
             return getattr(b, names[1])(a)
         raise _not_numpy(self, ufunc.__name__)
 
+    @overload
+    def __add__(self, other: Symbolic[R]) -> R: ...
+    @overload
+    def __add__(self: Applies[R], other: Any) -> R: ...
     def __add__(self, other: Any) -> Any:
         return apply(OPS["add"], self, other)
 
-    def __radd__(self, other: Any) -> Any:
-        return apply(OPS["add"], other, self)
+    def __radd__(self: Applies[R], other: Any) -> R:
+        y: R = apply(OPS["add"], other, self)
+        return y
 
+    @overload
+    def __sub__(self, other: Symbolic[R]) -> R: ...
+    @overload
+    def __sub__(self: Applies[R], other: Any) -> R: ...
     def __sub__(self, other: Any) -> Any:
         return apply(OPS["sub"], self, other)
 
-    def __rsub__(self, other: Any) -> Any:
-        return apply(OPS["sub"], other, self)
+    def __rsub__(self: Applies[R], other: Any) -> R:
+        y: R = apply(OPS["sub"], other, self)
+        return y
 
+    @overload
+    def __mul__(self, other: Symbolic[R]) -> R: ...
+    @overload
+    def __mul__(self: Applies[R], other: Any) -> R: ...
     def __mul__(self, other: Any) -> Any:
         return apply(OPS["mul"], self, other)
 
-    def __rmul__(self, other: Any) -> Any:
-        return apply(OPS["mul"], other, self)
+    def __rmul__(self: Applies[R], other: Any) -> R:
+        y: R = apply(OPS["mul"], other, self)
+        return y
 
+    @overload
+    def __truediv__(self, other: Symbolic[R]) -> R: ...
+    @overload
+    def __truediv__(self: Applies[R], other: Any) -> R: ...
     def __truediv__(self, other: Any) -> Any:
         return apply(OPS["div"], self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
-        return apply(OPS["div"], other, self)
+    def __rtruediv__(self: Applies[R], other: Any) -> R:
+        y: R = apply(OPS["div"], other, self)
+        return y
 
-    def __neg__(self) -> Any:
-        return apply(OPS["neg"], self)
+    def __neg__(self: Applies[R]) -> R:
+        return apply_to(OPS["neg"], self)
 
+    @overload
+    def __pow__(self, exponent: Symbolic[R]) -> R: ...
+    @overload
+    def __pow__(self: Applies[R], exponent: Any) -> R: ...
     def __pow__(self, exponent: Any) -> Any:
         """``x ** p`` for any p: a number, or a value for each element; see :func:`cavs.ops.pow`."""
         plain = isinstance(exponent, (int, float)) and not isinstance(exponent, bool)
@@ -90,17 +114,23 @@ class Operators:
         if name is not None:
             return apply(OPS[name], self)
         if plain and exponent == 3:
-            return self * apply(OPS["square"], self)
-        return elementwise.pow(self, exponent)
+            return apply(OPS["mul"], self, apply(OPS["square"], self))
+        return apply(OPS["pow"], self, exponent)
 
-    def __rpow__(self, base: Any) -> Any:
-        return elementwise.pow(base, self)
+    def __rpow__(self: Applies[R], base: Any) -> R:
+        y: R = apply(OPS["pow"], base, self)
+        return y
 
+    @overload
+    def __matmul__(self, other: Symbolic[R]) -> R: ...
+    @overload
+    def __matmul__(self: Applies[R], other: Any) -> R: ...
     def __matmul__(self, other: Any) -> Any:
         return matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Any:
-        return matmul(other, self)
+    def __rmatmul__(self: Applies[R], other: Any) -> R:
+        y: R = matmul(other, self)
+        return y
 
     def __abs__(self: Applies[R]) -> R:
         return elementwise.abs(self)
@@ -125,9 +155,13 @@ class Operators:
         """Elementwise natural logarithm; see :func:`cavs.ops.log`."""
         return elementwise.log(self)
 
+    @overload
+    def pow(self, exponent: Symbolic[R]) -> R: ...
+    @overload
+    def pow(self: Applies[R], exponent: Any) -> R: ...
     def pow(self, exponent: Any) -> Any:
         """Elementwise x ** exponent; see :func:`cavs.ops.pow`."""
-        return self**exponent
+        return self.__pow__(exponent)
 
     def reciprocal(self: Applies[R]) -> R:
         """Elementwise 1 / x; see :func:`cavs.ops.reciprocal`."""

@@ -7,10 +7,21 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 from cavs._arguments import shown
-from cavs.core.ops._def import Applies, OpDef, R, apply, apply_to, per_element, register, same_shape
+from cavs.core.ops._def import (
+    Applies,
+    OpDef,
+    R,
+    Symbolic,
+    apply,
+    apply_to,
+    binary,
+    per_element,
+    register,
+    same_shape,
+)
 from cavs.core.ops._formulas import (
     HALF_SQRT_PI,
     reference_erfinv,
@@ -64,6 +75,41 @@ def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | 
         return next((1 - i for i in positions if values[i] == value), None)
 
     return other
+
+
+# Before the rows whose gradients are made of them.
+GREATER = _comparison("greater", lambda np, a, b: a > b)
+GREATER_EQUAL = _comparison("greater_equal", lambda np, a, b: a >= b)
+
+
+@binary
+def greater(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a > b, else 0.0; no gradient."""
+    return apply(GREATER, a, b)
+
+
+@binary
+def greater_equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a >= b, else 0.0; no gradient."""
+    return apply(GREATER_EQUAL, a, b)
+
+
+@binary
+def less(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a < b, else 0.0; no gradient."""
+    return apply(LESS, a, b)
+
+
+@binary
+def less_equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a <= b, else 0.0; no gradient."""
+    return apply(LESS_EQUAL, a, b)
+
+
+@binary
+def equal(a: Any, b: Any) -> Any:
+    """Elementwise 1.0 where a == b, else 0.0; no gradient."""
+    return apply(EQUAL, a, b)
 
 
 def _pow_vjp(dy: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
@@ -208,8 +254,6 @@ POW = row(
     lambda np, a, b: np.power(a, b),
     equals=lambda values: 0 if values[1] == 1.0 else None,
 )
-GREATER = _comparison("greater", lambda np, a, b: a > b)
-GREATER_EQUAL = _comparison("greater_equal", lambda np, a, b: a >= b)
 LESS = _comparison("less", lambda np, a, b: a < b)
 LESS_EQUAL = _comparison("less_equal", lambda np, a, b: a <= b)
 EQUAL = _comparison("equal", lambda np, a, b: a == b)
@@ -295,6 +339,7 @@ def softplus(x: Applies[R]) -> R:
     return apply_to(SOFTPLUS, x)
 
 
+@binary
 def pow(a: Any, b: Any) -> Any:
     """Elementwise a ** b, for any numbers: as C's ``pow``, and with PyTorch's gradients.
 
@@ -305,11 +350,13 @@ def pow(a: Any, b: Any) -> Any:
     return apply(POW, a, b)
 
 
+@binary
 def maximum(a: Any, b: Any) -> Any:
     """Elementwise maximum; where equal, the gradient goes to the second."""
     return apply(MAXIMUM, a, b)
 
 
+@binary
 def minimum(a: Any, b: Any) -> Any:
     """Elementwise minimum; where equal, the gradient goes to the second."""
     return apply(MINIMUM, a, b)
@@ -321,35 +368,22 @@ def clip(x: Applies[R], low: float, high: float) -> R:
     for name, bound in bounds:
         if isinstance(bound, bool) or not isinstance(bound, numbers.Real):
             raise InputError(f"[clip] expected a number {name}, got {shown(bound)}; pass one")
-    y: R = minimum(maximum(x, float(low)), float(high))
+    y: R = apply(MINIMUM, apply(MAXIMUM, x, float(low)), float(high))
     return y
 
 
+@overload
+def where(condition: Symbolic[R], a: Any, b: Any) -> R: ...
+@overload
+def where(condition: Any, a: Symbolic[R], b: Any) -> R: ...
+@overload
+def where(condition: Any, a: Any, b: Symbolic[R]) -> R: ...
+@overload
+def where(condition: Applies[R], a: Any, b: Any) -> R: ...
+@overload
+def where(condition: Any, a: Applies[R], b: Any) -> R: ...
+@overload
+def where(condition: Any, a: Any, b: Applies[R]) -> R: ...
 def where(condition: Any, a: Any, b: Any) -> Any:
     """Elementwise `a` where `condition` is not zero, else `b`; no gradient to the condition."""
     return apply(WHERE, condition, a, b)
-
-
-def greater(a: Any, b: Any) -> Any:
-    """Elementwise 1.0 where a > b, else 0.0; no gradient."""
-    return apply(GREATER, a, b)
-
-
-def greater_equal(a: Any, b: Any) -> Any:
-    """Elementwise 1.0 where a >= b, else 0.0; no gradient."""
-    return apply(GREATER_EQUAL, a, b)
-
-
-def less(a: Any, b: Any) -> Any:
-    """Elementwise 1.0 where a < b, else 0.0; no gradient."""
-    return apply(LESS, a, b)
-
-
-def less_equal(a: Any, b: Any) -> Any:
-    """Elementwise 1.0 where a <= b, else 0.0; no gradient."""
-    return apply(LESS_EQUAL, a, b)
-
-
-def equal(a: Any, b: Any) -> Any:
-    """Elementwise 1.0 where a == b, else 0.0; no gradient."""
-    return apply(EQUAL, a, b)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 from cavs.core.attributes import EmbeddingAttributes
 from cavs.core.ops._def import (
+    Applies,
     Between,
     OpDef,
     Operand,
+    R,
     Shape,
     SpaceKind,
+    Symbolic,
     apply,
+    binary,
     per_element,
     register,
     rows,
@@ -160,6 +164,14 @@ EMBEDDING_GRAD: OpDef = register(
 )
 
 
+@overload
+def cross_entropy(logits: Symbolic[R], label: Any) -> R: ...
+@overload
+def cross_entropy(logits: Any, label: Symbolic[R]) -> R: ...
+@overload
+def cross_entropy(logits: Applies[R], label: Any) -> R: ...
+@overload
+def cross_entropy(logits: Any, label: Applies[R]) -> R: ...
 def cross_entropy(logits: Any, label: Any) -> Any:
     """-log softmax(logits)[label]; 0, with no gradient, where the label is -1.
 
@@ -171,6 +183,14 @@ def cross_entropy(logits: Any, label: Any) -> Any:
     return apply(CROSS_ENTROPY, logits, label)
 
 
+@overload
+def embedding(weight: Symbolic[R], ids: Any) -> R: ...
+@overload
+def embedding(weight: Any, ids: Symbolic[R]) -> R: ...
+@overload
+def embedding(weight: Applies[R], ids: Any) -> R: ...
+@overload
+def embedding(weight: Any, ids: Applies[R]) -> R: ...
 def embedding(weight: Any, ids: Any) -> Any:
     """Row `ids` of `weight`; zeros where the id is -1.
 
@@ -179,6 +199,14 @@ def embedding(weight: Any, ids: Any) -> Any:
     return apply(EMBEDDING, weight, ids)
 
 
+@overload
+def binary_cross_entropy_with_logits(logits: Symbolic[R], targets: Any) -> R: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Any, targets: Symbolic[R]) -> R: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Applies[R], targets: Any) -> R: ...
+@overload
+def binary_cross_entropy_with_logits(logits: Any, targets: Applies[R]) -> R: ...
 def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
     """Elementwise -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow.
 
@@ -187,6 +215,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
     return apply(BCE_WITH_LOGITS, logits, targets)
 
 
+@binary
 def squared_error(a: Any, b: Any) -> Any:
     """Elementwise (a - b) ** 2."""
     return apply(SQUARED_ERROR, a, b)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import Between, OpDef, Shape, SpaceKind, apply, register, rows, shape_of
+from cavs.core.ops._def import (
+    Applies,
+    Between,
+    OpDef,
+    R,
+    Shape,
+    SpaceKind,
+    Symbolic,
+    apply,
+    binary,
+    register,
+    rows,
+    shape_of,
+)
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 
@@ -87,6 +100,7 @@ MATMUL_REDUCE = register(
 )
 
 
+@binary
 def matmul(a: Any, b: Any) -> Any:
     """Matrix product of features: (k,) or (m, k) times (k,) or (k, n).
 
@@ -110,6 +124,14 @@ def matmul(a: Any, b: Any) -> Any:
     return reshape(y, shape)
 
 
+@overload
+def linear(x: Symbolic[R], weight: Any, bias: Any = None) -> R: ...
+@overload
+def linear(x: Any, weight: Symbolic[R], bias: Any = None) -> R: ...
+@overload
+def linear(x: Applies[R], weight: Any, bias: Any = None) -> R: ...
+@overload
+def linear(x: Any, weight: Applies[R], bias: Any = None) -> R: ...
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x W^T + b.
 

@@ -16,11 +16,16 @@ from typing import Any
 from cavs._arguments import boolean, number, shown
 from cavs.core.attributes import DropoutAttributes, UniformAttributes
 from cavs.core.ops._def import (
+    Applies,
     OpDef,
     Operand,
+    R,
     Shape,
     along_last_axis,
     apply,
+    apply_to,
+    binary,
+    itself,
     per_element,
     register,
     size_of,
@@ -112,7 +117,7 @@ ONE_HOT_MAX = register(
 )
 
 
-def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
+def dropout(x: Applies[R], p: float, *, by: str = "vertex") -> R:
     """Zeroes elements with probability p and scales the others by 1 / (1 - p), while training.
 
     Args:
@@ -131,9 +136,9 @@ def dropout(x: Any, p: float, *, by: str = "vertex") -> Any:
     """
     check_dropout(p, by)
     if p == 0:
-        return x
-    attrs = {"by": by} if by == "id" else {}
-    return apply(DROPOUT, x, p=float(p), key=None, **attrs)
+        return itself(x)
+    attrs: dict[str, Any] = {"by": by} if by == "id" else {}
+    return apply_to(DROPOUT, x, p=float(p), key=None, **attrs)
 
 
 def check_dropout(p: Any, by: Any) -> None:
@@ -149,12 +154,12 @@ def check_dropout(p: Any, by: Any) -> None:
         )
 
 
-def uniform_like(x: Any) -> Any:
+def uniform_like(x: Applies[R]) -> R:
     """Uniform numbers in [0, 1), of 24 random bits each, of the shape of `x` and for its rows.
 
     Raises TraceError for tensors: outside of vertex functions use :class:`cavs.Generator`.
     """
-    return apply(UNIFORM, x, shape=None, key=None)
+    return apply_to(UNIFORM, x, shape=None, key=None)
 
 
 def standard_normal(uniform: Any) -> Any:
@@ -174,25 +179,28 @@ def gumbel_max(logits: Any, gumbel: Any) -> Any:
     return apply(ONE_HOT_MAX, logits + gumbel, gumbel)
 
 
+@binary
 def normal(mean: Any, std: Any) -> Any:
     """mean + std * epsilon, epsilon standard normal: a sample through which the gradients of mean
     and standard deviation flow (Kingma and Welling 2014). Shapes broadcast."""
     return mean + std * standard_normal(uniform_like(mean + std))
 
 
-def bernoulli(p: Any) -> Any:
+def bernoulli(p: Applies[R]) -> R:
     """1 with probability `p`, else 0; no gradient. Of the shape of `p`."""
-    return less(uniform_like(p), p)
+    sample: R = less(uniform_like(p), p)
+    return sample
 
 
-def categorical(logits: Any) -> Any:
+def categorical(logits: Applies[R]) -> R:
     """One-hot samples from softmax(logits) over the last axis, by the Gumbel-max trick; no
     gradient. Never a class of logit -inf: zeros where all are. Shapes: (..., classes) ->
     (..., classes)."""
-    return gumbel_max(logits, standard_gumbel(uniform_like(logits)))
+    sample: R = gumbel_max(logits, standard_gumbel(uniform_like(logits)))
+    return sample
 
 
-def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
+def gumbel_softmax(logits: Applies[R], temperature: float, hard: bool = False) -> R:
     """softmax((logits + Gumbel noise) / temperature) over the last axis (Jang et al. 2017; Maddison
     et al. 2017): a relaxed one-hot sample.
 
@@ -206,10 +214,12 @@ def gumbel_softmax(logits: Any, temperature: float, hard: bool = False) -> Any:
     boolean("gumbel_softmax", "hard", hard)
     gumbel = standard_gumbel(uniform_like(logits))
     soft = softmax((logits + gumbel) * (1.0 / temperature))
-    return soft + stop_gradient(gumbel_max(logits, gumbel) - soft) if hard else soft
+    sample: R = soft + stop_gradient(gumbel_max(logits, gumbel) - soft) if hard else soft
+    return sample
 
 
-def one_hot_max(x: Any) -> Any:
+def one_hot_max(x: Applies[R]) -> R:
     """1 at the first maximum of the last axis, else 0; zeros where all elements are -inf; no
     gradient. Of the shape of `x`."""
-    return apply(ONE_HOT_MAX, x, x)
+    y: R = apply(ONE_HOT_MAX, x, x)
+    return y

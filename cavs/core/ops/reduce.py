@@ -316,13 +316,15 @@ def logsumexp(x: Applies[R], axis: Axis = -1, keepdims: bool = False) -> R:
     return y
 
 
-def layer_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
+def layer_norm(x: Applies[R], weight: Any, bias: Any, eps: float = 1e-5) -> R:
     """Layer normalisation over the last feature axis (Ba et al. 2016, eq. 4).
 
     Shapes: x (..., d), weight (d,), bias (d,) -> (..., d).
     """
     shape_of("layer_norm", x)
     number("layer_norm", "eps", eps)
-    centred = x - mean(x, axis=-1, keepdims=True)
+    given: Any = x
+    centred = given - mean(given, axis=-1, keepdims=True)
     variance = mean(square(centred), axis=-1, keepdims=True)
-    return centred * rsqrt(variance + eps) * weight + bias
+    y: R = centred * rsqrt(variance + eps) * weight + bias
+    return y

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from cavs.core.ops._def import (
     OpDef,
     R,
     Shape,
+    Symbolic,
     apply,
     apply_to,
+    itself,
     register,
     shape_of,
     size_of,
@@ -190,12 +192,6 @@ SUM_TO = register(
 )
 
 
-def _itself(x: Applies[R]) -> R:
-    """`x`, which is of the type that operations on it give."""
-    y: Any = x
-    return y  # type: ignore[no-any-return]
-
-
 def reshape(x: Applies[R], shape: Sequence[int] | int) -> R:
     """The same elements in feature shape `shape`, of which one axis may be -1."""
     own, to = shape_of("reshape", x), sizes("reshape", shape, -1)
@@ -206,7 +202,7 @@ def reshape(x: Applies[R], shape: Sequence[int] | int) -> R:
                 f"[reshape] expected one -1 that fits {x.shape}, got {to}; give the sizes"
             )
         to = tuple(size_of(own) // known if n == -1 else n for n in to)
-    return _itself(x) if to == own else apply_to(RESHAPE, x, to=to, rank=len(own))
+    return itself(x) if to == own else apply_to(RESHAPE, x, to=to, rank=len(own))
 
 
 def sizes(component: str, shape: Any, least: int) -> Shape:
@@ -225,7 +221,7 @@ def slice_last(x: Applies[R], start: int, stop: int) -> R:
     start = integer("slice", "start", start, 0, error=ShapeError)
     stop = integer("slice", "stop", stop, 0, error=ShapeError)
     if start == 0 and shape and stop == shape[-1]:
-        return _itself(x)
+        return itself(x)
     return apply_to(SLICE, x, start=start, stop=stop)
 
 
@@ -255,6 +251,10 @@ def split(x: Applies[R], parts: int | Sequence[int]) -> tuple[R, ...]:
     return tuple(pieces)
 
 
+@overload
+def concat(values: Sequence[Symbolic[R]]) -> R: ...
+@overload
+def concat(values: Sequence[Applies[R]]) -> R: ...
 def concat(values: Sequence[Any]) -> Any:
     """The values side by side along the last feature axis."""
     values = items("concat", "values", values, object, "values", TraceError)
@@ -264,14 +264,14 @@ def concat(values: Sequence[Any]) -> Any:
 def broadcast(x: Applies[R], shape: Shape) -> R:
     """`x` repeated to feature shape `shape` as NumPy broadcasts."""
     if x.shape == shape:
-        return _itself(x)
+        return itself(x)
     return apply_to(BROADCAST, x, to=shape, rank=len(x.shape))
 
 
 def sum_to(x: Applies[R], shape: Shape) -> R:
     """Sums `x` over the axes along which `shape` would broadcast to it."""
     if x.shape == shape:
-        return _itself(x)
+        return itself(x)
     return apply_to(SUM_TO, x, to=shape, rank=len(x.shape))
 
 

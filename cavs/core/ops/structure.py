@@ -8,12 +8,16 @@ from typing import Any
 
 from cavs.core.attributes import FillAttributes
 from cavs.core.ops._def import (
+    OPS,
+    Applies,
     Between,
     OpDef,
     Operand,
+    R,
     Shape,
     SpaceKind,
     apply,
+    apply_to,
     per_element,
     register,
     rows,
@@ -231,36 +235,37 @@ REDUCE_ROWS = register(
 )
 
 
-def spread(x: Any) -> Any:
+def spread(x: Applies[R]) -> R:
     """A vertex value on each edge to a child of the vertex."""
-    return apply(SPREAD, x)
+    return apply_to(SPREAD, x)
 
 
-def segment_sum(x: Any) -> Any:
+def segment_sum(x: Applies[R]) -> R:
     """Sum over the children of a vertex, of a value per edge; 0 without children."""
-    return apply(SEGMENT_SUM, x)
+    return apply_to(SEGMENT_SUM, x)
 
 
-def segment_mean(x: Any) -> Any:
+def segment_mean(x: Applies[R]) -> R:
     """Mean over the children of a vertex; 0 without children."""
-    return segment_sum(x) / maximum(apply(NUM_CHILDREN, x), 1.0)
+    y: R = apply(OPS["div"], segment_sum(x), maximum(apply(NUM_CHILDREN, x), 1.0))
+    return y
 
 
-def segment_max(x: Any) -> Any:
+def segment_max(x: Applies[R]) -> R:
     """Maximum over the children; 0 without children; equal maxima share the gradient evenly."""
-    return apply(SEGMENT_MAX, x)
+    return apply_to(SEGMENT_MAX, x)
 
 
-def segment_softmax(x: Any) -> Any:
+def segment_softmax(x: Applies[R]) -> R:
     """exp(x) / sum(exp(x)) over the children of a vertex, element by element, without overflow;
     infinities as in :func:`cavs.ops.softmax`."""
-    return apply(SEGMENT_SOFTMAX, x)
+    return apply_to(SEGMENT_SOFTMAX, x)
 
 
-def segment_logsumexp(x: Any) -> Any:
+def segment_logsumexp(x: Applies[R]) -> R:
     """log(sum(exp(x))) over the children of a vertex, element by element, without overflow.
 
     -inf without children and where all children are -inf, +inf where one is +inf; an infinite
     result gives no gradient.
     """
-    return apply(SEGMENT_LOGSUMEXP, x)
+    return apply_to(SEGMENT_LOGSUMEXP, x)
