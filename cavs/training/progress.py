@@ -12,7 +12,7 @@ from tqdm import tqdm
 class Progress:
     """Shows training: a line for each epoch on standard output, and a bar with loss and rate on
     standard error if it is a terminal. A line on standard error names parameters that got no
-    gradient in the first epoch."""
+    gradient in the first epoch, and one says where the loss grew far above its beginning."""
 
     def __init__(
         self,
@@ -61,6 +61,15 @@ class Progress:
                 f"[train] expected a gradient of each parameter in epoch {record['epoch']}, got "
                 f"none, or zeros in each step, of {', '.join(silent)}; check that these data use "
                 "them, for nothing is learnt there",
+                file=sys.stderr,
+                flush=True,
+            )
+        if diverged := record.get("diverged"):
+            print(
+                f"[train] expected a loss that falls, got {diverged['loss']:.4g} for each of the "
+                f"{self._unit} by step {diverged['step']} (epoch {record['epoch']}), from "
+                f"{diverged['began']:.4g} in the first step: the run diverges; train with a "
+                "smaller --lr, or a --clip-norm",
                 file=sys.stderr,
                 flush=True,
             )

@@ -11,6 +11,7 @@ from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import Fields, is_text, is_whole
 from cavs.training.checkpoint import Checkpoint
 from cavs.training.config import TrainingConfig
+from cavs.training.divergence import Divergence, read_found
 
 _LENGTH = 64  # of an identity, at most
 
@@ -27,6 +28,7 @@ class TrainingState:
     loss: float
     seconds: float
     without_gradient: list[str]
+    divergence: Divergence
     random: dict[str, int]
     data: str
 
@@ -62,6 +64,7 @@ def read_state(
         loss=fields.take_number("loss"),
         seconds=fields.take_number("seconds"),
         without_gradient=_read_list(fields, "without_gradient", "names", is_text),
+        divergence=Divergence.read(fields),
         random={name: random.take_whole(name, 0, 2**64 - 1) for name in random.values},
         data=fields.take("data", "a fingerprint of the training set", is_text),
     )
@@ -111,6 +114,8 @@ def _read_row(
         scores.refuse(f"the score {error}", dict(scores.values))
     if "without_gradient" in row.values:
         _read_list(row, "without_gradient", "names", is_text)
+    if "diverged" in row.values:
+        read_found(row, "diverged")
     return dict(row.values)
 
 

@@ -16,6 +16,7 @@ from cavs.training._fields import in_brief, shown
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint
 from cavs.training.config import TrainingConfig
+from cavs.training.divergence import Divergence
 from cavs.training.gradients import WithoutGradient
 from cavs.training.metrics import Batches, placed
 from cavs.training.objective import Objective, Observer
@@ -30,7 +31,8 @@ class Trainer:
         history: one row for each epoch that is done: its number, ``loss``, ``dev``, ``seconds`` of
             training without the evaluation and ``graphs_per_second``; the first one also
             ``without_gradient``, if there are any: the names of the parameters that learn but had
-            no gradient, or zeros, in each step.
+            no gradient, or zeros, in each step. The first one in which the loss was far above its
+            beginning has ``diverged``: ``step``, ``loss``, the epoch's by then, and ``began``.
         best: the row of the history that is best on dev; None before the first.
     """
 
@@ -56,6 +58,7 @@ class Trainer:
         self._fingerprint = fingerprint(loader.dataset)
         self._optimizer = _make_optimizer(model, config)
         self._without_gradient = WithoutGradient(model)  # until the first epoch is done
+        self._divergence = Divergence()
         self._batch = 0  # of the epoch under way: how many are done,
         self._graphs = 0  # how many graphs that were,
         self._loss = 0.0  # the sum of their losses,
@@ -100,12 +103,18 @@ class Trainer:
                 return False
             averaged = self._epochs_to_average()
             average = self._next_average(averaged)
-            scores = self._judge(average, should_stop)
+            with placed(f"[train] {self._diverges} after epoch {self.epoch + 1}"):
+                scores = self._judge(average, should_stop)
             if scores is None:
                 return False
             self._average, self._averaged = average, averaged
             self._end_epoch(scores, observer)
         return True
+
+    @property
+    def _diverges(self) -> str:
+        clip = "a smaller --clip-norm" if self.config.clip_norm else "--clip-norm"
+        return f"the run diverges (train with an --lr below {self.config.lr:g}, or with {clip})"
 
     def _epochs_to_average(self) -> list[int]:
         """The epochs in the average once the one under way is done."""
@@ -159,7 +168,7 @@ class Trainer:
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
         self._set_learning_rates()
-        with placed(f"[train] in {when}"):
+        with placed(f"[train] {self._diverges} in {when}"):
             if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
                 total = self._step_at_once(self.model, self.objective.pushed, batch, inputs)
             else:
@@ -167,6 +176,7 @@ class Trainer:
         self._batch += 1
         self._graphs += batch.num_graphs
         self._loss += total
+        self._divergence.note(self.step, self._loss / self._graphs)
 
     def _step_at_once(
         self,
@@ -203,6 +213,9 @@ class Trainer:
         if self._without_gradient.names:
             record["without_gradient"] = self._without_gradient.names
             self._without_gradient.keep(())
+        diverged = self._divergence.found
+        if diverged is not None and not any("diverged" in row for row in self.history):
+            record["diverged"] = diverged
         self.history.append(record)
         improved = self.best is None or self._is_better(dev, self.best["dev"])
         if improved:
@@ -259,6 +272,7 @@ class Trainer:
             "loss": self._loss,
             "seconds": self._seconds,
             "without_gradient": self._without_gradient.names,
+            "divergence": self._divergence.state_dict(),
             "random": self.model.random_state(),
             "data": self._fingerprint,
         }
@@ -296,6 +310,7 @@ class Trainer:
         self._batch, self._graphs = state.batch, state.graphs
         self._loss, self._seconds = state.loss, state.seconds
         self._without_gradient.keep(state.without_gradient)
+        self._divergence = state.divergence
         self._best_parameters = checkpoint.best
         self._average = checkpoint.average
 
