@@ -51,7 +51,7 @@ def test_changelog_names_the_version() -> None:
 def test_runtime_dependencies_are_light() -> None:
     required = [line for line in metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
     names = {re.split(r"[^A-Za-z0-9-]", line)[0] for line in required}
-    assert names == {"numpy", "safetensors", "scipy-openblas32", "tqdm"}
+    assert names == {"numpy", "safetensors", "scipy-openblas32", "tomli", "tqdm"}
 
 
 def test_extras_are_declared() -> None:

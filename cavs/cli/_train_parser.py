@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cavs.cli._config import read_config, task_of
 from cavs.cli._options import add_options, add_threads
 from cavs.errors import InputError
 from cavs.training.checkpoint import peek_checkpoint
@@ -70,6 +71,12 @@ def _new(make: Any, prog: str, model: str, description: str) -> Any:
     group.add_argument(
         "--overwrite", action="store_true", help="replace a run that DIR holds already"
     )
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="options from a TOML file, or from metrics.json of a run; those given here win",
+    )
     group.add_argument("--resume", type=Path, metavar="FILE", help=f"go on from a run's {LAST}")
     group.add_argument(
         "--init",
@@ -122,16 +129,19 @@ def _user_parser(make: Any, prog: str, model: str, words: Sequence[str]) -> Any:
 
 
 def _task_named(words: Sequence[str]) -> str | None:
-    """The task that the words name, or the task of the checkpoint that they resume."""
+    """The task that the words, their file of options or the checkpoint they resume name."""
     scout = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, argument_default=None, exit_on_error=False
     )
     scout.add_argument("--task")
+    scout.add_argument("--config", type=Path)
     scout.add_argument("--resume", type=Path)
     try:
         found, _ = scout.parse_known_args(list(words))
     except argparse.ArgumentError:  # the parser proper reports it
         return None
+    if found.task is None and found.config is not None:
+        found.task = task_of(read_config(found.config))
     if found.task is None and found.resume is not None:
         user = peek_checkpoint(found.resume).user
         return None if user is None else user.task

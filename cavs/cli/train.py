@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import cavs
+from cavs.cli._config import merged, options_of, read_config, task_of
 from cavs.cli._signals import StopOnSignal
 from cavs.cli._train_parser import ModelAction, models_and_tasks
 from cavs.errors import CheckpointError, InputError
@@ -65,6 +66,8 @@ def run(options: argparse.Namespace) -> int:
         for name, value in vars(options).items()
         if name not in ("command", "model", "run")
     }
+    if (file := given.pop("config", None)) is not None:
+        given = merged(_from_file(file, options.model, given), given)
     directory = given.pop("output", None)
     overwrite, quiet = given.pop("overwrite", False), given.pop("quiet", False)
     tensorboard = given.pop("tensorboard", False)
@@ -87,6 +90,16 @@ def run(options: argparse.Namespace) -> int:
         return _say_how_to_resume(training, code)
     _print_result(training)
     return 0
+
+
+def _from_file(file: Path, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a file, for a built-in model or for the task of a user's."""
+    config = read_config(file)
+    task = (given.get("task") or task_of(config) or "") if ":" in model else model
+    if not task:  # of the checkpoint that a run goes on from
+        user = load_checkpoint(given["resume"]).user
+        task = "" if user is None else user.task
+    return options_of(file, config, model, task)
 
 
 def _take_model(name: str, given: dict[str, Any]) -> str | UserModel:

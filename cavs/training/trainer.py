@@ -103,18 +103,13 @@ class Trainer:
                 return False
             averaged = self._epochs_to_average()
             average = self._next_average(averaged)
-            with placed(f"[train] {self._diverges} after epoch {self.epoch + 1}"):
+            with placed(f"[train] after epoch {self.epoch + 1}"):
                 scores = self._judge(average, should_stop)
             if scores is None:
                 return False
             self._average, self._averaged = average, averaged
             self._end_epoch(scores, observer)
         return True
-
-    @property
-    def _diverges(self) -> str:
-        clip = "a smaller --clip-norm" if self.config.clip_norm else "--clip-norm"
-        return f"the run diverges (train with an --lr below {self.config.lr:g}, or with {clip})"
 
     def _epochs_to_average(self) -> list[int]:
         """The epochs in the average once the one under way is done."""
@@ -168,7 +163,7 @@ class Trainer:
     def _train_step(self, batch: cavs.GraphBatch, inputs: Mapping[str, Any]) -> None:
         when = f"step {self.step + 1} (epoch {self.epoch + 1}, batch {self._batch + 1})"
         self._set_learning_rates()
-        with placed(f"[train] {self._diverges} in {when}"):
+        with placed(f"[train] in {when}"):
             if self.objective.pushed is not None and isinstance(self.model, cavs.Model):
                 total = self._step_at_once(self.model, self.objective.pushed, batch, inputs)
             else:

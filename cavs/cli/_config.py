@@ -1,0 +1,155 @@
+"""``cavs train --config FILE``: options from TOML, or those of a run from its metrics.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cavs.errors import InputError
+from cavs.training._fields import is_text, shown
+from cavs.training.options import Flag, Integer, Option
+from cavs.training.tasks import find_task
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# Options of every run, and of models of a file.
+_OF_RUNS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("overwrite", "quiet", "tensorboard"), (Flag().admits, Flag().wanted())),
+    **dict.fromkeys(("output", "init"), (is_text, "a path")),
+    "threads": (Integer(1).admits, Integer(1).wanted()),
+    "task": (is_text, "the name of a task"),
+    "model": (is_text, "the name of a model"),
+    "arg": (lambda value: isinstance(value, dict), "a table of arguments"),
+}
+_PATHS = ("output", "init")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of a file of options: TOML, or JSON where it begins with a brace.
+
+    Raises:
+        InputError: the file cannot be read, or is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8"
+        raise InputError(
+            f"[train] {path}: expected a file of options, got {reason}; name one"
+        ) from None
+    kind = "JSON" if text.lstrip().startswith("{") else "TOML"
+    try:
+        found: dict[str, Any] = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # both parsers' errors are ValueErrors
+        raise InputError(
+            f"[train] {path}: expected {kind}, got {error}; write options as in lr = 0.05"
+        ) from None
+    return found
+
+
+def task_of(config: Mapping[str, Any]) -> str | None:
+    """The task that a file names for a model of one's own."""
+    found = _of_user(config).get("task", config.get("task"))
+    return found if isinstance(found, str) else None
+
+
+def options_of(path: Path, config: Mapping[str, Any], model: str, task: str) -> dict[str, Any]:
+    """The values of options that a file gives, by name, for a model of a task.
+
+    Raises:
+        InputError: a key is no option of the model, a value of a run's option is none, or the file
+            is of another model.
+    """
+    options = {option.name: option for option in find_task(task).options_of(task)}
+    if "settings" in config and "history" in config:
+        return _of_metrics(path, config, model, task, options)
+    given: dict[str, Any] = {}
+    for key, value in config.items():
+        name = key.replace("-", "_")
+        if name in given:
+            raise InputError(f"[train] {path}: expected {name} once, got it twice; leave one out")
+        if name in _OF_RUNS and (name not in ("task", "arg") or ":" in model):
+            admits, wanted = _OF_RUNS[name]
+            if not admits(value):
+                _refuse(path, name, wanted, value)
+        elif name in options:
+            if not options[name].kind.admits(value):
+                _refuse(path, name, options[name].kind.wanted(value), value)
+        else:
+            raise InputError(
+                f"[train] {path}: expected options of {model}, got {shown(key)}; "
+                f"`cavs train {model if ':' not in model else task} --help` lists them"
+            )
+        given[name] = Path(value) if name in _PATHS else value
+    _check_model(path, given.pop("model", model), model)
+    if "arg" in given:
+        given["arg"] = [f"{name}={_text(value)}" for name, value in given["arg"].items()]
+    return given
+
+
+def _of_metrics(
+    path: Path, config: Mapping[str, Any], model: str, task: str, options: Mapping[str, Option]
+) -> dict[str, Any]:
+    """The options that a run was given, from its metrics.json; defaults are left to be defaults."""
+    user = _of_user(config)
+    if not user:
+        _check_model(path, config.get("model"), model)
+    known: dict[str, Any] = {}
+    for part in ("arguments", "data", "settings"):
+        values = config.get(part)
+        if not isinstance(values, dict):
+            _refuse(path, part, "a dictionary", values)
+        known |= {("data" if name == "path" else name): value for name, value in values.items()}
+    found = {name: known[name] for name in options if known.get(name) is not None}
+    for name, value in found.items():
+        if not options[name].kind.admits(value):
+            _refuse(path, name, options[name].kind.wanted(value), value)
+    case = find_task(task).case(found)
+    given = {
+        name: value
+        for name, value in found.items()
+        if value != options[name].default_in(case)
+        and value != found.get(options[name].follows or "")
+    }
+    if isinstance(user.get("args"), dict):
+        given["arg"] = [f"{name}={value}" for name, value in user["args"].items()]
+    if user:
+        given["task"] = task
+    return given
+
+
+def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a file and of the command line, which wins."""
+    both = {**config, **given}
+    if "arg" in config and "arg" in given:
+        named = {text.partition("=")[0] for text in given["arg"]}
+        kept = [text for text in config["arg"] if text.partition("=")[0] not in named]
+        both["arg"] = [*kept, *given["arg"]]
+    return both
+
+
+def _of_user(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    user = config.get("user_model")
+    return user if isinstance(user, dict) else {}
+
+
+def _check_model(path: Path, found: Any, model: str) -> None:
+    if found != model:
+        raise InputError(
+            f"[train] {path}: expected options of {model}, got those of {shown(found)}; name its "
+            "model, or leave the key out"
+        )
+
+
+def _refuse(path: Path, name: str, wanted: str, value: Any) -> NoReturn:
+    raise InputError(f"[train] {path}: expected {wanted} as {name}, got {shown(value)}; correct it")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
