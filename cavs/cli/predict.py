@@ -44,6 +44,12 @@ def add_parser(commands: Any) -> None:
         type=integer(1),
         help="trees in a batch (default: 64; 1 on a terminal, which answers line by line)",
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a JSON object a line: of trees label and probabilities (of classes 0, 1, ...), "
+        "with --all also tree and vertices; of a parser tree and log_probability",
+    )
     add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -53,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints a line for each tree."""
     trained, task, given = USE.begin(options)
     size = options.batch_size or (1 if sys.stdin.isatty() else 64)
-    predict = task.predictor(trained, SOURCE, **given)
+    predict = task.predictor(trained, SOURCE, json=options.json, **given)
     for some in _batches(task.read_items(_lines(), SOURCE), size):
         for line in predict(some):
             print(line)

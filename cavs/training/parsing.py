@@ -51,6 +51,14 @@ def parse(
     Raises:
         InputError: a sentence without words.
     """
+    return [tree for tree, _ in parse_with_scores(program, vocabulary, sentences)]
+
+
+def parse_with_scores(
+    program: cavs.Program, vocabulary: Vocabulary, sentences: Sequence[Sequence[str]]
+) -> list[tuple[LabelledTree, float]]:
+    """As `parse`, with the log probability of each tree: that of its actions, where a step that
+    could not be another one has probability 1."""
     if not sentences:
         return []
     lengths = np.array([len(sentence) for sentence in sentences])
@@ -64,6 +72,7 @@ def parse(
     stacks = np.zeros((count, lengths.max() + 2), np.int64)
     height, read = np.zeros(count, np.int64), np.zeros(count, np.int64)
     begins = np.cumsum(lengths) - lengths
+    scores = np.zeros(count)
 
     with cavs.no_grad():
         buffers = Buffers(program, ids, lengths, np.arange(count))
@@ -79,7 +88,10 @@ def parse(
             can_reduce = height[frontier.graph] > 2
             chosen = np.where(can_shift, SHIFT, REDUCE)
             free = can_shift & can_reduce
-            chosen[free] = frontier.outputs["logits"][free].argmax(axis=-1)
+            logits = np.asarray(frontier.outputs["logits"])[free].astype(np.float64)
+            chosen[free] = logits.argmax(axis=-1)
+            difference = logits.max(axis=-1) - logits.min(axis=-1)
+            scores[frontier.graph[free]] -= np.log1p(np.exp(-difference))
             goes_on = can_shift | can_reduce
             graph, reduces = frontier.graph[goes_on], chosen[goes_on] == REDUCE
             height[graph[reduces]] -= 2
@@ -102,4 +114,5 @@ def parse(
             max_levels=2 * int(lengths.max()),
             max_vertices=2 * int(lengths.max()),
         )
-    return parsed_trees(grown.graphs, sentences)
+    trees = parsed_trees(grown.graphs, sentences)
+    return list(zip(trees, scores.tolist(), strict=True))

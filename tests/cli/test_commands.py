@@ -310,3 +310,30 @@ def test_a_run_goes_on_after_ctrl_c_as_if_nothing_had_been(
     assert [(r["loss"], r["dev"]) for r in one["history"]] == [
         (r["loss"], r["dev"]) for r in other["history"]
     ]
+
+
+def test_predictions_as_json(listops_run: Path) -> None:
+    text = "[MAX 2 9 [MIN 4 7 ] 0 ]\n\n(-1 MIN (-1 3) (-1 4))\n"
+    best = listops_run / "best.safetensors"
+    labels = cavs("predict", best, stdin=text).stdout.splitlines()
+    rows = [
+        json.loads(line) for line in cavs("predict", best, "--json", stdin=text).stdout.splitlines()
+    ]
+    assert [str(row["label"]) for row in rows] == labels
+    for row in rows:
+        assert set(row) == {"label", "probabilities"}
+        assert len(row["probabilities"]) == 10
+        assert abs(sum(row["probabilities"]) - 1) < 1e-5
+        assert row["probabilities"][row["label"]] == max(row["probabilities"])
+    done = cavs("predict", best, "--json", "--all", "--batch-size", 1, stdin=text)
+    trees = cavs("predict", best, "--all", stdin=text).stdout.splitlines()
+    for line, row, tree in zip(done.stdout.splitlines(), rows, trees, strict=True):
+        found = json.loads(line)
+        assert set(found) == {"label", "probabilities", "tree", "vertices"}
+        assert found["label"] == row["label"]
+        assert found["tree"] == tree
+        own = [int(label) for label in re.findall(r"\((\d)", tree)]
+        assert sorted(x["label"] for x in found["vertices"]) == sorted(own)
+        assert found["vertices"][-1] == {k: found[k] for k in ("label", "probabilities")}
+    bad = cavs("predict", best, "--json", stdin="(-1 3)\n(-1 (\n", code=1)
+    assert len(bad.stdout.splitlines()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -122,3 +123,24 @@ def test_a_no_break_space_is_part_of_a_word(
     tree = parse_tree(capsys.readouterr().out, allow_unlabelled=True)
     assert tree.words() == ["a", "b\u00a0c"]
     np.testing.assert_array_equal(tree.labels, [-1, -1, -1])
+
+
+def test_json_has_the_probability_of_the_free_actions(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step that could not be another one has probability 1."""
+    text = "cat\nit sleeps\na dog sleeps\nthe cat saw a dog\n"
+    capsys.readouterr()
+    predict(monkeypatch, run, text)
+    trees = capsys.readouterr().out.splitlines()
+    predict(monkeypatch, run, text, "--json")
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["tree"] for row in rows] == trees
+    scores = [row["log_probability"] for row in rows]
+    assert scores[:2] == [0.0, 0.0]  # nothing to choose
+    assert np.log(0.5) <= scores[2] < 0  # one choice between two, of which it is the likelier one
+    assert scores[3] < 0
+    predict(monkeypatch, run, text, "--json", "--batch-size", "1")
+    alone = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    np.testing.assert_allclose([row["log_probability"] for row in alone], scores, rtol=1e-6)
+    assert set(rows[0]) == {"tree", "log_probability"}

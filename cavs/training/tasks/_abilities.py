@@ -33,13 +33,14 @@ class Predicts(ABC):
     @classmethod
     @abstractmethod
     def predictor(
-        cls, trained: Trained, source: str, **options: Any
+        cls, trained: Trained, source: str, *, json: bool = False, **options: Any
     ) -> Callable[[list[Any]], list[str]]:
         """A function that takes a list of items and returns a line for each.
 
         Args:
             trained: the checkpoint.
             source: the source of the items, for errors.
+            json: whether each line is a JSON object, with probabilities.
             options: the given ones among `prediction_options`.
         """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, judging, placed, total
 from cavs.training.options import with_defaults
-from cavs.training.parsing import Buffers, parse
+from cavs.training.parsing import Buffers, parse, parse_with_scores
 from cavs.training.tasks._abilities import Predicts
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
@@ -250,9 +251,16 @@ class ParserTask(Task, Predicts):
 
     @classmethod
     def predictor(
-        cls, trained: Trained, source: str, **options: Any
+        cls, trained: Trained, source: str, *, json: bool = False, **options: Any
     ) -> Callable[[list[list[str]]], list[str]]:
-        """The tree of each sentence."""
+        """The tree of each sentence; as JSON ``tree`` and ``log_probability``."""
         del source, options
         program, words = trained.model().eval(), trained.words
-        return lambda some: [format_tree(tree) for tree in parse(program, words, some)]
+
+        def predict(sentences: list[list[str]]) -> list[str]:
+            found = parse_with_scores(program, words, sentences)
+            if not json:
+                return [format_tree(tree) for tree, _ in found]
+            return [dumps({"tree": format_tree(t), "log_probability": p}) for t, p in found]
+
+        return predict

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -290,9 +292,13 @@ class TreeTask(Task, Predicts):
 
     @classmethod
     def predictor(
-        cls, trained: Trained, source: str, *, all: bool = False, **options: Any
+        cls, trained: Trained, source: str, *, json: bool = False, all: bool = False, **options: Any
     ) -> Callable[[list[LabelledTree]], list[str]]:
-        """The label of each tree's root; with `all` the tree with the labels of all vertices."""
+        """The label of each tree's root; with `all` the tree with the labels of all vertices.
+
+        As JSON ``label`` and ``probabilities`` of the root; with `all` also ``tree`` and
+        ``vertices``, each with the same two, children before their parent.
+        """
         del options
         model, words = trained.model().eval(), trained.words
 
@@ -304,12 +310,28 @@ class TreeTask(Task, Predicts):
             with cavs.no_grad():
                 out = model(batch, outputs=["logits"], **inputs)
             labels = cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
+            if json:
+                shares = cavs.unbatch(batch, cavs.ops.softmax(out["logits"]).data)
+                found = map(_as_json, trees, labels, shares, repeat(all))
+                return list(map(dumps, found))
             return [
                 format_tree(replace(tree, labels=own)) if all else str(own[tree.root])
                 for tree, own in zip(trees, labels, strict=True)
             ]
 
         return predict
+
+
+def _as_json(tree: LabelledTree, labels: Any, shares: Any, all: bool) -> dict[str, Any]:
+    """What is predicted for a tree, as values for JSON."""
+    vertices = [
+        {"label": int(label), "probabilities": share.tolist()}
+        for label, share in zip(labels, shares, strict=True)
+    ]
+    root = vertices[tree.root]
+    if not all:
+        return root
+    return {**root, "tree": format_tree(replace(tree, labels=labels)), "vertices": vertices}
 
 
 def _loader(
