@@ -1,10 +1,14 @@
 """The examples run, and learn something."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +78,39 @@ def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.Mo
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def test_a_run_is_tracked(tmp_path: Path) -> None:
+    """Against a server of its own: what it gets is what metrics.json says."""
+    received: list[dict[str, Any]] = []
+
+    class Listens(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            size = int(self.headers["Content-Length"])
+            received.append(json.loads(self.rfile.read(size)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    sizes = ["--trees", "300", "--epochs", "2", "--output", str(tmp_path / "run")]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listens) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            run("track_run.py", f"http://127.0.0.1:{server.server_port}/runs/1", *sizes)
+        finally:
+            server.shutdown()
+            thread.join()
+    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    epochs = [row for row in received if "epoch" in row]
+    assert [row["epoch/loss"] for row in epochs] == [row["loss"] for row in history]
+    assert epochs[-1]["dev/root_accuracy"] == history[-1]["dev"]["root_accuracy"]
+    assert [row["step"] for row in received if "train/loss" in row] == [10, 20]
+
+
+def test_a_tracker_that_is_not_there_stops_nothing(tmp_path: Path) -> None:
+    sizes = ["--trees", "50", "--epochs", "1", "--output", str(tmp_path / "run")]
+    run("track_run.py", "http://127.0.0.1:9/none", *sizes)
+    assert (tmp_path / "run" / "best.safetensors").exists()
