@@ -235,6 +235,8 @@ def _print_header(training: TrainingRun) -> None:
         f"{task.name} with {parameters:,} parameters on {task.source.name}: "
         f"{sizes['train']} {task.unit} to train on, {sizes['dev']} dev, {sizes['test']} test; "
         f"{cavs.get_num_threads()} thread(s), {cavs.instruction_set()}",
+        *task.remarks,
+        sep="\n",
         flush=True,
     )
 

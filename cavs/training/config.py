@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cavs._seed import seed_or_default
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_whole, shown
-from cavs.training.options import Choice, Integer, Number, Option, with_defaults
+from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
 
 OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
 SCHEDULES = ("constant", "linear")
@@ -35,6 +35,7 @@ class TrainingConfig:
             0 at the end of the last epoch; `lr_decay` acts too.
         weight_decay: L2 coefficient of all parameters but the embedding.
         embedding_weight_decay: L2 coefficient of the rows of the embedding that a batch reads.
+        freeze_embedding: whether the embedding keeps the values that it begins with.
         clip_norm: gradients of a greater norm are scaled down to it; 0: never.
         labels: train on the labels of ``all`` vertices of a tree or of its ``root`` only.
         patience: epochs without a better score on dev after which the run ends; 0: never.
@@ -56,6 +57,7 @@ class TrainingConfig:
     lr_schedule: Literal["constant", "linear"] = "constant"
     weight_decay: float = 1e-4
     embedding_weight_decay: float = 0.0
+    freeze_embedding: bool = False
     clip_norm: float = 0.0
     labels: Literal["all", "root"] = "all"
     patience: int = 5
@@ -81,6 +83,11 @@ class TrainingConfig:
             self._check_number(name, above=True)
         for name in ("momentum", "weight_decay", "embedding_weight_decay", "clip_norm"):
             self._check_number(name, above=False)
+        if not isinstance(self.freeze_embedding, bool):
+            raise InputError(
+                "[train] expected True or False as freeze_embedding, got "
+                f"{shown(self.freeze_embedding)}; pass one"
+            )
         for name, choices in (
             ("optimizer", OPTIMIZERS),
             ("lr_schedule", SCHEDULES),
@@ -153,8 +160,23 @@ TRAINING_OPTIONS = with_defaults(
 # For tasks whose embedding has a learning rate of its own.
 EMBEDDING_OPTIONS = with_defaults(
     (
-        Option("embedding_lr", Number(0, exclusive=True), meaning="learning rate of the embedding"),
-        Option("embedding_weight_decay", Number(0), meaning="L2 coefficient of the embedding"),
+        Option(
+            "embedding_lr",
+            Number(0, exclusive=True),
+            meaning="learning rate of the embedding",
+            needs=("freeze_embedding", False),
+        ),
+        Option(
+            "embedding_weight_decay",
+            Number(0),
+            meaning="L2 coefficient of the embedding",
+            needs=("freeze_embedding", False),
+        ),
+        Option(
+            "freeze_embedding",
+            Flag(),
+            meaning="the embedding keeps the values that it begins with",
+        ),
     ),
     TrainingConfig(seed=0).to_dict(),
 )

@@ -202,6 +202,11 @@ def complete(
             values[option.name] = values[option.follows]
         if option.needs is not None and option.name in given:
             name, value = option.needs
+            if values[name] != value and value is False:
+                raise InputError(
+                    f"[train] expected {option.flag} without {known[name].flag}, got both; leave "
+                    "one out"
+                )
             if values[name] != value:
                 raise InputError(
                     f"[train] expected {option.flag} with {known[name].flag} {value} only, got "

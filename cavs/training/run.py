@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cavs
-from cavs.errors import CheckpointError
+from cavs.errors import CheckpointError, InputError
 from cavs.training._files import write_atomically
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint, save_checkpoint
@@ -85,8 +85,15 @@ class TrainingRun:
         """Takes over the parameters of the checkpoint of `path`, before training.
 
         Raises:
-            CheckpointError: names the first parameter, or the vocabulary, that does not fit.
+            CheckpointError: names the first parameter, or the vocabulary, that does not fit;
+                InputError: the task has first values of its own for the embedding.
         """
+        for name in ("embedding_std", "vectors"):
+            if self.task.made_with.get(name) is not None:
+                raise InputError(
+                    f"[train] expected --init without --{name.replace('_', '-')}, since both say "
+                    "what the embedding begins with, got both; leave one out"
+                )
         check_arrays(path, checkpoint.parameters, dict(self.model.function.named_parameters()))
         if checkpoint.vocabulary != self.task.vocabulary:
             raise CheckpointError(

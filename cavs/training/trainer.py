@@ -11,7 +11,7 @@ from typing import Any
 import cavs
 from cavs import optim
 from cavs.data import Dataset, Loader
-from cavs.errors import CavsError, CheckpointError, NonFiniteError
+from cavs.errors import CavsError, CheckpointError, InputError, NonFiniteError
 from cavs.training._fields import in_brief, shown
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint
@@ -44,7 +44,11 @@ class Trainer:
         dev: Batches,
         config: TrainingConfig,
     ) -> None:
-        """`loader` gives the batches to train on, `dev` the batches that epochs are judged by."""
+        """`loader` gives the batches to train on, `dev` the batches that epochs are judged by.
+
+        Raises:
+            InputError: with a frozen embedding no parameter learns.
+        """
         self.model = model
         self.objective = objective
         self.config = config
@@ -56,6 +60,14 @@ class Trainer:
         self._loader = loader
         self._dev = dev
         self._fingerprint = fingerprint(loader.dataset)
+        if config.freeze_embedding:
+            for _, parameter in _embedding_of(model):
+                parameter.requires_grad = False
+            if not any(parameter.requires_grad for parameter in model.parameters()):
+                raise InputError(
+                    "[train] expected parameters that learn beside the embedding, got none; leave "
+                    "--freeze-embedding out"
+                )
         self._optimizer = _make_optimizer(model, config)
         self._without_gradient = WithoutGradient(model)  # until the first epoch is done
         self._divergence = Divergence()
@@ -334,9 +346,15 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def _embedding_of(model: cavs.Model | cavs.Program) -> list[tuple[str, Any]]:
+    """The parameters of the embedding, by name; none where a model has no attribute of this
+    name."""
+    return [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
+
+
 def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) -> optim.Optimizer:
     """An optimizer with two groups; the second is the embedding."""
-    embedding = [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
+    embedding = _embedding_of(model)
     others = [(n, p) for n, p in model.named_parameters() if not n.startswith("embedding.")]
     groups = [
         {"params": others, "lr": config.lr, "weight_decay": config.weight_decay},

@@ -296,6 +296,11 @@ class Task(ABC):
         """Called with the compiled model before the first computation. Raises as `check` does."""
         self.check(model.function)
 
+    @property
+    def remarks(self) -> list[str]:
+        """Lines about a new run's data, to be read before it trains."""
+        return []
+
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """The result of a finished run, in a line."""
         return (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import repeat
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from cavs.models import CLASSIFIERS, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
-from cavs.training.options import Choice, Flag, Integer, Number, Option, Text
+from cavs.training.options import Choice, Flag, Integer, Option, Text
 from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     dropout_options,
@@ -37,7 +38,7 @@ from cavs.training.tasks._options import (
     size_option,
 )
 from cavs.training.tasks._source import MOST_GRAPHS
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation, Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
 from cavs.training.tasks.labelled_trees import TreeSource, check_arity, most_children
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ _FOR_LISTOPS: dict[str, Any] = {
 }
 
 
-class TreeTask(Task, Predicts):
+class TreeTask(EmbedsWords, Predicts):
     """Classifies all vertices of labelled trees."""
 
     task_name, unit, source_type = "trees", "trees", TreeSource
@@ -104,13 +105,7 @@ class TreeTask(Task, Predicts):
         size_option("embedding_size", 300, otherwise=(LISTOPS, 50)),
         size_option("hidden_size", 150, otherwise=(LISTOPS, 150)),
         *dropout_options("of what the classifier sees", 0.5, 0.0, otherwise=(LISTOPS, 0.0)),
-        Option(
-            "embedding_std",
-            Number(0),
-            meaning="standard deviation of the initial embedding",
-            group="model",
-            said="1",
-        ),
+        *FIRST_VALUES_OPTIONS,
     )
     training_options = tuple(
         replace(option, otherwise=(LISTOPS, _FOR_LISTOPS[option.name]))
@@ -129,8 +124,6 @@ class TreeTask(Task, Predicts):
     evaluation_options = (BATCH_SIZE_OPTION,)
     sizes_read = ("num_classes",)
 
-    _embedding_std: float | None = None
-
     @classmethod
     def create(
         cls,
@@ -139,6 +132,7 @@ class TreeTask(Task, Predicts):
         *,
         min_count: int = 1,
         embedding_std: float | None = None,
+        vectors: str | None = None,
         **sizes: Any,
     ) -> TreeTask:
         """A new task.
@@ -148,6 +142,8 @@ class TreeTask(Task, Predicts):
             source: the source of the trees.
             min_count: words that occur fewer times read as unknown.
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
+            vectors: a file of word vectors that the embedding begins with, and which give it its
+                size.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
                 ``embedding_dropout_by`` of the model.
 
@@ -169,6 +165,8 @@ class TreeTask(Task, Predicts):
         task.made_with = {"embedding_std": embedding_std}
         if source.path is not None:
             task.made_with["min_count"] = min_count
+        if vectors is not None:
+            task.begin_with_vectors(vectors)
         return task
 
     def make_objective(self) -> Classification:
@@ -196,47 +194,6 @@ class TreeTask(Task, Predicts):
             )
         source: TreeSource = super().make_source(settings, given)
         return source
-
-    def initialize(self, function: Any) -> None:
-        """See `Task`."""
-        self._check_embedding_options(function)
-        weight = self._embedding_of(function)
-        if weight is None:
-            return
-        if self._embedding_std is not None:
-            cavs.nn.init.normal_(weight, std=self._embedding_std)
-        # If every word of the training set is kept, the unknown word gets no gradient: its random
-        # initial values would be judged as if they had been learnt.
-        unknown = self.words.unknown_id
-        if unknown is not None:
-            with weight.writing() as values:
-                values[unknown] = 0
-
-    def _embedding_of(self, function: Any) -> Any:
-        """The table of the words; None for a user's model that has none of this name."""
-        embedding: Any = getattr(function, "embedding", None)
-        weight: Any = getattr(embedding, "weight", None)
-        if self.user is None or (
-            isinstance(embedding, cavs.nn.Embedding) and weight.shape[0] == len(self.words)
-        ):
-            return weight
-        if self._embedding_std is not None:
-            self._refuse_embedding_option("--embedding-std")
-        return None
-
-    def _check_embedding_options(self, function: Any) -> None:
-        """Raises InputError for options of the optimizer that no parameter of a user's model
-        heeds."""
-        if not any(name.startswith("embedding.") for name, _ in function.named_parameters()):
-            for option in EMBEDDING_OPTIONS:
-                if option.name in self.given:
-                    self._refuse_embedding_option(option.flag)
-
-    def _refuse_embedding_option(self, flag: str) -> NoReturn:
-        raise InputError(
-            f"[model] {self.user}: expected an Embedding of all words as its attribute embedding, "
-            f"got none; leave {flag} out, or name it so"
-        )
 
     def check(self, function: cavs.VertexFunction) -> None:
         """See `Task`."""

@@ -1,0 +1,205 @@
+"""What the embedding of words begins with, and that it keeps it where it is frozen."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stopping import StopAfter
+from user_model_files import write_small_data
+
+from cavs.errors import DataError, InputError
+from cavs.training import TrainingConfig, TrainingRun, load_checkpoint, load_user_model, make_task
+
+SIZES: dict[str, Any] = {"hidden_size": 5, "epochs": 2, "batch_size": 3}
+VECTORS = "so 1 2 3\nvery 4 5 6\nnowhere 7 8 9\n"
+EMBEDDING = "embedding.weight"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small trees of the words so, very, good, bad and once, and vectors of two of them."""
+    folder = write_small_data(tmp_path_factory.mktemp("data"))
+    (folder / "vectors.txt").write_text(VECTORS)
+    return folder
+
+
+def given(folder: Path, **changes: Any) -> dict[str, Any]:
+    settings = {"data": str(folder / "trees"), "vectors": str(folder / "vectors.txt")}
+    settings = {**settings, **SIZES, **changes}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def first_values(settings: dict[str, Any], seed: int = 0) -> tuple[Any, Any]:
+    task, _ = make_task("tree-lstm", settings)
+    return task, task.compile(seed).state_dict()[EMBEDDING]
+
+
+def test_words_begin_with_their_vectors(folder: Path) -> None:
+    task, values = first_values(given(folder))
+    assert values.shape == (6, 3)
+    assert task.arguments["embedding_size"] == 3
+    assert values[task.words["so"]].tolist() == [1, 2, 3]
+    assert values[task.words["very"]].tolist() == [4, 5, 6]
+    assert values[task.words.unknown_id].tolist() == [0, 0, 0]
+    missing = [task.words[word] for word in ("good", "bad", "once")]
+    assert (np.abs(values[missing]) <= 0.05).all()
+    assert len(np.unique(values[missing])) == 9
+    _, others = first_values(given(folder), seed=1)
+    assert (others[missing] != values[missing]).all()
+    path = folder / "vectors.txt"
+    assert task.remarks == [f"{path} has vectors of 2 of 6 words of trees"]
+
+
+def test_the_unknown_word_may_have_a_vector(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.txt"
+    path.write_text(f"<unk> 1.5 2.5 3.5\n{VECTORS}")
+    task, values = first_values(given(folder, vectors=str(path)))
+    assert values[task.words.unknown_id].tolist() == [1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adamw", "sgd"])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_embedding_stays_as_it_was(
+    folder: Path, tmp_path: Path, frozen: bool, optimizer: str
+) -> None:
+    changes = {"freeze_embedding": frozen, "weight_decay": 0.1, "optimizer": optimizer}
+    task, config = make_task("tree-lstm", given(folder, **changes, clip_norm=1.0))
+    run = TrainingRun.start(tmp_path, task, config)
+    before = {name: x.copy() for name, x in run.model.state_dict().items()}
+    run.fit()
+    after = run.trainer.arrays()["parameters"]
+    assert (before["classifier.weight"] != after["classifier.weight"]).any()
+    assert (before[EMBEDDING] == after[EMBEDDING]).all() == frozen
+    assert EMBEDDING not in run.trainer.history[0].get("without_gradient", ())
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_run_goes_on_without_the_file(folder: Path, tmp_path: Path, frozen: bool) -> None:
+    """As if nothing had been: with the same bits."""
+    path = tmp_path / "vectors.txt"
+    path.write_text(VECTORS)
+    settings = given(folder, vectors=str(path), freeze_embedding=frozen)
+    whole = TrainingRun.start(tmp_path / "whole", *make_task("tree-lstm", settings))
+    whole.fit()
+    run = TrainingRun.start(tmp_path / "parts", *make_task("tree-lstm", settings))
+    run.fit(should_stop=StopAfter(2))
+    path.unlink()
+    last = tmp_path / "parts" / "last.safetensors"
+    checkpoint = load_checkpoint(last)
+    config = TrainingConfig.from_dict(checkpoint.training["settings"])
+    assert config.freeze_embedding == frozen
+    again = TrainingRun.resume(last, checkpoint, config, tmp_path / "parts")
+    assert again.task.made_with["vectors"] == str(path)
+    assert again.task.remarks == []
+    again.fit()
+    for name, array in whole.model.state_dict().items():
+        np.testing.assert_array_equal(again.model.state_dict()[name], array)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedding_size": 4}, r"expected --embedding-size 3, as the vectors of .* have, got 4;"),
+        ({"embedding_std": 0.5}, "expected --embedding-std without --vectors, .* got both; leave"),
+        (
+            {"freeze_embedding": True, "embedding_lr": 0.5},
+            "expected --embedding-lr without --freeze-embedding, got both; leave one out",
+        ),
+        (
+            {"freeze_embedding": True, "embedding_weight_decay": 0.5},
+            "expected --embedding-weight-decay without --freeze-embedding, got both",
+        ),
+        ({"freeze_embedding": 1}, "expected True or False as freeze_embedding, got 1"),
+        ({"vectors": 3}, "expected a text as vectors, got 3"),
+    ],
+)
+def test_options_that_nothing_would_read_are_refused(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"\[train\] {message}"):
+        make_task("tree-lstm", given(folder, **changes))
+    make_task("tree-lstm", given(folder, embedding_size=3))
+
+
+def test_wrong_files_are_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text("So 1 2\nVERY 3 4\n")
+    message = r"other\.txt: expected vectors of words of the data, such as '\w+', got none; take"
+    with pytest.raises(DataError, match=message):
+        make_task("tree-lstm", given(folder, vectors=str(path)))
+    with pytest.raises(DataError, match="no such file"):
+        make_task("tree-lstm", given(folder, vectors=str(tmp_path / "none")))
+    with pytest.raises(InputError, match=r"expected True or False as freeze_embedding, got 'yes'"):
+        TrainingConfig(freeze_embedding="yes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("first", [{}, {"embedding_std": 0.5}])
+def test_parameters_of_another_run_come_alone(
+    folder: Path, tmp_path: Path, first: dict[str, Any]
+) -> None:
+    """`--init` beside what would give the embedding other values."""
+    settings = given(folder, embedding_size=3, vectors=None)
+    run = TrainingRun.start(tmp_path / "a", *make_task("tree-lstm", settings))
+    run.fit(should_stop=StopAfter(1))
+    last = tmp_path / "a" / "last.safetensors"
+    wanted = {**settings, **first} if first else given(folder)
+    other = TrainingRun.start(tmp_path / "b", *make_task("tree-lstm", wanted))
+    name = "embedding-std" if first else "vectors"
+    with pytest.raises(InputError, match=rf"expected --init without --{name}, .* got both"):
+        other.begin_with(last, load_checkpoint(last))
+    plain = TrainingRun.start(tmp_path / "c", *make_task("tree-lstm", settings))
+    plain.begin_with(last, load_checkpoint(last))
+
+
+MINE = """
+import cavs
+from cavs import nn, ops
+
+
+class A(cavs.VertexFunction):
+    def __init__(self, vocab_size, num_classes, embedding_size, **given):
+        self.NAME = nn.Embedding(vocab_size, SIZE)
+        self.out = nn.Linear(SIZE, num_classes)
+
+    def forward(self, v):
+        logits = self.out(self.NAME(v.pull("word", dtype="int32")))
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+"""
+
+
+def test_users_models_begin_with_vectors_too(folder: Path, tmp_path: Path) -> None:
+    def compiled(name: str, size: str, **changes: Any) -> Any:
+        file = tmp_path / "mine.py"
+        file.write_text(MINE.replace("NAME", name).replace("SIZE", size))
+        user = load_user_model(f"{file}:A", "trees")
+        return make_task(user, given(folder, **changes))[0].compile(0).state_dict()
+
+    _, values = first_values(given(folder))
+    found = compiled("embedding", "embedding_size")[EMBEDDING]
+    np.testing.assert_array_equal(found[values[:, 0] >= 1], values[values[:, 0] >= 1])
+    message = "expected an Embedding of size embedding_size, which is 3 by --vectors, got 7"
+    with pytest.raises(InputError, match=message):
+        compiled("embedding", "7")
+    message = "as its attribute embedding, got none; leave --vectors out, or name it so"
+    with pytest.raises(InputError, match=message):
+        compiled("words", "embedding_size")
+    changes = {"vectors": None, "freeze_embedding": True}
+    message = "as its attribute embedding, got none; leave --freeze-embedding out"
+    with pytest.raises(InputError, match=message):
+        compiled("words", "embedding_size", **changes)
+
+
+def test_a_model_of_a_frozen_embedding_alone_is_refused(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        MINE.replace("NAME", "embedding")
+        .replace("SIZE", "num_classes")
+        .replace("        self.out = nn.Linear(num_classes, num_classes)\n", "")
+        .replace("self.out(", "(")
+    )
+    settings = given(folder, freeze_embedding=True, vectors=None)
+    task, config = make_task(load_user_model(f"{file}:A", "trees"), settings)
+    message = r"\[train\] expected parameters that learn beside the embedding, got none; leave"
+    with pytest.raises(InputError, match=message):
+        TrainingRun.start(tmp_path / "run", task, config)
