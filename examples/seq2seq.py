@@ -97,17 +97,14 @@ def decode(
             if len(seen) < len(source):
                 return [(vertices, source[len(seen)], 0)]
             return [([-1, *seen], BEGIN, 1)]
-        found = [hypothesis for hypothesis in beams[graph] if hypothesis.ended(most)]
-        live = [hypothesis for hypothesis in beams[graph] if not hypothesis.ended(most)]
-        for row, hypothesis in enumerate(live):
+        found = [h for h in beams[graph] if h.ended(most)]
+        live = [h for h in beams[graph] if not h.ended(most)]
+        for row, h in enumerate(live):
             for token, p in enumerate(log_p[row].tolist()):
-                found.append(Hypothesis(hypothesis.score + p, [*hypothesis.tokens, token], row))
-        beams[graph] = sorted(found, key=lambda hypothesis: -hypothesis.score)[:beam]
-        return [
-            ([vertices[hypothesis.before], *seen], hypothesis.tokens[-1], 1)
-            for hypothesis in beams[graph]
-            if not hypothesis.ended(most)
-        ]
+                found.append(Hypothesis(h.score + p, [*h.tokens, token], row))
+        beams[graph] = sorted(found, key=lambda h: -h.score)[:beam]
+        live = [h for h in beams[graph] if not h.ended(most)]
+        return [([vertices[h.before], *seen], h.tokens[-1], 1) for h in live]
 
     def expand(frontier: cavs.Frontier) -> cavs.Growth | None:
         new = []
@@ -115,21 +112,20 @@ def decode(
             rows = frontier.graph == graph
             log_p = frontier.outputs["log_p"][rows]
             new += opened(graph, frontier.vertices[rows].tolist(), log_p)
-        return growth([x[0] for x in new], [x[1] for x in new], [x[2] for x in new])
+        return growth(new)
 
-    roots = growth([[]] * len(sources), [source[0] for source in sources], [0] * len(sources))
-    roots = roots._replace(graph=np.arange(len(sources)))
-    cavs.unfold(model, roots, expand, num_graphs=len(sources))
+    roots = growth([([], source[0], 0) for source in sources], np.arange(len(sources)))
+    cavs.unfold(model, roots, expand, num_graphs=len(sources), outputs=["log_p"])
     return beams
 
 
-def growth(children: list[list[int]], token: list[int], is_decoder: list[int]) -> cavs.Growth:
+def growth(vertices: list[tuple[list[int], int, int]], graph: Any = None) -> cavs.Growth:
+    """New vertices by the children, the token and the is_decoder of each."""
     inputs = {
-        "token": np.array(token, np.int32),
-        "label": np.full(len(token), -1, np.int32),
-        "is_decoder": np.array(is_decoder, np.float32),
+        "token": np.array([token for _, token, _ in vertices], np.int32),
+        "is_decoder": np.array([decodes for _, _, decodes in vertices], np.float32),
     }
-    return cavs.Growth(children, inputs)
+    return cavs.Growth([children for children, _, _ in vertices], inputs, graph)
 
 
 def backwards(digits: list[int]) -> list[int]:
