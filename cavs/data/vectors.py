@@ -108,6 +108,8 @@ def save_vectors(path: PathLike, vocabulary: Vocabulary, values: npt.ArrayLike) 
     vocabulary = instance("data", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
     source = as_path(path)
     rows = _rows_to_save(values, len(vocabulary))
+    # Nine digits tell all float32 apart; with a point no line is read as word2vec's header.
+    numbers = b" %#.9g" * rows.shape[1]
     lines = []
     for word, row in zip(vocabulary, rows, strict=True):
         try:
@@ -119,8 +121,7 @@ def save_vectors(path: PathLike, vocabulary: Vocabulary, values: npt.ArrayLike) 
                 f"[data] expected words without blanks, got {shown(word)}; leave it out, or write "
                 "another in its place"
             )
-        # Such a number has a point or an exponent, so that no line is read as word2vec's header.
-        lines.append(b" ".join([name, *(str(x).encode() for x in row)]) + b"\n")
+        lines.append(name + numbers % tuple(row.tolist()) + b"\n")
     try:
         with open(source, "wb") as file:
             file.writelines(lines)

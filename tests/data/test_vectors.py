@@ -128,7 +128,7 @@ def test_what_is_saved_is_loaded(
 def test_saving_writes_glove(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     save_vectors(path, Vocabulary(["12", "b"], unknown=None), [[1, 0.1], [-2.5, 1e-9]])
-    assert path.read_text() == "12 1.0 0.1\nb -2.5 1e-09\n"
+    assert path.read_text() == "12 1.00000000 0.100000001\nb -2.50000000 9.99999972e-10\n"
 
 
 @pytest.mark.parametrize(

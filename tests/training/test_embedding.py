@@ -51,6 +51,25 @@ def test_words_begin_with_their_vectors(folder: Path) -> None:
     assert task.remarks == [f"{path} has vectors of 2 of 6 words of trees"]
 
 
+def test_words_with_a_vector_need_not_occur_in_training(tmp_path: Path) -> None:
+    """Nor often enough; others of dev and test are unknown."""
+    (tmp_path / "trees").mkdir()
+    for name, line in {
+        "train": "(2 (2 often) (2 rare))\n(2 (2 often) (2 seldom))",
+        "dev": "(2 (2 dev) (2 dev2))",
+        "test": "(2 (2 test) (2 rare))",
+    }.items():
+        (tmp_path / "trees" / f"{name}.txt").write_text(line + "\n")
+    (tmp_path / "vectors.txt").write_text("test 1 1\nrare 2 2\ndev 3 3\nnowhere 4 4\n")
+    task, values = first_values(given(tmp_path, min_count=2))
+    assert list(task.words) == ["<unk>", "often", "dev", "rare", "test"]
+    assert values[2:].tolist() == [[3, 3], [2, 2], [1, 1]]
+    assert task.arguments["vocab_size"] == 5
+    assert task.remarks[0].endswith("has vectors of 3 of 5 words of trees")
+    plain, _ = first_values(given(tmp_path, min_count=2, vectors=None))
+    assert list(plain.words) == ["<unk>", "often"]
+
+
 def test_the_unknown_word_may_have_a_vector(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.txt"
     path.write_text(f"<unk> 1.5 2.5 3.5\n{VECTORS}")

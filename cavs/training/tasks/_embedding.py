@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
+import numpy as np
+
 import cavs
-from cavs.data import WordVectors, load_vectors
+from cavs.data import Vocabulary, WordVectors, load_vectors
 from cavs.errors import DataError, InputError
 from cavs.training.config import EMBEDDING_OPTIONS, TrainingConfig
 from cavs.training.options import Number, Option, Text
@@ -30,13 +32,36 @@ FIRST_VALUES_OPTIONS = (
         "vectors",
         Text(),
         meaning="word vectors to begin with, in the text format of GloVe or word2vec, packed by "
-        "gzip or not; the embedding has their size. Words without a vector begin uniformly in "
+        "gzip or not; the embedding has their size, and all words of the data that have one are "
+        "known. Words without a vector begin uniformly in "
         f"-{DRAWN_WITHIN}..{DRAWN_WITHIN}, the unknown word as zeros. Checkpoints do not need "
         "the file",
         metavar="FILE",
         group="model",
     ),
 )
+
+
+def with_vectors(
+    path: str, vocabulary: Vocabulary, tokens: Iterable[str | None]
+) -> tuple[Vocabulary, WordVectors]:
+    """The words of a vocabulary, and behind them those of `tokens` that a file has a vector of,
+    which need not occur in training to be known; with the vectors, zeros where there is none.
+
+    Raises:
+        DataError: the file is missing or malformed, or has none of the words.
+    """
+    others = sorted({token for token in tokens if token is not None and token not in vocabulary})
+    words = Vocabulary([*vocabulary, *others], vocabulary.unknown)
+    values, found = load_vectors(path, words, scale=0)
+    if not found.any():
+        raise DataError(
+            f"[data] {path}: expected vectors of words of the data, such as "
+            f"{words.tokens[-1]!r}, got none; take vectors of their language and case"
+        )
+    kept = found | (np.arange(len(words)) < len(vocabulary))
+    known = [word for word, keep in zip(words, kept, strict=True) if keep]
+    return Vocabulary(known, vocabulary.unknown), WordVectors(values[kept], found[kept])
 
 
 class EmbedsWords(Task):
@@ -64,20 +89,9 @@ class EmbedsWords(Task):
             )
         return task, config
 
-    def begin_with_vectors(self, path: str) -> None:
-        """Makes the vectors of a file the values that embeddings of this task begin with; their
-        size becomes that of the embedding.
-
-        Raises:
-            DataError: the file is missing or malformed, or has none of the words.
-        """
-        # Words without a vector are drawn by the seed of the run, in `initialize`.
-        vectors = load_vectors(path, self.words, scale=0)
-        if not vectors.found.any():
-            raise DataError(
-                f"[data] {path}: expected vectors of words of the data, such as "
-                f"{self.words.tokens[-1]!r}, got none; take vectors of their language and case"
-            )
+    def begin_with_vectors(self, path: str, vectors: WordVectors) -> None:
+        """Makes the vectors of the words, read from `path`, the values that embeddings of this task
+        begin with; their size becomes that of the embedding."""
         self._vectors = vectors
         self.arguments["embedding_size"] = vectors.values.shape[1]
         self.made_with["vectors"] = path

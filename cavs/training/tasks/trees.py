@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain, repeat
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
 from cavs.training.options import Choice, Flag, Integer, Option, Text
 from cavs.training.tasks._abilities import Predicts
-from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords
+from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     dropout_options,
@@ -143,7 +143,7 @@ class TreeTask(EmbedsWords, Predicts):
             min_count: words that occur fewer times read as unknown.
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             vectors: a file of word vectors that the embedding begins with, and which give it its
-                size.
+                size; all words of the trees that have one are known, whatever `min_count`.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
                 ``embedding_dropout_by`` of the model.
 
@@ -151,7 +151,11 @@ class TreeTask(EmbedsWords, Predicts):
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary = source.vocabulary(corpus, min_count)
+        vocabulary, found = source.vocabulary(corpus, min_count), None
+        if vectors is not None:
+            trees = (*corpus.train, *corpus.dev, *corpus.test)
+            tokens = chain.from_iterable(tree.tokens for tree in trees)
+            vocabulary, found = with_vectors(vectors, vocabulary, tokens)
         arguments = {
             "vocab_size": len(vocabulary),
             "num_classes": corpus.num_classes,
@@ -165,8 +169,8 @@ class TreeTask(EmbedsWords, Predicts):
         task.made_with = {"embedding_std": embedding_std}
         if source.path is not None:
             task.made_with["min_count"] = min_count
-        if vectors is not None:
-            task.begin_with_vectors(vectors)
+        if vectors is not None and found is not None:
+            task.begin_with_vectors(vectors, found)
         return task
 
     def make_objective(self) -> Classification:
