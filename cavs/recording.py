@@ -44,7 +44,7 @@ def record_call(
 
     def backward(cotangents: Sequence[Array | None]) -> list[Any]:
         retain = retaining()
-        _check_unwritten(watch, call)
+        check_unwritten(watch, call)
         if not retain:
             watch.end()
         known = {n: dy for n, dy in zip(names, cotangents, strict=True) if dy is not None}
@@ -81,7 +81,7 @@ def search_in(call: Call) -> Search:
     return Search(call)
 
 
-def _check_unwritten(watch: Watch, call: Call) -> None:
+def check_unwritten(watch: Watch, call: Call) -> None:
     """Checks that the parameters are as in the forward: backward reads them in place."""
     written = watch.first_changed()
     if written >= 0:

@@ -18,6 +18,7 @@ from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.structure import (
     GATHER,
     PARAM,
+    PULL,
 )
 from cavs.core.passes import (
     OF_FUNCTIONS,
@@ -97,6 +98,7 @@ class Compiler:
         self._remembering: tuple[Program, list[tuple[Remembered, Program]]] | None = None
         self._forwards: dict[tuple[_Names, _Learning], Lowered] = {}
         self._backwards: dict[tuple[_Names, _Names, _Learning], Program] = {}
+        self._differentiable: dict[tuple[_Names, _Learning], _Names] = {}
 
     def in_mode(self, training: bool) -> Compiler:
         """The same function in training mode, which is this one, or in evaluation."""
@@ -215,6 +217,33 @@ class Compiler:
         names = frozenset(inputs)
         lowered = self._forwards.get((names, self.learning()))
         return (lowered or self._forward(names)).program
+
+    def differentiable(self, inputs: _Names) -> _Names:
+        """The outputs whose cotangents lead to a parameter that learns or to one of the float
+        inputs named."""
+        key = (inputs, self.learning())
+        found = self._differentiable.get(key)
+        return self._find_differentiable(key) if found is None else found
+
+    def _find_differentiable(self, key: tuple[_Names, _Learning]) -> _Names:
+        learning = {id(p) for p, learns in zip(self.params, key[1], strict=True) if learns}
+
+        def learns(root: Node, states: frozenset[Name] = frozenset()) -> bool:
+            for node in ancestors([root]):
+                name = node.attrs.get("name")
+                if node.op is PARAM and id(node.attrs["parameter"]) in learning:
+                    return True
+                if node.op is PULL and name in key[0]:
+                    return True
+                if node.op is GATHER and name not in states:
+                    scattered = self.function.scatters[name]
+                    if learns(scattered, states | {name}):
+                        return True
+            return False
+
+        found = frozenset(name for name, node in self.function.pushes.items() if learns(node))
+        self._differentiable[key] = found
+        return found
 
     def backward(self, pushes: Iterable[Name], inputs: Iterable[Name]) -> Program:
         """The program that computes gradients of the parameters and of the float inputs named from

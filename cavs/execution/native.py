@@ -85,9 +85,12 @@ class NativeExecutor:
         wanted: frozenset[Name] | None,
         *,
         check_states: bool = False,
+        weights: Weights | None = None,
     ) -> tuple[dict[Name, Array], NativeRun | None]:
-        """See :class:`cavs.execution.executor.Executor`."""
-        weights = read_parameters(self.compiler.params)
+        """See :class:`cavs.execution.executor.Executor`. `weights`: stand in place of the
+        parameters' values, in this call and its backward."""
+        if weights is None:
+            weights = read_parameters(self.compiler.params)
         if wanted is None:
             program, known = self._inference(graphs, inputs, random, weights)
             outputs, _ = self._run(

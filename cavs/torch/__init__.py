@@ -1,0 +1,17 @@
+"""Vertex functions as layers of PyTorch; nothing else in cavs imports ``torch``.
+
+:class:`Layer` is a ``torch.nn.Module`` whose parameters share their memory with cavs's. See
+docs/pytorch.md.
+"""
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"[torch] expected PyTorch for cavs.torch, got none ({error}); install it with: "
+        "pip install torch"
+    ) from None
+
+from cavs.torch.layer import Layer as Layer
+
+__all__ = ["Layer"]

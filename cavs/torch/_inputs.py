@@ -1,0 +1,86 @@
+"""Tensors of PyTorch as the arrays that cavs reads, without a copy where that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from cavs._arguments import shown
+from cavs._arrays import Array
+from cavs.errors import CavsRuntimeError, InputError
+from cavs.tensor import Tensor
+
+
+def arrays_of(
+    inputs: Mapping[str, Any], dtype: torch.dtype
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The inputs as cavs takes them, and those among them that are tensors of floats, as `dtype`.
+
+    Raises:
+        InputError: a tensor that has no values in this machine's memory, or one of cavs that wants
+            a gradient.
+    """
+    arrays, floats = dict(inputs), dict[str, torch.Tensor]()
+    for name, x in inputs.items():
+        if isinstance(x, torch.Tensor):
+            if x.dtype.is_floating_point:
+                floats[name] = x = x if x.dtype is dtype else x.to(dtype)
+            arrays[name] = array_of(x, f"input {name!r}")
+        elif isinstance(x, Tensor) and x.requires_grad:
+            raise InputError(
+                f"[torch] expected a tensor of PyTorch for input {name!r}, got one of cavs with "
+                "requires_grad, to which no gradient would flow; give x.detach()"
+            )
+    return arrays, floats
+
+
+def array_of(x: torch.Tensor, what: str) -> Array:
+    """The tensor's memory as an array.
+
+    Raises:
+        InputError: it has none here: on another device, sparse, without values.
+    """
+    try:
+        array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"[torch] expected a dense tensor on the CPU for {what}, got {_described(x)} "
+            f"({shown(str(error))}); convert it, as by x.cpu() or x.to_dense()"
+        ) from None
+    return array
+
+
+def _described(x: torch.Tensor) -> str:
+    return f"{type(x).__name__} of {x.dtype}, {x.layout}, on {x.device}"
+
+
+def check_mode() -> None:
+    """Checks that this call computes with numbers: not within a transform or trace of PyTorch.
+
+    Raises:
+        CavsRuntimeError: it is within one.
+    """
+    if torch._C._are_functorch_transforms_active():
+        raise CavsRuntimeError(
+            "[torch] expected a call outside of transforms, got one within torch.func (vmap, grad, "
+            "jvp) or a vectorized gradient; use torch.autograd, and batch graphs by "
+            "cavs.GraphBatch"
+        )
+    if torch._C._len_torch_dispatch_stack() and _no_values():
+        raise CavsRuntimeError(
+            "[torch] expected a call with values, got one within FakeTensorMode or make_fx, which "
+            "computes with shapes or records; call the layer outside of it"
+        )
+    if torch._C._get_tracing_state() is not None:
+        raise CavsRuntimeError(
+            "[torch] expected a call with values, got one that torch.jit.trace records, where "
+            "outputs would be constants; trace the modules around the layer"
+        )
+
+
+def _no_values() -> bool:
+    key = torch._C._TorchDispatchModeKey
+    modes = (key.FAKE, key.PROXY, key.FUNCTIONAL)
+    return any(torch._C._get_dispatch_mode(mode) is not None for mode in modes)
