@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_seq2seq_learns_to_write_backwards() -> None:
     shares = run("seq2seq.py", "--strings", "3000", "--epochs", "3")
     assert len(shares) == 3
     assert shares[-1] > 70
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+def test_torch_layer_learns() -> None:
+    accuracies = run("torch_layer.py", "--trees", "600", "--epochs", "2", "--workers", "1")
+    assert len(accuracies) == 2
+    assert accuracies[-1] > 40
 
 
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

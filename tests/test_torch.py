@@ -1,6 +1,7 @@
 """Vertex functions as layers of PyTorch: values and gradients, what a call takes and refuses."""
 
 import gc
+import re
 import subprocess
 import sys
 import threading
@@ -440,6 +441,43 @@ def test_checkpoints(reentrant: bool) -> None:
     np.testing.assert_allclose(x.grad.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpoints_free_the_run(reentrant: bool) -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    layer, given, runs = Layer(Cell()), inputs(), []
+    original = layer.model._executor.forward
+
+    def spy(*args: Any, **options: Any) -> Any:
+        outputs, run = original(*args, **options)
+        if run is not None:
+            runs.append(weakref.ref(run))
+        return outputs, run
+
+    layer.model._executor.forward = spy
+    y = checkpoint(
+        lambda x: layer(GRAPHS, word=given["word"], x=x)["h"], given["x"], use_reentrant=reentrant
+    )
+    assert all(run() is None for run in runs)
+    y.sum().backward()
+    assert all(run() is None for run in runs)
+    found, given["x"].grad = given["x"].grad, None
+    layer(GRAPHS, **given)["h"].sum().backward()
+    assert torch.equal(found, given["x"].grad)
+
+
+def test_hooks_for_saved_tensors() -> None:
+    layer, given = Layer(Cell()), inputs()
+    with torch.autograd.graph.save_on_cpu():
+        y = layer(GRAPHS, **given)["h"]
+    y.sum().backward()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.clone(), lambda x: x):
+        y = layer(GRAPHS, **given)["h"]
+    with pytest.raises(cavs.CavsRuntimeError, match="copy") as caught:
+        y.sum().backward()
+    one_line(caught.value)
+
+
 def test_a_checkpoint_of_a_seeded_layer_is_refused_where_it_draws() -> None:
     from torch.utils.checkpoint import checkpoint
 
@@ -774,3 +812,13 @@ def test_torch_compile_leaves_the_layer_out() -> None:
         assert counted.counters["frames"]["total"] < 12, counted.counters["frames"]
         """
     )
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+def test_what_docs_show_runs() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {"__name__": "pytorch"}
+    for block in blocks:
+        exec(compile(block, "pytorch.md", "exec"), names)

@@ -84,6 +84,8 @@ class Version:
         """The number, or -1 while somebody may write to the values unseen."""
         outside = self._outside
         seen = 0 if outside is None else outside()  # not under the lock: it may be a user's
+        if outside is not None and self._loan is _nothing and seen == self._seen >= 0:
+            return self.number  # nothing to settle: its owner has not written
         with _lock:
             if any(loan() is not None for loan in (self._loan, *self._older)):
                 return -1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -35,7 +37,7 @@ class Learning(NamedTuple):
     floats: Sequence[Name]
     sparse: bool
     differentiable: frozenset[Name]
-    reread: frozenset[Name]
+    reread: Sequence[Name]
 
 
 def compute(call: Call, weights: Weights | None) -> tuple[Mapping[Name, Array], Run | None]:
@@ -59,6 +61,75 @@ def tensors_of(outputs: Mapping[Name, Array]) -> dict[Name, torch.Tensor]:
     return {name: torch.from_numpy(y) for name, y in outputs.items()}
 
 
+class _Kept(np.ndarray):
+    """What backward needs, and its number in an array of one element.
+
+    A tensor of this array is all that PyTorch saves. So the run is freed when PyTorch frees what it
+    saved, as a checkpoint does right after the forward, whose backward then finds the run of the
+    call that computed again.
+
+    Attributes:
+        learning, run: the call and its run; None once it is used up.
+        names: names of the outputs.
+        watch: watches the parameters' values; None where others stand in their place.
+        read: tensors whose memory backward reads again; operands first.
+        versions: their versions in the forward.
+    """
+
+    learning: Learning
+    run: Run | None
+    names: list[Name]
+    watch: Watch | None
+    read: list[torch.Tensor]
+    versions: list[int]
+
+    def token(self) -> torch.Tensor:
+        """The tensor to save."""
+        self[0] = number = next(_numbers)
+        _kept[number] = self
+        return torch.from_numpy(self)
+
+    def check(self) -> None:
+        """Checks that nothing was written that backward reads again.
+
+        Raises:
+            CavsRuntimeError: something was; names it.
+        """
+        call = self.learning.call
+        if self.watch is not None:
+            check_unwritten(self.watch, call)
+        now = [x._version for x in self.read]
+        if now != self.versions:
+            number = next(i for i, v in enumerate(now) if v != self.versions[i])
+            raise CavsRuntimeError(
+                f"[backward] expected {self._what(number)} as in the forward, got it modified by "
+                "an inplace operation since; call backward before, or write to a copy"
+            )
+
+    def _what(self, number: int) -> str:
+        call, floats = self.learning.call, self.learning.floats
+        if number < len(call.params):
+            return f"parameter {call.name_of(call.params[number])!r}"
+        number -= len(call.params)
+        if number < len(floats):
+            return f"input {floats[number]!r}"
+        return f"output {self.learning.reread[number - len(floats)]!r}"
+
+
+_numbers = itertools.count()
+_kept: WeakValueDictionary[int, _Kept] = WeakValueDictionary()
+
+
+def _find(token: torch.Tensor) -> _Kept:
+    kept = _kept.get(int(token))
+    if kept is None:
+        raise CavsRuntimeError(
+            "[torch] expected the saved tensor of a call, got a copy of it from a hook for saved "
+            "tensors; call the layer outside of hooks that copy them"
+        )
+    return kept
+
+
 class Evaluate(torch.autograd.Function):
     """Outputs from (learning, names, *operands); `names` gets the names of the outputs."""
 
@@ -66,17 +137,24 @@ class Evaluate(torch.autograd.Function):
     def forward(ctx: Any, learning: Learning, names: list[Name], *operands: torch.Tensor) -> Any:
         call = learning.call
         params: Sequence[Parameter] = call.params
-        # Before the forward: another thread may write while it runs.
-        ctx.watch = Watch([p._values for p in params], params) if learning.weights is None else None
-        arrays, ctx.run = compute(call, learning.weights)
+        kept = np.zeros(1, np.int64).view(_Kept)
+        kept.learning, kept.names = learning, names
+        kept.read = list(operands)
+        # Begin before the forward: another thread may write while it runs.
+        kept.versions = _versions(kept.read)
+        own = learning.weights is None
+        kept.watch = Watch([p._values for p in params], params) if own else None
+        arrays, kept.run = compute(call, learning.weights)
         outputs = tensors_of(arrays)
         names.extend(outputs)
-        ctx.learning, ctx.names = learning, names
+        for name in learning.reread:
+            kept.read.append(outputs[name].detach())  # without the graph, which would be a cycle
+            kept.versions.append(outputs[name]._version)
         ctx.set_materialize_grads(False)
-        fixed = [y for name, y in outputs.items() if name not in learning.differentiable]
-        ctx.mark_non_differentiable(*fixed)
-        # PyTorch checks in backward that they are as they were.
-        ctx.save_for_backward(*operands, *(outputs[name] for name in learning.reread))
+        if len(learning.differentiable) < len(outputs):
+            fixed = [y for name, y in outputs.items() if name not in learning.differentiable]
+            ctx.mark_non_differentiable(*fixed)
+        ctx.save_for_backward(kept.token())
         return tuple(outputs.values())
 
     @staticmethod
@@ -87,42 +165,15 @@ class Evaluate(torch.autograd.Function):
         take them for constants where the cotangents want no gradient.
         """
         check_mode()
+        kept = _find(ctx.saved_tensors[0])
+        if not torch.is_grad_enabled():
+            return None, None, *_gradients(ctx, kept, cotangents)
         with torch.no_grad():
-            operands = ctx.saved_tensors
-            found = Evaluate._gradients(ctx, cotangents)
-        if torch.is_grad_enabled():
-            known = [dx for dx in found if dx is not None]
-            once = iter(_Once.apply(len(known), *known, *operands, *cotangents))
-            found = [None if dx is None else next(once) for dx in found]
-        return None, None, *found
-
-    @staticmethod
-    def _gradients(
-        ctx: Any, cotangents: Sequence[torch.Tensor | None]
-    ) -> list[torch.Tensor | None]:
-        learning: Learning = ctx.learning
-        call = learning.call
-        _check(ctx)
-        known = {
-            name: _cotangent(name, dy, call)
-            for name, dy in zip(ctx.names, cotangents, strict=True)
-            if dy is not None
-        }
-        keep = torch._C._autograd._get_current_graph_task_keep_graph()
-        run = ctx.run
-        if not keep:
-            ctx.run = ctx.watch = None
-        gradients: Gradients = run.backward(known, retain=keep)
-        if detecting() and learning.weights is None:
-            search_in(call).check_gradients(gradients, known, None)
-        found = _of_parameters(gradients, call.params, learning.sparse)
-        # A reference that is left makes PyTorch copy the rows to where it accumulates them, and the
-        # copy stays coalesced; rows that it takes over do not.
-        ctx.rows = [dx.values() for dx in found if dx is not None and dx.is_sparse]
-        for name in learning.floats:
-            dx = gradients.inputs.get(name)
-            found.append(None if dx is None else torch.from_numpy(dx))
-        return found
+            found = _gradients(ctx, kept, cotangents)
+        known = [dx for dx in found if dx is not None]
+        operands = kept.read[: len(found)]
+        once = iter(_Once.apply(len(known), *known, *operands, *cotangents))
+        return None, None, *(None if dx is None else next(once) for dx in found)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -131,6 +182,50 @@ class Evaluate(torch.autograd.Function):
             "[torch] expected a gradient in reverse mode, got forward-mode differentiation; use "
             "backward or torch.autograd.grad"
         )
+
+
+def _versions(tensors: Sequence[torch.Tensor]) -> list[int]:
+    try:
+        return [x._version for x in tensors]
+    except RuntimeError:  # it is one of inference mode
+        raise CavsRuntimeError(
+            "[torch] expected parameters and inputs made outside of torch.inference_mode where "
+            "gradients are wanted, got one made within; give its clone(), or call the layer under "
+            "torch.no_grad"
+        ) from None
+
+
+def _gradients(
+    ctx: Any, kept: _Kept, cotangents: Sequence[torch.Tensor | None]
+) -> list[torch.Tensor | None]:
+    """A gradient for each operand, or None."""
+    learning, run = kept.learning, kept.run
+    call = learning.call
+    if run is None:
+        raise CavsRuntimeError(
+            "[torch] expected one backward of a call, got a second; call the first with "
+            "retain_graph=True"
+        )
+    kept.check()
+    known = {
+        name: _cotangent(name, dy, call)
+        for name, dy in zip(kept.names, cotangents, strict=True)
+        if dy is not None
+    }
+    keep = torch._C._autograd._get_current_graph_task_keep_graph()
+    if not keep:
+        kept.run = kept.watch = None
+    gradients = run.backward(known, retain=keep)
+    if detecting() and learning.weights is None:
+        search_in(call).check_gradients(gradients, known, None)
+    found = _of_parameters(gradients, call.params, learning.sparse)
+    # A reference that is left makes PyTorch copy the rows to where it accumulates them, and the
+    # copy stays coalesced; rows that it takes over do not.
+    ctx.rows = [dx for dx in found if dx is not None and dx.is_sparse]
+    for name in learning.floats:
+        dx = gradients.inputs.get(name)
+        found.append(None if dx is None else torch.from_numpy(dx))
+    return found
 
 
 class _Once(torch.autograd.Function):
@@ -147,17 +242,6 @@ class _Once(torch.autograd.Function):
             "[torch] expected one differentiation of a layer, got a second, of its gradients "
             "(create_graph=True); leave gradients of this layer out of the loss"
         )
-
-
-def _check(ctx: Any) -> None:
-    """Checks what PyTorch does not: writes by cavs and through ``.data``, and a second backward."""
-    if ctx.run is None:
-        raise CavsRuntimeError(
-            "[torch] expected one backward of a call, got a second; call the first with "
-            "retain_graph=True"
-        )
-    if ctx.watch is not None:
-        check_unwritten(ctx.watch, ctx.learning.call)
 
 
 def _cotangent(name: Name, cotangent: torch.Tensor, call: Call) -> Array:

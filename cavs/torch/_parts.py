@@ -78,6 +78,12 @@ class Entry:
         self._pointer = self.tensor.data_ptr()
         self._values = self.parameter._values
 
+    def place(self) -> tuple[Any, ...]:
+        """Where the parameter was found last, and its memory there: all that says whether
+        :meth:`find` would find the same."""
+        held = self.part._parameters
+        return held, self.key, self.tensor, self._pointer, self.parameter, self._values
+
     def find(self) -> Any:
         """The tensor to compute with: the shared parameter, or one that stands in its place for
         this call, as ``torch.func.functional_call`` and parametrizations put it there.

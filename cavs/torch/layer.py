@@ -11,7 +11,7 @@ import torch
 from cavs._arguments import boolean, instance
 from cavs.call import WHOLE, Call
 from cavs.core.ir import ancestors
-from cavs.core.program import Program, Role
+from cavs.core.program import Role
 from cavs.core.vertex import VertexFunction
 from cavs.errors import CavsError, CavsRuntimeError, DTypeError
 from cavs.execution.executor import RandomState, Weights
@@ -26,7 +26,8 @@ from cavs.torch._parameters import bind, check_values
 from cavs.torch._parts import Entry, Holder, attach, build
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_OF_CAVS = {"_model", "_entries", "_programs"}
+_OF_CAVS = {"_model", "_entries", "_places", "_known"}
+_Outputs = tuple[frozenset[str], list[str]]
 
 
 class Layer(Holder):
@@ -96,8 +97,8 @@ class Layer(Holder):
     def _hold(self, model: Model) -> None:
         self._model = model
         self._used = len(model._compiler.params)
-        # By training program: the outputs that gradients flow through, and those read again.
-        self._programs: dict[Program, tuple[frozenset[str], frozenset[str]]] = {}
+        self._places: list[Any] | None = None  # as of the last call
+        self._known: dict[Any, _Outputs] = {}
         self._dtype = _DTYPES[model.dtype.name]
         self._random = any(
             node.op.random for node in ancestors(model._compiler.trace.function.roots())
@@ -139,19 +140,18 @@ class Layer(Holder):
         if torch.compiler.is_dynamo_compiling():
             return uncompiled(self, graphs, inputs)
         check_mode()
-        tensors = [entry.find() for entry in self._entries]
-        weights = self._weights(tensors)
+        learns = torch.is_grad_enabled()
+        tensors, flags = self._own_tensors(learns)
+        weights = None
+        if tensors is None:
+            tensors, flags, weights = self._find_tensors(learns)
         model = self._model
         arrays, floats = arrays_of(inputs, self._dtype)
-        learns = torch.is_grad_enabled()
-        if learns:
-            for entry, tensor in zip(self._entries, tensors, strict=True):
-                entry.parameter.requires_grad = tensor.requires_grad
         prepared = model._prepare(graphs, arrays)
         wanted = frozenset[str]()
         if learns:
             wanted = frozenset(name for name, x in floats.items() if x.requires_grad)
-            learns = bool(wanted) or model._learns()
+            learns = bool(wanted) or True in flags
         call = Call(
             model._executor,
             prepared.graphs,
@@ -163,21 +163,56 @@ class Layer(Holder):
         )
         if not learns:
             return tensors_of(compute(call, weights)[0])
-        learning = Learning(call, weights, list(floats), self._sparse, *self._outputs(wanted))
+        outputs = self._outputs(wanted, (self.training, *flags))
+        learning = Learning(call, weights, list(floats), self._sparse, *outputs)
         names: list[str] = []
-        outputs = Evaluate.apply(learning, names, *tensors[: self._used], *floats.values())
-        return dict(zip(names, outputs, strict=True))
+        found = Evaluate.apply(learning, names, *tensors, *floats.values())
+        return dict(zip(names, found, strict=True))
 
-    def _outputs(self, wanted: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-        """The outputs that gradients flow through, and those that backward reads again."""
-        compiler = self._model._compiler.in_mode(self.training)
-        program = compiler.training(wanted)
-        found = self._programs.get(program)
+    def _own_tensors(self, learns: bool) -> tuple[list[Any] | None, list[bool]]:
+        """The parameters that F uses, and which of them learn; None unless all are where they were
+        at the last call. `learns`: whether cavs is to know which of them learn."""
+        tensors: list[Any] = []
+        flags: list[bool] = []
+        if self._places is None:
+            return None, flags
+        for held, key, tensor, pointer, parameter, values in self._places:
+            if (
+                held.get(key) is not tensor
+                or tensor.data_ptr() != pointer
+                or parameter._values is not values
+            ):
+                return None, flags
+            flag = tensor.requires_grad
+            if learns and parameter.requires_grad is not flag:
+                parameter.requires_grad = flag
+            tensors.append(tensor)
+            flags.append(flag)
+        return tensors, flags
+
+    def _find_tensors(self, learns: bool) -> tuple[list[Any], list[bool], Weights | None]:
+        """The same with tensors that stand in place of parameters, whose values are then given; and
+        after parameters moved."""
+        found = [entry.find() for entry in self._entries]
+        weights = self._weights(found)
+        for entry, tensor in zip(self._entries, found, strict=True):
+            if learns:
+                entry.parameter.requires_grad = tensor.requires_grad
+        self._places = [entry.place() for entry in self._entries[: self._used]]
+        used = found[: self._used]
+        return used, [tensor.requires_grad for tensor in used], weights
+
+    def _outputs(self, wanted: frozenset[str], flags: tuple[bool, ...]) -> _Outputs:
+        """The outputs that gradients flow through, and those that backward reads again, for inputs
+        that want gradients, the mode, and the parameters that learn."""
+        found = self._known.get((wanted, flags))
         if found is None:
+            compiler = self._model._compiler.in_mode(self.training)
+            program = compiler.training(wanted)
             saved = [program.values[program.root(number)] for number in program.saved]
             read = {value.index for value in saved if value.role is Role.OUTPUT}
-            reread = frozenset(name for name, number in program.results.pushes if number in read)
-            found = self._programs[program] = compiler.differentiable(wanted), reread
+            reread = [name for name, number in program.results.pushes if number in read]
+            found = self._known[wanted, flags] = compiler.differentiable(wanted), reread
         return found
 
     def _weights(self, tensors: Sequence[Any]) -> Weights | None:
