@@ -71,16 +71,12 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("summary", "model"),
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
-<<<<<<< HEAD
-    "randomness": ("_locks", "_seed", "tensor", "nn"),
-    "data": (*_BASE, "_seed", "_signatures", "_arrays", "scheduler"),
-=======
     "torch": (
         *(*_BASE, "_arrays", "core", "scheduler", "execution", "tensor", "call", "recording"),
         "model",
     ),
-    "data": (*_BASE, "_arrays", "scheduler"),
->>>>>>> fc37d3e (cavs.torch.Layer: a vertex function as a layer of PyTorch)
+    "randomness": ("_locks", "_seed", "tensor", "nn"),
+    "data": (*_BASE, "_seed", "_signatures", "_arrays", "scheduler"),
     # Written as users write: `import cavs`
     "models": (*_BASE, "_signatures", "nn"),
     "training": (
