@@ -72,8 +72,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
-        *(*_BASE, "_arrays", "core", "scheduler", "execution", "tensor", "call", "recording"),
-        "model",
+        *(*_BASE, "_signatures", "_arrays", "core", "scheduler", "execution", "tensor"),
+        *("call", "recording", "model"),
     ),
     "randomness": ("_locks", "_seed", "tensor", "nn"),
     "data": (*_BASE, "_seed", "_signatures", "_arrays", "scheduler"),

@@ -12,6 +12,9 @@ except ImportError as error:
         "pip install torch"
     ) from None
 
+from cavs._signatures import shorten as _shorten
 from cavs.torch.layer import Layer as Layer
 
 __all__ = ["Layer"]
+
+_shorten([Layer])
