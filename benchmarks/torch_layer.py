@@ -1,11 +1,13 @@
 """A Tree-LSTM as a layer of PyTorch beside the same model in cavs alone, in turns of one step.
 
     python benchmarks/torch_layer.py [--data DIR] [--batch-sizes 25 256] [--steps 200]
+        [--optimizer adagrad]
 
 DIR holds sst/; without it, trees of the same sizes are generated. All train by the recipe ``sst``
-on the same batches, each with its own weights: the layer with PyTorch's cross entropy and Adagrad,
-cavs by separate calls and by ``Model.step``. Inference gives the classes of all vertices, in
-evaluation mode. One thread each.
+on the same batches, each with its own weights: the layer with PyTorch's cross entropy and
+optimizer, cavs by separate calls and by ``Model.step``. PyTorch's Adagrad of sparse gradients takes
+several times as long as cavs's; ``--optimizer sgd`` shows the layer without it. Inference gives the
+classes of all vertices, in evaluation mode. One thread each.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from cavs.bench.workloads import find
 
 HIDDEN, WARM_UP = 150, 30
 LAYER, CALLS, STEP = "layer", "calls", "step"
+ADAGRAD, SGD = "adagrad", "sgd"
 
 
 class InCavs:
@@ -38,10 +41,16 @@ class InCavs:
         """As in training, or in evaluation."""
         (self.model.train if training else self.model.eval)()
 
-    def __init__(self, function: Any, corpus: Corpus, recipe: Recipe, fused: bool) -> None:
+    def __init__(
+        self, function: Any, corpus: Corpus, recipe: Recipe, optimizer: str, fused: bool
+    ) -> None:
         self.fused, self.dataset = fused, corpus.dataset
         self.model = cavs.compile(function)
         self.optimizer = make_optimizer(function, recipe)
+        if optimizer == SGD:
+            known = ("params", "lr", "weight_decay")
+            groups = [{key: group[key] for key in known} for group in self.optimizer.groups]
+            self.optimizer = cavs.optim.SGD(groups, lr=recipe.lr)
 
     def train(self, indices: Any) -> float:
         """A step; gives the loss."""
@@ -69,15 +78,16 @@ class InTorch:
         """As in training, or in evaluation."""
         self.layer.train(training)
 
-    def __init__(self, function: Any, corpus: Corpus, recipe: Recipe) -> None:
+    def __init__(self, function: Any, corpus: Corpus, recipe: Recipe, optimizer: str) -> None:
         self.dataset = corpus.dataset
         self.layer = cavs.torch.Layer(function, outputs=["logits"], sparse=True)
         embedding = self.layer.embedding.weight
         rest = [p for p in self.layer.parameters() if p is not embedding]
         decay = recipe.weight_decay
+        kind: Any = torch.optim.SGD if optimizer == SGD else torch.optim.Adagrad
         self.optimizers = [  # fused ones take no sparse gradients
-            torch.optim.Adagrad(rest, lr=recipe.lr, weight_decay=decay, fused=True),
-            torch.optim.Adagrad([embedding], lr=recipe.embedding_lr),
+            kind(rest, lr=recipe.lr, weight_decay=decay, fused=True),
+            kind([embedding], lr=recipe.embedding_lr),
         ]
 
     def batch(self, indices: Any) -> tuple[cavs.GraphBatch, Any, Any]:
@@ -106,7 +116,7 @@ class InTorch:
             return self.layer(graphs, word=word)["logits"].argmax(1).numpy()
 
 
-def contenders(corpus: Corpus, recipe: Recipe) -> dict[str, Any]:
+def contenders(corpus: Corpus, recipe: Recipe, optimizer: str) -> dict[str, Any]:
     """By name, of the same initial weights."""
 
     def function() -> Any:
@@ -114,15 +124,15 @@ def contenders(corpus: Corpus, recipe: Recipe) -> dict[str, Any]:
         return with_dropout(find("tree-lstm").function(corpus, HIDDEN), recipe)
 
     return {
-        LAYER: InTorch(function(), corpus, recipe),
-        CALLS: InCavs(function(), corpus, recipe, fused=False),
-        STEP: InCavs(function(), corpus, recipe, fused=True),
+        LAYER: InTorch(function(), corpus, recipe, optimizer),
+        CALLS: InCavs(function(), corpus, recipe, optimizer, fused=False),
+        STEP: InCavs(function(), corpus, recipe, optimizer, fused=True),
     }
 
 
-def check(corpus: Corpus, batches: Any) -> None:
+def check(corpus: Corpus, batches: Any, optimizer: str) -> None:
     """Without dropout all have the same losses while they train, and then the same classes."""
-    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0))
+    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0), optimizer)
     losses = [[each.train(indices) for indices in batches[:4]] for each in found.values()]
     np.testing.assert_allclose(losses[1:], [losses[0]] * (len(losses) - 1), rtol=1e-4)
     for each in found.values():
@@ -146,11 +156,11 @@ def measure(calls: dict[str, Callable[[Any], Any]], batches: Any, steps: int) ->
     return dict(zip(names, times[WARM_UP:].T, strict=True))
 
 
-def rows(corpus: Corpus, batch_size: int, steps: int) -> list[str]:
+def rows(corpus: Corpus, batch_size: int, steps: int, optimizer: str) -> list[str]:
     """Rows of the table: training and inference."""
     batches = choose_batches(corpus.dataset, batch_size)
-    check(corpus, batches)
-    found = contenders(corpus, find_recipe(SST))
+    check(corpus, batches, optimizer)
+    found = contenders(corpus, find_recipe(SST), optimizer)
     lines = []
     for mode, names in (("train", (LAYER, CALLS, STEP)), ("infer", (LAYER, CALLS))):
         for each in found.values():
@@ -174,6 +184,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[25, 256])
     parser.add_argument("--samples", type=int, default=2000, help="trees, without --data")
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--optimizer", choices=[ADAGRAD, SGD], default=ADAGRAD)
     options = parser.parse_args()
     torch.set_num_threads(1)
     cavs.set_num_threads(1)
@@ -183,7 +194,7 @@ def main() -> None:
         "step / layer (quartiles) |\n|---|---|---|---|---|---|---|"
     )
     for batch_size in options.batch_sizes:
-        print(*rows(corpus, batch_size, options.steps), sep="\n", flush=True)
+        print(*rows(corpus, batch_size, options.steps, options.optimizer), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
