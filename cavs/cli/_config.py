@@ -101,8 +101,8 @@ def _of_metrics(
     if not user:
         _check_model(path, config.get("model"), model)
     known: dict[str, Any] = {}
-    for part in ("arguments", "data", "settings"):
-        values = config.get(part)
+    for part in ("arguments", "data", "made_with", "settings"):
+        values = config.get(part, {} if part == "made_with" else None)  # which older runs lack
         if not isinstance(values, dict):
             _refuse(path, part, "a dictionary", values)
         known |= {("data" if name == "path" else name): value for name, value in values.items()}

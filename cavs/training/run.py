@@ -276,6 +276,7 @@ class TrainingRun:
                 "name": self.task.source.name,
                 self.task.unit: self.task.sizes,
             },
+            "made_with": self.task.made_with,
             "settings": self.trainer.config.to_dict(),
             "threads": cavs.get_num_threads(),
             "history": self.trainer.history,

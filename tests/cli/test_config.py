@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from user_model_files import write_small_data
 
 from cavs.cli import main
 
@@ -52,6 +53,30 @@ def test_a_run_is_repeated_from_its_metrics(tmp_path: Path) -> None:
     assert first["history"][0]["loss"] == second["history"][0]["loss"]
     train("--config", tmp_path / "a" / "metrics.json", "--lr", "0.02", "--output", tmp_path / "c")
     assert metrics(tmp_path / "c")["settings"]["lr"] == 0.02
+
+
+@pytest.mark.parametrize(
+    "special", [["--vectors", "V", "--freeze-embedding"], ["--embedding-std", "2"]]
+)
+def test_what_words_and_embedding_began_with_is_repeated_too(
+    tmp_path: Path, special: list[str]
+) -> None:
+    data = write_small_data(tmp_path)
+    (tmp_path / "V").write_text("so 1 2\nvery 3 4\n")
+    words = [str(tmp_path / "V") if word == "V" else word for word in special]
+    common = ["--data", data / "trees", "--min-count", "5", "--hidden-size", "3", "--epochs", "2"]
+    train(*common, *words, "--quiet", "--output", tmp_path / "a")
+    train("--config", tmp_path / "a" / "metrics.json", "--quiet", "--output", tmp_path / "b")
+    first, second = metrics(tmp_path / "a"), metrics(tmp_path / "b")
+    assert first["made_with"]["min_count"] == 5
+    for part in ("settings", "arguments", "data", "made_with"):
+        assert first[part] == second[part]
+    losses = [[row["loss"] for row in found["history"]] for found in (first, second)]
+    assert losses[0] == losses[1]
+    del first["made_with"]  # as in older runs
+    (tmp_path / "old.json").write_text(json.dumps(first))
+    older = ["--config", tmp_path / "old.json", "--epochs", "1", "--quiet"]
+    train(*older, "--output", tmp_path / "c")
 
 
 def test_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
