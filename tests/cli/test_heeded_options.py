@@ -193,7 +193,7 @@ def test_no_option_is_left_out_of_these_tables() -> None:
     common = {"-h", "--model", "--threads"}
     wanted = {
         "evaluate": {*EVALUATE, "--batch-size", "--test-samples", "--test-images"},
-        "predict": {"--batch-size", "--all"},
+        "predict": {"--batch-size", "--all", "--json"},
         "sample": {*SAMPLE, "--output"},
     }
     for name, known in wanted.items():
