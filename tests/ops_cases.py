@@ -207,6 +207,8 @@ def _elementwise_cases() -> list[OpCase]:
     cases += _elementwise("div", ["spread", "nonzero"], ["saturating", "nonzero"])
     harsh_powers = (["wide", "ties"], ["saturating", "ties"], ["infinite", "infinite"])
     more = (["ends", "mask"], ["ties", "spread"], ["spread", "impossible"])
+    # The first is what others take as the operation's case, so its results are not too large.
+    cases += _elementwise("pow", ["positive", "unit"])
     cases += _elementwise("pow", ["positive", "spread"], *harsh_powers, *more)
     for op in ("maximum", "minimum"):
         cases += _elementwise(op, ["spread", "spread"], ["ties", "ties"])
