@@ -60,6 +60,13 @@ def test_torch_layer_learns() -> None:
     assert accuracies[-1] > 40
 
 
+def test_dependency_lstm_learns_relations() -> None:
+    for relation in ("matrix", "vector"):
+        shares = run("dependency_lstm.py", "--sentences", "1200", "--relation", relation)
+        assert len(shares) == 5
+        assert shares[-1] > 95
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows before its section on word vectors, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")

@@ -1,28 +1,21 @@
 """The sequence-to-sequence example decodes as it was trained."""
 
-import importlib.util
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_files import load_example
 
 import cavs
 from cavs import nn
 
-FILE = Path(__file__).resolve().parents[2] / "examples" / "seq2seq.py"
 SOURCES = [[3, 1, 4], [5], [2, 7, 1, 8, 2], [9, 9, 9, 9]]
 
 
 @pytest.fixture(scope="module")
 def seq2seq() -> Any:
-    spec = importlib.util.spec_from_file_location("seq2seq", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("seq2seq")
 
 
 @pytest.fixture(scope="module")
