@@ -67,6 +67,12 @@ def test_dependency_lstm_learns_relations() -> None:
         assert shares[-1] > 95
 
 
+def test_relatedness_learns_what_is_alike() -> None:
+    correlations = run("relatedness.py", "--epochs", "6")
+    assert len(correlations) == 6
+    assert correlations[-1] > 0.9
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows before its section on word vectors, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
