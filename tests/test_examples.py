@@ -73,6 +73,15 @@ def test_relatedness_learns_what_is_alike() -> None:
     assert correlations[-1] > 0.9
 
 
+def test_crf_tagger_learns_names(data_dir: Path) -> None:
+    scores = run("crf_tagger.py")
+    assert len(scores) == 4
+    assert scores[-1] > 97
+    path = str(data_dir / "tags" / "dev.txt")
+    first, *_, last = run("crf_tagger.py", "--data", path, "--hidden-size", "16")
+    assert last > first + 3
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows before its section on word vectors, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
