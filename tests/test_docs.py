@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from cavs import ops
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ["concepts.md", "explain.md"]
@@ -24,3 +27,12 @@ def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found
     for code in found:
         exec(compile(code, page, "exec"), {"__name__": "docs"})
+
+
+def test_the_table_of_operations_has_all_of_them() -> None:
+    text = (DOCS / "concepts.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Operations\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    shown = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    functions = {name for name, value in vars(ops).items() if inspect.isfunction(value)}
+    assert sorted(shown) == sorted(functions)

@@ -54,6 +54,9 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
 
 
+_REMEDY_OF_IDS = "pull it as float32, or look it up in an embedding, whose rows may be one-hot"
+
+
 def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
     if op.arity >= 0 and len(inputs) != op.arity:
         raise TraceError(
@@ -64,7 +67,7 @@ def _check_operands(op: OpDef, inputs: Sequence[Node]) -> None:
         if kind is not Operand.EITHER and (kind is Operand.IDS) != (x.dtype == "int32"):
             raise DTypeError(
                 f"[{op.name}] expected operand {position} of dtype {kind.value}, got {x.dtype}; "
-                f"{'pull it as int32' if kind is Operand.IDS else 'pull it as float32'}"
+                f"{'pull it as int32' if kind is Operand.IDS else _REMEDY_OF_IDS}"
             )
 
 
@@ -102,7 +105,8 @@ def _operand(value: Any, op: OpDef) -> Node:
         return param(value)
     raise TraceError(
         f"[{op.name}] expected a vertex value, a parameter or a number, got "
-        f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull"
+        f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull, "
+        "and keep what does not as an attribute, Parameter(data, requires_grad=False)"
     )
 
 

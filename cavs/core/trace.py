@@ -251,7 +251,7 @@ class Vertex:
             given = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
             remedy = "reduce it over the children first"
             if given != "one per edge":
-                remedy = "compute it from what is pulled or gathered"
+                remedy = "compute it from what is pulled or gathered: a constant as 0 * x + 1.0"
             raise TraceError(
                 f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
             )

@@ -28,7 +28,8 @@ class AnnotatedTree:
       graph: the tree.
       tokens: the word of each vertex.
       labels: its label: of a phrase its category, of a word its part of speech.
-      relations: how it depends on its parent; None at the root.
+      relations: how it depends on its parent; at the root None, or
+        ``root`` as in Universal Dependencies.
     """
 
     graph: InputGraph

@@ -21,9 +21,9 @@ class TaggedSentence:
 
 
 def read_tagged(path: PathLike) -> list[TaggedSentence]:
-    """Read a file of tagged sentences; blank lines are skipped.
+    """Read a file of tagged sentences, one on a line, as ``word|TAG`` parted by blanks.
 
-    The tag is what follows the last ``|``, so that words may contain one.
+    Blank lines are skipped. The tag is what follows the last ``|``, so that words may contain one.
 
     Raises:
       DataError: a word without a tag (names line and column), or as for any file.

@@ -249,6 +249,21 @@ MISUSES: dict[str, Misuse] = {
     ),
     "push-twice": (push_twice, TraceError, r"\[push\] expected a new output.*'y' a second time"),
     "push-number": (lambda s, v: v.push(y=1.0), TraceError, r"\[push\].*'y', got float"),
+    "scatter-number": (
+        lambda s, v: v.scatter(h=1.0),
+        TraceError,
+        r"\[scatter\].*'h', got float.*a constant as 0 \* x \+ 1.0",
+    ),
+    "array-operand": (
+        lambda s, v: ops.equal(v.pull("x", 3), np.arange(3)),
+        TraceError,
+        r"\[equal\].*got ndarray.*v\.pull, .*Parameter\(data, requires_grad=False\)",
+    ),
+    "ids-as-numbers": (
+        lambda s, v: ops.exp(v.pull("i", dtype="int32")),
+        DTypeError,
+        r"\[exp\] expected operand 0 of dtype float, got int32.*float32, or look it up in an emb",
+    ),
     "push-parameter": (lambda s, v: v.push(y=s.w.weight), TraceError, r"\[push\].*Parameter"),
     "push-ids": (
         lambda s, v: v.push(y=v.pull("i", dtype="int32")),
