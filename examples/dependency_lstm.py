@@ -63,7 +63,7 @@ def phrase(rng: np.random.Generator, relation: str) -> tuple[int, list[tuple[str
 
 
 def sentence(rng: np.random.Generator) -> data.AnnotatedTree:
-    """Such as "the dog 's little cat flees the mouse 's grey horse": the larger one chases.
+    """Such as "the dog's little cat flees the mouse's grey horse", without 's: the larger chases.
 
     Only the relations say who is who, as a sum over children has no order, and that the size of the
     owners does not matter.
