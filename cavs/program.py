@@ -39,6 +39,9 @@ class VertexProgram(Module):
 
     ``cavs.compile`` makes a :class:`Program` of it. Parameters are called
     ``NAME.attribute.path``.
+
+    Args:
+        functions: :class:`cavs.VertexFunction` objects by name.
     """
 
     def __init__(self, functions: Mapping[str, VertexFunction]) -> None:

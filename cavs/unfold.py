@@ -12,6 +12,7 @@ from cavs._arguments import instance, integer, mapping, printed, shown
 from cavs._arrays import Array, foreign_array
 from cavs.call import Part
 from cavs.core.ir import Name
+from cavs.core.ops._def import SpaceKind
 from cavs.core.stepwise import Known, State
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
@@ -101,15 +102,16 @@ def unfold(
         num_graphs: how many graphs there are.
         graph_inputs: arrays with a row for each graph.
         keys: (num_graphs,) the key that each graph's random numbers are drawn by; None: its number.
-        outputs: names of the pushes that `expand` gets; None: all. What they do not depend on need
-            not be given.
+        outputs: names of the pushes that `expand` gets, of vertices, not of edges; None: all of
+            these. What they do not depend on need not be given.
         max_levels: levels that a graph may have.
         max_vertices: vertices that a graph may have.
 
     Raises:
         GraphError: a graph does not end within the limits, or a vertex gathers from a vertex that
             is not there or in another graph, or from more vertices than F reads; each names the
-            graph. InputError: the model pulls from edges; and the errors of a call of the model.
+            graph. InputError: the model pulls from edges, or `outputs` names a push of edges; and
+            the errors of a call of the model.
     """
     instance("unfold", "model", model, Model, "a compiled cavs.Model")
     if not callable(expand):
@@ -183,7 +185,14 @@ class _Grown:
             if spec.space == "edge":
                 raise InputError(
                     "[unfold] expected a model that pulls from vertices and graphs, got one that "
-                    f"pulls {name!r} from edges; pull it from vertices"
+                    f"pulls {name!r} from edges; pull it from vertices, or leave out by `outputs` "
+                    "what needs it"
+                )
+        for name, node in asked._compiler.function.pushes.items():
+            if outputs is not None and node.space == SpaceKind.EDGE:
+                raise InputError(
+                    f"[unfold] expected outputs of vertices, got {name!r} of edges; push a "
+                    "value of the vertex, such as the sum over its children"
                 )
         self._model = asked.stepwise()
         self._states = [State(name) for name in asked.states]

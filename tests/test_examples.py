@@ -82,6 +82,30 @@ def test_crf_tagger_learns_names(data_dir: Path) -> None:
     assert last > first + 3
 
 
+def test_pointer_network_learns_to_sort() -> None:
+    shares = run("pointer_network.py", "--epochs", "2")
+    assert len(shares) == 2
+    assert shares[-1] > 40
+
+
+def test_dag_attention_learns_gates_from_sinks() -> None:
+    accuracies = run("dag_attention.py", "--epochs", "2")
+    assert len(accuracies) == 2
+    assert accuracies[-1] > 90
+
+
+def test_realnvp_learns_the_density_of_two_moons() -> None:
+    lines = run("realnvp.py", "--steps", "300", "--epochs", "2")
+    assert len(lines) == 2
+    assert lines[-1] > 60
+
+
+def test_gan_makes_points_near_the_modes() -> None:
+    shares = run("gan.py", "--epochs", "2", "--steps", "400")
+    assert len(shares) == 2
+    assert shares[-1] > 50
+
+
 def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that docs/training.md shows before its section on word vectors, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "unfold": (
-        *(*_BASE, "_arrays", "core", "scheduler", "tensor", "call", "model"),
+        *(*_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor", "call", "model"),
         "grown_graphs",
     ),
     "program": (

@@ -184,7 +184,26 @@ def test_inputs_of_edges_are_refused() -> None:
             v.scatter(h=h)
             v.push(h=h)
 
-    with pytest.raises(InputError, match="pulls 'w' from edges"):
+    with pytest.raises(InputError, match=r"pulls 'w' from edges; .* by `outputs`"):
         cavs.unfold(
             cavs.compile(Edges()), Growth([[]], graph=[0]), lambda frontier: None, num_graphs=1
         )
+
+
+def test_outputs_of_edges_are_left_out_and_refused_by_name() -> None:
+    class Weighted(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            h = v.gather(h=()).h
+            v.scatter(h=v.pull("x"))
+            v.push(total=h.sum(), each=2 * h, weighted=h * v.pull_edge("w"))
+
+    model, roots = cavs.compile(Weighted()), Growth([[]], {"x": np.ones(1, np.float32)}, [0])
+    for outputs in (["each"], ["total", "each"], "each"):
+        with pytest.raises(InputError, match="expected outputs of vertices, got 'each' of edges"):
+            cavs.unfold(model, roots, lambda frontier: None, num_graphs=1, outputs=outputs)
+    # What the edge's input is for is not asked for.
+    grown = cavs.unfold(model, roots, lambda frontier: None, num_graphs=1, outputs=["total"])
+    assert list(grown.outputs) == ["total"]
+    part = cavs.compile(Weighted(), outputs=["total", "each"])
+    grown = cavs.unfold(part, roots, lambda frontier: None, num_graphs=1)
+    assert list(grown.outputs) == ["total"]

@@ -29,7 +29,11 @@ class Unmatched(NamedTuple):
 
 
 class Module:
-    """Owns parameters and other modules as plain attributes; their names are attribute paths."""
+    """Owns parameters and other modules as plain attributes; their names are attribute paths.
+
+    A layer of one's own is a subclass that defines ``__call__(x)`` by ``cavs.ops`` and other
+    layers; ``forward`` is the method of a :class:`VertexFunction`.
+    """
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """(attribute path, parameter) in order of assignment; a shared parameter comes once.

@@ -66,7 +66,8 @@ def pair_graph(encoder: InputGraph, decoder: InputGraph, *, slots: int = 1) -> P
     fewer; behind them stand all vertices of the encoder in order. In F, ``v.gather(0, h=n)`` is
     then the state before in encoder and decoder alike (zeros at the first vertex of either), and
     ``v.gather(h=n)`` has a row for each child, among them those to attend to: where
-    ``v.pull_edge("from_encoder")`` is 1, or where a child scatters that it is the encoder's.
+    ``v.pull_edge("from_encoder")`` is 1 (from a vertex of the encoder to one of the decoder; edges
+    within either have 0), or where a child scatters that it is the encoder's.
     Attention as in Bahdanau, Cho and Bengio, *Neural Machine Translation by Jointly Learning to
     Align and Translate* (ICLR 2015), or Luong, Pham and Manning (EMNLP 2015).
 
