@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -20,8 +20,36 @@ from cavs.tensor._watch import give_out
 
 _NEW_PARAMETER = torch.nn.Parameter.__new__.__code__
 _DTYPES = (torch.float32, torch.float64)
-# The tensor that has the memory of a parameter. Tensors know parameters by weak references alone.
-_tensors: WeakKeyDictionary[Parameter, torch.Tensor] = WeakKeyDictionary()
+
+
+class _Tensors:
+    """The tensor that has the memory of each parameter, as long as there is the parameter.
+
+    Tensors know parameters by weak references alone. By identity, since parameters are compared
+    element by element.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[ref[Parameter], torch.Tensor]] = {}
+
+    def get(self, parameter: Parameter) -> torch.Tensor | None:
+        """The tensor of a parameter, if there is one."""
+        own, tensor = self._held.get(id(parameter), (None, None))
+        return tensor if own is not None and own() is parameter else None
+
+    def set(self, parameter: Parameter, tensor: torch.Tensor) -> None:
+        """Notes the tensor of a parameter."""
+        number, held = id(parameter), self._held
+
+        def forget(dead: ref[Parameter]) -> None:
+            # Another parameter may have the number by now.
+            if number in held and held[number][0] is dead:
+                del held[number]
+
+        held[number] = ref(parameter, forget), tensor
+
+
+_tensors = _Tensors()
 
 
 class _Writes:
@@ -162,7 +190,7 @@ def bind(parameter: Parameter, tensor: torch.Tensor, name: str | None = None) ->
     parameter.data = writes.own.numpy()
     # Of another class, whose ``data`` is PyTorch's own, nobody knows who writes.
     parameter.follow(writes.version if isinstance(tensor, SharedParameter) else _unknown)
-    _tensors[parameter] = tensor
+    _tensors.set(parameter, tensor)
 
 
 def _unknown() -> int:
