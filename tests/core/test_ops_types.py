@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import cavs
+
 TENSOR, SYMBOL = "cavs.tensor._tensor.Tensor", "cavs.core.ir.Node"
 TYPES = {
     **dict.fromkeys(
@@ -32,8 +34,11 @@ TYPES = {
 
 
 @pytest.mark.slow
-def test_types_of_results(tmp_path: Path) -> None:
+def test_types_of_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     api = pytest.importorskip("mypy.api")
+    root = Path(cavs.__file__).parents[1]
+    if root.name != "site-packages":  # mypy does not follow the finder of an editable install
+        monkeypatch.setenv("MYPYPATH", str(root))
     lines = [
         "import cavs",
         "from cavs import ops",
