@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from cavs._arguments import boolean, printed
+from cavs._arguments import boolean
 from cavs._arrays import INT32, Array, as_array, check_dtype
 from cavs._locks import new_lock
-from cavs.core.ops import shape as shape_ops
 from cavs.core.ops._def import OpDef, Shape, SpaceKind
-from cavs.core.ops.reduce import axis_numbers
 from cavs.device import device_of, is_array
-from cavs.errors import CavsError, CavsRuntimeError, DTypeError, ShapeError
+from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
-from cavs.tensor._reductions import Reductions
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward
+from cavs.tensor._views import Views, sole_cotangent
 from cavs.tensor._watch import Watch, give_out, rebind, watched, written_since
 
 _requires_grad = attrgetter("requires_grad")
@@ -28,7 +25,7 @@ _requires_grad = attrgetter("requires_grad")
 grad_lock = new_lock()
 
 
-class Tensor(Reductions):
+class Tensor(Views):
     """An array that knows how it was computed.
 
     Operations broadcast as NumPy does and are those of ``cavs.ops``. Operands of one operation have
@@ -251,67 +248,13 @@ class Tensor(Reductions):
         y = device.sum(data)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
-            return [device.full(shape, _given(dys).item(), dtype)]
+            return [device.full(shape, sole_cotangent(dys).item(), dtype)]
 
         shaped = y.reshape((1,) * data.ndim) if keepdims else y
         return record([shaped], [self], backward, name="sum")[0]
 
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        """The same elements in another shape, of which one axis may be -1."""
-        to: Any = shape[0] if len(shape) == 1 else shape
-        return shape_ops.reshape(self, to)
-
-    def permute(self, *axes: int | Sequence[int]) -> Tensor:
-        """The axes in another order: ``x.permute(1, 0, 2)``; memory is shared.
-
-        Args:
-            axes: each axis once, as numbers or in one sequence, counted from the end where
-                negative.
-
-        Raises:
-            ShapeError: an axis is missing, comes twice or is not there.
-        """
-        given: Any = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        ndim = self.ndim
-        order = axis_numbers("permute", given, ndim)
-        if sorted(order) != list(range(ndim)):
-            raise ShapeError(
-                f"[permute] expected each of {ndim} axes once, got {tuple(order)}; name them all"
-            )
-        back = tuple(map(order.index, range(ndim)))
-        data = self._share().transpose(order)
-        return record([data], [self], lambda dys: [_given(dys).transpose(back)], name="permute")[0]
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802
-        """The axes in reverse order, as NumPy's ``T``: a matrix transposed; memory is shared."""
-        return self.permute(*reversed(range(self.ndim)))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """The rows, ``x[0]``, ``x[1]`` and so on, which share memory with this tensor.
-
-        They have one place on the tape: call backward once on what is computed from all of them.
-        Raises ShapeError of a tensor without axes.
-        """
-        if not self.shape:
-            raise ShapeError(
-                "[iter] expected at least one axis, got a tensor of one number; use item()"
-            )
-        return iter(self._rows())
-
-    def _rows(self) -> list[Tensor]:
-        values, device = self._share(), device_of(self._values)
-        shape, dtype = self.shape, self.dtype
-
-        def backward(dys: Sequence[Array | None]) -> list[Array]:
-            dx = device.zeros(shape, dtype)
-            for i, dy in enumerate(dys):
-                if dy is not None:
-                    dx[i] = dy
-            return [dx]
-
-        rows = [device.asarray(values[i]) for i in range(shape[0])]
-        return record(rows, [self], backward, name="rows")
+    def _recorded(self, values: Sequence[Array], backward: Backward, name: str) -> list[Tensor]:
+        return record(values, [self], backward, name=name)
 
     def astype(self, dtype: Any) -> Tensor:
         """The values as float32, float64 or int32; the gradient flows between the float ones."""
@@ -321,55 +264,9 @@ class Tensor(Reductions):
         data = self._values.astype(wanted)
         if wanted == INT32:
             return Tensor._wrap(data)
-        return record([data], [self], lambda dys: [_given(dys).astype(own)], name="astype")[0]
-
-    def __getitem__(self, key: Any) -> Tensor:
-        """Elements as NumPy indexes them: rows by number, slice, integer array or mask.
-
-        A float tensor of 0.0 and 1.0, as comparisons give, is a mask: ``x[x > 0]``. Raises
-        ShapeError for an index that does not fit, DTypeError for other floats.
-        """
-        index = _index_key(key)
-        shape, dtype, device = self.shape, self.dtype, device_of(self._values)
-
-        def backward(dys: Sequence[Array | None]) -> list[Array]:
-            dx = device.zeros(shape, dtype)
-            device.add_at(dx, index, _given(dys))
-            return [dx]
-
-        try:
-            data = device.asarray(self._share()[index])
-        except CavsError:
-            raise
-        except Exception as error:  # of any object that stands for an index
-            raise ShapeError(
-                f"[index] expected an index into shape {shape}, got {printed(error, str)}; "
-                "correct the index"
-            ) from None
-        return record([data], [self], backward, name="index")[0]
-
-
-def _given(cotangents: Sequence[Array | None]) -> Array:
-    """The cotangent of a function's only output."""
-    (dy,) = cotangents
-    assert dy is not None
-    return dy
-
-
-def _index_key(key: Any) -> Any:
-    if isinstance(key, tuple):
-        return tuple(_index_key(k) for k in key)
-    if isinstance(key, Tensor):
-        key = key._values
-        if key.dtype.kind == "f":  # a mask, as comparisons give
-            if not ((key == 0) | (key == 1)).all():
-                raise DTypeError(
-                    f"[index] expected numbers of rows, int32, or a mask of 0.0 and 1.0, got other "
-                    f"numbers in {key.dtype}; convert row numbers with astype"
-                )
-            key = key == 1
-    # Backward reads it again, when the caller may have changed it.
-    return deepcopy(key) if is_array(key) or isinstance(key, list) else key
+        return record([data], [self], lambda dys: [sole_cotangent(dys).astype(own)], name="astype")[
+            0
+        ]
 
 
 class Stale(Tensor):

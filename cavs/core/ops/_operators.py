@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, overload
 
 from cavs.core.ops import elementwise
-from cavs.core.ops._def import OPS, Applies, R, Symbolic, apply, apply_to
+from cavs.core.ops._def import OPS, apply
+from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
 from cavs.core.ops.matmul import matmul
 from cavs.errors import TraceError
 

@@ -10,24 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from cavs._arguments import shown
-from cavs.core.ops._def import (
-    Applies,
-    OpDef,
-    R,
-    Symbolic,
-    apply,
-    apply_to,
-    binary,
-    per_element,
-    register,
-    same_shape,
-)
+from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
 from cavs.core.ops._formulas import (
     HALF_SQRT_PI,
     reference_erfinv,
     reference_sigmoid,
     reference_softplus,
 )
+from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, binary
 from cavs.errors import InputError
 
 

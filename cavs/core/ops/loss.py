@@ -7,22 +7,19 @@ from typing import Any, overload
 
 from cavs.core.attributes import EmbeddingAttributes
 from cavs.core.ops._def import (
-    Applies,
     Between,
     OpDef,
     Operand,
-    R,
     Shape,
     SpaceKind,
-    Symbolic,
     apply,
-    binary,
     per_element,
     register,
     rows,
     size_of,
 )
 from cavs.core.ops._formulas import reference_bce_with_logits
+from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, row, sigmoid, where
 from cavs.core.ops.reduce import reference_log_softmax, reference_softmax

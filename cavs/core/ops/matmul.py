@@ -6,20 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import (
-    Applies,
-    Between,
-    OpDef,
-    R,
-    Shape,
-    SpaceKind,
-    Symbolic,
-    apply,
-    binary,
-    register,
-    rows,
-    shape_of,
-)
+from cavs.core.ops._def import Between, OpDef, Shape, SpaceKind, apply, register, rows, shape_of
+from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
 

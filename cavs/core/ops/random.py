@@ -16,20 +16,16 @@ from typing import Any
 from cavs._arguments import boolean, number, shown
 from cavs.core.attributes import DropoutAttributes, UniformAttributes
 from cavs.core.ops._def import (
-    Applies,
     OpDef,
     Operand,
-    R,
     Shape,
     along_last_axis,
     apply,
-    apply_to,
-    binary,
-    itself,
     per_element,
     register,
     size_of,
 )
+from cavs.core.ops._protocols import Applies, R, apply_to, binary, itself
 from cavs.core.ops.elementwise import erfinv, less, log, maximum, stop_gradient
 from cavs.core.ops.reduce import softmax
 from cavs.errors import InputError, ShapeError

@@ -8,18 +8,16 @@ from typing import Any
 
 from cavs._arguments import boolean, integer, number
 from cavs.core.ops._def import (
-    Applies,
     OpDef,
-    R,
     Shape,
     along_last_axis,
     apply,
-    apply_to,
     per_element,
     register,
     shape_of,
     size_of,
 )
+from cavs.core.ops._protocols import Applies, R, apply_to
 from cavs.core.ops.elementwise import MUL, NEG, equal, exp, rsqrt, square, where
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.shape import broadcast, reshape, sum_to

@@ -9,19 +9,8 @@ import numpy as np
 
 from cavs._arguments import integer, items
 from cavs.core.attributes import ShapeAttributes
-from cavs.core.ops._def import (
-    Applies,
-    OpDef,
-    R,
-    Shape,
-    Symbolic,
-    apply,
-    apply_to,
-    itself,
-    register,
-    shape_of,
-    size_of,
-)
+from cavs.core.ops._def import OpDef, Shape, apply, register, shape_of, size_of
+from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, itself
 from cavs.errors import ShapeError, TraceError
 
 _ALL = slice(None)

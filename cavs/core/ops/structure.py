@@ -9,21 +9,19 @@ from typing import Any
 from cavs.core.attributes import FillAttributes
 from cavs.core.ops._def import (
     OPS,
-    Applies,
     Between,
     OpDef,
     Operand,
-    R,
     Shape,
     SpaceKind,
     apply,
-    apply_to,
     per_element,
     register,
     rows,
     rows_of_parents,
     size_of,
 )
+from cavs.core.ops._protocols import Applies, R, apply_to
 from cavs.core.ops.elementwise import equal, maximum
 from cavs.core.ops.reduce import finite_cotangent
 
