@@ -1,13 +1,13 @@
 """A Tree-LSTM as a layer of PyTorch beside the same model in cavs alone, in turns of one step.
 
     python benchmarks/torch_layer.py [--data DIR] [--batch-sizes 25 256] [--steps 200]
-        [--optimizer adagrad]
+        [--optimizer adagrad] [--pytorch]
 
 DIR holds sst/; without it, trees of the same sizes are generated. All train by the recipe ``sst``
-on the same batches, each with its own weights: the layer with PyTorch's cross entropy and
-optimizer, cavs by separate calls and by ``Model.step``. PyTorch's Adagrad of sparse gradients takes
-several times as long as cavs's; ``--optimizer sgd`` shows the layer without it. Inference gives the
-classes of all vertices, in evaluation mode. One thread each.
+on the same batches, each with its own weights: the layer with PyTorch's cross entropy and an
+optimizer of ``cavs.torch.optim``, or with ``--pytorch`` of ``torch.optim``, whose Adagrad of sparse
+gradients takes several times as long; cavs by separate calls and by ``Model.step``. Inference gives
+the classes of all vertices, in evaluation mode. One thread each.
 """
 
 from __future__ import annotations
@@ -78,17 +78,23 @@ class InTorch:
         """As in training, or in evaluation."""
         self.layer.train(training)
 
-    def __init__(self, function: Any, corpus: Corpus, recipe: Recipe, optimizer: str) -> None:
+    def __init__(
+        self, function: Any, corpus: Corpus, recipe: Recipe, optimizer: str, pytorch: bool
+    ) -> None:
         self.dataset = corpus.dataset
         self.layer = cavs.torch.Layer(function, outputs=["logits"], sparse=True)
         embedding = self.layer.embedding.weight
         rest = [p for p in self.layer.parameters() if p is not embedding]
-        decay = recipe.weight_decay
-        kind: Any = torch.optim.SGD if optimizer == SGD else torch.optim.Adagrad
-        self.optimizers = [  # fused ones take no sparse gradients
-            kind(rest, lr=recipe.lr, weight_decay=decay, fused=True),
-            kind([embedding], lr=recipe.embedding_lr),
+        name = {SGD: "SGD", ADAGRAD: "Adagrad"}[optimizer]
+        groups: list[dict[str, Any]] = [
+            {"params": rest, "lr": recipe.lr, "weight_decay": recipe.weight_decay},
+            {"params": [embedding], "lr": recipe.embedding_lr},
         ]
+        if pytorch:  # fused ones take no sparse gradients
+            kind: Any = getattr(torch.optim, name)
+            self.optimizers = [kind(groups[:1], fused=True), kind(groups[1:])]
+        else:
+            self.optimizers = [getattr(cavs.torch.optim, name)(groups)]
 
     def batch(self, indices: Any) -> tuple[cavs.GraphBatch, Any, Any]:
         """Graphs, words and labels as PyTorch's users have them: int64."""
@@ -116,7 +122,7 @@ class InTorch:
             return self.layer(graphs, word=word)["logits"].argmax(1).numpy()
 
 
-def contenders(corpus: Corpus, recipe: Recipe, optimizer: str) -> dict[str, Any]:
+def contenders(corpus: Corpus, recipe: Recipe, optimizer: str, pytorch: bool) -> dict[str, Any]:
     """By name, of the same initial weights."""
 
     def function() -> Any:
@@ -124,15 +130,15 @@ def contenders(corpus: Corpus, recipe: Recipe, optimizer: str) -> dict[str, Any]
         return with_dropout(find("tree-lstm").function(corpus, HIDDEN), recipe)
 
     return {
-        LAYER: InTorch(function(), corpus, recipe, optimizer),
+        LAYER: InTorch(function(), corpus, recipe, optimizer, pytorch),
         CALLS: InCavs(function(), corpus, recipe, optimizer, fused=False),
         STEP: InCavs(function(), corpus, recipe, optimizer, fused=True),
     }
 
 
-def check(corpus: Corpus, batches: Any, optimizer: str) -> None:
+def check(corpus: Corpus, batches: Any, optimizer: str, pytorch: bool) -> None:
     """Without dropout all have the same losses while they train, and then the same classes."""
-    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0), optimizer)
+    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0), optimizer, pytorch)
     losses = [[each.train(indices) for indices in batches[:4]] for each in found.values()]
     np.testing.assert_allclose(losses[1:], [losses[0]] * (len(losses) - 1), rtol=1e-4)
     for each in found.values():
@@ -156,11 +162,13 @@ def measure(calls: dict[str, Callable[[Any], Any]], batches: Any, steps: int) ->
     return dict(zip(names, times[WARM_UP:].T, strict=True))
 
 
-def rows(corpus: Corpus, batch_size: int, steps: int, optimizer: str) -> list[str]:
+def rows(
+    corpus: Corpus, batch_size: int, steps: int, optimizer: str, pytorch: bool = False
+) -> list[str]:
     """Rows of the table: training and inference."""
     batches = choose_batches(corpus.dataset, batch_size)
-    check(corpus, batches, optimizer)
-    found = contenders(corpus, find_recipe(SST), optimizer)
+    check(corpus, batches, optimizer, pytorch)
+    found = contenders(corpus, find_recipe(SST), optimizer, pytorch)
     lines = []
     for mode, names in (("train", (LAYER, CALLS, STEP)), ("infer", (LAYER, CALLS))):
         for each in found.values():
@@ -185,6 +193,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000, help="trees, without --data")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--optimizer", choices=[ADAGRAD, SGD], default=ADAGRAD)
+    parser.add_argument("--pytorch", action="store_true", help="an optimizer of torch.optim")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cavs.set_num_threads(1)
@@ -194,7 +203,11 @@ def main() -> None:
         "step / layer (quartiles) |\n|---|---|---|---|---|---|---|"
     )
     for batch_size in options.batch_sizes:
-        print(*rows(corpus, batch_size, options.steps, options.optimizer), sep="\n", flush=True)
+        print(
+            *rows(corpus, batch_size, options.steps, options.optimizer, options.pytorch),
+            sep="\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -118,8 +118,8 @@ state = np.ones_like(table)
 ids = np.arange(0, 90_000, 30, dtype=np.int32)
 rows = np.zeros((len(ids), 32), np.float32)
 def call():
-    core.sgd_update_rows(table, ids, rows, 0.1)
-    core.adagrad_update_rows(table, ids, rows, state, 0.1)
+    core.update_rows(core.SgdSettings(0.1), table, ids, rows)
+    core.update_rows(core.AdagradSettings(0.1), table, ids, rows, [state])
 run(call, ids)
 """,
     "row-sparse": """

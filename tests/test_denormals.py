@@ -162,13 +162,13 @@ def dense(name: str, dtype: str, size: int) -> list[np.ndarray]:
     """Updates a denormal parameter, and optimiser's states, by a gradient of zeros."""
     param, grad, first, second = (np.full(size, v, dtype) for v in (TINY[dtype], 0, 0, 0))
     if name == "sgd":
-        core.sgd_update([param], [grad], None, 0.1)
+        core.update(core.SgdSettings(0.1), [param], [grad])
     elif name == "momentum":
-        core.sgd_update([param], [grad], [first], 0.1, 0.9, 1e-4)
+        core.update(core.SgdSettings(0.1, 0.9, 1e-4), [param], [grad], [[first]])
     elif name == "adagrad":
-        core.adagrad_update([param], [grad], [first], 0.1)
+        core.update(core.AdagradSettings(0.1), [param], [grad], [[first]])
     else:
-        core.adam_update([param], [grad], [first], [second], [1], 0.1)
+        core.update(core.AdamSettings(0.1), [param], [grad], [[first], [second]], [1])
     return [param]
 
 
@@ -179,11 +179,11 @@ def by_rows(name: str, dtype: str, size: int) -> list[np.ndarray]:
     ids = np.arange(0, rows, 2, dtype=np.int32)
     grad = np.zeros((len(ids), 8), dtype)
     if name == "sgd":
-        core.sgd_update_rows(param, ids, grad, 0.1)
+        core.update_rows(core.SgdSettings(0.1), param, ids, grad)
     elif name == "adagrad":
-        core.adagrad_update_rows(param, ids, grad, first, 0.1)
+        core.update_rows(core.AdagradSettings(0.1), param, ids, grad, [first])
     else:
-        core.adam_update_rows(param, ids, grad, first, second, 1, 0.1)
+        core.update_rows(core.AdamSettings(0.1), param, ids, grad, [first, second])
     assert (param[1::2] == TINY[dtype]).all()
     return [param[::2]]
 
@@ -206,7 +206,7 @@ def test_optimisers(
 
 def test_optimisers_of_both_dtypes_in_one_call(flush: bool, threads: int) -> None:
     params = [np.full(50_000, TINY[dtype], dtype) for dtype in DTYPES * 2]
-    core.sgd_update(params, [np.zeros_like(p) for p in params], None, 0.1)
+    core.update(core.SgdSettings(0.1), params, [np.zeros_like(p) for p in params])
     for param in params:
         check(param, TINY[str(param.dtype)], flush)
 

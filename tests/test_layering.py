@@ -72,7 +72,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
-        *(*_BASE, "_signatures", "_arrays", "core", "scheduler", "execution", "tensor"),
+        *(*_BASE, "_native", "_signatures", "_arrays", "core", "scheduler", "execution", "tensor"),
         *("call", "recording", "model"),
     ),
     "randomness": ("_locks", "_seed", "tensor", "nn"),

@@ -100,7 +100,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def optimizer(array: Any) -> None:
-    core.sgd_update([array], [floats(4)], None, 0.1)
+    core.update(core.SgdSettings(0.1), [array], [floats(4)])
 
 
 def program() -> Any:
@@ -152,15 +152,15 @@ def test_runs_refuse(case: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_arrays_by_dlpack(kind: Callable[[np.ndarray], Any], dtype: str) -> None:
     param, grad = floats(3, 4).astype(dtype), floats(3, 4).astype(dtype)
-    core.sgd_update([kind(param)], [kind(grad)], None, 0.5)
+    core.update(core.SgdSettings(0.5), [kind(param)], [kind(grad)])
     np.testing.assert_array_equal(param, floats(3, 4) / 2)
     assert core.sum(kind(param)) == param.sum()
     core.scale_(kind(param[1]), 2.0)  # with an offset
     np.testing.assert_array_equal(param[1], floats(3, 4)[1])
     with pytest.raises(InputError, match="grad: expected memory of its own"):
-        core.sgd_update([kind(param)], [kind(param)], None, 0.5)
+        core.update(core.SgdSettings(0.5), [kind(param)], [kind(param)])
     empty = kind(np.zeros((0, 3), dtype))
-    core.sgd_update([empty], [empty], None, 0.5)
+    core.update(core.SgdSettings(0.5), [empty], [empty])
     scalar = np.ones((), dtype)
     core.scale_(kind(scalar), 2.0)
     assert scalar == 2
@@ -178,12 +178,12 @@ def test_runs_over_dlpack(kind: Callable[[np.ndarray], Any]) -> None:
 def test_tensors_of_pytorch() -> None:
     torch = pytest.importorskip("torch")
     param, grad = torch.ones(2, 3), torch.full((2, 3), 2.0)
-    core.sgd_update([param], [grad], None, 0.25)
+    core.update(core.SgdSettings(0.25), [param], [grad])
     assert param.tolist() == [[0.5] * 3] * 2
     with pytest.raises(InputError, match="param: expected a C-contiguous"):
-        core.sgd_update([param.T], [grad], None, 0.25)
+        core.update(core.SgdSettings(0.25), [param.T], [grad])
     with pytest.raises(InputError, match="param: expected an array that can be read, got Tensor"):
-        core.sgd_update([torch.ones(2, 3, requires_grad=True)], [grad], None, 0.25)
+        core.update(core.SgdSettings(0.25), [torch.ones(2, 3, requires_grad=True)], [grad])
     x = torch.arange(4.0).reshape(1, 4)
     np.testing.assert_array_equal(run(x), 2 * x.numpy())
 
@@ -194,7 +194,7 @@ def test_memory_that_dlpack_lends_is_given_back() -> None:
     given = Foreign(array)
     core.scale_(given, 2.0)
     with pytest.raises(ShapeError, match="grad: expected 4 elements"):
-        core.sgd_update([given], [floats(5)], None, 0.1)
+        core.update(core.SgdSettings(0.1), [given], [floats(5)])
     del array, given
     gc.collect()
     assert gone() is None

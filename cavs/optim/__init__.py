@@ -6,7 +6,7 @@ from cavs.optim.optimizers import SGD as SGD
 from cavs.optim.optimizers import Adagrad as Adagrad
 from cavs.optim.optimizers import Adam as Adam
 from cavs.optim.optimizers import AdamW as AdamW
-from cavs.optim.rmsprop import RMSprop as RMSprop
+from cavs.optim.optimizers import RMSprop as RMSprop
 from cavs.optim.schedules import ConstantLR as ConstantLR
 from cavs.optim.schedules import CosineLR as CosineLR
 from cavs.optim.schedules import ExponentialLR as ExponentialLR

@@ -1,7 +1,7 @@
 """Vertex functions as layers of PyTorch; nothing else in cavs imports ``torch``.
 
-:class:`Layer` is a ``torch.nn.Module`` whose parameters share their memory with cavs's. See
-docs/pytorch.md.
+:class:`Layer` is a ``torch.nn.Module`` whose parameters share their memory with cavs's. The
+optimizers in :mod:`cavs.torch.optim` are PyTorch's with cavs's updates. See docs/pytorch.md.
 """
 
 try:
@@ -13,8 +13,9 @@ except ImportError as error:
     ) from None
 
 from cavs._signatures import shorten as _shorten
+from cavs.torch import optim as optim
 from cavs.torch.layer import Layer as Layer
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "optim"]
 
 _shorten([Layer])

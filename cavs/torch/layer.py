@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -153,8 +154,7 @@ class Layer(SharedModule):
         if not (model._samples or (training and self._random)):
             return RandomState(0, 0, training)
         if not self._seeded:
-            drawn = torch.empty((), dtype=torch.int64, device="cpu").random_()
-            return RandomState(int(drawn), 0, training)
+            return RandomState(_drawn(), 0, training)
         if torch._C._current_graph_task_id() >= 0:
             raise CavsRuntimeError(
                 "[torch] expected a call outside of backward of a layer with a seed, got one "
@@ -168,6 +168,23 @@ class Layer(SharedModule):
         pushes = ", ".join(self._model._compiler.function.pushes)
         pulls = ", ".join(self._model.inputs)
         return f"{type(self.function).__name__}: {pulls} -> {pushes}, {self._dtype}"
+
+
+class _Drawn(threading.local):
+    """A number, drawn into memory of this thread."""
+
+    def __init__(self) -> None:
+        self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
+        self.array = self.tensor.numpy()
+
+
+_last = _Drawn()
+
+
+def _drawn() -> int:
+    """The next integer of PyTorch's generator, 63 bits."""
+    _last.tensor.random_()
+    return int(_last.array)
 
 
 def _device_name(device: Any) -> Any:

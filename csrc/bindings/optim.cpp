@@ -56,116 +56,40 @@ RmspropSettings rmsprop_settings(double lr, double alpha, double eps, double wei
   return {lr, alpha, eps, weight_decay, momentum, centered};
 }
 
-void expect_momentum(double momentum, bool given) {
-  CAVS_CHECK(momentum == 0 || given, ErrorKind::kValue,
-             "[optim] momentum_buffer: expected arrays since momentum is ", momentum,
-             ", got None; make them of zeros like the params");
-}
-
-void sgd(const py::sequence& params, const py::sequence& grads,
-         const std::optional<py::sequence>& momentum_buffers, double lr, double momentum,
-         double weight_decay, bool nesterov) {
-  Dense dense(params, grads);
-  const SgdSettings settings = sgd_settings(lr, momentum, weight_decay, nesterov);
-  expect_momentum(momentum, momentum_buffers.has_value());
-  if (momentum != 0) dense.add_state("momentum_buffer", *momentum_buffers);
-  dense.dispatch([&](const auto& updates) { sgd_step(settings, updates); });
-}
-
-void adagrad(const py::sequence& params, const py::sequence& grads, const py::sequence& sums,
-             double lr, double eps, double weight_decay) {
-  Dense dense(params, grads);
-  dense.add_state("state_sum", sums);
-  const AdagradSettings settings = adagrad_settings(lr, eps, weight_decay);
-  dense.dispatch([&](const auto& updates) { adagrad_step(settings, updates); });
-}
-
-void adam(const py::sequence& params, const py::sequence& grads, const py::sequence& ms,
-          const py::sequence& vs, const std::vector<int64_t>& steps, double lr, double beta1,
-          double beta2, double eps, double weight_decay, bool decoupled) {
-  Dense dense(params, grads);
-  dense.add_state("exp_avg", ms);
-  dense.add_state("exp_avg_sq", vs);
-  dense.add_steps(steps);
-  const AdamSettings settings = adam_settings(lr, beta1, beta2, eps, weight_decay, decoupled);
-  dense.dispatch([&](const auto& updates) { adam_step(settings, updates); });
-}
-
 void expect_states(const OptimizerSettings& settings, size_t given) {
   CAVS_CHECK(given == num_states(settings), ErrorKind::kShape, "[optim] states: expected ",
-             num_states(settings), " arrays, got ", given, "; give what the settings need");
+             num_states(settings), " for a param, got ", given, "; give what the settings need");
 }
 
-void rmsprop(const py::sequence& params, const py::sequence& grads,
-             const std::vector<py::sequence>& states, const RmspropSettings& settings) {
+void update(const OptimizerSettings& settings, const py::sequence& params,
+            const py::sequence& grads, const std::vector<py::sequence>& states,
+            const std::vector<int64_t>& steps) {
   Dense dense(params, grads);
   expect_states(settings, states.size());
-  for (const py::sequence& state : states) dense.add_state("state", state);
-  dense.dispatch([&](const auto& updates) { rmsprop_step(settings, updates); });
+  for (const py::sequence& state : states) dense.add_state(state);
+  if (std::holds_alternative<AdamSettings>(settings)) dense.add_steps(steps);
+  dense.dispatch([&](const auto& updates) { optimizer_step(settings, updates); });
 }
 
-// One row-sparse update, its states checked.
-void step_rows(const Sparse& sparse, const OptimizerSettings& settings,
-               const std::vector<Array>& states, int64_t step) {
-  dispatch(sparse.param, [&](auto zero) {
-    using T = decltype(zero);
-    const DenseUpdate<T> update = {sparse.param.data<T>(),
-                                   sparse.rows.data<T>(),
-                                   states.empty() ? nullptr : states[0].data<T>(),
-                                   states.size() < 2 ? nullptr : states[1].data<T>(),
-                                   0,
-                                   step,
-                                   states.size() < 3 ? nullptr : states[2].data<T>()};
-    optimizer_step_rows<T>(settings, update, sparse.own.data(), sparse.count(), sparse.width());
-  });
-}
-
-Array state_of_rows(const char* name, const py::object& value, const Sparse& sparse) {
-  Array state = state_like(name, value, sparse.param);
-  state.expect_apart(sparse.rows);
-  return state;
-}
-
-void sgd_rows(const py::object& param, const py::object& ids, const py::object& rows, double lr,
-              const py::object& momentum_buffer, double momentum, double weight_decay,
-              bool nesterov) {
-  const Sparse sparse(param, ids, rows);
-  const SgdSettings settings = sgd_settings(lr, momentum, weight_decay, nesterov);
-  expect_momentum(momentum, !momentum_buffer.is_none());
-  std::vector<Array> states;
-  if (momentum != 0) states.push_back(state_of_rows("momentum_buffer", momentum_buffer, sparse));
-  step_rows(sparse, settings, states, 1);
-}
-
-void adagrad_rows(const py::object& param, const py::object& ids, const py::object& rows,
-                  const py::object& sum, double lr, double eps, double weight_decay) {
-  const Sparse sparse(param, ids, rows);
-  const std::vector<Array> states = {state_of_rows("state_sum", sum, sparse)};
-  step_rows(sparse, adagrad_settings(lr, eps, weight_decay), states, 1);
-}
-
-void adam_rows(const py::object& param, const py::object& ids, const py::object& rows,
-               const py::object& m, const py::object& v, int64_t step, double lr, double beta1,
-               double beta2, double eps, double weight_decay, bool decoupled) {
-  const Sparse sparse(param, ids, rows);
-  const std::vector<Array> states = {state_of_rows("exp_avg", m, sparse),
-                                     state_of_rows("exp_avg_sq", v, sparse)};
-  states[0].expect_apart(states[1]);
-  expect_step(step);
-  step_rows(sparse, adam_settings(lr, beta1, beta2, eps, weight_decay, decoupled), states, step);
-}
-
-void rmsprop_rows(const py::object& param, const py::object& ids, const py::object& rows,
-                  const std::vector<py::object>& values, const RmspropSettings& settings) {
+void update_rows(const OptimizerSettings& settings, const py::object& param, const py::object& ids,
+                 const py::object& rows, const std::vector<py::object>& values, int64_t step) {
   const Sparse sparse(param, ids, rows);
   expect_states(settings, values.size());
+  expect_step(step);
   std::vector<Array> states;
   for (const py::object& value : values) {
-    Array state = state_of_rows("state", value, sparse);
+    Array state = state_like(value, sparse.param);
+    state.expect_apart(sparse.rows);
     for (const Array& other : states) state.expect_apart(other);
     states.push_back(std::move(state));
   }
-  step_rows(sparse, settings, states, 1);
+  dispatch(sparse.param, [&](auto zero) {
+    using T = decltype(zero);
+    const auto state = [&](size_t i) { return i < states.size() ? states[i].data<T>() : nullptr; };
+    const DenseUpdate<T> all = {
+        sparse.param.data<T>(), sparse.rows.data<T>(), state(0), state(1), 0, step, state(2)};
+    optimizer_step_rows<T>(settings, all, sparse.own.data(), sparse.count(), sparse.width());
+  });
 }
 
 using Magnitudes = std::vector<double>;  // of a parameter and two states
@@ -278,50 +202,27 @@ void add(const py::object& value, const py::object& other, double factor) {
 
 void bind_optim(py::module_& m) {
   using py::arg;
-  m.def("sgd_update", &sgd, arg("params"), arg("grads"), arg("momentum_buffers").none(true),
-        arg("lr"), arg("momentum") = 0.0, arg("weight_decay") = 0.0, arg("nesterov") = false,
-        "torch.optim.SGD's step over arrays of each list, in place; momentum_buffers start as "
-        "zeros, None without momentum.");
-  m.def("adagrad_update", &adagrad, arg("params"), arg("grads"), arg("state_sums"), arg("lr"),
-        arg("eps") = 1e-10, arg("weight_decay") = 0.0,
-        "torch.optim.Adagrad's step over arrays of each list, in place; state_sums start as the "
-        "initial accumulator.");
-  m.def("adam_update", &adam, arg("params"), arg("grads"), arg("exp_avgs"), arg("exp_avg_sqs"),
-        arg("steps"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999, arg("eps") = 1e-8,
-        arg("weight_decay") = 0.0, arg("decoupled") = false,
-        "torch.optim.Adam's step over arrays of each list, in place; steps[i] numbers the "
-        "updates of params[i] from 1. With decoupled, AdamW's step.");
-  m.def(
-      "sgd_update_rows", &sgd_rows, arg("param"), arg("ids"), arg("rows"), arg("lr"),
-      arg("momentum_buffer").none(true) = py::none(), arg("momentum") = 0.0,
-      arg("weight_decay") = 0.0, arg("nesterov") = false,
-      "SGD's step for the rows `ids` (int32, distinct, -1 passed over) of a (num, d) param; other "
-      "rows neither decay nor go on by momentum.");
-  m.def("adagrad_update_rows", &adagrad_rows, arg("param"), arg("ids"), arg("rows"),
-        arg("state_sum"), arg("lr"), arg("eps") = 1e-10, arg("weight_decay") = 0.0,
-        "Adagrad's step for the rows `ids`; see sgd_update_rows.");
-  m.def("adam_update_rows", &adam_rows, arg("param"), arg("ids"), arg("rows"), arg("exp_avg"),
-        arg("exp_avg_sq"), arg("step"), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999,
-        arg("eps") = 1e-8, arg("weight_decay") = 0.0, arg("decoupled") = false,
-        "torch.optim.SparseAdam's step for the rows `ids`; see sgd_update_rows.");
-  m.def(
-      "rmsprop_update", &rmsprop, arg("params"), arg("grads"), arg("states"), arg("settings"),
-      "torch.optim.RMSprop's step over arrays of each list, in place. `states` has a list for the "
-      "means of squares, one for momentum, where there is momentum, and one for the means, where "
-      "the settings are centered.");
-  m.def("rmsprop_update_rows", &rmsprop_rows, arg("param"), arg("ids"), arg("rows"), arg("states"),
-        arg("settings"), "RMSprop's step for the rows `ids`; see sgd_update_rows.");
+  m.def("update", &update, arg("settings"), arg("params"), arg("grads"),
+        arg("states") = std::vector<py::sequence>{}, arg("steps") = std::vector<int64_t>{},
+        "The settings' step, of the formula of torch.optim, over arrays of each list, in place. "
+        "`states` has a list for each array that is kept for a param: momentum; sums (Adagrad); "
+        "means and means of squares (Adam); means of squares, momentum and, where centered, means "
+        "(RMSprop). steps[i] numbers the updates of params[i] from 1, for Adam.");
+  m.def("update_rows", &update_rows, arg("settings"), arg("param"), arg("ids"), arg("rows"),
+        arg("states") = std::vector<py::object>{}, arg("step") = 1,
+        "The step for the rows `ids` (int32, distinct, -1 passed over) of a (num, d) param; other "
+        "rows neither decay nor go on by momentum. For Adam that of torch.optim.SparseAdam.");
   py::class_<SgdSettings>(m, "SgdSettings")
-      .def(py::init(&sgd_settings), arg("lr"), arg("momentum"), arg("weight_decay"),
-           arg("nesterov"));
+      .def(py::init(&sgd_settings), arg("lr"), arg("momentum") = 0.0, arg("weight_decay") = 0.0,
+           arg("nesterov") = false);
   py::class_<AdagradSettings>(m, "AdagradSettings")
-      .def(py::init(&adagrad_settings), arg("lr"), arg("eps"), arg("weight_decay"));
+      .def(py::init(&adagrad_settings), arg("lr"), arg("eps") = 1e-10, arg("weight_decay") = 0.0);
   py::class_<AdamSettings>(m, "AdamSettings")
-      .def(py::init(&adam_settings), arg("lr"), arg("beta1"), arg("beta2"), arg("eps"),
-           arg("weight_decay"), arg("decoupled"));
+      .def(py::init(&adam_settings), arg("lr"), arg("beta1") = 0.9, arg("beta2") = 0.999,
+           arg("eps") = 1e-8, arg("weight_decay") = 0.0, arg("decoupled") = false);
   py::class_<RmspropSettings>(m, "RmspropSettings")
-      .def(py::init(&rmsprop_settings), arg("lr"), arg("alpha"), arg("eps"), arg("weight_decay"),
-           arg("momentum"), arg("centered"));
+      .def(py::init(&rmsprop_settings), arg("lr"), arg("alpha") = 0.99, arg("eps") = 1e-8,
+           arg("weight_decay") = 0.0, arg("momentum") = 0.0, arg("centered") = false);
   m.def(
       "sum", &sum, arg("x"),
       "Sum of all elements, accumulated in float64 and rounded to the array's dtype; the same for "

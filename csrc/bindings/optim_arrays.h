@@ -59,8 +59,8 @@ auto dispatch(const Array& array, const Body& body) {
   return array.is_double() ? body(double{}) : body(float{});
 }
 
-inline Array state_like(const char* name, py::handle value, const Array& param) {
-  Array state = optim_array(name, value, true);
+inline Array state_like(py::handle value, const Array& param) {
+  Array state = optim_array("state", value, true);
   state.expect_like(param);
   state.expect_apart(param);
   return state;
@@ -83,11 +83,11 @@ class Dense {
 
   // Adds an array that the optimiser keeps for each parameter. It must share no memory with the
   // arrays before it.
-  void add_state(const char* name, const py::sequence& values) {
-    expect_count(name, values, params_.size());
+  void add_state(const py::sequence& values) {
+    expect_count("state", values, params_.size());
     std::vector<Array> states;
     for (size_t i = 0; i < params_.size(); ++i) {
-      states.push_back(state_like(name, values[i], params_[i]));
+      states.push_back(state_like(values[i], params_[i]));
       states[i].expect_apart(grads_[i]);
       for (const auto& others : states_) states[i].expect_apart(others[i]);
     }

@@ -83,7 +83,7 @@ class Arrays {
     expect_step(update.step);
     void** places[] = {&update.first, &update.second, &update.third};
     for (size_t i = 2; i < fields.size(); ++i) {
-      Array state = state_like("state", fields[i], param);
+      Array state = state_like(fields[i], param);
       if (grad) state.expect_apart(*grad);
       for (size_t other = 2; other < i; ++other) {
         state.expect_apart(states_[states_.size() - (i - other)]);

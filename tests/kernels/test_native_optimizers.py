@@ -41,8 +41,9 @@ def test_sgd(size, momentum, nesterov, threads, draw):
     p, b = wide(param, buffer)
     for _ in range(3):
         grad = draw(size)
-        buffers = [buffer] if momentum else None
-        core.sgd_update([param], [grad], buffers, 0.1, momentum, 0.01, nesterov)
+        buffers = [[buffer]] if momentum else []
+        settings = core.SgdSettings(0.1, momentum, 0.01, nesterov)
+        core.update(settings, [param], [grad], buffers)
         g = grad + 0.01 * p
         b = momentum * b + g
         p = p - 0.1 * (g + momentum * b if nesterov else b)
@@ -57,7 +58,7 @@ def test_adagrad(size, threads, draw):
     p, s = wide(param, state)
     for _ in range(3):
         grad = draw(size)
-        core.adagrad_update([param], [grad], [state], 0.05, 1e-10, 0.01)
+        core.update(core.AdagradSettings(0.05, 1e-10, 0.01), [param], [grad], [[state]])
         g = grad + 0.01 * p
         s = s + g * g
         p = p - 0.05 * g / (np.sqrt(s) + 1e-10)
@@ -72,7 +73,8 @@ def test_adam(size, decoupled, threads, draw):
     p, pm, pv = wide(param, m, v)
     for step in (1, 2, 3):
         grad = draw(size)
-        core.adam_update([param], [grad], [m], [v], [step], 0.01, 0.9, 0.999, 1e-8, 0.1, decoupled)
+        settings = core.AdamSettings(0.01, 0.9, 0.999, 1e-8, 0.1, decoupled)
+        core.update(settings, [param], [grad], [[m], [v]], [step])
         g = grad if decoupled else grad + 0.1 * p
         p = p * (1 - 0.01 * 0.1) if decoupled else p
         pm = 0.9 * pm + 0.1 * g
@@ -97,16 +99,16 @@ def test_sparse_rows(shape, threads, draw, rng):
     touched = np.isin(np.arange(num), ids)[:, None]
 
     param = start.copy()
-    core.sgd_update_rows(param, ids, rows, 0.1)
+    core.update_rows(core.SgdSettings(0.1), param, ids, rows)
     check(param, start - 0.1 * g)
 
     param, state = start.copy(), np.full_like(start, 0.1)
-    core.adagrad_update_rows(param, ids, rows, state, 0.1)
+    core.update_rows(core.AdagradSettings(0.1), param, ids, rows, [state])
     check(state, 0.1 + g * g)
     check(param, np.where(touched, start - 0.1 * g / (np.sqrt(0.1 + g * g) + 1e-10), start))
 
     param, m, v = start.copy(), np.full_like(start, 0.5), np.full_like(start, 0.25)
-    core.adam_update_rows(param, ids, rows, m, v, 4, 0.1, 0.8, 0.9, 1e-6)
+    core.update_rows(core.AdamSettings(0.1, 0.8, 0.9, 1e-6), param, ids, rows, [m, v], 4)
     expected_m = np.where(touched, 0.8 * 0.5 + 0.2 * g, 0.5)
     expected_v = np.where(touched, 0.9 * 0.25 + 0.1 * g * g, 0.25)
     check(m, expected_m)
@@ -123,37 +125,26 @@ def test_sparse_rows_decay_and_go_on_by_momentum_as_dense_ones_do(shape, threads
     rows, start, first, second = draw(len(ids), width), draw(*shape), draw(*shape), draw(*shape)
     second = np.abs(second)
 
-    def compare(sparse, dense, *states):
+    def compare(settings, *states):
         param, kept = start.copy(), [x.copy() for x in states]
-        sparse(param, *kept)
+        core.update_rows(settings, param, ids, rows, kept, 4)
         expected, chosen = start[ids], [x[ids] for x in states]
-        dense(expected, *chosen)
+        core.update(settings, [expected], [rows], [[x] for x in chosen], [4])
         triples = zip((param, *kept), (start, *states), (expected, *chosen), strict=True)
         for found, before, changed in triples:
             whole = before.copy()
             whole[ids] = changed
             check(found, whole)
 
-    for options in [(0.0, 0.1, False), (0.9, 0.1, False), (0.9, 0.0, True), (0.9, 0.1, True)]:
-        compare(
-            lambda p, m, o=options: core.sgd_update_rows(p, ids, rows, 0.1, m, *o),
-            lambda p, m, o=options: core.sgd_update([p], [rows], [m], 0.1, *o),
-            first,
-        )
-    compare(
-        lambda p, s: core.adagrad_update_rows(p, ids, rows, s, 0.1, 1e-6, 0.1),
-        lambda p, s: core.adagrad_update([p], [rows], [s], 0.1, 1e-6, 0.1),
-        second,
-    )
+    compare(core.SgdSettings(0.1, 0.0, 0.1, False))
+    for options in [(0.9, 0.1, False), (0.9, 0.0, True), (0.9, 0.1, True)]:
+        compare(core.SgdSettings(0.1, *options), first)
+    compare(core.AdagradSettings(0.1, 1e-6, 0.1), second)
     # Where eps counts for nothing, sparse and dense updates of Adam are the same.
     for decoupled in (False, True):
-        numbers = (0.1, 0.8, 0.9, 0.0, 0.1, decoupled)
-        compare(
-            lambda p, m, v, o=numbers: core.adam_update_rows(p, ids, rows, m, v, 4, *o),
-            lambda p, m, v, o=numbers: core.adam_update([p], [rows], [m], [v], [4], *o),
-            first,
-            second,
-        )
+        compare(core.AdamSettings(0.1, 0.8, 0.9, 0.0, 0.1, decoupled), first, second)
+    compare(core.RmspropSettings(0.1, 0.9, 1e-2, 0.1), second)
+    compare(core.RmspropSettings(0.1, 0.9, 1e-2, 0.1, 0.9, True), 1 + second, first, second / 9)
 
 
 @pytest.mark.parametrize("size", [0, 1, 777, 300_001])
@@ -185,49 +176,78 @@ def readonly(array):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((zeros(8)[::2], zeros(4), None, 0.1), "param: expected a C-contiguous"),
-        ((zeros(4, 4).T, zeros(4, 4), None, 0.1), "param: expected a C-contiguous"),
-        ((readonly(zeros(4)), zeros(4), None, 0.1), "param: expected a writable"),
-        ((zeros(4), zeros(4, dtype=np.float64), None, 0.1), "grad: expected dtype float32"),
-        ((zeros(4), zeros(5), None, 0.1), "grad: expected 4 elements"),
-        ((zeros(4, dtype=np.float16), zeros(4), None, 0.1), "param: expected float32, float64"),
-        (
-            (zeros(4, dtype=np.int32), zeros(4, dtype=np.int32), None, 0.1),
-            "param: expected float32",
-        ),
-        (([0.0], zeros(1), None, 0.1), "param: expected a NumPy array, got list"),
-        ((None, zeros(1), None, 0.1), "param: expected a NumPy array, got NoneType"),
-        ((zeros(4), zeros(4), None, 0.1, 0.9), "momentum_buffer: expected arrays"),
-        ((zeros(4), zeros(4), zeros(3), 0.1, 0.9), "momentum_buffer: expected 4 elements"),
-        ((zeros(4), zeros(4), None, float("nan")), "lr: expected a finite number"),
-        ((zeros(4).astype(">f4"), zeros(4), None, 0.1), "param: expected float32, float64"),
+        ((zeros(8)[::2], zeros(4)), "param: expected a C-contiguous"),
+        ((zeros(4, 4).T, zeros(4, 4)), "param: expected a C-contiguous"),
+        ((readonly(zeros(4)), zeros(4)), "param: expected a writable"),
+        ((zeros(4), zeros(4, dtype=np.float64)), "grad: expected dtype float32"),
+        ((zeros(4), zeros(5)), "grad: expected 4 elements"),
+        ((zeros(4, dtype=np.float16), zeros(4)), "param: expected float32, float64"),
+        ((zeros(4, dtype=np.int32), zeros(4, dtype=np.int32)), "param: expected float32"),
+        (([0.0], zeros(1)), "param: expected a NumPy array, got list"),
+        ((None, zeros(1)), "param: expected a NumPy array, got NoneType"),
+        ((zeros(4).astype(">f4"), zeros(4)), "param: expected float32, float64"),
+        ((zeros(4), zeros(4), zeros(3)), "state: expected 4 elements"),
     ],
 )
 def test_misuse(args, message):
-    param, grad, buffer, *options = args
+    param, grad, *states = args
+    settings = core.SgdSettings(0.1, 0.9 if states else 0.0)
     with pytest.raises((InputError, ShapeError), match=message):
-        core.sgd_update([param], [grad], buffer if buffer is None else [buffer], *options)
+        core.update(settings, [param], [grad], [states] if states else [])
 
 
-def test_lists_have_one_length():
+def test_settings_are_finite_numbers():
+    for kind in (core.SgdSettings, core.AdagradSettings, core.AdamSettings, core.RmspropSettings):
+        with pytest.raises(InputError, match="lr: expected a finite number"):
+            kind(float("nan"))
+    with pytest.raises(InputError, match="beta: expected"):
+        core.AdamSettings(0.1, 1.0)
+
+
+SETTINGS = [
+    (core.SgdSettings(0.1), 0),
+    (core.SgdSettings(0.1, 0.9), 1),
+    (core.AdagradSettings(0.1), 1),
+    (core.AdamSettings(0.1), 2),
+    (core.RmspropSettings(0.1), 1),
+    (core.RmspropSettings(0.1, momentum=0.5, centered=True), 3),
+]
+
+
+@pytest.mark.parametrize(("settings", "count"), SETTINGS)
+def test_lists_have_one_length(settings, count):
+    states = [[zeros(3, 2)] for _ in range(count)]
     with pytest.raises(ShapeError, match="grad: expected 2 arrays, one a param, got 1"):
-        core.sgd_update([zeros(3), zeros(4)], [zeros(3)], None, 0.1)
-    with pytest.raises(ShapeError, match="state_sum: expected 1 arrays, one a param, got 0"):
-        core.adagrad_update([zeros(3)], [zeros(3)], [], 0.1)
+        core.update(settings, [zeros(3), zeros(4)], [zeros(3)], states)
+    with pytest.raises(ShapeError, match=rf"states: expected {count} for a param, got 4"):
+        core.update(settings, [zeros(3)], [zeros(3)], [[]] * 4)
+    if count:
+        with pytest.raises(ShapeError, match="state: expected 1 arrays, one a param, got 0"):
+            core.update(settings, [zeros(3)], [zeros(3)], [[]] * count)
+    ids = np.int32([0, 1, 2])
+    with pytest.raises(ShapeError, match=rf"states: expected {count} for a param, got 4"):
+        core.update_rows(settings, zeros(3, 2), ids, zeros(3, 2), [zeros(3, 2)] * 4)
+
+
+def test_steps_are_counted_from_one():
+    settings, arrays = core.AdamSettings(0.1), ([zeros(3)], [zeros(3)], [[zeros(3)], [zeros(3)]])
     with pytest.raises(ShapeError, match="steps: expected 1 of them"):
-        core.adam_update([zeros(3)], [zeros(3)], [zeros(3)], [zeros(3)], [], 0.1)
+        core.update(settings, *arrays)
+    with pytest.raises(InputError, match="step: expected 1 or more"):
+        core.update(settings, *arrays, [0])
 
 
 def test_shared_memory_is_refused():
-    x, others = zeros(8), [zeros(8), zeros(8), zeros(8)]
+    x, grad, other = zeros(8), zeros(8), zeros(8)
     with pytest.raises(InputError, match="grad: expected memory of its own"):
-        core.sgd_update([x[:6]], [x[2:]], None, 0.1)
-    with pytest.raises(InputError, match="exp_avg: expected memory of its own"):
-        core.adam_update([x], others[:1], [x], others[2:], [1], 0.1)
-    with pytest.raises(InputError, match="step: expected 1 or more"):
-        core.adam_update([x], *([other] for other in others), [0], 0.1)
-    with pytest.raises(InputError, match="beta: expected"):
-        core.adam_update([x], *([other] for other in others), [1], 0.1, 1.0)
+        core.update(core.SgdSettings(0.1), [x[:6]], [x[2:]])
+    for states in ([[x], [other]], [[other], [x]], [[grad], [other]], [[other], [other]]):
+        with pytest.raises(InputError, match="state: expected memory of its own"):
+            core.update(core.AdamSettings(0.1), [x], [grad], states, [1])
+    x, rows, other = zeros(4, 2), zeros(4, 2), zeros(4, 2)
+    for states in ([x, other], [other, x], [rows, other], [other, other]):
+        with pytest.raises(InputError, match="memory of its own"):
+            core.update_rows(core.AdamSettings(0.1), x, np.int32([0, 1, 2, 3]), rows, states)
 
 
 @pytest.mark.parametrize("sizes", [(5, 3, 1), (40_000, 7, 60_000, 1)])
@@ -240,9 +260,10 @@ def test_parameters_of_both_dtypes_together(sizes, threads, rng):
 
     params, grads, firsts = draw(), draw(), [abs(x) for x in draw()]
     alone = [(p.copy(), f.copy()) for p, f in zip(params, firsts, strict=True)]
-    core.adagrad_update(params, grads, firsts, 0.1)
+    settings = core.AdagradSettings(0.1)
+    core.update(settings, params, grads, [firsts])
     for number, (param, first) in enumerate(alone):
-        core.adagrad_update([param], [grads[number]], [first], 0.1)
+        core.update(settings, [param], [grads[number]], [[first]])
         assert np.array_equal(params[number], param)
         assert np.array_equal(firsts[number], first)
 
@@ -260,14 +281,15 @@ def test_parameters_of_both_dtypes_together(sizes, threads, rng):
 )
 def test_sparse_misuse(ids, rows, message):
     with pytest.raises((InputError, ShapeError), match=message):
-        core.sgd_update_rows(zeros(5, 3), np.array(ids, np.int32), zeros(*rows), 0.1)
+        core.update_rows(core.SgdSettings(0.1), zeros(5, 3), np.int32(ids), zeros(*rows))
 
 
 def test_sparse_ids_are_int32():
     with pytest.raises(InputError, match=r"ids: expected .*int32"):
-        core.sgd_update_rows(zeros(5, 3), np.array([0, 1], np.int64), zeros(2, 3), 0.1)
-    empty = np.array([], np.int32)
-    core.sgd_update_rows(zeros(5, 3), empty, zeros(0, 3), 0.1)
+        core.update_rows(
+            core.SgdSettings(0.1), zeros(5, 3), np.array([0, 1], np.int64), zeros(2, 3)
+        )
+    core.update_rows(core.SgdSettings(0.1), zeros(5, 3), np.array([], np.int32), zeros(0, 3))
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 1000, 16_384, 100_003])
@@ -315,7 +337,7 @@ def test_rmsprop(size, momentum, centered, threads, draw):
     p, v, a, b = (*wide(param), 0.0, 0.0, 0.0)
     for _ in range(3):
         grad = draw(size)
-        core.rmsprop_update([param], [grad], [[state] for state in states], settings)
+        core.update(settings, [param], [grad], [[state] for state in states])
         g = grad + 0.1 * p
         v = 0.9 * v + 0.1 * g * g
         a = 0.9 * a + 0.1 * g
@@ -329,15 +351,6 @@ def test_rmsprop(size, momentum, centered, threads, draw):
         check(states[-1], a)
 
 
-def test_rmsprop_takes_as_many_states_as_its_settings_need(draw):
-    param, grad, one, two = (draw(4, 2) for _ in range(4))
-    settings = core.RmspropSettings(0.1, 0.9, 1e-8, 0.0, 0.5, True)
-    with pytest.raises(ShapeError, match=r"\[optim\] states: expected 3 arrays, got 2"):
-        core.rmsprop_update([param], [grad], [[one], [two]], settings)
-    ids = np.int32([0, 1, 2, 3])
-    with pytest.raises(ShapeError, match=r"\[optim\] states: expected 3 arrays, got 1"):
-        core.rmsprop_update_rows(param, ids, grad, [one], settings)
-    with pytest.raises(InputError, match=r"memory"):
-        core.rmsprop_update_rows(param, ids, grad, [one, two, one], settings)
+def test_alpha_is_below_one():
     with pytest.raises(InputError, match=r"\[optim\] alpha: expected a number from 0 to below 1"):
-        core.RmspropSettings(0.1, 1.0, 1e-8, 0.0, 0.5, True)
+        core.RmspropSettings(0.1, 1.0)

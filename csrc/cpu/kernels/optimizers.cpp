@@ -94,49 +94,34 @@ double sum_blocks(const T* x, int64_t n, double (*sum_block)(const T*, int64_t))
   return total;
 }
 
-// The arrays of an update at an offset, as RMSprop's settings name them.
+// A step over n elements of an update: from `at` in its parameter and `from` in its gradient.
 template <class T>
-struct RmspropArrays {
-  RmspropArrays(const RmspropSettings& s, const DenseUpdate<T>& u, int64_t offset)
-      : square(u.first + offset),
-        momentum(s.momentum == 0 ? nullptr : u.second + offset),
-        mean(!s.centered ? nullptr : (s.momentum == 0 ? u.second : u.third) + offset) {}
-  T* square;
-  T* momentum;
-  T* mean;
-};
+void step_at(const OptimizerSettings& settings, const DenseUpdate<T>& u, int64_t at, int64_t from,
+             int64_t n) {
+  T* const param = u.param + at;
+  const T* const grad = u.grad + from;
+  const auto kept = [at](T* state) { return state == nullptr ? nullptr : state + at; };
+  T* const first = kept(u.first);
+  T* const second = kept(u.second);
+  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) {
+    table<T>().sgd(*sgd, param, grad, first, n);
+  } else if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
+    table<T>().adagrad(*adagrad, param, grad, first, n);
+  } else if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
+    const bool has_momentum = rmsprop->momentum != 0;
+    T* const mean = !rmsprop->centered ? nullptr : has_momentum ? kept(u.third) : second;
+    table<T>().rmsprop(*rmsprop, param, grad, first, has_momentum ? second : nullptr, mean, n);
+  } else {
+    table<T>().adam(std::get<AdamSettings>(settings), u.step, param, grad, first, second, n);
+  }
+}
 
 }  // namespace
 
 template <class T>
-void sgd_step(const SgdSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
+void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
   for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
-    table<T>().sgd(settings, u.param + begin, u.grad + begin,
-                   u.first == nullptr ? nullptr : u.first + begin, end - begin);
-  });
-}
-
-template <class T>
-void adagrad_step(const AdagradSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
-  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
-    table<T>().adagrad(settings, u.param + begin, u.grad + begin, u.first + begin, end - begin);
-  });
-}
-
-template <class T>
-void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
-  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
-    table<T>().adam(settings, u.step, u.param + begin, u.grad + begin, u.first + begin,
-                    u.second + begin, end - begin);
-  });
-}
-
-template <class T>
-void rmsprop_step(const RmspropSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
-  for_updates(updates, [&](const DenseUpdate<T>& u, int64_t begin, int64_t end) {
-    const RmspropArrays<T> own(settings, u, begin);
-    table<T>().rmsprop(settings, u.param + begin, u.grad + begin, own.square, own.momentum,
-                       own.mean, end - begin);
+    step_at(settings, u, begin, begin, end - begin);
   });
 }
 
@@ -155,67 +140,11 @@ void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows) {
 }
 
 template <class T>
-void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
-                   T* momentum, int64_t count, int64_t d) {
-  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    table<T>().sgd(settings, param + row, grad + source,
-                   momentum == nullptr ? nullptr : momentum + row, d);
-  });
-}
-
-template <class T>
-void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
-                       T* sum, int64_t count, int64_t d) {
-  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    table<T>().adagrad(settings, param + row, grad + source, sum + row, d);
-  });
-}
-
-template <class T>
-void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
-                    const T* grad, T* m, T* v, int64_t count, int64_t d) {
-  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    table<T>().adam(settings, step, param + row, grad + source, m + row, v + row, d);
-  });
-}
-
-template <class T>
-void rmsprop_step_rows(const RmspropSettings& settings, const DenseUpdate<T>& u, const int32_t* ids,
-                       int64_t count, int64_t d) {
-  for_rows(ids, count, d, [&](int64_t row, int64_t source) {
-    const RmspropArrays<T> own(settings, u, row);
-    table<T>().rmsprop(settings, u.param + row, u.grad + source, own.square, own.momentum, own.mean,
-                       d);
-  });
-}
-
-template <class T>
-void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates) {
-  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) return sgd_step(*sgd, updates);
-  if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
-    return adagrad_step(*adagrad, updates);
-  }
-  if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
-    return rmsprop_step(*rmsprop, updates);
-  }
-  adam_step(std::get<AdamSettings>(settings), updates);
-}
-
-template <class T>
-void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>& u,
-                         const int32_t* ids, int64_t count, int64_t d) {
-  if (const auto* sgd = std::get_if<SgdSettings>(&settings)) {
-    return sgd_step_rows(*sgd, u.param, ids, u.grad, u.first, count, d);
-  }
-  if (const auto* adagrad = std::get_if<AdagradSettings>(&settings)) {
-    return adagrad_step_rows(*adagrad, u.param, ids, u.grad, u.first, count, d);
-  }
-  if (const auto* rmsprop = std::get_if<RmspropSettings>(&settings)) {
-    return rmsprop_step_rows(*rmsprop, u, ids, count, d);
-  }
-  AdamSettings adam = std::get<AdamSettings>(settings);
-  adam.sparse = true;
-  adam_step_rows(adam, u.step, u.param, ids, u.grad, u.first, u.second, count, d);
+void optimizer_step_rows(OptimizerSettings settings, const DenseUpdate<T>& u, const int32_t* ids,
+                         int64_t count, int64_t d) {
+  if (auto* adam = std::get_if<AdamSettings>(&settings)) adam->sparse = true;
+  for_rows(ids, count, d,
+           [&](int64_t row, int64_t source) { step_at(settings, u, row, source, d); });
 }
 
 template <class T>
@@ -293,29 +222,17 @@ void add_in_place(T* x, const T* y, double factor, int64_t n) {
   });
 }
 
-#define CAVS_INSTANTIATE(T)                                                                        \
-  template void sgd_step(const SgdSettings&, const std::vector<DenseUpdate<T>>&);                  \
-  template void adagrad_step(const AdagradSettings&, const std::vector<DenseUpdate<T>>&);          \
-  template void adam_step(const AdamSettings&, const std::vector<DenseUpdate<T>>&);                \
-  template void rmsprop_step(const RmspropSettings&, const std::vector<DenseUpdate<T>>&);          \
-  template void rmsprop_step_rows(const RmspropSettings&, const DenseUpdate<T>&, const int32_t*,   \
-                                  int64_t, int64_t);                                               \
-  template void sgd_step_rows(const SgdSettings&, T*, const int32_t*, const T*, T*, int64_t,       \
-                              int64_t);                                                            \
-  template void adagrad_step_rows(const AdagradSettings&, T*, const int32_t*, const T*, T*,        \
-                                  int64_t, int64_t);                                               \
-  template void adam_step_rows(const AdamSettings&, int64_t, T*, const int32_t*, const T*, T*, T*, \
-                               int64_t, int64_t);                                                  \
-  template void optimizer_step(const OptimizerSettings&, const std::vector<DenseUpdate<T>>&);      \
-  template void optimizer_step_rows(const OptimizerSettings&, const DenseUpdate<T>&,               \
-                                    const int32_t*, int64_t, int64_t);                             \
-  template double sum_all(const T*, int64_t);                                                      \
-  template double sum_squares(const T*, int64_t);                                                  \
-  template std::vector<T> max_abs_each(const std::vector<Elements<T>>&);                           \
-  template T max_abs(const T*, int64_t);                                                           \
-  template bool has_nan(const T*, int64_t, int64_t, int64_t);                                      \
-  template T max_abs_rows(const T*, const int32_t*, int64_t, int64_t);                             \
-  template void scale_in_place(T*, double, int64_t);                                               \
+#define CAVS_INSTANTIATE(T)                                                                   \
+  template void optimizer_step(const OptimizerSettings&, const std::vector<DenseUpdate<T>>&); \
+  template void optimizer_step_rows(OptimizerSettings, const DenseUpdate<T>&, const int32_t*, \
+                                    int64_t, int64_t);                                        \
+  template double sum_all(const T*, int64_t);                                                 \
+  template double sum_squares(const T*, int64_t);                                             \
+  template std::vector<T> max_abs_each(const std::vector<Elements<T>>&);                      \
+  template T max_abs(const T*, int64_t);                                                      \
+  template bool has_nan(const T*, int64_t, int64_t, int64_t);                                 \
+  template T max_abs_rows(const T*, const int32_t*, int64_t, int64_t);                        \
+  template void scale_in_place(T*, double, int64_t);                                          \
   template void add_in_place(T*, const T*, double, int64_t);
 CAVS_INSTANTIATE(float)
 CAVS_INSTANTIATE(double)

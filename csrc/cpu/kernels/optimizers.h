@@ -28,40 +28,18 @@ struct OptimizerTable {
   bool (*has_nan)(const T* x, int64_t rows, int64_t ld, int64_t n);
 };
 
-// They take all parameters at once, because only together small parameters are work for several
+// Takes all parameters at once, because only together small parameters are work for several
 // threads.
 template <class T>
-void sgd_step(const SgdSettings& settings, const std::vector<DenseUpdate<T>>& updates);
-template <class T>
-void adagrad_step(const AdagradSettings& settings, const std::vector<DenseUpdate<T>>& updates);
-template <class T>
-void adam_step(const AdamSettings& settings, const std::vector<DenseUpdate<T>>& updates);
-template <class T>
-void rmsprop_step(const RmspropSettings& settings, const std::vector<DenseUpdate<T>>& updates);
+void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);
 
-// Row-sparse steps: row ids[i] of the (num_rows, d) arrays is updated with row i of grad (count,
-// d); other rows and their moments stay as they are and do not decay. Ids of -1 are passed over.
-// All other ids must be distinct and in range; check_row_ids throws Error(kValue) where they are
-// not.
+// Row-sparse step: row ids[i] of the (num_rows, d) arrays is updated with row i of the update's
+// gradient (count, d); other rows and their moments stay as they are and do not decay. Ids of -1
+// are passed over. All other ids must be distinct and in range; check_row_ids throws Error(kValue)
+// where they are not. The update's n is not read.
 void check_row_ids(const int32_t* ids, int64_t count, int64_t num_rows);
 template <class T>
-void sgd_step_rows(const SgdSettings& settings, T* param, const int32_t* ids, const T* grad,
-                   T* momentum, int64_t count, int64_t d);
-template <class T>
-void adagrad_step_rows(const AdagradSettings& settings, T* param, const int32_t* ids, const T* grad,
-                       T* sum, int64_t count, int64_t d);
-template <class T>
-void adam_step_rows(const AdamSettings& settings, int64_t step, T* param, const int32_t* ids,
-                    const T* grad, T* m, T* v, int64_t count, int64_t d);
-template <class T>
-void rmsprop_step_rows(const RmspropSettings& settings, const DenseUpdate<T>& update,
-                       const int32_t* ids, int64_t count, int64_t d);
-
-template <class T>
-void optimizer_step(const OptimizerSettings& settings, const std::vector<DenseUpdate<T>>& updates);
-// Row i of the update's gradient belongs to parameter row ids[i]. The update's n is not read.
-template <class T>
-void optimizer_step_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
+void optimizer_step_rows(OptimizerSettings settings, const DenseUpdate<T>& update,
                          const int32_t* ids, int64_t count, int64_t d);
 
 // The result is the same to the last bit for any number of threads.

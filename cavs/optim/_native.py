@@ -1,0 +1,86 @@
+"""The base of optimizers whose update native code computes in one pass."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cavs._arrays import Array
+from cavs.device import device_of
+from cavs.optim._groups import Group, State
+from cavs.optim._optimizer import Optimizer
+from cavs.tensor import Parameter, RowSparse
+
+
+class NativeOptimizer(Optimizer):
+    """An optimizer with the formula of its native settings; a subclass that overrides the updates
+    has another."""
+
+    #: Whether the formula has the number of the update in it.
+    _counts = False
+
+    @abstractmethod
+    def _settings(self, group: Group) -> Any:
+        """The options as native code takes them."""
+
+    @abstractmethod
+    def _kept(self, group: Group) -> Sequence[str]:
+        """Names of the arrays that are kept for each parameter, in the order of native code."""
+
+    def _new_state(self, parameter: Parameter, group: Group) -> State:
+        state = {name: zeros_like(parameter) for name in self._kept(group)}
+        if self._counts:
+            state["step"] = np.zeros((), np.int64)
+        return state
+
+    def native_settings(self, group: Group) -> Any | None:
+        """See `Optimizer`."""
+        own, base = type(self), NativeOptimizer
+        if own._update is base._update and own._update_rows is base._update_rows:
+            return self._settings(group)
+        return None
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        state = self._states[parameter]
+        step = int(state["step"]) + 1 if self._counts else 1
+        return (step, *[state[name] for name in self._kept(group)])
+
+    def updated(self, parameter: Parameter) -> None:
+        """See `Optimizer`."""
+        if self._counts:
+            self._states[parameter]["step"] += 1
+
+    def _update(
+        self,
+        values: Sequence[Array],
+        grads: Sequence[Array],
+        states: Sequence[State],
+        group: Group,
+    ) -> None:
+        kept = [[state[name] for state in states] for name in self._kept(group)]
+        steps = []
+        if self._counts:
+            for state in states:
+                state["step"] += 1
+            steps = [int(state["step"]) for state in states]
+        device_of(values[0]).native.update(self._settings(group), values, grads, kept, steps)
+
+    def _update_rows(
+        self, parameter: Parameter, grad: RowSparse, state: State, group: Group
+    ) -> None:
+        kept, step = [state[name] for name in self._kept(group)], 1
+        if self._counts:
+            state["step"] += 1
+            step = int(state["step"])
+        settings, rows = self._settings(group), (grad.indices, grad.values)
+        with parameter.writing() as values:
+            device_of(values).native.update_rows(settings, values, *rows, kept, step)
+
+
+def zeros_like(parameter: Parameter) -> Array:
+    """Zeros like the parameter, which take no memory until they are touched."""
+    return device_of(parameter.read()[0]).zeros(parameter.shape, parameter.dtype)

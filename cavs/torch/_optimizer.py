@@ -1,0 +1,256 @@
+"""The base of optimizers of PyTorch that compute by cavs's native updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any
+
+import torch
+import torch.optim.optimizer as _hooks
+from torch.autograd.graph import increment_version
+
+from cavs._arguments import boolean, listed, number, shown
+from cavs._arrays import INT32, Array
+from cavs._native import core
+from cavs.errors import DTypeError, InputError
+
+Group = dict[str, Any]
+
+# Options of torch.optim that stand for another formula where they are not 0. Groups hold those that
+# a state of torch.optim must have.
+_OTHER_FORMULAE = ("amsgrad", "dampening", "lr_decay", "maximize")
+
+
+class _Arrays:
+    """The memory of a parameter and of its state.
+
+    Attributes:
+        parameter: the parameter.
+        values: its values.
+        kept: what is kept for it, in the order of native code.
+        step: the number of its steps, an array of no dimensions.
+    """
+
+    __slots__ = ("_pointer", "_tensors", "kept", "parameter", "step", "values")
+
+    def __init__(
+        self, parameter: torch.Tensor, state: dict[str, torch.Tensor], names: Sequence[str]
+    ) -> None:
+        self.parameter, self._pointer = parameter, parameter.data_ptr()
+        self.values: Array = torch.Tensor.detach(parameter).numpy()
+        self._tensors = [state[name] for name in ("step", *names)]
+        self.step, *self.kept = (x.numpy() for x in self._tensors)
+
+    def are_of(self, state: dict[str, torch.Tensor], names: Sequence[str]) -> bool:
+        """Whether the parameter and `state` are still in this memory."""
+        if self.parameter.data_ptr() != self._pointer or len(self.kept) != len(names):
+            return False
+        tensors = iter(self._tensors)
+        if state.get("step") is not next(tensors):
+            return False
+        return all(state.get(name) is tensor for name, tensor in zip(names, tensors, strict=True))
+
+    def next_step(self) -> int:
+        """The number of the step to come."""
+        return int(self.step) + 1
+
+
+class NativeOptimizer(torch.optim.Optimizer):
+    """The base of these optimizers, which change all parameters of a group in one native call."""
+
+    #: Whether the formula has the number of the step in it.
+    _counts = False
+
+    def __init__(self, params: Any, defaults: Group) -> None:
+        """Takes parameters, (name, parameter) pairs or groups, as any optimizer of PyTorch.
+
+        Raises:
+            InputError: an option out of its range, or a parameter that is not contiguous or not on
+                the CPU; DTypeError: one that is neither float32 nor float64; TypeError, ValueError:
+                as PyTorch raises them, for no parameter or one twice.
+        """
+        self._arrays: dict[torch.Tensor, _Arrays] = {}
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """As of any optimizer; raises as a new one does, and has then added nothing."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            self._check_options(group)
+            for parameter in group["params"]:
+                _check_parameter(parameter)
+        except Exception:
+            self.param_groups.pop()
+            raise
+
+    def _check_options(self, group: Group) -> None:
+        """Raises InputError for options out of their ranges."""
+        others = [name for name in _OTHER_FORMULAE if group.get(name)]
+        if others:
+            raise InputError(
+                f"[torch] expected options without {listed(others)}, got some with; take "
+                f"torch.optim.{type(self).__name__}"
+            )
+        for name in self.defaults:
+            option = group[name]
+            if name in ("nesterov", "centered"):
+                boolean("torch", name, option)
+            elif name == "betas":
+                if not isinstance(option, (tuple, list)) or len(option) != 2:
+                    raise InputError(
+                        f"[torch] expected two betas, got {shown(option)}; pass a pair of numbers"
+                    )
+                for beta in option:
+                    number("torch", "beta", beta, 0, 1)
+            else:
+                number("torch", name, number_of(option), 0, 1 if name == "alpha" else inf)
+
+    def _settings(self, group: Group) -> Any:
+        """The options as native code takes them."""
+        raise NotImplementedError
+
+    def _kept(self, group: Group) -> Sequence[str]:
+        """Names of the tensors that are kept for each parameter, in the order of native code."""
+        raise NotImplementedError
+
+    def _first(self, parameter: torch.Tensor, group: Group) -> torch.Tensor:
+        """What is kept before the first step. Zeros take no memory until they are touched."""
+        return torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Changes every parameter that has a gradient.
+
+        Args:
+            closure: computes gradients and gives the loss, as for any optimizer.
+
+        Returns:
+            What `closure` gives; None without one.
+
+        Raises:
+            InputError: an option is out of its range, or a gradient shares memory with the
+                parameter; no parameter of its group has changed then.
+        """
+        if closure is None and not _is_watched(self):
+            for group in self.param_groups:
+                self._step_group(group)
+            return None
+        return self._watched_step(closure)
+
+    # PyTorch would wrap every step in code that calls hooks and tells its profiler, which costs as
+    # much as the update of a small model. Only steps that are watched go that way.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    @torch.optim.Optimizer.profile_hook_step
+    def _watched_step(self, closure: Callable[[], Any] | None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._step_group(group)
+        return loss
+
+    def _step_group(self, group: Group) -> None:
+        settings, names = self._settings(group), self._kept(group)
+        dense, grads, by_rows = list[_Arrays](), list[Array](), list[tuple[_Arrays, Any]]()
+        for parameter in group["params"]:
+            grad = parameter.grad
+            if grad is None:
+                continue
+            arrays = self._arrays_of(parameter, names, group)
+            if grad.is_sparse and parameter.ndim == 2:
+                by_rows.append((arrays, grad.coalesce()))
+            else:
+                dense.append(arrays)
+                grads.append(_contiguous(grad))
+        if dense:
+            kept = [[arrays.kept[i] for arrays in dense] for i in range(len(names))]
+            steps = [arrays.next_step() for arrays in dense] if self._counts else []
+            core.update(settings, [arrays.values for arrays in dense], grads, kept, steps)
+            increment_version([arrays.parameter for arrays in dense])
+            for arrays in dense:
+                arrays.step += 1
+        for arrays, grad in by_rows:
+            ids, rows = grad._indices()[0].numpy().astype(INT32), _contiguous(grad._values())
+            step = arrays.next_step()
+            core.update_rows(settings, arrays.values, ids, rows, arrays.kept, step)
+            increment_version(arrays.parameter)
+            arrays.step += 1
+
+    def _arrays_of(self, parameter: torch.Tensor, names: Sequence[str], group: Group) -> _Arrays:
+        """The arrays of a parameter and of its state, which is made where it is missing."""
+        state: dict[str, Any] = self.state[parameter]
+        found = self._arrays.get(parameter)
+        if found is None or not found.are_of(state, names):
+            if state.get("step") is None:  # torch.optim.SGD counts none
+                state["step"] = torch.zeros(())
+            for name in names:
+                if state.get(name) is None:
+                    state[name] = self._first(parameter, group)
+            found = self._arrays[parameter] = _Arrays(parameter, state, names)
+        return found
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As of any optimizer."""
+        if not set_to_none:
+            super().zero_grad(set_to_none=False)
+            return
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Goes on from a state of such an optimizer, or of the same one in ``torch.optim``.
+
+        Raises:
+            InputError: its options stand for another formula, such as ``amsgrad``, or are out of
+                their ranges; and what PyTorch raises.
+        """
+        for group in state_dict["param_groups"]:
+            self._check_options({**self.defaults, **group})
+        super().load_state_dict(state_dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._arrays = {}
+
+
+def _is_watched(optimizer: Any) -> bool:
+    """Whether there are hooks of steps, or PyTorch's profiler is on."""
+    try:
+        before, after = _hooks._global_optimizer_pre_hooks, _hooks._global_optimizer_post_hooks
+        own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        return bool(own or before or len(after) > 1 or torch.autograd._profiler_enabled())
+    except AttributeError:  # of another version of PyTorch
+        return True
+
+
+def number_of(option: Any) -> Any:
+    """A number as it is; that in a tensor, as a learning rate may be."""
+    return option.item() if isinstance(option, torch.Tensor) else option
+
+
+def _check_parameter(parameter: torch.Tensor) -> None:
+    if parameter.dtype not in (torch.float32, torch.float64):
+        raise DTypeError(
+            f"[torch] expected parameters of torch.float32 or torch.float64, got {parameter.dtype};"
+            " give the others to an optimizer of torch.optim"
+        )
+    if parameter.device.type != "cpu" or not parameter.is_contiguous():
+        raise InputError(
+            "[torch] expected contiguous parameters on the CPU, got one "
+            f"on {parameter.device} with strides {parameter.stride()}; give the others to an "
+            "optimizer of torch.optim"
+        )
+
+
+def _contiguous(tensor: torch.Tensor) -> Array:
+    """A tensor without gradient as an array without gaps; a copy only where it must be."""
+    if tensor.is_sparse:
+        tensor = tensor.to_dense()
+    if tensor.requires_grad or tensor.is_neg():
+        tensor = tensor.detach().resolve_neg()
+    array: Array = tensor.contiguous().numpy()
+    return array
