@@ -11,12 +11,6 @@ import pytest
 import cavs
 from cavs import nn, ops
 
-GROUPS: dict[str, Callable[[], Iterator[cases.Case]]] = {
-    name.removesuffix("_cases"): getattr(cases, name)
-    for name in vars(cases)
-    if name.endswith("_cases") and name not in ("ops_cases", "vertex_cases")
-}
-
 
 class _Odd:
     """Knows nothing, and says so in two lines."""
@@ -146,11 +140,11 @@ def problems(case: cases.Case) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch and NumPy, about what they are asked to convert
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", cases.GROUPS)
 def test_wrong_arguments_are_one_line(group: str) -> None:
     threads, flush = cavs.get_num_threads(), cavs.get_flush_denormals()
     try:
-        found = [line for case in GROUPS[group]() for line in problems(case)]
+        found = [line for case in cases.GROUPS[group]() for line in problems(case)]
     finally:
         cavs.set_num_threads(threads)
         cavs.set_flush_denormals(flush)
@@ -163,7 +157,7 @@ def test_wrong_arguments_are_one_line(group: str) -> None:
 def test_wrong_operands_of_tensors_are_one_line() -> None:
     x = cavs.tensor(np.ones((2, 4), np.float32))
     square = cavs.tensor(np.ones((4, 4), np.float32))
-    every = cases.ops_cases(x, square, np.int32([0, 1]), "tensor")
+    every = cases.operations.ops_cases(x, square, np.int32([0, 1]), "tensor")
     found = [line for case in every for line in problems(case)]
     assert not found, f"{len(found)} problems:\n" + "\n".join(found)
 
@@ -179,9 +173,9 @@ def test_wrong_operands_of_symbols_are_one_line() -> None:
         def forward(self, v: cavs.Vertex) -> None:
             x = v.pull("x", 4)
             word = v.pull("word", dtype="int32")
-            every = cases.ops_cases(x, self.square, word, "symbol")
+            every = cases.operations.ops_cases(x, self.square, word, "symbol")
             found.extend(line for case in every for line in problems(case))
-            for case in cases.vertex_cases(v, x):
+            for case in cases.operations.vertex_cases(v, x):
                 found.extend(_vertex_problems(case))
             v.push(y=x)
 

@@ -105,7 +105,8 @@ class NativeOptimizer(torch.optim.Optimizer):
                 for beta in option:
                     number("torch", "beta", beta, 0, 1)
             else:
-                number("torch", name, number_of(option), 0, 1 if name == "alpha" else inf)
+                value = number_of(option) if name == "lr" else option
+                number("torch", name, value, 0, 1 if name == "alpha" else inf)
 
     def _settings(self, group: Group) -> Any:
         """The options as native code takes them."""
@@ -228,8 +229,9 @@ def _is_watched(optimizer: Any) -> bool:
 
 
 def number_of(option: Any) -> Any:
-    """A number as it is; that in a tensor, as a learning rate may be."""
-    return option.item() if isinstance(option, torch.Tensor) else option
+    """A learning rate as a number, which may be the element of a tensor; else what it is."""
+    single = isinstance(option, torch.Tensor) and option.numel() == 1 and not option.is_sparse
+    return option.item() if single else option
 
 
 def _check_parameter(parameter: torch.Tensor) -> None:

@@ -5,98 +5,17 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from replaced_attributes import GRAPH, IDS, Holder, Net, Scale, outside
 
 import cavs
 from cavs import nn, ops
-from cavs.core.vertex import Module
 from cavs.errors import CavsRuntimeError
 from cavs.optim import SGD
 from cavs.tensor import Parameter
-
-IDS = np.array([1, 2], np.int32)
-GRAPH = cavs.InputGraph([[], [0]])
-outside = nn.Dropout(0.5)
-
-
-@dataclass
-class Scale(Module):
-    """A module that is equal to others."""
-
-    factor: float
-
-    def __call__(self, x: Any) -> Any:
-        return x * self.factor
-
-
-class Block(Module):
-    def __init__(self) -> None:
-        self.inner = nn.Linear(4, 4)
-
-    def __call__(self, x: Any) -> Any:
-        return self.inner(x)
-
-
-class Net(cavs.VertexFunction):
-    """Layers as attributes, in lists, dictionaries and tuples; numbers, strings and flags."""
-
-    offset = 1.0
-
-    def __init__(self) -> None:
-        self.embedding = nn.Embedding(5, 4)
-        self.layers = [nn.Linear(4, 4), nn.Linear(4, 4)]
-        self.heads = {"a": nn.Linear(4, 2), "b": (nn.Linear(4, 2), [nn.Linear(4, 2)])}
-        self.block = Block()
-        self.drop = nn.Dropout(0.5)
-        self.scale = Scale(2.0)
-        self.gain = Parameter(np.ones(4, np.float32))
-        self.tied = nn.Linear(4, 4)
-        self.sizes = [1, [2, 3]]
-        self.hidden_size = 4
-        self.kind = "tanh"
-        self.gated = False
-        self.activation = ops.tanh
-        self.extra: Any = None
-        self.unread = nn.Linear(2, 2)
-        self.epoch = 0
-        self.history: list[Any] = []
-        self.calls = 0
-        self.seen: list[str] = []
-
-    def shift(self, x: Any) -> Any:
-        return x + self.offset
-
-    def forward(self, v: cavs.Vertex) -> None:
-        self.calls += 1
-        self.seen.append("forward")
-        x = self.drop(self.embedding(v.pull("ids", dtype="int32")))
-        for layer in self.layers:
-            x = self.activation(layer(x))
-        x = self.scale(self.block(x)) * self.gain + sum(self.sizes[1])  # type: ignore[arg-type]
-        if self.kind == "tanh" and not self.gated and self.extra is None:
-            x = ops.tanh(self.tied(x))
-        x = outside(self.shift(x)) * getattr(self, "temperature", 1.0)
-        self.last = x[: self.hidden_size]
-        first, (second,) = self.heads["b"]  # type: ignore[misc]
-        v.scatter(h=self.last)
-        v.push(y=self.heads["a"](x) + first(x) + second(x) + v.gather(h=4).h.sum()[:2])
-
-
-class Holder:
-    """What a test works with."""
-
-    def __init__(self, **options: Any) -> None:
-        self.f: Any = Net()
-        self.model = cavs.compile(self.f, **options)
-        self.optimizer = SGD(self.model.parameters(), lr=0.1)
-
-    def call(self) -> dict[str, cavs.Tensor]:
-        return self.model(GRAPH, ids=IDS)
-
 
 REPLACED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "layer": ("embedding", lambda f: setattr(f, "embedding", nn.Embedding(5, 4))),
@@ -189,13 +108,6 @@ def test_an_optimizer_of_before_a_new_compile() -> None:
     holder.f.gain = None
     with pytest.raises(CavsRuntimeError, match=r"\[compile\]"):
         some.step()
-
-
-def test_a_parameter_that_moved_to_another_function() -> None:
-    one, two = Holder(), Holder()
-    two.f.embedding, one.f.embedding = one.f.embedding, nn.Embedding(5, 4)
-    models = [cavs.compile(two.f), cavs.compile(one.f)]
-    SGD([p for model in models for p in model.parameters()], lr=0.1).step()
 
 
 ALLOWED: dict[str, Callable[[Holder], Any]] = {
@@ -318,85 +230,3 @@ def test_copies_are_functions_of_their_own() -> None:
     assert not {id(p) for p in other.parameters()} & {id(p) for p in holder.f.parameters()}
     again = pickle.loads(pickle.dumps(simple))
     np.testing.assert_array_equal(again.weight.data, simple.weight.data)
-
-
-def program() -> tuple[Any, cavs.Program, SGD]:
-    whole: Any = cavs.VertexProgram({"one": Net(), "two": Net()})
-    whole.joint = Parameter(np.ones(2, np.float32))
-    model = cavs.compile(whole)
-    return whole, model, SGD(model.parameters(), lr=0.1)
-
-
-@pytest.mark.parametrize(
-    ("path", "replace"),
-    [
-        ("two", lambda p: setattr(p, "two", Net())),
-        ("one.embedding", lambda p: setattr(p.one, "embedding", nn.Embedding(5, 4))),
-        ("two.layers[1]", lambda p: p.two.layers.__setitem__(1, nn.Linear(4, 4))),
-        ("one.drop.p", lambda p: setattr(p.one.drop, "p", 0.1)),
-        ("joint", lambda p: setattr(p, "joint", Parameter(np.ones(2, np.float32)))),
-    ],
-)
-def test_programs(path: str, replace: Callable[[Any], Any]) -> None:
-    whole, model, optimizer = program()
-    model["two"](GRAPH, ids=IDS)["y"].sum().backward()
-    assert dict(model["two"].named_parameters()) == dict(whole.two.named_parameters())
-    assert dict(model.named_parameters()) == dict(whole.named_parameters())
-    whole.joint.grad = np.ones(2, np.float32)
-    model["two"].zero_grad()
-    assert whole.joint.grad is not None
-    optimizer.step()
-    replace(whole)
-    for then in (
-        lambda: model["one"](GRAPH, ids=IDS),
-        lambda: model["two"](GRAPH, ids=IDS),
-        model.parameters,
-        model.state_dict,
-        model["one"].parameters,
-        optimizer.step,
-    ):
-        with pytest.raises(CavsRuntimeError) as error:
-            then()
-        assert repr(path) in str(error.value)
-    if path == "two":  # hides the function, which is no way to replace it
-        del whole.two
-        model["two"](GRAPH, ids=IDS)
-    again = cavs.compile(whole)
-    again["one"](GRAPH, ids=IDS)
-    SGD(again.parameters(), lr=0.1).step()
-
-
-def test_a_function_of_a_program_compiled_alone() -> None:
-    whole, model, optimizer = program()
-    whole.one.drop.p = 0.1
-    alone = cavs.compile(whole.one)
-    alone(GRAPH, ids=IDS)
-    with pytest.raises(CavsRuntimeError, match=r"'one\.drop\.p'"):
-        optimizer.step()
-    with pytest.raises(CavsRuntimeError, match=r"'one\.drop\.p'"):
-        model["two"](GRAPH, ids=IDS)
-
-
-def test_a_layer_of_another_function_that_was_taken_apart() -> None:
-    """Its optimizer goes on where all that it holds is of a function that is as it was."""
-    first = Holder()
-
-    class Tuned(cavs.VertexFunction):
-        def __init__(self) -> None:
-            self.layer = first.f.heads["a"]
-
-        def forward(self, v: cavs.Vertex) -> None:
-            v.push(y=self.layer(v.pull("x", 4)))
-
-    tuned = Tuned()
-    model = cavs.compile(tuned)
-    optimizer = SGD(model.parameters(), lr=0.1)
-    first.f.embedding = None
-    model(GRAPH, x=np.ones((2, 4), np.float32))["y"].sum().backward()
-    optimizer.step()
-    mixed = SGD([*model.parameters(), first.f.gain], lr=0.1)
-    with pytest.raises(CavsRuntimeError, match="'embedding'"):
-        mixed.step()
-    tuned.layer = nn.Linear(4, 2)
-    with pytest.raises(CavsRuntimeError, match="compile again"):
-        optimizer.step()

@@ -1,0 +1,69 @@
+"""Calls that read, make and encode the corpora of one task each: trees, ListOps, text, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from argument_cases.base import SENTENCES, TREES, WORDS, Case
+from cavs import data
+
+
+def corpus_cases() -> Iterator[Case]:
+    for name in ("read_trees", "read_listops", "read_parents", "read_sentences", "read_tagged"):
+        yield Case(name, getattr(data, name), {"path": "/nowhere/at all"})
+    for name in ("load_sst", "load_ptb", "load_lattices"):
+        yield Case(name, getattr(data, name), {"directory": "/nowhere/at all"})
+    yield Case("read_lattices", data.read_lattices, {"path": "/nowhere/at all"})
+    mnist = {"path": "/nowhere/at all", "height": 28, "width": 28}
+    yield Case("load_binarized_mnist", data.load_binarized_mnist, mnist)
+    tree = {"text": "(1 a)", "num_classes": 5, "source": "", "line": 1}
+    tree |= {"allow_unlabelled": False, "allow_holes": True}
+    yield Case("parse_tree", data.parse_tree, tree)
+    many = {"lines": ["(1 a)"], "num_classes": 5, "allow_unlabelled": True, "source": ""}
+    yield Case("parse_trees", lambda **g: list(data.parse_trees(**g)), many)
+    trees = lambda line: list(data.parse_trees([line]))  # noqa: E731
+    yield Case("parse_trees", trees, {"line": "(1 a)"})
+    yield Case("parse_listops", data.parse_listops, {"text": "[MAX 1 2 ]", "source": "", "line": 1})
+    lines = lambda **g: list(data.parse_listops_lines(**g))  # noqa: E731
+    yield Case("parse_listops_lines", lines, {"lines": ["[MAX 1 ]"], "source": ""})
+    parse = lambda text, **where: data.parse_parents(text, **where)  # noqa: E731
+    yield Case("parse_parents", parse, {"text": "2 0", "source": "", "line": 1})
+    for name in ("format_tree", "format_listops"):
+        yield Case(name, getattr(data, name), {"tree": data.parse_listops("[MAX 1 2 ]")})
+    yield Case("tree_vocabulary", data.tree_vocabulary, {"trees": TREES})
+    yield Case(
+        "tree_dataset", data.tree_dataset, {"trees": TREES, "vocabulary": WORDS, "labels": "all"}
+    )
+    productions = data.production_vocabulary(TREES)
+    yield Case("production_vocabulary", data.production_vocabulary, {"trees": TREES})
+    made = {"trees": TREES, "vocabulary": productions}
+    yield Case("production_dataset", data.production_dataset, made)
+    yield Case("arities", data.arities, {"vocabulary": productions})
+    yield Case("transition_graph", data.transition_graph, {"tree": TREES[0]})
+    yield Case("transition_dataset", data.transition_dataset, {"trees": TREES, "vocabulary": WORDS})
+    yield Case("brackets", data.brackets, {"tree": TREES[0]})
+    yield Case("bracket_f1", data.bracket_f1, {"found": TREES, "gold": TREES})
+    for name in ("left_branching", "right_branching"):
+        yield Case(name, getattr(data, name), {"sentence": ["a", "b"]})
+    text = {"sentences": SENTENCES, "min_count": 1}
+    yield Case("language_model_vocabulary", data.language_model_vocabulary, text)
+    words = data.language_model_vocabulary(SENTENCES)
+    text = {"sentences": SENTENCES, "vocabulary": words}
+    yield Case("language_model_dataset", data.language_model_dataset, text)
+    running = {**text, "streams": 1, "length": 2}
+    yield Case("running_text_dataset", data.running_text_dataset, running)
+    tagged = [data.TaggedSentence(("a",), ("X",))]
+    tags = data.tag_vocabulary(tagged)
+    yield Case("tag_vocabulary", data.tag_vocabulary, {"sentences": tagged})
+    arguments = {"sentences": tagged, "words": words, "tags": tags}
+    yield Case("tagging_dataset", data.tagging_dataset, arguments)
+    depth = {"max_depth": 3, "max_arguments": 3, "max_length": 20}
+    random = {"seed": 0, "stream": 0, "operator_probability": 0.2, **depth}
+    yield Case("ListOpsGenerator", data.ListOpsGenerator, random)
+    generator = data.ListOpsGenerator(0)
+    drawn = {"count": 2, "generator": generator, "seen": set()}
+    yield Case("generate_listops", data.generate_listops, drawn)
+    counts = {"num_train": 2, "num_dev": 1, "num_test": 1, "seed": 0, **depth}
+    yield Case("listops_corpus", data.listops_corpus, counts)
+    builder = data.TreeBuilder()
+    yield Case("TreeBuilder.add", builder.add, {"label": 0, "token": "a", "children": ()})

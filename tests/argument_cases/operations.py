@@ -1,0 +1,78 @@
+"""Calls of the operations, on tensors or symbols, and of the vertex that is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cavs
+from argument_cases.base import Case
+from cavs import ops
+
+UNARY = """
+    abs erfinv exp log log_softmax one_hot_max reciprocal relu rsqrt sigmoid sign softmax
+    softplus sqrt square stop_gradient tanh
+"""
+BINARY = """
+    binary_cross_entropy_with_logits equal greater greater_equal less less_equal maximum
+    minimum pow squared_error
+"""
+OF_EDGES = """
+    segment_logsumexp segment_max segment_mean segment_softmax segment_sum bernoulli
+    categorical uniform_like
+"""
+
+
+def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
+    """The operations on values of one world: x (4,), or (rows, 4), square (4, 4), ids."""
+    for name in UNARY.split():
+        yield Case(f"ops.{name}", getattr(ops, name), {"x": x})
+    for name in BINARY.split():
+        yield Case(f"ops.{name}", lambda a, b, f=name: getattr(ops, f)(a, b), {"a": x, "b": x})
+    for name in ("sum", "mean", "max", "min", "logsumexp"):
+        arguments = {"x": x, "axis": -1, "keepdims": False}
+        yield Case(f"ops.{name}", getattr(ops, name), arguments)
+    yield Case("ops.where", ops.where, {"condition": x, "a": x, "b": x})
+    yield Case("ops.clip", ops.clip, {"x": x, "low": -1.0, "high": 1.0})
+    yield Case("ops.reshape", ops.reshape, {"x": x, "shape": (-1, 2)})
+    yield Case("ops.split", ops.split, {"x": x, "parts": 2})
+    yield Case("ops.split", ops.split, {"x": x, "parts": [1, 3]})
+    yield Case("ops.split", lambda part: ops.split(x, [1, part]), {"part": 3})
+    yield Case("ops.concat", ops.concat, {"values": [x, x]})
+    yield Case("ops.concat", lambda a: ops.concat([x, a]), {"a": x})
+    yield Case("ops.slice_last", ops.slice_last, {"x": x, "start": 1, "stop": 3})
+    yield Case("ops.matmul", ops.matmul, {"a": x, "b": square})
+    yield Case("ops.linear", ops.linear, {"x": x, "weight": square, "bias": x})
+    norm = {"x": x, "weight": x, "bias": x, "eps": 1e-5}
+    yield Case("ops.layer_norm", ops.layer_norm, norm)
+    yield Case("ops.cross_entropy", ops.cross_entropy, {"logits": x, "label": ids})
+    yield Case("ops.embedding", ops.embedding, {"weight": square, "ids": ids})
+    for name in OF_EDGES.split():
+        yield Case(f"ops.{name}", lambda x, f=name: getattr(ops, f)(x), {"x": x})
+    yield Case("ops.dropout", ops.dropout, {"x": x, "p": 0.5, "by": "vertex"})
+    yield Case("ops.normal", ops.normal, {"mean": x, "std": x})
+    gumbel = {"logits": x, "temperature": 1.0, "hard": True}
+    yield Case("ops.gumbel_softmax", ops.gumbel_softmax, gumbel)
+    if own == "symbol":
+        yield Case("symbol.softmax", x.softmax, {})
+        for name in ("sum", "mean", "max", "min", "logsumexp"):
+            yield Case(f"symbol.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
+        yield Case("symbol[]", lambda key: x[key], {"key": slice(1, 2)})
+        yield Case("symbol[]", lambda a, b: x[a:b], {"a": 1, "b": 2})
+        for sign in ("add", "sub", "mul", "truediv"):
+            yield Case(f"symbol.{sign}", getattr(x, f"__{sign}__"), {"other": 2})
+        yield Case("symbol.pow", x.__pow__, {"exponent": 2})
+        yield Case("symbol.pow", x.__pow__, {"exponent": 1.5})
+        yield Case("symbol.matmul", x.__matmul__, {"other": square})
+
+
+def vertex_cases(v: cavs.Vertex, h: Any) -> Iterator[Case]:
+    """The calls of the vertex that is being traced."""
+    for name in ("pull", "pull_edge", "pull_graph"):
+        arguments = {"name": f"fresh_{name}", "shape": (2, 3), "dtype": "float32"}
+        yield Case(f"Vertex.{name}", getattr(v, name), arguments)
+    yield Case("Vertex.uniform", v.uniform, {"shape": (2, 3)})
+    yield Case("Vertex.normal", v.normal, {"shape": 3})
+    yield Case("Vertex.gather", lambda slot, size: v.gather(slot, h=size), {"slot": 0, "size": 4})
+    yield Case("Vertex.push", lambda y: v.push(fresh=y), {"y": h})
+    yield Case("Vertex.scatter", lambda y: v.scatter(fresh=y), {"y": h})

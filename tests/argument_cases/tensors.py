@@ -1,0 +1,81 @@
+"""Calls of tensors, row-sparse gradients, random generators and the settings of the process."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import cavs
+from argument_cases.base import Case, parameter
+
+
+def core_cases() -> Iterator[Case]:
+    generator = cavs.Generator(0)
+    yield Case("Generator", cavs.Generator, {"seed": 0})
+    for name in ("uniform", "normal"):
+        arguments = {"shape": (2, 3), "dtype": "float32", "keys": [0, 1], "places": [0, 0]}
+        yield Case(f"Generator.{name}", getattr(generator, name), arguments)
+    yield Case("Generator.set_state", generator.set_state, {"state": {"seed": 0, "step": 1}})
+    state = lambda **values: generator.set_state(values)  # noqa: E731
+    yield Case("Generator.set_state", state, {"seed": 0, "step": 1})
+    made = {"data": [1.0, 2.0], "dtype": "float32", "requires_grad": True}
+    for make in (cavs.tensor, cavs.Tensor, cavs.Parameter):
+        yield Case(make.__name__, make, made)
+    rows = {"indices": np.int32([1]), "values": np.ones((1, 2), np.float32), "shape": (3, 2)}
+    yield Case("RowSparse", cavs.RowSparse, rows)
+    rows = {"ids": np.int32([1]), "rows": np.ones((1, 2), np.float32), "shape": (3, 2)}
+    yield Case("RowSparse.from_rows", cavs.RowSparse.from_rows, rows)
+    sparse = cavs.RowSparse(np.int32([1]), np.ones((1, 2), np.float32), (3, 2))
+    yield Case("RowSparse.add", sparse.add, {"other": sparse.copy()})
+    yield Case("RowSparse.add_to", sparse.add_to, {"dense": np.zeros((3, 2), np.float32)})
+    yield Case("RowSparse.scale", sparse.copy().scale, {"factor": 2.0})
+    yield Case("manual_seed", cavs.manual_seed, {"seed": 0})
+    yield Case("set_num_threads", cavs.set_num_threads, {"count": cavs.get_num_threads()})
+    yield Case("set_flush_denormals", cavs.set_flush_denormals, {"enabled": True})
+    yield Case("set_detect_nonfinite", cavs.set_detect_nonfinite, {"enabled": False})
+    yield Case("detect_nonfinite", cavs.detect_nonfinite, {"enabled": False})
+
+
+def tensor_cases() -> Iterator[Case]:
+    x = cavs.tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
+    for name in ("sum", "mean", "max", "min", "logsumexp"):
+        yield Case(f"Tensor.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
+        yield Case(f"Tensor.{name}", lambda a, f=name: getattr(x, f)((0, a)), {"a": 1})
+    yield Case("Tensor.permute", lambda a: x.permute(a), {"a": (1, 0)})
+    yield Case("Tensor.permute", lambda a: x.permute(1, a), {"a": 0})
+    yield Case("Tensor.clip", x.clip, {"low": -1.0, "high": 1.0})
+    for compare in ("eq", "ne", "lt", "le", "gt", "ge"):
+        by = getattr(operator, compare)
+        yield Case(f"Tensor {compare}", lambda other, by=by: by(x, other), {"other": x})
+    yield Case("Tensor.__contains__", lambda value: value in x, {"value": 2.0})
+    for join in (cavs.concat, cavs.stack):
+        yield Case(join.__name__, join, {"tensors": [x, x], "axis": 0})
+        yield Case(join.__name__, lambda a, f=join: f([x, a]), {"a": x})
+    yield Case("Tensor.reshape", lambda shape: x.reshape(shape), {"shape": (3, 2)})
+    yield Case("Tensor.reshape", lambda a, b: x.reshape(a, b), {"a": 3, "b": 2})
+    yield Case("Tensor.astype", x.astype, {"dtype": "float64"})
+    yield Case("Tensor.__getitem__", lambda key: x[key], {"key": 0})
+    yield Case("Tensor.__getitem__", lambda a, b: x[a, b], {"a": 0, "b": [0, 1]})
+    yield Case("Tensor.__getitem__", lambda a, b: x[a:b], {"a": 0, "b": 1})
+    for sign in ("add", "sub", "mul", "truediv", "matmul"):
+        for side in (f"__{sign}__", f"__r{sign}__"):
+            if hasattr(x, side):
+                good = np.ones((3, 2) if sign == "matmul" else (2, 3), np.float32)
+                yield Case(f"Tensor.{side}", getattr(x, side), {"other": cavs.tensor(good)})
+    yield Case("Tensor.__pow__", x.__pow__, {"exponent": 2})
+    yield Case("Tensor.__pow__", x.__pow__, {"exponent": 1.5})
+    yield Case("Tensor.__rpow__", x.__rpow__, {"base": 2})
+    learns = lambda: cavs.tensor(np.ones((2, 3), np.float32), requires_grad=True)  # noqa: E731
+    yield Case("Tensor.backward", lambda grad: (learns() * 2).backward(grad), {"grad": x})
+    keeping = lambda keep: (learns() * 2).backward(x, retain_graph=keep)  # noqa: E731
+    yield Case("Tensor.backward", keeping, {"keep": True})
+    yield Case("Tensor.accumulate_grad", lambda grad: learns().accumulate_grad(grad), {"grad": x})
+
+    def set_data(values: Any) -> None:
+        learns().data = values
+        parameter().data = values
+
+    yield Case("Tensor.data", set_data, {"values": np.ones((2, 3), np.float32)})
