@@ -22,6 +22,11 @@ from cavs.tensor import Generator, Parameter, Tensor
 
 _PLAIN = (type(None), bool, int, str)
 _KINDS = "biuf"  # of arrays
+# Types of numbers and text, which are nobody's code.
+_TYPES: dict[str, type] = {kind.__name__: kind for kind in (bool, int, float, str)}
+_TYPES |= {np.dtype(code).str: np.dtype(code).type for code in "?bBhHiIlLefd"}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+_LONGEST = 4000  # digits: Python reads no integers of more than 4300
 _REMEDY = (
     "keep it out of the modules, or save model.state_dict() and load it into a model that your "
     "code makes"
@@ -54,8 +59,10 @@ class Description:
         """Raises CavsRuntimeError where something is no data; names the attribute."""
         self.modules: list[dict[str, Any]] = []
         self.arrays: dict[str, Any] = {}
+        # What stands in several places is one object again; objects are known by their identities.
         self._names = {id(p): f"parameter.{name}" for name, p in root.named_parameters()}
         self._numbers: dict[int, int] = {}
+        self._generators: dict[int, int] = {}
         self._above: set[int] = set()
         self.value(root, type(root).__name__)
 
@@ -63,7 +70,7 @@ class Description:
         """A value for JSON; `place` names it in errors."""
         kind = type(x)
         if kind in _PLAIN:
-            return x
+            return self._integer(x, place) if kind is int else x
         if kind is float:
             return x if math.isfinite(x) else {"float": repr(x)}
         if kind in _COLLECTIONS:
@@ -72,14 +79,18 @@ class Description:
             return {"module": self._module(x, place)}
         if kind in (Parameter, Tensor):
             values = x.read()[0] if kind is Parameter else x.detach().data
-            name = self._array(values, place, self._names.get(id(x)))
-            return {kind.__name__.lower(): [name, x.requires_grad]}
-        if kind is np.ndarray or isinstance(x, np.generic):
-            return {"array" if kind is np.ndarray else "scalar": self._array(np.asarray(x), place)}
+            return {kind.__name__.lower(): [self._array(values, place, x), x.requires_grad]}
+        if kind is np.ndarray:
+            return {"array": self._array(x, place, x)}
+        if isinstance(x, np.generic):
+            return {"scalar": self._array(np.asarray(x), place)}
         if isinstance(x, np.dtype):
             return {"dtype": x.str}
+        if isinstance(x, type) and x in _NAMES:
+            return {"type": _NAMES[x]}
         if kind is Generator:
-            return {"generator": x.state()}
+            number = self._generators.setdefault(id(x), len(self._generators))
+            return {"generator": [number, x.state()]}
         if import_path(kind) == _VOCABULARY:
             return {"vocabulary": [x.to_list(), x.unknown]}
         if isinstance(x, (type, FunctionType)):
@@ -113,12 +124,27 @@ class Description:
             )
         return path
 
-    def _array(self, array: Any, place: str, name: str | None = None) -> str:
+    def _integer(self, x: int, place: str) -> int:
+        if x.bit_length() > _LONGEST * math.log2(10):
+            raise CavsRuntimeError(
+                f"[save] expected integers of at most {_LONGEST} digits, got a longer one as "
+                f"{place}; {_REMEDY}"
+            )
+        return x
+
+    def _array(self, array: Any, place: str, owner: Any = None) -> str:
+        """The name of an array; one of an `owner` that came before is there already."""
+        name = None if owner is None else self._names.get(id(owner))
+        if name in self.arrays:
+            return str(name)
         if array.dtype.kind not in _KINDS or array.dtype.itemsize > 8:
             raise CavsRuntimeError(
                 f"[save] expected arrays of numbers, got one of {array.dtype} as {place}; {_REMEDY}"
             )
-        name = f"array.{len(self.arrays)}" if name is None else name
+        if name is None:
+            name = f"array.{len(self.arrays)}"
+            if owner is not None:
+                self._names[id(owner)] = name
         self.arrays[name] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
         return name
 
@@ -190,6 +216,7 @@ class Rebuilt:
         """
         self._arrays, self._find = arrays, find
         self._tensors: dict[str, Tensor] = {}
+        self._generators: dict[int, Generator] = {}
         kinds = [find(_checked(entry["class"], str, "a class")) for entry in modules]
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, Module)):
@@ -243,10 +270,12 @@ class Rebuilt:
             self._tensors[name] = kind(self._arrays[name], requires_grad=learns)
         return self._tensors[name]
 
-    def generator(self, state: Any) -> Generator:
-        generator = Generator(0)
-        generator.set_state(state)
-        return generator
+    def generator(self, form: Any) -> Generator:
+        number, state = form
+        if number not in self._generators:
+            generator = self._generators[number] = Generator(0)
+            generator.set_state(state)
+        return self._generators[number]
 
     def vocabulary(self, form: Any) -> Any:
         from cavs.data import Vocabulary  # not with cavs: few models hold one
@@ -286,6 +315,7 @@ def _dtype(text: str) -> np.dtype[Any]:
 _MAKERS: dict[str, Callable[[Rebuilt, Any], Any]] = {
     "float": lambda _, text: _float(text),
     "dtype": lambda _, text: _dtype(text),
+    "type": lambda _, name: _TYPES[name],
     "module": Rebuilt.module,
     "array": Rebuilt.array,
     "scalar": lambda rebuilt, name: rebuilt.array(name)[()],

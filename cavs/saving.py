@@ -46,7 +46,9 @@ def save(model: Model | Program, path: str | os.PathLike[str]) -> None:
     the mode and the random state; gradients and optimizers are not in it. Of the code it has the
     import paths of the classes alone, and it does not call constructors again: attributes may be
     modules, parameters, tensors, arrays, numbers, text, vocabularies, functions and classes that
-    can be imported, and lists, tuples, sets and dictionaries of these.
+    can be imported, and lists, tuples, sets and dictionaries of these. Modules, parameters,
+    tensors, arrays and generators that stand in several places are one object again when they are
+    loaded; a collection becomes one for each place.
 
     A file that was there stays whole until the new one is.
 
@@ -154,17 +156,25 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
         rebuilt = Rebuilt(described["modules"], arrays, _found)
         own = {name: rebuilt.value(x) for name, x in described["own"].items()}
     except (Damaged, RecursionError) as error:
-        raise CheckpointError(
-            f"[load] {source}: expected a model that cavs.save wrote, got one that is damaged "
-            f"({in_brief(error)}); take another, or the code that it was saved with"
-        ) from error
+        raise _damaged(source, error) from error
     try:
         return _compiled(rebuilt.root, own, described)
+    except Damaged as error:
+        raise _damaged(source, error) from error
     except Exception as error:  # a forward whose attributes are wrong may raise anything
         raise CheckpointError(
             f"[load] {source}: expected a model that compiles, got one that does not "
             f"({type(error).__name__}: {in_brief(error)}); take the code that it was saved with"
         ) from error
+
+
+def _damaged(source: Path, error: Exception) -> CheckpointError:
+    from cavs.training._fields import in_brief
+
+    return CheckpointError(
+        f"[load] {source}: expected a model that cavs.save wrote, got one that is damaged "
+        f"({in_brief(error)}); take another, or the code that it was saved with"
+    )
 
 
 def _compiled(root: Any, own: Mapping[str, Any], described: Mapping[str, Any]) -> Model | Program:
@@ -176,6 +186,8 @@ def _compiled(root: Any, own: Mapping[str, Any], described: Mapping[str, Any]) -
     else:
         model.train(training)
     model.set_random_state(described["random"])
+    if not model._made.isdisjoint(own):
+        raise Damaged("an attribute of the model is one that cavs makes")
     vars(model).update(own)
     return model  # type: ignore[no-any-return]
 
@@ -265,7 +277,7 @@ def _found(path: str) -> Any:
 def _as_path(component: str, path: Any) -> Path:
     with suppress(TypeError, ValueError):
         found = os.fspath(path)
-        if isinstance(found, str) and found and "\0" not in found:
+        if isinstance(found, str) and b"\0" not in os.fsencode(found) and Path(found).name:
             return Path(found)
     raise InputError(f"[{component}] expected the path of a file, got {shown(path)}; pass one")
 

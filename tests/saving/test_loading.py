@@ -166,7 +166,15 @@ def _strange(rng: np.random.Generator) -> Any:
             {"dtype": "O"},
             {"scalar": 0},
         ),
-        *({"generator": 3}, {"vocabulary": [["a", "a"], None]}, {"tuple": {}}, {"scalar": 0}),
+        *(
+            {"generator": 3},
+            {"generator": [0, 3]},
+            {"type": "complex"},
+            {"type": []},
+            {"vocabulary": [["a", "a"], None]},
+            {"tuple": {}},
+            {"scalar": 0},
+        ),
     ]
     return values[rng.integers(len(values))]
 
@@ -194,6 +202,17 @@ def test_no_description_is_more_than_one_line(file: Path) -> None:
         change(file, put)
         refused += refusal(file) is not None
     assert refused > 100
+
+
+@pytest.mark.parametrize("name", ["_compiler", "_stream", "function", "training", "_made"])
+def test_no_file_replaces_what_compile_makes(name: str, file: Path) -> None:
+    """It was loaded, and its first call failed somewhere within."""
+    cavs.save(cavs.compile(saved_models.Outer.Inner()), file)
+    change(file, lambda described: described["own"].update({name: 3}))
+    with pytest.raises(
+        CheckpointError, match=r"is damaged \(an attribute of the model is one that"
+    ):
+        cavs.load(file, trust="saved_models")
 
 
 def test_deep_descriptions_are_one_line(file: Path) -> None:
