@@ -1,14 +1,16 @@
 """Models in files: `cavs.save` and `cavs.load`.
 
 A file is of safetensors, with the arrays, and JSON in its metadata: options, mode, random state and
-what `saved_objects` says of the modules. Reading it runs no code; the modules of its classes are
-imported, which runs their code, where they are cavs's own or the caller consents.
+what `saved_objects` says of the modules; and a checksum of both. Reading it runs no code; the
+modules of its classes are imported, which runs their code, where they are cavs's own or the caller
+consents.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -20,7 +22,8 @@ from cavs._signatures import shorten
 from cavs.errors import CavsRuntimeError, CheckpointError, InputError
 from cavs.model import Model
 from cavs.program import Program, compile
-from cavs.saved_objects import Damaged, Description, Rebuilt, imported, paths_in
+from cavs.rebuilt_objects import Damaged, Rebuilt, paths_in
+from cavs.saved_objects import Description, imported
 
 FORMAT = "cavs-model"
 FORMAT_VERSION = 1
@@ -119,8 +122,22 @@ def _content(model: Model | Program) -> bytes:
             "random": model.random_state(),
         }
     )
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "model": text}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "model": text,
+        "checksum": checksum(text, described.arrays),
+    }
     return to_bytes(described.arrays, metadata)
+
+
+def checksum(text: str, arrays: Mapping[str, Any]) -> str:
+    """The CRC-32 of a description and its arrays: tells of damage, and of no purpose behind it."""
+    found = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+    for name, array in sorted(arrays.items()):
+        found = zlib.crc32(repr((name, array.dtype.str, array.shape)).encode(), found)
+        found = zlib.crc32(array.reshape(-1).view("u1"), found)
+    return f"{found:08x}"
 
 
 def _modes(model: Model | Program) -> bool | dict[str, bool]:
@@ -143,9 +160,9 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
             Classes of a script are in ``"__main__"``.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, of another program or version, or
-            needs modules that are not trusted, which it names, or that have no such class;
-            InputError: `path` is no path, or `trust` something else.
+        CheckpointError: there is no such file, its bytes have changed, it is of another program or
+            version, or needs modules that are not trusted, which it names, or that have no such
+            class; InputError: `path` is no path, or `trust` something else.
     """
     from cavs.training._fields import in_brief
 
@@ -203,6 +220,8 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
 
     metadata, arrays = read_safetensors(path, _check_format, component="load")
     try:
+        if metadata["checksum"] != checksum(metadata["model"], arrays):
+            raise Damaged("its bytes have changed since")
         found = parse_json(metadata["model"])
     except (KeyError, ValueError) as error:
         raise Damaged("there is no description in it") from error
