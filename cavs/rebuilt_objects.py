@@ -17,12 +17,13 @@ class Damaged(Exception):  # noqa: N818
     """A description is none that :class:`Description` makes; says where."""
 
 
-def paths_in(modules: Any) -> Iterator[str]:
-    """The import paths of all classes and functions in a table of modules.
+def paths_in(modules: Any, own: Any) -> Iterator[str]:
+    """The import paths of all classes and functions in a table of modules, and in values beside it.
 
     Raises:
         Damaged: it is no such table.
     """
+    yield from _objects_in(own)
     for number, entry in enumerate(_checked(modules, list, "the modules")):
         of = f"module {number}"
         if set(_checked(entry, dict, of)) != {"class", "attributes"}:

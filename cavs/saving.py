@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -169,8 +170,9 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
     source, trusted = _as_path("load", path), _as_names(trust)
     try:
         described, arrays = _read(source)
-        _check_consent(source, set(paths_in(described["modules"])), trusted)
-        rebuilt = Rebuilt(described["modules"], arrays, _found)
+        paths = set(paths_in(described["modules"], described["own"]))
+        _check_consent(source, paths, trusted)
+        rebuilt = Rebuilt(described["modules"], arrays, partial(_found, paths))
         own = {name: rebuilt.value(x) for name, x in described["own"].items()}
     except (Damaged, RecursionError) as error:
         raise _damaged(source, error) from error
@@ -279,8 +281,10 @@ def _is_below(module: str, above: Iterable[str]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in above)
 
 
-def _found(path: str) -> Any:
-    """What stands at an import path that has consent."""
+def _found(consented: Collection[str], path: str) -> Any:
+    """What stands at an import path, which is one of those that have consent."""
+    if path not in consented:
+        raise Damaged(f"{shown(path)} stands where nothing is imported")
     module = path.partition(":")[0]
     try:
         import_module(module)

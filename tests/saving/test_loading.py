@@ -79,7 +79,7 @@ def test_code_that_nobody_trusts_does_not_run(file: Path, tmp_path: Path) -> Non
         "saved_models:Scale",
     ],
 )
-@pytest.mark.parametrize("where", ["class", "object"])
+@pytest.mark.parametrize("where", ["class", "object", "own"])
 def test_what_is_not_of_cavs_needs_consent(path: str, where: str, file: Path) -> None:
     cavs.save(cavs.compile(models.TreeFC(5, 4, 4, 2)), file)
 
@@ -87,6 +87,8 @@ def test_what_is_not_of_cavs_needs_consent(path: str, where: str, file: Path) ->
         first = described["modules"][0]
         if where == "class":
             first["class"] = path
+        elif where == "own":  # attributes of the model itself, which were imported unasked
+            described["own"]["mine"] = [{"dict": [[1, {"object": path}]]}]
         else:
             first["attributes"]["forward"] = [{"dict": [[1, {"object": path}]]}]
 
