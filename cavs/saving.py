@@ -1,16 +1,19 @@
 """Models in files: `cavs.save` and `cavs.load`.
 
 A file is of safetensors, with the arrays, and JSON in its metadata: options, mode, random state and
-what `saved_objects` says of the modules. Reading it runs no code; the modules of its classes are
-imported, which runs their code, where they are cavs's own or the caller consents.
+what `saved_objects` says of the modules; and a checksum of both. Reading it runs no code; the
+modules of its classes are imported, which runs their code, where they are cavs's own or the caller
+consents.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,8 @@ from cavs._signatures import shorten
 from cavs.errors import CavsRuntimeError, CheckpointError, InputError
 from cavs.model import Model
 from cavs.program import Program, compile
-from cavs.saved_objects import Damaged, Description, Rebuilt, imported, paths_in
+from cavs.rebuilt_objects import Damaged, Rebuilt, paths_in
+from cavs.saved_objects import Description, imported
 
 FORMAT = "cavs-model"
 FORMAT_VERSION = 1
@@ -46,7 +50,9 @@ def save(model: Model | Program, path: str | os.PathLike[str]) -> None:
     the mode and the random state; gradients and optimizers are not in it. Of the code it has the
     import paths of the classes alone, and it does not call constructors again: attributes may be
     modules, parameters, tensors, arrays, numbers, text, vocabularies, functions and classes that
-    can be imported, and lists, tuples, sets and dictionaries of these.
+    can be imported, and lists, tuples, sets and dictionaries of these. Modules, parameters,
+    tensors, arrays and generators that stand in several places are one object again when they are
+    loaded; a collection becomes one for each place.
 
     A file that was there stays whole until the new one is.
 
@@ -117,8 +123,22 @@ def _content(model: Model | Program) -> bytes:
             "random": model.random_state(),
         }
     )
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "model": text}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "model": text,
+        "checksum": checksum(text, described.arrays),
+    }
     return to_bytes(described.arrays, metadata)
+
+
+def checksum(text: str, arrays: Mapping[str, Any]) -> str:
+    """The CRC-32 of a description and its arrays: tells of damage, and of no purpose behind it."""
+    found = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+    for name, array in sorted(arrays.items()):
+        found = zlib.crc32(repr((name, array.dtype.str, array.shape)).encode(), found)
+        found = zlib.crc32(array.reshape(-1).view("u1"), found)
+    return f"{found:08x}"
 
 
 def _modes(model: Model | Program) -> bool | dict[str, bool]:
@@ -141,30 +161,39 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
             Classes of a script are in ``"__main__"``.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, of another program or version, or
-            needs modules that are not trusted, which it names, or that have no such class;
-            InputError: `path` is no path, or `trust` something else.
+        CheckpointError: there is no such file, its bytes have changed, it is of another program or
+            version, or needs modules that are not trusted, which it names, or that have no such
+            class; InputError: `path` is no path, or `trust` something else.
     """
     from cavs.training._fields import in_brief
 
     source, trusted = _as_path("load", path), _as_names(trust)
     try:
         described, arrays = _read(source)
-        _check_consent(source, set(paths_in(described["modules"])), trusted)
-        rebuilt = Rebuilt(described["modules"], arrays, _found)
+        paths = set(paths_in(described["modules"], described["own"]))
+        _check_consent(source, paths, trusted)
+        rebuilt = Rebuilt(described["modules"], arrays, partial(_found, paths))
         own = {name: rebuilt.value(x) for name, x in described["own"].items()}
     except (Damaged, RecursionError) as error:
-        raise CheckpointError(
-            f"[load] {source}: expected a model that cavs.save wrote, got one that is damaged "
-            f"({in_brief(error)}); take another, or the code that it was saved with"
-        ) from error
+        raise _damaged(source, error) from error
     try:
         return _compiled(rebuilt.root, own, described)
+    except Damaged as error:
+        raise _damaged(source, error) from error
     except Exception as error:  # a forward whose attributes are wrong may raise anything
         raise CheckpointError(
             f"[load] {source}: expected a model that compiles, got one that does not "
             f"({type(error).__name__}: {in_brief(error)}); take the code that it was saved with"
         ) from error
+
+
+def _damaged(source: Path, error: Exception) -> CheckpointError:
+    from cavs.training._fields import in_brief
+
+    return CheckpointError(
+        f"[load] {source}: expected a model that cavs.save wrote, got one that is damaged "
+        f"({in_brief(error)}); take another, or the code that it was saved with"
+    )
 
 
 def _compiled(root: Any, own: Mapping[str, Any], described: Mapping[str, Any]) -> Model | Program:
@@ -176,6 +205,8 @@ def _compiled(root: Any, own: Mapping[str, Any], described: Mapping[str, Any]) -
     else:
         model.train(training)
     model.set_random_state(described["random"])
+    if not model._made.isdisjoint(own):
+        raise Damaged("an attribute of the model is one that cavs makes")
     vars(model).update(own)
     return model  # type: ignore[no-any-return]
 
@@ -191,6 +222,8 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
 
     metadata, arrays = read_safetensors(path, _check_format, component="load")
     try:
+        if metadata["checksum"] != checksum(metadata["model"], arrays):
+            raise Damaged("its bytes have changed since")
         found = parse_json(metadata["model"])
     except (KeyError, ValueError) as error:
         raise Damaged("there is no description in it") from error
@@ -248,8 +281,10 @@ def _is_below(module: str, above: Iterable[str]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in above)
 
 
-def _found(path: str) -> Any:
-    """What stands at an import path that has consent."""
+def _found(consented: Collection[str], path: str) -> Any:
+    """What stands at an import path, which is one of those that have consent."""
+    if path not in consented:
+        raise Damaged(f"{shown(path)} stands where nothing is imported")
     module = path.partition(":")[0]
     try:
         import_module(module)
@@ -265,7 +300,7 @@ def _found(path: str) -> Any:
 def _as_path(component: str, path: Any) -> Path:
     with suppress(TypeError, ValueError):
         found = os.fspath(path)
-        if isinstance(found, str) and found and "\0" not in found:
+        if isinstance(found, str) and b"\0" not in os.fsencode(found) and Path(found).name:
             return Path(found)
     raise InputError(f"[{component}] expected the path of a file, got {shown(path)}; pass one")
 

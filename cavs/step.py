@@ -138,7 +138,7 @@ class NativeSteps:
         plan = self._plan(options.loss, training)
         try:
             groups = _groups(plan, optimizer)
-        except TypeError:
+        except (KeyError, TypeError):  # of an option that a user set
             optimizer.check_values()
             raise
         if groups is None:

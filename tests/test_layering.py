@@ -91,8 +91,12 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         "data",
         "models",
     ),
-    "saved_objects": (*_BASE, "core", "tensor", "data"),
-    "saving": (*_BASE, "_signatures", "model", "program", "saved_objects", "training"),
+    "saved_objects": (*_BASE, "core", "tensor"),
+    "rebuilt_objects": ("_arguments", "core", "tensor", "data", "saved_objects"),
+    "saving": (
+        *(*_BASE, "_signatures", "model", "program"),
+        *("saved_objects", "rebuilt_objects", "training"),
+    ),
     "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),

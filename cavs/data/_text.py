@@ -40,10 +40,10 @@ def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
         fail(source, f"expected {expected}, got no such file; check the path")
     if isinstance(error, IsADirectoryError):
         fail(source, f"expected {expected}, got a directory; name a file in it")
-    reason = getattr(error, "strerror", None) or error
+    reason = getattr(error, "strerror", None)
+    remedy = "check its permissions" if reason else "it may be damaged, or cut off"
     fail(
-        source,
-        f"expected {expected}, got a file that cannot be read ({reason}); check its permissions",
+        source, f"expected {expected}, got a file that cannot be read ({reason or error}); {remedy}"
     )
 
 

@@ -30,6 +30,9 @@ class AnnotatedTree:
       labels: its label: of a phrase its category, of a word its part of speech.
       relations: how it depends on its parent; at the root None, or
         ``root`` as in Universal Dependencies.
+
+    Raises:
+      InputError: no input graph, or texts that are not one, or None, for each vertex.
     """
 
     graph: InputGraph
@@ -100,7 +103,8 @@ def annotated_vocabularies(
 ) -> tuple[Vocabulary, Vocabulary, Vocabulary]:
     """The words, labels and relations of trees; ``<unk>`` stands first in each.
 
-    `min_count` is of words, as in `Vocabulary.from_tokens`.
+    `min_count` is of words, as in `Vocabulary.from_tokens`. Raises InputError for anything but
+    annotated trees.
     """
     given = check_annotated(trees)
     columns = (

@@ -18,6 +18,9 @@ class PairGraph(InputGraph):
     Attributes:
       encoder, decoder: the two graphs.
       slots: the first slots of a decoder vertex, which its own children have.
+
+    Raises:
+      GraphError, InputError: see `pair_graph`.
     """
 
     __slots__ = ("decoder", "encoder", "slots")

@@ -72,8 +72,9 @@ def read_penn(
       progress: show a bar on standard error.
 
     Raises:
-      DataError: brackets do not match, a label or a word is missing, a word beside other children;
-        names file, line and column.
+      DataError: there is no such file, brackets do not match, a label or a word is missing, a word
+        beside other children; names file, line and column.
+      InputError: another way to binarise, or no bool or text where one is expected.
     """
     options = _Options(keep_null, functions, binarize, marker)
     content = read_text(path, "constituency trees in brackets")

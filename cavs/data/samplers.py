@@ -90,7 +90,8 @@ class WeightedSampler(Sampler):
             last = np.flatnonzero(self._weights)[-1] if self._count else 0
             return np.minimum(drawn, last).astype(np.int64)
         with np.errstate(divide="ignore"):
-            keys = np.log(1 - _uniform(bits, len(self._weights))) / self._weights
+            # The logarithm of log(u) / weight, which no weight takes out of the range of floats.
+            keys = np.log(self._weights) - np.log(-np.log1p(-_uniform(bits, len(self._weights))))
         keys[self._weights == 0] = -np.inf
         return np.argsort(-keys, kind="stable")[: self._count].astype(np.int64)
 

@@ -53,6 +53,9 @@ class SentencePair:
       left, right: the sentences; each an `AnnotatedTree` or a `LabelledTree`.
       label: such as ``entailment``, or None.
       score: such as the relatedness of SICK, 1 to 5, or None.
+
+    Raises:
+      InputError: a side is no tree with words.
     """
 
     left: Tree
@@ -77,7 +80,11 @@ class PairCorpus:
 
 
 def pair_vocabulary(pairs: Iterable[SentencePair], *, min_count: int = 1) -> Vocabulary:
-    """The words of both sentences of the pairs, ``<unk>`` first."""
+    """The words of both sentences of the pairs, ``<unk>`` first.
+
+    `min_count` is as in `Vocabulary.from_tokens`. Raises InputError for anything but sentence
+    pairs.
+    """
     trees = (tree for pair in _checked(pairs) for tree in (pair.left, pair.right))
     return Vocabulary.from_tokens((t for tree in trees for t in tree.tokens), min_count=min_count)
 

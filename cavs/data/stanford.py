@@ -59,7 +59,8 @@ def load_stanford(
 
     Raises:
       DataError: a file is missing, its number of lines is not that of the sentences, a line has
-        another number of values than vertices, or is no tree; names file and line.
+        another number of values than vertices, or is no tree, or there is another label of a
+        pair than SICK's; names file and line.
       InputError: another kind of trees.
     """
     choice("data", "trees", trees, _FILES)
@@ -102,11 +103,20 @@ def _pairs(folder: Path, progress: bool) -> list[SentencePair]:
             message = f"expected a score, a number, got {shown_text(line)}; write it"
             fail(str(path), message, line=number)
         scores.append(score)
-    entailed = folder / "ent.txt"
-    labels: Sequence[str | None] = [None] * count
-    if entailed.is_file():
-        labels = [line.strip().upper() for line in _lines(entailed, count)]
+    labels = _labels(folder / "ent.txt", count)
     return [SentencePair(*pair) for pair in zip(*sides, labels, scores, strict=True)]
+
+
+def _labels(path: Path, count: int) -> Sequence[str | None]:
+    """The label of each pair; None where there is no such file."""
+    if not path.is_file():
+        return [None] * count
+    labels = [line.strip().upper() for line in _lines(path, count)]
+    for number, label in enumerate(labels, 1):
+        if label not in SICK_LABELS:
+            message = f"expected a label among {', '.join(SICK_LABELS)}, got {shown_text(label)}"
+            fail(str(path), f"{message}; correct it", line=number)
+    return labels
 
 
 def _lines(path: Path, count: int) -> list[str]:

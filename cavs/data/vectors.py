@@ -22,6 +22,7 @@ from cavs.errors import InputError, ShapeError
 _EXPECTED = "word vectors, a word and its numbers on each line"
 _GZIP = b"\x1f\x8b"
 _BLANKS = b" \t\r\n"
+_DIGITS = 18  # of a number in word2vec's header
 _MARK = "\ufeff"  # a byte order mark, which readers drop
 
 
@@ -164,6 +165,12 @@ class _File:
             fields = line.split(b" ")
             self._header = len(fields) == 2 and all(field.isdigit() for field in fields)
             if self._header:
+                if max(map(len, fields)) > _DIGITS or not int(fields[0]) or not int(fields[1]):
+                    self._bad(
+                        number,
+                        "expected how many words there are, and numbers of each, got "
+                        f"{_text(line)}; correct the header, or leave it out",
+                    )
                 self.count, declared = map(int, fields)
                 if size is not None and declared != size:
                     self._bad(

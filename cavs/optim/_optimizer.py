@@ -177,12 +177,13 @@ class Optimizer(ABC):
         """Looks, after a step failed, for an option that a user set and no step takes.
 
         Raises:
-            InputError: names the option.
+            InputError: names the option, or the arrays that the options need and nobody made.
         """
         for group in self.groups:
             for name, value in group.items():
                 if name not in ("names", "params") and not isinstance(value, bool):
                     number("optim", name, value)
+            self._check_states(group)
 
     def check_states(self) -> None:
         """Looks, after a native training step failed, for a parameter that has become another.
@@ -264,6 +265,9 @@ class Optimizer(ABC):
         and ``groups.N.OPTION`` of each group, without axes.
 
         The arrays of the parameters are the optimizer's own; copy them to keep them.
+
+        Raises:
+            InputError: an option that a user set is no number.
         """
         self.checks.forget()  # the caller may change the arrays
         result: dict[str, Array] = {}
@@ -271,8 +275,12 @@ class Optimizer(ABC):
             for name, parameter in zip(group["names"], group["params"], strict=True):
                 for key, array in self._states[parameter].items():
                     result[f"{name}.{key}"] = array
-        for path, (at, option) in option_places(self.groups).items():
-            result[path] = np.asarray(self.groups[at][option], np.float64)
+        try:
+            for path, (at, option) in option_places(self.groups).items():
+                result[path] = np.asarray(self.groups[at][option], np.float64)
+        except (TypeError, ValueError):
+            self.check_values()
+            raise
         return result
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -313,7 +321,7 @@ class Optimizer(ABC):
             if missing:
                 raise InputError(
                     f"[optim] expected options that need no {sorted(missing)}, as this optimizer "
-                    "was made, got others; make it with these options"
+                    "was made, got others; make it with such options from the beginning"
                 )
 
     #: Names of the arrays of a state that have no negative element.

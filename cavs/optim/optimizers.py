@@ -173,6 +173,10 @@ class RMSprop(NativeOptimizer):
     g = grad + weight_decay * p;  v = alpha * v + (1 - alpha) * g * g;  with `centered`
     a = alpha * a + (1 - alpha) * g, and v - a * a in place of v;  u = g / (sqrt(v) + eps);  with
     `momentum` b = momentum * b + u, and b in place of u;  p -= lr * u.
+
+    The state of a parameter are arrays of its shape and dtype: ``square_avg``, which is v, with
+    `momentum` ``momentum``, b, and with `centered` ``grad_avg``, a. Both options are chosen when
+    the optimizer is made; later steps take no others that need more arrays.
     """
 
     _non_negative = frozenset({"square_avg"})

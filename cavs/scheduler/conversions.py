@@ -55,9 +55,9 @@ def lists_of_networkx(graph: Any, slot: Any) -> list[list[int]]:
             f"[graph] expected the name of an edge attribute, or None, as slot, got {shown(slot)}; "
             "pass one"
         )
-    directed = getattr(graph, "is_directed", None)
-    if isinstance(graph, type) or not callable(directed) or not hasattr(graph, "in_edges"):
-        found = "an undirected graph" if callable(directed) else shown(graph)
+    is_graph = callable(getattr(graph, "is_directed", None)) and not isinstance(graph, type)
+    if not is_graph or not hasattr(graph, "in_edges"):
+        found = "an undirected graph" if is_graph else shown(graph)
         raise InputError(
             f"[graph] expected a networkx.DiGraph or MultiDiGraph, got {found}; make the graph "
             "directed, its edges from child to parent"

@@ -243,7 +243,8 @@ class InputGraph:
         return (*arrays, self.child_slot) if self.has_holes else arrays
 
     def __repr__(self) -> str:
-        if self.num_vertices <= 16:
+        # Slots may be far apart, and edges parallel.
+        if self.num_vertices <= 16 and int(self.child_slot.max(initial=0)) < 64:
             return f"InputGraph(children={self.children})"
         return (
             f"<InputGraph of {self.num_vertices} vertices, {self.num_edges} edges, "

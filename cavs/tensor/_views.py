@@ -36,7 +36,14 @@ class Views(Reductions):
         """Tensors of values made of this one, with their gradient."""
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        """The same elements in another shape, of which one axis may be -1."""
+        """The same elements in another shape; memory is shared where the layout allows.
+
+        Args:
+            shape: its axes, as numbers or in one sequence; one may be -1, for what is left.
+
+        Raises:
+            ShapeError: another number of elements, or several of -1.
+        """
         to: Any = shape[0] if len(shape) == 1 else shape
         return shape_ops.reshape(self, to)
 

@@ -132,6 +132,11 @@ def test_errors_name_file_and_line(sst: Path, name: str, lines: list[str], text:
         ("sim.txt", ["1.5", "nan"], "line 2: expected a score"),
         ("b.toks", ["It rains"], "b.parents: expected 1 lines, one for each sentence, got 2"),
         ("sim.txt", ["1.5"], "expected 2 lines"),
+        (
+            "ent.txt",
+            ["NEUTRAL", "maybe"],
+            "ent.txt, line 2: expected a label among .*, got 'MAYBE'",
+        ),
     ],
 )
 def test_errors_of_pairs_name_file_and_line(

@@ -74,6 +74,9 @@ def test_words_that_are_missing_are_drawn_by_seed_and_scale(tmp_path: Path) -> N
         ("a b\n", "line 1: expected a word and its numbers, got 'a b'"),
         ("word\n", "line 1: expected a word and its numbers"),
         ("", "got an empty file"),
+        ("0 1000000000000\n", "line 1: expected how many words there are, .* got '0 10+'"),
+        ("3 0\n", "line 1: expected how many words"),
+        pytest.param("9" * 5000 + " 3\nthe 1 2 3\n", "line 1: expected how many", id="digits"),
     ],
 )
 @pytest.mark.filterwarnings("error")
@@ -96,7 +99,9 @@ def test_other_files_and_arguments(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="got a directory"):
         load_vectors(tmp_path, words)
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"a 1 2\n" * 999)[:-9])
-    with pytest.raises(DataError, match=r"cut\.gz: expected .* cannot be read"):
+    with pytest.raises(
+        DataError, match=r"cut\.gz: expected .* cannot be read .*; it may be damaged, or"
+    ):
         load_vectors(tmp_path / "cut.gz", words)
     for wrong in ({"size": 0}, {"scale": -1.0}, {"seed": -1}, {"progress": 2}):
         with pytest.raises(InputError, match="expected"):

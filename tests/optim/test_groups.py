@@ -145,3 +145,44 @@ def test_an_added_group_is_looked_after_as_the_first_one() -> None:
     model.function.two = nn.Linear(2, 2)
     with pytest.raises(cavs.CavsRuntimeError, match="two"):
         optimizer.step()
+
+
+class Line(cavs.VertexFunction):
+    def __init__(self) -> None:
+        self.layer = nn.Linear(4, 1)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        v.push(y=self.layer(v.pull("x", 4)))
+
+
+LATER: dict[str, tuple[Callable[[Any], optim.Optimizer], str, str]] = {
+    "sgd": (lambda p: optim.SGD(p, lr=0.1), "momentum", "momentum"),
+    "rmsprop": (optim.RMSprop, "momentum", "momentum"),
+    "rmsprop centered": (optim.RMSprop, "centered", "grad_avg"),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_options_that_need_arrays_are_refused_later(name: str) -> None:
+    """It was a KeyError."""
+    make, option, array = LATER[name]
+    model = cavs.compile(Line())
+    optimizer = make(model.parameters())
+    optimizer.param_groups[0][option] = True if option == "centered" else 0.9
+    for parameter in model.parameters():
+        parameter.grad = np.ones(parameter.shape, np.float32)
+    graphs = [cavs.InputGraph([[]])]
+    steps: list[Callable[[], Any]] = [
+        optimizer.step,
+        lambda: model.step(graphs, optimizer, loss="y", x=np.ones((1, 4), np.float32)),
+    ]
+    for step in steps:
+        with pytest.raises(InputError, match=rf"^\[optim\] .* no \['{array}'\], as this .*; make"):
+            step()
+
+
+def test_a_state_needs_numbers_as_options() -> None:
+    optimizer = optim.SGD([Parameter(np.ones(2))], lr=0.1)
+    optimizer.param_groups[0]["lr"] = "fast"
+    with pytest.raises(InputError, match=r"^\[optim\] expected a finite lr, got 'fast'"):
+        optimizer.state_dict()

@@ -18,6 +18,7 @@ from safetensors.numpy import save as to_bytes
 import cavs
 from cavs import models
 from cavs.errors import CheckpointError, InputError
+from cavs.saving import checksum
 
 
 def change(file: Path, how: Callable[[dict[str, Any]], Any]) -> None:
@@ -27,8 +28,9 @@ def change(file: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     described = json.loads(metadata["model"])
     how(described)
-    arrays = from_bytes(content)
-    file.write_bytes(to_bytes(arrays, {**metadata, "model": json.dumps(described)}))
+    arrays, text = from_bytes(content), json.dumps(described)
+    metadata |= {"model": text, "checksum": checksum(text, arrays)}
+    file.write_bytes(to_bytes(arrays, metadata))
 
 
 def refusal(file: Path) -> str | None:
@@ -77,7 +79,7 @@ def test_code_that_nobody_trusts_does_not_run(file: Path, tmp_path: Path) -> Non
         "saved_models:Scale",
     ],
 )
-@pytest.mark.parametrize("where", ["class", "object"])
+@pytest.mark.parametrize("where", ["class", "object", "own"])
 def test_what_is_not_of_cavs_needs_consent(path: str, where: str, file: Path) -> None:
     cavs.save(cavs.compile(models.TreeFC(5, 4, 4, 2)), file)
 
@@ -85,6 +87,8 @@ def test_what_is_not_of_cavs_needs_consent(path: str, where: str, file: Path) ->
         first = described["modules"][0]
         if where == "class":
             first["class"] = path
+        elif where == "own":  # attributes of the model itself, which were imported unasked
+            described["own"]["mine"] = [{"dict": [[1, {"object": path}]]}]
         else:
             first["attributes"]["forward"] = [{"dict": [[1, {"object": path}]]}]
 
@@ -142,17 +146,23 @@ def test_files_of_another_kind_are_one_line(file: Path, tmp_path: Path) -> None:
             cavs.load(path)
 
 
-def test_no_damage_is_more_than_one_line(file: Path) -> None:
-    cavs.save(cavs.compile(saved_models.make()), file)
+def test_damage_is_one_line_and_never_another_model(file: Path) -> None:
+    model = cavs.compile(saved_models.make()).eval()
+    cavs.save(model, file)
     content = file.read_bytes()
     rng = np.random.default_rng(0)
+    graphs, word = cavs.batch([cavs.InputGraph([[], [], [0, 1]])]), np.int32([1, 2, -1])
+    expected = {name: y.numpy() for name, y in model(graphs, word=word).items()}
     for _ in range(300):
         damaged = bytearray(content)
         for at in rng.integers(0, len(content), rng.integers(1, 4)):
             damaged[at] = rng.integers(0, 256)
         end = rng.integers(0, len(content)) if rng.random() < 0.2 else None
         file.write_bytes(bytes(damaged[:end]))
-        refusal(file)
+        if refusal(file) is None:
+            loaded: Any = cavs.load(file, trust="saved_models")
+            for name, y in loaded(graphs, word=word).items():
+                np.testing.assert_array_equal(y.numpy(), expected[name])
 
 
 def _strange(rng: np.random.Generator) -> Any:
@@ -166,7 +176,15 @@ def _strange(rng: np.random.Generator) -> Any:
             {"dtype": "O"},
             {"scalar": 0},
         ),
-        *({"generator": 3}, {"vocabulary": [["a", "a"], None]}, {"tuple": {}}, {"scalar": 0}),
+        *(
+            {"generator": 3},
+            {"generator": [0, 3]},
+            {"type": "complex"},
+            {"type": []},
+            {"vocabulary": [["a", "a"], None]},
+            {"tuple": {}},
+            {"scalar": 0},
+        ),
     ]
     return values[rng.integers(len(values))]
 
@@ -194,6 +212,17 @@ def test_no_description_is_more_than_one_line(file: Path) -> None:
         change(file, put)
         refused += refusal(file) is not None
     assert refused > 100
+
+
+@pytest.mark.parametrize("name", ["_compiler", "_stream", "function", "training", "_made"])
+def test_no_file_replaces_what_compile_makes(name: str, file: Path) -> None:
+    """It was loaded, and its first call failed somewhere within."""
+    cavs.save(cavs.compile(saved_models.Outer.Inner()), file)
+    change(file, lambda described: described["own"].update({name: 3}))
+    with pytest.raises(
+        CheckpointError, match=r"is damaged \(an attribute of the model is one that"
+    ):
+        cavs.load(file, trust="saved_models")
 
 
 def test_deep_descriptions_are_one_line(file: Path) -> None:

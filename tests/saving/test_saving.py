@@ -90,6 +90,34 @@ def test_a_model_of_the_users_comes_back_with_all_that_it_holds(file: Path) -> N
     same(model, loaded, {"word": WORD})
 
 
+def test_what_stands_in_several_places_is_one_object_again(file: Path) -> None:
+    """A generator that two modules draw from, above all, was two that draw the same."""
+    function = Local(None)
+    noise, table = cavs.Generator(4), np.arange(3.0)
+    constant, loose = cavs.tensor([1.0]), cavs.Parameter([2.0])
+    function.held = [[noise, table, constant, {"a": (noise, table, constant)}]]
+    function.sets = [{loose}, {loose, 1}]  # type: ignore[attr-defined]
+    model = cavs.compile(function)
+    model.mine = [noise, table, constant]  # type: ignore[attr-defined]
+    cavs.save(model, file)
+    loaded: Any = cavs.load(file, trust=Local)
+    [(noise, table, constant, inner)] = loaded.function.held
+    for held in (inner["a"], loaded.mine):
+        assert all(x is y for x, y in zip(held, (noise, table, constant), strict=True))
+    assert noise.uniform(3).numpy().tolist() == cavs.Generator(4).uniform(3).numpy().tolist()
+    assert loaded.function.sets[0] <= loaded.function.sets[1]
+
+
+TYPES = (bool, int, float, str, np.bool_, np.int8, np.int32, np.int64, np.float32, np.float64)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_types_of_numbers_need_no_consent(kind: type, file: Path) -> None:
+    cavs.save(cavs.compile(Local(kind)), file)
+    loaded: Any = cavs.load(file, trust=Local)
+    assert loaded.function.held[0] is kind
+
+
 def test_programs_come_back(file: Path) -> None:
     program = cavs.compile(
         cavs.VertexProgram({"a": saved_models.Outer.Inner(), "b": saved_models.Outer.Inner()}),
@@ -150,6 +178,10 @@ UNFIT: dict[str, tuple[Callable[[], Any], str]] = {
     "complex": (lambda: np.array([1j]), r"arrays of numbers, got one of complex"),
     "endless": (_endless, r"no collection within itself, got one as Local\.held\[0\]\[0\]\['a'\]"),
     "deep": (_deep, r"not too deep"),
+    "digits": (
+        lambda: {10**4400: 1},
+        r"at most 4000 digits, got a longer one as key 0 of Local\.h",
+    ),
     "slots": (saved_models.Slotted, r"without __slots__"),
     "subclass": (lambda: type("Own", (dict,), {})(), r"got Own"),
     "optimizer": (lambda: cavs.optim.SGD([cavs.Parameter([1.0])], 0.1), r"got SGD"),
@@ -192,7 +224,7 @@ def test_a_model_that_was_changed_is_not_saved(file: Path) -> None:
         cavs.save(cavs.compile(saved_models.Outer.Inner()).stepwise(), file)
 
 
-@pytest.mark.parametrize("path", [None, 3, "", "a\0b", b"bytes"])
+@pytest.mark.parametrize("path", [None, 3, "", "a\0b", b"bytes", ".", "/", "a\ud800", Path()])
 def test_wrong_paths_are_refused(path: Any) -> None:
     model = cavs.compile(Local(None))
     for call in (lambda: cavs.save(model, path), lambda: cavs.load(path)):

@@ -129,6 +129,8 @@ def test_other_graphs_are_refused() -> None:
         InputGraph.from_networkx(networkx.path_graph(3))
     with pytest.raises(InputError, match=r"expected a networkx\.DiGraph .* got 3"):
         InputGraph.from_networkx(3)
+    with pytest.raises(InputError, match=r"expected a networkx\.DiGraph .* got type"):
+        InputGraph.from_networkx(networkx.DiGraph)
     with pytest.raises(GraphError, match="its own descendant"):
         InputGraph.from_networkx(networkx.cycle_graph(3, networkx.DiGraph))
 

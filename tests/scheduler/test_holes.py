@@ -27,6 +27,8 @@ def test_a_hole_is_no_edge() -> None:
     assert graph.leaves.tolist() == [0, 1]
     assert graph.roots.tolist() == [3]
     assert repr(graph) == f"InputGraph(children={RIGHT_ONLY})"
+    far = InputGraph.from_csr([0, 0, 1], [0], [2**30])  # too many holes to write
+    assert repr(far) == "<InputGraph of 2 vertices, 1 edges, 2 levels>"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from cavs.training import Checkpoint, save_checkpoint
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = (
     *("checkpoints", "datafiles", "differential", "drawing", "functions", "graphs", "hostile"),
-    *("kills", "mutations", "operations", "oracle", "runs", "tape", "workers"),
+    *("kills", "modelfiles", "mutations", "operations", "oracle", "runs", "tape", "tensorfiles"),
+    "workers",
 )
 
 
@@ -50,7 +51,7 @@ def test_a_slice_of_fixed_seeds() -> None:
     assert "seeds 20000..20249, 250 trials" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["graphs", "programs"])
+@pytest.mark.parametrize("kind", ["graphs", "programs", "models"])
 def test_a_slice_of_hostile_trials(kind: str) -> None:
     done = run(kind, "--seed", "5000", "--count", "600")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -97,6 +98,23 @@ def test_a_graph_that_is_taken_for_another_is_a_finding(
     found = [fault for seed in range(60) if (fault := fuzz["hostile"].trial(seed))]
     assert found
     assert all("WrongResultError" in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ("_check_consent", "HarmError: import of foreign_to_fuzz"),
+        ("checksum", "another model"),
+    ],
+)
+def test_what_reading_a_model_must_not_do_is_found(
+    fuzz: dict[str, Any], monkeypatch: pytest.MonkeyPatch, broken: str, what: str
+) -> None:
+    saving, modelfiles = import_module("cavs.saving"), fuzz["modelfiles"]
+    monkeypatch.setattr(saving, broken, lambda *_: "")
+    monkeypatch.setattr(modelfiles, "checksum", saving.checksum)
+    found = [fault for seed in range(400) if (fault := modelfiles.trial(seed))]
+    assert any(what in fault for fault in found)
 
 
 def test_the_command_line() -> None:

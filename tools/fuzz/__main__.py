@@ -17,6 +17,7 @@ import datafiles
 import differential
 import hostile
 import kills
+import modelfiles
 import programs
 
 #: Maps each kind of trial to a function that takes a seed and returns the fault or None, and to a
@@ -27,6 +28,7 @@ KINDS["differential"] = (
     "random vertex functions, against an evaluation of their own",
 )
 KINDS["checkpoints"] = checkpoints.check, "spoilt checkpoints in every command that reads them"
+KINDS["models"] = modelfiles.check, "spoilt and hostile files of saved models"
 KINDS["data"] = datafiles.check, "spoilt data files by every reader"
 KINDS["graphs"] = hostile.check, "hostile graphs, batches and inputs: right results or errors"
 KINDS["programs"] = programs.check, "wrong native programs and runs: errors, and no crash"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,8 +132,29 @@ class Case:
             if inputs[name].dtype.kind == "f" and self.rng.random() < 0.4
         }
         state = self.model.random_state()
-        self.model.zero_grad()
         out = self.model(graphs, **{**given, **learning})
+        backwards = self.rng.choice([1, 1, 1, 2, 3])
+        for number in range(backwards):
+            retain = number + 1 < backwards
+            if not self._backward(graphs, inputs, learning, state, out, retain=retain):
+                return
+            if retain and self.rng.random() < 0.3:  # memory of the run must stay its own
+                self._infer(graphs, inputs, "inference between backwards", apart=True)
+
+    def _backward(
+        self,
+        graphs: cavs.GraphBatch,
+        inputs: Mapping[str, Array],
+        learning: Mapping[str, cavs.Tensor],
+        state: Mapping[str, int],
+        out: Mapping[str, cavs.Tensor],
+        *,
+        retain: bool,
+    ) -> bool:
+        """A backward from some outputs of a call, whose graph is kept or not; False where there is
+        none, or the values are too near a jump."""
+        for leaf in (*self.function.weights, *learning.values()):
+            leaf.zero_grad()
         used = self.names if self.rng.random() < 0.7 else self.names[:1]
         cotangents = {
             name: self.numbers.standard_normal(out[name].shape) * (name in used)
@@ -140,15 +162,15 @@ class Case:
         }
         expected = self._expected(graphs, inputs, state, cotangents, learning)
         if expected.margin < ROUNDING[self.how.dtype]:
-            return
+            return False
         tolerance = TOLERANCE[self.how.dtype]
         for name in self.names:
             _compare(f"output {name}", out[name].numpy(), expected.outputs[name], tolerance)
         parts = [(out[name] * cavs.Tensor(cotangents[name], self.how.dtype)).sum() for name in used]
         loss = sum(parts[1:], parts[0])
         if not loss.requires_grad:
-            return
-        loss.backward()
+            return False
+        loss.backward(retain_graph=retain)
         for number, (p, grad) in enumerate(
             zip(self.function.weights, expected.weights, strict=True)
         ):
@@ -156,11 +178,28 @@ class Case:
         for name, x in learning.items():
             grad = np.zeros(x.shape) if x.grad is None else x.grad
             _compare(f"gradient of {name}", grad, expected.inputs[name], 5 * tolerance)
+        return True
 
-    def _infer(self, graphs: cavs.GraphBatch, inputs: Mapping[str, Array], when: str) -> None:
+    def _infer(
+        self,
+        graphs: cavs.GraphBatch,
+        inputs: Mapping[str, Array],
+        when: str,
+        *,
+        apart: bool = False,
+    ) -> None:
+        """A call without gradients; `apart`: in a thread of its own."""
         state = self.model.random_state()
-        with cavs.no_grad():
-            out = self.model(graphs, **self._pulled(inputs))
+
+        def call() -> dict[str, cavs.Tensor]:
+            with cavs.no_grad():
+                return self.model(graphs, **self._pulled(inputs))
+
+        if apart:
+            with ThreadPoolExecutor(1) as pool:
+                out = pool.submit(call).result()
+        else:
+            out = call()
         expected = self._expected(graphs, inputs, state)
         if expected.margin < ROUNDING[self.how.dtype]:
             return

@@ -137,6 +137,10 @@ class _Drawer:
         """Brings a value within -1..1, where float32 tells values apart."""
         return self.unary("tanh", number)
 
+    def positive(self, number: int) -> int:
+        """A value above 0.5."""
+        return self.unary("shift", self.unary("softplus", number))
+
     # Families of operations
 
     def step(self) -> int | None:
@@ -187,10 +191,10 @@ class _Drawer:
 
     def elementwise(self, number: int) -> int:
         op = self.rng.choice(list(UNARY))
-        if op in ("exp", "square"):
+        if op in ("exp", "square", "cube", "fifth"):
             number = self.tame(number)
-        elif op in ("log", "rsqrt", "reciprocal", "sqrt"):
-            number = self.unary("shift", self.unary("softplus", number))
+        elif op in ("log", "rsqrt", "reciprocal", "sqrt", "power", "inverse_square"):
+            number = self.positive(number)
         elif op == "erfinv":
             number = self.unary("shrink", self.tame(number))
         return self.unary(op, number)
@@ -206,7 +210,10 @@ class _Drawer:
         if op == "div" and isinstance(other, Weight):
             return None
         if op == "div" and isinstance(other, int):
-            other = self.unary("shift", self.unary("softplus", other))
+            other = self.positive(other)
+        if op == "pow":
+            number = self.positive(self.tame(number))
+            other = self.tame(other) if type(other) is int else other
         if op == "where":
             mask = self.pick(lambda step: step.shape in (shape, ()))
             if mask is None:
@@ -214,7 +221,7 @@ class _Drawer:
             condition = self.emit("greater", (mask, 0.1), *self.steps[mask][3:])
             pair = (number, other) if self.rng.random() < 0.5 else (other, number)
             return self.emit(op, (condition, *pair), self._space(condition, *pair), shape)
-        swap = op != "div" and self.rng.random() < 0.4
+        swap = op not in ("div", "pow") and self.rng.random() < 0.4
         pair = (other, number) if swap else (number, other)
         made = self.emit(op, pair, self._space(*pair), shape)
         large = op in ("mul", "binary_cross_entropy", "squared_error")

@@ -88,6 +88,12 @@ UNARY: dict[str, Operation] = {
             lambda x, y: ((x > -0.7) & (x < 0.6)) * 1.0,
         ),
     ),
+    "power": Operation(lambda x: x**1.7, _elementwise(lambda x: x**1.7, lambda x, y: 1.7 * y / x)),
+    "inverse_square": Operation(
+        lambda x: x**-2, _elementwise(lambda x: x**-2.0, lambda x, y: -2 * y / x)
+    ),
+    "cube": Operation(lambda x: x**3, _elementwise(lambda x: x**3, lambda x, y: 3 * x**2)),
+    "fifth": Operation(lambda x: x**5, _elementwise(lambda x: x**5, lambda x, y: 5 * x**4)),
     "shift": Operation(
         lambda x: x + 0.5, _elementwise(lambda x: x + 0.5, lambda x, y: np.ones_like(x))
     ),
@@ -133,6 +139,14 @@ def _where(mask: Value, x: Value, y: Value) -> Value:
     return tape.select(mask.data != 0, x, y)
 
 
+def _pow(x: Value, y: Value) -> Value:
+    """x ** y for x > 0."""
+    x, y = tape.aligned(x, y)
+    z = x.data**y.data
+    slopes = y.data * z / x.data, z * np.log(x.data)
+    return Value(z, [(x, lambda dz: dz * slopes[0]), (y, lambda dz: dz * slopes[1])])
+
+
 def _softplus(x: Value) -> Value:
     return tape.unary(x, np.logaddexp(0, x.data), _sigmoid(x.data))
 
@@ -142,6 +156,7 @@ BINARY: dict[str, Operation] = {
     "sub": Operation(lambda x, y: x - y, _difference),
     "mul": Operation(lambda x, y: x * y, tape.mul),
     "div": Operation(lambda x, y: x / y, lambda x, y: tape.mul(x, _inverse(y))),
+    "pow": Operation(ops.pow, _pow),
     "maximum": Operation(ops.maximum, _extreme(lambda x, y: x > y)),
     "minimum": Operation(ops.minimum, _extreme(lambda x, y: x < y)),
     "greater": Operation(ops.greater, _compare(np.greater)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,12 @@ WORDS = [
 ]
 _LARGEST = 64 << 20  # bytes: a larger run is not worth its time
 _DRAWN = 24  # functions
+_OPTIMIZERS: list[Callable[..., cavs.optim.Optimizer]] = [
+    cavs.optim.SGD,
+    partial(cavs.optim.RMSprop, momentum=0.9, centered=True),
+    cavs.optim.Adagrad,
+    cavs.optim.Adam,
+]
 
 
 class Recorded(NamedTuple):
@@ -197,8 +203,8 @@ def _use(model: cavs.Model, graphs: cavs.GraphBatch, inputs: Any) -> None:
         sum(losses[1:], losses[0]).backward()
     scalar = [name for name, y in outputs.items() if y.requires_grad]
     if scalar and model.parameters():
-        kind = (cavs.optim.SGD, cavs.optim.Adagrad, cavs.optim.Adam)[len(inputs) % 3]
-        model.step(graphs, kind(model.parameters(), lr=0.01), loss=scalar[0], **inputs)
+        optimizer = _OPTIMIZERS[len(inputs) % len(_OPTIMIZERS)](model.parameters(), lr=0.01)
+        model.step(graphs, optimizer, loss=scalar[0], **inputs)
 
 
 def trial(seed: int) -> str | None:
@@ -270,10 +276,10 @@ def _run(rng: random.Random, case: Recorded, programs: list[Any], change: bool) 
             backward = _arguments(rng, tuple(backward))
         else:
             args[0] = draw_batch(rng).schedule(rng.choice(["batching", "serial"]))
-    rows = [rng.choice([0, 1, 3, 5]) for _ in case.programs[0][3]]
+    rows, retain = [rng.choice([0, 1, 3, 5]) for _ in case.programs[0][3]], rng.random() < 0.3
     second = programs[1] if len(programs) > 1 else None
     try:
-        sweeps = core.plan_sweeps(programs[0], second, args[0], rows, True, 2)
+        sweeps = core.plan_sweeps(programs[0], second, args[0], rows, True, 2, retain)
         if sum(sweep.total for sweep in sweeps) > _LARGEST:
             return
     except cavs.CavsError:
@@ -284,7 +290,10 @@ def _run(rng: random.Random, case: Recorded, programs: list[Any], change: bool) 
     run.forward(*forward)
     _ = run.nan_state
     if second is not None and backward:
+        if retain:
+            run.backward(second, *backward, retain=True)
         run.backward(second, *backward)
+    run.profile_sweeps()
 
 
 def _step(rng: random.Random, case: Recorded, programs: list[Any], change: bool) -> None:

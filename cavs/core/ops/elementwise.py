@@ -331,7 +331,8 @@ def softplus(x: Applies[R]) -> R:
 
 @binary
 def pow(a: Any, b: Any) -> Any:
-    """Elementwise a ** b, for any numbers: as C's ``pow``, and with PyTorch's gradients.
+    """Elementwise a ** b, for any numbers: as C's ``pow``, and with PyTorch's gradients. Shapes
+    broadcast.
 
     1 where b is 0 or a is 1; NaN where a is negative and b no integer. The gradient of a is
     b a ** (b - 1), 0 where b is 0, and that of b is a ** b log(a), 0 where a is 0 and b is not
