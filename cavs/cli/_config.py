@@ -114,7 +114,7 @@ def _of_metrics(
     given = {
         name: value
         for name, value in found.items()
-        if value != options[name].default_in(case)
+        if value != options[name].default_in(case, found)
         and value != found.get(options[name].follows or "")
     }
     if isinstance(user.get("args"), dict):

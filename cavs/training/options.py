@@ -122,7 +122,9 @@ class Option:
         follows: the name of the option whose value is the default.
         otherwise: a case, and another default for this case.
         only: the tasks that have it, as errors name them; empty if all have it.
-        needs: another option, and the value of it without which nothing reads this one.
+        needs: another option, and the value of it, or its values, without which nothing reads this
+            one.
+        beside: another option, a value of it, and the default beside this value.
     """
 
     name: str
@@ -136,11 +138,19 @@ class Option:
     otherwise: tuple[str, Any] | None = None
     only: str = ""
     needs: tuple[str, Any] | None = None
+    beside: tuple[str, Any, Any] | None = None
 
     @property
     def flag(self) -> str:
         """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
+
+    def is_heeded(self, values: Mapping[str, Any]) -> bool:
+        """Whether anything reads it beside the values of other options."""
+        if self.needs is None:
+            return True
+        name, value = self.needs
+        return values[name] in (value if isinstance(value, tuple) else (value,))
 
     @property
     def help(self) -> str:
@@ -153,10 +163,17 @@ class Option:
         if default is not None and self.otherwise is not None:
             case, other = self.otherwise
             default += f"; {other} for {case}"
+        if default is not None and self.beside is not None and self.beside[2] != self.default:
+            name, value, other = self.beside
+            default += f"; {other} with --{name.replace('_', '-')} {value}"
         return f"{self.meaning} (default: {default})".lstrip() if default else self.meaning
 
-    def default_in(self, case: str | None) -> Any:
-        """The default in a case."""
+    def default_in(self, case: str | None, values: Mapping[str, Any] | None = None) -> Any:
+        """The default in a case, beside the values of other options."""
+        if self.beside is not None and values is not None:
+            name, value, default = self.beside
+            if values.get(name) == value:
+                return default
         if self.otherwise is not None and self.otherwise[0] == case:
             return self.otherwise[1]
         return self.default
@@ -198,18 +215,23 @@ def complete(
             )
     values = {option.name: option.default_in(case) for option in options} | dict(given)
     for option in options:
+        if option.beside is not None and option.name not in given:
+            values[option.name] = option.default_in(case, values)
+    for option in options:
         if option.follows is not None and option.name not in given:
             values[option.name] = values[option.follows]
         if option.needs is not None and option.name in given:
             name, value = option.needs
-            if values[name] != value and value is False:
+            if option.is_heeded(values):
+                continue
+            if value is False:
                 raise InputError(
                     f"[train] expected {option.flag} without {known[name].flag}, got both; leave "
                     "one out"
                 )
-            if values[name] != value:
-                raise InputError(
-                    f"[train] expected {option.flag} with {known[name].flag} {value} only, got "
-                    f"{values[name]}; leave one out"
-                )
+            wanted = " or ".join(value) if isinstance(value, tuple) else value
+            raise InputError(
+                f"[train] expected {option.flag} with {known[name].flag} {wanted} only, got "
+                f"{values[name]}; leave one out"
+            )
     return values

@@ -368,6 +368,11 @@ def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) ->
         return optim.Adam(groups)
     if config.optimizer == "adamw":
         return optim.AdamW(groups)
+    assert config.momentum is not None  # which the configuration has resolved
+    if config.optimizer == "rmsprop":
+        return optim.RMSprop(
+            groups, alpha=config.alpha, momentum=config.momentum, centered=config.centered
+        )
     if config.optimizer == "sgd":
         return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
     return optim.Adagrad(groups)

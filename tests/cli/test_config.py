@@ -42,10 +42,17 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     assert found["data"]["num_train"] == 60
 
 
-def test_a_run_is_repeated_from_its_metrics(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "special",
+    [
+        "--optimizer sgd --momentum 0.5",
+        "--optimizer rmsprop",
+        "--optimizer rmsprop --momentum 0.9 --alpha 0.9 --centered",
+    ],
+)
+def test_a_run_is_repeated_from_its_metrics(tmp_path: Path, special: str) -> None:
     options = ["--num-train", "60", "--max-depth", "3", "--hidden-size", "8", "--epochs", "1"]
-    special = ["--optimizer", "sgd", "--momentum", "0.5", "--lr", "0.01", "--quiet"]
-    train(*options, *special, "--output", tmp_path / "a")
+    train(*options, *special.split(), "--lr", "0.01", "--quiet", "--output", tmp_path / "a")
     train("--config", tmp_path / "a" / "metrics.json", "--quiet", "--output", tmp_path / "b")
     first, second = metrics(tmp_path / "a"), metrics(tmp_path / "b")
     for part in ("settings", "arguments", "data", "model"):

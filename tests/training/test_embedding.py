@@ -77,7 +77,7 @@ def test_the_unknown_word_may_have_a_vector(folder: Path, tmp_path: Path) -> Non
     assert values[task.words.unknown_id].tolist() == [1.5, 2.5, 3.5]
 
 
-@pytest.mark.parametrize("optimizer", ["adagrad", "adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adagrad", "adamw", "rmsprop", "sgd"])
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_frozen_embedding_stays_as_it_was(
     folder: Path, tmp_path: Path, frozen: bool, optimizer: str
