@@ -121,6 +121,7 @@ def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool,
         training.task.unit,
         training.task.objective.describe,
         training.trainer.config.epochs,
+        training.task.reasons_without_gradient,
     )
     curves = TensorBoard(training.directory, progress) if tensorboard else None
     if not training.folder.locked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -300,6 +300,12 @@ class Task(ABC):
     def remarks(self) -> list[str]:
         """Lines about a new run's data, to be read before it trains."""
         return []
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """Why the data give no gradient to some of these parameters, by name, where that is as it
+        should be."""
+        del names
+        return {}
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """The result of a finished run, in a line."""

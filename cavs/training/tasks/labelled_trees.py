@@ -70,6 +70,14 @@ def most_children(trees: Sequence[LabelledTree]) -> int:
     return max((int(np.diff(tree.graph.child_ptr).max(initial=0)) for tree in trees), default=0)
 
 
+def has_inner_word(tree: LabelledTree) -> bool:
+    """Whether a vertex with children has a word."""
+    counts = np.diff(tree.graph.child_ptr).tolist()
+    return any(
+        token is not None and count for token, count in zip(tree.tokens, counts, strict=True)
+    )
+
+
 def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], what: str) -> None:
     """Raises `DataError` for a vertex with more children than `function` reads."""
     arity = getattr(function, "arity", None)

@@ -24,7 +24,7 @@ from cavs.data import (
     tree_dataset,
 )
 from cavs.errors import DataError, InputError
-from cavs.models import CLASSIFIERS, NaryTreeLSTM
+from cavs.models import CLASSIFIERS, ChildSumTreeLSTM, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
@@ -39,7 +39,12 @@ from cavs.training.tasks._options import (
 )
 from cavs.training.tasks._source import MOST_GRAPHS
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
-from cavs.training.tasks.labelled_trees import TreeSource, check_arity, most_children
+from cavs.training.tasks.labelled_trees import (
+    TreeSource,
+    check_arity,
+    has_inner_word,
+    most_children,
+)
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -53,6 +58,7 @@ _CONTRACT = Contract(
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
     name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
 }
+_FORGETS_BY_WORD = "w_f.weight"
 # Defaults for the built-in expressions that differ from those for a treebank: expressions have few
 # words, many labels without errors, and operators that must be learnt exactly.
 _FOR_LISTOPS: dict[str, Any] = {
@@ -203,6 +209,18 @@ class TreeTask(EmbedsWords, Predicts):
         """See `Task`."""
         for split in self.sizes:
             check_arity(function, self.split(split), f"the {split} set")
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """See `Task`: the weights of words in the forget gates, in trees of constituents."""
+        forgets = self.user is None and self.built_in.make in (ChildSumTreeLSTM, NaryTreeLSTM)
+        if not forgets or _FORGETS_BY_WORD not in names:
+            return {}
+        if any(map(has_inner_word, self.split("train"))):
+            return {}
+        return {
+            _FORGETS_BY_WORD: "it would let a vertex's word decide what is forgotten of its "
+            "children, and in these trees only leaves have words"
+        }
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""
