@@ -81,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
             raise InputError("[train] expected --init or --resume, got both; leave one out")
         training = _resume(resumed, model, given, directory, overwrite)
     else:
-        training = _start(model, given, directory, overwrite)
+        progress = not quiet and sys.stderr.isatty()
+        training = _start(model, given, directory, overwrite, progress)
         if init is not None:
             training.begin_with(init, load_checkpoint(init))
     with training.writing():
@@ -145,9 +146,13 @@ def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool,
 
 
 def _start(
-    model: str | UserModel, given: Mapping[str, Any], directory: Path | None, overwrite: bool
+    model: str | UserModel,
+    given: Mapping[str, Any],
+    directory: Path | None,
+    overwrite: bool,
+    progress: bool,
 ) -> TrainingRun:
-    task, config = make_task(model, given)
+    task, config = make_task(model, given, progress=progress)
     if directory is None:
         name = model.class_name if isinstance(model, UserModel) else model
         folder = RunFolder(Path("runs") / f"{name}-{task.source.name}", new=True)

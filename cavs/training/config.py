@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from cavs._seed import seed_or_default
@@ -188,7 +188,7 @@ TRAINING_OPTIONS = with_defaults(
     TrainingConfig(seed=0).to_dict(),
 )
 
-# For tasks whose embedding has a learning rate of its own.
+#: Options of the embedding, which has a learning rate of its own.
 EMBEDDING_OPTIONS = with_defaults(
     (
         Option(
@@ -210,4 +210,10 @@ EMBEDDING_OPTIONS = with_defaults(
         ),
     ),
     TrainingConfig(seed=0).to_dict(),
+)
+
+#: The same for tasks whose embedding learns as the rest does unless they are given.
+EMBEDDING_AS_THE_REST = tuple(
+    replace(option, default=None, follows="lr") if option.name == "embedding_lr" else option
+    for option in EMBEDDING_OPTIONS
 )

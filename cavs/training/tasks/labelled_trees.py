@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ class TreeSource:
     def to_dict(self) -> dict[str, Any]:
         """The fields as values for JSON."""
         return asdict(self)
+
+
+def tokens_of(corpus: TreeCorpus) -> Iterator[str | None]:
+    """The words of the vertices of all trees, None for none."""
+    for tree in chain(corpus.train, corpus.dev, corpus.test):
+        yield from tree.tokens
 
 
 def most_children(trees: Sequence[LabelledTree]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import repeat
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ from cavs.training.tasks.labelled_trees import (
     check_arity,
     has_inner_word,
     most_children,
+    tokens_of,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class TreeTask(EmbedsWords, Predicts):
     )
     evaluation_options = (BATCH_SIZE_OPTION,)
     sizes_read = ("num_classes",)
+    zero_unknown = True
 
     @classmethod
     def create(
@@ -139,6 +141,7 @@ class TreeTask(EmbedsWords, Predicts):
         min_count: int = 1,
         embedding_std: float | None = None,
         vectors: str | None = None,
+        progress: bool = False,
         **sizes: Any,
     ) -> TreeTask:
         """A new task.
@@ -150,6 +153,7 @@ class TreeTask(EmbedsWords, Predicts):
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             vectors: a file of word vectors that the embedding begins with, and which give it its
                 size; all words of the trees that have one are known, whatever `min_count`.
+            progress: show a bar on standard error while they are read.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
                 ``embedding_dropout_by`` of the model.
 
@@ -159,9 +163,8 @@ class TreeTask(EmbedsWords, Predicts):
         corpus = source.load()
         vocabulary, found = source.vocabulary(corpus, min_count), None
         if vectors is not None:
-            trees = (*corpus.train, *corpus.dev, *corpus.test)
-            tokens = chain.from_iterable(tree.tokens for tree in trees)
-            vocabulary, found = with_vectors(vectors, vocabulary, tokens)
+            tokens = tokens_of(corpus)
+            vocabulary, found = with_vectors(vectors, vocabulary, tokens, progress=progress)
         arguments = {
             "vocab_size": len(vocabulary),
             "num_classes": corpus.num_classes,
