@@ -125,6 +125,7 @@ class Option:
         needs: another option, and the value of it, or its values, without which nothing reads this
             one.
         beside: another option, a value of it, and the default beside this value.
+        voids: names of options that nothing reads where this one is given.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Option:
     only: str = ""
     needs: tuple[str, Any] | None = None
     beside: tuple[str, Any, Any] | None = None
+    voids: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
@@ -185,6 +187,27 @@ def with_defaults(options: Sequence[Option], defaults: Mapping[str, Any]) -> tup
         replace(option, default=defaults[option.name]) if option.name in defaults else option
         for option in options
     )
+
+
+def voided(
+    options: Sequence[Option], given: Mapping[str, Any], others: Mapping[str, Any]
+) -> dict[str, Option]:
+    """Which of the values `others` nothing would read beside those of `given`, which win over them:
+    maps their names to the given options that are in their way."""
+    known = {option.name: option for option in options}
+    found: dict[str, Option] = {}
+    for option in (known[name] for name in given if name in known):
+        found |= dict.fromkeys((name for name in option.voids if name in others), option)
+        if option.needs is None or option.needs[0] not in others:
+            continue
+        name, _ = option.needs
+        if isinstance(known[name].kind, Flag) and not option.is_heeded(others):
+            found[name] = option
+    for name in others:
+        needs = known[name].needs if name in known else None
+        if needs is not None and needs[0] in given and not known[name].is_heeded(given):
+            found[name] = known[needs[0]]
+    return {name: option for name, option in found.items() if name not in given}
 
 
 def complete(

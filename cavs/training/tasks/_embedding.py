@@ -32,6 +32,7 @@ def vectors_option(known: str = "") -> Option:
         "not need the file",
         metavar="FILE",
         group="model",
+        voids=("embedding_size", "embedding_std"),
     )
 
 
@@ -46,6 +47,7 @@ FIRST_VALUES_OPTIONS = (
         meaning="standard deviation of the initial embedding",
         group="model",
         said="1",
+        voids=("vectors",),
     ),
     VECTORS_OPTION,
 )

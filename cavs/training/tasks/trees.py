@@ -88,6 +88,7 @@ class TreeTask(EmbedsWords, Predicts):
             metavar="DIR",
             group="data",
             said="ListOps expressions",
+            voids=("num_train", "max_depth"),
         ),
         Option(
             "num_train",
