@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cavs.errors import InputError
+from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import is_text, shown
-from cavs.training.options import Flag, Integer, Option
+from cavs.training.options import Choice, Flag, Integer, Option, voided
 from cavs.training.tasks import find_task
 
 if sys.version_info >= (3, 11):
@@ -107,6 +109,9 @@ def _of_metrics(
             _refuse(path, part, "a dictionary", values)
         known |= {("data" if name == "path" else name): value for name, value in values.items()}
     found = {name: known[name] for name in options if known.get(name) is not None}
+    # The size of vectors is theirs, and that of an embedding only where it has none.
+    for name in [name for given in found for name in options[given].voids if name in found]:
+        found.pop(name, None)
     for name, value in found.items():
         if not options[name].kind.admits(value):
             _refuse(path, name, options[name].kind.wanted(value), value)
@@ -114,7 +119,7 @@ def _of_metrics(
     given = {
         name: value
         for name, value in found.items()
-        if value != options[name].default_in(case)
+        if value != options[name].default_in(case, found)
         and value != found.get(options[name].follows or "")
     }
     if isinstance(user.get("args"), dict):
@@ -122,6 +127,42 @@ def _of_metrics(
     if user:
         given["task"] = task
     return given
+
+
+def without_voided(
+    task: str, config: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The options of a file that something reads beside those of the command line, and lines about
+    the others."""
+    found = voided(find_task(task).options_of(task), given, config)
+    lines = []
+    for name, option in found.items():
+        chosen = f" {given[option.name]}" if isinstance(option.kind, Choice) else ""
+        lines.append(f"{name} is left out: nothing reads it beside {option.flag}{chosen}")
+    left = {name: value for name, value in config.items() if name not in found}
+    if "resume" in given and left.pop("init", None) is not None:
+        lines.append("init is left out: nothing reads it beside --resume")
+    return left, lines
+
+
+@contextmanager
+def said_of_config(path: Path | None, config: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, an error about options says which ones are of the file, of which `config` are."""
+    try:
+        yield
+    except (InputError, CheckpointError) as error:
+        named = [name for name in config if _is_named(name, str(error))]
+        if not named:
+            raise
+        flags = ", ".join("--" + name.replace("_", "-") for name in named)
+        are = "is" if len(named) == 1 else "are"
+        raise type(error)(f"{error} ({flags} {are} of {path})") from error
+
+
+def _is_named(name: str, message: str) -> bool:
+    """Whether an error names an option, as a flag or by a name that is no word of English."""
+    bare = rf"|\b{name}\b" if "_" in name else ""
+    return re.search(rf"--{name.replace('_', '-')}(?![\w-]){bare}", message) is not None
 
 
 def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

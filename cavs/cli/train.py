@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import cavs
-from cavs.cli._config import merged, options_of, read_config, task_of
+from cavs.cli._config import (
+    merged,
+    options_of,
+    read_config,
+    said_of_config,
+    task_of,
+    without_voided,
+)
 from cavs.cli._signals import StopOnSignal
 from cavs.cli._train_parser import ModelAction, models_and_tasks
 from cavs.errors import CheckpointError, InputError
@@ -66,8 +73,13 @@ def run(options: argparse.Namespace) -> int:
         for name, value in vars(options).items()
         if name not in ("command", "model", "run")
     }
-    if (file := given.pop("config", None)) is not None:
-        given = merged(_from_file(file, options.model, given), given)
+    file: Path | None = given.pop("config", None)
+    config: dict[str, Any] = {}
+    if file is not None:
+        config, left_out = _from_file(file, options.model, given)
+        given = merged(config, given)
+        for line in () if given.get("quiet") else left_out:
+            print(f"[train] {file}: {line}", file=sys.stderr)
     directory = given.pop("output", None)
     overwrite, quiet = given.pop("overwrite", False), given.pop("quiet", False)
     tensorboard = given.pop("tensorboard", False)
@@ -76,14 +88,16 @@ def run(options: argparse.Namespace) -> int:
     resumed: Path | None = given.pop("resume", None)
     init: Path | None = given.pop("init", None)
     model = _take_model(options.model, given)
-    if resumed is not None:
-        if init is not None:
-            raise InputError("[train] expected --init or --resume, got both; leave one out")
-        training = _resume(resumed, model, given, directory, overwrite)
-    else:
-        training = _start(model, given, directory, overwrite)
-        if init is not None:
-            training.begin_with(init, load_checkpoint(init))
+    with said_of_config(file, config):
+        if resumed is not None:
+            if init is not None:
+                raise InputError("[train] expected --init or --resume, got both; leave one out")
+            training = _resume(resumed, model, given, directory, overwrite)
+        else:
+            progress = not quiet and sys.stderr.isatty()
+            training = _start(model, given, directory, overwrite, progress)
+            if init is not None:
+                training.begin_with(init, load_checkpoint(init))
     with training.writing():
         finished, code = _train(training, quiet, tensorboard)
     if not finished:
@@ -92,14 +106,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _from_file(file: Path, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a file, for a built-in model or for the task of a user's."""
+def _from_file(
+    file: Path, model: str, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The options of a file, for a built-in model or for the task of a user's, which those of the
+    command line do not replace; and lines about the ones that nothing would read beside those."""
     config = read_config(file)
     task = (given.get("task") or task_of(config) or "") if ":" in model else model
     if not task:  # of the checkpoint that a run goes on from
         user = load_checkpoint(given["resume"]).user
         task = "" if user is None else user.task
-    return options_of(file, config, model, task)
+    found = options_of(file, config, model, task)
+    kept = {name: value for name, value in found.items() if name == "arg" or name not in given}
+    return without_voided(task, kept, given)
 
 
 def _take_model(name: str, given: dict[str, Any]) -> str | UserModel:
@@ -121,6 +140,7 @@ def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool,
         training.task.unit,
         training.task.objective.describe,
         training.trainer.config.epochs,
+        training.task.reasons_without_gradient,
     )
     curves = TensorBoard(training.directory, progress) if tensorboard else None
     if not training.folder.locked:
@@ -144,9 +164,13 @@ def _train(training: TrainingRun, quiet: bool, tensorboard: bool) -> tuple[bool,
 
 
 def _start(
-    model: str | UserModel, given: Mapping[str, Any], directory: Path | None, overwrite: bool
+    model: str | UserModel,
+    given: Mapping[str, Any],
+    directory: Path | None,
+    overwrite: bool,
+    progress: bool,
 ) -> TrainingRun:
-    task, config = make_task(model, given)
+    task, config = make_task(model, given, progress=progress)
     if directory is None:
         name = model.class_name if isinstance(model, UserModel) else model
         folder = RunFolder(Path("runs") / f"{name}-{task.source.name}", new=True)

@@ -23,6 +23,7 @@ class LSTMLanguageModel(cavs.VertexFunction):
     and the logits are V dropout(h) + a of the last layer. Dropout acts on every connection from
     layer to layer, and on none along the chain; so it acts on the embedding too: by
     `embedding_dropout` (None: as `dropout`), by vertex or by id (:func:`cavs.ops.dropout`).
+    `embedding_size` (None: `hidden_size`) is the size of the words' embeddings.
 
     Inputs: ``word``, ``label`` (the next word): int32 per vertex; ``first``: 1 at the first vertex
     of a piece, else 0; ``state``: (2 * num_layers * hidden_size,) per graph, the output ``state``
@@ -36,17 +37,25 @@ class LSTMLanguageModel(cavs.VertexFunction):
         hidden_size: int = 200,
         num_layers: int = 2,
         *,
+        embedding_size: int | None = None,
         dropout: float = 0.0,
         embedding_dropout: float | None = None,
         embedding_dropout_by: str = "vertex",
         init_scale: float = 0.1,
     ) -> None:
-        check_sizes(vocab_size=vocab_size, hidden_size=hidden_size, num_layers=num_layers)
+        size = hidden_size if embedding_size is None else embedding_size
+        check_sizes(
+            vocab_size=vocab_size,
+            embedding_size=size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+        )
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
         rate = dropout if embedding_dropout is None else embedding_dropout
         self.embedding_dropout = nn.Dropout(rate, by=embedding_dropout_by)
-        self.embedding = nn.Embedding(vocab_size, hidden_size)
-        self.w = [nn.Linear(hidden_size, 4 * hidden_size) for _ in range(num_layers)]
+        self.embedding = nn.Embedding(vocab_size, size)
+        below = [size, *[hidden_size] * (num_layers - 1)]
+        self.w = [nn.Linear(inputs, 4 * hidden_size) for inputs in below]
         self.u = [nn.Linear(hidden_size, 4 * hidden_size, bias=False) for _ in range(num_layers)]
         self.next_word = nn.Linear(hidden_size, vocab_size)
         for _, parameter in self.named_parameters():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from cavs._seed import seed_or_default
@@ -11,7 +11,7 @@ from cavs.errors import InputError
 from cavs.training._fields import is_number, is_whole, shown
 from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
 
-OPTIMIZERS = ("adagrad", "adam", "adamw", "sgd")
+OPTIMIZERS = ("adagrad", "adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear")
 MOST_SEED = 2**64 - 1
 _MOST = 2**53  # the most for other integers
@@ -27,7 +27,10 @@ class TrainingConfig:
         optimizer: one of `OPTIMIZERS`.
         lr: learning rate.
         embedding_lr: learning rate of the embedding.
-        momentum: the momentum of ``sgd``.
+        momentum: the momentum of ``sgd`` and of ``rmsprop``; None: 0 for ``rmsprop``, as in
+            PyTorch, else 0.9.
+        alpha: how much of the mean square ``rmsprop`` keeps in a step.
+        centered: whether ``rmsprop`` divides by the deviation in place of the mean square's root.
         lr_decay: learning rates are multiplied by this after each epoch but the first
             `lr_decay_after`.
         lr_decay_after: see `lr_decay`.
@@ -51,7 +54,9 @@ class TrainingConfig:
     optimizer: str = "adagrad"
     lr: float = 0.05
     embedding_lr: float = 0.1
-    momentum: float = 0.9
+    momentum: float | None = None
+    alpha: float = 0.99
+    centered: bool = False
     lr_decay: float = 1.0
     lr_decay_after: int = 0
     lr_schedule: Literal["constant", "linear"] = "constant"
@@ -65,6 +70,8 @@ class TrainingConfig:
     seed: int = field(default_factory=lambda: seed_or_default(None))
 
     def __post_init__(self) -> None:
+        if self.momentum is None:
+            object.__setattr__(self, "momentum", 0.0 if self.optimizer == "rmsprop" else 0.9)
         for name, least in (
             ("epochs", 1),
             ("batch_size", 1),
@@ -81,13 +88,19 @@ class TrainingConfig:
                 )
         for name in ("lr", "embedding_lr", "lr_decay"):
             self._check_number(name, above=True)
-        for name in ("momentum", "weight_decay", "embedding_weight_decay", "clip_norm"):
+        decays = ("weight_decay", "embedding_weight_decay")
+        for name in ("momentum", "alpha", *decays, "clip_norm"):
             self._check_number(name, above=False)
-        if not isinstance(self.freeze_embedding, bool):
+        if self.alpha >= 1:
             raise InputError(
-                "[train] expected True or False as freeze_embedding, got "
-                f"{shown(self.freeze_embedding)}; pass one"
+                f"[train] expected alpha below 1, got {self.alpha}; pass such a number"
             )
+        for name in ("freeze_embedding", "centered"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(
+                    f"[train] expected True or False as {name}, got "
+                    f"{shown(getattr(self, name))}; pass one"
+                )
         for name, choices in (
             ("optimizer", OPTIMIZERS),
             ("lr_schedule", SCHEDULES),
@@ -123,7 +136,25 @@ TRAINING_OPTIONS = with_defaults(
         Option("epochs", Integer(1), meaning="at most"),
         Option("batch_size", Integer(1), meaning="graphs in a batch"),
         Option("lr", Number(0, exclusive=True), meaning="learning rate"),
-        Option("momentum", Number(0, 1), meaning="of sgd", needs=("optimizer", "sgd")),
+        Option(
+            "momentum",
+            Number(0, 1),
+            meaning="of sgd and rmsprop",
+            needs=("optimizer", ("sgd", "rmsprop")),
+            beside=("optimizer", "rmsprop", 0.0),
+        ),
+        Option(
+            "alpha",
+            Number(0, 1),
+            meaning="share of the mean square that rmsprop keeps",
+            needs=("optimizer", "rmsprop"),
+        ),
+        Option(
+            "centered",
+            Flag(),
+            meaning="rmsprop divides by the deviation, not by the root of the mean square",
+            needs=("optimizer", "rmsprop"),
+        ),
         Option(
             "lr_decay",
             Number(0, exclusive=True),
@@ -157,7 +188,7 @@ TRAINING_OPTIONS = with_defaults(
     TrainingConfig(seed=0).to_dict(),
 )
 
-# For tasks whose embedding has a learning rate of its own.
+#: Options of the embedding, which has a learning rate of its own.
 EMBEDDING_OPTIONS = with_defaults(
     (
         Option(
@@ -179,4 +210,10 @@ EMBEDDING_OPTIONS = with_defaults(
         ),
     ),
     TrainingConfig(seed=0).to_dict(),
+)
+
+#: The same for tasks whose embedding learns as the rest does unless they are given.
+EMBEDDING_AS_THE_REST = tuple(
+    replace(option, default=None, follows="lr") if option.name == "embedding_lr" else option
+    for option in EMBEDDING_OPTIONS
 )

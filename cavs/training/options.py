@@ -122,7 +122,10 @@ class Option:
         follows: the name of the option whose value is the default.
         otherwise: a case, and another default for this case.
         only: the tasks that have it, as errors name them; empty if all have it.
-        needs: another option, and the value of it without which nothing reads this one.
+        needs: another option, and the value of it, or its values, without which nothing reads this
+            one.
+        beside: another option, a value of it, and the default beside this value.
+        voids: names of options that nothing reads where this one is given.
     """
 
     name: str
@@ -136,11 +139,20 @@ class Option:
     otherwise: tuple[str, Any] | None = None
     only: str = ""
     needs: tuple[str, Any] | None = None
+    beside: tuple[str, Any, Any] | None = None
+    voids: tuple[str, ...] = ()
 
     @property
     def flag(self) -> str:
         """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
+
+    def is_heeded(self, values: Mapping[str, Any]) -> bool:
+        """Whether anything reads it beside the values of other options."""
+        if self.needs is None:
+            return True
+        name, value = self.needs
+        return values[name] in (value if isinstance(value, tuple) else (value,))
 
     @property
     def help(self) -> str:
@@ -153,10 +165,17 @@ class Option:
         if default is not None and self.otherwise is not None:
             case, other = self.otherwise
             default += f"; {other} for {case}"
+        if default is not None and self.beside is not None and self.beside[2] != self.default:
+            name, value, other = self.beside
+            default += f"; {other} with --{name.replace('_', '-')} {value}"
         return f"{self.meaning} (default: {default})".lstrip() if default else self.meaning
 
-    def default_in(self, case: str | None) -> Any:
-        """The default in a case."""
+    def default_in(self, case: str | None, values: Mapping[str, Any] | None = None) -> Any:
+        """The default in a case, beside the values of other options."""
+        if self.beside is not None and values is not None:
+            name, value, default = self.beside
+            if values.get(name) == value:
+                return default
         if self.otherwise is not None and self.otherwise[0] == case:
             return self.otherwise[1]
         return self.default
@@ -168,6 +187,27 @@ def with_defaults(options: Sequence[Option], defaults: Mapping[str, Any]) -> tup
         replace(option, default=defaults[option.name]) if option.name in defaults else option
         for option in options
     )
+
+
+def voided(
+    options: Sequence[Option], given: Mapping[str, Any], others: Mapping[str, Any]
+) -> dict[str, Option]:
+    """Which of the values `others` nothing would read beside those of `given`, which win over them:
+    maps their names to the given options that are in their way."""
+    known = {option.name: option for option in options}
+    found: dict[str, Option] = {}
+    for option in (known[name] for name in given if name in known):
+        found |= dict.fromkeys((name for name in option.voids if name in others), option)
+        if option.needs is None or option.needs[0] not in others:
+            continue
+        name, _ = option.needs
+        if isinstance(known[name].kind, Flag) and not option.is_heeded(others):
+            found[name] = option
+    for name in others:
+        needs = known[name].needs if name in known else None
+        if needs is not None and needs[0] in given and not known[name].is_heeded(given):
+            found[name] = known[needs[0]]
+    return {name: option for name, option in found.items() if name not in given}
 
 
 def complete(
@@ -198,18 +238,23 @@ def complete(
             )
     values = {option.name: option.default_in(case) for option in options} | dict(given)
     for option in options:
+        if option.beside is not None and option.name not in given:
+            values[option.name] = option.default_in(case, values)
+    for option in options:
         if option.follows is not None and option.name not in given:
             values[option.name] = values[option.follows]
         if option.needs is not None and option.name in given:
             name, value = option.needs
-            if values[name] != value and value is False:
+            if option.is_heeded(values):
+                continue
+            if value is False:
                 raise InputError(
                     f"[train] expected {option.flag} without {known[name].flag}, got both; leave "
                     "one out"
                 )
-            if values[name] != value:
-                raise InputError(
-                    f"[train] expected {option.flag} with {known[name].flag} {value} only, got "
-                    f"{values[name]}; leave one out"
-                )
+            wanted = " or ".join(value) if isinstance(value, tuple) else value
+            raise InputError(
+                f"[train] expected {option.flag} with {known[name].flag} {wanted} only, got "
+                f"{values[name]}; leave one out"
+            )
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
@@ -12,7 +12,8 @@ from tqdm import tqdm
 class Progress:
     """Shows training: a line for each epoch on standard output, and a bar with loss and rate on
     standard error if it is a terminal. A line on standard error names parameters that got no
-    gradient in the first epoch, and one says where the loss grew far above its beginning."""
+    gradient in the first epoch, and why, if that is known; one says where the loss grew far above
+    its beginning."""
 
     def __init__(
         self,
@@ -20,13 +21,16 @@ class Progress:
         unit: str = "trees",
         describe: Callable[[Mapping[str, float]], str] = str,
         epochs: int | None = None,
+        reasons: Callable[[Sequence[str]], Mapping[str, str]] = lambda names: {},
     ) -> None:
-        """`unit` is the word for graphs, `describe` puts the scores on dev in words, and `epochs`
-        is the greatest number of epochs."""
+        """`unit` is the word for graphs, `describe` puts the scores on dev in words, `epochs` is
+        the greatest number of epochs, and `reasons` says why some of these parameters get no
+        gradient from the data, by name."""
         self._quiet = quiet
         self._unit = unit
         self._describe = describe
         self._of = "" if epochs is None else f"/{epochs}"
+        self._reasons = reasons
         self._bar: tqdm[Any] | None = None
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
@@ -57,21 +61,13 @@ class Progress:
         """See `Observer`."""
         self.close()
         if silent := record.get("without_gradient"):
-            print(
-                f"[train] expected a gradient of each parameter in epoch {record['epoch']}, got "
-                f"none, or zeros in each step, of {', '.join(silent)}; check that these data use "
-                "them, for nothing is learnt there",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._say_without_gradient(record["epoch"], silent)
         if diverged := record.get("diverged"):
-            print(
+            _say(
                 f"[train] expected a loss that falls, got {diverged['loss']:.4g} for each of the "
                 f"{self._unit} by step {diverged['step']} (epoch {record['epoch']}), from "
                 f"{diverged['began']:.4g} in the first step: the run diverges; train with a "
-                "smaller --lr, or a --clip-norm",
-                file=sys.stderr,
-                flush=True,
+                "smaller --lr, or a --clip-norm"
             )
         if self._quiet:
             return
@@ -82,8 +78,23 @@ class Progress:
             flush=True,
         )
 
+    def _say_without_gradient(self, epoch: int, names: Sequence[str]) -> None:
+        reasons = self._reasons(names)
+        for name, reason in reasons.items():
+            _say(f"[train] {name} gets no gradient, as it should be: {reason}; nothing to do")
+        if others := [name for name in names if name not in reasons]:
+            _say(
+                f"[train] expected a gradient of each parameter in epoch {epoch}, got none, or "
+                f"zeros in each step, of {', '.join(others)}; check that these data use them, for "
+                "nothing is learnt there"
+            )
+
     def close(self) -> None:
         """Removes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

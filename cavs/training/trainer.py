@@ -17,6 +17,7 @@ from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint
 from cavs.training.config import TrainingConfig
 from cavs.training.divergence import Divergence
+from cavs.training.embedding import embedding_parameters
 from cavs.training.gradients import WithoutGradient
 from cavs.training.metrics import Batches, placed
 from cavs.training.objective import Objective, Observer
@@ -61,7 +62,7 @@ class Trainer:
         self._dev = dev
         self._fingerprint = fingerprint(loader.dataset)
         if config.freeze_embedding:
-            for _, parameter in _embedding_of(model):
+            for _, parameter in embedding_parameters(model):
                 parameter.requires_grad = False
             if not any(parameter.requires_grad for parameter in model.parameters()):
                 raise InputError(
@@ -346,16 +347,11 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _embedding_of(model: cavs.Model | cavs.Program) -> list[tuple[str, Any]]:
-    """The parameters of the embedding, by name; none where a model has no attribute of this
-    name."""
-    return [(n, p) for n, p in model.named_parameters() if n.startswith("embedding.")]
-
-
 def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) -> optim.Optimizer:
     """An optimizer with two groups; the second is the embedding."""
-    embedding = _embedding_of(model)
-    others = [(n, p) for n, p in model.named_parameters() if not n.startswith("embedding.")]
+    embedding = embedding_parameters(model)
+    apart = {name for name, _ in embedding}
+    others = [(n, p) for n, p in model.named_parameters() if n not in apart]
     groups = [
         {"params": others, "lr": config.lr, "weight_decay": config.weight_decay},
         {
@@ -368,6 +364,11 @@ def _make_optimizer(model: cavs.Model | cavs.Program, config: TrainingConfig) ->
         return optim.Adam(groups)
     if config.optimizer == "adamw":
         return optim.AdamW(groups)
+    assert config.momentum is not None  # which the configuration has resolved
+    if config.optimizer == "rmsprop":
+        return optim.RMSprop(
+            groups, alpha=config.alpha, momentum=config.momentum, centered=config.centered
+        )
     if config.optimizer == "sgd":
         return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
     return optim.Adagrad(groups)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from option_settings import words_of
 from user_model_files import write_small_data
 
 from cavs.cli import main
@@ -42,10 +43,17 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     assert found["data"]["num_train"] == 60
 
 
-def test_a_run_is_repeated_from_its_metrics(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "special",
+    [
+        "--optimizer sgd --momentum 0.5",
+        "--optimizer rmsprop",
+        "--optimizer rmsprop --momentum 0.9 --alpha 0.9 --centered",
+    ],
+)
+def test_a_run_is_repeated_from_its_metrics(tmp_path: Path, special: str) -> None:
     options = ["--num-train", "60", "--max-depth", "3", "--hidden-size", "8", "--epochs", "1"]
-    special = ["--optimizer", "sgd", "--momentum", "0.5", "--lr", "0.01", "--quiet"]
-    train(*options, *special, "--output", tmp_path / "a")
+    train(*options, *special.split(), "--lr", "0.01", "--quiet", "--output", tmp_path / "a")
     train("--config", tmp_path / "a" / "metrics.json", "--quiet", "--output", tmp_path / "b")
     first, second = metrics(tmp_path / "a"), metrics(tmp_path / "b")
     for part in ("settings", "arguments", "data", "model"):
@@ -92,6 +100,169 @@ def test_with_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "expected hidden_size 8, as the run began, got 9" in capsys.readouterr().err
     train("--config", tmp_path / "a" / "metrics.json", "--resume", last, "--epochs", "3", "--quiet")
     assert len(metrics(tmp_path / "a")["history"]) == 3
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Maps names in options to the paths of trees, text, and vectors of two sizes."""
+    write_small_data(tmp_path)
+    (tmp_path / "two.txt").write_text("so 1 2\nb 3 4\n")
+    (tmp_path / "three.txt").write_text("so 1 2 3\nb 3 4 5\n")
+    return {name: str(tmp_path / name) for name in ("trees", "text", "two.txt", "three.txt")}
+
+
+def filled(files: dict[str, str], options: dict[str, Any]) -> dict[str, Any]:
+    return {name: files.get(value, value) for name, value in options.items()}
+
+
+LISTOPS = {"num_train": 60, "max_depth": 3, "embedding_size": 6}
+TREES, TEXT = {"data": "trees"}, {"data": "text", "batch_size": 4}
+THREE = {"vectors": "three.txt"}
+
+
+@pytest.mark.parametrize(
+    ("model", "of_file", "given", "left_out"),
+    [
+        ("tree-lstm", {**TREES, "vectors": "two.txt"}, THREE, ""),
+        ("parser", {**TREES, "vectors": "two.txt"}, THREE, ""),
+        ("lm", {**TEXT, "vectors": "two.txt"}, THREE, ""),
+        ("sentence-vae", {**TEXT, "vectors": "two.txt"}, THREE, ""),
+        ("tree-lstm", {**TREES, "embedding_size": 2}, THREE, "embedding_size --vectors"),
+        ("lm", {**TEXT, "embedding_size": 2}, THREE, "embedding_size --vectors"),
+        ("tree-lstm", {**TREES, "embedding_std": 0.5}, THREE, "embedding_std --vectors"),
+        (
+            "tree-lstm",
+            {**TREES, "vectors": "two.txt"},
+            {"embedding_std": 0.5},
+            "vectors --embedding-std",
+        ),
+        (
+            "tree-lstm",
+            {**LISTOPS, "optimizer": "sgd", "momentum": 0.5},
+            {"optimizer": "adam"},
+            "momentum --optimizer adam",
+        ),
+        (
+            "lm",
+            {**TEXT, "optimizer": "rmsprop", "lr": 0.01, "alpha": 0.5},
+            {"optimizer": "sgd"},
+            "alpha --optimizer sgd",
+        ),
+        (
+            "tree-lstm",
+            {**LISTOPS, "embedding_lr": 0.5},
+            {"freeze_embedding": True},
+            "embedding_lr --freeze-embedding",
+        ),
+        (
+            "parser",
+            {**TREES, "freeze_embedding": True},
+            {"embedding_lr": 0.5},
+            "freeze_embedding --embedding-lr",
+        ),
+        ("tree-lstm", {"num_train": 60}, TREES, "num_train --data"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["metrics", "TOML"])
+def test_what_the_command_line_makes_void_is_left_out(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    model: str,
+    of_file: dict[str, Any],
+    given: dict[str, Any],
+    left_out: str,
+    kind: str,
+) -> None:
+    """And said to be."""
+    options = {**filled(files, of_file), "hidden_size": 4, "epochs": 1}
+    if kind == "metrics":
+        file = tmp_path / "a" / "metrics.json"
+        train(*words_of(options), "--quiet", "--output", file.parent, model=model)
+    else:
+        file = tmp_path / "a.toml"
+        file.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in options.items()))
+    capsys.readouterr()
+    wins = filled(files, given)
+    train("--config", file, *words_of(wins), "--output", tmp_path / "b", model=model)
+    said = [x for x in capsys.readouterr().err.splitlines() if "left out" in x]
+    name, _, beside = left_out.partition(" ")
+    line = f"[train] {file}: {name} is left out: nothing reads it beside {beside}"
+    assert said == ([line] if left_out else [])
+    found = metrics(tmp_path / "b")
+    known = {**found["data"], **found["arguments"], **found["made_with"], **found["settings"]}
+    for option, value in wins.items():
+        assert known["path" if option == "data" else option] == value
+    if "vectors" in given:
+        assert known["embedding_size"] == 3
+    if name == "vectors":
+        assert "vectors" not in known
+
+
+@pytest.mark.parametrize(
+    ("of_file", "given", "says", "flag"),
+    [
+        (
+            {**TREES, "vectors": "two.txt"},
+            {"embedding_size": 7},
+            "expected --embedding-size 2, as the vectors of {two} have, got 7; leave it out",
+            "",
+        ),
+        (
+            {**LISTOPS, "optimizer": "adamw"},
+            {"momentum": 0.5},
+            "expected --momentum with --optimizer sgd or rmsprop only, got adamw; leave one out",
+            "--optimizer",
+        ),
+        (
+            TREES,
+            {"num_train": 60},
+            "expected --num-train without --data, since it is about ListOps, got both; leave one "
+            "out",
+            "--data",
+        ),
+        (
+            {**TREES, "vectors": "two.txt"},
+            {"init": "A"},
+            "expected --init without --vectors, since both say what the embedding begins with, got "
+            "both; leave one out",
+            "--vectors",
+        ),
+    ],
+)
+def test_what_contradicts_a_file_is_said_of_it(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    of_file: dict[str, Any],
+    given: dict[str, Any],
+    says: str,
+    flag: str,
+) -> None:
+    options = {**filled(files, of_file), "hidden_size": 4, "epochs": 1}
+    train(*words_of(options), "--quiet", "--output", tmp_path / "a")
+    file = tmp_path / "a" / "metrics.json"
+    files["A"] = str(tmp_path / "a" / "best.safetensors")
+    capsys.readouterr()
+    more = words_of(filled(files, given))
+    train("--config", file, *more, "--quiet", "--output", tmp_path / "b", code=1)
+    of_it = f" ({flag} is of {file})" if flag else ""
+    wanted = f"cavs: [train] {says.format(two=files['two.txt'])}{of_it}\n"
+    assert capsys.readouterr().err == wanted
+
+
+def test_a_run_that_goes_on_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`init` of its file is of its beginning."""
+    file = tmp_path / "run.toml"
+    file.write_text(SMALL)
+    train("--config", file, "--quiet", "--output", tmp_path / "a")
+    file.write_text(f"init = '{tmp_path}/a/best.safetensors'\n{SMALL}")
+    train("--config", file, "--quiet", "--output", tmp_path / "b")
+    capsys.readouterr()
+    train("--config", file, "--resume", tmp_path / "b" / "last.safetensors", "--epochs", "2")
+    said = capsys.readouterr().err
+    assert said == f"[train] {file}: init is left out: nothing reads it beside --resume\n"
+    assert len(metrics(tmp_path / "b")["history"]) == 2
 
 
 def test_a_model_of_ones_own(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def test_options_of_train(data: Path, model: str, option: Option) -> None:
     value = other_value(option, known.get(option.name, settings.get(option.name)))
     changed = {**settings, option.name: value}
     refused = {
-        "momentum": config.optimizer != "sgd",
+        "momentum": config.optimizer not in ("sgd", "rmsprop"),
+        "alpha": config.optimizer != "rmsprop",
+        "centered": config.optimizer != "rmsprop",
         "min_count": "data" not in settings,  # of ListOps
         "num_train": "data" in settings,
         "max_depth": "data" in settings,
@@ -54,6 +56,24 @@ def test_options_of_train(data: Path, model: str, option: Option) -> None:
         changed["embedding_dropout"] = settings["embedding_dropout"] = 0.5
     deep = option.group == "model"
     assert seen(model, changed, deep) != seen(model, settings, deep)
+
+
+@pytest.mark.parametrize("model", ["tree-lstm", "lm"])
+def test_options_of_rmsprop(data: Path, model: str) -> None:
+    """PyTorch's defaults, momentum too, whatever that of sgd is."""
+    settings = {**settings_of(model, data), "optimizer": "rmsprop"}
+    _, config = make_task(model, settings)
+    assert (config.momentum, config.alpha, config.centered) == (0.0, 0.99, False)
+    more = {"momentum": 0.9, "alpha": 0.5, "centered": True}
+    _, config = make_task(model, {**settings, **more})
+    assert (config.momentum, config.alpha, config.centered) == (0.9, 0.5, True)
+    for name, value in more.items():
+        wanted = "sgd or rmsprop" if name == "momentum" else "rmsprop"
+        message = f"expected --{name} with --optimizer {wanted} only, got adam; leave one out"
+        with pytest.raises(InputError, match=message):
+            make_task(model, {**settings, "optimizer": "adam", name: value})
+    with pytest.raises(InputError, match="below 1 as alpha, got 1"):
+        make_task(model, {**settings, "alpha": 1})
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -180,8 +200,9 @@ def test_a_value_that_another_option_needs_is_one_of_its_values() -> None:
             options = {option.name: option for option in task.options_of(name)}
             for option in options.values():
                 if option.needs is not None:
-                    other, value = option.needs
-                    assert options[other].kind.admits(value)
+                    other, values = option.needs
+                    for value in values if isinstance(values, tuple) else (values,):
+                        assert options[other].kind.admits(value)
 
 
 def test_options_of_sources_have_the_bounds_of_their_sources() -> None:

@@ -54,6 +54,96 @@ def test_a_run_with_vectors_is_resumed_judged_and_predicts_without_them(
         check_refusal(said, flag)
 
 
+@pytest.mark.parametrize("model", ["parser", "lm", "sentence-vae"])
+def test_runs_of_other_models_with_vectors_go_on_and_are_used_without_the_file(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+    tmp_path: Path,
+    model: str,
+) -> None:
+    """Also repeated from their metrics, with the file."""
+    monkeypatch.chdir(tmp_path)
+    kind, word = ("trees", "so") if model == "parser" else ("text", "b")
+    Path("vectors.txt").write_text(f"2 2\n{word} 1 2\nelse 5 6\n")
+    given = ["--vectors", "vectors.txt", "--freeze-embedding"]
+    more = ["--length", 4, "--batch-size", 4] if model == "lm" else []
+    words = ["--data", data / kind, "--hidden-size", 4, "--epochs", 1, *more]
+    code, said = run(capsys, "train", model, *words, *given, "--output", "run")
+    assert code == 0, said
+    assert re.search(rf"\nvectors\.txt has vectors of 1 of \d+ words of {kind}\n", said)
+    again = ["--config", "run/metrics.json", "--output", "again", "--quiet"]
+    code, said = run(capsys, "train", model, *again)
+    assert code == 0, said
+    first, second = (load_checkpoint(f"{name}/best.safetensors") for name in ("run", "again"))
+    for name, array in first.parameters.items():
+        np.testing.assert_array_equal(array, second.parameters[name])
+    Path("vectors.txt").unlink()
+    last, best = Path("run/last.safetensors"), Path("run/best.safetensors")
+    for epochs, options in ((2, []), (3, [*given, "--embedding-size", 2])):
+        if model != "lm" and options:
+            options = given
+        code, said = run(capsys, "train", model, "--resume", last, "--epochs", epochs, *options)
+        assert code == 0, said
+    for changed, flag in (
+        (["--vectors", "others.txt"], "vectors"),
+        (["--embedding-size", 3], "embedding_size"),
+        (["--embedding-lr", 0.5], "embedding_lr"),
+    ):
+        code, said = run(capsys, "train", model, "--resume", last, *changed)
+        assert code == 1
+        check_refusal(said, flag)
+    (name,) = (n for n in first.parameters if n.endswith("embedding.weight"))
+    checkpoint = load_checkpoint(best)
+    assert checkpoint.vocabulary is not None
+    assert checkpoint.parameters[name][checkpoint.vocabulary[word]].tolist() == [1, 2]
+    code, said = run(capsys, "evaluate", best)
+    assert code == 0, said
+    if model == "parser":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"so very so\n")))
+        code, said = run(capsys, "predict", best)
+    else:
+        code, said = run(capsys, "sample", best, "--count", 2)
+    assert code == 0, said
+
+
+def test_a_bar_is_shown_while_vectors_are_read_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("trees.txt").write_text("2 2\nso 1 2\nelse 5 6\n")
+    Path("text.txt").write_text("2 2\nb 1 2\nelse 5 6\n")
+
+    class Errors(io.StringIO):
+        terminal = True
+
+        def isatty(self) -> bool:
+            return self.terminal
+
+    class File(Errors):
+        terminal = False
+
+    for model, kind in (
+        ("tree-lstm", "trees"),
+        ("parser", "trees"),
+        ("lm", "text"),
+        ("sentence-vae", "text"),
+    ):
+        words = ["--data", data / kind, "--vectors", f"{kind}.txt", "--epochs", 1, "--overwrite"]
+        words = ["train", model, *words, "--hidden-size", 3, "--output", "run"]
+        words += ["--batch-size", 4] if model == "lm" else []
+        for errors, quiet in ((Errors(), []), (Errors(), ["--quiet"]), (File(), [])):
+            with monkeypatch.context() as patch:
+                patch.setattr("sys.stderr", errors)
+                code, said = run(capsys, *words, *quiet)
+            assert code == 0, said
+            shown = errors.terminal and not quiet
+            assert (" words/s" in errors.getvalue()) == shown, errors.getvalue()
+
+
 def test_help_says_what_becomes_of_words_without_a_vector(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -57,7 +57,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     [
         *[(m, "generated", []) for m in ("tree-lstm", "nary-tree-lstm", "tree-gru")],
         ("tree-fc", "trees", ["--hidden-size", "8"]),
-        *[("tree-lstm", "generated", ["--optimizer", o]) for o in ("sgd", "adam", "adamw")],
+        *[
+            ("tree-lstm", "generated", ["--optimizer", name])
+            for name in ("sgd", "adam", "adamw", "rmsprop")
+        ],
         *[(m, "images", []) for m in ("vae", "iwae", "sbn")],
         ("lm", "text", ["--length", "5", "--clip-norm", "0"]),
         ("sentence-vae", "text", []),

@@ -21,6 +21,7 @@ from cavs.training import (
     TreeSource,
     TreeTask,
     load_checkpoint,
+    make_task,
     save_checkpoint,
 )
 from cavs.training import gradients as module
@@ -168,6 +169,23 @@ def test_a_gradient_once_found_is_looked_at_no_more(monkeypatch: pytest.MonkeyPa
 TINY = ["--embedding-size", "4", "--hidden-size", "6", "--batch-size", "5"]
 
 
+MINE = """
+import cavs
+from cavs import nn, ops
+
+
+class A(cavs.VertexFunction):
+    def __init__(self, vocab_size, num_classes, **given):
+        self.embedding = nn.Embedding(vocab_size, num_classes)
+        self.w_f = nn.Linear(num_classes, num_classes, bias=False)
+
+    def forward(self, v):
+        x = self.embedding(v.pull("word", dtype="int32"))
+        logits = x + self.w_f(x) * 0.0
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+"""
+
+
 @pytest.fixture
 def treebank(tmp_path: Path) -> Path:
     """Words stand on leaves, so the forget gates of inner vertices see none."""
@@ -187,8 +205,9 @@ def test_the_command_says_it_in_a_line(
     assert main(["train", "tree-lstm", *run]) == 0
     said = capsys.readouterr().err
     assert said == (
-        "[train] expected a gradient of each parameter in epoch 1, got none, or zeros in each "
-        "step, of w_f.weight; check that these data use them, for nothing is learnt there\n"
+        "[train] w_f.weight gets no gradient, as it should be: it would let a vertex's word decide "
+        "what is forgotten of its children, and in these trees only leaves have words; nothing to "
+        "do\n"
     )
     history = json.loads((tmp_path / "a" / "metrics.json").read_text())["history"]
     assert [row.get("without_gradient") for row in history] == [["w_f.weight"], None]
@@ -198,6 +217,29 @@ def test_the_command_says_it_in_a_line(
     run = [*TINY, "--data", str(treebank), "--epochs", "1", *quiet, "--output", str(tmp_path / "b")]
     assert main(["train", "tree-gru", *run]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_reason_is_given_only_where_it_holds(
+    tmp_path: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not where an inner vertex has a word, nor for a model of a user's, nor for other names."""
+    names = ["w_f.weight", "u_f.weight"]
+    for model in ("tree-lstm", "nary-tree-lstm"):
+        task = make_task(model, {"data": str(treebank)})[0]
+        assert list(task.reasons_without_gradient(names)) == ["w_f.weight"]
+        assert task.reasons_without_gradient(["u_f.weight"]) == {}
+    assert make_task("tree-gru", {"data": str(treebank)})[0].reasons_without_gradient(names) == {}
+    generated = {"num_train": 20, "max_depth": 3}  # whose operators are words of inner vertices
+    assert make_task("tree-lstm", generated)[0].reasons_without_gradient(names) == {}
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    run = [*TINY, "--data", str(treebank), "--epochs", "1", "--output", str(tmp_path / "a")]
+    assert main(["train", f"{file}:A", "--task", "trees", *run]) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "[train] expected a gradient of each parameter in epoch 1, got none, or zeros in each "
+        "step, of w_f.weight; check that these data use them, for nothing is learnt there\n"
+    )
 
 
 def test_a_run_that_is_left_in_its_first_epoch_says_it_when_that_is_done(

@@ -198,7 +198,7 @@ def test_defaults_are_the_same_without_the_command_line(data: Path, task: type[T
         ("tree-lstm", {"hidden_size": 2.5}, "expected an integer of at least 1 as hidden_size"),
         ("tree-lstm", {"dropout": 1.0}, "expected a number of at least 0 and below 1 as dropout"),
         ("tree-lstm", {"lr": float("nan")}, "expected a number above 0 as lr, got nan"),
-        ("tree-lstm", {"optimizer": "none"}, "expected one of adagrad, adam, adamw, sgd as opti"),
+        ("tree-lstm", {"optimizer": "none"}, "expected one of adagrad, adam, adamw, rmsprop, sgd"),
         ("vae", {"with_dev": 1, "data": "x"}, "expected True or False as with_dev, got 1"),
         ("vae", {"data": 3}, "expected a text as data, got 3"),
         ("vae", {"seed": 2**64}, r"expected an integer in 0..18446744073709551615 as seed"),

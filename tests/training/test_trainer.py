@@ -52,13 +52,21 @@ def files(directory: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "average"), [("adagrad", 0), ("adam", 2), ("adamw", 0), ("sgd", 3)]
+    ("optimizer", "average", "more"),
+    [
+        ("adagrad", 0, {}),
+        ("adam", 2, {}),
+        ("adamw", 0, {}),
+        ("rmsprop", 0, {}),
+        ("rmsprop", 2, {"momentum": 0.5, "alpha": 0.9, "centered": True}),
+        ("sgd", 3, {}),
+    ],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, optimizer: str, average: int
+    tmp_path: Path, optimizer: str, average: int, more: dict[str, Any]
 ) -> None:
     """Whenever it was left: within an epoch, after its last batch, and within the evaluation."""
-    settings: dict[str, Any] = {"optimizer": optimizer, "average": average}
+    settings: dict[str, Any] = {"optimizer": optimizer, "average": average, **more}
     if optimizer != "adagrad":
         settings |= {"lr": 0.005, "embedding_lr": 0.005, "lr_schedule": "linear"}
     whole = start(tmp_path / "whole", **settings)
@@ -313,7 +321,10 @@ def test_other_models_train(tmp_path: Path, model: str) -> None:
         ({"lr": float("nan")}, "expected lr above 0"),
         ({"average": -1}, "average of at least 0"),
         ({"weight_decay": -1.0}, "weight_decay of at least 0"),
-        ({"optimizer": "lbfgs"}, "one of adagrad, adam, adamw, sgd"),
+        ({"optimizer": "lbfgs"}, "one of adagrad, adam, adamw, rmsprop, sgd"),
+        ({"alpha": 1.0}, "alpha below 1"),
+        ({"alpha": "x"}, "alpha of at least 0"),
+        ({"centered": 1}, "True or False as centered"),
         ({"labels": "some"}, "one of all, root"),
     ],
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 
 import cavs
 from cavs.data import Vocabulary, WordVectors, load_vectors
 from cavs.errors import DataError, InputError
-from cavs.training.config import EMBEDDING_OPTIONS, TrainingConfig
+from cavs.training.config import TrainingConfig
+from cavs.training.embedding import embeddings_of
 from cavs.training.options import Number, Option, Text
 from cavs.training.tasks._task import SomeTask, Task
 from cavs.training.user_model import UserModel
@@ -18,6 +19,25 @@ from cavs.training.user_model import UserModel
 #: Words without a vector begin uniformly from minus this to this, as in the published code of Tai
 #: et al. 2015.
 DRAWN_WITHIN = 0.05
+
+
+def vectors_option(known: str = "") -> Option:
+    """The option for a file of word vectors; `known` says which words they make known."""
+    return Option(
+        "vectors",
+        Text(),
+        meaning="word vectors to begin with, in the text format of GloVe or word2vec, packed by "
+        f"gzip or not; the embedding has their size{known}. Words without a vector begin "
+        f"uniformly in -{DRAWN_WITHIN}..{DRAWN_WITHIN}, the unknown word as zeros. Checkpoints do "
+        "not need the file",
+        metavar="FILE",
+        group="model",
+        voids=("embedding_size", "embedding_std"),
+    )
+
+
+#: The option for tasks that read words, all of which are known if they have a vector.
+VECTORS_OPTION = vectors_option(", and all words of the data that have one are known")
 
 #: The options of the values that an embedding begins with.
 FIRST_VALUES_OPTIONS = (
@@ -27,33 +47,29 @@ FIRST_VALUES_OPTIONS = (
         meaning="standard deviation of the initial embedding",
         group="model",
         said="1",
+        voids=("vectors",),
     ),
-    Option(
-        "vectors",
-        Text(),
-        meaning="word vectors to begin with, in the text format of GloVe or word2vec, packed by "
-        "gzip or not; the embedding has their size, and all words of the data that have one are "
-        "known. Words without a vector begin uniformly in "
-        f"-{DRAWN_WITHIN}..{DRAWN_WITHIN}, the unknown word as zeros. Checkpoints do not need "
-        "the file",
-        metavar="FILE",
-        group="model",
-    ),
+    VECTORS_OPTION,
 )
 
 
 def with_vectors(
-    path: str, vocabulary: Vocabulary, tokens: Iterable[str | None]
+    path: str,
+    vocabulary: Vocabulary,
+    tokens: Iterable[str | None] = (),
+    *,
+    progress: bool = False,
 ) -> tuple[Vocabulary, WordVectors]:
     """The words of a vocabulary, and behind them those of `tokens` that a file has a vector of,
     which need not occur in training to be known; with the vectors, zeros where there is none.
+    `progress` shows a bar on standard error.
 
     Raises:
         DataError: the file is missing or malformed, or has none of the words.
     """
     others = sorted({token for token in tokens if token is not None and token not in vocabulary})
     words = Vocabulary([*vocabulary, *others], vocabulary.unknown)
-    values, found = load_vectors(path, words, scale=0)
+    values, found = load_vectors(path, words, scale=0, progress=progress)
     if not found.any():
         raise DataError(
             f"[data] {path}: expected vectors of words of the data, such as "
@@ -65,23 +81,39 @@ def with_vectors(
 
 
 class EmbedsWords(Task):
-    """A task whose models have an embedding of all words as their attribute `embedding`."""
+    """A task whose models have an embedding of all words as their attribute `embedding`, or
+    programs of functions that have one.
 
+    Attributes:
+        zero_unknown: whether the unknown word begins as zeros without vectors, too.
+    """
+
+    zero_unknown: ClassVar[bool] = False
     _embedding_std: float | None = None
     _vectors: WordVectors | None = None
 
     @classmethod
     def configure(
-        cls: type[SomeTask], name: str, given: Mapping[str, Any], user: UserModel | None = None
+        cls: type[SomeTask],
+        name: str,
+        given: Mapping[str, Any],
+        user: UserModel | None = None,
+        *,
+        progress: bool = False,
     ) -> tuple[SomeTask, TrainingConfig]:
         """See `Task`; raises InputError also for options that the vectors leave without effect."""
-        if "vectors" in given and "embedding_std" in given:
+        first = {option.name for option in cls.options_of(name)} & {"vectors", "embedding_std"}
+        if len(first) == 2 and first <= given.keys():
             raise InputError(
                 "[train] expected --embedding-std without --vectors, which the embedding begins "
                 "with, got both; leave one out"
             )
-        task, config = super().configure(name, given, user)
-        size = task.arguments["embedding_size"]
+        task, config = super().configure(name, given, user, progress=progress)
+        if "vectors" not in given:
+            return task, config
+        assert isinstance(task, EmbedsWords)
+        assert task._vectors is not None
+        size = task._vectors.values.shape[1]
         if given.get("embedding_size", size) != size:
             raise InputError(
                 f"[train] expected --embedding-size {size}, as the vectors of {given['vectors']} "
@@ -93,8 +125,12 @@ class EmbedsWords(Task):
         """Makes the vectors of the words, read from `path`, the values that embeddings of this task
         begin with; their size becomes that of the embedding."""
         self._vectors = vectors
-        self.arguments["embedding_size"] = vectors.values.shape[1]
+        self.set_embedding_size(vectors.values.shape[1])
         self.made_with["vectors"] = path
+
+    def set_embedding_size(self, size: int) -> None:
+        """Makes `size` that of the embedding."""
+        self.arguments["embedding_size"] = size
 
     @property
     def remarks(self) -> list[str]:
@@ -109,15 +145,16 @@ class EmbedsWords(Task):
 
     def initialize(self, function: Any) -> None:
         """See `Task`."""
-        self._check_embedding_options(function)
-        weight = self._embedding_of(function)
-        if weight is None:
-            return
+        for weight in self._tables_of(function):
+            self._initialize_table(weight)
+
+    def _initialize_table(self, weight: Any) -> None:
         if self._embedding_std is not None:
             cavs.nn.init.normal_(weight, std=self._embedding_std)
         # If every word of the training set is kept, the unknown word gets no gradient: its random
         # initial values would be judged as if they had been learnt.
-        unknown = self.words.unknown_id
+        zero = self.zero_unknown or self._vectors is not None
+        unknown = self.words.unknown_id if zero else None
         if self._vectors is not None:
             cavs.nn.init.uniform_(weight, -DRAWN_WITHIN, DRAWN_WITHIN)
         with weight.writing() as values:
@@ -126,35 +163,25 @@ class EmbedsWords(Task):
             if self._vectors is not None:
                 values[self._vectors.found] = self._vectors.values[self._vectors.found]
 
-    def _embedding_of(self, function: Any) -> Any:
-        """The table of the words; None for a user's model that has none of this name."""
-        embedding: Any = getattr(function, "embedding", None)
-        weight: Any = getattr(embedding, "weight", None)
+    def _tables_of(self, function: Any) -> list[Any]:
+        """The tables of the words; none for a user's model that has none of this name."""
+        found = embeddings_of(function)
         if self.user is None:
-            return weight
-        if isinstance(embedding, cavs.nn.Embedding) and weight.shape[0] == len(self.words):
+            return [embedding.weight for embedding in found]
+        tables = [
+            embedding.weight
+            for embedding in found
+            if isinstance(embedding, cavs.nn.Embedding)
+            and embedding.weight.shape[0] == len(self.words)
+        ]
+        for weight in tables:
             if self._vectors is not None and weight.shape != self._vectors.values.shape:
                 raise InputError(
                     f"[model] {self.user}: expected an Embedding of size embedding_size, which is "
                     f"{self._vectors.values.shape[1]} by --vectors, got {weight.shape[1]}; make it "
                     "so, or leave --vectors out"
                 )
-            return weight
-        for name in ("embedding_std", "vectors"):
+        for name in () if tables else ("embedding_std", "vectors"):
             if self.made_with.get(name) is not None:
-                self._refuse_embedding_option("--" + name.replace("_", "-"))
-        return None
-
-    def _check_embedding_options(self, function: Any) -> None:
-        """Raises InputError for options of the optimizer that no parameter of a user's model
-        heeds."""
-        if not any(name.startswith("embedding.") for name, _ in function.named_parameters()):
-            for option in EMBEDDING_OPTIONS:
-                if option.name in self.given:
-                    self._refuse_embedding_option(option.flag)
-
-    def _refuse_embedding_option(self, flag: str) -> NoReturn:
-        raise InputError(
-            f"[model] {self.user}: expected an Embedding of all words as its attribute embedding, "
-            f"got none; leave {flag} out, or name it so"
-        )
+                self.refuse_embedding_option("--" + name.replace("_", "-"))
+        return tables

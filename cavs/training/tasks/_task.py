@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import cavs
 from cavs.data import END_OF_SENTENCE, Dataset, Loader, Vocabulary
 from cavs.errors import InputError
 from cavs.training._fields import is_whole, shown
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract
+from cavs.training.embedding import embedding_parameters
 from cavs.training.metrics import Batches
 from cavs.training.objective import Objective
 from cavs.training.options import Option, complete, with_defaults
@@ -156,7 +157,12 @@ class Task(ABC):
 
     @classmethod
     def configure(
-        cls: type[SomeTask], name: str, given: Mapping[str, Any], user: UserModel | None = None
+        cls: type[SomeTask],
+        name: str,
+        given: Mapping[str, Any],
+        user: UserModel | None = None,
+        *,
+        progress: bool = False,
     ) -> tuple[SomeTask, TrainingConfig]:
         """A new task and its settings of training.
 
@@ -165,6 +171,7 @@ class Task(ABC):
             given: values of options of `options_of`, by name; the other options have their
                 defaults.
             user: a user's model in the place of the built-in one.
+            progress: show a bar on standard error while word vectors are read.
 
         Raises:
             InputError: a name is no option, an option does not take its value, or the user's class
@@ -178,6 +185,8 @@ class Task(ABC):
         config = TrainingConfig.from_dict(settings)
         known = {"data", *config.to_dict(), *(item.name for item in fields(cls.source_type))}
         sizes = {k: v for k, v in settings.items() if k not in known and v is not None}
+        if "vectors" in sizes:
+            sizes["progress"] = progress
         task: Any = cls.create(name, cls.make_source(settings, given), **sizes)
         task.given = frozenset(given)
         return (task if user is None else task.of_user(user)), config
@@ -251,9 +260,25 @@ class Task(ABC):
         else:
             function = self.user.build(self.arguments)
             self.built_in.contract.check(function, self.user, self.arguments)
+            self._check_embedding_options(function)
         with said_of(self.user, "the data to give it initial values"):
             self.initialize(function)
         return function
+
+    def _check_embedding_options(self, function: Any) -> None:
+        """Raises InputError for options of the optimizer that no parameter of a user's model
+        heeds."""
+        if not embedding_parameters(function):
+            for option in EMBEDDING_OPTIONS:
+                if option.name in self.given:
+                    self.refuse_embedding_option(option.flag)
+
+    def refuse_embedding_option(self, flag: str) -> NoReturn:
+        """Raises InputError for an option of the embedding, which a user's model lacks."""
+        raise InputError(
+            f"[model] {self.user}: expected an Embedding of all words as its attribute embedding, "
+            f"got none; leave {flag} out, or name it so"
+        )
 
     def initialize(self, function: Any) -> None:
         """Sets fresh parameters to values that depend on the data."""
@@ -300,6 +325,12 @@ class Task(ABC):
     def remarks(self) -> list[str]:
         """Lines about a new run's data, to be read before it trains."""
         return []
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """Why the data give no gradient to some of these parameters, by name, where that is as it
+        should be."""
+        del names
+        return {}
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
         """The result of a finished run, in a line."""

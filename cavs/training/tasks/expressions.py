@@ -31,7 +31,7 @@ from cavs.training.bounds import (
     risen,
     sample_of,
 )
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Integer, Option, with_defaults
@@ -270,7 +270,7 @@ class ExpressionTask(Task, Samples):
         size_option("latent_size", 64),
     )
     training_options = with_defaults(
-        TRAINING_OPTIONS,
+        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
         {
             "epochs": 20,
             "batch_size": 50,

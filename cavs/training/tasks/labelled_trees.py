@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,23 @@ class TreeSource:
         return asdict(self)
 
 
+def tokens_of(corpus: TreeCorpus) -> Iterator[str | None]:
+    """The words of the vertices of all trees, None for none."""
+    for tree in chain(corpus.train, corpus.dev, corpus.test):
+        yield from tree.tokens
+
+
 def most_children(trees: Sequence[LabelledTree]) -> int:
     """The greatest number of children of a vertex."""
     return max((int(np.diff(tree.graph.child_ptr).max(initial=0)) for tree in trees), default=0)
+
+
+def has_inner_word(tree: LabelledTree) -> bool:
+    """Whether a vertex with children has a word."""
+    counts = np.diff(tree.graph.child_ptr).tolist()
+    return any(
+        token is not None and count for token, count in zip(tree.tokens, counts, strict=True)
+    )
 
 
 def check_arity(function: cavs.VertexFunction, trees: Sequence[LabelledTree], what: str) -> None:

@@ -30,12 +30,13 @@ from cavs.data import (
 from cavs.errors import DataError
 from cavs.models import ShiftReduceParser
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, judging, placed, total
 from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse, parse_with_scores
 from cavs.training.tasks._abilities import Predicts
+from cavs.training.tasks._embedding import VECTORS_OPTION, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     data_option,
@@ -44,7 +45,8 @@ from cavs.training.tasks._options import (
     size_option,
 )
 from cavs.training.tasks._source import check_source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Task
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel
+from cavs.training.tasks.labelled_trees import tokens_of
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -133,7 +135,7 @@ class Parsing:
         check_state(arrays, {})
 
 
-class ParserTask(Task, Predicts):
+class ParserTask(EmbedsWords, Predicts):
     """Learns the binary trees of a treebank."""
 
     task_name, unit, source_type = "parser", "trees", TreebankSource
@@ -162,9 +164,10 @@ class ParserTask(Task, Predicts):
         size_option("embedding_size", 100),
         size_option("hidden_size", 150),
         *dropout_options("of what decides", 0.3, None),
+        VECTORS_OPTION,
     )
     training_options = with_defaults(
-        TRAINING_OPTIONS,
+        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
         {
             "epochs": 10,
             "batch_size": 25,
@@ -180,20 +183,32 @@ class ParserTask(Task, Predicts):
 
     @classmethod
     def create(
-        cls, name: str, source: TreebankSource, *, min_count: int = 1, **sizes: Any
+        cls,
+        name: str,
+        source: TreebankSource,
+        *,
+        min_count: int = 1,
+        vectors: str | None = None,
+        progress: bool = False,
+        **sizes: Any,
     ) -> ParserTask:
         """A new task; `sizes` are ``embedding_size``, ``hidden_size``, ``dropout``,
         ``embedding_dropout`` and ``embedding_dropout_by``; words that occur fewer than `min_count`
-        times read as unknown.
+        times read as unknown. `vectors` and `progress` as `TreeTask.create`.
 
         Raises:
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary = tree_vocabulary(corpus.train, min_count=min_count)
+        vocabulary, found = tree_vocabulary(corpus.train, min_count=min_count), None
+        if vectors is not None:
+            tokens = tokens_of(corpus)
+            vocabulary, found = with_vectors(vectors, vocabulary, tokens, progress=progress)
         arguments = {"vocab_size": len(vocabulary), **NO_EMBEDDING_DROPOUT, **sizes}
         task = cls(name, arguments, vocabulary, source, corpus)
         task.made_with = {"min_count": min_count}
+        if vectors is not None and found is not None:
+            task.begin_with_vectors(vectors, found)
         return task
 
     def make_objective(self) -> Parsing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cavs._arguments import mapping, text
+from cavs._arguments import boolean, mapping, text
 from cavs.errors import InputError
 from cavs.training._fields import shown
 from cavs.training.config import TrainingConfig
@@ -47,7 +47,10 @@ def find_task(name: str) -> type[Task]:
 
 
 def make_task(
-    model: str | UserModel, given: Mapping[str, Any] | None = None
+    model: str | UserModel,
+    given: Mapping[str, Any] | None = None,
+    *,
+    progress: bool = False,
 ) -> tuple[Task, TrainingConfig]:
     """The task that ``cavs train`` trains, and its settings.
 
@@ -55,6 +58,7 @@ def make_task(
         model: the name of a built-in model, or a user's (`cavs.training.load_user_model`).
         given: values of options by name, such as ``{"data": "sst", "hidden_size": 100}``; the other
             options have their defaults. `Task.options_of` lists all options.
+        progress: show a bar on standard error while word vectors are read.
 
     Raises:
         InputError: a name is no model or no option, an option does not take its value, or a user's
@@ -63,5 +67,8 @@ def make_task(
     user = model if isinstance(model, UserModel) else None
     name = user.task if user is not None else text("train", "model", model)
     return find_task(name).configure(
-        name, {} if given is None else mapping("train", "given", given), user
+        name,
+        {} if given is None else mapping("train", "given", given),
+        user,
+        progress=boolean("train", "progress", progress),
     )

@@ -29,12 +29,13 @@ from cavs.training.bounds import (
     risen,
     sample_of,
 )
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Number, Option, with_defaults
 from cavs.training.sampling import decode_sentences, sample_sentences
 from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._embedding import EmbedsWords, vectors_option, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
     LATENT_ATTRIBUTES,
@@ -44,7 +45,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import check_source
-from cavs.training.tasks._task import BuiltInModel, Task, check_end
+from cavs.training.tasks._task import BuiltInModel, check_end
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -195,7 +196,7 @@ def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float
     return generator.uniform(batch.num_vertices, "float64", keys, place).data >= word_dropout
 
 
-class SentenceTask(Task, Samples):
+class SentenceTask(EmbedsWords, Samples):
     """Learns to encode and to generate sentences."""
 
     task_name, unit, source_type = "sentences", "sentences", SentenceSource
@@ -229,9 +230,10 @@ class SentenceTask(Task, Samples):
         size_option("embedding_size", 200),
         size_option("hidden_size", 200),
         size_option("latent_size", 16),
+        vectors_option(),
     )
     training_options = with_defaults(
-        TRAINING_OPTIONS,
+        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
         {
             "epochs": 10,
             "batch_size": 32,
@@ -248,15 +250,29 @@ class SentenceTask(Task, Samples):
     kind = "text"
 
     @classmethod
-    def create(cls, name: str, source: SentenceSource, **sizes: Any) -> SentenceTask:
-        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``latent_size``.
+    def create(
+        cls,
+        name: str,
+        source: SentenceSource,
+        *,
+        vectors: str | None = None,
+        progress: bool = False,
+        **sizes: Any,
+    ) -> SentenceTask:
+        """A new task; `sizes` are ``embedding_size``, ``hidden_size`` and ``latent_size``;
+        `vectors` is a file of word vectors that the embedding begins with, and which give it its
+        size, and `progress` shows a bar while they are read.
 
         Raises:
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
         vocabulary = corpus.vocabulary()
-        return cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+        task = cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
+        if vectors is not None:
+            _, found = with_vectors(vectors, vocabulary, progress=progress)
+            task.begin_with_vectors(vectors, found)
+        return task
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:

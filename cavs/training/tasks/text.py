@@ -22,12 +22,13 @@ from cavs.data import (
 from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import Batches, finite_total, judging, placed, total
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import sample_text
 from cavs.training.tasks._abilities import Samples
+from cavs.training.tasks._embedding import EmbedsWords, vectors_option, with_vectors
 from cavs.training.tasks._options import (
     WORD_SAMPLING_OPTIONS,
     dropout_options,
@@ -35,7 +36,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import check_source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Task, check_end
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, check_end
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -142,7 +143,7 @@ class NextWord:
         self._state = arrays.get("state")
 
 
-class TextTask(Task, Samples):
+class TextTask(EmbedsWords, Samples):
     """Learns to predict the next word."""
 
     task_name, unit, source_type = "text", "pieces", TextSource
@@ -176,13 +177,15 @@ class TextTask(Task, Samples):
             "N",
             "data",
         ),
+        Option("embedding_size", Integer(1), None, "", "N", "model", follows="hidden_size"),
         size_option("hidden_size", 200),
         size_option("num_layers", 2),
         # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
         *dropout_options("between layers", 0.0, None),
+        vectors_option(),
     )
     training_options = with_defaults(
-        TRAINING_OPTIONS,
+        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
         {
             "epochs": 13,
             "batch_size": 20,
@@ -203,9 +206,21 @@ class TextTask(Task, Samples):
     outputs = ("loss", "state")
 
     @classmethod
-    def create(cls, name: str, source: TextSource, **sizes: Any) -> TextTask:
+    def create(
+        cls,
+        name: str,
+        source: TextSource,
+        *,
+        embedding_size: int | None = None,
+        vectors: str | None = None,
+        progress: bool = False,
+        **sizes: Any,
+    ) -> TextTask:
         """A new task; `sizes` are ``hidden_size``, ``num_layers``, ``dropout``,
-        ``embedding_dropout`` and ``embedding_dropout_by``.
+        ``embedding_dropout`` and ``embedding_dropout_by``. The model has an argument
+        ``embedding_size`` only where it is not ``hidden_size``. `vectors` is a file of word vectors
+        that the embedding begins with, and which give it its size, and `progress` shows a bar while
+        they are read.
 
         Raises:
             DataError: names the missing or malformed file.
@@ -215,7 +230,19 @@ class TextTask(Task, Samples):
         # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
         dropped = {**NO_EMBEDDING_DROPOUT, "embedding_dropout": sizes.get("dropout", 0.0)}
         arguments = {"vocab_size": len(vocabulary), **dropped, **sizes}
-        return cls(name, arguments, vocabulary, source, corpus)
+        task = cls(name, arguments, vocabulary, source, corpus)
+        if vectors is not None:
+            _, found = with_vectors(vectors, vocabulary, progress=progress)
+            task.begin_with_vectors(vectors, found)
+        elif embedding_size is not None:
+            task.set_embedding_size(embedding_size)
+        return task
+
+    def set_embedding_size(self, size: int) -> None:
+        """See `EmbedsWords`."""
+        self.made_with["embedding_size"] = size
+        if size != self.arguments["hidden_size"]:
+            self.arguments["embedding_size"] = size
 
     @classmethod
     def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:

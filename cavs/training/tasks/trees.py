@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import repeat
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from cavs.data import (
     tree_dataset,
 )
 from cavs.errors import DataError, InputError
-from cavs.models import CLASSIFIERS, NaryTreeLSTM
+from cavs.models import CLASSIFIERS, ChildSumTreeLSTM, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
@@ -39,7 +39,13 @@ from cavs.training.tasks._options import (
 )
 from cavs.training.tasks._source import MOST_GRAPHS
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
-from cavs.training.tasks.labelled_trees import TreeSource, check_arity, most_children
+from cavs.training.tasks.labelled_trees import (
+    TreeSource,
+    check_arity,
+    has_inner_word,
+    most_children,
+    tokens_of,
+)
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -53,6 +59,7 @@ _CONTRACT = Contract(
 TREE_MODELS: dict[str, type[cavs.VertexFunction]] = {
     name: CLASSIFIERS[name] for name in ("tree-lstm", "nary-tree-lstm", "tree-gru", "tree-fc")
 }
+_FORGETS_BY_WORD = "w_f.weight"
 # Defaults for the built-in expressions that differ from those for a treebank: expressions have few
 # words, many labels without errors, and operators that must be learnt exactly.
 _FOR_LISTOPS: dict[str, Any] = {
@@ -81,6 +88,7 @@ class TreeTask(EmbedsWords, Predicts):
             metavar="DIR",
             group="data",
             said="ListOps expressions",
+            voids=("num_train", "max_depth"),
         ),
         Option(
             "num_train",
@@ -123,6 +131,7 @@ class TreeTask(EmbedsWords, Predicts):
     )
     evaluation_options = (BATCH_SIZE_OPTION,)
     sizes_read = ("num_classes",)
+    zero_unknown = True
 
     @classmethod
     def create(
@@ -133,6 +142,7 @@ class TreeTask(EmbedsWords, Predicts):
         min_count: int = 1,
         embedding_std: float | None = None,
         vectors: str | None = None,
+        progress: bool = False,
         **sizes: Any,
     ) -> TreeTask:
         """A new task.
@@ -144,6 +154,7 @@ class TreeTask(EmbedsWords, Predicts):
             embedding_std: standard deviation of the initial embedding; None: the layer's own.
             vectors: a file of word vectors that the embedding begins with, and which give it its
                 size; all words of the trees that have one are known, whatever `min_count`.
+            progress: show a bar on standard error while they are read.
             sizes: ``embedding_size``, ``hidden_size``, ``dropout``, ``embedding_dropout`` and
                 ``embedding_dropout_by`` of the model.
 
@@ -153,9 +164,8 @@ class TreeTask(EmbedsWords, Predicts):
         corpus = source.load()
         vocabulary, found = source.vocabulary(corpus, min_count), None
         if vectors is not None:
-            trees = (*corpus.train, *corpus.dev, *corpus.test)
-            tokens = chain.from_iterable(tree.tokens for tree in trees)
-            vocabulary, found = with_vectors(vectors, vocabulary, tokens)
+            tokens = tokens_of(corpus)
+            vocabulary, found = with_vectors(vectors, vocabulary, tokens, progress=progress)
         arguments = {
             "vocab_size": len(vocabulary),
             "num_classes": corpus.num_classes,
@@ -203,6 +213,18 @@ class TreeTask(EmbedsWords, Predicts):
         """See `Task`."""
         for split in self.sizes:
             check_arity(function, self.split(split), f"the {split} set")
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """See `Task`: the weights of words in the forget gates, in trees of constituents."""
+        forgets = self.user is None and self.built_in.make in (ChildSumTreeLSTM, NaryTreeLSTM)
+        if not forgets or _FORGETS_BY_WORD not in names:
+            return {}
+        if any(map(has_inner_word, self.split("train"))):
+            return {}
+        return {
+            _FORGETS_BY_WORD: "it would let a vertex's word decide what is forgotten of its "
+            "children, and in these trees only leaves have words"
+        }
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""

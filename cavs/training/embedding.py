@@ -1,0 +1,27 @@
+"""The embedding of a model: its parameters, which learn apart from the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cavs
+
+
+def embeddings_of(function: Any) -> list[Any]:
+    """What a vertex function, or each function of a program, has as its attribute ``embedding``;
+    one that several functions share comes once."""
+    owners = [function]
+    if isinstance(function, cavs.VertexProgram):
+        owners += function.functions().values()
+    found = [getattr(owner, "embedding", None) for owner in owners]
+    return list({id(item): item for item in found if item is not None}.values())
+
+
+def embedding_parameters(
+    model: cavs.Model | cavs.Program | cavs.VertexFunction | cavs.VertexProgram,
+) -> list[tuple[str, cavs.Parameter]]:
+    """The parameters of `embeddings_of` a model, by name; none where it has no such attribute."""
+    function = getattr(model, "function", model)
+    owners = ["", *(function.functions() if isinstance(function, cavs.VertexProgram) else ())]
+    prefixes = tuple(f"{owner}.embedding.".lstrip(".") for owner in owners)
+    return [(n, p) for n, p in model.named_parameters() if n.startswith(prefixes)]
