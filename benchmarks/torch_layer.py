@@ -1,13 +1,14 @@
 """A Tree-LSTM as a layer of PyTorch beside the same model in cavs alone, in turns of one step.
 
     python benchmarks/torch_layer.py [--data DIR] [--batch-sizes 25 256] [--steps 200]
-        [--optimizer adagrad] [--pytorch]
+        [--optimizer adagrad] [--pytorch] [--loss-in-f]
 
 DIR holds sst/; without it, trees of the same sizes are generated. All train by the recipe ``sst``
-on the same batches, each with its own weights: the layer with PyTorch's cross entropy and an
-optimizer of ``cavs.torch.optim``, or with ``--pytorch`` of ``torch.optim``, whose Adagrad of sparse
-gradients takes several times as long; cavs by separate calls and by ``Model.step``. Inference gives
-the classes of all vertices, in evaluation mode. One thread each.
+on the same batches, each with its own weights. The layer has PyTorch's cross entropy of its logits
+or, with ``--loss-in-f``, is the same vertex function whole, which pushes the loss of each vertex. Its
+optimizer is one of ``cavs.torch.optim`` or, with ``--pytorch``, of ``torch.optim``, whose Adagrad
+of sparse gradients takes several times as long. cavs alone trains by separate calls and by
+``Model.step``. Inference gives the classes of all vertices, in evaluation mode. One thread each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 import cavs
 import cavs.torch
@@ -77,36 +79,42 @@ class InTorch:
     def set_mode(self, training: bool) -> None:
         """As in training, or in evaluation."""
         self.layer.train(training)
+        self.whole.train(training)
 
     def __init__(
-        self, function: Any, corpus: Corpus, recipe: Recipe, optimizer: str, pytorch: bool
+        self, function: Any, corpus: Corpus, recipe: Recipe, options: argparse.Namespace
     ) -> None:
-        self.dataset = corpus.dataset
+        self.dataset, self.loss_in_f = corpus.dataset, options.loss_in_f
         self.layer = cavs.torch.Layer(function, outputs=["logits"], sparse=True)
+        # The same parameters; training of the whole function gives the loss alone.
+        self.whole = cavs.torch.Layer(function, outputs=["loss"], sparse=True)
         embedding = self.layer.embedding.weight
         rest = [p for p in self.layer.parameters() if p is not embedding]
-        name = {SGD: "SGD", ADAGRAD: "Adagrad"}[optimizer]
+        name = {SGD: "SGD", ADAGRAD: "Adagrad"}[options.optimizer]
         groups: list[dict[str, Any]] = [
             {"params": rest, "lr": recipe.lr, "weight_decay": recipe.weight_decay},
             {"params": [embedding], "lr": recipe.embedding_lr},
         ]
-        if pytorch:  # fused ones take no sparse gradients
+        if options.pytorch:  # fused ones take no sparse gradients
             kind: Any = getattr(torch.optim, name)
             self.optimizers = [kind(groups[:1], fused=True), kind(groups[1:])]
         else:
             self.optimizers = [getattr(cavs.torch.optim, name)(groups)]
 
-    def batch(self, indices: Any) -> tuple[cavs.GraphBatch, Any, Any]:
-        """Graphs, words and labels as PyTorch's users have them: int64."""
+    def batch(self, indices: Any) -> tuple[cavs.GraphBatch, dict[str, torch.Tensor]]:
+        """Graphs, and words and labels as tensors of the data set's int32."""
         graphs, inputs = self.dataset.batch(indices)
-        word, label = (torch.from_numpy(inputs[name]).long() for name in ("word", "label"))
-        return graphs, word, label
+        return graphs, {name: torch.from_numpy(x) for name, x in inputs.items()}
 
     def train(self, indices: Any) -> float:
         """A step; gives the loss."""
-        graphs, word, label = self.batch(indices)
-        logits = self.layer(graphs, word=word)["logits"]
-        loss = torch.nn.functional.cross_entropy(logits, label, ignore_index=-1, reduction="sum")
+        graphs, inputs = self.batch(indices)
+        if self.loss_in_f:
+            loss = self.whole(graphs, **inputs)["loss"].sum()
+        else:
+            label = inputs.pop("label").long()  # as PyTorch's cross entropy takes it
+            logits = self.layer(graphs, **inputs)["logits"]
+            loss = cross_entropy(logits, label, ignore_index=-1, reduction="sum")
         loss = loss / graphs.num_graphs
         for optimizer in self.optimizers:
             optimizer.zero_grad()
@@ -117,12 +125,12 @@ class InTorch:
 
     def infer(self, indices: Any) -> Any:
         """The classes."""
-        graphs, word, _ = self.batch(indices)
+        graphs, inputs = self.batch(indices)
         with torch.no_grad():
-            return self.layer(graphs, word=word)["logits"].argmax(1).numpy()
+            return self.layer(graphs, word=inputs["word"])["logits"].argmax(1).numpy()
 
 
-def contenders(corpus: Corpus, recipe: Recipe, optimizer: str, pytorch: bool) -> dict[str, Any]:
+def contenders(corpus: Corpus, recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:
     """By name, of the same initial weights."""
 
     def function() -> Any:
@@ -130,15 +138,15 @@ def contenders(corpus: Corpus, recipe: Recipe, optimizer: str, pytorch: bool) ->
         return with_dropout(find("tree-lstm").function(corpus, HIDDEN), recipe)
 
     return {
-        LAYER: InTorch(function(), corpus, recipe, optimizer, pytorch),
-        CALLS: InCavs(function(), corpus, recipe, optimizer, fused=False),
-        STEP: InCavs(function(), corpus, recipe, optimizer, fused=True),
+        LAYER: InTorch(function(), corpus, recipe, options),
+        CALLS: InCavs(function(), corpus, recipe, options.optimizer, fused=False),
+        STEP: InCavs(function(), corpus, recipe, options.optimizer, fused=True),
     }
 
 
-def check(corpus: Corpus, batches: Any, optimizer: str, pytorch: bool) -> None:
+def check(corpus: Corpus, batches: Any, options: argparse.Namespace) -> None:
     """Without dropout all have the same losses while they train, and then the same classes."""
-    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0), optimizer, pytorch)
+    found = contenders(corpus, replace(find_recipe(SST), dropout=0.0), options)
     losses = [[each.train(indices) for indices in batches[:4]] for each in found.values()]
     np.testing.assert_allclose(losses[1:], [losses[0]] * (len(losses) - 1), rtol=1e-4)
     for each in found.values():
@@ -162,18 +170,17 @@ def measure(calls: dict[str, Callable[[Any], Any]], batches: Any, steps: int) ->
     return dict(zip(names, times[WARM_UP:].T, strict=True))
 
 
-def rows(
-    corpus: Corpus, batch_size: int, steps: int, optimizer: str, pytorch: bool = False
-) -> list[str]:
+def rows(corpus: Corpus, batch_size: int, options: argparse.Namespace) -> list[str]:
     """Rows of the table: training and inference."""
     batches = choose_batches(corpus.dataset, batch_size)
-    check(corpus, batches, optimizer, pytorch)
-    found = contenders(corpus, find_recipe(SST), optimizer, pytorch)
+    check(corpus, batches, options)
+    found = contenders(corpus, find_recipe(SST), options)
     lines = []
     for mode, names in (("train", (LAYER, CALLS, STEP)), ("infer", (LAYER, CALLS))):
         for each in found.values():
             each.set_mode(mode == "train")
-        times = measure({name: getattr(found[name], mode) for name in names}, batches, steps)
+        calls = {name: getattr(found[name], mode) for name in names}
+        times = measure(calls, batches, options.steps)
         cells = [f"{1e3 * np.median(times[name]):.2f} ms" for name in names]
         for name in names[1:]:
             low, middle, high = np.percentile(times[name] / times[LAYER], [25, 50, 75])
@@ -194,6 +201,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--optimizer", choices=[ADAGRAD, SGD], default=ADAGRAD)
     parser.add_argument("--pytorch", action="store_true", help="an optimizer of torch.optim")
+    parser.add_argument("--loss-in-f", action="store_true", help="the loss is F's own")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cavs.set_num_threads(1)
@@ -203,11 +211,7 @@ def main() -> None:
         "step / layer (quartiles) |\n|---|---|---|---|---|---|---|"
     )
     for batch_size in options.batch_sizes:
-        print(
-            *rows(corpus, batch_size, options.steps, options.optimizer, options.pytorch),
-            sep="\n",
-            flush=True,
-        )
+        print(*rows(corpus, batch_size, options), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

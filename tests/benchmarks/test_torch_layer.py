@@ -10,9 +10,11 @@ pytest.importorskip("torch")
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "torch_layer.py"
 
 
-@pytest.mark.parametrize("optimizer", ["adagrad", "sgd"])
-def test_it_runs(optimizer: str) -> None:
-    small = ["--samples", "40", "--steps", "2", "--batch-sizes", "4", "--optimizer", optimizer]
+@pytest.mark.parametrize(
+    "options", [["--optimizer", "sgd"], ["--pytorch"], ["--loss-in-f"]], ids=lambda o: o[0]
+)
+def test_it_runs(options: list[str]) -> None:
+    small = ["--samples", "40", "--steps", "2", "--batch-sizes", "4", *options]
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), *small],
         capture_output=True,
