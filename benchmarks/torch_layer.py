@@ -5,7 +5,7 @@
 
 DIR holds sst/; without it, trees of the same sizes are generated. All train by the recipe ``sst``
 on the same batches, each with its own weights. The layer has PyTorch's cross entropy of its logits
-or, with ``--loss-in-f``, is the same vertex function whole, which pushes the loss of each vertex. Its
+or, with ``--loss-in-f``, is the same vertex function whole, which pushes a loss at each vertex. Its
 optimizer is one of ``cavs.torch.optim`` or, with ``--pytorch``, of ``torch.optim``, whose Adagrad
 of sparse gradients takes several times as long. cavs alone trains by separate calls and by
 ``Model.step``. Inference gives the classes of all vertices, in evaluation mode. One thread each.
