@@ -49,7 +49,9 @@ def evaluate(
     integer = op.ids
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
     ids = None if integer is None else _checked_ids(op, xs[0], xs[integer])
-    recording = is_grad_enabled() and any(x.requires_grad for x in xs)
+    recording = is_grad_enabled() and any(
+        x.requires_grad and i not in op.constant_in for i, x in enumerate(xs)
+    )
     if recording and not all(map(is_, xs, operands)):
         xs = [_own(kind, x, given) for x, given in zip(xs, operands, strict=True)]
     if op.elementwise:

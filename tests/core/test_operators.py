@@ -75,10 +75,10 @@ def test_methods_beside_torch() -> None:
     data = RNG.uniform(-0.9, 0.9, (3, 4))
     for name in ("abs", "erfinv", "exp", "relu", "sigmoid", "sign", "square", "tanh"):
         x, z = Tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
-        getattr(x, name)().sum().backward()
-        getattr(z, name)().sum().backward()
         np.testing.assert_allclose(getattr(x, name)().data, getattr(z, name)().detach().numpy())
         if name != "sign":
+            getattr(x, name)().sum().backward()
+            getattr(z, name)().sum().backward()
             np.testing.assert_allclose(x.grad, z.grad.numpy(), rtol=1e-12)
 
 

@@ -92,7 +92,8 @@ def test_gradient_equals_central_differences(case: OpCase) -> None:
     weights = rng.normal(size=result_shape(case))
     leaves = [Tensor(a.copy(), requires_grad=a.dtype == np.float64) for a in arrays]
     y = apply(OPS[case.op], *leaves, **case.attrs)
-    y.backward(weights)
+    if y.requires_grad:
+        y.backward(weights)
     for k, (x, a) in enumerate(zip(leaves, arrays, strict=True)):
         if a.dtype != np.float64 or (case.op == "where" and k == 0):
             assert x.grad is None

@@ -16,9 +16,11 @@ from cavs.core.ops._def import (
     Operand,
     SpaceKind,
     Unique,
+    apply,
     join_spaces,
     rows_of_parents,
 )
+from cavs.tensor import Tensor
 
 ROWS = 3
 WORD = Unique(("word",), SpaceKind.VERTEX)
@@ -75,6 +77,22 @@ def test_zero_without_ids(case: OpCase) -> None:
     arrays = case.arrays(np.float64, ROWS)
     arrays[position] = np.full_like(arrays[position], -1)
     assert not value(case, arrays).any()
+
+
+@each_case
+def test_operands_without_a_gradient(case: OpCase) -> None:
+    """A result wants a gradient exactly where its operation hands one to an operand that does."""
+    op = OPS[case.op]
+    if op.vjp is None:
+        return
+    arrays = case.arrays(np.float64)
+    xs = [Tensor(array) for array in arrays]
+    found = op.vjp(Tensor(value(case, arrays)), Tensor(value(case, arrays)), *xs, **case.attrs)
+    floats = {i for i, x in enumerate(case.operands) if x.ids is None}
+    assert floats & {i for i, dx in enumerate(found) if dx is None} == set(op.constant_in)
+    for i in floats:
+        xs = [Tensor(array, requires_grad=i == k) for k, array in enumerate(arrays)]
+        assert apply(op, *xs, **case.attrs).requires_grad == (i not in op.constant_in)
 
 
 NUMBERS = (0.0, 1.0, -1.0, 0.5, 2.0)

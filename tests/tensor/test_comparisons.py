@@ -19,6 +19,7 @@ from cavs.tensor import Parameter, Tensor, tensor
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")
 }
+COMPARE = ("equal", "greater", "greater_equal", "less", "less_equal")
 FLOATS = (np.float32, np.float64)
 each_sign = pytest.mark.parametrize("name", SIGNS)
 
@@ -199,3 +200,21 @@ def test_in_a_vertex_function_parameters_compare_as_symbols() -> None:
 
     cavs.compile(Compares())
     assert found[0] == (False, True, False)
+
+
+def test_operations_without_a_gradient_give_tensors_off_the_tape() -> None:
+    x = Tensor([[-1.0, 0.0, 2.0]], requires_grad=True)
+    for y in (
+        *(getattr(ops, name)(x, 0.0) for name in COMPARE),
+        *(getattr(ops, name)(0.0, x) for name in COMPARE),
+        *(ops.sign(x), x.sign(), ops.one_hot_max(x), ops.stop_gradient(x)),
+        *(ops.where(x, 1.0, 0.0), ops.where(x > 0, [[1.0, 2.0, 3.0]], 0.0)),
+        ops.greater(x * 2.0, 0.0) + 1.0,
+    ):
+        assert not y.requires_grad
+        assert y.is_leaf
+        with pytest.raises(cavs.CavsRuntimeError, match=r"\[backward\] expected a tensor that dep"):
+            y.sum().backward()
+    y = ops.where(x, x * x, 0.0) * ops.greater(x, 0.0)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [[0.0, 0.0, 4.0]])

@@ -198,6 +198,7 @@ class OpDef:
         drops: whether it does nothing in evaluation, where it equals its first operand.
         zero_with: operands any of which makes the result zero where it is zero; the other operands
             are not read there.
+        constant_in: operands to which no gradient flows from the result; ids get none anyway.
         zero_without: the operand of ids that makes the result zero where it is -1.
         without_children: the value where there are no edges to children.
         equals: from the operands that are one number throughout, None for others, the position of
@@ -231,6 +232,7 @@ class OpDef:
     random: bool = False
     drops: bool = False
     zero_with: tuple[int, ...] = ()
+    constant_in: tuple[int, ...] = ()
     zero_without: int | None = None
     without_children: float | None = None
     equals: Callable[[Sequence[float | None]], int | None] = no_operand

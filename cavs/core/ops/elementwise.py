@@ -29,6 +29,7 @@ def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
             infer=same_shape,
             flops=per_element(1),
             vjp=lambda dy, y, a, b: (None, None),
+            constant_in=(0, 1),
             elementwise=True,
             reference=lambda np, a, b: compare(np, a, b) * np.ones((), np.result_type(a, b)),
         )
@@ -164,7 +165,7 @@ RSQRT = row(
 RECIPROCAL = row("reciprocal", 1, 4, lambda dy, y, x: (-dy * y * y,), lambda np, x: 1 / x)
 SQUARE = row("square", 1, 1, lambda dy, y, x: (dy * 2.0 * x,), lambda np, x: x * x)
 ABS = row("abs", 1, 1, lambda dy, y, x: (dy * sign(x),), lambda np, x: np.abs(x))
-SIGN = row("sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.sign(x))
+SIGN = row("sign", 1, 1, lambda dy, y, x: (None,), lambda np, x: np.sign(x), constant_in=(0,))
 SIGMOID_GRAD = row(
     "sigmoid_grad",
     2,
@@ -230,12 +231,15 @@ WHERE = row(
     1,
     lambda dy, y, c, a, b: (None, where(c, dy, 0.0), where(c, 0.0, dy)),
     lambda np, c, a, b: np.where(c != 0, a, b),
+    constant_in=(0,),
 )
 # Says into which state a value goes; attributes keep equal values of two states apart.
 IDENTITY = row(
     "identity", 1, 0, lambda dy, y, x, **_: (dy,), lambda np, x, **_: x, may_add_rows=True
 )
-STOP_GRADIENT = row("stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x)
+STOP_GRADIENT = row(
+    "stop_gradient", 1, 0, lambda dy, y, x: (None,), lambda np, x: x, constant_in=(0,)
+)
 POW = row(
     "pow",
     2,

@@ -107,6 +107,7 @@ ONE_HOT_MAX = register(
         infer=_infer_one_hot_max,
         flops=lambda shapes, out: size_of(shapes[0]),
         vjp=lambda dy, y, x, among: (None, None),
+        constant_in=(0, 1),
         attributes=along_last_axis,
         reference=_reference_one_hot_max,
     )

@@ -182,6 +182,7 @@ LOGSUMEXP_GRAD: OpDef = register(
         infer=_infer_logsumexp_grad,
         flops=per_element(15),
         vjp=_logsumexp_grad_vjp,
+        constant_in=(1,),
         zero_with=(0,),
         attributes=along_last_axis,
         reference=_reference_logsumexp_grad,
