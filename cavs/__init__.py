@@ -153,4 +153,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-_shorten(value for names in (globals(), vars(nn), vars(optim)) for value in list(names.values()))
+_shorten(
+    value
+    for names in (
+        *(globals(), vars(ops), vars(optim), vars(nn)),
+        *(vars(nn.init), vars(nn.distributions), vars(nn.estimators)),
+    )
+    for value in list(names.values())
+)

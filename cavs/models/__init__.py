@@ -40,6 +40,32 @@ from cavs.models.tree_vae import TreeVAE as TreeVAE
 from cavs.models.vae import VAE as VAE
 from cavs.models.vae import VAESampler as VAESampler
 
+__all__ = [
+    "CLASSIFIERS",
+    "DAGRNN",
+    "GRU",
+    "LSTM",
+    "MVRNN",
+    "VAE",
+    "BiLSTMTagger",
+    "ChildSumTreeGRU",
+    "ChildSumTreeLSTM",
+    "LSTMLanguageModel",
+    "LatticeLSTM",
+    "NaryTreeLSTM",
+    "SBNDream",
+    "SentenceDecoder",
+    "SentenceEncoder",
+    "SentenceVAE",
+    "ShiftReduceParser",
+    "SigmoidBeliefNetwork",
+    "TreeDecoder",
+    "TreeEncoder",
+    "TreeFC",
+    "TreeVAE",
+    "VAESampler",
+]
+
 #: Classifiers of vertices whose words have embeddings, by the names of the command line.
 CLASSIFIERS: dict[str, type[VertexFunction]] = {
     "tree-lstm": ChildSumTreeLSTM,
@@ -50,5 +76,10 @@ CLASSIFIERS: dict[str, type[VertexFunction]] = {
     "gru": GRU,
     "lattice-lstm": LatticeLSTM,
 }
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 _shorten(list(globals().values()))

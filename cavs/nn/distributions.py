@@ -17,6 +17,14 @@ from cavs.core.ops.random import gumbel_max, standard_gumbel, standard_normal
 from cavs.errors import InputError
 from cavs.tensor import Generator, Tensor
 
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Normal",
+    "Uniform",
+    "kl_divergence",
+]
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 

@@ -22,6 +22,15 @@ from cavs.core import ops
 from cavs.errors import InputError, ShapeError
 from cavs.tensor import Tensor
 
+__all__ = [
+    "Estimate",
+    "elbo",
+    "importance_weighted_bound",
+    "nvil",
+    "vimco",
+    "wake_sleep",
+]
+
 
 class Estimate(NamedTuple):
     """The result of a score-function estimator.

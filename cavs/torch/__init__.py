@@ -18,4 +18,9 @@ from cavs.torch.layer import Layer as Layer
 
 __all__ = ["Layer", "optim"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _shorten([Layer])
