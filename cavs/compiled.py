@@ -105,6 +105,13 @@ class Compiled(ABC):
         Module.apply(self.function, fn)
         return self
 
+    def requires_grad_(self: _Self, requires_grad: bool = True) -> _Self:
+        """Says of all parameters whether they learn; gives this model or program. See
+        :meth:`Module.requires_grad_`, which freezes a part: ``model.function.embedding``."""
+        self._structure.check(thorough=True)
+        Module.requires_grad_(self.function, requires_grad)
+        return self
+
     def zero_grad(self) -> None:
         """Forgets all gradients."""
         self._structure.check()

@@ -71,6 +71,15 @@ class VertexProgram(Module):
             )
         return functions[name]
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises TraceError: what is called are the functions of the program that
+        :func:`cavs.compile` makes of it."""
+        raise TraceError(
+            f"[call] expected a function of a compiled program, got the {type(self).__name__} "
+            "itself; compile it first: program = cavs.compile(...), then "
+            f"program[{next(iter(self._functions))!r}](graphs, ...)"
+        )
+
     def functions(self) -> dict[str, VertexFunction]:
         """The vertex functions by name."""
         return dict(self._functions)
@@ -131,6 +140,13 @@ class Program(Compiled):
         vars(self).update(state)
         self._join()
         self._made = frozenset([*vars(self), "_made"])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises InputError: a program's functions are called, ``program["encode"](graphs)``."""
+        raise InputError(
+            f"[call] expected one of the functions {list(self.models)}, got a call of the program; "
+            f"call program[{next(iter(self.models))!r}](graphs, ...)"
+        )
 
     def __getitem__(self, name: str) -> Model:
         if not is_among(name, self.models):

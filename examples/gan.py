@@ -23,7 +23,7 @@ class Perceptron(nn.Module):
     def __init__(self, *sizes: int) -> None:
         self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
 
-    def __call__(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         for layer in self.layers[:-1]:
             x = ops.relu(layer(x))
         return self.layers[-1](x)
@@ -90,17 +90,14 @@ def train_discriminator(
 
 def train_generator(model: cavs.Program, optimizer: cavs.optim.Optimizer, count: int) -> float:
     """A step that leaves the discriminator as it is: gradients flow through it, not to it."""
-    judge = model["discriminator"].parameters()
-    for parameter in judge:
-        parameter.requires_grad = False
+    model["discriminator"].requires_grad_(False)
     graph = points(count)
     inputs = {"x": model["generator"](graph)["x"], "real": np.ones(count, np.float32)}
     loss = model["discriminator"](graph, **inputs)["loss"].mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    for parameter in judge:
-        parameter.requires_grad = True
+    model["discriminator"].requires_grad_(True)
     return loss.item()
 
 

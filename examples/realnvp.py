@@ -27,7 +27,7 @@ class Coupling(nn.Module):
         self.hidden = nn.Linear(size, hidden_size)
         self.output = nn.Linear(hidden_size, 2 * size)
 
-    def __call__(self, x: Any) -> tuple[Any, Any]:
+    def forward(self, x: Any) -> tuple[Any, Any]:
         s, t = ops.split(self.output(ops.tanh(self.hidden(x))), 2)
         return 2 * ops.tanh(s), t
 

@@ -61,7 +61,7 @@ class Head(nn.Module):
         self.difference = nn.Linear(hidden_size, compared, bias=False)
         self.scores = nn.Linear(compared, len(SCORES))
 
-    def __call__(self, left: cavs.Tensor, right: cavs.Tensor) -> cavs.Tensor:
+    def forward(self, left: cavs.Tensor, right: cavs.Tensor) -> cavs.Tensor:
         both = self.product(left * right) + self.difference(ops.abs(left - right))
         return ops.log_softmax(self.scores(ops.sigmoid(both)))
 

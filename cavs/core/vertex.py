@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cavs._arguments import boolean, printed, shown, text
 from cavs.core._state import fitting_arrays, narrowed
+from cavs.core.tracing import here
 from cavs.errors import InputError, TraceError
 
 if TYPE_CHECKING:
@@ -31,9 +32,25 @@ class Unmatched(NamedTuple):
 class Module:
     """Owns parameters and other modules as plain attributes; their names are attribute paths.
 
-    A layer of one's own is a subclass that defines ``__call__(x)`` by ``cavs.ops`` and other
-    layers; ``forward`` is the method of a :class:`VertexFunction`.
+    A layer of one's own is a subclass that defines ``forward(x)`` by ``cavs.ops`` and other layers,
+    and is called as ``layer(x)``: on values of a vertex function, or on tensors. The ``forward`` of
+    a :class:`VertexFunction` is another: :func:`cavs.compile` calls it.
     """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What :meth:`forward` gives for these arguments."""
+        return self.forward(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes what the module gives when it is called; a layer of one's own defines it.
+
+        Raises:
+            TraceError: it is not defined.
+        """
+        raise TraceError(
+            f"[module] expected {type(self).__name__}.forward, got none; define it, as in "
+            "def forward(self, x)"
+        )
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """(attribute path, parameter) in order of assignment; a shared parameter comes once.
@@ -59,6 +76,20 @@ class Module:
     def parameters(self) -> list[Any]:
         """The parameters, each once, in order of assignment."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def requires_grad_(self: _Self, requires_grad: bool = True) -> _Self:
+        """Says of all parameters of this module, and of the modules in it, whether they learn, as
+        ``parameter.requires_grad`` does of one; gives this module.
+
+        It acts from the next call of compiled models on, and at the next step of optimizers.
+
+        Raises:
+            InputError: `requires_grad` is no bool.
+        """
+        boolean("requires_grad_", "requires_grad", requires_grad)
+        for parameter in Module.parameters(self):
+            parameter.requires_grad = requires_grad
+        return self
 
     def state_dict(self) -> dict[str, Any]:
         """The values of each parameter, by attribute path.
@@ -230,6 +261,19 @@ class VertexFunction(Module):
     symbols: ``v.pull`` reads inputs of the vertex, ``v.gather`` the states of its children,
     ``v.scatter`` hands states to its parents and ``v.push`` gives outputs (Xu et al. 2018, sec. 3).
     """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises TraceError: what is called is the model that :func:`cavs.compile` makes of it."""
+        name = type(self).__name__
+        if here.tracing:
+            raise TraceError(
+                f"[call] expected a layer, got the vertex function {name} in another one; call its "
+                "forward(v), or make what both compute a cavs.Module"
+            )
+        raise TraceError(
+            f"[call] expected a compiled model, got the vertex function {name} itself; compile it "
+            "first: model = cavs.compile(function), then model(graphs, ...)"
+        )
 
     def forward(self, v: Vertex) -> None:
         """Describes one vertex."""

@@ -52,7 +52,7 @@ class Linear(Module):
         self.weight = init.uniform_(_empty((size_out, size_in), dtype), -bound, bound)
         self.bias = init.uniform_(_empty((size_out,), dtype), -bound, bound) if bias else None
 
-    def __call__(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         """Shapes: x (in,) or (n, in) -> (out,) or (n, out)."""
         return ops.linear(x, self.weight, self.bias)
 
@@ -100,7 +100,7 @@ class Embedding(Module):
         with self.weight.writing() as array:
             array[...] = given
 
-    def __call__(self, ids: Any) -> Any:
+    def forward(self, ids: Any) -> Any:
         """Rows of the weight; zeros where the id is -1. Shapes: ids () or (n,) -> (..., size)."""
         return ops.embedding(self.weight, ids)
 
@@ -123,7 +123,7 @@ class LayerNorm(Module):
         self.bias = _empty(shape, dtype)
         self.eps = number("layer_norm", "eps", eps, 0)
 
-    def __call__(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         """Shapes: x (..., size) -> (..., size)."""
         if not shape_of("layer_norm", x) or x.shape[-1] != self.weight.shape[0]:
             raise ShapeError(
@@ -148,7 +148,7 @@ class Dropout(Module):
         check_dropout(p, by)
         self.p, self.by = float(p), by
 
-    def __call__(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:
         """Any shape."""
         return ops.dropout(x, self.p, by=self.by)
 

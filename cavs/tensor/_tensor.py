@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backw
 from cavs.tensor._views import Views, sole_cotangent
 from cavs.tensor._watch import Watch, give_out, rebind, watched, written_since
 
+_Self = TypeVar("_Self", bound="Tensor")
 _requires_grad = attrgetter("requires_grad")
 # Held while a gradient is added to, whichever it is.
 grad_lock = new_lock()
@@ -70,11 +71,7 @@ class Tensor(Views):
         self._set(as_array(array, "tensor", dtype), requires_grad)
 
     def _set(self, data: Array, requires_grad: bool) -> None:
-        if requires_grad and data.dtype == INT32:
-            raise DTypeError(
-                "[tensor] expected a float dtype with requires_grad, got int32; leave "
-                "requires_grad off"
-            )
+        _check_learns(data.dtype, requires_grad)
         self._values = data
         self.grad = None
         self.requires_grad = requires_grad
@@ -162,6 +159,22 @@ class Tensor(Views):
     def is_leaf(self) -> bool:
         """Whether no recorded operation computed it."""
         return self._record is None
+
+    def requires_grad_(self: _Self, requires_grad: bool = True) -> _Self:
+        """Sets ``requires_grad`` of a leaf, and gives the tensor.
+
+        Raises:
+            DTypeError: of an int32 tensor; CavsRuntimeError: an operation computed the tensor.
+        """
+        boolean("tensor", "requires_grad", requires_grad)
+        if self._record is not None and not requires_grad:
+            raise CavsRuntimeError(
+                "[tensor] expected a tensor that no operation computed, to stop its gradient, got "
+                f"a result of {self._record.name!r}; use x.detach()"
+            )
+        _check_learns(self.dtype, requires_grad)
+        self.requires_grad = requires_grad
+        return self
 
     def detach(self) -> Tensor:
         """The same values, off the tape; memory is shared."""
@@ -297,6 +310,13 @@ class Stale(Tensor):
     def dtype(self) -> np.dtype[Any]:
         """float32, float64 or int32."""
         return self._array.dtype
+
+
+def _check_learns(dtype: np.dtype[Any], requires_grad: bool) -> None:
+    if requires_grad and dtype == INT32:
+        raise DTypeError(
+            "[tensor] expected a float dtype with requires_grad, got int32; leave requires_grad off"
+        )
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -215,3 +215,125 @@ def test_train_takes_a_mode() -> None:
         assert owner.train(mode=True).training
         with pytest.raises(InputError, match=r"^\[train\] expected True or False as mode"):
             owner.train("eval")  # type: ignore[arg-type]
+
+
+# --- Calls
+
+
+class Squares(Module):
+    """A layer of one's own, with a keyword and two results."""
+
+    def __init__(self) -> None:
+        self.linear = nn.Linear(2, 2)
+
+    def forward(self, x: Any, *, scale: float = 1.0) -> tuple[Any, Any]:
+        y = self.linear(x) * scale
+        return y, y * y
+
+
+class Twice(nn.Linear):
+    def forward(self, x: Any) -> Any:
+        return 2.0 * super().forward(x)
+
+
+def test_a_layer_that_defines_forward_is_called() -> None:
+    squares, twice = Squares(), Twice(2, 2)
+
+    class Uses(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.squares, self.twice = squares, twice
+
+        def forward(self, v: cavs.Vertex) -> None:
+            y, z = self.squares(v.pull("x", 2), scale=3.0)
+            v.push(y=y, z=z, twice=self.twice(v.pull("x", 2)))
+
+    x = np.float32([[1.0, -2.0]])
+    y = squares(cavs.tensor(x), scale=3.0)[0]
+    expected = 3.0 * (x @ squares.linear.weight.data.T + squares.linear.bias.data)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-5)
+    found = cavs.compile(Uses())(cavs.InputGraph([[]]), x=x)
+    np.testing.assert_allclose(found["y"].data, expected, rtol=1e-5)
+    np.testing.assert_allclose(found["z"].data, expected * expected, rtol=1e-5)
+    doubled = 2.0 * (x @ twice.weight.data.T + twice.bias.data)
+    np.testing.assert_allclose(twice(cavs.tensor(x)).data, doubled, rtol=1e-5)
+    np.testing.assert_allclose(found["twice"].data, doubled, rtol=1e-5)
+
+
+def test_a_layer_may_still_define_call_and_every_layer_of_nn_has_forward() -> None:
+    class Old(nn.Linear):
+        def __call__(self, x: Any) -> Any:
+            return super().__call__(x) + 1.0
+
+    old, x = Old(2, 2), cavs.tensor(np.ones((1, 2), np.float32))
+    np.testing.assert_array_equal(old(x).data, old.forward(x).data + 1.0)
+    for kind in (nn.Linear, nn.Embedding, nn.LayerNorm, nn.Dropout):
+        assert kind.__call__ is Module.__call__
+        assert kind.forward is not Module.forward
+
+
+def test_calls_of_what_is_not_called_say_what_to_do() -> None:
+    with pytest.raises(TraceError, match=r"^\[module\] expected Part\.forward, got none; define"):
+        Part()(1.0)
+    whole, graph = Whole(), cavs.InputGraph([[]])
+    match = r"^\[call\] expected a compiled model, got the vertex function Whole itself; compile it"
+    for call in (lambda: whole(), lambda: whole(graph, x=np.ones((1, 2)))):
+        with pytest.raises(TraceError, match=match):
+            call()
+    functions = cavs.VertexProgram({"f": whole})
+    with pytest.raises(TraceError, match=r"^\[call\] expected.*compile it.*program\['f'\]\(gra"):
+        functions(graph)
+    with pytest.raises(InputError, match=r"^\[call\] expected.*\['f'\], got.*program\['f'\]\(gr"):
+        cavs.compile(functions)(graph)
+
+    class Outer(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.inner = whole
+
+        def forward(self, v: cavs.Vertex) -> None:
+            self.inner(v)
+
+    with pytest.raises(TraceError, match=r"vertex function Whole in another one.*forward\(v\)"):
+        cavs.compile(Outer())
+
+
+# --- Freezing
+
+
+def test_all_parameters_of_a_module_are_frozen_at_once() -> None:
+    whole, graph = Whole(), cavs.InputGraph([[], [0]])
+    model, x = cavs.compile(whole), np.ones((2, 2), np.float32)
+    optimizer = cavs.optim.SGD(model.parameters(), 0.1)
+    names = dict(model.named_parameters())
+    before = {name: p.data.copy() for name, p in names.items()}
+    assert whole.part.requires_grad_(False) is whole.part
+    frozen = {name for name, p in names.items() if not p.requires_grad}
+    assert frozen == {"part.one.weight", "part.one.bias"}
+    model.step(graph, optimizer, loss="y", x=x)
+    model(graph, x=x)["y"].sum().backward()
+    optimizer.step()
+    changed = {name for name, p in names.items() if (p.data != before[name]).any()}
+    assert changed == set(names) - frozen
+    assert all(names[name].grad is None for name in frozen)
+    assert whole.part.requires_grad_() is whole.part
+    assert all(p.requires_grad for p in model.parameters())
+    model.step(graph, optimizer, loss="y", x=x)
+    assert all((names[name].data != before[name]).any() for name in frozen)
+
+
+def test_models_and_programs_are_frozen_too() -> None:
+    whole, other = Whole(), Whole()
+    model = cavs.compile(whole)
+    program = cavs.compile(cavs.VertexProgram({"f": other, "g": Whole()}))
+    for owner in (model, program, program["f"]):
+        assert owner.requires_grad_(False) is owner
+        assert not any(p.requires_grad for p in owner.parameters())
+        y = (model if owner is model else program["f"])(cavs.InputGraph([[]]), x=np.ones((1, 2)))
+        assert not y["y"].requires_grad
+        assert owner.requires_grad_(True) is owner
+        assert all(p.requires_grad for p in owner.parameters())
+        with pytest.raises(InputError, match=r"^\[requires_grad_\] expected True or False"):
+            owner.requires_grad_("no")  # type: ignore[arg-type]
+    y = model(cavs.InputGraph([[]]), x=np.ones((1, 2), np.float32))["y"]
+    model.requires_grad_(False)
+    with pytest.raises(cavs.CavsRuntimeError, match="requires_grad of the parameters as in"):
+        y.sum().backward()

@@ -12,7 +12,7 @@ import pytest
 from eager_gradients import check_gradient
 
 from cavs.core import ops
-from cavs.errors import DTypeError, InputError, ShapeError, TraceError
+from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor import (
     Parameter,
     Tensor,
@@ -269,3 +269,19 @@ def test_reshape_with_one_size_left_out() -> None:
     for wrong in ((-1, -1), (4, -1), (-2, 3), (0, -1)):
         with pytest.raises(ShapeError, match=r"\[reshape\] expected"):
             x.reshape(*wrong)
+
+
+def test_requires_grad_of_leaves_can_be_set() -> None:
+    x = Tensor([1.0, 2.0])
+    assert x.requires_grad_() is x
+    y = x * x
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+    with pytest.raises(CavsRuntimeError, match=r"^\[tensor\] expected.*result of 'mul'; use x\.d"):
+        y.requires_grad_(False)
+    assert y.requires_grad_() is y
+    assert not x.requires_grad_(False).requires_grad
+    assert not (x * x).requires_grad
+    with pytest.raises(DTypeError, match="expected a float dtype with requires_grad, got int32"):
+        Tensor([1, 2]).requires_grad_()
+    assert not Tensor([1, 2]).requires_grad_(False).requires_grad
