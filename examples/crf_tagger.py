@@ -49,7 +49,7 @@ class CRF(cavs.VertexFunction):
             emission + ops.where(before.inside, x, self.start) for x in (total, best, step)
         )
         gold = before.gold + ops.sum(label * step)
-        v.scatter(total=total, best=best, label=label, gold=gold, inside=0 * before.inside + 1)
+        v.scatter(total=total, best=best, label=label, gold=gold, inside=1.0)
         log_z = ops.logsumexp(total + self.end)
         v.push(log_z=log_z, loss=log_z - gold - ops.sum(label * self.end), best=best)
 
@@ -64,7 +64,7 @@ class Viterbi(cavs.VertexFunction):
         after = v.gather(0, tag=self.tags, inside=())
         onwards = ops.where(after.inside, ops.matmul(after.tag, self.transition), self.end)
         tag = ops.one_hot_max(v.pull("best", self.tags) + onwards)
-        v.scatter(tag=tag, inside=0 * after.inside + 1)
+        v.scatter(tag=tag, inside=1.0)
         v.push(tag=tag)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from cavs._arguments import shown
 from cavs.core.ir import Node, ancestors, constant, param, source
-from cavs.core.ops._def import OpDef, Operand, Space, SpaceKind, Unique, join_spaces
+from cavs.core.ops._def import OpDef, Operand, Shape, Space, SpaceKind, Unique, join_spaces
+from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.shape import broadcast, broadcast_shapes
 from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
@@ -87,12 +88,12 @@ def _make_random(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
     return _make(op, inputs, attrs)
 
 
-def _float(op: OpDef, value: Any) -> float:
+def _float(component: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
         raise InputError(
-            f"[{op.name}] expected a number, got {shown(value)}; pass one that a float holds"
+            f"[{component}] expected a number, got {shown(value)}; pass one that a float holds"
         ) from None
 
 
@@ -100,7 +101,7 @@ def _operand(value: Any, op: OpDef) -> Node:
     if isinstance(value, Node):
         return value
     if type(value) is not bool and isinstance(value, numbers.Real):
-        return constant(_float(op, value))
+        return constant(_float(op.name, value))
     if getattr(value, "__cavs_parameter__", False):
         return param(value)
     raise TraceError(
@@ -119,6 +120,38 @@ def to_space(x: Node, space: Space) -> Node:
     if space == SpaceKind.EDGE and x.space in (SpaceKind.VERTEX, SpaceKind.INNER):
         x = Node(SPREAD, (x,), {}, x.shape, SpaceKind.EDGE, x.dtype)
     return x
+
+
+def vertex_value(what: str, name: str, value: Any, shape: Shape) -> Node:
+    """What a vertex scatters or pushes by this name: a float value per vertex.
+
+    What has no rows, such as a number, which is of `shape`, or a parameter, is the same for each.
+
+    Raises:
+        TraceError, DTypeError, InputError: it is none.
+    """
+    if type(value) is not bool and isinstance(value, numbers.Real):
+        value = constant(_float(what, value), shape)
+    elif getattr(value, "__cavs_parameter__", False):
+        value = param(value)
+    rows = (SpaceKind.VERTEX, SpaceKind.GRAPH, SpaceKind.NONE)
+    if not isinstance(value, Node) or value.space not in rows:
+        given = f"one per {value.space}" if isinstance(value, Node) else type(value).__name__
+        remedy = "reduce it over the children first"
+        if given != "one per edge":
+            remedy = "compute it from what is pulled or gathered, and keep arrays as attributes, "
+            remedy += "Parameter(data, requires_grad=False)"
+        raise TraceError(
+            f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
+        )
+    if value.dtype != "float":
+        raise DTypeError(
+            f"[{what}] expected a float value for {name!r}, got {value.dtype}; look ids up in an "
+            "embedding first"
+        )
+    if value.space == SpaceKind.NONE:
+        return Node(IDENTITY, (value,), {}, value.shape, SpaceKind.VERTEX)
+    return to_space(value, SpaceKind.VERTEX)
 
 
 def _in_space(op: OpDef, x: Node, space: SpaceKind) -> Node:

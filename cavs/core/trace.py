@@ -15,7 +15,7 @@ import numpy as np
 from cavs._arguments import printed, shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
-from cavs.core.making import to_space
+from cavs.core.making import vertex_value
 from cavs.core.names import check_name, check_pull, check_state
 from cavs.core.ops._def import Shape, SpaceKind
 from cavs.core.ops.random import UNIFORM, standard_normal
@@ -223,7 +223,11 @@ class Vertex:
         return States(states)
 
     def scatter(self, /, **states: Any) -> None:
-        """Hands the states to all parents of this vertex. At most once."""
+        """Hands the states to all parents of this vertex. At most once.
+
+        A number, which takes the shape that was gathered, or a parameter is the state of every
+        vertex alike.
+        """
         if self._scatters is not None:
             raise TraceError(
                 "[scatter] expected one call, got a second; scatter all states at once"
@@ -231,12 +235,13 @@ class Vertex:
         for name in states:
             check_state("scatter", name)
         self._scatters = {
-            name: self._vertex_value("scatter", name, x) for name, x in states.items()
+            name: vertex_value("scatter", name, x, self._state_shapes.get(name, ()))
+            for name, x in states.items()
         }
 
     def push(self, /, **outputs: Any) -> None:
         """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for
-        values per child."""
+        values per child. A number or a parameter is the output of every vertex alike."""
         for name, x in outputs.items():
             check_name("push", "outputs", name)
             if name in self._pushes:
@@ -244,23 +249,7 @@ class Vertex:
                     f"[push] expected a new output, got {name!r} a second time; rename one"
                 )
             edge = isinstance(x, Node) and x.space == SpaceKind.EDGE
-            self._pushes[name] = x if edge else self._vertex_value("push", name, x)
-
-    def _vertex_value(self, what: str, name: str, x: Any) -> Node:
-        if not isinstance(x, Node) or x.space not in (SpaceKind.VERTEX, SpaceKind.GRAPH):
-            given = f"one per {x.space}" if isinstance(x, Node) else type(x).__name__
-            remedy = "reduce it over the children first"
-            if given != "one per edge":
-                remedy = "compute it from what is pulled or gathered: a constant as 0 * x + 1.0"
-            raise TraceError(
-                f"[{what}] expected a value per vertex for {name!r}, got {given}; {remedy}"
-            )
-        if x.dtype != "float":
-            raise DTypeError(
-                f"[{what}] expected a float value for {name!r}, got {x.dtype}; look ids up in an "
-                "embedding first"
-            )
-        return to_space(x, SpaceKind.VERTEX)
+            self._pushes[name] = x if edge else vertex_value("push", name, x, ())
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.ops import structure
 from cavs.core.ops._def import OpDef, Space, SpaceKind
+from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
@@ -260,6 +261,10 @@ class ReferenceRun:
                 edges[edge] = self.values[v][node.inputs[slot]].reshape(node.shape)
         return edges
 
+    def _identity(self, v: int, node: Node, given: Any) -> Array:
+        x = self.values[v][node.inputs[0]]
+        return x if node.space == node.inputs[0].space else x[None]  # a constant, for each vertex
+
     def _concat(self, v: int, node: Node, given: Any) -> Array:
         parts = [self.values[v][x] for x in node.inputs]
         rows = max((p.shape[: p.ndim - len(node.shape)] for p in parts), key=len)
@@ -325,6 +330,7 @@ _OF_GRAPH: dict[OpDef, Callable[[ReferenceRun, int, Node, Mapping[str, Any]], Ar
     structure.REDUCE_ROWS: ReferenceRun._reduce_rows,
     structure.SLOTS_TO_EDGES: ReferenceRun._slots_to_edges,
     CONCAT: ReferenceRun._concat,
+    IDENTITY: ReferenceRun._identity,
     DROPOUT: ReferenceRun._dropout,
     DROPOUT_BY_ID: ReferenceRun._dropout_by_id,
     UNIFORM: ReferenceRun._uniform,

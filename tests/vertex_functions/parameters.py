@@ -66,6 +66,25 @@ class Parameters(cavs.VertexFunction):
 
 
 @listed
+class Constants(cavs.VertexFunction):
+    """Scatters and pushes what has no rows: numbers, parameters, and what is made of these."""
+
+    def __init__(self) -> None:
+        self.start, self.scale = parameter(3), parameter()
+        self.u, self.table = linear(3, 3), embedding(IDS, 3)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        children = v.gather(one=(), start=3, made=3)
+        first = v.gather(0, one=(), zero=3, start=3)
+        below = (self.u(children.start) * children.made + children.one).sum() + first.zero
+        begun = ops.where(first.one, first.start * self.scale, self.start)
+        h = ops.tanh(self.table(v.pull("word", dtype="int32")) + below * begun)
+        made = ops.exp(self.start) * self.scale
+        v.scatter(one=1, zero=0.0, start=self.start, made=made)
+        v.push(h=h, number=2.5, start=self.start, made=made, inside=children.one.max())
+
+
+@listed
 class SummedParameters(cavs.VertexFunction):
     """Two parameters with the same gradient."""
 

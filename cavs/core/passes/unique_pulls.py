@@ -179,8 +179,10 @@ def _at(nodes: Iterable[Node]) -> str:
 
 
 def _why_by_rows(node: Node, ids: Iterable[tuple[Name, Space]]) -> str:
-    """The reason why a function of ids alone is computed in the rows that have them."""
+    """The reason why a function of ids alone, or of none, is computed in rows that have them."""
     pulls = list(ids)
+    if not pulls:
+        return "it is of a state that is the same for all vertices"
     if any(space != node.space for _, space in pulls):
         names = ", ".join(f"{str(pull)!r} of {_rows(space)}" for pull, space in pulls)
         return f"it is of {_rows(node.space)} and depends on the ids {names}"
