@@ -83,6 +83,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *_BASE,
         "_seed",
         "_signatures",
+        "_arrays",
         "core.ops",
         "core",
         "tensor",

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import cavs
+from cavs._arguments import instance, integer, number, shown
+from cavs._arrays import as_array
 from cavs._seed import seed_or_default
 from cavs.data import END_OF_SENTENCE, LabelledTree, Vocabulary, arities, grown_trees
-from cavs.errors import InputError
+from cavs.errors import InputError, ShapeError
 from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.arrays import Array
 
@@ -18,6 +20,10 @@ def sample_images(
     function: VAE | SigmoidBeliefNetwork, count: int, seed: int | None = None
 ) -> Array:
     """Probabilities of the pixels of `count` images, (count, image_size)."""
+    if not isinstance(function, (VAE, SigmoidBeliefNetwork)):
+        raise InputError(
+            f"[sample] expected a VAE or a SigmoidBeliefNetwork, got {shown(function)}; pass one"
+        )
     return draw_images(
         VAESampler(function) if isinstance(function, VAE) else SBNDream(function), count, seed
     )
@@ -26,6 +32,7 @@ def sample_images(
 def draw_images(sampler: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """As `sample_images`, for a vertex function that pushes the probabilities as ``mean``."""
     model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
+    count = integer("sample", "count", count, 0)
     mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
     return mean
 
@@ -49,8 +56,14 @@ def sample_text(
         InputError: a temperature that is not above 0.
     """
     _check_temperature(temperature)
+    count = integer("sample", "count", count, 0)
     # With all outputs: a pull that the logits do not need is an input too.
     model = cavs.compile(function, seed=seed).eval()
+    if "state" not in model.inputs:
+        raise InputError(
+            "[sample] expected a language model, which pulls its state, got a "
+            f"{type(function).__name__}; pass a LSTMLanguageModel"
+        )
     state = np.zeros((count, *model.inputs["state"].shape), np.float32)
     draw = _Draw(vocabulary, temperature, cavs.Generator(seed))
     return _grow_text(model, vocabulary, {"state": state}, draw, max_words)
@@ -74,10 +87,10 @@ def decode_sentences(
     """
     if temperature is not None:
         _check_temperature(temperature)
+    decoder, z = _decoder("decode_sentences", program, z)
     generator = None if temperature is None else cavs.Generator(seed)
     draw = _Draw(vocabulary, temperature or 1.0, generator)
-    given = {"z": z.astype(program["decoder"].dtype)}
-    return _grow_text(program["decoder"], vocabulary, given, draw, max_words)
+    return _grow_text(decoder, vocabulary, {"z": z}, draw, max_words)
 
 
 def sample_sentences(
@@ -89,15 +102,40 @@ def sample_sentences(
     **options: Any,
 ) -> list[list[str]]:
     """Sentences decoded from z of the prior; options as for :func:`decode_sentences`."""
-    function: Any = program.function
-    seed = seed_or_default(seed)
-    z = cavs.Generator(seed).normal((count, function.latent_size)).data
+    size = _latent_size("sample_sentences", program)
+    count, seed = integer("sample_sentences", "count", count, 0), seed_or_default(seed)
+    z = cavs.Generator(seed).normal((count, size)).data
     return decode_sentences(program, vocabulary, z, seed=(seed + 1) % 2**64, **options)
 
 
 def _check_temperature(temperature: float) -> None:
-    if not temperature > 0:
-        raise InputError(f"[sample] expected a temperature > 0, got {temperature}; raise it")
+    number("sample", "temperature", temperature, 0, above=True)
+
+
+def _decoder(component: str, program: cavs.Program, z: Array) -> tuple[cavs.Model, Array]:
+    """The decoder of a program, and z as it takes it, (samples, latent_size)."""
+    instance(component, "program", program, cavs.Program, "a compiled program")
+    decoder = program["decoder"]
+    values = as_array(z, component)
+    if values.ndim != 2:
+        raise ShapeError(
+            f"[{component}] expected z of shape (samples, latent_size), got {values.shape}; give a "
+            "row for each sample"
+        )
+    return decoder, values.astype(decoder.dtype)
+
+
+def _latent_size(component: str, program: cavs.Program) -> int:
+    function: Any = instance(
+        component, "program", program, cavs.Program, "a compiled program"
+    ).function
+    size: int | None = getattr(function, "latent_size", None)
+    if size is None:
+        raise InputError(
+            f"[{component}] expected a program with a latent_size, got a "
+            f"{type(function).__name__}; pass a compiled VAE of sentences or trees"
+        )
+    return size
 
 
 class _Draw(NamedTuple):
@@ -127,7 +165,11 @@ def _grow_text(
 ) -> list[list[str]]:
     """A sentence for each row of the graph inputs: a chain that grows, each word opening the vertex
     of the next one."""
+    instance("sample", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
+    integer("sample", "max_words", max_words, 1)
     count = len(next(iter(graph_inputs.values())))
+    if count == 0:
+        return []
     end = int(vocabulary.encode([END_OF_SENTENCE])[0])
 
     def vertices(word: Array, first: float) -> dict[str, Array]:
@@ -185,6 +227,14 @@ def decode_trees(
     Returns:
         A tree for each z, None for a tree that was not complete within these bounds.
     """
+    decoder, z = _decoder("decode_trees", program, z)
+    instance("decode_trees", "vocabulary", vocabulary, Vocabulary, "a Vocabulary")
+    integer("decode_trees", "max_depth", max_depth, 1)
+    integer("decode_trees", "max_vertices", max_vertices, 1)
+    if generator is not None:
+        instance("decode_trees", "generator", generator, cavs.Generator, "a cavs.Generator")
+    if len(z) == 0:
+        return []
     opens, sizes = arities(vocabulary), np.ones(len(z), np.int64)
     said: list[Array] = []
 
@@ -209,11 +259,11 @@ def decode_trees(
     none = np.full(len(z), -1, np.int32)
     roots = cavs.Growth([[]] * len(z), {"above": none, "slot": none}, np.arange(len(z)))
     grown = cavs.unfold(
-        program["decoder"],
+        decoder,
         roots,
         open_children,
         num_graphs=len(z),
-        graph_inputs={"z": z.astype(program["decoder"].dtype)},
+        graph_inputs={"z": z},
         outputs=["logits"],
         max_levels=max_depth,
         max_vertices=max_vertices,
@@ -250,6 +300,6 @@ def sample_trees(
 ) -> list[LabelledTree | None]:
     """Trees decoded from z of the prior; None for a tree that is not complete at `max_depth`."""
     generator = cavs.Generator(seed)
-    function: Any = program.function
-    z = generator.normal((count, function.latent_size)).data
+    size = _latent_size("sample_trees", program)
+    z = generator.normal((integer("sample_trees", "count", count, 0), size)).data
     return decode_trees(program, vocabulary, z, max_depth=max_depth, generator=generator)

@@ -11,6 +11,7 @@ from argument_cases import (
     compiled,
     corpora,
     datasets,
+    generative,
     graphs,
     learning,
     operations,
@@ -25,7 +26,7 @@ __all__ = ["BATCH", "GRAPH", "GROUPS", "Case", "operations", "symbol"]
 # `operations` stand apart: they take values of the world that they are called in.
 GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     name.removesuffix("_cases"): function
-    for module in (tensors, graphs, compiled, learning, datasets, corpora, torch_layer)
+    for module in (tensors, graphs, compiled, learning, datasets, corpora, generative, torch_layer)
     for name, function in vars(module).items()
     if name.endswith("_cases")
 }

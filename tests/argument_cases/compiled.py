@@ -39,6 +39,8 @@ def model_cases() -> Iterator[Case]:
     yield Case("Module.named_modules", Cell().named_modules, {"prefix": ""})
     value = lambda x: Cell().load_state_dict({**state, "u.bias": x})  # noqa: E731
     yield Case("Module.load_state_dict", value, {"x": state["u.bias"]})
+    for owner in (Cell(), cavs.compile(Cell())):
+        yield Case("requires_grad_", owner.requires_grad_, {"requires_grad": False})
 
     model = cavs.compile(Cell())
     inputs = {"word": WORD, "extra": EXTRA}

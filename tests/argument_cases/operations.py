@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,8 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.layer_norm", ops.layer_norm, norm)
     yield Case("ops.cross_entropy", ops.cross_entropy, {"logits": x, "label": ids})
     yield Case("ops.embedding", ops.embedding, {"weight": square, "ids": ids})
+    yield Case("ops.pick", ops.pick, {"x": x, "ids": ids})
+    yield Case("ops.one_hot", ops.one_hot, {"ids": ids, "size": 5})
     for name in OF_EDGES.split():
         yield Case(f"ops.{name}", lambda x, f=name: getattr(ops, f)(x), {"x": x})
     yield Case("ops.dropout", ops.dropout, {"x": x, "p": 0.5, "by": "vertex"})
@@ -59,6 +62,11 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
             yield Case(f"symbol.{name}", getattr(x, name), {"axis": -1, "keepdims": False})
         yield Case("symbol[]", lambda key: x[key], {"key": slice(1, 2)})
         yield Case("symbol[]", lambda a, b: x[a:b], {"a": 1, "b": 2})
+        yield Case("symbol[]", lambda key: x[..., key], {"key": 1})
+        yield Case("symbol.reshape", lambda a, b: x.reshape(a, b), {"a": 2, "b": -1})
+        for sign in ("eq", "ne", "lt", "le", "gt", "ge"):
+            by = getattr(operator, sign)
+            yield Case(f"symbol {sign}", lambda other, by=by: by(x, other), {"other": x})
         for sign in ("add", "sub", "mul", "truediv"):
             yield Case(f"symbol.{sign}", getattr(x, f"__{sign}__"), {"other": 2})
         yield Case("symbol.pow", x.__pow__, {"exponent": 2})

@@ -1,0 +1,52 @@
+"""Calls of ``cavs.models``, and of what samples from trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+import cavs
+from argument_cases.base import Case
+from cavs import data, models, training
+
+CLASSIFIER = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "num_classes": 2}
+
+
+def models_cases() -> Iterator[Case]:
+    drops = {"dropout": 0.1, "embedding_dropout": 0.1, "embedding_dropout_by": "vertex"}
+    for kind in models.CLASSIFIERS.values():
+        yield Case(kind.__name__, kind, {**CLASSIFIER, **drops})
+    yield Case("BiLSTMTagger", models.BiLSTMTagger, CLASSIFIER)
+    sizes = {"vocab_size": 5, "hidden_size": 3, "num_layers": 1}
+    yield Case("LSTMLanguageModel", models.LSTMLanguageModel, sizes)
+    sizes = {"image_size": 4, "hidden_size": 3, "latent_size": 2}
+    yield Case("VAE", models.VAE, sizes)
+    yield Case("SigmoidBeliefNetwork", models.SigmoidBeliefNetwork, dict(list(sizes.items())[:2]))
+    sizes = {"vocab_size": 5, "embedding_size": 3, "hidden_size": 3, "latent_size": 2}
+    yield Case("SentenceVAE", models.SentenceVAE, sizes)
+    sizes = {"num_productions": 4, "num_slots": 2, "embedding_size": 3, "hidden_size": 3}
+    yield Case("TreeVAE", models.TreeVAE, {**sizes, "latent_size": 2})
+
+
+def sampling_cases() -> Iterator[Case]:
+    words = data.language_model_vocabulary([["a", "b"], ["a"]])
+    sizes = {"embedding_size": 3, "hidden_size": 3, "latent_size": 2}
+    sentences = cavs.compile(models.SentenceVAE(len(words), **sizes))
+    language = models.LSTMLanguageModel(len(words), 3, 1)
+    z, seed = np.zeros((2, 2), np.float32), {"seed": 0}
+    draws = {"temperature": 1.0, "max_words": 3, **seed}
+    given = {"program": sentences, "vocabulary": words}
+    yield Case("decode_sentences", training.decode_sentences, {**given, "z": z, **draws})
+    yield Case("sample_sentences", training.sample_sentences, {**given, "count": 2, **draws})
+    arguments = {"function": language, "vocabulary": words, "count": 2, **draws}
+    yield Case("sample_text", training.sample_text, arguments)
+    trees = [data.parse_tree("(1 (0 a) (1 b))"), data.parse_tree("(0 (1 c) (1 (0 a) (0 b)))")]
+    made = data.production_vocabulary(trees)
+    program = cavs.compile(models.TreeVAE(len(made), 2, 3, 3, 2))
+    given = {"program": program, "vocabulary": made}
+    bounds = {"max_depth": 3, "max_vertices": 9, "generator": cavs.Generator(0)}
+    yield Case("decode_trees", training.decode_trees, {**given, "z": z, **bounds})
+    yield Case("sample_trees", training.sample_trees, {**given, "count": 2, "max_depth": 3, **seed})
+    images = {"function": models.VAE(4, 3, 2), "count": 2, **seed}
+    yield Case("sample_images", training.sample_images, images)
