@@ -11,6 +11,7 @@ from cavs import optim as optim
 from cavs._native import core as _core
 from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
+from cavs.core.symbol import Symbol as Symbol
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
 from cavs.core.vertex import VertexFunction as VertexFunction
@@ -94,6 +95,7 @@ __all__ = [
     "Program",
     "RowSparse",
     "ShapeError",
+    "Symbol",
     "Tensor",
     "TraceError",
     "Unfolded",

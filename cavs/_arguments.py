@@ -40,7 +40,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, (bool, int, float, str, bytes, np.generic)):
         text = printed(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    kind = type(value).__name__
+    kind = "Symbol" if hasattr(type(value), "__cavs_symbol__") else type(value).__name__
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return f"{kind} of shape {tuple(shape)}"

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cavs._arguments import printed
-from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
-from cavs.core.ops._operators import Operators, _not_numpy
-from cavs.core.ops.reduce import SOFTMAX
-from cavs.core.ops.reduce import logsumexp as feature_logsumexp
-from cavs.core.ops.reduce import max as feature_max
-from cavs.core.ops.reduce import mean as feature_mean
-from cavs.core.ops.reduce import min as feature_min
-from cavs.core.ops.reduce import sum as feature_sum
-from cavs.core.ops.shape import slice_last
-from cavs.core.ops.structure import (
-    CONSTANT,
-    PARAM,
-    segment_logsumexp,
-    segment_max,
-    segment_mean,
-    segment_softmax,
-    segment_sum,
-)
+from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply
+from cavs.core.ops.shape import CONCAT, slice_last
+from cavs.core.ops.structure import CONSTANT, PARAM
+from cavs.core.symbol import Symbol
 from cavs.core.tracing import SourceLine, here
-from cavs.errors import ShapeError, TraceError
 
 _numbers = itertools.count()  # of all nodes of the process: threads share a compiler's nodes
 
@@ -41,7 +25,7 @@ Name: TypeAlias = Any
 """Name of a state, input or output: the user's string, or an :class:`Internal`."""
 
 
-class Node(Operators):
+class Node(Symbol):
     """One value of F: an operation applied to other nodes. Compared by identity, never changed.
 
     Attributes:
@@ -55,8 +39,6 @@ class Node(Operators):
     """
 
     __slots__ = ("_shape", "attrs", "dtype", "inputs", "number", "op", "space", "where")
-    __cavs_priority__ = 3
-    __cavs_symbol__ = True
 
     def __init__(
         self,
@@ -81,16 +63,6 @@ class Node(Operators):
         return self  # never changed, so a copy of anything that holds it shares it
 
     @property
-    def shape(self) -> Shape:
-        """Feature shape, of one row."""
-        return self._shape
-
-    @property
-    def size(self) -> int:
-        """Elements of one row."""
-        return size_of(self._shape)
-
-    @property
     def flops(self) -> int:
         """Floating-point operations per row (per row of the operands, where it sums over rows)."""
         return self.op.flops([x.shape for x in self.inputs], self._shape)
@@ -106,123 +78,13 @@ class Node(Operators):
 
         return make(op, operands, attrs)
 
-    def sum(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Sums an edge value without `axis` over the children; else over features, as ops.sum."""
-        return _reduce(self, axis, keepdims, segment_sum, feature_sum)
-
-    def mean(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Averages an edge value without `axis` over the children; else as ops.mean."""
-        return _reduce(self, axis, keepdims, segment_mean, feature_mean)
-
-    def max(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Maximum of an edge value without `axis` over the children; else as ops.max."""
-        return _reduce(self, axis, keepdims, segment_max, feature_max)
-
-    def min(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """Minimum of an edge value without `axis` over the children, 0 without children; else as
-        ops.min."""
-        return _reduce(self, axis, keepdims, _segment_min, feature_min)
-
-    def logsumexp(self, axis: int | None = None, keepdims: bool = False) -> Node:
-        """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:
-        the last axis (-1), or all (None)."""
-        return _reduce(self, axis, keepdims, segment_logsumexp, feature_logsumexp)
-
-    def softmax(self) -> Node:
-        """Softmax of an edge value over the children, per element; else over the last axis."""
-        if self.space == SpaceKind.EDGE:
-            softmax: Node = segment_softmax(self)
-            return softmax
-        result: Node = apply(SOFTMAX, self)
-        return result
-
-    def _refuse(self, what: str, instead: str, got: str | None = None) -> TraceError:
-        line = here.locate()
-        got = got or f"{self!r}, a symbol without a value"
-        return TraceError(
-            f"[trace] expected {what}, got {got}{f', at {line}' if line else ''}; {instead}"
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise self._refuse("NumPy needs values", "use the operations of cavs.ops")
-
-    def __array_function__(self, function: Any, *_: Any) -> Any:
-        raise _not_numpy(self, function.__name__)
-
-    def __bool__(self) -> bool:
-        raise self._refuse(
-            "a value for Python's `if`, `while`, `and`, `or` or `not`",
-            "use ops.where, or decide on Python numbers before",
-        )
-
-    def __iter__(self) -> Iterator[Any]:
-        raise self._refuse("a value to iterate over", "use ops.split to take features apart")
-
-    def __float__(self) -> float:
-        raise self._refuse("a value for float()", "keep it symbolic")
-
-    def __int__(self) -> int:
-        raise self._refuse("a value for int()", "keep it symbolic")
-
-    def __len__(self) -> int:
-        raise self._refuse("a value for len()", "use .shape")
-
-    def __getitem__(self, key: Any) -> Any:
-        if (
-            isinstance(key, slice)
-            and (key.step is None or (type(key.step) is int and key.step == 1))
-            and self._shape
-        ):
-            try:
-                start, stop, _ = key.indices(self._shape[-1])
-            except TypeError:
-                raise TraceError(
-                    f"[index] expected a slice of integers, got {printed(key)}; correct it"
-                ) from None
-            return slice_last(self, start, max(start, stop))
-        raise self._refuse(
-            "a slice a:b of the last feature axis as index",
-            "use ops.split or ops.reshape",
-            f"{printed(key)} for {self!r}",
-        )
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Node) or other is None:
-            return self is other
-        raise self._refuse("a value to compare", "use ops.equal")
-
-    __hash__ = object.__hash__
-
-    def __lt__(self, other: Any) -> Any:
-        raise self._refuse("a value to compare", "use ops.less")
-
-    def __gt__(self, other: Any) -> Any:
-        raise self._refuse("a value to compare", "use ops.greater")
-
-    def __le__(self, other: Any) -> Any:
-        raise self._refuse("a value to compare", "use ops.less_equal")
-
-    def __ge__(self, other: Any) -> Any:
-        raise self._refuse("a value to compare", "use ops.greater_equal")
-
-
-def _reduce(
-    x: Node, axis: int | None, keepdims: bool, children: Callable[[Any], Any], features: Any
-) -> Node:
-    if x.space == SpaceKind.EDGE and axis is None:
-        if keepdims:
-            raise ShapeError(
-                "[reduce] expected keepdims with an axis only, got axis None; leave keepdims out"
-            )
-        over_children: Node = children(x)
-        return over_children
-    over_features: Node = features(x, axis, keepdims)
-    return over_features
-
-
-def _segment_min(x: Node) -> Node:
-    least: Node = -segment_max(-x)
-    return least
+    @staticmethod
+    def __cavs_count__(size: int, like: Any) -> Node:
+        """The numbers 1..size, alike for all rows, of as many operations as `size` has bits."""
+        numbers, count = constant(1.0, (1,)), 1
+        while count < size:
+            numbers, count = apply(CONCAT, numbers, numbers + float(count)), 2 * count
+        return slice_last(numbers, 0, size)
 
 
 def constant(value: float, shape: Shape = ()) -> Node:

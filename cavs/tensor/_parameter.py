@@ -15,7 +15,6 @@ from cavs.core import ir
 from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
-from cavs.core.ops.elementwise import EQUAL
 from cavs.core.owners import name_of
 from cavs.core.tracing import tracing
 from cavs.device import device_of, host, is_array
@@ -222,12 +221,7 @@ class Parameter(Tensor):
     def _compare(self, op: OpDef, other: Any) -> Any:
         if not tracing():
             return super()._compare(op, other)
-        if op is EQUAL and (other is None or isinstance(other, Tensor)):
-            return NotImplemented  # by identity, as symbols
-        raise TraceError(
-            f"[{op.name}] expected a value to compare, got a parameter in a vertex function; use "
-            f"ops.{op.name}"
-        )
+        return NotImplemented if other is None else make(op, (self, other), {})
 
     def _total(self, keepdims: bool) -> Tensor:
         return reduce_ops.sum(self, None, keepdims) if tracing() else super()._total(keepdims)

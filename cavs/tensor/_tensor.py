@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cavs._arguments import boolean
-from cavs._arrays import INT32, Array, as_array, check_dtype
+from cavs._arrays import FLOAT32, INT32, Array, as_array, check_dtype
 from cavs._locks import new_lock
 from cavs.core.ops._def import OpDef, Shape, SpaceKind
 from cavs.device import device_of, is_array
@@ -102,6 +102,12 @@ class Tensor(Views):
     @staticmethod
     def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Tensor:
         return evaluate(Tensor, op, operands, attrs)
+
+    @staticmethod
+    def __cavs_count__(size: int, like: Any) -> Tensor:
+        """The numbers 1..size, of the dtype of `like` if that is a float one, else float32."""
+        dtype = like.dtype if isinstance(like, Tensor) and like.dtype != INT32 else FLOAT32
+        return Tensor(np.arange(1, size + 1, dtype=dtype))
 
     def __getstate__(self) -> dict[str, Any]:
         """The state that ``copy.deepcopy`` and ``pickle`` copy; a copy has memory of its own.

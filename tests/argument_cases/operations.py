@@ -49,7 +49,8 @@ def ops_cases(x: Any, square: Any, ids: Any, own: str) -> Iterator[Case]:
     yield Case("ops.cross_entropy", ops.cross_entropy, {"logits": x, "label": ids})
     yield Case("ops.embedding", ops.embedding, {"weight": square, "ids": ids})
     yield Case("ops.pick", ops.pick, {"x": x, "ids": ids})
-    yield Case("ops.one_hot", ops.one_hot, {"ids": ids, "size": 5})
+    own_ids = ids if own == "symbol" else cavs.tensor(ids)
+    yield Case("ops.one_hot", ops.one_hot, {"ids": own_ids, "size": 5})
     for name in OF_EDGES.split():
         yield Case(f"ops.{name}", lambda x, f=name: getattr(ops, f)(x), {"x": x})
     yield Case("ops.dropout", ops.dropout, {"x": x, "p": 0.5, "by": "vertex"})

@@ -31,6 +31,8 @@ from cavs.core.ops.loss import (
 )
 from cavs.core.ops.loss import cross_entropy as cross_entropy
 from cavs.core.ops.loss import embedding as embedding
+from cavs.core.ops.loss import one_hot as one_hot
+from cavs.core.ops.loss import pick as pick
 from cavs.core.ops.loss import squared_error as squared_error
 from cavs.core.ops.matmul import linear as linear
 from cavs.core.ops.matmul import matmul as matmul
@@ -91,7 +93,9 @@ __all__ = [
     "min",
     "minimum",
     "normal",
+    "one_hot",
     "one_hot_max",
+    "pick",
     "pow",
     "reciprocal",
     "relu",

@@ -54,8 +54,10 @@ class Operators:
             a, b = inputs
             if isinstance(a, Operators) and not in_place:
                 return getattr(a, names[0])(b)
+            if ufunc.__name__ in COMPARISONS and a.ndim == 0:
+                a = a[()]  # NumPy's comparisons hand its numbers over as arrays
             return getattr(b, names[1])(a)
-        raise _not_numpy(self, ufunc.__name__)
+        raise not_numpy(self, ufunc.__name__)
 
     @overload
     def __add__(self, other: Symbolic[R]) -> R: ...
@@ -201,12 +203,13 @@ class Operators:
         return elementwise.tanh(self)
 
 
-def _not_numpy(value: Any, name: str) -> TraceError:
+def not_numpy(value: Any, name: str) -> TraceError:
+    """The error of a function of NumPy's that is called on a value."""
     from cavs.core import ops
 
     own = _OF_NUMPY.get(name, name)
     instead = f"use cavs.ops.{own}" if hasattr(ops, own) else "use the operations of cavs.ops"
+    kind = "symbol" if hasattr(value, "__cavs_symbol__") else type(value).__name__
     return TraceError(
-        f"[ops] expected an operation of cavs.ops, got numpy.{name} of a {type(value).__name__}; "
-        f"{instead}"
+        f"[ops] expected an operation of cavs.ops, got numpy.{name} of a {kind}; {instead}"
     )

@@ -1,10 +1,11 @@
-"""Losses, of elements and with integer targets, and embedding lookup."""
+"""Losses, of elements and with integer targets, and what ids look up or pick."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, overload
 
+from cavs._arguments import integer, shown
 from cavs.core.attributes import EmbeddingAttributes
 from cavs.core.ops._def import (
     Between,
@@ -16,14 +17,16 @@ from cavs.core.ops._def import (
     per_element,
     register,
     rows,
+    shape_of,
     size_of,
 )
 from cavs.core.ops._formulas import reference_bce_with_logits
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.elementwise import abs as abs_
 from cavs.core.ops.elementwise import equal, row, sigmoid, where
-from cavs.core.ops.reduce import reference_log_softmax, reference_softmax
-from cavs.errors import ShapeError
+from cavs.core.ops.reduce import reference_log_softmax, reference_softmax, sum
+from cavs.core.ops.shape import reshape
+from cavs.errors import DTypeError, ShapeError, TraceError
 
 
 def _bce_with_logits_vjp(dy: Any, y: Any, x: Any, t: Any) -> tuple[Any, Any]:
@@ -216,3 +219,75 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
 def squared_error(a: Any, b: Any) -> Any:
     """Elementwise (a - b) ** 2."""
     return apply(SQUARED_ERROR, a, b)
+
+
+_COUNTED = 2**24  # how far float32 counts exactly
+
+
+@overload
+def one_hot(ids: Symbolic[R], size: int) -> R: ...
+@overload
+def one_hot(ids: Applies[R], size: int) -> R: ...
+def one_hot(ids: Any, size: int) -> Any:
+    """1.0 at the place of the id, else 0.0; zeros where the id is -1; no gradient.
+
+    Shapes: ids () int32 in -1..size-1 -> (size,); of tensors (...) -> (..., size) float32.
+
+    Raises:
+        ShapeError: `size` is not in 1..2**24; DTypeError: `ids` are not int32; InputError: an id is
+            out of range.
+    """
+    return _found("one_hot", ids, ids, integer("one_hot", "size", size, 1, _COUNTED, ShapeError))
+
+
+@overload
+def pick(x: Symbolic[R], ids: Any) -> R: ...
+@overload
+def pick(x: Any, ids: Symbolic[R]) -> R: ...
+@overload
+def pick(x: Applies[R], ids: Any) -> R: ...
+@overload
+def pick(x: Any, ids: Applies[R]) -> R: ...
+def pick(x: Any, ids: Any) -> Any:
+    """Element `ids` of the last axis of `x`, as ``torch.gather`` and ``x[arange, ids]`` pick; 0,
+    with no gradient, where the id is -1.
+
+    Shapes: x (..., n), ids () int32 in -1..n-1 -> (...); of tensors x (..., n), ids (...) -> (...).
+
+    Raises:
+        ShapeError: `x` has no axis, more than 2**24 elements along it, or, of tensors, other axes
+            than `ids` before it; DTypeError: `ids` are not int32; InputError: an id is out of
+            range.
+    """
+    shape = shape_of("pick", x)
+    if not shape or not 1 <= shape[-1] <= _COUNTED:
+        raise ShapeError(
+            f"[pick] expected a last axis of 1..{_COUNTED} elements, got shape {shape}; pick from "
+            "a vector"
+        )
+    among = shape_of("pick", ids)
+    if among != shape[:-1] and not hasattr(ids, "__cavs_symbol__"):
+        raise ShapeError(
+            f"[pick] expected ids of shape {shape[:-1]} for a value of shape {shape}, got {among}; "
+            "pass one for each row"
+        )
+    return sum(where(_found("pick", x, ids, shape[-1]), x, 0.0), axis=-1)
+
+
+def _found(component: str, x: Any, ids: Any, size: int) -> Any:
+    """1.0 where the number 0..size-1 of the last axis is the id; of the world of `x` and `ids`."""
+    dtype = getattr(ids, "dtype", None)
+    if dtype != "int32":
+        raise DTypeError(
+            f"[{component}] expected ids of dtype int32, got {dtype or shown(ids)}; pull them as "
+            "int32, or take one element by x[i]"
+        )
+    world = max(type(x), type(ids), key=lambda kind: getattr(kind, "__cavs_priority__", 0))
+    if not hasattr(world, "__cavs_count__"):
+        raise TraceError(
+            f"[{component}] expected a vertex value or a cavs.Tensor, got {shown(ids)}; wrap "
+            "arrays in cavs.Tensor"
+        )
+    # Numbers from 1 on, since the id -1 finds 0.
+    numbers = world.__cavs_count__(size, x)
+    return equal(numbers, embedding(reshape(numbers, (size, 1)), ids))

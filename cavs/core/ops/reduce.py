@@ -220,7 +220,7 @@ def _over(component: str, x: Any, axis: Axis, keepdims: bool, op: OpDef) -> Any:
     else:
         # In this order they come last already if they are the last axes, or all.
         if (*kept, *axes) != tuple(range(len(shape))):
-            if not hasattr(x, "permute"):  # a symbol: nothing moves axes in a vertex function
+            if hasattr(x, "__cavs_symbol__"):  # nothing moves axes in a vertex function
                 raise ShapeError(
                     f"[{component}] expected axis None or the last ones of {len(shape)}, got "
                     f"{axis}; reduce over these"

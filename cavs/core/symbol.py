@@ -1,0 +1,323 @@
+"""A value of a vertex function as users see it: its operators, methods and indices."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from cavs._arguments import printed, shown
+from cavs.core.ops import elementwise
+from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
+from cavs.core.ops._operators import COMPARISONS, Operators, not_numpy
+from cavs.core.ops.reduce import Axis
+from cavs.core.ops.reduce import log_softmax as feature_log_softmax
+from cavs.core.ops.reduce import logsumexp as feature_logsumexp
+from cavs.core.ops.reduce import max as feature_max
+from cavs.core.ops.reduce import mean as feature_mean
+from cavs.core.ops.reduce import min as feature_min
+from cavs.core.ops.reduce import softmax as feature_softmax
+from cavs.core.ops.reduce import sum as feature_sum
+from cavs.core.ops.shape import reshape, slice_last
+from cavs.core.ops.structure import (
+    segment_logsumexp,
+    segment_max,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+)
+from cavs.core.tracing import here
+from cavs.errors import ShapeError, TraceError
+
+_S = TypeVar("_S", bound="Symbol")
+
+
+class Symbol(Operators):
+    """A value of a vertex function, which has no numbers while ``forward`` runs: what ``v.pull``,
+    ``v.gather`` and operations give. It is for annotations; none is made by hand.
+
+    Operators and methods are the operations of :mod:`cavs.ops`; comparisons give 1.0 and 0.0,
+    without a gradient. Indices, numbers and slices, are over the feature axes.
+
+    Attributes:
+        dtype: ``float`` (float32 or float64, chosen when compiled) or ``int32``.
+        space: what it has a row for: ``vertex``, ``edge``, ``graph`` or, of parameters, ``none``.
+    """
+
+    __slots__ = ()
+    __cavs_priority__ = 3
+    __cavs_symbol__ = True
+    _functions_of_numpy: ClassVar = {**Operators._functions_of_numpy, **COMPARISONS}
+
+    dtype: str
+    space: Space
+    _shape: Shape
+
+    def __init__(self) -> None:
+        """Raises TraceError: symbols come of ``v.pull``, ``v.gather`` and operations."""
+        raise TraceError(
+            "[symbol] expected v.pull, v.gather or an operation to make a symbol, got a call of "
+            "its class; use these in forward"
+        )
+
+    @staticmethod
+    def __cavs_apply__(op: OpDef, operands: Sequence[Any], attrs: Mapping[str, Any]) -> Symbol:
+        from cavs.core.making import make  # it imports the class of nodes
+
+        return make(op, operands, attrs)
+
+    @property
+    def shape(self) -> Shape:
+        """Feature shape, of one row."""
+        return self._shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of feature axes."""
+        return len(self._shape)
+
+    @property
+    def size(self) -> int:
+        """Elements of one row."""
+        return size_of(self._shape)
+
+    # Methods of tensors
+
+    def sum(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
+        """Sums an edge value without `axis` over the children; else over features, as ops.sum."""
+        return _reduce(self, axis, keepdims, segment_sum, feature_sum)
+
+    def mean(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
+        """Averages an edge value without `axis` over the children; else as ops.mean."""
+        return _reduce(self, axis, keepdims, segment_mean, feature_mean)
+
+    def max(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
+        """Maximum of an edge value without `axis` over the children; else as ops.max."""
+        return _reduce(self, axis, keepdims, segment_max, feature_max)
+
+    def min(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
+        """Minimum of an edge value without `axis` over the children, 0 without children; else as
+        ops.min."""
+        return _reduce(self, axis, keepdims, _segment_min, feature_min)
+
+    def logsumexp(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
+        """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:
+        the last axis (-1), or all (None)."""
+        return _reduce(self, axis, keepdims, segment_logsumexp, feature_logsumexp)
+
+    def softmax(self: _S) -> _S:
+        """Softmax of an edge value over the children, per element; else over the last axis."""
+        over: Any = segment_softmax if self.space == SpaceKind.EDGE else feature_softmax
+        y: _S = over(self)
+        return y
+
+    def log_softmax(self: _S) -> _S:
+        """log of the softmax over the last axis; see :func:`cavs.ops.log_softmax`."""
+        y: Any = feature_log_softmax(self)
+        return y  # type: ignore[no-any-return]
+
+    def reshape(self: _S, *shape: int | Sequence[int]) -> _S:
+        """The same features in another shape, of which one axis may be -1."""
+        to: Any = shape[0] if len(shape) == 1 else shape
+        y: Any = reshape(self, to)
+        return y  # type: ignore[no-any-return]
+
+    def detach(self: _S) -> _S:
+        """The same value, through which no gradient flows; see :func:`cavs.ops.stop_gradient`."""
+        y: Any = elementwise.stop_gradient(self)
+        return y  # type: ignore[no-any-return]
+
+    def permute(self: _S, *axes: int | Sequence[int]) -> _S:
+        """Raises TraceError: nothing moves the axes of a value in a vertex function."""
+        raise self._refuse(
+            "axes in the order that they have",
+            "multiply by ops.linear(x, w), which is x W^T, or pull it transposed",
+            f"permute of {self!r}",
+        )
+
+    @property
+    def T(self: _S) -> _S:  # noqa: N802
+        """Of a value of one axis or none itself, as NumPy's ``T``; others raise TraceError."""
+        return self if self.ndim < 2 else self.permute(*reversed(range(self.ndim)))
+
+    def __getattr__(self, name: str) -> Any:
+        from cavs.core import ops  # not at the top: it has all operations
+
+        instead = "use the operations of cavs.ops"
+        if not name.startswith("_") and hasattr(ops, name):
+            instead = f"use cavs.ops.{name}"
+        raise AttributeError(
+            f"[symbol] expected an attribute of a symbol, which has no numbers, got .{name}; "
+            f"{instead}"
+        )
+
+    # Comparisons
+
+    def __eq__(self: _S, other: object) -> _S:  # type: ignore[override]
+        same: Any = self is other
+        if here.tracing and other is not None:  # outside of traces they are told apart by identity
+            same = apply(elementwise.EQUAL, self, other)
+        found: _S = same
+        return found
+
+    def __ne__(self: _S, other: object) -> _S:  # type: ignore[override]
+        equal: Any = self == other
+        differs: Any = not equal if isinstance(equal, bool) else 1.0 - equal
+        return differs  # type: ignore[no-any-return]
+
+    __hash__ = object.__hash__
+
+    def __lt__(self: _S, other: Any) -> _S:
+        y: _S = apply(elementwise.LESS, self, other)
+        return y
+
+    def __gt__(self: _S, other: Any) -> _S:
+        y: _S = apply(elementwise.GREATER, self, other)
+        return y
+
+    def __le__(self: _S, other: Any) -> _S:
+        y: _S = apply(elementwise.LESS_EQUAL, self, other)
+        return y
+
+    def __ge__(self: _S, other: Any) -> _S:
+        y: _S = apply(elementwise.GREATER_EQUAL, self, other)
+        return y
+
+    # Indices
+
+    def __getitem__(self: _S, key: Any) -> _S:
+        """Features by numbers and slices of step 1: ``x[0]``, ``x[a:b]`` of a vector, ``x[i, :]``
+        and ``x[..., j]`` of a matrix, axis by axis as NumPy's. A slice alone is of the last axis.
+
+        Raises:
+            TraceError: another index, which needs values; ShapeError: it is out of range.
+        """
+        keys = self._keys(key)
+        y, kept = self, []
+        for axis, each in enumerate(keys):
+            start, stop = self._range(each, axis)
+            y = _cut(y, axis, start, stop)
+            if isinstance(each, slice):
+                kept.append(stop - start)
+        return y.reshape(tuple(kept))
+
+    def _keys(self, key: Any) -> list[Any]:
+        """The index of each axis."""
+        if isinstance(key, slice):
+            key = (..., key)
+        keys = list(key) if isinstance(key, tuple) else [key]
+        whole = [i for i, each in enumerate(keys) if each is Ellipsis]
+        given, ndim = len(keys) - len(whole), len(self._shape)
+        if len(whole) > 1 or given > ndim:
+            raise ShapeError(
+                f"[index] expected an index for each of {ndim} feature axes or fewer, got "
+                f"{printed(key)} for {self!r}; leave one out"
+            )
+        if not whole and given < ndim:
+            raise self._refuse(
+                f"an index for each of {ndim} feature axes, or ... for the others",
+                "use x[i, :] for a row, x[..., j] for a column",
+                f"{printed(key)} for {self!r}",
+            )
+        if self.space == SpaceKind.EDGE and not (whole or isinstance(keys[0], slice)):
+            raise self._refuse(
+                "a slice or ... in the index of a value of each child",
+                "use v.gather(k, ...) for the state of the k-th child, x[..., i] for a feature",
+                f"{printed(key)} for {self!r}",
+            )
+        at = whole[0] if whole else ndim
+        rest = [slice(None)] * (ndim - given)
+        return [*keys[:at], *rest, *keys[at + 1 :]]
+
+    def _range(self, key: Any, axis: int) -> tuple[int, int]:
+        """First element, and the one after the last, of an index of an axis."""
+        size = self._shape[axis]
+        step = getattr(key, "step", None)
+        if isinstance(key, slice) and (step is None or (type(step) is int and step == 1)):
+            try:
+                start, stop, _ = key.indices(size)
+            except TypeError:
+                raise TraceError(
+                    f"[index] expected a slice of integers, got {printed(key)}; correct it"
+                ) from None
+            return start, max(start, stop)
+        try:
+            number = None if isinstance(key, (bool, slice, Symbol)) else operator.index(key)
+        except Exception:  # of any object that stands for an index
+            number = None
+        if number is None:
+            instead = "use ops.split or ops.reshape"
+            if isinstance(key, Symbol):
+                instead = "use ops.pick for ids, ops.where for masks"
+            raise self._refuse(
+                "a number or a slice a:b as index", instead, f"{shown(key)} for {self!r}"
+            )
+        if not -size <= number < size:
+            raise ShapeError(
+                f"[index] expected an index in {-size}..{size - 1} of axis {axis}, got "
+                f"{printed(number)}; correct it"
+            )
+        return number % size, number % size + 1
+
+    # What needs values
+
+    def _refuse(self, what: str, instead: str, got: str | None = None) -> TraceError:
+        line = here.locate()
+        got = got or f"{self!r}, a symbol without a value"
+        return TraceError(
+            f"[trace] expected {what}, got {got}{f', at {line}' if line else ''}; {instead}"
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise self._refuse("NumPy needs values", "use the operations of cavs.ops")
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        raise not_numpy(self, function.__name__)
+
+    def __bool__(self) -> bool:
+        raise self._refuse(
+            "a value for Python's `if`, `while`, `and`, `or` or `not`",
+            "use ops.where, or decide on Python numbers before",
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self._refuse("a value to iterate over", "use ops.split to take features apart")
+
+    def __float__(self) -> float:
+        raise self._refuse("a value for float()", "keep it symbolic")
+
+    def __int__(self) -> int:
+        raise self._refuse("a value for int()", "keep it symbolic")
+
+    def __len__(self) -> int:
+        raise self._refuse("a value for len()", "use .shape")
+
+
+def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
+    """Elements start..stop-1 of an axis, which stays."""
+    shape = x.shape
+    if (start, stop) == (0, shape[axis]):
+        return x
+    behind = math.prod(shape[axis + 1 :])
+    flat = reshape(x, (*shape[:axis], shape[axis] * behind))
+    return reshape(
+        slice_last(flat, start * behind, stop * behind),
+        (*shape[:axis], stop - start, *shape[axis + 1 :]),
+    )
+
+
+def _reduce(x: _S, axis: Axis, keepdims: bool, children: Callable[[Any], Any], features: Any) -> _S:
+    if x.space == SpaceKind.EDGE and axis is None:
+        if keepdims:
+            raise ShapeError(
+                "[reduce] expected keepdims with an axis only, got axis None; leave keepdims out"
+            )
+        over_children: _S = children(x)
+        return over_children
+    over_features: _S = features(x, axis, keepdims)
+    return over_features
+
+
+def _segment_min(x: Any) -> Any:
+    return -segment_max(-x)
