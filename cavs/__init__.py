@@ -15,6 +15,7 @@ from cavs.core.symbol import Symbol as Symbol
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
 from cavs.core.vertex import VertexFunction as VertexFunction
+from cavs.core.vertex_program import VertexProgram as VertexProgram
 from cavs.errors import CavsError as CavsError
 from cavs.errors import CavsRuntimeError as CavsRuntimeError
 from cavs.errors import CheckpointError as CheckpointError
@@ -35,7 +36,6 @@ from cavs.execution.settings import set_flush_denormals as set_flush_denormals
 from cavs.execution.settings import set_num_threads as set_num_threads
 from cavs.model import Model as Model
 from cavs.program import Program as Program
-from cavs.program import VertexProgram as VertexProgram
 from cavs.program import compile as compile
 from cavs.randomness import manual_seed as manual_seed
 from cavs.readout import readout as readout

@@ -30,7 +30,7 @@ FORMAT = "cavs-model"
 FORMAT_VERSION = 1
 
 # Whose classes and functions need no consent. No other module of cavs is imported for a file.
-_OWN = ("cavs.core", "cavs.models", "cavs.nn", "cavs.program")
+_OWN = ("cavs.core", "cavs.models", "cavs.nn")
 _PARTS: dict[str, Any] = {
     "modules": list,
     "own": dict,

@@ -51,7 +51,7 @@ FORMS: tuple[Any, ...] = (
 CLASSES = (
     *(f"{FOREIGN}:Model", "os:PathLike", "builtins:dict", "cavs.core.vertex:Module", "a:b", ""),
     *("cavs.models:ChildSumTreeLSTM", "saved_models:Scale", "saved_models:Outer.Inner", ":"),
-    *("cavs.nn.linear:Linear", "saved_models:nn.Linear", "cavs.program:VertexProgram"),
+    *("cavs.nn.linear:Linear", "saved_models:nn.Linear", "cavs.core.vertex_program:VertexProgram"),
 )
 #: What no reading of a model does.
 _HARM = (
