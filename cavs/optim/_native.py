@@ -62,23 +62,22 @@ class NativeOptimizer(Optimizer):
         group: Group,
     ) -> None:
         kept = [[state[name] for state in states] for name in self._kept(group)]
-        steps = []
-        if self._counts:
+        steps = [int(state["step"]) + 1 for state in states] if self._counts else []
+        device_of(values[0]).native.update(self._settings(group), values, grads, kept, steps)
+        if self._counts:  # not before: the update may refuse
             for state in states:
                 state["step"] += 1
-            steps = [int(state["step"]) for state in states]
-        device_of(values[0]).native.update(self._settings(group), values, grads, kept, steps)
 
     def _update_rows(
         self, parameter: Parameter, grad: RowSparse, state: State, group: Group
     ) -> None:
-        kept, step = [state[name] for name in self._kept(group)], 1
-        if self._counts:
-            state["step"] += 1
-            step = int(state["step"])
+        kept = [state[name] for name in self._kept(group)]
+        step = int(state["step"]) + 1 if self._counts else 1
         settings, rows = self._settings(group), (grad.indices, grad.values)
         with parameter.writing() as values:
             device_of(values).native.update_rows(settings, values, *rows, kept, step)
+        if self._counts:
+            state["step"] += 1
 
 
 def zeros_like(parameter: Parameter) -> Array:

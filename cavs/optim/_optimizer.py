@@ -212,15 +212,31 @@ class Optimizer(ABC):
         return updates
 
     def _update_all(self) -> None:
+        updates = []
         for group in self.groups:
-            dense: list[Parameter] = []
-            for parameter in group["params"]:
-                if isinstance(parameter.grad, RowSparse):
-                    self._step_rows(parameter, parameter.grad, group)
-                elif parameter.grad is not None:
-                    dense.append(parameter)
+            learning = [p for p in group["params"] if p.grad is not None]
+            rows = [p for p in learning if isinstance(p.grad, RowSparse)]
+            dense = [p for p in learning if not isinstance(p.grad, RowSparse)] if rows else learning
+            updates.append((group, rows, dense))
+        if len(updates) > 1 or updates[0][1]:
+            # Several native updates, each of which checks its own: what one refuses must not come
+            # behind another.
+            for group, rows, dense in updates:
+                self._check_update(group, [*rows, *dense])
+        for group, rows, dense in updates:
+            for parameter in rows:
+                self._step_rows(parameter, parameter.grad, group)
             if dense:
                 self._step_dense(dense, group)
+
+    def _check_update(self, group: Group, params: Sequence[Parameter]) -> None:
+        """Raises for an option, or a gradient, that does not fit."""
+        self.native_settings(group)
+        for parameter in params[:1]:  # all of a group have arrays of the same names
+            self.native_states(parameter, group)
+        for parameter in params:
+            if not is_like(parameter.grad, parameter):
+                raise unlike(parameter, group)
 
     def check(self) -> None:
         """Checks that the compiled functions that own the parameters have kept their structure.

@@ -10,7 +10,7 @@ import pytest
 
 import cavs
 from cavs import nn, optim
-from cavs.errors import InputError
+from cavs.errors import InputError, ShapeError
 from cavs.tensor import Parameter
 
 
@@ -186,3 +186,57 @@ def test_a_state_needs_numbers_as_options() -> None:
     optimizer.param_groups[0]["lr"] = "fast"
     with pytest.raises(InputError, match=r"^\[optim\] expected a finite lr, got 'fast'"):
         optimizer.state_dict()
+
+
+MAKERS: list[Callable[[Any], optim.Optimizer]] = [
+    lambda groups: optim.SGD(groups, lr=0.1),
+    lambda groups: optim.Adagrad(groups, lr=0.1),
+    lambda groups: optim.Adam(groups, lr=0.1),
+    lambda groups: optim.RMSprop(groups, lr=0.1),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("wrong", ["nan", "text", "shape", "rows"])
+def test_a_step_that_fails_changes_nothing(
+    make: Callable[[Any], optim.Optimizer], wrong: str
+) -> None:
+    """Groups before the one that was wrong were updated, and counts of steps went on."""
+    params = [Parameter(np.ones((3, 2), np.float32)) for _ in range(3)]
+    together = params if wrong == "rows" else params[:2]
+    groups = [{"params": together}, *([] if wrong == "rows" else [{"params": params[2:]}])]
+    optimizer = make(groups)
+    for parameter in params:
+        parameter.grad = np.ones((3, 2), np.float32)
+    if wrong in ("nan", "text"):
+        optimizer.groups[1]["lr"] = float("nan") if wrong == "nan" else "x"
+    else:
+        params[2].grad = np.ones(5, np.float32)
+    if wrong == "rows":
+        params[0].grad = cavs.RowSparse(np.int32([1]), np.ones((1, 2), np.float32), (3, 2))
+    if wrong != "text":
+        before = {name: array.copy() for name, array in optimizer.state_dict().items()}
+    with pytest.raises((InputError, ShapeError), match=r"^\[optim\]"):
+        optimizer.step()
+    for parameter in params:
+        assert (parameter.data == 1).all()
+    if wrong != "text":
+        for name, array in optimizer.state_dict().items():
+            np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_step_that_is_refused_does_not_count(rows: bool) -> None:
+    parameter = Parameter(np.ones((3, 2), np.float32))
+    optimizer = optim.Adam([parameter], lr=0.1)
+    grad: Any = np.ones((3, 2), np.float32)
+    if rows:
+        grad = cavs.RowSparse(np.int32([1]), np.ones((1, 2), np.float32), (3, 2))
+    parameter.grad = grad
+    optimizer.groups[0]["lr"] = float("nan")
+    with pytest.raises(InputError, match="lr"):
+        optimizer.step()
+    assert optimizer.state_dict()["0.step"] == 0
+    optimizer.groups[0]["lr"] = 0.1
+    optimizer.step()
+    assert optimizer.state_dict()["0.step"] == 1
