@@ -79,3 +79,63 @@ def run(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:
         assert "; " in err
         return err
     return out
+
+
+#: A classifier whose embedding has the name NAME and the size SIZE.
+EMBEDDING_MODEL = """
+import cavs
+from cavs import nn, ops
+
+
+class A(cavs.VertexFunction):
+    def __init__(self, vocab_size, num_classes, embedding_size, **given):
+        self.NAME = nn.Embedding(vocab_size, SIZE)
+        self.out = nn.Linear(SIZE, num_classes)
+
+    def forward(self, v):
+        logits = self.out(self.NAME(v.pull("word", dtype="int32")))
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+"""
+
+#: A parser, each function of which has an embedding of its own.
+PARSER_WITH_EMBEDDINGS = """
+from cavs import models, nn
+
+
+class A(models.ShiftReduceParser):
+    def __init__(self, vocab_size, embedding_size, hidden_size, **given):
+        super().__init__(vocab_size, embedding_size, hidden_size)
+        self.functions()["buffer"].embedding = nn.Embedding(vocab_size, embedding_size)
+"""
+
+#: A sentence VAE whose embeddings have another name.
+SENTENCES_OF_WORDS = """
+import cavs
+from cavs import nn, ops
+
+
+class Encoder(cavs.VertexFunction):
+    def __init__(self, vocab_size, hidden_size):
+        self.words = nn.Embedding(vocab_size, hidden_size)
+
+    def forward(self, v):
+        v.push(h=self.words(v.pull("word", dtype="int32")))
+
+
+class Decoder(cavs.VertexFunction):
+    def __init__(self, vocab_size, latent_size):
+        self.words = nn.Embedding(vocab_size, vocab_size)
+        self.w, self.latent_size = nn.Linear(latent_size, vocab_size), latent_size
+
+    def forward(self, v):
+        z = v.pull_graph("z", self.latent_size)
+        logits = self.words(v.pull("word", dtype="int32")) + self.w(z)
+        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+
+
+class A(cavs.VertexProgram):
+    def __init__(self, vocab_size, embedding_size, hidden_size, latent_size):
+        decoder = Decoder(vocab_size, latent_size)
+        super().__init__({"encoder": Encoder(vocab_size, hidden_size), "decoder": decoder})
+        self.latent_size, self.posterior = latent_size, nn.Linear(hidden_size, 2 * latent_size)
+"""

@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from stopping import StopAfter
-from user_model_files import write_small_data
+from user_model_files import (
+    EMBEDDING_MODEL,
+    PARSER_WITH_EMBEDDINGS,
+    SENTENCES_OF_WORDS,
+    write_small_data,
+)
 
 import cavs
 from cavs.errors import DataError, InputError
@@ -280,26 +285,10 @@ def test_parameters_of_another_run_come_alone(
     plain.begin_with(last, load_checkpoint(last))
 
 
-MINE = """
-import cavs
-from cavs import nn, ops
-
-
-class A(cavs.VertexFunction):
-    def __init__(self, vocab_size, num_classes, embedding_size, **given):
-        self.NAME = nn.Embedding(vocab_size, SIZE)
-        self.out = nn.Linear(SIZE, num_classes)
-
-    def forward(self, v):
-        logits = self.out(self.NAME(v.pull("word", dtype="int32")))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
-"""
-
-
 def test_users_models_begin_with_vectors_too(folder: Path, tmp_path: Path) -> None:
     def compiled(name: str, size: str, **changes: Any) -> Any:
         file = tmp_path / "mine.py"
-        file.write_text(MINE.replace("NAME", name).replace("SIZE", size))
+        file.write_text(EMBEDDING_MODEL.replace("NAME", name).replace("SIZE", size))
         user = load_user_model(f"{file}:A", "trees")
         return make_task(user, given(folder, **changes))[0].compile(0).state_dict()
 
@@ -318,51 +307,10 @@ def test_users_models_begin_with_vectors_too(folder: Path, tmp_path: Path) -> No
         compiled("words", "embedding_size", **changes)
 
 
-PARSER = """
-from cavs import models, nn
-
-
-class A(models.ShiftReduceParser):
-    def __init__(self, vocab_size, embedding_size, hidden_size, **given):
-        super().__init__(vocab_size, embedding_size, hidden_size)
-        self.functions()["buffer"].embedding = nn.Embedding(vocab_size, embedding_size)
-"""
-SENTENCES = """
-import cavs
-from cavs import nn, ops
-
-
-class Encoder(cavs.VertexFunction):
-    def __init__(self, vocab_size, hidden_size):
-        self.words = nn.Embedding(vocab_size, hidden_size)
-
-    def forward(self, v):
-        v.push(h=self.words(v.pull("word", dtype="int32")))
-
-
-class Decoder(cavs.VertexFunction):
-    def __init__(self, vocab_size, latent_size):
-        self.words = nn.Embedding(vocab_size, vocab_size)
-        self.w, self.latent_size = nn.Linear(latent_size, vocab_size), latent_size
-
-    def forward(self, v):
-        z = v.pull_graph("z", self.latent_size)
-        logits = self.words(v.pull("word", dtype="int32")) + self.w(z)
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
-
-
-class A(cavs.VertexProgram):
-    def __init__(self, vocab_size, embedding_size, hidden_size, latent_size):
-        decoder = Decoder(vocab_size, latent_size)
-        super().__init__({"encoder": Encoder(vocab_size, hidden_size), "decoder": decoder})
-        self.latent_size, self.posterior = latent_size, nn.Linear(hidden_size, 2 * latent_size)
-"""
-
-
 def test_users_programs_begin_with_vectors_in_each_function(folder: Path, tmp_path: Path) -> None:
     """Also where each function has an embedding of its own."""
     file = tmp_path / "mine.py"
-    file.write_text(PARSER)
+    file.write_text(PARSER_WITH_EMBEDDINGS)
     user = load_user_model(f"{file}:A", "parser")
     task, config = make_task(user, given_to("parser", folder, freeze_embedding=True))
     run = TrainingRun.start(tmp_path / "run", task, config)
@@ -380,7 +328,7 @@ def test_a_users_program_without_an_embedding_takes_none_of_its_options(
     folder: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(SENTENCES)
+    file.write_text(SENTENCES_OF_WORDS)
     user = load_user_model(f"{file}:A", "sentences")
     task, _ = make_task(user, given_to("sentence-vae", folder, vectors=None))
     task.compile(0)
@@ -394,7 +342,7 @@ def test_a_users_program_without_an_embedding_takes_none_of_its_options(
 def test_a_model_of_a_frozen_embedding_alone_is_refused(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
-        MINE.replace("NAME", "embedding")
+        EMBEDDING_MODEL.replace("NAME", "embedding")
         .replace("SIZE", "num_classes")
         .replace("        self.out = nn.Linear(num_classes, num_classes)\n", "")
         .replace("self.out(", "(")
