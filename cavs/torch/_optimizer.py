@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import inf
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any
 
 import torch
@@ -14,12 +15,15 @@ from cavs._arguments import boolean, listed, number, shown
 from cavs._arrays import INT32, Array
 from cavs._native import core
 from cavs.errors import DTypeError, InputError
+from cavs.tensor import describe, detecting, magnitudes, nonfinite
 
 Group = dict[str, Any]
 
 # Options of torch.optim that stand for another formula where they are not 0. Groups hold those that
 # a state of torch.optim must have.
 _OTHER_FORMULAE = ("amsgrad", "dampening", "lr_decay", "maximize")
+# Those that say how PyTorch computes it.
+_OF_PYTORCH = ("capturable", "differentiable", "foreach", "fused")
 
 
 class _Arrays:
@@ -62,14 +66,28 @@ class NativeOptimizer(torch.optim.Optimizer):
     #: Whether the formula has the number of the step in it.
     _counts = False
 
-    def __init__(self, params: Any, defaults: Group) -> None:
+    def __init__(self, params: Any, defaults: Group, others: Group) -> None:
         """Takes parameters, (name, parameter) pairs or groups, as any optimizer of PyTorch.
 
+        Args:
+            params: the parameters.
+            defaults: the options of groups that give none of their own.
+            others: options of ``torch.optim``; those that say how PyTorch computes, such as
+                ``fused``, have no effect.
+
         Raises:
-            InputError: an option out of its range, or a parameter that is not contiguous or not on
-                the CPU; DTypeError: one that is neither float32 nor float64; TypeError, ValueError:
-                as PyTorch raises them, for no parameter or one twice.
+            InputError: an option out of its range, one that stands for another formula, or a
+                parameter that is not contiguous or not on the CPU; DTypeError: one that is neither
+                float32 nor float64; TypeError, ValueError: as PyTorch raises them, for no parameter
+                or one twice.
         """
+        unknown = set(others) - {*_OTHER_FORMULAE, *_OF_PYTORCH}
+        if unknown:
+            raise InputError(
+                f"[torch] expected options among {sorted(defaults)}, got {listed(unknown)}; leave "
+                "the others out"
+            )
+        self._check_formula(others)
         self._arrays: dict[torch.Tensor, _Arrays] = {}
         super().__init__(params, defaults)
 
@@ -87,12 +105,7 @@ class NativeOptimizer(torch.optim.Optimizer):
 
     def _check_options(self, group: Group) -> None:
         """Raises InputError for options out of their ranges."""
-        others = [name for name in _OTHER_FORMULAE if group.get(name)]
-        if others:
-            raise InputError(
-                f"[torch] expected options without {listed(others)}, got some with; take "
-                f"torch.optim.{type(self).__name__}"
-            )
+        self._check_formula(group)
         for name in self.defaults:
             option = group[name]
             if name in ("nesterov", "centered"):
@@ -107,6 +120,15 @@ class NativeOptimizer(torch.optim.Optimizer):
             else:
                 value = number_of(option) if name == "lr" else option
                 number("torch", name, value, 0, 1 if name == "alpha" else inf)
+
+    def _check_formula(self, options: Group) -> None:
+        for name in _OTHER_FORMULAE:
+            option = options.get(name)
+            if option is not None and option is not False and not _is_zero(option):
+                raise InputError(
+                    f"[torch] expected no {name}, got {shown(option)}; take "
+                    f"torch.optim.{type(self).__name__}, which has it"
+                )
 
     def _settings(self, group: Group) -> Any:
         """The options as native code takes them."""
@@ -131,11 +153,12 @@ class NativeOptimizer(torch.optim.Optimizer):
 
         Raises:
             InputError: an option is out of its range, or a gradient shares memory with the
-                parameter; no parameter of its group has changed then.
+                parameter; no parameter of its group has changed then. NonFiniteError: a gradient,
+                or a parameter after the step, is not finite, see :class:`cavs.detect_nonfinite`; no
+                parameter has changed then.
         """
         if closure is None and not _is_watched(self):
-            for group in self.param_groups:
-                self._step_group(group)
+            self._step_all()
             return None
         return self._watched_step(closure)
 
@@ -149,9 +172,33 @@ class NativeOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._step_all()
+        return loss
+
+    def _step_all(self) -> None:
+        if detecting():
+            self._look()
         for group in self.param_groups:
             self._step_group(group)
-        return loss
+
+    def _look(self) -> None:
+        """Looks for a gradient that is not finite, and for a parameter that would not be: all
+        updates are done on copies."""
+        for group in self.param_groups:
+            for place, parameter in enumerate(group["params"]):
+                if parameter.grad is not None:
+                    _check_finite("gradient", group, place, parameter.grad)
+        kind: Any = type(self)
+        for group in self.param_groups:
+            copies = copy.deepcopy(group["params"])
+            trial = kind([{"params": copies, **{name: group[name] for name in self.defaults}}])
+            for own, parameter in zip(copies, group["params"], strict=True):
+                own.grad = parameter.grad
+                if parameter in self.state:
+                    trial.state[own] = copy.deepcopy(self.state[parameter])
+            trial._step_group(trial.param_groups[0])
+            for place, own in enumerate(copies):
+                _check_finite("value after the update", group, place, own)
 
     def _step_group(self, group: Group) -> None:
         settings, names = self._settings(group), self._kept(group)
@@ -206,16 +253,40 @@ class NativeOptimizer(torch.optim.Optimizer):
         """Goes on from a state of such an optimizer, or of the same one in ``torch.optim``.
 
         Raises:
-            InputError: its options stand for another formula, such as ``amsgrad``, or are out of
-                their ranges; and what PyTorch raises.
+            InputError: it is none, or its options stand for another formula, such as ``amsgrad``,
+                or are out of their ranges; and what PyTorch raises.
         """
-        for group in state_dict["param_groups"]:
-            self._check_options({**self.defaults, **group})
+        groups = state_dict.get("param_groups") if isinstance(state_dict, Mapping) else None
+        wanted = set(self.defaults)
+        if not isinstance(groups, list) or any(wanted - set(group) for group in groups):
+            raise InputError(
+                f"[torch] expected a state of {type(self).__name__} of PyTorch, with the options "
+                f"{sorted(wanted)} in each of its param_groups, got {shown(state_dict)} without; "
+                "load it into an optimizer of its own kind"
+            )
+        for group in groups:
+            self._check_options(group)
         super().load_state_dict(state_dict)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._arrays = {}
+
+
+def _check_finite(what: str, group: Group, place: int, tensor: torch.Tensor) -> None:
+    values = tensor.detach()
+    array = _contiguous(values.coalesce()._values() if values.is_sparse else values)
+    if not isfinite(magnitudes([array])[0]):
+        names = group.get("param_names")
+        name = repr(names[place]) if names else f"{place} of its group"
+        raise nonfinite(
+            f"expected a finite {what} of parameter {name}, got {describe(array)}; no parameter "
+            "was changed: lower the learning rate or clip gradients"
+        )
+
+
+def _is_zero(option: Any) -> bool:
+    return isinstance(option, (int, float)) and option == 0
 
 
 def _is_watched(optimizer: Any) -> bool:

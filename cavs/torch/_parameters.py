@@ -20,6 +20,9 @@ from cavs.tensor._watch import give_out
 
 _NEW_PARAMETER = torch.nn.Parameter.__new__.__code__
 _DTYPES = (torch.float32, torch.float64)
+_BASE: Any = torch.Tensor
+# Whether a tensor learns, as PyTorch itself has it.
+learns: Any = _BASE.requires_grad.__get__
 
 
 class _Tensors:
@@ -101,6 +104,26 @@ class SharedParameter(torch.nn.Parameter):
         for parameter in holders:
             bind(parameter, self)
 
+    @property
+    def requires_grad(self) -> bool:
+        """As of any tensor; cavs is told at once when it changes."""
+        found: bool = learns(self)
+        return found
+
+    @requires_grad.setter
+    def requires_grad(self, requires_grad: bool) -> None:
+        _BASE.requires_grad.__set__(self, requires_grad)
+        _tell(self)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """As of any tensor."""
+        super().requires_grad_(requires_grad)
+        _tell(self)
+        return self
+
+    def __repr__(self) -> str:
+        return repr(torch.nn.Parameter(torch.Tensor.detach(self), self.requires_grad))
+
     def detach(self) -> torch.Tensor:
         """As of any tensor."""
         found = torch.Tensor.detach(self)
@@ -123,6 +146,27 @@ def _holders_of(tensor: torch.Tensor) -> list[Parameter]:
     """The parameters of cavs that share the tensor's memory."""
     found = [holder() for holder in vars(tensor).get("_cavs_holders", ())]
     return [parameter for parameter in found if parameter is not None]
+
+
+def _tell(tensor: torch.Tensor) -> None:
+    """Tells cavs whether the tensor learns."""
+    tensor.__dict__["_cavs_learns"] = found = learns(tensor)
+    for parameter in _holders_of(tensor):
+        parameter.requires_grad = found
+
+
+def agree(parameter: Parameter, tensor: torch.Tensor) -> None:
+    """Lets both learn, or neither: as cavs has it where that changed there since they agreed last,
+    else as PyTorch has it."""
+    last = vars(tensor).get("_cavs_learns")
+    if last is not None and parameter.requires_grad is not last:
+        torch.Tensor.requires_grad_(tensor, parameter.requires_grad)
+    _tell(tensor)
+
+
+def stand_in(parameter: Parameter, tensor: torch.Tensor, requires_grad: bool) -> None:
+    """Notes whether what stands in the place of the tensor, in one call, learns."""
+    parameter.requires_grad = tensor.__dict__["_cavs_learns"] = requires_grad
 
 
 def check_values(values: Any, shape: tuple[int, ...], name: str | None = None) -> None:
@@ -191,6 +235,7 @@ def bind(parameter: Parameter, tensor: torch.Tensor, name: str | None = None) ->
     # Of another class, whose ``data`` is PyTorch's own, nobody knows who writes.
     parameter.follow(writes.version if isinstance(tensor, SharedParameter) else _unknown)
     _tensors.set(parameter, tensor)
+    agree(parameter, tensor)
 
 
 def _unknown() -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
+from cavs.core.vertex import Module
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.tensor import Parameter
 from cavs.torch._parameters import bind, is_bound, rebind, share
@@ -40,6 +42,15 @@ class Holder(torch.nn.Module):
             )
         super().__setattr__(name, value)
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        arrays = {
+            name: torch.from_numpy(np.array(x))
+            for name in (prefix + key for key in self._parameters)
+            if isinstance(x := state_dict.get(name), np.ndarray)  # as in a state of cavs
+        }
+        given = {**state_dict, **arrays} if arrays else state_dict
+        super()._load_from_state_dict(given, prefix, *args)
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: x for name, x in vars(self).items() if name != "_shared"}
 
@@ -47,6 +58,23 @@ class Holder(torch.nn.Module):
 class Part(Holder):
     """A part of a layer, of the name of the cavs module, list or dictionary that holds the
     parameters there."""
+
+    _kind, _options = "Part", ""
+
+    def describe(self, module: Module) -> None:
+        """Takes the name of a cavs module, and its options, for ``print``."""
+        self._kind = type(module).__name__
+        own = type(module).__repr__ is not Module.__repr__
+        text = repr(module) if own else ""
+        if text.startswith(f"{self._kind}(") and "\n" not in text:
+            self._options = text[len(self._kind) + 1 : -1]
+
+    def _get_name(self) -> str:
+        return self._kind
+
+    def extra_repr(self) -> str:
+        """The options of the cavs module."""
+        return self._options
 
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: the layer reads the parameters itself."""
@@ -122,14 +150,22 @@ class Entry:
         return found
 
 
-def build(root: Holder, named: Iterable[tuple[str, Parameter]]) -> list[Entry]:
-    """Makes the parts below `root` and puts the parameters into them.
+def build(
+    root: Holder, named: Iterable[tuple[str, Parameter]], modules: Iterable[tuple[str, Module]]
+) -> list[Entry]:
+    """Makes the parts below `root`, called as the modules there, and puts the parameters into them.
 
     They are put in without ``register_parameter``, which refuses names such as ``type``.
     """
     entries = attach(root, named)
     for entry in entries:
         entry.part._parameters[entry.key] = entry.tensor
+    for path, module in modules:
+        part: Any = root
+        for step in path.split(".") if path else ():
+            part = part._modules.get(step)
+        if isinstance(part, Part):
+            part.describe(module)
     return entries
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from cavs.core.ir import ancestors
-from cavs.core.vertex import VertexFunction
+from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsError, DTypeError
 from cavs.execution.executor import Weights
 from cavs.model import Model
 from cavs.tensor import Parameter
 from cavs.torch._copies import dump, load, parameter_of
 from cavs.torch._inputs import array_of
-from cavs.torch._parameters import bind, check_values
+from cavs.torch._parameters import agree, bind, check_values, learns, stand_in
 from cavs.torch._parts import Entry, Holder, attach, build
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -36,7 +36,9 @@ class SharedModule(Holder):
     def _share(self, model: Model) -> None:
         """Begins with a model."""
         self._hold(model)
-        self._entries = self._used_first(build(self, model.named_parameters()))
+        self._entries = self._used_first(
+            build(self, model.named_parameters(), Module.named_modules(model.function))
+        )
 
     def _used_first(self, entries: list[Entry]) -> list[Entry]:
         """In the order of the compiler's numbers, and then those that F does not use."""
@@ -64,9 +66,9 @@ class SharedModule(Holder):
         self._model.training = self.training
         return self._model
 
-    def _own_tensors(self, learns: bool) -> tuple[list[Any] | None, list[bool]]:
+    def _own_tensors(self, aware: bool) -> tuple[list[Any] | None, list[bool]]:
         """The parameters that F uses, and which of them learn; None unless all are where they were
-        at the last call. `learns`: whether cavs is to know which of them learn."""
+        at the last call. `aware`: whether cavs is to know which of them learn."""
         tensors: list[Any] = []
         flags: list[bool] = []
         if self._places is None:
@@ -78,21 +80,23 @@ class SharedModule(Holder):
                 or parameter._values is not values
             ):
                 return None, flags
-            flag = tensor.requires_grad
-            if learns and parameter.requires_grad is not flag:
-                parameter.requires_grad = flag
+            flag = learns(tensor)
+            if aware and parameter.requires_grad is not flag:
+                return None, flags
             tensors.append(tensor)
             flags.append(flag)
         return tensors, flags
 
-    def _find_tensors(self, learns: bool) -> tuple[list[Any], list[bool], Weights | None]:
+    def _find_tensors(self, aware: bool) -> tuple[list[Any], list[bool], Weights | None]:
         """The same with tensors that stand in place of parameters, whose values are then given; and
         after parameters moved."""
         found = [entry.find() for entry in self._entries]
         weights = self._weights(found)
         for entry, tensor in zip(self._entries, found, strict=True):
-            if learns:
-                entry.parameter.requires_grad = tensor.requires_grad
+            if aware and tensor is entry.tensor:
+                agree(entry.parameter, tensor)
+            elif aware:
+                stand_in(entry.parameter, entry.tensor, tensor.requires_grad)
         self._places = [entry.place() for entry in self._entries[: self._used]]
         used = found[: self._used]
         return used, [tensor.requires_grad for tensor in used], weights
@@ -117,6 +121,17 @@ class SharedModule(Holder):
                 )
             values.append(array_of(x, f"parameter {entry.name!r}"))
         return Weights(values, [-1] * len(values))
+
+    def _of_part(
+        self, part: Model, tensors: list[Any], flags: list[bool], weights: Weights | None
+    ) -> tuple[list[Any], list[bool], Weights | None]:
+        """What :meth:`_find_tensors` gives, of the parameters that a part of the model uses."""
+        place = {id(p): number for number, p in enumerate(self._model._compiler.params)}
+        numbers = [place[id(p)] for p in part._compiler.params]
+        if weights is not None:
+            values, versions = weights
+            weights = Weights([values[i] for i in numbers], [versions[i] for i in numbers])
+        return [tensors[i] for i in numbers], [flags[i] for i in numbers], weights
 
     # Other memory and dtypes
 

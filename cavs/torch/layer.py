@@ -10,9 +10,11 @@ import torch
 
 from cavs._arguments import boolean, instance
 from cavs.call import WHOLE, Call
+from cavs.core.compiler import Compiler
 from cavs.core.program import Role
 from cavs.core.vertex import VertexFunction
-from cavs.errors import CavsRuntimeError
+from cavs.core.vertex_program import VertexProgram
+from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import RandomState
 from cavs.model import Model
 from cavs.scheduler import GraphBatch, InputGraph
@@ -69,6 +71,12 @@ class Layer(SharedModule):
             another dtype; InputError: no such output, pass, policy or device.
         """
         super().__init__()
+        if isinstance(function, VertexProgram):
+            raise InputError(
+                "[torch] expected a vertex function, got a program of several; make a layer of "
+                f"each, as {type(function).__name__}.functions()"
+                f"[{next(iter(function.functions()))!r}], which then share parameters"
+            )
         instance("torch", "function", function, VertexFunction, "a cavs.VertexFunction")
         boolean("torch", "sparse", sparse)
         options: dict[str, Any] = {
@@ -82,70 +90,89 @@ class Layer(SharedModule):
         self._share(Model(function, dtype=dtype_name(dtype), **options))
 
     def forward(
-        self, graphs: GraphBatch | InputGraph | Sequence[InputGraph], /, **inputs: Any
+        self,
+        graphs: GraphBatch | InputGraph | Sequence[InputGraph],
+        /,
+        *,
+        outputs: Iterable[str] | None = None,
+        **inputs: Any,
     ) -> dict[str, torch.Tensor]:
         """Runs the vertex function over all vertices of `graphs`.
 
         Args:
             graphs: a batch, a graph, or graphs.
+            outputs: names of the pushes to compute; None: those of the layer. What they do not
+                depend on is not computed, and need not be given: a prediction needs no label.
             inputs: for each pull a tensor of shape (rows, *shape) over the batch's vertices, edges
                 or graphs, in the user's order. Floats may have any float dtype and get gradients,
                 integers any integer dtype; those of the layer's dtype, dense and contiguous are
                 read where they are. Arrays and lists will do, too.
 
         Returns:
-            For each push a tensor of shape (rows, *shape), in the same order.
+            For each push asked for a tensor of shape (rows, *shape), in the same order.
 
         Raises:
-            InputError: an input is missing or unknown, has no values in this machine's memory, or
-            an id is out of range; ShapeError, DTypeError: it has another shape or dtype;
-            GraphError: a graph has a cycle, or a vertex more children than F reads;
+            InputError: no such output, an input is missing or unknown, has no values in this
+            machine's memory, or an id is out of range; ShapeError, DTypeError: it has another shape
+            or dtype; GraphError: a graph has a cycle, or a vertex more children than F reads;
             CavsRuntimeError: an attribute that F read was replaced since it was compiled, or the
             call is within a transform (``torch.func``) or trace.
         """
         if torch.compiler.is_dynamo_compiling():
-            return uncompiled(self, graphs, inputs)
+            return uncompiled(self, graphs, {"outputs": outputs, **inputs})
         check_mode()
-        learns = torch.is_grad_enabled()
-        tensors, flags = self._own_tensors(learns)
+        aware = torch.is_grad_enabled()
+        tensors, flags = self._own_tensors(aware)
         weights = None
         if tensors is None:
-            tensors, flags, weights = self._find_tensors(learns)
+            tensors, flags, weights = self._find_tensors(aware)
         model = self._model
+        if outputs is not None:
+            part = model._asked(outputs)
+            inputs = model._checker.needed(inputs, part._checker)
+            tensors, flags, weights = self._of_part(part, tensors, flags, weights)
+            model = part
         arrays, floats = arrays_of(inputs, self._dtype)
         prepared = model._prepare(graphs, arrays)
         wanted = frozenset[str]()
-        if learns:
+        learning = False
+        if aware:
             wanted = frozenset(name for name, x in floats.items() if x.requires_grad)
-            learns = bool(wanted) or True in flags
+            learning = bool(wanted) or True in flags
         call = Call(
             model._executor,
             prepared.graphs,
             prepared.arrays,
             self._draw(),
-            wanted if learns else None,
+            wanted if learning else None,
             model._name_of,
             WHOLE,
         )
-        if not learns:
+        if not learning:
             return tensors_of(compute(call, weights)[0])
-        outputs = self._outputs(wanted, (self.training, *flags))
-        learning = Learning(call, weights, list(floats), self._sparse, *outputs)
+        found = self._outputs(model._compiler, wanted, (self.training, *flags))
         names: list[str] = []
-        found = Evaluate.apply(learning, names, *tensors, *floats.values())
-        return dict(zip(names, found, strict=True))
+        results = Evaluate.apply(
+            Learning(call, weights, list(floats), self._sparse, *found),
+            names,
+            *tensors,
+            *floats.values(),
+        )
+        return dict(zip(names, results, strict=True))
 
-    def _outputs(self, wanted: frozenset[str], flags: tuple[bool, ...]) -> _Outputs:
+    def _outputs(
+        self, whole: Compiler, wanted: frozenset[str], flags: tuple[bool, ...]
+    ) -> _Outputs:
         """The outputs that gradients flow through, and those that backward reads again, for inputs
         that want gradients, the mode, and the parameters that learn."""
-        found = self._known.get((wanted, flags))
+        found = self._known.get((whole, wanted, flags))
         if found is None:
-            compiler = self._model._compiler.in_mode(self.training)
+            compiler = whole.in_mode(self.training)
             program = compiler.training(wanted)
             saved = [program.values[program.root(number)] for number in program.saved]
             read = {value.index for value in saved if value.role is Role.OUTPUT}
             reread = [name for name, number in program.results.pushes if number in read]
-            found = self._known[wanted, flags] = compiler.differentiable(wanted), reread
+            found = self._known[whole, wanted, flags] = compiler.differentiable(wanted), reread
         return found
 
     def _draw(self) -> RandomState:

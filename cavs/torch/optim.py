@@ -32,10 +32,11 @@ class SGD(NativeOptimizer):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        **others: Any,
     ) -> None:
         """See :class:`NativeOptimizer`; also raises InputError for `nesterov` without momentum."""
         options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(params, {**options, "nesterov": nesterov, "dampening": 0.0})
+        super().__init__(params, {**options, "nesterov": nesterov, "dampening": 0.0}, others)
 
     def _check_options(self, group: Group) -> None:
         super()._check_options(group)
@@ -64,11 +65,12 @@ class Adagrad(NativeOptimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        **others: Any,
     ) -> None:
         """See :class:`NativeOptimizer`."""
         options = {"lr": lr, "weight_decay": weight_decay, "eps": eps, "lr_decay": 0.0}
         start = {"initial_accumulator_value": initial_accumulator_value}
-        super().__init__(params, {**options, **start})
+        super().__init__(params, {**options, **start}, others)
 
     def _settings(self, group: Group) -> Any:
         return core.AdagradSettings(number_of(group["lr"]), group["eps"], group["weight_decay"])
@@ -96,10 +98,11 @@ class Adam(NativeOptimizer):
         *,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        **others: Any,
     ) -> None:
         """See :class:`NativeOptimizer`."""
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, options)
+        super().__init__(params, options, others)
 
     def _settings(self, group: Group) -> Any:
         options = *group["betas"], group["eps"], group["weight_decay"]
@@ -122,9 +125,10 @@ class AdamW(Adam):
         *,
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        **others: Any,
     ) -> None:
         """See :class:`NativeOptimizer`."""
-        super().__init__(params, lr, betas, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr, betas, eps=eps, weight_decay=weight_decay, **others)
 
 
 class RMSprop(NativeOptimizer):
@@ -140,10 +144,11 @@ class RMSprop(NativeOptimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        **others: Any,
     ) -> None:
         """See :class:`NativeOptimizer`."""
         options = {"alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum}
-        super().__init__(params, {"lr": lr, **options, "centered": centered})
+        super().__init__(params, {"lr": lr, **options, "centered": centered}, others)
 
     def _settings(self, group: Group) -> Any:
         options = group["alpha"], group["eps"], group["weight_decay"], group["momentum"]

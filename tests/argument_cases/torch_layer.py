@@ -30,7 +30,7 @@ def torch_cases() -> Iterator[Case]:
     layer = cavs.torch.Layer(Cell())
     given = {"word": torch.tensor([1, 2]), "extra": torch.ones(2, 4, requires_grad=True)}
     call = lambda graphs, **rest: layer(graphs, **rest)  # noqa: E731
-    yield Case("torch.Layer.__call__", call, {"graphs": GRAPH, **given})
+    yield Case("torch.Layer.__call__", call, {"graphs": GRAPH, "outputs": ["h"], **given})
     with torch.no_grad():
         infer = torch.no_grad()(call)
         yield Case("torch.Layer.__call__ without gradients", infer, {"graphs": GRAPH, **given})
@@ -53,3 +53,10 @@ def torch_cases() -> Iterator[Case]:
     yield from trained("AdamW", {**shared, "betas": (0.9, 0.99), "eps": 1e-8})
     options = {"alpha": 0.9, "momentum": 0.9, "centered": True, "eps": 1e-8}
     yield from trained("RMSprop", {**shared, **options})
+
+    learning = torch.nn.Parameter(torch.ones(2))
+    learning.grad = torch.ones(2)
+    options = {"parameters": [learning], "max_norm": 1.0, "error_if_nonfinite": True}
+    yield Case(
+        "torch.clip_grad_norm_", lambda **given: cavs.torch.clip_grad_norm_(**given), options
+    )
