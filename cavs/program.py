@@ -76,7 +76,7 @@ class Program(Compiled):
         self._join()
         self._made = frozenset([*vars(self), "_made"])
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Raises InputError: a program's functions are called, ``program["encode"](graphs)``."""
         raise InputError(
             f"[call] expected one of the functions {list(self.models)}, got a call of the program; "

@@ -37,7 +37,7 @@ class Module:
     a :class:`VertexFunction` is another: :func:`cavs.compile` calls it.
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """What :meth:`forward` gives for these arguments."""
         return self.forward(*args, **kwargs)
 
@@ -262,7 +262,7 @@ class VertexFunction(Module):
     ``v.scatter`` hands states to its parents and ``v.push`` gives outputs (Xu et al. 2018, sec. 3).
     """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Raises TraceError: what is called is the model that :func:`cavs.compile` makes of it."""
         name = type(self).__name__
         if here.tracing:

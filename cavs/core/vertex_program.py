@@ -49,7 +49,7 @@ class VertexProgram(Module):
             )
         return functions[name]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Raises TraceError: what is called are the functions of the program that
         :func:`cavs.compile` makes of it."""
         raise TraceError(

@@ -16,11 +16,13 @@ from cavs.tensor import Parameter, RowSparse
 
 
 class NativeOptimizer(Optimizer):
-    """An optimizer with the formula of its native settings; a subclass that overrides the updates
-    has another."""
+    """An optimizer with the formula of its native settings."""
 
     #: Whether the formula has the number of the update in it.
     _counts = False
+    #: Whether native code alone knows the formula. Each class says so itself: one that is derived
+    #: from it may have another.
+    _native = False
 
     @abstractmethod
     def _settings(self, group: Group) -> Any:
@@ -38,10 +40,7 @@ class NativeOptimizer(Optimizer):
 
     def native_settings(self, group: Group) -> Any | None:
         """See `Optimizer`."""
-        own, base = type(self), NativeOptimizer
-        if own._update is base._update and own._update_rows is base._update_rows:
-            return self._settings(group)
-        return None
+        return self._settings(group) if "_native" in vars(type(self)) else None
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
         """See `Optimizer`."""

@@ -26,6 +26,8 @@ class SGD(NativeOptimizer):
     p -= lr * (g + momentum * b).
     """
 
+    _native = True
+
     def __init__(
         self,
         parameters: Any,
@@ -65,6 +67,7 @@ class Adagrad(NativeOptimizer):
     g = grad + weight_decay * p;  s += g * g;  p -= lr * g / (sqrt(s) + eps).
     """
 
+    _native = True
     _non_negative = frozenset({"sum"})
 
     def __init__(
@@ -107,6 +110,7 @@ class Adam(NativeOptimizer):
     sqrt(v) itself.
     """
 
+    _native = True
     _counts = True
     _decoupled = False
     _non_negative = frozenset({"exp_avg_sq"})
@@ -153,6 +157,7 @@ class Adam(NativeOptimizer):
 class AdamW(Adam):
     """Adam with decoupled decay (Loshchilov and Hutter 2019): p *= 1 - lr * weight_decay first."""
 
+    _native = True
     _decoupled = True
 
     def __init__(
@@ -179,6 +184,7 @@ class RMSprop(NativeOptimizer):
     the optimizer is made; later steps take no others that need more arrays.
     """
 
+    _native = True
     _non_negative = frozenset({"square_avg"})
 
     def __init__(

@@ -107,7 +107,7 @@ class Tensor(Views):
     def __cavs_count__(size: int, like: Any) -> Tensor:
         """The numbers 1..size, of the dtype of `like` if that is a float one, else float32."""
         dtype = like.dtype if isinstance(like, Tensor) and like.dtype != INT32 else FLOAT32
-        return Tensor(np.arange(1, size + 1, dtype=dtype))
+        return Tensor(list(range(1, size + 1)), dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """The state that ``copy.deepcopy`` and ``pickle`` copy; a copy has memory of its own.

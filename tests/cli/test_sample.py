@@ -142,7 +142,7 @@ def test_what_it_cannot_do(
 def test_a_temperature_is_above_zero(capsys: pytest.CaptureFixture[str], value: str) -> None:
     assert main(["sample", "file", "--temperature", value]) == 2
     assert "expected a number above 0" in capsys.readouterr().err
-    with pytest.raises(InputError, match=r"\[sample\] expected a temperature > 0"):
+    with pytest.raises(InputError, match=r"\[sample\] expected a finite temperature > 0"):
         sample_text(LSTMLanguageModel(**LM), VOCABULARY, 1, temperature=float(value))
 
 

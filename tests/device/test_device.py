@@ -69,7 +69,7 @@ OF_THE_HOST = {
     "tensor/_random.py": {"arange", "zeros", "int64", "int32", "uint32", "integer"},
     "tensor/_row_sparse.py": {"int32", "result_type"},
     "optim/_optimizer.py": {"asarray", "float64", "isnan", "floor"},
-    "optim/optimizers.py": {"zeros", "int64"},
+    "optim/_native.py": {"zeros", "int64"},
     "optim/schedules.py": {"asarray"},
     "readout.py": {
         *("diff", "repeat", "arange", "maximum", "ones"),
