@@ -160,7 +160,7 @@ class PythonMessages:
             if isinstance(call.func, ast.Attribute) != method or not (anywhere or other is module):
                 continue
             given = {k.arg: k.value for k in call.keywords}.get(name)
-            if given is None and position < len(call.args):
+            if given is None and 0 <= position < len(call.args):  # self is passed before
                 given = call.args[position]
             if given is not None:
                 found |= self._texts(other, given)

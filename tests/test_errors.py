@@ -131,3 +131,14 @@ def test_a_message_is_one_line_of_a_thousand_characters_at_most() -> None:
     assert "\n" not in message
     assert message.startswith("[a] expected b, got ccc")
     assert message.endswith("ccc; do d")
+
+
+def test_a_method_that_shows_itself_may_be_called_without_arguments() -> None:
+    code = """
+class A:
+    def fail(self):
+        raise InputError(f"[a] expected b, got {self!r}; do c")
+A().fail()
+"""
+    (message,) = PythonMessages({"a.py": code})
+    assert message.text == "[a] expected b, got {}; do c"

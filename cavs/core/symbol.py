@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -11,6 +12,7 @@ from cavs._arguments import printed, shown
 from cavs.core.ops import elementwise
 from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply, size_of
 from cavs.core.ops._operators import COMPARISONS, Operators, not_numpy
+from cavs.core.ops._pytorch import instead_of, name_of
 from cavs.core.ops.reduce import Axis
 from cavs.core.ops.reduce import log_softmax as feature_log_softmax
 from cavs.core.ops.reduce import logsumexp as feature_logsumexp
@@ -31,6 +33,20 @@ from cavs.core.tracing import here
 from cavs.errors import ShapeError, TraceError
 
 _S = TypeVar("_S", bound="Symbol")
+_TO_LAYERS = "modules of PyTorch stand below or above a layer"
+
+
+class _Count(int):
+    """A number that says what to use where PyTorch's users call it."""
+
+    __slots__ = ()
+
+    def __call__(self, *_: Any) -> Any:
+        line = here.locate()
+        raise TraceError(
+            "[symbol] expected x.size, the number of elements, got a call of it"
+            f"{f', at {line}' if line else ''}; use x.shape, or x.shape[i]"
+        )
 
 
 class Symbol(Operators):
@@ -80,7 +96,7 @@ class Symbol(Operators):
     @property
     def size(self) -> int:
         """Elements of one row."""
-        return size_of(self._shape)
+        return _Count(size_of(self._shape))
 
     # Methods of tensors
 
@@ -142,14 +158,16 @@ class Symbol(Operators):
         return self if self.ndim < 2 else self.permute(*reversed(range(self.ndim)))
 
     def __getattr__(self, name: str) -> Any:
-        from cavs.core import ops  # not at the top: it has all operations
-
-        instead = "use the operations of cavs.ops"
-        if not name.startswith("_") and hasattr(ops, name):
-            instead = f"use cavs.ops.{name}"
+        where, instead = "", None
+        if not name.startswith("_"):  # Python asks for many of these, of which most need not be
+            caller = str(sys._getframe(1).f_globals.get("__name__"))
+            line = here.locate()
+            where = f", at {line}" if line else ""
+            # A module of PyTorch looks at its argument before it calls a function.
+            instead = _TO_LAYERS if caller.startswith("torch.") else instead_of(name)
         raise AttributeError(
-            f"[symbol] expected an attribute of a symbol, which has no numbers, got .{name}; "
-            f"{instead}"
+            f"[symbol] expected an attribute of a symbol, which has no numbers, got .{name}{where}"
+            f"; {instead or 'use the operations of cavs.ops'}"
         )
 
     # Comparisons
@@ -275,6 +293,16 @@ class Symbol(Operators):
     def __array_function__(self, function: Any, *_: Any) -> Any:
         raise not_numpy(self, function.__name__)
 
+    @classmethod
+    def __torch_function__(cls, function: Any, *_: Any) -> Any:
+        line = here.locate()
+        known = instead_of(function.__name__)
+        raise TraceError(
+            "[trace] expected operations of cavs.ops on values of F, got "
+            f"{name_of(function)}{f', at {line}' if line else ''}; "
+            f"{known or 'use the operations of cavs.ops'}; {_TO_LAYERS}"
+        )
+
     def __bool__(self) -> bool:
         raise self._refuse(
             "a value for Python's `if`, `while`, `and`, `or` or `not`",
@@ -282,7 +310,22 @@ class Symbol(Operators):
         )
 
     def __iter__(self) -> Iterator[Any]:
-        raise self._refuse("a value to iterate over", "use ops.split to take features apart")
+        raise self._not_iterable("a value to iterate over")
+
+    def __reversed__(self) -> Iterator[Any]:
+        raise self._not_iterable("a value to iterate over")
+
+    def __contains__(self, item: object) -> bool:
+        raise self._not_iterable("a value for Python's `in`")
+
+    def _not_iterable(self, what: str) -> TraceError:
+        instead = "use ops.split to take features apart"
+        if self.space == SpaceKind.EDGE:
+            instead = (
+                "reduce it over the children, as by .sum(), .max() or ops.segment_softmax, or take "
+                "one child by v.gather(k, ...)"
+            )
+        return self._refuse(what, instead)
 
     def __float__(self) -> float:
         raise self._refuse("a value for float()", "keep it symbolic")
@@ -291,7 +334,16 @@ class Symbol(Operators):
         raise self._refuse("a value for int()", "keep it symbolic")
 
     def __len__(self) -> int:
-        raise self._refuse("a value for len()", "use .shape")
+        instead = "use .shape"
+        if self.space == SpaceKind.EDGE:
+            instead = (
+                "use .shape for the features of a child; v.gather(one=()).one.sum() is the number "
+                "of children, with v.scatter(one=1.0)"
+            )
+        raise self._refuse("a value for len()", instead)
+
+    def __index__(self) -> int:
+        raise self._refuse("a value for an index or range()", "use ops.pick for ids")
 
 
 def _cut(x: Any, axis: int, start: int, stop: int) -> Any:

@@ -32,12 +32,20 @@ _INTERNAL = tuple(
 )
 
 
+def _is_users(frame: FrameType) -> bool:
+    """Whether it runs outside of this package's own layers and of PyTorch, whose modules call
+    functions on values of F that its users give them."""
+    if frame.f_code.co_filename.startswith(_INTERNAL):
+        return False
+    return not str(frame.f_globals.get("__name__")).startswith("torch.")
+
+
 def user_line() -> SourceLine | None:
     """The innermost line that runs outside of this package's own layers."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_INTERNAL):
+        if _is_users(frame):
             text = linecache.getline(file, frame.f_lineno).strip()
             return SourceLine(file, frame.f_lineno, text)
         frame = frame.f_back
@@ -50,7 +58,7 @@ def _locate(error: CavsError) -> None:
     trail = error.__traceback__
     while trail is not None:
         file, line = trail.tb_frame.f_code.co_filename, trail.tb_lineno
-        if not file.startswith(_INTERNAL):
+        if _is_users(trail.tb_frame):
             where = SourceLine(file, line, linecache.getline(file, line).strip())
         trail = trail.tb_next
     if where is not None and f"{where.file}:{where.line}" not in str(error):

@@ -78,6 +78,15 @@ MISUSES: dict[str, Misuse] = {
     "float": (lambda s, v: float(v.pull("x")), TraceError, r"a value for float\(\)"),
     "int": (lambda s, v: int(v.pull("x")), TraceError, r"a value for int\(\)"),
     "len": (lambda s, v: len(v.pull("x", 3)), TraceError, r"len\(\).*\.shape"),
+    "reversed": (lambda s, v: [*reversed(v.pull("x", 3))], TraceError, r"iterate over.*ops\.split"),
+    "in a value": (lambda s, v: 3 in v.pull("x", 3), TraceError, r"Python's `in`.*ops\.split"),
+    "range": (lambda s, v: range(v.pull("x")), TraceError, r"an index or range\(\)"),
+    "of a list": (lambda s, v: [1, 2][v.pull("i", dtype="int32")], TraceError, r"use ops\.pick"),
+    "children: len": (
+        lambda s, v: len(v.gather(h=3).h),
+        TraceError,
+        r"v\.gather\(one=\(\)\)\.one\.sum\(\) is the number of children",
+    ),
     "index": (lambda s, v: v.pull("x", 3)[[0]], TraceError, r"slice a:b.*ops\.split"),
     "array": (lambda s, v: v.pull("x", 3) + np.ones(3), TraceError, r"\[add\].*ndarray.*v\.pull"),
     "array-first": (lambda s, v: np.ones(3) * v.pull("x", 3), TraceError, r"\[mul\].*ndarray"),
@@ -300,3 +309,36 @@ def test_a_parameter_from_elsewhere_is_refused() -> None:
         TraceError, match=r"attributes of Stray.*shape \(3,\), at .*test_trace_refusals\.py"
     ):
         cavs.compile(Stray())
+
+
+OVER_CHILDREN: dict[str, Any] = {
+    "for": lambda h: [x * 1.0 for x in h],
+    "zip": lambda h: [*zip(h, h, strict=True)],
+    "enumerate": lambda h: [*enumerate(h)],
+    "list": list,
+    "reversed": lambda h: [*reversed(h)],
+    "in": lambda h: 3 in h,
+    "sum": sum,
+    "max": max,
+    "map": lambda h: [*map(ops.tanh, h)],
+    "star": lambda h: ops.concat([*h]),
+}
+
+
+@pytest.mark.parametrize("name", OVER_CHILDREN)
+def test_children_are_reduced_and_not_gone_through(name: str) -> None:
+    def forward(self: Any, v: cavs.Vertex) -> None:
+        OVER_CHILDREN[name](v.gather(h=3).h)
+
+    with pytest.raises(TraceError, match=r"; reduce it over .* \.sum\(\).*v\.gather\(k, \.\.\.\)$"):
+        traced(forward)
+
+
+def test_children_are_counted_as_the_error_says() -> None:
+    class Counts(cavs.VertexFunction):
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(count=v.gather(one=()).one.sum())
+            v.scatter(one=1.0)
+
+    found = cavs.compile(Counts())(cavs.InputGraph([[], [], [0, 1], [2]]))["count"]
+    np.testing.assert_array_equal(found.data, [0, 0, 2, 1])

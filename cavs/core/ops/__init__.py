@@ -1,5 +1,7 @@
 """The operations, for vertex values and outer tensors alike. One table, one row per operation."""
 
+import typing as _typing
+
 from cavs.core.ops._def import OPS as OPS
 from cavs.core.ops._def import OpDef as OpDef
 from cavs.core.ops.elementwise import abs as abs
@@ -121,3 +123,6 @@ __all__ = [
     "uniform_like",
     "where",
 ]
+
+if not _typing.TYPE_CHECKING:  # type checkers would take it for names of any kind
+    from cavs.core.ops._pytorch import no_such_operation as __getattr__  # noqa: F401

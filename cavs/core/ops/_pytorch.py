@@ -1,0 +1,125 @@
+"""What users of PyTorch look for among the operations and values here, and what to use instead."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+_OPERATIONS = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "cat": "concat",
+    "chunk": "split",
+    "clamp": "clip",
+    "clamp_max": "minimum",
+    "clamp_min": "maximum",
+    "concatenate": "concat",
+    "cross_entropy_loss": "cross_entropy",
+    "eq": "equal",
+    "expit": "sigmoid",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "hstack": "concat",
+    "le": "less_equal",
+    "lt": "less",
+    "masked_fill": "where",
+    "mse_loss": "squared_error",
+    "multinomial": "categorical",
+    "rand_like": "uniform_like",
+    "tensor_split": "split",
+}
+"""Operations that have another name in PyTorch."""
+
+_TO_OUTPUTS = "push it, and read the output of the model"
+_PRECISION = "leave it out: cavs.compile(..., dtype=...) chooses the precision"
+_DEVICE = "leave it out: cavs.compile(..., device=...) chooses the device"
+_IDS = 'pull ids by v.pull(name, dtype="int32")'
+_GRADIENT = "push it, and call backward() of the model's output"
+_UNCHANGED = "leave it out: no value is changed in place"
+_BROADCAST = "leave it out: shapes broadcast"
+_TRANSPOSED = "use ops.linear(x, w), which is x W^T, or pull it transposed"
+_NUMBER = "use a number, which broadcasts"
+_REMEDIES = {
+    **dict.fromkeys(("item", "numpy", "tolist", "cpu"), _TO_OUTPUTS),
+    **dict.fromkeys(("to", "type", "float", "double", "half", "bfloat16", "astype"), _PRECISION),
+    **dict.fromkeys(("cuda", "device", "get_device", "is_cuda"), _DEVICE),
+    **dict.fromkeys(("int", "long"), _IDS),
+    **dict.fromkeys(("backward", "grad", "requires_grad", "retain_grad"), _GRADIENT),
+    **dict.fromkeys(("contiguous", "clone"), _UNCHANGED),
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), _BROADCAST),
+    **dict.fromkeys(("transpose", "t", "permute", "swapaxes", "mT"), _TRANSPOSED),
+    **dict.fromkeys(("zeros", "ones", "full", "zeros_like", "ones_like", "full_like"), _NUMBER),
+    **dict.fromkeys(("rand", "uniform"), "use v.uniform(size)"),
+    **dict.fromkeys(("randn", "randn_like"), "use v.normal(size)"),
+    **dict.fromkeys(("view", "view_as", "flatten"), "use x.reshape(...)"),
+    **dict.fromkeys(("add", "sub", "mul", "div"), "use the operators + - * /"),
+    **dict.fromkeys(("subtract", "multiply", "divide"), "use the operators + - * /"),
+    **dict.fromkeys(("mm", "mv", "bmm", "addmm"), "use ops.linear(x, w), which is x W^T"),
+    **dict.fromkeys(("dot", "inner", "vdot"), "use ops.sum(x * y)"),
+    "__getitem__": "keep the table as a Parameter, and use ops.embedding(table, ids)",
+    "__setitem__": _UNCHANGED,
+    "argmax": "use ops.one_hot_max(x), or push it and take the argmax of the output",
+    "binary_cross_entropy": "use ops.binary_cross_entropy_with_logits, of what sigmoid is taken of",
+    "data": "use x.detach()",
+    "dim": "use x.ndim",
+    "elu": "use ops.where(x > 0.0, x, ops.exp(ops.minimum(x, 0.0)) - 1.0)",
+    "expm1": "use ops.exp(x) - 1.0",
+    "gather": "use ops.pick(x, ids) for elements, v.gather(...) for the states of children",
+    "gelu": "use 0.5 * x * (1.0 + ops.tanh(0.7978846 * (x + 0.044715 * x**3)))",
+    "hardtanh": "use ops.clip(x, -1.0, 1.0)",
+    "leaky_relu": "use ops.maximum(x, 0.01 * x)",
+    "log1p": "use ops.log(1.0 + x)",
+    "logsigmoid": "use -ops.softplus(-x)",
+    "neg": "use -x",
+    "nelement": "use x.size",
+    "new_zeros": _NUMBER,
+    "nll_loss": "use ops.cross_entropy(scores, ids), of what log_softmax is taken of",
+    "norm": "use ops.sqrt(ops.sum(ops.square(x)))",
+    "numel": "use x.size",
+    "relu6": "use ops.clip(x, 0.0, 6.0)",
+    "scatter": "use v.scatter(...) for states, ops.one_hot(ids, size) for elements",
+    "silu": "use x * ops.sigmoid(x)",
+    "squeeze": "use x.reshape(-1), or x.reshape(...) with the shape that stays",
+    "stack": "use ops.concat([x, y]).reshape(2, -1)",
+    "std": "use ops.sqrt(ops.sum(ops.square(x - ops.mean(x))) / (x.size - 1))",
+    "true_divide": "use the operators + - * /",
+    "unsqueeze": "use x.reshape(1, *x.shape), or (*x.shape, 1)",
+    "var": "use ops.sum(ops.square(x - ops.mean(x))) / (x.size - 1)",
+}
+"""What to write for what is no operation here; x, y, w and ids stand for values of F."""
+
+
+def instead_of(name: str) -> str | None:
+    """What to use for what PyTorch calls `name`; None where nothing is known."""
+    from cavs.core import ops  # which imports this module
+
+    if name.endswith("_") and not name.startswith("_"):
+        same = instead_of(name[:-1])
+        return f"{same or 'use the operations of cavs.ops'}: no value is changed in place"
+    own = _OPERATIONS.get(name, name)
+    return f"use ops.{own}" if own in ops.__all__ else _REMEDIES.get(name)
+
+
+def no_such_operation(name: str) -> Any:
+    """Raises AttributeError for an operation that is not there, with what to use for it."""
+    from cavs.core import ops
+
+    expected, instead = "an operation of cavs.ops", None if name[0] == "_" else instead_of(name)
+    if instead is None:
+        operations = [each for each in ops.__all__ if each.islower()]
+        near = get_close_matches(name, operations, 1)
+        expected = f"one of {', '.join(operations)}"
+        instead = f"use ops.{near[0]}" if near else "compute it from these"
+    raise AttributeError(f"[ops] expected {expected}, got {name!r}; {instead}")
+
+
+def name_of(function: Any) -> str:
+    """A function of PyTorch as its users write it."""
+    name = getattr(function, "__name__", None) or type(function).__name__
+    module = str(getattr(function, "__module__", None) or "torch")
+    if hasattr(function, "__objclass__"):
+        return f"torch.Tensor.{name}"
+    if module.endswith("_C._nn"):
+        module = "torch.nn.functional"
+    return f"{'torch' if '._' in module else module}.{name}"
