@@ -30,6 +30,39 @@ def printed(value: Any, how: Callable[[Any], str] = repr) -> str:
         return type(value).__name__
 
 
+def of_pytorch(value: Any) -> bool:
+    """Whether it is an object of PyTorch, or of a class derived from one of its; PyTorch need not
+    be there."""
+    return any(kind.__module__.partition(".")[0] == "torch" for kind in type(value).__mro__)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype, given in any form that NumPy takes for one, or as one of PyTorch's. A
+    string stays as it is, and whatever is no dtype is shown as errors show it."""
+    if isinstance(dtype, str):
+        return dtype
+    if of_pytorch(dtype):
+        return printed(dtype, str).removeprefix("torch.")
+    try:
+        return "None" if dtype is None else np.dtype(dtype).name  # NumPy takes None for float64
+    except Exception:  # NumPy asks any object for its dtype, which may raise any error
+        return shown(dtype)
+
+
+def shown_dtype(dtype: Any) -> str:
+    """A dtype as errors show it."""
+    return shown(dtype) if isinstance(dtype, str) else dtype_name(dtype)
+
+
+def conversion(given: Any, dtype: str) -> str:
+    """What converts an array, or what stands for one, to this dtype, as its library writes it."""
+    if of_pytorch(given):
+        return f"convert it with .to(torch.{dtype})"
+    if hasattr(given, "astype"):
+        return f"convert it with astype({dtype!r})"
+    return f"convert it with numpy.asarray(x, {dtype!r})"
+
+
 def listed(values: Iterable[Any]) -> str:
     """Names, or what came in their place, as a list in order."""
     return f"[{', '.join(sorted(map(printed, values)))}]"
@@ -163,12 +196,15 @@ def items(
     kind: type[_T] | tuple[type[_T], ...],
     what: str,
     error: Kind = InputError,
+    pytorch: str = "",
 ) -> list[_T]:
     """The objects of an iterable as a list, if each is an instance of `kind`; `what` names them in
-    errors, in the plural. A string or a mapping is refused."""
+    errors, in the plural. A string or a mapping is refused. `pytorch`: what to do about objects
+    of PyTorch, where that is another thing."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise error(
-            f"[{component}] expected {what} in a list as {name}, got {shown(values)}; pass a list"
+            f"[{component}] expected {what} in a list as {name}, got {shown(values)}; "
+            f"{(of_pytorch(values) and pytorch) or 'pass a list'}"
         )
     try:
         found = list(values)
@@ -179,7 +215,7 @@ def items(
     for position, value in enumerate(found):
         if not isinstance(value, kind):
             raise error(
-                f"[{component}] expected {what} as {name}, got {shown(value)} at {position}; pass "
-                "nothing else"
+                f"[{component}] expected {what} as {name}, got {shown(value)} at {position}; "
+                f"{(of_pytorch(value) and pytorch) or 'pass nothing else'}"
             )
     return found

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cavs._arguments import printed, shown
+from cavs._arguments import conversion, dtype_name, of_pytorch, printed, shown_dtype
 from cavs._native import core
 from cavs.errors import CavsError, DTypeError, InputError
 
@@ -73,7 +73,7 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
     if array.dtype == wanted:
         return array
     if wanted == INT32:
-        _check_int32(array, what)
+        _check_int32(array, value, what)
     with np.errstate(over="ignore"):  # to infinity, as arithmetic would
         return array.astype(wanted)
 
@@ -81,12 +81,13 @@ def as_array(value: Any, what: str = "tensor", dtype: Any = None) -> Array:
 def check_dtype(dtype: Any, what: str) -> np.dtype[Any]:
     """`dtype` as NumPy's, if it is one of the three that cavs computes with."""
     try:
-        found: np.dtype[Any] = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype_name(dtype) if of_pytorch(dtype) else dtype)
     except Exception:  # NumPy asks any object for its dtype, which may raise any error
         found = np.dtype(np.void)
     if dtype is None or found not in SUPPORTED:  # NumPy takes None for float64
         raise DTypeError(
-            f"[{what}] expected float32, float64 or int32, got {shown(dtype)}; pass one of these"
+            f"[{what}] expected float32, float64 or int32, got {shown_dtype(dtype)}; pass one of "
+            "these"
         )
     return found
 
@@ -113,9 +114,12 @@ def foreign_array(value: Any, what: str) -> Array:
     except CavsError:  # raised by a symbol
         raise
     except Exception as error:
+        instead = "convert it with numpy.asarray"
+        if of_pytorch(value):
+            instead = "pass x.detach().cpu().float(), or another dtype that NumPy has"
         raise InputError(
             f"[{what}] expected numbers, or an array in this machine's memory, got "
-            f"{type(value).__name__} ({printed(error, str)}); convert it with numpy.asarray"
+            f"{type(value).__name__} ({printed(error, str)}); {instead}"
         ) from error
 
 
@@ -130,10 +134,10 @@ def _default_dtype(array: Array, value: Any, what: str) -> np.dtype[Any]:
     raise DTypeError(f"[{what}] expected numbers, got dtype {array.dtype}; convert them to float32")
 
 
-def _check_int32(array: Array, what: str) -> None:
+def _check_int32(array: Array, given: Any, what: str) -> None:
     if array.dtype.kind not in "iub":
         raise DTypeError(
-            f"[{what}] expected integers for int32, got {array.dtype}; convert them with astype"
+            f"[{what}] expected integers for int32, got {array.dtype}; {conversion(given, 'int32')}"
         )
     if array.size == 0 or array.dtype.kind == "b":
         return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cavs._arguments import printed
+from cavs._arguments import conversion, printed
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace, select_outputs
@@ -135,15 +136,19 @@ class InputChecker:
         kinds = "iu" if spec.dtype == "int32" else "f"
         empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
         if array.dtype.kind not in kinds and not empty:
+            remedy = "pass numbers"
+            if array.dtype.kind in "biuf":
+                wanted = spec.dtype if spec.dtype == "int32" else self._dtype.name
+                remedy = conversion(given, wanted)
             raise DTypeError(
                 f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got dtype "
-                f"{array.dtype}; convert it with astype"
+                f"{array.dtype}; {remedy}"
             )
         expected = (graphs.rows(spec.space), *spec.shape)
         if array.shape != expected:
             raise ShapeError(
                 f"[input] expected {_describe(graphs, spec)} for {spec.name!r}, got shape "
-                f"{array.shape}; reshape it"
+                f"{array.shape}; {_fitting(array.shape, expected, spec.space)}"
             )
         if spec.dtype == "int32":
             own = np.array(array, order="C")
@@ -185,9 +190,9 @@ def _as_array(name: Name, given: Any) -> Array:
     try:
         return foreign_array(given, "input")
     except CavsError as error:
+        message, _, remedy = printed(error, str).rpartition("; ")
         raise InputError(
-            f"[input] expected an array for {name!r}, got {printed(error, str)}; convert it "
-            "with numpy.asarray"
+            f"[input] expected an array for {name!r}, got {message}; {remedy}"
         ) from None
 
 
@@ -195,6 +200,23 @@ def _describe(graphs: GraphBatch, spec: InputSpec) -> str:
     shape = (graphs.rows(spec.space), *spec.shape)
     kind = "int32" if spec.dtype == "int32" else "float"
     return f"{kind} of shape {shape}, a row per {spec.space},"
+
+
+_PLURALS = {"vertex": "vertices", "edge": "edges", "graph": "graphs"}
+
+
+def _fitting(given: tuple[int, ...], expected: tuple[int, ...], space: str) -> str:
+    """What to do about an array of a wrong shape."""
+    count, features = expected[0], expected[1:]
+    if given == expected[::-1]:
+        return "transpose it"
+    if math.prod(given) == math.prod(expected):
+        return "reshape it"
+    row = f"a row of shape {features}" if features else "one number"
+    if given and features in (given, given[1:]):  # one row alone, or another number of them
+        row = "one row"
+    every = f"for the 1 {space}" if count == 1 else f"for each of the {count} {_PLURALS[space]}"
+    return f"give {row} {every}"
 
 
 def _locate(graphs: GraphBatch, space: str, row: int) -> str:

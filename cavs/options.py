@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import is_among, items, shown
+from cavs._arguments import dtype_name, is_among, items, shown, shown_dtype
 from cavs.core.passes import PASSES
 from cavs.core.trace import Trace
 from cavs.device import find_device
@@ -66,13 +65,13 @@ class CompileOptions(NamedTuple):
 
 def float_dtype(component: str, dtype: Any) -> str:
     """The name of a dtype of models; raises DTypeError where it is neither float32 nor float64."""
-    name = _dtype_name(dtype)
+    name = dtype_name(dtype)
     if name not in ("float32", "float64"):
         raise DTypeError(
-            f"[{component}] expected dtype float32 or float64, got {shown(dtype)}; pass one of "
-            "these"
+            f"[{component}] expected dtype float32 or float64, got {shown_dtype(dtype)}; pass one "
+            "of these"
         )
-    return str(name)
+    return name
 
 
 def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -91,13 +90,3 @@ def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | 
             "choose some of these, or leave them out for all"
         )
     return None if pushes.keys() <= set(names) else tuple(name for name in pushes if name in names)
-
-
-def _dtype_name(dtype: Any) -> Any:
-    """The name of a dtype, given in any form that NumPy takes for one."""
-    if dtype is None or isinstance(dtype, str):
-        return dtype
-    try:
-        return np.dtype(dtype).name
-    except Exception:  # NumPy asks any object for its dtype, which may raise any error
-        return shown(dtype)

@@ -43,25 +43,58 @@ WRONG: dict[str, Case] = {
         tree_model,
         {"word": ids(0, 1, 2)},
         ShapeError,
-        r"expected int32 of shape \(5,\), a row per vertex, for 'word', got shape \(3,\)",
+        r"expected int32 of shape \(5,\), a row per vertex, for 'word', got shape \(3,\); give "
+        r"one row for each of the 5 vertices$",
     ),
-    "rank": (tree_model, {"word": np.zeros((5, 1), int)}, ShapeError, r"'word'.*\(5, 1\)"),
+    "rank": (
+        tree_model,
+        {"word": np.zeros((5, 1), int)},
+        ShapeError,
+        r"'word'.*\(5, 1\); reshape it$",
+    ),
     "edge-rows": (
         edges_model,
         {"bias": np.zeros((5, 3))},
         ShapeError,
-        r"expected float of shape \(3, 3\), a row per edge, for 'bias', got shape \(5, 3\)",
+        r"expected float of shape \(3, 3\), a row per edge, for 'bias', got shape \(5, 3\); "
+        r"give one row for each of the 3 edges$",
     ),
-    "graph-rows": (edges_model, {"topic": ids(0)}, ShapeError, r"\(2,\), a row per graph.*'topic'"),
-    "feature": (edges_model, {"x": np.zeros((5, 4))}, ShapeError, r"'x', got shape \(5, 4\)"),
+    "graph-rows": (
+        edges_model,
+        {"topic": ids(0)},
+        ShapeError,
+        r"\(2,\), a row per graph.*'topic'.*; give one row for each of the 2 graphs$",
+    ),
+    "feature": (
+        edges_model,
+        {"x": np.zeros((5, 4))},
+        ShapeError,
+        r"'x', got shape \(5, 4\); give a row of shape \(3,\) for each of the 5 vertices$",
+    ),
+    "one-row": (edges_model, {"x": np.zeros(3)}, ShapeError, r"; give one row for each of the 5"),
+    "transposed": (edges_model, {"x": np.zeros((3, 5))}, ShapeError, r"; transpose it$"),
+    "flat": (edges_model, {"x": np.zeros(15)}, ShapeError, r"; reshape it$"),
+    "one-number": (edges_model, {"x": 0.0}, ShapeError, r"; give a row of shape \(3,\) for each"),
+    "numbers": (
+        edges_model,
+        {"topic": np.zeros((3, 3), int)},
+        ShapeError,
+        r"; give one number for each of the 2 graphs$",
+    ),
     "float-labels": (
         tree_model,
         {"label": np.zeros(5)},
         DTypeError,
         r"int32 of shape \(5,\).*'label', got dtype float64; convert it with astype",
     ),
+    "float-list": (
+        tree_model,
+        {"label": [0.0] * 5},
+        DTypeError,
+        r"float64; convert it with numpy\.asarray\(x, 'int32'\)$",
+    ),
     "bool-ids": (tree_model, {"word": np.zeros(5, bool)}, DTypeError, r"'word'.*bool"),
-    "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', got dtype"),
+    "text": (tree_model, {"word": "abc"}, DTypeError, r"'word', got dtype <U3; pass numbers$"),
     "nothing": (tree_model, {"word": None}, DTypeError, r"'word', got dtype object"),
     "ragged": (
         tree_model,
@@ -370,3 +403,16 @@ def test_ids_out_of_range_name_input_and_lookup(name: str, executor: str) -> Non
     )
     assert code in said
     assert f", got {got}; correct the ids" in said
+
+
+def test_tensors_of_pytorch_are_converted_as_it_does() -> None:
+    torch = pytest.importorskip("torch")
+    for make, changed, match in (
+        (tree_model, {"word": torch.zeros(5)}, r"; convert it with \.to\(torch\.int32\)$"),
+        (edges_model, {"x": torch.zeros(5, 3, dtype=torch.int64)}, r" \.to\(torch\.float32\)$"),
+        (edges_model, {"x": torch.zeros(5, 3).bfloat16()}, r"for 'x'.*; pass x\..*\.float\(\)"),
+    ):
+        model, inputs = make()
+        with pytest.raises((DTypeError, InputError), match=match) as caught:
+            model(GRAPHS, **{**inputs, **changed})
+        assert str(caught.value).count("numpy.asarray") == 0

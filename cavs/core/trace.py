@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cavs._arguments import printed, shown
+from cavs._arguments import dtype_name, printed, shown
 from cavs.core import ir
 from cavs.core.ir import FunctionIR, Name, Node
 from cavs.core.making import vertex_value
@@ -118,16 +118,6 @@ def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
     return sizes
 
 
-def _dtype_name(dtype: Any) -> str:
-    """The name of a dtype, also of NumPy's: a pull may be of numpy.float32, too."""
-    if isinstance(dtype, str):
-        return dtype
-    try:
-        return "" if dtype is None else str(np.dtype(dtype))
-    except Exception:  # NumPy asks any object for its dtype, which may raise any error
-        return shown(dtype)
-
-
 _DTYPES = {"float": "float", "float32": "float", "float64": "float", "int32": "int32"}
 
 
@@ -141,32 +131,34 @@ class Vertex:
         self._scatters: dict[str, Node] | None = None
         self._pushes: dict[str, Node] = {}
 
-    def pull(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+    def pull(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
         """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
 
-        `dtype` is ``int32``, or ``float32``, which stands for the model's own precision.
+        `dtype` is ``int32``, or ``float32``, which stands for the model's own precision: by name,
+        or as NumPy's or PyTorch's.
         """
         return self._pull(name, shape, dtype, "vertex")
 
-    def pull_edge(self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32") -> Node:
+    def pull_edge(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
         """The input `name` on each edge to a child; an array of shape (edges, *shape)."""
         return self._pull(name, shape, dtype, "edge")
 
     def pull_graph(
-        self, name: str, shape: int | Sequence[int] = (), dtype: str = "float32"
+        self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32"
     ) -> Node:
         """The input `name` of the whole graph; an array of shape (graphs, *shape)."""
         return self._pull(name, shape, dtype, "graph")
 
-    def _pull(self, name: str, shape: int | Sequence[int], dtype: str, space: InputSpace) -> Node:
+    def _pull(self, name: str, shape: int | Sequence[int], dtype: Any, space: InputSpace) -> Node:
         check_pull(name)
-        dtype = _dtype_name(dtype)
-        if dtype not in _DTYPES:
+        named = dtype_name(dtype)
+        if named not in _DTYPES:
             raise DTypeError(
-                f"[pull] expected dtype float32 or int32, got {dtype!r}; pass one of these"
+                f"[pull] expected dtype among {', '.join(_DTYPES)}, got {named!r}; pass int32 for "
+                "ids, float32 for anything else"
             )
         sizes = _feature_shape("pull", shape)
-        kind = _DTYPES[dtype]
+        kind = _DTYPES[named]
         if kind == "int32" and sizes != ():
             raise ShapeError(
                 f"[pull] expected one id per row for int32, got shape {sizes}; pull each id by a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cavs._arguments import boolean, items, number, shown, text
+from cavs._arguments import boolean, items, number, of_pytorch, shown, text
 from cavs._arrays import Array
 from cavs.core.owners import path_of
 from cavs.errors import InputError
@@ -19,6 +19,8 @@ Group = dict[str, Any]
 
 def as_groups(parameters: Any) -> list[Group]:
     """The groups as they are given; a plain list of parameters is one group."""
+    if of_pytorch(parameters):
+        raise of_another_optimizer(parameters)
     single = isinstance(parameters, (str, Tensor)) or getattr(parameters, "shape", None) == ()
     if single or not isinstance(parameters, Iterable):
         raise InputError(
@@ -55,6 +57,8 @@ def named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
     for position, item in enumerate(given, first):
         pair = item if isinstance(item, tuple) and len(item) == 2 else (str(position), item)
         name, parameter = text("optim", "a parameter's name", pair[0]), pair[1]
+        if of_pytorch(parameter):
+            raise of_another_optimizer(parameter)
         if not isinstance(parameter, Parameter):
             raise InputError(
                 "[optim] expected parameters or (name, parameter) pairs, got "
@@ -62,6 +66,14 @@ def named(parameters: Any, first: int) -> list[tuple[str, Parameter]]:
             )
         pairs.append((name, parameter))
     return pairs
+
+
+def of_another_optimizer(given: Any) -> InputError:
+    """The error of a parameter or module of PyTorch, as layers of cavs.torch have them."""
+    return InputError(
+        f"[optim] expected parameters of cavs, got {type(given).__name__}, which is PyTorch's; use "
+        "an optimizer of cavs.torch.optim"
+    )
 
 
 def option_of(name: str, value: Any, kind: type) -> Any:

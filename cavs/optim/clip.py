@@ -27,7 +27,10 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
         InputError: `max_norm` is not above 0.
     """
     max_norm = number("clip_grad_norm", "max_norm", max_norm, 0, above=True)
-    parameters = items("clip_grad_norm", "parameters", parameters, Tensor, "tensors")
+    parameters = items(
+        *("clip_grad_norm", "parameters", parameters, Tensor, "tensors of cavs"),
+        pytorch="use cavs.torch.clip_grad_norm_",
+    )
     arrays = []
     for parameter in parameters:
         grad = parameter.grad

@@ -298,9 +298,7 @@ def _as_values(data: Any, dtype: Any) -> Array:
     """`data` as the values of a parameter, in its own memory if dtype and layout allow."""
     array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
     if array.dtype == INT32:
-        raise DTypeError(
-            "[parameter] expected float32 or float64, got int32; convert it with astype"
-        )
+        raise DTypeError("[parameter] expected float32 or float64, got int32; pass dtype='float32'")
     if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
         array = device_of(array).copy(array)
     return array

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+import re
+from typing import Any
 
+import numpy as np
+import pytest
+
+import cavs
 from cavs import optim
+from cavs.errors import InputError
 from cavs.tensor import Parameter, RowSparse
 
 
@@ -42,3 +48,26 @@ def test_clipping_of_gradients_in_another_order() -> None:
     p.grad = np.ones((3, 2)).T
     np.testing.assert_allclose(optim.clip_grad_norm([p], 1.0), np.sqrt(6))
     np.testing.assert_allclose(p.grad, 1 / np.sqrt(6))
+
+
+def test_parameters_of_pytorch_have_optimizers_and_clipping_of_their_own() -> None:
+    torch = pytest.importorskip("torch")
+    layer: Any = torch.nn.Linear(2, 2)
+    single = next(layer.parameters())
+    known = optim.SGD([cavs.nn.Parameter([1.0])], lr=0.1)
+    for make in (
+        lambda: optim.Adam(layer.parameters()),
+        lambda: optim.SGD(list(layer.named_parameters()), lr=0.1),
+        lambda: optim.AdamW([{"params": layer.parameters()}]),
+        lambda: optim.Adagrad(layer, lr=0.1),
+        lambda: optim.RMSprop(single, lr=0.1),
+        lambda: known.add_param_group({"params": layer.parameters()}),
+        lambda: known.add_param_group({"params": single}),
+    ):
+        with pytest.raises(InputError, match=r"PyTorch's; use an optimizer of cavs\.torch\.optim$"):
+            make()
+    for given in (layer.parameters(), [single], single, layer):
+        with pytest.raises(InputError, match=r"; use cavs\.torch\.clip_grad_norm_$"):
+            optim.clip_grad_norm(given, 1.0)
+    with pytest.raises(InputError, match=re.escape("got ndarray of shape (2,) at 0; pass nothing")):
+        optim.clip_grad_norm([np.ones(2)], 1.0)  # type: ignore[list-item]
