@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cavs._arguments import conversion, printed
+from cavs._arguments import conversion, printed, shown
 from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outside, foreign_array
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace, select_outputs
@@ -119,6 +119,15 @@ class InputChecker:
         one is unknown to all of F."""
         self.check_names(inputs)
         return {name: x for name, x in inputs.items() if name in by._specs}
+
+    def unnamed(self, given: Sequence[Any]) -> InputError:
+        """The error of a call whose inputs have no names."""
+        names = [str(name) for name in self._specs]
+        remedy = f"pass them as {', '.join(f'{name}=...' for name in names)}"
+        return InputError(
+            f"[input] expected inputs by name, got {shown(given[0])} without one; "
+            f"{remedy if names else 'leave it out'}"
+        )
 
     def _remedy(self, missing: Name) -> str:
         """What to do about an input that is missing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class Model(Inspectable):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
-        *,
+        *unnamed: NoReturn,
         outputs: Iterable[str] | None = None,
         **inputs: Any,
     ) -> dict[str, Tensor]:
@@ -125,7 +125,8 @@ class Model(Inspectable):
             outputs: names of the pushes to compute; None: all. What they do not depend on is not
                 computed, and need not be given: a prediction needs no label.
             inputs: for each pull an array of shape (rows, *shape) over the batch's vertices, edges
-                or graphs, in the user's order: arrays, or tensors, which then get gradients.
+                or graphs, in the user's order: arrays, or tensors, which then get gradients. All
+                of them by name: there are no `unnamed` ones.
 
         Returns:
             For each push asked for a tensor of shape (rows, *shape), in the same order.
@@ -137,6 +138,8 @@ class Model(Inspectable):
             more children than F reads; CavsRuntimeError: an attribute that F read was replaced
             since it was compiled.
         """
+        if unnamed:
+            raise self._checker.unnamed(unnamed)
         if outputs is None:
             return self._call(graphs, inputs)
         asked = self._asked(outputs)
@@ -219,7 +222,7 @@ class Model(Inspectable):
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         optimizer: Optimizer,
         /,
-        *,
+        *unnamed: NoReturn,
         loss: str = "loss",
         scale: float = 1.0,
         clip_norm: float = 0.0,
@@ -257,6 +260,8 @@ class Model(Inspectable):
             go on); CavsRuntimeError: nothing learns, or under no_grad; and the errors of a call.
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
+        if unnamed:
+            raise self._checker.unnamed(unnamed)
         options = StepOptions(optimizer, loss, scale, clip_norm)
         options = options.check(self._compiler.function.pushes)
         if len(inputs) < self._checker.count:  # those of other outputs may be missing

@@ -416,3 +416,16 @@ def test_tensors_of_pytorch_are_converted_as_it_does() -> None:
         with pytest.raises((DTypeError, InputError), match=match) as caught:
             model(GRAPHS, **{**inputs, **changed})
         assert str(caught.value).count("numpy.asarray") == 0
+
+
+def test_inputs_without_a_name_are_refused() -> None:
+    model, inputs = tree_model()
+    optimizer = cavs.optim.SGD(model.parameters(), lr=0.1)
+    word = inputs["word"]
+    match = r"^\[input\] expected inputs by name, got ndarray of shape \(5,\) .*; pass them as "
+    with pytest.raises(InputError, match=match + r"word=\.\.\., label=\.\.\.$"):
+        model(GRAPHS, word)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=match):
+        model(GRAPHS, word, label=inputs["label"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=match):
+        model.step(GRAPHS, optimizer, word, inputs["label"])  # type: ignore[arg-type]

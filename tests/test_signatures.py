@@ -51,8 +51,8 @@ def test_help_is_short() -> None:
     )
     text = shown(cavs.Model)
     for line in (
-        "__call__(self, graphs, /, *, outputs=None, **inputs)",
-        "step(self, graphs, optimizer, /, *, loss='loss', scale=1.0, clip_norm=0.0, **inputs)",
+        "__call__(self, graphs, /, *unnamed, outputs=None, **inputs)",
+        "step(self, graphs, optimizer, /, *unnamed, loss='loss', scale=1.0, clip_norm=0.0, ",
         "load_state_dict(self, state, *, strict=True)",
         "train(self, mode=True)",
     ):

@@ -12,7 +12,7 @@ from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import OpDef, Operand, Shape, Space, SpaceKind, Unique, join_spaces
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.random import DROPOUT_BY_ID, UNIFORM
-from cavs.core.ops.shape import broadcast, broadcast_shapes
+from cavs.core.ops.shape import CONCAT, broadcast, broadcast_shapes
 from cavs.core.ops.structure import CONSTANT, GRAPH_SPREAD, PULL, REDUCE_ROWS, SPREAD
 from cavs.core.tracing import here, new_random_key
 from cavs.errors import DTypeError, InputError, ShapeError, TraceError
@@ -49,10 +49,21 @@ def _make(op: OpDef, inputs: list[Node], attrs: dict[str, Any]) -> Node:
             constant(x.attrs["value"], shape) if x.op is CONSTANT else broadcast(x, shape)
             for x in inputs
         ]
+    elif op is CONCAT:
+        inputs = _with_columns(inputs)
     space = op.space([x.space for x in inputs], attrs, here.parents)
     shape = op.infer(*[x.shape for x in inputs], **attrs)
     either = op.operands[0] is Operand.EITHER
     return Node(op, inputs, attrs, shape, space, inputs[0].dtype if either else None)
+
+
+def _with_columns(inputs: list[Node]) -> list[Node]:
+    """The operands of a concatenation, of which numbers are columns: one element beside vectors."""
+    column = next(((*x.shape[:-1], 1) for x in inputs if x.shape), ())
+    return [
+        constant(x.attrs["value"], column) if x.op is CONSTANT and not x.shape else x
+        for x in inputs
+    ]
 
 
 _REMEDY_OF_IDS = "pull it as float32, or look it up in an embedding, whose rows may be one-hot"

@@ -166,6 +166,30 @@ def test_what_needs_values_says_what_to_use(name: str) -> None:
     assert "test_symbol.py" in str(caught.value)
 
 
+def test_numbers_are_columns_of_a_concatenation() -> None:
+    column = np.ones((2, 1))
+    check(
+        lambda x, w: ops.concat([x, 1.0]),
+        lambda x, w: np.concatenate([x, column], -1),
+    )
+    check(
+        lambda x, w: ops.concat([2, w, np.float32(0.5), x]),
+        lambda x, w: np.concatenate([2 * column, w, 0.5 * column, x], -1),
+    )
+    check(
+        lambda x, w: ops.concat([x.reshape(-1), 3.0]),
+        lambda x, w: np.concatenate([x.reshape(-1), [3.0]]),
+    )
+    function = Of(lambda x, w: ops.concat([w, 2.0]) * ops.concat([w, 1.0]))
+    cavs.compile(function, dtype="float64")(GRAPHS, x=np.ones((3, 2, 3)))["y"].sum().backward()
+    np.testing.assert_allclose(function.w.grad, 2 * 3 * function.w.data, rtol=1e-12)
+    for body in (lambda x, w: ops.concat([x, x.sum()]), lambda x, w: ops.concat([x.sum(), 1.0])):
+        with pytest.raises(ShapeError, match=r"values with an axis.*reshape those .* to \(1,\)"):
+            cavs.compile(Of(body))
+    with pytest.raises(ShapeError, match=r"values with an axis, got shapes \[\(2, 3\), \(\)\]"):
+        ops.concat([cavs.tensor(np.ones((2, 3))), 1.0])
+
+
 def test_an_index_of_edge_values_is_of_features() -> None:
     class Children(cavs.VertexFunction):
         def __init__(self, key: Any) -> None:

@@ -36,6 +36,11 @@ def _infer_slice(shape: Shape, *, start: int, stop: int) -> Shape:
 
 def _infer_concat(*shapes: Shape, axis: int = -1) -> Shape:
     first = shapes[0] if shapes else ()
+    if () in shapes:
+        raise ShapeError(
+            f"[concat] expected values with an axis, got shapes {list(shapes)}; reshape those of "
+            "shape () to (1,)"
+        )
     at = axis % len(first) if first else 0
     rest = [(len(s), s[:at], s[at + 1 :]) for s in shapes]
     if not first or any(other != rest[0] for other in rest):
@@ -245,7 +250,12 @@ def concat(values: Sequence[Symbolic[R]]) -> R: ...
 @overload
 def concat(values: Sequence[Applies[R]]) -> R: ...
 def concat(values: Sequence[Any]) -> Any:
-    """The values side by side along the last feature axis."""
+    """The values side by side along the last feature axis; among values of a vertex function a
+    number is one element, or one column.
+
+    Raises:
+        ShapeError: other axes differ, or a value has no axis; TraceError: not a list of values.
+    """
     values = items("concat", "values", values, object, "values", TraceError)
     return values[0] if len(values) == 1 else apply(CONCAT, *values)
 
