@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 _OPERATIONS = {
@@ -107,6 +106,8 @@ def instead_of(name: str) -> str | None:
 
 def no_such_operation(name: str) -> Any:
     """Raises AttributeError for an operation that is not there, with what to use for it."""
+    from difflib import get_close_matches  # not with cavs: few need it
+
     from cavs.core import ops
 
     expected, instead = "an operation of cavs.ops", None if name[0] == "_" else instead_of(name)
