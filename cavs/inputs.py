@@ -120,14 +120,14 @@ class InputChecker:
         self.check_names(inputs)
         return {name: x for name, x in inputs.items() if name in by._specs}
 
-    def unnamed(self, given: Sequence[Any]) -> InputError:
-        """The error of a call whose inputs have no names."""
-        names = [str(name) for name in self._specs]
-        remedy = f"pass them as {', '.join(f'{name}=...' for name in names)}"
-        return InputError(
-            f"[input] expected inputs by name, got {shown(given[0])} without one; "
-            f"{remedy if names else 'leave it out'}"
-        )
+    def refuse_unnamed(self, given: Sequence[Any]) -> None:
+        """Raises InputError where a call has inputs without names."""
+        if given:
+            named = ", ".join(f"{name}=..." for name in self._specs)
+            raise InputError(
+                f"[input] expected inputs and options by name, got {shown(given[0])} without one; "
+                f"{f'pass inputs as {named}' if named else 'leave it out'}"
+            )
 
     def _remedy(self, missing: Name) -> str:
         """What to do about an input that is missing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Inspectable(Compiled):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
-        *,
+        *unnamed: NoReturn,
         loss: str | None = None,
         outputs: Iterable[str] | None = None,
         repeats: int = 5,
@@ -85,7 +85,7 @@ class Inspectable(Compiled):
         self,
         graphs: Any = None,
         /,
-        *,
+        *unnamed: NoReturn,
         loss: str | None = None,
         outputs: Iterable[str] | None = None,
         repeats: int = 5,
@@ -112,6 +112,7 @@ class Inspectable(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the
             errors of a call.
         """
+        self._checker.refuse_unnamed(unnamed)
         asked = self._asked(outputs)
         if asked is not self:
             inputs = self._checker.needed(inputs, asked._checker)
@@ -143,7 +144,7 @@ class Inspectable(Compiled):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
-        *,
+        *unnamed: NoReturn,
         vertex: tuple[int, int],
         outputs: Iterable[str] | None = None,
         **inputs: Any,
@@ -172,6 +173,7 @@ class Inspectable(Compiled):
         # Not with cavs: few programs ever need the reference executor.
         from cavs.replay import replay
 
+        self._checker.refuse_unnamed(unnamed)
         asked = self._asked(outputs)
         if asked is not self:
             inputs = self._checker.needed(inputs, asked._checker)
@@ -189,7 +191,7 @@ class Inspectable(Compiled):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph] | None = None,
         /,
-        *,
+        *unnamed: NoReturn,
         outputs: Iterable[str] | None = None,
         **inputs: Any,
     ) -> str:
@@ -210,6 +212,7 @@ class Inspectable(Compiled):
         """
         from cavs.summary import parts_of  # not with cavs, as all that prints
 
+        self._checker.refuse_unnamed(unnamed)
         asked = self._asked(outputs)
         given = self._checker.needed(inputs, asked._checker) if asked is not self else inputs
         mode = "training mode" if self.training else "evaluation mode"
@@ -248,7 +251,7 @@ class Inspectable(Compiled):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
-        *,
+        *unnamed: NoReturn,
         gradients: bool | str | Iterable[str] = True,
         retain: bool = False,
         outputs: Iterable[str] | None = None,
@@ -281,6 +284,7 @@ class Inspectable(Compiled):
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the
             errors of a call.
         """
+        self._checker.refuse_unnamed(unnamed)
         asked = self._asked(outputs)
         if asked is not self:
             ids = self._checker.needed(ids, asked._checker)

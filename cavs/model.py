@@ -139,7 +139,7 @@ class Model(Inspectable):
             since it was compiled.
         """
         if unnamed:
-            raise self._checker.unnamed(unnamed)
+            self._checker.refuse_unnamed(unnamed)
         if outputs is None:
             return self._call(graphs, inputs)
         asked = self._asked(outputs)
@@ -261,7 +261,7 @@ class Model(Inspectable):
             Parameters and the optimizer's state are then as before; gradients may be gone.
         """
         if unnamed:
-            raise self._checker.unnamed(unnamed)
+            self._checker.refuse_unnamed(unnamed)
         options = StepOptions(optimizer, loss, scale, clip_norm)
         options = options.check(self._compiler.function.pushes)
         if len(inputs) < self._checker.count:  # those of other outputs may be missing

@@ -422,10 +422,15 @@ def test_inputs_without_a_name_are_refused() -> None:
     model, inputs = tree_model()
     optimizer = cavs.optim.SGD(model.parameters(), lr=0.1)
     word = inputs["word"]
-    match = r"^\[input\] expected inputs by name, got ndarray of shape \(5,\) .*; pass them as "
+    match = r"^\[input\] expected inputs and .* by name, got ndarray .*; pass inputs as "
     with pytest.raises(InputError, match=match + r"word=\.\.\., label=\.\.\.$"):
         model(GRAPHS, word)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=match):
         model(GRAPHS, word, label=inputs["label"])  # type: ignore[arg-type]
     with pytest.raises(InputError, match=match):
         model.step(GRAPHS, optimizer, word, inputs["label"])  # type: ignore[arg-type]
+    for inspect in (model.explain, model.summary, model.memory):
+        with pytest.raises(InputError, match=match):
+            inspect(GRAPHS, word, label=inputs["label"])
+    with pytest.raises(InputError, match=match):
+        model.values(GRAPHS, word, vertex=(0, 0))  # type: ignore[arg-type]
