@@ -242,7 +242,8 @@ def load_sst(directory: PathLike) -> TreeCorpus:
     """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt,
     from the directory or its folder ``sst``.
 
-    Every phrase is labelled 0 (very negative) to 4 (very positive).
+    Every phrase is labelled 0 (very negative) to 4 (very positive). The published files are sorted
+    by sentiment in places: draw a part of them at random, and shuffle.
 
     Raises:
       DataError: the directory or a file is missing, or a file is malformed.
