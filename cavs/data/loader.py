@@ -126,8 +126,8 @@ class Loader(Printed):
         return count // self._batch_size if self._drop_last else -(-count // self._batch_size)
 
     def _summary(self) -> str:
-        order = "a sampler" if self._sampler is not None else "shuffled" * self._shuffle
-        order = order or "in order"
+        order = "shuffled" if self._shuffle else "in order"
+        order = order if self._sampler is None else "by a sampler"
         return (
             f"of {len(self)} batches of {self._batch_size}, {order}, at batch {self._position} of "
             f"epoch {self._epoch}; {self._dataset!r}"
