@@ -205,7 +205,7 @@ def _resume(
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
     for key, value in wanted.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
-            _refuse_change(path, "data" if key == "path" else key, known[key], value)
+            _refuse_change(path, "--data" if key == "path" else key, known[key], value)
     TrainingRun.check_resumable(path, checkpoint)
     for key, name in zip(wanted, given, strict=True):
         if key not in _MAY_CHANGE and key not in known:

@@ -273,7 +273,7 @@ def test_two_options_of_a_file_that_contradict_each_other_are_both_named(
         ("lr = 0.5", "lr = 0.25", "lr 0.5"),
         ("optimizer = 'sgd'", "optimizer = 'adam'", "optimizer 'sgd'"),
         ("batch-size = 20", "batch-size = 30", "batch_size 20"),
-        ("", "data = 'trees'", "data None"),
+        ("", "data = 'trees'", "--data None"),
     ],
 )
 def test_what_a_run_did_not_begin_with_is_said_of_its_file(
