@@ -18,7 +18,14 @@ from cavs.core.trace import InputSpec
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Executor, RandomState
 from cavs.execution.native import NativeExecutor
-from cavs.execution.profile import CallMemory, Profile, call_memory, measure, outputs_of_loss
+from cavs.execution.profile import (
+    CallMemory,
+    MemoryBytes,
+    Profile,
+    call_memory,
+    measure,
+    outputs_of_loss,
+)
 from cavs.inputs import InputChecker
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import Stream
@@ -256,7 +263,7 @@ class Inspectable(Compiled):
         retain: bool = False,
         outputs: Iterable[str] | None = None,
         **ids: Any,
-    ) -> int:
+    ) -> MemoryBytes:
         """Bytes that a call over `graphs` in the model's mode allocates, without running it.
 
         It counts all bytes that are there at once beside parameters and inputs: the values of the
@@ -279,6 +286,10 @@ class Inspectable(Compiled):
             ids: the integer inputs, to count distinct ids. The ids of an input that is not given
                 count as all distinct, which takes more, but for the gaps that the planner leaves. A
                 float input that is a tensor with `requires_grad` gets a gradient too.
+
+        Returns:
+            An int whose attribute `parts`, a dict, says what it is made of: ``arena``, ``packed``,
+            ``kept``, ``outputs``, ``cotangents`` and ``gradients``.
 
         Raises:
             InputError: no such output; CavsRuntimeError: the executor is the reference; and the

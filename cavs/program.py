@@ -19,7 +19,7 @@ from cavs.core.structure import Structure
 from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram
 from cavs.errors import InputError
-from cavs.execution.profile import Profile, together
+from cavs.execution.profile import MemoryBytes, Profile, together
 from cavs.model import Model
 from cavs.options import DType, float_dtype
 from cavs.scheduler import GraphBatch, InputGraph
@@ -186,7 +186,7 @@ class Program(Compiled):
         *,
         gradients: bool | Mapping[str, bool | Iterable[str]] = True,
         retain: bool = False,
-    ) -> int:
+    ) -> MemoryBytes:
         """Bytes that the calls of a training step allocate, without running them: see
         :meth:`Model.memory`.
 
@@ -201,6 +201,10 @@ class Program(Compiled):
             gradients: whether backward comes; by function also the outputs that the loss is made
                 of, or that others read.
             retain: whether backward comes with ``retain_graph=True``.
+
+        Returns:
+            An int whose attribute `parts` says what it is made of, as that of
+            :meth:`Model.memory`, over all calls.
 
         Raises:
             InputError: no such function; and the errors of :meth:`Model.memory`.

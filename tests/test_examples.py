@@ -110,7 +110,7 @@ def test_own_model_is_trained_as_docs_say(tmp_path: Path, monkeypatch: pytest.Mo
     """All that docs/training.md shows before its section on word vectors, its commands smaller."""
     docs = (EXAMPLES.parent / "docs" / "training.md").read_text(encoding="utf-8")
     docs, _ = docs.split("\n## Word vectors\n")
-    (code,) = re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M)
+    code = "".join(re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "training.md", "exec"), {})
     assert (tmp_path / "runs" / "a" / "best.safetensors").exists()

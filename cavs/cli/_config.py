@@ -20,9 +20,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_FLAG = "true or false"  # as TOML and JSON write it
+
 # Options of every run, and of models of a file.
 _OF_RUNS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("overwrite", "quiet", "tensorboard"), (Flag().admits, Flag().wanted())),
+    **dict.fromkeys(("overwrite", "quiet", "tensorboard"), (Flag().admits, _FLAG)),
     **dict.fromkeys(("output", "init"), (is_text, "a path")),
     "threads": (Integer(1).admits, Integer(1).wanted()),
     "task": (is_text, "the name of a task"),
@@ -30,6 +32,7 @@ _OF_RUNS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "arg": (lambda value: isinstance(value, dict), "a table of arguments"),
 }
 _PATHS = ("output", "init")
+_CONSTANTS = {True: "true", False: "false", None: "null"}  # as the files write them
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def options_of(path: Path, config: Mapping[str, Any], model: str, task: str) -> 
                 _refuse(path, name, wanted, value)
         elif name in options:
             if not options[name].kind.admits(value):
-                _refuse(path, name, options[name].kind.wanted(value), value)
+                _refuse(path, name, _wanted(options[name], value), value)
         else:
             raise InputError(
                 f"[train] {path}: expected options of {model}, got {shown(key)}; "
@@ -114,7 +117,7 @@ def _of_metrics(
         found.pop(name, None)
     for name, value in found.items():
         if not options[name].kind.admits(value):
-            _refuse(path, name, options[name].kind.wanted(value), value)
+            _refuse(path, name, _wanted(options[name], value), value)
     case = find_task(task).case(found)
     given = {
         name: value
@@ -160,9 +163,11 @@ def said_of_config(path: Path | None, config: Mapping[str, Any]) -> Iterator[Non
 
 
 def _is_named(name: str, message: str) -> bool:
-    """Whether an error names an option, as a flag or by a name that is no word of English."""
-    bare = rf"|\b{name}\b" if "_" in name else ""
-    return re.search(rf"--{name.replace('_', '-')}(?![\w-]){bare}", message) is not None
+    """Whether an error names an option: as a flag, by a name that is no word of English, or as what
+    a run began with."""
+    bare = rf"\b{name}\b" if "_" in name else rf"\bexpected {name} .*, as the run began"
+    flag = rf"--{name.replace('_', '-')}(?![\w-])"
+    return re.search(f"{flag}|{bare}", message) is not None
 
 
 def merged(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,8 +193,14 @@ def _check_model(path: Path, found: Any, model: str) -> None:
         )
 
 
+def _wanted(option: Option, value: Any) -> str:
+    """The values that a file may give an option in place of `value`."""
+    return _FLAG if isinstance(option.kind, Flag) else option.kind.wanted(value)
+
+
 def _refuse(path: Path, name: str, wanted: str, value: Any) -> NoReturn:
-    raise InputError(f"[train] {path}: expected {wanted} as {name}, got {shown(value)}; correct it")
+    got = _CONSTANTS[value] if value is None or isinstance(value, bool) else shown(value)
+    raise InputError(f"[train] {path}: expected {wanted} as {name}, got {got}; correct it")
 
 
 def _text(value: Any) -> str:

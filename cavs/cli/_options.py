@@ -47,7 +47,7 @@ def add_options(
         elif isinstance(option.kind, Choice):
             wanted["choices"] = option.kind.values
         else:
-            wanted["metavar"] = option.metavar
+            wanted["metavar"] = option.placeholder
             if isinstance(option.kind, (Integer, Number)):
                 wanted["type"] = _reader(option.kind)
         parser.add_argument(option.flag, **wanted)

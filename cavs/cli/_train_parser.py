@@ -87,7 +87,7 @@ def _new(make: Any, prog: str, model: str, description: str) -> Any:
     group.add_argument(
         "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
     )
-    group.add_argument("--quiet", action="store_true", help="print the result only")
+    group.add_argument("--quiet", action="store_true", help="print the result and warnings only")
     add_threads(group)
     return parser
 

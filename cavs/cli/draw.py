@@ -40,8 +40,12 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help=f"{', '.join(SUFFIXES)} (default: dot on standard output)",
     )
-    parser.add_argument("--embedding-size", type=integer(1), default=300, help="(default: 300)")
-    parser.add_argument("--hidden-size", type=integer(1), default=150, help="(default: 150)")
+    parser.add_argument(
+        "--embedding-size", type=integer(1), default=300, metavar="N", help="(default: 300)"
+    )
+    parser.add_argument(
+        "--hidden-size", type=integer(1), default=150, metavar="N", help="(default: 150)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -42,6 +42,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--batch-size",
         type=integer(1),
+        metavar="N",
         help="trees in a batch (default: 64; 1 on a terminal, which answers line by line)",
     )
     parser.add_argument(

@@ -41,7 +41,9 @@ def add_parser(commands: Any) -> None:
         "or expressions.",
     )
     add_checkpoint(parser)
-    parser.add_argument("-n", "--count", type=integer(1), default=16, help="(default: 16)")
+    parser.add_argument(
+        "-n", "--count", type=integer(1), default=16, metavar="N", help="(default: 16)"
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -51,7 +53,11 @@ def add_parser(commands: Any) -> None:
     )
     add_options(parser, USE.options(), default=None)
     parser.add_argument(
-        "--seed", type=integer(0, MOST_SEED - 1), default=0, help="0..2**64-2 (default: 0)"
+        "--seed",
+        type=integer(0, MOST_SEED - 1),
+        default=0,
+        metavar="N",
+        help="0..2**64-2 (default: 0)",
     )
     add_threads(parser)
     parser.set_defaults(run=run)

@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if file is not None:
         config, left_out = _from_file(file, options.model, given)
         given = merged(config, given)
-        for line in () if given.get("quiet") else left_out:
+        for line in left_out:  # also with --quiet: an option that was asked for is ignored
             print(f"[train] {file}: {line}", file=sys.stderr)
     directory = given.pop("output", None)
     overwrite, quiet = given.pop("overwrite", False), given.pop("quiet", False)
@@ -177,7 +177,8 @@ def _start(
     elif (directory / LAST).exists() and not overwrite:
         raise InputError(
             f"[train] expected a directory without a run, got {directory}; go on with --resume "
-            f"{shlex.quote(str(directory / LAST))}, or replace it with --overwrite"
+            f"{shlex.quote(str(directory / LAST))}, replace it with --overwrite, or choose another "
+            "--output"
         )
     else:
         folder = RunFolder(directory)
@@ -204,7 +205,7 @@ def _resume(
     wanted = {("path" if key == "data" else key): value for key, value in given.items()}
     for key, value in wanted.items():
         if key not in _MAY_CHANGE and key in known and known[key] != value:
-            _refuse_change(path, key, known[key], value)
+            _refuse_change(path, "--data" if key == "path" else key, known[key], value)
     TrainingRun.check_resumable(path, checkpoint)
     for key, name in zip(wanted, given, strict=True):
         if key not in _MAY_CHANGE and key not in known:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from cavs._arguments import instance, items
+from cavs.data._repr import Printed, first_words
 from cavs.data._text import fail, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
@@ -20,8 +21,8 @@ from cavs.scheduler import InputGraph
 Texts = tuple[str | None, ...]
 
 
-@dataclass(frozen=True)
-class AnnotatedTree:
+@dataclass(frozen=True, repr=False)
+class AnnotatedTree(Printed):
     """A tree whose vertices have words, labels and relations, each as text or None.
 
     Attributes:
@@ -50,6 +51,9 @@ class AnnotatedTree:
                     f"{len(given)}; give None where there is none"
                 )
             object.__setattr__(self, name, tuple(given))
+
+    def _summary(self) -> str:
+        return f"of {self.num_vertices} vertices: {first_words(self.tokens)}"
 
     @property
     def num_vertices(self) -> int:

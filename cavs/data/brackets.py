@@ -60,7 +60,8 @@ class _Labels(dict[str, int]):
     def problem(self, text: str) -> str | None:
         """Read a new label; returns an error message, or None for a good label."""
         if not _LABEL.fullmatch(text):
-            return f"expected an integer label after '(', got {shown(text)}; correct the label"
+            remedy = self.remedy("correct the label")
+            return f"expected an integer label after '(', got {shown(text)}; {remedy}"
         label = int(text)
         limit = INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0
@@ -68,6 +69,15 @@ class _Labels(dict[str, int]):
             return f"expected a label in [{lowest}, {limit}), got {label}; correct the label"
         self[text] = label
         return None
+
+    def remedy(self, text: str) -> str:
+        """What to do about a label that is missing or none."""
+        return "write -1 where there is no label" if self.allow_unlabelled else text
+
+    @property
+    def example(self) -> str:
+        """A tree as it may be written."""
+        return "(-1 (-1 so) (-1 good))" if self.allow_unlabelled else "(3 (2 so) (3 good))"
 
 
 def parse_tree(
@@ -143,7 +153,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
         elif labels.allow_holes and opened and other[0] == "(" != other:
             vertex = -1
         else:
-            bad(index, _explain(text, other, bool(opened)))
+            bad(index, _explain(text, other, bool(opened), labels))
         if opened:
             finished.append(vertex)
         else:
@@ -153,7 +163,7 @@ def _parse(text: str, labels: _Labels, source: str, line: int) -> LabelledTree:
     if not done:
         fail(
             source,
-            "expected a tree such as (3 (2 so) (3 good)), got an empty line; write one",
+            f"expected a tree such as {labels.example}, got an empty line; write one",
             line=line,
         )
     return builder.build()
@@ -170,18 +180,19 @@ def _pieces(text: str) -> Iterator[tuple[str, str, str, str, str]]:
         begin = stop
 
 
-def _explain(text: str, other: str, inside: bool) -> str:
+def _explain(text: str, other: str, inside: bool, labels: _Labels) -> str:
     """The error message for a character that cannot stand in its place."""
     if other[0] == "(":
-        return "expected an integer label after '(', got none; write the label first"
+        remedy = labels.remedy("write the label first")
+        return f"expected an integer label after '(', got none; {remedy}"
     if inside:
         return (
             "expected '(' or ')', got a second word, or one after the children; give a leaf one "
             "word, and a word its place before the children"
         )
     return (
-        f"expected a tree that begins with '(', got {text.strip()[:20]!r}; write one such as (3 "
-        "(2 so) (3 good))"
+        f"expected a tree that begins with '(', got {text.strip()[:20]!r}; write one such as "
+        f"{labels.example}"
     )
 
 
@@ -242,7 +253,8 @@ def load_sst(directory: PathLike) -> TreeCorpus:
     """Read the Stanford Sentiment Treebank (Socher et al. 2013): train.txt, dev.txt and test.txt,
     from the directory or its folder ``sst``.
 
-    Every phrase is labelled 0 (very negative) to 4 (very positive).
+    Every phrase is labelled 0 (very negative) to 4 (very positive). The published files are sorted
+    by sentiment in places: draw a part of them at random, and shuffle.
 
     Raises:
       DataError: the directory or a file is missing, or a file is malformed.

@@ -20,6 +20,7 @@ from cavs._arguments import (
     text,
 )
 from cavs._arrays import Array, first_outside, foreign_array, rows_of_samples
+from cavs.data._repr import Printed, listed_inputs
 from cavs.errors import InputError, ShapeError
 from cavs.scheduler import GraphBatch, GraphStore, InputGraph
 
@@ -32,7 +33,7 @@ class _Field:
     values: Array
 
 
-class Dataset:
+class Dataset(Printed):
     """Input graphs with their inputs; the i-th sample is a graph and its rows of every input.
 
     Args:
@@ -46,6 +47,8 @@ class Dataset:
       ShapeError: an array whose length is not the number of vertices, edges or graphs.
       InputError: a name given twice.
     """
+
+    _unit = "samples"
 
     def __init__(
         self,
@@ -147,6 +150,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self._store.graphs)
+
+    def _summary(self) -> str:
+        inputs = listed_inputs((name, self.flat(name)) for name in self.names)
+        sizes = f"{self.num_vertices} vertices, {self.num_edges} edges"
+        return f"of {len(self)} {self._unit}, {sizes}; inputs: {inputs or 'none'}"
 
     def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
         """A sample: its graph, and its rows of every input (views)."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cavs._arguments import integer, shown
 from cavs.data._npz import ArraysError, read_arrays
+from cavs.data._repr import Corpus
 from cavs.data._text import PathLike, as_path, folder_within
 from cavs.data.dataset import Dataset
 from cavs.errors import DataError, InputError
@@ -19,8 +20,8 @@ from cavs.scheduler import InputGraph
 SPLITS = ("train", "valid", "test")
 
 
-@dataclass(frozen=True)
-class ImageCorpus:
+@dataclass(frozen=True, repr=False)
+class ImageCorpus(Corpus):
     """Training, development and test images: uint8 of 0 and 1, (images, height * width)."""
 
     name: str
@@ -29,6 +30,11 @@ class ImageCorpus:
     train: npt.NDArray[np.uint8]
     dev: npt.NDArray[np.uint8]
     test: npt.NDArray[np.uint8]
+
+    _unit = "images"
+
+    def _details(self) -> str:
+        return f"{self.height} x {self.width} pixels"
 
 
 def load_binarized_mnist(path: PathLike, height: int = 28, width: int = 28) -> ImageCorpus:

@@ -20,6 +20,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from cavs.data._repr import Corpus, Printed
 from cavs.data._text import PathLike, fail, find_file, folder_within, read_lines
 from cavs.data.dataset import Dataset
 from cavs.errors import InputError
@@ -29,8 +30,8 @@ from cavs.scheduler import InputGraph
 _MAX_ID = 2**30 - 1
 
 
-@dataclass(frozen=True, eq=False)
-class Lattice:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lattice(Printed):
     """A lattice; its edges keep the order of the file, which is the order of the child lists.
 
     Attributes:
@@ -45,9 +46,13 @@ class Lattice:
     ids: npt.NDArray[np.int32]
     is_word: npt.NDArray[np.bool_]
 
+    def _summary(self) -> str:
+        words = int(np.count_nonzero(self.is_word))
+        return f"of {len(self.tags)} vertices, {len(self.ids)} edges, {words} of them words"
 
-@dataclass(frozen=True)
-class LatticeCorpus:
+
+@dataclass(frozen=True, repr=False)
+class LatticeCorpus(Corpus):
     """Training and development lattices, and how many tags, characters and words they use."""
 
     name: str
@@ -56,6 +61,11 @@ class LatticeCorpus:
     num_tags: int
     num_characters: int
     num_words: int
+
+    _unit = "lattices"
+
+    def _details(self) -> str:
+        return f"{self.num_tags} tags, {self.num_characters} characters, {self.num_words} words"
 
 
 class _Lines:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cavs._arguments import INT32_MAX, instance, integer, number
 from cavs._seed import seed_or_default
+from cavs.data._repr import Printed
 from cavs.data.listops import DIGITS, LISTOPS_CLASSES, OPERATORS, Expression
 from cavs.data.trees import LabelledTree, TreeCorpus
 from cavs.errors import InputError
@@ -27,7 +28,7 @@ def _uniforms(seed: int, stream: int) -> Iterator[float]:
         yield from ((bits.random_raw(4096) >> 11) * 2.0**-53).tolist()
 
 
-class ListOpsGenerator:
+class ListOpsGenerator(Printed):
     """An endless, repeatable stream of expressions; equal arguments give equal streams.
 
     Args:
@@ -58,11 +59,19 @@ class ListOpsGenerator:
         ):
             integer("listops", name, value, least, 2**64 - 1 if name == "seed" else INT32_MAX)
         number("listops", "operator_probability", operator_probability, 0, 1)
+        self._seed, self._stream = seed, stream
         self._draw = _uniforms(seed, stream).__next__
         self._max_depth = max_depth
         self._arguments = max_arguments - 1
         self._probability = operator_probability
         self._max_length = max_length
+
+    def _summary(self) -> str:
+        length = "any length" if self._max_length is None else f"at most {self._max_length} tokens"
+        return (
+            f"seed {self._seed}, stream {self._stream}: depth {self._max_depth}, "
+            f"{self._arguments + 1} arguments, {length}"
+        )
 
     def draw(self) -> tuple[str, LabelledTree]:
         """The next expression, as text and as a tree."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cavs._arguments import boolean, instance, integer, items, printed
 from cavs._arrays import Array
 from cavs._seed import seed_or_default
+from cavs.data._repr import Printed
 from cavs.data.dataset import Dataset
 from cavs.data.samplers import Sampler, as_sampler, described, numbers_of
 from cavs.errors import InputError
@@ -23,7 +24,7 @@ Batch = Any
 Numbers = npt.NDArray[np.int64]
 
 
-class Loader:
+class Loader(Printed):
     """Iterates over the batches of one epoch; each finished iteration goes on to the next epoch.
 
     The order depends on the seed and the number of the epoch alone. `for graphs, inputs in loader`
@@ -123,6 +124,14 @@ class Loader:
         """The number of batches in an epoch."""
         count = len(self._dataset if self._sampler is None else self._sampler)
         return count // self._batch_size if self._drop_last else -(-count // self._batch_size)
+
+    def _summary(self) -> str:
+        order = "shuffled" if self._shuffle else "in order"
+        order = order if self._sampler is None else "by a sampler"
+        return (
+            f"of {len(self)} batches of {self._batch_size}, {order}, at batch {self._position} of "
+            f"epoch {self._epoch}; {self._dataset!r}"
+        )
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Make the next iteration run over this epoch, from its batch number `start` on."""

@@ -57,6 +57,12 @@ class PairGraph(InputGraph):
         seen[: self.encoder.num_edges] = False
         return seen.astype(np.float32)
 
+    def __repr__(self) -> str:
+        return (
+            f"<PairGraph of {self.encoder.num_vertices} encoder and {self.decoder.num_vertices} "
+            f"decoder vertices, {self.num_edges} edges>"
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return PairGraph, (self.encoder, self.decoder, self.slots)
 

@@ -33,6 +33,8 @@ class PairDataset(Dataset):
         length that is not the number of pairs.
     """
 
+    _unit = "pairs"
+
     def __init__(
         self, left: Dataset, right: Dataset, *, pair: Mapping[str, npt.ArrayLike] | None = None
     ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import instance, integer, items
+from cavs.data._repr import Corpus
 from cavs.data._text import WORD, PathLike, find_file, folder_within, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
@@ -20,14 +21,16 @@ from cavs.errors import DataError
 END_OF_SENTENCE = "<eos>"
 
 
-@dataclass(frozen=True)
-class TextCorpus:
+@dataclass(frozen=True, repr=False)
+class TextCorpus(Corpus):
     """Training, development and test sentences, each a list of words."""
 
     name: str
     train: list[list[str]]
     dev: list[list[str]]
     test: list[list[str]]
+
+    _unit = "sentences"
 
     def vocabulary(self) -> Vocabulary:
         """The words of training, for all sentences.

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from cavs._arguments import boolean, integer, shown
 from cavs._arrays import foreign_array
 from cavs._seed import seed_or_default
+from cavs.data._repr import Printed
 from cavs.errors import InputError, ShapeError
 
 Numbers = npt.NDArray[np.int64]
 
 
-class Sampler(ABC):
+class Sampler(Printed, ABC):
     """Says which samples an epoch has, for ``Loader(sampler=...)``.
 
     The order depends on the number of the epoch and on the sampler's arguments alone, so that a
@@ -33,6 +34,9 @@ class Sampler(ABC):
     def order(self, epoch: int) -> npt.ArrayLike:
         """The numbers of the samples of an epoch, in order: ``len(self)`` integers. A sample may
         come several times."""
+
+    def _summary(self) -> str:
+        return f"of {len(self)} samples an epoch"
 
 
 class WeightedSampler(Sampler):
@@ -76,6 +80,10 @@ class WeightedSampler(Sampler):
 
     def __len__(self) -> int:
         return self._count
+
+    def _summary(self) -> str:
+        how = "with" if self._replacement else "without"
+        return f"{super()._summary()} of {len(self._weights)}, {how} replacement"
 
     def order(self, epoch: int) -> Numbers:
         epoch = integer("sampler", "epoch", epoch, 0, 2**63)

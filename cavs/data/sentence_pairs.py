@@ -14,6 +14,7 @@ import numpy as np
 from cavs._arguments import instance, items
 from cavs._arguments import shown as shown_value
 from cavs.data._progress import shown_while
+from cavs.data._repr import Corpus, Printed, first_words
 from cavs.data._text import (
     WORD,
     PathLike,
@@ -45,8 +46,8 @@ _SICK_FILES = {
 }
 
 
-@dataclass(frozen=True)
-class SentencePair:
+@dataclass(frozen=True, repr=False)
+class SentencePair(Printed):
     """Two sentences as trees, with what is said of them.
 
     Attributes:
@@ -67,9 +68,13 @@ class SentencePair:
         for name in ("left", "right"):
             instance("data", name, getattr(self, name), TREES, "a tree with words")
 
+    def _summary(self) -> str:
+        left, right = first_words(self.left.tokens), first_words(self.right.tokens)
+        return f"label {shown_value(self.label)}, score {self.score}: {left} | {right}"
 
-@dataclass(frozen=True)
-class PairCorpus:
+
+@dataclass(frozen=True, repr=False)
+class PairCorpus(Corpus):
     """Training, development and test pairs, and the labels in the order of their ids."""
 
     name: str
@@ -77,6 +82,11 @@ class PairCorpus:
     dev: list[SentencePair]
     test: list[SentencePair]
     labels: tuple[str, ...]
+
+    _unit = "pairs"
+
+    def _details(self) -> str:
+        return f"labels {first_words(self.labels)}" if self.labels else "no labels"
 
 
 def pair_vocabulary(pairs: Iterable[SentencePair], *, min_count: int = 1) -> Vocabulary:

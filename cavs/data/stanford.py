@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cavs._arguments import choice
 from cavs.data._progress import shown_while
+from cavs.data._repr import Corpus
 from cavs.data._text import WORD, PathLike, as_path, fail, find_file, folder_within, read_lines
 from cavs.data._text import shown as shown_text
 from cavs.data.annotated import AnnotatedTree, only_below
@@ -30,14 +31,16 @@ _FILES = {
 }
 
 
-@dataclass(frozen=True)
-class StanfordCorpus:
+@dataclass(frozen=True, repr=False)
+class StanfordCorpus(Corpus):
     """Training, development and test trees; those of pairs are a `PairCorpus`."""
 
     name: str
     train: list[AnnotatedTree]
     dev: list[AnnotatedTree]
     test: list[AnnotatedTree]
+
+    _unit = "trees"
 
 
 def load_stanford(

@@ -6,18 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cavs._arguments import instance, items
+from cavs.data._repr import Printed, first_words
 from cavs.data._text import WORD, PathLike, fail, read_lines, shown
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
-class TaggedSentence:
+@dataclass(frozen=True, repr=False)
+class TaggedSentence(Printed):
     """A sentence and the tag of each of its words."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
+
+    def _summary(self) -> str:
+        pairs = zip(self.words, self.tags, strict=True)
+        tagged = first_words(f"{word}|{tag}" for word, tag in pairs)
+        return f"of {len(self.words)} words: {tagged}"
 
 
 def read_tagged(path: PathLike) -> list[TaggedSentence]:

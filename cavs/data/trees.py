@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavs._arguments import INT32_MAX, choice, instance, integer, items, text
+from cavs.data._repr import Corpus, Printed, first_words
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError
@@ -20,8 +21,8 @@ _HOLE, _CLOSE = -1, -2
 _BAD_IN_WORD = re.compile(r"[\s()]", re.ASCII)
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledTree:
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelledTree(Printed):
     """A tree with a label, and perhaps a word, on every vertex.
 
     Attributes:
@@ -63,9 +64,13 @@ class LabelledTree:
     def __str__(self) -> str:
         return format_tree(self)
 
+    def _summary(self) -> str:
+        label = f"root label {self.root_label}" if len(self.labels) else "no label"
+        return f"of {self.num_vertices} vertices, {label}: {first_words(self.tokens)}"
 
-@dataclass(frozen=True)
-class TreeCorpus:
+
+@dataclass(frozen=True, repr=False)
+class TreeCorpus(Corpus):
     """Training, development and test trees with labels 0 .. num_classes - 1."""
 
     name: str
@@ -74,8 +79,13 @@ class TreeCorpus:
     test: list[LabelledTree]
     num_classes: int
 
+    _unit = "trees"
 
-class TreeBuilder:
+    def _details(self) -> str:
+        return f"{self.num_classes} classes"
+
+
+class TreeBuilder(Printed):
     """Collects the vertices of a tree in post-order."""
 
     def __init__(self) -> None:
@@ -99,6 +109,9 @@ class TreeBuilder:
 
     def label(self, vertex: int) -> int:
         return self._labels[vertex]
+
+    def _summary(self) -> str:
+        return f"of {len(self._labels)} vertices so far"
 
     def build(self) -> LabelledTree:
         return LabelledTree(

@@ -37,6 +37,10 @@ class WordVectors(NamedTuple):
     values: npt.NDArray[np.float32]
     found: npt.NDArray[np.bool_]
 
+    def __repr__(self) -> str:
+        words = f"{np.count_nonzero(self.found)} of {np.size(self.found)} words found"
+        return f"<WordVectors {np.shape(self.values)}, {words}>"
+
 
 def load_vectors(
     path: PathLike,

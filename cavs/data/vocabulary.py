@@ -114,7 +114,7 @@ class Vocabulary:
         return hash((self._tokens, self._unknown))
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} tokens, unknown={self._unknown!r})"
+        return f"Vocabulary({len(self)} tokens, unknown={shown(self._unknown)})"
 
     def __getitem__(self, token: str) -> int:
         """The id of a token; of a token that is not in the list, the id of the unknown token.

@@ -24,6 +24,9 @@ class GraphBatch:
 
     Vertices are numbered through the batch: graph 0's, then graph 1's, ...; edges likewise, in the
     order of the child lists. Vertex inputs and outputs are arrays over these numbers.
+
+    `ptr`, `edge_ptr`, `child_ptr`, `children` and `keys` are what the engine reads, and read-only:
+    ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access.
     """
 
     __slots__ = ("_keys", "_native", "_schedules")
@@ -126,7 +129,7 @@ class GraphBatch:
 
     @property
     def child_slot(self) -> IntArray:
-        """Each edge's place in its child list, holes counted; int32 [num_edges], a copy."""
+        """Each edge's place in its child list, holes counted; int32 [num_edges], a new array."""
         array: IntArray = self._native.child_slot
         return array
 
@@ -141,13 +144,18 @@ class GraphBatch:
         return self._keys
 
     @property
+    def graph_of_vertex(self) -> IntArray:
+        """Each vertex's graph, ascending; int32 [num_vertices], a new array."""
+        return np.repeat(np.arange(self.num_graphs, dtype=np.int32), np.diff(self.ptr))
+
+    @property
     def roots(self) -> IntArray:
-        """Vertices without parents, ascending; int32."""
+        """Vertices without parents, ascending; int32 [roots], a new array."""
         return without(self.children, self.num_vertices)
 
     @property
     def leaves(self) -> IntArray:
-        """Vertices without children, ascending; int32."""
+        """Vertices without children, ascending; int32 [leaves], a new array."""
         return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
 
     def schedule(self, policy: str = "batching") -> Schedule:

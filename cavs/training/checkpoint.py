@@ -29,9 +29,10 @@ FORMAT = "cavs-checkpoint"
 FORMAT_VERSION = 1
 
 
-@dataclass
+@dataclass(repr=False)
 class Checkpoint:
-    """The content of a checkpoint.
+    """The content of a checkpoint. ``cavs.training.tasks.Trained.load(path).model()`` makes a model
+    of one.
 
     Attributes:
         model: name of the model, as the command line calls it.
@@ -56,6 +57,10 @@ class Checkpoint:
     objective: Arrays = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     user: UserModel | None = None
+
+    def __repr__(self) -> str:
+        held = f"{len(self.parameters)} parameters, vocabulary {shown(self.vocabulary)}"
+        return f"<Checkpoint of the model {shown(self.model)}: {held}>"
 
 
 _GROUPS = (

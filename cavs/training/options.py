@@ -116,7 +116,7 @@ class Option:
         kind: the values that it takes.
         default: its value if none is given; None: it has no default.
         meaning: its description, in a few words.
-        metavar: the placeholder of a value in help.
+        metavar: the placeholder of a value in help; empty: N for integers, X for others.
         group: its subject, ``data``, ``model`` or ``training``.
         said: the text of help about the default, if it is not the value.
         follows: the name of the option whose value is the default.
@@ -132,7 +132,7 @@ class Option:
     kind: Kind
     default: Any = None
     meaning: str = ""
-    metavar: str = "X"
+    metavar: str = ""
     group: str = "training"
     said: str | None = None
     follows: str | None = None
@@ -146,6 +146,11 @@ class Option:
     def flag(self) -> str:
         """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for a value in help."""
+        return self.metavar or ("N" if isinstance(self.kind, Integer) else "X")
 
     def is_heeded(self, values: Mapping[str, Any]) -> bool:
         """Whether anything reads it beside the values of other options."""

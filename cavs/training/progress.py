@@ -13,7 +13,7 @@ class Progress:
     """Shows training: a line for each epoch on standard output, and a bar with loss and rate on
     standard error if it is a terminal. A line on standard error names parameters that got no
     gradient in the first epoch, and why, if that is known; one says where the loss grew far above
-    its beginning."""
+    its beginning. What asks for something is said even if it is to be quiet."""
 
     def __init__(
         self,
@@ -80,8 +80,9 @@ class Progress:
 
     def _say_without_gradient(self, epoch: int, names: Sequence[str]) -> None:
         reasons = self._reasons(names)
-        for name, reason in reasons.items():
-            _say(f"[train] {name} gets no gradient, as it should be: {reason}; nothing to do")
+        if not self._quiet:
+            for name, reason in reasons.items():
+                _say(f"[train] {name} gets no gradient, as it should be: {reason}; nothing to do")
         if others := [name for name in names if name not in reasons]:
             _say(
                 f"[train] expected a gradient of each parameter in epoch {epoch}, got none, or "

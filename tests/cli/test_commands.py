@@ -139,7 +139,12 @@ def test_trees_before_a_bad_line_are_predicted(listops_run: Path) -> None:
     [
         ("", "expected trees such as .*, one on a line, got none"),
         ("good film\n", r"line 1, column 1: expected a tree that begins with '\('"),
-        ("(so good)\n", "expected an integer label after '\\(', got 'so'"),
+        (
+            "(so good)\n",
+            "expected an integer label after '\\(', got 'so'; write -1 where there is no",
+        ),
+        ("(a (fine film))\n", "got 'a'; write -1 where there is no label"),
+        ("((-1 a) (-1 b))\n", "got none; write -1 where there is no label"),
         ("(1 a))\n", "expected the end of the line after the tree"),
         ("[MAX 1 2\n", "expected ']' for each"),
     ],

@@ -205,8 +205,9 @@ def test_what_the_command_line_makes_void_is_left_out(
         (
             {**TREES, "vectors": "two.txt"},
             {"embedding_size": 7},
-            "expected --embedding-size 2, as the vectors of {two} have, got 7; leave it out",
-            "",
+            "expected --embedding-size 2, as the vectors of --vectors {two} have, got 7; leave one "
+            "out",
+            "--vectors",
         ),
         (
             {**LISTOPS, "optimizer": "adamw"},
@@ -246,9 +247,72 @@ def test_what_contradicts_a_file_is_said_of_it(
     capsys.readouterr()
     more = words_of(filled(files, given))
     train("--config", file, *more, "--quiet", "--output", tmp_path / "b", code=1)
-    of_it = f" ({flag} is of {file})" if flag else ""
-    wanted = f"cavs: [train] {says.format(two=files['two.txt'])}{of_it}\n"
+    wanted = f"cavs: [train] {says.format(two=files['two.txt'])} ({flag} is of {file})\n"
     assert capsys.readouterr().err == wanted
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["built-in", "own"])
+def test_two_options_of_a_file_that_contradict_each_other_are_both_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, str], own: bool
+) -> None:
+    file = tmp_path / "run.toml"
+    vectors = {"vectors": files["two.txt"], **({} if own else {"embedding_size": 7})}
+    options = {"data": files["trees"], "epochs": 1, **vectors}
+    file.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in options.items()))
+    more = ["--task", "trees", "--embedding-size", "7"] if own else []
+    model = f"{OWN}:AttentiveTree" if own else "tree-lstm"
+    train("--config", file, *more, "--output", tmp_path / "b", model=model, code=1)
+    named = "--vectors is of" if own else "--vectors, --embedding-size are of"
+    assert capsys.readouterr().err.endswith(f"({named} {file})\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "other", "found"),
+    [
+        ("seed = 3", "seed = 4", "seed 3"),
+        ("lr = 0.5", "lr = 0.25", "lr 0.5"),
+        ("optimizer = 'sgd'", "optimizer = 'adam'", "optimizer 'sgd'"),
+        ("batch-size = 20", "batch-size = 30", "batch_size 20"),
+        ("", "data = 'trees'", "--data None"),
+    ],
+)
+def test_what_a_run_did_not_begin_with_is_said_of_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, other: str, found: str
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(f"{SMALL}{option}\n")
+    train("--config", file, "--quiet", "--output", tmp_path / "a")
+    file.write_text(f"{other}\n")
+    capsys.readouterr()
+    train("--config", file, "--resume", tmp_path / "a" / "last.safetensors", code=1)
+    said = capsys.readouterr().err
+    assert f"expected {found}, as the run began, got" in said
+    flag = other.partition(" ")[0]
+    assert said.endswith(f"(--{flag} is of {file})\n")
+
+
+def test_a_folder_with_a_run_is_said_of_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(f"output = '{tmp_path}/a'\n{SMALL}")
+    train("--config", file, "--quiet")
+    capsys.readouterr()
+    train("--config", file, code=1)
+    said = capsys.readouterr().err
+    assert "expected a directory without a run, got" in said
+    assert said.endswith(f"or choose another --output (--output is of {file})\n")
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_an_option_that_is_ignored_is_said_even_where_little_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: list[str]
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(f"optimizer = 'sgd'\nmomentum = 0.5\n{SMALL}")
+    train("--config", file, "--optimizer", "adam", *quiet, "--output", tmp_path / "a")
+    said = capsys.readouterr().err
+    assert f"{file}: momentum is left out: nothing reads it beside --optimizer adam\n" in said
 
 
 def test_a_run_that_goes_on_has_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,8 +355,17 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
         ("[training]\nlr = 1", "expected options of tree-lstm, got 'training'"),
         ("lr = 'much'", "expected a number above 0 as lr, got 'much'"),
         ("hidden-size = 0", "expected an integer of at least 1 as hidden_size, got 0"),
-        ("epochs = true", "as epochs, got True"),
-        ("quiet = 1", "expected True or False as quiet, got 1"),
+        ("epochs = true", "as epochs, got true; correct it"),
+        ("lr = false", "expected a number above 0 as lr, got false; correct it"),
+        ("quiet = 1", "expected true or false as quiet, got 1"),
+        ("overwrite = 'no'", "expected true or false as overwrite, got 'no'; correct it"),
+        ("freeze-embedding = 'yes'", "expected true or false as freeze_embedding, got 'yes'"),
+        ('{"settings": {}, "history": [], "model": "tree-lstm"}', "as arguments, got null; corr"),
+        (
+            '{"arguments": {}, "data": {}, "settings": {"freeze_embedding": 1}, "history": [], '
+            '"model": "tree-lstm"}',
+            "expected true or false as freeze_embedding, got 1; correct it",
+        ),
         ("threads = 0", "as threads, got 0"),
         ("output = 3", "expected a path as output, got 3"),
         ("lr = 1\nl-r = 2", "expected options"),

@@ -270,3 +270,15 @@ def test_stanford_sentiment_treebank(sst_dir: Path) -> None:
     assert [format_tree(tree) for tree in corpus.test] == lines[:-1]
     arities = {len(children) for tree in corpus.test for children in tree.graph.children}
     assert arities == {0, 2}
+
+
+@pytest.mark.parametrize("text", ["(a (fine film))", "(x word)", "((1 a) (2 b))", "(1 (b) (2 c))"])
+def test_a_label_that_is_missing_may_be_written_as_none_where_that_is_allowed(text: str) -> None:
+    with pytest.raises(
+        DataError, match=r"expected an integer label .*; write -1 where there is no"
+    ):
+        parse_tree(text, allow_unlabelled=True)
+    with pytest.raises(DataError, match=r"; (correct the label|write the label first)$"):
+        parse_tree(text)
+    with pytest.raises(DataError, match=r"write one such as \(-1 \(-1 so\) \(-1 good\)\)"):
+        parse_tree("so", allow_unlabelled=True)

@@ -27,10 +27,30 @@ def test_arrays() -> None:
     assert graphs.keys.tolist() == [0, 1, 2, 3]
     assert graphs.roots.tolist() == [1, 2, 5]
     assert graphs.leaves.tolist() == [0, 3, 4, 5]
+    assert graphs.graph_of_vertex.tolist() == [0, 0, 1, 1, 1, 3]
     assert repr(graphs) == "<GraphBatch of 4 graphs, 6 vertices, 3 edges>"
     for values in (graphs.ptr, graphs.edge_ptr, graphs.child_ptr, graphs.children):
         assert values.dtype == np.int32
         assert not values.flags.writeable
+
+
+def test_what_the_engine_reads_is_read_only_and_the_rest_is_new() -> None:
+    graphs = batch(PAIR)
+    for name in ("ptr", "edge_ptr", "child_ptr", "children", "keys"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(graphs, name)[:] = 0
+    for name in ("roots", "leaves", "graph_of_vertex", "child_slot"):
+        before = getattr(graphs, name).tolist()
+        getattr(graphs, name)[:] = 7
+        assert getattr(graphs, name).tolist() == before
+        assert getattr(graphs, name).dtype == np.int32
+
+
+@given(batches())
+def test_the_graph_of_each_vertex(graphs: GraphBatch) -> None:
+    owners = [number for number, graph in enumerate(unbatch(graphs)) for _ in graph.children]
+    assert graphs.graph_of_vertex.tolist() == owners
+    assert graphs.graph_of_vertex.dtype == np.int32
 
 
 def test_arrays_outlive_the_batch() -> None:

@@ -379,3 +379,16 @@ def test_what_cannot_be_kept_is_one_line(tmp_path: Path, changes: dict[str, Any]
     before = make_checkpoint()
     refused(tmp_path / "a", lambda path: save_checkpoint(path, replace(before, **changes)))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_prints_one_short_line() -> None:
+    checkpoint = make_checkpoint(vocab_size=40_000)
+    printed = repr(checkpoint)
+    assert len(printed) < 200
+    assert printed.isprintable()
+    for part in (
+        "Checkpoint of the model 'tree-lstm'",
+        f"{len(checkpoint.parameters)} parameters",
+        "4 tokens",
+    ):
+        assert part in printed

@@ -13,7 +13,7 @@ from cavs.cli.main import make_parser
 from cavs.errors import InputError
 from cavs.models import CLASSIFIERS
 from cavs.training import TrainingConfig, TrainingRun, UserModel, load_checkpoint, make_task
-from cavs.training.options import Flag, Option
+from cavs.training.options import Flag, Integer, Option
 from cavs.training.tasks import MODELS, TASKS, Predicts, Samples, Task, Trained, find_task
 
 SMALL: dict[str, Any] = {
@@ -234,3 +234,29 @@ def test_the_command_line_names_no_model() -> None:
                 said = set(re.findall(r"(?<![\w-])[a-z]+(?:-[a-z]+)*(?![\w-])", node.value))
                 named = (names - {"parser"}) & said if " " in node.value else {node.value} & names
                 assert not named, f"{path.name}: {textwrap.shorten(node.value, 60)}"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_help_shows_integers_as_n(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["train", model, "--help"])
+    said = capsys.readouterr().out
+    options = MODELS[model].options_of(model)
+    wanted = {option.flag for option in options if isinstance(option.kind, Integer)}
+    assert {"--epochs", "--batch-size", "--seed", "--patience"} <= wanted
+    shown = dict(re.findall(r"^ +(--[a-z-]+) ([A-Z]+)\b", said, re.M))
+    assert {shown[flag] for flag in wanted} == {"N"}
+    assert shown["--lr"] == "X"
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "sample", "draw", "bench"])
+def test_no_help_shows_a_value_by_the_name_of_its_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args([command, "--help"])
+    shown = re.findall(
+        r"^ +(?:-\w [A-Z]+, )?--([a-z-]+) ([A-Z_]+)\b", capsys.readouterr().out, re.M
+    )
+    assert shown
+    assert not [name for name, value in shown if value == name.upper().replace("-", "_") != "TREE"]

@@ -1,6 +1,7 @@
 """Measures for `Model.explain` where the time and the memory of a call go, by instruction."""
 
 from cavs.execution.profile._call import CallMemory as CallMemory
+from cavs.execution.profile._call import MemoryBytes as MemoryBytes
 from cavs.execution.profile._call import call_memory as call_memory
 from cavs.execution.profile._call import outputs_of_loss as outputs_of_loss
 from cavs.execution.profile._call import together as together

@@ -20,6 +20,24 @@ from cavs.execution.profile._plan import Plan, plan_call, plan_parts
 from cavs.scheduler import GraphBatch
 
 
+class MemoryBytes(int):
+    """A number of bytes that says what it is made of.
+
+    Attributes:
+        parts: maps each part to its bytes, which add up to the number: ``arena``, ``packed``,
+            ``kept``, ``outputs``, ``cotangents`` and ``gradients``, see :class:`CallMemory`.
+    """
+
+    parts: dict[str, int]
+
+    @classmethod
+    def of(cls, parts: dict[str, int]) -> MemoryBytes:
+        """The sum of parts."""
+        total = cls(sum(parts.values()))
+        total.parts = parts
+        return total
+
+
 @dataclass(frozen=True)
 class CallMemory:
     """Bytes that a first call allocates; parameters and inputs are the caller's.
@@ -43,21 +61,21 @@ class CallMemory:
     waits: bool = False
 
     @property
-    def total(self) -> int:
+    def total(self) -> MemoryBytes:
         """All bytes: they are there together when backward, or a call without one, ends."""
-        return self.arena + self._beside
-
-    @property
-    def _beside(self) -> int:
-        return self.packed + self.kept + self.outputs + self.cotangents + self.gradients
+        return together([self])
 
 
-def together(calls: Sequence[CallMemory]) -> int:
+_BESIDE = ("packed", "kept", "outputs", "cotangents", "gradients")
+
+
+def together(calls: Sequence[CallMemory]) -> MemoryBytes:
     """Bytes of calls one after the other whose outputs and gradients all stay until the end."""
     waiting = sum(call.arena for call in calls if call.waits)
     # An arena that no backward waits for serves the next call too.
     at_once = max((call.arena for call in calls if not call.waits), default=0)
-    return waiting + at_once + sum(call._beside for call in calls)
+    beside = {name: sum(getattr(call, name) for call in calls) for name in _BESIDE}
+    return MemoryBytes.of({"arena": waiting + at_once, **beside})
 
 
 def outputs_of_loss(

@@ -116,8 +116,8 @@ class EmbedsWords(Task):
         size = task._vectors.values.shape[1]
         if given.get("embedding_size", size) != size:
             raise InputError(
-                f"[train] expected --embedding-size {size}, as the vectors of {given['vectors']} "
-                f"have, got {given['embedding_size']}; leave it out"
+                f"[train] expected --embedding-size {size}, as the vectors of --vectors "
+                f"{given['vectors']} have, got {given['embedding_size']}; leave one out"
             )
         return task, config
 

@@ -70,7 +70,10 @@ class ImageSource:
                 f"{self.estimator!r}; choose one of these"
             )
         if self.estimator == "vimco" and self.samples < 2:
-            raise InputError("[train] expected 2 samples or more for vimco, got 1; draw more")
+            raise InputError(
+                "[train] expected 2 samples or more for vimco, got 1; raise --samples, or choose "
+                "another --estimator"
+            )
 
     def load(self) -> ImageCorpus:
         """The images; `DataError` names the missing or malformed file."""
@@ -195,7 +198,7 @@ class ImageTask(Task, Samples):
             Integer(1, MOST_SAMPLES),
             1,
             "of the latent variable, in training",
-            "K",
+            "N",
             "data",
         ),
         *_COUNTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -214,3 +215,31 @@ def test_a_program_explains_its_functions() -> None:
         assert set(profile.memory) == {"inference", "training"}
     with pytest.raises(InputError, match=r"\[program\] expected one of"):
         made.explain({"left": (GRAPHS, {})})
+
+
+def test_memory_says_what_it_is_made_of() -> None:
+    model = whole(words=100_000)
+    ids = {"word": np.array([5, 5, -1, 99_999, -1, 5, 50_000], np.int32)}
+    training, inference = model.memory(GRAPHS, **ids), model.memory(GRAPHS, gradients=False, **ids)
+    for found, planned in (
+        (training, memory(model, **ids)),
+        (inference, memory(model, False, **ids)),
+    ):
+        assert isinstance(found, int)
+        assert found.parts == {name: getattr(planned, name) for name in found.parts}
+        assert found == sum(found.parts.values()) == planned.total
+        assert repr(found) == str(int(found))
+        again = pickle.loads(pickle.dumps(found))
+        assert (again, again.parts) == (found, found.parts)
+    assert training.parts["gradients"] > 0 == training.parts["kept"]
+    assert inference.parts["kept"] > 0 == inference.parts["gradients"]
+
+
+def test_memory_of_a_program_says_what_all_calls_are_made_of() -> None:
+    made = program()
+    calls: dict[str, Any] = {"up": (GRAPHS, {}), "down": (GRAPHS, {})}
+    found = made.memory(calls)
+    assert found == sum(found.parts.values())
+    alone = [made[name].memory(GRAPHS).parts for name in calls]
+    for name in ("arena", "packed", "outputs"):
+        assert found.parts[name] == sum(parts[name] for parts in alone)
