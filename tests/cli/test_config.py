@@ -391,8 +391,7 @@ def test_mistakes_are_one_line(
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe\x00")
+    (binary := tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path, tmp_path / "none.toml", binary):
         for model in ("tree-lstm", f"{OWN}:AttentiveTree"):
             train("--config", path, model=model, code=1)
