@@ -295,6 +295,8 @@ class Symbol(Operators):
 
     @classmethod
     def __torch_function__(cls, function: Any, *_: Any) -> Any:
+        # Symbols alone have it: what has it is no sequence of numbers to torch.Tensor(x). Operators
+        # of PyTorch take a TypeError for NotImplemented, so tensor + x goes on to x.__radd__.
         line = here.locate()
         known = instead_of(function.__name__)
         raise TraceError(

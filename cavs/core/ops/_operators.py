@@ -7,7 +7,6 @@ from typing import Any, ClassVar, overload
 from cavs.core.ops import elementwise
 from cavs.core.ops._def import OPS, apply
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to
-from cavs.core.ops._pytorch import instead_of, name_of
 from cavs.core.ops.matmul import matmul
 from cavs.errors import TraceError
 
@@ -59,17 +58,6 @@ class Operators:
                 a = a[()]  # NumPy's comparisons hand its numbers over as arrays
             return getattr(b, names[1])(a)
         raise not_numpy(self, ufunc.__name__)
-
-    @classmethod
-    def __torch_function__(cls, function: Any, *_: Any) -> Any:
-        """Functions of PyTorch refuse these values; ``tensor + value`` goes on to ``__radd__``,
-        since PyTorch takes a TypeError of its operators for NotImplemented."""
-        name = function.__name__
-        raise TraceError(
-            f"[ops] expected an operation of cavs.ops, got {name_of(function)} of a cavs."
-            f"{cls.__name__}; {instead_of(name) or 'use the operations of cavs.ops'}, or, outside "
-            "of vertex functions, torch.from_dlpack(x)"
-        )
 
     @overload
     def __add__(self, other: Symbolic[R]) -> R: ...
