@@ -43,15 +43,10 @@ class NativeOptimizer(Optimizer):
         return self._settings(group) if "_native" in vars(type(self)) else None
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
-        """See `Optimizer`."""
+        """See `Optimizer`; those of many users say it without a list of names, for every step calls
+        it for every parameter."""
         state = self._states[parameter]
-        step = int(state["step"]) + 1 if self._counts else 1
-        return (step, *[state[name] for name in self._kept(group)])
-
-    def updated(self, parameter: Parameter) -> None:
-        """See `Optimizer`."""
-        if self._counts:
-            self._states[parameter]["step"] += 1
+        return (1, *[state[name] for name in self._kept(group)])
 
     def _update(
         self,

@@ -60,6 +60,10 @@ class SGD(NativeOptimizer):
     def _kept(self, group: Group) -> Sequence[str]:
         return ("momentum",) if group["momentum"] else ()
 
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        return (1, self._states[parameter]["momentum"]) if group["momentum"] else (1,)
+
 
 class Adagrad(NativeOptimizer):
     """Adagrad (Duchi et al. 2011).
@@ -99,6 +103,10 @@ class Adagrad(NativeOptimizer):
 
     def _kept(self, group: Group) -> Sequence[str]:
         return ("sum",)
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        return 1, self._states[parameter]["sum"]
 
 
 class Adam(NativeOptimizer):
@@ -152,6 +160,15 @@ class Adam(NativeOptimizer):
 
     def _kept(self, group: Group) -> Sequence[str]:
         return ("exp_avg", "exp_avg_sq")
+
+    def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
+        """See `Optimizer`."""
+        state = self._states[parameter]
+        return int(state["step"]) + 1, state["exp_avg"], state["exp_avg_sq"]
+
+    def updated(self, parameter: Parameter) -> None:
+        """See `Optimizer`."""
+        self._states[parameter]["step"] += 1
 
 
 class AdamW(Adam):
