@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cavs._arguments import dtype_name
 from cavs.core.ir import ancestors
 from cavs.core.vertex import Module, VertexFunction
 from cavs.errors import CavsError, DTypeError
@@ -214,10 +215,3 @@ class SharedModule(Holder):
         super().__setstate__(state)
         self._hold(model)
         self._entries = self._used_first(attach(self, named.items()))
-
-
-def dtype_name(dtype: Any) -> str:
-    """The name that cavs gives a dtype of PyTorch; others are left to cavs's own check."""
-    found = torch.get_default_dtype() if dtype is None else dtype
-    name: str = str(found).removeprefix("torch.") if isinstance(found, torch.dtype) else found
-    return name

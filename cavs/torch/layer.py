@@ -21,7 +21,7 @@ from cavs.scheduler import GraphBatch, InputGraph
 from cavs.torch._call import Evaluate, Learning, compute, tensors_of
 from cavs.torch._compile import uncompiled
 from cavs.torch._inputs import arrays_of, check_mode
-from cavs.torch._shared_module import SharedModule, dtype_name
+from cavs.torch._shared_module import SharedModule
 
 _Outputs = tuple[frozenset[str], list[str]]
 
@@ -87,7 +87,8 @@ class Layer(SharedModule):
             "seed": 0 if seed is None else seed,
         }
         self._seeded, self._sparse = seed is not None, sparse
-        self._share(Model(function, dtype=dtype_name(dtype), **options))
+        precision = torch.get_default_dtype() if dtype is None else dtype
+        self._share(Model(function, dtype=precision, **options))
 
     def forward(
         self,
