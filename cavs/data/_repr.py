@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -13,14 +14,15 @@ _PARTS = ("train", "dev", "test")
 _WORDS, _LONGEST = 10, 20
 
 
-class Printed:
+class Printed(ABC):
     """A base of classes that say in `_summary` what they print of themselves. A dataclass that
     derives from it is made with ``repr=False``."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _summary(self) -> str:
-        raise NotImplementedError
+        """What to print of it, on one line."""
 
     def __repr__(self) -> str:
         try:

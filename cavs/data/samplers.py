@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Sized
 from typing import Any
 
@@ -19,7 +19,7 @@ from cavs.errors import InputError, ShapeError
 Numbers = npt.NDArray[np.int64]
 
 
-class Sampler(Printed, ABC):
+class Sampler(Printed):
     """Says which samples an epoch has, for ``Loader(sampler=...)``.
 
     The order depends on the number of the epoch and on the sampler's arguments alone, so that a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, isfinite
 from operator import is_
@@ -61,7 +62,7 @@ class _Arrays:
         return int(self.step) + 1
 
 
-class NativeOptimizer(torch.optim.Optimizer):
+class NativeOptimizer(torch.optim.Optimizer, ABC):
     """The base of these optimizers, which change all parameters of a group in one native call."""
 
     #: Whether the formula has the number of the step in it.
@@ -131,13 +132,13 @@ class NativeOptimizer(torch.optim.Optimizer):
                     f"torch.optim.{type(self).__name__}, which has it"
                 )
 
+    @abstractmethod
     def _settings(self, group: Group) -> Any:
         """The options as native code takes them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _kept(self, group: Group) -> Sequence[str]:
         """Names of the tensors that are kept for each parameter, in the order of native code."""
-        raise NotImplementedError
 
     def _first(self, parameter: torch.Tensor, group: Group) -> torch.Tensor:
         """What is kept before the first step. Zeros take no memory until they are touched."""
@@ -295,6 +296,7 @@ def _is_watched(optimizer: Any) -> bool:
     try:
         before, after = _hooks._global_optimizer_pre_hooks, _hooks._global_optimizer_post_hooks
         own = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        # One of those after is that of `_parameters`, which looks for fused optimizers alone.
         return bool(own or before or len(after) > 1 or torch.autograd._profiler_enabled())
     except AttributeError:  # of another version of PyTorch
         return True

@@ -202,7 +202,8 @@ class _Drawn(threading.local):
     """A number, drawn into memory of this thread."""
 
     def __init__(self) -> None:
-        self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
+        with torch.inference_mode(False):  # a tensor of that mode could not be drawn into after it
+            self.tensor = torch.empty((), dtype=torch.int64, device="cpu")
         self.array = self.tensor.numpy()
 
 

@@ -1,5 +1,7 @@
 """PyTorch seeds the random numbers of a layer that has no seed of its own."""
 
+import threading
+
 import numpy as np
 import pytest
 from torch_cell import GRAPHS, Noisy
@@ -29,3 +31,22 @@ def test_torch_seeds_dropout_unless_the_layer_has_a_seed() -> None:
         expected = second(GRAPHS, x=x.numpy())["h"].numpy()
         assert np.array_equal(first(GRAPHS, x=x)["h"].detach().numpy(), expected)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_thread_that_begins_in_inference_mode_trains_after_it() -> None:
+    layer, failed = Layer(Noisy()), list[BaseException]()
+    x = torch.ones(GRAPHS.num_vertices, 4)
+
+    def work() -> None:
+        try:
+            with torch.inference_mode():
+                layer(GRAPHS, x=x)
+            layer(GRAPHS, x=x)["h"].sum().backward()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert not failed
+    assert layer.u.weight.grad is not None
