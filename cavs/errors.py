@@ -15,6 +15,7 @@ __all__ = [
     "CheckpointError",
     "DTypeError",
     "DataError",
+    "DeviceError",
     "GraphError",
     "InputError",
     "NonFiniteError",
@@ -67,6 +68,10 @@ class DataError(CavsError, ValueError):
 
 class CheckpointError(CavsError, RuntimeError):
     """A checkpoint cannot be read, or belongs to another model; names the mismatch."""
+
+
+class DeviceError(CavsError, RuntimeError):
+    """A GPU, its driver or one of its libraries is missing, or failed; says which and what to do."""
 
 
 class NonFiniteError(CavsError, ArithmeticError):

@@ -7,11 +7,6 @@ endif()
 if(NOT CAVS_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "[build] CAVS_CUDA must be AUTO, ON or OFF, got '${CAVS_CUDA}'")
 endif()
-if(CAVS_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "[build] CAVS_CUDA=ON: this version of cavs has no CUDA backend yet; "
-                      "build with CAVS_CUDA=OFF or CAVS_CUDA=AUTO, which give the CPU backend")
-endif()
-
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)

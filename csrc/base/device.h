@@ -1,10 +1,20 @@
-// The devices that programs run on; each is a room of its own under csrc/.
+// The devices that programs run on; each kind is a room of its own under csrc/.
 #pragma once
 
 #include <cstdint>
 
 namespace cavs {
 
-enum class Device : uint8_t { kCpu, kCuda };
+enum class DeviceKind : uint8_t { kCpu, kCuda };
+
+struct Device {
+  DeviceKind kind = DeviceKind::kCpu;
+  int ordinal = 0;  // among the devices of its kind
+};
+
+inline bool operator==(const Device& a, const Device& b) {
+  return a.kind == b.kind && a.ordinal == b.ordinal;
+}
+inline bool operator!=(const Device& a, const Device& b) { return !(a == b); }
 
 }  // namespace cavs

@@ -9,7 +9,7 @@
 
 namespace cavs {
 
-enum class ErrorKind { kGraph, kShape, kValue, kRuntime };
+enum class ErrorKind { kGraph, kShape, kValue, kRuntime, kDevice };
 
 class Error : public std::runtime_error {
  public:

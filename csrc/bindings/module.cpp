@@ -20,6 +20,8 @@ const char* class_of(cavs::ErrorKind kind) {
       return "ShapeError";
     case cavs::ErrorKind::kValue:
       return "InputError";
+    case cavs::ErrorKind::kDevice:
+      return "DeviceError";
     case cavs::ErrorKind::kRuntime:
       break;
   }

@@ -1,8 +1,15 @@
 // Stands for the CUDA backend where a build leaves it out.
+#include "base/error.h"
 #include "runtime/backend.h"
 
 namespace cavs {
 
-Backend* cuda_backend() { return nullptr; }
+Backend& cuda_backend(int) {
+  fail(ErrorKind::kDevice,
+       "[cuda] expected a build with CUDA, got one that leaves it out (CAVS_CUDA=OFF); install "
+       "cavs without CAVS_CUDA=OFF, or use device='cpu'");
+}
+
+std::vector<Backend*> open_cuda_backends() { return {}; }
 
 }  // namespace cavs

@@ -56,7 +56,7 @@ void* move_pages(void* data, size_t from, size_t to) {
 
 class HostAllocator final : public Allocator {
  public:
-  Device device() const override { return Device::kCpu; }
+  Device device() const override { return {}; }
   bool on_host() const override { return true; }
 
   void* allocate(int64_t bytes) override {

@@ -6,49 +6,41 @@
 namespace cavs {
 namespace {
 
-struct Room {
-  Device device;
-  const char* name;
-  Backend* (*backend)();
-};
-
-constexpr Room kRooms[] = {{Device::kCpu, "cpu", cpu_backend},
-                           {Device::kCuda, "cuda", cuda_backend}};
-
-[[noreturn]] void refuse(const std::string& name) {
-  std::string known;
-  for (const Room& room : kRooms) {
-    if (room.backend() != nullptr)
-      known += std::string(known.empty() ? "'" : " or '") + room.name + "'";
+// The number after "cuda:", or -1 where the name is not written so.
+int ordinal_in(const std::string& name) {
+  const std::string start = "cuda:";
+  if (name == "cuda") return 0;
+  if (name.rfind(start, 0) != 0 || name.size() > start.size() + 4) return -1;
+  int number = name.size() == start.size() ? -1 : 0;
+  for (size_t i = start.size(); i < name.size() && number >= 0; ++i) {
+    number = name[i] >= '0' && name[i] <= '9' ? number * 10 + (name[i] - '0') : -1;
   }
-  fail(ErrorKind::kValue, "[compile] expected device ", known, ", got '", name,
-       "', for which no backend is built; use device='cpu'");
+  return number;
 }
 
 }  // namespace
 
 Backend& backend_of(Device device) {
-  for (const Room& room : kRooms) {
-    if (room.device != device) continue;
-    if (Backend* const backend = room.backend()) return *backend;
-    refuse(room.name);
-  }
-  refuse("another");
+  return device.kind == DeviceKind::kCpu ? *cpu_backend() : cuda_backend(device.ordinal);
 }
 
 Device device_named(const std::string& name) {
-  for (const Room& room : kRooms) {
-    if (name == room.name && room.backend() != nullptr) return room.device;
-  }
-  refuse(name);
+  if (name == "cpu") return {};
+  const int ordinal = ordinal_in(name);
+  CAVS_CHECK(ordinal >= 0, ErrorKind::kValue,
+             "[compile] expected device 'cpu', 'cuda' or 'cuda:1', got '", name,
+             "'; pass one of these");
+  return {DeviceKind::kCuda, ordinal};
+}
+
+std::string device_name(Device device) {
+  return device.kind == DeviceKind::kCpu ? "cpu" : "cuda:" + std::to_string(device.ordinal);
 }
 
 std::vector<Backend*> backends() {
-  std::vector<Backend*> found;
-  for (const Room& room : kRooms) {
-    if (Backend* const backend = room.backend()) found.push_back(backend);
-  }
-  return found;
+  std::vector<Backend*> all = open_cuda_backends();
+  all.insert(all.begin(), cpu_backend());
+  return all;
 }
 
 }  // namespace cavs

@@ -114,19 +114,21 @@ class Backend {
   ArenaPool arenas_;
 };
 
-// Each room defines its own function, which returns null where this build leaves the room out.
-// Backends live as long as the process.
+// Each room defines its own functions. Backends live as long as the process.
 Backend* cpu_backend();
-Backend* cuda_backend();
+// Throws Error(kDevice) where there is no GPU of this number, or no CUDA in this build.
+Backend& cuda_backend(int ordinal);
+// Those that were asked for so far.
+std::vector<Backend*> open_cuda_backends();
 
-// Throws Error(kValue) for a device that this build has no room for.
 Backend& backend_of(Device device);
 
-// The device of this name. Throws Error(kValue) for a word that names no device, or a device that
-// this build has no room for.
+// "cpu", "cuda" (the first GPU) or "cuda:1". Throws Error(kValue) for another word; whether the
+// device is there shows when its backend is asked for.
 Device device_named(const std::string& name);
+std::string device_name(Device device);
 
-// The backends of this build.
+// The backends that were asked for so far.
 std::vector<Backend*> backends();
 
 }  // namespace cavs

@@ -32,7 +32,7 @@ namespace {
 // Memory that may be read and written while the device runs alone.
 class FarAllocator final : public Allocator {
  public:
-  Device device() const override { return Device::kCuda; }
+  Device device() const override { return {DeviceKind::kCuda, 0}; }
   bool on_host() const override { return false; }
 
 #if defined(__linux__)
@@ -321,11 +321,13 @@ void test_what_a_backend_refuses() {
   const ExecutablePtr near = load(forward_program());
   CHECK_THROWS(make_executable(backward_program(near->program), near, far), Error,
                "for the device of the forward one");
-  CHECK(&backend_of(Device::kCpu) == cpu_backend());
-  CHECK(device_named("cpu") == Device::kCpu);
-  CHECK_THROWS(backend_of(Device::kCuda), Error, "got 'cuda', for which no backend is built");
-  CHECK_THROWS(device_named("cuda"), Error, "got 'cuda', for which no backend is built");
-  CHECK_THROWS(device_named("tpu"), Error, "expected device 'cpu', got 'tpu'");
+  CHECK(&backend_of({}) == cpu_backend());
+  CHECK(device_named("cpu") == Device{});
+  CHECK((device_named("cuda") == Device{DeviceKind::kCuda, 0}));
+  CHECK((device_named("cuda:12") == Device{DeviceKind::kCuda, 12}));
+  for (const char* name : {"tpu", "cuda:", "cuda:-1", "cuda:x", "cuda:99999", "CUDA", ""}) {
+    CHECK_THROWS(device_named(name), Error, "expected device 'cpu', 'cuda' or 'cuda:1', got '");
+  }
   CHECK(backends().size() == 1);
 }
 

@@ -99,7 +99,7 @@ void test_declarations() {
   refused([](Program& p) { p.values[kH].size = 0; }, "elements in a row of 'h'");
   refused([](Program& p) { p.values[kU].space = {SpaceKind::kVertex, -1}; }, "space 'none'");
   refused([](Program& p) { p.saved = {-1}; }, "list of saved values");
-  refused([](Program& p) { p.device = Device::kCuda; }, "no backend is built");
+  refused([](Program& p) { p.device = {DeviceKind::kCuda, 0}; }, "[cuda] expected ");
 }
 
 void test_uniques() {

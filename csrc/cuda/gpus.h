@@ -1,0 +1,31 @@
+// The GPUs of this process. Each is opened when it is first asked for, and lives as long as the
+// process.
+#pragma once
+
+#include <string>
+
+#include "cuda/gpu.h"
+#include "cuda/kernel_cache.h"
+
+namespace cavs::cuda {
+
+// Why no GPU can be used: a line for people; empty where one can be used. Never throws.
+std::string why_not();
+
+// Number of GPUs; 0 where none can be used.
+int gpu_count();
+
+struct OpenGpu {
+  explicit OpenGpu(int ordinal);
+
+  const int ordinal;
+  Gpu gpu;
+  Stream stream;  // of the engine, for work that no caller's stream orders
+  KernelCache cache;
+};
+
+// Throws Error(kDevice) where there is no GPU of this number. The GPU is current in the calling
+// thread afterwards.
+OpenGpu& open_gpu(int ordinal);
+
+}  // namespace cavs::cuda

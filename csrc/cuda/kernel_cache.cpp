@@ -1,0 +1,220 @@
+#include "cuda/kernel_cache.h"
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace cavs::cuda {
+namespace {
+
+constexpr int kSharedBytes = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+constexpr int kNumRegisters = 4;  // CU_FUNC_ATTRIBUTE_NUM_REGS
+constexpr unsigned kSharedWithoutAsking = 48 * 1024;
+constexpr char kImageMark[] = "cavs kernels 1\n";  // what a kept file begins with
+
+// Products and sums are merged where a kernel says fmaf, and nowhere else: so that they round as on
+// the CPU.
+const char* const kOptions[] = {"--std=c++17", "--fmad=false"};
+
+// FNV-1a in 128 bits: collisions of different sources do not happen by chance.
+class Hash {
+ public:
+  void add(const std::string& text) {
+    for (const char c : text) step(static_cast<unsigned char>(c));
+    for (uint64_t size = text.size(), i = 0; i < 8; ++i, size >>= 8) step(size & 255);
+  }
+  std::string hex() const {
+    char text[33];
+    std::snprintf(text, sizeof text, "%016llx%016llx",
+                  static_cast<unsigned long long>(value_ >> 64),
+                  static_cast<unsigned long long>(value_));
+    return text;
+  }
+
+ private:
+  void step(uint64_t byte) {
+    value_ ^= byte;
+    value_ *= (static_cast<unsigned __int128>(0x1000000) << 64) + 0x13b;
+  }
+  unsigned __int128 value_ =
+      (static_cast<unsigned __int128>(0x6c62272e07bb0142) << 64) + 0x62b821756295c58d;
+};
+
+std::string hash_of(const KernelSource& source, const std::string& architecture) {
+  int major = 0, minor = 0;
+  nvrtc().nvrtcVersion(&major, &minor);
+  Hash hash;
+  hash.add(std::to_string(major) + "." + std::to_string(minor));
+  hash.add(architecture);
+  for (const char* option : kOptions) hash.add(option);
+  for (const auto& option : source.options) hash.add(option);
+  hash.add(source.text);
+  for (const auto& [name, text] : source.headers) {
+    hash.add(name);
+    hash.add(text);
+  }
+  return hash.hex();
+}
+
+std::string read_kept(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::string mark = kImageMark;
+  return text.compare(0, mark.size(), mark) == 0 ? text.substr(mark.size()) : "";
+}
+
+// A folder that cannot be written keeps nothing; that is no error.
+void keep(const std::string& path, const std::string& image) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  const std::string beside = path + "." + std::to_string(getpid());
+  {
+    std::ofstream file(beside, std::ios::binary);
+    file << kImageMark << image;
+    if (!file.flush()) {
+      std::filesystem::remove(beside, error);
+      return;
+    }
+  }
+  std::filesystem::rename(beside, path, error);
+}
+
+// Ends the program's life with its scope.
+struct Program {
+  ProgramHandle handle = nullptr;
+  ~Program() {
+    if (handle != nullptr) nvrtc().nvrtcDestroyProgram(&handle);
+  }
+};
+
+std::string log_of(ProgramHandle program) {
+  size_t bytes = 0;
+  if (nvrtc().nvrtcGetProgramLogSize(program, &bytes) != 0 || bytes == 0) return "";
+  std::string log(bytes, '\0');
+  nvrtc().nvrtcGetProgramLog(program, log.data());
+  log.resize(bytes - 1);
+  return log;
+}
+
+}  // namespace
+
+std::string compile(const KernelSource& source, const std::string& architecture) {
+  std::vector<const char*> names, texts, options;
+  for (const auto& [name, text] : source.headers) {
+    names.push_back(name.c_str());
+    texts.push_back(text.c_str());
+  }
+  const std::string target = "--gpu-architecture=" + architecture;
+  options.push_back(target.c_str());
+  for (const char* option : kOptions) options.push_back(option);
+  for (const auto& option : source.options) options.push_back(option.c_str());
+  Program program;
+  Result code =
+      nvrtc().nvrtcCreateProgram(&program.handle, source.text.c_str(), source.name.c_str(),
+                                 static_cast<int>(names.size()), texts.data(), names.data());
+  if (code != 0) fail("expected a program for NVRTC, got error ", code);
+  code =
+      nvrtc().nvrtcCompileProgram(program.handle, static_cast<int>(options.size()), options.data());
+  if (code != 0) {
+    fail("expected kernels in ", source.name, " that compile, got NVRTC's error ", code, ": ",
+         log_of(program.handle));
+  }
+  size_t bytes = 0;
+  code = nvrtc().nvrtcGetCUBINSize(program.handle, &bytes);
+  std::string image(bytes, '\0');
+  if (code == 0) code = nvrtc().nvrtcGetCUBIN(program.handle, image.data());
+  if (code != 0 || bytes == 0) fail("expected machine code of ", source.name, ", got none");
+  return image;
+}
+
+Kernel::Kernel(FunctionHandle function, std::string name)
+    : function_(function), name_(std::move(name)) {
+  size_t offset = 0, bytes = 0;
+  for (size_t i = 0; driver().cuFuncGetParamInfo(function_, i, &offset, &bytes) == 0; ++i) {
+    parameter_bytes_.push_back(bytes);
+  }
+}
+
+unsigned Kernel::resident_blocks(const Gpu& gpu, unsigned threads, unsigned shared_bytes) const {
+  int blocks = 0;
+  check(driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(
+            &blocks, function_, static_cast<int>(threads), shared_bytes),
+        "a kernel '", name_, "' that fits with ", threads, " threads");
+  return static_cast<unsigned>(blocks * gpu.processors());
+}
+
+int Kernel::registers() const {
+  int value = 0;
+  check(driver().cuFuncGetAttribute(&value, kNumRegisters, function_), "registers of ", name_);
+  return value;
+}
+
+void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
+                   bool together) const {
+  if (arguments.size() != parameter_bytes_.size()) {
+    fail("expected ", parameter_bytes_.size(), " arguments of kernel '", name_, "', got ",
+         arguments.size());
+  }
+  std::vector<void*> pointers;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].bytes != parameter_bytes_[i]) {
+      fail("expected ", parameter_bytes_[i], " bytes for argument ", i, " of kernel '", name_,
+           "', got ", arguments[i].bytes);
+    }
+    pointers.push_back(const_cast<void*>(arguments[i].data));
+  }
+  if (shape.shared_bytes > kSharedWithoutAsking) {
+    check(
+        driver().cuFuncSetAttribute(function_, kSharedBytes, static_cast<int>(shape.shared_bytes)),
+        "shared memory for '", name_, "'");
+  }
+  const Result code =
+      together
+          ? driver().cuLaunchCooperativeKernel(function_, shape.blocks, 1, 1, shape.threads, 1, 1,
+                                               shape.shared_bytes, stream.handle(), pointers.data())
+          : driver().cuLaunchKernel(function_, shape.blocks, 1, 1, shape.threads, 1, 1,
+                                    shape.shared_bytes, stream.handle(), pointers.data(), nullptr);
+  check(code, "a launch of '", name_, "' with ", shape.blocks, " blocks of ", shape.threads,
+        " threads and ", shape.shared_bytes, " bytes of shared memory");
+}
+
+Module::Module(const std::string& image) {
+  check(driver().cuModuleLoadData(&handle_, image.data()), "machine code for this device");
+}
+Module::~Module() { driver().cuModuleUnload(handle_); }
+
+Kernel Module::kernel(const std::string& name) const {
+  FunctionHandle function = nullptr;
+  check(driver().cuModuleGetFunction(&function, handle_, name.c_str()), "a kernel '", name, "'");
+  return Kernel(function, name);
+}
+
+KernelCache::KernelCache(std::string folder) : folder_(std::move(folder)) {}
+
+std::string KernelCache::default_folder() {
+  if (const char* folder = std::getenv("CAVS_CUDA_CACHE")) return folder;
+  if (const char* folder = std::getenv("XDG_CACHE_HOME")) return std::string(folder) + "/cavs/cuda";
+  const char* home = std::getenv("HOME");
+  return home == nullptr ? "" : std::string(home) + "/.cache/cavs/cuda";
+}
+
+std::unique_ptr<Module> KernelCache::load(const KernelSource& source, const Gpu& gpu) {
+  const std::string path =
+      folder_.empty() ? "" : folder_ + "/" + hash_of(source, gpu.architecture()) + ".cubin";
+  std::string image = path.empty() ? "" : read_kept(path);
+  if (!image.empty()) {
+    ++hits_;
+    return std::make_unique<Module>(image);
+  }
+  ++misses_;
+  image = compile(source, gpu.architecture());
+  if (!path.empty()) keep(path, image);
+  return std::make_unique<Module>(image);
+}
+
+}  // namespace cavs::cuda

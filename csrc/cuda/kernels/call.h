@@ -1,0 +1,51 @@
+// What kernels are given: operands, tables and rows, laid out alike by the host and on the device.
+// NVRTC has no standard headers, so none is included.
+#pragma once
+
+namespace cavs {
+namespace cuda {
+
+// Rows of the driving space that a launch works on.
+struct Rows {
+  int begin = 0, end = 0;
+};
+
+// Row r begins at data + r * ld elements of the value's dtype; `size` elements of a row are
+// meaningful. Operands without rows have ld == 0, so that the same arithmetic broadcasts them. Row
+// 0 may lie before the memory of the value, where no row so low is in use.
+struct Operand {
+  void* data = nullptr;
+  int ld = 0;
+  int size = 0;
+};
+
+// See IndexTable in runtime/index_table.h.
+struct Table {
+  const int* index = nullptr;
+  const int* ptr = nullptr;
+  const int* list = nullptr;
+  const int* part = nullptr;
+};
+
+// See RandomContext in runtime/random_context.h.
+struct Random {
+  unsigned long long seed = 0, step = 0;
+  int training = 1;
+  const long long* graph_key = nullptr;
+  const int* vertex_graph = nullptr;
+  const int* vertex_local = nullptr;
+  const int* edge_graph = nullptr;
+  const int* edge_local = nullptr;
+};
+
+// The operands of one launch, with at most N inputs; tables belong to the inputs.
+template <int N>
+struct Call {
+  Operand in[N];
+  Table tables[N];
+  Operand out;
+  Rows rows;
+};
+
+}  // namespace cuda
+}  // namespace cavs
