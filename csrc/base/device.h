@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace cavs {
 
@@ -15,6 +16,11 @@ struct Device {
 inline bool operator==(const Device& a, const Device& b) {
   return a.kind == b.kind && a.ordinal == b.ordinal;
 }
+// As users name it: "cpu", "cuda:0".
+inline std::string device_name(const Device& device) {
+  return device.kind == DeviceKind::kCpu ? "cpu" : "cuda:" + std::to_string(device.ordinal);
+}
+
 inline bool operator!=(const Device& a, const Device& b) { return !(a == b); }
 
 }  // namespace cavs

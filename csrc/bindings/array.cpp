@@ -5,8 +5,10 @@
 #include <memory>
 #include <utility>
 
+#include "bindings/device_arrays.h"
 #include "bindings/dlpack.h"
 #include "bindings/read.h"
+#include "runtime/backend.h"
 
 namespace py = pybind11;
 
@@ -110,9 +112,22 @@ ArrayForm form_of(py::handle array) {
   return form;
 }
 
-Array::Array(py::handle value, const ArrayName& name, bool written) : name_(name) {
+Array::Array(py::handle value, const ArrayName& name, bool written, Device device)
+    : name_(name), device_(device) {
   ArrayForm form;
-  if (py::isinstance<py::array>(value)) {
+  std::vector<int64_t> shape;
+  const bool plain = Py_TYPE(value.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+  const bool there = !plain && is_device_array(value);
+  if (there != (device.kind == DeviceKind::kCuda)) {
+    fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
+         device_name(device), name.as(), ", got ", type_name(value), " on ",
+         there ? "a GPU" : "the CPU", "; move it there with cavs.Tensor(...).to(\"",
+         device_name(device), "\")");
+  }
+  if (there) {
+    held_ = py::reinterpret_borrow<py::object>(value);
+    form = read_device_array(value, name, &shape);
+  } else if (py::isinstance<py::array>(value)) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = form_of(value);
     if (!form.dtype) form.other = py::str(value.attr("dtype"));
@@ -176,11 +191,29 @@ void Array::expect_apart(const Array& other) const {
 }
 
 std::vector<Array> read_arrays(py::handle items, const char* component, const char* name,
-                               bool written) {
+                               bool written, Device device) {
   std::vector<Array> arrays;
   for (const py::handle item : read_items(items, component, (std::string(name) + "s").c_str())) {
     const auto position = static_cast<int64_t>(arrays.size());
-    arrays.emplace_back(item, ArrayName{component, ErrorKind::kShape, name, position}, written);
+    arrays.emplace_back(item, ArrayName{component, ErrorKind::kShape, name, position}, written,
+                        device);
+  }
+  return arrays;
+}
+
+std::vector<Array> read_inputs(py::handle items, const char* component, Device device) {
+  if (device.kind == DeviceKind::kCpu) return read_arrays(items, component, "input", false);
+  std::vector<Array> arrays;
+  for (const py::handle item : read_items(items, component, "inputs")) {
+    const auto position = static_cast<int64_t>(arrays.size());
+    const ArrayName name = {component, ErrorKind::kShape, "input", position};
+    const bool there = is_device_array(item);
+    arrays.emplace_back(item, name, false, there ? device : Device{});
+    if (arrays.back().is_int() == there) {
+      fail(name.kind, "[", component, "] expected integers on the CPU and all else on ",
+           device_name(device), name.as(), ", got ", dtype_name(arrays.back().dtype()), " on ",
+           there ? "the GPU" : "the CPU", "; move it");
+    }
   }
   return arrays;
 }

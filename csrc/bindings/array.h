@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/device.h"
 #include "base/dtype.h"
 #include "base/error.h"
 
@@ -48,11 +49,12 @@ struct ArrayName {
 };
 
 // An array that was checked: C-contiguous, aligned, of a dtype of the engine, in this machine's
-// memory. The object holds the memory as long as it lives.
+// memory or in that of a GPU. The object holds the memory as long as it lives.
 class Array {
  public:
-  // Throws Error of the name's kind where the array is not so, or is read-only and to be written.
-  Array(pybind11::handle value, const ArrayName& name, bool written);
+  // Throws Error of the name's kind where the array is not so, is not on the device, or is
+  // read-only and to be written.
+  Array(pybind11::handle value, const ArrayName& name, bool written, Device device = {});
 
   // Each throws in the same way.
   void expect_writable() const;
@@ -60,6 +62,7 @@ class Array {
   void expect_like(const Array& other) const;   // of its dtype and as many elements
   void expect_apart(const Array& other) const;  // shares no memory with it
 
+  Device device() const { return device_; }
   DType dtype() const { return dtype_; }
   bool is_double() const { return dtype_ == DType::kFloat64; }
   bool is_int() const { return dtype_ == DType::kInt32; }
@@ -76,6 +79,7 @@ class Array {
   int64_t bytes() const { return elements_ * item_size(dtype_); }
 
   ArrayName name_;
+  Device device_;
   pybind11::object held_;  // keeps the memory alive
   void* data_;
   DType dtype_;
@@ -84,8 +88,12 @@ class Array {
   int64_t dims_[2] = {0, 0};
 };
 
-// The arrays of any iterable; errors call one of them `name`.
+// The arrays of any iterable, all on one device; errors call one of them `name`.
 std::vector<Array> read_arrays(pybind11::handle items, const char* component, const char* name,
-                               bool written);
+                               bool written, Device device = {});
+
+// The inputs of a run on the device: integers stand in this machine's memory, where distinct ids
+// are counted, and all else on the device.
+std::vector<Array> read_inputs(pybind11::handle items, const char* component, Device device);
 
 }  // namespace cavs

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/device_arrays.h"
 #include "bindings/program.h"
 #include "bindings/read.h"
 #include "bindings/run_arrays.h"
@@ -46,9 +47,10 @@ class PyRun {
     const Turn turn(this);
     py::list results = complete(*outputs_, outputs);
     // Held here, because the caller's lists may change while the interpreter runs other threads.
-    Held held = {read_arrays(params, "runtime", "parameter", false),
-                 read_arrays(inputs, "runtime", "input", false),
-                 read_arrays(results, "runtime", "output", true)};
+    const Device device = run_.executable().backend->device();
+    Held held = {read_arrays(params, "runtime", "parameter", false, device),
+                 read_inputs(inputs, "runtime", device),
+                 read_arrays(results, "runtime", "output", true, device)};
     ArrayLists arrays = held.lists();
     set_versions(versions, &arrays.params);
     {
@@ -66,9 +68,10 @@ class PyRun {
                     std::optional<int> threads, bool retain) {
     const Turn turn(this);
     py::list results = complete(*program.outputs, outputs);
+    const Device device = run_.executable().backend->device();
     const Held held = {{},
-                       read_arrays(inputs, "runtime", "input", false),
-                       read_arrays(results, "runtime", "output", true)};
+                       read_inputs(inputs, "runtime", device),
+                       read_arrays(results, "runtime", "output", true, device)};
     ArrayLists arrays = held.lists();
     arrays.params = params_;
     {
@@ -170,10 +173,14 @@ class PyRun {
     return arrays;
   }
 
-  py::array make_output(const OutputSpec& spec) const {
+  py::object make_output(const OutputSpec& spec) const {
     std::vector<py::ssize_t> shape;
     if (spec.space.kind != SpaceKind::kNone) shape.push_back(run_.rows(spec.space));
     shape.insert(shape.end(), spec.shape.begin(), spec.shape.end());
+    const Device device = run_.executable().backend->device();
+    if (device.kind != DeviceKind::kCpu) {
+      return make_device_array(device, {shape.begin(), shape.end()}, spec.dtype);
+    }
     switch (spec.dtype) {
       case DType::kFloat32:
         return py::array_t<float>(shape);

@@ -80,7 +80,7 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<const Workspace> workspace(const Executable& exe, bool keep,
                                              const RowCounts& counts, const Schedule& schedule,
-                                             int threads) const override {
+                                             const Staged&, int threads) const override {
     return plan_workspace(exe, keep, counts, schedule, threads);
   }
 

@@ -1,15 +1,186 @@
 // The GPUs as devices of the runtime.
 #include "runtime/backend.h"
-#include "base/error.h"
-#include "cuda/gpus.h"
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/denormals.h"
+#include "cuda/allocator.h"
+#include "cuda/current_stream.h"
+#include "cuda/pinned_ring.h"
+#include "cuda/prepared.h"
+#include "cuda/step_arithmetic.h"
+#include "cuda/walk.h"
+#include "cuda/workspace.h"
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
 
 namespace cavs {
+namespace cuda {
+namespace {
 
-Backend& cuda_backend(int ordinal) {
-  cuda::open_gpu(ordinal);
-  fail(ErrorKind::kDevice, "[cuda] expected a backend, got none; this is being built");
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(OpenGpu& open, Allocator& allocator) : Backend(allocator), open_(open) {}
+
+  bool supports(const Program& program, const Instruction& instruction) const override {
+    return program.dtype != DType::kInt32 &&
+           (group_of(instruction) != nullptr ||
+            find_device_kernel(instruction.kernel->name) != nullptr);
+  }
+  Steps steps() const override { return Steps::kInstructions; }
+  bool keeps_confined_values() const override { return false; }
+
+  // A thread reads the elements of its columns, then writes them.
+  Overwrites overwrites(const Program&, const Instruction& instruction) const override {
+    return group_of(instruction) != nullptr ? Overwrites::kElements : Overwrites::kNothing;
+  }
+
+  std::shared_ptr<const Staged> stage(const Executable& exe, const RowCounts& counts,
+                                      const Schedule& schedule) const override {
+    return std::make_shared<StagedLists>(cuda_program(exe).lists(), schedule,
+                                         integer_inputs(exe, counts));
+  }
+
+  std::shared_ptr<const Prepared> prepare(const Executable& exe) const override {
+    return std::make_shared<CudaProgram>(open_, exe);
+  }
+
+  std::unique_ptr<const Workspace> workspace(const Executable& exe, bool, const RowCounts& counts,
+                                             const Schedule& schedule, const Staged& staged,
+                                             int) const override {
+    return std::make_unique<CudaWorkspace>(exe, counts, schedule, staged);
+  }
+  int64_t bytes_kept(const Executable&, const RowCounts&) const override { return 0; }
+
+  void run(const Sweep& sweep) override {
+    open_gpu(open_.ordinal);  // current in this thread
+    const Stream& stream = current_stream(open_);
+    upload(sweep, stream);
+    const DeviceLists lists = lists_of(sweep);
+    const auto uniques = uniques_of(sweep);
+    const auto parents = parents_of(sweep);
+    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
+    walk(sweep, stream, flush, lists, {lists, uniques, parents});
+  }
+
+  void synchronize() override {
+    open_gpu(open_.ordinal);
+    current_stream(open_).synchronize();
+  }
+
+  const StepArithmetic<float>& step_arithmetic(float) const override {
+    return cuda_step_arithmetic<float>(open_);
+  }
+  const StepArithmetic<double>& step_arithmetic(double) const override {
+    return cuda_step_arithmetic<double>(open_);
+  }
+
+ private:
+  static Address at(const Sweep& sweep, int64_t offset) {
+    return reinterpret_cast<Address>(sweep.memory + offset);
+  }
+  static const Program& first_program(const Sweep& sweep) {
+    return (sweep.exe.forward ? *sweep.exe.forward : sweep.exe).program;
+  }
+
+  // Forward brings the tables of distinct ids and what is staged, which stand one after the other;
+  // backward its lists of parents and what forward did not stage.
+  void upload(const Sweep& sweep, const Stream& stream) {
+    const SweepPlan& plan = sweep.plan;
+    const auto& workspace = static_cast<const CudaWorkspace&>(*plan.workspace);
+    const auto copy = [](std::byte* to, const void* from, int64_t bytes) {
+      if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
+    };
+    if (!sweep.exe.forward) {
+      const auto& staged = static_cast<const StagedLists&>(*plan.staged);
+      const int64_t tables = plan.staged_offset;
+      pinned_.upload(stream, at(sweep, 0), tables + staged.bytes, [&](std::byte* block) {
+        // The tables stand in one block of the host.
+        if (tables > 0) copy(block, sweep.uniques[0].index, tables);
+        staged.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs, block + tables);
+      });
+    }
+    const int64_t parents = parent_lists_bytes(sweep.exe, sweep.counts, sweep.schedule);
+    const int64_t late = workspace.late.bytes == 0
+                             ? parents
+                             : plan.workspace_offset - plan.lists_offset + workspace.late.bytes;
+    pinned_.upload(stream, at(sweep, plan.lists_offset), late, [&](std::byte* block) {
+      if (parents > 0) copy(block, sweep.parents[sweep.exe.parent_lists[0]].ptr, parents);
+      if (workspace.late.bytes == 0) return;
+      workspace.late.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs,
+                           block + (plan.workspace_offset - plan.lists_offset));
+    });
+  }
+
+  static DeviceLists lists_of(const Sweep& sweep) {
+    DeviceLists lists;
+    const auto& workspace = static_cast<const CudaWorkspace&>(*sweep.plan.workspace);
+    lists.add(static_cast<const StagedLists&>(*sweep.plan.staged),
+              at(sweep, sweep.plan.staged_offset));
+    lists.add(workspace.late, at(sweep, sweep.plan.workspace_offset));
+    lists.finish();
+    return lists;
+  }
+
+  // The tables as they stand on the device.
+  static std::vector<UniqueTable> uniques_of(const Sweep& sweep) {
+    std::vector<UniqueTable> tables;
+    std::byte* to = sweep.memory;
+    for (size_t u = 0; u < sweep.uniques.size(); ++u) {
+      const int64_t base = unique_base_rows(first_program(sweep), sweep.counts, u);
+      tables.push_back(unique_table_at(to, base, sweep.uniques[u].rows));
+      to += unique_table_bytes(base);
+    }
+    return tables;
+  }
+
+  static std::vector<UniqueParents> parents_of(const Sweep& sweep) {
+    std::vector<UniqueParents> lists(sweep.parents.size());
+    std::byte* to = sweep.memory + sweep.plan.lists_offset;
+    for (const int u : sweep.exe.parent_lists) {
+      const auto i = static_cast<size_t>(u);
+      const int64_t rows = sweep.counts.uniques[i];
+      const int64_t edges =
+          count_parents(sweep.exe.program.uniques[i].base, sweep.counts, sweep.schedule);
+      lists[i] = unique_parents_at(to, rows, edges);
+      to += unique_parents_bytes(rows, edges);
+    }
+    return lists;
+  }
+
+  OpenGpu& open_;
+  PinnedRing pinned_;
+};
+
+// Never destroyed: runs may end after static objects.
+struct Opened {
+  std::mutex mutex;
+  std::map<int, Backend*> backends;
+};
+Opened& opened() {
+  static auto* const opened = new Opened;
+  return *opened;
 }
 
-std::vector<Backend*> open_cuda_backends() { return {}; }
+}  // namespace
+}  // namespace cuda
+
+Backend& cuda_backend(int ordinal) {
+  cuda::OpenGpu& open = cuda::open_gpu(ordinal);
+  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
+  Backend*& found = cuda::opened().backends[ordinal];
+  if (found == nullptr) found = new cuda::CudaBackend(open, *new cuda::GpuAllocator(open));
+  return *found;
+}
+
+std::vector<Backend*> open_cuda_backends() {
+  const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
+  std::vector<Backend*> found;
+  for (const auto& [ordinal, backend] : cuda::opened().backends) found.push_back(backend);
+  return found;
+}
 
 }  // namespace cavs

@@ -39,10 +39,6 @@ Device device_named(const std::string& name) {
   return {DeviceKind::kCuda, ordinal};
 }
 
-std::string device_name(Device device) {
-  return device.kind == DeviceKind::kCpu ? "cpu" : "cuda:" + std::to_string(device.ordinal);
-}
-
 std::vector<Backend*> backends() {
   std::vector<Backend*> all = open_cuda_backends();
   all.insert(all.begin(), cpu_backend());

@@ -109,11 +109,11 @@ class Backend {
                                               const Schedule& schedule) const;
   // Called once the layouts of the program are known. The executable outlives the result.
   virtual std::shared_ptr<const Prepared> prepare(const Executable& exe) const = 0;
-  // For at most `threads` threads of the host.
+  // For at most `threads` threads of the host. `staged`: of the run.
   virtual std::unique_ptr<const Workspace> workspace(const Executable& exe, bool keep,
                                                      const RowCounts& counts,
                                                      const Schedule& schedule,
-                                                     int threads) const = 0;
+                                                     const Staged& staged, int threads) const = 0;
   // Bytes that a run leaves beside the arena, for later runs.
   virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
 
@@ -146,7 +146,6 @@ Backend& backend_of(Device device);
 // "cpu", "cuda" (the first GPU) or "cuda:1". Throws Error(kValue) for another word; whether the
 // device is there shows when its backend is asked for.
 Device device_named(const std::string& name);
-std::string device_name(Device device);
 
 // The backends that were asked for so far.
 std::vector<Backend*> backends();

@@ -70,7 +70,7 @@ void place_in_rows_of_others(const Layout& layout, SweepPlan* plan) {
 // Plans the memory behind the values.
 void finish(const Executable& exe, bool keep, const RowCounts& counts, const Schedule& schedule,
             int threads, int64_t values_end, SweepPlan* plan) {
-  plan->workspace = exe.backend->workspace(exe, keep, counts, schedule, threads);
+  plan->workspace = exe.backend->workspace(exe, keep, counts, schedule, *plan->staged, threads);
   plan->lists_offset = values_end;
   plan->workspace_offset =
       align_up(values_end + parent_lists_bytes(exe, counts, schedule), plan->workspace->alignment);

@@ -81,7 +81,9 @@ void Run::build_uniques(const ArrayLists& arrays) {
     ids.emplace_back();
     for (const int input : unique.inputs) ids.back().push_back(ids_of(unique, input, arrays));
   }
-  arena_->reserve(unique_section_bytes(program, counts_));
+  if (exe_->backend->allocator().on_host()) {
+    arena_->reserve(unique_section_bytes(program, counts_));
+  }
   counts_.uniques.assign(program.uniques.size(), 0);
   place_uniques();
   for (size_t i = 0; i < program.uniques.size(); ++i) {

@@ -31,8 +31,7 @@ StateWrites find_state_writes(const Program& program, const std::vector<Root>& r
   return found;
 }
 
-void FirstNan::note(int64_t row, int state) {
-  const int64_t place = row << kStateBits | state;
+void FirstNan::note_place(int64_t place) {
   int64_t known = place_.load();
   while (place < known && !place_.compare_exchange_weak(known, place)) {
   }

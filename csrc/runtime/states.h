@@ -28,13 +28,17 @@ StateWrites find_state_writes(const Program& program, const std::vector<Root>& r
 // state.
 class FirstNan {
  public:
-  void note(int64_t row, int state);
+  void note(int64_t row, int state) { note_place(place_of(row, state)); }
+  // A row and state as one number, by which devices look for the first: smaller is earlier.
+  static int64_t place_of(int64_t row, int state) { return row << kStateBits | state; }
+  void note_place(int64_t place);
   bool found() const { return place_ != kNone; }
   int64_t row() const { return place_ >> kStateBits; }
   int state() const { return static_cast<int>(place_ & ((1 << kStateBits) - 1)); }
 
- private:
   static constexpr int kStateBits = 16;
+
+ private:
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   std::atomic<int64_t> place_{kNone};
 };

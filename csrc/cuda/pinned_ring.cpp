@@ -1,0 +1,37 @@
+// Hands out pinned blocks that the device has read.
+#include "cuda/pinned_ring.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace cavs::cuda {
+
+std::unique_ptr<PinnedRing::Slot> PinnedRing::take(int64_t bytes) {
+  std::unique_ptr<Slot> slot;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (slots_.size() >= kMostSlots) {
+      slot = std::move(slots_.front());
+      slots_.erase(slots_.begin());
+    }
+  }
+  if (slot) {
+    slot->read->synchronize();
+  } else {
+    slot = std::make_unique<Slot>();
+    slot->read = std::make_unique<Event>();
+  }
+  const auto wanted = static_cast<size_t>(bytes);
+  if (!slot->block || slot->block->bytes() < wanted) {
+    // Half as much again, so that slowly growing batches take few blocks.
+    slot->block = std::make_unique<PinnedBlock>(wanted + wanted / 2);
+  }
+  return slot;
+}
+
+void PinnedRing::give(std::unique_ptr<Slot> slot) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  slots_.push_back(std::move(slot));
+}
+
+}  // namespace cavs::cuda

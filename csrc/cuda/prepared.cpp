@@ -1,0 +1,121 @@
+// Finds the kernels of a program, and compiles its elementwise groups.
+#include "cuda/prepared.h"
+
+#include <string>
+#include <utility>
+
+#include "cuda/kernel_texts.h"
+#include "cuda/library.h"
+#include "program/access.h"
+#include "program/kernels.h"
+#include "runtime/executable.h"
+
+namespace cavs::cuda {
+namespace {
+
+// Elements from row to row of a value in a layout.
+int ld_of(const Executable& exe, const Layout& layout, int id) {
+  const Root& root = exe.roots[id];
+  const bool arena = exe.program.values[root.value].role == Role::kArena;
+  return static_cast<int>(arena && exe.forms[id].ld != 0 ? layout.places[root.value].ld
+                                                         : exe.forms[id].ld);
+}
+
+// Whether a table of this kind has a list, and a part for each of its entries.
+GroupOperand operand_of(const TableSpec& table, int ld) {
+  GroupOperand operand;
+  operand.ld = ld;
+  operand.list = is_list(table.kind) && table.kind != TableKind::kChildren;
+  operand.part = table.kind == TableKind::kParentRows && table.argument != 0;
+  return operand;
+}
+
+}  // namespace
+
+CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
+    : open_(open), exe_(exe), lists_(lists_read(exe.program)) {
+  for (size_t s = 0; s < exe.program.segments.size(); ++s) {
+    segments.emplace_back();
+    const auto& instructions = exe.program.segments[s].instructions;
+    for (size_t i = 0; i < instructions.size(); ++i) {
+      PreparedCall call;
+      call.instruction = &instructions[i];
+      if (group_of(instructions[i]) == nullptr) {
+        call.kernel = find_device_kernel(instructions[i].kernel->name);
+      }
+      call.state_writes = &exe.state_writes[s][i];
+      call.edges = instructions[i].space.kind == SpaceKind::kEdge;
+      random = random || std::holds_alternative<UniformAttributes>(instructions[i].attributes) ||
+               std::holds_alternative<DropoutAttributes>(instructions[i].attributes);
+      segments.back().push_back(call);
+    }
+  }
+  if (exe.forward) cuda_program(*exe.forward).expect(lists_);
+}
+
+std::set<ListId> CudaProgram::lists() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  return lists_;
+}
+
+void CudaProgram::expect(const std::set<ListId>& lists) const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  lists_.insert(lists.begin(), lists.end());
+}
+
+std::vector<std::optional<GroupKernel>> CudaProgram::print(const Layout& layout) const {
+  std::vector<std::optional<GroupKernel>> printed;
+  for (size_t s = 0; s < segments.size(); ++s) {
+    for (size_t i = 0; i < segments[s].size(); ++i) {
+      printed.emplace_back();
+      const Instruction& instruction = *segments[s][i].instruction;
+      const Group* group = group_of(instruction);
+      if (group == nullptr) continue;
+      std::vector<GroupOperand> inputs;
+      for (size_t k = 0; k < instruction.inputs.size(); ++k) {
+        inputs.push_back(
+            operand_of(instruction.tables[k], ld_of(exe_, layout, instruction.inputs[k])));
+      }
+      std::vector<int> outputs;
+      for (const int id : instruction.outputs) outputs.push_back(ld_of(exe_, layout, id));
+      const std::string name = "group_" + std::to_string(s) + "_" + std::to_string(i);
+      printed.back() = print_group(name, *group, exe_.program.dtype, inputs, outputs);
+    }
+  }
+  return printed;
+}
+
+KernelSource CudaProgram::source(const Layout& layout, bool flush_denormals) const {
+  KernelSource source;
+  source.name = exe_.program.backward ? "backward.cu" : "forward.cu";
+  source.text = group_prelude();
+  for (const auto& group : print(layout)) {
+    if (group) source.text += group->text;
+  }
+  source.headers = kernel_headers();
+  source.options = options_of(exe_.program.dtype, flush_denormals);
+  return source;
+}
+
+const LayoutCode& CudaProgram::code(const Layout& layout, bool flush_denormals) const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  auto& kept = code_[{&layout, flush_denormals}];
+  if (kept) return *kept;
+  auto made = std::make_unique<LayoutCode>();
+  auto printed = print(layout);
+  for (auto& group : printed) {
+    made->groups.emplace_back();
+    if (!group) continue;
+    if (!made->module) made->module = open_.cache.load(source(layout, flush_denormals), open_.gpu);
+    Kernel kernel = made->module->kernel(group->kernel_name());
+    made->groups.back().emplace(LayoutCode::Compiled{std::move(*group), std::move(kernel)});
+  }
+  kept = std::move(made);
+  return *kept;
+}
+
+const CudaProgram& cuda_program(const Executable& exe) {
+  return static_cast<const CudaProgram&>(*exe.prepared);
+}
+
+}  // namespace cavs::cuda

@@ -1,0 +1,89 @@
+// The lists of integers that a program reads on the device: arrays of the schedule, integer inputs,
+// the keys of graphs. They go to the device together.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "cuda/driver.h"
+#include "program/program.h"
+#include "runtime/backend.h"
+#include "runtime/row_counts.h"
+#include "runtime/tables.h"
+
+namespace cavs::cuda {
+
+enum class List : uint8_t {
+  kVertexOrder,
+  kEdgeOrder,
+  kChild,
+  kParent,
+  kEdgeSlot,
+  kChildPtr,
+  kOutPtr,
+  kOutEdge,
+  kGraph,
+  kGraphPtr,
+  kGraphVertex,
+  kLocal,
+  kEdgeGraph,
+  kEdgeLocal,
+  kSlot,         // argument: of which child
+  kParentsPtr,   // argument: by how many slots
+  kParentsRow,   //   the same
+  kParentsSlot,  //   the same
+  kGraphKeys,
+  kInput,  // argument: which input
+};
+
+struct ListId {
+  List list;
+  int argument = 0;
+};
+inline bool operator<(const ListId& a, const ListId& b) {
+  return a.list != b.list ? a.list < b.list : a.argument < b.argument;
+}
+
+// The lists that a program's instructions read.
+std::set<ListId> lists_read(const Program& program);
+
+// Lists with their places in a block.
+class StagedLists final : public Staged {
+ public:
+  // `inputs` has the elements of integer inputs, by their numbers.
+  StagedLists(const std::set<ListId>& lists, const Schedule& schedule,
+              const std::map<int, int64_t>& inputs);
+
+  const std::map<ListId, int64_t>& offsets() const { return offsets_; }
+  // Writes the lists to a block of the host at their offsets. The arrays of the caller are those of
+  // the sweep that reads the inputs.
+  void write(const Schedule& schedule, const int64_t* graph_keys,
+             const std::vector<ExternalArray>& inputs, std::byte* block) const;
+
+ private:
+  std::map<ListId, int64_t> offsets_;
+};
+
+// Elements of each integer input that a forward program reads as a value.
+std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& counts);
+
+// The addresses of lists on the device.
+class DeviceLists final : public ScheduleArrays {
+ public:
+  // Lists of `staged` that stand from `address` on.
+  void add(const StagedLists& staged, Address address);
+  // To be called once all are added.
+  void finish();
+
+  // Null where it was not staged.
+  const int32_t* find(List list, int argument = 0) const;
+  const int32_t* slot(int k) const override { return find(List::kSlot, k); }
+  Parents parents(int slots) const override;
+
+ private:
+  std::map<ListId, Address> addresses_;
+};
+
+}  // namespace cavs::cuda

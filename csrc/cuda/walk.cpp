@@ -1,0 +1,279 @@
+// Launches the instructions of a sweep one after the other; the stream's order is theirs.
+#include "cuda/walk.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "base/stopwatch.h"
+#include "cuda/library.h"
+#include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+#include "runtime/places.h"
+
+namespace cavs::cuda {
+namespace {
+
+struct BoundCall {
+  int number = 0;  // among all calls
+  const PreparedCall* prepared = nullptr;
+  const LayoutCode::Compiled* group = nullptr;
+  DeviceCall call;
+};
+
+Random random_of(const RandomContext& context, const DeviceLists& lists) {
+  Random random;
+  random.seed = context.seed;
+  random.step = context.step;
+  random.training = context.training ? 1 : 0;
+  random.graph_key = reinterpret_cast<const long long*>(lists.find(List::kGraphKeys));
+  random.vertex_graph = lists.find(List::kGraph);
+  random.vertex_local = lists.find(List::kLocal);
+  random.edge_graph = lists.find(List::kEdgeGraph);
+  random.edge_local = lists.find(List::kEdgeLocal);
+  return random;
+}
+
+// Times of launches by events; read when all are done.
+class Clock {
+ public:
+  Clock(const Sweep& sweep, const Stream& stream) : profile_(sweep.profile), stream_(stream) {
+    if (profile_ == nullptr) return;
+    stream_.record(begin_);
+  }
+
+  template <class Launch>
+  void time(int call, int64_t level, int64_t rows, const Launch& launch) {
+    if (profile_ == nullptr) return launch();
+    Timed timed{std::make_unique<Event>(true), std::make_unique<Event>(true), call, level, rows};
+    stream_.record(*timed.start);
+    launch();
+    stream_.record(*timed.end);
+    timed_.push_back(std::move(timed));
+  }
+
+  void finish(size_t calls) {
+    if (profile_ == nullptr) return;
+    stream_.synchronize();
+    profile_->walk = watch_.lap();
+    profile_->calls.resize(calls);
+    profile_->threads.resize(1);
+    SweepProfile::Thread& thread = profile_->threads[0];
+    for (const Timed& timed : timed_) {
+      ProfileEvent event;
+      event.call = timed.call;
+      event.level = timed.level;
+      event.start = nanoseconds(timed.start->milliseconds_since(begin_));
+      event.ns = nanoseconds(timed.end->milliseconds_since(*timed.start));
+      event.rows = timed.rows;
+      CallProfile& sum = profile_->calls[static_cast<size_t>(timed.call)];
+      ++sum.calls;
+      sum.rows += timed.rows;
+      sum.ns += event.ns;
+      thread.kernels += event.ns;
+      if (profile_->events.size() < SweepProfile::kMostEvents) {
+        profile_->events.push_back(event);
+      } else {
+        ++profile_->events_left_out;
+      }
+    }
+    thread.walking = std::max<int64_t>(0, profile_->walk - thread.kernels);
+  }
+
+ private:
+  struct Timed {
+    std::unique_ptr<Event> start, end;
+    int call;
+    int64_t level, rows;
+  };
+  static int64_t nanoseconds(float milliseconds) {
+    return static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+  }
+
+  SweepProfile* const profile_;
+  const Stream& stream_;
+  const Event begin_{true};
+  Stopwatch watch_;
+  std::vector<Timed> timed_;
+};
+
+class Walker {
+ public:
+  Walker(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
+         const TableSources& tables)
+      : sweep_(sweep),
+        program_(sweep.exe.program),
+        prepared_(cuda_program(sweep.exe)),
+        workspace_(static_cast<const CudaWorkspace&>(*sweep.plan.workspace)),
+        code_(prepared_.code(sweep.layout, flush_denormals)),
+        stream_(stream),
+        library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
+        random_(random_of(sweep.random, lists)),
+        clock_(sweep, stream) {
+    bind(tables);
+  }
+
+  void walk() {
+    if (sweep_.first_nan != nullptr) {
+      check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_.handle()),
+            "the place of the first NaN");
+    }
+    for (size_t s = 0; s < program_.segments.size(); ++s) {
+      interrupt_.poll();
+      const Segment& segment = program_.segments[s];
+      if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
+      if (segment.kind == SegmentKind::kLevels) {
+        walk_levels(s);
+      } else {
+        for (const BoundCall& bound : calls_[s]) {
+          const Space& space = bound.prepared->instruction->space;
+          launch(bound, sweep_.counts.first(space), sweep_.counts.last(space),
+                 segment.kind == SegmentKind::kGlobal);
+        }
+      }
+    }
+    read_first_nan();
+    clock_.finish(code_.groups.size());
+  }
+
+ private:
+  void bind(const TableSources& tables) {
+    size_t operands = 0, table_count = 0;
+    for (const auto& segment : prepared_.segments) {
+      for (const PreparedCall& call : segment) {
+        operands += call.instruction->inputs.size() + call.instruction->outputs.size();
+        table_count += call.instruction->tables.size();
+      }
+    }
+    operands_.reserve(operands);  // calls point into them
+    tables_.reserve(table_count);
+    size_t number = 0;
+    for (const auto& segment : prepared_.segments) {
+      calls_.emplace_back();
+      for (const PreparedCall& call : segment) bind_call(call, number++, tables);
+    }
+  }
+
+  void bind_call(const PreparedCall& prepared, size_t number, const TableSources& tables) {
+    const Instruction& instruction = *prepared.instruction;
+    BoundCall bound;
+    bound.number = static_cast<int>(number);
+    bound.prepared = &prepared;
+    if (code_.groups[number]) bound.group = &*code_.groups[number];
+    bound.call.program = &program_;
+    bound.call.instruction = &instruction;
+    bound.call.in = operands_.data() + operands_.size();
+    bound.call.out = bound.call.in + instruction.inputs.size();
+    for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+      for (const int id : *list) operands_.push_back(operand_of(id));
+    }
+    bound.call.tables = tables_.data() + tables_.size();
+    for (const TableSpec& table : instruction.tables) {
+      const IndexTable found = resolve_table(table, tables);
+      tables_.push_back({found.index, found.ptr, found.list, found.part});
+    }
+    bound.call.random = &random_;
+    bound.call.scratch =
+        workspace_address() + static_cast<Address>(workspace_.scratch_offset);
+    calls_.back().push_back(bound);
+  }
+
+  Operand operand_of(int id) const {
+    const ValueRows rows = rows_of(sweep_, id);
+    return {rows.data, static_cast<int>(rows.ld), static_cast<int>(rows.size)};
+  }
+
+  Address workspace_address() const {
+    return reinterpret_cast<Address>(sweep_.memory + sweep_.plan.workspace_offset);
+  }
+  Address nan_place() const {
+    return workspace_address() + static_cast<Address>(workspace_.nan_offset);
+  }
+
+  void walk_levels(size_t s) {
+    const Schedule& schedule = sweep_.schedule;
+    const int64_t levels = schedule.num_levels();
+    const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
+    const bool sums =
+        s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
+    for (int64_t i = 0; i < levels; ++i) {
+      level_ = program_.backward ? levels - 1 - i : i;
+      if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
+      interrupt_.poll();
+      for (const BoundCall& bound : calls_[s]) launch_level(bound);
+      if (!sums) continue;
+      for (const BoundCall& bound : calls_[s + 1]) launch_level(bound);
+    }
+    level_ = -1;
+  }
+
+  void launch_level(const BoundCall& bound) {
+    const auto& ptr =
+        bound.prepared->edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
+    const auto level = static_cast<size_t>(level_);
+    launch(bound, ptr[level], ptr[level + 1], false);
+  }
+
+  void launch(const BoundCall& bound, int64_t begin, int64_t end, bool empty_too) {
+    if (begin >= end && !empty_too) return;
+    DeviceCall call = bound.call;
+    call.rows = {static_cast<int>(begin), static_cast<int>(end)};
+    clock_.time(bound.number, level_, end - begin, [&] {
+      if (bound.group != nullptr) {
+        launch_group(bound.group->group, bound.group->kernel, stream_, call);
+      } else {
+        bound.prepared->kernel->launch(library_, stream_, call);
+      }
+    });
+    if (sweep_.first_nan != nullptr) look_for_nan(bound, call);
+  }
+
+  void look_for_nan(const BoundCall& bound, const DeviceCall& call) {
+    for (const StateWrite& write : *bound.prepared->state_writes) {
+      const Operand& out = call.out[write.output];
+      const Address data =
+          reinterpret_cast<Address>(out.data) +
+          static_cast<Address>(write.column * item_size(program_.dtype));
+      const int rows = call.rows.end - call.rows.begin;
+      const int width = static_cast<int>(write.size);
+      const unsigned blocks = static_cast<unsigned>((int64_t{rows} * width + 255) / 256);
+      library_.kernel("checks", "find_nan")
+          .launch(stream_, {std::min(blocks, 1024U), 256, 0}, data, out.ld, width, call.rows,
+                  write.state, nan_place());
+    }
+  }
+
+  void read_first_nan() {
+    if (sweep_.first_nan == nullptr) return;
+    int64_t place = 0;
+    stream_.copy_to_host(&place, nan_place(), sizeof(place));
+    stream_.synchronize();
+    if (place >= 0) sweep_.first_nan->note_place(place);
+  }
+
+  const Sweep& sweep_;
+  const Program& program_;
+  const CudaProgram& prepared_;
+  const CudaWorkspace& workspace_;
+  const LayoutCode& code_;
+  const Stream& stream_;
+  Library& library_;
+  const Random random_;
+  Clock clock_;
+  Interrupt interrupt_;
+  std::vector<Operand> operands_;
+  std::vector<Table> tables_;
+  std::vector<std::vector<BoundCall>> calls_;  // [segment]
+  int64_t level_ = -1;                         // at hand, for the profile
+};
+
+}  // namespace
+
+void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals,
+          const DeviceLists& lists, const TableSources& tables) {
+  Walker(sweep, stream, flush_denormals, lists, tables).walk();
+}
+
+}  // namespace cavs::cuda

@@ -1,0 +1,25 @@
+// The memory of a sweep beside its values.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/staged_lists.h"
+#include "runtime/backend.h"
+
+namespace cavs::cuda {
+
+// [lists that forward did not stage][the place of the first NaN][scratch of kernels]
+class CudaWorkspace final : public Workspace {
+ public:
+  CudaWorkspace(const Executable& exe, const RowCounts& counts, const Schedule& schedule,
+                const Staged& staged);
+
+  const StagedLists late;
+  int64_t nan_offset = 0, scratch_offset = 0;
+};
+
+// Rows that one launch of the instruction works on at most.
+int64_t most_rows(const Segment& segment, const Instruction& instruction, const RowCounts& counts,
+                  const Schedule& schedule);
+
+}  // namespace cavs::cuda
