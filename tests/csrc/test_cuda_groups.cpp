@@ -96,7 +96,7 @@ template <class T>
 Rows<T> random_rows(Engine& engine, int rows, int size, bool shared) {
   Rows<T> made;
   made.size = size;
-  made.ld = shared ? 0 : chance(engine, 50) ? (size + 15) / 16 * 16 : size + pick(engine, 0, 3);
+  made.ld = shared ? 0 : chance(engine, 75) ? (size + 15) / 16 * 16 : size + pick(engine, 0, 3);
   made.offset = chance(engine, 30) ? pick(engine, 1, 3) : 0;
   made.host.resize(static_cast<size_t>(shared ? size : rows * made.ld));
   for (T& x : made.host) x = random_number<T>(engine);
@@ -136,9 +136,10 @@ void add_input(Engine& engine, Case<T>* made) {
   made->tables.push_back(std::move(table));
 }
 
-// `op` is among the group's operations; every argument is one that has been made before.
+// The first operation is `op`, further ones are among `ops`; every argument is one that has been
+// made before.
 template <class T>
-Case<T> random_case(Engine& engine, int op, int num_calls) {
+Case<T> random_case(Engine& engine, int op, const std::vector<int>& ops, int num_calls) {
   Case<T> made;
   const int widths[] = {1, 2, 4, 8, 16, 64, 256};
   made.group.width = chance(engine, 60) ? pick(engine, 1, 70) : widths[pick(engine, 0, 6)];
@@ -147,10 +148,10 @@ Case<T> random_case(Engine& engine, int op, int num_calls) {
   const int inputs = pick(engine, 1, 4), constants = pick(engine, 0, 2);
   for (int i = 0; i < inputs; ++i) add_input(engine, &made);
   for (int i = 0; i < constants; ++i) made.group.constants.push_back(random_number<T>(engine));
-  const int ops = static_cast<int>(scalar_op_names().size());
   for (int i = 0; i < num_calls; ++i) {
     ScalarCall call;
-    call.op = i == 0 ? op : pick(engine, 0, ops - 1);
+    call.op =
+        i == 0 ? op : ops[static_cast<size_t>(pick(engine, 0, static_cast<int>(ops.size()) - 1))];
     for (int k = 0; k < scalar_op_arity(call.op); ++k) {
       call.arguments[static_cast<size_t>(k)] = pick(engine, 0, made.group.first_call() + i - 1);
     }
@@ -253,57 +254,209 @@ void run_on_device(Case<T>* made, const cuda::Kernel& kernel, const cuda::Stream
 
 // Bits, but for NaN, whose bits differ from device to device.
 template <class T>
-bool same(const std::vector<T>& a, const std::vector<T>& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
-    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) return false;
-  }
-  return a.size() == b.size();
+bool same(T a, T b) {
+  return (std::isnan(a) && std::isnan(b)) || std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+// Within some units of the larger one's last place.
+template <class T>
+bool close(T a, T b, double units) {
+  if (same(a, b) || a == b) return true;
+  const double larger = std::max(std::fabs(a), std::fabs(b));
+  const double unit = std::max(larger * std::numeric_limits<T>::epsilon(),
+                               double{std::numeric_limits<T>::denorm_min()});
+  return std::fabs(a - b) <= units * unit;
 }
 
 // Elements beside the group's rows stay as they were: whole arrays are compared.
-template <class T>
-void check_case(const Case<T>& made, int number) {
+template <class T, class Equal>
+void check_case(const Case<T>& made, int number, const Equal& equal) {
   for (size_t j = 0; j < made.outputs.size(); ++j) {
     const auto& device = j == 0 && made.in_place >= 0
                              ? made.inputs[static_cast<size_t>(made.in_place)].device
                              : made.outputs[j].device;
-    if (same(made.outputs[j].host, device->read())) continue;
-    cavs_test::report(__FILE__, __LINE__,
-                      "output " + std::to_string(j) + " of group " + std::to_string(number) +
-                          ":\n" + made.kernel.text);
+    const std::vector<T> expected = made.outputs[j].host, got = device->read();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      if (equal(expected[i], got[i])) continue;
+      cavs_test::report(__FILE__, __LINE__,
+                        "output " + std::to_string(j) + " of group " + std::to_string(number) +
+                            ", element " + std::to_string(i) + ": " + std::to_string(expected[i]) +
+                            " and " + std::to_string(got[i]) + "\n" + made.kernel.text);
+      break;
+    }
   }
 }
 
-void test_random_groups_have_the_bits_of_the_cpu() {
-  cuda::OpenGpu& open = cuda::open_gpu(0);
-  Engine engine(11);
-  const int ops = static_cast<int>(scalar_op_names().size());
-  std::vector<Case<float>> cases;
-  std::string text;
-  for (int i = 0; i < 264; ++i) {
-    cases.push_back(random_case<float>(engine, i % ops, pick(engine, 1, 6)));
-    print("group" + std::to_string(i), &cases.back());
-    text += cases.back().kernel.text;
-  }
-  const auto module = open.cache.load(source_of(text, DType::kFloat32), open.gpu);
+std::vector<int> all_ops() {
+  std::vector<int> ops;
+  for (size_t op = 0; op < scalar_op_names().size(); ++op) ops.push_back(static_cast<int>(op));
+  return ops;
+}
+
+struct Counts {
   int wide = 0, in_place = 0;
-  for (size_t i = 0; i < cases.size(); ++i) {
-    Case<float>& made = cases[i];
-    wide += made.kernel.columns > 1 ? 1 : 0;
-    in_place += made.in_place >= 0 ? 1 : 0;
+};
+
+template <class T>
+cuda::KernelSource print_cases(std::vector<Case<T>>* cases) {
+  std::string text;
+  for (size_t i = 0; i < cases->size(); ++i) {
+    print("group" + std::to_string(i), &(*cases)[i]);
+    text += (*cases)[i].kernel.text;
+  }
+  return source_of(text, dtype_of(T()));
+}
+
+// Runs all cases on both sides, from one module; every fourth by itself, others with few blocks.
+template <class T, class Equal>
+Counts run_cases(std::vector<Case<T>>* cases, const Equal& equal) {
+  cuda::OpenGpu& open = cuda::open_gpu(0);
+  const auto module = open.cache.load(print_cases(cases), open.gpu);
+  Counts counts;
+  for (size_t i = 0; i < cases->size(); ++i) {
+    Case<T>& made = (*cases)[i];
+    counts.wide += made.kernel.columns > 1 ? 1 : 0;
+    counts.in_place += made.in_place >= 0 ? 1 : 0;
     upload(open.stream, &made);
     run_on_host(&made);
     run_on_device(&made, module->kernel(made.kernel.kernel_name()), open.stream,
                   static_cast<unsigned>(i % 4));
-    check_case(made, static_cast<int>(i));
+    check_case(made, static_cast<int>(i), equal);
   }
-  CHECK(wide > 20 && in_place > 20);
+  return counts;
+}
+
+std::vector<Case<float>> float_cases() {
+  Engine engine(11);
+  const std::vector<int> ops = all_ops();
+  std::vector<Case<float>> cases;
+  for (size_t i = 0; i < 8 * ops.size(); ++i) {
+    cases.push_back(random_case<float>(engine, ops[i % ops.size()], ops, pick(engine, 1, 6)));
+  }
+  return cases;
+}
+
+void test_float_groups_have_the_bits_of_the_cpu() {
+  std::vector<Case<float>> cases = float_cases();
+  const Counts counts = run_cases(&cases, same<float>);
+  CHECK(counts.wide > 20 && counts.in_place > 20);
+}
+
+// Operations of one rounding, or none.
+void test_double_groups_have_the_bits_of_the_cpu() {
+  std::vector<int> ops;
+  for (const char* name :
+       {"add", "sub", "mul", "div", "neg", "sqrt", "square", "abs", "relu", "where", "minimum",
+        "less", "greater_equal", "equal", "sign", "reciprocal", "greater", "maximum", "identity"}) {
+    ops.push_back(scalar_opcode(name));
+  }
+  Engine engine(12);
+  std::vector<Case<double>> cases;
+  for (size_t i = 0; i < 3 * ops.size(); ++i) {
+    cases.push_back(random_case<double>(engine, ops[i % ops.size()], ops, pick(engine, 1, 6)));
+  }
+  const Counts counts = run_cases(&cases, same<double>);
+  CHECK(counts.wide > 5 && counts.in_place > 5);
+}
+
+std::vector<Case<double>> double_cases() {
+  Engine engine(13);
+  std::vector<Case<double>> cases;
+  for (const int op : all_ops()) {
+    // 1 - b * b loses digits, and the CPU may round it once.
+    if (scalar_op_names()[static_cast<size_t>(op)] == "tanh_grad") continue;
+    for (int i = 0; i < 2; ++i) cases.push_back(random_case<double>(engine, op, {op}, 1));
+  }
+  return cases;
+}
+
+void test_double_operations_are_close_to_the_cpu() {
+  std::vector<Case<double>> cases = double_cases();
+  run_cases(&cases, [](double a, double b) { return close(a, b, 4); });
+}
+
+// What is wrong with a call of a group of 8 rows, in which `change` changes something.
+template <class Change>
+std::string complaint(const Change& change) {
+  Group group;
+  group.width = 4;
+  group.inputs = {{Read::kRow, false}, {Read::kListSum, false}};
+  group.calls = {{scalar_opcode("add"), {0, 1, -1}}};
+  group.outputs = {2};
+  const auto kernel = cuda::print_group("sum", group, DType::kFloat32, {{8}, {8, true}}, {8});
+  std::vector<float> memory(256);
+  const std::vector<int> places(9);
+  std::vector<cuda::Operand> in = {{memory.data(), 8, 4}, {memory.data(), 8, 4}};
+  std::vector<cuda::Operand> out = {{memory.data() + 128, 8, 4}};
+  std::vector<cuda::Table> tables(2);
+  tables[1].ptr = tables[1].list = places.data();
+  change(&in[0], &out[0], &tables[1]);
+  cuda::DeviceCall call;
+  call.rows = {0, 8};
+  call.in = in.data();
+  call.out = out.data();
+  call.tables = tables.data();
+  try {
+    return std::to_string(group_arguments(kernel, call).size()) + " pointers";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+void check_refused(const std::string& got, const std::string& expected) {
+  if (got.find(expected) != std::string::npos) return;
+  cavs_test::report(__FILE__, __LINE__, "expected " + expected + ", got " + got);
+}
+
+void test_calls_other_than_printed_are_refused() {
+  using In = cuda::Operand*;
+  using Lists = cuda::Table*;
+  check_refused(complaint([](In in, In, Lists) { in->ld = 4; }), "rows of the same distance");
+  check_refused(complaint([](In, In out, Lists) { out->ld = 4; }), "rows of the same distance");
+  check_refused(complaint([](In, In, Lists table) { table->list = nullptr; }), "arrays of a table");
+  check_refused(complaint([](In, In, Lists table) { table->part = table->ptr; }),
+                "arrays of a table");
+  const auto moved = [](int elements) {
+    return complaint(
+        [elements](In in, In out, Lists) { out->data = static_cast<float*>(in->data) + elements; });
+  };
+  for (const int elements : {2, -3, 8, -8, 57}) {
+    check_refused(moved(elements), "element on element");
+  }
+  // The same elements, other columns, rows before and behind.
+  for (const int elements : {0, 4, -4, 12, 64, -64, 100}) {
+    check_refused(moved(elements), "5 pointers");
+  }
+}
+
+void test_too_many_operands_are_refused() {
+  Group group;
+  group.inputs.resize(600);
+  for (int i = 0; i + 1 < 600; ++i) group.calls.push_back({scalar_opcode("add"), {i, i + 1, -1}});
+  group.outputs = {600};
+  CHECK_THROWS(cuda::print_group("many", group, DType::kFloat32,
+                                 std::vector<cuda::GroupOperand>(600, {1}), {1}),
+               Error, "at most 500 operands and tables");
+}
+
+// With the architectures of GPUs as arguments ("sm_90"): whether NVRTC compiles printed groups for
+// them, which needs no GPU.
+void check_compiles(const std::string& architecture) {
+  auto singles = float_cases();
+  auto doubles = double_cases();
+  CHECK(!cuda::compile(print_cases(&singles), architecture).empty());
+  CHECK(!cuda::compile(print_cases(&doubles), architecture).empty());
 }
 
 }  // namespace
 
-int main() {
-  test_random_groups_have_the_bits_of_the_cpu();
+int main(int count, char** arguments) {
+  for (int i = 1; i < count; ++i) check_compiles(arguments[i]);
+  if (count > 1) return cavs_test::result();
+  test_float_groups_have_the_bits_of_the_cpu();
+  test_double_groups_have_the_bits_of_the_cpu();
+  test_double_operations_are_close_to_the_cpu();
+  test_calls_other_than_printed_are_refused();
+  test_too_many_operands_are_refused();
   return cavs_test::result();
 }

@@ -2,15 +2,13 @@
 // and written by one thread.
 #pragma once
 
-#include "group/one_lane.h"
-// The lane type comes first.
+#include "cuda/kernels/real.h"
 #include "cuda/kernels/team.h"
-#include "group/scalar_functions.h"
 
 namespace cavs {
 namespace cuda {
 
-using Real = CAVS_REAL;
+using cavs::Real;
 
 template <int kCount>
 struct alignas(kCount * sizeof(Real)) Lanes {
