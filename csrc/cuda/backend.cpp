@@ -11,7 +11,6 @@
 #include "cuda/current_stream.h"
 #include "cuda/pinned_ring.h"
 #include "cuda/prepared.h"
-#include "cuda/step_arithmetic.h"
 #include "cuda/walk.h"
 #include "cuda/workspace.h"
 #include "runtime/executable.h"
@@ -72,10 +71,10 @@ class CudaBackend final : public Backend {
   }
 
   const StepArithmetic<float>& step_arithmetic(float) const override {
-    return cuda_step_arithmetic<float>(open_);
+    fail("expected arithmetic of steps, got none");
   }
   const StepArithmetic<double>& step_arithmetic(double) const override {
-    return cuda_step_arithmetic<double>(open_);
+    fail("expected arithmetic of steps, got none");
   }
 
  private:

@@ -1,0 +1,156 @@
+// Programs run on the emulated GPU as on the CPU: the same values to rounding, one copy to the
+// device for a sweep, and the memory that the dry run says.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "check.h"
+#include "cuda/current_stream.h"
+#include "cuda/gpus.h"
+#include "runtime/dry_run.h"
+#include "runtime/memory_plan.h"
+#include "tree_program.h"
+
+using namespace cavs;
+using namespace cavs_test;
+
+namespace {
+
+// An array of the caller on the device.
+template <class T>
+class OnDevice {
+ public:
+  explicit OnDevice(const std::vector<T>& values)
+      : values_(values), block_(stream(), std::max<size_t>(1, bytes())) {
+    stream().copy_to_device(block_.address(), values_.data(), bytes());
+  }
+  ExternalArray external() const {
+    ExternalArray array;
+    array.data = block_.template as<void>();
+    array.elements = static_cast<int64_t>(values_.size());
+    array.dtype = sizeof(T) == 8 ? DType::kFloat64 : DType::kInt32;
+    return array;
+  }
+  const std::vector<T>& read() {
+    stream().copy_to_host(values_.data(), block_.address(), bytes());
+    stream().synchronize();
+    return values_;
+  }
+
+ private:
+  static const cuda::Stream& stream() { return cuda::current_stream(cuda::open_gpu(0)); }
+  size_t bytes() const { return values_.size() * sizeof(T); }
+  std::vector<T> values_;
+  cuda::DeviceBlock block_;
+};
+
+struct Problem {
+  std::mt19937 random;
+  GraphBatch batch;
+  Schedule schedule;
+  Doubles e, w, u, dh;
+  std::vector<int32_t> words;
+
+  explicit Problem(unsigned seed)
+      : random(seed),
+        batch(random_batch(1 + static_cast<int>(seed), 30, random)),
+        schedule(make_schedule(batch, Policy::kBatching)),
+        e(random_doubles(kWords * kEmbedding, random)),
+        w(random_doubles(kHidden * kEmbedding, random)),
+        u(random_doubles(kHidden * kHidden, random)),
+        dh(random_doubles(batch.num_vertices() * kHidden, random)) {
+    for (int64_t v = 0; v < batch.num_vertices(); ++v) {
+      words.push_back(static_cast<int32_t>(random() % kWords) - 1);
+    }
+  }
+  std::vector<int64_t> keys() const {
+    return std::vector<int64_t>(static_cast<size_t>(batch.num_graphs()));
+  }
+};
+
+struct Results {
+  Doubles h, g, du, dw, de;
+  std::vector<int32_t> ids;
+  int64_t peak = 0;
+};
+
+Results on_the_cpu(const ExecutablePtr& forward, const ExecutablePtr& backward, Problem& p) {
+  Run run(forward, p.schedule, p.keys(), RandomContext{}, true);
+  Results r;
+  r.h.resize(p.dh.size());
+  r.g.resize(static_cast<size_t>(p.batch.num_graphs() * kHidden));
+  run.forward({{external(p.e), external(p.w), external(p.u)},
+               {external(p.words)},
+               {external(r.h), external(r.g)}},
+              1);
+  r.du.resize(kHidden * kHidden);
+  r.dw.resize(kHidden * kEmbedding);
+  r.de.resize(static_cast<size_t>(run.rows(kOfWords) * kEmbedding));
+  r.ids.resize(static_cast<size_t>(run.rows(kOfWords)));
+  run.backward(backward,
+               {{external(p.e), external(p.w), external(p.u)},
+                {external(p.dh)},
+                {external(r.du), external(r.dw), external(r.de), external(r.ids)}},
+               1);
+  return r;
+}
+
+Results on_the_gpu(const ExecutablePtr& forward, const ExecutablePtr& backward, Problem& p) {
+  OnDevice<double> e(p.e), w(p.w), u(p.u), dh(p.dh), h(Doubles(p.dh.size())),
+      g(Doubles(static_cast<size_t>(p.batch.num_graphs() * kHidden)));
+  Run run(forward, p.schedule, p.keys(), RandomContext{}, true);
+  run.forward({{e.external(), w.external(), u.external()},
+               {external(p.words)},
+               {h.external(), g.external()}},
+              1);
+  OnDevice<double> du(Doubles(kHidden * kHidden)), dw(Doubles(kHidden * kEmbedding)),
+      de(Doubles(static_cast<size_t>(run.rows(kOfWords) * kEmbedding)));
+  OnDevice<int32_t> ids(std::vector<int32_t>(static_cast<size_t>(run.rows(kOfWords))));
+  run.backward(backward,
+               {{e.external(), w.external(), u.external()},
+                {dh.external()},
+                {du.external(), dw.external(), de.external(), ids.external()}},
+               1);
+  return {h.read(), g.read(), du.read(), dw.read(), de.read(), ids.read(), run.peak_bytes()};
+}
+
+bool is_near(const Doubles& a, const Doubles& b) {
+  bool near = a.size() == b.size();
+  for (size_t i = 0; near && i < a.size(); ++i) {
+    near = std::abs(a[i] - b[i]) <= 1e-12 * (1 + std::abs(a[i]));
+  }
+  return near;
+}
+
+void test_values_of_the_cpu() {
+  Backend& gpu = cuda_backend(0);
+  const ExecutablePtr near_forward = load(forward_program());
+  const ExecutablePtr near_backward = load(backward_program(near_forward->program), near_forward);
+  const ExecutablePtr forward = make_executable(forward_program(), nullptr, gpu);
+  const ExecutablePtr backward = make_executable(backward_program(forward->program), forward, gpu);
+  for (const unsigned seed : {1U, 2U, 5U, 20U}) {
+    Problem p(seed);
+    const Results want = on_the_cpu(near_forward, near_backward, p);
+    const Results got = on_the_gpu(forward, backward, p);
+    CHECK(is_near(want.h, got.h) && is_near(want.g, got.g));
+    CHECK(is_near(want.du, got.du) && is_near(want.dw, got.dw) && is_near(want.de, got.de));
+    CHECK(want.ids == got.ids);
+    int64_t planned = 0;
+    const std::vector<int64_t> words = {static_cast<int64_t>(got.ids.size())};
+    for (const SweepMemory& sweep :
+         plan_sweeps(*forward, backward.get(), p.schedule, words, true, 1)) {
+      planned = std::max(planned, sweep.total);
+    }
+    CHECK(planned == got.peak);
+  }
+}
+
+}  // namespace
+
+int main() {
+  test_values_of_the_cpu();
+  return cavs_test::result();
+}
