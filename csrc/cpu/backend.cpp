@@ -68,9 +68,10 @@ class CpuBackend final : public Backend {
   Steps steps() const override { return Steps::kSegments; }
   bool keeps_confined_values() const override { return true; }
 
-  bool writes_over_inputs(const Program& program, const Instruction& instruction) const override {
+  Overwrites overwrites(const Program& program, const Instruction& instruction) const override {
     const Group* group = group_of(instruction);
-    return group != nullptr && cavs::writes_over_inputs(*group, program.dtype);
+    const bool writes = group != nullptr && writes_over_inputs(*group, program.dtype);
+    return writes ? Overwrites::kRows : Overwrites::kNothing;
   }
 
   std::shared_ptr<const Prepared> prepare(const Executable& exe) const override {

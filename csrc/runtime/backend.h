@@ -42,6 +42,19 @@ class Workspace {
   int64_t alignment = kAlignment;  // of its start, a multiple of kAlignment
 };
 
+// What a device keeps in its memory beside the values for as long as a run lives: arrays of the
+// schedule, integer inputs. It stands at the start of the arena, behind the tables of distinct ids.
+class Staged {
+ public:
+  virtual ~Staged() = default;
+  int64_t bytes = 0;  // a multiple of kAlignment
+};
+
+// What an instruction may write over of the rows that it reads without a table: nothing, any
+// element because it reads rows whole before it writes, or each element that alone gives the new
+// one.
+enum class Overwrites : uint8_t { kNothing, kRows, kElements };
+
 // The unit of the lifetimes of values. kSegments: threads drift apart within a segment, because
 // each goes through all of it with some rows; so all values of a segment are alive together.
 // kInstructions: an instruction is done with all rows before the next begins. A segment by levels
@@ -54,6 +67,7 @@ struct Sweep {
   bool keep;  // whether to keep values that backward reads
   const Layout& layout;
   const SweepPlan& plan;
+  const SweepPlan& forward_plan;  // of the run's forward; in forward `plan` itself
   const Schedule& schedule;
   const RowCounts& counts;
   std::byte* memory;  // of the arena
@@ -87,9 +101,12 @@ class Backend {
   // Whether the backend has memory of its own for confined values (see Layout), for some rows at a
   // time, so that they take none in the arena.
   virtual bool keeps_confined_values() const = 0;
-  // Whether the instruction may write over rows that it reads without a table.
-  virtual bool writes_over_inputs(const Program& program, const Instruction& instruction) const = 0;
+  virtual Overwrites overwrites(const Program& program, const Instruction& instruction) const = 0;
 
+  // What a run over a schedule keeps in the arena beside values; asked once for each run. None by
+  // default.
+  virtual std::shared_ptr<const Staged> stage(const Executable& exe, const RowCounts& counts,
+                                              const Schedule& schedule) const;
   // Called once the layouts of the program are known. The executable outlives the result.
   virtual std::shared_ptr<const Prepared> prepare(const Executable& exe) const = 0;
   // For at most `threads` threads of the host.
@@ -100,9 +117,12 @@ class Backend {
   // Bytes that a run leaves beside the arena, for later runs.
   virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
 
-  // Runs all segments. Rethrows the exception of a kernel after all threads have ended.
+  // Runs all segments, or puts them on the device's stream: then results may be read after
+  // synchronize(), or by later work on that stream. Arrays in memory of the host that the sweep
+  // names are not read after the call. Rethrows the exception of a kernel after all threads have
+  // ended.
   virtual void run(const Sweep& sweep) = 0;
-  // Returns when all work that has begun is done and its results may be read.
+  // Returns when all work that has begun is done.
   virtual void synchronize() = 0;
 
   // The arithmetic of training steps besides runs.

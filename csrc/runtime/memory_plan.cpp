@@ -114,8 +114,10 @@ SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   SweepPlan plan;
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
-  const int64_t start = unique_section_bytes(exe.program, counts);
-  const int64_t end = plan_values(exe, layout, counts, start, &plan);
+  plan.staged_offset = unique_section_bytes(exe.program, counts);
+  plan.staged = exe.backend->stage(exe, counts, schedule);
+  const int64_t end =
+      plan_values(exe, layout, counts, plan.staged_offset + plan.staged->bytes, &plan);
   place_in_rows_of_others(layout, &plan);
   finish(exe, keep, counts, schedule, threads, end, &plan);
   return plan;
@@ -131,8 +133,10 @@ SweepPlan plan_backward(const Executable& exe, bool retain, const SweepPlan& for
     if (id >= forward.origins.size()) continue;
     place_forward_value(forward, skipped_bytes(exe, layout, counts, id), id, &plan);
   }
+  plan.staged_offset = forward.staged_offset;
+  plan.staged = forward.staged;
   const int64_t end =
-      plan_values(exe, layout, counts, unique_section_bytes(exe.forward->program, counts), &plan);
+      plan_values(exe, layout, counts, plan.staged_offset + plan.staged->bytes, &plan);
   for (size_t id = 0; id < forward.origins.size(); ++id) plan.origins[id] = forward.origins[id];
   place_in_rows_of_others(layout, &plan);
   finish(exe, true, counts, schedule, threads, end, &plan);

@@ -13,7 +13,7 @@
 
 namespace cavs {
 
-// The arena of a sweep: [tables of the uniques][values][lists of parents of the uniques][workspace
+// The arena of a sweep: [tables of the uniques][what the device stages][values][lists of parents of the uniques][workspace
 // of the backend].
 struct SweepPlan {
   std::vector<Lifetime> lifetimes;  // [value] by steps
@@ -21,7 +21,9 @@ struct SweepPlan {
   // [value] where its row 0 would stand in the arena. Where the rows in use begin later, this may
   // be before the arena's start. Without meaning for a value that is not in the arena.
   std::vector<int64_t> origins;
-  int64_t lists_offset = 0;  // of the lists of parents, one after the other
+  int64_t staged_offset = 0;
+  std::shared_ptr<const Staged> staged;  // by the forward sweep, for all sweeps of the run
+  int64_t lists_offset = 0;              // of the lists of parents, one after the other
   int64_t workspace_offset = 0;
   std::unique_ptr<const Workspace> workspace;
   int64_t total = 0;

@@ -220,10 +220,9 @@ void Run::execute(const Executable& exe, bool keep, const Layout& layout, const 
   }
   profile.bind = watch.lap();
   const bool checks = check_states_ && !exe.program.backward;
-  exe.backend->run({exe, keep, layout, plan, schedule_, counts_, arena_->data(), uniques_, parents_,
-                    random_, arrays, forward_arrays_, checks ? &first_nan_ : nullptr,
-                    profile_ ? &profile : nullptr});
-  exe.backend->synchronize();
+  exe.backend->run({exe, keep, layout, plan, forward_plan_, schedule_, counts_, arena_->data(),
+                    uniques_, parents_, random_, arrays, forward_arrays_,
+                    checks ? &first_nan_ : nullptr, profile_ ? &profile : nullptr});
   if (profile_) note_profile(exe.program, std::move(profile));
 }
 

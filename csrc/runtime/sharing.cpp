@@ -182,6 +182,22 @@ class Sharing {
            exe_.forms[holder].dtype == exe_.forms[id].dtype;
   }
 
+  // Whether the instruction may write its first elements of a row over those of the holder's row,
+  // which it reads.
+  bool may_overwrite(const Instruction& writer, int holder) const {
+    const Overwrites overwrites = exe_.backend->overwrites(program_, writer);
+    if (overwrites != Overwrites::kElements) return overwrites == Overwrites::kRows;
+    const int64_t size = program_.values[static_cast<size_t>(writer.outputs[0])].size;
+    for (const int id : writer.inputs) {
+      const Root& root = exe_.roots[id];
+      const RowPlace& place = layout_.places[root.value];
+      if (place.holder != holder) continue;
+      const bool same = place.column == 0 && root.column == 0 && program_.values[id].size == size;
+      if (!same) return false;
+    }
+    return true;
+  }
+
   // Whether the instruction may write into all rows of a holder that it works on.
   bool is_free(const Place& at, int holder) const {
     const Instruction& writer = program_.segments[at.segment].instructions[at.instruction];
@@ -191,7 +207,7 @@ class Sharing {
       const End& end = ends_[id];
       const bool before = end.instruction < at.instruction;
       const bool here = end.instruction == at.instruction && end.direct &&
-                        exe_.backend->writes_over_inputs(program_, writer);
+                        may_overwrite(writer, holder);
       if (!end.own_rows || !(before || here)) return false;
     }
     return true;

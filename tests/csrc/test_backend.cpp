@@ -87,8 +87,8 @@ class FarBackend final : public Backend {
   }
   Steps steps() const override { return Steps::kInstructions; }
   bool keeps_confined_values() const override { return false; }
-  bool writes_over_inputs(const Program&, const Instruction& instruction) const override {
-    return group_of(instruction) != nullptr;
+  Overwrites overwrites(const Program&, const Instruction& instruction) const override {
+    return group_of(instruction) != nullptr ? Overwrites::kRows : Overwrites::kNothing;
   }
 
   std::shared_ptr<const Prepared> prepare(const Executable& exe) const override {
@@ -137,8 +137,9 @@ class FarBackend final : public Backend {
         }
       }
     }
+    allocator_.close();
   }
-  void synchronize() override { allocator_.close(); }
+  void synchronize() override {}
 
   const StepArithmetic<float>& step_arithmetic(float) const override {
     return cpu_backend()->step_arithmetic(0.0F);

@@ -122,6 +122,7 @@ Options read_options(int count, const char* const* options) {
     if (begins("-D") || begins("--std=")) {
       result.words.push_back(begins("--std=") ? option.substr(1) : option);
     } else if (!begins("--gpu-architecture=sm_") && !begins("--fmad=") &&
+               !begins("--ftz=") &&
                option != "-default-device" && !begins("--restrict")) {
       throw Failure{kInvalidOption, "option " + option};
     }

@@ -1,0 +1,98 @@
+#include "cuda/library.h"
+
+#include <mutex>
+#include <tuple>
+
+#include "cuda/kernel_texts.h"
+
+namespace cavs::cuda {
+namespace {
+
+constexpr int kMajorCapability = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+constexpr int kHopper = 9;
+
+// As cuBLAS's manual asks for: its products are slower with less.
+size_t workspace_bytes(const Gpu& gpu) {
+  return size_t{gpu.attribute(kMajorCapability) >= kHopper ? 32U : 4U} << 20;
+}
+
+void check_blas(Result code, const char* what) {
+  if (code != 0) fail("expected ", what, ", got cuBLAS's error ", code);
+}
+
+// Never destroyed: native calls may go on while the process ends.
+struct Libraries {
+  std::mutex mutex;
+  std::map<std::tuple<OpenGpu*, DType, bool>, std::unique_ptr<Library>> made;
+};
+Libraries& libraries() {
+  static auto* const libraries = new Libraries;
+  return *libraries;
+}
+
+}  // namespace
+
+std::vector<std::string> options_of(DType dtype, bool flush_denormals) {
+  if (dtype == DType::kFloat64) return {"-DCAVS_REAL=double"};
+  std::vector<std::string> options = {"-DCAVS_REAL=float"};
+  if (flush_denormals) options.emplace_back("--ftz=true");
+  return options;
+}
+
+Library::Library(OpenGpu& open, DType dtype, bool flush_denormals)
+    : open_(open), dtype_(dtype), options_(options_of(dtype, flush_denormals)) {}
+
+const Module& Library::unit_of(std::string_view name) {
+  auto found = units_.find(name);
+  if (found == units_.end()) {
+    KernelSource source;
+    source.name = std::string(name) + ".cu";
+    source.text = kernel_text(source.name);
+    source.headers = kernel_headers();
+    source.options = options_;
+    found = units_.emplace(name, open_.cache.load(source, open_.gpu)).first;
+  }
+  return *found->second;
+}
+
+const Kernel& Library::kernel(std::string_view unit, std::string_view name) {
+  {
+    const std::shared_lock<std::shared_mutex> guard(mutex_);
+    const auto found = kernels_.find({unit, name});
+    if (found != kernels_.end()) return *found->second;
+  }
+  const std::lock_guard<std::shared_mutex> guard(mutex_);
+  const Module& module = unit_of(unit);
+  auto made = std::make_unique<Kernel>(module.kernel(std::string(name)));
+  const std::string_view kept_unit = units_.find(unit)->first, kept_name = made->name();
+  return *kernels_.emplace(std::pair(kept_unit, kept_name), std::move(made)).first->second;
+}
+
+BlasHandle Library::blas(const Stream& stream) {
+  const std::lock_guard<std::shared_mutex> guard(mutex_);
+  Blas& of_stream = blas_[stream.handle()];
+  if (of_stream.handle != nullptr) return of_stream.handle;
+  const size_t bytes = workspace_bytes(open_.gpu);
+  if (of_stream.workspace == 0) {
+    check(driver().cuMemAlloc(&of_stream.workspace, bytes), bytes, " bytes for cuBLAS");
+  }
+  BlasHandle handle = nullptr;
+  check_blas(cuda::blas().cublasCreate(&handle), "a handle of cuBLAS");
+  // In this order: setting the stream takes the workspace away.
+  check_blas(cuda::blas().cublasSetStream(handle, stream.handle()), "a stream for cuBLAS");
+  check_blas(
+      cuda::blas().cublasSetWorkspace(handle, reinterpret_cast<void*>(of_stream.workspace), bytes),
+      "a workspace for cuBLAS");
+  return of_stream.handle = handle;
+}
+
+Library& library_of(OpenGpu& open, DType dtype, bool flush_denormals) {
+  Libraries& all = libraries();
+  const std::lock_guard<std::mutex> guard(all.mutex);
+  const bool flush = flush_denormals && dtype == DType::kFloat32;
+  auto& found = all.made[{&open, dtype, flush}];
+  if (!found) found = std::make_unique<Library>(open, dtype, flush);
+  return *found;
+}
+
+}  // namespace cavs::cuda

@@ -1,0 +1,39 @@
+// What the launches of the kernels over rows share, and the kernels by their kind.
+#pragma once
+
+#include <vector>
+
+#include "cuda/kernels/row_calls.h"
+#include "cuda/launch.h"
+#include "cuda/library.h"
+
+namespace cavs::cuda {
+
+// These kernels of the table, in files of these names.
+const std::vector<DeviceKernel>& move_kernels();
+const std::vector<DeviceKernel>& segment_kernels();
+const std::vector<DeviceKernel>& along_kernels();
+const std::vector<DeviceKernel>& shape_kernels();
+const std::vector<DeviceKernel>& random_kernels();
+
+template <class T>
+const T& attributes_of(const DeviceCall& call) {
+  return std::get<T>(call.instruction->attributes);
+}
+
+// Few threads of a block stand idle, and those of a warp along a row where it is long enough.
+Tiling tiling_of(int columns);
+
+// Blocks for `count` pieces of work, of which a block does `each` at a time: no more than the GPU
+// holds at once, since kernels take the rest in turn.
+unsigned blocks_for(const Library& library, long long count, long long each);
+unsigned blocks_for(const Library& library, Rows rows, const Tiling& tiling);
+
+// `call` is the struct that the kernel takes.
+template <class T>
+void launch(Library& library, const Stream& stream, const char* unit, const char* name,
+            unsigned blocks, const T& call) {
+  library.kernel(unit, name).launch(stream, {blocks, kThreads, 0}, call);
+}
+
+}  // namespace cavs::cuda
