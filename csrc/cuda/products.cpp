@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "cuda/kernels/products_call.h"
-#include "cuda/library.h"
+#include "cuda/row_launches.h"
 #include "program/attributes.h"
 #include "program/kernels.h"
 
@@ -14,19 +14,18 @@ namespace cavs::cuda {
 namespace {
 
 // As the kernels have them (products*.h).
-constexpr int kThreads = 256, kWarps = 8, kTile = 64, kFewLines = 8, kFewColumns = 32;
+constexpr int kWarps = 8, kTile = 64, kFewLines = 8, kFewColumns = 32;
 
-constexpr int kMostBlocks = 16384;      // of a launch; blocks go on with more work
 constexpr int kMostLines = 1 << 30;     // of a launch: lines are numbered in 32 bits
 constexpr int kMostFewLines = 64;       // with which the weight is read again for each eight lines
 constexpr int kFewestTileColumns = 16;  // of a tile's 64
 
+// `items` are what a block takes one of at a time.
 template <class... Arguments>
-void launch(Library& library, const Stream& stream, const char* name, int64_t blocks,
-            const Arguments&... arguments) {
-  const Shape shape = {static_cast<unsigned>(std::clamp<int64_t>(blocks, 1, kMostBlocks)), kThreads,
-                       0};
-  library.kernel("products", name).launch(stream, shape, arguments...);
+void launch_items(Library& library, const Stream& stream, const char* name, int64_t items,
+                  const Arguments&... arguments) {
+  library.kernel("products", name)
+      .launch(stream, {blocks_for(library, items, 1), kThreads, 0}, arguments...);
 }
 
 int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -90,13 +89,13 @@ Product transposed(Product p) {
 void launch_with_weight(Library& library, const Stream& stream, const Product& p, Rows rows) {
   const int64_t lines = int64_t{number_of_rows(rows)} * p.lines;
   if (lines <= kMostFewLines) {
-    launch(library, stream, "product_of_few_lines",
-           divided(lines, kFewLines) * divided(p.columns, kFewColumns), p, rows);
+    launch_items(library, stream, "product_of_few_lines",
+                 divided(lines, kFewLines) * divided(p.columns, kFewColumns), p, rows);
   } else if (p.columns < kFewestTileColumns) {
-    launch(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
+    launch_items(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
   } else {
-    launch(library, stream, "product_with_weight",
-           divided(lines, kTile) * divided(p.columns, kTile), p, rows);
+    launch_items(library, stream, "product_with_weight",
+                 divided(lines, kTile) * divided(p.columns, kTile), p, rows);
   }
 }
 
@@ -105,12 +104,12 @@ void launch_of_matrices(Library& library, const Stream& stream, const Product& p
   constexpr int kSmallSide = 16, kSmallMatrix = 1024, kLongDot = 32;
   const int64_t size = int64_t{p.lines} * p.columns, count = number_of_rows(rows);
   if (std::min({p.lines, p.columns, p.terms}) >= kSmallSide && size >= kSmallMatrix) {
-    launch(library, stream, "product_of_matrices",
-           count * divided(p.lines, kTile) * divided(p.columns, kTile), p, rows);
+    launch_items(library, stream, "product_of_matrices",
+                 count * divided(p.lines, kTile) * divided(p.columns, kTile), p, rows);
   } else if (p.x.term == 1 && p.w.term == 1 && p.terms >= kLongDot) {
-    launch(library, stream, "product_dots", divided(count * size, kWarps), p, rows);
+    launch_items(library, stream, "product_dots", divided(count * size, kWarps), p, rows);
   } else {
-    launch(library, stream, "product_each", divided(count * size, kThreads), p, rows);
+    launch_items(library, stream, "product_each", divided(count * size, kThreads), p, rows);
   }
 }
 
@@ -186,8 +185,8 @@ void put_zeros(const Stream& stream, const DeviceCall& call) {
 void launch_part_sum(Library& library, const Stream& stream, const DeviceCall& call,
                      const SumParts& parts) {
   const int size = as_int(result_size(*call.program, *call.instruction));
-  launch(library, stream, "part_sum", divided(size, kThreads), call.scratch, parts.count, size,
-         goes_on(call) ? 1 : 0, call.out[0].data);
+  launch_items(library, stream, "part_sum", divided(size, kThreads), call.scratch, parts.count,
+               size, goes_on(call) ? 1 : 0, call.out[0].data);
 }
 
 void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCall& call) {
@@ -196,9 +195,9 @@ void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCa
   const Product p = product_in(call);
   const SumParts parts = product_parts(*call.instruction, rows, goes_on(call));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
-  launch(library, stream, "product_sum",
-         divided(p.lines, kTile) * divided(p.columns, kTile) * parts.count, p, call.rows, parts,
-         result);
+  launch_items(library, stream, "product_sum",
+               divided(p.lines, kTile) * divided(p.columns, kTile) * parts.count, p, call.rows,
+               parts, result);
   if (parts.count > 1) launch_part_sum(library, stream, call, parts);
 }
 
@@ -208,8 +207,8 @@ void launch_reduce_rows(Library& library, const Stream& stream, const DeviceCall
   const SumParts parts =
       row_parts(result_size(*call.program, *call.instruction), rows, goes_on(call));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
-  launch(library, stream, "row_sum", divided(call.in[0].size, 32) * parts.count, call.in[0],
-         call.rows, parts, result);
+  launch_items(library, stream, "row_sum", divided(call.in[0].size, 32) * parts.count, call.in[0],
+               call.rows, parts, result);
   if (parts.count > 1) launch_part_sum(library, stream, call, parts);
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cuda/kernels/products_call.h"
+#include "cuda/kernels/team.h"
 
 namespace cavs {
 namespace cuda {
@@ -14,16 +15,6 @@ using Real = CAVS_REAL;
 
 constexpr int kChain = 32;
 constexpr int kProductThreads = 256, kProductWarps = kProductThreads / 32;
-
-// Block `block` of `blocks` that share the work. A kernel that is launched on its own is one team;
-// in a persistent kernel a product is one phase of a team.
-struct Team {
-  int block, blocks;
-};
-
-__device__ __forceinline__ Team whole_grid() {
-  return {static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x)};
-}
 
 __device__ __forceinline__ float add_product(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ double add_product(double a, double b, double c) { return fma(a, b, c); }
