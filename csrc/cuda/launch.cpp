@@ -4,6 +4,7 @@
 #include <map>
 #include <string_view>
 
+#include "cuda/products.h"
 #include "cuda/row_launches.h"
 
 namespace cavs::cuda {
@@ -15,6 +16,7 @@ const DeviceKernel* find_device_kernel(const std::string& name) {
     for (const auto kind : {move_kernels}) {
       for (const DeviceKernel& kernel : kind()) made->emplace(kernel.name, &kernel);
     }
+    for (const DeviceKernel& kernel : product_kernels()) made->emplace(kernel.name, &kernel);
     return made;
   }();
   const auto found = table->find(name);

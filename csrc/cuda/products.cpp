@@ -1,0 +1,228 @@
+// Chooses by shape how products are computed, and launches them.
+#include "cuda/products.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "cuda/kernels/products_call.h"
+#include "cuda/row_launches.h"
+#include "program/attributes.h"
+#include "program/kernels.h"
+
+namespace cavs::cuda {
+namespace {
+
+// As the kernels have them (products*.h).
+constexpr int kWarps = 8, kTile = 64, kFewLines = 8, kFewColumns = 32;
+
+constexpr int kMostLines = 1 << 30;     // of a launch: lines are numbered in 32 bits
+constexpr int kMostFewLines = 64;       // with which the weight is read again for each eight lines
+constexpr int kFewestTileColumns = 16;  // of a tile's 64
+
+// `items` are what a block takes one of at a time.
+template <class... Arguments>
+void launch_items(Library& library, const Stream& stream, const char* name, int64_t items,
+                  const Arguments&... arguments) {
+  library.kernel("products", name)
+      .launch(stream, {blocks_for(library, items, 1), kThreads, 0}, arguments...);
+}
+
+int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int number_of_rows(const Rows& rows) { return std::max(0, rows.end - rows.begin); }
+int as_int(int64_t value) { return static_cast<int>(value); }
+
+// Whether all these addresses are those of whole vectors of 16 bytes.
+bool are_whole(DType dtype, const void* data, std::initializer_list<int> steps) {
+  const int elements = 16 / as_int(item_size(dtype));
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 &&
+         std::all_of(steps.begin(), steps.end(), [&](int step) { return step % elements == 0; });
+}
+
+Factor factor_of(DType dtype, const Operand& operand, const Table& table, int64_t line,
+                 int64_t term) {
+  Factor factor;
+  factor.data = operand.data;
+  factor.index = table.index;
+  factor.ld = operand.ld;
+  factor.line = as_int(line);
+  factor.term = as_int(term);
+  // One step is that from an element to the next.
+  const int step = factor.term == 1 ? factor.line : factor.term;
+  factor.wide = are_whole(dtype, factor.data, {factor.ld, step}) ? 1 : 0;
+  return factor;
+}
+
+Product product_in(const DeviceCall& call) {
+  const DType dtype = call.program->dtype;
+  const MatmulAttributes& s = *product_of(*call.instruction);
+  const auto* masked = std::get_if<MaskedMatmulAttributes>(&call.instruction->attributes);
+  Product p;
+  p.x = factor_of(dtype, call.in[0], call.tables[0], s.ta ? 1 : s.k, s.ta ? s.m : 1);
+  p.w = factor_of(dtype, call.in[1], call.tables[1], s.tb ? s.k : 1, s.tb ? 1 : s.n);
+  if (masked != nullptr) {
+    p.mask = call.in[2].data;
+    p.mask_ld = call.in[2].ld;
+    p.mask_kind = masked->by_id ? kMaskOfIds : kMaskOfNumbers;
+  }
+  p.lines = as_int(s.m);
+  p.columns = as_int(s.n);
+  p.terms = as_int(s.k);
+  p.y = call.out[0].data;
+  p.ld = call.out[0].ld;
+  p.line = as_int(s.n);
+  p.column = 1;
+  p.wide = are_whole(dtype, p.y, {p.ld, p.line}) ? 1 : 0;
+  return p;
+}
+
+// The same product as one of the transposed factors.
+Product transposed(Product p) {
+  std::swap(p.x, p.w);
+  std::swap(p.lines, p.columns);
+  std::swap(p.line, p.column);
+  p.wide = 0;
+  return p;
+}
+
+// Rows with a weight. These kernels give the same bits.
+void launch_with_weight(Library& library, const Stream& stream, const Product& p, Rows rows) {
+  const int64_t lines = int64_t{number_of_rows(rows)} * p.lines;
+  if (lines <= kMostFewLines) {
+    launch_items(library, stream, "product_of_few_lines",
+                 divided(lines, kFewLines) * divided(p.columns, kFewColumns), p, rows);
+  } else if (p.columns < kFewestTileColumns) {
+    launch_items(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
+  } else {
+    launch_items(library, stream, "product_with_weight",
+                 divided(lines, kTile) * divided(p.columns, kTile), p, rows);
+  }
+}
+
+// Two matrices for each row. What is chosen depends on their shape alone.
+void launch_of_matrices(Library& library, const Stream& stream, const Product& p, Rows rows) {
+  constexpr int kSmallSide = 16, kSmallMatrix = 1024, kLongDot = 32;
+  const int64_t size = int64_t{p.lines} * p.columns, count = number_of_rows(rows);
+  if (std::min({p.lines, p.columns, p.terms}) >= kSmallSide && size >= kSmallMatrix) {
+    launch_items(library, stream, "product_of_matrices",
+                 count * divided(p.lines, kTile) * divided(p.columns, kTile), p, rows);
+  } else if (p.x.term == 1 && p.w.term == 1 && p.terms >= kLongDot) {
+    launch_items(library, stream, "product_dots", divided(count * size, kWarps), p, rows);
+  } else {
+    launch_items(library, stream, "product_each", divided(count * size, kThreads), p, rows);
+  }
+}
+
+void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
+  Product p = product_in(call);
+  if (p.x.ld == 0 && p.w.ld != 0) p = transposed(p);  // the factor for all rows comes second
+  const bool with_weight = p.w.ld == 0;
+  const int64_t each =
+      with_weight && p.columns >= kFewestTileColumns ? p.lines : int64_t{p.lines} * p.columns;
+  const int most = as_int(std::max<int64_t>(1, kMostLines / each));
+  for (Rows part = call.rows; part.begin < call.rows.end; part.begin = part.end) {
+    part.end = part.begin + std::min(most, call.rows.end - part.begin);
+    with_weight ? launch_with_weight(library, stream, p, part)
+                : launch_of_matrices(library, stream, p, part);
+  }
+}
+
+// The parts of a sum whose result takes `blocks` blocks: enough parts to keep a GPU busy, each of
+// so many terms that it is worth the sum over parts.
+SumParts parts_of(int rows, int64_t terms_of_row, int64_t blocks, bool goes_on) {
+  constexpr int64_t kEnoughBlocks = 264, kFewestTerms = 256;
+  const int64_t most = std::max<int64_t>(1, kEnoughBlocks / std::max<int64_t>(1, blocks));
+  const int64_t worth = std::max<int64_t>(1, rows * terms_of_row / kFewestTerms);
+  const int64_t wanted = std::min({most, worth, std::max<int64_t>(1, rows)});
+  SumParts parts;
+  parts.rows = as_int(divided(rows, wanted));
+  parts.count = parts.rows == 0 ? 1 : as_int(divided(rows, parts.rows));
+  parts.goes_on = goes_on && parts.count == 1 ? 1 : 0;
+  return parts;
+}
+
+int64_t result_size(const Program& program, const Instruction& instruction) {
+  return program.values[static_cast<size_t>(instruction.outputs[0])].size;
+}
+
+SumParts product_parts(const Instruction& instruction, int rows, bool goes_on) {
+  const MatmulAttributes& s = *product_of(instruction);
+  return parts_of(rows, s.k, divided(s.m, kTile) * divided(s.n, kTile), goes_on);
+}
+SumParts row_parts(int64_t size, int rows, bool goes_on) {
+  return parts_of(rows, 1, divided(size, 32), goes_on);
+}
+
+size_t scratch_of(const Program& program, const Instruction& instruction, const SumParts& parts) {
+  if (parts.count == 1) return 0;
+  return static_cast<size_t>(parts.count) * static_cast<size_t>(result_size(program, instruction)) *
+         static_cast<size_t>(item_size(program.dtype));
+}
+
+size_t scratch_of_products(const Program& program, const Instruction& instruction, int rows) {
+  return scratch_of(program, instruction, product_parts(instruction, rows, false));
+}
+size_t scratch_of_rows(const Program& program, const Instruction& instruction, int rows) {
+  return scratch_of(program, instruction,
+                    row_parts(result_size(program, instruction), rows, false));
+}
+
+// Whether the sum goes on from the value in its output, which is then one more input.
+bool goes_on(const DeviceCall& call) {
+  return call.instruction->inputs.size() > call.instruction->kernel->inputs.least;
+}
+
+// For a sum over no rows.
+void put_zeros(const Stream& stream, const DeviceCall& call) {
+  const int64_t bytes =
+      result_size(*call.program, *call.instruction) * item_size(call.program->dtype);
+  if (!goes_on(call)) {
+    stream.clear(reinterpret_cast<Address>(call.out[0].data), static_cast<size_t>(bytes));
+  }
+}
+
+// Sums the parts that stand in scratch into the output.
+void launch_part_sum(Library& library, const Stream& stream, const DeviceCall& call,
+                     const SumParts& parts) {
+  const int size = as_int(result_size(*call.program, *call.instruction));
+  launch_items(library, stream, "part_sum", divided(size, kThreads), call.scratch, parts.count,
+               size, goes_on(call) ? 1 : 0, call.out[0].data);
+}
+
+void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCall& call) {
+  const int rows = number_of_rows(call.rows);
+  if (rows == 0) return put_zeros(stream, call);
+  const Product p = product_in(call);
+  const SumParts parts = product_parts(*call.instruction, rows, goes_on(call));
+  void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
+  launch_items(library, stream, "product_sum",
+               divided(p.lines, kTile) * divided(p.columns, kTile) * parts.count, p, call.rows,
+               parts, result);
+  if (parts.count > 1) launch_part_sum(library, stream, call, parts);
+}
+
+void launch_reduce_rows(Library& library, const Stream& stream, const DeviceCall& call) {
+  const int rows = number_of_rows(call.rows);
+  if (rows == 0) return put_zeros(stream, call);
+  const SumParts parts =
+      row_parts(result_size(*call.program, *call.instruction), rows, goes_on(call));
+  void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
+  launch_items(library, stream, "row_sum", divided(call.in[0].size, 32) * parts.count, call.in[0],
+               call.rows, parts, result);
+  if (parts.count > 1) launch_part_sum(library, stream, call, parts);
+}
+
+}  // namespace
+
+const std::vector<DeviceKernel>& product_kernels() {
+  static const auto* const kernels = new std::vector<DeviceKernel>{
+      {"matmul", launch_matmul},
+      {"matmul_masked", launch_matmul},
+      {"matmul_reduce", launch_matmul_reduce, scratch_of_products},
+      {"matmul_reduce_masked", launch_matmul_reduce, scratch_of_products},
+      {"reduce_rows", launch_reduce_rows, scratch_of_rows},
+  };
+  return *kernels;
+}
+
+}  // namespace cavs::cuda
