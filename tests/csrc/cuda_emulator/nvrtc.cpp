@@ -121,8 +121,7 @@ Options read_options(int count, const char* const* options) {
     const auto begins = [&option](const char* start) { return option.rfind(start, 0) == 0; };
     if (begins("-D") || begins("--std=")) {
       result.words.push_back(begins("--std=") ? option.substr(1) : option);
-    } else if (!begins("--gpu-architecture=sm_") && !begins("--fmad=") &&
-               !begins("--ftz=") &&
+    } else if (!begins("--gpu-architecture=sm_") && !begins("--fmad=") && !begins("--ftz=") &&
                option != "-default-device" && !begins("--restrict")) {
       throw Failure{kInvalidOption, "option " + option};
     }
