@@ -1,4 +1,5 @@
 // Launches of the kernels that move rows.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -49,7 +50,7 @@ void launch_move(Library& library, const Stream& stream, Move move, int item, in
 
 Move move_of(const DeviceCall& call) {
   Move move;
-  if (call.in != nullptr && !call.instruction->inputs.empty()) move.in = call.in[0];
+  if (!call.instruction->inputs.empty()) move.in = call.in[0];
   move.out = call.out[0];
   move.width = move.out.size;
   move.rows = call.rows;
@@ -88,10 +89,6 @@ void store(Library& library, const Stream& stream, const DeviceCall& call) {
   Move move = move_of(call);
   move.to = call.tables[0].index;
   launch_move(library, stream, move, item_of(library), 1);
-}
-
-void copy(Library& library, const Stream& stream, const DeviceCall& call) {
-  launch_move(library, stream, move_of(call), item_of(library), 1);
 }
 
 void copy_columns(Library& library, const Stream& stream, const DeviceCall& call) {
@@ -161,9 +158,13 @@ void slots_to_edges(Library& library, const Stream& stream, const DeviceCall& ca
 
 }  // namespace
 
+void copy_rows(Library& library, const Stream& stream, const DeviceCall& call) {
+  launch_move(library, stream, move_of(call), item_of(library), 1);
+}
+
 const std::vector<DeviceKernel>& move_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
-      {"copy", copy},
+      {"copy", copy_rows},
       {"copy_columns", copy_columns},
       {"embedding", embedding},
       {"fill", fill},

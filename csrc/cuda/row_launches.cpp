@@ -31,6 +31,13 @@ unsigned blocks_for(const Library& library, long long count, long long each) {
   return static_cast<unsigned>(std::clamp<long long>((count + each - 1) / each, 1, most));
 }
 
+int crew_shift(DType dtype, int length) {
+  constexpr int kLong = 1024, kBlock = 8;
+  const int lanes = dtype == DType::kFloat64 ? 3 : 4;
+  if (length < 1 << lanes) return 0;
+  return length <= kLong ? lanes : kBlock;
+}
+
 unsigned blocks_for(const Library& library, Rows rows, const Tiling& tiling) {
   const long long lines = kThreads >> tiling.shift;
   const long long down = (static_cast<long long>(rows.end) - rows.begin + lines - 1) / lines;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "base/denormals.h"
@@ -217,6 +218,7 @@ void run_on_device(Case& c, DType dtype, const Places& places) {
 
 template <class T>
 bool alike(T a, T b, double tolerance) {
+  if (std::is_integral_v<T>) return a == b;
   if (a == b) return tolerance > 0 || std::signbit(a) == std::signbit(b);
   if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
   return std::abs(a - b) <= tolerance * std::max(1.0, std::abs(static_cast<double>(b)));
@@ -243,14 +245,15 @@ void compare(const Case& c, const Array& expected, const Array& got) {
 template <class T>
 constexpr DType kDType = sizeof(T) == 8 ? DType::kFloat64 : DType::kFloat32;
 
-template <class T>
+// T is the type of the output.
+template <class T, DType dtype = kDType<T>>
 void check_case(Case c, const Places& places = {}) {
   Case on_device = c;
   c.random.graph_key = places.key.data();
   c.random.vertex_graph = c.random.edge_graph = places.graph.data();
   c.random.vertex_local = c.random.edge_local = places.local.data();
-  run_on_cpu(c, kDType<T>);
-  run_on_device(on_device, kDType<T>, places);
+  run_on_cpu(c, dtype);
+  run_on_device(on_device, dtype, places);
   compare<T>(c, c.out, on_device.out);
 }
 
@@ -302,9 +305,108 @@ void test_moves() {
   }
 }
 
+// Ids of -1, and one without a row.
+template <class T>
+void test_embedding() {
+  for (int round = 0; round < 4 * kRounds; ++round) {
+    const int width = some_width(), count = pick(1, 20);
+    Case c;
+    c.name = "embedding";
+    c.attributes = EmbeddingAttributes{count, width};
+    pick_rows(&c, 30);
+    const int rows = std::max(1, c.end - c.begin);
+    c.in = {numbers<T>(width * count, 0, 1, false, false), integers(c.begin, rows, -1, count)};
+    c.out = Array::make(sizeof(T), width, some_ld(width), c.begin, rows);
+    check_case<T>(c);
+  }
+}
+
+template <class T>
+void test_fill() {
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const double values[] = {0, -0.0, 1.5, 1e-3, std::numeric_limits<double>::infinity()};
+    const int width = some_width();
+    Case c;
+    c.name = "fill";
+    c.attributes = FillAttributes{values[pick(0, 4)]};
+    pick_rows(&c, 30);
+    c.out = Array::make(sizeof(T), width, some_ld(width), c.begin, std::max(1, c.end - c.begin));
+    check_case<T>(c);
+  }
+}
+
+// Lines of columns, through an index or not.
+template <class T>
+void test_copy_columns() {
+  for (int round = 0; round < 6 * kRounds; ++round) {
+    const bool fours = perhaps(0.5);  // widths in which wide words may move
+    const auto some = [&](int most) { return fours ? 4 * pick(0, most / 4) : pick(0, most); };
+    ColumnsAttributes it;
+    it.lines = pick(1, 5);
+    it.width = std::max(fours ? 4 : 1, some(20));
+    it.source_column = some(9);
+    it.source_step = it.width + some(9);
+    it.target_column = some(9);
+    it.target_step = it.width + some(9);
+    Case c;
+    c.name = "copy_columns";
+    c.attributes = it;
+    pick_rows(&c, 20);
+    const auto size = [&](int64_t column, int64_t step) {
+      return static_cast<int>(column + (it.lines - 1) * step + it.width) + some(4);
+    };
+    const bool indexed = perhaps(0.5);
+    if (indexed) c.table.index = indices(20, 20);
+    const int rows = std::max(1, c.end - c.begin);
+    c.in = {numbers<T>(size(it.source_column, it.source_step), indexed ? 0 : c.begin,
+                       indexed ? 20 : rows)};
+    const int out_size = size(it.target_column, it.target_step);
+    c.out = Array::make(sizeof(T), out_size, some_ld(out_size), c.begin, rows);
+    check_case<T>(c);
+  }
+}
+
+// Integers stay as they are, in programs of either dtype.
+template <class T>
+void test_integers() {
+  for (int round = 0; round < kRounds; ++round) {
+    Case c;
+    c.name = perhaps(0.5) ? "load" : "unique_ids";
+    pick_rows(&c, 30);
+    c.table.index = indices(30, 30);
+    if (c.name == "load") {
+      c.attributes = LoadAttributes{true};
+      c.in = {integers(0, 30, -5, 5)};
+    }
+    c.out = integers(c.begin, std::max(1, c.end - c.begin), 7, 7);
+    check_case<int32_t, kDType<T>>(c);
+  }
+}
+
+// Up to 20 inputs, slots beyond them, and vertices without a row.
+template <class T>
+void test_slots_to_edges() {
+  for (int round = 0; round < 3 * kRounds; ++round) {
+    const int width = some_width(), inputs = perhaps(0.5) ? pick(1, 3) : pick(4, 20);
+    Case c;
+    c.name = "slots_to_edges";
+    pick_rows(&c, 30);
+    c.table.index = indices(30, 10);
+    for (int e = 0; e < 30; ++e) c.table.list.push_back(pick(0, inputs));
+    for (int i = 0; i < inputs; ++i) c.in.push_back(numbers<T>(width, 0, 10));
+    c.out = Array::make(sizeof(T), width, some_ld(width), c.begin, std::max(1, c.end - c.begin));
+    check_case<T>(c);
+  }
+}
+
 template <class T>
 void test_all() {
   test_moves<T>();
+  test_embedding<T>();
+  test_fill<T>();
+  test_copy_columns<T>();
+  test_integers<T>();
+  test_slots_to_edges<T>();
 }
 
 }  // namespace

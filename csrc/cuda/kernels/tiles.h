@@ -15,6 +15,7 @@ __device__ __forceinline__ void for_each_element(const Tiling& tiling, Rows rows
   const int lines = blockDim.x >> tiling.shift;
   const int down = (rows.end - rows.begin + lines - 1) / lines;
   const long long tiles = static_cast<long long>(down) * tiling.across;
+#pragma unroll 1
   for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const int above = tiling.across == 1 ? static_cast<int>(tile)
                                          : static_cast<int>(static_cast<unsigned long long>(tile) /
