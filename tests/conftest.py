@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
 
+import cuda_driver
 import pytest
 from hypothesis import settings
 
@@ -41,6 +42,12 @@ def pytest_sessionstart() -> None:
     """The library's vertex functions are too narrow for commute_gather to pay, and must test it:
     those too that a module compiles when it is imported."""
     import_module("cavs.core.passes.commute_gather").WORTH = 0
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The driver is opened when it is first used, so that this is early enough."""
+    if not session.config.option.collectonly:
+        cuda_driver.prepare(session.config, session.items)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ using BlasHandle = cublasContext*;
   F(cuDeviceGet, , (DeviceNumber * device, int ordinal))                                           \
   F(cuDeviceGetName, , (char* name, int bytes, DeviceNumber device))                               \
   F(cuDeviceGetAttribute, , (int* value, int attribute, DeviceNumber device))                      \
+  F(cuDeviceTotalMem, _v2, (size_t* bytes, DeviceNumber device))                                   \
   F(cuDeviceGetDefaultMemPool, , (PoolHandle * pool, DeviceNumber device))                         \
   F(cuDevicePrimaryCtxRetain, , (ContextHandle * context, DeviceNumber device))                    \
   F(cuDevicePrimaryCtxRelease, _v2, (DeviceNumber device))                                         \
@@ -63,6 +64,7 @@ using BlasHandle = cublasContext*;
   F(cuMemFreeAsync, , (Address address, StreamHandle stream))                                      \
   F(cuMemPoolSetAttribute, , (PoolHandle pool, int attribute, void* value))                        \
   F(cuMemPoolTrimTo, , (PoolHandle pool, size_t bytes))                                            \
+  F(cuPointerGetAttribute, , (void* value, int attribute, Address address))                        \
   F(cuMemHostAlloc, , (void** data, size_t bytes, unsigned flags))                                 \
   F(cuMemFreeHost, , (void* data))                                                                 \
   F(cuMemcpyHtoDAsync, _v2, (Address to, const void* from, size_t bytes, StreamHandle stream))     \
@@ -116,17 +118,27 @@ using BlasHandle = cublasContext*;
   F(nvrtcGetCUBINSize, , (ProgramHandle program, size_t* bytes))                                 \
   F(nvrtcGetCUBIN, , (ProgramHandle program, char* cubin))
 
-#define CAVS_CUDA_BLAS_FUNCTIONS(F)                                                           \
-  F(cublasCreate, _v2, (BlasHandle * handle))                                                 \
-  F(cublasDestroy, _v2, (BlasHandle handle))                                                  \
-  F(cublasSetStream, _v2, (BlasHandle handle, StreamHandle stream))                           \
-  F(cublasSetWorkspace, _v2, (BlasHandle handle, void* workspace, size_t bytes))              \
-  F(cublasSgemm, _v2,                                                                         \
-    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const float* alpha,    \
-     const float* a, int lda, const float* b, int ldb, const float* beta, float* c, int ldc)) \
-  F(cublasDgemm, _v2,                                                                         \
-    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const double* alpha,   \
-     const double* a, int lda, const double* b, int ldb, const double* beta, double* c, int ldc))
+#define CAVS_CUDA_BLAS_FUNCTIONS(F)                                                               \
+  F(cublasCreate, _v2, (BlasHandle * handle))                                                     \
+  F(cublasDestroy, _v2, (BlasHandle handle))                                                      \
+  F(cublasGetVersion, _v2, (BlasHandle handle, int* version))                                     \
+  F(cublasSetMathMode, , (BlasHandle handle, int mode))                                           \
+  F(cublasSetStream, _v2, (BlasHandle handle, StreamHandle stream))                               \
+  F(cublasSetWorkspace, _v2, (BlasHandle handle, void* workspace, size_t bytes))                  \
+  F(cublasSgemm, _v2,                                                                             \
+    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const float* alpha,        \
+     const float* a, int lda, const float* b, int ldb, const float* beta, float* c, int ldc))     \
+  F(cublasDgemm, _v2,                                                                             \
+    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const double* alpha,       \
+     const double* a, int lda, const double* b, int ldb, const double* beta, double* c, int ldc)) \
+  F(cublasSgemmStridedBatched, ,                                                                  \
+    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const float* alpha,        \
+     const float* a, int lda, long long stride_a, const float* b, int ldb, long long stride_b,    \
+     const float* beta, float* c, int ldc, long long stride_c, int count))                        \
+  F(cublasDgemmStridedBatched, ,                                                                  \
+    (BlasHandle handle, int trans_a, int trans_b, int m, int n, int k, const double* alpha,       \
+     const double* a, int lda, long long stride_a, const double* b, int ldb, long long stride_b,  \
+     const double* beta, double* c, int ldc, long long stride_c, int count))
 
 #define CAVS_CUDA_MEMBER(name, suffix, parameters) Result(*name) parameters = nullptr;
 struct DriverTable {

@@ -24,8 +24,9 @@ enum Code : int {
   kInvalidValue = 1,
   kOutOfMemory = 2,
   kNotInitialized = 3,
-  kInvalidContext = 201,
+  kInvalidDevice = 101,
   kInvalidImage = 200,
+  kInvalidContext = 201,
   kInvalidHandle = 400,
   kNotFound = 500,
   kNotReady = 600,
@@ -68,28 +69,48 @@ struct Settings {
   bool immediate =
       false;          // CAVS_EMULATOR_IMMEDIATE=1: work runs when it is given, not when awaited
   std::string order;  // CAVS_EMULATOR_ORDER: forward, reverse or shuffle, of threads and blocks
+  int devices = 1;    // CAVS_EMULATOR_DEVICES: they do not reach each other's memory
 };
 const Settings& settings();
 
+// What a device says of itself, and holds to: an H100's, but for the number of its processors, so
+// that tests of cooperative launches need few fibers.
+constexpr unsigned kMostThreads = 1024;
+constexpr unsigned kMostShared = 227 * 1024;
+constexpr unsigned kThreadsOfProcessor = 2048;
+constexpr int kProcessors = 4;
+constexpr unsigned kLanes = 32;
+constexpr int kMostDevices = 8;
+
 // memory.cpp
 enum class Place { kDevice, kHost };
-uintptr_t allocate(size_t bytes, Place place);
+uintptr_t allocate(size_t bytes, Place place);  // of the current device
 void release(uintptr_t address, Place place);
-// Throws Failure unless all of these bytes are of one allocation.
-void check_range(uintptr_t address, size_t bytes, Place place, const char* what);
+// Throws Failure unless all of these bytes are of one allocation, of this device where it is one of
+// a device.
+void check_range(uintptr_t address, size_t bytes, Place place, int device, const char* what);
 bool is_pinned(const void* data, size_t bytes);
+// The device whose memory it is, or -1.
+int device_of_address(uintptr_t address);
 std::string describe_address(uintptr_t address);
 int64_t live_allocations();
-// Device memory is within reach while one of these lives.
+size_t bytes_in_use(int device);
+size_t memory_limit();                // bytes of each device: CAVS_EMULATOR_MEMORY, or 8 GiB
+void set_memory_limit(size_t bytes);  // 0: as it was
+// The memory of this device is within reach while one of these lives; that of others is not.
 class Reach {
  public:
-  Reach();
+  explicit Reach(int device);
   ~Reach();
+
+ private:
+  int device_;
 };
 
 // work.cpp: streams, events and graphs
 using Work = std::function<void()>;
 struct EventState {
+  int device = 0;
   CUstream_st* stream = nullptr;  // in whose queue its last record waits
   int64_t recorded = 0, happened = 0;
   double time = 0;  // seconds
@@ -97,13 +118,19 @@ struct EventState {
 
 }  // namespace emulator
 
+struct CUctx_st {
+  int device;
+};
 struct CUgraph_st {
+  int device = 0;
   std::vector<emulator::Work> work;
 };
 struct CUgraphExec_st {
+  int device = 0;
   std::vector<emulator::Work> work;
 };
 struct CUstream_st {
+  int device = 0;
   std::deque<emulator::Work> queue;
   CUgraph_st* capture = nullptr;
   bool invalid_capture = false;
@@ -116,9 +143,10 @@ struct CUevent_st {
 namespace emulator {
 
 bool is_captured(StreamHandle stream);
+int device_of(StreamHandle stream);
 void put(StreamHandle stream, Work work);  // at the end of the stream, or of the graph it captures
 void finish(StreamHandle stream);          // runs what waits there; not while it is captured
-void finish_all();
+void finish_all(int device);
 
 struct Dimensions {
   unsigned x, y, z;
@@ -131,7 +159,7 @@ extern int stuck;  // the code of a failure on the device, which every later cal
 Result fail_call(const Failure& failure);
 void fail_device(const Failure& failure);
 double now();
-void need_context();  // stops unless this thread has one
+int current_device();  // stops unless this thread has a context
 
 // All calls of the API run through this: one at a time, their failures made into codes.
 

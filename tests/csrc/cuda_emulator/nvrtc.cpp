@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
@@ -31,8 +32,10 @@ std::string read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-void write(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
+bool write(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  return static_cast<bool>(file.flush());
 }
 
 // device_functions.h as a string literal, made by the build.
@@ -110,35 +113,46 @@ std::string translate(const std::string& source) {
   return replace_dynamic_arrays(source) + "\n" + calls_of_kernels(source);
 }
 
-struct Options {
-  std::vector<std::string> words;  // of the compiler
-};
+// Those that change nothing here. Products and sums are never merged, divisions and roots are
+// exact.
+bool is_without_effect(const std::string& option) {
+  for (const char* start : {"--gpu-architecture=sm_", "--fmad=", "--restrict"}) {
+    if (option.rfind(start, 0) == 0) return true;
+  }
+  return option == "-default-device" || option == "--prec-div=true" ||
+         option == "--prec-sqrt=true" || option == "--ftz=false";
+}
 
-Options read_options(int count, const char* const* options) {
-  Options result;
+// The words of NVRTC's options for the C++ compiler.
+std::vector<std::string> read_options(int count, const char* const* options) {
+  std::vector<std::string> words;
+  bool flush = false, doubles = false;
   for (int i = 0; i < count; ++i) {
     const std::string option = options[i];
     const auto begins = [&option](const char* start) { return option.rfind(start, 0) == 0; };
+    doubles = doubles || option == "-DCAVS_REAL=double";
     if (begins("-D") || begins("--std=")) {
-      result.words.push_back(begins("--std=") ? option.substr(1) : option);
-    } else if (!begins("--gpu-architecture=sm_") && !begins("--fmad=") &&
-               !begins("--ftz=") &&
-               option != "-default-device" && !begins("--restrict")) {
+      words.push_back(begins("--std=") ? option.substr(1) : option);
+    } else if (option == "--ftz=true") {
+      flush = true;
+    } else if (!is_without_effect(option)) {
       throw Failure{kInvalidOption, "option " + option};
     }
   }
-  return result;
+  // The CPU flushes both types or none, a GPU floats alone.
+  if (flush && !doubles) words.push_back("-DCAVS_EMULATED_FTZ=1");
+  return words;
 }
 
-std::vector<std::string> compiler(const Options& options) {
+std::vector<std::string> compiler(const std::vector<std::string>& options) {
   const char* chosen = std::getenv("CAVS_EMULATOR_CXX");
   std::vector<std::string> words = {chosen == nullptr ? "g++" : chosen};
   // Sums are not contracted, as with --fmad=false. -w: warnings are NVRTC's affair. An index
   // outside of an array of known size, in shared memory say, traps.
-  for (const char* word :
-       {"-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC",
-        "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib", "-fsanitize=bounds",
-        "-fsanitize-undefined-trap-on-error", "-w", "-x", "c++"}) {
+  for (const char* word : {"-std=c++17", "-Og", "-ffp-contract=off", "-fno-math-errno", "-shared",
+                           "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
+                           "-fno-asynchronous-unwind-tables", "-nostdlib", "-fsanitize=bounds",
+                           "-fsanitize-undefined-trap-on-error", "-w", "-nostdinc", "-x", "c++"}) {
     words.push_back(word);
   }
 #if defined(__x86_64__)
@@ -151,7 +165,7 @@ std::vector<std::string> compiler(const Options& options) {
     std::istringstream list(more);
     for (std::string word; list >> word;) words.push_back(word);
   }
-  words.insert(words.end(), options.words.begin(), options.words.end());
+  words.insert(words.end(), options.begin(), options.end());
   return words;
 }
 
@@ -188,7 +202,23 @@ std::string cache_folder() {
       .string();
 }
 
-void compile(_nvrtcProgram* program, const Options& options) {
+// Several threads may compile at once.
+void count_compilation() {
+  const std::lock_guard<std::recursive_mutex> guard(api_mutex);
+  ++counts().compilations;
+}
+
+// Where the folder cannot be written or is full, nothing is kept.
+void keep(const std::string& path, const std::string& library) {
+  static std::atomic<int> number{0};
+  std::error_code error;
+  std::filesystem::create_directories(cache_folder(), error);
+  const std::string beside = path + "." + std::to_string(getpid()) + "." + std::to_string(++number);
+  if (write(beside, library)) std::filesystem::rename(beside, path, error);
+  std::filesystem::remove(beside, error);
+}
+
+void compile(_nvrtcProgram* program, const std::vector<std::string>& options) {
   const std::vector<std::string> words = compiler(options);
   std::string all = device_functions() + translate(program->source);
   for (const auto& word : words) all += word + '\n';
@@ -196,7 +226,7 @@ void compile(_nvrtcProgram* program, const Options& options) {
   const std::string kept = cache_folder() + "/" + hash_of(all) + ".so";
   std::string library = read(kept);
   if (library.empty()) {
-    ++counts().compilations;
+    count_compilation();
     std::string pattern =
         (std::filesystem::temp_directory_path() / "cavs_emulator_XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) throw Failure{kOutOfMemoryOfCompiler, "no folder"};
@@ -217,11 +247,7 @@ void compile(_nvrtcProgram* program, const Options& options) {
     library = read(folder + "/out.so");
     std::filesystem::remove_all(folder);
     if (!good || library.empty()) throw Failure{kCompilation, ""};
-    std::error_code error;
-    std::filesystem::create_directories(cache_folder(), error);
-    const std::string beside = kept + "." + std::to_string(getpid());
-    write(beside, library);
-    std::filesystem::rename(beside, kept, error);
+    keep(kept, library);
   }
   program->image = image_of_library(library);
 }
@@ -229,11 +255,11 @@ void compile(_nvrtcProgram* program, const Options& options) {
 // The compiler works without a device, whatever became of it.
 template <class Body>
 Result compiler_call(const Body& body) {
-  const std::lock_guard<std::recursive_mutex> guard(api_mutex);
   try {
     body();
     return kSuccess;
   } catch (const Failure& failure) {
+    const std::lock_guard<std::recursive_mutex> guard(api_mutex);
     return fail_call(failure);
   }
 }
@@ -245,8 +271,10 @@ using namespace emulator;
 
 // No version of CUDA's: what was compiled for a GPU is never taken for what this compiles.
 Result nvrtcVersion(int* major, int* minor) {
+  std::string all = device_functions();
+  for (const auto& word : compiler({})) all += word + ' ';
   *major = 0;
-  *minor = static_cast<int>(std::hash<std::string>()(device_functions()) % 1000000);
+  *minor = static_cast<int>(std::hash<std::string>()(all) % 1000000);
   return kSuccess;
 }
 

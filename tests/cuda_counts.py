@@ -1,0 +1,62 @@
+"""What the emulated driver counts: launches, copies, allocations and the like.
+
+with counting() as count:
+    model(batch)
+if count is not None:  # a GPU's own driver counts nothing
+    assert count["copies_to_device"] == 1
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def _emulator() -> ctypes.CDLL | None:
+    """The library that the engine has opened too, or null where the driver is a GPU's own."""
+    path = os.environ.get("CAVS_CUDA_DRIVER")
+    return ctypes.CDLL(path) if path else None
+
+
+def counts() -> dict[str, int] | None:
+    """All counts since the library was opened, or null where the driver is a GPU's own.
+
+    launches, cooperative_launches, graph_launches, products, copies_to_device, copies_to_host,
+    bytes_to_device, bytes_to_host, allocations, compilations and synchronizations; and
+    live_allocations, those that were not given back. A graph's launches and copies count when they
+    are captured, once.
+    """
+    library = _emulator()
+    if library is None:
+        return None
+    library.cavs_emulator_count_names.restype = ctypes.c_char_p
+    names = library.cavs_emulator_count_names().decode().split()
+    values = (ctypes.c_int64 * len(names))()
+    found = library.cavs_emulator_counts(values, len(names), 0)
+    assert found == len(names)
+    return dict(zip(names, values, strict=True))
+
+
+@contextmanager
+def counting() -> Iterator[dict[str, int] | None]:
+    """What happens within the block: the dict is filled at its end. Null on a GPU's own driver."""
+    before = counts()
+    if before is None:
+        yield None
+        return
+    grown: dict[str, int] = {}
+    yield grown
+    after = counts()
+    assert after is not None
+    grown.update({name: after[name] - before[name] for name in after})
+
+
+def unstick() -> None:
+    """Lets the emulated device work again after a fault in a kernel."""
+    library = _emulator()
+    if library is not None:
+        library.cavs_emulator_unstick()
+
+
+def is_emulated() -> bool:
+    return _emulator() is not None

@@ -1,0 +1,74 @@
+"""The driver that tests with the marker `gpu` run on, and what the emulated one counts."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cuda_counts import counting, counts, is_emulated
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.gpu
+def test_allocations_and_copies_are_counted() -> None:
+    if not is_emulated():
+        pytest.skip("a GPU's own driver counts nothing")
+    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
+    context, address, null = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_void_p()
+    before = ctypes.c_void_p()
+    assert driver.cuInit(0) == 0
+    assert driver.cuCtxGetCurrent(ctypes.byref(before)) == 0
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    assert driver.cuCtxSetCurrent(context) == 0
+    with counting() as count:
+        assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(1000)) == 0
+        values = (ctypes.c_char * 1000)()
+        assert driver.cuMemcpyHtoDAsync_v2(address, values, ctypes.c_size_t(1000), null) == 0
+    assert count is not None
+    assert count["allocations"] == count["live_allocations"] == count["copies_to_device"] == 1
+    assert count["bytes_to_device"] == 1000
+    assert count["launches"] == 0
+    with counting() as count:
+        assert driver.cuMemFree_v2(address) == 0
+    assert count is not None
+    assert count["live_allocations"] == -1
+    assert driver.cuCtxSetCurrent(before) == 0
+
+
+@pytest.mark.gpu
+def test_a_driver_is_named_or_a_gpu_is_there() -> None:
+    assert is_emulated() == (counts() is not None)
+    if is_emulated():
+        assert Path(os.environ["CAVS_CUDA_DRIVER"]).exists()
+        assert "CAVS_CUDA_CACHE" in os.environ
+
+
+def _run_marked(tmp_path: Path, **changes: str) -> str:
+    """What pytest says of a suite of one marked test beside the project's conftest.py."""
+    test = tmp_path / "test_marked.py"
+    test.write_text("import pytest\n@pytest.mark.gpu\ndef test_marked(): pass\n")
+    environment = {**os.environ, **changes}
+    environment.pop("CAVS_CUDA_DRIVER", None)
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml")]
+    command += ["-p", "no:cacheprovider", "-p", "conftest", "-rs", str(test)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT / "tests",
+        env={**environment, "PYTHONPATH": str(ROOT / "tests")},
+    )
+    return done.stdout
+
+
+def test_marked_tests_are_skipped_without_a_compiler(tmp_path: Path) -> None:
+    from cuda_driver import has_gpu
+
+    if has_gpu():
+        pytest.skip("they run on the GPU here")
+    printed = _run_marked(tmp_path, PATH="/nowhere", CAVS_EMULATOR_CACHE=str(tmp_path / "cache"))
+    assert "1 skipped" in printed
+    assert "no GPU, and no emulated CUDA driver: [cuda_emulator] expected a C++ compiler" in printed
