@@ -1,4 +1,5 @@
-// Launches the instructions of a sweep one after the other; the stream's order is theirs.
+// Launches the instructions of a sweep: on one stream one after the other, on several those that do
+// not need each other.
 #include "cuda/walk.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
 #include "cuda/library.h"
+#include "cuda/streams.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
 #include "runtime/places.h"
@@ -99,6 +101,52 @@ class Clock {
   std::vector<Timed> timed_;
 };
 
+// The streams of a sweep: the caller's, and those beside it, which join it in the end.
+class Lanes {
+ public:
+  Lanes(OpenGpu& open, const Stream& first, const std::vector<SegmentPlace>& places)
+      : open_(open), first_(first), places_(places), done_(places.size()) {
+    const bool beside = std::any_of(places.begin(), places.end(),
+                                    [](const SegmentPlace& place) { return place.stream != 0; });
+    if (!beside) return;
+    begun_ = std::make_unique<Event>();
+    first_.record(*begun_);
+  }
+
+  // The stream on which a segment's work may be put from now on.
+  const Stream& enter(size_t s) {
+    const SegmentPlace& place = places_[s];
+    const Stream& stream = of(place.stream);
+    if (place.stream != 0 && !used_[place.stream]) stream.wait(*begun_);
+    used_[place.stream] = true;
+    for (const int other : place.after) stream.wait(*done_[static_cast<size_t>(other)]);
+    return stream;
+  }
+  void leave(size_t s) {
+    if (!places_[s].awaited) return;
+    done_[s] = std::make_unique<Event>();
+    of(places_[s].stream).record(*done_[s]);
+  }
+  void join() {
+    for (int i = 1; i < kStreams; ++i) {
+      if (!used_[i]) continue;
+      const Event event;
+      of(i).record(event);
+      first_.wait(event);
+    }
+  }
+
+ private:
+  const Stream& of(int stream) const { return stream == 0 ? first_ : open_.beside[stream - 1]; }
+
+  OpenGpu& open_;
+  const Stream& first_;
+  const std::vector<SegmentPlace>& places_;
+  std::unique_ptr<Event> begun_;
+  std::vector<std::unique_ptr<Event>> done_;  // [segment] where it is awaited
+  bool used_[kStreams] = {};
+};
+
 class Walker {
  public:
   Walker(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
@@ -108,7 +156,11 @@ class Walker {
         prepared_(cuda_program(sweep.exe)),
         workspace_(static_cast<const CudaWorkspace&>(*sweep.plan.workspace)),
         code_(prepared_.code(sweep.layout, flush_denormals)),
-        stream_(stream),
+        places_(place_segments(sweep, !program_.streams || sweep.profile != nullptr ||
+                                          sweep.first_nan != nullptr)),
+        lanes_(prepared_.open(), stream, places_),
+        first_(stream),
+        stream_(&stream),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
         random_(random_of(sweep.random, lists)),
         clock_(sweep, stream) {
@@ -117,13 +169,15 @@ class Walker {
 
   void walk() {
     if (sweep_.first_nan != nullptr) {
-      check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_.handle()),
+      check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_->handle()),
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
       interrupt_.poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
+      stream_ = &lanes_.enter(s);
+      scratch_ = scratch_of(places_[s].stream);
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else {
@@ -133,7 +187,10 @@ class Walker {
                  segment.kind == SegmentKind::kGlobal);
         }
       }
+      lanes_.leave(s);
     }
+    lanes_.join();
+    stream_ = &first_;
     read_first_nan();
     clock_.finish(code_.groups.size());
   }
@@ -175,8 +232,6 @@ class Walker {
       tables_.push_back({found.index, found.ptr, found.list, found.part});
     }
     bound.call.random = &random_;
-    bound.call.scratch =
-        workspace_address() + static_cast<Address>(workspace_.scratch_offset);
     calls_.back().push_back(bound);
   }
 
@@ -187,6 +242,10 @@ class Walker {
 
   Address workspace_address() const {
     return reinterpret_cast<Address>(sweep_.memory + sweep_.plan.workspace_offset);
+  }
+  Address scratch_of(int stream) const {
+    return workspace_address() + static_cast<Address>(workspace_.scratch_offset +
+                                                      stream * workspace_.scratch_bytes);
   }
   Address nan_place() const {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
@@ -220,11 +279,12 @@ class Walker {
     if (begin >= end && !empty_too) return;
     DeviceCall call = bound.call;
     call.rows = {static_cast<int>(begin), static_cast<int>(end)};
+    call.scratch = scratch_;
     clock_.time(bound.number, level_, end - begin, [&] {
       if (bound.group != nullptr) {
-        launch_group(bound.group->group, bound.group->kernel, stream_, call);
+        launch_group(bound.group->group, bound.group->kernel, *stream_, call);
       } else {
-        bound.prepared->kernel->launch(library_, stream_, call);
+        bound.prepared->kernel->launch(library_, *stream_, call);
       }
     });
     if (sweep_.first_nan != nullptr) look_for_nan(bound, call);
@@ -240,7 +300,7 @@ class Walker {
       const int width = static_cast<int>(write.size);
       const unsigned blocks = static_cast<unsigned>((int64_t{rows} * width + 255) / 256);
       library_.kernel("checks", "find_nan")
-          .launch(stream_, {std::min(blocks, 1024U), 256, 0}, data, out.ld, width, call.rows,
+          .launch(*stream_, {std::min(blocks, 1024U), 256, 0}, data, out.ld, width, call.rows,
                   write.state, nan_place());
     }
   }
@@ -248,8 +308,8 @@ class Walker {
   void read_first_nan() {
     if (sweep_.first_nan == nullptr) return;
     int64_t place = 0;
-    stream_.copy_to_host(&place, nan_place(), sizeof(place));
-    stream_.synchronize();
+    stream_->copy_to_host(&place, nan_place(), sizeof(place));
+    stream_->synchronize();
     if (place >= 0) sweep_.first_nan->note_place(place);
   }
 
@@ -258,7 +318,11 @@ class Walker {
   const CudaProgram& prepared_;
   const CudaWorkspace& workspace_;
   const LayoutCode& code_;
-  const Stream& stream_;
+  const std::vector<SegmentPlace> places_;
+  Lanes lanes_;
+  const Stream& first_;    // the caller's
+  const Stream* stream_;   // of the segment at hand
+  Address scratch_ = 0;    // the same
   Library& library_;
   const Random random_;
   Clock clock_;
