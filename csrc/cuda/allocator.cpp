@@ -54,6 +54,7 @@ void* GpuAllocator::allocate(int64_t bytes) {
   Address address = take_kept(size);
   if (address == 0) address = take_new(size);
   if (address == 0) {
+    if (sparing_) sparing_();
     trim();
     address = take_new(size);
   }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "cuda/gpus.h"
@@ -38,8 +40,10 @@ class GpuAllocator final : public Allocator {
   void copy(void* to, const void* from, int64_t bytes) override;
 
   // Gives what is kept back to the driver, after the device is done with it.
-  void trim();
-  int64_t kept_bytes() const;
+  void trim() override;
+  int64_t kept_bytes() const override;
+  // Called where the device has no more memory, to give back what can be spared.
+  void set_sparing(std::function<void()> sparing) { sparing_ = std::move(sparing); }
 
  private:
   struct Kept {
@@ -50,6 +54,7 @@ class GpuAllocator final : public Allocator {
   Address take_new(int64_t bytes);
 
   OpenGpu& open_;
+  std::function<void()> sparing_;
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<Kept>> kept_;  // by bytes
 };

@@ -24,7 +24,9 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(OpenGpu& open, Allocator& allocator) : Backend(allocator), open_(open) {}
+  CudaBackend(OpenGpu& open, GpuAllocator& allocator) : Backend(allocator), open_(open) {
+    allocator.set_sparing([this] { arenas().clear(); });
+  }
 
   bool supports(const Program& program, const Instruction& instruction) const override {
     return program.dtype != DType::kInt32 &&

@@ -83,7 +83,7 @@ class CudaLaterStep final : public LaterStep<T> {
     step_.update_rows(settings, update, ids, count, width);
   }
 
-  std::shared_ptr<const StepOutcome> outcome() override {
+  std::shared_ptr<StepOutcome> outcome() override {
     const Stream& stream = current_stream(open_);
     auto outcome = std::make_shared<Outcome>(open_);
     step_.read(outcome->state());

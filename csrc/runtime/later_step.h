@@ -42,7 +42,7 @@ class LaterStep {
   virtual void update_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
                            const int32_t* ids, int64_t count, int64_t width) = 0;
   // At the end.
-  virtual std::shared_ptr<const StepOutcome> outcome() = 0;
+  virtual std::shared_ptr<StepOutcome> outcome() = 0;
 };
 
 }  // namespace cavs
