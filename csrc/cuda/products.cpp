@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cuda/kernels/products_call.h"
+#include "cuda/products_blas.h"
 #include "cuda/row_launches.h"
 #include "program/attributes.h"
 #include "program/kernels.h"
@@ -114,8 +115,14 @@ void launch_of_matrices(Library& library, const Stream& stream, const Product& p
 }
 
 void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
-  Product p = product_in(call);
-  if (p.x.ld == 0 && p.w.ld != 0) p = transposed(p);  // the factor for all rows comes second
+  if (call.rows.begin >= call.rows.end) return;
+  const Product given = product_in(call);
+  // The factor for all rows comes second.
+  const Product p = given.x.ld == 0 && given.w.ld != 0 ? transposed(given) : given;
+  if (multiply_lines_by_blas(library, stream, p, call.rows) ||
+      multiply_rows_by_blas(library, stream, given, call.rows)) {
+    return;
+  }
   const bool with_weight = p.w.ld == 0;
   const int64_t each =
       with_weight && p.columns >= kFewestTileColumns ? p.lines : int64_t{p.lines} * p.columns;
@@ -193,6 +200,7 @@ void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCa
   const int rows = number_of_rows(call.rows);
   if (rows == 0) return put_zeros(stream, call);
   const Product p = product_in(call);
+  if (sum_by_blas(library, stream, p, call.rows, goes_on(call))) return;
   const SumParts parts = product_parts(*call.instruction, rows, goes_on(call));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
   launch_items(library, stream, "product_sum",
