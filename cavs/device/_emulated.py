@@ -1,5 +1,5 @@
-"""The part of CuPy that cavs uses, over memory of an emulated GPU: it stands for the module ``cupy``
-where a machine has none.
+"""The part of CuPy that cavs uses, over memory of an emulated GPU: it stands for the module
+``cupy`` where there is an emulated driver.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def shape(value: Any) -> tuple[int, ...]:
     return value.shape if isinstance(value, EmulatedArray) else np.shape(value)
 
 
-def asarray: Any, dtype: Any = None) -> EmulatedArray:
+def asarray(value: Any, dtype: Any = None) -> EmulatedArray:
     """The value if it is an array of the current device and of this dtype; else a copy there."""
     return array(value, dtype, copy=False)
 
@@ -124,14 +124,13 @@ def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
 
 
 # Functions of CuPy with NumPy's meaning.
-_FUNCTIONS = frozenset(
-    """abs absolute add all amax amin any argmax argmin argsort array_equal broadcast_to concatenate
+_FUNCTIONS = """
+    abs absolute add all amax amin any argmax argmin argsort array_equal broadcast_to concatenate
     copysign cumsum divide dot equal exp expand_dims flatnonzero floor isfinite isinf isnan log
     log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean min minimum
     moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt searchsorted
     shares_memory sign sort sqrt square squeeze stack subtract sum swapaxes take take_along_axis
-    tanh transpose true_divide unique where zeros_like ones_like empty_like""".split()
-)
+    tanh transpose true_divide unique where zeros_like ones_like empty_like"""
 
 
 def erf(x: Any) -> Any:
@@ -152,9 +151,8 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _FUNCTIONS or not hasattr(np, name):
+    if name not in _FUNCTIONS.split() or not hasattr(np, name):
         raise AttributeError(f"module 'cupy' has no attribute {name!r}, as far as it is emulated")
     found = _function(name)
     setattr(sys.modules[__name__], name, found)
     return found
-

@@ -310,9 +310,7 @@ def placed(result: Any, ordinal: int) -> Any:
 def is_basic(key: Any) -> bool:
     """Whether an index gives a view."""
     keys: Sequence[Any] = key if isinstance(key, tuple) else (key,)
-    return all(
-        k is None or k is Ellipsis or isinstance(k, slice) or is_integer(k) for k in keys
-    )
+    return all(k is None or k is Ellipsis or isinstance(k, slice) or is_integer(k) for k in keys)
 
 
 def is_integer(value: Any) -> bool:

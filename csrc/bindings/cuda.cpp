@@ -10,9 +10,11 @@
 
 #include "base/error.h"
 #include "bindings/bindings.h"
+#include "bindings/device_arrays.h"
 #include "bindings/unlocked.h"
-#include "cuda/gpus.h"
 #include "cuda/array_rows.h"
+#include "cuda/current_stream.h"
+#include "cuda/gpus.h"
 
 namespace py = pybind11;
 
@@ -93,9 +95,9 @@ void synchronize(int ordinal) {
   cuda::open_gpu(ordinal).gpu.synchronize();
 }
 
-// Memory of a device, taken here or lent by an object that keeps it alive. What is taken ends in the
-// order of the engine's stream, on which all its users work, or the host, which waits for the device
-// first.
+// Memory of a device, taken here or lent by an object that keeps it alive. What is taken ends in
+// the order of the engine's stream, on which all its users work, or the host, which waits for the
+// device first.
 class Memory {
  public:
   Memory(int ordinal, size_t bytes) : open_(cuda::open_gpu(ordinal)), bytes_(bytes) {
@@ -128,12 +130,8 @@ class Memory {
   py::buffer_info host_bytes() const {
     CAVS_CHECK(cuda::is_emulated(), ErrorKind::kDevice,
                "[cuda] expected memory of an emulated device, got a GPU's; copy it to the host");
-    return {reinterpret_cast<void*>(address_),
-            1,
-            py::format_descriptor<uint8_t>::format(),
-            1,
-            {static_cast<py::ssize_t>(bytes_)},
-            {1}};
+    return {reinterpret_cast<void*>(address_),  1,  py::format_descriptor<uint8_t>::format(), 1,
+            {static_cast<py::ssize_t>(bytes_)}, {1}};
   }
 
  private:
@@ -152,20 +150,15 @@ DType dtype_named(const std::string& name) {
        "; convert the array");
 }
 
-// `stream`: 0 for the engine's own.
-void reduce_segments(int ordinal, uint64_t stream, const std::string& reduction,
-                     const std::string& dtype, cuda::Address out, cuda::Address rows,
-                     cuda::Address order, cuda::Address starts, int segments, int width) {
-  const cuda::Segments given = {dtype_named(dtype), out, rows, order, starts, segments, width};
+// On the stream of the calling thread.
+void reduce_rows(int ordinal, const std::string& reduction, const std::string& dtype,
+                 cuda::Address out, cuda::Address rows, cuda::Address order, cuda::Address starts,
+                 int segments, int width) {
+  const cuda::RowLists lists = {dtype_named(dtype), out, rows, order, starts, segments, width};
   const auto kind = reduction == "max" ? cuda::Reduction::kMax : cuda::Reduction::kSum;
   const Unlocked unlocked;
   cuda::OpenGpu& open = cuda::open_gpu(ordinal);
-  if (stream == 0) {
-    cuda::reduce_segments(open, open.stream, kind, given);
-  } else {
-    const cuda::Stream borrowed(reinterpret_cast<cuda::StreamHandle>(stream));
-    cuda::reduce_segments(open, borrowed, kind, given);
-  }
+  cuda::reduce_rows(open, cuda::current_stream(open), kind, lists);
 }
 
 }  // namespace
@@ -194,16 +187,26 @@ void bind_cuda(py::module_& m) {
                   "Name, architecture, processors, total_bytes and free_bytes of a GPU.");
   cuda_module.def("synchronize", &synchronize, py::arg("ordinal"),
                   "Waits for all work on a GPU; raises DeviceError where it failed.");
-  cuda_module.def("reduce_segments", &reduce_segments, py::arg("ordinal"), py::arg("stream"),
-                  py::arg("reduction"), py::arg("dtype"), py::arg("out"), py::arg("rows"),
-                  py::arg("order"), py::arg("starts"), py::arg("segments"), py::arg("width"),
+  cuda_module.def("reduce_rows", &reduce_rows, py::arg("ordinal"), py::arg("reduction"),
+                  py::arg("dtype"), py::arg("out"), py::arg("rows"), py::arg("order"),
+                  py::arg("starts"), py::arg("segments"), py::arg("width"),
                   "out[s] += rows[order[k]] for k from starts[s] to starts[s + 1] - 1, one after "
                   "the other, or their maximum (reduction 'max'): rows of `width` elements, by "
-                  "addresses. `stream`: of the caller, or 0 for the engine's.");
+                  "addresses.");
+  cuda_module.def(
+      "set_stream",
+      [](int ordinal, uint64_t handle) {
+        cuda::set_current_stream(ordinal, reinterpret_cast<cuda::StreamHandle>(handle));
+      },
+      py::arg("ordinal"), py::arg("handle"),
+      "The stream of another library on which this thread's calls go from here on.");
+  cuda_module.def("set_array_makers", &set_array_makers, py::arg("make"), py::arg("wrap"),
+                  "How arrays of a GPU are made: make(ordinal, shape, dtype), of any content, and "
+                  "wrap(ordinal, address, shape, dtype, owner), over memory that `owner` keeps.");
   py::class_<Memory>(cuda_module, "Memory", py::buffer_protocol())
       .def(py::init<int, size_t>(), py::arg("ordinal"), py::arg("bytes"))
-      .def(py::init<int, size_t, cuda::Address, py::object>(), py::arg("ordinal"),
-           py::arg("bytes"), py::arg("address"), py::arg("owner"))
+      .def(py::init<int, size_t, cuda::Address, py::object>(), py::arg("ordinal"), py::arg("bytes"),
+           py::arg("address"), py::arg("owner"))
       .def_buffer([](const Memory& memory) { return memory.host_bytes(); })
       .def_property_readonly("address", &Memory::address)
       .def_property_readonly("bytes", &Memory::bytes)

@@ -23,7 +23,10 @@ void bind_cuda(py::module_& m) {
   cuda_module.def("emulated", [] { return false; });
   cuda_module.def("set_library_folders", [](const std::string&) {}, py::arg("folders"));
   cuda_module.def("versions", [] { return py::dict(); });
-  for (const char* name : {"device_info", "synchronize", "reduce_segments", "Memory"}) {
+  cuda_module.def(
+      "set_array_makers", [](const py::object&, const py::object&) {}, py::arg("make"),
+      py::arg("wrap"));
+  for (const char* name : {"device_info", "synchronize", "reduce_rows", "set_stream", "Memory"}) {
     cuda_module.def(name, &refuse);
   }
 }

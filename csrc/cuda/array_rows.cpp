@@ -44,11 +44,12 @@ const Module& module_of(OpenGpu& open, DType dtype) {
 
 }  // namespace
 
-void reduce_segments(OpenGpu& open, const Stream& stream, Reduction reduction, const Segments& s) {
+void reduce_rows(OpenGpu& open, const Stream& stream, Reduction reduction, const RowLists& s) {
   const int64_t count = static_cast<int64_t>(s.segments) * s.width;
   if (count == 0) return;
-  const Kernel kernel = module_of(open, s.dtype)
-                            .kernel(reduction == Reduction::kSum ? "add_segments" : "max_segments");
+  const Kernel kernel =
+      module_of(open, s.dtype)
+          .kernel(reduction == Reduction::kSum ? "add_rows_by_list" : "max_rows_by_list");
   const auto blocks =
       static_cast<unsigned>(std::min<int64_t>((count + kThreads - 1) / kThreads, kMostBlocks));
   kernel.launch(stream, {blocks, kThreads, 0}, s.out, s.rows, s.order, s.starts, s.segments,

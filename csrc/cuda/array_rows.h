@@ -10,7 +10,7 @@ enum class Reduction : uint8_t { kSum, kMax };
 
 // Arrays of a device, C-contiguous: out and rows of `dtype` with `width` elements a row, order and
 // starts of int32.
-struct Segments {
+struct RowLists {
   DType dtype = DType::kFloat32;
   Address out = 0;     // (segments, width)
   Address rows = 0;    // (n, width)
@@ -21,7 +21,6 @@ struct Segments {
 
 // For each segment s, out[s] += rows[order[k]], one after the other for k from starts[s] on, or the
 // maximum in place of the sum. On the stream; the GPU is current.
-void reduce_segments(OpenGpu& open, const Stream& stream, Reduction reduction,
-                     const Segments& segments);
+void reduce_rows(OpenGpu& open, const Stream& stream, Reduction reduction, const RowLists& lists);
 
 }  // namespace cavs::cuda

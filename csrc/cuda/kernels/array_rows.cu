@@ -15,8 +15,8 @@ __device__ Real larger(Real a, Real b) {
 // out[s] += rows[order[k]], one after the other, for k from starts[s] to starts[s + 1] - 1; rows of
 // `width` elements.
 extern "C" __global__ void __launch_bounds__(256)
-    add_segments(Real* out, const Real* rows, const int* order, const int* starts, int segments,
-                 int width) {
+    add_rows_by_list(Real* out, const Real* rows, const int* order, const int* starts, int segments,
+                     int width) {
   const long long count = static_cast<long long>(segments) * width;
   const long long step = static_cast<long long>(gridDim.x) * blockDim.x;
   for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
@@ -32,8 +32,8 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    max_segments(Real* out, const Real* rows, const int* order, const int* starts, int segments,
-                 int width) {
+    max_rows_by_list(Real* out, const Real* rows, const int* order, const int* starts, int segments,
+                     int width) {
   const long long count = static_cast<long long>(segments) * width;
   const long long step = static_cast<long long>(gridDim.x) * blockDim.x;
   for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
