@@ -30,9 +30,11 @@ from cavs.execution.profile import InstructionProfile as InstructionProfile
 from cavs.execution.profile import MemoryUse as MemoryUse
 from cavs.execution.profile import Profile as Profile
 from cavs.execution.settings import get_flush_denormals as get_flush_denormals
+from cavs.execution.settings import get_matmul_precision as get_matmul_precision
 from cavs.execution.settings import get_num_threads as get_num_threads
 from cavs.execution.settings import instruction_set as instruction_set
 from cavs.execution.settings import set_flush_denormals as set_flush_denormals
+from cavs.execution.settings import set_matmul_precision as set_matmul_precision
 from cavs.execution.settings import set_num_threads as set_num_threads
 from cavs.model import Model as Model
 from cavs.program import Program as Program
@@ -111,6 +113,7 @@ __all__ = [
     "detect_nonfinite",
     "get_detect_nonfinite",
     "get_flush_denormals",
+    "get_matmul_precision",
     "get_num_threads",
     "instruction_set",
     "load",
@@ -125,6 +128,7 @@ __all__ = [
     "save",
     "set_detect_nonfinite",
     "set_flush_denormals",
+    "set_matmul_precision",
     "set_num_threads",
     "stack",
     "tensor",

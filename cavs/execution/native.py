@@ -67,6 +67,7 @@ class NativeExecutor:
             self.device,
             [form.output(output) for output in program.outputs],
             [program.states[name] for name in self._looked_at(program)],
+            "stream" in self.compiler.passes,
         )
 
     def _looked_at(self, program: Program) -> list[Name]:
