@@ -224,6 +224,22 @@ class Problem {
     }
   }
 
+  // Rows that are left out give zeros, whatever the other factor holds.
+  void check_left_out() {
+    std::fill(b.data.begin(), b.data.end(), std::numeric_limits<T>::quiet_NaN());
+    std::vector<T> got = run(c.begin, c.end);
+    bool zeros = true, any = false;
+    for (int r = c.begin; r < c.end; ++r) {
+      if (takes(r)) continue;
+      any = true;
+      for (int i = 0; i < y.size; ++i) {
+        zeros = zeros && got[static_cast<size_t>(y.row(r) - y.data.data() + i)] == 0;
+      }
+    }
+    CHECK(any);
+    if (!zeros) cavs_test::report(__FILE__, __LINE__, c.text() + ": left out, and not zeros");
+  }
+
   const Case c;
   int wrong = 0;
   Program program;
@@ -413,6 +429,26 @@ void test_rows_have_the_same_bits() {
   test_rows_have_the_same_bits_among_others<T>(c, 10);
 }
 
+// By each of the kernels. The blocks of the first take several tiles, one after the other.
+template <class T>
+void test_rows_that_are_left_out() {
+  Case c;
+  c.kernel = "matmul_masked", c.mask = 1;
+  c.k = 9, c.n = 65, c.begin = 2, c.end = 3002;
+  run_case<T>(c, 1);
+  Problem<T>(c, 1).check_left_out();
+  c.mask = 2, c.end = 22;
+  Problem<T>(c, 2).check_left_out();
+  c.mask = 1, c.k = 3;
+  Problem<T>(c, 3).check_left_out();
+  c.b = Reads::kOwn, c.a = Reads::kTable, c.m = 2;
+  Problem<T>(c, 4).check_left_out();
+  c.b = Reads::kTable, c.k = 40, c.n = 3, c.tb = true;
+  Problem<T>(c, 5).check_left_out();
+  c.m = 40, c.n = 70;
+  Problem<T>(c, 6).check_left_out();
+}
+
 int64_t products_by_blas() {
   constexpr int kProducts = 3;  // among the emulator's counts
   int64_t counts[kProducts + 1] = {};
@@ -476,6 +512,8 @@ void test_large_products() {
 }  // namespace
 
 int main() {
+  test_rows_that_are_left_out<float>();
+  test_rows_that_are_left_out<double>();
   test_large_products<float>();
   test_large_products<double>();
   test_any_products<float>(150, 5);
