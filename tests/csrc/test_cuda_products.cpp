@@ -447,6 +447,10 @@ void test_rows_that_are_left_out() {
   Problem<T>(c, 5).check_left_out();
   c.m = 40, c.n = 70;
   Problem<T>(c, 6).check_left_out();
+  c = Case();
+  c.kernel = "matmul_masked", c.mask = 2;  // by cuBLAS
+  c.k = 60, c.n = 100, c.end = 200;
+  Problem<T>(c, 7).check_left_out();
 }
 
 int64_t products_by_blas() {
@@ -482,6 +486,12 @@ void test_large_products() {
   c.padding = 1;
   run_large<T>(c, false);
   c = Case();
+  c.kernel = "matmul_masked", c.mask = 1;
+  c.k = 60, c.n = 100, c.begin = 5, c.end = 205, c.padding = 1;
+  run_large<T>(c);
+  c.a = Reads::kTable;
+  run_large<T>(c, false);
+  c = Case();
   c.m = 64, c.k = 80, c.a = Reads::kShared, c.b = Reads::kOwn, c.begin = 1, c.end = 301;
   c.padding = 2;
   run_large<T>(c);  // C^T = B^T A^T, a line for each row
@@ -509,9 +519,29 @@ void test_large_products() {
   }
 }
 
+// Factors are rounded to TF32 where the library allows it, and only there.
+void test_tf32() {
+  Library& library = library_of(open_gpu(0), DType::kFloat32, false);
+  Case c;
+  c.k = 64, c.n = 100, c.end = 300;
+  Problem<float> problem(c, 1);
+  const std::vector<float> exact = problem.run(c.begin, c.end);
+  library.set_tf32(true);
+  const std::vector<float> rounded = problem.run(c.begin, c.end);
+  library.set_tf32(false);
+  CHECK(same(exact, problem.run(c.begin, c.end)));
+  CHECK(!same(exact, rounded));
+  float largest = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    if (exact[i] == exact[i]) largest = std::max(largest, std::abs(exact[i] - rounded[i]));
+  }
+  CHECK(largest < 0.05F);
+}
+
 }  // namespace
 
 int main() {
+  test_tf32();
   test_rows_that_are_left_out<float>();
   test_rows_that_are_left_out<double>();
   test_large_products<float>();
