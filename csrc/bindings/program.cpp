@@ -152,12 +152,13 @@ void check_outputs(const std::vector<OutputSpec>& outputs, const Executable& exe
 PyProgram make_program(const py::object& dtype, const py::object& values,
                        const py::object& segments, const py::object& uniques,
                        const py::object& saved, const py::object& forward, const py::object& device,
-                       const py::object& outputs, const py::object& states) {
+                       const py::object& outputs, const py::object& states, bool streams) {
   Program program;
   program.dtype = read_as<DType>(dtype, kComponent, "a DType");
   CAVS_CHECK(program.dtype != DType::kInt32, ErrorKind::kValue,
              "[program] expected a dtype of floats, got int32; compile for float32 or float64");
   program.device = device_named(text(device, "text as the device"));
+  program.streams = streams;
   read_uniques(read_items(uniques, kComponent, "uniques"), &program);
   for (const py::handle value : read_items(values, kComponent, "values")) {
     program.values.push_back(read_value(value, program));
@@ -185,11 +186,12 @@ void bind_program(py::module_& m) {
       .def(py::init(&make_program), py::arg("dtype"), py::arg("values"), py::arg("segments"),
            py::arg("uniques"), py::arg("saved"), py::arg("forward") = py::none(),
            py::arg("device") = "cpu", py::arg("outputs") = py::tuple(),
-           py::arg("states") = py::tuple(),
+           py::arg("states") = py::tuple(), py::arg("streams") = true,
            "A space is a SpaceKind or the number of a unique. Attributes are a dictionary of "
            "the kernel's fields. `outputs`: (space, dtype, shape of a row) of each output, so "
            "that runs can make the arrays. `states`: values that parents may gather; runs look "
-           "for NaN in them if asked to.");
+           "for NaN in them if asked to. `streams`: whether segments may run at the same time "
+           "on devices that can.");
 }
 
 }  // namespace cavs

@@ -1,7 +1,6 @@
-// Prints groups as CUDA C++ and hands their kernels what they take.
+// Prints groups as CUDA C++.
 #include "cuda/group_source.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,9 +11,7 @@ namespace cavs::cuda {
 namespace {
 
 constexpr size_t kMostPointers = 500;  // arguments of a kernel may have 4096 bytes
-constexpr int kThreads = 128;
-constexpr int64_t kMostBlocks = 1 << 14;  // threads go on from there
-constexpr int kAccessBytes = 16;          // the widest load
+constexpr int kAccessBytes = 16;       // the widest load
 
 std::string named(const char* kind, size_t number) { return kind + std::to_string(number); }
 
@@ -87,8 +84,9 @@ class Printer {
   std::string text() {
     print_arguments();
     print_element();
+    if (kernel_.width > 0) print_columns();
     print_rows();
-    out_ << "extern \"C\" __global__ void __launch_bounds__(" << kThreads << ") "
+    out_ << "extern \"C\" __global__ void __launch_bounds__(" << GroupKernel::kThreads << ") "
          << kernel_.kernel_name() << "(" << kernel_.name << "_arguments at, Rows rows) {\n  "
          << kernel_.name << "(at, rows, whole_grid());\n}\n\n";
     return out_.str();
@@ -139,25 +137,45 @@ class Printer {
     return literal(group_.constants[at - group_.inputs.size()], kernel_.dtype);
   }
 
+  // All rows, each thread doing kColumns columns at a time.
+  void print_columns() {
+    out_ << "template <int kColumns>\n__device__ __forceinline__ void " << kernel_.name
+         << "_columns(const " << kernel_.name << "_arguments& at, Rows rows, Team team) {\n"
+         << "  for_each_place<" << kernel_.width
+         << " / kColumns>(rows, team, [&](int row, int place)"
+         << " {\n    const int column = place * kColumns;\n";
+    for (size_t i = 0; i < group_.inputs.size(); ++i) {
+      if (kernel_.used[i]) print_input(i);
+    }
+    print_results();
+    out_ << "  });\n}\n\n";
+  }
+
+  // The device function: several columns of a thread where memory allows.
   void print_rows() {
-    const int columns = kernel_.columns;
+    const std::string columns = kernel_.name + "_columns", arguments = "(at, rows, team);\n";
     out_ << "__device__ __forceinline__ void " << kernel_.name << "(const " << kernel_.name
          << "_arguments& at, Rows rows, Team team) {\n";
-    if (kernel_.width > 0) {
-      out_ << "  for_each_place<" << kernel_.width / columns
-           << ">(rows, team, [&](int row, int place) {\n    const int column = place * " << columns
-           << ";\n";
-      for (size_t i = 0; i < group_.inputs.size(); ++i) {
-        if (kernel_.used[i]) print_input(i);
-      }
-      print_columns();
-      out_ << "  });\n";
+    if (kernel_.width > 0 && kernel_.columns > 1) {
+      out_ << "  if (are_aligned<" << kernel_.columns << ">(" << wide_operands() << ")) {\n    "
+           << columns << "<" << kernel_.columns << ">" << arguments << "    return;\n  }\n";
     }
+    if (kernel_.width > 0) out_ << "  " << columns << "<1>" << arguments;
     out_ << "}\n\n";
   }
 
+  // The pointers to rows that are not narrow.
+  std::string wide_operands() const {
+    std::string all;
+    for (size_t i = 0; i < group_.inputs.size(); ++i) {
+      if (kernel_.used[i] && !group_.inputs[i].narrow) all += "at." + named("x", i) + ", ";
+    }
+    for (size_t j = 0; j < group_.outputs.size(); ++j) all += "at." + named("y", j) + ", ";
+    return all.substr(0, all.size() - 2);
+  }
+
   void print_input(size_t i) {
-    const std::string n = std::to_string(i), lanes = "<" + std::to_string(kernel_.columns) + ">";
+    const std::string n = std::to_string(i);
     out_ << "    const auto x" << n << " = ";
     switch (group_.inputs[i].read) {
       case Read::kShared:
@@ -167,8 +185,8 @@ class Printer {
         out_ << loaded(i, row_of(i, "row"));
         break;
       case Read::kIndexed:
-        out_ << "at.index" << n << "[row] < 0 ? spread_lanes" << lanes
-             << "(0) : " << loaded(i, row_of(i, "at.index" + n + "[row]"));
+        out_ << "at.index" << n << "[row] < 0 ? spread_lanes<kColumns>(0) : "
+             << loaded(i, row_of(i, "at.index" + n + "[row]"));
         break;
       case Read::kListSum: {
         std::string from = row_of(i, kernel_.inputs[i].list ? "at.list" + n + "[e]" : "e");
@@ -176,7 +194,7 @@ class Printer {
           const int size = group_.inputs[i].narrow ? 1 : kernel_.width;
           from += " + row_offset(at.part" + n + "[e], " + std::to_string(size) + ")";
         }
-        out_ << "sum_lanes" << lanes << "(at.ptr" << n << "[row], at.ptr" << n
+        out_ << "sum_lanes<kColumns>(at.ptr" << n << "[row], at.ptr" << n
              << "[row + 1], [&](int e) {\n      return " << loaded(i, from) << ";\n    })";
         break;
       }
@@ -191,17 +209,16 @@ class Printer {
 
   // The columns of the thread from the row that begins at `row`.
   std::string loaded(size_t i, const std::string& row) const {
-    const std::string lanes = "<" + std::to_string(kernel_.columns) + ">";
-    if (group_.inputs[i].narrow) return "spread_lanes" + lanes + "(*(" + row + "))";
-    return "load_lanes" + lanes + "(" + row + " + column)";
+    if (group_.inputs[i].narrow) return "spread_lanes<kColumns>(*(" + row + "))";
+    return "load_lanes<kColumns>(" + row + " + column)";
   }
 
-  void print_columns() {
+  void print_results() {
     for (size_t j = 0; j < group_.outputs.size(); ++j) {
-      out_ << "    Lanes<" << kernel_.columns << "> y" << j << ";\n";
+      out_ << "    Lanes<kColumns> y" << j << ";\n";
     }
-    out_ << "#pragma unroll\n    for (int k = 0; k < " << kernel_.columns << "; ++k) {\n      "
-         << kernel_.name << "_element(";
+    out_ << "#pragma unroll\n    for (int k = 0; k < kColumns; ++k) {\n      " << kernel_.name
+         << "_element(";
     bool first = true;
     const auto argument = [&](const std::string& name) {
       out_ << (first ? "" : ", ") << name << ".at[k]";
@@ -213,7 +230,7 @@ class Printer {
     for (size_t j = 0; j < group_.outputs.size(); ++j) argument(named("y", j));
     out_ << ");\n    }\n";
     for (size_t j = 0; j < group_.outputs.size(); ++j) {
-      out_ << "    store_lanes<" << kernel_.columns << ">(at.y" << j << " + row_offset(row, "
+      out_ << "    store_lanes<kColumns>(at.y" << j << " + row_offset(row, "
            << kernel_.output_lds[j] << ") + column, y" << j << ");\n";
     }
   }
@@ -222,64 +239,6 @@ class Printer {
   const GroupKernel& kernel_;
   std::ostringstream out_;
 };
-
-Address address_of(const void* data) { return reinterpret_cast<Address>(data); }
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
-
-// Whether a thread may write an element of `out` that another thread still reads of `in`.
-bool collide(const GroupKernel& kernel, const GroupInput& input, const Operand& in,
-             const Operand& out, const Rows& rows) {
-  const auto item = item_size(kernel.dtype);
-  const int64_t size = input.narrow ? 1 : kernel.width, width = kernel.width;
-  const auto bytes = static_cast<int64_t>(address_of(out.data) - address_of(in.data));
-  const bool has_rows = in.ld != 0 && out.ld != 0;
-  if (bytes == 0 && in.ld == out.ld && size == width && has_rows) return false;
-  const int64_t last = rows.end - 1;
-  const int64_t shift = floor_divide(bytes, item);  // elements of `in` before the first of `out`
-  const int64_t out_begin = shift + int64_t{rows.begin} * out.ld,
-                out_end = shift + last * out.ld + width;
-  const int64_t in_begin = int64_t{rows.begin} * in.ld, in_end = last * in.ld + size;
-  if (out_begin >= in_end || in_begin >= out_end) return false;
-  if (in.ld != out.ld || !has_rows) return true;
-  // Row r of `out` begins in row r + floor(shift / ld) of `in`, maybe beside its elements.
-  const int64_t column = shift - floor_divide(shift, in.ld) * in.ld;
-  return column < size || column + width > in.ld;
-}
-
-[[noreturn]] void fail_operand(const GroupKernel& kernel, const char* what, size_t number,
-                               const char* expected) {
-  fail("expected ", expected, " for ", what, " ", number, " of the group '", kernel.name,
-       "', got other ones than it was compiled for");
-}
-
-void check_input(const GroupKernel& kernel, size_t i, const DeviceCall& call) {
-  const GroupOperand& printed = kernel.inputs[i];
-  if (kernel.reads[i].read != Read::kShared && call.in[i].ld != printed.ld) {
-    fail_operand(kernel, "input", i, "rows of the same distance");
-  }
-  const Table& table = call.tables[i];
-  const bool right = kernel.reads[i].read == Read::kIndexed ? table.index != nullptr
-                     : kernel.reads[i].read == Read::kListSum
-                         ? table.ptr != nullptr && (table.list != nullptr) == printed.list &&
-                               (table.part != nullptr) == printed.part
-                         : true;
-  if (!right) fail_operand(kernel, "input", i, "arrays of a table");
-}
-
-void check_output(const GroupKernel& kernel, size_t j, const DeviceCall& call) {
-  if (call.out[j].ld != kernel.output_lds[j]) {
-    fail_operand(kernel, "output", j, "rows of the same distance");
-  }
-  for (size_t i = 0; i < kernel.inputs.size(); ++i) {
-    const Read read = kernel.reads[i].read;
-    if (!kernel.used[i] || (read != Read::kRow && read != Read::kShared)) continue;
-    if (collide(kernel, kernel.reads[i], call.in[i], call.out[j], call.rows)) {
-      fail("expected output ", j, " of the group '", kernel.name, "' apart from input ", i,
-           " or element on element, got memory that they share");
-    }
-  }
-}
 
 }  // namespace
 
@@ -311,38 +270,6 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
   }
   kernel.text = Printer(group, kernel).text();
   return kernel;
-}
-
-std::vector<Address> group_arguments(const GroupKernel& group, const DeviceCall& call) {
-  std::vector<Address> arguments;
-  arguments.reserve(4 * group.inputs.size() + group.output_lds.size());
-  // In the order of each_pointer().
-  for (size_t i = 0; i < group.inputs.size(); ++i) {
-    if (!group.used[i]) continue;
-    check_input(group, i, call);
-    arguments.push_back(address_of(call.in[i].data));
-    const Table& table = call.tables[i];
-    if (group.reads[i].read == Read::kIndexed) arguments.push_back(address_of(table.index));
-    if (group.reads[i].read != Read::kListSum) continue;
-    arguments.push_back(address_of(table.ptr));
-    if (group.inputs[i].list) arguments.push_back(address_of(table.list));
-    if (group.inputs[i].part) arguments.push_back(address_of(table.part));
-  }
-  for (size_t j = 0; j < group.output_lds.size(); ++j) {
-    check_output(group, j, call);
-    arguments.push_back(address_of(call.out[j].data));
-  }
-  return arguments;
-}
-
-void launch_group(const GroupKernel& group, const Kernel& kernel, const Stream& stream,
-                  const DeviceCall& call) {
-  const int64_t places = (int64_t{call.rows.end} - call.rows.begin) * (group.width / group.columns);
-  if (places <= 0) return;
-  const std::vector<Address> arguments = group_arguments(group, call);
-  const int64_t blocks = std::min((places + kThreads - 1) / kThreads, kMostBlocks);
-  kernel.launch(stream, {static_cast<unsigned>(blocks), kThreads, 0},
-                Argument{arguments.data(), arguments.size() * sizeof(Address)}, call.rows);
 }
 
 }  // namespace cavs::cuda

@@ -30,6 +30,8 @@ struct GroupOperand {
 std::string group_prelude();
 
 struct GroupKernel {
+  static constexpr int kThreads = 128;  // of a block
+
   std::string name;  // of the device function; that of the kernel is kernel_name()
   std::string text;
   int width = 0;
@@ -38,7 +40,7 @@ struct GroupKernel {
   std::vector<bool> used;         // per input: whether the group computes with it
   std::vector<GroupOperand> inputs;
   std::vector<int> output_lds;
-  int columns = 1;  // of a thread
+  int columns = 1;  // of a thread, at most
 
   std::string kernel_name() const { return name + "_kernel"; }
 };

@@ -1,4 +1,5 @@
 // Launches of the kernels that move rows.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -22,12 +23,17 @@ void in_words(Operand* operand, int elements) {
   operand->size /= elements;
 }
 
+// The kernels of the words of 4, 8 and 16 bytes.
+using Names = const char* [3];
+constexpr Names kMove = {"move_4", "move_8", "move_16"};
+constexpr Names kSlotsToEdges = {"slots_to_edges_4", "slots_to_edges_8", "slots_to_edges_16"};
+
 template <class Call>
-void launch_words(Library& library, const Stream& stream, const char* name, int bytes, Call& call) {
+void launch_words(Library& library, const Stream& stream, const Names& names, int bytes,
+                  Call& call) {
   call.tiling = tiling_of(call.tiling.columns);
-  const std::string kernel = std::string(name) + "_" + std::to_string(bytes);
-  launch(library, stream, "moves", kernel.c_str(), blocks_for(library, call.rows, call.tiling),
-         call);
+  const char* const kernel = names[bytes == 4 ? 0 : bytes == 8 ? 1 : 2];
+  launch(library, stream, "moves", kernel, blocks_for(library, call.rows, call.tiling), call);
 }
 
 // Lines of `width` elements of `item` bytes, `lines` of them.
@@ -44,12 +50,12 @@ void launch_move(Library& library, const Stream& stream, Move move, int item, in
   move.in_step /= elements;
   move.out_step /= elements;
   move.tiling.columns = move.width * lines;
-  launch_words(library, stream, "move", bytes, move);
+  launch_words(library, stream, kMove, bytes, move);
 }
 
 Move move_of(const DeviceCall& call) {
   Move move;
-  if (call.in != nullptr && !call.instruction->inputs.empty()) move.in = call.in[0];
+  if (!call.instruction->inputs.empty()) move.in = call.in[0];
   move.out = call.out[0];
   move.width = move.out.size;
   move.rows = call.rows;
@@ -88,10 +94,6 @@ void store(Library& library, const Stream& stream, const DeviceCall& call) {
   Move move = move_of(call);
   move.to = call.tables[0].index;
   launch_move(library, stream, move, item_of(library), 1);
-}
-
-void copy(Library& library, const Stream& stream, const DeviceCall& call) {
-  launch_move(library, stream, move_of(call), item_of(library), 1);
 }
 
 void copy_columns(Library& library, const Stream& stream, const DeviceCall& call) {
@@ -155,15 +157,19 @@ void slots_to_edges(Library& library, const Stream& stream, const DeviceCall& ca
     for (int i = 0; i < slots.count; ++i) in_words(&slots.in[i], bytes / item);
     in_words(&slots.out, bytes / item);
     slots.tiling.columns = slots.out.size;
-    launch_words(library, stream, "slots_to_edges", bytes, slots);
+    launch_words(library, stream, kSlotsToEdges, bytes, slots);
   }
 }
 
 }  // namespace
 
+void copy_rows(Library& library, const Stream& stream, const DeviceCall& call) {
+  launch_move(library, stream, move_of(call), item_of(library), 1);
+}
+
 const std::vector<DeviceKernel>& move_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
-      {"copy", copy},
+      {"copy", copy_rows},
       {"copy_columns", copy_columns},
       {"embedding", embedding},
       {"fill", fill},

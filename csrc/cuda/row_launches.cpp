@@ -1,3 +1,4 @@
+// How the work of a launch is parted among threads.
 #include "cuda/row_launches.h"
 
 #include <algorithm>
@@ -29,6 +30,13 @@ Tiling tiling_of(int columns) {
 unsigned blocks_for(const Library& library, long long count, long long each) {
   const long long most = static_cast<long long>(library.open().gpu.processors()) * kBlocksAtOnce;
   return static_cast<unsigned>(std::clamp<long long>((count + each - 1) / each, 1, most));
+}
+
+int crew_shift(DType dtype, int length) {
+  constexpr int kLong = 1024, kBlock = 8;
+  const int lanes = dtype == DType::kFloat64 ? 3 : 4;
+  if (length < 1 << lanes) return 0;
+  return length <= kLong ? lanes : kBlock;
 }
 
 unsigned blocks_for(const Library& library, Rows rows, const Tiling& tiling) {

@@ -6,6 +6,7 @@
 #include "cuda/kernels/row_calls.h"
 #include "cuda/launch.h"
 #include "cuda/library.h"
+#include "program/kernels.h"
 
 namespace cavs::cuda {
 
@@ -28,6 +29,13 @@ Tiling tiling_of(int columns);
 // holds at once, since kernels take the rest in turn.
 unsigned blocks_for(const Library& library, long long count, long long each);
 unsigned blocks_for(const Library& library, Rows rows, const Tiling& tiling);
+
+// log2 of the threads that take `length` adjacent elements together (see kernels/crew.h). It
+// depends on the length alone, and so do the bits of a sum.
+int crew_shift(DType dtype, int length);
+
+// What "copy" does.
+void copy_rows(Library& library, const Stream& stream, const DeviceCall& call);
 
 // `call` is the struct that the kernel takes.
 template <class T>

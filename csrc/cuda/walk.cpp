@@ -1,4 +1,5 @@
-// Launches the instructions of a sweep one after the other; the stream's order is theirs.
+// Launches the instructions of a sweep: on one stream one after the other, on several those that do
+// not need each other.
 #include "cuda/walk.h"
 
 #include <algorithm>
@@ -8,7 +9,9 @@
 
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
+#include "cuda/graphs.h"
 #include "cuda/library.h"
+#include "cuda/streams.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
 #include "runtime/places.h"
@@ -99,6 +102,52 @@ class Clock {
   std::vector<Timed> timed_;
 };
 
+// The streams of a sweep: the caller's, and those beside it, which join it in the end.
+class Lanes {
+ public:
+  Lanes(OpenGpu& open, const Stream& first, const std::vector<SegmentPlace>& places)
+      : open_(open), first_(first), places_(places), done_(places.size()) {
+    const bool beside = std::any_of(places.begin(), places.end(),
+                                    [](const SegmentPlace& place) { return place.stream != 0; });
+    if (!beside) return;
+    begun_ = std::make_unique<Event>();
+    first_.record(*begun_);
+  }
+
+  // The stream on which a segment's work may be put from now on.
+  const Stream& enter(size_t s) {
+    const SegmentPlace& place = places_[s];
+    const Stream& stream = of(place.stream);
+    if (place.stream != 0 && !used_[place.stream]) stream.wait(*begun_);
+    used_[place.stream] = true;
+    for (const int other : place.after) stream.wait(*done_[static_cast<size_t>(other)]);
+    return stream;
+  }
+  void leave(size_t s) {
+    if (!places_[s].awaited) return;
+    done_[s] = std::make_unique<Event>();
+    of(places_[s].stream).record(*done_[s]);
+  }
+  void join() {
+    for (int i = 1; i < kStreams; ++i) {
+      if (!used_[i]) continue;
+      const Event event;
+      of(i).record(event);
+      first_.wait(event);
+    }
+  }
+
+ private:
+  const Stream& of(int stream) const { return stream == 0 ? first_ : open_.beside[stream - 1]; }
+
+  OpenGpu& open_;
+  const Stream& first_;
+  const std::vector<SegmentPlace>& places_;
+  std::unique_ptr<Event> begun_;
+  std::vector<std::unique_ptr<Event>> done_;  // [segment] where it is awaited
+  bool used_[kStreams] = {};
+};
+
 class Walker {
  public:
   Walker(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
@@ -108,7 +157,9 @@ class Walker {
         prepared_(cuda_program(sweep.exe)),
         workspace_(static_cast<const CudaWorkspace&>(*sweep.plan.workspace)),
         code_(prepared_.code(sweep.layout, flush_denormals)),
-        stream_(stream),
+        first_(stream),
+        flush_(flush_denormals),
+        lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
         random_(random_of(sweep.random, lists)),
         clock_(sweep, stream) {
@@ -116,14 +167,67 @@ class Walker {
   }
 
   void walk() {
+    const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
+    const bool captures = uses_graphs() && !watched && !prepared_.random;
+    const SweepKey key = captures ? key_of_launches() : SweepKey();
+    const GraphCache::Found found = captures ? prepared_.graphs.find(key) : GraphCache::Found();
+    if (found.advice == GraphCache::Advice::kReplay) {
+      first_.launch(*found.graph);
+    } else if (found.advice == GraphCache::Advice::kCapture) {
+      const std::shared_ptr<const Graph> graph = capture();
+      prepared_.graphs.keep(key, graph);
+      first_.launch(*graph);
+    } else {
+      walk_on(first_, place_segments(sweep_, watched || !program_.streams));
+    }
+    clock_.finish(code_.groups.size());
+  }
+
+ private:
+  // All that the arguments and the number of launches follow from, besides the program.
+  SweepKey key_of_launches() const {
+    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout), flush_ ? 1U : 0U,
+                    reinterpret_cast<uint64_t>(sweep_.memory),
+                    static_cast<uint64_t>(sweep_.counts.vertices),
+                    static_cast<uint64_t>(sweep_.counts.leaves),
+                    static_cast<uint64_t>(sweep_.counts.edges),
+                    static_cast<uint64_t>(sweep_.counts.graphs)};
+    for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
+    for (const Operand& operand : operands_) key.push_back(reinterpret_cast<uint64_t>(operand.data));
+    for (const Table& table : tables_) {
+      for (const int* list : {table.index, table.ptr, table.list, table.part}) {
+        key.push_back(reinterpret_cast<uint64_t>(list));
+      }
+    }
+    for (const auto* ptr : {&sweep_.schedule.level_ptr, &sweep_.schedule.level_edge_ptr}) {
+      for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
+    }
+    key.push_back(scratch_of(0));
+    return key;
+  }
+
+  // The sweep was launched before, so that its kernels are loaded.
+  std::shared_ptr<const Graph> capture() {
+    OpenGpu& open = prepared_.open();
+    const std::lock_guard<std::mutex> guard(open.capture_mutex);
+    library_.blas(open.capturing);  // allocates, which a capture may not
+    return open.capturing.capture(
+        [&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+  }
+
+  void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
+    Lanes lanes(prepared_.open(), first, places);
+    stream_ = &first;
     if (sweep_.first_nan != nullptr) {
-      check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_.handle()),
+      check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_->handle()),
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
       interrupt_.poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
+      stream_ = &lanes.enter(s);
+      scratch_ = scratch_of(places[s].stream);
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else {
@@ -133,12 +237,13 @@ class Walker {
                  segment.kind == SegmentKind::kGlobal);
         }
       }
+      lanes.leave(s);
     }
+    lanes.join();
+    stream_ = &first;
     read_first_nan();
-    clock_.finish(code_.groups.size());
   }
 
- private:
   void bind(const TableSources& tables) {
     size_t operands = 0, table_count = 0;
     for (const auto& segment : prepared_.segments) {
@@ -175,18 +280,26 @@ class Walker {
       tables_.push_back({found.index, found.ptr, found.list, found.part});
     }
     bound.call.random = &random_;
-    bound.call.scratch =
-        workspace_address() + static_cast<Address>(workspace_.scratch_offset);
     calls_.back().push_back(bound);
   }
 
   Operand operand_of(int id) const {
     const ValueRows rows = rows_of(sweep_, id);
-    return {rows.data, static_cast<int>(rows.ld), static_cast<int>(rows.size)};
+    Operand operand = {rows.data, static_cast<int>(rows.ld), static_cast<int>(rows.size)};
+    const Root& root = sweep_.exe.roots[id];
+    const ValueSpec& value = program_.values[static_cast<size_t>(root.value)];
+    if (value.role == Role::kInput && value.dtype == DType::kInt32) {
+      operand.data = const_cast<int32_t*>(lists_.find(List::kInput, value.index)) + root.column;
+    }
+    return operand;
   }
 
   Address workspace_address() const {
     return reinterpret_cast<Address>(sweep_.memory + sweep_.plan.workspace_offset);
+  }
+  Address scratch_of(int stream) const {
+    return workspace_address() + static_cast<Address>(workspace_.scratch_offset +
+                                                      stream * workspace_.scratch_bytes);
   }
   Address nan_place() const {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
@@ -220,11 +333,12 @@ class Walker {
     if (begin >= end && !empty_too) return;
     DeviceCall call = bound.call;
     call.rows = {static_cast<int>(begin), static_cast<int>(end)};
+    call.scratch = scratch_;
     clock_.time(bound.number, level_, end - begin, [&] {
       if (bound.group != nullptr) {
-        launch_group(bound.group->group, bound.group->kernel, stream_, call);
+        launch_group(bound.group->group, bound.group->kernel, *stream_, call);
       } else {
-        bound.prepared->kernel->launch(library_, stream_, call);
+        bound.prepared->kernel->launch(library_, *stream_, call);
       }
     });
     if (sweep_.first_nan != nullptr) look_for_nan(bound, call);
@@ -240,7 +354,7 @@ class Walker {
       const int width = static_cast<int>(write.size);
       const unsigned blocks = static_cast<unsigned>((int64_t{rows} * width + 255) / 256);
       library_.kernel("checks", "find_nan")
-          .launch(stream_, {std::min(blocks, 1024U), 256, 0}, data, out.ld, width, call.rows,
+          .launch(*stream_, {std::min(blocks, 1024U), 256, 0}, data, out.ld, width, call.rows,
                   write.state, nan_place());
     }
   }
@@ -248,8 +362,8 @@ class Walker {
   void read_first_nan() {
     if (sweep_.first_nan == nullptr) return;
     int64_t place = 0;
-    stream_.copy_to_host(&place, nan_place(), sizeof(place));
-    stream_.synchronize();
+    stream_->copy_to_host(&place, nan_place(), sizeof(place));
+    stream_->synchronize();
     if (place >= 0) sweep_.first_nan->note_place(place);
   }
 
@@ -258,7 +372,11 @@ class Walker {
   const CudaProgram& prepared_;
   const CudaWorkspace& workspace_;
   const LayoutCode& code_;
-  const Stream& stream_;
+  const Stream& first_;              // the caller's
+  const Stream* stream_ = nullptr;  // of the segment at hand
+  Address scratch_ = 0;              // the same
+  const bool flush_;
+  const DeviceLists& lists_;
   Library& library_;
   const Random random_;
   Clock clock_;

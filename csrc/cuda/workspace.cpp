@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/prepared.h"
+#include "cuda/streams.h"
 #include "runtime/executable.h"
 
 namespace cavs::cuda {
@@ -53,7 +54,8 @@ CudaWorkspace::CudaWorkspace(const Executable& exe, const RowCounts& counts,
   alignment = 256;
   nan_offset = align_up(late.bytes, 256);
   scratch_offset = nan_offset + 256;
-  bytes = scratch_offset + align_up(scratch, 256);
+  scratch_bytes = align_up(scratch, 256);
+  bytes = scratch_offset + kStreams * scratch_bytes;
 }
 
 }  // namespace cavs::cuda

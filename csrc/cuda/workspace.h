@@ -8,14 +8,15 @@
 
 namespace cavs::cuda {
 
-// [lists that forward did not stage][the place of the first NaN][scratch of kernels]
+// [lists that forward did not stage][the place of the first NaN][scratch of kernels, of each
+// stream]
 class CudaWorkspace final : public Workspace {
  public:
   CudaWorkspace(const Executable& exe, const RowCounts& counts, const Schedule& schedule,
                 const Staged& staged);
 
   const StagedLists late;
-  int64_t nan_offset = 0, scratch_offset = 0;
+  int64_t nan_offset = 0, scratch_offset = 0, scratch_bytes = 0;
 };
 
 // Rows that one launch of the instruction works on at most.

@@ -169,6 +169,7 @@ inline Space distinct_rows(const std::vector<UniqueSpec>& uniques, int unique) {
 struct Program {
   DType dtype = DType::kFloat32;
   Device device;
+  bool streams = true;            // whether segments may run at the same time, where a device can
   bool backward = false;          // levels run from the last to the first
   std::vector<ValueSpec> values;  // a backward program's first values are all those of `forward`
   std::vector<Segment> segments;

@@ -15,29 +15,21 @@ struct alignas(kCount * sizeof(Real)) Lanes {
   Real at[kCount];
 };
 
-// Rows of views and of users' arrays may begin anywhere.
-template <int kCount>
-__device__ __forceinline__ bool in_one_access(const Real* columns) {
-  return reinterpret_cast<size_t>(columns) % sizeof(Lanes<kCount>) == 0;
+// Whether lanes may be read and written at these addresses. Views of columns and users' arrays may
+// begin anywhere.
+template <int kCount, class... Pointers>
+__device__ __forceinline__ bool are_aligned(const Pointers*... pointers) {
+  return (reinterpret_cast<size_t>(pointers) | ...) % sizeof(Lanes<kCount>) == 0;
 }
 
 template <int kCount>
 __device__ __forceinline__ Lanes<kCount> load_lanes(const Real* from) {
-  if (in_one_access<kCount>(from)) return *reinterpret_cast<const Lanes<kCount>*>(from);
-  Lanes<kCount> lanes;
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) lanes.at[i] = from[i];
-  return lanes;
+  return *reinterpret_cast<const Lanes<kCount>*>(from);
 }
 
 template <int kCount>
 __device__ __forceinline__ void store_lanes(Real* to, const Lanes<kCount>& lanes) {
-  if (in_one_access<kCount>(to)) {
-    *reinterpret_cast<Lanes<kCount>*>(to) = lanes;
-    return;
-  }
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) to[i] = lanes.at[i];
+  *reinterpret_cast<Lanes<kCount>*>(to) = lanes;
 }
 
 // One number in all columns.

@@ -41,5 +41,57 @@ struct Slots {
   Tiling tiling;
 };
 
+// For each row and column, the rows that a table lists; or the numbers of one table a row.
+struct Segments {
+  Operand in, out;
+  Table table;
+  Rows rows;
+  Tiling tiling;
+};
+
+// Groups of `length` adjacent elements, `outer` of them in a row, each taken by 2^shift threads.
+struct Along {
+  Operand in[3], out;
+  Rows rows;
+  int outer = 1, length = 1, shift = 0;
+};
+
+// The dims of a shape, the last fastest, and how far apart their elements stand in the other one.
+constexpr int kDims = 8;
+struct Dimensions {
+  int rank = 0;
+  int sizes[kDims] = {}, steps[kDims] = {};
+};
+
+// An element of the output is the element of the input at the place that `kept` gives, or the sum
+// of those that follow from it: `repeated` of them, each of `inner` adjacent ones.
+struct Shapes {
+  Operand in, out;
+  Rows rows;
+  Dimensions kept, repeated;
+  int terms = 1, inner = 1, shift = 0;
+  Tiling tiling;
+};
+
+// Random numbers for the rows of an operation, by graph and place within it: rows are graphs where
+// `local` is null. Or by ids, at most kIds of them, which go on from `begun` where it is not null.
+constexpr int kIds = 8;
+struct Draw {
+  Operand in, out;
+  Operand ids[kIds];
+  int num_ids = 0;
+  unsigned long long seed = 0, step = 0;
+  unsigned op = 0;
+  const long long* graph_key = nullptr;
+  const int* graph = nullptr;
+  const int* local = nullptr;
+  const unsigned* begun = nullptr;  // two words a row, from the first of `rows`
+  unsigned* keys = nullptr;
+  double scale = 1, least = 0;
+  int in_fours = 0;  // whether four elements may be read and written at once
+  Rows rows;
+  Tiling tiling;
+};
+
 }  // namespace cuda
 }  // namespace cavs
