@@ -77,10 +77,9 @@ void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
   }
 }
 
-// Whether each row is multiplied, and reads its own rows.
-bool is_regular(const Product& p) {
-  return p.mask_kind == kNoMask && p.x.index == nullptr && p.w.index == nullptr && p.terms > 0;
-}
+// Whether each row reads its own rows, and all are multiplied.
+bool is_standing(const Product& p) { return p.x.index == nullptr && p.w.index == nullptr; }
+bool is_regular(const Product& p) { return is_standing(p) && p.mask_kind == kNoMask; }
 
 // The matrix of row `row`, as one of `lines` lines.
 Matrix matrix_of(DType dtype, const Factor& factor, int row, bool is_second) {
@@ -95,12 +94,13 @@ void* result_of(DType dtype, const Product& p, int row) {
 
 }  // namespace
 
-// The lines of all rows stand one below the other, as those of one matrix.
+// The lines of all rows stand one below the other, as those of one matrix. What stands in a line of
+// X tells on no other line of Y.
 bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows) {
   const int64_t lines = int64_t{rows.end - rows.begin} * p.lines;
   const bool even =
       p.lines == 1 || (p.x.ld == int64_t{p.lines} * p.x.line && p.ld == int64_t{p.lines} * p.line);
-  if (!is_regular(p) || p.w.ld != 0 || p.x.ld == 0 || p.x.term != 1 || p.column != 1 || !even ||
+  if (!is_standing(p) || p.w.ld != 0 || p.x.ld == 0 || p.x.term != 1 || p.column != 1 || !even ||
       lines < kFewestLines || lines > INT32_MAX || p.columns < kFewestColumns ||
       p.terms < kFewestTerms || lines * p.columns * p.terms < kFewestWork) {
     return false;

@@ -224,6 +224,22 @@ class Problem {
     }
   }
 
+  // Rows that are left out give zeros, whatever the other factor holds.
+  void check_left_out() {
+    std::fill(b.data.begin(), b.data.end(), std::numeric_limits<T>::quiet_NaN());
+    std::vector<T> got = run(c.begin, c.end);
+    bool zeros = true, any = false;
+    for (int r = c.begin; r < c.end; ++r) {
+      if (takes(r)) continue;
+      any = true;
+      for (int i = 0; i < y.size; ++i) {
+        zeros = zeros && got[static_cast<size_t>(y.row(r) - y.data.data() + i)] == 0;
+      }
+    }
+    CHECK(any);
+    if (!zeros) cavs_test::report(__FILE__, __LINE__, c.text() + ": left out, and not zeros");
+  }
+
   const Case c;
   int wrong = 0;
   Program program;
@@ -413,6 +429,30 @@ void test_rows_have_the_same_bits() {
   test_rows_have_the_same_bits_among_others<T>(c, 10);
 }
 
+// By each of the kernels. The blocks of the first take several tiles, one after the other.
+template <class T>
+void test_rows_that_are_left_out() {
+  Case c;
+  c.kernel = "matmul_masked", c.mask = 1;
+  c.k = 9, c.n = 65, c.begin = 2, c.end = 3002;
+  run_case<T>(c, 1);
+  Problem<T>(c, 1).check_left_out();
+  c.mask = 2, c.end = 22;
+  Problem<T>(c, 2).check_left_out();
+  c.mask = 1, c.k = 3;
+  Problem<T>(c, 3).check_left_out();
+  c.b = Reads::kOwn, c.a = Reads::kTable, c.m = 2;
+  Problem<T>(c, 4).check_left_out();
+  c.b = Reads::kTable, c.k = 40, c.n = 3, c.tb = true;
+  Problem<T>(c, 5).check_left_out();
+  c.m = 40, c.n = 70;
+  Problem<T>(c, 6).check_left_out();
+  c = Case();
+  c.kernel = "matmul_masked", c.mask = 2;  // by cuBLAS
+  c.k = 60, c.n = 100, c.end = 200;
+  Problem<T>(c, 7).check_left_out();
+}
+
 int64_t products_by_blas() {
   constexpr int kProducts = 3;  // among the emulator's counts
   int64_t counts[kProducts + 1] = {};
@@ -446,6 +486,12 @@ void test_large_products() {
   c.padding = 1;
   run_large<T>(c, false);
   c = Case();
+  c.kernel = "matmul_masked", c.mask = 1;
+  c.k = 60, c.n = 100, c.begin = 5, c.end = 205, c.padding = 1;
+  run_large<T>(c);
+  c.a = Reads::kTable;
+  run_large<T>(c, false);
+  c = Case();
   c.m = 64, c.k = 80, c.a = Reads::kShared, c.b = Reads::kOwn, c.begin = 1, c.end = 301;
   c.padding = 2;
   run_large<T>(c);  // C^T = B^T A^T, a line for each row
@@ -473,9 +519,31 @@ void test_large_products() {
   }
 }
 
+// Factors are rounded to TF32 where the library allows it, and only there.
+void test_tf32() {
+  Library& library = library_of(open_gpu(0), DType::kFloat32, false);
+  Case c;
+  c.k = 64, c.n = 100, c.end = 300;
+  Problem<float> problem(c, 1);
+  const std::vector<float> exact = problem.run(c.begin, c.end);
+  library.set_tf32(true);
+  const std::vector<float> rounded = problem.run(c.begin, c.end);
+  library.set_tf32(false);
+  CHECK(same(exact, problem.run(c.begin, c.end)));
+  CHECK(!same(exact, rounded));
+  float largest = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    if (exact[i] == exact[i]) largest = std::max(largest, std::abs(exact[i] - rounded[i]));
+  }
+  CHECK(largest < 0.05F);
+}
+
 }  // namespace
 
 int main() {
+  test_tf32();
+  test_rows_that_are_left_out<float>();
+  test_rows_that_are_left_out<double>();
   test_large_products<float>();
   test_large_products<double>();
   test_any_products<float>(150, 5);
