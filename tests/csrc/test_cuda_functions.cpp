@@ -72,7 +72,7 @@ std::unique_ptr<Module> load(const char* real, bool flush) {
   source.name = "functions.cu";
   source.text = kText;
   source.options = {std::string("-DCAVS_REAL=") + real};
-  source.flush_denormals = flush;
+  if (flush) source.options.push_back("--ftz=true");
   OpenGpu& open = open_gpu(0);
   return open.cache.load(source, open.gpu);
 }

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "cpu/kernel.h"
+#include "base/matmul_precision.h"
 #include "cuda/library.h"
 #include "cuda/products.h"
 #include "program/kernels.h"
@@ -526,9 +527,9 @@ void test_tf32() {
   c.k = 64, c.n = 100, c.end = 300;
   Problem<float> problem(c, 1);
   const std::vector<float> exact = problem.run(c.begin, c.end);
-  library.set_tf32(true);
+  set_uses_tf32(true);
   const std::vector<float> rounded = problem.run(c.begin, c.end);
-  library.set_tf32(false);
+  set_uses_tf32(false);
   CHECK(same(exact, problem.run(c.begin, c.end)));
   CHECK(!same(exact, rounded));
   float largest = 0;
