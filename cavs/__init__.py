@@ -20,6 +20,7 @@ from cavs.errors import CavsError as CavsError
 from cavs.errors import CavsRuntimeError as CavsRuntimeError
 from cavs.errors import CheckpointError as CheckpointError
 from cavs.errors import DataError as DataError
+from cavs.errors import DeviceError as DeviceError
 from cavs.errors import DTypeError as DTypeError
 from cavs.errors import GraphError as GraphError
 from cavs.errors import InputError as InputError
@@ -67,6 +68,7 @@ from cavs.values import VertexValues as VertexValues
 __version__: str = _core.__version__
 
 if _TYPE_CHECKING:
+    from cavs import cuda as cuda
     from cavs import data as data
     from cavs import models as models
     from cavs import training as training
@@ -79,6 +81,7 @@ __all__ = [
     "CheckpointError",
     "DTypeError",
     "DataError",
+    "DeviceError",
     "Frontier",
     "Generator",
     "GraphBatch",
@@ -109,6 +112,7 @@ __all__ = [
     "batch",
     "compile",
     "concat",
+    "cuda",
     "data",
     "detect_nonfinite",
     "get_detect_nonfinite",
@@ -138,7 +142,7 @@ __all__ = [
 ]
 
 # What few programs need, or not at once: imported when it is first asked for.
-_PACKAGES, _OF_SAVING = ("data", "models", "training"), ("load", "save")
+_PACKAGES, _OF_SAVING = ("cuda", "data", "models", "training"), ("load", "save")
 
 
 def __getattr__(name: str) -> object:

@@ -165,6 +165,7 @@ class NativeSteps:
                 for parameter, whole in zip(plan.params, plan.whole, strict=True)
             ]
             rows: list[tuple[Array, Array] | None]
+            executor.device.begin_native()
             try:
                 loss, norm, rows, bounds = plan.native.run(
                     graphs.schedule(executor.policy),
@@ -172,7 +173,7 @@ class NativeSteps:
                     *state,
                     values,
                     versions,
-                    [inputs[name] for name in plan.inputs],
+                    executor.placed([inputs[name] for name in plan.inputs]),
                     gradients,
                     groups,
                     options.scale,
@@ -195,7 +196,7 @@ class NativeSteps:
             optimizer.updated(parameter)
         if known is not None:
             optimizer.checks.settle(plan.params, writing.versions, known, bounds, plan.whole)
-        return Tensor._wrap(np.array(loss, executor.dtype))
+        return Tensor._wrap(executor.device.asarray(np.array(loss, executor.dtype)))
 
     def _plan(self, loss: str, training: bool) -> _Plan:
         key = (loss, training, self._executor.compiler.learning())
