@@ -522,7 +522,6 @@ void test_large_products() {
 
 // Factors are rounded to TF32 where the library allows it, and only there.
 void test_tf32() {
-  Library& library = library_of(open_gpu(0), DType::kFloat32, false);
   Case c;
   c.k = 64, c.n = 100, c.end = 300;
   Problem<float> problem(c, 1);
