@@ -72,7 +72,7 @@ std::unique_ptr<Module> load(const char* real, bool flush) {
   source.name = "functions.cu";
   source.text = kText;
   source.options = {std::string("-DCAVS_REAL=") + real};
-  if (flush) source.options.push_back("--ftz=true");
+  if (flush) source.options.emplace_back("--ftz=true");
   OpenGpu& open = open_gpu(0);
   return open.cache.load(source, open.gpu);
 }
@@ -95,7 +95,8 @@ void test_denormals() {
     CHECK(none[4] == 0 && all[4] == 1);
     CHECK(none[3] == 0 && all[3] == 1e-39F);
     CHECK(none[5] == 0 && all[5] == std::sqrt(1e-39F));
-    const auto small = arithmetic(*flushed, 1e-30F, 1e-10F), exact = arithmetic(*kept, 1e-30F, 1e-10F);
+    const auto small = arithmetic(*flushed, 1e-30F, 1e-10F),
+               exact = arithmetic(*kept, 1e-30F, 1e-10F);
     CHECK(small[1] == 0 && exact[1] == 1e-30F * 1e-10F);
     CHECK(small[2] == 1e-30F / 1e-10F);
   }
@@ -115,14 +116,22 @@ void check_functions(const char* name) {
   const auto found = out.read();
   for (size_t i = 0; i < x.size(); ++i) {
     const T a = x[i], kind = std::isnan(a) ? 1 : std::isinf(a) ? 2 : 3;
-    const T wanted[16] = {std::exp(a),           std::exp2(a),
-                          std::expm1(a),         std::log(std::fabs(a)),
-                          std::log2(std::fabs(a)), std::log1p(std::fabs(a)),
-                          std::pow(std::fabs(a), T(1.5)), std::erf(a),
-                          std::tanh(a),          std::copysign(T(3), a),
-                          std::fmin(a, T(0.5)),  std::floor(a),
-                          std::rint(a),          std::fmax(a, T(0)),
-                          kind,                  std::fabs(a)};
+    const T wanted[16] = {std::exp(a),
+                          std::exp2(a),
+                          std::expm1(a),
+                          std::log(std::fabs(a)),
+                          std::log2(std::fabs(a)),
+                          std::log1p(std::fabs(a)),
+                          std::pow(std::fabs(a), T(1.5)),
+                          std::erf(a),
+                          std::tanh(a),
+                          std::copysign(T(3), a),
+                          std::fmin(a, T(0.5)),
+                          std::floor(a),
+                          std::rint(a),
+                          std::fmax(a, T(0)),
+                          kind,
+                          std::fabs(a)};
     for (size_t j = 0; j < 16; ++j) {
       const T apart = std::fabs(found[i * 16 + j] - wanted[j]);
       const bool same = found[i * 16 + j] == wanted[j] ||
@@ -225,8 +234,10 @@ int main() {
   check_functions<float>("float");
   check_functions<double>("double");
   test_bits();
-  check_batch<float>([](auto... arguments) { return blas().cublasSgemmStridedBatched(arguments...); });
-  check_batch<double>([](auto... arguments) { return blas().cublasDgemmStridedBatched(arguments...); });
+  check_batch<float>(
+      [](auto... arguments) { return blas().cublasSgemmStridedBatched(arguments...); });
+  check_batch<double>(
+      [](auto... arguments) { return blas().cublasDgemmStridedBatched(arguments...); });
   test_tf32();
   return cavs_test::result();
 }
