@@ -186,7 +186,10 @@ void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<A
 Module::Module(const std::string& image) {
   check(driver().cuModuleLoadData(&handle_, image.data()), "machine code for this device");
 }
-Module::~Module() { driver().cuModuleUnload(handle_); }
+Module::~Module() {
+  const ContextScope scope(context_);
+  driver().cuModuleUnload(handle_);
+}
 
 Kernel Module::kernel(const std::string& name) const {
   FunctionHandle function = nullptr;

@@ -79,6 +79,7 @@ class Module {
   Kernel kernel(const std::string& name) const;
 
  private:
+  ContextHandle context_ = current_context();
   ModuleHandle handle_ = nullptr;
 };
 

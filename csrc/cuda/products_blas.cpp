@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/matmul_precision.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -64,7 +66,7 @@ Result multiply(BlasHandle handle, const BlasProduct& p, One one, Batch batch) {
 void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
   const BlasTable& table = blas();
   BlasHandle const handle = library.blas(stream);
-  Result code = table.cublasSetMathMode(handle, library.tf32() ? kTf32Math : kDefaultMath);
+  Result code = table.cublasSetMathMode(handle, uses_tf32() ? kTf32Math : kDefaultMath);
   if (code == 0) {
     code = library.dtype() == DType::kFloat32
                ? multiply<float>(handle, p, table.cublasSgemm, table.cublasSgemmStridedBatched)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/interrupt.h"
+#include "base/matmul_precision.h"
 #include "base/stopwatch.h"
 #include "cuda/graphs.h"
 #include "cuda/library.h"
@@ -187,6 +188,7 @@ class Walker {
   // All that the arguments and the number of launches follow from, besides the program.
   SweepKey key_of_launches() const {
     SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout), flush_ ? 1U : 0U,
+                    uses_tf32() ? 1U : 0U,
                     reinterpret_cast<uint64_t>(sweep_.memory),
                     static_cast<uint64_t>(sweep_.counts.vertices),
                     static_cast<uint64_t>(sweep_.counts.leaves),

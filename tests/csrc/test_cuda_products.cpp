@@ -1,5 +1,6 @@
 // Products and sums over rows on a GPU: all shapes, ways to read rows, masks, and what they promise
 // of bits.
+#include "base/matmul_precision.h"
 #include "cuda_products.h"
 
 using namespace cavs_test;
@@ -205,14 +206,13 @@ void test_large_products() {
 
 // Factors are rounded to TF32 where the library allows it, and only there.
 void test_tf32() {
-  Library& library = library_of(open_gpu(0), DType::kFloat32, false);
   Case c;
   c.k = 64, c.n = 100, c.end = 300;
   Problem<float> problem(c, 1);
   const std::vector<float> exact = problem.run(c.begin, c.end);
-  library.set_tf32(true);
+  set_uses_tf32(true);
   const std::vector<float> rounded = problem.run(c.begin, c.end);
-  library.set_tf32(false);
+  set_uses_tf32(false);
   CHECK(same(exact, problem.run(c.begin, c.end)));
   CHECK(!same(exact, rounded));
   float largest = 0;
