@@ -32,8 +32,6 @@ class Library {
   // is first asked for. The GPU is current in the calling thread. Throws Error(kDevice).
   const Kernel& kernel(std::string_view unit, std::string_view name);
 
-  // Whether products of float32 that cuBLAS computes may round their factors to TF32.
-
   // A handle of cuBLAS for this stream, made when first asked for, with a workspace of its own: so
   // products allocate nothing, and streams do not share one. Throws Error(kDevice).
   BlasHandle blas(const Stream& stream);
