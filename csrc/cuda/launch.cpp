@@ -9,19 +9,14 @@
 
 namespace cavs::cuda {
 
-// Products and sums over rows (see products.h).
-__attribute__((weak)) const std::vector<DeviceKernel>& product_kernels();
-
 const DeviceKernel* find_device_kernel(const std::string& name) {
   // Never destroyed: native calls may go on while the process ends.
   static const auto* const table = [] {
     auto* const made = new std::map<std::string_view, const DeviceKernel*>;
     for (const auto kind : {move_kernels, segment_kernels, along_kernels, shape_kernels,
-                            random_kernels, &product_kernels}) {
-      if (kind == nullptr) continue;
+                            random_kernels, product_kernels}) {
       for (const DeviceKernel& kernel : kind()) made->emplace(kernel.name, &kernel);
     }
-    for (const DeviceKernel& kernel : product_kernels()) made->emplace(kernel.name, &kernel);
     return made;
   }();
   const auto found = table->find(name);

@@ -1,3 +1,4 @@
+// Compiles units of kernels when they are first needed, and keeps what was made.
 #include "cuda/library.h"
 
 #include <mutex>

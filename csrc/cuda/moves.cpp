@@ -23,12 +23,17 @@ void in_words(Operand* operand, int elements) {
   operand->size /= elements;
 }
 
+// The kernels of the words of 4, 8 and 16 bytes.
+using Names = const char* [3];
+constexpr Names kMove = {"move_4", "move_8", "move_16"};
+constexpr Names kSlotsToEdges = {"slots_to_edges_4", "slots_to_edges_8", "slots_to_edges_16"};
+
 template <class Call>
-void launch_words(Library& library, const Stream& stream, const char* name, int bytes, Call& call) {
+void launch_words(Library& library, const Stream& stream, const Names& names, int bytes,
+                  Call& call) {
   call.tiling = tiling_of(call.tiling.columns);
-  const std::string kernel = std::string(name) + "_" + std::to_string(bytes);
-  launch(library, stream, "moves", kernel.c_str(), blocks_for(library, call.rows, call.tiling),
-         call);
+  const char* const kernel = names[bytes == 4 ? 0 : bytes == 8 ? 1 : 2];
+  launch(library, stream, "moves", kernel, blocks_for(library, call.rows, call.tiling), call);
 }
 
 // Lines of `width` elements of `item` bytes, `lines` of them.
@@ -45,7 +50,7 @@ void launch_move(Library& library, const Stream& stream, Move move, int item, in
   move.in_step /= elements;
   move.out_step /= elements;
   move.tiling.columns = move.width * lines;
-  launch_words(library, stream, "move", bytes, move);
+  launch_words(library, stream, kMove, bytes, move);
 }
 
 Move move_of(const DeviceCall& call) {
@@ -152,7 +157,7 @@ void slots_to_edges(Library& library, const Stream& stream, const DeviceCall& ca
     for (int i = 0; i < slots.count; ++i) in_words(&slots.in[i], bytes / item);
     in_words(&slots.out, bytes / item);
     slots.tiling.columns = slots.out.size;
-    launch_words(library, stream, "slots_to_edges", bytes, slots);
+    launch_words(library, stream, kSlotsToEdges, bytes, slots);
   }
 }
 

@@ -1,3 +1,4 @@
+// How the work of a launch is parted among threads.
 #include "cuda/row_launches.h"
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 namespace cavs::cuda {
 namespace {
 
+template <bool kInLogSpace>
 void launch_segments(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.rows.begin >= call.rows.end) return;
   Segments segments;
@@ -12,7 +13,7 @@ void launch_segments(Library& library, const Stream& stream, const DeviceCall& c
   segments.table = call.tables[0];
   segments.rows = call.rows;
   segments.tiling = tiling_of(segments.out.size);
-  launch(library, stream, "segments", call.instruction->kernel->name,
+  launch(library, stream, kInLogSpace ? "segments_log" : "segments", call.instruction->kernel->name,
          blocks_for(library, call.rows, segments.tiling), segments);
 }
 
@@ -20,9 +21,9 @@ void launch_segments(Library& library, const Stream& stream, const DeviceCall& c
 
 const std::vector<DeviceKernel>& segment_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{
-      {"num_children", launch_segments},      {"present", launch_segments},
-      {"segment_logsumexp", launch_segments}, {"segment_max", launch_segments},
-      {"segment_softmax", launch_segments},   {"segment_sum", launch_segments},
+      {"num_children", launch_segments<false>},     {"present", launch_segments<false>},
+      {"segment_logsumexp", launch_segments<true>}, {"segment_max", launch_segments<false>},
+      {"segment_softmax", launch_segments<true>},   {"segment_sum", launch_segments<false>},
   };
   return *table;
 }

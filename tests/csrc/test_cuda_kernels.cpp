@@ -399,6 +399,280 @@ void test_slots_to_edges() {
   }
 }
 
+// Functions have the CPU's bits in float32, where the CPU rounds products and sums once. In float64
+// the emulated device has the CPU's library too.
+template <class T>
+double tolerance_of_functions() {
+  return instruction_set() == "generic" ? 30 * std::numeric_limits<T>::epsilon() : 0;
+}
+
+// The CPU adds the elements of a row in the order of its vectors. The device has the order of
+// AVX-512; with others, and in the longest rows, which a block takes, sums round otherwise.
+template <class T>
+double tolerance_of_sums(int64_t length) {
+  if (instruction_set() == "avx512" && length <= 1024) return 0;
+  return 30 * std::numeric_limits<T>::epsilon();
+}
+
+// Lists of rows, some empty; named by a list or adjacent; whole rows or parts of them.
+template <class T>
+void test_segments() {
+  for (int round = 0; round < 6 * kRounds; ++round) {
+    for (const char* name : {"segment_sum", "segment_max", "segment_logsumexp"}) {
+      const int width = some_width(), rows = 20;
+      Case c;
+      c.name = name;
+      pick_rows(&c, rows);
+      c.table.ptr = {0};
+      const int longest = pick(1, 9);
+      for (int r = 0; r < rows; ++r) {
+        c.table.ptr.push_back(c.table.ptr.back() + (perhaps(0.3) ? 0 : pick(1, longest)));
+      }
+      const int entries = std::max(1, c.table.ptr.back());
+      const bool listed = perhaps(0.7), parts = perhaps(0.3);
+      const int count = listed ? 25 : entries;
+      for (int i = 0; listed && i < entries; ++i) c.table.list.push_back(pick(0, count - 1));
+      for (int i = 0; parts && i < entries; ++i) c.table.part.push_back(pick(0, 2));
+      c.in = {numbers<T>(parts ? 3 * width : width, 0, count, perhaps(0.5))};
+      c.in[0].size = width;  // of a part
+      if (c.name == "segment_logsumexp") c.tolerance = tolerance_of_functions<T>();
+      c.out = Array::make(sizeof(T), width, some_ld(width), c.begin, std::max(1, c.end - c.begin));
+      check_case<T>(c);
+    }
+  }
+}
+
+// Numbers that stand side by side are added in the order of a row.
+template <class T>
+void test_segment_softmax() {
+  for (int round = 0; round < 6 * kRounds; ++round) {
+    const bool narrow = perhaps(0.4);
+    const int width = narrow ? 1 : some_width(), rows = narrow ? 100 : 30;
+    Case c;
+    c.name = "segment_softmax";
+    c.space = SpaceKind::kEdge;
+    const int longest = pick(1, narrow ? 40 : 8);
+    for (int parent = 0; static_cast<int>(c.table.index.size()) < rows; ++parent) {
+      for (int i = pick(0, longest); i > 0; --i) c.table.index.push_back(parent);
+    }
+    const auto is_first = [&](int e) {
+      const auto i = static_cast<size_t>(e);
+      return e == 0 || c.table.index[i] != c.table.index[i - 1];
+    };
+    pick_rows(&c, rows);
+    while (!is_first(c.begin)) --c.begin;
+    while (c.end > c.begin && !is_first(c.end)) --c.end;
+    const int count = std::max(1, c.end - c.begin);
+    c.in = {numbers<T>(width, c.begin, count, perhaps(0.5))};
+    c.out =
+        Array::make(sizeof(T), width, narrow && perhaps(0.7) ? 1 : some_ld(width), c.begin, count);
+    c.tolerance = narrow ? tolerance_of_sums<T>(1) : tolerance_of_functions<T>();
+    check_case<T>(c);
+  }
+}
+
+template <class T>
+void test_numbers_of_rows() {
+  for (int round = 0; round < kRounds; ++round) {
+    Case c;
+    pick_rows(&c, 20);
+    const int rows = std::max(1, c.end - c.begin);
+    c.out = Array::make(sizeof(T), 1, pick(1, 3), c.begin, rows);
+    c.name = "num_children";
+    c.table.ptr = {0};
+    for (int r = 0; r < 20; ++r) c.table.ptr.push_back(c.table.ptr.back() + pick(0, 4));
+    check_case<T>(c);
+    c.name = "present";
+    c.in = {integers(c.begin, rows, -1, 1)};
+    check_case<T>(c);
+  }
+}
+
+AxisAttributes some_axis() {
+  AxisAttributes axis;
+  const int length = perhaps(0.15) ? pick(1025, 1600) : perhaps(0.2) ? pick(1, 1024) : some_width();
+  axis.length = length;
+  axis.outer = length > 1000 ? pick(1, 2) : pick(1, 4);
+  return axis;
+}
+
+template <class T>
+Array groups(const AxisAttributes& axis, const Case& c, bool reduced, bool wild) {
+  const auto size = static_cast<int>(axis.outer * (reduced ? 1 : axis.length));
+  return numbers<T>(size, c.begin, std::max(1, c.end - c.begin), wild);
+}
+
+// Now and then a group of nothing but -inf, which masks leave, or of +inf.
+template <class T>
+void mask_groups(const AxisAttributes& axis, const Case& c, Array* array) {
+  for (int r = c.begin; r < c.end; ++r) {
+    for (int64_t g = 0; g < axis.outer; ++g) {
+      if (!perhaps(0.15)) continue;
+      const T inf = std::numeric_limits<T>::infinity(), value = perhaps(0.7) ? -inf : inf;
+      std::fill_n(array->row<T>(r) + g * axis.length, axis.length, value);
+    }
+  }
+}
+
+template <class T>
+void test_along_an_axis() {
+  for (int round = 0; round < 8 * kRounds; ++round) {
+    for (const char* name : {"softmax", "log_softmax", "logsumexp", "row_max", "row_sum",
+                             "one_hot_max", "logsumexp_grad"}) {
+      const AxisAttributes axis = some_axis();
+      Case c;
+      c.name = name;
+      c.attributes = axis;
+      pick_rows(&c, 12);
+      const bool wild = perhaps(0.5);
+      const bool reduces = c.name == "logsumexp" || c.name == "row_max" || c.name == "row_sum";
+      Array x = groups<T>(axis, c, false, wild);
+      if (wild) mask_groups<T>(axis, c, &x);
+      if (c.name == "logsumexp_grad") {
+        c.in = {groups<T>(axis, c, true, false), groups<T>(axis, c, true, wild), x};
+      } else if (c.name == "one_hot_max") {
+        c.in = {x, groups<T>(axis, c, false, wild)};
+      } else {
+        c.in = {x};
+      }
+      c.out = groups<T>(axis, c, reduces, false);
+      const bool sums = c.name != "row_max" && c.name != "one_hot_max";
+      c.tolerance = sums ? tolerance_of_sums<T>(axis.length) : 0;
+      if (c.name == "row_sum") c.tolerance *= 30;  // of numbers that cancel
+      // Among zeros of both signs a block takes any.
+      if (c.name == "row_max" && axis.length > 1024) c.tolerance = 1e-30;
+      check_case<T>(c);
+    }
+  }
+}
+
+// Labels of -1, without a class, impossible and certain ones.
+template <class T>
+void test_cross_entropy() {
+  for (int round = 0; round < 10 * kRounds; ++round) {
+    const AxisAttributes axis{1, some_axis().length};
+    const auto classes = static_cast<int>(axis.length);
+    Case c;
+    pick_rows(&c, 20);
+    const int rows = std::max(1, c.end - c.begin);
+    const bool wild = perhaps(0.5);
+    Array x = groups<T>(axis, c, false, wild);
+    if (wild) mask_groups<T>(axis, c, &x);
+    Array labels = integers(c.begin, rows, -1, classes - 1);
+    if (perhaps(0.2)) *labels.row<int32_t>(c.begin) = classes;
+    c.tolerance = tolerance_of_sums<T>(classes);
+    c.name = "cross_entropy";
+    c.in = {x, labels};
+    c.out = groups<T>(axis, c, true, false);
+    check_case<T>(c);
+    c.name = "cross_entropy_grad";
+    c.in = {groups<T>(axis, c, true, false), x, labels};
+    c.out = groups<T>(axis, c, false, false);
+    check_case<T>(c);
+  }
+}
+
+// Shapes of any rank up to 8, of which some dims are 1 in the smaller one.
+template <class T>
+void test_shapes() {
+  for (int round = 0; round < 12 * kRounds; ++round) {
+    Dims large, small;
+    large.rank = small.rank = pick(0, kMaxRank);
+    int64_t large_size = 1, small_size = 1;
+    for (int i = 0; i < large.rank; ++i) {
+      const int most =
+          static_cast<int>(std::min<int64_t>(i + 1 == large.rank ? 70 : 4, 1600 / large_size));
+      large.sizes[i] = std::max(1, pick(1, most));
+      small.sizes[i] = perhaps(0.5) ? 1 : large.sizes[i];
+      large_size *= large.sizes[i];
+      small_size *= small.sizes[i];
+    }
+    Case c;
+    pick_rows(&c, 8);
+    const int rows = std::max(1, c.end - c.begin);
+    const Array of_large = numbers<T>(static_cast<int>(large_size), c.begin, rows);
+    const Array of_small = numbers<T>(static_cast<int>(small_size), c.begin, rows);
+    c.name = "broadcast";
+    c.attributes = ShapeAttributes{small, large};
+    c.in = {of_small};
+    c.out = of_large;
+    check_case<T>(c);
+    c.name = "sum_to";
+    c.attributes = ShapeAttributes{large, small};
+    c.in = {of_large};
+    c.out = of_small;
+    c.tolerance = 30 * tolerance_of_sums<T>(1);
+    check_case<T>(c);
+  }
+}
+
+Places some_places(int rows) {
+  Places places;
+  for (int g = 0; g < rows; ++g) {  // a graph for each row, where rows are graphs
+    places.key.push_back(static_cast<int64_t>(generator()) << 32 | generator());
+  }
+  for (int r = 0; r < rows; ++r) {
+    places.graph.push_back(pick(0, rows - 1));
+    places.local.push_back(pick(0, 1000));
+  }
+  return places;
+}
+
+void pick_random(Case* c) {
+  c->random.seed = static_cast<uint64_t>(generator()) << 32 | generator();
+  c->random.step = static_cast<uint64_t>(generator()) << 32 | generator();
+  c->random.training = perhaps(0.8);
+}
+
+double some_rate() {
+  const double rates[] = {0, 1, 0.5, 0.1, 0.3, 0.999999};
+  return rates[pick(0, 5)];
+}
+
+template <class T>
+void test_random() {
+  for (int round = 0; round < 6 * kRounds; ++round) {
+    const int kind = pick(0, 2), width = some_width();
+    const SampledRows of[] = {SampledRows::kVertex, SampledRows::kEdge, SampledRows::kGraph};
+    const SpaceKind spaces[] = {SpaceKind::kVertex, SpaceKind::kEdge, SpaceKind::kGraph};
+    Case c;
+    c.space = spaces[kind];
+    pick_rows(&c, 30);
+    pick_random(&c);
+    const int rows = std::max(1, c.end - c.begin);
+    const Places places = some_places(30);
+    c.out = Array::make(sizeof(T), width, some_ld(width), c.begin, rows);
+    c.name = "uniform";
+    UniformAttributes uniform;
+    uniform.key = static_cast<uint32_t>(generator());
+    uniform.rows = of[kind];
+    c.attributes = uniform;
+    check_case<T>(c, places);
+    c.name = "dropout";
+    DropoutAttributes dropout;
+    static_cast<UniformAttributes&>(dropout) = uniform;
+    dropout.rate = some_rate();
+    c.attributes = dropout;
+    c.in = {numbers<T>(width, c.begin, rows, perhaps(0.3))};
+    check_case<T>(c, places);
+    c.name = "dropout_by_id";
+    const int ids = perhaps(0.7) ? pick(1, 4) : pick(5, 20);
+    for (int i = 0; i < ids; ++i) c.in.push_back(integers(c.begin, rows, -1, 1 << 30));
+    check_case<T>(c);
+  }
+}
+
+// Each kernel of programs is one of the device's, except the groups that are printed.
+void test_every_kernel_is_known() {
+  for (const Kernel& kernel : kernels()) {
+    const bool printed = std::string(kernel.name) == "fused";
+    const device::DeviceKernel* found = device::find_device_kernel(kernel.name);
+    CHECK((found == nullptr) == printed);
+    CHECK(found == nullptr || std::string(found->name) == kernel.name);
+  }
+  CHECK(device::find_device_kernel("nothing") == nullptr);
+}
+
 template <class T>
 void test_all() {
   test_moves<T>();
@@ -407,11 +681,19 @@ void test_all() {
   test_copy_columns<T>();
   test_integers<T>();
   test_slots_to_edges<T>();
+  test_segments<T>();
+  test_segment_softmax<T>();
+  test_numbers_of_rows<T>();
+  test_along_an_axis<T>();
+  test_cross_entropy<T>();
+  test_shapes<T>();
+  test_random<T>();
 }
 
 }  // namespace
 
 int main() {
+  test_every_kernel_is_known();
   test_all<float>();
   test_all<double>();
   return cavs_test::result();

@@ -46,7 +46,7 @@ __device__ __forceinline__ void one_hot_max(const Along& call) {
         chosen = first_of(crew, n, [&](int i) { return x[i] == top && among[i] == most; });
       }
     }
-    for_own(crew, n, [&](int i) { y[i] = i == chosen ? Real(1) : Real(0); });
+    for (int i = crew.lane; i < n; i += crew.count) y[i] = i == chosen ? Real(1) : Real(0);
   });
 }
 

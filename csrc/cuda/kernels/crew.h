@@ -66,7 +66,7 @@ template <class Term>
 __device__ __forceinline__ Real total_of(const Crew& crew, int n, Term term) {
   if (crew.count == 1) return total_of_one(n, kLanes, kParts, term);
   Real sum = 0;
-#pragma unroll 1
+#pragma unroll 4
   for (int i = crew.lane; i < n; i += crew.count) sum += term(i);
   if (crew.is_block()) return static_cast<Real>(meet(sum, Plus()));
   Real part = crew.of_lane(sum, crew.lane % kParts);
@@ -83,7 +83,7 @@ __device__ __forceinline__ Real total_of(const Crew& crew, int n, Term term) {
 __device__ __forceinline__ Real row_total(const Crew& crew, const Real* x, int n) {
   const int whole = n - n % kLanes;
   Real total = whole == 0 ? Real(0) : total_of(crew, whole, [&](int i) { return x[i]; });
-#pragma unroll 1
+#pragma unroll 4
   for (int i = whole; i < n; ++i) total += x[i];
   return total;
 }
@@ -131,12 +131,6 @@ __device__ __forceinline__ Real greatest_of(const Crew& crew, Real value) {
     value = maximum_(value, crew.of_other(value, distance));
   }
   return value;
-}
-
-__device__ __forceinline__ long long quotient(long long number, int divisor) {
-  if (divisor == 1) return number;
-  if (number >> 32 != 0) return number / divisor;
-  return static_cast<unsigned>(number) / static_cast<unsigned>(divisor);  // which is quick
 }
 
 // Calls body(crew, row, group) for each of `outer` groups of each row. The threads of a block that

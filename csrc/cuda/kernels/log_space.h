@@ -27,7 +27,7 @@ __device__ __forceinline__ Real total_of_one(int n, int lanes, int parts, Term t
 #pragma unroll 1
     for (int lane = part; lane < lanes && lane < n; lane += parts) {
       Real of_lane = 0;
-#pragma unroll 1
+#pragma unroll 4
       for (int i = lane; i < n; i += lanes) of_lane += term(i);
       of_part += of_lane;
     }

@@ -36,9 +36,15 @@ extern "C" __global__ void __launch_bounds__(256) sum_to(cavs::cuda::Shapes call
   const auto sum = [&](const Crew& crew, int r, int place) {
     const cavs::Real* x = row_of<const cavs::Real>(call.in, r) + offset_of(call.kept, place);
     cavs::Real total = 0;
+    if (call.inner == 1 && call.repeated.rank <= 1) {  // the sum of columns, say
+      const long long step = call.repeated.steps[0];
+#pragma unroll 8
+      for (int i = 0; i < call.terms; ++i) total += x[i * step];
+    } else {
 #pragma unroll 1
-    for (int i = 0; i < call.terms; ++i) {
-      total += row_total(crew, x + offset_of(call.repeated, i), call.inner);
+      for (int i = 0; i < call.terms; ++i) {
+        total += row_total(crew, x + offset_of(call.repeated, i), call.inner);
+      }
     }
     if (crew.lane == 0) row_of<cavs::Real>(call.out, r)[place] = total;
   };

@@ -22,10 +22,10 @@ __device__ __forceinline__ void log_softmax(const Along& call) {
     const Real top = maximum_of(crew, x, n);
     if (is_infinite(top)) {
       const Real share = -log_(count_infinite(crew, x, n));
-      for_own(crew, n, [&](int i) { y[i] = x[i] == infinite() ? share : -infinite(); });
+      map_group(crew, x, y, n, [&](Real v) { return v == infinite() ? share : -infinite(); });
     } else {
       const Real log_total = log_(exp_total(crew, x, top, n));
-      for_own(crew, n, [&](int i) { y[i] = (x[i] - top) - log_total; });
+      map_group(crew, x, y, n, [&](Real v) { return (v - top) - log_total; });
     }
   });
 }

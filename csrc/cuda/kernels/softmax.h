@@ -17,28 +17,43 @@ __device__ __forceinline__ Real exp_total(const Crew& crew, const Real* x, Real 
   return total_of(crew, n, [&](int i) { return exp_(x[i] - shift); });
 }
 
-// Calls put(i) for the elements of this thread.
-template <class Put>
-__device__ __forceinline__ void for_own(const Crew& crew, int n, Put put) {
-#pragma unroll 1
-  for (int i = crew.lane; i < n; i += crew.count) put(i);
-}
-
 __device__ __forceinline__ void fill_group(const Crew& crew, Real* y, Real value, int n) {
-  for_own(crew, n, [&](int i) { y[i] = value; });
+  for (int i = crew.lane; i < n; i += crew.count) y[i] = value;
 }
 
-// y = factor * softmax(x); `top` is the maximum, or another number near it.
+// y = function(x), also where y stands in the place of x. Several elements are read before the
+// first is written, since each takes long to come.
+template <class Function>
+__device__ __forceinline__ void map_group(const Crew& crew, const Real* x, Real* y, int n,
+                                          Function function) {
+  constexpr int kAtOnce = 4;
+#pragma unroll 1
+  for (int begin = crew.lane; begin < n; begin += kAtOnce * crew.count) {
+    Real values[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = begin + k * crew.count;
+      if (i < n) values[k] = x[i];
+    }
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int i = begin + k * crew.count;
+      if (i < n) y[i] = function(values[k]);
+    }
+  }
+}
+
+// y = factor * softmax(x); `top` is the maximum, or another number near it. Computing exp twice
+// costs less than writing it down.
 __device__ __forceinline__ void softmax_group(const Crew& crew, const Real* x, Real* y, int n,
                                               Real top, Real factor) {
   if (is_infinite(top)) {
     const Real share = factor / maximum_(count_infinite(crew, x, n), Real(1));
-    for_own(crew, n, [&](int i) { y[i] = x[i] == infinite() ? share : Real(0); });
-    return;
+    map_group(crew, x, y, n, [&](Real v) { return v == infinite() ? share : Real(0); });
+  } else {
+    const Real scale = factor / exp_total(crew, x, top, n);
+    map_group(crew, x, y, n, [&](Real v) { return exp_(v - top) * scale; });
   }
-  const Real total = total_of(crew, n, [&](int i) { return y[i] = exp_(x[i] - top); });
-  const Real scale = factor / total;
-  for_own(crew, n, [&](int i) { y[i] *= scale; });
 }
 
 }  // namespace

@@ -7,6 +7,12 @@ namespace cavs {
 namespace cuda {
 namespace {
 
+__device__ __forceinline__ long long quotient(long long number, int divisor) {
+  if (divisor == 1) return number;
+  if (number >> 32 != 0) return number / divisor;
+  return static_cast<unsigned>(number) / static_cast<unsigned>(divisor);  // which is quick
+}
+
 // Calls body(row, column) for each column of each row, columns fastest. Divides once a block of
 // elements.
 template <class Body>
@@ -17,9 +23,7 @@ __device__ __forceinline__ void for_each_element(const Tiling& tiling, Rows rows
   const long long tiles = static_cast<long long>(down) * tiling.across;
 #pragma unroll 1
   for (long long tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    const int above = tiling.across == 1 ? static_cast<int>(tile)
-                                         : static_cast<int>(static_cast<unsigned long long>(tile) /
-                                                            static_cast<unsigned>(tiling.across));
+    const int above = static_cast<int>(quotient(tile, tiling.across));
     const int beside = static_cast<int>(tile - static_cast<long long>(above) * tiling.across);
     const int row = rows.begin + above * lines + line;
     const int column = (beside << tiling.shift) + lane;
