@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cuda/kernels/products_call.h"
+#include "cuda/products_blas.h"
 #include "cuda/row_launches.h"
 #include "program/attributes.h"
 #include "program/kernels.h"
@@ -16,9 +17,7 @@ namespace {
 // As the kernels have them (products*.h).
 constexpr int kWarps = 8, kTile = 64, kFewLines = 8, kFewColumns = 32;
 
-constexpr int kMostLines = 1 << 30;     // of a launch: lines are numbered in 32 bits
-constexpr int kMostFewLines = 64;       // with which the weight is read again for each eight lines
-constexpr int kFewestTileColumns = 16;  // of a tile's 64
+constexpr int kMostElements = 1 << 30;  // of a launch: they are numbered in 32 bits
 
 // `items` are what a block takes one of at a time.
 template <class... Arguments>
@@ -85,17 +84,19 @@ Product transposed(Product p) {
   return p;
 }
 
-// Rows with a weight. These kernels give the same bits.
+// Rows with a weight. Which kernel is a matter of time alone: all give the same bits.
 void launch_with_weight(Library& library, const Stream& stream, const Product& p, Rows rows) {
+  constexpr int kFewTerms = 8;      // for which the result's memory is what takes time
+  constexpr int kTileColumns = 33;  // from which a tile's 64 columns are worth it
   const int64_t lines = int64_t{number_of_rows(rows)} * p.lines;
-  if (lines <= kMostFewLines) {
+  const int64_t tiles = divided(lines, kTile) * divided(p.columns, kTile);
+  if (p.terms <= kFewTerms) {
+    launch_items(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
+  } else if (p.columns >= kTileColumns && tiles >= library.open().gpu.processors()) {
+    launch_items(library, stream, "product_with_weight", tiles, p, rows);
+  } else {
     launch_items(library, stream, "product_of_few_lines",
                  divided(lines, kFewLines) * divided(p.columns, kFewColumns), p, rows);
-  } else if (p.columns < kFewestTileColumns) {
-    launch_items(library, stream, "product_each", divided(lines * p.columns, kThreads), p, rows);
-  } else {
-    launch_items(library, stream, "product_with_weight",
-                 divided(lines, kTile) * divided(p.columns, kTile), p, rows);
   }
 }
 
@@ -114,12 +115,17 @@ void launch_of_matrices(Library& library, const Stream& stream, const Product& p
 }
 
 void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
-  Product p = product_in(call);
-  if (p.x.ld == 0 && p.w.ld != 0) p = transposed(p);  // the factor for all rows comes second
+  if (call.rows.begin >= call.rows.end) return;
+  const Product given = product_in(call);
+  // The factor for all rows comes second.
+  const Product p = given.x.ld == 0 && given.w.ld != 0 ? transposed(given) : given;
+  if (multiply_lines_by_blas(library, stream, p, call.rows) ||
+      multiply_rows_by_blas(library, stream, given, call.rows)) {
+    return;
+  }
   const bool with_weight = p.w.ld == 0;
-  const int64_t each =
-      with_weight && p.columns >= kFewestTileColumns ? p.lines : int64_t{p.lines} * p.columns;
-  const int most = as_int(std::max<int64_t>(1, kMostLines / each));
+  const int64_t each = int64_t{p.lines} * p.columns;
+  const int most = as_int(std::max<int64_t>(1, kMostElements / each));
   for (Rows part = call.rows; part.begin < call.rows.end; part.begin = part.end) {
     part.end = part.begin + std::min(most, call.rows.end - part.begin);
     with_weight ? launch_with_weight(library, stream, p, part)
@@ -130,7 +136,7 @@ void launch_matmul(Library& library, const Stream& stream, const DeviceCall& cal
 // The parts of a sum whose result takes `blocks` blocks: enough parts to keep a GPU busy, each of
 // so many terms that it is worth the sum over parts.
 SumParts parts_of(int rows, int64_t terms_of_row, int64_t blocks, bool goes_on) {
-  constexpr int64_t kEnoughBlocks = 264, kFewestTerms = 256;
+  constexpr int64_t kEnoughBlocks = 264, kFewestTerms = 128;
   const int64_t most = std::max<int64_t>(1, kEnoughBlocks / std::max<int64_t>(1, blocks));
   const int64_t worth = std::max<int64_t>(1, rows * terms_of_row / kFewestTerms);
   const int64_t wanted = std::min({most, worth, std::max<int64_t>(1, rows)});
@@ -193,6 +199,7 @@ void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCa
   const int rows = number_of_rows(call.rows);
   if (rows == 0) return put_zeros(stream, call);
   const Product p = product_in(call);
+  if (sum_by_blas(library, stream, p, call.rows, goes_on(call))) return;
   const SumParts parts = product_parts(*call.instruction, rows, goes_on(call));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
   launch_items(library, stream, "product_sum",

@@ -413,9 +413,71 @@ void test_rows_have_the_same_bits() {
   test_rows_have_the_same_bits_among_others<T>(c, 10);
 }
 
+int64_t products_by_blas() {
+  constexpr int kProducts = 3;  // among the emulator's counts
+  int64_t counts[kProducts + 1] = {};
+  const auto read =
+      reinterpret_cast<int (*)(int64_t*, int, int)>(emulator_function("cavs_emulator_counts"));
+  if (read != nullptr) read(counts, kProducts + 1, 0);
+  return counts[kProducts];
+}
+
+template <class T>
+void run_large(const Case& c, bool by_blas = true) {
+  const int64_t before = products_by_blas();
+  run_case<T>(c, 1);
+  if (is_emulated() && (products_by_blas() > before) != by_blas) {
+    cavs_test::report(__FILE__, __LINE__, c.text() + (by_blas ? ": not by cuBLAS" : ": by cuBLAS"));
+  }
+}
+
+// Large products, which cuBLAS computes where rows stand evenly.
+template <class T>
+void test_large_products() {
+  Case c;
+  c.k = 64, c.n = 100, c.begin = 3, c.end = 300, c.padding = 4;
+  run_large<T>(c);
+  c.tb = true, c.shift = 1;
+  run_large<T>(c);
+  c.ta = true;  // of one line
+  run_large<T>(c);
+  c.ta = false, c.m = 3, c.end = 103, c.padding = 0;  // lines of rows without padding
+  run_large<T>(c);
+  c.padding = 1;
+  run_large<T>(c, false);
+  c = Case();
+  c.m = 64, c.k = 80, c.a = Reads::kShared, c.b = Reads::kOwn, c.begin = 1, c.end = 301;
+  c.padding = 2;
+  run_large<T>(c);  // C^T = B^T A^T, a line for each row
+  c.ta = true;
+  run_large<T>(c);
+  for (const int kind : {0, 1, 2, 3}) {  // matrices of each row
+    c = Case();
+    c.m = 33, c.k = 64, c.n = 50, c.b = Reads::kOwn, c.end = 12, c.begin = 1, c.padding = 3;
+    c.ta = kind % 2 != 0, c.tb = kind >= 2;
+    run_large<T>(c);
+    c.a = Reads::kShared;
+    run_large<T>(c);
+  }
+  for (const bool goes_on : {false, true}) {
+    c = Case();
+    c.kernel = "matmul_reduce", c.goes_on = goes_on;
+    c.m = 40, c.n = 64, c.b = Reads::kOwn, c.begin = 2, c.end = 602, c.padding = 1, c.shift = 3;
+    run_large<T>(c);
+    c.ta = c.tb = true;
+    run_large<T>(c);
+    c.padding = 0, c.k = 5, c.tb = false, c.end = 122;
+    run_large<T>(c);
+    c.tb = true;
+    run_large<T>(c, false);
+  }
+}
+
 }  // namespace
 
 int main() {
+  test_large_products<float>();
+  test_large_products<double>();
   test_any_products<float>(150, 5);
   test_any_products<double>(150, 6);
   test_sums_of_rows<float>();

@@ -11,54 +11,56 @@ constexpr int kFewLines = 8;  // of a block, at most
 constexpr int kFewColumns = 32;
 constexpr int kFewTerms = kProductWarps * kChain;  // of a round
 constexpr int kPieceTerms = 64 / sizeof(Real);     // of a weight that stands transposed
-constexpr int kPieceColumns = kFewColumns + 1;     // without conflicts of banks
+constexpr int kPieceRow = kFewColumns + 1;         // without conflicts of banks
 
 struct FewShared {
   alignas(16) Real x[kFewLines][kFewTerms];
-  Real warp[kProductWarps][kPieceTerms * kPieceColumns];  // a piece of W, then sums of chains
+  Real warp[kProductWarps][kPieceTerms * kPieceRow];  // a piece of W, then sums of chains
 };
-static_assert(kPieceTerms * kPieceColumns >= kFewLines * kFewColumns, "room for sums");
+static_assert(kPieceTerms * kPieceRow >= kFewLines * kFewColumns, "room for sums");
 
-// kPieceTerms elements of the lane's column of W, from term `first` on; zeros from `last` on.
-__device__ __forceinline__ void load_piece(const Product& p, const Real* w, int column0, int first,
-                                           int last, Real* piece, Real* weights) {
-  const int lane = threadIdx.x % 32, column = column0 + lane;
-  if (p.w.line == 1) {
-    for (int t = 0; t < kPieceTerms; ++t) {
-      weights[t] = column < p.columns && first + t < last
-                       ? w[static_cast<long long>(first + t) * p.w.term + column]
-                       : Real(0);
-    }
-    return;
-  }
-  __syncwarp();
-  for (int i = lane; i < kPieceTerms * kFewColumns; i += 32) {
-    const int t = i % kPieceTerms, c = i / kPieceTerms;
-    piece[t * kPieceColumns + c] =
-        column0 + c < p.columns && first + t < last
-            ? w[static_cast<long long>(column0 + c) * p.w.line + (first + t) * p.w.term]
+// A chain of W, from term `first` on, in the registers of a warp: the lane's column where W stands
+// by terms, else elements of several columns, for few_chains to share out. All of it is under way
+// at once.
+__device__ __forceinline__ void load_chain(const Product& p, const Real* w, int column0, int first,
+                                           Real (&weights)[kChain]) {
+  const int lane = threadIdx.x % 32;
+  const bool by_terms = p.w.line == 1;
+  for (int i = 0; i < kChain; ++i) {
+    const int at = i % kPieceTerms * 32 + lane, piece = i / kPieceTerms * kPieceTerms;
+    const int column = column0 + (by_terms ? lane : at / kPieceTerms);
+    const int term = first + (by_terms ? i : piece + at % kPieceTerms);
+    weights[i] =
+        column < p.columns && term < p.terms
+            ? w[static_cast<long long>(column) * p.w.line + static_cast<long long>(term) * p.w.term]
             : Real(0);
   }
-  __syncwarp();
-  for (int t = 0; t < kPieceTerms; ++t) weights[t] = piece[t * kPieceColumns + lane];
 }
 
-// The warp's chain of each line, from term `first` on.
+// The warp's chain of each line.
 template <int Lines>
-__device__ __forceinline__ void few_chains(const Product& p, const Real* w, int column0, int first,
+__device__ __forceinline__ void few_chains(const Product& p, const Real (&weights)[kChain],
                                            FewShared& shared) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int last = min(first + kChain, p.terms);
   Real* const piece = shared.warp[warp];
   Real sums[Lines] = {};
-  for (int begin = 0; first + begin < last; begin += kPieceTerms) {
-    Real weights[kPieceTerms];
-    load_piece(p, w, column0, first + begin, last, piece, weights);
+  for (int begin = 0; begin < kChain; begin += kPieceTerms) {
+    Real own[kPieceTerms];
+    for (int t = 0; t < kPieceTerms; ++t) own[t] = weights[begin + t];
+    if (p.w.line != 1) {
+      __syncwarp();
+      for (int i = 0; i < kPieceTerms; ++i) {
+        const int at = i * 32 + lane;
+        piece[at % kPieceTerms * kPieceRow + at / kPieceTerms] = own[i];
+      }
+      __syncwarp();
+      for (int t = 0; t < kPieceTerms; ++t) own[t] = piece[t * kPieceRow + lane];
+    }
     for (int t = 0; t < kPieceTerms; t += 4) {
       for (int line = 0; line < Lines; ++line) {
         Real x[4];
         load_four(&shared.x[line][warp * kChain + begin + t], x);
-        for (int i = 0; i < 4; ++i) sums[line] = add_product(x[i], weights[t + i], sums[line]);
+        for (int i = 0; i < 4; ++i) sums[line] = add_product(x[i], own[t + i], sums[line]);
       }
     }
   }
@@ -77,6 +79,9 @@ __device__ __forceinline__ void few_lines(const Product& p, const Real* w, Rows 
   const Real* const source = taken ? source_of(p, at) : nullptr;
   Real total = 0;
   for (int round = 0; round < p.terms; round += kFewTerms) {
+    const int first = round + warp * kChain;
+    Real weights[kChain];
+    if (first < p.terms) load_chain(p, w, column0, first, weights);
     if (warp < Lines) {
       for (int t = lane; t < kFewTerms && round + t < p.terms + kChain; t += 32) {
         shared.x[warp][t] = taken && round + t < p.terms
@@ -85,9 +90,7 @@ __device__ __forceinline__ void few_lines(const Product& p, const Real* w, Rows 
       }
     }
     __syncthreads();
-    if (round + warp * kChain < p.terms) {
-      few_chains<Lines>(p, w, column0, round + warp * kChain, shared);
-    }
+    if (first < p.terms) few_chains<Lines>(p, weights, shared);
     __syncthreads();
     for (int c = 0; c < kProductWarps && round + c * kChain < p.terms; ++c) {
       if (has_line) total += shared.warp[c][warp * kFewColumns + lane];

@@ -17,19 +17,20 @@ __device__ __forceinline__ const Real* term_of(const Product& p, const Factor& f
   return p.terms == 1 ? matrix : matrix + static_cast<long long>(term % p.terms) * factor.term;
 }
 
-// A term of four lines.
-__device__ __forceinline__ void load_term(const Product& p, const Factor& factor, int first_row,
+// A term of four lines. Returns whether its row is multiplied.
+__device__ __forceinline__ bool load_term(const Product& p, const Factor& factor, int first_row,
                                           int term, int terms, int line, int lines, Real* four) {
   const Real* const source = term < terms ? term_of(p, factor, first_row, term) : nullptr;
   if (source != nullptr && factor.line == 1 && factor.wide != 0 && line + 3 < lines) {
     load_four(source + line, four);
-    return;
+    return true;
   }
   for (int i = 0; i < 4; ++i) {
     four[i] = source != nullptr && line + i < lines
                   ? source[static_cast<long long>(line + i) * factor.line]
                   : Real(0);
   }
+  return source != nullptr;
 }
 
 // The sum over all rows of X W, dense. `result` is Y, or the parts one after the other.
@@ -45,7 +46,7 @@ __device__ inline void sum_of_products(const Product& p, Rows rows, SumParts par
     const int terms = (min(first_row + parts.rows, rows.end) - first_row) * p.terms;
     const Brings at = brings(false);
     const auto load_x = [&](int first, Real* four) {
-      load_term(p, p.x, first_row, first + at.term, terms, line0 + at.line, p.lines, four);
+      return load_term(p, p.x, first_row, first + at.term, terms, line0 + at.line, p.lines, four);
     };
     const auto load_w = [&](int first, Real* four) {
       load_term(p, p.w, first_row, first + at.term, terms, column0 + at.line, p.columns, four);

@@ -36,7 +36,8 @@ __device__ __forceinline__ void put_in_tile(Real (*tile)[kTileRow], bool terms, 
 }
 
 // Sums of the thread's elements. load_x(first, four) brings four elements of X, as
-// brings(x_terms) says, from term `first` on; load_w(first, four) brings W's.
+// brings(x_terms) says, from term `first` on, and returns whether there are any but zeros;
+// load_w(first, four) brings W's.
 template <class LoadX, class LoadW>
 __device__ __forceinline__ void tile_sums(int terms, bool x_terms, bool w_terms, LoadX load_x,
                                           LoadW load_w, TileShared& shared, Real (&sums)[4][4]) {
@@ -44,19 +45,19 @@ __device__ __forceinline__ void tile_sums(int terms, bool x_terms, bool w_terms,
   Real chains[4][4] = {};
   Real next_x[4], next_w[4];
   if (terms <= 0) return;
-  load_x(0, next_x);
+  bool brought = load_x(0, next_x);
   load_w(0, next_w);
   put_in_tile(shared.x[0], x_terms, next_x);
   put_in_tile(shared.w[0], w_terms, next_w);
-  __syncthreads();
+  bool any = __syncthreads_or(brought ? 1 : 0) != 0;
   int half = 0;
   for (int first = 0; first < terms; first += kTileDepth, half ^= 1) {
     const bool more = first + kTileDepth < terms;
     if (more) {
-      load_x(first + kTileDepth, next_x);
+      brought = load_x(first + kTileDepth, next_x);
       load_w(first + kTileDepth, next_w);
     }
-    for (int t = 0; t < kTileDepth; ++t) {
+    for (int t = 0; any && t < kTileDepth; ++t) {
       Real x[4], w[4];
       load_four(&shared.x[half][t][line], x);
       load_four(&shared.w[half][t][column], w);
@@ -76,7 +77,7 @@ __device__ __forceinline__ void tile_sums(int terms, bool x_terms, bool w_terms,
       put_in_tile(shared.x[half ^ 1], x_terms, next_x);
       put_in_tile(shared.w[half ^ 1], w_terms, next_w);
     }
-    __syncthreads();
+    any = __syncthreads_or(brought ? 1 : 0) != 0;
   }
 }
 
@@ -133,6 +134,7 @@ __device__ __forceinline__ void product_tile(const Product& p, const Real* w, Ro
   };
   const auto load_x = [&](int first, Real* four) {
     load_lines(p.x, false, from_x, first, p.terms, four);
+    return true;
   };
   const auto load_w = [&](int first, Real* four) {
     load_lines(p.w, true, from_w, first, p.terms, four);

@@ -1,0 +1,16 @@
+// The products that cuBLAS computes: large ones, of matrices that stand evenly in memory.
+#pragma once
+
+#include "cuda/kernels/products_call.h"
+#include "cuda/library.h"
+
+namespace cavs::cuda {
+
+// Each puts the product of these rows on the stream and returns true, where it is one for cuBLAS.
+// Rows with a factor that is the same for all, the second; a matrix for each row; the sum over
+// rows of the products, where Y has no rows.
+bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows);
+bool multiply_rows_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows);
+bool sum_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows, bool goes_on);
+
+}  // namespace cavs::cuda
