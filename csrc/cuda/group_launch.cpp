@@ -91,6 +91,16 @@ std::vector<Address> group_arguments(const GroupKernel& group, const DeviceCall&
   return arguments;
 }
 
+int columns_at(const GroupKernel& group, const DeviceCall& call) {
+  Address bits = 0;
+  for (size_t i = 0; i < group.inputs.size(); ++i) {
+    if (group.used[i] && !group.reads[i].narrow) bits |= address_of(call.in[i].data);
+  }
+  for (size_t j = 0; j < group.output_lds.size(); ++j) bits |= address_of(call.out[j].data);
+  const auto bytes = static_cast<Address>(group.columns * item_size(group.dtype));
+  return bits % bytes == 0 ? group.columns : 1;
+}
+
 void launch_group(const GroupKernel& group, const Kernel& kernel, const Stream& stream,
                   const DeviceCall& call) {
   const int64_t places = (int64_t{call.rows.end} - call.rows.begin) * (group.width / group.columns);

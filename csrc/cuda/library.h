@@ -23,6 +23,7 @@ std::vector<std::string> options_of(DType dtype, bool flush_denormals);
 class Library {
  public:
   Library(OpenGpu& open, DType dtype, bool flush_denormals);
+  virtual ~Library() = default;
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
 
@@ -36,6 +37,11 @@ class Library {
   // Whether products of float32 that cuBLAS computes may round their factors to TF32.
   bool tf32() const { return tf32_.load(std::memory_order_relaxed); }
   void set_tf32(bool tf32) { tf32_.store(tf32, std::memory_order_relaxed); }
+
+  // Puts kernel `name` of UNIT.cu, which takes one struct, on the stream; or notes it (see
+  // levels_steps.cpp).
+  virtual void launch(const Stream& stream, std::string_view unit, std::string_view name,
+                      const Shape& shape, const Argument& call);
 
   // A handle of cuBLAS for this stream, made when first asked for, with a workspace of its own: so
   // products allocate nothing, and streams do not share one. Throws Error(kDevice).

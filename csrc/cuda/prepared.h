@@ -10,6 +10,7 @@
 
 #include "cuda/group_source.h"
 #include "cuda/launch.h"
+#include "cuda/levels.h"
 #include "cuda/staged_lists.h"
 #include "runtime/backend.h"
 
@@ -30,6 +31,7 @@ struct LayoutCode {
   };
   std::unique_ptr<Module> module;                // null without groups
   std::vector<std::optional<Compiled>> groups;  // [call]
+  std::unique_ptr<const LevelsCode> levels;
 };
 
 class CudaProgram final : public Prepared {

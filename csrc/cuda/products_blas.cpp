@@ -93,6 +93,8 @@ void* result_of(DType dtype, const Product& p, int row) {
 
 }  // namespace
 
+BlasLimits blas_limits() { return {kFewestLines, kFewestSide, kFewestTermsOfSum}; }
+
 // The lines of all rows stand one below the other, as those of one matrix.
 bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows) {
   const int64_t lines = int64_t{rows.end - rows.begin} * p.lines;

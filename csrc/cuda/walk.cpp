@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
+#include "cuda/levels.h"
 #include "cuda/library.h"
 #include "cuda/streams.h"
 #include "runtime/executable.h"
@@ -161,6 +163,7 @@ class Walker {
         lanes_(prepared_.open(), stream, places_),
         first_(stream),
         stream_(&stream),
+        lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
         random_(random_of(sweep.random, lists)),
         clock_(sweep, stream) {
@@ -251,21 +254,48 @@ class Walker {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
   }
 
+  bool has_sums(size_t s) const {
+    return s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
+  }
+
   void walk_levels(size_t s) {
     const Schedule& schedule = sweep_.schedule;
     const int64_t levels = schedule.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const bool sums =
-        s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
+    const bool sums = has_sums(s);
+    std::optional<LevelsRun> together = levels_together(s);
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
       interrupt_.poll();
+      if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
+        i += done - 1;
+        continue;
+      }
       for (const BoundCall& bound : calls_[s]) launch_level(bound);
       if (!sums) continue;
       for (const BoundCall& bound : calls_[s + 1]) launch_level(bound);
     }
     level_ = -1;
+  }
+
+  // Nothing where each launch is timed or its states are looked at.
+  std::optional<LevelsRun> levels_together(size_t s) const {
+    if (!persistent_levels() || sweep_.profile != nullptr || sweep_.first_nan != nullptr) {
+      return std::nullopt;
+    }
+    std::vector<LevelsCall> calls;
+    for (size_t of = s; of == s || (of < calls_.size() && of == s + 1 && has_sums(s)); ++of) {
+      for (const BoundCall& bound : calls_[of]) {
+        calls.push_back({bound.call, bound.group != nullptr ? &bound.group->group : nullptr,
+                         bound.prepared->kernel, bound.prepared->edges});
+        calls.back().call.scratch = scratch_;
+      }
+    }
+    const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(
+                                                   places_[s].stream));
+    return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
+                                    lists_, *stream_, gate);
   }
 
   void launch_level(const BoundCall& bound) {
@@ -322,6 +352,7 @@ class Walker {
   Lanes lanes_;
   const Stream& first_;    // the caller's
   const Stream* stream_;   // of the segment at hand
+  const DeviceLists& lists_;
   Address scratch_ = 0;    // the same
   Library& library_;
   const Random random_;
