@@ -71,7 +71,7 @@ class CheckpointError(CavsError, RuntimeError):
 
 
 class DeviceError(CavsError, RuntimeError):
-    """A GPU, its driver or one of its libraries is missing, or failed; says which and what to do."""
+    """A GPU, its driver or one of its libraries is missing or failed; says what to do about it."""
 
 
 class NonFiniteError(CavsError, ArithmeticError):

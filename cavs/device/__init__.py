@@ -8,31 +8,39 @@ All other code on arrays is written alike for NumPy, CuPy and others: operators,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
 from cavs._arguments import shown
 from cavs._arrays import Array
-from cavs._native import core as _core
 from cavs.device import cpu
+from cavs.device._places import PLACES
 from cavs.errors import InputError
 
 DType = np.dtype[Any]
 
 
 class Device(Protocol):
-    """The verbs: each takes arrays of the device alone and gives its result on the device. A module
-    of this package is a device.
+    """The verbs: each takes arrays of the device alone and gives its result on the device. The
+    module `cpu` is a device, and so is each GPU, of the class `cavs.device.cuda.Gpu`.
 
     Attributes:
-        name: its name for ``cavs.compile(device=)``.
+        name: its name for ``cavs.compile(device=)``, with its number if it is a GPU.
         native: functions of native code on the device's arrays: updates of optimisers and their
             bounds, ``sum_squares`` and ``scale_``; see csrc/bindings/optim.cpp.
     """
 
     name: str
     native: Any
+
+    def here(self) -> AbstractContextManager[Any]:
+        """``with device.here():`` arithmetic on its arrays makes new arrays there."""
+
+    def begin_native(self) -> None:
+        """To be called before native code gets arrays of the device: tells it the stream that this
+        thread's arrays are computed on."""
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """A new array, C-contiguous, of any content."""
@@ -55,11 +63,24 @@ class Device(Protocol):
     def to_host(self, array: Array) -> Array:
         """The values as a NumPy array, which is the same memory on the CPU."""
 
+    def owns(self, array: Array) -> bool:
+        """Whether an array is no view and can be kept as it is: C-contiguous and writable."""
+
+    def owner(self, array: Array) -> Any:
+        """The object that owns the memory of an array, or the last one known, through loans."""
+
+    def lend(self, array: Array) -> tuple[Array, Callable[[], Array | None]]:
+        """A new array over the same memory, and a function that gives it, or another one like it,
+        as long as somebody holds it or an array that was made of it without a copy; then None."""
+
     def shares_memory(self, a: Array, b: Array) -> bool:
         """Whether the spans of memory of two arrays overlap."""
 
     def same_bits(self, a: Array, b: Array) -> bool:
         """Whether two arrays are alike to the bit, NaN and signs of zeros included."""
+
+    def alike(self, arrays: Sequence[Array], others: Sequence[Array]) -> bool:
+        """Whether all arrays, of any devices, have shape and dtype of their partners."""
 
     def evaluate(
         self,
@@ -98,8 +119,9 @@ class Device(Protocol):
     def table(self, rows: int, shape: Sequence[int], dtype: DType) -> Array:
         """Zeros (rows, *shape), of which few rows will be written."""
 
-    def table_bytes(self, rows: Array, row_bytes: int) -> int:
-        """Bytes that a table takes if the rows with these distinct numbers are written."""
+    def table_bytes(self, rows: Array, row_bytes: int, count: int) -> int:
+        """Bytes that a table of `count` rows takes if those with these distinct numbers, of the
+        host, are written."""
 
 
 def device_of(array: Array) -> Device:
@@ -108,24 +130,47 @@ def device_of(array: Array) -> Device:
     Raises:
         InputError: it is no array of any device.
     """
-    if isinstance(array, (np.ndarray, np.generic)):  # arithmetic without axes gives scalars
+    kind = type(array)
+    if kind is np.ndarray:
         return cpu
-    raise InputError(
-        f"[device] expected an array of NumPy, got {shown(array)}; convert it with numpy.asarray"
-    )
+    place = PLACES.get(kind)
+    if place is None and isinstance(array, (np.ndarray, np.generic)):
+        return cpu  # arithmetic without axes gives scalars
+    place = place or _place_of_cupy(array)
+    if place is None:
+        raise InputError(
+            f"[device] expected an array of NumPy, got {shown(array)}; convert it with "
+            "numpy.asarray"
+        )
+    found: Device = place(array)
+    return found
 
 
-_MODULES: dict[str, Device] = {cpu.name: cpu}
-
-
-def find_device(name: Any) -> Device:
+def find_device(name: Any, component: str = "compile") -> Device:
     """The device of this name.
 
+    Args:
+        name: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``.
+        component: that asks, for errors.
+
     Raises:
-        InputError: this build has no backend for it.
+        InputError: no device has such a name; DeviceError: there is no such GPU, or no GPU can be
+            used.
     """
-    _core.check_device(name if isinstance(name, str) else shown(name))
-    return _MODULES[name]
+    given = name if isinstance(name, str) else shown(name)
+    if given == cpu.name:
+        return cpu
+    kind, _, number = given.partition(":")
+    plain = number.isascii() and number.isdecimal() and len(number) < 4
+    if kind != "cuda" or not (plain or given == kind):
+        raise InputError(
+            f"[{component}] expected device 'cpu', 'cuda' or 'cuda:1', got {given!r}; pass one of "
+            "these"
+        )
+    from cavs.device.cuda import gpu  # not with cavs: few machines have one
+
+    found: Device = gpu(int(number or 0))
+    return found
 
 
 host: Device = cpu
@@ -134,4 +179,19 @@ host: Device = cpu
 
 def is_array(value: Any) -> TypeGuard[Array]:
     """Whether it is an array of a device."""
-    return isinstance(value, np.ndarray)
+    return (
+        isinstance(value, np.ndarray) or type(value) in PLACES or _place_of_cupy(value) is not None
+    )
+
+
+def is_on_host(value: Any) -> bool:
+    """Whether it is an array of NumPy, in this machine's memory."""
+    return isinstance(value, np.ndarray) and type(value) not in PLACES
+
+
+def _place_of_cupy(array: Any) -> Callable[[Any], Any] | None:
+    """The place of arrays that CuPy made before any GPU was used here."""
+    if type(array).__module__.partition(".")[0] != "cupy":
+        return None
+    find_device("cuda")
+    return PLACES.get(type(array))

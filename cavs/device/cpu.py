@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
-from cavs._arrays import Array, first_outside, max_abs_each, sum_of_rows, total
+from cavs._arrays import (
+    Array,
+    first_outside,
+    first_unlike,
+    max_abs_each,
+    owner,
+    sum_of_rows,
+    total,
+)
+from cavs._arrays import lend as lent
 from cavs._native import core
 
 __all__ = [
     "add_at",
+    "alike",
     "asarray",
+    "begin_native",
     "contiguous",
     "copy",
     "empty",
     "evaluate",
     "first_outside",
     "full",
+    "here",
+    "lend",
     "max_abs",
     "max_at",
     "merge_rows",
     "name",
     "native",
+    "owner",
+    "owns",
     "same_bits",
     "shares_memory",
     "sum",
@@ -38,6 +54,15 @@ __all__ = [
 
 name = "cpu"
 native: Any = core
+_HERE: AbstractContextManager[Any] = nullcontext()
+
+
+def here() -> AbstractContextManager[Any]:
+    return _HERE
+
+
+def begin_native() -> None:
+    """Native code has no streams here."""
 
 
 def empty(shape: Sequence[int], dtype: Any) -> Array:
@@ -71,6 +96,20 @@ def asarray(value: Any, dtype: Any = None) -> Array:
 
 def to_host(array: Array) -> Array:
     return array
+
+
+def owns(array: Array) -> bool:
+    flags = array.flags
+    return flags.c_contiguous and flags.writeable and array.base is None
+
+
+def lend(array: Array) -> tuple[Array, Callable[[], Array | None]]:
+    loan = lent(array)
+    return loan, ref(loan)
+
+
+def alike(arrays: Sequence[Array], others: Sequence[Array]) -> bool:
+    return first_unlike(arrays, others) < 0
 
 
 def shares_memory(a: Array, b: Array) -> bool:
@@ -137,7 +176,7 @@ def table(rows: int, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     return np.frombuffer(memory, dtype, count).reshape(sizes)
 
 
-def table_bytes(rows: Array, row_bytes: int) -> int:
+def table_bytes(rows: Array, row_bytes: int, count: int) -> int:
     """Bytes of the pages on which these rows stand."""
     begin = rows.astype(np.int64) * row_bytes
     first, last = begin // mmap.PAGESIZE, (begin + row_bytes - 1) // mmap.PAGESIZE

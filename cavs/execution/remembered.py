@@ -95,7 +95,9 @@ class Memory:
     def bytes(self, rows: Array) -> int:
         """Bytes that results of some ids take, by the distinct numbers of their rows."""
         return sum(
-            self._device.table_bytes(rows, math.prod(shape) * self._dtype.itemsize)
+            self._device.table_bytes(
+                rows, math.prod(shape) * self._dtype.itemsize, self.part.count + 1
+            )
             for shape in self.part.shapes
         )
 

@@ -43,7 +43,7 @@ def _uniform(like: Any, generator: Generator | None) -> Any:
             "[distributions] expected a value of a vertex function or a cavs.Tensor to draw the "
             f"like of, got {shown(like)}; wrap it in cavs.Tensor"
         )
-    return generator.uniform(like.shape, like.dtype)
+    return generator.uniform(like.shape, like.dtype, device=like.device)
 
 
 def _is_ids(x: Any) -> bool:

@@ -15,10 +15,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from cavs._arguments import instance, number
 from cavs.core import ops
+from cavs.device import device_of
 from cavs.errors import InputError, ShapeError
 from cavs.tensor import Tensor
 
@@ -99,13 +98,16 @@ def vimco(log_joint: Tensor, log_q: Tensor) -> Estimate:
         raise InputError(f"[vimco] expected 2 samples or more, got {k}; draw more")
     log_weight = log_joint - log_q
     bound = importance_weighted_bound(log_weight)
-    signal = _signal(bound.data[:, None], _without_each(log_weight.data))
+    device, weights, dtype = device_of(log_weight.data), log_weight.data, log_weight.dtype
+    replaced = Tensor(device.evaluate(_without_each, [weights], {}, dtype))
+    without = ops.logsumexp(replaced).data - math.log(k)
+    signal = device.evaluate(_signal, [bound.data[:, None], without], {}, dtype)
     surrogate = ops.sum(log_q * Tensor(signal), -1) + bound
-    return Estimate(bound.detach(), surrogate, Tensor(np.zeros_like(bound.data)))
+    return Estimate(bound.detach(), surrogate, Tensor(device.zeros(bound.shape, bound.dtype)))
 
 
-def _without_each(log_weight: Any) -> Any:
-    """The bound with each weight in turn replaced by the geometric mean of the others, (n, k)."""
+def _without_each(np: Any, log_weight: Any) -> Any:
+    """The weights with each in turn replaced by the geometric mean of the others, (n, k, k)."""
     n, k = log_weight.shape
     impossible = log_weight == -np.inf
     known = np.where(impossible, 0, log_weight)
@@ -113,10 +115,10 @@ def _without_each(log_weight: Any) -> Any:
     others[impossible.sum(axis=-1, keepdims=True) > impossible] = -np.inf
     replaced = np.broadcast_to(log_weight[:, None, :], (n, k, k)).copy()
     replaced[:, np.arange(k), np.arange(k)] = others
-    return ops.logsumexp(Tensor(replaced)).data - math.log(k)
+    return replaced
 
 
-def _signal(bound: Any, without: Any) -> Any:
+def _signal(np: Any, bound: Any, without: Any) -> Any:
     """How much better the bound is with each sample than without it; 0 where either is infinite."""
     finite = np.isfinite(bound) & np.isfinite(without)
     return np.where(finite, bound - np.where(finite, without, 0), 0).astype(without.dtype)

@@ -10,8 +10,8 @@ import numpy as np
 from cavs._arrays import Array
 from cavs.core.ops._def import Shape, size_of
 from cavs.core.ops._operators import Operators
-from cavs.device import device_of
-from cavs.errors import ShapeError
+from cavs.device import device_of, host
+from cavs.errors import InputError, ShapeError
 
 
 class ArrayLike(Operators):
@@ -38,6 +38,11 @@ class ArrayLike(Operators):
         return self._values.dtype
 
     @property
+    def device(self) -> str:
+        """The device that the values are on: ``cpu``, ``cuda:0``, ``cuda:1`` and so on."""
+        return device_of(self._values).name
+
+    @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
@@ -48,10 +53,13 @@ class ArrayLike(Operators):
         return size_of(self.shape)
 
     def __repr__(self) -> str:
-        host = device_of(self._values).to_host(self._values)
-        values = np.array2string(host, separator=", ", threshold=100, prefix="Tensor(")
+        values, own = self._values, device_of(self._values)
+        words = np.array2string(
+            own.to_host(values), separator=", ", threshold=100, prefix="Tensor("
+        )
+        where = "" if own is host else f", {own.name}"
         grad = ", requires_grad=True" if self.requires_grad else ""
-        return f"{type(self).__name__}({values}, {self.dtype}{grad})"
+        return f"{type(self).__name__}({words}, {self.dtype}{where}{grad})"
 
     def __len__(self) -> int:
         """Number of rows. Raises ShapeError of a tensor without axes."""
@@ -66,8 +74,14 @@ class ArrayLike(Operators):
         return function(*map(_plain, args), **{name: _plain(x) for name, x in kwargs.items()})
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if copy:
-            return np.array(device_of(self._values).to_host(self._values), dtype=dtype)
+        own = device_of(self._values)
+        if copy or own is not host:
+            if copy is False:
+                raise InputError(
+                    f"[tensor] expected a tensor on the CPU, to share its memory, got one on "
+                    f"{own.name}; allow a copy"
+                )
+            return np.array(own.to_host(self._values), dtype=dtype)
         if copy is None:
             return self.data if dtype is None else self.data.astype(dtype, copy=False)
         return np.array(self.data, dtype=dtype, copy=copy)
@@ -77,6 +91,15 @@ class ArrayLike(Operators):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._values.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """As CuPy's; AttributeError of a tensor on the CPU, which has none."""
+        data: Any = self._values
+        if device_of(data) is host:
+            raise AttributeError("a tensor on the CPU has no __cuda_array_interface__")
+        found: dict[str, Any] = self.data.__cuda_array_interface__  # type: ignore[attr-defined]
+        return found
 
     def __bool__(self) -> bool:
         """Whether the only element is not zero. Raises ShapeError unless there is one element."""
@@ -103,8 +126,10 @@ class ArrayLike(Operators):
         return value
 
     def numpy(self) -> Array:
-        """The values; memory is shared."""
-        return self.data
+        """The values as a NumPy array, which shares the memory of a tensor on the CPU and is a copy
+        of one on a GPU."""
+        own = device_of(self._values)
+        return self.data if own is host else own.to_host(self._values)
 
 
 def _plain(x: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -81,7 +82,7 @@ class Comparisons(ArrayLike):
         if isinstance(other, Comparisons):
             b = other.detach()
         elif not isinstance(b, (int, float, np.number, list, tuple)):
-            b = type(a)(other)
+            b = type(a)(other).to(self.device)
         dtypes: list[Any] = [x.dtype for x in (a, b) if isinstance(x, type(a))]
         if INT32 not in dtypes:
             return apply(op, a, b)
@@ -107,4 +108,7 @@ class Comparisons(ArrayLike):
 def _holds_numbers(value: Any) -> bool:
     if isinstance(value, (int, float, np.generic, np.ndarray, list, tuple)):
         return True
-    return hasattr(value, "__array__") or hasattr(value, "__dlpack__")
+    return any(map(partial(hasattr, value), _PROTOCOLS))
+
+
+_PROTOCOLS = ("__array__", "__dlpack__", "__cuda_array_interface__")

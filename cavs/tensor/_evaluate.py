@@ -14,7 +14,8 @@ from cavs._arrays import INT32, Array
 from cavs.core.ops._def import OpDef, Shape
 from cavs.core.ops.loss import EMBEDDING
 from cavs.core.ops.shape import broadcast, broadcast_shapes
-from cavs.device import device_of, host
+from cavs.device import Device, device_of, host, is_array
+from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError, TraceError
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Cotangent, Record, is_grad_enabled
@@ -49,6 +50,10 @@ def evaluate(
     integer = op.ids
     xs = [_operand(kind, x, None if i == integer else dtype) for i, x in enumerate(operands)]
     ids = None if integer is None else _checked_ids(op, xs[0], xs[integer])
+    device = _common_device(op, kind, xs, operands)
+    if device is not host:
+        xs = [_moved(kind, x, device) for x in xs]
+        ids = None if ids is None else moved(ids, device)
     recording = is_grad_enabled() and any(
         x.requires_grad and i not in op.constant_in for i, x in enumerate(xs)
     )
@@ -59,11 +64,12 @@ def evaluate(
     else:
         _check_shapes(op, xs, attrs)
     arrays: list[Any] = [x._any_values() if i != integer else ids for i, x in enumerate(xs)]
-    device = device_of(arrays[0])
+    if device is not host:  # numbers go with a call; arrays of the host would be refused
+        arrays = [x[()] if device_of(x) is host else x for x in arrays]
     result = device.evaluate(op.reference, arrays, attrs, dtype)
     if result.base is not None or any(map(is_, arrays, repeat(result))):
         shared = [
-            x._share() if device.shares_memory(result, array) else array
+            x._share() if is_array(array) and device.shares_memory(result, array) else array
             for x, array in zip(xs, arrays, strict=True)
         ]
         if not all(map(is_, shared, arrays)):  # without a copy: again, on the memory as it is lent
@@ -118,6 +124,43 @@ def _operand(kind: type[Tensor], x: Any, dtype: np.dtype[Any] | None) -> Tensor:
         raise InputError(
             f"[tensor] expected a number, got {shown(x)}; pass one that a float holds"
         ) from None
+
+
+def _common_device(
+    op: OpDef, kind: type[Tensor], xs: Sequence[Tensor], operands: Sequence[Any]
+) -> Device:
+    """The device of all tensors among the operands. Numbers, and tensors without axes that want no
+    gradient, are on any; so are arrays and lists of the host that are no tensors, and ids."""
+    found = host
+    for x in xs:
+        own = device_of(x._any_values())
+        if own is not found and own is not host:
+            if found is not host:
+                raise _on_several(op, [found, own])
+            found = own
+    if found is host:
+        return host
+    for position, (x, given) in enumerate(zip(xs, operands, strict=True)):
+        if device_of(x._any_values()) is not host or position == op.ids:
+            continue
+        if isinstance(given, kind) and (x.shape or x.requires_grad):
+            raise _on_several(op, [host, found])
+    return found
+
+
+def _on_several(op: OpDef, devices: Sequence[Device]) -> InputError:
+    names = sorted(device.name for device in devices)
+    return InputError(
+        f"[{op.name}] expected tensors on one device, got some on {names[0]} and some on "
+        f"{names[1]}; move one by x.to({names[1]!r})"
+    )
+
+
+def _moved(kind: type[Tensor], x: Tensor, device: Device) -> Tensor:
+    """A constant on the device; numbers stay, for they go with each call."""
+    if x.requires_grad or not x.shape or device_of(x._any_values()) is device:
+        return x
+    return kind._wrap(moved(x._any_values(), device))
 
 
 def _own(kind: type[Tensor], x: Tensor, given: Any) -> Tensor:

@@ -79,9 +79,13 @@ def _parts(component: str, given: Any) -> list[Tensor]:
                 f"[{component}] expected tensors, got a value of a vertex function; join features "
                 "by cavs.ops.concat"
             )
-    dtype = next((x.dtype for x in found if isinstance(x, Tensor)), None)
-    plain = (int, float, list, tuple)
-    return [
-        x if isinstance(x, Tensor) else Tensor(x, dtype if isinstance(x, plain) else None)
-        for x in found
-    ]
+    first = next((x for x in found if isinstance(x, Tensor)), None)
+    return [x if isinstance(x, Tensor) else _constant(x, first) for x in found]
+
+
+def _constant(given: Any, like: Tensor | None) -> Tensor:
+    """An array or numbers as a tensor to be joined with `like`, on its device."""
+    plain = isinstance(given, (int, float, list, tuple))
+    if like is None:
+        return Tensor(given)
+    return Tensor(given, like.dtype if plain else None).to(like.device)

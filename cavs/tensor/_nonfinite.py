@@ -97,7 +97,10 @@ def _checked(enabled: Any) -> bool:
 def magnitudes(arrays: Iterable[Array]) -> list[float]:
     """The greatest magnitude of each: NaN or infinite if an element is; 0 without elements."""
     given = list(arrays)
-    return device_of(given[0]).max_abs(given) if given else []
+    devices = {device_of(array).name: device_of(array) for array in given}
+    if len(devices) == 1:
+        return next(iter(devices.values())).max_abs(given)
+    return [device_of(array).max_abs([array])[0] for array in given]
 
 
 def is_finite(array: Array) -> bool:

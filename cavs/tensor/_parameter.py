@@ -10,14 +10,15 @@ from typing import Any
 from weakref import ref
 
 from cavs._arguments import boolean, shown
-from cavs._arrays import FLOAT32, INT32, Array, as_array, lend
+from cavs._arrays import FLOAT32, INT32, Array, lend
 from cavs.core import ir
 from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.owners import name_of
 from cavs.core.tracing import tracing
-from cavs.device import device_of, host, is_array
+from cavs.device import Device, device_of, host, is_array
+from cavs.device.taking import as_array, moved
 from cavs.errors import DTypeError, InputError, TraceError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
@@ -111,6 +112,8 @@ class Parameter(Tensor):
         if values.base is not None:  # a view of a pickle's bytes, which would count as another's
             state = {**state, "values": values.copy()}
         super().__setstate__(state)
+        if device_of(self._values) is not host:
+            self._version.start(None, private=True)
 
     @property
     def data(self) -> Array:
@@ -123,15 +126,28 @@ class Parameter(Tensor):
     def data(self, values: Any) -> None:
         # Numbers and lists, NumPy's scalars among them, have no dtype that anyone chose.
         typed = isinstance(values, Tensor) or is_array(values)
-        own = _as_values(values, None if typed else self.dtype)
+        own = moved(_as_values(values, None if typed else self.dtype), device_of(self._values))
         if self._version.is_lent(own) and own.shape == self.shape and own.dtype == self.dtype:
             return  # as in `parameter.data += 1`: it is the same array, with its new values
         rebind()
         self._hold(own)
 
+    def move(self, device: Device) -> None:
+        """Puts the values, and the gradient, on a device, in place."""
+        values = self._values
+        if device_of(values) is device:
+            return
+        rebind()
+        grad: Any = self.grad
+        self._values = moved(values, device)
+        self._version.start(None, private=True)
+        self.grad = grad._on(device) if isinstance(grad, RowSparse) else grad
+        if is_array(grad):
+            self.grad = moved(grad, device)
+
     def _hold(self, array: Array) -> None:
         """Takes the memory of `array`, which others may hold, for the values."""
-        own = array.base is None
+        own = device_of(array) is host and array.base is None
         # In this order: `read` takes the number first.
         self._values = values = array.view() if own else array
         self._version.start(values if own else None)
@@ -260,7 +276,8 @@ class Parameter(Tensor):
             is_array(held)
             and held.shape == self.shape
             and held.dtype == self.dtype
-            and held.flags.writeable
+            and device_of(held) is device_of(self._values)
+            and _is_writable(held)
         )
 
     def _copy(self, grad: Array) -> Array:
@@ -279,6 +296,8 @@ class Parameter(Tensor):
         loop does not allocate.
         """
         values = self._values
+        if device_of(values) is not host:  # its memory is pooled already
+            return device_of(values).empty(values.shape, values.dtype)
         memory, like, holder = self._spare.pop("grad", _NO_MEMORY)
         if like is not values or holder() is not None:
             memory = device_of(values).empty(values.shape, values.dtype)
@@ -290,8 +309,15 @@ class Parameter(Tensor):
 def _described(grad: Any) -> str:
     if not (isinstance(grad, RowSparse) or is_array(grad)):
         return type(grad).__name__
-    written = isinstance(grad, RowSparse) or grad.flags.writeable
-    return f"{grad.dtype} {grad.shape}{'' if written else ', read-only'}"
+    written = isinstance(grad, RowSparse) or _is_writable(grad)
+    where = device_of(grad.values if isinstance(grad, RowSparse) else grad)
+    place = "" if where is host else f" on {where.name}"
+    return f"{grad.dtype} {grad.shape}{place}{'' if written else ', read-only'}"
+
+
+def _is_writable(array: Array) -> bool:
+    """Whether an array may be written to; CuPy knows no others."""
+    return bool(getattr(array.flags, "writeable", True))
 
 
 def _as_values(data: Any, dtype: Any) -> Array:
@@ -299,6 +325,9 @@ def _as_values(data: Any, dtype: Any) -> Array:
     array = as_array(data._share() if isinstance(data, Tensor) else data, "parameter", dtype)
     if array.dtype == INT32:
         raise DTypeError("[parameter] expected float32 or float64, got int32; pass dtype='float32'")
-    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-        array = device_of(array).copy(array)
+    device, flags = device_of(array), array.flags
+    if device is not host:
+        return device.contiguous(array)
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        array = device.copy(array)
     return array

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import listed, shown
-from cavs._arrays import INT32, check_dtype, draw_uniform, foreign_array
+from cavs._arrays import INT32, check_dtype, draw_uniform
 from cavs._locks import new_lock
 from cavs._seed import seed_or_default
 from cavs.core.ops._def import size_of
 from cavs.core.ops.random import standard_normal
 from cavs.core.ops.shape import sizes as checked_sizes
+from cavs.device import find_device
+from cavs.device.taking import host_array, moved
 from cavs.errors import DTypeError, InputError, ShapeError
 from cavs.tensor._tensor import Tensor
 
@@ -85,6 +87,7 @@ class Generator(Stream):
         dtype: Any = "float32",
         keys: Any = None,
         places: Any = None,
+        device: Any = "cpu",
     ) -> Tensor:
         """Uniform numbers in [0, 1), of 24 random bits each.
 
@@ -94,6 +97,7 @@ class Generator(Stream):
             keys: (rows,) integers, such as the samples' numbers in a data set; None counts rows.
             places: (rows,) integers in 0..2**32-1 that tell rows of one key apart, such as the
                 numbers of vertices within their graph; None: zeros.
+            device: that the tensor is on; the numbers are the same on all of them.
 
         Raises:
             ShapeError: sizes below 0, or not a key and a place for each row; DTypeError: not a
@@ -104,8 +108,8 @@ class Generator(Stream):
         if wanted == INT32:
             raise DTypeError("[random] expected float32 or float64, got int32; pass one of these")
         rows = sizes[0] if sizes else 1
-        numbers = np.arange(rows) if keys is None else foreign_array(keys, "random")
-        within = np.zeros(rows, np.int64) if places is None else foreign_array(places, "random")
+        numbers = np.arange(rows) if keys is None else host_array(keys, "random")
+        within = np.zeros(rows, np.int64) if places is None else host_array(places, "random")
         for what, given in (("keys", numbers), ("places", within)):
             if given.shape != (rows,):
                 raise ShapeError(
@@ -117,6 +121,7 @@ class Generator(Stream):
                     f"[random] expected integers as {what}, got {given.dtype}; convert them to "
                     "int64"
                 )
+        target = find_device(device, "random")
         width = size_of(tuple(sizes[1:]))
         drawn = draw_uniform(
             *self.take(),
@@ -126,7 +131,7 @@ class Generator(Stream):
             width,
             wanted,
         )
-        return Tensor(drawn.reshape(sizes))
+        return Tensor(moved(drawn.reshape(sizes), target))
 
     def normal(
         self,
@@ -134,9 +139,10 @@ class Generator(Stream):
         dtype: Any = "float32",
         keys: Any = None,
         places: Any = None,
+        device: Any = "cpu",
     ) -> Tensor:
         """Standard normal numbers; for the rest as :meth:`uniform`."""
-        result: Tensor = standard_normal(self.uniform(shape, dtype, keys, places))
+        result: Tensor = standard_normal(self.uniform(shape, dtype, keys, places, device))
         return result
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from cavs._arguments import instance, integer, number, shown
 from cavs._arrays import FLOAT32, FLOAT64, Array
-from cavs.device import device_of, is_array
-from cavs.errors import DTypeError, ShapeError
+from cavs.device import Device, device_of, host, is_array
+from cavs.device.taking import moved
+from cavs.errors import DTypeError, InputError, ShapeError
 
 
 class RowSparse:
@@ -18,6 +19,7 @@ class RowSparse:
 
     Attributes:
         indices: numbers of the rows, int32 (n,), ascending and distinct; not to be written to.
+            They are on the device of `values`.
         values: the rows, float32 or float64 (n, *shape[1:]), C-contiguous.
         shape: shape of the whole, (rows, ...).
     """
@@ -42,24 +44,28 @@ class RowSparse:
                 f"[row-sparse] expected int32 indices, got {indices.dtype}; convert them with "
                 "astype"
             )
+        device = device_of(values)
         indices = device_of(indices).copy(indices)  # a copy stays as it was checked
-        indices.setflags(write=False)
+        known = device_of(indices).to_host(indices)
+        indices = moved(indices, device)
+        if device is host:
+            indices.setflags(write=False)
         if indices.ndim != 1 or values.shape != (len(indices), *shape[1:]):
             raise ShapeError(
                 "[row-sparse] expected indices (n,) and values (n, "
                 f"{', '.join(map(str, shape[1:]))}) for shape {shape}, got {indices.shape} and "
                 f"{values.shape}; give a row for each index"
             )
-        if len(indices) and not (
-            indices[0] >= 0 and indices[-1] < shape[0] and bool((indices[1:] > indices[:-1]).all())
+        if len(known) and not (
+            known[0] >= 0 and known[-1] < shape[0] and bool((known[1:] > known[:-1]).all())
         ):
             raise ShapeError(
                 f"[row-sparse] expected ascending distinct indices in 0..{shape[0] - 1}, got "
-                f"{indices[:8]}{'...' if len(indices) > 8 else ''}; sort them, and sum the rows "
+                f"{known[:8]}{'...' if len(known) > 8 else ''}; sort them, and sum the rows "
                 "of equal ones"
             )
         self.indices = indices
-        self.values = device_of(values).contiguous(values)
+        self.values = device.contiguous(values)
         self.shape = shape
 
     @staticmethod
@@ -91,11 +97,19 @@ class RowSparse:
                 f"[row-sparse] expected rows {(len(ids), *shape[1:])}, got shape {rows.shape}; "
                 "give a row for each id"
             )
-        kept = ids >= 0
-        if not kept.all():
-            ids, rows = ids[kept], rows[kept]
-        indices, values = device_of(rows).sum_by_id(ids, rows)
+        device = device_of(rows)
+        with device.here():
+            kept = ids >= 0
+            if not kept.all():
+                ids, rows = ids[kept], rows[kept]
+        indices, values = device.sum_by_id(moved(ids, device), rows)
         return RowSparse(indices, values, shape)
+
+    def _on(self, device: Device) -> RowSparse:
+        """The same on a device."""
+        if device_of(self.values) is device:
+            return self
+        return RowSparse(moved(self.indices, host), moved(self.values, device), self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RowSparse, (self.indices, self.values, self.shape)
@@ -109,7 +123,7 @@ class RowSparse:
         return f"RowSparse({len(self.indices)} rows of {self.shape}, {self.dtype})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        dense = self.to_dense()
+        dense = moved(self.to_dense(), host)
         return dense if dtype is None else dense.astype(dtype, copy=False)
 
     def copy(self) -> RowSparse:
@@ -118,8 +132,10 @@ class RowSparse:
 
     def to_dense(self) -> Array:
         """A new array of the whole shape, zeros elsewhere."""
-        dense = device_of(self.values).zeros(self.shape, self.dtype)
-        dense[self.indices] = self.values
+        device = device_of(self.values)
+        dense = device.zeros(self.shape, self.dtype)
+        with device.here():
+            dense[self.indices] = self.values
         return dense
 
     def add(self, other: RowSparse) -> RowSparse:
@@ -148,14 +164,24 @@ class RowSparse:
                 f"[row-sparse] expected shape {self.shape}, got {dense.shape}; add gradients of "
                 "one parameter"
             )
-        dense[self.indices] += self.values
+        if device_of(dense) is not device_of(self.values):
+            raise InputError(
+                f"[row-sparse] expected an array on {device_of(self.values).name}, got one on "
+                f"{device_of(dense).name}; copy it there"
+            )
+        with device_of(dense).here():
+            dense[self.indices] += self.values
 
     def scale(self, factor: float) -> None:
         """Multiplies by `factor`, in place."""
-        self.values *= self.dtype.type(number("row-sparse", "factor", factor))
+        with device_of(self.values).here():
+            self.values *= self.dtype.type(number("row-sparse", "factor", factor))
 
     def sum_of_squares(self) -> float:
         """Sum of the squares of all elements, in double precision."""
+        device = device_of(self.values)
+        if device is not host:
+            return float(device.native.sum_squares(self.values))
         return math.fsum(sum_of_squares(chunk) for chunk in _chunks(self.values))
 
 

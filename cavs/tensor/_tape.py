@@ -140,16 +140,17 @@ def run_backward(root: Tensor, cotangent: Array, retain: bool = False) -> None:
     outer, _state.retain = _state.retain, retain
     _state.wrong = None
     try:
-        while ready:
-            record = ready.pop()
-            for x in _step(record, cotangents, retain):
-                before = x._record
-                if before is not None:
-                    waiting[before] -= 1
-                    if waiting[before] == 0:
-                        ready.append(before)
-            if not retain:
-                record.inputs, record.find = (), None
+        with device_of(cotangent).here():
+            while ready:
+                record = ready.pop()
+                for x in _step(record, cotangents, retain):
+                    before = x._record
+                    if before is not None:
+                        waiting[before] -= 1
+                        if waiting[before] == 0:
+                            ready.append(before)
+                if not retain:
+                    record.inputs, record.find = (), None
     finally:
         _state.enabled, _state.retain = enabled, outer
 
@@ -294,8 +295,7 @@ def _is_own(dx: Cotangent) -> bool:
     """Whether a cotangent is no view, and can be kept as it is."""
     if isinstance(dx, RowSparse):
         return True
-    flags = dx.flags
-    return flags.c_contiguous and flags.writeable and dx.base is None
+    return device_of(dx).owns(dx)
 
 
 def _contiguous(array: Array) -> Array:

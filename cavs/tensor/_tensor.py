@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cavs._arguments import boolean
-from cavs._arrays import FLOAT32, INT32, Array, as_array, check_dtype
+from cavs._arrays import FLOAT32, INT32, Array, check_dtype
 from cavs._locks import new_lock
 from cavs.core.ops._def import OpDef, Shape, SpaceKind
-from cavs.device import device_of, is_array
-from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
+from cavs.device import Device, device_of, find_device, host, is_array
+from cavs.device.taking import as_array, moved
+from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError
 from cavs.tensor._evaluate import evaluate
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward
@@ -34,9 +35,10 @@ class Tensor(Views):
     are ids and labels.
 
     Attributes:
-        data: the values, a NumPy array, which may be written to; not between an operation that
-            needs them for its gradient and its backward, which then fails. An array that was taken
-            from ``data`` before the operation is not watched.
+        data: the values, which may be written to: a NumPy array, or one of CuPy on a GPU. They may
+            not be written to between an operation that needs them for its gradient and its
+            backward, which then fails. An array that was taken from ``data`` before the operation
+            is not watched.
         grad: the sum that backward has added up so far, an array of the same shape; None before.
             Only leaves have it, that is, tensors that no operation computed.
         requires_grad: whether backward gives a gradient to it, or to tensors that it depends on.
@@ -57,8 +59,9 @@ class Tensor(Views):
         """Shares the memory of `data` where its dtype and layout allow.
 
         Args:
-            data: anything with ``__dlpack__``, the buffer protocol or ``__array__``, a number or
-                nested lists of numbers.
+            data: anything with ``__dlpack__``, ``__cuda_array_interface__``, the buffer protocol
+                or ``__array__``, a number or nested lists of numbers. The tensor is on the device
+                that its data are on.
             dtype: float32, float64 or int32; None keeps the dtype of `data`. Python's own numbers
                 and lists become float32 or int32.
             requires_grad: whether this is a leaf that backward gives a gradient.
@@ -120,15 +123,17 @@ class Tensor(Views):
                 f"got a result of {self._record.name!r} with its graph; copy x.detach()"
             )
         return {
-            "values": self._share(),
-            "grad": self.grad,
+            "values": _to_host(self._share()),
+            "grad": _to_host(self.grad),
+            "device": self.device,
             "requires_grad": self.requires_grad,
             "attributes": getattr(self, "__dict__", {}),  # of a subclass
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self._set(state["values"], state["requires_grad"])
-        self.grad = state["grad"]
+        device = find_device(state.get("device", host.name), "tensor")
+        self._set(moved(state["values"], device), state["requires_grad"])
+        self.grad = _on(state["grad"], device)
         for name, value in state["attributes"].items():
             setattr(self, name, value)
 
@@ -182,6 +187,21 @@ class Tensor(Views):
         self.requires_grad = requires_grad
         return self
 
+    def to(self, device: Any) -> Tensor:
+        """The values on a device; the tensor itself if it is there. Gradients flow back.
+
+        Args:
+            device: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``.
+
+        Raises:
+            InputError: no device has such a name; DeviceError: the GPU cannot be used.
+        """
+        own, target = device_of(self._values), find_device(device, "to")
+        if own is target:
+            return self
+        values = moved(self._values, target)
+        return record([values], [self], lambda dys: [moved(sole_cotangent(dys), own)], name="to")[0]
+
     def detach(self) -> Tensor:
         """The same values, off the tape; memory is shared."""
         return Tensor._wrap(self._share())
@@ -220,7 +240,8 @@ class Tensor(Views):
                 )
             cotangent = device_of(self._values).full(self.shape, 1, self.dtype)
         else:
-            cotangent = as_array(grad, "backward", self.dtype)
+            given = grad._values if isinstance(grad, Tensor) else grad
+            cotangent = moved(as_array(given, "backward", self.dtype), device_of(self._values))
             if cotangent.shape != self.shape:
                 raise ShapeError(
                     f"[backward] expected a cotangent of shape {self.shape}, got "
@@ -243,7 +264,16 @@ class Tensor(Views):
                 f"[grad] expected a gradient {self.dtype} of shape {self.shape}, got "
                 f"{given.dtype} of shape {given.shape}; pass one that fits"
             )
-        with grad_lock:
+        own, found = (
+            device_of(self._values),
+            given.values if isinstance(given, RowSparse) else given,
+        )
+        if device_of(found) is not own:
+            raise InputError(
+                f"[grad] expected a gradient on {own.name}, where the tensor is, got one on "
+                f"{device_of(found).name}; copy it there"
+            )
+        with grad_lock, own.here():
             self._accumulate(given, adopt)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
@@ -267,7 +297,9 @@ class Tensor(Views):
         y = device.sum(data)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
-            return [device.full(shape, sole_cotangent(dys).item(), dtype)]
+            dx = device.empty(shape, dtype)
+            dx[...] = sole_cotangent(dys)
+            return [dx]
 
         shaped = y.reshape((1,) * data.ndim) if keepdims else y
         return record([shaped], [self], backward, name="sum")[0]
@@ -280,7 +312,8 @@ class Tensor(Views):
         wanted, own = check_dtype(dtype, "astype"), self.dtype
         if wanted == own:
             return self
-        data = self._values.astype(wanted)
+        with device_of(self._values).here():
+            data = self._values.astype(wanted)
         if wanted == INT32:
             return Tensor._wrap(data)
         return record([data], [self], lambda dys: [sole_cotangent(dys).astype(own)], name="astype")[
@@ -316,6 +349,18 @@ class Stale(Tensor):
     def dtype(self) -> np.dtype[Any]:
         """float32, float64 or int32."""
         return self._array.dtype
+
+
+def _to_host(values: Any) -> Any:
+    """An array, or a gradient, as it is copied and pickled: on the host."""
+    return _on(values, host)
+
+
+def _on(values: Any, device: Device) -> Any:
+    """An array, or a gradient, on a device; what is neither stays."""
+    if isinstance(values, RowSparse):
+        return values._on(device)
+    return moved(values, device) if is_array(values) else values
 
 
 def _check_learns(dtype: np.dtype[Any], requires_grad: bool) -> None:

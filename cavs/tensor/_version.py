@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from weakref import ref
 
-from cavs._arrays import Array, has_sole_base, lend
+from cavs._arrays import Array, has_sole_base
 from cavs._locks import new_lock
+from cavs.device import device_of
 
 numbers = itertools.count()
 """Numbers of all parameters: none comes twice, whichever threads count."""
@@ -45,14 +45,15 @@ class Version:
     _outside: Callable[[], int] | None  # the version that the memory's owner gives
     _seen: int  # the owner's last version
 
-    def start(self, taken: Array | None) -> None:
+    def start(self, taken: Array | None, private: bool = False) -> None:
         """Begins anew with other values: `taken`, the parameter's own view of an array that
-        somebody gave, or, with None, values in memory whose owner cavs does not know."""
+        somebody gave; with None, values in memory whose owner cavs does not know or, with
+        `private`, values that nobody else has."""
         with _lock:
-            self.private = False
+            self.private = private
             self.number = next(numbers)
             self._loan, self._older, self._taken, self._seen = _nothing, [], taken, 0
-            self._outside = _unknown if taken is None else None
+            self._outside = _unknown if taken is None and not private else None
 
     def lend(self, values: Array) -> Array:
         """An array of the same memory for somebody who may write to it; the last one given, if
@@ -61,12 +62,10 @@ class Version:
             self.private = False
             loan = self._loan()
             if loan is None:
-                loan = lend(values)
-                self._loan = ref(loan)
+                loan, self._loan = device_of(values).lend(values)
             elif loan.shape != values.shape or loan.dtype != values.dtype:  # its holder changed it
                 self._older.append(self._loan)
-                loan = lend(values)
-                self._loan = ref(loan)
+                loan, self._loan = device_of(values).lend(values)
             self.number = next(numbers)
             return loan
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cavs._arguments import printed
 from cavs._arrays import Array
 from cavs.core.ops import shape as shape_ops
 from cavs.core.ops.reduce import axis_numbers
-from cavs.device import device_of, is_array
+from cavs.device import Device, device_of, host, is_array, is_on_host
 from cavs.errors import CavsError, DTypeError, ShapeError
 from cavs.tensor._reductions import Reductions
 from cavs.tensor._tape import Backward
@@ -107,8 +109,8 @@ class Views(Reductions):
         A float tensor of 0.0 and 1.0, as comparisons give, is a mask: ``x[x > 0]``. Raises
         ShapeError for an index that does not fit, DTypeError for other floats.
         """
-        index = _index_key(key)
         shape, dtype, device = self.shape, self.dtype, device_of(self._values)
+        index = _index_key(key)
 
         def backward(dys: Sequence[Array | None]) -> list[Array]:
             dx = device.zeros(shape, dtype)
@@ -116,6 +118,8 @@ class Views(Reductions):
             return [dx]
 
         try:
+            if device is not host:
+                index = _index_on(device, index, shape)
             data = device.asarray(self._share()[index])
         except CavsError:
             raise
@@ -148,3 +152,20 @@ def _index_key(key: Any) -> Any:
             key = key == 1
     # Backward reads it again, when the caller may have changed it.
     return deepcopy(key) if is_array(key) or isinstance(key, list) else key
+
+
+def _index_on(device: Device, index: Any, shape: tuple[int, ...]) -> Any:
+    """An index with its arrays on a GPU. Raises what NumPy raises where it does not fit: on a GPU
+    nothing looks whether numbers are within an axis."""
+    there = _with_arrays(lambda x: x if is_on_host(x) else device_of(x).to_host(x), index)
+    np.broadcast_to(np.False_, shape)[there]
+    return _with_arrays(device.asarray, there)
+
+
+def _with_arrays(change: Callable[[Any], Any], index: Any) -> Any:
+    """An index with other arrays in place of its arrays and lists."""
+    if isinstance(index, tuple):
+        return tuple(_with_arrays(change, part) for part in index)
+    if isinstance(index, list):
+        index = np.asarray(index) if index else np.zeros(0, np.int64)
+    return change(index) if is_array(index) else index

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from cavs._arrays import Array, owner
+from cavs._arrays import Array
 from cavs._locks import new_lock
 from cavs.device import device_of
 from cavs.errors import CavsRuntimeError
@@ -91,7 +91,13 @@ def rebind() -> None:
 
 
 def _same(a: Array, b: Array) -> bool:
-    return device_of(a).same_bits(a, b)
+    device = device_of(a)
+    return device is device_of(b) and device.same_bits(a, b)
+
+
+def _key(array: Array) -> int:
+    """The identity of the memory of an array."""
+    return id(device_of(array).owner(array))
 
 
 def written_since(name: str) -> CavsRuntimeError:
@@ -141,7 +147,7 @@ class _Registry:
     def give_out(self, values: Array) -> None:
         with self._lock:
             self.look_at_pending()
-            for kept in _alive(self.kept.get(id(owner(values)), ())):
+            for kept in _alive(self.kept.get(_key(values), ())):
                 if kept.before is None:
                     kept.before = device_of(kept.array).copy(kept.array)
 
@@ -159,7 +165,7 @@ class _Registry:
 
     def _keep(self, array: Array) -> _Kept:
         """The entry that another watch has for the same values, or a new one."""
-        places = self.kept.setdefault(id(owner(array)), [])
+        places = self.kept.setdefault(_key(array), [])
         for kept in _alive(places):
             if kept.array is array and not kept.changed():
                 return kept

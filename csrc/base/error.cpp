@@ -26,4 +26,9 @@ OutOfMemory::OutOfMemory(uint64_t bytes)
     : message_("[memory] expected " + readable(bytes) +
                " of memory, got less from the system; use smaller batches or a smaller model") {}
 
+OutOfMemory::OutOfMemory(uint64_t bytes, const std::string& device, uint64_t free, uint64_t total)
+    : message_("[memory] expected " + readable(bytes) + " of memory of " + device + ", got " +
+               readable(free) + " free of " + readable(total) +
+               "; use smaller batches or a smaller model") {}
+
 }  // namespace cavs

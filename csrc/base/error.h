@@ -24,6 +24,8 @@ class Error : public std::runtime_error {
 class OutOfMemory : public std::bad_alloc {
  public:
   explicit OutOfMemory(uint64_t bytes);
+  // Of a device that has `free` of `total` bytes.
+  OutOfMemory(uint64_t bytes, const std::string& device, uint64_t free, uint64_t total);
   const char* what() const noexcept override { return message_.c_str(); }
 
  private:

@@ -5,6 +5,8 @@
 
 namespace cavs {
 
+void bind_cuda(pybind11::module_& m);
+void bind_device_optim(pybind11::module_& m);
 void bind_loops(pybind11::module_& m);
 void bind_graph(pybind11::module_& m);
 void bind_inputs(pybind11::module_& m);

@@ -13,14 +13,17 @@ void bind_memory(py::module_& m) {
       "pooled_bytes",
       [] {
         int64_t bytes = 0;
-        for (Backend* backend : backends()) bytes += backend->arenas().pooled_bytes();
+        for (Backend* backend : backends()) bytes += backend->arenas().pooled_bytes() + backend->allocator().kept_bytes();
         return bytes;
       },
       "Bytes of arenas that no run has at the moment.");
   m.def(
       "release_memory",
       [] {
-        for (Backend* backend : backends()) backend->arenas().clear();
+        for (Backend* backend : backends()) {
+          backend->arenas().clear();
+          backend->allocator().trim();
+        }
       },
       "Frees the arenas that no run has at the moment.");
 }

@@ -22,12 +22,12 @@ namespace cavs {
 namespace py = pybind11;
 
 // An array of an optimiser's call.
-inline Array optim_array(const char* name, py::handle value, bool written) {
-  return {value, {"optim", ErrorKind::kValue, name}, written};
+inline Array optim_array(const char* name, py::handle value, bool written, Device device = {}) {
+  return {value, {"optim", ErrorKind::kValue, name}, written, device};
 }
 
-inline Array float_array(const char* name, py::handle value, bool written) {
-  Array array = optim_array(name, value, written);
+inline Array float_array(const char* name, py::handle value, bool written, Device device = {}) {
+  Array array = optim_array(name, value, written, device);
   array.expect_float();
   return array;
 }
@@ -60,22 +60,22 @@ auto dispatch(const Array& array, const Body& body) {
 }
 
 inline Array state_like(py::handle value, const Array& param) {
-  Array state = optim_array("state", value, true);
+  Array state = optim_array("state", value, true, param.device());
   state.expect_like(param);
   state.expect_apart(param);
   return state;
 }
 
-// The arrays of several parameters. The caller's lists may change while the interpreter runs other
-// threads, so they are held here.
+// The arrays of several parameters, all on one device. The caller's lists may change while the
+// interpreter runs other threads, so they are held here.
 class Dense {
  public:
-  Dense(const py::sequence& params, const py::sequence& grads) {
+  Dense(const py::sequence& params, const py::sequence& grads, Device device = {}) {
     const size_t count = py::len(params);
     expect_count("grad", grads, count);
     for (size_t i = 0; i < count; ++i) {
-      params_.push_back(float_array("param", params[i], true));
-      grads_.push_back(optim_array("grad", grads[i], false));
+      params_.push_back(float_array("param", params[i], true, device));
+      grads_.push_back(optim_array("grad", grads[i], false, device));
       grads_[i].expect_like(params_[i]);
       grads_[i].expect_apart(params_[i]);
     }
@@ -147,10 +147,11 @@ class Dense {
 };
 
 struct Sparse {
-  Sparse(const py::object& param_value, const py::object& ids_value, const py::object& rows_value)
-      : param(float_array("param", param_value, true)),
-        ids(optim_array("ids", ids_value, false)),
-        rows(optim_array("rows", rows_value, false)) {
+  Sparse(const py::object& param_value, const py::object& ids_value, const py::object& rows_value,
+         Device device = {})
+      : param(float_array("param", param_value, true, device)),
+        ids(optim_array("ids", ids_value, false, device)),
+        rows(optim_array("rows", rows_value, false, device)) {
     CAVS_CHECK(ids.is_int() && ids.ndim() == 1, ErrorKind::kValue,
                "[optim] ids: expected an int32 array of 1 dimension, got ", dtype_name(ids.dtype()),
                " with ", ids.ndim(), "; convert it");
@@ -164,13 +165,14 @@ struct Sparse {
                rows.size(), " elements for ", ids.size(), " ids and a param of ", param.size(),
                " elements; check the shapes");
     rows.expect_apart(param);
+    if (device != Device{}) return;  // its ids are checked where they stand
     own = own_ids(ids.data<int32_t>(), ids.dim(0));
     check_row_ids(own.data(), count(), param.dim(0));
   }
   int64_t count() const { return static_cast<int64_t>(own.size()); }
   int64_t width() const { return param.dim(1); }
   Array param, ids, rows;
-  std::vector<int32_t> own;  // copy of the ids
+  std::vector<int32_t> own;  // copy of the ids, of arrays of the host
 };
 
 }  // namespace cavs

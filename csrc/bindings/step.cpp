@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "bindings/bindings.h"
+#include "bindings/device_arrays.h"
 #include "bindings/optim_arrays.h"
 #include "bindings/program.h"
 #include "bindings/read.h"
@@ -22,13 +23,15 @@
 namespace cavs {
 namespace {
 
+Device device_of(const StepPlan& plan) { return plan.forward->backend->device(); }
+
 // The arrays of a call, held while the interpreter runs other threads.
 class Arrays {
  public:
   Arrays(const StepPlan& plan, const py::object& params, const py::object& inputs,
          const py::object& grads)
-      : all_params_(read_arrays(params, "step", "parameter", false)),
-        inputs_(read_arrays(inputs, "step", "input", false)) {
+      : all_params_(read_arrays(params, "step", "parameter", false, device_of(plan))),
+        inputs_(read_inputs(inputs, "step", device_of(plan))) {
     CAVS_CHECK(plan.params.empty() || all_params_.size() > static_cast<size_t>(plan.params.back()),
                ErrorKind::kShape, "[step] expected ", plan.params.back() + 1,
                " parameters or more, got ", all_params_.size(), "; pass all parameters");
@@ -42,7 +45,7 @@ class Arrays {
       params_[i]->expect_float();
       grads_.emplace_back();
       if (given[i].is_none()) continue;
-      grads_[i].emplace(optim_array("grad", given[i], true));
+      grads_[i].emplace(optim_array("grad", given[i], true, device_of(plan)));
       grads_[i]->expect_like(*params_[i]);
       grads_[i]->expect_apart(*params_[i]);
     }
@@ -100,27 +103,32 @@ class Arrays {
 };
 
 // An array over memory that the step took. The array keeps the memory alive.
-py::array array_of(const std::shared_ptr<Block>& block, const void* data, const py::dtype& dtype,
-                   std::vector<py::ssize_t> shape) {
+py::object array_of(const Device& device, const std::shared_ptr<Block>& block, const void* data,
+                    DType dtype, const std::vector<int64_t>& shape) {
   auto owner = std::make_unique<std::shared_ptr<Block>>(block);
   const py::capsule capsule(owner.get(),
                             [](void* held) { delete static_cast<std::shared_ptr<Block>*>(held); });
   owner.release();
-  return py::array(dtype, std::move(shape), data, capsule);
+  if (device.kind != DeviceKind::kCpu) {
+    return wrap_device_array(device, data, shape, dtype, capsule);
+  }
+  const py::dtype numbers = dtype == DType::kFloat64   ? py::dtype::of<double>()
+                            : dtype == DType::kFloat32 ? py::dtype::of<float>()
+                                                       : py::dtype::of<int32_t>();
+  return py::array(numbers, shape, data, capsule);
 }
 
-py::list gradients_of(const StepResult& result, DType dtype) {
+py::list gradients_of(const StepResult& result, const Device& device, DType dtype) {
   py::list gradients;
-  const py::dtype numbers =
-      dtype == DType::kFloat64 ? py::dtype::of<double>() : py::dtype::of<float>();
   for (const StepGradient& gradient : result.gradients) {
     if (gradient.whole != nullptr) {
       gradients.append(py::none());
       continue;
     }
     gradients.append(py::make_tuple(
-        array_of(gradient.ids_block, gradient.ids, py::dtype::of<int32_t>(), {gradient.count}),
-        array_of(gradient.rows_block, gradient.rows, numbers, {gradient.count, gradient.width})));
+        array_of(device, gradient.ids_block, gradient.ids, DType::kInt32, {gradient.count}),
+        array_of(device, gradient.rows_block, gradient.rows, dtype,
+                 {gradient.count, gradient.width})));
   }
   return gradients;
 }
@@ -185,13 +193,23 @@ py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
     }
     bounds = std::move(found);
   }
-  return py::make_tuple(result.loss, result.norm, gradients_of(result, plan.forward->program.dtype),
-                        bounds);
+  const DType dtype = plan.forward->program.dtype;
+  py::list gradients = gradients_of(result, device_of(plan), dtype);
+  if (!result.outcome) return py::make_tuple(result.loss, result.norm, gradients, bounds);
+  py::object loss = array_of(device_of(plan), result.later_loss, result.later_loss->data(), dtype, {});
+  return py::make_tuple(loss, result.outcome, gradients, bounds);
 }
 
 }  // namespace
 
 void bind_step(py::module_& m) {
+  py::class_<StepOutcome, std::shared_ptr<StepOutcome>>(
+      m, "StepOutcome", "What became of a step for which the host did not wait.")
+      .def_property_readonly("is_known", &StepOutcome::is_known,
+                             "Whether the device is done with it by now.")
+      .def_property_readonly("loss", &StepOutcome::loss, "The loss; waits for the device.")
+      .def_property_readonly("norm", &StepOutcome::norm,
+                             "The norm before clipping; waits for the device.");
   py::class_<StepPlan, std::shared_ptr<StepPlan>>(
       m, "StepPlan",
       "A training step of a forward program and the backward program from its output `loss`; "
@@ -212,7 +230,8 @@ void bind_step(py::module_& m) {
            "bounds that bounds_after gave before, or None. With it there is no update either "
            "where an output or state is NaN, a gradient is not finite, or a parameter may not "
            "be finite after the update. `bounds` is then None; otherwise it holds the bounds of "
-           "the parameters after the step.");
+           "the parameters after the step. On a device for which the host does not wait, `loss` "
+           "is an array there and a StepOutcome stands in place of the norm.");
 }
 
 }  // namespace cavs

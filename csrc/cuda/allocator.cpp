@@ -1,38 +1,102 @@
-// Takes memory of a GPU from its driver.
+// Takes memory of a GPU from its driver or from another library's pool, and keeps it.
 #include "cuda/allocator.h"
 
+#include "base/error.h"
 #include "cuda/current_stream.h"
 
 namespace cavs::cuda {
+namespace {
+
+MemoryPool& chosen_pool() {
+  static auto* const pool = new MemoryPool;
+  return *pool;
+}
+
+// Few sizes, so that what one call gave back fits the next: eight to each power of two.
+int64_t rounded(int64_t bytes) {
+  int64_t step = 256;
+  while (step * 16 <= bytes) step *= 2;
+  return align_up(bytes, step);
+}
+
+}  // namespace
+
+void set_memory_pool(const MemoryPool& pool) { chosen_pool() = pool; }
+
+Address GpuAllocator::take_kept(int64_t bytes) {
+  Kept found;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    const auto at = kept_.find(bytes);
+    if (at == kept_.end() || at->second.empty()) return 0;
+    found = at->second.back();
+    at->second.pop_back();
+  }
+  if (found.stream != current_stream(open_).handle()) open_.gpu.synchronize();
+  return found.address;
+}
+
+Address GpuAllocator::take_new(int64_t bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  if (chosen_pool().allocate != nullptr) return chosen_pool().allocate(open_.ordinal, size);
+  constexpr Result kOutOfMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY
+  Address address = 0;
+  const Result code = driver().cuMemAlloc(&address, size);
+  if (code == kOutOfMemory) return 0;
+  check(code, bytes, " bytes of memory of ", device_name(device()));
+  return address;
+}
 
 void* GpuAllocator::allocate(int64_t bytes) {
-  constexpr Result kOutOfMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY
   if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
-  open_.gpu.make_current();
-  Address address = 0;
-  const Result code = driver().cuMemAlloc(&address, static_cast<size_t>(bytes));
-  if (code == kOutOfMemory) {
-    size_t free = 0, total = 0;
-    check(driver().cuMemGetInfo(&free, &total), "the memory of ", open_.gpu.name());
-    fail("expected ", bytes, " bytes of memory of ", device_name(device()), ", got ", free,
-         " free of ", total, "; use smaller batches or a smaller model, or cavs.release_memory()");
+  open_gpu(open_.ordinal);  // current in this thread
+  const int64_t size = rounded(bytes);
+  Address address = take_kept(size);
+  if (address == 0) address = take_new(size);
+  if (address == 0) {
+    if (sparing_) sparing_();
+    trim();
+    address = take_new(size);
   }
-  check(code, bytes, " bytes of memory of ", device_name(device()));
+  if (address == 0) {
+    size_t free = 0, total = 0;
+    check(driver().cuMemGetInfo(&free, &total), "the memory of ", device_name(device()));
+    throw OutOfMemory(static_cast<uint64_t>(bytes), device_name(device()), free, total);
+  }
   return reinterpret_cast<void*>(address);
 }
 
-void GpuAllocator::deallocate(void* data, int64_t) {
-  // Errors are left: at the end of the process the driver may be gone before the objects.
-  try {
-    open_.gpu.make_current();
-    driver().cuCtxSynchronize();
-    driver().cuMemFree(reinterpret_cast<Address>(data));
-  } catch (const Error&) {
+void GpuAllocator::deallocate(void* data, int64_t bytes) {
+  const StreamHandle stream = current_stream(open_).handle();
+  const std::lock_guard<std::mutex> guard(mutex_);
+  kept_[rounded(bytes)].push_back({reinterpret_cast<Address>(data), stream});
+}
+
+void GpuAllocator::trim() {
+  open_gpu(open_.ordinal);
+  open_.gpu.synchronize();
+  const std::lock_guard<std::mutex> guard(mutex_);
+  for (const auto& [bytes, blocks] : kept_) {
+    for (const Kept& kept : blocks) {
+      if (chosen_pool().release != nullptr) {
+        chosen_pool().release(open_.ordinal, kept.address);
+      } else {
+        driver().cuMemFree(kept.address);
+      }
+    }
   }
+  kept_.clear();
+}
+
+int64_t GpuAllocator::kept_bytes() const {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  int64_t all = 0;
+  for (const auto& [bytes, blocks] : kept_) all += bytes * static_cast<int64_t>(blocks.size());
+  return all;
 }
 
 void GpuAllocator::copy(void* to, const void* from, int64_t bytes) {
-  open_.gpu.make_current();
+  open_gpu(open_.ordinal);
   current_stream(open_).copy(reinterpret_cast<Address>(to), reinterpret_cast<Address>(from),
                              static_cast<size_t>(bytes));
 }

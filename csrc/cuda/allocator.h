@@ -1,11 +1,30 @@
 // Memory of a GPU for arenas and arrays.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
 #include "cuda/gpus.h"
 #include "memory/allocator.h"
 
 namespace cavs::cuda {
 
+// Where memory comes from in place of the driver: another library's pool, so that both have one.
+// The functions may be called by any thread, without the interpreter's lock.
+struct MemoryPool {
+  // Of at least `bytes` bytes, aligned to 256; 0 where there is no more.
+  Address (*allocate)(int ordinal, size_t bytes) = nullptr;
+  void (*release)(int ordinal, Address address) = nullptr;
+};
+// Before the first allocation.
+void set_memory_pool(const MemoryPool& pool);
+
+// Keeps what is given back, and gives it out again without waiting for the device: work that still
+// uses it comes first on the same stream. What another stream used is waited for.
 class GpuAllocator final : public Allocator {
  public:
   // The GPU must live as long as the allocator.
@@ -13,16 +32,31 @@ class GpuAllocator final : public Allocator {
 
   Device device() const override { return {DeviceKind::kCuda, open_.ordinal}; }
   bool on_host() const override { return false; }
-  // Throws Error(kDevice) where the GPU has less; the message says how much it has.
+  // Throws OutOfMemory where the GPU has less.
   void* allocate(int64_t bytes) override;
-  // Waits for work that may still use the memory.
   void deallocate(void* data, int64_t bytes) override;
   void* grow(void*, int64_t, int64_t) override { return nullptr; }
   // In the order of the current stream.
   void copy(void* to, const void* from, int64_t bytes) override;
 
+  // Gives what is kept back to the driver, after the device is done with it.
+  void trim() override;
+  int64_t kept_bytes() const override;
+  // Called where the device has no more memory, to give back what can be spared.
+  void set_sparing(std::function<void()> sparing) { sparing_ = std::move(sparing); }
+
  private:
+  struct Kept {
+    Address address = 0;
+    StreamHandle stream = nullptr;  // that used it last
+  };
+  Address take_kept(int64_t bytes);
+  Address take_new(int64_t bytes);
+
   OpenGpu& open_;
+  std::function<void()> sparing_;
+  mutable std::mutex mutex_;
+  std::map<int64_t, std::vector<Kept>> kept_;  // by bytes
 };
 
 }  // namespace cavs::cuda

@@ -9,8 +9,10 @@
 #include "base/denormals.h"
 #include "cuda/allocator.h"
 #include "cuda/current_stream.h"
+#include "cuda/later_step.h"
 #include "cuda/pinned_ring.h"
 #include "cuda/prepared.h"
+#include "cuda/step_arithmetic.h"
 #include "cuda/walk.h"
 #include "cuda/workspace.h"
 #include "runtime/executable.h"
@@ -22,7 +24,9 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(OpenGpu& open, Allocator& allocator) : Backend(allocator), open_(open) {}
+  CudaBackend(OpenGpu& open, GpuAllocator& allocator) : Backend(allocator), open_(open) {
+    allocator.set_sparing([this] { arenas().clear(); });
+  }
 
   bool supports(const Program& program, const Instruction& instruction) const override {
     return program.dtype != DType::kInt32 &&
@@ -71,10 +75,19 @@ class CudaBackend final : public Backend {
   }
 
   const StepArithmetic<float>& step_arithmetic(float) const override {
-    fail("expected arithmetic of steps, got none");
+    return single_;
   }
   const StepArithmetic<double>& step_arithmetic(double) const override {
-    fail("expected arithmetic of steps, got none");
+    return twice_;
+  }
+
+  std::unique_ptr<LaterStep<float>> later_step(float) const override {
+    open_gpu(open_.ordinal);
+    return begin_later_step<float>(open_, allocator());
+  }
+  std::unique_ptr<LaterStep<double>> later_step(double) const override {
+    open_gpu(open_.ordinal);
+    return begin_later_step<double>(open_, allocator());
   }
 
  private:
@@ -152,6 +165,8 @@ class CudaBackend final : public Backend {
 
   OpenGpu& open_;
   PinnedRing pinned_;
+  const CudaStepArithmetic<float> single_{open_};
+  const CudaStepArithmetic<double> twice_{open_};
 };
 
 // Never destroyed: runs may end after static objects.

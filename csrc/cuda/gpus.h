@@ -2,6 +2,7 @@
 // process.
 #pragma once
 
+#include <mutex>
 #include <string>
 
 #include "cuda/gpu.h"
@@ -22,6 +23,8 @@ struct OpenGpu {
   Gpu gpu;
   Stream stream;  // of the engine, for work that no caller's stream orders
   Stream beside[2];  // for segments that run at the same time
+  Stream capturing;  // graphs are captured on it, one at a time
+  std::mutex capture_mutex;
   KernelCache cache;
 };
 

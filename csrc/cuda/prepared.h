@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "cuda/graphs.h"
 #include "cuda/group_source.h"
 #include "cuda/launch.h"
 #include "cuda/levels.h"
@@ -51,6 +52,7 @@ class CudaProgram final : public Prepared {
 
   std::vector<std::vector<PreparedCall>> segments;
   bool random = false;  // draws random numbers
+  mutable GraphCache graphs;
 
  private:
   std::vector<std::optional<GroupKernel>> print(const Layout& layout) const;

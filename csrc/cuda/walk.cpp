@@ -10,6 +10,7 @@
 
 #include "base/interrupt.h"
 #include "base/stopwatch.h"
+#include "cuda/graphs.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
 #include "cuda/streams.h"
@@ -158,11 +159,8 @@ class Walker {
         prepared_(cuda_program(sweep.exe)),
         workspace_(static_cast<const CudaWorkspace&>(*sweep.plan.workspace)),
         code_(prepared_.code(sweep.layout, flush_denormals)),
-        places_(place_segments(sweep, !program_.streams || sweep.profile != nullptr ||
-                                          sweep.first_nan != nullptr)),
-        lanes_(prepared_.open(), stream, places_),
         first_(stream),
-        stream_(&stream),
+        flush_(flush_denormals),
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
         random_(random_of(sweep.random, lists)),
@@ -171,6 +169,58 @@ class Walker {
   }
 
   void walk() {
+    const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
+    const bool captures = uses_graphs() && !watched && !prepared_.random;
+    const SweepKey key = captures ? key_of_launches() : SweepKey();
+    const GraphCache::Found found = captures ? prepared_.graphs.find(key) : GraphCache::Found();
+    if (found.advice == GraphCache::Advice::kReplay) {
+      first_.launch(*found.graph);
+    } else if (found.advice == GraphCache::Advice::kCapture) {
+      const std::shared_ptr<const Graph> graph = capture();
+      prepared_.graphs.keep(key, graph);
+      first_.launch(*graph);
+    } else {
+      walk_on(first_, place_segments(sweep_, watched || !program_.streams));
+    }
+    clock_.finish(code_.groups.size());
+  }
+
+ private:
+  // All that the arguments and the number of launches follow from, besides the program.
+  SweepKey key_of_launches() const {
+    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout), flush_ ? 1U : 0U,
+                    reinterpret_cast<uint64_t>(sweep_.memory),
+                    static_cast<uint64_t>(sweep_.counts.vertices),
+                    static_cast<uint64_t>(sweep_.counts.leaves),
+                    static_cast<uint64_t>(sweep_.counts.edges),
+                    static_cast<uint64_t>(sweep_.counts.graphs)};
+    for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
+    for (const Operand& operand : operands_) key.push_back(reinterpret_cast<uint64_t>(operand.data));
+    for (const Table& table : tables_) {
+      for (const int* list : {table.index, table.ptr, table.list, table.part}) {
+        key.push_back(reinterpret_cast<uint64_t>(list));
+      }
+    }
+    for (const auto* ptr : {&sweep_.schedule.level_ptr, &sweep_.schedule.level_edge_ptr}) {
+      for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
+    }
+    key.push_back(scratch_of(0));
+    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr)) : 0);
+    return key;
+  }
+
+  // The sweep was launched before, so that its kernels are loaded.
+  std::shared_ptr<const Graph> capture() {
+    OpenGpu& open = prepared_.open();
+    const std::lock_guard<std::mutex> guard(open.capture_mutex);
+    library_.blas(open.capturing);  // allocates, which a capture may not
+    return open.capturing.capture(
+        [&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+  }
+
+  void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
+    Lanes lanes(prepared_.open(), first, places);
+    stream_ = &first;
     if (sweep_.first_nan != nullptr) {
       check(driver().cuMemsetD8Async(nan_place(), 0xFF, sizeof(int64_t), stream_->handle()),
             "the place of the first NaN");
@@ -179,8 +229,9 @@ class Walker {
       interrupt_.poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
-      stream_ = &lanes_.enter(s);
-      scratch_ = scratch_of(places_[s].stream);
+      stream_ = &lanes.enter(s);
+      place_ = places[s].stream;
+      scratch_ = scratch_of(place_);
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else {
@@ -190,15 +241,13 @@ class Walker {
                  segment.kind == SegmentKind::kGlobal);
         }
       }
-      lanes_.leave(s);
+      lanes.leave(s);
     }
-    lanes_.join();
-    stream_ = &first_;
+    lanes.join();
+    stream_ = &first;
     read_first_nan();
-    clock_.finish(code_.groups.size());
   }
 
- private:
   void bind(const TableSources& tables) {
     size_t operands = 0, table_count = 0;
     for (const auto& segment : prepared_.segments) {
@@ -240,7 +289,13 @@ class Walker {
 
   Operand operand_of(int id) const {
     const ValueRows rows = rows_of(sweep_, id);
-    return {rows.data, static_cast<int>(rows.ld), static_cast<int>(rows.size)};
+    Operand operand = {rows.data, static_cast<int>(rows.ld), static_cast<int>(rows.size)};
+    const Root& root = sweep_.exe.roots[id];
+    const ValueSpec& value = program_.values[static_cast<size_t>(root.value)];
+    if (value.role == Role::kInput && value.dtype == DType::kInt32) {
+      operand.data = const_cast<int32_t*>(lists_.find(List::kInput, value.index)) + root.column;
+    }
+    return operand;
   }
 
   Address workspace_address() const {
@@ -285,15 +340,15 @@ class Walker {
       return std::nullopt;
     }
     std::vector<LevelsCall> calls;
-    for (size_t of = s; of == s || (of < calls_.size() && of == s + 1 && has_sums(s)); ++of) {
+    for (size_t of = s; of < s + (has_sums(s) ? 2 : 1); ++of) {
       for (const BoundCall& bound : calls_[of]) {
         calls.push_back({bound.call, bound.group != nullptr ? &bound.group->group : nullptr,
                          bound.prepared->kernel, bound.prepared->edges});
         calls.back().call.scratch = scratch_;
       }
     }
-    const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(
-                                                   places_[s].stream));
+    const Address gate =
+        workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
     return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
                                     lists_, *stream_, gate);
   }
@@ -348,12 +403,12 @@ class Walker {
   const CudaProgram& prepared_;
   const CudaWorkspace& workspace_;
   const LayoutCode& code_;
-  const std::vector<SegmentPlace> places_;
-  Lanes lanes_;
-  const Stream& first_;    // the caller's
-  const Stream* stream_;   // of the segment at hand
+  const Stream& first_;              // the caller's
+  const Stream* stream_ = nullptr;  // of the segment at hand
+  int place_ = 0;                    // its number
+  Address scratch_ = 0;              // of the same
+  const bool flush_;
   const DeviceLists& lists_;
-  Address scratch_ = 0;    // the same
   Library& library_;
   const Random random_;
   Clock clock_;

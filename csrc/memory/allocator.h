@@ -35,6 +35,9 @@ class Allocator {
   // Grows an allocation of `from` bytes to `to` >= `from` bytes with its contents, without a second
   // allocation beside it. Returns null and changes nothing where it cannot.
   virtual void* grow(void* data, int64_t from, int64_t to) = 0;
+  // Gives back what is kept for later allocations, and says how much that is.
+  virtual void trim() {}
+  virtual int64_t kept_bytes() const { return 0; }
   // Copies between two blocks of this device.
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
 };

@@ -2,6 +2,7 @@
 #include "runtime/backend.h"
 
 #include "base/error.h"
+#include "runtime/later_step.h"
 
 namespace cavs {
 namespace {
@@ -25,6 +26,9 @@ std::shared_ptr<const Staged> Backend::stage(const Executable&, const RowCounts&
   static const auto* const nothing = new std::shared_ptr<const Staged>(new Staged);
   return *nothing;
 }
+
+std::unique_ptr<LaterStep<float>> Backend::later_step(float) const { return nullptr; }
+std::unique_ptr<LaterStep<double>> Backend::later_step(double) const { return nullptr; }
 
 Backend& backend_of(Device device) {
   return device.kind == DeviceKind::kCpu ? *cpu_backend() : cuda_backend(device.ordinal);

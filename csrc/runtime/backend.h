@@ -25,6 +25,8 @@ struct SweepPlan;
 struct RowCounts;
 template <class T>
 class StepArithmetic;
+template <class T>
+class LaterStep;
 
 // A backend prepares a program once for all batches: it finds kernels and makes code for
 // elementwise groups. Only the backend knows the content.
@@ -128,6 +130,9 @@ class Backend {
   // The arithmetic of training steps besides runs.
   virtual const StepArithmetic<float>& step_arithmetic(float) const = 0;
   virtual const StepArithmetic<double>& step_arithmetic(double) const = 0;
+  // A step for which the host does not wait; null where calls are done when they return.
+  virtual std::unique_ptr<LaterStep<float>> later_step(float) const;
+  virtual std::unique_ptr<LaterStep<double>> later_step(double) const;
 
  private:
   Allocator& allocator_;

@@ -68,6 +68,22 @@ const int32_t* Run::ids_of(const UniqueSpec& unique, int input, const ArrayLists
   return static_cast<const int32_t*>(ids.data);
 }
 
+const int32_t* Run::distinct_ids(const Executable& backward, int output) const {
+  for (const Segment& segment : backward.program.segments) {
+    for (const Instruction& instruction : segment.instructions) {
+      if (instruction.tables.empty() || instruction.tables[0].kind != TableKind::kUniqueIds ||
+          instruction.outputs.size() != 1) {
+        continue;
+      }
+      const ValueSpec& value = backward.program.values[static_cast<size_t>(instruction.outputs[0])];
+      if (value.role != Role::kOutput || value.index != output) continue;
+      return uniques_[static_cast<size_t>(instruction.tables[0].argument)].ids;
+    }
+  }
+  fail(ErrorKind::kValue, "[step] expected distinct ids as output ", output,
+       " of the backward program, got other values; correct the plan");
+}
+
 std::optional<std::pair<int, int64_t>> Run::nan_state() const {
   if (!first_nan_.found()) return std::nullopt;
   const auto row = static_cast<size_t>(first_nan_.row());

@@ -40,6 +40,10 @@ class Run {
   void backward(std::shared_ptr<const Executable> exe, const ArrayLists& arrays, int num_threads,
                 bool retain = false);
 
+  // The distinct ids that a backward program gives as this output, in memory of the host. Throws
+  // Error(kValue) where the output holds none.
+  const int32_t* distinct_ids(const Executable& backward, int output) const;
+
   // Number of rows of a value of this space. For a unique it is known after forward.
   int64_t rows(const Space& space) const;
   int64_t peak_bytes() const { return peak_bytes_; }

@@ -101,7 +101,7 @@ class StepArithmetic {
                            const int32_t* ids, int64_t count, int64_t width) const = 0;
   // Bounds after an update by a gradient of at most `grad`, computed from the bounds before it
   // where these are known. None where the parameter may not be finite afterwards (see
-  // cpu/kernels/update_bounds.h).
+  // runtime/update_bounds.h).
   virtual std::optional<UpdateBounds> bounds_after_update(const OptimizerSettings& settings,
                                                           const DenseUpdate<T>& update, double grad,
                                                           const std::optional<UpdateBounds>& known,

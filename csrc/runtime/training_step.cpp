@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -19,7 +21,8 @@ class Step {
         given_(given),
         threads_(num_threads),
         allocator_(plan.forward->backend->allocator()),
-        arithmetic_(plan.forward->backend->step_arithmetic(T{})) {}
+        arithmetic_(plan.forward->backend->step_arithmetic(T{})),
+        later_(given.check ? nullptr : plan.forward->backend->later_step(T{})) {}
 
   StepResult operator()() {
     check();
@@ -29,9 +32,10 @@ class Step {
     if (result_.refused || !std::isfinite(result_.loss)) return std::move(result_);
     backward();
     collect();
+    if (later_) return finish_later();
     if (given_.check) result_.refused = !stays_finite();
     if (result_.refused) return std::move(result_);
-    if (given_.clip_norm == 0 || clip()) update();
+    if (given_.clip_norm == 0 || clip()) update(arithmetic_);
     return std::move(result_);
   }
 
@@ -79,9 +83,28 @@ class Step {
     run_.forward(arrays, threads_);
     pushed_ = arrays.outputs;
     loss_ = arrays.outputs[static_cast<size_t>(plan_.loss)];
+    if (later_) {
+      later_->take_loss({static_cast<const T*>(loss_.data), loss_.elements}, given_.scale);
+      result_.later_loss = later_->loss();
+      return;
+    }
     // Rounded after each operation, as tensors are.
     result_.loss = arithmetic_.sum({static_cast<const T*>(loss_.data), loss_.elements}) *
                    static_cast<T>(given_.scale);
+  }
+
+  StepResult finish_later() {
+    if (given_.clip_norm != 0) {
+      std::vector<Elements<T>> all;
+      for (const int number : given_.clip_order) {
+        const StepGradient& gradient = result_.gradients[static_cast<size_t>(number)];
+        all.push_back({elements(gradient), count(gradient)});
+      }
+      later_->clip(all, given_.clip_norm);
+    }
+    update(*later_);
+    result_.outcome = later_->outcome();
+    return std::move(result_);
   }
 
   bool has_nan_output() const {
@@ -171,18 +194,22 @@ class Step {
     }
   }
 
-  void add_rows_of(const GradientPart& part, StepGradient* gradient) const {
+  void add_rows_of(const GradientPart& part, StepGradient* gradient) {
     const ExternalArray& ids = outputs_[static_cast<size_t>(part.ids)];
     const ExternalArray& rows = outputs_[static_cast<size_t>(part.output)];
     const int64_t width = specs_[static_cast<size_t>(part.output)]->size;
     RowsView<T> found{static_cast<const int32_t*>(ids.data), static_cast<const T*>(rows.data),
                       ids.elements};
-    if (arithmetic_.begins_with_none(found.ids, found.count)) {  // "no input" has no row
+    std::vector<int32_t> known = known_ids(part, ids.elements);
+    const bool none =
+        later_ ? !known.empty() && known[0] < 0 : arithmetic_.begins_with_none(found.ids, found.count);
+    if (none) {  // "no input" has no row
       ++found.ids;
       found.rows += width;
       --found.count;
+      if (later_) known.erase(known.begin());
     }
-    check_ids(found, given_.params[static_cast<size_t>(part.param)].elements / width);
+    check_ids(found, known, given_.params[static_cast<size_t>(part.param)].elements / width);
     if (gradient->whole != nullptr) {
       return arithmetic_.add_rows(found, width, static_cast<T*>(gradient->whole));
     }
@@ -193,26 +220,48 @@ class Step {
       gradient->rows = const_cast<T*>(found.rows);
       gradient->count = found.count;
       gradient->width = width;
+      known_[gradient] = std::move(known);
     } else if (found.count > 0) {
-      merge(found, width, gradient);
+      merge(found, known, width, gradient);
     }
   }
 
   // A wrong program may give any ids.
-  void check_ids(const RowsView<T>& found, int64_t rows) const {
-    CAVS_CHECK(arithmetic_.are_within(found.ids, found.count, rows), ErrorKind::kValue,
+  void check_ids(const RowsView<T>& found, const std::vector<int32_t>& known, int64_t rows) const {
+    const bool within = later_ ? std::all_of(known.begin(), known.end(),
+                                             [rows](int32_t id) { return id >= 0 && id < rows; })
+                               : arithmetic_.are_within(found.ids, found.count, rows);
+    CAVS_CHECK(within, ErrorKind::kValue,
                "[step] expected ids of rows of the parameter, which has ", rows,
                ", got one outside; correct the program");
   }
 
-  void merge(const RowsView<T>& more, int64_t width, StepGradient* gradient) const {
+  // The ids of the rows of a part, where the device is not waited for: the host has counted them.
+  std::vector<int32_t> known_ids(const GradientPart& part, int64_t count) const {
+    if (!later_) return {};
+    const int32_t* ids = run_.distinct_ids(*plan_.backward, part.ids);
+    return std::vector<int32_t>(ids, ids + count);
+  }
+
+  void merge(const RowsView<T>& more, const std::vector<int32_t>& more_ids, int64_t width,
+             StepGradient* gradient) {
     const RowsView<T> held{gradient->ids, static_cast<const T*>(gradient->rows), gradient->count};
     const int64_t most = held.count + more.count;
     auto ids = make_block(most * static_cast<int64_t>(sizeof(int32_t)));
     auto rows = make_block(most * width * static_cast<int64_t>(sizeof(T)));
     auto* first_id = reinterpret_cast<int32_t*>(ids->data());
     auto* first_row = reinterpret_cast<T*>(rows->data());
-    gradient->count = arithmetic_.merge_rows(held, more, width, first_id, first_row);
+    if (later_) {
+      later_->merge_rows(held, more, width, first_id, first_row);
+      std::vector<int32_t>& known = known_[gradient];
+      std::vector<int32_t> all;
+      std::set_union(known.begin(), known.end(), more_ids.begin(), more_ids.end(),
+                     std::back_inserter(all));
+      known = std::move(all);
+      gradient->count = static_cast<int64_t>(known.size());
+    } else {
+      gradient->count = arithmetic_.merge_rows(held, more, width, first_id, first_row);
+    }
     gradient->ids = first_id;
     gradient->rows = first_row;
     gradient->ids_block = std::move(ids);
@@ -250,7 +299,9 @@ class Step {
             static_cast<T*>(u.third)};
   }
 
-  void update() const {
+  // `updates`: StepArithmetic, or LaterStep.
+  template <class Updates>
+  void update(Updates& updates) const {
     for (const StepGroup& group : given_.groups) {
       std::vector<DenseUpdate<T>> wholes;
       for (const StepUpdate& u : group.updates) {
@@ -259,11 +310,11 @@ class Step {
         if (gradient.whole != nullptr) {
           wholes.push_back(update);
         } else {
-          arithmetic_.update_rows(group.settings, update, gradient.ids, gradient.count,
-                                  gradient.width);
+          updates.update_rows(group.settings, update, gradient.ids, gradient.count,
+                              gradient.width);
         }
       }
-      if (!wholes.empty()) arithmetic_.update(group.settings, wholes);
+      if (!wholes.empty()) updates.update(group.settings, wholes);
     }
   }
 
@@ -273,6 +324,8 @@ class Step {
   const int threads_;
   Allocator& allocator_;
   const StepArithmetic<T>& arithmetic_;
+  const std::unique_ptr<LaterStep<T>> later_;  // null where numbers are known at once
+  std::map<const StepGradient*, std::vector<int32_t>> known_;  // ids of rows, with later_
   std::vector<ExternalArray> pushed_;  // outputs of forward
   ExternalArray loss_;
   std::vector<const ValueSpec*> specs_;  // [output of backward]

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "memory/allocator.h"
+#include "runtime/later_step.h"
 #include "runtime/run.h"
 #include "runtime/step_arithmetic.h"
 #include "runtime/step_plan.h"
@@ -50,6 +51,10 @@ struct StepInputs {
 };
 
 struct StepResult {
+  // On a device for which the host does not wait: the loss as an array of one element there, and
+  // what became of the step. `loss`, `norm` and `refused` then say nothing.
+  std::shared_ptr<Block> later_loss;
+  std::shared_ptr<StepOutcome> outcome;
   double loss = 0;                      // the sum times the scale, rounded to the program's dtype
   double norm = 0;                      // of all gradients before clipping; 0 without clipping
   std::vector<StepGradient> gradients;  // [StepPlan::params]; empty where the loss is not finite

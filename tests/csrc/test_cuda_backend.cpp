@@ -10,6 +10,7 @@
 #include "check.h"
 #include "cuda/current_stream.h"
 #include "cuda/gpus.h"
+#include "cuda/graphs.h"
 #include "runtime/dry_run.h"
 #include "runtime/memory_plan.h"
 #include "tree_program.h"
@@ -148,9 +149,77 @@ void test_values_of_the_cpu() {
   }
 }
 
+// What the emulated driver has counted since the last call; see Counts in its emulator.h.
+struct Counts {
+  int64_t launches, cooperative_launches, graph_launches, products;
+  int64_t copies_to_device, copies_to_host, bytes_to_device, bytes_to_host;
+};
+Counts counted() {
+  const auto ask = reinterpret_cast<int (*)(int64_t*, int, int)>(
+      cuda::emulator_function("cavs_emulator_counts"));
+  Counts counts{};
+  ask(reinterpret_cast<int64_t*>(&counts), sizeof(Counts) / sizeof(int64_t), 1);
+  return counts;
+}
+
+// Forward over arrays that stay where they are: the first time launch by launch, then as a graph,
+// with one copy to the device each time.
+void test_batches_that_repeat() {
+  const ExecutablePtr forward = make_executable(forward_program(), nullptr, cuda_backend(0));
+  Problem p(5);
+  OnDevice<double> e(p.e), w(p.w), u(p.u), h(Doubles(p.dh.size())),
+      g(Doubles(static_cast<size_t>(p.batch.num_graphs() * kHidden)));
+  const auto run = [&] {
+    Run run(forward, p.schedule, p.keys(), RandomContext{}, false);
+    run.forward({{e.external(), w.external(), u.external()},
+                 {external(p.words)},
+                 {h.external(), g.external()}},
+                1);
+  };
+  counted();
+  run();
+  const Counts first = counted();
+  const Doubles want = h.read();
+  CHECK(first.launches > 5 && first.graph_launches == 0 && first.copies_to_device == 1);
+  CHECK(first.copies_to_host == 0);  // nobody waited
+  for (int i = 0; i < 3; ++i) {
+    std::swap(p.words[0], p.words[1]);  // its tables change, no address
+    counted();
+    run();
+    const Counts again = counted();
+    CHECK(again.graph_launches == 1 && again.copies_to_device == 1);
+  }
+  cuda::set_uses_graphs(false);
+  run();
+  const Doubles plain = h.read();
+  cuda::set_uses_graphs(true);
+  run();
+  CHECK(h.read() == plain && plain != want);
+}
+
+// The gradient of U needs the levels, that of the embeddings does not need it: they go on streams
+// of their own, which give the values of one.
+void test_streams() {
+  for (const bool streams : {true, false}) {
+    Program first = forward_program();
+    first.streams = streams;
+    const ExecutablePtr forward = make_executable(first, nullptr, cuda_backend(0));
+    Program second = backward_program(forward->program);
+    second.streams = streams;
+    const ExecutablePtr backward = make_executable(second, forward, cuda_backend(0));
+    const ExecutablePtr near = load(forward_program());
+    Problem p(9);
+    const Results want = on_the_cpu(near, load(backward_program(near->program), near), p);
+    const Results got = on_the_gpu(forward, backward, p);
+    CHECK(is_near(want.du, got.du) && is_near(want.dw, got.dw) && is_near(want.de, got.de));
+  }
+}
+
 }  // namespace
 
 int main() {
   test_values_of_the_cpu();
+  test_batches_that_repeat();
+  test_streams();
   return cavs_test::result();
 }

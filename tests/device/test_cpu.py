@@ -149,7 +149,7 @@ def test_tables_count_the_pages_that_are_written() -> None:
     assert cpu.table(0, (3,), np.dtype("float32")).shape == (0, 3)
     page = mmap.PAGESIZE
     rows = np.array([0, 1, 999])
-    assert cpu.table_bytes(rows, page) == 3 * page
-    assert cpu.table_bytes(rows, page // 4) == 2 * page
-    assert cpu.table_bytes(rows, page + 1) == 5 * page
-    assert cpu.table_bytes(rows[:0], page) == 0
+    assert cpu.table_bytes(rows, page, 1000) == 3 * page
+    assert cpu.table_bytes(rows, page // 4, 1000) == 2 * page
+    assert cpu.table_bytes(rows, page + 1, 1000) == 5 * page
+    assert cpu.table_bytes(rows[:0], page, 1000) == 0

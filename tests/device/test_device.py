@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import cavs
-from cavs.device import Device, cpu, device_of, find_device, host, is_array
-from cavs.errors import InputError
+from cavs.device import Device, cpu, cuda, device_of, find_device, gpus, host, is_array
+from cavs.errors import DeviceError, InputError
 from cavs.models import LSTM
 from cavs.tensor import RowSparse
 
@@ -24,15 +24,28 @@ def test_the_cpu_by_name() -> None:
     assert host is cpu
 
 
-@pytest.mark.parametrize("name", ["cuda", "gpu", "", "CPU", None, 3, ["cpu"], np.zeros(3)])
+@pytest.mark.parametrize(
+    "name", ["gpu", "", "CPU", "cuda:", "cuda:x", "cuda:-1", None, 3, ["cpu"], np.zeros(3)]
+)
 def test_other_devices_are_refused(name: Any) -> None:
     with pytest.raises(InputError) as error:
         find_device(name)
     message = str(error.value)
-    assert message.startswith("[compile] expected device 'cpu', got ")
+    assert message.startswith("[compile] expected device 'cpu', 'cuda' or 'cuda:1', got ")
     assert "\n" not in message
-    with pytest.raises(InputError, match=r"^\[compile\] expected device 'cpu', got"):
+    with pytest.raises(InputError, match=r"^\[compile\] expected device 'cpu', 'cuda'"):
         cavs.compile(LSTM(3, 2, 2, 2), device=name)
+
+
+def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "[cuda] expected a driver, got none; install one"
+    monkeypatch.setattr(gpus, "why_not", lambda: reason)
+    monkeypatch.setattr(cuda, "gpu", cuda.Gpu)  # not the one that is kept
+    for name in ("cuda", "cuda:1"):
+        with pytest.raises(DeviceError, match=r"^\[cuda\] expected a driver, got none"):
+            find_device(name)
+        with pytest.raises(DeviceError, match=r"^\[cuda\] expected a driver, got none"):
+            cavs.compile(LSTM(3, 2, 2, 2), device=name)
 
 
 def test_the_device_of_an_array() -> None:
@@ -68,6 +81,7 @@ OF_THE_HOST = {
     "tensor/_nonfinite.py": {"isnan", "isinf", "argwhere"},
     "tensor/_random.py": {"arange", "zeros", "int64", "int32", "uint32", "integer"},
     "tensor/_row_sparse.py": {"int32", "result_type"},
+    "tensor/_views.py": {"asarray", "zeros", "int64", "broadcast_to", "False_"},
     "optim/_optimizer.py": {"asarray", "float64", "isnan", "floor"},
     "optim/_native.py": {"zeros", "int64"},
     "optim/schedules.py": {"asarray"},

@@ -61,7 +61,10 @@ def _row_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
 def _centred(np: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
     """(x - max x, sum of its exp, max x), along `axis`, which stays. Infinities count as limits:
     where the maximum is +inf, the difference is 0 for elements of +inf and -inf for all others."""
-    top = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    if x.shape[axis]:
+        top = x.max(axis=axis, keepdims=True)
+    else:  # not by `initial`, which CuPy does not have
+        top = np.full((*x.shape[:axis], 1, *x.shape[axis:][1:]), -np.inf, x.dtype)
     shift = np.where(top == -np.inf, np.zeros((), x.dtype), top)
     finite = x - np.where(top == np.inf, np.zeros((), x.dtype), shift)
     limit = np.where(x == np.inf, np.zeros((), x.dtype), -np.inf).astype(x.dtype)

@@ -6,91 +6,63 @@
 
 #include "cpu/kernels/optimizers.h"
 #include "cpu/kernels/rows.inl.h"
+#include "runtime/optimizer_rates.h"
 
 namespace cavs {
 namespace {
 
-CAVS_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
-CAVS_INLINE double square_root(double x) { return __builtin_sqrt(x); }
-
 template <class T>
 void sgd_loop(const SgdSettings& s, T* __restrict param, const T* __restrict grad,
               T* __restrict momentum, int64_t n) {
-  const T lr = static_cast<T>(s.lr), decay = static_cast<T>(s.weight_decay);
-  const T mu = static_cast<T>(s.momentum);
-  if (momentum == nullptr) {
-    for (int64_t i = 0; i < n; ++i) param[i] -= lr * (grad[i] + decay * param[i]);
-  } else if (s.nesterov) {
-    for (int64_t i = 0; i < n; ++i) {
-      const T g = grad[i] + decay * param[i];
-      momentum[i] = mu * momentum[i] + g;
-      param[i] -= lr * (g + mu * momentum[i]);
-    }
-  } else {
-    for (int64_t i = 0; i < n; ++i) {
-      momentum[i] = mu * momentum[i] + (grad[i] + decay * param[i]);
-      param[i] -= lr * momentum[i];
-    }
-  }
+  SgdRates<T> r = rates_of<T>(s);
+  const auto run = [&](const auto& kept) {
+    for (int64_t i = 0; i < n; ++i) sgd_step(r, param[i], grad[i], kept(i));
+  };
+  const auto none = [](int64_t) -> T* { return nullptr; };
+  const auto own = [momentum](int64_t i) { return momentum + i; };
+  r.nesterov = false;  // known in each loop
+  if (momentum == nullptr) return run(none);
+  if (!s.nesterov) return run(own);
+  r.nesterov = true;
+  run(own);
 }
 
 template <class T>
 void adagrad_loop(const AdagradSettings& s, T* __restrict param, const T* __restrict grad,
                   T* __restrict sum, int64_t n) {
-  const T lr = static_cast<T>(s.lr), eps = static_cast<T>(s.eps);
-  const T decay = static_cast<T>(s.weight_decay);
-  for (int64_t i = 0; i < n; ++i) {
-    const T g = grad[i] + decay * param[i];
-    sum[i] += g * g;
-    param[i] -= lr * g / (square_root(sum[i]) + eps);
-  }
+  const AdagradRates<T> r = rates_of<T>(s);
+  for (int64_t i = 0; i < n; ++i) adagrad_step(r, param[i], grad[i], sum[i]);
 }
 
 template <class T>
 void adam_loop(const AdamSettings& s, int64_t step, T* __restrict param, const T* __restrict grad,
                T* __restrict m, T* __restrict v, int64_t n) {
-  const double correction1 = 1 - __builtin_pow(s.beta1, static_cast<double>(step));
-  const double correction2 = __builtin_sqrt(1 - __builtin_pow(s.beta2, static_cast<double>(step)));
-  const T rate = static_cast<T>(s.sparse ? s.lr * correction2 / correction1 : s.lr / correction1);
-  const T correction = static_cast<T>(s.sparse ? 1 : correction2);
-  const T keep1 = static_cast<T>(s.beta1), take1 = static_cast<T>(1 - s.beta1);
-  const T keep2 = static_cast<T>(s.beta2), take2 = static_cast<T>(1 - s.beta2);
-  const T eps = static_cast<T>(s.eps);
-  const T decay = static_cast<T>(s.decoupled ? 0 : s.weight_decay);
-  const T shrink = static_cast<T>(s.decoupled ? 1 - s.lr * s.weight_decay : 1);
-  for (int64_t i = 0; i < n; ++i) {
-    const T g = grad[i] + decay * param[i];
-    m[i] = keep1 * m[i] + take1 * g;
-    v[i] = keep2 * v[i] + take2 * (g * g);
-    param[i] = param[i] * shrink - rate * m[i] / (square_root(v[i]) / correction + eps);
-  }
+  const AdamRates<T> r = rates_of<T>(s, step);
+  for (int64_t i = 0; i < n; ++i) adam_step(r, param[i], grad[i], m[i], v[i]);
 }
 
 template <class T>
 void rmsprop_loop(const RmspropSettings& s, T* __restrict param, const T* __restrict grad,
                   T* __restrict square, T* __restrict momentum, T* __restrict mean, int64_t n) {
-  const T lr = static_cast<T>(s.lr), eps = static_cast<T>(s.eps);
-  const T decay = static_cast<T>(s.weight_decay), mu = static_cast<T>(s.momentum);
-  const T keep = static_cast<T>(s.alpha), take = static_cast<T>(1 - s.alpha);
-  const auto run = [&](const auto& variance, const auto& move) {
+  const RmspropRates<T> r = rates_of<T>(s);
+  // Copies of elements stay in registers.
+  const auto run = [=](auto has_momentum, auto has_mean) {
     for (int64_t i = 0; i < n; ++i) {
-      const T g = grad[i] + decay * param[i];
-      square[i] = keep * square[i] + take * (g * g);
-      param[i] -= lr * move(i, g / (square_root(variance(i, g)) + eps));
+      T own_momentum = 0, own_mean = 0;
+      if constexpr (has_momentum) own_momentum = momentum[i];
+      if constexpr (has_mean) own_mean = mean[i];
+      rmsprop_step(r, param[i], grad[i], square[i], has_momentum ? &own_momentum : nullptr,
+                   has_mean ? &own_mean : nullptr);
+      if constexpr (has_momentum) momentum[i] = own_momentum;
+      if constexpr (has_mean) mean[i] = own_mean;
     }
   };
-  const auto raw = [&](int64_t i, T) { return square[i]; };
-  const auto centered = [&](int64_t i, T g) {
-    mean[i] = keep * mean[i] + take * g;
-    const T found = square[i] - mean[i] * mean[i];
-    return found > 0 ? found : static_cast<T>(0);  // less by rounding alone
-  };
-  const auto plain = [](int64_t, T x) { return x; };
-  const auto heavy = [&](int64_t i, T x) { return momentum[i] = mu * momentum[i] + x; };
+  const std::true_type yes;
+  const std::false_type no;
   if (mean == nullptr) {
-    momentum == nullptr ? run(raw, plain) : run(raw, heavy);
+    momentum == nullptr ? run(no, no) : run(yes, no);
   } else {
-    momentum == nullptr ? run(centered, plain) : run(centered, heavy);
+    momentum == nullptr ? run(no, yes) : run(yes, yes);
   }
 }
 
@@ -129,7 +101,7 @@ void scale_loop(T* x, double factor, int64_t n) {
 template <class T>
 void add_scaled_loop(T* __restrict x, const T* __restrict y, double factor, int64_t n) {
   const T f = static_cast<T>(factor);
-  for (int64_t i = 0; i < n; ++i) x[i] += f * y[i];
+  for (int64_t i = 0; i < n; ++i) x[i] = fused_multiply_add(f, y[i], x[i]);
 }
 
 // Without the sign bit, the bits of numbers have as integers the order of the numbers: infinity

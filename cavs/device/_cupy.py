@@ -1,0 +1,52 @@
+"""What the device of a GPU needs of CuPy besides the functions that NumPy has too; the module of
+the emulated GPU has the same functions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def over(address: int, sizes: Any, kind: Any, strides: Any, owner: Any, ordinal: int) -> Any:
+    """An array over memory that `owner` keeps alive.
+
+    Args:
+        address: of the first element.
+        sizes, kind, strides: of the array; strides in bytes, None where it is C-contiguous.
+        owner: any object; all views of the array keep it alive.
+        ordinal: of the GPU.
+    """
+    import cupy
+
+    kind = cupy.dtype(kind)
+    bytes_ = math.prod(sizes) * kind.itemsize
+    if strides is not None and bytes_ > 0:
+        bytes_ = sum((n - 1) * abs(step) for n, step in zip(sizes, strides, strict=True))
+        bytes_ += kind.itemsize
+    memory = cupy.cuda.UnownedMemory(address, bytes_, owner, ordinal)
+    pointer = cupy.cuda.MemoryPointer(memory, 0)
+    return cupy.ndarray(tuple(sizes), kind, pointer, strides)
+
+
+def memory_owner(array: Any) -> Any:
+    """The object that keeps the memory of an array alive, where :func:`over` made it."""
+    return getattr(array.data.mem, "_owner", None)
+
+
+def current_stream() -> int:
+    """The stream that this thread's arrays are computed on, as the driver knows it."""
+    import cupy
+
+    pointer: int = cupy.cuda.get_current_stream().ptr
+    return pointer or LEGACY_DEFAULT
+
+
+LEGACY_DEFAULT = 1  # CU_STREAM_LEGACY: the name of the stream that 0 stands for
+
+
+def erf(x: Any) -> Any:
+    """The error function of each element."""
+    from cupyx.scipy import special
+
+    return special.erf(x)

@@ -1,0 +1,158 @@
+"""The part of CuPy that cavs uses, over memory of an emulated GPU: it stands for the module
+``cupy`` where there is an emulated driver.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from cavs._native import core
+from cavs.device._emulated_array import (
+    Device,
+    EmulatedArray,
+    argument,
+    current_device,
+    empty,
+    memory_of,
+    placed,
+    settled,
+)
+
+ndarray = EmulatedArray
+cuda = SimpleNamespace(Device=Device)
+float32, float64, int32, int64, bool_ = np.float32, np.float64, np.int32, np.int64, np.bool_
+inf, nan, pi, newaxis = np.inf, np.nan, np.pi, None
+dtype = np.dtype
+
+
+def array(value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> Any:
+    """A new array of the current device; with `copy` False the value itself if it is one."""
+    if isinstance(value, EmulatedArray):
+        same = dtype is None or value.dtype == dtype
+        if not copy and same and value.device.id == current_device():
+            return value
+        return placed(np.array(settled(value), dtype, order="C"), current_device())
+    interface = getattr(value, "__cuda_array_interface__", None)
+    if interface is not None:
+        place = interface["data"][0], interface["shape"], interface["typestr"]
+        given = over(*place, interface.get("strides"), value, _ordinal_of(interface["data"][0]))
+        return array(given, dtype, copy)
+    return placed(np.array(value, dtype), current_device())
+
+
+def result_type(*values: Any) -> np.dtype[Any]:
+    """The dtype that an operation of these gives."""
+    return np.result_type(*(x.dtype if isinstance(x, EmulatedArray) else x for x in values))
+
+
+def shape(value: Any) -> tuple[int, ...]:
+    """The shape of an array or a number."""
+    return value.shape if isinstance(value, EmulatedArray) else np.shape(value)
+
+
+def asarray(value: Any, dtype: Any = None) -> EmulatedArray:
+    """The value if it is an array of the current device and of this dtype; else a copy there."""
+    return array(value, dtype, copy=False)
+
+
+def ascontiguousarray(value: Any, dtype: Any = None) -> EmulatedArray:
+    """The same, C-contiguous."""
+    found = asarray(value, dtype)
+    return found if found.flags.c_contiguous else array(found, order="C")
+
+
+def zeros(shape: Any, dtype: Any = float) -> EmulatedArray:
+    """A new array of zeros."""
+    return full(shape, 0, dtype)
+
+
+def ones(shape: Any, dtype: Any = float) -> EmulatedArray:
+    """A new array of ones."""
+    return full(shape, 1, dtype)
+
+
+def full(shape: Any, value: Any, dtype: Any = None) -> EmulatedArray:
+    """A new array of one value."""
+    made = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
+    settled(made)[...] = value
+    return made
+
+
+def arange(*args: Any, dtype: Any = None) -> EmulatedArray:
+    """A new array of numbers in order."""
+    result: EmulatedArray = placed(np.arange(*args, dtype=dtype), current_device())
+    return result
+
+
+def over(
+    address: int, sizes: Any, kind: Any, strides: Any, owner: Any, ordinal: int
+) -> EmulatedArray:
+    """An array over memory that `owner` keeps alive; see `cavs.device._cupy`."""
+    kind, sizes = np.dtype(kind), tuple(sizes)
+    steps = _dense(sizes, kind.itemsize) if strides is None else tuple(strides)
+    extent = [0] if 0 in sizes else [(n - 1) * step for n, step in zip(sizes, steps, strict=True)]
+    low = sum(x for x in extent if x < 0)
+    bytes_ = 0 if 0 in sizes else sum(map(abs, extent)) + kind.itemsize
+    memory = core.cuda.Memory(ordinal, bytes_, address + low, owner)
+    found: EmulatedArray = np.ndarray.__new__(EmulatedArray, sizes, kind, memory, -low, steps)
+    return found
+
+
+def _ordinal_of(address: int) -> int:
+    """The GPU whose memory is there: an emulated driver has one."""
+    return 0
+
+
+def memory_owner(array: EmulatedArray) -> Any:
+    """The object that keeps the memory of an array alive, where :func:`over` made it."""
+    return memory_of(array).owner
+
+
+def current_stream() -> int:
+    """The stream that this thread's arrays are computed on: 0, for nothing is left to wait for."""
+    return 0
+
+
+def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
+    return tuple(item * math.prod(sizes[axis + 1 :]) for axis in range(len(sizes)))
+
+
+# Functions of CuPy with NumPy's meaning.
+_FUNCTIONS = """
+    abs absolute add all amax amin any argmax argmin argsort array_equal broadcast_to concatenate
+    copysign cumsum divide dot equal exp expand_dims flatnonzero floor isfinite isinf isnan log
+    log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean min minimum
+    moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt searchsorted
+    shares_memory sign sort sqrt square squeeze stack subtract sum swapaxes take take_along_axis
+    tanh transpose true_divide unique where zeros_like ones_like empty_like"""
+
+
+def erf(x: Any) -> Any:
+    """As ``cupyx.scipy.special.erf``."""
+    return placed(np.vectorize(math.erf, otypes=[x.dtype])(settled(x)), current_device())
+
+
+def _function(name: str) -> Callable[..., Any]:
+    plain = getattr(np, name)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tuple(map(argument, args)), {k: argument(x) for k, x in kwargs.items()}
+        with np.errstate(all="ignore"):
+            return placed(plain(*args, **kwargs), current_device())
+
+    function.__name__ = name
+    return function
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FUNCTIONS.split() or not hasattr(np, name):
+        raise AttributeError(f"module 'cupy' has no attribute {name!r}, as far as it is emulated")
+    found = _function(name)
+    setattr(sys.modules[__name__], name, found)
+    return found

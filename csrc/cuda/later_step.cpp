@@ -1,0 +1,115 @@
+// Puts a whole step on the stream, and keeps what the host may ask later.
+#include "cuda/later_step.h"
+
+#include <type_traits>
+#include <utility>
+
+#include "base/denormals.h"
+#include "cuda/current_stream.h"
+#include "cuda/library.h"
+#include "cuda/step_arithmetic.h"
+
+namespace cavs::cuda {
+namespace {
+
+class Outcome final : public StepOutcome {
+ public:
+  explicit Outcome(OpenGpu& open) : open_(open), state_(sizeof(StepState)) {}
+
+  StepState* state() const { return reinterpret_cast<StepState*>(state_.data()); }
+  const Event& done() const { return done_; }
+
+  bool is_known() const override {
+    open_.gpu.make_current();
+    constexpr Result kNotReady = 600;  // CUDA_ERROR_NOT_READY
+    const Result code = driver().cuEventQuery(done_.handle());
+    if (code != kNotReady) check(code, "a step that ends well");
+    return code == 0;
+  }
+  double loss() const override { return wait().loss; }
+  double norm() const override { return wait().norm; }
+
+ private:
+  const StepState& wait() const {
+    open_.gpu.make_current();
+    done_.synchronize();
+    return *state();
+  }
+
+  OpenGpu& open_;
+  PinnedBlock state_;
+  Event done_;
+};
+
+template <class T>
+class CudaLaterStep final : public LaterStep<T> {
+ public:
+  CudaLaterStep(OpenGpu& open, Allocator& allocator)
+      : open_(open),
+        allocator_(allocator),
+        memory_(std::make_shared<Block>(allocator, DeviceStep<T>::kBytes)),
+        loss_(std::make_shared<Block>(allocator, sizeof(T))),
+        step_(open, address(*memory_)) {
+    step_.begin();
+  }
+
+  void take_loss(const Elements<T>& x, double scale) override {
+    step_.take_loss(x, scale);
+    const DType dtype = std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
+    library_of(open_, dtype, dtype == DType::kFloat32 && flush_denormals())
+        .kernel("later_step", "write_loss")
+        .launch(current_stream(open_), {1, 32, 0}, address(*memory_), address(*loss_));
+  }
+  std::shared_ptr<Block> loss() const override { return loss_; }
+
+  void merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width, int32_t* ids,
+                  T* rows) override {
+    const auto bytes = static_cast<int64_t>((a.count + 1) * sizeof(int32_t));
+    scratch_.push_back(std::make_shared<Block>(allocator_, bytes));
+    arithmetic_.merge_rows_later(a, b, width, ids, rows,
+                                 reinterpret_cast<int32_t*>(scratch_.back()->data()));
+  }
+
+  void clip(const std::vector<Elements<T>>& gradients, double clip_norm) override {
+    step_.take_norm(gradients, clip_norm);
+    step_.clip(gradients);
+  }
+  void update(const OptimizerSettings& settings,
+              const std::vector<DenseUpdate<T>>& updates) override {
+    step_.update(settings, updates);
+  }
+  void update_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
+                   const int32_t* ids, int64_t count, int64_t width) override {
+    step_.update_rows(settings, update, ids, count, width);
+  }
+
+  std::shared_ptr<StepOutcome> outcome() override {
+    const Stream& stream = current_stream(open_);
+    auto outcome = std::make_shared<Outcome>(open_);
+    step_.read(outcome->state());
+    stream.record(outcome->done());
+    return outcome;
+  }
+
+ private:
+  static Address address(const Block& block) { return reinterpret_cast<Address>(block.data()); }
+
+  OpenGpu& open_;
+  Allocator& allocator_;
+  std::shared_ptr<Block> memory_, loss_;
+  std::vector<std::shared_ptr<Block>> scratch_;
+  const DeviceStep<T> step_;
+  const CudaStepArithmetic<T> arithmetic_{open_};
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<LaterStep<T>> begin_later_step(OpenGpu& open, Allocator& allocator) {
+  return std::make_unique<CudaLaterStep<T>>(open, allocator);
+}
+
+template std::unique_ptr<LaterStep<float>> begin_later_step(OpenGpu&, Allocator&);
+template std::unique_ptr<LaterStep<double>> begin_later_step(OpenGpu&, Allocator&);
+
+}  // namespace cavs::cuda
