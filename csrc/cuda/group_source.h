@@ -33,7 +33,7 @@ std::string group_prelude();
 struct GroupKernel {
   static constexpr int kThreads = 128;  // of a block
 
-  std::string name;  // of the device function; that of the kernel is kernel_name()
+  std::string name;       // of the device function; that of the kernel is kernel_name()
   std::string functions;  // its arguments and device functions
   std::string text;       // these, and the kernel
   int width = 0;

@@ -21,11 +21,11 @@ namespace {
 // Estimates, until measured on a card. A launch costs about what a barrier of the grid costs, and a
 // level has fewer barriers than launches; but wide levels have work for products that read the
 // weight less often than once for eight rows, which a kernel of a few lines at a time does.
-constexpr int64_t kWidestLevel = 127;   // lines of each product: from 128 on cuBLAS takes some
-constexpr int64_t kFewestLevels = 2;    // that a launch of its own is worth
-constexpr size_t kMostArguments = 4000; // bytes; a kernel may have 4096, with what all have
-constexpr size_t kReservedShared = 1024; // bytes that the driver takes of a block's shared memory
-constexpr int kSharedOfBlock = 97;      // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+constexpr int64_t kWidestLevel = 127;     // lines of each product: from 128 on cuBLAS takes some
+constexpr int64_t kFewestLevels = 2;      // that a launch of its own is worth
+constexpr size_t kMostArguments = 4000;   // bytes; a kernel may have 4096, with what all have
+constexpr size_t kReservedShared = 1024;  // bytes that the driver takes of a block's shared memory
+constexpr int kSharedOfBlock = 97;        // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 
 std::atomic<bool>& persistent_setting() {
   static std::atomic<bool> setting = [] {
@@ -47,7 +47,7 @@ Operand without_address(const Executable& exe, const Layout& layout, int id) {
 std::string variant_of(const std::vector<LevelsStep>& steps) {
   std::string variant;
   for (const LevelsStep& step : steps) {
-    variant += step.group != nullptr           ? std::to_string(step.columns)
+    variant += step.group != nullptr              ? std::to_string(step.columns)
                : step.function->kernel != nullptr ? step.function->kernel
                                                   : step.function->statement;
     variant += ';';
@@ -55,8 +55,8 @@ std::string variant_of(const std::vector<LevelsStep>& steps) {
   return variant;
 }
 
-StepTouches touches_of(const Executable& exe, const Layout& layout,
-                       const Instruction& instruction, const LevelsStep& step) {
+StepTouches touches_of(const Executable& exe, const Layout& layout, const Instruction& instruction,
+                       const LevelsStep& step) {
   StepTouches touches;
   touches.call = static_cast<int>(step.call);
   if (step.group != nullptr) {
@@ -178,8 +178,7 @@ const LevelsCode::Compiled& LevelsCode::compiled(size_t segment,
   if (found.kernel) return found;
   found.order = order_of(segment, steps);
   found.module = open_.cache.load(source(segment, steps, found.order), open_.gpu);
-  auto kernel =
-      std::make_unique<Kernel>(found.module->kernel("levels_" + std::to_string(segment)));
+  auto kernel = std::make_unique<Kernel>(found.module->kernel("levels_" + std::to_string(segment)));
   found.own_shared_bytes = kernel->own_shared_bytes();
   found.kernel = std::move(kernel);
   return found;
@@ -210,7 +209,8 @@ bool LevelsRun::is_narrow(int64_t level) const {
     const int64_t count = rows(level, calls_[i].edges);
     const MatmulAttributes* const product = product_of(instruction);
     int64_t lines = 1;
-    if (i < sums && product != nullptr) lines = calls_[i].call.in[0].ld == 0 ? product->n : product->m;
+    if (i < sums && product != nullptr)
+      lines = calls_[i].call.in[0].ld == 0 ? product->n : product->m;
     if (count * lines > kWidestLevel) return false;
     if (i >= sums && !is_one_sum(program, instruction, static_cast<int>(count))) return false;
   }
@@ -270,8 +270,8 @@ void LevelsRun::prepare(int64_t level, int64_t count) {
   shape_.threads = kThreads;
   shape_.blocks = std::min(blocks, static_cast<unsigned>(code_.open().gpu.processors()));
   place_weights();
-  possible_ = compiled_->kernel->resident_blocks(code_.open().gpu, kThreads,
-                                                 shape_.shared_bytes) >= shape_.blocks;
+  possible_ = compiled_->kernel->resident_blocks(code_.open().gpu, kThreads, shape_.shared_bytes) >=
+              shape_.blocks;
   for (const LevelsStep& it : steps_) {
     arguments_.insert(arguments_.end(), it.arguments.begin(), it.arguments.end());
   }

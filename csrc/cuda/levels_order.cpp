@@ -1,5 +1,5 @@
-// Finds the fewest phases of a level: software pipelining, in which a level may begin before the one
-// before it is done.
+// Finds the fewest phases of a level: software pipelining, in which a level may begin before the
+// one before it is done.
 #include "cuda/levels_order.h"
 
 #include <algorithm>

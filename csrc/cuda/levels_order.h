@@ -10,9 +10,9 @@ namespace cavs::cuda {
 
 // Columns of a value's rows that an instruction reads or writes.
 struct Touch {
-  int memory = 0;               // values with the same number may share rows
-  int64_t begin = 0, end = 0;   // bytes of a row
-  int64_t distance = 0;         // bytes from row to row
+  int memory = 0;              // values with the same number may share rows
+  int64_t begin = 0, end = 0;  // bytes of a row
+  int64_t distance = 0;        // bytes from row to row
   bool written = false;
   bool by_element = false;  // of row r and column c by the thread that has this place
 };

@@ -47,6 +47,21 @@ const StepFunction kRowFunctions[] = {
     {"segment_max", "segments.h", "Segments", "max_segments(over($at, $rows));"},
     {"num_children", "segments.h", "Segments", "count_listed(over($at, $rows));"},
     {"present", "segments.h", "Segments", "find_present(over($at, $rows));"},
+    {"segment_logsumexp", "segments_log.h", "Segments", "logsumexp_segments(over($at, $rows));"},
+    {"segment_softmax", "segments_log.h", "Segments", "softmax_segments(over($at, $rows));"},
+    {"row_max", "along.h", "Along", "row_max(over($at, $rows));"},
+    {"one_hot_max", "along.h", "Along", "one_hot_max(over($at, $rows));"},
+    {"softmax", "softmax_rows.h", "Along", "softmax(over($at, $rows));"},
+    {"log_softmax", "softmax_rows.h", "Along", "log_softmax(over($at, $rows));"},
+    {"logsumexp", "softmax_rows.h", "Along", "logsumexp(over($at, $rows));"},
+    {"logsumexp_grad", "softmax_rows.h", "Along", "logsumexp_grad(over($at, $rows));"},
+    {"cross_entropy", "losses.h", "Along", "cross_entropy(over($at, $rows));"},
+    {"cross_entropy_grad", "losses.h", "Along", "cross_entropy_grad(over($at, $rows));"},
+    {"broadcast", "shapes.h", "Shapes", "broadcast(over($at, $rows));"},
+    {"sum_to", "shapes.h", "Shapes", "sum_to(over($at, $rows));"},
+    {"uniform", "random.h", "Draw", "draw_uniform(over($at, $rows));"},
+    {"dropout", "random.h", "Draw", "drop_by_row(over($at, $rows));"},
+    {"dropout_by_id", "random.h", "Draw", "drop_by_ids(over($at, $rows));"},
 };
 
 int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -125,10 +140,10 @@ LevelsStep product_step(const DeviceCall& call) {
                   : way == WayOfMatrices::kDots ? &kDotMatrices
                                                 : &kElementMatrices;
   const int64_t elements = rows * p.lines * p.columns;
-  const int64_t blocks =
-      way == WayOfMatrices::kTiles ? rows * divided(p.lines, kTile) * divided(p.columns, kTile)
-      : way == WayOfMatrices::kDots ? divided(elements, kWarps)
-                                    : divided(elements, kThreads);
+  const int64_t blocks = way == WayOfMatrices::kTiles
+                             ? rows * divided(p.lines, kTile) * divided(p.columns, kTile)
+                         : way == WayOfMatrices::kDots ? divided(elements, kWarps)
+                                                       : divided(elements, kThreads);
   step.blocks = static_cast<unsigned>(std::min<int64_t>(blocks, 1 << 14));
   step.arguments = bytes_of(p);
   return step;

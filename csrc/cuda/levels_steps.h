@@ -33,7 +33,7 @@ struct LevelsStep {
   size_t call = 0;                         // number of the instruction
   const StepFunction* function = nullptr;  // null for a group
   const GroupKernel* group = nullptr;
-  int columns = 0;       // of a thread of the group
+  int columns = 0;  // of a thread of the group
   bool edges = false;
   bool goes_on = false;  // of a sum
   int lines = 1;         // of a row of a product

@@ -30,7 +30,7 @@ struct LayoutCode {
     GroupKernel group;
     Kernel kernel;
   };
-  std::unique_ptr<Module> module;                // null without groups
+  std::unique_ptr<Module> module;               // null without groups
   std::vector<std::optional<Compiled>> groups;  // [call]
   std::unique_ptr<const LevelsCode> levels;
 };

@@ -171,7 +171,6 @@ size_t scratch_of_rows(const Program& program, const Instruction& instruction, i
                     row_parts(result_size(program, instruction), rows, false));
 }
 
-
 // For a sum over no rows.
 void put_zeros(const Stream& stream, const DeviceCall& call) {
   const int64_t bytes =
@@ -241,8 +240,7 @@ bool is_one_sum(const Program& program, const Instruction& instruction, int rows
   const SumParts parts = product != nullptr
                              ? product_parts(instruction, rows, false)
                              : row_parts(result_size(program, instruction), rows, false);
-  return parts.count == 1 &&
-         (product == nullptr || rows * product->k < blas_limits().terms_of_sum);
+  return parts.count == 1 && (product == nullptr || rows * product->k < blas_limits().terms_of_sum);
 }
 
 const std::vector<DeviceKernel>& product_kernels() {

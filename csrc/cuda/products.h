@@ -8,8 +8,8 @@
 
 namespace cavs::cuda {
 
-// What the kernels of "matmul" and "matmul_masked" are given: a factor that is the same for all rows
-// comes second, so that the product may be the transposed one.
+// What the kernels of "matmul" and "matmul_masked" are given: a factor that is the same for all
+// rows comes second, so that the product may be the transposed one.
 Product product_of_rows(const DeviceCall& call);
 
 // How a matrix of its own for each row is multiplied with another: it depends on their shape alone.

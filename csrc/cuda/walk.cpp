@@ -188,14 +188,14 @@ class Walker {
  private:
   // All that the arguments and the number of launches follow from, besides the program.
   SweepKey key_of_launches() const {
-    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout), flush_ ? 1U : 0U,
-                    reinterpret_cast<uint64_t>(sweep_.memory),
-                    static_cast<uint64_t>(sweep_.counts.vertices),
-                    static_cast<uint64_t>(sweep_.counts.leaves),
-                    static_cast<uint64_t>(sweep_.counts.edges),
-                    static_cast<uint64_t>(sweep_.counts.graphs)};
+    SweepKey key = {
+        reinterpret_cast<uint64_t>(&sweep_.layout),  flush_ ? 1U : 0U,
+        reinterpret_cast<uint64_t>(sweep_.memory),   static_cast<uint64_t>(sweep_.counts.vertices),
+        static_cast<uint64_t>(sweep_.counts.leaves), static_cast<uint64_t>(sweep_.counts.edges),
+        static_cast<uint64_t>(sweep_.counts.graphs)};
     for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
-    for (const Operand& operand : operands_) key.push_back(reinterpret_cast<uint64_t>(operand.data));
+    for (const Operand& operand : operands_)
+      key.push_back(reinterpret_cast<uint64_t>(operand.data));
     for (const Table& table : tables_) {
       for (const int* list : {table.index, table.ptr, table.list, table.part}) {
         key.push_back(reinterpret_cast<uint64_t>(list));
@@ -205,7 +205,8 @@ class Walker {
       for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
     }
     key.push_back(scratch_of(0));
-    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr)) : 0);
+    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
+                                      : 0);
     return key;
   }
 
@@ -214,8 +215,7 @@ class Walker {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
     library_.blas(open.capturing);  // allocates, which a capture may not
-    return open.capturing.capture(
-        [&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    return open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -302,8 +302,8 @@ class Walker {
     return reinterpret_cast<Address>(sweep_.memory + sweep_.plan.workspace_offset);
   }
   Address scratch_of(int stream) const {
-    return workspace_address() + static_cast<Address>(workspace_.scratch_offset +
-                                                      stream * workspace_.scratch_bytes);
+    return workspace_address() +
+           static_cast<Address>(workspace_.scratch_offset + stream * workspace_.scratch_bytes);
   }
   Address nan_place() const {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
@@ -347,8 +347,7 @@ class Walker {
         calls.back().call.scratch = scratch_;
       }
     }
-    const Address gate =
-        workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
+    const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
     return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
                                     lists_, *stream_, gate);
   }
@@ -378,9 +377,8 @@ class Walker {
   void look_for_nan(const BoundCall& bound, const DeviceCall& call) {
     for (const StateWrite& write : *bound.prepared->state_writes) {
       const Operand& out = call.out[write.output];
-      const Address data =
-          reinterpret_cast<Address>(out.data) +
-          static_cast<Address>(write.column * item_size(program_.dtype));
+      const Address data = reinterpret_cast<Address>(out.data) +
+                           static_cast<Address>(write.column * item_size(program_.dtype));
       const int rows = call.rows.end - call.rows.begin;
       const int width = static_cast<int>(write.size);
       const unsigned blocks = static_cast<unsigned>((int64_t{rows} * width + 255) / 256);
@@ -403,10 +401,10 @@ class Walker {
   const CudaProgram& prepared_;
   const CudaWorkspace& workspace_;
   const LayoutCode& code_;
-  const Stream& first_;              // the caller's
+  const Stream& first_;             // the caller's
   const Stream* stream_ = nullptr;  // of the segment at hand
-  int place_ = 0;                    // its number
-  Address scratch_ = 0;              // of the same
+  int place_ = 0;                   // its number
+  Address scratch_ = 0;             // of the same
   const bool flush_;
   const DeviceLists& lists_;
   Library& library_;
@@ -421,8 +419,8 @@ class Walker {
 
 }  // namespace
 
-void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals,
-          const DeviceLists& lists, const TableSources& tables) {
+void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
+          const TableSources& tables) {
   Walker(sweep, stream, flush_denormals, lists, tables).walk();
 }
 

@@ -67,10 +67,10 @@ __device__ inline void keep_weight(const StripedProduct& it, Team team, Real* me
       const int term = p.w.line == 1 ? i / kFewColumns : i % p.terms;
       const int own = p.w.line == 1 ? i % kFewColumns : i / p.terms;
       const int column = stripe * kFewColumns + own;
-      slice[term * kFewColumns + own] =
-          column < p.columns ? w[static_cast<long long>(column) * p.w.line +
-                                 static_cast<long long>(term) * p.w.term]
-                             : Real(0);
+      slice[term * kFewColumns + own] = column < p.columns
+                                            ? w[static_cast<long long>(column) * p.w.line +
+                                                static_cast<long long>(term) * p.w.term]
+                                            : Real(0);
     }
   });
 }

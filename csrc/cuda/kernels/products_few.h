@@ -103,8 +103,8 @@ __device__ __forceinline__ void few_lines(const Product& p, const Real* w, Rows 
 }
 
 // By as many lines at once as there are.
-__device__ inline void few_lines_of(const Product& p, const Real* w, Rows rows, int line0, int count,
-                                    int column0, FewShared& shared) {
+__device__ inline void few_lines_of(const Product& p, const Real* w, Rows rows, int line0,
+                                    int count, int column0, FewShared& shared) {
   if (count == 1) {
     few_lines<1>(p, w, rows, line0, count, column0, shared);
   } else if (count <= 4) {
