@@ -77,12 +77,8 @@ class CudaBackend final : public Backend {
     current_stream(open_).synchronize();
   }
 
-  const StepArithmetic<float>& step_arithmetic(float) const override {
-    return single_;
-  }
-  const StepArithmetic<double>& step_arithmetic(double) const override {
-    return twice_;
-  }
+  const StepArithmetic<float>& step_arithmetic(float) const override { return single_; }
+  const StepArithmetic<double>& step_arithmetic(double) const override { return twice_; }
 
   std::unique_ptr<LaterStep<float>> later_step(float) const override {
     open_gpu(open_.ordinal);
@@ -142,10 +138,9 @@ class CudaBackend final : public Backend {
     if (bytes == 0) return {};
     std::set<ListId> lists;
     for (const auto& [id, offset] : staged.offsets()) lists.insert(id);
-    auto& copies = static_cast<BatchCopies&>(
-        sweep.schedule.mirror(device(), []() -> std::unique_ptr<Schedule::Mirror> {
-          return std::make_unique<BatchCopies>();
-        }));
+    auto& copies = static_cast<BatchCopies&>(sweep.schedule.mirror(
+        device(),
+        []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
     return copies.find(cuda_program(sweep.exe).number, lists, sweep.random.graph_key,
                        sweep.counts.graphs, sweep.own.inputs, allocator(), bytes);
   }
@@ -159,8 +154,7 @@ class CudaBackend final : public Backend {
   static DeviceLists lists_of(const Sweep& sweep) {
     DeviceLists lists;
     const auto& workspace = static_cast<const CudaWorkspace&>(*sweep.plan.workspace);
-    lists.add(staged_of(sweep),
-              tables_at(sweep) + static_cast<Address>(sweep.plan.staged_offset));
+    lists.add(staged_of(sweep), tables_at(sweep) + static_cast<Address>(sweep.plan.staged_offset));
     lists.add(workspace.late, at(sweep, sweep.plan.workspace_offset));
     lists.finish();
     return lists;

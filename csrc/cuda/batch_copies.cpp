@@ -35,8 +35,8 @@ bool same_integers(const std::vector<std::vector<int32_t>>& known,
 
 BatchCopies::Found BatchCopies::find(uint64_t program, const std::set<ListId>& lists,
                                      const int64_t* keys, int64_t graphs,
-                                     const std::vector<ExternalArray>& inputs,
-                                     Allocator& allocator, int64_t bytes) {
+                                     const std::vector<ExternalArray>& inputs, Allocator& allocator,
+                                     int64_t bytes) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto of_lists = [&](const ListId& a, const ListId& b) { return !(a < b) && !(b < a); };
   const auto found = std::find_if(copies_.begin(), copies_.end(),

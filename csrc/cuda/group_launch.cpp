@@ -57,6 +57,7 @@ void check_output(const GroupKernel& kernel, size_t j, const DeviceCall& call) {
   if (call.out[j].ld != kernel.output_lds[j]) {
     fail_operand(kernel, "output", j, "rows of the same distance");
   }
+  if (call.rows.begin >= call.rows.end) return;
   for (size_t i = 0; i < kernel.inputs.size(); ++i) {
     const Read read = kernel.reads[i].read;
     if (!kernel.used[i] || (read != Read::kRow && read != Read::kShared)) continue;
@@ -89,6 +90,16 @@ std::vector<Address> group_arguments(const GroupKernel& group, const DeviceCall&
     arguments.push_back(address_of(call.out[j].data));
   }
   return arguments;
+}
+
+int columns_at(const GroupKernel& group, const DeviceCall& call) {
+  Address bits = 0;
+  for (size_t i = 0; i < group.inputs.size(); ++i) {
+    if (group.used[i] && !group.reads[i].narrow) bits |= address_of(call.in[i].data);
+  }
+  for (size_t j = 0; j < group.output_lds.size(); ++j) bits |= address_of(call.out[j].data);
+  const auto bytes = static_cast<Address>(group.columns * item_size(group.dtype));
+  return bits % bytes == 0 ? group.columns : 1;
 }
 
 void launch_group(const GroupKernel& group, const Kernel& kernel, const Stream& stream,

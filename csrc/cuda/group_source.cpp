@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 namespace cavs::cuda {
 namespace {
@@ -81,11 +82,15 @@ class Printer {
  public:
   Printer(const Group& group, const GroupKernel& kernel) : group_(group), kernel_(kernel) {}
 
-  std::string text() {
+  std::string functions() {
     print_arguments();
     print_element();
     if (kernel_.width > 0) print_columns();
     print_rows();
+    return std::exchange(out_, {}).str();
+  }
+
+  std::string kernel() {
     out_ << "extern \"C\" __global__ void __launch_bounds__(" << GroupKernel::kThreads << ") "
          << kernel_.kernel_name() << "(" << kernel_.name << "_arguments at, Rows rows) {\n  "
          << kernel_.name << "(at, rows, whole_grid());\n}\n\n";
@@ -268,7 +273,9 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
     fail("expected a group of at most ", kMostPointers, " operands and tables for a kernel, got ",
          pointers);
   }
-  kernel.text = Printer(group, kernel).text();
+  Printer printer(group, kernel);
+  kernel.functions = printer.functions();
+  kernel.text = kernel.functions + printer.kernel();
   return kernel;
 }
 

@@ -6,6 +6,7 @@
 //
 //   struct NAME_arguments                                  pointers, those that the group needs
 //   __device__ void NAME(const NAME_arguments&, Rows, Team)    a phase of any kernel; no barrier
+//   __device__ void NAME_columns<N>(...)                       the same by N columns of a thread
 //   extern "C" __global__ NAME_kernel(NAME_arguments, Rows)    the same by the whole grid
 #pragma once
 
@@ -32,8 +33,9 @@ std::string group_prelude();
 struct GroupKernel {
   static constexpr int kThreads = 128;  // of a block
 
-  std::string name;  // of the device function; that of the kernel is kernel_name()
-  std::string text;
+  std::string name;       // of the device function; that of the kernel is kernel_name()
+  std::string functions;  // its arguments and device functions
+  std::string text;       // these, and the kernel
   int width = 0;
   DType dtype = DType::kFloat32;
   std::vector<GroupInput> reads;  // per input
@@ -55,6 +57,9 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
 // still read: it may stand in the place of an input that is read without a table, if element for
 // element, and apart from every other.
 std::vector<Address> group_arguments(const GroupKernel& group, const DeviceCall& call);
+
+// Columns that a thread takes at once where the operands of a call stand: see print_rows().
+int columns_at(const GroupKernel& group, const DeviceCall& call);
 
 // `kernel` is the function kernel_name() of the compiled text.
 void launch_group(const GroupKernel& group, const Kernel& kernel, const Stream& stream,

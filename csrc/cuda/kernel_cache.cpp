@@ -12,9 +12,9 @@
 namespace cavs::cuda {
 namespace {
 
-constexpr int kSharedBytes = 8;   // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-constexpr int kNumRegisters = 4;  // CU_FUNC_ATTRIBUTE_NUM_REGS
-constexpr unsigned kSharedWithoutAsking = 48 * 1024;
+constexpr int kOwnSharedBytes = 1;  // CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
+constexpr int kNumRegisters = 4;    // CU_FUNC_ATTRIBUTE_NUM_REGS
+constexpr int kSharedBytes = 8;     // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr char kImageMark[] = "cavs kernels 2\n";  // what a kept file begins with
 constexpr Result kBuiltinsMissing = 7;             // NVRTC_ERROR_BUILTIN_OPERATION_FAILURE
 
@@ -190,6 +190,7 @@ Kernel::Kernel(FunctionHandle function, std::string name)
 
 unsigned Kernel::resident_blocks(const Gpu& gpu, unsigned threads, unsigned shared_bytes) const {
   int blocks = 0;
+  allow_shared(shared_bytes);
   check(driver().cuOccupancyMaxActiveBlocksPerMultiprocessor(
             &blocks, function_, static_cast<int>(threads), shared_bytes),
         "a kernel '", name_, "' that fits with ", threads, " threads");
@@ -200,6 +201,20 @@ int Kernel::registers() const {
   int value = 0;
   check(driver().cuFuncGetAttribute(&value, kNumRegisters, function_), "registers of ", name_);
   return value;
+}
+
+int Kernel::own_shared_bytes() const {
+  int value = 0;
+  check(driver().cuFuncGetAttribute(&value, kOwnSharedBytes, function_), "shared memory of ",
+        name_);
+  return value;
+}
+
+// Of 48 KB a block may have what it does not have of its own; more it has to ask for.
+void Kernel::allow_shared(unsigned bytes) const {
+  if (bytes == 0) return;
+  check(driver().cuFuncSetAttribute(function_, kSharedBytes, static_cast<int>(bytes)),
+        "shared memory for '", name_, "'");
 }
 
 void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
@@ -216,11 +231,7 @@ void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<A
     }
     pointers.push_back(const_cast<void*>(arguments[i].data));
   }
-  if (shape.shared_bytes > kSharedWithoutAsking) {
-    check(
-        driver().cuFuncSetAttribute(function_, kSharedBytes, static_cast<int>(shape.shared_bytes)),
-        "shared memory for '", name_, "'");
-  }
+  allow_shared(shape.shared_bytes);
   const Result code =
       together
           ? driver().cuLaunchCooperativeKernel(function_, shape.blocks, 1, 1, shape.threads, 1, 1,

@@ -45,6 +45,8 @@ class Kernel {
   // launch may have.
   unsigned resident_blocks(const Gpu& gpu, unsigned threads, unsigned shared_bytes = 0) const;
   int registers() const;
+  // Bytes of shared memory that a block has besides those that a launch asks for.
+  int own_shared_bytes() const;
 
   template <class... Arguments>
   void launch(const Stream& stream, const Shape& shape, const Arguments&... arguments) const {
@@ -63,6 +65,7 @@ class Kernel {
     return {&value, sizeof(T)};
   }
   static Argument as_argument(const Argument& value) { return value; }
+  void allow_shared(unsigned bytes) const;
   void start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
              bool together) const;
 

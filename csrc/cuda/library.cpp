@@ -69,6 +69,11 @@ const Kernel& Library::kernel(std::string_view unit, std::string_view name) {
   return *kernels_.emplace(std::pair(kept_unit, kept_name), std::move(made)).first->second;
 }
 
+void Library::launch(const Stream& stream, std::string_view unit, std::string_view name,
+                     const Shape& shape, const Argument& call) {
+  kernel(unit, name).launch(stream, shape, call);
+}
+
 BlasHandle Library::blas(const Stream& stream) {
   const std::lock_guard<std::shared_mutex> guard(mutex_);
   Blas& of_stream = blas_[stream.handle()];

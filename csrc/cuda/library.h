@@ -22,6 +22,7 @@ std::vector<std::string> options_of(DType dtype, bool flush_denormals);
 class Library {
  public:
   Library(OpenGpu& open, DType dtype, bool flush_denormals);
+  virtual ~Library() = default;
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
 
@@ -31,6 +32,11 @@ class Library {
   // The kernel `name` of cuda/kernels/UNIT.cu. The unit is compiled and loaded when a kernel of it
   // is first asked for. The GPU is current in the calling thread. Throws Error(kDevice).
   const Kernel& kernel(std::string_view unit, std::string_view name);
+
+  // Puts kernel `name` of UNIT.cu, which takes one struct, on the stream; or notes it (see
+  // levels_steps.cpp).
+  virtual void launch(const Stream& stream, std::string_view unit, std::string_view name,
+                      const Shape& shape, const Argument& call);
 
   // A handle of cuBLAS for this stream, made when first asked for, with a workspace of its own: so
   // products allocate nothing, and streams do not share one. Throws Error(kDevice).

@@ -116,6 +116,9 @@ const LayoutCode& CudaProgram::code(const Layout& layout, bool flush_denormals) 
     Kernel kernel = made->module->kernel(group->kernel_name());
     made->groups.back().emplace(LayoutCode::Compiled{std::move(*group), std::move(kernel)});
   }
+  std::vector<const GroupKernel*> kernels;
+  for (const auto& group : made->groups) kernels.push_back(group ? &group->group : nullptr);
+  made->levels = std::make_unique<LevelsCode>(open_, exe_, layout, flush_denormals, kernels);
   kept = std::move(made);
   return *kept;
 }

@@ -11,6 +11,7 @@
 #include "cuda/graphs.h"
 #include "cuda/group_source.h"
 #include "cuda/launch.h"
+#include "cuda/levels.h"
 #include "cuda/staged_lists.h"
 #include "runtime/backend.h"
 
@@ -29,8 +30,9 @@ struct LayoutCode {
     GroupKernel group;
     Kernel kernel;
   };
-  std::unique_ptr<Module> module;                // null without groups
+  std::unique_ptr<Module> module;               // null without groups
   std::vector<std::optional<Compiled>> groups;  // [call]
+  std::unique_ptr<const LevelsCode> levels;
 };
 
 class CudaProgram final : public Prepared {

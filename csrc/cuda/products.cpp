@@ -100,25 +100,23 @@ void launch_with_weight(Library& library, const Stream& stream, const Product& p
   }
 }
 
-// Two matrices for each row. What is chosen depends on their shape alone.
+// Two matrices for each row.
 void launch_of_matrices(Library& library, const Stream& stream, const Product& p, Rows rows) {
-  constexpr int kSmallSide = 16, kSmallMatrix = 1024, kLongDot = 32;
-  const int64_t size = int64_t{p.lines} * p.columns, count = number_of_rows(rows);
-  if (std::min({p.lines, p.columns, p.terms}) >= kSmallSide && size >= kSmallMatrix) {
-    launch_items(library, stream, "product_of_matrices",
-                 count * divided(p.lines, kTile) * divided(p.columns, kTile), p, rows);
-  } else if (p.x.term == 1 && p.w.term == 1 && p.terms >= kLongDot) {
-    launch_items(library, stream, "product_dots", divided(count * size, kWarps), p, rows);
+  const WayOfMatrices way = way_of_matrices(p);
+  const int64_t count = number_of_rows(rows), elements = count * p.lines * p.columns;
+  const int64_t tiles = count * divided(p.lines, kTile) * divided(p.columns, kTile);
+  if (way == WayOfMatrices::kTiles) {
+    launch_items(library, stream, "product_of_matrices", tiles, p, rows);
+  } else if (way == WayOfMatrices::kDots) {
+    launch_items(library, stream, "product_dots", divided(elements, kWarps), p, rows);
   } else {
-    launch_items(library, stream, "product_each", divided(count * size, kThreads), p, rows);
+    launch_items(library, stream, "product_each", divided(elements, kThreads), p, rows);
   }
 }
 
 void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.rows.begin >= call.rows.end) return;
-  const Product given = product_in(call);
-  // The factor for all rows comes second.
-  const Product p = given.x.ld == 0 && given.w.ld != 0 ? transposed(given) : given;
+  const Product given = product_in(call), p = product_of_rows(call);
   if (multiply_lines_by_blas(library, stream, p, call.rows)) {
     if (p.mask_kind != kNoMask) {
       const int64_t lines = int64_t{number_of_rows(call.rows)} * p.lines;
@@ -177,16 +175,11 @@ size_t scratch_of_rows(const Program& program, const Instruction& instruction, i
                     row_parts(result_size(program, instruction), rows, false));
 }
 
-// Whether the sum goes on from the value in its output, which is then one more input.
-bool goes_on(const DeviceCall& call) {
-  return call.instruction->inputs.size() > call.instruction->kernel->inputs.least;
-}
-
 // For a sum over no rows.
 void put_zeros(const Stream& stream, const DeviceCall& call) {
   const int64_t bytes =
       result_size(*call.program, *call.instruction) * item_size(call.program->dtype);
-  if (!goes_on(call)) {
+  if (!goes_on(*call.instruction)) {
     stream.clear(reinterpret_cast<Address>(call.out[0].data), static_cast<size_t>(bytes));
   }
 }
@@ -196,15 +189,15 @@ void launch_part_sum(Library& library, const Stream& stream, const DeviceCall& c
                      const SumParts& parts) {
   const int size = as_int(result_size(*call.program, *call.instruction));
   launch_items(library, stream, "part_sum", divided(size, kThreads), call.scratch, parts.count,
-               size, goes_on(call) ? 1 : 0, call.out[0].data);
+               size, goes_on(*call.instruction) ? 1 : 0, call.out[0].data);
 }
 
 void launch_matmul_reduce(Library& library, const Stream& stream, const DeviceCall& call) {
   const int rows = number_of_rows(call.rows);
   if (rows == 0) return put_zeros(stream, call);
   const Product p = product_in(call);
-  if (sum_by_blas(library, stream, p, call.rows, goes_on(call))) return;
-  const SumParts parts = product_parts(*call.instruction, rows, goes_on(call));
+  if (sum_by_blas(library, stream, p, call.rows, goes_on(*call.instruction))) return;
+  const SumParts parts = product_parts(*call.instruction, rows, goes_on(*call.instruction));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
   launch_items(library, stream, "product_sum",
                divided(p.lines, kTile) * divided(p.columns, kTile) * parts.count, p, call.rows,
@@ -216,7 +209,7 @@ void launch_reduce_rows(Library& library, const Stream& stream, const DeviceCall
   const int rows = number_of_rows(call.rows);
   if (rows == 0) return put_zeros(stream, call);
   const SumParts parts =
-      row_parts(result_size(*call.program, *call.instruction), rows, goes_on(call));
+      row_parts(result_size(*call.program, *call.instruction), rows, goes_on(*call.instruction));
   void* const result = parts.count == 1 ? call.out[0].data : reinterpret_cast<void*>(call.scratch);
   launch_items(library, stream, "row_sum", divided(call.in[0].size, 32) * parts.count, call.in[0],
                call.rows, parts, result);
@@ -224,6 +217,35 @@ void launch_reduce_rows(Library& library, const Stream& stream, const DeviceCall
 }
 
 }  // namespace
+
+Product product_of_rows(const DeviceCall& call) {
+  const Product given = product_in(call);
+  return given.x.ld == 0 && given.w.ld != 0 ? transposed(given) : given;
+}
+
+WayOfMatrices way_of_matrices(const Product& p) {
+  constexpr int kSmallSide = 16, kSmallMatrix = 1024, kLongDot = 32;
+  if (std::min({p.lines, p.columns, p.terms}) >= kSmallSide &&
+      int64_t{p.lines} * p.columns >= kSmallMatrix) {
+    return WayOfMatrices::kTiles;
+  }
+  const bool along = p.x.term == 1 && p.w.term == 1 && p.terms >= kLongDot;
+  return along ? WayOfMatrices::kDots : WayOfMatrices::kElements;
+}
+
+Product product_of_sum(const DeviceCall& call) { return product_in(call); }
+
+bool goes_on(const Instruction& instruction) {
+  return instruction.inputs.size() > instruction.kernel->inputs.least;
+}
+
+bool is_one_sum(const Program& program, const Instruction& instruction, int rows) {
+  const MatmulAttributes* const product = product_of(instruction);
+  const SumParts parts = product != nullptr
+                             ? product_parts(instruction, rows, false)
+                             : row_parts(result_size(program, instruction), rows, false);
+  return parts.count == 1 && (product == nullptr || rows * product->k < blas_limits().terms_of_sum);
+}
 
 const std::vector<DeviceKernel>& product_kernels() {
   static const auto* const kernels = new std::vector<DeviceKernel>{

@@ -16,4 +16,11 @@ bool multiply_rows_by_blas(Library& library, const Stream& stream, const Product
 // The sum over rows of the products; Y has no rows.
 bool sum_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows, bool goes_on);
 
+// Any of them takes products of at least so many lines, rows of matrices of at least such sides,
+// and sums of at least so many terms.
+struct BlasLimits {
+  int64_t lines, side, terms_of_sum;
+};
+BlasLimits blas_limits();
+
 }  // namespace cavs::cuda

@@ -41,7 +41,7 @@ void copy_rows(Library& library, const Stream& stream, const DeviceCall& call);
 template <class T>
 void launch(Library& library, const Stream& stream, const char* unit, const char* name,
             unsigned blocks, const T& call) {
-  library.kernel(unit, name).launch(stream, {blocks, kThreads, 0}, call);
+  library.launch(stream, unit, name, {blocks, kThreads, 0}, Argument{&call, sizeof(call)});
 }
 
 }  // namespace cavs::cuda

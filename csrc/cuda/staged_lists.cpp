@@ -104,6 +104,10 @@ HostArray array_of(const Schedule& schedule, const ListId& id) {
       return host_array(schedule.graph_vertex);
     case List::kLocal:
       return host_array(schedule.local);
+    case List::kLevelPtr:
+      return host_array(schedule.level_ptr);
+    case List::kLevelEdgePtr:
+      return host_array(schedule.level_edge_ptr);
     case List::kEdgeGraph:
       return host_array(schedule.edge_graph);
     case List::kEdgeLocal:
@@ -128,6 +132,9 @@ HostArray array_of(const Schedule& schedule, const ListId& id) {
 std::set<ListId> lists_read(const Program& program) {
   std::set<ListId> lists;
   for (const Segment& segment : program.segments) {
+    if (segment.kind == SegmentKind::kLevels) {
+      lists.insert({{List::kLevelPtr}, {List::kLevelEdgePtr}});
+    }
     for (const Instruction& instruction : segment.instructions) {
       for (const TableSpec& table : instruction.tables) add_lists(table, &lists);
       add_random(instruction.attributes, &lists);

@@ -30,6 +30,8 @@ enum class List : uint8_t {
   kGraphPtr,
   kGraphVertex,
   kLocal,
+  kLevelPtr,
+  kLevelEdgePtr,
   kEdgeGraph,
   kEdgeLocal,
   kSlot,         // argument: of which child

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "base/matmul_precision.h"
 #include "base/stopwatch.h"
 #include "cuda/graphs.h"
+#include "cuda/levels.h"
 #include "cuda/library.h"
 #include "cuda/streams.h"
 #include "runtime/executable.h"
@@ -187,7 +189,8 @@ class Walker {
  private:
   // All that the arguments and the number of launches follow from, besides the program.
   SweepKey key_of_launches() const {
-    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout), flush_ ? 1U : 0U,
+    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout),
+                    flush_ ? 1U : 0U,
                     uses_tf32() ? 1U : 0U,
                     reinterpret_cast<uint64_t>(sweep_.memory),
                     static_cast<uint64_t>(sweep_.counts.vertices),
@@ -195,7 +198,8 @@ class Walker {
                     static_cast<uint64_t>(sweep_.counts.edges),
                     static_cast<uint64_t>(sweep_.counts.graphs)};
     for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
-    for (const Operand& operand : operands_) key.push_back(reinterpret_cast<uint64_t>(operand.data));
+    for (const Operand& operand : operands_)
+      key.push_back(reinterpret_cast<uint64_t>(operand.data));
     for (const Table& table : tables_) {
       for (const int* list : {table.index, table.ptr, table.list, table.part}) {
         key.push_back(reinterpret_cast<uint64_t>(list));
@@ -205,6 +209,8 @@ class Walker {
       for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
     }
     key.push_back(scratch_of(0));
+    key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
+                                      : 0);
     return key;
   }
 
@@ -213,8 +219,7 @@ class Walker {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
     library_.blas(open.capturing);  // allocates, which a capture may not
-    return open.capturing.capture(
-        [&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    return open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -229,7 +234,8 @@ class Walker {
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
-      scratch_ = scratch_of(places[s].stream);
+      place_ = places[s].stream;
+      scratch_ = scratch_of(place_);
       if (segment.kind == SegmentKind::kLevels) {
         walk_levels(s);
       } else {
@@ -300,28 +306,54 @@ class Walker {
     return reinterpret_cast<Address>(sweep_.memory + sweep_.plan.workspace_offset);
   }
   Address scratch_of(int stream) const {
-    return workspace_address() + static_cast<Address>(workspace_.scratch_offset +
-                                                      stream * workspace_.scratch_bytes);
+    return workspace_address() +
+           static_cast<Address>(workspace_.scratch_offset + stream * workspace_.scratch_bytes);
   }
   Address nan_place() const {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
+  }
+
+  bool has_sums(size_t s) const {
+    return s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
   }
 
   void walk_levels(size_t s) {
     const Schedule& schedule = sweep_.schedule;
     const int64_t levels = schedule.num_levels();
     const bool inner = program_.segments[s].space.kind == SpaceKind::kInner;
-    const bool sums =
-        s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
+    const bool sums = has_sums(s);
+    std::optional<LevelsRun> together = levels_together(s);
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
       interrupt_.poll();
+      if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
+        i += done - 1;
+        continue;
+      }
       for (const BoundCall& bound : calls_[s]) launch_level(bound);
       if (!sums) continue;
       for (const BoundCall& bound : calls_[s + 1]) launch_level(bound);
     }
     level_ = -1;
+  }
+
+  // Nothing where each launch is timed or its states are looked at.
+  std::optional<LevelsRun> levels_together(size_t s) const {
+    if (!persistent_levels() || sweep_.profile != nullptr || sweep_.first_nan != nullptr) {
+      return std::nullopt;
+    }
+    std::vector<LevelsCall> calls;
+    for (size_t of = s; of < s + (has_sums(s) ? 2 : 1); ++of) {
+      for (const BoundCall& bound : calls_[of]) {
+        calls.push_back({bound.call, bound.group != nullptr ? &bound.group->group : nullptr,
+                         bound.prepared->kernel, bound.prepared->edges});
+        calls.back().call.scratch = scratch_;
+      }
+    }
+    const Address gate = workspace_address() + static_cast<Address>(workspace_.gate_offset(place_));
+    return std::optional<LevelsRun>(std::in_place, *code_.levels, sweep_, s, std::move(calls),
+                                    lists_, *stream_, gate);
   }
 
   void launch_level(const BoundCall& bound) {
@@ -349,9 +381,8 @@ class Walker {
   void look_for_nan(const BoundCall& bound, const DeviceCall& call) {
     for (const StateWrite& write : *bound.prepared->state_writes) {
       const Operand& out = call.out[write.output];
-      const Address data =
-          reinterpret_cast<Address>(out.data) +
-          static_cast<Address>(write.column * item_size(program_.dtype));
+      const Address data = reinterpret_cast<Address>(out.data) +
+                           static_cast<Address>(write.column * item_size(program_.dtype));
       const int rows = call.rows.end - call.rows.begin;
       const int width = static_cast<int>(write.size);
       const unsigned blocks = static_cast<unsigned>((int64_t{rows} * width + 255) / 256);
@@ -374,9 +405,10 @@ class Walker {
   const CudaProgram& prepared_;
   const CudaWorkspace& workspace_;
   const LayoutCode& code_;
-  const Stream& first_;              // the caller's
+  const Stream& first_;             // the caller's
   const Stream* stream_ = nullptr;  // of the segment at hand
-  Address scratch_ = 0;              // the same
+  int place_ = 0;                   // its number
+  Address scratch_ = 0;             // of the same
   const bool flush_;
   const DeviceLists& lists_;
   Library& library_;
@@ -391,8 +423,8 @@ class Walker {
 
 }  // namespace
 
-void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals,
-          const DeviceLists& lists, const TableSources& tables) {
+void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
+          const TableSources& tables) {
   Walker(sweep, stream, flush_denormals, lists, tables).walk();
 }
 

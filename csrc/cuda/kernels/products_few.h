@@ -102,6 +102,18 @@ __device__ __forceinline__ void few_lines(const Product& p, const Real* w, Rows 
   }
 }
 
+// By as many lines at once as there are.
+__device__ inline void few_lines_of(const Product& p, const Real* w, Rows rows, int line0,
+                                    int count, int column0, FewShared& shared) {
+  if (count == 1) {
+    few_lines<1>(p, w, rows, line0, count, column0, shared);
+  } else if (count <= 4) {
+    few_lines<4>(p, w, rows, line0, count, column0, shared);
+  } else {
+    few_lines<kFewLines>(p, w, rows, line0, count, column0, shared);
+  }
+}
+
 __device__ inline void product_of_few(const Product& p, Rows rows, Team team, FewShared& shared) {
   const Real* const w = static_cast<const Real*>(p.w.data);
   const int lines = (rows.end - rows.begin) * p.lines;
@@ -109,14 +121,7 @@ __device__ inline void product_of_few(const Product& p, Rows rows, Team team, Fe
   const int down = (lines + kFewLines - 1) / kFewLines;
   for (int item = team.block; item < across * down; item += team.blocks) {
     const int line0 = item / across * kFewLines, column0 = item % across * kFewColumns;
-    const int count = min(kFewLines, lines - line0);
-    if (count == 1) {
-      few_lines<1>(p, w, rows, line0, count, column0, shared);
-    } else if (count <= 4) {
-      few_lines<4>(p, w, rows, line0, count, column0, shared);
-    } else {
-      few_lines<kFewLines>(p, w, rows, line0, count, column0, shared);
-    }
+    few_lines_of(p, w, rows, line0, min(kFewLines, lines - line0), column0, shared);
   }
 }
 

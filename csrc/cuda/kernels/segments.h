@@ -1,5 +1,5 @@
-// The rows that a table lists, one thread for each column, in the order of the list: the CPU's
-// bits.
+// Sums and maxima over the rows that a table lists, one thread for each column, in the order of the
+// list: the CPU's bits. And numbers that a table gives.
 #pragma once
 
 #include "cuda/kernels/real.h"
@@ -22,6 +22,42 @@ __device__ __forceinline__ void for_each_segment(const Segments& call, Reduce re
   for_each_element(call.tiling, call.rows, [&](int r, int column) {
     row_of<Real>(call.out, r)[column] =
         reduce(call, call.table.ptr[r], call.table.ptr[r + 1], column);
+  });
+}
+
+__device__ __forceinline__ Real sum_of(const Segments& call, int begin, int end, int column) {
+  if (begin == end) return 0;
+  Real sum = listed(call, begin, column);
+#pragma unroll 8
+  for (int i = begin + 1; i < end; ++i) sum += listed(call, i, column);
+  return sum;
+}
+
+__device__ __forceinline__ Real max_of(const Segments& call, int begin, int end, int column) {
+  if (begin == end) return 0;
+  Real top = listed(call, begin, column);
+#pragma unroll 8
+  for (int i = begin + 1; i < end; ++i) top = maximum_(top, listed(call, i, column));
+  return top;
+}
+
+__device__ __forceinline__ void sum_segments(const Segments& call) {
+  for_each_segment(call, sum_of);
+}
+__device__ __forceinline__ void max_segments(const Segments& call) {
+  for_each_segment(call, max_of);
+}
+
+// The number of rows that the table lists.
+__device__ __forceinline__ void count_listed(const Segments& call) {
+  for_each_element(call.tiling, call.rows, [&](int r, int) {
+    *row_of<Real>(call.out, r) = static_cast<Real>(call.table.ptr[r + 1] - call.table.ptr[r]);
+  });
+}
+// 1 where there is an id, 0 where it is -1.
+__device__ __forceinline__ void find_present(const Segments& call) {
+  for_each_element(call.tiling, call.rows, [&](int r, int) {
+    *row_of<Real>(call.out, r) = *row_of<const int>(call.in, r) >= 0 ? 1 : 0;
   });
 }
 

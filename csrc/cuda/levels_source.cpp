@@ -1,0 +1,164 @@
+// Prints levels segments as CUDA C++.
+#include "cuda/levels_source.h"
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+
+namespace cavs::cuda {
+namespace {
+
+std::string numbered(const char* word, size_t number) { return word + std::to_string(number); }
+
+void replace_all(std::string* text, const std::string& word, const std::string& with) {
+  for (size_t at = text->find(word); at != std::string::npos; at = text->find(word, at)) {
+    text->replace(at, word.size(), with);
+    at += with.size();
+  }
+}
+
+class Printer {
+ public:
+  Printer(std::string name, const std::vector<LevelsStep>& steps, const LevelsOrder& order)
+      : name_(std::move(name)), steps_(steps), order_(order) {
+    for (size_t i = 0; i < steps.size(); ++i) {
+      behind_ = std::max(behind_, order.levels_behind(i));
+    }
+  }
+
+  std::string text() {
+    print_headers();
+    print_groups();
+    print_arguments();
+    out_ << "extern \"C\" __global__ void __launch_bounds__(256) " << name_
+         << "(const __grid_constant__ " << name_ << "_arguments at, const __grid_constant__ "
+         << "Levels levels) {\n"
+         << "  __shared__ LevelsShared shared;\n"
+         << "  extern __shared__ __align__(16) char memory[];\n"
+         << "  Real* const kept = reinterpret_cast<Real*>(memory);\n"
+         << "  const Team grid = whole_grid();\n"
+         << "  const Team others = {(grid.block + grid.blocks / 2) % grid.blocks, grid.blocks};\n";
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].function != &kStripedProduct) continue;
+      out_ << "  keep_weight(at." << numbered("step", i) << ", grid, kept);\n";
+    }
+    out_ << "  __syncthreads();\n";
+    print_levels();
+    out_ << "}\n";
+    return out_.str();
+  }
+
+ private:
+  void print_headers() {
+    out_ << "#include \"cuda/kernels/group.h\"\n#include \"cuda/kernels/levels.h\"\n";
+    std::set<std::string> headers;
+    for (const LevelsStep& step : steps_) {
+      if (step.function != nullptr) headers.insert(step.function->header);
+    }
+    for (const std::string& header : headers) {
+      out_ << "#include \"cuda/kernels/" << header << "\"\n";
+    }
+    out_ << "\nusing namespace cavs::cuda;\n\n";
+  }
+
+  void print_groups() {
+    std::set<const GroupKernel*> printed;
+    for (const LevelsStep& step : steps_) {
+      if (step.group != nullptr && printed.insert(step.group).second) {
+        out_ << step.group->functions;
+      }
+    }
+  }
+
+  void print_arguments() {
+    out_ << "struct " << name_ << "_arguments {\n";
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const LevelsStep& step = steps_[i];
+      const std::string type =
+          step.group != nullptr ? step.group->name + "_arguments" : step.function->type;
+      out_ << "  " << type << " " << numbered("step", i) << ";\n";
+    }
+    out_ << "};\n\n";
+  }
+
+  // Rows of levels are read a level ahead, so that nobody waits for them.
+  void print_levels() {
+    for (const char* space : {"vertices", "edges"}) {
+      out_ << "  Rows next_" << space << " = rows_of_level(levels, levels." << space << ", 0)";
+      for (int behind = 0; behind <= behind_; ++behind) {
+        out_ << ", " << numbered(space, static_cast<size_t>(behind)) << " = {}";
+      }
+      out_ << ";\n";
+    }
+    out_ << "  const int numbers = levels.count + " << behind_ << ";\n"
+         << "  for (int number = 0; number < numbers; ++number) {\n";
+    for (const char* space : {"vertices", "edges"}) {
+      for (int behind = behind_; behind > 0; --behind) {
+        out_ << "    " << space << behind << " = " << space << behind - 1 << ";\n";
+      }
+      out_ << "    " << space << "0 = next_" << space << ";\n"
+           << "    next_" << space << " = rows_of_level(levels, levels." << space
+           << ", number + 1);\n";
+    }
+    for (int phase = 0; phase < order_.phases; ++phase) print_phase(phase);
+    out_ << "  }\n";
+  }
+
+  std::string rows_of(size_t i) const {
+    return (steps_[i].edges ? "edges" : "vertices") + std::to_string(order_.levels_behind(i));
+  }
+
+  void print_phase(int phase) {
+    std::set<std::string> rows;
+    bool shares = false;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (order_.phase(i) != phase) continue;
+      const bool shared = steps_[i].function != nullptr && steps_[i].function->shared;
+      if (shared && shares) out_ << "    __syncthreads();\n";
+      shares = shares || shared;
+      out_ << "    if (any(" << rows_of(i) << ")) " << statement(i) << "\n";
+      rows.insert(rows_of(i));
+    }
+    if (rows.empty()) return;
+    // Who comes last need not wait.
+    out_ << "    if (";
+    if (phase == order_.phases - 1) out_ << "number + 1 < numbers && ";
+    out_ << "(";
+    const char* between = "";
+    for (const std::string& one : rows) {
+      out_ << between << "any(" << one << ")";
+      between = " || ";
+    }
+    out_ << ")) meet_grid(levels.gate);\n";
+  }
+
+  std::string statement(size_t i) const {
+    const LevelsStep& step = steps_[i];
+    const std::string at = "at." + numbered("step", i);
+    if (step.group != nullptr) {
+      if (step.group->width == 0) return "{}";
+      return step.group->name + "_columns<" + std::to_string(step.columns) + ">(" + at + ", " +
+             rows_of(i) + ", others);";
+    }
+    std::string text = step.function->statement;
+    replace_all(&text, "$at", at);
+    replace_all(&text, "$rows", rows_of(i));
+    replace_all(&text, "$goes_on", step.goes_on ? "true" : "false");
+    return text;
+  }
+
+  const std::string name_;
+  const std::vector<LevelsStep>& steps_;
+  const LevelsOrder& order_;
+  int behind_ = 0;
+  std::ostringstream out_;
+};
+
+}  // namespace
+
+std::string print_levels(const std::string& name, const std::vector<LevelsStep>& steps,
+                         const LevelsOrder& order) {
+  return Printer(name, steps, order).text();
+}
+
+}  // namespace cavs::cuda

@@ -1,0 +1,211 @@
+// Takes the launches of instructions apart: which device function each calls, and with what.
+#include "cuda/levels_steps.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cuda/kernels/levels_call.h"
+#include "cuda/products.h"
+#include "cuda/products_blas.h"
+#include "cuda/row_launches.h"
+
+namespace cavs::cuda {
+
+const StepFunction kStripedProduct = {nullptr, "levels.h", "StripedProduct",
+                                      "multiply_stripes($at, $rows, grid, kept, shared.few);",
+                                      true};
+
+namespace {
+
+constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
+
+const StepFunction kTiledMatrices = {nullptr, "products_tile.h", "Product",
+                                     "products_by_tiles($at, $rows, grid, shared.tile);", true};
+const StepFunction kDotMatrices = {nullptr, "products_each.h", "Product",
+                                   "product_by_dots($at, $rows, grid);"};
+const StepFunction kElementMatrices = {nullptr, "products_each.h", "Product",
+                                       "product_by_elements($at, $rows, grid);"};
+const StepFunction kProductSum = {
+    nullptr, "products_sums.h", "Product",
+    "sum_of_products($at, $rows, one_sum($rows, $goes_on), static_cast<Real*>($at.y), grid, "
+    "shared.tile);",
+    true};
+const StepFunction kRowSum = {
+    nullptr, "products_sums.h", "RowSum",
+    "sum_of_rows($at.in, $rows, one_sum($rows, $goes_on), static_cast<Real*>($at.out.data), grid, "
+    "shared.sums);",
+    true};
+
+const StepFunction kRowFunctions[] = {
+    {"move_4", "moves.h", "Move", "move<unsigned>(over($at, $rows));"},
+    {"move_8", "moves.h", "Move", "move<uint2>(over($at, $rows));"},
+    {"move_16", "moves.h", "Move", "move<uint4>(over($at, $rows));"},
+    {"slots_to_edges_4", "moves.h", "Slots", "slots_to_edges<unsigned>(over($at, $rows));"},
+    {"slots_to_edges_8", "moves.h", "Slots", "slots_to_edges<uint2>(over($at, $rows));"},
+    {"slots_to_edges_16", "moves.h", "Slots", "slots_to_edges<uint4>(over($at, $rows));"},
+    {"segment_sum", "segments.h", "Segments", "sum_segments(over($at, $rows));"},
+    {"segment_max", "segments.h", "Segments", "max_segments(over($at, $rows));"},
+    {"num_children", "segments.h", "Segments", "count_listed(over($at, $rows));"},
+    {"present", "segments.h", "Segments", "find_present(over($at, $rows));"},
+    {"segment_logsumexp", "segments_log.h", "Segments", "logsumexp_segments(over($at, $rows));"},
+    {"segment_softmax", "segments_log.h", "Segments", "softmax_segments(over($at, $rows));"},
+    {"row_max", "along.h", "Along", "row_max(over($at, $rows));"},
+    {"one_hot_max", "along.h", "Along", "one_hot_max(over($at, $rows));"},
+    {"softmax", "softmax_rows.h", "Along", "softmax(over($at, $rows));"},
+    {"log_softmax", "softmax_rows.h", "Along", "log_softmax(over($at, $rows));"},
+    {"logsumexp", "softmax_rows.h", "Along", "logsumexp(over($at, $rows));"},
+    {"logsumexp_grad", "softmax_rows.h", "Along", "logsumexp_grad(over($at, $rows));"},
+    {"cross_entropy", "losses.h", "Along", "cross_entropy(over($at, $rows));"},
+    {"cross_entropy_grad", "losses.h", "Along", "cross_entropy_grad(over($at, $rows));"},
+    {"broadcast", "shapes.h", "Shapes", "broadcast(over($at, $rows));"},
+    {"sum_to", "shapes.h", "Shapes", "sum_to(over($at, $rows));"},
+    {"uniform", "random.h", "Draw", "draw_uniform(over($at, $rows));"},
+    {"dropout", "random.h", "Draw", "drop_by_row(over($at, $rows));"},
+    {"dropout_by_id", "random.h", "Draw", "drop_by_ids(over($at, $rows));"},
+};
+
+int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <class T>
+std::vector<std::byte> bytes_of(const T& value) {
+  static_assert(alignof(T) == 8 && sizeof(T) % 8 == 0, "members one after the other");
+  std::vector<std::byte> bytes(sizeof(T));
+  std::memcpy(bytes.data(), &value, sizeof(T));
+  return bytes;
+}
+
+// Notes what would be launched.
+class Recorder final : public Library {
+ public:
+  Recorder(OpenGpu& open, DType dtype) : Library(open, dtype, false) {}
+
+  void launch(const Stream&, std::string_view, std::string_view name, const Shape& shape,
+              const Argument& call) override {
+    const auto* const found =
+        std::find_if(std::begin(kRowFunctions), std::end(kRowFunctions),
+                     [&](const StepFunction& function) { return function.kernel == name; });
+    if (found == std::end(kRowFunctions)) {
+      missing = name;
+      return;
+    }
+    LevelsStep step;
+    step.function = found;
+    step.blocks = shape.blocks;
+    const auto* const data = static_cast<const std::byte*>(call.data);
+    step.arguments.assign(data, data + call.bytes);
+    steps.push_back(std::move(step));
+  }
+
+  std::vector<LevelsStep> steps;
+  std::string_view missing;
+};
+
+LevelsStep group_step(const LevelsCall& it, bool blank) {
+  LevelsStep step;
+  const GroupKernel& group = *it.group;
+  step.group = &group;
+  step.columns = group.columns;
+  if (!blank) {
+    DeviceCall all = it.call;  // of levels: which rows a level writes over is its launch's to check
+    all.rows = {0, 0};
+    const std::vector<Address> arguments = group_arguments(group, all);
+    step.columns = columns_at(group, it.call);
+    const auto* const data = reinterpret_cast<const std::byte*>(arguments.data());
+    step.arguments.assign(data, data + arguments.size() * sizeof(Address));
+  }
+  const int64_t rows = it.call.rows.end - it.call.rows.begin;
+  step.blocks = static_cast<unsigned>(
+      std::min<int64_t>(divided(rows * (group.width / step.columns), kThreads), 1 << 14));
+  return step;
+}
+
+// Rows with a weight, or a matrix for each row.
+LevelsStep product_step(const DeviceCall& call) {
+  LevelsStep step;
+  const Product p = product_of_rows(call);
+  const int64_t rows = call.rows.end - call.rows.begin;
+  step.lines = p.lines;
+  if (p.w.ld == 0) {
+    StripedProduct striped;
+    striped.product = p;
+    step.function = &kStripedProduct;
+    step.stripes = static_cast<int>(divided(p.columns, kStripe));
+    striped.all = step.stripes;
+    striped.slice = p.terms * kStripe;
+    step.blocks = static_cast<unsigned>(std::min<int64_t>(rows * p.lines, 1 << 14)) *
+                  static_cast<unsigned>(step.stripes);
+    step.arguments = bytes_of(striped);
+    return step;
+  }
+  const WayOfMatrices way = way_of_matrices(p);
+  step.function = way == WayOfMatrices::kTiles  ? &kTiledMatrices
+                  : way == WayOfMatrices::kDots ? &kDotMatrices
+                                                : &kElementMatrices;
+  const int64_t elements = rows * p.lines * p.columns;
+  const int64_t blocks = way == WayOfMatrices::kTiles
+                             ? rows * divided(p.lines, kTile) * divided(p.columns, kTile)
+                         : way == WayOfMatrices::kDots ? divided(elements, kWarps)
+                                                       : divided(elements, kThreads);
+  step.blocks = static_cast<unsigned>(std::min<int64_t>(blocks, 1 << 14));
+  step.arguments = bytes_of(p);
+  return step;
+}
+
+LevelsStep sum_step(const DeviceCall& call) {
+  LevelsStep step;
+  step.goes_on = goes_on(*call.instruction);
+  if (product_of(*call.instruction) != nullptr) {
+    const Product p = product_of_sum(call);
+    step.function = &kProductSum;
+    step.blocks = static_cast<unsigned>(divided(p.lines, kTile) * divided(p.columns, kTile));
+    step.arguments = bytes_of(p);
+  } else {
+    step.function = &kRowSum;
+    step.blocks = static_cast<unsigned>(divided(call.in[0].size, 32));
+    step.arguments = bytes_of(RowSum{call.in[0], call.out[0]});
+  }
+  return step;
+}
+
+// cuBLAS would compute products of rows so large; its sums have an order of their own.
+bool are_large_matrices(const DeviceCall& call) {
+  const Product p = product_of_rows(call);
+  return p.w.ld != 0 && std::min({p.lines, p.columns, p.terms}) >= blas_limits().side;
+}
+
+std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall& it, bool blank) {
+  const Instruction& instruction = *it.call.instruction;
+  const std::string name = instruction.kernel->name;
+  if (it.group != nullptr) {
+    recorder.steps.push_back(group_step(it, blank));
+  } else if (name == "matmul" || name == "matmul_masked") {
+    if (are_large_matrices(it.call)) return "'" + name + "' of large matrices is cuBLAS's";
+    recorder.steps.push_back(product_step(it.call));
+  } else if (name == "matmul_reduce" || name == "matmul_reduce_masked" || name == "reduce_rows") {
+    recorder.steps.push_back(sum_step(it.call));
+  } else {
+    it.kernel->launch(recorder, stream, it.call);
+    if (!recorder.missing.empty()) return "'" + name + "' has no device function for a team";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& calls, bool blank,
+                                 std::string* why_not) {
+  if (calls.empty()) return {};
+  Recorder recorder(open, calls[0].call.program->dtype);
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const size_t first = recorder.steps.size();
+    *why_not = add_steps(recorder, open.stream, calls[i], blank);
+    if (!why_not->empty()) return {};
+    for (size_t s = first; s < recorder.steps.size(); ++s) {
+      recorder.steps[s].call = i;
+      recorder.steps[s].edges = calls[i].edges;
+    }
+  }
+  return std::move(recorder.steps);
+}
+
+}  // namespace cavs::cuda

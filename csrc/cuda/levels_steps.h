@@ -1,0 +1,50 @@
+// The instructions of a levels segment as parts of one kernel: each a device function for a team of
+// blocks, with what it is given.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "cuda/group_source.h"
+#include "cuda/launch.h"
+
+namespace cavs::cuda {
+
+// A device function as a kernel's text calls it.
+struct StepFunction {
+  const char* kernel;     // that does the same as a launch of its own; null where there is none
+  const char* header;     // of cuda/kernels/, where it stands
+  const char* type;       // of what it is given
+  const char* statement;  // with $at for that, $rows for the rows, $goes_on for a word
+  bool shared = false;    // whether it needs the memory that products share
+};
+// A product with a weight (StripedProduct).
+extern const StepFunction kStripedProduct;
+
+struct LevelsCall {
+  DeviceCall call;
+  const GroupKernel* group = nullptr;    // of an elementwise group
+  const DeviceKernel* kernel = nullptr;  // of any other
+  bool edges = false;                    // goes over edges
+};
+
+struct LevelsStep {
+  size_t call = 0;                         // number of the instruction
+  const StepFunction* function = nullptr;  // null for a group
+  const GroupKernel* group = nullptr;
+  int columns = 0;  // of a thread of the group
+  bool edges = false;
+  bool goes_on = false;  // of a sum
+  int lines = 1;         // of a row of a product
+  int stripes = 0;       // of a product with a weight
+  unsigned blocks = 1;   // that have work
+  std::vector<std::byte> arguments;
+};
+
+// The steps of instructions over the rows of their calls. `blank`: without addresses, to know the
+// kernel alone. Where an instruction cannot be part of such a kernel, none, and `why_not` says why.
+std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& calls, bool blank,
+                                 std::string* why_not);
+
+}  // namespace cavs::cuda
