@@ -132,7 +132,7 @@ CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "runtime": ("base", "graph", "memory", "program"),
     # The devices, each a room beside the others.
     "cpu": ("base", "graph", "memory", "group", "program", "runtime"),
-    "cuda": ("base", "group", "memory", "program", "runtime"),
+    "cuda": ("base", "graph", "group", "memory", "program", "runtime"),
     "bindings": ("base", "cpu", "cuda", "graph", "memory", "group", "program", "runtime"),
 }
 

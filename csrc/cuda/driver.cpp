@@ -1,3 +1,4 @@
+// Opens the libraries, and finds their functions.
 #include "cuda/driver.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// Calls the driver for GPUs, streams, events, graphs and memory.
 #include "cuda/gpu.h"
 
 #include <cstring>

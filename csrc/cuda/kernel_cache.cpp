@@ -1,3 +1,4 @@
+// Compiles kernels, keeps their machine code, and launches them.
 #include "cuda/kernel_cache.h"
 
 #include <unistd.h>

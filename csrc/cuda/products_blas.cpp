@@ -1,3 +1,4 @@
+// Calls cuBLAS, row-major matrices as the transposes of what it takes.
 #include "cuda/products_blas.h"
 
 #include <algorithm>
