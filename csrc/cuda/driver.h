@@ -122,7 +122,6 @@ using BlasHandle = cublasContext*;
   F(cublasCreate, _v2, (BlasHandle * handle))                                                     \
   F(cublasDestroy, _v2, (BlasHandle handle))                                                      \
   F(cublasGetVersion, _v2, (BlasHandle handle, int* version))                                     \
-  F(cublasGetProperty, , (int property, int* value))                                              \
   F(cublasSetMathMode, , (BlasHandle handle, int mode))                                           \
   F(cublasSetStream, _v2, (BlasHandle handle, StreamHandle stream))                               \
   F(cublasSetWorkspace, _v2, (BlasHandle handle, void* workspace, size_t bytes))                  \
