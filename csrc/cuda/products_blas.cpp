@@ -1,3 +1,4 @@
+// Lays products out for cuBLAS, and decides by size which it takes.
 #include "cuda/products_blas.h"
 
 #include <algorithm>
