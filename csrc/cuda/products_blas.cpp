@@ -1,4 +1,4 @@
-// Calls cuBLAS, row-major matrices as the transposes of what it takes.
+// Lays products out for cuBLAS, and decides by size which it takes.
 #include "cuda/products_blas.h"
 
 #include <algorithm>
@@ -94,8 +94,6 @@ void* result_of(DType dtype, const Product& p, int row) {
 }
 
 }  // namespace
-
-BlasLimits blas_limits() { return {kFewestLines, kFewestSide, kFewestTermsOfSum}; }
 
 // The lines of all rows stand one below the other, as those of one matrix. What stands in a line of
 // X tells on no other line of Y.
