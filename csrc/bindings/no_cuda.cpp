@@ -27,7 +27,7 @@ void bind_cuda(py::module_& m) {
       "set_array_makers", [](const py::object&, const py::object&) {}, py::arg("make"),
       py::arg("wrap"));
   for (const char* name : {"device_info", "synchronize", "reduce_rows", "set_stream", "Memory",
-                           "set_memory_pool", "sources_of", "compile", "kernel_texts"}) {
+                           "set_memory_pool", "compile", "kernel_texts"}) {
     cuda_module.def(name, &refuse);
   }
 }

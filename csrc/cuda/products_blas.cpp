@@ -95,6 +95,8 @@ void* result_of(DType dtype, const Product& p, int row) {
 
 }  // namespace
 
+BlasLimits blas_limits() { return {kFewestLines, kFewestSide, kFewestTermsOfSum}; }
+
 // The lines of all rows stand one below the other, as those of one matrix. What stands in a line of
 // X tells on no other line of Y.
 bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows) {
