@@ -20,6 +20,7 @@ from cavs.errors import CavsError as CavsError
 from cavs.errors import CavsRuntimeError as CavsRuntimeError
 from cavs.errors import CheckpointError as CheckpointError
 from cavs.errors import DataError as DataError
+from cavs.errors import DeviceError as DeviceError
 from cavs.errors import DTypeError as DTypeError
 from cavs.errors import GraphError as GraphError
 from cavs.errors import InputError as InputError
@@ -30,9 +31,11 @@ from cavs.execution.profile import InstructionProfile as InstructionProfile
 from cavs.execution.profile import MemoryUse as MemoryUse
 from cavs.execution.profile import Profile as Profile
 from cavs.execution.settings import get_flush_denormals as get_flush_denormals
+from cavs.execution.settings import get_matmul_precision as get_matmul_precision
 from cavs.execution.settings import get_num_threads as get_num_threads
 from cavs.execution.settings import instruction_set as instruction_set
 from cavs.execution.settings import set_flush_denormals as set_flush_denormals
+from cavs.execution.settings import set_matmul_precision as set_matmul_precision
 from cavs.execution.settings import set_num_threads as set_num_threads
 from cavs.model import Model as Model
 from cavs.program import Program as Program
@@ -65,6 +68,7 @@ from cavs.values import VertexValues as VertexValues
 __version__: str = _core.__version__
 
 if _TYPE_CHECKING:
+    from cavs import cuda as cuda
     from cavs import data as data
     from cavs import models as models
     from cavs import training as training
@@ -77,6 +81,7 @@ __all__ = [
     "CheckpointError",
     "DTypeError",
     "DataError",
+    "DeviceError",
     "Frontier",
     "Generator",
     "GraphBatch",
@@ -107,10 +112,12 @@ __all__ = [
     "batch",
     "compile",
     "concat",
+    "cuda",
     "data",
     "detect_nonfinite",
     "get_detect_nonfinite",
     "get_flush_denormals",
+    "get_matmul_precision",
     "get_num_threads",
     "instruction_set",
     "load",
@@ -125,6 +132,7 @@ __all__ = [
     "save",
     "set_detect_nonfinite",
     "set_flush_denormals",
+    "set_matmul_precision",
     "set_num_threads",
     "stack",
     "tensor",
@@ -134,7 +142,7 @@ __all__ = [
 ]
 
 # What few programs need, or not at once: imported when it is first asked for.
-_PACKAGES, _OF_SAVING = ("data", "models", "training"), ("load", "save")
+_PACKAGES, _OF_SAVING = ("cuda", "data", "models", "training"), ("load", "save")
 
 
 def __getattr__(name: str) -> object:

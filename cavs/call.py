@@ -9,6 +9,7 @@ import numpy as np
 
 from cavs.core.ir import Name, Node
 from cavs.core.ops._def import Space, SpaceKind
+from cavs.device import device_of
 from cavs.execution.executor import Array, Executor, RandomState
 from cavs.scheduler import GraphBatch, batch, unbatch
 
@@ -83,7 +84,7 @@ class Call(NamedTuple):
 
     def nan_in(self, name: Name, output: Array) -> Array:
         """Where an output has NaN, at the vertices that are searched."""
-        wrong = np.isnan(output)
+        wrong = np.isnan(device_of(output).to_host(output))
         if self.part.rows is not None and self.pushes[name].space == SpaceKind.VERTEX:
             wrong[~self.part.rows] = False
         return wrong

@@ -13,6 +13,7 @@ from cavs._arrays import Array
 from cavs.core.pickles import check_pickle
 from cavs.core.structure import Structure
 from cavs.core.vertex import Module, Unmatched
+from cavs.device import Device, host
 from cavs.tensor import Parameter
 
 _Self = TypeVar("_Self", bound="Compiled")
@@ -119,8 +120,12 @@ class Compiled(ABC):
             parameter.zero_grad()
 
 
-def convert(parameter: Parameter, dtype: np.dtype[Any]) -> None:
-    """Makes a parameter one of this dtype, in place."""
+def convert(parameter: Parameter, dtype: np.dtype[Any], device: Device) -> None:
+    """Makes a parameter one of this dtype on this device, in place."""
     if parameter.dtype != dtype:
-        parameter.data = parameter.read()[0].astype(dtype)
         parameter.zero_grad()
+        if parameter.device == host.name:
+            parameter.data = parameter.read()[0].astype(dtype)
+        else:
+            parameter.move(device, dtype)
+    parameter.move(device)

@@ -13,6 +13,8 @@ from cavs._arrays import Array, InputForms, NativeDType, NativeSpace, first_outs
 from cavs.core.ir import Name, Node, ancestors
 from cavs.core.trace import InputSpec, Trace, select_outputs
 from cavs.core.tracing import SourceLine
+from cavs.device import Device, device_of, host, is_on_host
+from cavs.device.taking import on_gpu
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch, InputGraph, batch, check_children
 from cavs.tensor import Tensor
@@ -37,7 +39,15 @@ class InputChecker:
         count: how many inputs there are.
     """
 
-    def __init__(self, trace: Trace, dtype: str, policy: str, children_read: int | None) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        dtype: str,
+        policy: str,
+        children_read: int | None,
+        device: Device = host,
+    ) -> None:
+        """See `cavs.options.CompileOptions`."""
         self.children_read = children_read
         self._policy = policy
         self._specs = trace.inputs
@@ -45,6 +55,7 @@ class InputChecker:
         self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
+        self._device = device
         self._forms = InputForms(
             [
                 (s.name, _native_space(s), _native_dtype(s, dtype), s.shape, self._bound(s))
@@ -82,7 +93,8 @@ class InputChecker:
         self, graphs: GraphBatch, inputs: dict[Name, Any], partial: bool = False
     ) -> dict[Name, Array]:
         """Arrays by name, C-contiguous and of the compiled dtype; an array that is so already is
-        shared. Ids are copied: a later write of another thread to the given ones is not seen.
+        shared. Floats are on the device, copied there from the host; ids are on the host, and
+        copied: a later write of another thread to the given ones is not seen.
 
         `partial`: whether inputs may be missing.
 
@@ -142,6 +154,8 @@ class InputChecker:
 
     def _convert(self, graphs: GraphBatch, spec: InputSpec, given: Any) -> Array:
         array = given._values if isinstance(given, Tensor) else _as_array(spec.name, given)
+        if not is_on_host(array):
+            array = self._from_gpu(spec, array)
         kinds = "iu" if spec.dtype == "int32" else "f"
         empty = array.size == 0 and array.ndim == 1 + len(spec.shape)
         if array.dtype.kind not in kinds and not empty:
@@ -163,7 +177,22 @@ class InputChecker:
             own = np.array(array, order="C")
             self._check_ids(graphs, spec, own)  # before ids that do not fit 32 bits are cut
             return own.astype(_INT32, copy=False)
-        return np.require(array, self._dtype, ("C_CONTIGUOUS", "ALIGNED"))
+        if self._device is host:
+            return np.require(array, self._dtype, ("C_CONTIGUOUS", "ALIGNED"))
+        return self._device.contiguous(self._device.asarray(array, self._dtype))
+
+    def _from_gpu(self, spec: InputSpec, array: Array) -> Array:
+        """An array of a GPU where the call reads it: ids on the host, which counts them."""
+        own = device_of(array)
+        if spec.dtype == "int32" and array.dtype.kind in "iu":
+            return own.to_host(array)
+        if own is not self._device:
+            raise InputError(
+                f"[input] expected an array on {self._device.name} for {spec.name!r}, got one on "
+                f"{own.name}; move it by x.to({self._device.name!r}), or the model by "
+                f"model.to({own.name!r})"
+            )
+        return array
 
     def _check_ids(self, graphs: GraphBatch, spec: InputSpec, ids: Array) -> None:
         bound = self._bound(spec)
@@ -197,7 +226,8 @@ def _as_array(name: Name, given: Any) -> Array:
     if type(given) is np.ndarray:
         return given
     try:
-        return foreign_array(given, "input")
+        array = on_gpu(given, "input")
+        return foreign_array(given, "input") if array is None else array
     except CavsError as error:
         message, _, remedy = printed(error, str).rpartition("; ")
         raise InputError(

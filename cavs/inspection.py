@@ -47,6 +47,12 @@ class Inspectable(Compiled):
         return self._executor.dtype
 
     @property
+    def device(self) -> str:
+        """The device that it runs on, and that its parameters and outputs are on: ``cpu``,
+        ``cuda:0`` and so on."""
+        return self._executor.device.name
+
+    @property
     def inputs(self) -> dict[Name, InputSpec]:
         """The inputs that F pulls, by name."""
         return dict(self._compiler.trace.inputs)
@@ -248,7 +254,8 @@ class Inspectable(Compiled):
         from cavs.core.outline import block
 
         pushes = self._compiler.trace.function.pushes
-        facts = f"dtype={self.dtype}, training={self.training}, outputs={list(pushes)}"
+        where = "" if self.device == "cpu" else f", device={self.device}"
+        facts = f"dtype={self.dtype}{where}, training={self.training}, outputs={list(pushes)}"
         return block(type(self).__name__, [f"(function): {self.function!r}", facts])
 
     def __str__(self) -> str:

@@ -18,13 +18,14 @@ from cavs.core.stepwise import stepwise
 from cavs.core.structure import Structure
 from cavs.core.trace import Trace, children_read
 from cavs.core.vertex import VertexFunction
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import Array, Executor, RandomState
 from cavs.execution.native import NativeExecutor
 from cavs.inputs import InputChecker
 from cavs.inspection import Inspectable
 from cavs.optim import Optimizer
-from cavs.options import CompileOptions, DType, asked_outputs, float_dtype
+from cavs.options import CompileOptions, DType, as_device_and_dtype, asked_outputs
 from cavs.recording import record_call, search_in
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.step import NativeSteps, StepOptions, separate_step
@@ -82,8 +83,9 @@ class Model(Inspectable):
         )
         read = None if extra_children == "ignore" else children_read(traced)
         self._stream = Stream(seed)
+        device = find_device(options.device)
         for parameter in function.parameters():
-            convert(parameter, np.dtype(options.dtype))
+            convert(parameter, np.dtype(options.dtype), device)
         self._begin(read)
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()
@@ -172,7 +174,8 @@ class Model(Inspectable):
         """Sets up what follows from the compiler and the options."""
         options = self._options
         self._checker = InputChecker(
-            self._compiler.trace, options.dtype, options.policy, children_read
+            *(self._compiler.trace, options.dtype, options.policy, children_read),
+            find_device(options.device),
         )
         self._parts: dict[tuple[str, ...], Model] = {}
         self._stepwise: Model | None = None
@@ -308,36 +311,42 @@ class Model(Inspectable):
         self.training = False
         return self
 
-    def to(self, dtype: DType) -> Model:
-        """Makes the model one of another precision, in place: its parameters, whose gradients are
-        forgotten, and what it computes with. Gives the model.
+    def to(self, device: Any = None, dtype: DType | None = None) -> Model:
+        """Makes the model one of another device or precision, in place: its parameters, and what
+        it computes with. Gives the model.
 
-        Optimizers keep arrays of the parameters' dtype: make them afterwards. Other models that
-        share the parameters are to be compiled again.
+        Optimizers keep arrays like the parameters: make them afterwards. Other models that share
+        the parameters are to be compiled again.
 
         Args:
-            dtype: float32 or float64.
+            device: ``cpu``, ``cuda`` or ``cuda:1``; None: the model stays where it is. A dtype will
+                do, too, where it is the only argument: ``model.to("float64")``.
+            dtype: float32 or float64; None: it stays. Gradients are forgotten where it changes.
 
         Raises:
-            DTypeError: another dtype; InputError: the model is part of a program; CavsRuntimeError:
-            an attribute that F read was replaced since it was compiled.
+            InputError: no such device, or the model is part of a program; DeviceError: the GPU
+            cannot be used; DTypeError: another dtype, or neither argument; CavsRuntimeError: an
+            attribute that F read was replaced since it was compiled.
         """
-        name = float_dtype("to", dtype)
+        place, name = as_device_and_dtype(device, dtype)
         if self._structure.root is not self.function:
             raise InputError(
                 "[to] expected a model that is no part of a program, got one that is; call to() of "
                 "the program"
             )
         self._structure.check(thorough=True)
-        self._convert(name)
+        self._convert(place, name)
         return self
 
-    def _convert(self, dtype: str) -> None:
-        """Makes it a model of this dtype."""
+    def _convert(self, device: str | None, dtype: str | None) -> None:
+        """Makes it a model of this device and dtype; None: of its own."""
+        options = self._options
+        wanted = options._replace(device=device or options.device, dtype=dtype or options.dtype)
+        wanted = wanted.check()
         for parameter in self.function.parameters():
-            convert(parameter, np.dtype(dtype))
-        if dtype != self._options.dtype:
-            self._options = self._options._replace(dtype=dtype)
+            convert(parameter, np.dtype(wanted.dtype), find_device(wanted.device))
+        if (wanted.device, wanted.dtype) != (options.device, options.dtype):
+            self._options = wanted
             self._begin(self._checker.children_read)
 
     def random_state(self) -> dict[str, int]:

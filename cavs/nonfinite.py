@@ -20,6 +20,7 @@ from cavs.core.ir import Internal, Name, Node
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import PARAM, PULL
 from cavs.core.stepwise import State
+from cavs.device import device_of
 from cavs.errors import InputError, NonFiniteError
 from cavs.execution.executor import Array, Gradients, NanState, Run
 from cavs.replay import Origin, Replay, replay
@@ -123,6 +124,7 @@ class Search:
     def origin_of(self, name: Name, output: Array) -> str:
         """In words, where the first NaN of an output comes from; if it has none, its first
         infinity."""
+        output = device_of(output).to_host(output)
         bad = has_nan if has_nan(output) else not_finite
         wrong = np.isnan(output) if bad is has_nan else np.isinf(output)
         node = self._call.pushes[name]
@@ -179,7 +181,8 @@ class Search:
         if graph is None:
             return "that of each graph alone is finite, and their sum is not"
         run = replay(self._call, graph)
-        own = self._of_graphs(cotangents, graph, graph + 1)
+        there = self._of_graphs(cotangents, graph, graph + 1)
+        own = {name: device_of(dy).to_host(dy) for name, dy in there.items()}
         with np.errstate(all="ignore"):
             run.backward(own)
         for v in reversed(run.order):

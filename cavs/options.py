@@ -10,7 +10,7 @@ import numpy.typing as npt
 from cavs._arguments import dtype_name, is_among, items, shown, shown_dtype
 from cavs.core.passes import PASSES
 from cavs.core.trace import Trace
-from cavs.device import find_device
+from cavs.device import find_device, host
 from cavs.errors import DTypeError, InputError
 
 DType = str | npt.DTypeLike
@@ -46,7 +46,12 @@ class CompileOptions(NamedTuple):
                 f"[compile] expected policy batching or serial, got {shown(self.policy)}; pass one "
                 "of these"
             )
-        find_device(self.device)
+        device = find_device(self.device)
+        if is_among(self.executor, ("reference",)) and device is not host:
+            raise InputError(
+                f"[compile] expected device 'cpu' with the reference executor, got "
+                f"{device.name!r}; use executor='native'"
+            )
         if not is_among(self.extra_children, ("error", "ignore")):
             raise InputError(
                 "[compile] expected extra_children error or ignore, got "
@@ -60,7 +65,7 @@ class CompileOptions(NamedTuple):
         if self.policy == "serial":  # runs a vertex at a time, so leaves do not come first
             passes = [p for p in (PASSES if passes is None else passes) if p != "specialize_leaves"]
         passes = None if passes is None else tuple(passes)
-        return self._replace(dtype=dtype, outputs=outputs, passes=passes)
+        return self._replace(dtype=dtype, outputs=outputs, passes=passes, device=device.name)
 
 
 def float_dtype(component: str, dtype: Any) -> str:
@@ -72,6 +77,26 @@ def float_dtype(component: str, dtype: Any) -> str:
             "of these"
         )
     return name
+
+
+def as_device_and_dtype(device: Any, dtype: Any) -> tuple[str | None, str | None]:
+    """The names of a device and of a dtype to go to, None for what stays. A dtype may come first,
+    as in ``model.to("float64")``.
+
+    Raises:
+        InputError: no device has such a name; DTypeError: neither is given, or another dtype than
+        float32 and float64; DeviceError: the GPU cannot be used.
+    """
+    if device is not None and dtype is None and not _is_device_name(device):
+        device, dtype = None, device
+    if device is None:
+        return None, float_dtype("to", dtype)
+    name = find_device(device, "to").name
+    return name, None if dtype is None else float_dtype("to", dtype)
+
+
+def _is_device_name(value: Any) -> bool:
+    return isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda")
 
 
 def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -18,10 +18,11 @@ from cavs.core.reads import Reads
 from cavs.core.structure import Structure
 from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram
+from cavs.device import Device, find_device
 from cavs.errors import InputError
 from cavs.execution.profile import MemoryBytes, Profile, together
 from cavs.model import Model
-from cavs.options import DType, float_dtype
+from cavs.options import DType, as_device_and_dtype
 from cavs.scheduler import GraphBatch, InputGraph
 from cavs.tensor import check_seed
 
@@ -52,7 +53,7 @@ class Program(Compiled):
         }
         # Parameters that belong to no function, for computations between the functions.
         for parameter in program.parameters():
-            convert(parameter, next(iter(self.models.values())).dtype)
+            convert(parameter, *self._kind())
         self._join()
         self.set_random_state({"seed": check_seed(seed_or_default(seed)), "step": 0})
         self._made = frozenset([*vars(self), "_made"])
@@ -108,15 +109,25 @@ class Program(Compiled):
         """Dropout does nothing from now on. Gives the program."""
         return self.train(False)
 
-    def to(self, dtype: DType) -> Program:
-        """Makes the program, with all its functions, one of another precision, in place; see
-        :meth:`Model.to`. Gives the program."""
-        name = float_dtype("to", dtype)
+    def _kind(self) -> tuple[np.dtype[Any], Device]:
+        """The dtype and the device of all functions."""
+        first = next(iter(self.models.values()))
+        return first.dtype, find_device(first.device)
+
+    @property
+    def device(self) -> str:
+        """The device that it runs on: ``cpu``, ``cuda:0`` and so on."""
+        return self._kind()[1].name
+
+    def to(self, device: Any = None, dtype: DType | None = None) -> Program:
+        """Makes the program, with all its functions, one of another device or precision, in place;
+        see :meth:`Model.to`. Gives the program."""
+        place, name = as_device_and_dtype(device, dtype)
         self._structure.check(thorough=True)
         for model in self.models.values():
-            model._convert(name)
+            model._convert(place, name)
         for parameter in self.function.parameters():
-            convert(parameter, np.dtype(name))
+            convert(parameter, *self._kind())
         return self
 
     @overload
@@ -317,7 +328,7 @@ def compile(
         passes: names among ``cavs.core.passes.PASSES``; None means all of them.
         policy: ``batching`` (level by level over all graphs) or ``serial`` (a vertex at a time).
         executor: ``native``, or ``reference``: NumPy, one vertex at a time, the tests' oracle.
-        device: ``cpu``.
+        device: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``; the parameters move there.
         seed: of the counter-based generator of random operations, 0..2**64-1; None: that of
             :func:`cavs.manual_seed`, else 0.
         extra_children: if F gathers by slot alone, how a vertex counts that has more children than
@@ -325,7 +336,8 @@ def compile(
 
     Raises:
         TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; names the line.
-        InputError: no such output or pass.
+        InputError: no such output, pass or device; DeviceError: the GPU cannot be used:
+            ``cavs.cuda.why_not()`` says why.
     """
     options: dict[str, Any] = {
         "dtype": dtype,

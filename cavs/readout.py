@@ -64,7 +64,8 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     rows = device.asarray(owner)
     total = device.zeros((graphs.num_graphs, *x.shape[1:]), x.dtype)
     device.add_at(total, rows, x._values)
-    total *= weights
+    with device.here():
+        total *= weights
     return record([total], [x], lambda dys: [(_given(dys) * weights)[rows]], name="readout")[0]
 
 
@@ -114,7 +115,9 @@ def _take(x: Tensor, numbers: Any) -> Tensor:
         dx[rows] = _given(dys)  # rows are distinct
         return [dx]
 
-    return record([x._values[rows]], [x], backward, name="readout")[0]
+    with device.here():
+        values = x._values[rows]
+    return record([values], [x], backward, name="readout")[0]
 
 
 def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
@@ -124,13 +127,14 @@ def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
     least = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     top = device.full((graphs.num_graphs, *x.shape[1:]), least, x.dtype)
     device.max_at(top, rows, data)
-    top[device.asarray(np.diff(graphs.ptr) == 0)] = 0
+    with device.here():
+        top[device.asarray(np.flatnonzero(np.diff(graphs.ptr) == 0))] = 0
 
     def backward(dys: Sequence[Any]) -> list[Any]:
         mask = (data == top[rows]).astype(data.dtype)
         count = device.zeros(top.shape, top.dtype)
         device.add_at(count, rows, mask)
-        count[count == 0] = 1  # for a graph without vertices, or with NaN
+        count += count == 0  # for a graph without vertices, or with NaN
         return [mask * (_given(dys) / count)[rows]]
 
     return record([top], [x], backward, name="readout", reads=[data, top])[0]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cavs.call import Call
 from cavs.core.ir import Name
+from cavs.device import device_of
+from cavs.device.taking import moved
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Array, Run
 from cavs.tensor import (
@@ -58,10 +60,13 @@ def record_call(
                 if isinstance(part, tuple):
                     grad = RowSparse._wrap(*part, parameter.shape)
                 parameter._accumulate(grad, adopt=True)
-        # Tensors of the other precision were converted on their way in.
+        # Tensors of the other precision, or of the host, were converted on their way in.
         found = gradients.inputs
         return [
-            found[n].astype(x.dtype, copy=False) if n in found else None for n, x in tensors.items()
+            moved(found[n], device_of(x._values)).astype(x.dtype, copy=False)
+            if n in found
+            else None
+            for n, x in tensors.items()
         ]
 
     def find(index: int, output: Array) -> str:

@@ -11,6 +11,7 @@ from cavs.call import Call
 from cavs.core.ir import Name, Node
 from cavs.core.ops._def import SpaceKind
 from cavs.core.ops.structure import CONSTANT, GATHER, STATE_COTANGENT
+from cavs.device import device_of
 from cavs.execution.executor import Array
 from cavs.execution.reference import ReferenceExecutor, ReferenceRun
 from cavs.execution.settings import get_flush_denormals
@@ -32,7 +33,8 @@ def replay(call: Call, graph: int) -> Replay:
     """One graph of a call, computed again."""
     one = call.only(graph, graph + 1)
     reference = ReferenceExecutor(call.executor.compiler, call.executor.dtype.name)
-    run = Replay(reference, one.graphs, one.inputs, call.random, call.wanted or frozenset())
+    inputs = {name: device_of(x).to_host(x) for name, x in one.inputs.items()}
+    run = Replay(reference, one.graphs, inputs, call.random, call.wanted or frozenset())
     if call.part.rows is not None:
         run.looked_at = call.rows(call.part.rows, SpaceKind.VERTEX, graph, graph + 1)
     with np.errstate(all="ignore"):

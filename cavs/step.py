@@ -7,6 +7,7 @@ Both ways give the same bits. `separate_step` makes the calls that a training lo
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,22 +74,26 @@ def separate_step(
     return result
 
 
-def check_loss(loss: float) -> None:
-    """Raises NonFiniteError where the loss is not finite."""
+def check_loss(loss: float, of: str = "") -> None:
+    """Raises NonFiniteError where the loss is not finite; `of` says which step's."""
     if not math.isfinite(loss):
         raise NonFiniteError(
-            f"[step] expected a finite loss, got {loss}; no parameter was changed: lower the "
+            f"[step] expected a finite loss, got {loss}{of}; no parameter was changed: lower the "
             "learning rate or clip gradients"
         )
 
 
-def check_norm(norm: float) -> None:
+def check_norm(norm: float, of: str = "") -> None:
     """Raises NonFiniteError where the norm of the gradients is not finite."""
     if not math.isfinite(norm):
         raise NonFiniteError(
-            f"[step] expected gradients of a finite norm, to be clipped, got {norm}; no parameter "
-            "was changed: lower the learning rate"
+            f"[step] expected gradients of a finite norm, to be clipped, got {norm}{of}; no "
+            "parameter was changed: lower the learning rate"
         )
+
+
+_EARLIER = " in an earlier step, for which the host did not wait"
+_MOST_AHEAD = 64  # steps that the host may be ahead of the device
 
 
 class _Plan(NamedTuple):
@@ -109,6 +114,7 @@ class NativeSteps:
     def __init__(self, executor: NativeExecutor) -> None:
         self._executor = executor
         self._plans: dict[tuple[str, bool, tuple[bool, ...]], _Plan] = {}
+        self._outcomes: deque[Any] = deque()  # of steps that the device may still work at
 
     def run(
         self,
@@ -134,6 +140,7 @@ class NativeSteps:
             NonFiniteError: the loss, or the norm to clip by, is not finite; no parameter has
                 changed; CavsRuntimeError: see :meth:`cavs.optim.Optimizer.check`.
         """
+        self._check_earlier()
         optimizer = options.optimizer
         plan = self._plan(options.loss, training)
         try:
@@ -165,6 +172,7 @@ class NativeSteps:
                 for parameter, whole in zip(plan.params, plan.whole, strict=True)
             ]
             rows: list[tuple[Array, Array] | None]
+            executor.device.begin_native()
             try:
                 loss, norm, rows, bounds = plan.native.run(
                     graphs.schedule(executor.policy),
@@ -172,7 +180,7 @@ class NativeSteps:
                     *state,
                     values,
                     versions,
-                    [inputs[name] for name in plan.inputs],
+                    executor.placed([inputs[name] for name in plan.inputs]),
                     gradients,
                     groups,
                     options.scale,
@@ -187,15 +195,27 @@ class NativeSteps:
             bounds is not None and math.isfinite(loss) and math.isfinite(norm)
         ):
             return None
-        check_loss(loss)
+        later = isinstance(norm, core.StepOutcome)
+        if later:
+            self._outcomes.append(norm)
+        else:
+            check_loss(loss)
         for parameter, whole, sparse in zip(plan.params, gradients, rows, strict=True):
             parameter.grad = whole if sparse is None else RowSparse._wrap(*sparse, parameter.shape)
-        check_norm(norm)
+        if not later:
+            check_norm(norm)
         for parameter in plan.params:
             optimizer.updated(parameter)
         if known is not None:
             optimizer.checks.settle(plan.params, writing.versions, known, bounds, plan.whole)
-        return Tensor._wrap(np.array(loss, executor.dtype))
+        return Tensor._wrap(loss if later else np.array(loss, executor.dtype))
+
+    def _check_earlier(self) -> None:
+        """Looks at steps that the device is done with by now. Raises NonFiniteError."""
+        while self._outcomes and (self._outcomes[0].is_known or len(self._outcomes) > _MOST_AHEAD):
+            outcome = self._outcomes.popleft()
+            check_loss(outcome.loss, _EARLIER)
+            check_norm(outcome.norm, _EARLIER)
 
     def _plan(self, loss: str, training: bool) -> _Plan:
         key = (loss, training, self._executor.compiler.learning())

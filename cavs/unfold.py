@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cavs._arguments import instance, integer, mapping, printed, shown
-from cavs._arrays import Array, foreign_array
+from cavs._arrays import Array
 from cavs.call import Part
 from cavs.core.ir import Name
 from cavs.core.ops._def import SpaceKind
 from cavs.core.stepwise import Known, State
+from cavs.device.taking import host_array
 from cavs.errors import GraphError, InputError, ShapeError
 from cavs.grown_graphs import Fresh, GrownGraphs, LevelBatch, integers_of
 from cavs.model import Model
@@ -197,7 +198,7 @@ class _Grown:
         self._model = asked.stepwise()
         self._states = [State(name) for name in asked.states]
         self._pulled = model.inputs
-        self._graph_inputs = {name: foreign_array(x, "unfold") for name, x in graph_inputs.items()}
+        self._graph_inputs = {name: host_array(x, "unfold") for name, x in graph_inputs.items()}
         for name, array in self._graph_inputs.items():
             if array.shape[:1] != (num_graphs,):
                 raise ShapeError(
@@ -213,8 +214,8 @@ class _Grown:
         inputs = self._step_inputs(growth, batch)
         with no_grad():
             out = self._model._call(batch.graphs, inputs, Part(batch.is_new(), batch.name_of))
-        outputs = {name: y.data[batch.new_rows] for name, y in out.items()}
-        given = {name: foreign_array(x, "unfold") for name, x in growth.inputs.items()}
+        outputs = {name: y.numpy()[batch.new_rows] for name, y in out.items()}
+        given = {name: host_array(x, "unfold") for name, x in growth.inputs.items()}
         for name, rows in {**outputs, **given}.items():
             self._rows.setdefault(name, _Rows()).parts.append(rows)
         pushed = {name: y for name, y in outputs.items() if name not in self._states}
@@ -236,7 +237,7 @@ class _Grown:
                 if name in self._graph_inputs:
                     inputs[name] = self._graph_inputs[name][batch.active]
             elif name in growth.inputs:
-                rows = foreign_array(growth.inputs[name], "unfold")
+                rows = host_array(growth.inputs[name], "unfold")
                 if rows.shape != (len(new_rows), *spec.shape):
                     raise ShapeError(
                         f"[unfold] expected an array of shape {(len(new_rows), *spec.shape)} for "

@@ -25,6 +25,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "_native": ("errors",),
     "_arrays": (*_BASE, "_native"),
     "device": (*_BASE, "_native", "_arrays"),
+    "cuda": ("errors", "_native", "_signatures", "device"),
     # F: what is computed
     "core.attributes": (),
     "core.ops": (*_BASE, "core.attributes"),
@@ -40,33 +41,46 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     # What users hold
     "tensor": (*_BASE, "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
-    "nn": (*_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
+    "nn": ("device", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
-    "inputs": (*_BASE, "_arrays", "core", "scheduler", "tensor"),
-    "call": ("core.ops", "core", "scheduler", "execution"),
-    "replay": ("core.ops", "core", "scheduler", "execution", "tensor", "call"),
+    "inputs": ("device", *_BASE, "_arrays", "core", "scheduler", "tensor"),
+    "call": ("device", "core.ops", "core", "scheduler", "execution"),
+    "replay": ("device", "core.ops", "core", "scheduler", "execution", "tensor", "call"),
     "values": ("_arrays", "core.ops", "core", "execution"),
-    "nonfinite": (*_BASE, "core.ops", "core", "execution", "tensor", "call", "replay", "values"),
-    "recording": ("errors", "core", "execution", "tensor", "call", "nonfinite"),
+    "nonfinite": (
+        "device",
+        *_BASE,
+        "core.ops",
+        "core",
+        "execution",
+        "tensor",
+        "call",
+        "replay",
+        "values",
+    ),
+    "recording": ("device", "errors", "core", "execution", "tensor", "call", "nonfinite"),
     "step": (*_BASE, "_native", "core", "scheduler", "execution", "tensor", "optim"),
     "options": (*_BASE, "device", "core"),
-    "compiled": ("_arrays", "core", "tensor"),
+    "compiled": ("device", "_arrays", "core", "tensor"),
     "summary": ("core", "scheduler", "execution"),
     "inspection": (
         *(*_BASE, "core", "scheduler", "execution", "tensor", "inputs", "compiled"),
         *("call", "replay", "values", "summary"),
     ),
     "model": (
+        "device",
         *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "call", "recording", "step", "options", "compiled"),
         "inspection",
     ),
     "grown_graphs": (*_BASE, "_arrays", "scheduler"),
     "unfold": (
+        "device",
         *(*_BASE, "_arrays", "core.ops", "core", "scheduler", "tensor", "call", "model"),
         "grown_graphs",
     ),
     "program": (
+        "device",
         *(*_BASE, "_seed", "core", "scheduler", "execution", "tensor", "options", "compiled"),
         *("summary", "model"),
     ),
@@ -118,8 +132,8 @@ CPP_LAYERS: dict[str, tuple[str, ...]] = {
     "runtime": ("base", "graph", "memory", "program"),
     # The devices, each a room beside the others.
     "cpu": ("base", "graph", "memory", "group", "program", "runtime"),
-    "cuda": ("runtime",),
-    "bindings": ("base", "cpu", "graph", "memory", "group", "program", "runtime"),
+    "cuda": ("base", "graph", "group", "memory", "program", "runtime"),
+    "bindings": ("base", "cpu", "cuda", "graph", "memory", "group", "program", "runtime"),
 }
 
 
@@ -287,7 +301,7 @@ def include_violation(path: Path, bracket: str, header: str) -> str | None:
     first = header.split("/")[0]
     if first == "pybind11" or header == "Python.h":
         return None if layer == "bindings" else "pybind11 and Python belong to bindings/"
-    if re.match(r"cuda|cublas|curand|nvrtc|cub/", header):
+    if re.match(r"cuda(?!/)|cublas|curand|nvrtc|cub/", header):
         return None if "cuda" in path.parts else "CUDA headers belong to a folder cuda/"
     if bracket == "<" or "/" not in header:
         return None

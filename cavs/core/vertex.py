@@ -92,11 +92,12 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Any]:
-        """The values of each parameter, by attribute path.
+        """The values of each parameter, by attribute path, as arrays of NumPy.
 
         The arrays are the parameters' own, which training goes on changing; copy them to keep them.
+        Those of parameters on a GPU are copies.
         """
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        return {name: parameter.numpy() for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> Unmatched:
         """Copies values into the parameters; nothing is changed unless everything fits.
@@ -126,8 +127,7 @@ class Module:
             for name, value in values.items()
         }
         for name, value in found.items():
-            with own[name].writing() as array:
-                array[...] = value
+            own[name].copy_in(value)
         return unmatched
 
     # Modules

@@ -45,6 +45,27 @@ def current_stream() -> int:
 LEGACY_DEFAULT = 1  # CU_STREAM_LEGACY: the name of the stream that 0 stands for
 
 
+_taken: dict[int, Any] = {}
+
+
+def take_memory(ordinal: int, size: int) -> int:
+    """The address of `size` bytes of CuPy's pool; 0 where the GPU has no more."""
+    import cupy
+
+    with cupy.cuda.Device(ordinal):
+        try:
+            pointer = cupy.cuda.alloc(size)
+        except cupy.cuda.memory.OutOfMemoryError:
+            return 0
+    _taken[pointer.ptr] = pointer
+    return int(pointer.ptr)
+
+
+def give_memory(ordinal: int, address: int) -> None:
+    """Gives what :func:`take_memory` gave back to the pool."""
+    _taken.pop(address, None)
+
+
 def erf(x: Any) -> Any:
     """The error function of each element."""
     from cupyx.scipy import special

@@ -125,12 +125,18 @@ def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
 
 # Functions of CuPy with NumPy's meaning.
 _FUNCTIONS = """
-    abs absolute add all amax amin any argmax argmin argsort array_equal broadcast_to concatenate
+    abs absolute add all amax amin any argmax argmin array_equal broadcast_to concatenate
     copysign cumsum divide dot equal exp expand_dims flatnonzero floor isfinite isinf isnan log
     log1p logical_and logical_not logical_or matmul max maximum may_share_memory mean min minimum
     moveaxis multiply negative nonzero power prod ravel repeat reshape rsqrt searchsorted
     shares_memory sign sort sqrt square squeeze stack subtract sum swapaxes take take_along_axis
     tanh transpose true_divide unique where zeros_like ones_like empty_like"""
+
+
+def argsort(x: EmulatedArray) -> EmulatedArray:
+    """The order of the last axis; equal elements stay in order, as with CuPy."""
+    found: EmulatedArray = placed(np.argsort(settled(x), kind="stable"), current_device())
+    return found
 
 
 def erf(x: Any) -> Any:

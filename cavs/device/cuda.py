@@ -296,6 +296,8 @@ def gpu(ordinal: int) -> Gpu:
     made = Gpu(ordinal)
     PLACES[made.xp.ndarray] = gpu_of
     core.cuda.set_array_makers(_make, _wrap)
+    if not is_emulated():  # programs and CuPy's arrays share one pool
+        core.cuda.set_memory_pool(made._own.take_memory, made._own.give_memory)
     return made
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from cavs._arrays import Array as Array
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
+from cavs.device import Device
 from cavs.scheduler import GraphBatch
 
 
@@ -71,10 +72,12 @@ class Run(Protocol):
 
 
 class Executor(Protocol):
-    """Runs one compiled function."""
+    """Runs one compiled function. Float inputs, outputs and gradients are arrays of `device`; ids
+    are arrays of the host."""
 
     compiler: Compiler
     dtype: np.dtype[Any]
+    device: Device
 
     def forward(
         self,

@@ -14,7 +14,7 @@ from cavs._native import core as _core
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.program import Program
-from cavs.device import find_device
+from cavs.device import find_device, host, is_on_host
 from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import (
     Array,
@@ -40,7 +40,7 @@ class NativeExecutor:
         self.compiler = compiler
         self.dtype = np.dtype(dtype)
         self.policy = policy
-        self.device = device
+        self.device = find_device(device)
         self._loaded: dict[Program, Any] = {}
         self._kept: dict[Compiler, tuple[Program, list[tuple[Memory, Program]]]] = {}
 
@@ -64,9 +64,10 @@ class NativeExecutor:
             [form.unique(unique) for unique in program.uniques],
             program.saved,
             forward,
-            self.device,
+            self.device.name,
             [form.output(output) for output in program.outputs],
             [program.states[name] for name in self._looked_at(program)],
+            "stream" in self.compiler.passes,
         )
 
     def _looked_at(self, program: Program) -> list[Name]:
@@ -136,7 +137,7 @@ class NativeExecutor:
         kept = self._kept.get(compiler)
         if kept is None:
             numbers = {id(p): number for number, p in enumerate(compiler.params)}
-            kind = self.dtype, find_device(self.device)
+            kind = self.dtype, self.device
             whole, parts = compiler.remembering()
             memories = [
                 (Memory(part, [*(numbers[id(p)] for p in part.params), -1], *kind), program)
@@ -171,12 +172,21 @@ class NativeExecutor:
             native.profile = True
         if check_states:
             native.check_states = True
-        arrays = [inputs[name] for name in program.inputs]
+        arrays = self.placed([inputs[name] for name in program.inputs])
+        self.device.begin_native()
         outputs = native.forward(weights.values, arrays, versions=weights.versions)
         if check_states and native.nan_state is not None:
             number, vertex = native.nan_state
             raise NanState(self._looked_at(program)[number], vertex)
         return {name: outputs[number] for name, number in program.results.pushes}, native
+
+    def placed(self, arrays: list[Array]) -> list[Array]:
+        """Inputs of a program where it reads them: floats on the device, ids on the host."""
+        if self.device is host:
+            return arrays
+        return [
+            self.device.asarray(x) if x.dtype.kind == "f" and is_on_host(x) else x for x in arrays
+        ]
 
     def profiled(
         self,
@@ -248,7 +258,8 @@ class NativeRun:
         buffers: list[Array | None] = [None] * len(program.outputs)
         for parameter, output in results.whole:
             buffers[output] = params[parameter].take_grad_buffer()
-        given = [cotangents[name] for name in program.inputs]
+        given = self.executor.placed([cotangents[name] for name in program.inputs])
+        self.executor.device.begin_native()
         outputs = self.native.backward(self.executor.load(program), given, buffers, retain=retain)
         gradients = Gradients(
             [(parameter, outputs[output]) for parameter, output in results.whole],

@@ -21,6 +21,7 @@ from cavs.core.ops.random import DROPOUT, DROPOUT_BY_ID, UNIFORM
 from cavs.core.ops.reduce import reference_logsumexp, reference_softmax
 from cavs.core.ops.shape import CONCAT
 from cavs.core.owners import path_of
+from cavs.device import Device, device_of, host
 from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import Array, Gradients, NanState, RandomState
 from cavs.execution.philox import GRAPH_LOCAL, uniform, uniform_by_id
@@ -35,6 +36,7 @@ class ReferenceExecutor:
     def __init__(self, compiler: Compiler, dtype: str) -> None:
         self.compiler = compiler
         self.dtype = np.dtype(dtype)
+        self.device: Device = host
 
     def forward(
         self,
@@ -186,6 +188,7 @@ class ReferenceRun:
     def _param(self, v: int, node: Node, given: Any) -> Array:
         parameter = node.attrs["parameter"]
         values = parameter.read()[0]
+        values = device_of(values).to_host(values)
         if values.shape != node.shape:
             raise ShapeError(
                 f"[reference] expected shape {node.shape} for parameter "

@@ -25,6 +25,7 @@ class _Rows:
         self, versions: list[int], part: Remembered, dtype: np.dtype[Any], device: Device
     ) -> None:
         rows = part.count + 1
+        self._device = device
         self.versions = versions
         self.known: Array = np.zeros(rows, bool)
         self.results: dict[Name, Array] = {
@@ -35,9 +36,12 @@ class _Rows:
     def note(self, ids: Array, computed: Mapping[Name, Array]) -> None:
         """Writes the rows that nobody else has written meanwhile."""
         with _lock:
-            new = ~self.known[ids]  # NumPy's index -1 is the last row, which is "no input"
-            for key, results in self.results.items():
-                results[ids[new]] = computed[key][new]
+            new = np.flatnonzero(~self.known[ids])
+            chosen = ids[new]  # the index -1 is the last row, which is "no input"
+            with self._device.here():
+                rows, where = self._device.asarray(new), self._device.asarray(chosen)
+                for key, results in self.results.items():
+                    results[where] = computed[key][rows]
             self.known[ids] = True
 
 

@@ -78,6 +78,28 @@ def get_flush_denormals() -> bool:
     return bool(_core.flush_denormals())
 
 
+def set_matmul_precision(precision: str) -> None:
+    """How exactly products of float32 matrices are computed on a GPU from now on, in the whole
+    process: ``"highest"``, at first, rounds as float32 does; ``"high"`` lets tensor cores round the
+    factors to TF32 (10 bits of mantissa) before they multiply, and sums in float32. float64 and
+    the CPU are not concerned. The names are those of PyTorch.
+
+    Raises:
+        InputError: `precision` is neither.
+    """
+    if not isinstance(precision, str) or precision not in ("highest", "high"):
+        raise InputError(
+            f"[matmul] expected the precision 'highest' or 'high', got {shown(precision)}; pass "
+            "one of these"
+        )
+    _core.set_uses_tf32(precision == "high")
+
+
+def get_matmul_precision() -> str:
+    """``"highest"`` or ``"high"``; see :func:`set_matmul_precision`."""
+    return "high" if _core.uses_tf32() else "highest"
+
+
 def compiles_groups() -> bool:
     """Whether elementwise groups of float32 run as machine code. They are interpreted on other
     processors, and where the system lets no memory be executable."""

@@ -15,7 +15,9 @@ def is_like(grad: Any, parameter: Parameter) -> bool:
     """Whether a gradient has the shape and dtype of its parameter."""
     if not (isinstance(grad, RowSparse) or is_array(grad)):
         return False
-    return grad.shape == parameter.shape and grad.dtype == parameter.dtype
+    array = grad.values if isinstance(grad, RowSparse) else grad
+    like = grad.shape == parameter.shape and grad.dtype == parameter.dtype
+    return like and device_of(array).name == parameter.device
 
 
 def unlike(parameter: Parameter, group: Group) -> CavsError:
@@ -26,6 +28,12 @@ def unlike(parameter: Parameter, group: Group) -> CavsError:
         return InputError(
             f"[optim] expected an array as gradient of parameter {name!r}, got "
             f"{type(grad).__name__}; convert it with numpy.asarray"
+        )
+    array = grad.values if isinstance(grad, RowSparse) else grad
+    if device_of(array).name != parameter.device:
+        return InputError(
+            f"[optim] expected a gradient on {parameter.device} of parameter {name!r}, got one on "
+            f"{device_of(array).name}; assign one that is where the parameter is"
         )
     return ShapeError(
         f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
@@ -38,7 +46,7 @@ def check_gradient(parameter: Parameter, state: State, group: Group) -> None:
     name = name_in(group, parameter)
     values: Array = parameter.read()[0]
     grad: Any = parameter.grad
-    if not (grad.flags.c_contiguous and grad.flags.aligned):
+    if not (grad.flags.c_contiguous and getattr(grad.flags, "aligned", True)):
         raise InputError(
             f"[optim] expected a C-contiguous gradient of parameter {name!r}, got one with "
             "gaps or in another order; assign a copy"
@@ -58,8 +66,10 @@ def check_state(parameter: Parameter, state: State, group: Group) -> None:
     for key, kept in state.items():
         if kept.ndim == 0:
             continue  # a count of steps
-        if kept.shape != parameter.shape or kept.dtype != parameter.dtype:
+        where = device_of(kept).name
+        if (kept.shape, kept.dtype, where) != (parameter.shape, parameter.dtype, parameter.device):
             raise ShapeError(
-                f"[optim] expected parameter {name!r} as {kept.dtype} {kept.shape}, for which "
-                f"{key} is kept, got {parameter.dtype} {parameter.shape}; make a new optimizer"
+                f"[optim] expected parameter {name!r} as {kept.dtype} {kept.shape} on {where}, for "
+                f"which {key} is kept, got {parameter.dtype} {parameter.shape} on "
+                f"{parameter.device}; make a new optimizer"
             )

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from cavs._arguments import listed, number
-from cavs._arrays import Array, first_unlike
+from cavs._arrays import Array
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners
-from cavs.device import is_array
+from cavs.device import device_of, is_array
+from cavs.device.taking import moved
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
 from cavs.optim._gradients import check_gradient, check_state, is_like, unlike
@@ -260,7 +261,8 @@ class Optimizer(ABC):
         grads: list[Any] = [p.grad for p in params]
         states = [self._states[p] for p in params]
         with Writing(params) as values:
-            if not all(map(is_array, grads)) or first_unlike(grads, values) >= 0:
+            device = device_of(values[0])
+            if not all(map(is_array, grads)) or not device.alike(grads, values):
                 raise unlike(next(p for p in params if not is_like(p.grad, p)), group)
             try:
                 self._update(values, grads, states, group)
@@ -280,7 +282,8 @@ class Optimizer(ABC):
         """Everything that the next step depends on, as arrays: ``NAME.STATE`` of each parameter,
         and ``groups.N.OPTION`` of each group, without axes.
 
-        The arrays of the parameters are the optimizer's own; copy them to keep them.
+        The arrays are NumPy's. Those of parameters on the CPU are the optimizer's own; copy them to
+        keep them.
 
         Raises:
             InputError: an option that a user set is no number.
@@ -290,7 +293,7 @@ class Optimizer(ABC):
         for group in self.groups:
             for name, parameter in zip(group["names"], group["params"], strict=True):
                 for key, array in self._states[parameter].items():
-                    result[f"{name}.{key}"] = array
+                    result[f"{name}.{key}"] = device_of(array).to_host(array)
         try:
             for path, (at, option) in option_places(self.groups).items():
                 result[path] = np.asarray(self.groups[at][option], np.float64)
@@ -326,8 +329,10 @@ class Optimizer(ABC):
         found = {name: self._checked(name, value, own[name]) for name, value in values.items()}
         for group, given in zip(self.groups, changed, strict=True):
             group.update(given)
-        for name, value in found.items():
-            own[name][...] = value
+        for group in self.groups:
+            for name, parameter in zip(group["names"], group["params"], strict=True):
+                for key, array in self._states[parameter].items():
+                    array[...] = moved(found[f"{name}.{key}"], device_of(array))
 
     def _check_states(self, given: Group) -> None:
         """Raises InputError if the options `given` need arrays that this optimizer does not

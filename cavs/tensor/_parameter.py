@@ -132,18 +132,27 @@ class Parameter(Tensor):
         rebind()
         self._hold(own)
 
-    def move(self, device: Device) -> None:
-        """Puts the values, and the gradient, on a device, in place."""
-        values = self._values
-        if device_of(values) is device:
+    def move(self, device: Device, dtype: Any = None) -> None:
+        """Puts the values, and the gradient, on a device, in place, in another dtype if given."""
+        own, values = device_of(self._values), self._values
+        if own is device and dtype in (None, values.dtype):
             return
         rebind()
         grad: Any = self.grad
+        if dtype is not None and dtype != values.dtype:
+            with own.here():
+                values = values.astype(dtype)
+            grad = None
         self._values = moved(values, device)
         self._version.start(None, private=True)
-        self.grad = grad._on(device) if isinstance(grad, RowSparse) else grad
-        if is_array(grad):
-            self.grad = moved(grad, device)
+        if isinstance(grad, RowSparse):
+            grad = grad._on(device)
+        self.grad = moved(grad, device) if is_array(grad) else grad
+
+    def copy_in(self, values: Array) -> None:
+        """Writes values of the host, of this shape and dtype, as one change."""
+        with self.writing() as array:
+            array[...] = moved(values, device_of(array))
 
     def _hold(self, array: Array) -> None:
         """Takes the memory of `array`, which others may hold, for the values."""

@@ -109,10 +109,11 @@ class RowSparse:
         """The same on a device."""
         if device_of(self.values) is device:
             return self
-        return RowSparse(moved(self.indices, host), moved(self.values, device), self.shape)
+        indices, values = self._given()
+        return RowSparse(moved(indices, host), moved(values, device), self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RowSparse, (self.indices, self.values, self.shape)
+        return RowSparse, (*self._given(), self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -128,15 +129,26 @@ class RowSparse:
 
     def copy(self) -> RowSparse:
         """The same with arrays of its own."""
-        return RowSparse(self.indices.copy(), self.values.copy(), self.shape)
+        indices, values = self._given()
+        return RowSparse(indices, values.copy(), self.shape)
 
     def to_dense(self) -> Array:
         """A new array of the whole shape, zeros elsewhere."""
         device = device_of(self.values)
         dense = device.zeros(self.shape, self.dtype)
         with device.here():
-            dense[self.indices] = self.values
+            indices, values = self._given()
+            dense[indices] = values
         return dense
+
+    def _given(self) -> tuple[Array, Array]:
+        """Indices and values without the room that a step on a GPU leaves behind them, of index
+        -1."""
+        indices, values = self.indices, self.values
+        if device_of(values) is host or len(indices) == 0:
+            return indices, values
+        kept = indices >= 0
+        return indices[kept], values[kept]
 
     def add(self, other: RowSparse) -> RowSparse:
         """The sum of two, on the union of their rows; if one has no rows, the other one itself."""
@@ -152,7 +164,8 @@ class RowSparse:
         common = dtype if dtype in (FLOAT32, FLOAT64) else FLOAT64
         parts, device = [], device_of(self.values)
         for given in (self, other):
-            parts += [device.contiguous(given.indices), given.values.astype(common, copy=False)]
+            indices, values = given._given()
+            parts += [device.contiguous(indices), values.astype(common, copy=False)]
         indices, values = device.merge_rows(*parts)
         return RowSparse._wrap(indices, values.astype(dtype, copy=False), self.shape)
 
@@ -170,7 +183,8 @@ class RowSparse:
                 f"{device_of(dense).name}; copy it there"
             )
         with device_of(dense).here():
-            dense[self.indices] += self.values
+            indices, values = self._given()
+            dense[indices] += values
 
     def scale(self, factor: float) -> None:
         """Multiplies by `factor`, in place."""

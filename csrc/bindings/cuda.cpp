@@ -203,6 +203,8 @@ void bind_cuda(py::module_& m) {
   cuda_module.def("set_array_makers", &set_array_makers, py::arg("make"), py::arg("wrap"),
                   "How arrays of a GPU are made: make(ordinal, shape, dtype), of any content, and "
                   "wrap(ordinal, address, shape, dtype, owner), over memory that `owner` keeps.");
+  bind_cuda_compile(cuda_module);
+  bind_cuda_pool(cuda_module);
   py::class_<Memory>(cuda_module, "Memory", py::buffer_protocol())
       .def(py::init<int, size_t>(), py::arg("ordinal"), py::arg("bytes"))
       .def(py::init<int, size_t, cuda::Address, py::object>(), py::arg("ordinal"), py::arg("bytes"),

@@ -12,6 +12,7 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
+#include "base/matmul_precision.h"
 #include "base/isa.h"
 #include "base/thread_pool.h"
 #include "bindings/attributes.h"
@@ -261,6 +262,8 @@ void bind_kernels(py::module_& m) {
         "Whether this machine can take denormals for zero.");
   m.def("flush_denormals", &flush_denormals,
         "Whether native calls in float32 take denormals for zero.");
+  m.def("uses_tf32", &uses_tf32, "Whether products of float32 on a GPU may round to TF32.");
+  m.def("set_uses_tf32", &set_uses_tf32, py::arg("enabled"), "For all calls from now on.");
   m.def("set_flush_denormals", &set_flush_denormals, py::arg("enabled"),
         "Sets whether native calls in float32 take denormals for zero. Raises CavsRuntimeError for "
         "True where the machine cannot.");

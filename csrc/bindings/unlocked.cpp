@@ -53,6 +53,17 @@ void run_signal_handlers() {
   if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
 }
 
+void with_interpreter(const std::function<void()>& work) {
+  if (PyGILState_Check() != 0) return work();
+  const DenormalScope usual(DType::kFloat64);
+  if (current == nullptr) {
+    const pybind11::gil_scoped_acquire locked;
+    return work();
+  }
+  const Unlocked::Locked locked(current);
+  work();
+}
+
 Unlocked::Unlocked() : before_(current), state_(PyEval_SaveThread()) {
   current = this;
   call_.emplace();

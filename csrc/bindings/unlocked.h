@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <optional>
 
 #include "base/native_calls.h"
@@ -25,6 +26,7 @@ class Unlocked {
  private:
   class Locked;
   friend void run_signal_handlers();
+  friend void with_interpreter(const std::function<void()>& work);
 
   Unlocked* const before_;  // of this thread: a handler may make a call of its own
   PyThreadState* const state_;
@@ -33,6 +35,10 @@ class Unlocked {
 
 // Throws the exception that a signal handler of Python raises; for base/interrupt.h.
 void run_signal_handlers();
+
+// Does work that needs the interpreter's lock, also in the middle of a call without it. Exceptions
+// of Python pass on.
+void with_interpreter(const std::function<void()>& work);
 
 // Makes the process wait at its end for calls of daemon threads, before the libraries that run the
 // calls free their memory.

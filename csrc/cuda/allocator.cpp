@@ -12,10 +12,10 @@ MemoryPool& chosen_pool() {
   return *pool;
 }
 
-// Few sizes, so that what one call gave back fits the next: eight to each power of two.
+// Few sizes, so that what one call gave back fits the next: sixteen to each power of two.
 int64_t rounded(int64_t bytes) {
   int64_t step = 256;
-  while (step * 16 <= bytes) step *= 2;
+  while (step * 32 <= bytes) step *= 2;
   return align_up(bytes, step);
 }
 

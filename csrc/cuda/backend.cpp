@@ -8,6 +8,7 @@
 
 #include "base/denormals.h"
 #include "cuda/allocator.h"
+#include "cuda/batch_copies.h"
 #include "cuda/current_stream.h"
 #include "cuda/later_step.h"
 #include "cuda/pinned_ring.h"
@@ -61,12 +62,14 @@ class CudaBackend final : public Backend {
   void run(const Sweep& sweep) override {
     open_gpu(open_.ordinal);  // current in this thread
     const Stream& stream = current_stream(open_);
+    follow_last(stream);
     upload(sweep, stream);
     const DeviceLists lists = lists_of(sweep);
     const auto uniques = uniques_of(sweep);
     const auto parents = parents_of(sweep);
     const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
     walk(sweep, stream, flush, lists, {lists, uniques, parents});
+    note_stream(stream);
   }
 
   void synchronize() override {
@@ -74,12 +77,8 @@ class CudaBackend final : public Backend {
     current_stream(open_).synchronize();
   }
 
-  const StepArithmetic<float>& step_arithmetic(float) const override {
-    return single_;
-  }
-  const StepArithmetic<double>& step_arithmetic(double) const override {
-    return twice_;
-  }
+  const StepArithmetic<float>& step_arithmetic(float) const override { return single_; }
+  const StepArithmetic<double>& step_arithmetic(double) const override { return twice_; }
 
   std::unique_ptr<LaterStep<float>> later_step(float) const override {
     open_gpu(open_.ordinal);
@@ -107,13 +106,17 @@ class CudaBackend final : public Backend {
       if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
     };
     if (!sweep.exe.forward) {
-      const auto& staged = static_cast<const StagedLists&>(*plan.staged);
-      const int64_t tables = plan.staged_offset;
-      pinned_.upload(stream, at(sweep, 0), tables + staged.bytes, [&](std::byte* block) {
-        // The tables stand in one block of the host.
-        if (tables > 0) copy(block, sweep.uniques[0].index, tables);
-        staged.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs, block + tables);
-      });
+      const StagedLists& staged = staged_of(sweep);
+      const int64_t tables = plan.staged_offset, bytes = tables + staged.bytes;
+      const BatchCopies::Found found = find_copy(sweep, staged, bytes);
+      staged.stand_in(found.block);
+      if (!found.filled) {
+        pinned_.upload(stream, tables_at(sweep), bytes, [&](std::byte* block) {
+          // The tables stand in one block of the host.
+          if (tables > 0) copy(block, sweep.uniques[0].index, tables);
+          staged.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs, block + tables);
+        });
+      }
     }
     const int64_t parents = parent_lists_bytes(sweep.exe, sweep.counts, sweep.schedule);
     const int64_t late = workspace.late.bytes == 0
@@ -127,11 +130,31 @@ class CudaBackend final : public Backend {
     });
   }
 
+  static const StagedLists& staged_of(const Sweep& sweep) {
+    return static_cast<const StagedLists&>(*sweep.plan.staged);
+  }
+
+  BatchCopies::Found find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes) {
+    if (bytes == 0) return {};
+    std::set<ListId> lists;
+    for (const auto& [id, offset] : staged.offsets()) lists.insert(id);
+    auto& copies = static_cast<BatchCopies&>(sweep.schedule.mirror(
+        device(),
+        []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
+    return copies.find(cuda_program(sweep.exe).number, lists, sweep.random.graph_key,
+                       sweep.counts.graphs, sweep.own.inputs, allocator(), bytes);
+  }
+
+  // Where the run's tables of distinct ids stand, and what is staged behind them.
+  static Address tables_at(const Sweep& sweep) {
+    const std::shared_ptr<Block>& block = staged_of(sweep).block();
+    return block ? reinterpret_cast<Address>(block->data()) : at(sweep, 0);
+  }
+
   static DeviceLists lists_of(const Sweep& sweep) {
     DeviceLists lists;
     const auto& workspace = static_cast<const CudaWorkspace&>(*sweep.plan.workspace);
-    lists.add(static_cast<const StagedLists&>(*sweep.plan.staged),
-              at(sweep, sweep.plan.staged_offset));
+    lists.add(staged_of(sweep), tables_at(sweep) + static_cast<Address>(sweep.plan.staged_offset));
     lists.add(workspace.late, at(sweep, sweep.plan.workspace_offset));
     lists.finish();
     return lists;
@@ -140,7 +163,7 @@ class CudaBackend final : public Backend {
   // The tables as they stand on the device.
   static std::vector<UniqueTable> uniques_of(const Sweep& sweep) {
     std::vector<UniqueTable> tables;
-    std::byte* to = sweep.memory;
+    auto* to = reinterpret_cast<std::byte*>(tables_at(sweep));
     for (size_t u = 0; u < sweep.uniques.size(); ++u) {
       const int64_t base = unique_base_rows(first_program(sweep), sweep.counts, u);
       tables.push_back(unique_table_at(to, base, sweep.uniques[u].rows));
@@ -163,8 +186,23 @@ class CudaBackend final : public Backend {
     return lists;
   }
 
+  // Memory of one run serves the next, so that runs on different streams come one after the other.
+  void follow_last(const Stream& stream) {
+    const std::lock_guard<std::mutex> guard(last_mutex_);
+    if (last_ && last_stream_ != stream.handle()) stream.wait(*last_);
+  }
+  void note_stream(const Stream& stream) {
+    const std::lock_guard<std::mutex> guard(last_mutex_);
+    if (!last_) last_ = std::make_unique<Event>();
+    stream.record(*last_);
+    last_stream_ = stream.handle();
+  }
+
   OpenGpu& open_;
   PinnedRing pinned_;
+  std::mutex last_mutex_;
+  std::unique_ptr<Event> last_;  // the end of the last run
+  StreamHandle last_stream_ = nullptr;
   const CudaStepArithmetic<float> single_{open_};
   const CudaStepArithmetic<double> twice_{open_};
 };

@@ -1,7 +1,10 @@
+// Opens the libraries, and finds their functions.
 #include "cuda/driver.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -12,6 +15,8 @@
 
 namespace cavs::cuda {
 namespace {
+
+constexpr Result kNotInitialized = 3;
 
 // Never destroyed, as everything that a call at the end of the process may read.
 struct Chosen {
@@ -25,8 +30,7 @@ Chosen& chosen() {
 
 LibraryPaths paths() {
   const std::lock_guard<std::mutex> guard(chosen().mutex);
-  if (!chosen().paths) chosen().paths = library_paths_from_environment();
-  return *chosen().paths;
+  return chosen().paths ? *chosen().paths : library_paths_from_environment();
 }
 
 std::string variable(const char* name) {
@@ -34,27 +38,55 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+std::vector<std::string> parts_of(const std::string& list) {
+  std::vector<std::string> parts;
+  std::istringstream stream(list);
+  for (std::string part; std::getline(stream, part, ':');) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+// What a message says of the files that were tried: nothing of those that are not there.
+class Tried {
+ public:
+  void* open(const std::string& path) {
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle != nullptr) return handle;
+    const std::string reason = dlerror();
+    if (reason.find("cannot open shared object file: No such file") == std::string::npos)
+      reasons_ += " (" + reason + ")";
+    return nullptr;
+  }
+  const std::string& reasons() const { return reasons_; }
+
+ private:
+  std::string reasons_;
+};
+
 // By name first: that finds what the process has loaded already (a framework's cuBLAS, say, of
 // which a second copy would cost memory) and what the system's loader knows.
 void* open_library(const std::vector<std::string>& names, const std::string& folders,
-                   const std::string& purpose) {
-  std::string tried;
-  const auto attempt = [&tried](const std::string& path) {
-    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) tried += std::string("; ") + dlerror();
-    return handle;
-  };
+                   const std::string& purpose, const std::string& what_to_do) {
+  Tried tried;
   for (const auto& name : names) {
-    if (void* handle = attempt(name)) return handle;
+    if (void* handle = tried.open(name)) return handle;
   }
-  std::istringstream list(folders);
-  for (std::string folder; std::getline(list, folder, ':');) {
+  for (const auto& folder : parts_of(folders)) {
     for (const auto& name : names) {
-      if (folder.empty()) continue;
-      if (void* handle = attempt(folder + "/" + name)) return handle;
+      if (void* handle = tried.open(folder + "/" + name)) return handle;
     }
   }
-  fail("expected ", names.front(), " (", purpose, "), got none", tried);
+  fail("expected ", names.front(), " (", purpose, "), got none", tried.reasons(), "; ", what_to_do);
+}
+
+void* open_emulator(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    fail("expected an emulated driver in CAVS_CUDA_DRIVER, got '", path, "' (", dlerror(),
+         "); name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER");
+  }
+  return library;
 }
 
 std::string folder_of(const void* symbol) {
@@ -73,59 +105,136 @@ void open_beside(const std::string& folder, const std::string& start) {
   }
 }
 
-template <class Function>
-void find(void* library, const char* symbol, Function* function) {
-  *function = reinterpret_cast<Function>(dlsym(library, symbol));
-  if (*function == nullptr)
-    fail("expected the function ", symbol, " in the driver's libraries, got none; update them");
+// Finds the functions of one library.
+class Finder {
+ public:
+  Finder(void* library, std::string what_to_do)
+      : library_(library), what_to_do_(std::move(what_to_do)) {}
+
+  template <class Function>
+  void find(const char* symbol, Function* function) const {
+    *function = reinterpret_cast<Function>(dlsym(library_, symbol));
+    if (*function == nullptr) {
+      fail("expected a library with the function ", symbol, ", got one without it; ", what_to_do_);
+    }
+  }
+
+ private:
+  void* library_;
+  std::string what_to_do_;
+};
+
+const char* const kUpdateDriver =
+    "install NVIDIA's driver of version 525 or newer, or use device='cpu'";
+const char* const kCheckVariable =
+    "name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER";
+const char* const kInstallExtra =
+    "run `pip install 'cavs-nn[cuda13]'`, or cavs-nn[cuda12] for a driver of CUDA 12";
+
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-#define CAVS_CUDA_FIND(name, suffix, parameters) find(library, #name #suffix, &table.name);
+#define CAVS_CUDA_FIND(name, suffix, parameters) finder.find(#name #suffix, &table.name);
+
+std::atomic<bool> forked{false};
 
 DriverTable load_driver() {
   const LibraryPaths where = paths();
   const std::string usual = "/usr/local/nvidia/lib64:/usr/lib/x86_64-linux-gnu:/usr/lib/wsl/lib";
-  void* library = where.emulated.empty()
-                      ? open_library({"libcuda.so.1"}, usual, "the driver of an NVIDIA GPU")
-                      : open_library({where.emulated}, "", "an emulated driver");
+  void* library =
+      where.emulated.empty()
+          ? open_library({"libcuda.so.1"}, usual, "the driver of an NVIDIA GPU", kUpdateDriver)
+          : open_emulator(where.emulated);
+  const Finder finder(library, where.emulated.empty() ? kUpdateDriver : kCheckVariable);
   DriverTable table;
+  // First, since an older driver lacks others.
+  finder.find("cuDriverGetVersion", &table.cuDriverGetVersion);
+  int version = 0;
+  if (table.cuDriverGetVersion(&version) == 0 && version < kLeastDriverVersion) {
+    fail("expected a driver for CUDA ", version_text(kLeastDriverVersion),
+         " or newer, got one for ", version_text(version), "; ", kUpdateDriver);
+  }
   CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_FIND)
+  set_library_paths(where);  // from now on they are these
+  pthread_atfork(nullptr, nullptr, [] { forked = true; });
   return table;
+}
+
+// What a driver of CUDA 12 runs is made by libraries of CUDA 12.
+std::vector<std::string> versions_of(const std::string& library) {
+  int version = 0;
+  try {
+    driver().cuDriverGetVersion(&version);
+  } catch (const Error&) {  // kernels can be compiled without a driver
+  }
+  const bool old = version != 0 && version < 13000;
+  return old ? std::vector<std::string>{library + ".12"}
+             : std::vector<std::string>{library + ".13", library + ".12"};
 }
 
 NvrtcTable load_nvrtc() {
   const LibraryPaths where = paths();
-  void* library = where.emulated.empty()
-                      ? open_library({"libnvrtc.so.13", "libnvrtc.so.12"}, where.folders,
-                                     "package nvidia-cuda-nvrtc or CUDA's toolkit")
-                      : open_library({where.emulated}, "", "an emulated driver");
+  const bool emulated = !where.emulated.empty();
+  void* library = emulated ? open_emulator(where.emulated)
+                           : open_library(versions_of("libnvrtc.so"), where.folders,
+                                          "NVIDIA's compiler of kernels", kInstallExtra);
+  const Finder finder(library, emulated ? kCheckVariable : kInstallExtra);
   NvrtcTable table;
   CAVS_CUDA_NVRTC_FUNCTIONS(CAVS_CUDA_FIND)
-  if (where.emulated.empty()) {
+  if (!emulated)
     open_beside(folder_of(reinterpret_cast<void*>(table.nvrtcVersion)), "libnvrtc-builtins.so.");
-  }
   return table;
 }
 
 BlasTable load_blas() {
   const LibraryPaths where = paths();
+  const bool emulated = !where.emulated.empty();
   // The wheels' libcublas finds libcublasLt beside it; another may not.
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"}) {
-    if (!where.emulated.empty() || dlopen(name, RTLD_NOW | RTLD_LOCAL) != nullptr) break;
-    std::istringstream list(where.folders);
-    for (std::string folder; std::getline(list, folder, ':');) {
-      dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!emulated) {
+    for (const auto& name : versions_of("libcublasLt.so")) {
+      bool found = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+      for (const auto& folder : parts_of(where.folders)) {
+        if (!found) found = dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+      }
+      if (found) break;
     }
   }
-  void* library = where.emulated.empty()
-                      ? open_library({"libcublas.so.13", "libcublas.so.12"}, where.folders,
-                                     "package nvidia-cublas or CUDA's toolkit")
-                      : open_library({where.emulated}, "", "an emulated driver");
+  void* library = emulated ? open_emulator(where.emulated)
+                           : open_library(versions_of("libcublas.so"), where.folders,
+                                          "NVIDIA's library of products", kInstallExtra);
+  const Finder finder(library, emulated ? kCheckVariable : kInstallExtra);
   BlasTable table;
   CAVS_CUDA_BLAS_FUNCTIONS(CAVS_CUDA_FIND)
   return table;
 }
 
+// The tables of a process that was forked too late.
+template <class... Parameters>
+Result refuse(Parameters...) {
+  return kNotInitialized;
+}
+#define CAVS_CUDA_REFUSE(name, suffix, parameters) table.name = &refuse;
+
+const DriverTable& refused_driver() {
+  static const auto* const made = [] {
+    auto* table_made = new DriverTable;
+    DriverTable& table = *table_made;
+    CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_REFUSE)
+    return table_made;
+  }();
+  return *made;
+}
+const BlasTable& refused_blas() {
+  static const auto* const made = [] {
+    auto* table_made = new BlasTable;
+    BlasTable& table = *table_made;
+    CAVS_CUDA_BLAS_FUNCTIONS(CAVS_CUDA_REFUSE)
+    return table_made;
+  }();
+  return *made;
+}
+#undef CAVS_CUDA_REFUSE
 #undef CAVS_CUDA_FIND
 
 // What the emulated driver has to say besides the code; empty with a real one.
@@ -148,7 +257,10 @@ void set_library_paths(LibraryPaths paths) {
   chosen().paths = std::move(paths);
 }
 
+bool is_forked() { return forked.load(std::memory_order_relaxed); }
+
 const DriverTable& driver() {
+  if (is_forked()) return refused_driver();
   static const auto* const table = new DriverTable(load_driver());
   return *table;
 }
@@ -159,6 +271,7 @@ const NvrtcTable& nvrtc() {
 }
 
 const BlasTable& blas() {
+  if (is_forked()) return refused_blas();
   static const auto* const table = new BlasTable(load_blas());
   return *table;
 }
@@ -167,10 +280,14 @@ bool is_emulated() { return !paths().emulated.empty(); }
 
 void* emulator_function(const char* name) {
   if (!is_emulated()) return nullptr;
-  return dlsym(open_library({paths().emulated}, "", "an emulated driver"), name);
+  return dlsym(open_emulator(paths().emulated), name);
 }
 
 std::string describe(Result code) {
+  if (is_forked()) {
+    return "a process that was forked after its parent's first call of CUDA; start processes with "
+           "the method 'spawn', or call CUDA in the child alone";
+  }
   const char *name = nullptr, *text = nullptr;
   driver().cuGetErrorName(code, &name);
   driver().cuGetErrorString(code, &text);

@@ -164,7 +164,7 @@ struct LibraryPaths {
   std::string folders;   // CAVS_CUDA_LIBRARY_PATH: of libnvrtc and libcublas, parted by ':'
 };
 LibraryPaths library_paths_from_environment();
-// Before the first use; later it is without effect.
+// Before the first use; later it is without effect, as is a change of the environment.
 void set_library_paths(LibraryPaths paths);
 
 // The tables; each is loaded once, when it is first asked for. They throw Error(kDevice) where the
@@ -173,8 +173,15 @@ const DriverTable& driver();
 const NvrtcTable& nvrtc();
 const BlasTable& blas();
 bool is_emulated();
+
+// Whether this process was forked from one that had called the driver, which cannot be used in it
+// then: calls of it and of cuBLAS give an error, and only them, so that objects can still end.
+bool is_forked();
 // A function that only the emulated driver has, for tests; null with a real one.
 void* emulator_function(const char* name);
+
+// The oldest driver that has all of the functions above.
+constexpr int kLeastDriverVersion = 12000;
 
 std::string describe(Result code);  // of the driver: "CUDA_ERROR_INVALID_VALUE (invalid argument)"
 

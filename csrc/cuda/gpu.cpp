@@ -1,3 +1,4 @@
+// Calls the driver for GPUs, streams, events, graphs and memory.
 #include "cuda/gpu.h"
 
 #include <cstring>
@@ -13,6 +14,20 @@ constexpr int kCaptureThreadLocal = 1;  // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 constexpr int kReleaseThreshold = 4;    // CU_MEMPOOL_ATTR_RELEASE_THRESHOLD
 
 }  // namespace
+
+ContextHandle current_context() noexcept {
+  ContextHandle context = nullptr;
+  driver().cuCtxGetCurrent(&context);
+  return context;
+}
+
+ContextScope::ContextScope(ContextHandle context) noexcept : before_(current_context()) {
+  changed_ = context != nullptr && context != before_;
+  if (changed_) driver().cuCtxSetCurrent(context);
+}
+ContextScope::~ContextScope() {
+  if (changed_) driver().cuCtxSetCurrent(before_);
+}
 
 Gpu::Gpu(int ordinal) {
   check(driver().cuInit(0), "a driver that starts");
@@ -123,11 +138,15 @@ std::unique_ptr<Graph> Stream::end_capture() const {
   return std::make_unique<Graph>(graph);
 }
 
-DeviceBlock::DeviceBlock(const Stream& stream, size_t bytes) : stream_(stream), bytes_(bytes) {
+DeviceBlock::DeviceBlock(const Stream& stream, size_t bytes)
+    : stream_(stream), context_(current_context()), bytes_(bytes) {
   check(driver().cuMemAllocAsync(&address_, bytes == 0 ? 1 : bytes, stream.handle()), bytes,
         " bytes of device memory");
 }
-DeviceBlock::~DeviceBlock() { driver().cuMemFreeAsync(address_, stream_.handle()); }
+DeviceBlock::~DeviceBlock() {
+  const ContextScope scope(context_);
+  driver().cuMemFreeAsync(address_, stream_.handle());
+}
 
 void keep_freed_memory(const Gpu& gpu, int ordinal) {
   PoolHandle pool = nullptr;

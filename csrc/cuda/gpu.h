@@ -10,6 +10,23 @@
 
 namespace cavs::cuda {
 
+// Makes a context current in the calling thread, and at its end the one that was so before: objects
+// of a GPU may be given back by any thread, while another GPU is current.
+class ContextScope {
+ public:
+  explicit ContextScope(ContextHandle context) noexcept;
+  ~ContextScope();
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  ContextHandle before_ = nullptr;
+  bool changed_ = false;
+};
+
+// Of the calling thread; null where there is none.
+ContextHandle current_context() noexcept;
+
 // One GPU with its primary context, which is also that of CuPy, PyTorch and CUDA's runtime:
 // addresses, streams and events are of the same context there and here.
 class Gpu {
@@ -21,6 +38,7 @@ class Gpu {
 
   // For the calling thread. Calls of this library make it so at their beginning.
   void make_current() const;
+  ContextHandle context() const { return context_; }
   // Waits until all streams are idle; throws what went wrong on the device.
   void synchronize() const;
 
@@ -126,6 +144,7 @@ class DeviceBlock {
 
  private:
   const Stream& stream_;
+  ContextHandle context_ = nullptr;
   Address address_ = 0;
   size_t bytes_ = 0;
 };

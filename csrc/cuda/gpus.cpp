@@ -1,6 +1,7 @@
 // Opens GPUs, once each.
 #include "cuda/gpus.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,17 +20,29 @@ Opened& opened() {
 }
 
 int count_gpus() {
-  check(driver().cuInit(0), "a driver that starts");
+  constexpr Result kNoDevice = 100;
+  const Result code = driver().cuInit(0);
+  if (code != kNoDevice) check(code, "a driver that starts");
   int count = 0;
-  check(driver().cuDeviceGetCount(&count), "the number of GPUs");
+  if (code == 0) check(driver().cuDeviceGetCount(&count), "the number of GPUs");
   return count;
 }
+
+// So that a GPU that can be used is not looked for again and again.
+std::atomic<bool> usable{false};
 
 }  // namespace
 
 std::string why_not() {
+  if (usable && !is_forked()) return "";
   try {
-    return count_gpus() > 0 ? "" : "[cuda] expected a GPU, got a driver that sees none";
+    if (count_gpus() == 0) {
+      return "[cuda] expected a GPU, got a driver that sees none; run nvidia-smi, and look at "
+             "CUDA_VISIBLE_DEVICES";
+    }
+    nvrtc();
+    usable = true;
+    return "";
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -37,7 +50,7 @@ std::string why_not() {
 
 int gpu_count() {
   try {
-    return count_gpus();
+    return why_not().empty() ? count_gpus() : 0;
   } catch (const std::exception&) {
     return 0;
   }
@@ -47,9 +60,15 @@ OpenGpu::OpenGpu(int number)
     : ordinal(number), gpu(number), stream(), cache(KernelCache::default_folder()) {}
 
 OpenGpu& open_gpu(int ordinal) {
+  // Before the lock, which another thread of the parent may have held.
+  if (is_forked()) check(driver().cuInit(0), "a process that may use the GPU");
   const std::lock_guard<std::mutex> guard(opened().mutex);
   auto& found = opened().gpus[ordinal];
-  if (!found) found = std::make_unique<OpenGpu>(ordinal);
+  if (!found) {
+    const std::string reason = why_not();
+    if (!reason.empty()) throw Error(ErrorKind::kDevice, reason);
+    found = std::make_unique<OpenGpu>(ordinal);
+  }
   found->gpu.make_current();
   return *found;
 }

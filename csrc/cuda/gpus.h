@@ -21,7 +21,7 @@ struct OpenGpu {
 
   const int ordinal;
   Gpu gpu;
-  Stream stream;  // of the engine, for work that no caller's stream orders
+  Stream stream;     // of the engine, for work that no caller's stream orders
   Stream beside[2];  // for segments that run at the same time
   Stream capturing;  // graphs are captured on it, one at a time
   std::mutex capture_mutex;

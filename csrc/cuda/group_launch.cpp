@@ -57,6 +57,7 @@ void check_output(const GroupKernel& kernel, size_t j, const DeviceCall& call) {
   if (call.out[j].ld != kernel.output_lds[j]) {
     fail_operand(kernel, "output", j, "rows of the same distance");
   }
+  if (call.rows.begin >= call.rows.end) return;
   for (size_t i = 0; i < kernel.inputs.size(); ++i) {
     const Read read = kernel.reads[i].read;
     if (!kernel.used[i] || (read != Read::kRow && read != Read::kShared)) continue;

@@ -1,3 +1,4 @@
+// Compiles kernels, keeps their machine code, and launches them.
 #include "cuda/kernel_cache.h"
 
 #include <unistd.h>
@@ -15,7 +16,8 @@ namespace {
 constexpr int kOwnSharedBytes = 1;  // CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
 constexpr int kNumRegisters = 4;    // CU_FUNC_ATTRIBUTE_NUM_REGS
 constexpr int kSharedBytes = 8;     // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-constexpr char kImageMark[] = "cavs kernels 1\n";  // what a kept file begins with
+constexpr char kImageMark[] = "cavs kernels 2\n";  // what a kept file begins with
+constexpr Result kBuiltinsMissing = 7;             // NVRTC_ERROR_BUILTIN_OPERATION_FAILURE
 
 // Products and sums are merged where a kernel says fmaf, and nowhere else: so that they round as on
 // the CPU.
@@ -61,27 +63,69 @@ std::string hash_of(const KernelSource& source, const std::string& architecture)
   return hash.hex();
 }
 
+std::string hash_of(const std::string& text) {
+  Hash hash;
+  hash.add(text);
+  return hash.hex();
+}
+
+// A kept file: the mark, a hash of the machine code, and the machine code. Empty where it is not
+// whole.
 std::string read_kept(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const std::string mark = kImageMark;
-  return text.compare(0, mark.size(), mark) == 0 ? text.substr(mark.size()) : "";
+  constexpr size_t hex = 32;
+  if (text.size() <= mark.size() + hex || text.compare(0, mark.size(), mark) != 0) return "";
+  const std::string hash = text.substr(mark.size(), hex);
+  text.erase(0, mark.size() + hex);
+  return hash_of(text) == hash ? text : "";
 }
 
-// A folder that cannot be written keeps nothing; that is no error.
-void keep(const std::string& path, const std::string& image) {
+// Whole or not at all; whether it could be written.
+bool write_whole(const std::string& path, const std::string& text) {
+  static std::atomic<int> number{0};  // threads may write the same file at once
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  const std::string beside = path + "." + std::to_string(getpid());
+  const std::string beside = path + "." + std::to_string(getpid()) + "." + std::to_string(++number);
+  bool good = false;
   {
     std::ofstream file(beside, std::ios::binary);
-    file << kImageMark << image;
-    if (!file.flush()) {
-      std::filesystem::remove(beside, error);
-      return;
-    }
+    file << text;
+    good = static_cast<bool>(file.flush());
   }
-  std::filesystem::rename(beside, path, error);
+  if (good) {
+    std::filesystem::rename(beside, path, error);
+    good = !error;
+  }
+  if (!good) std::filesystem::remove(beside, error);
+  return good;
+}
+
+void keep(const std::string& path, const std::string& image) {
+  write_whole(path, kImageMark + hash_of(image) + image);
+}
+
+std::string first_error(const std::string& log) {
+  const size_t found = log.find("error");
+  const size_t at = found == std::string::npos ? 0 : log.rfind('\n', found) + 1;
+  return log.substr(at, log.find('\n', at) - at);
+}
+
+// The name of a file with the source and what the compiler said of it, or why there is none.
+std::string keep_source(const KernelSource& source, const std::string& architecture,
+                        const std::string& log) {
+  std::string text = "// for " + architecture;
+  for (const auto& option : source.options) text += " " + option;
+  text += "\n/*\n" + log + "\n*/\n#line 1\n" + source.text;
+  const std::string name = "failed-" + hash_of(text) + ".cu";
+  std::error_code error;
+  for (const std::string& folder :
+       {KernelCache::default_folder(), std::filesystem::temp_directory_path(error).string()}) {
+    if (folder.empty()) continue;
+    if (write_whole(folder + "/" + name, text)) return folder + "/" + name;
+  }
+  return "no file, since no folder can be written";
 }
 
 // Ends the program's life with its scope.
@@ -121,8 +165,13 @@ std::string compile(const KernelSource& source, const std::string& architecture)
   code =
       nvrtc().nvrtcCompileProgram(program.handle, static_cast<int>(options.size()), options.data());
   if (code != 0) {
+    const std::string log = log_of(program.handle);
+    if (code == kBuiltinsMissing || log.find("nvrtc-builtins") != std::string::npos) {
+      fail("expected the library nvrtc-builtins beside NVRTC, got: ", first_error(log),
+           "; install the package nvidia-cuda-nvrtc again");
+    }
     fail("expected kernels in ", source.name, " that compile, got NVRTC's error ", code, ": ",
-         log_of(program.handle));
+         first_error(log), "; the source is in ", keep_source(source, architecture, log));
   }
   size_t bytes = 0;
   code = nvrtc().nvrtcGetCUBINSize(program.handle, &bytes);
@@ -197,7 +246,10 @@ void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<A
 Module::Module(const std::string& image) {
   check(driver().cuModuleLoadData(&handle_, image.data()), "machine code for this device");
 }
-Module::~Module() { driver().cuModuleUnload(handle_); }
+Module::~Module() {
+  const ContextScope scope(context_);
+  driver().cuModuleUnload(handle_);
+}
 
 Kernel Module::kernel(const std::string& name) const {
   FunctionHandle function = nullptr;

@@ -1,6 +1,7 @@
 // CUDA C++ made into machine code at run time, and kept on disk by hash.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +20,8 @@ struct KernelSource {
 };
 
 // Machine code for an architecture ("sm_90"), by NVRTC alone: needs no GPU and no driver. Throws
-// Error with the compiler's log.
+// Error(kDevice) with the first error of the compiler's log, and with the name of a file that keeps
+// the source and all of the log.
 std::string compile(const KernelSource& source, const std::string& architecture);
 
 struct Shape {
@@ -82,12 +84,14 @@ class Module {
   Kernel kernel(const std::string& name) const;
 
  private:
+  ContextHandle context_ = current_context();
   ModuleHandle handle_ = nullptr;
 };
 
 // Keeps machine code in a folder under a hash of all that it depends on: text, headers, options,
-// architecture and compiler. Files are written whole, under another name first: processes may share
-// the folder.
+// architecture and compiler. Files are written whole, under another name first, and hold a hash of
+// what they hold: processes and threads may share the folder, and what was cut off or changed is
+// compiled again. A folder that is full or cannot be written keeps nothing.
 class KernelCache {
  public:
   // The folder: CAVS_CUDA_CACHE, or one of the user's cache folder. Empty: nothing is kept.
@@ -100,7 +104,7 @@ class KernelCache {
 
  private:
   std::string folder_;
-  int hits_ = 0, misses_ = 0;
+  std::atomic<int> hits_{0}, misses_{0};
 };
 
 }  // namespace cavs::cuda

@@ -1,6 +1,8 @@
 // Puts a whole step on the stream, and keeps what the host may ask later.
 #include "cuda/later_step.h"
 
+#include <map>
+#include <mutex>
 #include <type_traits>
 #include <utility>
 
@@ -12,17 +14,58 @@
 namespace cavs::cuda {
 namespace {
 
+// Where the device writes what became of a step. Kept for later steps, because pinned memory is
+// slow to get.
+struct Slot {
+  PinnedBlock state{sizeof(StepState)};
+  Event done;
+};
+
+class Slots {
+ public:
+  std::unique_ptr<Slot> take() {
+    std::unique_ptr<Slot> slot;
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      if (slots_.empty()) return std::make_unique<Slot>();
+      slot = std::move(slots_.back());
+      slots_.pop_back();
+    }
+    slot->done.synchronize();  // nobody may have asked what became of its step
+    return slot;
+  }
+  void give(std::unique_ptr<Slot> slot) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    slots_.push_back(std::move(slot));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+// Of a GPU; never destroyed: steps may end with the process.
+Slots& slots_of(int ordinal) {
+  static auto* const mutex = new std::mutex;
+  static auto* const slots = new std::map<int, Slots*>;
+  const std::lock_guard<std::mutex> guard(*mutex);
+  Slots*& found = (*slots)[ordinal];
+  if (found == nullptr) found = new Slots;
+  return *found;
+}
+
 class Outcome final : public StepOutcome {
  public:
-  explicit Outcome(OpenGpu& open) : open_(open), state_(sizeof(StepState)) {}
+  explicit Outcome(OpenGpu& open) : open_(open), slot_(slots_of(open.ordinal).take()) {}
+  ~Outcome() override { slots_of(open_.ordinal).give(std::move(slot_)); }
 
-  StepState* state() const { return reinterpret_cast<StepState*>(state_.data()); }
-  const Event& done() const { return done_; }
+  StepState* state() const { return reinterpret_cast<StepState*>(slot_->state.data()); }
+  const Event& done() const { return slot_->done; }
 
   bool is_known() const override {
     open_.gpu.make_current();
     constexpr Result kNotReady = 600;  // CUDA_ERROR_NOT_READY
-    const Result code = driver().cuEventQuery(done_.handle());
+    const Result code = driver().cuEventQuery(done().handle());
     if (code != kNotReady) check(code, "a step that ends well");
     return code == 0;
   }
@@ -32,13 +75,12 @@ class Outcome final : public StepOutcome {
  private:
   const StepState& wait() const {
     open_.gpu.make_current();
-    done_.synchronize();
+    done().synchronize();
     return *state();
   }
 
   OpenGpu& open_;
-  PinnedBlock state_;
-  Event done_;
+  std::unique_ptr<Slot> slot_;
 };
 
 template <class T>

@@ -99,7 +99,9 @@ LevelsStep group_step(const LevelsCall& it, bool blank) {
   step.group = &group;
   step.columns = group.columns;
   if (!blank) {
-    const std::vector<Address> arguments = group_arguments(group, it.call);
+    DeviceCall all = it.call;  // of levels: which rows a level writes over is its launch's to check
+    all.rows = {0, 0};
+    const std::vector<Address> arguments = group_arguments(group, all);
     step.columns = columns_at(group, it.call);
     const auto* const data = reinterpret_cast<const std::byte*>(arguments.data());
     step.arguments.assign(data, data + arguments.size() * sizeof(Address));

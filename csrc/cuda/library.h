@@ -1,7 +1,6 @@
 // The kernels that all programs share, compiled for one GPU, dtype and state of denormals.
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -34,10 +33,6 @@ class Library {
   // is first asked for. The GPU is current in the calling thread. Throws Error(kDevice).
   const Kernel& kernel(std::string_view unit, std::string_view name);
 
-  // Whether products of float32 that cuBLAS computes may round their factors to TF32.
-  bool tf32() const { return tf32_.load(std::memory_order_relaxed); }
-  void set_tf32(bool tf32) { tf32_.store(tf32, std::memory_order_relaxed); }
-
   // Puts kernel `name` of UNIT.cu, which takes one struct, on the stream; or notes it (see
   // levels_steps.cpp).
   virtual void launch(const Stream& stream, std::string_view unit, std::string_view name,
@@ -58,7 +53,6 @@ class Library {
   OpenGpu& open_;
   const DType dtype_;
   const std::vector<std::string> options_;
-  std::atomic<bool> tf32_{false};
   std::shared_mutex mutex_;
   std::map<std::string, std::unique_ptr<Module>, std::less<>> units_;
   std::map<std::pair<std::string_view, std::string_view>, std::unique_ptr<Kernel>> kernels_;

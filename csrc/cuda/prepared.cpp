@@ -1,6 +1,7 @@
 // Finds the kernels of a program, and compiles its elementwise groups.
 #include "cuda/prepared.h"
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,11 @@ int ld_of(const Executable& exe, const Layout& layout, int id) {
                                                          : exe.forms[id].ld);
 }
 
+uint64_t next_number() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 // Whether a table of this kind has a list, and a part for each of its entries.
 GroupOperand operand_of(const TableSpec& table, int ld) {
   GroupOperand operand;
@@ -33,7 +39,7 @@ GroupOperand operand_of(const TableSpec& table, int ld) {
 }  // namespace
 
 CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
-    : open_(open), exe_(exe), lists_(lists_read(exe.program)) {
+    : number(next_number()), open_(open), exe_(exe), lists_(lists_read(exe.program)) {
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     segments.emplace_back();
     const auto& instructions = exe.program.segments[s].instructions;

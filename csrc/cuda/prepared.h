@@ -51,7 +51,8 @@ class CudaProgram final : public Prepared {
   void expect(const std::set<ListId>& lists) const;
 
   std::vector<std::vector<PreparedCall>> segments;
-  bool random = false;  // draws random numbers
+  const uint64_t number;  // among all of the process
+  bool random = false;    // draws random numbers
   mutable GraphCache graphs;
 
  private:

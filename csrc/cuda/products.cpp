@@ -117,10 +117,14 @@ void launch_of_matrices(Library& library, const Stream& stream, const Product& p
 void launch_matmul(Library& library, const Stream& stream, const DeviceCall& call) {
   if (call.rows.begin >= call.rows.end) return;
   const Product given = product_in(call), p = product_of_rows(call);
-  if (multiply_lines_by_blas(library, stream, p, call.rows) ||
-      multiply_rows_by_blas(library, stream, given, call.rows)) {
+  if (multiply_lines_by_blas(library, stream, p, call.rows)) {
+    if (p.mask_kind != kNoMask) {
+      const int64_t lines = int64_t{number_of_rows(call.rows)} * p.lines;
+      launch_items(library, stream, "clear_rows_left_out", divided(lines, kWarps), p, call.rows);
+    }
     return;
   }
+  if (multiply_rows_by_blas(library, stream, given, call.rows)) return;
   const bool with_weight = p.w.ld == 0;
   const int64_t each = int64_t{p.lines} * p.columns;
   const int most = as_int(std::max<int64_t>(1, kMostElements / each));
@@ -134,7 +138,7 @@ void launch_matmul(Library& library, const Stream& stream, const DeviceCall& cal
 // The parts of a sum whose result takes `blocks` blocks: enough parts to keep a GPU busy, each of
 // so many terms that it is worth the sum over parts.
 SumParts parts_of(int rows, int64_t terms_of_row, int64_t blocks, bool goes_on) {
-  constexpr int64_t kEnoughBlocks = 264, kFewestTerms = 128;
+  constexpr int64_t kEnoughBlocks = 528, kFewestTerms = 128;
   const int64_t most = std::max<int64_t>(1, kEnoughBlocks / std::max<int64_t>(1, blocks));
   const int64_t worth = std::max<int64_t>(1, rows * terms_of_row / kFewestTerms);
   const int64_t wanted = std::min({most, worth, std::max<int64_t>(1, rows)});

@@ -1,7 +1,10 @@
+// Lays products out for cuBLAS, and decides by size which it takes.
 #include "cuda/products_blas.h"
 
 #include <algorithm>
 #include <cstdint>
+
+#include "base/matmul_precision.h"
 
 namespace cavs::cuda {
 namespace {
@@ -64,7 +67,7 @@ Result multiply(BlasHandle handle, const BlasProduct& p, One one, Batch batch) {
 void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
   const BlasTable& table = blas();
   BlasHandle const handle = library.blas(stream);
-  Result code = table.cublasSetMathMode(handle, library.tf32() ? kTf32Math : kDefaultMath);
+  Result code = table.cublasSetMathMode(handle, uses_tf32() ? kTf32Math : kDefaultMath);
   if (code == 0) {
     code = library.dtype() == DType::kFloat32
                ? multiply<float>(handle, p, table.cublasSgemm, table.cublasSgemmStridedBatched)
@@ -75,10 +78,9 @@ void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
   }
 }
 
-// Whether each row is multiplied, and reads its own rows.
-bool is_regular(const Product& p) {
-  return p.mask_kind == kNoMask && p.x.index == nullptr && p.w.index == nullptr && p.terms > 0;
-}
+// Whether each row reads its own rows, and all are multiplied.
+bool is_standing(const Product& p) { return p.x.index == nullptr && p.w.index == nullptr; }
+bool is_regular(const Product& p) { return is_standing(p) && p.mask_kind == kNoMask; }
 
 // The matrix of row `row`, as one of `lines` lines.
 Matrix matrix_of(DType dtype, const Factor& factor, int row, bool is_second) {
@@ -95,12 +97,13 @@ void* result_of(DType dtype, const Product& p, int row) {
 
 BlasLimits blas_limits() { return {kFewestLines, kFewestSide, kFewestTermsOfSum}; }
 
-// The lines of all rows stand one below the other, as those of one matrix.
+// The lines of all rows stand one below the other, as those of one matrix. What stands in a line of
+// X tells on no other line of Y.
 bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows) {
   const int64_t lines = int64_t{rows.end - rows.begin} * p.lines;
   const bool even =
       p.lines == 1 || (p.x.ld == int64_t{p.lines} * p.x.line && p.ld == int64_t{p.lines} * p.line);
-  if (!is_regular(p) || p.w.ld != 0 || p.x.ld == 0 || p.x.term != 1 || p.column != 1 || !even ||
+  if (!is_standing(p) || p.w.ld != 0 || p.x.ld == 0 || p.x.term != 1 || p.column != 1 || !even ||
       lines < kFewestLines || lines > INT32_MAX || p.columns < kFewestColumns ||
       p.terms < kFewestTerms || lines * p.columns * p.terms < kFewestWork) {
     return false;

@@ -7,10 +7,13 @@
 namespace cavs::cuda {
 
 // Each puts the product of these rows on the stream and returns true, where it is one for cuBLAS.
-// Rows with a factor that is the same for all, the second; a matrix for each row; the sum over
-// rows of the products, where Y has no rows.
+
+// Rows with a factor that is the same for all, the second. Rows that the mask leaves out are
+// multiplied too: their results are to be cleared.
 bool multiply_lines_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows);
+// A matrix for each row.
 bool multiply_rows_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows);
+// The sum over rows of the products; Y has no rows.
 bool sum_by_blas(Library& library, const Stream& stream, const Product& p, Rows rows, bool goes_on);
 
 // Any of them takes products of at least so many lines, rows of matrices of at least such sides,

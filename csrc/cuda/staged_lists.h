@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "cuda/driver.h"
@@ -59,6 +61,10 @@ class StagedLists final : public Staged {
               const std::map<int, int64_t>& inputs);
 
   const std::map<ListId, int64_t>& offsets() const { return offsets_; }
+  // A block that holds the run's tables and lists in place of the arena; null where the arena does.
+  // Set by the forward sweep, before any other reads it.
+  void stand_in(std::shared_ptr<Block> block) const { block_ = std::move(block); }
+  const std::shared_ptr<Block>& block() const { return block_; }
   // Writes the lists to a block of the host at their offsets. The arrays of the caller are those of
   // the sweep that reads the inputs.
   void write(const Schedule& schedule, const int64_t* graph_keys,
@@ -66,6 +72,7 @@ class StagedLists final : public Staged {
 
  private:
   std::map<ListId, int64_t> offsets_;
+  mutable std::shared_ptr<Block> block_;
 };
 
 // Elements of each integer input that a forward program reads as a value.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/interrupt.h"
+#include "base/matmul_precision.h"
 #include "base/stopwatch.h"
 #include "cuda/graphs.h"
 #include "cuda/levels.h"
@@ -188,11 +189,14 @@ class Walker {
  private:
   // All that the arguments and the number of launches follow from, besides the program.
   SweepKey key_of_launches() const {
-    SweepKey key = {
-        reinterpret_cast<uint64_t>(&sweep_.layout),  flush_ ? 1U : 0U,
-        reinterpret_cast<uint64_t>(sweep_.memory),   static_cast<uint64_t>(sweep_.counts.vertices),
-        static_cast<uint64_t>(sweep_.counts.leaves), static_cast<uint64_t>(sweep_.counts.edges),
-        static_cast<uint64_t>(sweep_.counts.graphs)};
+    SweepKey key = {reinterpret_cast<uint64_t>(&sweep_.layout),
+                    flush_ ? 1U : 0U,
+                    uses_tf32() ? 1U : 0U,
+                    reinterpret_cast<uint64_t>(sweep_.memory),
+                    static_cast<uint64_t>(sweep_.counts.vertices),
+                    static_cast<uint64_t>(sweep_.counts.leaves),
+                    static_cast<uint64_t>(sweep_.counts.edges),
+                    static_cast<uint64_t>(sweep_.counts.graphs)};
     for (const int64_t rows : sweep_.counts.uniques) key.push_back(static_cast<uint64_t>(rows));
     for (const Operand& operand : operands_)
       key.push_back(reinterpret_cast<uint64_t>(operand.data));

@@ -7,7 +7,7 @@
 namespace cavs::cuda {
 
 // The arrays that `lists` and `tables` name are on the device already.
-void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals,
-          const DeviceLists& lists, const TableSources& tables);
+void walk(const Sweep& sweep, const Stream& stream, bool flush_denormals, const DeviceLists& lists,
+          const TableSources& tables);
 
 }  // namespace cavs::cuda

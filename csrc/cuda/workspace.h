@@ -18,8 +18,8 @@ class CudaWorkspace final : public Workspace {
   const StagedLists late;
   int64_t nan_offset = 0, scratch_offset = 0, scratch_bytes = 0;
 
-  // Of the gate at which a kernel waits for itself (see kernels/meet.h), of each stream; on lines of
-  // their own behind the place of the first NaN.
+  // Of the gate at which a kernel waits for itself (see kernels/meet.h), of each stream; on lines
+  // of their own behind the place of the first NaN.
   int64_t gate_offset(int stream) const { return nan_offset + 64 * (1 + stream); }
 };
 

@@ -16,12 +16,22 @@ struct Schedule::Cache {
   std::mutex mutex;
   std::map<int, std::vector<int32_t>> slots;  // maps, because references into them stay valid
   std::map<int, ParentRows> parents;
+  std::vector<std::pair<Device, std::unique_ptr<Mirror>>> mirrors;
 };
 
 Schedule::Schedule() : cache_(std::make_unique<Cache>()) {}
 Schedule::Schedule(Schedule&&) noexcept = default;
 Schedule& Schedule::operator=(Schedule&&) noexcept = default;
 Schedule::~Schedule() = default;
+
+Schedule::Mirror& Schedule::mirror(const Device& device, std::unique_ptr<Mirror> (*make)()) const {
+  const std::lock_guard<std::mutex> lock(cache_->mutex);
+  for (const auto& [known, mirror] : cache_->mirrors) {
+    if (known == device) return *mirror;
+  }
+  cache_->mirrors.emplace_back(device, make());
+  return *cache_->mirrors.back().second;
+}
 
 const std::vector<int32_t>& Schedule::slot(int k) const {
   CAVS_CHECK(k >= 0, ErrorKind::kValue, "[schedule] expected a child slot of 0 or more, got ", k,

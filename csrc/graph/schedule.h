@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/device.h"
 #include "graph/graph_batch.h"
 
 namespace cavs {
@@ -65,6 +66,15 @@ struct Schedule {
   // The parents by all edges (slots 0), or by the edges at the first `slots` slots, with their
   // slots. Made on first use and kept, as slot(k) is.
   const ParentRows& parents(int slots) const;
+
+  // What a device keeps of the schedule, or of batches that have it, as long as the schedule lives.
+  class Mirror {
+   public:
+    virtual ~Mirror() = default;
+  };
+  // The mirror of a device; `make` makes it when it is first asked for. Any number of threads may
+  // ask at once.
+  Mirror& mirror(const Device& device, std::unique_ptr<Mirror> (*make)()) const;
 
  private:
   struct Cache;

@@ -29,15 +29,16 @@ inline int result() {
   } while (false)
 
 // The statement must throw an `error` whose message contains `text`.
-#define CHECK_THROWS(statement, error, text)                                                      \
-  do {                                                                                            \
-    std::string message_ = "nothing";                                                             \
-    try {                                                                                         \
-      statement;                                                                                  \
-    } catch (const error& caught_) {                                                              \
-      message_ = caught_.what();                                                                  \
-    }                                                                                             \
-    if (message_.find(text) == std::string::npos) {                                               \
-      ::cavs_test::report(__FILE__, __LINE__, #statement ", expected " text ", got " + message_); \
-    }                                                                                             \
+#define CHECK_THROWS(statement, error, text)                                                     \
+  do {                                                                                           \
+    std::string message_ = "nothing";                                                            \
+    try {                                                                                        \
+      statement;                                                                                 \
+    } catch (const error& caught_) {                                                             \
+      message_ = caught_.what();                                                                 \
+    }                                                                                            \
+    if (message_.find(text) == std::string::npos) {                                              \
+      ::cavs_test::report(__FILE__, __LINE__,                                                    \
+                          std::string(#statement ", expected ") + (text) + ", got " + message_); \
+    }                                                                                            \
   } while (false)

@@ -36,8 +36,10 @@ PASSES = (
     "hoist",
     "defer",
     "fuse",
+    "stream",
 )
-"""Names of the passes in the order of their work; the default is all of them. ``simplify`` works
+"""Names of the passes in the order of their work; the default is all of them. ``stream`` is one of
+the run: segments that do not need each other go on streams of their own, where the device has any. ``simplify`` works
 again after the others of F, and on the gradient."""
 
 _IR = TypeVar("_IR", FunctionIR, Gradient)

@@ -29,6 +29,10 @@ extern "C" __global__ void __launch_bounds__(256) product_dots(Product p, Rows r
   product_by_dots(p, rows, whole_grid());
 }
 
+extern "C" __global__ void __launch_bounds__(256) clear_rows_left_out(Product p, Rows rows) {
+  clear_left_out(p, rows, whole_grid());
+}
+
 extern "C" __global__ void __launch_bounds__(256)
     product_sum(Product p, Rows rows, SumParts parts, Real* result) {
   __shared__ TileShared shared;

@@ -1,4 +1,5 @@
-// Products of small matrices, one of its own for each row: a thread or a warp for each element.
+// A thread or a warp for each element: of products of small matrices, of which each row has its
+// own, and of sums of few terms.
 #pragma once
 
 #include "cuda/kernels/products.h"
@@ -36,6 +37,18 @@ __device__ inline void product_by_elements(const Product& p, Rows rows, Team tea
       }
     }
     target_of(p, it.at)[static_cast<long long>(it.column) * p.column] = total;
+  }
+}
+
+// Zeros in the lines of rows that are left out; a warp for each line. Columns stand side by side.
+__device__ inline void clear_left_out(const Product& p, Rows rows, Team team) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int count = (rows.end - rows.begin) * p.lines;
+  for (int i = team.block * kProductWarps + warp; i < count; i += team.blocks * kProductWarps) {
+    const Line at = line_at(p, rows, i);
+    if (takes_row(p, at.row)) continue;
+    Real* const target = target_of(p, at);
+    for (int column = lane; column < p.columns; column += 32) target[column] = 0;
   }
 }
 

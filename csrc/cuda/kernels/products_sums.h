@@ -56,6 +56,13 @@ __device__ inline void sum_of_products(const Product& p, Rows rows, SumParts par
     const int line = line0 + threadIdx.x / 16 * 4, column = column0 + threadIdx.x % 16 * 4;
     for (int i = 0; i < 4 && line + i < p.lines; ++i) {
       Real* const target = result + part * size + static_cast<long long>(line + i) * p.columns;
+      if (p.wide != 0 && column + 3 < p.columns) {
+        Real before[4] = {};
+        if (parts.goes_on != 0) load_four(target + column, before);
+        for (int j = 0; j < 4; ++j) sums[i][j] += before[j];
+        store_four(target + column, sums[i]);
+        continue;
+      }
       for (int j = 0; j < 4 && column + j < p.columns; ++j) {
         target[column + j] = parts.goes_on != 0 ? target[column + j] + sums[i][j] : sums[i][j];
       }

@@ -20,7 +20,7 @@ def test_names_stand_in_the_order_of_the_work() -> None:
         assert again[-1].__name__ == PASSES[0] == "simplify"
     of_lowering = ("skip_missing", "skip_masked", "merge_matmuls")
     assert PASSES[-len(PASSES) + PASSES.index("skip_missing") :][:3] == of_lowering
-    assert PASSES[-1] == "fuse"
+    assert PASSES[-2:] == ("fuse", "stream")
 
 
 def test_a_pass_runs_where_its_switch_is_on_and_is_verified() -> None:

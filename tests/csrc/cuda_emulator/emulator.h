@@ -104,7 +104,7 @@ class Reach {
   ~Reach();
 
  private:
-  int device_;
+  int before_;
 };
 
 // work.cpp: streams, events and graphs

@@ -252,6 +252,20 @@ void compile(_nvrtcProgram* program, const std::vector<std::string>& options) {
   program->image = image_of_library(library);
 }
 
+// CAVS_EMULATOR_SOURCES: a folder for the sources that were compiled, each with its name and
+// options in comments on top, so that NVIDIA's compiler can be tried on them
+// (tools/compile_kernels.py).
+void keep_source(const _nvrtcProgram& program, int count, const char* const* options) {
+  const char* folder = std::getenv("CAVS_EMULATOR_SOURCES");
+  if (folder == nullptr) return;
+  std::string all = "// name: " + program.name + "\n// options:";
+  for (int i = 0; i < count; ++i) all += std::string(" ") + options[i];
+  all += "\n" + program.source;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  write(std::string(folder) + "/" + hash_of(all) + ".cu", all);
+}
+
 // The compiler works without a device, whatever became of it.
 template <class Body>
 Result compiler_call(const Body& body) {
@@ -297,7 +311,10 @@ Result nvrtcDestroyProgram(ProgramHandle* program) {
 }
 
 Result nvrtcCompileProgram(ProgramHandle program, int num_options, const char* const* options) {
-  return compiler_call([&] { compile(program, read_options(num_options, options)); });
+  return compiler_call([&] {
+    keep_source(*program, num_options, options);
+    compile(program, read_options(num_options, options));
+  });
 }
 
 Result nvrtcGetProgramLogSize(ProgramHandle program, size_t* bytes) {
