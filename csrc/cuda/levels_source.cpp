@@ -22,7 +22,8 @@ class Printer {
   Printer(std::string name, const std::vector<LevelsStep>& steps, const LevelsOrder& order)
       : name_(std::move(name)), steps_(steps), order_(order) {
     for (size_t i = 0; i < steps.size(); ++i) {
-      behind_ = std::max(behind_, order.levels_behind(i));
+      int& behind = behind_[steps[i].edges];
+      behind = std::max(behind, order.levels_behind(i));
     }
   }
 
@@ -33,14 +34,14 @@ class Printer {
     out_ << "extern \"C\" __global__ void __launch_bounds__(256) " << name_
          << "(const __grid_constant__ " << name_ << "_arguments at, const __grid_constant__ "
          << "Levels levels) {\n"
-         << "  __shared__ LevelsShared shared;\n"
-         << "  extern __shared__ __align__(16) char memory[];\n"
-         << "  Real* const kept = reinterpret_cast<Real*>(memory);\n"
-         << "  const Team grid = whole_grid();\n"
-         << "  const Team others = {(grid.block + grid.blocks / 2) % grid.blocks, grid.blocks};\n";
+         << "  const Team grid = whole_grid();\n";
+    if (any_step([](const LevelsStep& step) { return step.group != nullptr; })) {
+      out_ << "  const Team others = {(grid.block + grid.blocks / 2) % grid.blocks, "
+              "grid.blocks};\n";
+    }
     for (size_t i = 0; i < steps_.size(); ++i) {
       if (steps_[i].function != &kStripedProduct) continue;
-      out_ << "  keep_weight(at." << numbered("step", i) << ", grid, kept);\n";
+      out_ << "  keep_weight(at." << numbered("step", i) << ", grid);\n";
     }
     out_ << "  __syncthreads();\n";
     print_levels();
@@ -81,19 +82,28 @@ class Printer {
     out_ << "};\n\n";
   }
 
+  template <class Is>
+  bool any_step(const Is& is) const {
+    return std::any_of(steps_.begin(), steps_.end(), is);
+  }
+
   // Rows of levels are read a level ahead, so that nobody waits for them.
   void print_levels() {
-    for (const char* space : {"vertices", "edges"}) {
+    for (const bool edges : {false, true}) {
+      if (behind_[edges] < 0) continue;
+      const std::string space = spaces(edges);
       out_ << "  Rows next_" << space << " = rows_of_level(levels, levels." << space << ", 0)";
-      for (int behind = 0; behind <= behind_; ++behind) {
-        out_ << ", " << numbered(space, static_cast<size_t>(behind)) << " = {}";
+      for (int behind = 0; behind <= behind_[edges]; ++behind) {
+        out_ << ", " << space << behind << " = {}";
       }
       out_ << ";\n";
     }
-    out_ << "  const int numbers = levels.count + " << behind_ << ";\n"
-         << "  for (int number = 0; number < numbers; ++number) {\n";
-    for (const char* space : {"vertices", "edges"}) {
-      for (int behind = behind_; behind > 0; --behind) {
+    out_ << "  const int numbers = levels.count + " << std::max({0, behind_[0], behind_[1]})
+         << ";\n  for (int number = 0; number < numbers; ++number) {\n";
+    for (const bool edges : {false, true}) {
+      if (behind_[edges] < 0) continue;
+      const std::string space = spaces(edges);
+      for (int behind = behind_[edges]; behind > 0; --behind) {
         out_ << "    " << space << behind << " = " << space << behind - 1 << ";\n";
       }
       out_ << "    " << space << "0 = next_" << space << ";\n"
@@ -104,8 +114,9 @@ class Printer {
     out_ << "  }\n";
   }
 
+  static std::string spaces(bool edges) { return edges ? "edges" : "vertices"; }
   std::string rows_of(size_t i) const {
-    return (steps_[i].edges ? "edges" : "vertices") + std::to_string(order_.levels_behind(i));
+    return spaces(steps_[i].edges) + std::to_string(order_.levels_behind(i));
   }
 
   void print_phase(int phase) {
@@ -150,7 +161,7 @@ class Printer {
   const std::string name_;
   const std::vector<LevelsStep>& steps_;
   const LevelsOrder& order_;
-  int behind_ = 0;
+  int behind_[2] = {-1, -1};  // levels, of steps over vertices and over edges
   std::ostringstream out_;
 };
 

@@ -12,29 +12,22 @@
 namespace cavs::cuda {
 
 const StepFunction kStripedProduct = {nullptr, "levels.h", "StripedProduct",
-                                      "multiply_stripes($at, $rows, grid, kept, shared.few);",
-                                      true};
+                                      "multiply_stripes($at, $rows, grid);", true};
 
 namespace {
 
 constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
 
-const StepFunction kTiledMatrices = {nullptr, "products_tile.h", "Product",
-                                     "products_by_tiles($at, $rows, grid, shared.tile);", true};
-const StepFunction kDotMatrices = {nullptr, "products_each.h", "Product",
+const StepFunction kTiledMatrices = {nullptr, "levels.h", "Product",
+                                     "multiply_matrices($at, $rows, grid);", true};
+const StepFunction kDotMatrices = {nullptr, "levels.h", "Product",
                                    "product_by_dots($at, $rows, grid);"};
-const StepFunction kElementMatrices = {nullptr, "products_each.h", "Product",
+const StepFunction kElementMatrices = {nullptr, "levels.h", "Product",
                                        "product_by_elements($at, $rows, grid);"};
-const StepFunction kProductSum = {
-    nullptr, "products_sums.h", "Product",
-    "sum_of_products($at, $rows, one_sum($rows, $goes_on), static_cast<Real*>($at.y), grid, "
-    "shared.tile);",
-    true};
-const StepFunction kRowSum = {
-    nullptr, "products_sums.h", "RowSum",
-    "sum_of_rows($at.in, $rows, one_sum($rows, $goes_on), static_cast<Real*>($at.out.data), grid, "
-    "shared.sums);",
-    true};
+const StepFunction kProductSum = {nullptr, "levels.h", "Product",
+                                  "add_products($at, $rows, $goes_on, grid);", true};
+const StepFunction kRowSum = {nullptr, "levels.h", "RowSum",
+                              "add_rows($at, $rows, $goes_on, grid);", true};
 
 const StepFunction kRowFunctions[] = {
     {"move_4", "moves.h", "Move", "move<unsigned>(over($at, $rows));"},

@@ -9,6 +9,7 @@
 
 namespace cavs {
 namespace cuda {
+namespace {
 
 // Of products; one at a time uses it.
 union LevelsShared {
@@ -16,6 +17,15 @@ union LevelsShared {
   TileShared tile;
   RowSumShared sums;
 };
+
+__device__ __forceinline__ LevelsShared& levels_shared() {
+  __shared__ LevelsShared shared;
+  return shared;
+}
+__device__ __forceinline__ Real* kept_weights() {
+  extern __shared__ __align__(16) char memory[];
+  return reinterpret_cast<Real*>(memory);
+}
 
 // The rows of level number `number` of those at hand; none where there is no such level.
 __device__ __forceinline__ Rows rows_of_level(const Levels& levels, const int* ptr, int number) {
@@ -32,32 +42,25 @@ __device__ __forceinline__ Call over(Call call, const Rows& rows) {
   return call;
 }
 
-// For sums over the rows of a level, which are few.
-__device__ __forceinline__ SumParts one_sum(const Rows& rows, bool goes_on) {
-  return {1, rows.end - rows.begin, goes_on ? 1 : 0};
-}
-
 // Calls work(stripe, slot, block, blocks) for the stripes of the team's block: its slot among those
-// that the block has in a phase, and which of the blocks that share the stripe it is.
+// that the block has in a phase, and which of the blocks that share the stripe it is. Either a
+// block has several stripes, or several blocks share one. `work` is long, so that it is called in
+// one place.
 template <class Work>
 __device__ __forceinline__ void for_own_stripes(const StripedProduct& it, Team team,
                                                 const Work& work) {
   const int stripes = (it.product.columns + kFewColumns - 1) / kFewColumns;
-  if (team.blocks > it.all) {
-    const int number = team.block % it.all, stripe = number - it.first;
-    if (stripe < 0 || stripe >= stripes) return;
-    work(stripe, 0, team.block / it.all, (team.blocks - 1 - number) / it.all + 1);
-    return;
-  }
-  for (int slot = 0, number = team.block; number < it.all; ++slot, number += team.blocks) {
+  for (int slot = 0, number = team.block % it.all; number < it.all; ++slot, number += team.blocks) {
     const int stripe = number - it.first;
-    if (stripe >= 0 && stripe < stripes) work(stripe, slot, 0, 1);
+    if (stripe < 0 || stripe >= stripes) continue;
+    work(stripe, slot, team.block / it.all, (team.blocks - 1 - number) / it.all + 1);
   }
 }
 
 // Brings the weight of the block's stripes, each term's columns side by side.
-__device__ inline void keep_weight(const StripedProduct& it, Team team, Real* memory) {
+__device__ __noinline__ void keep_weight(const StripedProduct& it, Team team) {
   if (it.kept < 0) return;
+  Real* const memory = kept_weights();
   const Product& p = it.product;
   const Real* const w = static_cast<const Real*>(p.w.data);
   for_own_stripes(it, team, [&](int stripe, int slot, int, int) {
@@ -75,9 +78,13 @@ __device__ inline void keep_weight(const StripedProduct& it, Team team, Real* me
   });
 }
 
+// What is called from many places is compiled once: the functions below take most of the time that
+// a kernel takes to compile.
+
 // The sums are those of product_of_few, in the same order.
-__device__ inline void multiply_stripes(const StripedProduct& it, Rows rows, Team team,
-                                        const Real* memory, FewShared& shared) {
+__device__ __noinline__ void multiply_stripes(const StripedProduct& it, Rows rows, Team team) {
+  FewShared& shared = levels_shared().few;
+  const Real* const memory = kept_weights();
   Product p = it.product;
   const int lines = (rows.end - rows.begin) * p.lines;
   if (it.kept >= 0) {
@@ -96,5 +103,21 @@ __device__ inline void multiply_stripes(const StripedProduct& it, Rows rows, Tea
   });
 }
 
+__device__ __noinline__ void multiply_matrices(const Product& p, Rows rows, Team team) {
+  products_by_tiles(p, rows, team, levels_shared().tile);
+}
+
+// For sums over the rows of a level, which are few.
+__device__ __noinline__ void add_products(const Product& p, Rows rows, bool goes_on, Team team) {
+  const SumParts parts = {1, rows.end - rows.begin, goes_on ? 1 : 0};
+  sum_of_products(p, rows, parts, static_cast<Real*>(p.y), team, levels_shared().tile);
+}
+
+__device__ __noinline__ void add_rows(const RowSum& sum, Rows rows, bool goes_on, Team team) {
+  const SumParts parts = {1, rows.end - rows.begin, goes_on ? 1 : 0};
+  sum_of_rows(sum.in, rows, parts, static_cast<Real*>(sum.out.data), team, levels_shared().sums);
+}
+
+}  // namespace
 }  // namespace cuda
 }  // namespace cavs
