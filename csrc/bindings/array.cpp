@@ -116,8 +116,7 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
     : name_(name), device_(device) {
   ArrayForm form;
   std::vector<int64_t> shape;
-  const bool plain = Py_TYPE(value.ptr()) == py::detail::npy_api::get().PyArray_Type_;
-  const bool there = !plain && is_device_array(value);
+  const bool there = is_device_array(value);
   if (there != (device.kind == DeviceKind::kCuda)) {
     fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
          device_name(device), name.as(), ", got ", type_name(value), " on ",
@@ -127,6 +126,12 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   if (there) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = read_device_array(value, name, &shape);
+    const int ordinal = form.data == nullptr ? device.ordinal : cuda_ordinal_of(form.data);
+    if (ordinal != device.ordinal) {
+      fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
+           device_name(device), name.as(), ", got ", type_name(value), " on cuda:", ordinal,
+           "; move it there with cavs.Tensor(...).to(\"", device_name(device), "\")");
+    }
   } else if (py::isinstance<py::array>(value)) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = form_of(value);

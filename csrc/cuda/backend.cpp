@@ -228,6 +228,16 @@ Backend& cuda_backend(int ordinal) {
   return *found;
 }
 
+int cuda_ordinal_of(const void* data) {
+  constexpr int kDeviceOrdinal = 9;  // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+  if (cuda::gpu_count() == 1) return 0;
+  int ordinal = -1;
+  cuda::check(cuda::driver().cuPointerGetAttribute(&ordinal, kDeviceOrdinal,
+                                                   reinterpret_cast<cuda::Address>(data)),
+              "memory of a GPU");
+  return ordinal;
+}
+
 std::vector<Backend*> open_cuda_backends() {
   const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
   std::vector<Backend*> found;

@@ -4,11 +4,19 @@
 
 namespace cavs {
 
-Backend& cuda_backend(int) {
+namespace {
+
+[[noreturn]] void refuse() {
   fail(ErrorKind::kDevice,
        "[cuda] expected a build with CUDA, got one that leaves it out (CAVS_CUDA=OFF); install "
        "cavs without CAVS_CUDA=OFF, or use device='cpu'");
 }
+
+}  // namespace
+
+Backend& cuda_backend(int) { refuse(); }
+
+int cuda_ordinal_of(const void*) { refuse(); }
 
 std::vector<Backend*> open_cuda_backends() { return {}; }
 

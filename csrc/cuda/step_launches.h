@@ -14,13 +14,15 @@
 
 namespace cavs::cuda {
 
-// Where the work of a call goes.
+// Where the work of a call goes. The GPU becomes current in the calling thread.
 template <class T>
 struct StepLaunches {
   explicit StepLaunches(OpenGpu& open)
       : library(library_of(open, std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32,
                            flush_denormals())),
-        stream(current_stream(open)) {}
+        stream(current_stream(open)) {
+    open.gpu.make_current();
+  }
 
   // Sums up all arrays in memory->state, and makes of the sum what `total` says.
   void sum(const std::vector<Elements<T>>& arrays, bool squares, Total total, double number,

@@ -145,6 +145,8 @@ Backend* cpu_backend();
 Backend& cuda_backend(int ordinal);
 // Those that were asked for so far.
 std::vector<Backend*> open_cuda_backends();
+// The GPU whose memory this is. Throws Error(kDevice) where it is no GPU's.
+int cuda_ordinal_of(const void* data);
 
 Backend& backend_of(Device device);
 
