@@ -32,7 +32,7 @@ cuda::Address allocate(int ordinal, size_t bytes) {
     }
   });
   CAVS_CHECK(failed.empty(), ErrorKind::kDevice, "[cuda] expected ", bytes,
-             " bytes of a memory pool, got an error: ", failed);
+             " bytes of a memory pool, got an error (", failed, "); correct the pool");
   return address;
 }
 

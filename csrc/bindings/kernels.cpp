@@ -12,8 +12,8 @@
 
 #include "base/denormals.h"
 #include "base/error.h"
-#include "base/matmul_precision.h"
 #include "base/isa.h"
+#include "base/matmul_precision.h"
 #include "base/thread_pool.h"
 #include "bindings/attributes.h"
 #include "bindings/bindings.h"

@@ -13,7 +13,8 @@ void bind_memory(py::module_& m) {
       "pooled_bytes",
       [] {
         int64_t bytes = 0;
-        for (Backend* backend : backends()) bytes += backend->arenas().pooled_bytes() + backend->allocator().kept_bytes();
+        for (Backend* backend : backends())
+          bytes += backend->arenas().pooled_bytes() + backend->allocator().kept_bytes();
         return bytes;
       },
       "Bytes of arenas that no run has at the moment.");

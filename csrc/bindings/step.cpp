@@ -196,7 +196,8 @@ py::tuple run_step(const StepPlan& plan, const Schedule& schedule,
   const DType dtype = plan.forward->program.dtype;
   py::list gradients = gradients_of(result, device_of(plan), dtype);
   if (!result.outcome) return py::make_tuple(result.loss, result.norm, gradients, bounds);
-  py::object loss = array_of(device_of(plan), result.later_loss, result.later_loss->data(), dtype, {});
+  py::object loss =
+      array_of(device_of(plan), result.later_loss, result.later_loss->data(), dtype, {});
   return py::make_tuple(loss, result.outcome, gradients, bounds);
 }
 

@@ -77,13 +77,14 @@ void* open_library(const std::vector<std::string>& names, const std::string& fol
       if (void* handle = tried.open(folder + "/" + name)) return handle;
     }
   }
-  fail("expected ", names.front(), " (", purpose, "), got none", tried.reasons(), "; ", what_to_do);
+  fail("[cuda] expected ", names.front(), " (", purpose, "), got none", tried.reasons(), "; ",
+       what_to_do);
 }
 
 void* open_emulator(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
-    fail("expected an emulated driver in CAVS_CUDA_DRIVER, got '", path, "' (", dlerror(),
+    fail("[cuda] expected an emulated driver in CAVS_CUDA_DRIVER, got '", path, "' (", dlerror(),
          "); name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER");
   }
   return library;
@@ -115,7 +116,8 @@ class Finder {
   void find(const char* symbol, Function* function) const {
     *function = reinterpret_cast<Function>(dlsym(library_, symbol));
     if (*function == nullptr) {
-      fail("expected a library with the function ", symbol, ", got one without it; ", what_to_do_);
+      fail("[cuda] expected a library with the function ", symbol, ", got one without it; ",
+           what_to_do_);
     }
   }
 
@@ -152,7 +154,7 @@ DriverTable load_driver() {
   finder.find("cuDriverGetVersion", &table.cuDriverGetVersion);
   int version = 0;
   if (table.cuDriverGetVersion(&version) == 0 && version < kLeastDriverVersion) {
-    fail("expected a driver for CUDA ", version_text(kLeastDriverVersion),
+    fail("[cuda] expected a driver for CUDA ", version_text(kLeastDriverVersion),
          " or newer, got one for ", version_text(version), "; ", kUpdateDriver);
   }
   CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_FIND)

@@ -152,10 +152,10 @@ struct BlasTable {
 };
 #undef CAVS_CUDA_MEMBER
 
-// Throws Error(kDevice): "[cuda] expected X, got Y; do Z".
+// Throws Error(kDevice); messages read "[cuda] expected X, got Y; do Z".
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-  cavs::fail(ErrorKind::kDevice, "[cuda] ", parts...);
+  cavs::fail(ErrorKind::kDevice, parts...);
 }
 
 // Where the libraries come from. With `emulated`, all three are that one file.
@@ -187,7 +187,9 @@ std::string describe(Result code);  // of the driver: "CUDA_ERROR_INVALID_VALUE 
 
 template <class... Parts>
 void check(Result code, const Parts&... expected) {
-  if (code != 0) fail("expected ", expected..., ", got ", describe(code));
+  if (code == 0) return;
+  fail("[cuda] expected ", expected..., ", got ", describe(code),
+       "; see docs/gpu.md, Troubleshooting");
 }
 
 }  // namespace cavs::cuda

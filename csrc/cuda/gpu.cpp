@@ -34,7 +34,8 @@ Gpu::Gpu(int ordinal) {
   int count = 0;
   check(driver().cuDeviceGetCount(&count), "the number of devices");
   if (ordinal < 0 || ordinal >= count)
-    fail("expected a GPU in 0..", count - 1, ", got ", ordinal, "; pass one of these numbers");
+    fail("[cuda] expected a GPU in 0..", count - 1, ", got ", ordinal,
+         "; pass one of these numbers");
   check(driver().cuDeviceGet(&number_, ordinal), "device ", ordinal);
   char text[256] = {};
   check(driver().cuDeviceGetName(text, sizeof text, number_), "the name of device ", ordinal);
@@ -174,8 +175,8 @@ size_t PackedUpload::add(const void* data, size_t bytes) {
 void PackedUpload::send(const Stream& stream, const PinnedBlock& pinned,
                         const DeviceBlock& block) const {
   if (pinned.bytes() < bytes_ || block.bytes() < bytes_) {
-    fail("expected ", bytes_, " bytes for an upload, got ", pinned.bytes(), " pinned and ",
-         block.bytes(), " on the device");
+    fail("[cuda] expected ", bytes_, " bytes for an upload, got ", pinned.bytes(), " pinned and ",
+         block.bytes(), " on the device; make them as large");
   }
   for (const Part& part : parts_) {
     if (part.bytes != 0) std::memcpy(pinned.data() + part.offset, part.data, part.bytes);

@@ -35,8 +35,8 @@ bool collide(const GroupKernel& kernel, const GroupInput& input, const Operand& 
 
 [[noreturn]] void fail_operand(const GroupKernel& kernel, const char* what, size_t number,
                                const char* expected) {
-  fail("expected ", expected, " for ", what, " ", number, " of the group '", kernel.name,
-       "', got other ones than it was compiled for");
+  fail("[cuda] expected ", expected, " for ", what, " ", number, " of the group '", kernel.name,
+       "', got other ones than it was compiled for; print it again");
 }
 
 void check_input(const GroupKernel& kernel, size_t i, const DeviceCall& call) {
@@ -62,8 +62,8 @@ void check_output(const GroupKernel& kernel, size_t j, const DeviceCall& call) {
     const Read read = kernel.reads[i].read;
     if (!kernel.used[i] || (read != Read::kRow && read != Read::kShared)) continue;
     if (collide(kernel, kernel.reads[i], call.in[i], call.out[j], call.rows)) {
-      fail("expected output ", j, " of the group '", kernel.name, "' apart from input ", i,
-           " or element on element, got memory that they share");
+      fail("[cuda] expected output ", j, " of the group '", kernel.name, "' apart from input ", i,
+           " or element on element, got memory that they share; place it elsewhere");
     }
   }
 }

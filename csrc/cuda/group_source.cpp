@@ -255,8 +255,9 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
                         const std::vector<GroupOperand>& inputs,
                         const std::vector<int>& output_lds) {
   if (inputs.size() != group.inputs.size() || output_lds.size() != group.outputs.size()) {
-    fail("expected ", group.inputs.size(), " inputs and ", group.outputs.size(),
-         " outputs for the group '", name, "', got ", inputs.size(), " and ", output_lds.size());
+    fail("[cuda] expected ", group.inputs.size(), " inputs and ", group.outputs.size(),
+         " outputs for the group '", name, "', got ", inputs.size(), " and ", output_lds.size(),
+         "; give one for each");
   }
   GroupKernel kernel;
   kernel.name = name;
@@ -270,8 +271,8 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
   size_t pointers = 0;
   each_pointer(kernel, [&](const char*, const std::string&) { ++pointers; });
   if (pointers > kMostPointers) {
-    fail("expected a group of at most ", kMostPointers, " operands and tables for a kernel, got ",
-         pointers);
+    fail("[cuda] expected a group of at most ", kMostPointers,
+         " operands and tables for a kernel, got ", pointers, "; compile without the pass fuse");
   }
   Printer printer(group, kernel);
   kernel.functions = printer.functions();

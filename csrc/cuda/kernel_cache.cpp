@@ -161,23 +161,27 @@ std::string compile(const KernelSource& source, const std::string& architecture)
   Result code =
       nvrtc().nvrtcCreateProgram(&program.handle, source.text.c_str(), source.name.c_str(),
                                  static_cast<int>(names.size()), texts.data(), names.data());
-  if (code != 0) fail("expected a program for NVRTC, got error ", code);
+  if (code != 0)
+    fail("[cuda] expected a program for NVRTC, got error ", code,
+         "; install nvidia-cuda-nvrtc again");
   code =
       nvrtc().nvrtcCompileProgram(program.handle, static_cast<int>(options.size()), options.data());
   if (code != 0) {
     const std::string log = log_of(program.handle);
     if (code == kBuiltinsMissing || log.find("nvrtc-builtins") != std::string::npos) {
-      fail("expected the library nvrtc-builtins beside NVRTC, got: ", first_error(log),
-           "; install the package nvidia-cuda-nvrtc again");
+      fail("[cuda] expected the library nvrtc-builtins beside NVRTC, got none (", first_error(log),
+           "); install the package nvidia-cuda-nvrtc again");
     }
-    fail("expected kernels in ", source.name, " that compile, got NVRTC's error ", code, ": ",
-         first_error(log), "; the source is in ", keep_source(source, architecture, log));
+    fail("[cuda] expected kernels in ", source.name, " that compile, got NVRTC's error ", code,
+         " (", first_error(log), "); see the source in ", keep_source(source, architecture, log));
   }
   size_t bytes = 0;
   code = nvrtc().nvrtcGetCUBINSize(program.handle, &bytes);
   std::string image(bytes, '\0');
   if (code == 0) code = nvrtc().nvrtcGetCUBIN(program.handle, image.data());
-  if (code != 0 || bytes == 0) fail("expected machine code of ", source.name, ", got none");
+  if (code != 0 || bytes == 0)
+    fail("[cuda] expected machine code of ", source.name,
+         ", got none; install nvidia-cuda-nvrtc again");
   return image;
 }
 
@@ -221,14 +225,14 @@ void Kernel::allow_shared(unsigned bytes) const {
 void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
                    bool together) const {
   if (arguments.size() != parameter_bytes_.size()) {
-    fail("expected ", parameter_bytes_.size(), " arguments of kernel '", name_, "', got ",
-         arguments.size());
+    fail("[cuda] expected ", parameter_bytes_.size(), " arguments of kernel '", name_, "', got ",
+         arguments.size(), "; give those of its text");
   }
   std::vector<void*> pointers;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i].bytes != parameter_bytes_[i]) {
-      fail("expected ", parameter_bytes_[i], " bytes for argument ", i, " of kernel '", name_,
-           "', got ", arguments[i].bytes);
+      fail("[cuda] expected ", parameter_bytes_[i], " bytes for argument ", i, " of kernel '",
+           name_, "', got ", arguments[i].bytes, "; give those of its text");
     }
     pointers.push_back(const_cast<void*>(arguments[i].data));
   }

@@ -17,7 +17,7 @@ std::string kernel_text(const std::string& name) {
   for (const auto& [known, text] : kernel_headers()) {
     if (known == "cuda/kernels/" + name) return text;
   }
-  fail("expected the text of the kernels '", name, "', got none; build cavs again");
+  fail("[cuda] expected the text of the kernels '", name, "', got none; build cavs again");
 }
 
 }  // namespace cavs::cuda

@@ -148,7 +148,9 @@ std::string LevelsCode::why_not(size_t segment) const {
 KernelSource LevelsCode::source(size_t segment) const {
   std::string why_not;
   const std::vector<LevelsStep> steps = steps_without_addresses(segment, &why_not);
-  if (!why_not.empty()) fail("expected a segment for one kernel, got one where ", why_not);
+  if (!why_not.empty())
+    fail("[cuda] expected a segment for one kernel, got one where ", why_not,
+         "; launch its levels");
   return source(segment, steps, order_of(segment, steps));
 }
 

@@ -18,7 +18,9 @@ size_t workspace_bytes(const Gpu& gpu) {
 }
 
 void check_blas(Result code, const char* what) {
-  if (code != 0) fail("expected ", what, ", got cuBLAS's error ", code);
+  if (code != 0)
+    fail("[cuda] expected ", what, ", got cuBLAS's error ", code,
+         "; see docs/gpu.md, Troubleshooting");
 }
 
 // Never destroyed: native calls may go on while the process ends.

@@ -74,7 +74,8 @@ void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
                : multiply<double>(handle, p, table.cublasDgemm, table.cublasDgemmStridedBatched);
   }
   if (code != 0) {
-    fail("expected a product of ", p.m, " x ", p.k, " x ", p.n, ", got cuBLAS's error ", code);
+    fail("[cuda] expected a product of ", p.m, " x ", p.k, " x ", p.n, ", got cuBLAS's error ",
+         code, "; see docs/gpu.md, Troubleshooting");
   }
 }
 

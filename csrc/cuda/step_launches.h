@@ -52,7 +52,10 @@ void in_lists(const std::vector<Item>& items, int tile, const Body& body) {
     long long tiles = 0;
     for (; next < items.size() && list.count < kMostItems; ++next, ++list.count) {
       tiles += (items[next].n + tile - 1) / tile;
-      if (tiles > 0x7fffffff) fail("expected arrays of fewer elements together, got 2^41 or more");
+      if (tiles > 0x7fffffff)
+        fail(
+            "[cuda] expected arrays of fewer elements together, got 2^41 or more; use a smaller "
+            "model");
       list.items[list.count] = items[next];
       list.ends[list.count] = static_cast<int>(tiles);
     }

@@ -156,7 +156,7 @@ void test_what_does_not_compile() {
   const std::string before = KernelCache::default_folder();
   setenv("CAVS_CUDA_CACHE", folder.c_str(), 1);
   CHECK_THROWS(attempt(), Error, "missing_name");
-  CHECK_THROWS(attempt(), Error, "the source is in " + folder.string() + "/failed-");
+  CHECK_THROWS(attempt(), Error, "see the source in " + folder.string() + "/failed-");
   std::string message;
   try {
     attempt();

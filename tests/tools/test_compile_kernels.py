@@ -42,7 +42,7 @@ def test_what_compiles_and_what_does_not(tool: ModuleType) -> None:
     assert len(failures) == 2
     for line, architecture in zip(failures, ("sm_80", "sm_90"), strict=True):
         assert line.startswith(f"bad.cu -DCAVS_REAL=float for {architecture}: [cuda] expected")
-        kept = line.rsplit("the source is in ", 1)[1]
+        kept = line.rsplit("see the source in ", 1)[1]
         assert "y[0]" in Path(kept).read_text()
 
 
