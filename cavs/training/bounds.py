@@ -85,7 +85,9 @@ def divergence_from_prior(posterior: Normal) -> cavs.Tensor:
 def sample_of(posterior: Normal, generator: cavs.Generator, batch: cavs.GraphBatch) -> cavs.Tensor:
     """A sample of each graph's q, drawn by the graph's key; gradients flow through it."""
     mean = posterior.mean
-    z: cavs.Tensor = mean + posterior.std * generator.normal(mean.shape, mean.dtype, batch.keys)
+    z: cavs.Tensor = mean + posterior.std * generator.normal(
+        mean.shape, mean.dtype, batch.keys, device=mean.device
+    )
     return z
 
 

@@ -14,6 +14,7 @@ from user_model_files import write_small_data
 import cavs
 from cavs import cuda
 from cavs.cli import main
+from cavs.training.tasks import MODELS
 
 pytestmark = pytest.mark.gpu
 
@@ -56,6 +57,28 @@ def test_a_run_goes_on_elsewhere(
     assert scores[0].keys() == scores[1].keys()
     for name, value in scores[0].items():
         assert scores[1][name] == pytest.approx(value, rel=1e-3), name
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != MODEL])
+def test_each_model_trains_as_on_the_cpu(
+    model: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = words_of({**settings_of(model, data), "epochs": 1})
+    for device in ("cpu", "cuda"):
+        words = ["train", model, *given, "--quiet", "--output", str(tmp_path / device)]
+        assert main([*words, "--device", device]) == 0
+    expected, found = parameters(tmp_path / "cpu"), parameters(tmp_path / "cuda")
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=5e-3, atol=5e-4, err_msg=name)
+    best = str(tmp_path / "cuda" / "best.safetensors")
+    capsys.readouterr()
+    printed = []
+    for device in ("cpu", "cuda"):
+        if main(["sample", best, "--device", device]) != 0:
+            assert "expected" in capsys.readouterr().err  # it cannot be drawn from
+            return
+        printed.append(capsys.readouterr().out)
+    assert printed[0].count("\n") == printed[1].count("\n")
 
 
 def test_the_header_names_the_device(
