@@ -42,7 +42,7 @@ def synchronize(device: Any = None) -> None:
         InputError: no device of a GPU; DeviceError: there is no such GPU, or work on it failed.
     """
     named = f"cuda:{device}" if type(device) is int else "cuda" if device is None else device
-    found = find_device(named, "synchronize")
+    found: Any = find_device(named, "synchronize")
     if found.name == "cpu":
         raise InputError(
             "[synchronize] expected a device of a GPU, as 'cuda', got 'cpu'; leave it out"

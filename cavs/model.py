@@ -83,9 +83,9 @@ class Model(Inspectable):
         )
         read = None if extra_children == "ignore" else children_read(traced)
         self._stream = Stream(seed)
-        device = find_device(options.device)
+        place = find_device(options.device)
         for parameter in function.parameters():
-            convert(parameter, np.dtype(options.dtype), device)
+            convert(parameter, np.dtype(options.dtype), place)
         self._begin(read)
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()

@@ -11,7 +11,7 @@ import pytest
 from cavs import ops
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ["concepts.md", "explain.md"]
+PAGES = ["concepts.md", "explain.md", "gpu.md"]
 
 
 def blocks(page: str) -> list[str]:

@@ -86,6 +86,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
+        "device",
         *(*_BASE, "_native", "_signatures", "_arrays", "core", "scheduler", "execution", "tensor"),
         *("call", "recording", "model"),
     ),
@@ -94,6 +95,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     # Written as users write: `import cavs`
     "models": (*_BASE, "_signatures", "nn"),
     "training": (
+        "device",
         *_BASE,
         "_seed",
         "_signatures",
@@ -109,11 +111,13 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "saved_objects": (*_BASE, "core", "tensor"),
     "rebuilt_objects": ("_arguments", "core", "tensor", "data", "saved_objects"),
     "saving": (
+        "device",
         *(*_BASE, "_signatures", "model", "program"),
         *("saved_objects", "rebuilt_objects", "training"),
     ),
     "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
+        "device",
         *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),
         *("training", "bench"),
     ),

@@ -124,7 +124,7 @@ class Device(Protocol):
         host, are written."""
 
 
-def device_of(array: Array) -> Device:
+def device_of(array: Any) -> Device:
     """The device that an array is on.
 
     Raises:
@@ -136,7 +136,8 @@ def device_of(array: Array) -> Device:
     place = PLACES.get(kind)
     if place is None and isinstance(array, (np.ndarray, np.generic)):
         return cpu  # arithmetic without axes gives scalars
-    place = place or _place_of_cupy(array)
+    if place is None:
+        place = _place_of_cupy(array)
     if place is None:
         raise InputError(
             f"[device] expected an array of NumPy, got {shown(array)}; convert it with "

@@ -56,12 +56,12 @@ def shape(value: Any) -> tuple[int, ...]:
     return value.shape if isinstance(value, EmulatedArray) else np.shape(value)
 
 
-def asarray(value: Any, dtype: Any = None) -> EmulatedArray:
+def asarray(value: Any, dtype: Any = None) -> Any:
     """The value if it is an array of the current device and of this dtype; else a copy there."""
     return array(value, dtype, copy=False)
 
 
-def ascontiguousarray(value: Any, dtype: Any = None) -> EmulatedArray:
+def ascontiguousarray(value: Any, dtype: Any = None) -> Any:
     """The same, C-contiguous."""
     found = asarray(value, dtype)
     return found if found.flags.c_contiguous else array(found, order="C")

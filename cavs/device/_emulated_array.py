@@ -4,6 +4,7 @@ device. They take and refuse what CuPy's take and refuse, so that code which run
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -63,7 +64,7 @@ class EmulatedArray(np.ndarray):
     device.
     """
 
-    __array_priority__: ClassVar[float] = 100.0  # type: ignore[misc]
+    __array_priority__: ClassVar[float] = 100.0
 
     # What CuPy's arrays say of themselves
 
@@ -75,13 +76,13 @@ class EmulatedArray(np.ndarray):
     @property
     def flags(self) -> Flags:  # type: ignore[override]
         """See `Flags`."""
-        own = np.ndarray.flags.__get__(self)  # type: ignore[attr-defined]
+        own = np.ndarray.flags.__get__(self)
         return Flags(own.c_contiguous, own.f_contiguous, self.base is None)
 
     @property
     def base(self) -> Any:
         """The array whose memory it views; None where it has memory of its own."""
-        found = np.ndarray.base.__get__(self)  # type: ignore[attr-defined]
+        found = np.ndarray.base.__get__(self)
         return found if isinstance(found, np.ndarray) else None
 
     @property
@@ -149,7 +150,7 @@ class EmulatedArray(np.ndarray):
         if is_basic(key):
             key = key if isinstance(key, tuple) else (key,)
             whole = any(k is Ellipsis for k in key)
-            view: EmulatedArray = super().__getitem__(key if whole else (*key, ...))
+            view: Any = super().__getitem__(key if whole else (*key, ...))
             return view
         return placed(settled(self)[index(key)], current_device())
 
@@ -198,7 +199,7 @@ class EmulatedArray(np.ndarray):
     def __copy__(self) -> EmulatedArray:
         return self.copy()
 
-    def __deepcopy__(self, memo: Any) -> EmulatedArray:  # type: ignore[override]
+    def __deepcopy__(self, memo: Any) -> EmulatedArray:
         with self.device:
             return self.copy()
 
@@ -255,15 +256,15 @@ EmulatedArray.T = property(lambda self: self.transpose())  # type: ignore[assign
 def memory_of(array: np.ndarray[Any, Any]) -> Any:
     """The native memory that an array of the device stands in; None for an array of the host."""
     base: Any = core.owner(array)
-    base = np.ndarray.base.__get__(base)  # type: ignore[attr-defined]
+    base = np.ndarray.base.__get__(base)
     return base if isinstance(base, core.cuda.Memory) else None
 
 
 def empty(shape: Any, dtype: Any) -> EmulatedArray:
     """A new array on the current device, of any content."""
     kind = np.dtype(dtype)
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
-    count = int(np.prod(sizes, dtype=np.int64))
+    sizes = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
+    count = math.prod(sizes)
     memory = core.cuda.Memory(current_device(), count * kind.itemsize)
     return np.ndarray.__new__(EmulatedArray, sizes, kind, memory)
 

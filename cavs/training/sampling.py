@@ -31,6 +31,9 @@ def sample_images(
 
 def device_of_function(function: cavs.VertexFunction) -> str:
     """The device that a function's parameters are on, where it is to be compiled."""
+    given: Any = function
+    if not isinstance(given, cavs.VertexFunction):
+        return "cpu"  # cavs.compile says what it is
     return next((p.device for p in function.parameters()), "cpu")
 
 

@@ -68,7 +68,7 @@ def model_cases() -> Iterator[Case]:
     for given in ({}, {"outputs": ["h"]}):
         summed = {"graphs": BATCH, **inputs, **given}
         yield Case("Model.summary", lambda graphs, **g: model.summary(graphs, **g), summed)
-    yield Case("Model.to", cavs.compile(Cell()).to, {"dtype": "float64"})
+    yield Case("Model.to", cavs.compile(Cell()).to, {"device": "cpu", "dtype": "float64"})
     yield Case("Model.load_state_dict", model.load_state_dict, loaded)
     yield Case("Model.train", cavs.compile(Cell()).train, {"mode": False})
     yield Case("Model.named_modules", model.named_modules, {"prefix": ""})
@@ -81,11 +81,13 @@ def model_cases() -> Iterator[Case]:
         {"m": cavs.compile(models.TreeFC(5, 4, 4, 2))},
     )
     cavs.save(cavs.compile(models.TreeFC(5, 4, 4, 2)), folder / "other")
-    yield Case("load", cavs.load, {"path": folder / "other", "trust": ("a.b",)})
+    yield Case("load", cavs.load, {"path": folder / "other", "trust": ("a.b",), "device": "cpu"})
     whole = cavs.compile(program)
     yield Case("Program", whole.__getitem__, {"name": "a"})
     yield Case(
-        "Program.to", cavs.compile(cavs.VertexProgram({"a": Cell()})).to, {"dtype": "float32"}
+        "Program.to",
+        cavs.compile(cavs.VertexProgram({"a": Cell()})).to,
+        {"device": "cpu", "dtype": "float32"},
     )
     yield Case("Program.summary", lambda c: whole.summary(c), {"c": {"a": (BATCH, inputs)}})
     yield Case("Program.train", whole.train, {"mode": True})

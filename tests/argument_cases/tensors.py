@@ -12,12 +12,26 @@ import cavs
 from argument_cases.base import Case, parameter
 
 
+def _synchronize(device: Any) -> None:
+    """As cavs.cuda.synchronize, also where there is no GPU to wait for."""
+    if not (isinstance(device, str) and device == "cuda") or cavs.cuda.is_available():
+        cavs.cuda.synchronize(device)
+
+
 def core_cases() -> Iterator[Case]:
     generator = cavs.Generator(0)
     yield Case("Generator", cavs.Generator, {"seed": 0})
     for name in ("uniform", "normal"):
-        arguments = {"shape": (2, 3), "dtype": "float32", "keys": [0, 1], "places": [0, 0]}
+        arguments = {
+            "shape": (2, 3),
+            "dtype": "float32",
+            "keys": [0, 1],
+            "places": [0, 0],
+            "device": "cpu",
+        }
         yield Case(f"Generator.{name}", getattr(generator, name), arguments)
+    yield Case("Tensor.to", cavs.tensor([1.0]).to, {"device": "cpu"})
+    yield Case("cuda.synchronize", _synchronize, {"device": "cuda"})
     yield Case("Generator.set_state", generator.set_state, {"state": {"seed": 0, "step": 1}})
     state = lambda **values: generator.set_state(values)  # noqa: E731
     yield Case("Generator.set_state", state, {"seed": 0, "step": 1})
