@@ -16,6 +16,7 @@ const StepFunction kStripedProduct = {nullptr, "levels.h", "StripedProduct",
 
 namespace {
 
+constexpr size_t kMostArguments = 4000;  // bytes; a kernel may have 4096, with what all have
 constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
 
 const StepFunction kTiledMatrices = {nullptr, "levels.h", "Product",
@@ -98,6 +99,7 @@ LevelsStep group_step(const LevelsCall& it, bool blank) {
   const GroupKernel& group = *it.group;
   step.group = &group;
   step.columns = group.columns;
+  step.arguments.resize(group.pointers * sizeof(Address));
   if (!blank) {
     DeviceCall all = it.call;  // of levels: which rows a level writes over is its launch's to check
     all.rows = {0, 0};
@@ -197,6 +199,12 @@ std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& c
       recorder.steps[s].call = i;
       recorder.steps[s].edges = calls[i].edges;
     }
+  }
+  size_t bytes = 0;
+  for (const LevelsStep& step : recorder.steps) bytes += step.arguments.size();
+  if (bytes > kMostArguments) {
+    *why_not = "it has more operands than one kernel can be given";
+    return {};
   }
   return std::move(recorder.steps);
 }
