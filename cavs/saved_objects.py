@@ -77,7 +77,7 @@ class Description:
         if isinstance(x, Module):
             return {"module": self._module(x, place)}
         if kind in (Parameter, Tensor):
-            values = x.read()[0] if kind is Parameter else x.detach().data
+            values = x.numpy() if x.device != "cpu" else x._values
             return {kind.__name__.lower(): [self._array(values, place, x), x.requires_grad]}
         if kind is np.ndarray:
             return {"array": self._array(x, place, x)}

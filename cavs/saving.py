@@ -20,6 +20,7 @@ from typing import Any
 
 from cavs._arguments import items, shown
 from cavs._signatures import shorten
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, CheckpointError, InputError
 from cavs.model import Model
 from cavs.program import Program, compile
@@ -118,7 +119,7 @@ def _content(model: Model | Program) -> bytes:
         {
             "modules": described.modules,
             "own": own,
-            "options": {name: getattr(options, name) for name in _OPTIONS},
+            "options": {name: getattr(options, name) for name in _OPTIONS} | {"device": "cpu"},
             "training": _modes(model),
             "random": model.random_state(),
         }
@@ -147,7 +148,9 @@ def _modes(model: Model | Program) -> bool | dict[str, bool]:
     return {name: one.training for name, one in model.models.items()}
 
 
-def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
+def load(
+    path: str | os.PathLike[str], *, trust: Trust = (), device: str = "cpu"
+) -> Model | Program:
     """The model, or program, that :func:`save` wrote: compiled again from its modules, with the
     same options, parameters, mode and random state.
 
@@ -159,14 +162,17 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
         trust: names of modules that may be imported, such as ``("mypackage.models",)``, and with
             them modules below them; or classes, which stand for the modules that define them.
             Classes of a script are in ``"__main__"``.
+        device: that it runs on, as of ``cavs.compile``; it may have been saved on another.
 
     Raises:
         CheckpointError: there is no such file, its bytes have changed, it is of another program or
             version, or needs modules that are not trusted, which it names, or that have no such
-            class; InputError: `path` is no path, or `trust` something else.
+            class; InputError: `path` is no path, `trust` something else, or no such device;
+            DeviceError: the GPU cannot be used.
     """
     from cavs.training._fields import in_brief
 
+    place = find_device(device, "load").name
     source, trusted = _as_path("load", path), _as_names(trust)
     try:
         described, arrays = _read(source)
@@ -177,7 +183,7 @@ def load(path: str | os.PathLike[str], *, trust: Trust = ()) -> Model | Program:
     except (Damaged, RecursionError) as error:
         raise _damaged(source, error) from error
     try:
-        return _compiled(rebuilt.root, own, described)
+        return _compiled(rebuilt.root, own, described, place)
     except Damaged as error:
         raise _damaged(source, error) from error
     except Exception as error:  # a forward whose attributes are wrong may raise anything
@@ -196,8 +202,10 @@ def _damaged(source: Path, error: Exception) -> CheckpointError:
     )
 
 
-def _compiled(root: Any, own: Mapping[str, Any], described: Mapping[str, Any]) -> Model | Program:
-    model: Any = compile(root, **described["options"])
+def _compiled(
+    root: Any, own: Mapping[str, Any], described: Mapping[str, Any], device: str
+) -> Model | Program:
+    model: Any = compile(root, **{**described["options"], "device": device})
     training = described["training"]
     if isinstance(model, Program):
         for name, one in model.models.items():

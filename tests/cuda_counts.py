@@ -1,9 +1,11 @@
 """What the emulated driver counts: launches, copies, allocations and the like.
 
-with counting() as count:
-    model(batch)
-if count is not None:  # a GPU's own driver counts nothing
-    assert count["copies_to_device"] == 1
+::
+
+    with counting() as count:
+        model(batch)
+    if count is not None:  # a GPU's own driver counts nothing
+        assert count["copies_to_device"] == 1
 """
 
 import ctypes
@@ -56,6 +58,20 @@ def unstick() -> None:
     library = _emulator()
     if library is not None:
         library.cavs_emulator_unstick()
+
+
+@contextmanager
+def limited_memory(size: int) -> Iterator[None]:
+    """Each emulated device has `size` bytes in all, of which some may be in use; for tests of what
+    happens when memory runs out. Nothing on a GPU."""
+    library = _emulator()
+    if library is not None:
+        library.cavs_emulator_limit_memory(ctypes.c_size_t(size))
+    try:
+        yield
+    finally:
+        if library is not None:
+            library.cavs_emulator_limit_memory(ctypes.c_size_t(0))
 
 
 def is_emulated() -> bool:

@@ -59,6 +59,8 @@ def prepare(config: pytest.Config, items: list[pytest.Item]) -> None:
             os.environ[name] = str(folder.absolute())
     try:
         os.environ["CAVS_CUDA_DRIVER"] = str(build_emulator())
+        # So that tests can ask what two devices do; they do not reach each other's memory.
+        os.environ.setdefault("CAVS_EMULATOR_DEVICES", "2")
     except RuntimeError as error:
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=str(error)))

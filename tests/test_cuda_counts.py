@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_counts import counting, counts, is_emulated
+from cuda_counts import counting, counts, is_emulated, limited_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +36,24 @@ def test_allocations_and_copies_are_counted() -> None:
     assert count is not None
     assert count["live_allocations"] == -1
     assert driver.cuCtxSetCurrent(before) == 0
+
+
+@pytest.mark.gpu
+def test_memory_can_be_limited() -> None:
+    if not is_emulated():
+        pytest.skip("a GPU has the memory that it has")
+    driver = ctypes.CDLL(os.environ["CAVS_CUDA_DRIVER"])
+    total, count = ctypes.c_size_t(), ctypes.c_int()
+    assert driver.cuInit(0) == 0
+    assert driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    assert count.value == int(os.environ.get("CAVS_EMULATOR_DEVICES", 1))
+    assert driver.cuDeviceTotalMem_v2(ctypes.byref(total), 0) == 0
+    before = total.value
+    with limited_memory(12345):
+        assert driver.cuDeviceTotalMem_v2(ctypes.byref(total), 0) == 0
+        assert total.value == 12345
+    assert driver.cuDeviceTotalMem_v2(ctypes.byref(total), 0) == 0
+    assert total.value == before
 
 
 @pytest.mark.gpu

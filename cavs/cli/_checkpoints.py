@@ -60,7 +60,8 @@ class Use(Generic[_Able]):
         if options.threads is not None:
             cavs.set_num_threads(options.threads)
         code = None if options.model is None else load_user_model(options.model)
-        trained = Trained.load(options.checkpoint, code)
+        device = "cpu" if options.device is None else options.device
+        trained = Trained.load(options.checkpoint, code, device)
         task: Any = trained.task_type
         if not issubclass(task, self.able):
             able = [name for name, other in MODELS.items() if issubclass(other, self.able)]

@@ -26,6 +26,7 @@ _FLAG = "true or false"  # as TOML and JSON write it
 _OF_RUNS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("overwrite", "quiet", "tensorboard"), (Flag().admits, _FLAG)),
     **dict.fromkeys(("output", "init"), (is_text, "a path")),
+    "device": (is_text, "the name of a device"),
     "threads": (Integer(1).admits, Integer(1).wanted()),
     "task": (is_text, "the name of a task"),
     "model": (is_text, "the name of a model"),

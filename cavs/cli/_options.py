@@ -53,6 +53,15 @@ def add_options(
         parser.add_argument(option.flag, **wanted)
 
 
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Adds --device."""
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="cpu, cuda or cuda:1; cavs info lists the GPUs (default: cpu)",
+    )
+
+
 def add_threads(parser: argparse._ActionsContainer) -> None:
     """Adds --threads."""
     parser.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cavs.cli._config import read_config, task_of
-from cavs.cli._options import add_options, add_threads
+from cavs.cli._options import add_device, add_options, add_threads
 from cavs.errors import InputError
 from cavs.training.checkpoint import peek_checkpoint
 from cavs.training.held import LAST
@@ -88,6 +88,7 @@ def _new(make: Any, prog: str, model: str, description: str) -> Any:
         "--tensorboard", action="store_true", help="write curves for TensorBoard into DIR"
     )
     group.add_argument("--quiet", action="store_true", help="print the result and warnings only")
+    add_device(group)
     add_threads(group)
     return parser
 

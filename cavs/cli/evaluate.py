@@ -8,7 +8,7 @@ from typing import Any
 
 import cavs
 from cavs.cli._checkpoints import Use, add_checkpoint
-from cavs.cli._options import add_options, add_threads
+from cavs.cli._options import add_device, add_options, add_threads
 from cavs.errors import InputError
 from cavs.training.tasks import Task
 
@@ -40,6 +40,7 @@ def add_parser(commands: Any) -> None:
     )
     add_options(parser, USE.options(), default=None)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_device(parser)
     add_threads(parser)
     parser.set_defaults(run=run)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import cavs
 from cavs.cli._checkpoints import Use, add_checkpoint
-from cavs.cli._options import add_options, add_threads, integer
+from cavs.cli._options import add_device, add_options, add_threads, integer
 from cavs.cli._streams import read_line
 from cavs.errors import DataError
 from cavs.training.tasks import Predicts
@@ -51,6 +51,7 @@ def add_parser(commands: Any) -> None:
         help="print a JSON object a line: of trees label and probabilities (of classes 0, 1, ...), "
         "with --all also tree and vertices; of a parser tree and log_probability",
     )
+    add_device(parser)
     add_threads(parser)
     parser.set_defaults(run=run)
 

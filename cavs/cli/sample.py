@@ -12,7 +12,7 @@ import numpy as np
 import cavs
 from cavs.cli._checkpoints import Use, add_checkpoint
 from cavs.cli._dot import to_dot
-from cavs.cli._options import add_options, add_threads, integer
+from cavs.cli._options import add_device, add_options, add_threads, integer
 from cavs.cli._picture import forest_picture
 from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, format_listops
@@ -59,6 +59,7 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="0..2**64-2 (default: 0)",
     )
+    add_device(parser)
     add_threads(parser)
     parser.set_defaults(run=run)
 

@@ -21,6 +21,7 @@ from cavs.cli._config import (
 )
 from cavs.cli._signals import StopOnSignal
 from cavs.cli._train_parser import ModelAction, models_and_tasks
+from cavs.device import find_device
 from cavs.errors import CheckpointError, InputError
 from cavs.training import (
     Checkpoint,
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
     tensorboard = given.pop("tensorboard", False)
     if (threads := given.pop("threads", None)) is not None:
         cavs.set_num_threads(threads)
+    device = find_device(given.pop("device", None) or "cpu", "train").name
     resumed: Path | None = given.pop("resume", None)
     init: Path | None = given.pop("init", None)
     model = _take_model(options.model, given)
@@ -92,10 +94,10 @@ def run(options: argparse.Namespace) -> int:
         if resumed is not None:
             if init is not None:
                 raise InputError("[train] expected --init or --resume, got both; leave one out")
-            training = _resume(resumed, model, given, directory, overwrite)
+            training = _resume(resumed, model, given, directory, overwrite, device)
         else:
             progress = not quiet and sys.stderr.isatty()
-            training = _start(model, given, directory, overwrite, progress)
+            training = _start(model, given, directory, overwrite, progress, device)
             if init is not None:
                 training.begin_with(init, load_checkpoint(init))
     with training.writing():
@@ -169,6 +171,7 @@ def _start(
     directory: Path | None,
     overwrite: bool,
     progress: bool,
+    device: str,
 ) -> TrainingRun:
     task, config = make_task(model, given, progress=progress)
     if directory is None:
@@ -182,7 +185,7 @@ def _start(
         )
     else:
         folder = RunFolder(directory)
-    return TrainingRun.start(folder, task, config, overwrite=overwrite)
+    return TrainingRun.start(folder, task, config, overwrite=overwrite, device=device)
 
 
 def _resume(
@@ -191,6 +194,7 @@ def _resume(
     given: Mapping[str, Any],
     directory: Path | None,
     overwrite: bool,
+    device: str,
 ) -> TrainingRun:
     checkpoint = load_checkpoint(path)
     _check_model(path, checkpoint, model)
@@ -222,6 +226,7 @@ def _resume(
         directory or path.parent,
         overwrite=overwrite,
         code=model if isinstance(model, UserModel) else None,
+        device=device,
     )
 
 
@@ -259,11 +264,18 @@ def _print_header(training: TrainingRun) -> None:
     print(
         f"{task.name} with {parameters:,} parameters on {task.source.name}: "
         f"{sizes['train']} {task.unit} to train on, {sizes['dev']} dev, {sizes['test']} test; "
-        f"{cavs.get_num_threads()} thread(s), {cavs.instruction_set()}",
+        f"{_where(training.model.device)}",
         *task.remarks,
         sep="\n",
         flush=True,
     )
+
+
+def _where(device: str) -> str:
+    """What computes, in words."""
+    if device == "cpu":
+        return f"{cavs.get_num_threads()} thread(s), {cavs.instruction_set()}"
+    return device
 
 
 def _print_result(training: TrainingRun) -> None:

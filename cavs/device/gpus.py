@@ -81,6 +81,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def info(ordinal: int) -> dict[str, Any]:
+    """``name``, ``architecture``, ``processors``, ``total_bytes`` and ``free_bytes`` of a GPU.
+    Raises DeviceError where there is none of this number."""
+    check_ordinal(ordinal)
+    found: dict[str, Any] = _native.device_info(ordinal)
+    return found
+
+
 def _extra() -> str:
     """The extra that suits the driver."""
     version = _native.versions().get("driver", "")

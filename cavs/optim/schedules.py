@@ -261,7 +261,7 @@ _INFINITE = (math.inf, -math.inf)
 
 def _as_score(score: Any) -> float:
     if isinstance(score, Tensor):
-        score = score.detach().data
+        score = score.detach().numpy()
     if not isinstance(score, (bool, str, bytes)):
         try:
             array = np.asarray(score)

@@ -14,6 +14,7 @@ from cavs.core.compiler import Compiler
 from cavs.core.program import Role
 from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram
+from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.execution.executor import RandomState
 from cavs.model import Model
@@ -83,7 +84,7 @@ class Layer(SharedModule):
             "outputs": outputs,
             "passes": passes,
             "policy": "batching" if policy is None else policy,
-            "device": "cpu" if device is None else _device_name(device),
+            "device": _checked_device(device),
             "seed": 0 if seed is None else seed,
         }
         self._seeded, self._sparse = seed is not None, sparse
@@ -216,5 +217,13 @@ def _drawn() -> int:
     return int(_last.array)
 
 
-def _device_name(device: Any) -> Any:
-    return str(device) if isinstance(device, torch.device) else device
+def _checked_device(device: Any) -> str:
+    """The device by name; raises InputError where it is none, or one that layers cannot be on."""
+    name = str(device) if isinstance(device, torch.device) else device
+    found = "cpu" if name is None else find_device(name, "torch").name
+    if found != "cpu":
+        raise InputError(
+            f"[torch] expected device 'cpu', where layers of PyTorch run, got {found!r}; compile "
+            "the function by cavs.compile for a GPU"
+        )
+    return found

@@ -46,7 +46,7 @@ class Bound:
                 with placed(f"[evaluate] in batch {number}"):
                     log_weight = model(batch, **inputs)["log_weight"]
                     finite_total(log_weight, "log_weight")
-                rows = _by_graph(log_weight, batch).data
+                rows = _by_graph(log_weight, batch).numpy()
                 for key, row in zip(batch.keys.tolist(), rows, strict=True):
                     weights.setdefault(key, []).append(row)
         bounds = [_log_mean(np.concatenate(rows)) for rows in weights.values()]
@@ -113,7 +113,7 @@ class Vimco(Bound):
         """See `Objective`."""
         out = model(batch, **inputs)
         estimate = vimco(_by_graph(out["log_joint"], batch), _by_graph(out["log_q"], batch))
-        return -estimate.surrogate.sum(), -float(estimate.bound.data.sum())
+        return -estimate.surrogate.sum(), -float(estimate.bound.numpy().sum())
 
 
 class Nvil(Bound):
@@ -132,7 +132,7 @@ class Nvil(Bound):
         """See `Objective`."""
         out = model(batch, **inputs)
         parts = {name: _by_graph(x, batch) for name, x in out.items()}
-        rest = (parts["log_weight"].data - parts["baseline"].data).astype(np.float64)
+        rest = (parts["log_weight"].numpy() - parts["baseline"].numpy()).astype(np.float64)
         now = np.array([rest.mean(), rest.var()])
         self._running = self._decay * self._running + (1 - self._decay) * now
         mean, deviation = float(self._running[0]), max(1.0, float(self._running[1]) ** 0.5)
@@ -140,7 +140,7 @@ class Nvil(Bound):
             parts["log_joint"], parts["log_q"], parts["baseline"] + mean, scale=1 / deviation
         )
         loss = (estimate.baseline_loss - estimate.surrogate).sum()
-        return loss, -float(estimate.bound.data.sum())
+        return loss, -float(estimate.bound.numpy().sum())
 
     def arrays(self) -> Arrays:
         """See `Objective`."""
@@ -165,7 +165,7 @@ class WakeSleep(Bound):
         """See `Objective`."""
         if self._dream is None:
             function: Any = model.function
-            self._dream = cavs.compile(SBNDream(function), outputs=["log_q"])
+            self._dream = cavs.compile(SBNDream(function), outputs=["log_q"], device=model.device)
         # Dreams use the step number of the model, so that a resumed run dreams the same. The
         # changed bit of the seed keeps their random numbers apart from those of the model's
         # samples.
@@ -174,4 +174,4 @@ class WakeSleep(Bound):
         out, dream = model(batch, **inputs), self._dream(batch)
         value = wake_sleep(_by_graph(out["log_joint"], batch), _by_graph(dream["log_q"], batch))
         bound = importance_weighted_bound(_by_graph(out["log_weight"], batch).detach())
-        return -value.sum(), -float(bound.data.sum())
+        return -value.sum(), -float(bound.numpy().sum())

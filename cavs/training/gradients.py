@@ -46,5 +46,5 @@ def _is_gradient(grad: Any, step: int) -> bool:
         return False
     values = grad.values if isinstance(grad, cavs.RowSparse) else grad
     if values.size > LARGE and step % EVERY:
-        return bool(values.item(step * 7919 % values.size) != 0)
+        return bool(values.reshape(-1)[step * 7919 % values.size].item() != 0)
     return bool(values.any())

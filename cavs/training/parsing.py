@@ -78,7 +78,7 @@ def parse_with_scores(
         buffers = Buffers(program, ids, lengths, np.arange(count))
 
         def inputs(graph: Array, word: Array) -> dict[str, Array]:
-            front = buffers.fronts(graph, read[graph]).data
+            front = buffers.fronts(graph, read[graph]).numpy()
             return {"word": word, "front": front}
 
         def act(frontier: cavs.Frontier) -> cavs.Growth:

@@ -76,10 +76,12 @@ class TrainingRun:
         config: TrainingConfig,
         *,
         overwrite: bool = False,
+        device: str = "cpu",
     ) -> TrainingRun:
-        """A new run in `folder`, which is made at the first saving. A run that is there already is
-        replaced with `overwrite` only."""
-        return cls(folder, task, task.compile(config.seed), config, overwrite=overwrite)
+        """A new run in `folder`, which is made at the first saving, on a device. A run that is
+        there already is replaced with `overwrite` only."""
+        model = task.compile(config.seed).to(device)
+        return cls(folder, task, model, config, overwrite=overwrite)
 
     def begin_with(self, path: Path, checkpoint: Checkpoint) -> None:
         """Takes over the parameters of the checkpoint of `path`, before training.
@@ -112,6 +114,7 @@ class TrainingRun:
         *,
         overwrite: bool = False,
         code: UserModel | None = None,
+        device: str = "cpu",
     ) -> TrainingRun:
         """Goes on from the checkpoint of `path`, with the settings `config`; in another directory
         than its own only if it holds no other run, or with `overwrite`. For a user's model `code`
@@ -125,7 +128,7 @@ class TrainingRun:
         task = restore_task(checkpoint, path, code)
         model = load_model(
             path, checkpoint, checkpoint.parameters, config.seed, outputs=task.outputs, code=code
-        )
+        ).to(device)
         run = cls(directory, task, model, config, identity=identity, overwrite=overwrite)
         run.trainer.restore(path, checkpoint)
         run._resumed = path

@@ -29,11 +29,17 @@ def sample_images(
     )
 
 
+def device_of_function(function: cavs.VertexFunction) -> str:
+    """The device that a function's parameters are on, where it is to be compiled."""
+    return next((p.device for p in function.parameters()), "cpu")
+
+
 def draw_images(sampler: cavs.VertexFunction, count: int, seed: int | None = None) -> Array:
     """As `sample_images`, for a vertex function that pushes the probabilities as ``mean``."""
-    model = cavs.compile(sampler, outputs=["mean"], seed=seed).eval()
+    model = cavs.compile(sampler, outputs=["mean"], seed=seed, device=device_of_function(sampler))
+    model.eval()
     count = integer("sample", "count", count, 0)
-    mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].data
+    mean: Array = model(cavs.batch([cavs.InputGraph([[]])] * count))["mean"].numpy()
     return mean
 
 
@@ -58,7 +64,7 @@ def sample_text(
     _check_temperature(temperature)
     count = integer("sample", "count", count, 0)
     # With all outputs: a pull that the logits do not need is an input too.
-    model = cavs.compile(function, seed=seed).eval()
+    model = cavs.compile(function, seed=seed, device=device_of_function(function)).eval()
     if "state" not in model.inputs:
         raise InputError(
             "[sample] expected a language model, which pulls its state, got a "

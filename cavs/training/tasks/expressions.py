@@ -157,7 +157,7 @@ class TreeBound:
                     found = decode_trees(
                         model,
                         self._vocabulary,
-                        posterior.mean.data,
+                        posterior.mean.numpy(),
                         max_depth=2 * self._source.max_depth,
                     )
                 right = _compare(batch, inputs, self._vocabulary, found)

@@ -10,6 +10,7 @@ from typing import Any
 
 import cavs
 from cavs.data import Vocabulary
+from cavs.device import find_device
 from cavs.errors import CavsError, CheckpointError
 from cavs.tensor import bounded_parameters
 from cavs.training._fields import in_brief, shown
@@ -32,28 +33,33 @@ class Trained:
         checkpoint: its content.
         task_type: the class of the task.
         user: a user's model with its class, None for a built-in one.
+        device: the device that the model runs on; the checkpoint may have been trained on another.
     """
 
     path: str | Path
     checkpoint: Checkpoint
     task_type: type[Task]
     user: UserModel | None = None
+    device: str = "cpu"
 
     @classmethod
-    def load(cls, path: str | Path, code: UserModel | None = None) -> Trained:
+    def load(cls, path: str | Path, code: UserModel | None = None, device: str = "cpu") -> Trained:
         """Reads a checkpoint.
 
         Args:
             path: the path of the checkpoint.
             code: the class of a user's model; None for a built-in one.
+            device: that the model runs on.
 
         Raises:
+            InputError: no device has such a name; DeviceError: the GPU cannot be used;
             CheckpointError: it cannot be read, its model does not exist, or `code` is missing for a
                 user's model or given for a built-in one; InputError: `code` holds another class.
         """
+        found = find_device(device, "device").name
         checkpoint = load_checkpoint(path)
         user = user_of(path, checkpoint, code)
-        return cls(path, checkpoint, task_of(path, checkpoint), user)
+        return cls(path, checkpoint, task_of(path, checkpoint), user, found)
 
     @property
     def name(self) -> str:
@@ -93,7 +99,7 @@ class Trained:
         checkpoint = self.checkpoint
         return load_model(
             self.path, checkpoint, checkpoint.parameters, outputs=outputs, code=self.user
-        )
+        ).to(self.device)
 
 
 def make_function(name: str, config: Mapping[str, Any]) -> Function:

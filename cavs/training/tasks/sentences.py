@@ -303,7 +303,7 @@ class SentenceTask(EmbedsWords, Samples):
         sentences = [self.split("test")[first], self.split("test")[second]]
         batch, inputs = language_model_dataset(sentences, self.words).batch([0, 1])
         with judging(program):
-            mean = SentenceBound(self.source).posterior(program, batch, inputs).mean.data
+            mean = SentenceBound(self.source).posterior(program, batch, inputs).mean.numpy()
             way = np.linspace(0, 1, _STEPS)[:, None]
             made = decode_sentences(program, self.words, (1 - way) * mean[0] + way * mean[1])
         return [" ".join(words) for words in (sentences[0], *made, sentences[1])]

@@ -127,7 +127,7 @@ class NextWord:
         if state is None or not goes_on.any():
             state = np.zeros((batch.num_graphs, self.state_size), np.float32)
         out = model(batch, state=state, **given)
-        return out, out["state"].data[batch.roots]
+        return out, out["state"].numpy()[batch.roots]
 
     def describe(self, scores: Mapping[str, float]) -> str:
         """See `Objective`."""

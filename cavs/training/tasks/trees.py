@@ -294,7 +294,7 @@ class TreeTask(EmbedsWords, Predicts):
                 out = model(batch, outputs=["logits"], **inputs)
             labels = cavs.unbatch(batch, predictions(out["logits"]).astype(np.int32))
             if json:
-                shares = cavs.unbatch(batch, cavs.ops.softmax(out["logits"]).data)
+                shares = cavs.unbatch(batch, cavs.ops.softmax(out["logits"]).numpy())
                 found = map(_as_json, trees, labels, shares, repeat(all))
                 return list(map(dumps, found))
             return [
