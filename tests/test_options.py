@@ -16,7 +16,7 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"passes": ["fuse", "inline"]}, InputError, r"\[compile\] .*simplify.*, got \['inline'\]"),
     ({"executor": "fast"}, InputError, r"expected executor native or reference, got 'fast'"),
     ({"policy": "best"}, InputError, r"expected policy batching or serial, got 'best'"),
-    ({"device": "cuda"}, InputError, r"expected device 'cpu', got 'cuda', for which"),
+    ({"device": "gpu"}, InputError, r"expected device 'cpu', 'cuda' or 'cuda:1', got 'gpu'"),
     ({"seed": -1}, InputError, r"integer in 0\.\.2\*\*64-1, got -1"),
     ({"seed": 0.5}, InputError, r"got 0\.5"),
 ]

@@ -205,6 +205,7 @@ void bind_cuda(py::module_& m) {
                   "wrap(ordinal, address, shape, dtype, owner), over memory that `owner` keeps.");
   bind_cuda_compile(cuda_module);
   bind_cuda_pool(cuda_module);
+  bind_cuda_settings(cuda_module);
   py::class_<Memory>(cuda_module, "Memory", py::buffer_protocol())
       .def(py::init<int, size_t>(), py::arg("ordinal"), py::arg("bytes"))
       .def(py::init<int, size_t, cuda::Address, py::object>(), py::arg("ordinal"), py::arg("bytes"),

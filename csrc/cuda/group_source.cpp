@@ -268,11 +268,11 @@ GroupKernel print_group(const std::string& name, const Group& group, DType dtype
   kernel.inputs = inputs;
   kernel.output_lds = output_lds;
   kernel.columns = columns_of_thread(kernel);
-  size_t pointers = 0;
-  each_pointer(kernel, [&](const char*, const std::string&) { ++pointers; });
-  if (pointers > kMostPointers) {
+  each_pointer(kernel, [&](const char*, const std::string&) { ++kernel.pointers; });
+  if (kernel.pointers > kMostPointers) {
     fail("[cuda] expected a group of at most ", kMostPointers,
-         " operands and tables for a kernel, got ", pointers, "; compile without the pass fuse");
+         " operands and tables for a kernel, got ", kernel.pointers,
+         "; compile without the pass fuse");
   }
   Printer printer(group, kernel);
   kernel.functions = printer.functions();

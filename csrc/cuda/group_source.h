@@ -42,7 +42,8 @@ struct GroupKernel {
   std::vector<bool> used;         // per input: whether the group computes with it
   std::vector<GroupOperand> inputs;
   std::vector<int> output_lds;
-  int columns = 1;  // of a thread, at most
+  int columns = 1;      // of a thread, at most
+  size_t pointers = 0;  // members of NAME_arguments
 
   std::string kernel_name() const { return name + "_kernel"; }
 };

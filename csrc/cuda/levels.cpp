@@ -21,9 +21,8 @@ namespace {
 // Estimates, until measured on a card. A launch costs about what a barrier of the grid costs, and a
 // level has fewer barriers than launches; but wide levels have work for products that read the
 // weight less often than once for eight rows, which a kernel of a few lines at a time does.
-constexpr int64_t kWidestLevel = 127;     // lines of each product: from 128 on cuBLAS takes some
+constexpr int64_t kWidestLevel = 127;     // lines of each product; fewer than cuBLAS takes
 constexpr int64_t kFewestLevels = 2;      // that a launch of its own is worth
-constexpr size_t kMostArguments = 4000;   // bytes; a kernel may have 4096, with what all have
 constexpr size_t kReservedShared = 1024;  // bytes that the driver takes of a block's shared memory
 constexpr int kSharedOfBlock = 97;        // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 
@@ -75,12 +74,6 @@ StepTouches touches_of(const Executable& exe, const Layout& layout, const Instru
     touches.touches.push_back(touch);
   }
   return touches;
-}
-
-size_t bytes_of(const std::vector<LevelsStep>& steps) {
-  size_t bytes = 0;
-  for (const LevelsStep& step : steps) bytes += step.arguments.size();
-  return bytes;
 }
 
 }  // namespace
@@ -213,7 +206,7 @@ bool LevelsRun::is_narrow(int64_t level) const {
     int64_t lines = 1;
     if (i < sums && product != nullptr)
       lines = calls_[i].call.in[0].ld == 0 ? product->n : product->m;
-    if (count * lines > kWidestLevel) return false;
+    if (count * lines > std::min(kWidestLevel, blas_limits().lines - 1)) return false;
     if (i >= sums && !is_one_sum(program, instruction, static_cast<int>(count))) return false;
   }
   return true;
@@ -264,7 +257,7 @@ void LevelsRun::prepare(int64_t level, int64_t count) {
   }
   std::string why_not;
   steps_ = steps_of(code_.open(), calls_, false, &why_not);
-  possible_ = why_not.empty() && bytes_of(steps_) <= kMostArguments;
+  possible_ = why_not.empty();
   if (!possible_) return;
   compiled_ = &code_.compiled(segment_, steps_);
   unsigned blocks = 1;

@@ -16,6 +16,7 @@ const StepFunction kStripedProduct = {nullptr, "levels.h", "StripedProduct",
 
 namespace {
 
+constexpr size_t kMostArguments = 4000;  // bytes; a kernel may have 4096, with what all have
 constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
 
 const StepFunction kTiledMatrices = {nullptr, "levels.h", "Product",
@@ -78,7 +79,7 @@ class Recorder final : public Library {
         std::find_if(std::begin(kRowFunctions), std::end(kRowFunctions),
                      [&](const StepFunction& function) { return function.kernel == name; });
     if (found == std::end(kRowFunctions)) {
-      missing = name;
+      missing = true;
       return;
     }
     LevelsStep step;
@@ -90,7 +91,7 @@ class Recorder final : public Library {
   }
 
   std::vector<LevelsStep> steps;
-  std::string_view missing;
+  bool missing = false;  // a kernel without a device function was asked for
 };
 
 LevelsStep group_step(const LevelsCall& it, bool blank) {
@@ -98,6 +99,7 @@ LevelsStep group_step(const LevelsCall& it, bool blank) {
   const GroupKernel& group = *it.group;
   step.group = &group;
   step.columns = group.columns;
+  step.arguments.resize(group.pointers * sizeof(Address));
   if (!blank) {
     DeviceCall all = it.call;  // of levels: which rows a level writes over is its launch's to check
     all.rows = {0, 0};
@@ -117,7 +119,6 @@ LevelsStep product_step(const DeviceCall& call) {
   LevelsStep step;
   const Product p = product_of_rows(call);
   const int64_t rows = call.rows.end - call.rows.begin;
-  step.lines = p.lines;
   if (p.w.ld == 0) {
     StripedProduct striped;
     striped.product = p;
@@ -160,10 +161,10 @@ LevelsStep sum_step(const DeviceCall& call) {
   return step;
 }
 
-// cuBLAS would compute products of rows so large; its sums have an order of their own.
+// cuBLAS would compute some products of rows so large; its sums have an order of their own.
 bool are_large_matrices(const DeviceCall& call) {
   const Product p = product_of_rows(call);
-  return p.w.ld != 0 && std::min({p.lines, p.columns, p.terms}) >= blas_limits().side;
+  return std::min({p.lines, p.columns, p.terms}) >= blas_limits().side;
 }
 
 std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall& it, bool blank) {
@@ -178,7 +179,7 @@ std::string add_steps(Recorder& recorder, const Stream& stream, const LevelsCall
     recorder.steps.push_back(sum_step(it.call));
   } else {
     it.kernel->launch(recorder, stream, it.call);
-    if (!recorder.missing.empty()) return "'" + name + "' has no device function for a team";
+    if (recorder.missing) return "'" + name + "' has no device function for a team";
   }
   return "";
 }
@@ -197,6 +198,12 @@ std::vector<LevelsStep> steps_of(OpenGpu& open, const std::vector<LevelsCall>& c
       recorder.steps[s].call = i;
       recorder.steps[s].edges = calls[i].edges;
     }
+  }
+  size_t bytes = 0;
+  for (const LevelsStep& step : recorder.steps) bytes += step.arguments.size();
+  if (bytes > kMostArguments) {
+    *why_not = "it has more operands than one kernel can be given";
+    return {};
   }
   return std::move(recorder.steps);
 }

@@ -36,7 +36,6 @@ struct LevelsStep {
   int columns = 0;  // of a thread of the group
   bool edges = false;
   bool goes_on = false;  // of a sum
-  int lines = 1;         // of a row of a product
   int stripes = 0;       // of a product with a weight
   unsigned blocks = 1;   // that have work
   std::vector<std::byte> arguments;
