@@ -211,6 +211,32 @@ class Mistakes {
     stream_.copy_to_device(x_.address(), pinned.data(), 256);
     std::memset(pinned.data(), 0x40, 256);
     CHECK(download()[0] != 0);
+    waits_of_streams_in_a_ring();
+  }
+
+  // `a` waits for `b`, which waits for `c`, whose later work waits for the later work of `a`: a
+  // wait does what it waits for and no more.
+  void waits_of_streams_in_a_ring() {
+    const Stream b, c;
+    const Event by_a, by_b, by_c;
+    const PinnedBlock old(256), made(256);
+    std::memset(old.data(), 0, 256);
+    std::memset(made.data(), 0x40, 256);
+    stream_.copy_to_device(x_.address(), old.data(), 256);
+    stream_.synchronize();
+    c.record(by_c);
+    b.wait(by_c);
+    b.copy_to_device(x_.address(), made.data(), 256);
+    b.record(by_b);
+    stream_.wait(by_b);
+    stream_.copy(out_.address(), x_.address(), 256);
+    stream_.record(by_a);
+    c.wait(by_a);
+    std::vector<float> values(64);
+    stream_.copy_to_host(values.data(), out_.address(), 256);
+    stream_.synchronize();
+    CHECK(values[0] != 0);
+    c.synchronize();
   }
 
   std::vector<float> download() {
