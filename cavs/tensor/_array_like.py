@@ -97,7 +97,10 @@ class ArrayLike(Operators):
         """As CuPy's; AttributeError of a tensor on the CPU, which has none."""
         data: Any = self._values
         if device_of(data) is host:
-            raise AttributeError("a tensor on the CPU has no __cuda_array_interface__")
+            raise AttributeError(
+                "[tensor] expected a tensor on a GPU for __cuda_array_interface__, got one on the "
+                "CPU; move it with to('cuda')"
+            )
         found: dict[str, Any] = self.data.__cuda_array_interface__  # type: ignore[attr-defined]
         return found
 
