@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -63,12 +64,22 @@ def recipes_beside(recipe: Recipe) -> dict[str, Recipe]:
 class Weights:
     """The parameters that all contenders of cavs share, and their optimisers."""
 
-    def __init__(self, workload: Workload, corpus: Corpus, hidden_size: int) -> None:
+    def __init__(
+        self, workload: Workload, corpus: Corpus, hidden_size: int, device: str = "cpu"
+    ) -> None:
         cavs.nn.init.manual_seed(0)
+        self._device = device
         self.workload = workload
         self.corpus = corpus
         self.function = workload.function(corpus, hidden_size)
         self._optimizers: dict[float, cavs.optim.Optimizer] = {}
+
+    def subject(self, function: Any, passes: Sequence[str] | None, *options: Any) -> Subject:
+        """The workload's subject of a function, on the device."""
+        made = self.workload.subject(function, passes, *options)
+        for model in made.models:
+            model.to(self._device)
+        return made
 
     def optimizer(self, recipe: Recipe) -> cavs.optim.Optimizer:
         """The optimiser of a recipe: one for each weight decay, since the recipes of one run differ
@@ -103,10 +114,10 @@ class Contender:
         self._batches = batches
         self._passes = passes
         self._function = with_dropout(weights.function, recipe)
-        self._subject: Subject = weights.workload.subject(self._function, passes)
+        self._subject: Subject = weights.subject(self._function, passes)
         self._checked = self._subject  # takes masks from the caller
         if recipe.masks != NO_MASKS:
-            self._checked = weights.workload.subject(self._function, passes, given_masks)
+            self._checked = weights.subject(self._function, passes, given_masks)
         self._optimizer = weights.optimizer(recipe)
         self._spent = np.zeros(len(_PARTS_OF_STEP))
         self._laps: list[tuple[float, ...]] = []  # of steps that are not in `_spent` yet
@@ -184,7 +195,7 @@ class Contender:
             grad = parameter.grad
             if grad is not None:
                 values = grad.values if isinstance(grad, cavs.RowSparse) else grad
-                found[name] = np.array(values)
+                found[name] = np.array(cavs.Tensor(values))
         self._optimizer.zero_grad()
         return found
 

@@ -49,6 +49,7 @@ class Spec:
         rivals: whether the rivals at hand take part.
         data: the directory of the data; "" for generated ones.
         recipe: the recipe of training, see `recipes`.
+        device: that cavs runs on; rivals run on the CPU.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Spec:
     rivals: bool = False
     data: str = ""
     recipe: str = PLAIN
+    device: str = "cpu"
 
     @property
     def directory(self) -> Path | None:
@@ -144,7 +146,7 @@ def _measure_batch_size(
     batch_size: int,
     rivals: Rivals | None,
 ) -> Iterator[Row]:
-    weights, recipe = Weights(workload, corpus, hidden_size), find_recipe(spec.recipe)
+    weights, recipe = Weights(workload, corpus, hidden_size, spec.device), find_recipe(spec.recipe)
     batches = choose_batches(corpus.dataset, batch_size)
     ours = {
         name: Contender(weights, passes, batches, spec.threads, recipe)

@@ -45,6 +45,7 @@ class Request:
     seconds: float = 0.3
     rounds: int = 5
     quick: bool = False
+    device: str = "cpu"
 
 
 def make_plan(request: Request) -> list[Part]:
@@ -119,6 +120,7 @@ def _specs(request: Request, kind: str, workload: Workload, **sizes: Any) -> lis
             workload=workload.name,
             data=request.data,
             threads=threads,
+            device=request.device,
             rivals=kind == "speed"
             and (workload.name == _FULL or bool(request.threads) or threads == max(counts)),
             **defaults,

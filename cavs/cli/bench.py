@@ -16,7 +16,8 @@ from cavs.bench.recipes import RECIPES
 from cavs.bench.report import report
 from cavs.bench.runner import WORKER, run_part
 from cavs.bench.workloads import WORKLOADS
-from cavs.cli._options import integer, number
+from cavs.cli._options import add_device, integer, number
+from cavs.device import find_device
 from cavs.errors import InputError
 
 
@@ -57,6 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help="(default: by workload)",
         )
+    add_device(parser)
     parser.add_argument(
         "--threads", type=integer(1), nargs="+", metavar="N", help="(default: all cores, and 1)"
     )
@@ -116,6 +118,7 @@ def make_request(options: argparse.Namespace) -> Request:
         seconds=options.seconds,
         rounds=options.rounds,
         quick=options.quick,
+        device=find_device(options.device or "cpu", "bench").name,
     )
 
 
@@ -149,10 +152,13 @@ def measure_all(
     return 0
 
 
+_WORDS = ("data", "batch_sizes", "hidden_sizes", "device", "threads", "modes", "passes", "recipe")
+
+
 def command_line(program: str, options: argparse.Namespace) -> str:
     """The command that was given, directories as DIR."""
     words = [*program.split(), *options.workloads]
-    for name in ("data", "batch_sizes", "hidden_sizes", "threads", "modes", "passes", "recipe"):
+    for name in _WORDS:
         value = getattr(options, name)
         if value is None or value == ["train", "infer"]:
             continue

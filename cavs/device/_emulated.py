@@ -20,6 +20,7 @@ from cavs.device._emulated_array import (
     current_device,
     empty,
     memory_of,
+    ordinal_of,
     placed,
     settled,
 )
@@ -41,7 +42,9 @@ def array(value: Any, dtype: Any = None, copy: bool = True, order: str = "C") ->
     interface = getattr(value, "__cuda_array_interface__", None)
     if interface is not None:
         place = interface["data"][0], interface["shape"], interface["typestr"]
-        given = over(*place, interface.get("strides"), value, _ordinal_of(interface["data"][0]))
+        given = over(*place, interface.get("strides"), value, ordinal_of(interface["data"][0]))
+        if not copy and dtype in (None, given.dtype):
+            return given  # wherever it is, as with CuPy
         return array(given, dtype, copy)
     return placed(np.array(value, dtype), current_device())
 
@@ -102,11 +105,6 @@ def over(
     memory = core.cuda.Memory(ordinal, bytes_, address + low, owner)
     found: EmulatedArray = np.ndarray.__new__(EmulatedArray, sizes, kind, memory, -low, steps)
     return found
-
-
-def _ordinal_of(address: int) -> int:
-    """The GPU whose memory is there: an emulated driver has one."""
-    return 0
 
 
 def memory_owner(array: EmulatedArray) -> Any:

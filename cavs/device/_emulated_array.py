@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -253,6 +254,17 @@ EmulatedArray.T = property(lambda self: self.transpose())  # type: ignore[assign
 # Between the device's arrays and NumPy's
 
 
+_memories: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+
+def ordinal_of(address: int) -> int:
+    """The device whose memory an address is in; 0 for memory that :func:`empty` did not give."""
+    for begin, memory in list(_memories.items()):
+        if begin <= address < begin + max(memory.bytes, 1):
+            return int(memory.ordinal)
+    return 0
+
+
 def memory_of(array: np.ndarray[Any, Any]) -> Any:
     """The native memory that an array of the device stands in; None for an array of the host."""
     base: Any = core.owner(array)
@@ -266,6 +278,7 @@ def empty(shape: Any, dtype: Any) -> EmulatedArray:
     sizes = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
     count = math.prod(sizes)
     memory = core.cuda.Memory(current_device(), count * kind.itemsize)
+    _memories[memory.address] = memory
     return np.ndarray.__new__(EmulatedArray, sizes, kind, memory)
 
 

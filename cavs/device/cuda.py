@@ -22,7 +22,6 @@ from cavs.device._places import PLACES
 from cavs.device.gpus import array_module, check_ordinal, is_emulated
 from cavs.device.native_updates import NativeUpdates
 
-
 Array = Any  # of CuPy, which is not there for a type checker
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,19 @@ def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -
             find_device(name)
         with pytest.raises(DeviceError, match=r"^\[cuda\] expected a driver, got none"):
             cavs.compile(LSTM(3, 2, 2, 2), device=name)
+
+
+def test_nothing_of_a_gpu_is_imported_before_it_is_asked_for() -> None:
+    code = """
+import sys
+import cavs
+model = cavs.compile(cavs.models.LSTM(3, 2, 2, 2))
+model(cavs.batch([cavs.InputGraph([[]])]), word=[0], label=[0])["loss"].sum().backward()
+names = ("cavs.cuda", "cavs.device.cuda", "cavs.device.gpus", "cavs.device._emulated", "cupy")
+found = [name for name in names if name in sys.modules]
+assert not found, found
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_device_of_an_array() -> None:
