@@ -310,7 +310,9 @@ class TestSteps:
 
         model = cavs.compile(Function())
         optimizer = cavs.optim.Adam(model.parameters(), lr=0.1)
-        monkeypatch.setattr("cavs.step.core", type("Core", (), {"StepPlan": Spy, "StepOutcome": core.StepOutcome}))
+        monkeypatch.setattr(
+            "cavs.step.core", type("Core", (), {"StepPlan": Spy, "StepOutcome": core.StepOutcome})
+        )
         model.step(graphs_of(), optimizer, loss="loss", i=np.zeros(4, np.int32))
         return notes
 

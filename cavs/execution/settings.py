@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
-from cavs._arguments import shown
+from cavs._arguments import is_among, shown
 from cavs._native import core as _core
 from cavs.errors import InputError
 
@@ -87,7 +87,7 @@ def set_matmul_precision(precision: str) -> None:
     Raises:
         InputError: `precision` is neither.
     """
-    if not isinstance(precision, str) or precision not in ("highest", "high"):
+    if not is_among(precision, ("highest", "high")):
         raise InputError(
             f"[matmul] expected the precision 'highest' or 'high', got {shown(precision)}; pass "
             "one of these"

@@ -114,8 +114,8 @@ class Backend {
   // For at most `threads` threads of the host. `staged`: of the run.
   virtual std::unique_ptr<const Workspace> workspace(const Executable& exe, bool keep,
                                                      const RowCounts& counts,
-                                                     const Schedule& schedule,
-                                                     const Staged& staged, int threads) const = 0;
+                                                     const Schedule& schedule, const Staged& staged,
+                                                     int threads) const = 0;
   // Bytes that a run leaves beside the arena, for later runs.
   virtual int64_t bytes_kept(const Executable& exe, const RowCounts& counts) const = 0;
 

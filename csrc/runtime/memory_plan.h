@@ -13,8 +13,8 @@
 
 namespace cavs {
 
-// The arena of a sweep: [tables of the uniques][what the device stages][values][lists of parents of the uniques][workspace
-// of the backend].
+// The arena of a sweep: [tables of the uniques][what the device stages][values][lists of parents of
+// the uniques][workspace of the backend].
 struct SweepPlan {
   std::vector<Lifetime> lifetimes;  // [value] by steps
   std::vector<int64_t> rows;        // [value] the rows in use, which have room

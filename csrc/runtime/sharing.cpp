@@ -206,8 +206,8 @@ class Sharing {
       if (layout_.last[id] < at.step) continue;
       const End& end = ends_[id];
       const bool before = end.instruction < at.instruction;
-      const bool here = end.instruction == at.instruction && end.direct &&
-                        may_overwrite(writer, holder);
+      const bool here =
+          end.instruction == at.instruction && end.direct && may_overwrite(writer, holder);
       if (!end.own_rows || !(before || here)) return false;
     }
     return true;

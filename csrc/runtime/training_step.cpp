@@ -201,8 +201,8 @@ class Step {
     RowsView<T> found{static_cast<const int32_t*>(ids.data), static_cast<const T*>(rows.data),
                       ids.elements};
     std::vector<int32_t> known = known_ids(part, ids.elements);
-    const bool none =
-        later_ ? !known.empty() && known[0] < 0 : arithmetic_.begins_with_none(found.ids, found.count);
+    const bool none = later_ ? !known.empty() && known[0] < 0
+                             : arithmetic_.begins_with_none(found.ids, found.count);
     if (none) {  // "no input" has no row
       ++found.ids;
       found.rows += width;
@@ -310,8 +310,7 @@ class Step {
         if (gradient.whole != nullptr) {
           wholes.push_back(update);
         } else {
-          updates.update_rows(group.settings, update, gradient.ids, gradient.count,
-                              gradient.width);
+          updates.update_rows(group.settings, update, gradient.ids, gradient.count, gradient.width);
         }
       }
       if (!wholes.empty()) updates.update(group.settings, wholes);
@@ -326,7 +325,7 @@ class Step {
   const StepArithmetic<T>& arithmetic_;
   const std::unique_ptr<LaterStep<T>> later_;  // null where numbers are known at once
   std::map<const StepGradient*, std::vector<int32_t>> known_;  // ids of rows, with later_
-  std::vector<ExternalArray> pushed_;  // outputs of forward
+  std::vector<ExternalArray> pushed_;                          // outputs of forward
   ExternalArray loss_;
   std::vector<const ValueSpec*> specs_;  // [output of backward]
   std::vector<std::shared_ptr<Block>> blocks_;

@@ -105,8 +105,7 @@ class FarBackend final : public Backend {
   }
 
   std::unique_ptr<const Workspace> workspace(const Executable&, bool, const RowCounts&,
-                                             const Schedule&, const Staged&,
-                                             int) const override {
+                                             const Schedule&, const Staged&, int) const override {
     auto workspace = std::make_unique<Workspace>();
     workspace->bytes = kScratchBytes;
     workspace->alignment = 256;

@@ -38,9 +38,9 @@ PASSES = (
     "fuse",
     "stream",
 )
-"""Names of the passes in the order of their work; the default is all of them. ``stream`` is one of
-the run: segments that do not need each other go on streams of their own, where the device has any. ``simplify`` works
-again after the others of F, and on the gradient."""
+"""Names of the passes in the order of their work; the default is all of them. ``simplify`` works
+again after the others of F, and on the gradient. ``stream`` is one of runs: segments that do not
+need each other go on streams of their own, where the device has any."""
 
 _IR = TypeVar("_IR", FunctionIR, Gradient)
 Pass = Callable[[_IR, Context], _IR]
