@@ -67,7 +67,7 @@ UNFIT: dict[str, tuple[Change, str]] = {
     ),
     "values": (
         lambda p: (setattr(p, "data", np.ones((1, 2))), setattr(p, "grad", np.ones((1, 2))))[0],
-        r"parameter 'u_iou.weight' as float32 \(2, 2\) on cpu, for which exp_avg is kept, got float6",
+        r"as float32 \(2, 2\) on cpu, for which exp_avg is kept, got float64",
     ),
     "nan": (
         lambda p: setattr(p, "grad", np.full((2, 2), np.nan, np.float32)),
