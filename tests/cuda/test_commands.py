@@ -132,3 +132,10 @@ def test_saved_models_go_from_one_device_to_another(tmp_path: Path) -> None:
     assert cavs.load(tmp_path / "model.safetensors").device == "cpu"
     with pytest.raises(cavs.InputError, match=r"^\[load\] expected device"):
         cavs.load(tmp_path / "model.safetensors", device="gpu")
+
+
+@pytest.mark.slow
+def test_bench_measures_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--hidden-sizes", "4", "--batch-sizes", "1", "--threads", "1"]
+    assert main(["bench", "tree-fc", "--quick", "--device", "cuda", *sizes]) == 0
+    assert "trees/s" in capsys.readouterr().out
