@@ -9,8 +9,8 @@
 #
 # PYTHON names the interpreter (default: python3); it has CuPy, NumPy and pytest, and PyTorch where peers are
 # to run. CAVS_DATA is the folder that holds sst/; without it trees are generated. TESTS are further arguments
-# for pytest, FIGURES for benchmarks/gpu.py. The exit status is 0 where all parts that could run passed;
-# summary.md says of the others that they are missing.
+# for pytest, FIGURES for benchmarks/gpu.py, as --limit-table with an absolute path. The exit status is 0 where
+# all parts that could run passed; summary.md says of the others that they are missing.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
@@ -97,7 +97,9 @@ check() {
   # shellcheck disable=SC2086
   part "benchmarks/gpu.py" 120 gpu.log "$own/bin/python" "$root/benchmarks/gpu.py" --output "$out/gpu.json" \
     "${data[@]}" ${FIGURES:-}
-  { echo; cat gpu.log; } >>summary.md
+  # Of a run that was stopped too: it writes its figures part by part.
+  # shellcheck disable=SC2086
+  { echo; "$own/bin/python" "$root/benchmarks/gpu.py" --table gpu.json ${FIGURES:-} 2>&1 || failed=1; } >>summary.md
   rm -rf "$own"
   printf '\nAll in %d s.\n' "$((SECONDS - start))" >>summary.md
   cat summary.md

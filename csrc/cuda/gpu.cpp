@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "cuda/counters.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -99,11 +101,14 @@ void Stream::wait(const Event& event) const {
   check(driver().cuStreamWaitEvent(handle_, event.handle(), 0), "an event of this device");
 }
 void Stream::launch(const Graph& graph) const {
+  count(counters().graph_launches);
   check(driver().cuGraphLaunch(graph.handle(), handle_), "a graph that runs");
 }
 
 void Stream::copy_to_device(Address to, const void* from, size_t bytes) const {
   if (bytes == 0) return;
+  count(counters().copies_to_device);
+  count(counters().bytes_to_device, static_cast<int64_t>(bytes));
   check(driver().cuMemcpyHtoDAsync(to, from, bytes, handle_), "a copy of ", bytes,
         " bytes to the device");
 }

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "cuda/counters.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -243,6 +245,7 @@ void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<A
                                                shape.shared_bytes, stream.handle(), pointers.data())
           : driver().cuLaunchKernel(function_, shape.blocks, 1, 1, shape.threads, 1, 1,
                                     shape.shared_bytes, stream.handle(), pointers.data(), nullptr);
+  count(counters().launches);
   check(code, "a launch of '", name_, "' with ", shape.blocks, " blocks of ", shape.threads,
         " threads and ", shape.shared_bytes, " bytes of shared memory");
 }

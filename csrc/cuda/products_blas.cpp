@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/matmul_precision.h"
+#include "cuda/counters.h"
 
 namespace cavs::cuda {
 namespace {
@@ -73,6 +74,7 @@ void multiply(Library& library, const Stream& stream, const BlasProduct& p) {
                ? multiply<float>(handle, p, table.cublasSgemm, table.cublasSgemmStridedBatched)
                : multiply<double>(handle, p, table.cublasDgemm, table.cublasDgemmStridedBatched);
   }
+  count(counters().products);
   if (code != 0) {
     fail("[cuda] expected a product of ", p.m, " x ", p.k, " x ", p.n, ", got cuBLAS's error ",
          code, "; see docs/gpu.md, Troubleshooting");
