@@ -90,3 +90,28 @@ def test_marked_tests_are_skipped_without_a_compiler(tmp_path: Path) -> None:
     printed = _run_marked(tmp_path, PATH="/nowhere", CAVS_EMULATOR_CACHE=str(tmp_path / "cache"))
     assert "1 skipped" in printed
     assert "no GPU, and no emulated CUDA driver: [cuda_emulator] expected a C++ compiler" in printed
+
+
+@pytest.mark.gpu
+def test_the_engine_counts_what_the_driver_is_asked_for() -> None:
+    """Its launches, graphs, products and copies, in steps that are launched and captured."""
+    import cavs
+    from cavs._native import core
+    from cavs.models import ChildSumTreeLSTM
+
+    if not is_emulated():
+        pytest.skip("a GPU's own driver counts nothing")
+    model = cavs.compile(ChildSumTreeLSTM(9, 3, 4, 3), device="cuda")
+    optimizer = cavs.optim.Adagrad(model.parameters(), lr=0.1)
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])] * 3)
+    for step in range(4):
+        before = core.cuda.counts()
+        with counting() as count:
+            model.step(graphs, optimizer, word=[1, 2, -1] * 3, label=[0, 1, 2] * 3)
+            cavs.cuda.synchronize()
+        assert count is not None
+        grown = {name: value - before[name] for name, value in core.cuda.counts().items()}
+        assert grown["launches"] == count["launches"] + count["cooperative_launches"]
+        for name in ("graph_launches", "products", "copies_to_device", "bytes_to_device"):
+            assert grown[name] == count[name], (step, name)
+        assert grown["launches"] + grown["graph_launches"] > 1

@@ -71,6 +71,13 @@ void Event::synchronize() const {
   check(driver().cuEventSynchronize(handle_), "work without errors");
 }
 
+bool Event::is_done() const {
+  constexpr Result kNotReady = 600;  // CUDA_ERROR_NOT_READY
+  const Result code = driver().cuEventQuery(handle_);
+  if (code != kNotReady) check(code, "work without errors");
+  return code == 0;
+}
+
 float Event::milliseconds_since(const Event& start) const {
   float result = 0;
   check(driver().cuEventElapsedTime(&result, start.handle_, handle_), "the time of two events");

@@ -63,6 +63,7 @@ class Event {
 
   EventHandle handle() const { return handle_; }
   void synchronize() const;
+  bool is_done() const;  // whether what it was recorded after has come to pass; never waits
   float milliseconds_since(const Event& start) const;  // both timed, and both have come to pass
 
  private:

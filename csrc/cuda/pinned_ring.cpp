@@ -10,7 +10,8 @@ std::unique_ptr<PinnedRing::Slot> PinnedRing::take(int64_t bytes) {
   std::unique_ptr<Slot> slot;
   {
     const std::lock_guard<std::mutex> guard(mutex_);
-    if (slots_.size() >= kMostSlots) {
+    const bool full = slots_.size() >= kMostSlots;
+    if (full || (!slots_.empty() && slots_.front()->read->is_done())) {
       slot = std::move(slots_.front());
       slots_.erase(slots_.begin());
     }

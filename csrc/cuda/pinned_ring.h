@@ -1,4 +1,5 @@
-// Pinned memory for uploads, taken again once the device has read it.
+// Pinned memory for uploads, taken again once the device has read it. The host waits only where it
+// is many uploads ahead.
 #pragma once
 
 #include <memory>
@@ -30,7 +31,7 @@ class PinnedRing {
   std::unique_ptr<Slot> take(int64_t bytes);
   void give(std::unique_ptr<Slot> slot);
 
-  static constexpr size_t kMostSlots = 4;
+  static constexpr size_t kMostSlots = 128;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Slot>> slots_;  // the oldest first
 };

@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 
 import checkpoints
 import datafiles
@@ -79,16 +80,24 @@ def main() -> int:
             help="trials (default: 1000, or any with --seconds)",
         )
         kind.add_argument("--seconds", type=_seconds, metavar="X", help="begin no trial after")
+        if name == "differential":
+            kind.add_argument(
+                "--device", default="cpu", metavar="NAME", help="as cuda (default: cpu)"
+            )
     options = parser.parse_args()
     count = options.count
     if count is None:
         count = 1000 if options.seconds is None else _MOST
-    return run(options.kind, options.seed, count, options.seconds)
+    check, _ = KINDS[options.kind]
+    if "device" in options:
+        check = partial(differential.check, device=options.device)
+    return run(options.kind, check, options.seed, count, options.seconds)
 
 
-def run(kind: str, first: int, count: int, seconds: float | None) -> int:
+def run(
+    kind: str, check: Callable[[int], str | None], first: int, count: int, seconds: float | None
+) -> int:
     """Tries `count` seeds, or tries for `seconds`; prints the findings."""
-    check, _ = KINDS[kind]
     start, trials, faults = time.monotonic(), 0, 0
     for seed in range(first, first + count):
         if seconds is not None and time.monotonic() - start > seconds:

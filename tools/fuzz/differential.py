@@ -22,6 +22,7 @@ from oracle import Expected, evaluate
 import cavs
 from cavs._native import core
 from cavs.core.passes import PASSES
+from cavs.device import device_of
 
 Array = np.ndarray[Any, Any]
 TOLERANCE = {"float32": 3e-3, "float64": 1e-7}
@@ -46,6 +47,7 @@ class Configuration:
     outputs: tuple[str, ...] | None = None
     training: bool = True
     threads: int = 1
+    device: str = "cpu"
     limits: Mapping[str, Any] | None = None  # of native execution: chunks, when work is shared
 
     def apply(self) -> None:
@@ -54,8 +56,10 @@ class Configuration:
         core.set_execution_options(**(self.limits or USUAL_LIMITS))
 
 
-def draw_configuration(rng: random.Random, names: Sequence[str]) -> Configuration:
-    """A random configuration; half of them are those that users compile with."""
+def draw_configuration(
+    rng: random.Random, names: Sequence[str], device: str = "cpu"
+) -> Configuration:
+    """A random configuration on `device`; half of them are those that users compile with."""
     way = rng.random()
     some = tuple(name for name in PASSES if rng.random() < 0.6)
     return Configuration(
@@ -67,6 +71,7 @@ def draw_configuration(rng: random.Random, names: Sequence[str]) -> Configuratio
         else tuple(rng.sample(names, rng.randint(1, len(names)))),
         training=rng.random() < 0.7,
         threads=rng.choice([1, 2, 3]),
+        device=device,
         limits={
             "chunk_rows": rng.choice([1, 3, 8, 256]),
             "chunk_bytes": rng.choice([1, 4096, 1 << 20]),
@@ -94,6 +99,7 @@ class Case:
             passes=how.passes,
             policy=how.policy,
             outputs=how.outputs,
+            device=how.device,
             seed=seed,
             extra_children="ignore",
         )
@@ -176,7 +182,7 @@ class Case:
         ):
             _compare(f"gradient of w{number}", _dense(p), grad, 5 * tolerance)
         for name, x in learning.items():
-            grad = np.zeros(x.shape) if x.grad is None else x.grad
+            grad = np.zeros(x.shape) if x.grad is None else _on_host(x.grad)
             _compare(f"gradient of {name}", grad, expected.inputs[name], 5 * tolerance)
         return True
 
@@ -259,7 +265,8 @@ class Case:
         some = self.rng.sample(params, self.rng.randint(1, len(params)))
         if change == "in place":
             for p in some:
-                p.data[...] += self.numbers.standard_normal(p.shape) * 0.1
+                more = self.numbers.standard_normal(p.shape) * 0.1
+                p.data[...] += device_of(p.data).asarray(more, p.dtype)
         elif change == "through a view":
             held = [p.data.reshape(-1)[:] for p in some]
             with cavs.no_grad():
@@ -285,7 +292,11 @@ class Case:
 def _dense(p: cavs.Parameter) -> Array:
     if p.grad is None:
         return np.zeros(p.shape)
-    return p.grad.to_dense() if isinstance(p.grad, cavs.RowSparse) else np.asarray(p.grad)
+    return _on_host(p.grad.to_dense() if isinstance(p.grad, cavs.RowSparse) else p.grad)
+
+
+def _on_host(x: Any) -> Array:
+    return np.asarray(device_of(x).to_host(x))
 
 
 def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None:
@@ -301,11 +312,11 @@ def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None
         raise DifferenceError(f"{what}: off by {error:.3g} where values reach {scale - 1:.3g}")
 
 
-def check(seed: int) -> str | None:
-    """Tries the function of a seed; returns the fault and the configuration, or None."""
+def check(seed: int, device: str = "cpu") -> str | None:
+    """Tries the function of a seed on `device`; returns the fault and the configuration, or None."""
     rng = random.Random(f"differential {seed}")
     description = draw_function(seed, random_numbers=rng.random() < 0.2)
-    how = draw_configuration(rng, list(description.pushes))
+    how = draw_configuration(rng, list(description.pushes), device)
     if description.draws and any(step.op in JUMPS for step in description.steps):
         how = replace(how, dtype="float64")  # the reference does not tell how near a jump is
     calls = rng.choice([1, 2, 3])
@@ -335,7 +346,7 @@ def _smaller(
         if again is not None:
             description, how, found = one, replace(how, outputs=None), again
             break
-    plain = Configuration()
+    plain = Configuration(device=how.device)
     for setting in ("limits", "threads", "policy", "passes", "dtype", "training"):
         simpler = replace(how, **{setting: getattr(plain, setting)})
         again = _fault(seed, description, simpler, calls) if simpler != how else None
