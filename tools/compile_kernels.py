@@ -6,7 +6,7 @@ NVRTC comes with the package nvidia-cuda-nvrtc (`pip install 'cavs-nn[nvrtc]'`) 
 CAVS_CUDA_LIBRARY_PATH names other folders of its library. Kernels that programs print for
 themselves are kept by the emulated driver, and compiled from there:
 
-    CAVS_EMULATOR_SOURCES=FOLDER CAVS_CUDA_CACHE= pytest -m gpu tests/models
+    CAVS_EMULATOR_SOURCES=FOLDER CAVS_CUDA_CACHE= pytest -m gpu tests/cuda/test_commands.py
     python tools/compile_kernels.py --sources FOLDER
 """
 

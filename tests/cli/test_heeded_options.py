@@ -190,7 +190,7 @@ def test_no_option_is_left_out_of_these_tables() -> None:
     commands: Any = parser.add_subparsers()
     for command in (evaluate, predict, sample):
         command.add_parser(commands)
-    common = {"-h", "--model", "--threads"}
+    common = {"-h", "--model", "--threads", "--device"}
     wanted = {
         "evaluate": {*EVALUATE, "--batch-size", "--test-samples", "--test-images"},
         "predict": {"--batch-size", "--all", "--json"},

@@ -221,6 +221,7 @@ def test_methods_of_tensors_are_there() -> None:
     names = {name for name in dir(cavs.Tensor) if not name.startswith("_")}
     values = {"accumulate_grad", "all", "any", "astype", "backward", "data", "grad", "is_leaf"}
     values |= {"item", "numpy", "requires_grad", "requires_grad_", "zero_grad", "dtype", "space"}
+    values |= {"device", "to"}
     assert names - set(dir(cavs.Symbol)) == values  # which ask for numbers, or are attributes
     with pytest.raises(AttributeError, match=r"^\[symbol\] expected.*\.item, at .*; push it"):
         cavs.compile(Of(lambda x, w: x.item()))

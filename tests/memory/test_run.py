@@ -264,8 +264,8 @@ def test_malformed_program() -> None:
         core.Program(
             native.dtype("float32"), [value("x", "vertex", "arena")], [segment], [], [], None
         )
-    with pytest.raises(InputError, match="no backend is built"):
-        core.Program(native.dtype("float32"), [], [], [], [], None, "cuda")
+    with pytest.raises(InputError, match="got 'tpu'; pass one"):
+        core.Program(native.dtype("float32"), [], [], [], [], None, "tpu")
 
 
 def test_profile() -> None:

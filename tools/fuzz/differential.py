@@ -313,7 +313,7 @@ def _compare(what: str, found: Array, expected: Array, tolerance: float) -> None
 
 
 def check(seed: int, device: str = "cpu") -> str | None:
-    """Tries the function of a seed on `device`; returns the fault and the configuration, or None."""
+    """Tries a seed's function on `device`; returns the fault and the configuration, or None."""
     rng = random.Random(f"differential {seed}")
     description = draw_function(seed, random_numbers=rng.random() < 0.2)
     how = draw_configuration(rng, list(description.pushes), device)
