@@ -305,13 +305,16 @@ class Parameter(Tensor):
         loop does not allocate.
         """
         values = self._values
-        if device_of(values) is not host:  # its memory is pooled already
-            return device_of(values).empty(values.shape, values.dtype)
         memory, like, holder = self._spare.pop("grad", _NO_MEMORY)
+        device = device_of(values)
         if like is not values or holder() is not None:
-            memory = device_of(values).empty(values.shape, values.dtype)
-        buffer = lend(memory)
-        self._spare["grad"] = memory, values, ref(buffer)
+            memory = device.empty(values.shape, values.dtype)
+        if device is host:
+            buffer = lend(memory)
+            self._spare["grad"] = memory, values, ref(buffer)
+        else:  # steps that write to the same memory are launched again as one graph
+            buffer, held = device.lend(memory)
+            self._spare["grad"] = memory, values, held
         return buffer
 
 

@@ -1,6 +1,8 @@
 // Takes memory of a GPU from its driver or from another library's pool, and keeps it.
 #include "cuda/allocator.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "cuda/current_stream.h"
 
@@ -29,7 +31,13 @@ Address GpuAllocator::take_kept(int64_t bytes) {
     const std::lock_guard<std::mutex> guard(mutex_);
     const auto at = kept_.find(bytes);
     if (at == kept_.end() || at->second.empty()) return 0;
-    found = at->second.back();
+    // The lowest address: calls that take the same memory in any order get the same addresses each
+    // time, by which their graphs are known.
+    const auto lowest =
+        std::min_element(at->second.begin(), at->second.end(),
+                         [](const Kept& a, const Kept& b) { return a.address < b.address; });
+    found = *lowest;
+    *lowest = at->second.back();
     at->second.pop_back();
   }
   if (found.stream != current_stream(open_).handle()) open_.gpu.synchronize();

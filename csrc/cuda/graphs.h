@@ -28,7 +28,7 @@ class GraphCache {
   void keep(const SweepKey& key, std::shared_ptr<const Graph> graph);
 
  private:
-  static constexpr size_t kMost = 64;
+  static constexpr size_t kMost = 256;  // of a program: the batches of an epoch
   struct Entry {
     SweepKey key;
     std::shared_ptr<const Graph> graph;

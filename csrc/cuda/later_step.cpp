@@ -69,7 +69,7 @@ class Outcome final : public StepOutcome {
  private:
   const StepState& wait() const {
     open_.gpu.make_current();
-    done().synchronize();
+    if (!done().is_done()) done().synchronize();
     return *state();
   }
 

@@ -17,7 +17,7 @@ std::unique_ptr<PinnedRing::Slot> PinnedRing::take(int64_t bytes) {
     }
   }
   if (slot) {
-    slot->read->synchronize();
+    if (!slot->read->is_done()) slot->read->synchronize();
   } else {
     slot = std::make_unique<Slot>();
     slot->read = std::make_unique<Event>();
