@@ -229,6 +229,7 @@ class Inspectable(Compiled):
         asked = self._asked(outputs)
         given = self._checker.needed(inputs, asked._checker) if asked is not self else inputs
         mode = "training mode" if self.training else "evaluation mode"
+        mode += "" if self.device == "cpu" else f", {self.device}"
         lines = parts_of(self.function, self.dtype, mode)
         if graphs is None:
             self._checker.check_names(inputs)

@@ -171,6 +171,7 @@ class Program(Compiled):
 
         given = {} if calls is None else {n: (self[n], *call) for n, call in _calls(calls).items()}
         mode = "training mode" if self.training else "evaluation mode"
+        mode += "" if self.device == "cpu" else f", {self.device}"
         lines = parts_of(self.function, next(iter(self.models.values())).dtype, mode)
         for name, model in self.models.items():
             _, graphs, inputs = given.get(name, (model, None, {}))

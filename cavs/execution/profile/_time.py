@@ -318,8 +318,11 @@ def _ones(
 
 
 def _describe(executor: NativeExecutor, graphs: GraphBatch) -> str:
+    where = f"threads: {get_num_threads()}, {instruction_set()}"
+    if executor.device.name != "cpu":
+        where = executor.device.name
     return (
         f"{executor.compiler.trace.name} over {graphs.num_graphs} graphs, {graphs.num_vertices} "
         f"vertices, {graphs.num_edges} edges in {graphs.schedule(executor.policy).num_levels} "
-        f"levels; {executor.dtype}, threads: {get_num_threads()}, {instruction_set()}"
+        f"levels; {executor.dtype}, {where}"
     )
