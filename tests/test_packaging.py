@@ -83,19 +83,13 @@ def configure(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_cuda_on_is_refused_with_a_reason(tmp_path: Path) -> None:
-    done = configure(tmp_path, "-DCAVS_CUDA=ON")
-    assert done.returncode != 0
-    assert "has no CUDA backend yet" in done.stderr
-
-
 def test_an_unknown_cuda_choice_is_refused(tmp_path: Path) -> None:
     done = configure(tmp_path, "-DCAVS_CUDA=MAYBE")
     assert done.returncode != 0
     assert "CAVS_CUDA must be AUTO, ON or OFF" in done.stderr
 
 
-@pytest.mark.parametrize("choice", ["AUTO", "OFF"])
-def test_cpu_builds_configure(tmp_path: Path, choice: str) -> None:
+@pytest.mark.parametrize("choice", ["AUTO", "ON", "OFF"])
+def test_builds_configure_without_a_toolkit(tmp_path: Path, choice: str) -> None:
     done = configure(tmp_path, f"-DCAVS_CUDA={choice}")
     assert done.returncode == 0, done.stderr
