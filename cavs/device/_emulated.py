@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -142,6 +142,7 @@ def erf(x: Any) -> Any:
     return placed(np.vectorize(math.erf, otypes=[x.dtype])(settled(x)), current_device())
 
 
+@cache  # not a name of this module, in which `sum` and `abs` are Python's
 def _function(name: str) -> Callable[..., Any]:
     plain = getattr(np, name)
 
@@ -157,6 +158,4 @@ def _function(name: str) -> Callable[..., Any]:
 def __getattr__(name: str) -> Any:
     if name not in _FUNCTIONS.split() or not hasattr(np, name):
         raise AttributeError(f"module 'cupy' has no attribute {name!r}, as far as it is emulated")
-    found = _function(name)
-    setattr(sys.modules[__name__], name, found)
-    return found
+    return _function(name)

@@ -199,7 +199,9 @@ def test_everything_is_measured(tmp_path: Path) -> None:
         if without == "graphs":
             assert one["graph_launches"] == 0
     assert off[4, "train", "kept", "all on"]["graph_launches"] > 0
-    together, apart = (off[4, "train", "fresh", w] for w in ("all on", "persistent levels"))
+    together, apart = (off[4, "infer", "kept", w] for w in ("all on", "persistent levels"))
+    for one in (together, apart):
+        assert one["graph_launches"] == 0  # whose launches would not be counted
     assert together["launches"] < apart["launches"]
     assert all(m["predicted"] > 0 and m["grown"] > 0 for m in found["memory"].values())
     again = run("--table", out, "--limit-table", table).stdout

@@ -15,6 +15,7 @@ from cuda_counts import counting, is_emulated
 
 import cavs
 from cavs import optim
+from cavs.device import find_device
 
 pytestmark = pytest.mark.gpu
 
@@ -97,6 +98,17 @@ def test_a_batch_that_comes_again_is_two_graphs() -> None:
     for loss in losses:
         expected = reference.step(batch, optimizer, clip_norm=1.0, **inputs).item()
         assert loss == pytest.approx(expected, rel=2e-5)
+
+
+def test_memory_is_lent_without_waiting() -> None:
+    gpu = find_device("cuda")
+    array = gpu.zeros((2, 3), "float32")
+    for function in (gpu.xp.sum, gpu.xp.abs, gpu.xp.max):
+        function(array)
+    with counting() as count:
+        gpu.lend(array)
+    assert count is not None
+    assert count["synchronizations"] == 0
 
 
 def test_equal_calls_take_no_more_memory() -> None:
