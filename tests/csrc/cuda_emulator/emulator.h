@@ -65,7 +65,7 @@ struct Counts {
 };
 
 struct Settings {
-  bool strict = false;  // CAVS_EMULATOR_STRICT=1: the host cannot read or write device memory
+  bool strict = false;  // CAVS_EMULATOR_STRICT=1: device memory is out of the host's reach between calls
   bool immediate =
       false;          // CAVS_EMULATOR_IMMEDIATE=1: work runs when it is given, not when awaited
   std::string order;  // CAVS_EMULATOR_ORDER: forward, reverse or shuffle, of threads and blocks
@@ -106,6 +106,10 @@ class Reach {
  private:
   int before_;
 };
+// Between them the host may read and write device memory, as arrays of Python do, which NumPy
+// computes. Work that another thread has a device do reaches all memory meanwhile.
+void begin_host_use();
+void end_host_use();
 
 // work.cpp: streams, events and graphs
 using Work = std::function<void()>;
