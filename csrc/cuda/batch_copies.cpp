@@ -39,10 +39,11 @@ BatchCopies::Found BatchCopies::find(uint64_t program, const std::set<ListId>& l
                                      int64_t bytes) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto of_lists = [&](const ListId& a, const ListId& b) { return !(a < b) && !(b < a); };
-  const auto found = std::find_if(copies_.begin(), copies_.end(),
-                                  [&](const Copy& copy) { return copy.program == program; });
-  const bool same = found != copies_.end() && found->lists.size() == lists.size() &&
-                    std::equal(lists.begin(), lists.end(), found->lists.begin(), of_lists) &&
+  const auto found = std::find_if(copies_.begin(), copies_.end(), [&](const Copy& copy) {
+    return copy.program == program && copy.lists.size() == lists.size() &&
+           std::equal(lists.begin(), lists.end(), copy.lists.begin(), of_lists);
+  });
+  const bool same = found != copies_.end() &&
                     std::equal(found->keys.begin(), found->keys.end(), keys, keys + graphs) &&
                     same_integers(found->integers, inputs);
   if (same) {
