@@ -17,6 +17,7 @@ from cavs.device._emulated_array import (
     Device,
     EmulatedArray,
     argument,
+    at_hand,
     current_device,
     empty,
     memory_of,
@@ -32,6 +33,7 @@ inf, nan, pi, newaxis = np.inf, np.nan, np.pi, None
 dtype = np.dtype
 
 
+@at_hand
 def array(value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> Any:
     """A new array of the current device; with `copy` False the value itself if it is one."""
     if isinstance(value, EmulatedArray):
@@ -80,6 +82,7 @@ def ones(shape: Any, dtype: Any = float) -> EmulatedArray:
     return full(shape, 1, dtype)
 
 
+@at_hand
 def full(shape: Any, value: Any, dtype: Any = None) -> EmulatedArray:
     """A new array of one value."""
     made = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
@@ -131,12 +134,14 @@ _FUNCTIONS = """
     tanh transpose true_divide unique where zeros_like ones_like empty_like"""
 
 
+@at_hand
 def argsort(x: EmulatedArray) -> EmulatedArray:
     """The order of the last axis; equal elements stay in order, as with CuPy."""
     found: EmulatedArray = placed(np.argsort(settled(x), kind="stable"), current_device())
     return found
 
 
+@at_hand
 def erf(x: Any) -> Any:
     """As ``cupyx.scipy.special.erf``."""
     return placed(np.vectorize(math.erf, otypes=[x.dtype])(settled(x)), current_device())
@@ -146,6 +151,7 @@ def erf(x: Any) -> Any:
 def _function(name: str) -> Callable[..., Any]:
     plain = getattr(np, name)
 
+    @at_hand
     def function(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = tuple(map(argument, args)), {k: argument(x) for k, x in kwargs.items()}
         with np.errstate(all="ignore"):

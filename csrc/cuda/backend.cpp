@@ -104,15 +104,17 @@ class CudaBackend final : public Backend {
     if (!sweep.exe.forward) {
       const StagedLists& staged = staged_of(sweep);
       const int64_t tables = plan.staged_offset, bytes = tables + staged.bytes;
-      const BatchCopies::Found found = find_copy(sweep, staged, bytes);
-      staged.stand_in(found.block);
-      if (!found.filled) {
-        pinned_.upload(stream, tables_at(sweep), bytes, [&](std::byte* block) {
+      const auto bring = [&](Address to) {
+        pinned_.upload(stream, to, bytes, [&](std::byte* block) {
           // The tables stand in one block of the host.
           if (tables > 0) std::memcpy(block, sweep.uniques[0].index, static_cast<size_t>(tables));
           staged.write(sweep, block + tables);
         });
-      }
+      };
+      staged.stand_in(find_copy(sweep, staged, bytes, stream, [&](const Block& block) {
+        bring(reinterpret_cast<Address>(block.data()));
+      }));
+      if (!staged.block()) bring(tables_at(sweep));
     }
     pinned_.upload(stream, at(sweep, plan.workspace_offset), workspace.late.bytes,
                    [&](std::byte* block) { workspace.late.write(sweep, block); });
@@ -122,15 +124,16 @@ class CudaBackend final : public Backend {
     return static_cast<const StagedLists&>(*sweep.plan.staged);
   }
 
-  BatchCopies::Found find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes) {
-    if (bytes == 0) return {};
+  std::shared_ptr<Block> find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes,
+                                   const Stream& stream, const BatchCopies::Fill& fill) {
+    if (bytes == 0) return nullptr;
     std::set<ListId> lists;
     for (const auto& [id, offset] : staged.offsets()) lists.insert(id);
     auto& copies = static_cast<BatchCopies&>(sweep.schedule.mirror(
         device(),
         []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
     return copies.find(cuda_program(sweep.exe).number, lists, sweep.random.graph_key,
-                       sweep.counts.graphs, sweep.own.inputs, allocator(), bytes);
+                       sweep.counts.graphs, sweep.own.inputs, allocator(), bytes, stream, fill);
   }
 
   // Where the run's tables of distinct ids stand, and what is staged behind them.
@@ -168,6 +171,9 @@ class CudaBackend final : public Backend {
   void note_stream(const Stream& stream) {
     const std::lock_guard<std::mutex> guard(last_mutex_);
     if (!last_) last_ = std::make_unique<Event>();
+    // Another thread's run on another stream may have come between: the next one follows both.
+    else if (last_stream_ != stream.handle())
+      stream.wait(*last_);
     stream.record(*last_);
     last_stream_ = stream.handle();
   }
@@ -194,11 +200,29 @@ Opened& opened() {
 }  // namespace
 }  // namespace cuda
 
+namespace cuda {
+namespace {
+
+// Of the current device: what allocators keep, and arenas that no run uses.
+void spare() {
+  const ContextHandle here = current_context();
+  for (Backend* const backend : open_cuda_backends()) {
+    if (open_gpu(backend->device().ordinal).gpu.context() != here) continue;
+    backend->arenas().clear();
+    backend->allocator().trim();
+  }
+  check(driver().cuCtxSetCurrent(here), "the context that was current");
+}
+
+}  // namespace
+}  // namespace cuda
+
 Backend& cuda_backend(int ordinal) {
   cuda::OpenGpu& open = cuda::open_gpu(ordinal);
   const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
   Backend*& found = cuda::opened().backends[ordinal];
   if (found == nullptr) found = new cuda::CudaBackend(open, *new cuda::GpuAllocator(open));
+  cuda::set_sparing(&cuda::spare);
   return *found;
 }
 

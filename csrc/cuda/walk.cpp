@@ -185,6 +185,7 @@ class Walker {
       first_.launch(*graph);
     } else {
       walk_on(first_, place_segments(sweep_, watched || !program_.streams));
+      if (captures) prepared_.graphs.keep(key, nullptr);
     }
     clock_.finish(code_.groups.size());
   }
@@ -230,7 +231,11 @@ class Walker {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
     library_.blas(open.capturing);  // allocates, which a capture may not
-    return open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    captured_ = true;               // whoever interrupts may make calls of his own
+    auto graph =
+        open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    captured_ = false;
+    return graph;
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -241,7 +246,7 @@ class Walker {
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
-      interrupt_.poll();
+      if (!captured_) interrupt_.poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
@@ -341,7 +346,7 @@ class Walker {
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
-      interrupt_.poll();
+      if (!captured_) interrupt_.poll();
       if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
         i += done - 1;
         continue;
@@ -430,6 +435,7 @@ class Walker {
   const Random random_;
   Clock clock_;
   Interrupt interrupt_;
+  bool captured_ = false;
   std::vector<Operand> operands_;
   std::vector<Table> tables_;
   std::vector<std::vector<BoundCall>> calls_;  // [segment]
