@@ -17,7 +17,7 @@ from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
 from cavs.core.owners import name_of
 from cavs.core.tracing import tracing
-from cavs.device import Device, device_of, host, is_array
+from cavs.device import Device, device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
 from cavs.errors import DTypeError, InputError, TraceError
 from cavs.tensor._evaluate import evaluate
@@ -148,6 +148,10 @@ class Parameter(Tensor):
         if isinstance(grad, RowSparse):
             grad = grad._on(device)
         self.grad = moved(grad, device) if is_array(grad) else grad
+
+    def go_to(self, device: Any) -> None:
+        """Moves it to the device of this name; see :meth:`Module.to`."""
+        self.move(find_device(device, "to"))
 
     def copy_in(self, values: Array) -> None:
         """Writes values of the host, of this shape and dtype, as one change."""
