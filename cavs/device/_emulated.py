@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -115,6 +116,11 @@ def memory_owner(array: EmulatedArray) -> Any:
 def current_stream() -> int:
     """The stream that this thread's arrays are computed on: 0, for nothing is left to wait for."""
     return 0
+
+
+def on_stream(pointer: int) -> Any:
+    """As of `cavs.device._cupy`; nothing to do, for nothing is left to wait for."""
+    return nullcontext()
 
 
 def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
