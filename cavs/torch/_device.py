@@ -53,10 +53,12 @@ class Host:
     device: Device = host
 
     def holds(self, x: torch.Tensor) -> bool:
-        return x.is_cpu
+        here: bool = x.is_cpu
+        return here
 
     def array_of(self, x: torch.Tensor) -> Array:
-        return x.detach().numpy() if x.requires_grad else x.numpy()
+        array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
+        return array
 
     tensor_of = staticmethod(torch.from_numpy)
 
@@ -108,20 +110,7 @@ class Gpu:
                 yield
 
 
-_KINDS = {
-    getattr(torch, name): np.dtype(name)
-    for name in (
-        "float16",
-        "float32",
-        "float64",
-        "bool",
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-    )
-}
+_KINDS = {getattr(torch, name): np.dtype(name) for name in ("float32", "float64", "int32", "int64")}
 
 HOST: Place = Host()
 

@@ -192,9 +192,9 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
         """Looks for a gradient that is not finite, and for a parameter that would not be: all
         updates are done on copies."""
         for group in self.param_groups:
-            for number, parameter in enumerate(group["params"]):
+            for place, parameter in enumerate(group["params"]):
                 if parameter.grad is not None:
-                    _check_finite("gradient", group, number, parameter.grad)
+                    _check_finite("gradient", group, place, parameter.grad)
         kind: Any = type(self)
         for group in self.param_groups:
             copies = copy.deepcopy(group["params"])
@@ -204,8 +204,8 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
                 if parameter in self.state:
                     trial.state[own] = copy.deepcopy(self.state[parameter])
             trial._step_group(trial.param_groups[0])
-            for number, own in enumerate(copies):
-                _check_finite("value after the update", group, number, own)
+            for place, own in enumerate(copies):
+                _check_finite("value after the update", group, place, own)
 
     def _step_group(self, group: Group) -> None:
         places = dict[Place, list[torch.Tensor]]()
@@ -293,16 +293,16 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
         self._arrays = {}
 
 
-def _check_finite(what: str, group: Group, number: int, tensor: torch.Tensor) -> None:
+def _check_finite(what: str, group: Group, place: int, tensor: torch.Tensor) -> None:
     values = tensor.detach()
     values = values.coalesce()._values() if values.is_sparse else values
-    place = _device.place_of(values)
-    with place.ordered():
-        array = _contiguous(values, place)
+    where = _device.place_of(values)
+    with where.ordered():
+        array = _contiguous(values, where)
         found = magnitudes([array])[0]
     if not isfinite(found):
         names = group.get("param_names")
-        name = repr(names[number]) if names else f"{number} of its group"
+        name = repr(names[place]) if names else f"{place} of its group"
         raise nonfinite(
             f"expected a finite {what} of parameter {name}, got {describe(array)}; no parameter "
             "was changed: lower the learning rate or clip gradients"

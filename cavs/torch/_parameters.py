@@ -273,7 +273,8 @@ def _is_elsewhere(parameter: Parameter, tensor: torch.Tensor) -> bool:
     """Whether cavs has the values in other memory than the tensor, as after another compile."""
     if _writes_of(tensor) is None or not tensor.numel():
         return False
-    return _device.address_of(parameter._values) != tensor.data_ptr()
+    address: int = tensor.data_ptr()
+    return _device.address_of(parameter._values) != address
 
 
 def is_bound(parameter: Parameter, tensor: torch.Tensor | None) -> bool:

@@ -34,7 +34,8 @@ def clip_grad_norm_(
 
     Raises:
         InputError: something else than a parameter, `max_norm` out of its range, or a gradient that
-            is dense on neither the CPU nor a GPU; RuntimeError: the norm is not finite and `error_if_nonfinite`.
+            is dense on neither the CPU nor a GPU; RuntimeError: the norm is not finite and
+            `error_if_nonfinite`.
     """
     single = isinstance(parameters, torch.Tensor)
     many: Any = [parameters] if single else parameters
