@@ -28,9 +28,6 @@ class Place(Protocol):
 
     device: Device
 
-    def holds(self, x: torch.Tensor) -> bool:
-        """Whether a tensor is here."""
-
     def array_of(self, x: torch.Tensor) -> Array:
         """The memory of a tensor as an array, which keeps it alive.
 
@@ -52,10 +49,6 @@ class Host:
 
     device: Device = host
 
-    def holds(self, x: torch.Tensor) -> bool:
-        here: bool = x.is_cpu
-        return here
-
     def array_of(self, x: torch.Tensor) -> Array:
         array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
         return array
@@ -72,11 +65,8 @@ class Gpu:
     def __init__(self, device: Any) -> None:
         self.device = device
 
-    def holds(self, x: torch.Tensor) -> bool:
-        return place_of(x) is self
-
     def array_of(self, x: torch.Tensor) -> Array:
-        if not self.holds(x):
+        if place_of(x) is not self:
             raise TypeError("it is on another device")
         if x.layout != torch.strided or x.is_neg() or x.is_conj():
             raise TypeError("its values do not stand in its memory as they are")

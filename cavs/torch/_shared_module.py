@@ -142,7 +142,7 @@ class SharedModule(Holder):
     def _follow(self) -> None:
         """Compiles again where the parameters became others, as by ``double()`` and ``cuda()``."""
         used = [entry.tensor for entry in self._entries[: self._used]]
-        if all(x.dtype is self._dtype and self._place.holds(x) for x in used):
+        if all(x.dtype is self._dtype and _device.place_of(x) is self._place for x in used):
             return
         dtypes = {entry.tensor.dtype: entry.name for entry in self._entries}
         if len(dtypes) > 1:
