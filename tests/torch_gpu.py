@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import finalize
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ import cavs
 from cavs.device import find_device
 from cavs.torch import _device
 
-__all__ = ["RealGpus", "gpus"]
+__all__ = ["EmulatedGpus", "RealGpus", "gpus"]
 
 
 class RealGpus:
@@ -47,8 +48,13 @@ class RealGpus:
         return str(x.device) == name
 
     def at(self, name: str) -> Any:
-        """``with gpus.at("cuda:1"):`` results of PyTorch's operations are there."""
+        """``with gpus.at("cuda:1"):`` what follows computes there: it says where results of
+        PyTorch's operations are that an emulated GPU cannot tell."""
         return nullcontext()
+
+    def load(self, file: Any, name: str) -> Any:
+        """What ``torch.save`` wrote, with its tensors on a device."""
+        return torch.load(file, map_location=name, weights_only=False)
 
     def count(self) -> int:
         """How many there are."""
@@ -63,15 +69,11 @@ class EmulatedGpus:
         self._default = "cuda:0"
         self._put: dict[int, tuple[Any, str]] = {}
         self._lent = Counter[int]()
-        self._library = ctypes.CDLL(driver)
-        self._library.cavs_emulator_device_of.argtypes = [ctypes.c_uint64]
-        self._library.cavs_emulator_adopt.argtypes = [
-            ctypes.c_uint64,
-            ctypes.c_size_t,
-            ctypes.c_int,
-        ]
-        self._library.cavs_emulator_disown.argtypes = [ctypes.c_uint64]
         self._places: dict[int, _EmulatedPlace] = {}
+        self._library = library = ctypes.CDLL(driver)
+        library.cavs_emulator_device_of.argtypes = [ctypes.c_uint64]
+        library.cavs_emulator_adopt.argtypes = [ctypes.c_uint64, ctypes.c_size_t, ctypes.c_int]
+        library.cavs_emulator_disown.argtypes = [ctypes.c_uint64]
 
     # As RealGpus
 
@@ -96,6 +98,10 @@ class EmulatedGpus:
         before, self._default = self._default, name
         yield
         self._default = before
+
+    def load(self, file: Any, name: str) -> Any:
+        with self.at(name):
+            return torch.load(file, weights_only=False)
 
     def count(self) -> int:
         return cavs.cuda.device_count()
@@ -153,8 +159,6 @@ class _EmulatedPlace(_device.Gpu):
 
     def tensor_of(self, array: Any) -> Any:
         self.device.synchronize()
-        import numpy as np
-
         return torch.from_numpy(np.ndarray.view(array, np.ndarray))
 
     @contextmanager

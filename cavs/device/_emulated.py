@@ -103,7 +103,8 @@ def over(
     extent = [0] if 0 in sizes else [(n - 1) * step for n, step in zip(sizes, steps, strict=True)]
     low = sum(x for x in extent if x < 0)
     bytes_ = 0 if 0 in sizes else sum(map(abs, extent)) + kind.itemsize
-    memory = core.cuda.Memory(ordinal, bytes_, address + low, owner)
+    begin = address + low or 256  # at null, NumPy would take memory of its own
+    memory = core.cuda.Memory(ordinal, bytes_, begin, owner)
     found: EmulatedArray = np.ndarray.__new__(EmulatedArray, sizes, kind, memory, -low, steps)
     return found
 
