@@ -16,7 +16,7 @@ import torch
 
 from cavs._arrays import Array
 from cavs.device import Device, device_of, find_device, host
-from cavs.errors import CavsRuntimeError
+from cavs.errors import CavsRuntimeError, DeviceError
 
 
 class Place(Protocol):
@@ -107,16 +107,22 @@ HOST: Place = Host()
 
 @cache
 def gpu(ordinal: int) -> Place:
-    """The GPU of this number; raises DeviceError where cavs cannot use it."""
-    return Gpu(find_device(f"cuda:{ordinal}", "torch"))
+    """The GPU of this number; raises DeviceError where cavs or PyTorch cannot use it."""
+    device = find_device(f"cuda:{ordinal}", "torch")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"[torch] expected PyTorch that can use a GPU, got {torch.__version__} for which "
+            "torch.cuda.is_available() is False; install a build with CUDA, or use device='cpu'"
+        )
+    return Gpu(device)
 
 
 def place_of(x: torch.Tensor) -> Place:
     """Where a tensor is.
 
     Raises:
-        InputError: on a device that cavs knows nothing of; DeviceError: on a GPU that cavs cannot
-            use.
+        InputError: on a device that cavs knows nothing of; DeviceError: on a GPU that cavs or
+            PyTorch cannot use.
     """
     return HOST if x.is_cpu else place_named(str(x.device))
 
