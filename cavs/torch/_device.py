@@ -73,10 +73,13 @@ class Gpu:
         reason = self._why_not(x)
         if reason:
             raise _refused(x, what, self.device.name, reason)
+        try:
+            address = x.data_ptr()
+        except RuntimeError as error:  # a tensor without values
+            raise _refused(x, what, self.device.name, shown(str(error))) from None
         kind = _KINDS[x.dtype]
         steps = None if x.is_contiguous() else [n * kind.itemsize for n in x.stride()]
-        place = x.data_ptr(), tuple(x.shape), kind, steps
-        found: Array = self.device.over(*place, self._keeper(x))
+        found: Array = self.device.over(address, tuple(x.shape), kind, steps, self._keeper(x))
         return found
 
     def _why_not(self, x: torch.Tensor) -> str:

@@ -128,6 +128,19 @@ def test_devices_that_are_not_there_are_refused(gpu: Any, device: Any) -> None:
     one_line(caught.value)
 
 
+def test_pytorch_without_cuda_is_refused() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("it has CUDA")
+    function = Cell()
+    for use in (
+        lambda: Layer(function, device="cuda"),
+        lambda: Layer(cavs.compile(function, device="cuda").function, device="cuda"),
+    ):
+        with pytest.raises(cavs.DeviceError, match="is_available") as caught:
+            use()
+        one_line(caught.value)
+
+
 def test_a_state_of_another_device_is_refused(two: Any) -> None:
     p = torch.nn.Parameter(two.put(torch.ones(3)))
     optimizer = cavs.torch.optim.Adagrad([p], lr=0.1)
