@@ -79,8 +79,8 @@ class EmulatedGpus:
 
     def put(self, x: Any, name: str = "cuda:0") -> Any:
         made = x.detach().clone().requires_grad_(x.requires_grad)
-        address = made.untyped_storage().data_ptr()
-        self._put[address] = made.detach(), name
+        if not made.is_sparse:
+            self._put[made.untyped_storage().data_ptr()] = made.detach(), name
         return made
 
     def move(self, module: Any, name: str) -> Any:

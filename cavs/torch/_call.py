@@ -18,7 +18,7 @@ from cavs.execution.executor import Gradients, Run, Weights
 from cavs.recording import check_unwritten, search_in
 from cavs.tensor import Parameter, RowSparse, Watch, detecting
 from cavs.torch._device import Place
-from cavs.torch._inputs import array_of, check_mode
+from cavs.torch._inputs import check_mode
 
 
 class Learning(NamedTuple):
@@ -250,7 +250,7 @@ class _Once(torch.autograd.Function):
 
 
 def _cotangent(name: Name, cotangent: torch.Tensor, call: Call, place: Place) -> Array:
-    array = array_of(cotangent, f"the gradient of output {name!r}", place)
+    array = place.array_of(cotangent, f"the gradient of output {name!r}")
     return place.device.contiguous(place.device.asarray(array, call.executor.dtype))
 
 

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from cavs._arguments import shown
 from cavs._arrays import Array
 from cavs.device import Device, device_of, find_device, host
-from cavs.errors import CavsRuntimeError
+from cavs.errors import CavsRuntimeError, DeviceError, InputError
 
 
 class Place(Protocol):
@@ -28,12 +29,12 @@ class Place(Protocol):
 
     device: Device
 
-    def array_of(self, x: torch.Tensor) -> Array:
-        """The memory of a tensor as an array, which keeps it alive.
+    def array_of(self, x: torch.Tensor, what: str = "values") -> Array:
+        """The memory of a tensor as an array, which keeps it alive. `what` it is, for errors.
 
         Raises:
-            TypeError, RuntimeError, NotImplementedError: it has no such memory here, but is on
-                another device, sparse, without values, or negative by a bit alone.
+            InputError: it has no such memory here, but is on another device, sparse, without
+                values, or negative by a bit alone.
         """
 
     def tensor_of(self, array: Array) -> torch.Tensor:
@@ -49,8 +50,11 @@ class Host:
 
     device: Device = host
 
-    def array_of(self, x: torch.Tensor) -> Array:
-        array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
+    def array_of(self, x: torch.Tensor, what: str = "values") -> Array:
+        try:
+            array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
+        except (TypeError, RuntimeError, NotImplementedError) as error:
+            raise _refused(x, what, "cpu", shown(str(error))) from None
         return array
 
     tensor_of = staticmethod(torch.from_numpy)
@@ -65,18 +69,26 @@ class Gpu:
     def __init__(self, device: Any) -> None:
         self.device = device
 
-    def array_of(self, x: torch.Tensor) -> Array:
-        if place_of(x) is not self:
-            raise TypeError("it is on another device")
-        if x.layout != torch.strided or x.is_neg() or x.is_conj():
-            raise TypeError("its values do not stand in its memory as they are")
-        kind = _KINDS.get(x.dtype)
-        if kind is None:
-            raise TypeError("arrays have no such dtype")
+    def array_of(self, x: torch.Tensor, what: str = "values") -> Array:
+        reason = self._why_not(x)
+        if reason:
+            raise _refused(x, what, self.device.name, reason)
+        try:
+            address = x.data_ptr()
+        except RuntimeError as error:  # a tensor without values
+            raise _refused(x, what, self.device.name, shown(str(error))) from None
+        kind = _KINDS[x.dtype]
         steps = None if x.is_contiguous() else [n * kind.itemsize for n in x.stride()]
-        place = x.data_ptr(), tuple(x.shape), kind, steps
-        found: Array = self.device.over(*place, self._keeper(x))
+        found: Array = self.device.over(address, tuple(x.shape), kind, steps, self._keeper(x))
         return found
+
+    def _why_not(self, x: torch.Tensor) -> str:
+        """Why the memory of a tensor cannot be an array here; empty where it can."""
+        if place_of(x) is not self:
+            return "it is on another device"
+        if x.layout != torch.strided or x.is_neg():
+            return "its values do not stand in its memory as they are"
+        return "" if x.dtype in _KINDS else "arrays have no such dtype"
 
     def _keeper(self, x: torch.Tensor) -> Any:
         """What keeps the memory of a tensor alive."""
@@ -100,6 +112,14 @@ class Gpu:
                 yield
 
 
+def _refused(x: torch.Tensor, what: str, name: str, reason: str) -> InputError:
+    got = f"{type(x).__name__} of {x.dtype}, {x.layout}, on {x.device} ({reason})"
+    return InputError(
+        f"[torch] expected a dense tensor on {name} for {what}, got {got}; convert it, as by "
+        f"x.to({name!r}) or x.to_dense()"
+    )
+
+
 _KINDS = {getattr(torch, name): np.dtype(name) for name in ("float32", "float64", "int32", "int64")}
 
 HOST: Place = Host()
@@ -107,16 +127,22 @@ HOST: Place = Host()
 
 @cache
 def gpu(ordinal: int) -> Place:
-    """The GPU of this number; raises DeviceError where cavs cannot use it."""
-    return Gpu(find_device(f"cuda:{ordinal}", "torch"))
+    """The GPU of this number; raises DeviceError where cavs or PyTorch cannot use it."""
+    device = find_device(f"cuda:{ordinal}", "torch")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            f"[torch] expected PyTorch that can use a GPU, got {torch.__version__} for which "
+            "torch.cuda.is_available() is False; install a build with CUDA, or use device='cpu'"
+        )
+    return Gpu(device)
 
 
 def place_of(x: torch.Tensor) -> Place:
     """Where a tensor is.
 
     Raises:
-        InputError: on a device that cavs knows nothing of; DeviceError: on a GPU that cavs cannot
-            use.
+        InputError: on a device that cavs knows nothing of; DeviceError: on a GPU that cavs or
+            PyTorch cannot use.
     """
     return HOST if x.is_cpu else place_named(str(x.device))
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from cavs._arguments import shown
-from cavs._arrays import Array
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.tensor import Tensor
 from cavs.torch._device import HOST, Place
@@ -30,9 +28,9 @@ def arrays_of(
         if isinstance(x, torch.Tensor):
             if x.dtype.is_floating_point:
                 floats[name] = x = x if x.dtype is dtype else x.to(dtype)
-                arrays[name] = array_of(x, f"input {name!r}", place)
+                arrays[name] = place.array_of(x, f"input {name!r}")
             else:
-                arrays[name] = array_of(x if x.is_cpu else _on_host(x), f"input {name!r}", HOST)
+                arrays[name] = HOST.array_of(x if x.is_cpu else _on_host(x), f"input {name!r}")
         elif isinstance(x, Tensor) and x.requires_grad:
             raise InputError(
                 f"[torch] expected a tensor of PyTorch for input {name!r}, got one of cavs with "
@@ -41,32 +39,12 @@ def arrays_of(
     return arrays, floats
 
 
-def array_of(x: torch.Tensor, what: str, place: Place) -> Array:
-    """The tensor's memory as an array of the place.
-
-    Raises:
-        InputError: it has none there: on another device, sparse, without values.
-    """
-    try:
-        return place.array_of(x)
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        name = place.device.name
-        raise InputError(
-            f"[torch] expected a dense tensor on {name} for {what}, got {_described(x)} "
-            f"({shown(str(error))}); convert it, as by x.to({name!r}) or x.to_dense()"
-        ) from None
-
-
 def _on_host(x: torch.Tensor) -> torch.Tensor:
     """A copy on the host; what has no values to copy as it is."""
     try:
         return x.cpu()
     except (RuntimeError, NotImplementedError):
         return x
-
-
-def _described(x: torch.Tensor) -> str:
-    return f"{type(x).__name__} of {x.dtype}, {x.layout}, on {x.device}"
 
 
 def check_mode() -> None:

@@ -19,7 +19,6 @@ from cavs.errors import DTypeError, InputError
 from cavs.tensor import describe, detecting, magnitudes, nonfinite
 from cavs.torch import _device
 from cavs.torch._device import HOST, Place
-from cavs.torch._inputs import array_of
 
 Group = dict[str, Any]
 
@@ -50,7 +49,7 @@ class _Arrays:
         self.values: Array = place.array_of(torch.Tensor.detach(parameter))
         self._tensors = [state[name] for name in ("step", *names)]
         self.step: Array = HOST.array_of(state["step"])
-        self.kept = [array_of(state[name], f"{name!r} of a parameter", place) for name in names]
+        self.kept = [place.array_of(state[name], f"{name!r} of a parameter") for name in names]
 
     def are_of(self, state: dict[str, torch.Tensor], names: Sequence[str]) -> bool:
         """Whether the parameter and `state` are still in this memory."""
@@ -349,7 +348,7 @@ def _contiguous(tensor: torch.Tensor, place: Place) -> Array:
     """A tensor of the place as an array without gaps; a copy only where it must be."""
     try:
         array = place.array_of(tensor)
-    except (RuntimeError, TypeError):  # it is sparse, or negative by a bit alone
+    except InputError:  # it is sparse, or negative by a bit alone
         dense = tensor.to_dense() if tensor.is_sparse else tensor
         array = place.array_of(dense.detach().resolve_neg().contiguous())
     return place.device.contiguous(array)

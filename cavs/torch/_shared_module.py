@@ -17,7 +17,6 @@ from cavs.model import Model
 from cavs.tensor import Parameter
 from cavs.torch import _device
 from cavs.torch._copies import dump, load, parameter_of
-from cavs.torch._inputs import array_of
 from cavs.torch._parameters import agree, bind, check_values, learns, stand_in
 from cavs.torch._parts import Entry, Holder, attach, build
 
@@ -123,7 +122,7 @@ class SharedModule(Holder):
                     f"[torch] expected {self._dtype} for parameter {entry.name!r}, got {x.dtype}; "
                     "convert it, or the layer"
                 )
-            values.append(array_of(x, f"parameter {entry.name!r}", self._place))
+            values.append(self._place.array_of(x, f"parameter {entry.name!r}"))
         return Weights(values, [-1] * len(values))
 
     def _of_part(
@@ -141,7 +140,7 @@ class SharedModule(Holder):
 
     def _follow(self) -> None:
         """Compiles again where the parameters became others, as by ``double()`` and ``cuda()``."""
-        used = [entry.tensor for entry in self._entries[: self._used]]
+        used = [entry.tensor for entry in self._entries[: self._used] or self._entries]
         if all(x.dtype is self._dtype and _device.place_of(x) is self._place for x in used):
             return
         dtypes = {entry.tensor.dtype: entry.name for entry in self._entries}

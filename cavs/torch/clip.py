@@ -10,7 +10,6 @@ import torch
 from cavs._arguments import boolean, items, number
 from cavs._native import core
 from cavs.torch import _device
-from cavs.torch._inputs import array_of
 
 
 def clip_grad_norm_(
@@ -69,7 +68,7 @@ def _norm(grads: list[torch.Tensor]) -> torch.Tensor:
     for grad in grads:
         place = _device.place_of(grad)
         if place is _device.HOST:
-            total += core.sum_squares(array_of(grad.contiguous(), "a gradient", place))
+            total += core.sum_squares(place.array_of(grad.contiguous(), "a gradient"))
         else:
             others.append(torch.linalg.vector_norm(grad, dtype=torch.float64).square())
     device = others[0].device if others else "cpu"

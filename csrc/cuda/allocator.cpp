@@ -40,7 +40,7 @@ Address GpuAllocator::take_kept(int64_t bytes) {
     *lowest = at->second.back();
     at->second.pop_back();
   }
-  if (found.stream != current_stream(open_).handle()) open_.gpu.synchronize();
+  if (found.shared || found.stream != current_stream(open_).handle()) open_.gpu.synchronize();
   return found.address;
 }
 
@@ -70,13 +70,20 @@ void* GpuAllocator::allocate(int64_t bytes) {
     check(driver().cuMemGetInfo(&free, &total), "the memory of ", device_name(device()));
     throw OutOfMemory(static_cast<uint64_t>(bytes), device_name(device()), free, total);
   }
+  const StreamHandle stream = current_stream(open_).handle();
+  const std::lock_guard<std::mutex> guard(mutex_);
+  used_[address] = stream;
   return reinterpret_cast<void*>(address);
 }
 
 void GpuAllocator::deallocate(void* data, int64_t bytes) {
   const StreamHandle stream = current_stream(open_).handle();
+  const auto address = reinterpret_cast<Address>(data);
   const std::lock_guard<std::mutex> guard(mutex_);
-  kept_[rounded(bytes)].push_back({reinterpret_cast<Address>(data), stream});
+  const auto used = used_.find(address);
+  const bool shared = used == used_.end() || used->second != stream;
+  if (used != used_.end()) used_.erase(used);
+  kept_[rounded(bytes)].push_back({address, stream, shared});
 }
 
 void GpuAllocator::trim() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct MemoryPool {
 void set_memory_pool(const MemoryPool& pool);
 
 // Keeps what is given back, and gives it out again without waiting for the device: work that still
-// uses it comes first on the same stream. What another stream used is waited for.
+// uses it comes first on the same stream. What another stream may have used is waited for: what was
+// given out on it, or given back while it was the current one.
 class GpuAllocator final : public Allocator {
  public:
   // The GPU must live as long as the allocator.
@@ -48,7 +50,8 @@ class GpuAllocator final : public Allocator {
  private:
   struct Kept {
     Address address = 0;
-    StreamHandle stream = nullptr;  // that used it last
+    StreamHandle stream = nullptr;  // that used it
+    bool shared = false;            // by others too
   };
   Address take_kept(int64_t bytes);
   Address take_new(int64_t bytes);
@@ -56,7 +59,8 @@ class GpuAllocator final : public Allocator {
   OpenGpu& open_;
   std::function<void()> sparing_;
   mutable std::mutex mutex_;
-  std::map<int64_t, std::vector<Kept>> kept_;  // by bytes
+  std::map<int64_t, std::vector<Kept>> kept_;       // by bytes
+  std::unordered_map<Address, StreamHandle> used_;  // what is given out, and on which stream
 };
 
 }  // namespace cavs::cuda
