@@ -25,6 +25,9 @@ build_wheel() {
 }
 install_wheel() {  # install_wheel FOLDER: an environment over that of the interpreter, without network
   "$python" -m venv --system-site-packages "$1" &&
+    # An environment made from another one sees the packages of the base interpreter alone.
+    "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sep="\n")' \
+      >"$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/interpreter.pth" &&
     "$1/bin/python" -m pip install -q --no-index --no-deps --force-reinstall "$prepared"/*.whl
 }
 version_of_nvrtc() {  # or the line that says why there is none
