@@ -51,7 +51,10 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
-    (Path(packages.stdout.strip()) / "standing_for_cupy.py").write_text("word = 'it is seen'\n")
+    place = Path(packages.stdout.strip())
+    (place / "standing_for_cupy.py").write_text("word = 'it is seen'\n")
+    for name in ("numpy", "scipy_openblas32", "safetensors", "tqdm", "pytest", "hypothesis"):
+        (place / f"{name}.py").touch()
     return python
 
 
@@ -76,3 +79,17 @@ def test_without_arguments_it_says_what_it_does(root: Path, interpreter: Path) -
     done = run(root, interpreter)
     assert done.returncode == 2
     assert "tools/gpu_check.sh --prepare" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--prepare"], ["out"]])
+def test_packages_that_are_missing_are_named_at_the_beginning(
+    root: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    done = run(root, bare / "bin" / "python", *arguments)
+    assert done.returncode == 1
+    assert "[gpu_check] expected the packages of cavs" in done.stderr
+    assert "none of: numpy scipy-openblas32 safetensors tqdm" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (root / "out").exists()
