@@ -170,3 +170,14 @@ def test_errors() -> None:
     bad: Any = {"up": 3}
     with pytest.raises(TraceError, match="'up': int"):
         cavs.VertexProgram(bad)
+
+
+def test_a_program_that_names_no_functions_is_told_how() -> None:
+    class Pair(cavs.VertexProgram):
+        def __init__(self) -> None:
+            self.up = Up(nn.Linear(3, 3))
+
+    with pytest.raises(cavs.TraceError, match=r"Pair.__init__ to name its functions.*super\(\)"):
+        cavs.compile(Pair())
+    with pytest.raises(cavs.TraceError, match=r"Pair.__init__ to name its functions"):
+        Pair().parameters()

@@ -7,14 +7,16 @@
 #   tools/gpu_check.sh OUT         on the card: OUT gets environment.txt, tests.log, tests.xml, gpu.json, gpu.log
 #                                  and summary.md
 #
-# PYTHON names the interpreter (default: python3); it has CuPy, NumPy and pytest, and PyTorch where peers are
-# to run. CAVS_DATA is the folder that holds sst/; without it trees are generated. TESTS are further arguments
-# for pytest, FIGURES for benchmarks/gpu.py, as --limit-table with an absolute path. The exit status is 0 where
-# all parts that could run passed; summary.md says of the others that they are missing.
+# PYTHON names the interpreter (default: python3), which may be an environment's; it has what '.[test]' installs,
+# CuPy on the card, NVRTC to compile without one ('.[nvrtc]'), and PyTorch where peers are to run. CAVS_DATA is the
+# folder that holds sst/; without it trees are generated. TESTS are further arguments for pytest, FIGURES for
+# benchmarks/gpu.py, as --limit-table with an absolute path. The exit status is 0 where all parts that could run
+# passed; summary.md says of the others that they are missing.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
 prepared=$root/build/gpu_check
+packages=(numpy scipy-openblas32 safetensors tqdm)
 usage() { sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 build_wheel() {
@@ -25,7 +27,19 @@ build_wheel() {
 }
 install_wheel() {  # install_wheel FOLDER: an environment over that of the interpreter, without network
   "$python" -m venv --system-site-packages "$1" &&
+    # An environment made from another one sees the packages of the base interpreter alone.
+    "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sep="\n")' \
+      >"$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/interpreter.pth" &&
     "$1/bin/python" -m pip install -q --no-index --no-deps --force-reinstall "$prepared"/*.whl
+}
+need() {  # need PACKAGE...: that the interpreter has them, since nothing is fetched later
+  local missing
+  missing=$("$python" -c 'import sys; from importlib.util import find_spec
+print(*(name for name in sys.argv[1:] if find_spec(name.replace("-", "_")) is None))' "$@") || return 1
+  [ -z "$missing" ] && return
+  echo "[gpu_check] expected the packages of cavs and of its tests for $python, got none of: $missing; run" \
+    "\`$python -m pip install $missing\`, or name another interpreter by PYTHON" >&2
+  return 1
 }
 version_of_nvrtc() {  # or the line that says why there is none
   "$1" -c 'from cavs._native import core; from cavs.device import gpus
@@ -35,6 +49,7 @@ print(core.cuda.versions()["NVRTC"])'
 
 prepare() {
   local start=$SECONDS place version
+  need "${packages[@]}" || return 1
   build_wheel || return 1
   echo "wheel: $(ls "$prepared"/*.whl)"
   place=$(mktemp -d)
@@ -66,6 +81,7 @@ part() {  # part NAME SECONDS LOG COMMAND...: a line of the summary
 }
 
 check() {
+  need "${packages[@]}" pytest hypothesis || return 1
   out=$1
   mkdir -p "$out" && out=$(cd "$out" && pwd) || return 1
   local own=$out/venv data=() start=$SECONDS why

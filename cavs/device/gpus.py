@@ -90,8 +90,8 @@ def info(ordinal: int) -> dict[str, Any]:
 
 
 def _package() -> str:
-    """CuPy, with NVRTC and cuBLAS, that suits the driver: what the extras cuda12 and cuda13 ask for,
-    which pip would look for on an index, while cavs may be of a checkout or a wheel."""
+    """CuPy, with NVRTC and cuBLAS, that suits the driver: what the extras cuda12 and cuda13 ask
+    for. Those themselves pip would look for on an index, and cavs may be of a checkout."""
     version = _native.versions().get("driver", "")
     return f"cupy-cuda{12 if version.startswith('12.') else 13}x[ctk]"
 

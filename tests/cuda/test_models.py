@@ -275,3 +275,26 @@ def test_memory_and_times() -> None:
     assert "LSTM" in said
     assert ", cuda:0" in said
     assert "training mode, cuda:0" in model.summary()
+
+
+@pytest.mark.parametrize(("first", "second"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_a_function_is_of_the_device_that_it_was_compiled_for_last(first: str, second: str) -> None:
+    function = cavs.models.LSTM(7, 4, 5, 3)
+    model = cavs.compile(function, device=first)
+    optimizer = cavs.optim.SGD(model.parameters(), 0.1)
+    graph = cavs.InputGraph([[], [0]])
+    inputs = {"word": [1, 2], "label": [0, 1]}
+    cavs.compile(function, device=second)
+    there, here = (find_device(name).name for name in (second, first))
+    message = rf"^\[device\] expected parameter '.*' on {here}, .*, got it on {there}"
+    calls = (
+        lambda: model(graph, **inputs),
+        lambda: model.step(graph, optimizer, **inputs),
+        lambda: model.eval()(graph, outputs=["logits"], **inputs),
+        lambda: model.explain(graph, **inputs),
+    )
+    for call in calls:
+        with pytest.raises(cavs.CavsRuntimeError, match=message):
+            call()
+    model.train().to(first)
+    assert model.step(graph, optimizer, **inputs).device == here

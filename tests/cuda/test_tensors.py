@@ -253,3 +253,48 @@ def test_nan_is_found() -> None:
     x = cavs.Tensor(cavs.Tensor(-X).to("cuda"), requires_grad=True)
     with cavs.detect_nonfinite(), pytest.raises(cavs.NonFiniteError, match="comes from 'log'"):
         ops.log(x).sum().backward()
+
+
+class Head(cavs.Module):
+    def __init__(self) -> None:
+        self.layers = [cavs.nn.Linear(3, 5), cavs.nn.Linear(5, 2)]
+        self.scale = cavs.Parameter(np.float32([2.0]))
+
+    def forward(self, x: cavs.Tensor) -> cavs.Tensor:
+        return self.layers[1](self.layers[0](x).tanh()) * self.scale
+
+
+def test_layers_on_tensors_move_with_their_gradients() -> None:
+    found = {}
+    for device in ("cpu", "cuda"):
+        cavs.manual_seed(0)
+        head = Head()
+        head(cavs.Tensor(X, "float32")).sum().backward()
+        assert head.to(device) is head
+        optimizer = cavs.optim.Adam(head.parameters(), lr=0.1)
+        for _ in range(2):
+            loss = (head(cavs.Tensor(X, "float32").to(device)) ** 2).sum()
+            assert loss.device == find_device(device).name
+            loss.backward()  # the first adds to the gradient that was there before
+            optimizer.step()
+            optimizer.zero_grad()
+        assert {p.device for p in head.parameters()} == {loss.device}
+        found[device] = [p.numpy() for p in head.to("cpu").parameters()]
+    for ours, theirs in zip(found["cuda"], found["cpu"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_are_moved_to_devices_alone() -> None:
+    head = Head()
+    with pytest.raises(cavs.InputError, match=r"^\[to\] expected device 'cpu', 'cuda' or 'cuda:1'"):
+        head.to("gpu")
+    with pytest.raises(cavs.DeviceError, match="got 99"):
+        head.to("cuda:99")
+    assert {p.device for p in head.parameters()} == {"cpu"}
+
+
+def test_devices_of_pytorch_name_gpus() -> None:
+    torch = pytest.importorskip("torch")
+    x = cavs.Tensor(X).to(torch.device("cuda", 0))
+    assert x.device == "cuda:0"
+    assert x.to(torch.device("cpu")).device == "cpu"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import cavs
+from cavs._arguments import shown
 from cavs.device import Device, cpu, cuda, device_of, find_device, gpus, host, is_array
 from cavs.errors import DeviceError, InputError
 from cavs.models import LSTM
@@ -34,9 +35,19 @@ def test_other_devices_are_refused(name: Any) -> None:
         find_device(name)
     message = str(error.value)
     assert message.startswith("[compile] expected device 'cpu', 'cuda' or 'cuda:1', got ")
+    assert message.endswith(f"got {shown(name)}; pass one of these")
     assert "\n" not in message
     with pytest.raises(InputError, match=r"^\[compile\] expected device 'cpu', 'cuda'"):
         cavs.compile(LSTM(3, 2, 2, 2), device=name)
+
+
+def test_devices_of_pytorch_are_names_too() -> None:
+    torch = pytest.importorskip("torch")
+    assert find_device(torch.device("cpu")) is cpu
+    model = cavs.compile(LSTM(3, 2, 2, 2), device=torch.device("cpu"))
+    assert model.to(torch.device("cpu")) is model
+    with pytest.raises(InputError, match="got 'mps'; pass one of these"):
+        find_device(torch.device("mps"))
 
 
 def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
