@@ -60,13 +60,15 @@ class CudaBackend final : public Backend {
 
   void run(const Sweep& sweep) override {
     open_gpu(open_.ordinal);  // current in this thread
+    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
+    cuda_program(sweep.exe).code(sweep.layout, flush);  // compiled while others run
+    const std::lock_guard<std::recursive_mutex> guard(run_mutex_);
     const Stream& stream = current_stream(open_);
     follow_last(stream);
     upload(sweep, stream);
     const DeviceLists lists = lists_of(sweep);
     const auto uniques = uniques_of(sweep);
     const auto parents = lists.unique_parents(sweep);
-    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
     walk(sweep, stream, flush, lists, {lists, uniques, parents});
     note_stream(stream);
   }
@@ -104,7 +106,8 @@ class CudaBackend final : public Backend {
     if (!sweep.exe.forward) {
       const StagedLists& staged = staged_of(sweep);
       const int64_t tables = plan.staged_offset, bytes = tables + staged.bytes;
-      const BatchCopies::Found found = find_copy(sweep, staged, bytes);
+      BatchCopies& copies = copies_of(sweep);
+      const BatchCopies::Found found = find_copy(copies, sweep, staged, bytes);
       staged.stand_in(found.block);
       if (!found.filled) {
         pinned_.upload(stream, tables_at(sweep), bytes, [&](std::byte* block) {
@@ -112,6 +115,7 @@ class CudaBackend final : public Backend {
           if (tables > 0) std::memcpy(block, sweep.uniques[0].index, static_cast<size_t>(tables));
           staged.write(sweep, block + tables);
         });
+        if (found.block) copies.note_filled(*found.block);
       }
     }
     pinned_.upload(stream, at(sweep, plan.workspace_offset), workspace.late.bytes,
@@ -122,13 +126,16 @@ class CudaBackend final : public Backend {
     return static_cast<const StagedLists&>(*sweep.plan.staged);
   }
 
-  BatchCopies::Found find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes) {
+  BatchCopies& copies_of(const Sweep& sweep) const {
+    return static_cast<BatchCopies&>(sweep.schedule.mirror(
+        device(),
+        []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
+  }
+  BatchCopies::Found find_copy(BatchCopies& copies, const Sweep& sweep, const StagedLists& staged,
+                               int64_t bytes) {
     if (bytes == 0) return {};
     std::set<ListId> lists;
     for (const auto& [id, offset] : staged.offsets()) lists.insert(id);
-    auto& copies = static_cast<BatchCopies&>(sweep.schedule.mirror(
-        device(),
-        []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
     return copies.find(cuda_program(sweep.exe).number, lists, sweep.random.graph_key,
                        sweep.counts.graphs, sweep.own.inputs, allocator(), bytes);
   }
@@ -162,11 +169,9 @@ class CudaBackend final : public Backend {
 
   // Memory of one run serves the next, so that runs on different streams come one after the other.
   void follow_last(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
-    if (last_ && last_stream_ != stream.handle()) stream.wait(*last_);
+    if (last_ && !same_stream(last_stream_, stream.handle())) stream.wait(*last_);
   }
   void note_stream(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
     if (!last_) last_ = std::make_unique<Event>();
     stream.record(*last_);
     last_stream_ = stream.handle();
@@ -174,7 +179,10 @@ class CudaBackend final : public Backend {
 
   OpenGpu& open_;
   PinnedRing pinned_;
-  std::mutex last_mutex_;
+  // One run after the other goes to the streams: they share handles of cuBLAS with their
+  // workspaces, and the streams beside. Recursive, for a signal handler that runs a model within a
+  // run.
+  std::recursive_mutex run_mutex_;
   std::unique_ptr<Event> last_;  // the end of the last run
   StreamHandle last_stream_ = nullptr;
   const CudaStepArithmetic<float> single_{open_};

@@ -47,14 +47,18 @@ BatchCopies::Found BatchCopies::find(uint64_t program, const std::set<ListId>& l
                     std::equal(found->keys.begin(), found->keys.end(), keys, keys + graphs) &&
                     same_integers(found->integers, inputs);
   if (same) {
-    if (found->block) return {found->block, true};
-    found->block = std::make_shared<Block>(allocator, bytes);
-    return {found->block, false};
+    if (!found->block) found->block = std::make_shared<Block>(allocator, bytes);
+    return {found->block, found->filled};
   }
   if (found != copies_.end()) copies_.erase(found);
   if (copies_.size() == kMost) copies_.erase(copies_.begin());
-  copies_.push_back({program, lists, {keys, keys + graphs}, integers_of(inputs), nullptr});
+  copies_.push_back({program, lists, {keys, keys + graphs}, integers_of(inputs), nullptr, false});
   return {};
+}
+
+void BatchCopies::note_filled(const Block& block) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  for (Copy& copy : copies_) copy.filled = copy.filled || copy.block.get() == &block;
 }
 
 }  // namespace cavs::cuda

@@ -20,11 +20,13 @@ class BatchCopies final : public Schedule::Mirror {
  public:
   struct Found {
     std::shared_ptr<Block> block;  // null: the batch has none
-    bool filled = false;           // whether the copy stands there already
+    bool filled = false;           // whether the copy stands there already: see note_filled()
   };
   // For a call of the program with this number over lists and inputs. `bytes`: of the block.
   Found find(uint64_t program, const std::set<ListId>& lists, const int64_t* keys, int64_t graphs,
              const std::vector<ExternalArray>& inputs, Allocator& allocator, int64_t bytes);
+  // To be called once the copy to a block is on its way.
+  void note_filled(const Block& block);
 
  private:
   struct Copy {
@@ -33,6 +35,7 @@ class BatchCopies final : public Schedule::Mirror {
     std::vector<int64_t> keys;
     std::vector<std::vector<int32_t>> integers;  // of the inputs that have integers
     std::shared_ptr<Block> block;
+    bool filled = false;
   };
   static constexpr size_t kMost = 4;  // programs of one batch: training, evaluation
 

@@ -25,6 +25,7 @@ class GraphCache {
     std::shared_ptr<const Graph> graph;  // to replay
   };
   Found find(const SweepKey& key);
+  // Null: it cannot be captured, and is launched from now on.
   void keep(const SweepKey& key, std::shared_ptr<const Graph> graph);
 
  private:
@@ -32,6 +33,7 @@ class GraphCache {
   struct Entry {
     SweepKey key;
     std::shared_ptr<const Graph> graph;
+    bool given_up = false;
   };
   std::list<Entry>::iterator position_of(const SweepKey& key);
 
