@@ -8,10 +8,11 @@
 #                                  summary.md. A wheel of another Python than the card's is built again there.
 #
 # PYTHON names the interpreter (default: python3); it has CuPy, NumPy and pytest, and PyTorch where peers are
-# to run. JOBS files of tests run at a time (4), each in a process of its own: one that hangs or breaks the
-# device leaves the others. CAVS_DATA is the folder that holds sst/; without it trees are generated. TESTS are further arguments
-# for pytest, FIGURES for benchmarks/gpu.py, as --limit-table with an absolute path. The exit status is 0 where
-# all parts that could run passed; summary.md says of the others that they are missing.
+# to run. CAVS_DATA is the folder that holds sst/; without it trees are generated. TESTS are further arguments
+# for pytest, FIGURES for benchmarks/gpu.py, as --limit-table with an absolute path. JOBS files of tests (4) run
+# at a time, each in a process of its own, so that one that hangs or breaks the device leaves the others, and in
+# WORKERS processes (3) where pytest-xdist is installed. The exit status is 0 where all parts that could run
+# passed; summary.md says of the others that they are missing.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python3}
@@ -75,9 +76,11 @@ part() {  # part NAME SECONDS LOG COMMAND...: a line of the summary
   return $status
 }
 
-# A file of tests in each process, some at a time.
+# A file of tests in each process, some at a time; with pytest-xdist several processes for a file, since most of
+# the time goes to NVRTC.
 tests() {
-  local file name
+  local file name workers=()
+  "$python" -c 'import xdist' 2>/dev/null && workers=(-n "${WORKERS:-3}")
   mkdir -p "$place/tests"
   while read -r file; do
     name=$(basename "$file" .py)
@@ -85,7 +88,7 @@ tests() {
     {
       # shellcheck disable=SC2086
       timeout -k 5 "${TEST_SECONDS:-140}" "$python" -m pytest "$file" -c "$root/pyproject.toml" -p no:cacheprovider \
-        -q -m gpu --maxfail=20 ${TESTS:-}
+        -q -m gpu --maxfail=20 "${workers[@]}" ${TESTS:-}
       echo "status $?"
     } >"$place/tests/$name.log" 2>&1 &
   done < <(grep -rlE 'mark\.gpu' "$root/tests" --include='test_*.py' | sort)
@@ -131,7 +134,7 @@ check() {
   fi
   tests
   # shellcheck disable=SC2086
-  part "benchmarks/gpu.py" 120 gpu.log "$python" "$root/benchmarks/gpu.py" --output "$out/gpu.json" \
+  part "benchmarks/gpu.py" 150 gpu.log "$python" "$root/benchmarks/gpu.py" --output "$out/gpu.json" \
     "${data[@]}" ${FIGURES:-}
   # Of a run that was stopped too: it writes its figures part by part.
   # shellcheck disable=SC2086
