@@ -34,11 +34,11 @@ def memory_owner(array: Any) -> Any:
     return getattr(array.data.mem, "_owner", None)
 
 
-def current_stream() -> int:
-    """The stream that this thread's arrays are computed on, as the driver knows it."""
+def current_stream(ordinal: int) -> int:
+    """The stream that this thread's arrays of a GPU are computed on, as the driver knows it."""
     import cupy
 
-    pointer: int = cupy.cuda.get_current_stream().ptr
+    pointer: int = cupy.cuda.get_current_stream(ordinal).ptr
     return pointer or LEGACY_DEFAULT
 
 

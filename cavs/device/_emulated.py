@@ -117,7 +117,7 @@ def memory_owner(array: EmulatedArray) -> Any:
     return memory_of(array).owner
 
 
-def current_stream() -> int:
+def current_stream(ordinal: int) -> int:
     """The stream that this thread's arrays are computed on: 0, for nothing is left to wait for."""
     return 0
 

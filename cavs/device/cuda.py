@@ -58,7 +58,7 @@ class Gpu:
 
     def begin_native(self) -> None:
         """See `Device`."""
-        stream = self._own.current_stream()
+        stream = self._own.current_stream(self.ordinal)
         if stream:
             core.cuda.set_stream(self.ordinal, stream)
 

@@ -92,7 +92,7 @@ py::dict device_info(int ordinal) {
 
 void synchronize(int ordinal) {
   const Unlocked unlocked;
-  cuda::open_gpu(ordinal).gpu.synchronize();
+  cuda::open_gpu(ordinal).synchronize();
 }
 
 // Memory of a device, taken here or lent by an object that keeps it alive. What is taken ends in

@@ -60,13 +60,15 @@ class CudaBackend final : public Backend {
 
   void run(const Sweep& sweep) override {
     open_gpu(open_.ordinal);  // current in this thread
+    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
+    cuda_program(sweep.exe).code(sweep.layout, flush);  // compiled while others run
+    const std::lock_guard<std::recursive_mutex> guard(run_mutex_);
     const Stream& stream = current_stream(open_);
     follow_last(stream);
     upload(sweep, stream);
     const DeviceLists lists = lists_of(sweep);
     const auto uniques = uniques_of(sweep);
     const auto parents = lists.unique_parents(sweep);
-    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
     walk(sweep, stream, flush, lists, {lists, uniques, parents});
     note_stream(stream);
   }
@@ -165,22 +167,22 @@ class CudaBackend final : public Backend {
 
   // Memory of one run serves the next, so that runs on different streams come one after the other.
   void follow_last(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
-    if (last_ && last_stream_ != stream.handle()) stream.wait(*last_);
+    if (last_ && !same_stream(last_stream_, stream.handle())) stream.wait(*last_);
   }
   void note_stream(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
+    // A run within this one, on another stream, may have come between: the next one follows both.
+    follow_last(stream);
     if (!last_) last_ = std::make_unique<Event>();
-    // Another thread's run on another stream may have come between: the next one follows both.
-    else if (last_stream_ != stream.handle())
-      stream.wait(*last_);
     stream.record(*last_);
     last_stream_ = stream.handle();
   }
 
   OpenGpu& open_;
   PinnedRing pinned_;
-  std::mutex last_mutex_;
+  // One run after the other goes to the streams: they share handles of cuBLAS with their
+  // workspaces, and the streams beside. Recursive, for a signal handler that runs a model within a
+  // run.
+  std::recursive_mutex run_mutex_;
   std::unique_ptr<Event> last_;  // the end of the last run
   StreamHandle last_stream_ = nullptr;
   const CudaStepArithmetic<float> single_{open_};

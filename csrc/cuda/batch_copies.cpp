@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cuda/current_stream.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -49,7 +51,7 @@ std::shared_ptr<Block> BatchCopies::find(uint64_t program, const std::set<ListId
                     same_integers(found->integers, inputs);
   if (same) {
     if (found->filled) {
-      if (found->stream != stream.handle()) stream.wait(*found->filled);
+      if (!same_stream(found->stream, stream.handle())) stream.wait(*found->filled);
       return found->block;
     }
     // Under the lock: who finds the block next finds it filled, by work that comes first.

@@ -181,8 +181,9 @@ bool is_forked();
 // A function that only the emulated driver has, for tests; null with a real one.
 void* emulator_function(const char* name);
 
-// The oldest driver that has all of the functions above.
-constexpr int kLeastDriverVersion = 12000;
+// The oldest driver that has all of the functions above; but cuFuncGetParamInfo came later, and is
+// null before.
+constexpr int kLeastDriverVersion = 12000, kParameterInfoVersion = 12040;
 
 std::string describe(Result code);  // of the driver: "CUDA_ERROR_INVALID_VALUE (invalid argument)"
 

@@ -102,6 +102,11 @@ BlasHandle Library::blas(const Stream& stream) {
   return of_stream.handle = handle;
 }
 
+bool Library::uses_blas() {
+  const std::shared_lock<std::shared_mutex> guard(mutex_);
+  return !blas_.empty();
+}
+
 Library& library_of(OpenGpu& open, DType dtype, bool flush_denormals) {
   Libraries& all = libraries();
   const std::lock_guard<std::mutex> guard(all.mutex);

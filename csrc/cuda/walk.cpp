@@ -11,6 +11,7 @@
 #include "base/interrupt.h"
 #include "base/matmul_precision.h"
 #include "base/stopwatch.h"
+#include "cuda/counters.h"
 #include "cuda/graphs.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
@@ -47,7 +48,8 @@ class Clock {
  public:
   Clock(const Sweep& sweep, const Stream& stream) : profile_(sweep.profile), stream_(stream) {
     if (profile_ == nullptr) return;
-    stream_.record(begin_);
+    begin_ = std::make_unique<Event>(true);
+    stream_.record(*begin_);
   }
 
   template <class Launch>
@@ -71,7 +73,7 @@ class Clock {
       ProfileEvent event;
       event.call = timed.call;
       event.level = timed.level;
-      event.start = nanoseconds(timed.start->milliseconds_since(begin_));
+      event.start = nanoseconds(timed.start->milliseconds_since(*begin_));
       event.ns = nanoseconds(timed.end->milliseconds_since(*timed.start));
       event.rows = timed.rows;
       CallProfile& sum = profile_->calls[static_cast<size_t>(timed.call)];
@@ -100,7 +102,7 @@ class Clock {
 
   SweepProfile* const profile_;
   const Stream& stream_;
-  const Event begin_{true};
+  std::unique_ptr<Event> begin_;
   Stopwatch watch_;
   std::vector<Timed> timed_;
 };
@@ -182,10 +184,10 @@ class Walker {
     } else if (found.advice == GraphCache::Advice::kCapture) {
       const std::shared_ptr<const Graph> graph = capture();
       prepared_.graphs.keep(key, graph);
-      first_.launch(*graph);
+      graph ? first_.launch(*graph) : walk_on(first_, place_segments(sweep_, !program_.streams));
     } else {
       walk_on(first_, place_segments(sweep_, watched || !program_.streams));
-      if (captures) prepared_.graphs.keep(key, nullptr);
+      if (captures) prepared_.graphs.note_launched(key);
     }
     clock_.finish(code_.groups.size());
   }
@@ -226,16 +228,28 @@ class Walker {
     return key;
   }
 
-  // The sweep was launched before, so that its kernels are loaded.
+  // The sweep was launched before, so that its kernels are loaded. Null where something ended the
+  // capture, as another library's wait for the device does: launches then say what else is wrong.
   std::shared_ptr<const Graph> capture() {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
-    library_.blas(open.capturing);  // allocates, which a capture may not
-    captured_ = true;               // whoever interrupts may make calls of his own
-    auto graph =
-        open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
-    captured_ = false;
+    if (library_.uses_blas()) library_.blas(open.capturing);  // allocates, which a capture may not
+    capturing_ = true;
+    std::shared_ptr<const Graph> graph;
+    try {
+      graph =
+          open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kDevice) throw;
+      count(counters().lost_captures);
+    }
+    capturing_ = false;
     return graph;
+  }
+
+  // Not within a capture, in which a signal handler could do what ends it.
+  void poll() {
+    if (!capturing_) interrupt_.poll();
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -246,7 +260,7 @@ class Walker {
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
-      if (!captured_) interrupt_.poll();
+      poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
@@ -346,7 +360,7 @@ class Walker {
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
-      if (!captured_) interrupt_.poll();
+      poll();
       if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
         i += done - 1;
         continue;
@@ -435,7 +449,7 @@ class Walker {
   const Random random_;
   Clock clock_;
   Interrupt interrupt_;
-  bool captured_ = false;
+  bool capturing_ = false;
   std::vector<Operand> operands_;
   std::vector<Table> tables_;
   std::vector<std::vector<BoundCall>> calls_;  // [segment]

@@ -172,6 +172,7 @@ Result fail_call(const Failure& failure);
 void fail_device(const Failure& failure);
 double now();
 int current_device();  // stops unless this thread has a context
+int driver_version();  // CAVS_EMULATOR_VERSION, or 13000
 
 // All calls of the API run through this: one at a time, their failures made into codes.
 
