@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +106,8 @@ def over(
     extent = [0] if 0 in sizes else [(n - 1) * step for n, step in zip(sizes, steps, strict=True)]
     low = sum(x for x in extent if x < 0)
     bytes_ = 0 if 0 in sizes else sum(map(abs, extent)) + kind.itemsize
-    memory = core.cuda.Memory(ordinal, bytes_, address + low, owner)
+    begin = address + low or 256  # at null, NumPy would take memory of its own
+    memory = core.cuda.Memory(ordinal, bytes_, begin, owner)
     found: EmulatedArray = np.ndarray.__new__(EmulatedArray, sizes, kind, memory, -low, steps)
     return found
 
@@ -118,6 +120,11 @@ def memory_owner(array: EmulatedArray) -> Any:
 def current_stream() -> int:
     """The stream that this thread's arrays are computed on: 0, for nothing is left to wait for."""
     return 0
+
+
+def on_stream(pointer: int) -> Any:
+    """As of `cavs.device._cupy`; nothing to do, for nothing is left to wait for."""
+    return nullcontext()
 
 
 def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:

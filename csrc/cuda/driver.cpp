@@ -132,7 +132,7 @@ const char* const kUpdateDriver =
 const char* const kCheckVariable =
     "name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER";
 const char* const kInstallExtra =
-    "run `pip install 'cavs-nn[cuda13]'`, or cavs-nn[cuda12] for a driver of CUDA 12";
+    "run `pip install 'cupy-cuda13x[ctk]'`, or 'cupy-cuda12x[ctk]' for a driver of CUDA 12";
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);

@@ -14,6 +14,7 @@
 #include "cuda/graphs.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
+#include "cuda/row_launches.h"
 #include "cuda/streams.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
@@ -29,10 +30,9 @@ struct BoundCall {
   DeviceCall call;
 };
 
-Random random_of(const RandomContext& context, const DeviceLists& lists) {
+Random random_of(const RandomContext& context, Address state, const DeviceLists& lists) {
   Random random;
-  random.seed = context.seed;
-  random.step = context.step;
+  random.state = reinterpret_cast<const RandomState*>(state);
   random.training = context.training ? 1 : 0;
   random.graph_key = reinterpret_cast<const long long*>(lists.find(List::kGraphKeys));
   random.vertex_graph = lists.find(List::kGraph);
@@ -164,14 +164,17 @@ class Walker {
         flush_(flush_denormals),
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
-        random_(random_of(sweep.random, lists)),
+        random_(random_of(sweep.random, random_place(), lists)),
         clock_(sweep, stream) {
     bind(tables);
   }
 
   void walk() {
     const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
-    const bool captures = uses_graphs() && !watched && !prepared_.random;
+    const bool captures = uses_graphs() && !watched;
+    if (prepared_.random) {
+      note_random_state(library_, first_, random_place(), {sweep_.random.seed, sweep_.random.step});
+    }
     const SweepKey key = captures ? key_of_launches() : SweepKey();
     const GraphCache::Found found = captures ? prepared_.graphs.find(key) : GraphCache::Found();
     if (found.advice == GraphCache::Advice::kReplay) {
@@ -210,6 +213,14 @@ class Walker {
       for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
     }
     key.push_back(scratch_of(0));
+    if (prepared_.random) {
+      key.push_back(static_cast<uint64_t>(random_.training));
+      key.push_back(reinterpret_cast<uint64_t>(random_.graph_key));
+      for (const int* list :
+           {random_.vertex_graph, random_.vertex_local, random_.edge_graph, random_.edge_local}) {
+        key.push_back(reinterpret_cast<uint64_t>(list));
+      }
+    }
     key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
                                       : 0);
     return key;
@@ -316,6 +327,10 @@ class Walker {
   }
   Address nan_place() const {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
+  }
+
+  Address random_place() const {
+    return workspace_address() + static_cast<Address>(workspace_.random_offset());
   }
 
   bool has_sums(size_t s) const {

@@ -87,6 +87,10 @@ constexpr int kMostDevices = 8;
 enum class Place { kDevice, kHost };
 uintptr_t allocate(size_t bytes, Place place);  // of the current device
 void release(uintptr_t address, Place place);
+// From now on memory of the host, of another library, is memory of the device; false, and nothing
+// happens, where it is that of a device already. disown() ends it.
+bool adopt(uintptr_t address, size_t bytes, int device);
+void disown(uintptr_t address);
 // Throws Failure unless all of these bytes are of one allocation, of this device where it is one of
 // a device.
 void check_range(uintptr_t address, size_t bytes, Place place, int device, const char* what);
