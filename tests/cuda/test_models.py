@@ -65,6 +65,34 @@ def test_outputs_and_gradients_are_those_of_the_cpu(name: str, dtype: str) -> No
     model_runs.assert_same(found, expected, *TOLERANCES[dtype])
 
 
+class Joined(cavs.VertexFunction):
+    """A group writes into the middle of a row, and its input is free from then on."""
+
+    def __init__(self, before: int, after: int) -> None:
+        self.before, self.after = before, after
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h = cavs.ops.tanh(-v.pull("x", 17))
+        part = h[14:]
+        v.push(y=cavs.ops.concat([part] * self.before + [h] + [part] * self.after))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(("before", "after"), [(2, 0), (1, 1), (0, 2), (0, 0)])
+def test_a_group_that_writes_a_part_of_a_row(before: int, after: int, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(9, 17))
+    model = cavs.compile(Joined(before, after), dtype=dtype, device="cuda")
+    h = np.tanh(-x)
+    expected = np.concatenate([h[:, 14:]] * before + [h] + [h[:, 14:]] * after, axis=1)
+    for learns in (False, True):
+        given = cavs.Tensor(x, dtype, requires_grad=learns)
+        y = model(CHAINS, x=given)["y"]
+        np.testing.assert_allclose(y.numpy(), expected, *TOLERANCES[dtype])
+    y.sum().backward()
+    uses = np.r_[np.ones(14), np.full(3, 1 + before + after)]
+    np.testing.assert_allclose(given.grad, -uses * (1 - h * h), *TOLERANCES[dtype])
+
+
 def lstm(device: str, dtype: str = "float64") -> cavs.Model:
     cavs.nn.init.manual_seed(0)
     return cavs.compile(cavs.models.LSTM(7, 4, 5, 3), dtype=dtype, device=device, seed=1)

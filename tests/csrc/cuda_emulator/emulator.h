@@ -103,7 +103,8 @@ size_t bytes_in_use(int device);
 size_t memory_limit();                // bytes of each device: CAVS_EMULATOR_MEMORY, or 8 GiB
 void set_memory_limit(size_t bytes);  // 0: as it was
 // For tests: after `after` more requests for memory of devices or pinned memory, `count` fail.
-void fail_allocations(int64_t after, int64_t count);
+// Gives how many were still to fail.
+int64_t fail_allocations(int64_t after, int64_t count);
 void fail_if_chosen();
 // The memory of this device is within reach while one of these lives; that of others is not.
 class Reach {

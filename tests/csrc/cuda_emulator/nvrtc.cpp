@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -188,7 +189,10 @@ bool spawn(const std::vector<std::string>& words, const std::string& output) {
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   int status = 0;
-  if (error != 0 || waitpid(child, &status, 0) != child) return false;
+  if (error != 0) return false;
+  while (waitpid(child, &status, 0) != child) {
+    if (errno != EINTR) return false;  // a signal's handler ran
+  }
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
