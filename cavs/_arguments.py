@@ -49,6 +49,15 @@ def dtype_name(dtype: Any) -> str:
         return shown(dtype)
 
 
+def device_name(device: Any) -> str:
+    """The name of a device, given as such or as one of PyTorch's. Whatever is none is shown as
+    errors show it."""
+    if isinstance(device, str):
+        return device
+    is_device = of_pytorch(device) and type(device).__name__ == "device"
+    return printed(device, str) if is_device else shown(device)
+
+
 def shown_dtype(dtype: Any) -> str:
     """A dtype as errors show it."""
     return shown(dtype) if isinstance(dtype, str) else dtype_name(dtype)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from cavs._arguments import dtype_name, is_among, items, shown, shown_dtype
+from cavs._arguments import device_name, dtype_name, is_among, items, shown, shown_dtype
 from cavs.core.passes import PASSES
 from cavs.core.trace import Trace
 from cavs.device import find_device, host
@@ -96,7 +96,7 @@ def as_device_and_dtype(device: Any, dtype: Any) -> tuple[str | None, str | None
 
 
 def _is_device_name(value: Any) -> bool:
-    return isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda")
+    return device_name(value).partition(":")[0] in ("cpu", "cuda")
 
 
 def asked_outputs(outputs: Any, pushes: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -161,7 +161,8 @@ class NativeSteps:
         checking = detecting()
         writing = Writing(plan.params, versions=checking)
         with writing:
-            values, versions = read_parameters(executor.compiler.params)
+            weights = read_parameters(executor.compiler.params)
+            values, versions = weights
             known = None
             if checking:
                 read = [versions[i] for i in plan.numbers]
@@ -189,6 +190,7 @@ class NativeSteps:
                     known,
                 )
             except (InputError, ShapeError):
+                executor.check_parameters(weights)
                 optimizer.check_states()
                 raise
         if known is not None and not (

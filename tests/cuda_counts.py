@@ -74,5 +74,18 @@ def limited_memory(size: int) -> Iterator[None]:
             library.cavs_emulator_limit_memory(ctypes.c_size_t(0))
 
 
+@contextmanager
+def failing_allocations(after: int, count: int) -> Iterator[None]:
+    """Within the block `count` requests for memory of a GPU, or pinned memory, fail, after `after`
+    that do not. Only on the emulated driver."""
+    library = _emulator()
+    assert library is not None
+    library.cavs_emulator_fail_allocations(ctypes.c_int64(after), ctypes.c_int64(count))
+    try:
+        yield
+    finally:
+        library.cavs_emulator_fail_allocations(ctypes.c_int64(0), ctypes.c_int64(0))
+
+
 def is_emulated() -> bool:
     return _emulator() is not None

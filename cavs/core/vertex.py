@@ -91,6 +91,23 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
+    def to(self: _Self, device: Any) -> _Self:
+        """Puts all parameters of this module, and of the modules in it, with their gradients, on a
+        device, in place; gives this module.
+
+        It is for layers that are called on tensors, such as a network above a model on a GPU. What
+        :func:`cavs.compile` made is moved by its own ``to``. Make optimizers afterwards.
+
+        Args:
+            device: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``.
+
+        Raises:
+            InputError: no device has such a name; DeviceError: the GPU cannot be used.
+        """
+        for parameter in Module.parameters(self):
+            parameter.go_to(device)
+        return self
+
     def state_dict(self) -> dict[str, Any]:
         """The values of each parameter, by attribute path, as arrays of NumPy.
 

@@ -40,8 +40,13 @@ class VertexProgram(Module):
                 )
         self._functions = dict(functions)
 
-    def __getattr__(self, name: str) -> VertexFunction:
+    def __getattr__(self, name: str) -> Any:
         # Called only for names that are no attributes: a function may be called as a method is.
+        if name == "_functions":
+            raise TraceError(
+                f"[program] expected {type(self).__name__}.__init__ to name its functions, got "
+                'none; begin it with super().__init__({"up": ..., "down": ...})'
+            )
         functions: dict[str, VertexFunction] = self.__dict__.get("_functions", {})
         if name not in functions:
             raise AttributeError(

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
-from cavs._arguments import shown
+from cavs._arguments import device_name, shown
 from cavs._arrays import Array
 from cavs.device import cpu
 from cavs.device._places import PLACES
@@ -151,22 +151,22 @@ def find_device(name: Any, component: str = "compile") -> Device:
     """The device of this name.
 
     Args:
-        name: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``.
+        name: ``cpu``, ``cuda`` (the first GPU) or ``cuda:1``; a ``torch.device`` will do.
         component: that asks, for errors.
 
     Raises:
         InputError: no device has such a name; DeviceError: there is no such GPU, or no GPU can be
             used.
     """
-    given = name if isinstance(name, str) else shown(name)
+    given = device_name(name)
     if given == cpu.name:
         return cpu
     kind, _, number = given.partition(":")
     plain = number.isascii() and number.isdecimal() and len(number) < 4
     if kind != "cuda" or not (plain or given == kind):
+        got = given if given == shown(name) else shown(given)
         raise InputError(
-            f"[{component}] expected device 'cpu', 'cuda' or 'cuda:1', got {given!r}; pass one of "
-            "these"
+            f"[{component}] expected device 'cpu', 'cuda' or 'cuda:1', got {got}; pass one of these"
         )
     from cavs.device.cuda import gpu  # not with cavs: few machines have one
 

@@ -42,6 +42,27 @@ def current_stream() -> int:
     return pointer or LEGACY_DEFAULT
 
 
+class _Lent:
+    """A stream of another library, by the protocol for streams."""
+
+    def __init__(self, pointer: int) -> None:
+        self._pointer = pointer
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._pointer
+
+
+def on_stream(pointer: int) -> Any:
+    """``with on_stream(p):`` arrays are computed on a stream of another library, of the current
+    GPU."""
+    import cupy
+
+    stream: Any = cupy.cuda.Stream
+    if hasattr(stream, "from_external"):
+        return stream.from_external(_Lent(pointer))
+    return cupy.cuda.ExternalStream(pointer)  # of CuPy 13
+
+
 LEGACY_DEFAULT = 1  # CU_STREAM_LEGACY: the name of the stream that 0 stands for
 
 

@@ -27,7 +27,7 @@ def why_not() -> str:
         return reason
     return (
         "[cuda] expected CuPy, whose arrays hold tensors on a GPU, got none; run "
-        f"`pip install cavs-nn[{_extra()}]`"
+        f"`pip install '{_package()}'`"
     )
 
 
@@ -65,7 +65,7 @@ def array_module() -> Any:
     except Exception as error:  # of its own libraries, which may raise anything
         raise DeviceError(
             f"[cuda] expected CuPy that can be imported, got {type(error).__name__}: {error}; run "
-            f"`pip install --force-reinstall cavs-nn[{_extra()}]`"
+            f"`pip install --force-reinstall '{_package()}'`"
         ) from error
 
 
@@ -89,10 +89,11 @@ def info(ordinal: int) -> dict[str, Any]:
     return found
 
 
-def _extra() -> str:
-    """The extra that suits the driver."""
+def _package() -> str:
+    """CuPy, with NVRTC and cuBLAS, that suits the driver: what the extras cuda12 and cuda13 ask for,
+    which pip would look for on an index, while cavs may be of a checkout or a wheel."""
     version = _native.versions().get("driver", "")
-    return "cuda12" if version.startswith("12.") else "cuda13"
+    return f"cupy-cuda{12 if version.startswith('12.') else 13}x[ctk]"
 
 
 @cache

@@ -14,8 +14,8 @@ from cavs._native import core as _core
 from cavs.core.compiler import Compiler
 from cavs.core.ir import Name
 from cavs.core.program import Program
-from cavs.device import find_device, host, is_on_host
-from cavs.errors import CavsRuntimeError
+from cavs.device import device_of, find_device, host, is_on_host
+from cavs.errors import CavsRuntimeError, ShapeError
 from cavs.execution.executor import (
     Array,
     Gradients,
@@ -174,7 +174,11 @@ class NativeExecutor:
             native.check_states = True
         arrays = self.placed([inputs[name] for name in program.inputs])
         self.device.begin_native()
-        outputs = native.forward(weights.values, arrays, versions=weights.versions)
+        try:
+            outputs = native.forward(weights.values, arrays, versions=weights.versions)
+        except ShapeError:
+            self.check_parameters(weights)
+            raise
         if check_states and native.nan_state is not None:
             number, vertex = native.nan_state
             raise NanState(self._looked_at(program)[number], vertex)
@@ -207,6 +211,31 @@ class NativeExecutor:
         _, native = self._run(program, graphs, inputs, random, weights, keep=True, profile=True)
         NativeRun(self, compiler, native, program, wanted).backward(cotangents)
         return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
+
+    def check_parameters(self, weights: Weights) -> None:
+        """Raises CavsRuntimeError where a parameter is on another device than the programs: another
+        model of the same function has moved it."""
+        for parameter, values in zip(self.compiler.params, weights.values, strict=True):
+            there = device_of(values).name
+            if there != self.device.name:
+                name = self.compiler.param_names[parameter]
+                raise CavsRuntimeError(
+                    f"[device] expected parameter {name!r} on {self.device.name}, for which this "
+                    f"model was compiled, got it on {there}, where another model of the same "
+                    "function or to() moved it; compile the function again, or make one for each "
+                    "device"
+                )
+
+    def levels_choices(
+        self, program: Program, graphs: GraphBatch, *, keep: bool
+    ) -> list[tuple[int, int, int, str]]:
+        """For each levels segment of a program for a GPU: its number, how many levels of `graphs`
+        it has rows in, how many of these go together in launches, and why the others do not. On
+        the CPU none. `keep`: whether backward follows."""
+        if self.device.name == "cpu":
+            return []
+        schedule = graphs.schedule(self.policy)
+        return list(_core.cuda.levels_choices(self.load(program), schedule, keep))
 
     def plan(
         self,

@@ -26,9 +26,10 @@ void bind_cuda(py::module_& m) {
   cuda_module.def(
       "set_array_makers", [](const py::object&, const py::object&) {}, py::arg("make"),
       py::arg("wrap"));
-  for (const char* name : {"device_info", "synchronize", "reduce_rows", "set_stream", "Memory",
-                           "set_memory_pool", "compile", "kernel_texts", "counts", "uses_graphs",
-                           "set_uses_graphs", "persistent_levels", "set_persistent_levels"}) {
+  for (const char* name :
+       {"device_info", "synchronize", "reduce_rows", "set_stream", "Memory", "set_memory_pool",
+        "compile", "kernel_texts", "counts", "uses_graphs", "set_uses_graphs", "persistent_levels",
+        "set_persistent_levels", "levels_choices"}) {
     cuda_module.def(name, &refuse);
   }
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -131,7 +132,7 @@ const char* const kUpdateDriver =
 const char* const kCheckVariable =
     "name the library that tools/cuda_emulator.py prints, or unset CAVS_CUDA_DRIVER";
 const char* const kInstallExtra =
-    "run `pip install 'cavs-nn[cuda13]'`, or cavs-nn[cuda12] for a driver of CUDA 12";
+    "run `pip install 'cupy-cuda13x[ctk]'`, or 'cupy-cuda12x[ctk]' for a driver of CUDA 12";
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -248,6 +249,16 @@ std::string emulator_detail() {
   return detail.empty() ? "" : ": " + detail;
 }
 
+// As OutOfMemory, of what takes a number of bytes that only the driver knows.
+class NoMemoryFor : public std::bad_alloc {
+ public:
+  explicit NoMemoryFor(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
+
 }  // namespace
 
 LibraryPaths library_paths_from_environment() {
@@ -283,6 +294,15 @@ bool is_emulated() { return !paths().emulated.empty(); }
 void* emulator_function(const char* name) {
   if (!is_emulated()) return nullptr;
   return dlsym(open_emulator(paths().emulated), name);
+}
+
+void fail_for_memory(const std::string& expected) {
+  size_t free = 0, total = 0;
+  driver().cuMemGetInfo(&free, &total);
+  std::ostringstream text;
+  text << "[memory] expected memory of the GPU for " << expected << ", got " << free
+       << " bytes free of " << total << "; use smaller batches or a smaller model";
+  throw NoMemoryFor(text.str());
 }
 
 std::string describe(Result code) {

@@ -33,11 +33,7 @@ std::list<GraphCache::Entry>::iterator GraphCache::position_of(const SweepKey& k
 GraphCache::Found GraphCache::find(const SweepKey& key) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto found = position_of(key);
-  if (found == entries_.end()) {
-    entries_.push_front({key, nullptr});
-    if (entries_.size() > kMost) entries_.pop_back();
-    return {};
-  }
+  if (found == entries_.end()) return {};
   entries_.splice(entries_.begin(), entries_, found);
   if (found->graph) return {Advice::kReplay, found->graph};
   return {Advice::kCapture, nullptr};
@@ -46,7 +42,12 @@ GraphCache::Found GraphCache::find(const SweepKey& key) {
 void GraphCache::keep(const SweepKey& key, std::shared_ptr<const Graph> graph) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto found = position_of(key);
-  if (found != entries_.end()) found->graph = std::move(graph);
+  if (found != entries_.end()) {
+    if (graph) found->graph = std::move(graph);
+    return;
+  }
+  entries_.push_front({key, std::move(graph)});
+  if (entries_.size() > kMost) entries_.pop_back();
 }
 
 }  // namespace cavs::cuda

@@ -25,6 +25,8 @@ class GraphCache {
     std::shared_ptr<const Graph> graph;  // to replay
   };
   Found find(const SweepKey& key);
+  // Of a sweep that was launched to its end: one that failed half-way may have kernels that are not
+  // loaded, which a capture cannot do. `graph` null: it is not captured yet.
   void keep(const SweepKey& key, std::shared_ptr<const Graph> graph);
 
  private:

@@ -18,11 +18,6 @@
 namespace cavs::cuda {
 namespace {
 
-// Estimates, until measured on a card. A launch costs about what a barrier of the grid costs, and a
-// level has fewer barriers than launches; but wide levels have work for products that read the
-// weight less often than once for eight rows, which a kernel of a few lines at a time does.
-constexpr int64_t kWidestLevel = 127;     // lines of each product; fewer than cuBLAS takes
-constexpr int64_t kFewestLevels = 2;      // that a launch of its own is worth
 constexpr size_t kReservedShared = 1024;  // bytes that the driver takes of a block's shared memory
 constexpr int kSharedOfBlock = 97;        // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 
@@ -104,32 +99,33 @@ std::vector<const Instruction*> LevelsCode::instructions(size_t segment) const {
   return instructions;
 }
 
-std::vector<LevelsStep> LevelsCode::steps_without_addresses(size_t segment,
-                                                            std::string* why_not) const {
-  const Random random;
-  std::vector<std::vector<Operand>> operands;
-  std::vector<std::vector<Table>> tables;
-  std::vector<LevelsCall> calls;
+LevelsCode::BlankCalls LevelsCode::blank_calls(size_t segment) const {
+  BlankCalls blank;
   for (const Instruction* instruction : instructions(segment)) {
     LevelsCall it;
-    operands.emplace_back();
+    std::vector<Operand>& operands = blank.operands.emplace_back();
     for (const auto* ids : {&instruction->inputs, &instruction->outputs}) {
-      for (const int id : *ids) operands.back().push_back(without_address(exe_, layout_, id));
+      for (const int id : *ids) operands.push_back(without_address(exe_, layout_, id));
     }
-    tables.emplace_back(std::max<size_t>(1, instruction->tables.size()));
+    blank.tables.emplace_back(std::max<size_t>(1, instruction->tables.size()));
     it.call.program = &exe_.program;
     it.call.instruction = instruction;
-    it.call.in = operands.back().data();
+    it.call.in = operands.data();
     it.call.out = it.call.in + instruction->inputs.size();
-    it.call.tables = tables.back().data();
-    it.call.random = &random;
+    it.call.tables = blank.tables.back().data();
+    it.call.random = blank.random.get();
     it.call.rows = {0, 1};
     it.group = groups_.at(instruction);
     if (it.group == nullptr) it.kernel = find_device_kernel(instruction->kernel->name);
     it.edges = instruction->space.kind == SpaceKind::kEdge;
-    calls.push_back(it);
+    blank.calls.push_back(it);
   }
-  return steps_of(open_, calls, true, why_not);
+  return blank;
+}
+
+std::vector<LevelsStep> LevelsCode::steps_without_addresses(size_t segment,
+                                                            std::string* why_not) const {
+  return steps_of(open_, blank_calls(segment).calls, true, why_not);
 }
 
 std::string LevelsCode::why_not(size_t segment) const {
@@ -196,34 +192,9 @@ int64_t LevelsRun::rows(int64_t level, bool edges) const {
   return ptr[l + 1] - ptr[l];
 }
 
-bool LevelsRun::is_narrow(int64_t level) const {
-  const Program& program = sweep_.exe.program;
-  const size_t sums = program.segments[segment_].instructions.size();  // begin there
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    const Instruction& instruction = *calls_[i].call.instruction;
-    const int64_t count = rows(level, calls_[i].edges);
-    const MatmulAttributes* const product = product_of(instruction);
-    int64_t lines = 1;
-    if (i < sums && product != nullptr)
-      lines = calls_[i].call.in[0].ld == 0 ? product->n : product->m;
-    if (count * lines > std::min(kWidestLevel, blas_limits().lines - 1)) return false;
-    if (i >= sums && !is_one_sum(program, instruction, static_cast<int>(count))) return false;
-  }
-  return true;
-}
-
-int64_t LevelsRun::count_narrow(int64_t level) const {
-  const int64_t levels = sweep_.schedule.num_levels();
-  const bool inner = sweep_.exe.program.segments[segment_].space.kind == SpaceKind::kInner;
-  const int64_t step = sweep_.exe.program.backward ? -1 : 1;
-  int64_t count = 0;
-  for (int64_t l = level; l >= (inner ? 1 : 0) && l < levels && is_narrow(l); l += step) ++count;
-  return count;
-}
-
 int64_t LevelsRun::launch(int64_t level) {
   if (!possible_) return 0;
-  const int64_t count = count_narrow(level);
+  const int64_t count = count_narrow(sweep_.exe.program, segment_, calls_, sweep_.schedule, level);
   if (count < kFewestLevels) return 0;
   if (!prepared_) prepare(level, count);
   if (!possible_) return 0;

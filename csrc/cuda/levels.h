@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/levels_choice.h"
 #include "cuda/levels_order.h"
 #include "cuda/levels_steps.h"
 #include "cuda/staged_lists.h"
@@ -32,6 +33,14 @@ class LevelsCode {
     int own_shared_bytes = 0;
   };
 
+  // The calls of a segment and of the sums that follow, with what they point to, without addresses.
+  struct BlankCalls {
+    std::unique_ptr<const Random> random = std::make_unique<Random>();
+    std::vector<std::vector<Operand>> operands;
+    std::vector<std::vector<Table>> tables;
+    std::vector<LevelsCall> calls;
+  };
+
   // All must outlive it. `groups`: by the number of the call among all calls of the program.
   LevelsCode(OpenGpu& open, const Executable& exe, const Layout& layout, bool flush_denormals,
              const std::vector<const GroupKernel*>& groups);
@@ -40,6 +49,7 @@ class LevelsCode {
 
   // Why the segment always goes by launches of its instructions; empty where it does not.
   std::string why_not(size_t segment) const;
+  BlankCalls blank_calls(size_t segment) const;
   // The text of the segment's kernel where operands stand as well as can be.
   KernelSource source(size_t segment) const;
 
@@ -77,8 +87,6 @@ class LevelsRun {
 
  private:
   int64_t rows(int64_t level, bool edges) const;
-  bool is_narrow(int64_t level) const;
-  int64_t count_narrow(int64_t level) const;
   void prepare(int64_t level, int64_t count);
   void place_weights();
 

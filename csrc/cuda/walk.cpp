@@ -14,6 +14,7 @@
 #include "cuda/graphs.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
+#include "cuda/row_launches.h"
 #include "cuda/streams.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
@@ -29,10 +30,9 @@ struct BoundCall {
   DeviceCall call;
 };
 
-Random random_of(const RandomContext& context, const DeviceLists& lists) {
+Random random_of(const RandomContext& context, Address state, const DeviceLists& lists) {
   Random random;
-  random.seed = context.seed;
-  random.step = context.step;
+  random.state = reinterpret_cast<const RandomState*>(state);
   random.training = context.training ? 1 : 0;
   random.graph_key = reinterpret_cast<const long long*>(lists.find(List::kGraphKeys));
   random.vertex_graph = lists.find(List::kGraph);
@@ -164,14 +164,17 @@ class Walker {
         flush_(flush_denormals),
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
-        random_(random_of(sweep.random, lists)),
+        random_(random_of(sweep.random, random_place(), lists)),
         clock_(sweep, stream) {
     bind(tables);
   }
 
   void walk() {
     const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
-    const bool captures = uses_graphs() && !watched && !prepared_.random;
+    const bool captures = uses_graphs() && !watched;
+    if (prepared_.random) {
+      note_random_state(library_, first_, random_place(), {sweep_.random.seed, sweep_.random.step});
+    }
     const SweepKey key = captures ? key_of_launches() : SweepKey();
     const GraphCache::Found found = captures ? prepared_.graphs.find(key) : GraphCache::Found();
     if (found.advice == GraphCache::Advice::kReplay) {
@@ -182,6 +185,7 @@ class Walker {
       first_.launch(*graph);
     } else {
       walk_on(first_, place_segments(sweep_, watched || !program_.streams));
+      if (captures) prepared_.graphs.keep(key, nullptr);
     }
     clock_.finish(code_.groups.size());
   }
@@ -209,6 +213,14 @@ class Walker {
       for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
     }
     key.push_back(scratch_of(0));
+    if (prepared_.random) {
+      key.push_back(static_cast<uint64_t>(random_.training));
+      key.push_back(reinterpret_cast<uint64_t>(random_.graph_key));
+      for (const int* list :
+           {random_.vertex_graph, random_.vertex_local, random_.edge_graph, random_.edge_local}) {
+        key.push_back(reinterpret_cast<uint64_t>(list));
+      }
+    }
     key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
                                       : 0);
     return key;
@@ -219,7 +231,11 @@ class Walker {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
     library_.blas(open.capturing);  // allocates, which a capture may not
-    return open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    captured_ = true;               // whoever interrupts may make calls of his own
+    auto graph =
+        open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    captured_ = false;
+    return graph;
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -230,7 +246,7 @@ class Walker {
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
-      interrupt_.poll();
+      if (!captured_) interrupt_.poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
@@ -313,6 +329,10 @@ class Walker {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
   }
 
+  Address random_place() const {
+    return workspace_address() + static_cast<Address>(workspace_.random_offset());
+  }
+
   bool has_sums(size_t s) const {
     return s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
   }
@@ -326,7 +346,7 @@ class Walker {
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
-      interrupt_.poll();
+      if (!captured_) interrupt_.poll();
       if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
         i += done - 1;
         continue;
@@ -415,6 +435,7 @@ class Walker {
   const Random random_;
   Clock clock_;
   Interrupt interrupt_;
+  bool captured_ = false;
   std::vector<Operand> operands_;
   std::vector<Table> tables_;
   std::vector<std::vector<BoundCall>> calls_;  // [segment]

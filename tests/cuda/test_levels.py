@@ -9,7 +9,7 @@ import pytest
 from cuda_counts import counting
 
 import cavs
-from cavs import models
+from cavs import models, nn, ops
 from cavs._native import core
 from cavs.core.passes import PASSES
 
@@ -61,3 +61,69 @@ def test_levels_that_go_together_have_the_same_bits(name: str, without: str) -> 
     assert found[0][0] == found[1][0]
     for apart, together in zip(found[0][1], found[1][1], strict=True):
         assert apart.tobytes() == together.tobytes()
+
+
+class MatrixTree(cavs.VertexFunction):
+    """A square matrix on every vertex, the product of its children's."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.embedding = nn.Embedding(3, size * size)
+
+    def forward(self, v: cavs.Vertex) -> None:
+        shape = (self.size, self.size)
+        left, right = v.gather(0, m=shape).m, v.gather(1, m=shape).m
+        own = self.embedding(v.pull("word", dtype="int32")).reshape(*shape)
+        m = ops.tanh(left @ right) + own
+        v.scatter(m=m)
+        v.push(score=m.sum())
+
+
+TREE = cavs.InputGraph([[], [], [0, 1], [2, 1]])
+WIDE = [*([] for _ in range(400)), *([i, i + 200] for i in range(200))]  # levels of 400 and of 200
+WIDE_TREE = cavs.InputGraph([*WIDE, [400]])
+
+
+@pytest.mark.parametrize(
+    ("size", "graph", "persistent", "line"),
+    [
+        (2, TREE, True, "without these clocks all 2 go together in one launch"),
+        (2, TREE, False, "all 2 are launched one by one: CAVS_CUDA_PERSISTENT=0"),
+        (2, cavs.InputGraph([[], [0]]), True, "all 1 are launched one by one: one level alone"),
+        (2, WIDE_TREE, True, "all 2 are launched one by one: more than 127 rows, or a level alone"),
+        (32, TREE, True, "all 2 are launched one by one: 'matmul' of large matrices is cuBLAS's"),
+    ],
+)
+def test_explain_says_why_levels_do_not_go_together(
+    size: int, graph: cavs.InputGraph, persistent: bool, line: str
+) -> None:
+    core.cuda.set_persistent_levels(persistent)
+    model = cavs.compile(MatrixTree(size), device="cuda")
+    word = np.zeros(graph.num_vertices, np.int32)
+    with counting() as count, cavs.no_grad():
+        model(graph, word=word)
+    text = str(profile := model.explain(graph, repeats=1, word=word))
+    assert [name for name, _ in profile.launches] == ["inference", "forward", "backward"]
+    assert all(found.startswith(line) for found in profile.launches.values())
+    assert text.count(f"  levels:\n    {line}") == 3
+    if count is not None:
+        assert count["cooperative_launches"] == ("go together" in line)
+
+
+def test_explain_counts_the_levels_that_go_together() -> None:
+    # Of one tree: a level of 200 vertices, then a chain.
+    chain = [[400], *([600 + i] for i in range(3))]
+    graph = cavs.InputGraph(
+        [*([] for _ in range(400)), *([i, i + 200] for i in range(200)), *chain]
+    )
+    model = cavs.compile(MatrixTree(2), device="cuda")
+    word = np.zeros(graph.num_vertices, np.int32)
+    with counting() as count, cavs.no_grad():
+        model(graph, word=word)
+    launches = model.explain(graph, repeats=1, word=word).launches
+    expected = "without these clocks 4 of 5 go together; the others are launched one by one: more"
+    assert all(line.startswith(expected) for line in launches.values())
+    if count is not None:
+        assert count["cooperative_launches"] == 1
+    on_cpu = cavs.compile(MatrixTree(2))
+    assert on_cpu.explain(graph, repeats=1, word=word).launches == {}

@@ -119,6 +119,20 @@ def test_states_go_from_one_device_to_another() -> None:
         assert_like(other, whole, rtol=1e-8, atol=1e-10)
 
 
+def test_a_training_that_goes_on_has_the_bits_of_one_that_never_stopped() -> None:
+    whole = lstm("cuda", "float32")
+    train(whole, cavs.optim.Adam(whole.named_parameters(), 0.1), "step", 6)
+    begun = lstm("cuda", "float32")
+    optimizer = cavs.optim.Adam(begun.named_parameters(), 0.1)
+    train(begun, optimizer, "step", 3)
+    model = lstm("cuda", "float32")
+    model.load_state_dict(begun.state_dict())
+    resumed = cavs.optim.Adam(model.named_parameters(), 0.1)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(model, resumed, "step", 3)
+    assert_like(model, whole, rtol=0)
+
+
 def test_a_model_is_moved() -> None:
     model = lstm("cpu")
     expected = model(CHAINS, **INPUTS)["logits"].numpy()

@@ -20,6 +20,7 @@ from cavs.core.report import not_by_id, not_by_id_lines
 from cavs.errors import InputError
 from cavs.execution.executor import RandomState
 from cavs.execution.native import NativeExecutor
+from cavs.execution.profile._launches import launches
 from cavs.execution.profile._memory import MemoryUse, memory_use
 from cavs.execution.profile._plan import plan_call
 from cavs.execution.profile._trace import Timeline, trace
@@ -93,6 +94,8 @@ class Profile:
         item_size: bytes of a number.
         not_by_id: maps each product of F that does not run once per distinct id, with its source
             line, to the reasons.
+        launches: on a GPU, for each direction and number of a segment that goes level by level,
+            how many levels go together in one launch without the clocks, and why others do not.
         timelines: the calls of kernels one by one; see :meth:`to_trace`.
     """
 
@@ -104,6 +107,7 @@ class Profile:
     batch: str
     item_size: int
     not_by_id: dict[str, list[str]]
+    launches: dict[tuple[str, int], str] = field(default_factory=dict)
     timelines: list[Timeline] = field(default_factory=list, compare=False, repr=False)
 
     def to_trace(self, path: str | os.PathLike[str]) -> None:
@@ -175,11 +179,15 @@ class Profile:
             "   share           us    calls       rows     MFLOP GFLOP/s        MB    GB/s  "
             "instruction"
         )
-        place = ""
+        place, segment = "", -1
         for r in records:
             if r.place != place:
                 place = r.place
                 yield f"  {place}:"
+            if r.segment != segment:
+                segment = r.segment
+                if (direction, segment) in self.launches:
+                    yield f"    {self.launches[direction, segment]}"
             yield (
                 f"  {r.seconds / total:6.1%} {r.seconds * 1e6:12,.1f} {r.calls:8,} {r.rows:10,} "
                 f"{r.flops / 1e6:9,.2f} {r.gflops:7.1f} {r.bytes / 1e6:9,.2f} {r.gbytes:7.1f}  "
@@ -209,7 +217,12 @@ def measure(
         def run(cotangents: dict[str, Array] | None = cotangents) -> _Timed:
             return _run(executor, graphs, inputs, random, cotangents)
 
-        _add(profile, mode, _fastest(repeats, run), scheduling)
+        timed = _fastest(repeats, run)
+        _add(profile, mode, timed, scheduling)
+        for direction, program in timed.programs.items():
+            name = mode if mode == "inference" else direction
+            for segment, line in launches(executor, program, graphs, keep=mode != "inference"):
+                profile.launches[name, segment] = line
         plan = plan_call(executor, graphs, inputs, outputs, training=random.training)
         profile.memory[mode] = memory_use(plan.sweeps, graphs, profile.item_size)
     return profile
