@@ -1,4 +1,4 @@
-"""Every model of cavs.models, small, with a loss on graphs that suit it: one line of MODELS each."""
+"""Every model of cavs.models, small, with a loss on graphs that suit it: a line of MODELS each."""
 
 from __future__ import annotations
 

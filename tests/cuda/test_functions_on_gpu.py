@@ -29,6 +29,8 @@ FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = ("drawing", "functions", "graphs", "operations", "oracle", "tape")
 FUNCTIONS, JOINED = 200, 8
 SEEDS = [range(first, first + JOINED) for first in range(0, FUNCTIONS, JOINED)]
+# Of those joined, the rest has operands too near a jump at the worst.
+LEAST = 3
 # One of so many goes with levels in one launch, which is a compilation for each variant of them.
 TOGETHER = 4
 
@@ -52,8 +54,10 @@ def fuzz() -> Iterator[Any]:
 def persistent_levels(on: bool) -> Iterator[None]:
     before = core.cuda.persistent_levels()
     core.cuda.set_persistent_levels(on)
-    yield
-    core.cuda.set_persistent_levels(before)
+    try:
+        yield
+    finally:
+        core.cuda.set_persistent_levels(before)
 
 
 def renamed(fuzz: Any, description: Any, end: str, steps: int, weights: int) -> Any:
@@ -180,9 +184,9 @@ def check(both: Both, seeds: range) -> int:
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 def test_random_functions(fuzz: Any, seeds: range) -> None:
     number = seeds[0] // JOINED
-    parts = [fuzz.drawing.draw_function(s, random_numbers=s % 5 == 0) for s in seeds]
+    random = number % 3 == 2
+    parts = [fuzz.drawing.draw_function(seed, random_numbers=random) for seed in seeds]
     # Of functions that draw, nothing tells how near a jump is.
-    draws = any(part.draws for part in parts)
-    dtype = "float64" if draws or number % 2 else "float32"
+    dtype = "float64" if random or number % 2 else "float32"
     with persistent_levels(number % TOGETHER == 0):
-        assert check(Both(fuzz, parts, dtype, number), seeds) > JOINED // 2
+        assert check(Both(fuzz, parts, dtype, number), seeds) >= LEAST
