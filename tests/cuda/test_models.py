@@ -22,37 +22,6 @@ GRAPHS = model_runs.some_graphs()
 TOLERANCES = {"float64": (1e-9, 1e-11), "float32": (3e-5, 3e-6)}
 
 
-def on_cuda(name: str, dtype: str, inputs: Any, **options: Any) -> model_runs.Result:
-    model = model_runs.compiled(name, dtype, device="cuda", **options)
-    model.set_random_state({"seed": 3, "step": 7})
-    model.zero_grad()
-    given = {
-        name: cavs.Tensor(x, dtype, requires_grad=True) if x.dtype.kind == "f" else x
-        for name, x in inputs.items()
-    }
-    out = model(GRAPHS, **given)
-    total: Any = None
-    for name, weight in model_runs.draw_cotangents(out).items():
-        part = (out[name] * cavs.Tensor(weight, dtype).to("cuda")).sum()
-        total = part if total is None else total + part
-    if total is not None and total.requires_grad:
-        total.backward()
-    params = {n: np.asarray(dense(p)) for n, p in model.named_parameters()}
-    of_inputs = {
-        n: np.zeros(x.shape) if x.grad is None else x.grad
-        for n, x in given.items()
-        if isinstance(x, cavs.Tensor)
-    }
-    return model_runs.Result({n: y.numpy() for n, y in out.items()}, params, of_inputs)
-
-
-def dense(parameter: cavs.Parameter) -> np.ndarray:
-    grad = parameter.grad
-    if grad is None:
-        return np.zeros(parameter.shape, parameter.dtype)
-    return np.asarray(grad if isinstance(grad, cavs.RowSparse) else cavs.Tensor(grad))
-
-
 # Each dtype has kernels of its own, which take long to compile: every other function has the other.
 @pytest.mark.parametrize(
     ("name", "dtype"), [(name, ("float32", "float64")[i % 2]) for i, name in enumerate(NAMES)]
@@ -61,7 +30,7 @@ def test_outputs_and_gradients_are_those_of_the_cpu(name: str, dtype: str) -> No
     model = model_runs.compiled(name, dtype)
     inputs = model_runs.draw_inputs(model, GRAPHS)
     expected = model_runs.run(model, GRAPHS, inputs)
-    found = on_cuda(name, dtype, inputs)
+    found = model_runs.run(model_runs.compiled(name, dtype, device="cuda"), GRAPHS, inputs)
     model_runs.assert_same(found, expected, *TOLERANCES[dtype])
 
 
