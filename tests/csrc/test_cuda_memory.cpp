@@ -1,5 +1,4 @@
-// Memory that is kept: who waits for whom when it is taken again, pools of other libraries, and
-// copies of batches.
+// Memory that is kept: who waits for whom when it is taken again, and pools of other libraries.
 #include <unistd.h>
 
 #include <thread>
@@ -7,7 +6,6 @@
 
 #include "check.h"
 #include "cuda/allocator.h"
-#include "cuda/batch_copies.h"
 #include "cuda/current_stream.h"
 
 using namespace cavs;
@@ -112,22 +110,6 @@ void test_waiting_while_another_thread_captures() {
                Error, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED");
 }
 
-// A block whose copy could not be made is no copy.
-void test_copies_of_batches() {
-  GpuAllocator allocator(open_gpu(0));
-  BatchCopies copies;
-  const int64_t key = 7;
-  const auto find = [&] {
-    return copies.find(1, {{List::kChild}}, &key, 1, {}, allocator, kBytes);
-  };
-  CHECK(!find().block);
-  const BatchCopies::Found second = find();
-  CHECK(second.block && !second.filled);
-  CHECK(find().block == second.block && !find().filled);
-  copies.note_filled(*second.block);
-  CHECK(find().block == second.block && find().filled);
-}
-
 }  // namespace
 
 int main() {
@@ -136,6 +118,5 @@ int main() {
   test_streams_that_are_the_same();
   test_a_pool_that_gives_memory_back();
   test_waiting_while_another_thread_captures();
-  test_copies_of_batches();
   return cavs_test::result();
 }
