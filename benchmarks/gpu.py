@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,8 +51,12 @@ class Run:
             "versions": {**core.cuda.versions(), "cavs": cavs.__version__},
         }
         self.result |= {"rows": [], "epochs": [], "ablation": [], "memory": {}}
+        self.result["tried"] = []
         self._parts: list[tuple[str, Callable[[], None], float, bool]] = []
         self._plan()
+        if options.go_on is not None:
+            self.result = json.loads(options.output.read_text())
+            self.budget.missing, self.budget.failed = self.result["missing"], True
 
     def _plan(self) -> None:
         """What must be shown comes first."""
@@ -83,11 +88,18 @@ class Run:
 
     def do(self) -> None:
         for name, work, least, must in self._parts:
+            if name in self.result["tried"]:
+                continue
             begin = time.perf_counter()
             self.budget.attempt(name, work, least, must)
             spent = time.perf_counter() - begin
             print(f"{name}: {self.budget.missing.get(name, f'{spent:.1f} s')}", flush=True)
+            self.result["tried"].append(name)
             self.write()
+            if name in self.budget.missing and not works(self._options.device):
+                # Each call of this process would fail now: another one does the rest.
+                rest = [*sys.argv, "--go-on", str(self.budget.left())]
+                os.execv(sys.executable, [sys.executable, *rest])
 
     def write(self) -> None:
         self.result["missing"] = dict(self.budget.missing)
@@ -128,6 +140,16 @@ class Run:
         self._keep("ablation", ablation.rows(self._corpus, hidden, size, self._options))
 
 
+def works(device: str) -> bool:
+    """Whether the device can still be used in this process."""
+    try:
+        if device != "cpu":
+            cavs.cuda.synchronize(device)
+    except cavs.errors.DeviceError:
+        return False
+    return True
+
+
 def card(device: str) -> str:
     """The name of a GPU."""
     name = core.cuda.device_info(int(device.partition(":")[2] or 0))["name"]
@@ -146,9 +168,17 @@ def main() -> int:
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 32, 256])
     parser.add_argument("--samples", type=int, default=8544)
     parser.add_argument("--seconds", type=float, default=0.1, help="of a turn")
-    parser.add_argument("--limit", type=float, default=105, help="seconds in all")
+    parser.add_argument("--limit", type=float, default=135, help="seconds in all")
+    parser.add_argument(
+        "--go-on",
+        type=float,
+        metavar="SECONDS",
+        help="what is left of a run whose figures are in the output's file; in so much time",
+    )
     parser.add_argument("--quick", action="store_true", help="does it all run? Figures of no use")
     options = parser.parse_args()
+    if options.go_on is not None:
+        options.limit = options.go_on
     if (options.output is None) == (options.table is None):
         parser.error("expected either --output or --table")
     try:

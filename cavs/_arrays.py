@@ -111,7 +111,7 @@ def foreign_array(value: Any, what: str) -> Array:
         )
     try:
         return np.asarray(value)
-    except CavsError:  # raised by a symbol
+    except (CavsError, MemoryError):  # raised by a symbol, or by the system
         raise
     except Exception as error:
         instead = "convert it with numpy.asarray"

@@ -20,8 +20,8 @@ from typing import Any
 
 from cavs._arguments import items, shown
 from cavs._signatures import shorten
-from cavs.device import find_device
-from cavs.errors import CavsRuntimeError, CheckpointError, InputError
+from cavs.device import find_device, host
+from cavs.errors import CavsRuntimeError, CheckpointError, DeviceError, InputError
 from cavs.model import Model
 from cavs.program import Program, compile
 from cavs.rebuilt_objects import Damaged, Rebuilt, paths_in
@@ -187,6 +187,8 @@ def load(
     except Damaged as error:
         raise _damaged(source, error) from error
     except Exception as error:  # a forward whose attributes are wrong may raise anything
+        if place != host.name and isinstance(error, (DeviceError, MemoryError)):
+            raise  # the device's fault, not the file's
         raise CheckpointError(
             f"[load] {source}: expected a model that compiles, got one that does not "
             f"({type(error).__name__}: {in_brief(error)}); take the code that it was saved with"

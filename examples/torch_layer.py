@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=5000, help="ListOps expressions")
     parser.add_argument("--hidden-size", type=int, default=100)
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
     options = parser.parse_args()
 
     torch.manual_seed(0)
@@ -86,12 +87,13 @@ def main() -> None:
     dev = loader(data.tree_dataset(corpus.dev, vocabulary), 256, **workers)
 
     model = Classifier(len(vocabulary), options.hidden_size, corpus.num_classes)
+    model.to(options.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for epoch in range(options.epochs):
         model.train()
         total = 0.0
         for graphs, word, label in train:
-            scores = model(graphs, word)
+            scores, label = model(graphs, word.to(options.device)), label.to(options.device)
             loss = torch.nn.functional.cross_entropy(
                 scores, label.long(), ignore_index=-1, reduction="sum"
             )
@@ -105,7 +107,8 @@ def main() -> None:
         with torch.no_grad():
             for graphs, word, label in dev:
                 roots = torch.from_numpy(graphs.roots)
-                right += int((model(graphs, word).argmax(1) == label)[roots].sum())
+                classes = model(graphs, word.to(options.device)).argmax(1).cpu()
+                right += int((classes == label)[roots].sum())
         print(
             f"epoch {epoch + 1}: loss {total / len(corpus.train):.4f} per tree, "
             f"dev root accuracy {100 * right / len(corpus.dev):.2f} %"

@@ -10,7 +10,7 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -72,6 +72,27 @@ def limited_memory(size: int) -> Iterator[None]:
     finally:
         if library is not None:
             library.cavs_emulator_limit_memory(ctypes.c_size_t(0))
+
+
+@contextmanager
+def failing_allocations(after: int, count: int) -> Iterator[Callable[[], int]]:
+    """Within the block `count` requests for memory of a GPU, or pinned memory, fail, after `after`
+    that do not. Gives a function that says how many have failed. Only on the emulated driver."""
+    library = _emulator()
+    assert library is not None
+
+    def choose(after: int, count: int) -> int:
+        left: int = library.cavs_emulator_fail_allocations(after, count)
+        return left
+
+    library.cavs_emulator_fail_allocations.restype = ctypes.c_int64
+    library.cavs_emulator_fail_allocations.argtypes = [ctypes.c_int64, ctypes.c_int64]
+    choose(after, count)
+    failed: list[int] = []
+    try:
+        yield lambda: failed[0]
+    finally:
+        failed.append(count - choose(0, 0))
 
 
 def is_emulated() -> bool:

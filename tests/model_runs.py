@@ -74,11 +74,13 @@ def draw_cotangents(
 
 
 def dense(parameter: cavs.Parameter) -> np.ndarray:
-    """The gradient as an array, a copy."""
+    """The gradient as an array of the host, a copy."""
     grad = parameter.grad
     if grad is None:
         return np.zeros(parameter.shape, parameter.dtype)
-    return grad.to_dense() if isinstance(grad, cavs.RowSparse) else grad.copy()
+    if isinstance(grad, cavs.RowSparse):
+        grad = grad.to_dense()
+    return cavs.Tensor(grad).numpy()
 
 
 def run(
@@ -91,7 +93,8 @@ def run(
     step: int = 7,
     cotangents: Arrays | None = None,
 ) -> Result:
-    """Forward, then backward from random cotangents of the outputs `names` (all by default)."""
+    """Forward, then backward from random cotangents of the outputs `names` (all by default), on the
+    model's device."""
     model.set_random_state({"seed": 3, "step": step})
     model.zero_grad()
     given: dict[str, Any] = {}
@@ -99,12 +102,12 @@ def run(
         learns = array.dtype.kind == "f"
         given[name] = cavs.Tensor(array, model.dtype, requires_grad=True) if learns else array
     out = model(graphs, **given)
-    result = Result({name: y.data for name, y in out.items()})
+    result = Result({name: y.numpy() for name, y in out.items()})
     if cotangents is None:
         cotangents = draw_cotangents(out, seed, names)
     total: Any = None
     for name, weight in cotangents.items():
-        part = (out[name] * cavs.Tensor(weight, model.dtype)).sum()
+        part = (out[name] * cavs.Tensor(weight, model.dtype).to(model.device)).sum()
         total = part if total is None else total + part
     if total is not None and total.requires_grad:
         total.backward()

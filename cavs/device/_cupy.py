@@ -34,12 +34,33 @@ def memory_owner(array: Any) -> Any:
     return getattr(array.data.mem, "_owner", None)
 
 
-def current_stream() -> int:
-    """The stream that this thread's arrays are computed on, as the driver knows it."""
+def current_stream(ordinal: int) -> int:
+    """The stream that this thread's arrays of a GPU are computed on, as the driver knows it."""
     import cupy
 
-    pointer: int = cupy.cuda.get_current_stream().ptr
+    pointer: int = cupy.cuda.get_current_stream(ordinal).ptr
     return pointer or LEGACY_DEFAULT
+
+
+class _Lent:
+    """A stream of another library, by the protocol for streams."""
+
+    def __init__(self, pointer: int) -> None:
+        self._pointer = pointer
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._pointer
+
+
+def on_stream(pointer: int) -> Any:
+    """``with on_stream(p):`` arrays are computed on a stream of another library, of the current
+    GPU."""
+    import cupy
+
+    stream: Any = cupy.cuda.Stream
+    if hasattr(stream, "from_external"):
+        return stream.from_external(_Lent(pointer))
+    return cupy.cuda.ExternalStream(pointer)  # of CuPy 13
 
 
 LEGACY_DEFAULT = 1  # CU_STREAM_LEGACY: the name of the stream that 0 stands for

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from cavs.device._emulated_array import (
     Device,
     EmulatedArray,
     argument,
+    at_hand,
     current_device,
     empty,
     memory_of,
@@ -32,6 +34,7 @@ inf, nan, pi, newaxis = np.inf, np.nan, np.pi, None
 dtype = np.dtype
 
 
+@at_hand
 def array(value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> Any:
     """A new array of the current device; with `copy` False the value itself if it is one."""
     if isinstance(value, EmulatedArray):
@@ -80,6 +83,7 @@ def ones(shape: Any, dtype: Any = float) -> EmulatedArray:
     return full(shape, 1, dtype)
 
 
+@at_hand
 def full(shape: Any, value: Any, dtype: Any = None) -> EmulatedArray:
     """A new array of one value."""
     made = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
@@ -102,7 +106,8 @@ def over(
     extent = [0] if 0 in sizes else [(n - 1) * step for n, step in zip(sizes, steps, strict=True)]
     low = sum(x for x in extent if x < 0)
     bytes_ = 0 if 0 in sizes else sum(map(abs, extent)) + kind.itemsize
-    memory = core.cuda.Memory(ordinal, bytes_, address + low, owner)
+    begin = address + low or 256  # at null, NumPy would take memory of its own
+    memory = core.cuda.Memory(ordinal, bytes_, begin, owner)
     found: EmulatedArray = np.ndarray.__new__(EmulatedArray, sizes, kind, memory, -low, steps)
     return found
 
@@ -112,9 +117,14 @@ def memory_owner(array: EmulatedArray) -> Any:
     return memory_of(array).owner
 
 
-def current_stream() -> int:
+def current_stream(ordinal: int) -> int:
     """The stream that this thread's arrays are computed on: 0, for nothing is left to wait for."""
     return 0
+
+
+def on_stream(pointer: int) -> Any:
+    """As of `cavs.device._cupy`; nothing to do, for nothing is left to wait for."""
+    return nullcontext()
 
 
 def _dense(sizes: tuple[int, ...], item: int) -> tuple[int, ...]:
@@ -131,12 +141,14 @@ _FUNCTIONS = """
     tanh transpose true_divide unique where zeros_like ones_like empty_like"""
 
 
+@at_hand
 def argsort(x: EmulatedArray) -> EmulatedArray:
     """The order of the last axis; equal elements stay in order, as with CuPy."""
     found: EmulatedArray = placed(np.argsort(settled(x), kind="stable"), current_device())
     return found
 
 
+@at_hand
 def erf(x: Any) -> Any:
     """As ``cupyx.scipy.special.erf``."""
     return placed(np.vectorize(math.erf, otypes=[x.dtype])(settled(x)), current_device())
@@ -146,6 +158,7 @@ def erf(x: Any) -> Any:
 def _function(name: str) -> Callable[..., Any]:
     plain = getattr(np, name)
 
+    @at_hand
     def function(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = tuple(map(argument, args)), {k: argument(x) for k, x in kwargs.items()}
         with np.errstate(all="ignore"):

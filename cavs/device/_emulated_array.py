@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ContextDecorator
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -46,6 +47,20 @@ _current = _Current()
 def current_device() -> int:
     """Where this thread makes new arrays."""
     return _current.stack[-1]
+
+
+class _AtHand(ContextDecorator):
+    """While it lasts NumPy may read and write memory of the device, which is out of the host's
+    reach with ``CAVS_EMULATOR_STRICT=1``. It nests."""
+
+    def __enter__(self) -> None:
+        core.cuda.use_on_host(True)
+
+    def __exit__(self, *error: object) -> None:
+        core.cuda.use_on_host(False)
+
+
+at_hand = _AtHand()
 
 
 class Flags(NamedTuple):
@@ -99,10 +114,12 @@ class EmulatedArray(np.ndarray):
             "stream": None,  # whatever has computed here is done
         }
 
+    @at_hand
     def get(self, stream: Any = None, order: str = "C") -> np.ndarray[Any, Any]:
         """The values as an array of the host."""
         return np.array(settled(self), order=order)  # type: ignore[call-overload,no-any-return]
 
+    @at_hand
     def set(self, values: np.ndarray[Any, Any], stream: Any = None) -> None:
         """Copies an array of the host here."""
         if type(values) is not np.ndarray:
@@ -129,6 +146,7 @@ class EmulatedArray(np.ndarray):
 
     # Arithmetic
 
+    @at_hand
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method not in ("__call__", "reduce"):  # "at" adds in no fixed order on a GPU
             return NotImplemented
@@ -147,6 +165,7 @@ class EmulatedArray(np.ndarray):
 
     # Elements
 
+    @at_hand
     def __getitem__(self, key: Any) -> Any:
         if is_basic(key):
             key = key if isinstance(key, tuple) else (key,)
@@ -155,6 +174,7 @@ class EmulatedArray(np.ndarray):
             return view
         return placed(settled(self)[index(key)], current_device())
 
+    @at_hand
     def __setitem__(self, key: Any, value: Any) -> None:
         settled(self)[index(key)] = operand(value)
 
@@ -163,27 +183,34 @@ class EmulatedArray(np.ndarray):
             raise TypeError("iteration over a 0-d array")
         return (self[i] for i in range(len(self)))
 
+    @at_hand
     def __bool__(self) -> bool:
         return bool(settled(self))
 
+    @at_hand
     def __int__(self) -> int:
         return int(settled(self))
 
+    @at_hand
     def __float__(self) -> float:
         return float(settled(self))
 
+    @at_hand
     def __index__(self) -> int:
         return settled(self).__index__()
 
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
 
+    @at_hand
     def __repr__(self) -> str:
         return repr(settled(self))
 
+    @at_hand
     def __str__(self) -> str:
         return str(settled(self))
 
+    @at_hand
     def __format__(self, text: str) -> str:
         return format(settled(self), text)
 
@@ -209,6 +236,7 @@ def _computed(name: str) -> Callable[..., Any]:
     """A method whose result is new memory on the device, or a view of the same."""
     plain: Any = getattr(np.ndarray, name)
 
+    @at_hand
     def method(self: EmulatedArray, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = tuple(map(argument, args)), {k: argument(x) for k, x in kwargs.items()}
         with np.errstate(all="ignore"):
@@ -283,7 +311,7 @@ def empty(shape: Any, dtype: Any) -> EmulatedArray:
 
 
 def settled(array: Any) -> np.ndarray[Any, Any]:
-    """The memory of an array as NumPy's, after all work on the device."""
+    """The memory of an array as NumPy's, after all work on the device; for use while `at_hand`."""
     core.cuda.synchronize(memory_of(array).ordinal)
     return np.ndarray.view(array, np.ndarray)
 
@@ -307,6 +335,7 @@ def argument(value: Any) -> Any:
     return value
 
 
+@at_hand
 def placed(result: Any, ordinal: int) -> Any:
     """A result of NumPy's as an array of the device; what stands there already is not copied."""
     if isinstance(result, (list, tuple)):

@@ -58,9 +58,15 @@ class Gpu:
 
     def begin_native(self) -> None:
         """See `Device`."""
-        stream = self._own.current_stream()
+        stream = self._own.current_stream(self.ordinal)
         if stream:
             core.cuda.set_stream(self.ordinal, stream)
+
+    def on_stream(self, pointer: int) -> AbstractContextManager[Any]:
+        """``with device.here(), device.on_stream(p):`` work of this thread goes to the stream of
+        another library that the driver knows as `p`; 0 is the default stream."""
+        context: AbstractContextManager[Any] = self._own.on_stream(pointer)
+        return context
 
     def synchronize(self) -> None:
         """Waits until all work is done."""
@@ -123,9 +129,12 @@ class Gpu:
         place = interface["data"][0], like.shape, like.dtype, interface.get("strides")
         return self._own.over(*place, owner, self.ordinal)
 
-    def wrap(self, address: int, shape: Sequence[int], dtype: Any, owner: Any) -> Array:
-        """An array over memory of the device that `owner` keeps alive."""
-        found: Array = self._own.over(address, shape, dtype, None, owner, self.ordinal)
+    def over(
+        self, address: int, shape: Sequence[int], dtype: Any, strides: Any, owner: Any
+    ) -> Array:
+        """An array over memory of the device that `owner` keeps alive; strides are in bytes, None
+        where it is C-contiguous."""
+        found: Array = self._own.over(address, shape, dtype, strides, owner, self.ordinal)
         return found
 
     def shares_memory(self, a: Array, b: Array) -> bool:
@@ -308,7 +317,7 @@ def _make(ordinal: int, shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def _wrap(ordinal: int, address: int, shape: tuple[int, ...], dtype: str, owner: Any) -> Array:
-    return gpu(ordinal).wrap(address, shape, dtype, owner)
+    return gpu(ordinal).over(address, shape, dtype, None, owner)
 
 
 def gpu_of(array: Any) -> Gpu:

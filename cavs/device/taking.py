@@ -50,6 +50,8 @@ def on_gpu(value: Any, what: str) -> Array | None:
             found: Array = device.xp.asarray(value)
         else:
             found = device.xp.from_dlpack(value)
+    except MemoryError:
+        raise
     except Exception as error:  # of any object's own conversion
         raise InputError(
             f"[{what}] expected an array of a GPU that can be read, got {type(value).__name__} "

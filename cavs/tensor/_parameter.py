@@ -145,9 +145,14 @@ class Parameter(Tensor):
             grad = None
         self._values = moved(values, device)
         self._version.start(None, private=True)
-        if isinstance(grad, RowSparse):
-            grad = grad._on(device)
-        self.grad = moved(grad, device) if is_array(grad) else grad
+        self.grad = _moved_grad(grad, device)
+
+    def take(self, values: Array) -> None:
+        """Has the memory of an array of another library for the values, on the device where it is:
+        C-contiguous, of this shape, float32 or float64. A gradient goes to that device."""
+        rebind()
+        self.grad = _moved_grad(self.grad, device_of(values))
+        self._hold(values)
 
     def go_to(self, device: Any) -> None:
         """Moves it to the device of this name; see :meth:`Module.to`."""
@@ -320,6 +325,12 @@ class Parameter(Tensor):
             buffer, held = device.lend(memory)
             self._spare["grad"] = memory, values, held
         return buffer
+
+
+def _moved_grad(grad: Any, device: Device) -> Any:
+    if isinstance(grad, RowSparse):
+        return grad._on(device)
+    return moved(grad, device) if is_array(grad) else grad
 
 
 def _described(grad: Any) -> str:

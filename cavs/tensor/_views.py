@@ -121,7 +121,7 @@ class Views(Reductions):
             if device is not host:
                 index = _index_on(device, index, shape)
             data = device.asarray(self._share()[index])
-        except CavsError:
+        except (CavsError, MemoryError):
             raise
         except Exception as error:  # of any object that stands for an index
             raise ShapeError(

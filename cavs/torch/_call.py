@@ -17,7 +17,8 @@ from cavs.errors import CavsRuntimeError
 from cavs.execution.executor import Gradients, Run, Weights
 from cavs.recording import check_unwritten, search_in
 from cavs.tensor import Parameter, RowSparse, Watch, detecting
-from cavs.torch._inputs import array_of, check_mode
+from cavs.torch._device import Place
+from cavs.torch._inputs import check_mode
 
 
 class Learning(NamedTuple):
@@ -30,6 +31,7 @@ class Learning(NamedTuple):
         sparse: whether gradients of embeddings are sparse.
         differentiable: the outputs that depend on anything that learns.
         reread: the outputs that backward reads.
+        place: where it computes.
     """
 
     call: Call
@@ -38,6 +40,7 @@ class Learning(NamedTuple):
     sparse: bool
     differentiable: frozenset[Name]
     reread: Sequence[Name]
+    place: Place
 
 
 def compute(call: Call, weights: Weights | None) -> tuple[Mapping[Name, Array], Run | None]:
@@ -56,9 +59,9 @@ def compute(call: Call, weights: Weights | None) -> tuple[Mapping[Name, Array], 
     return outputs, run
 
 
-def tensors_of(outputs: Mapping[Name, Array]) -> dict[Name, torch.Tensor]:
+def tensors_of(outputs: Mapping[Name, Array], place: Place) -> dict[Name, torch.Tensor]:
     """The outputs as tensors of the same memory."""
-    return {name: torch.from_numpy(y) for name, y in outputs.items()}
+    return {name: place.tensor_of(y) for name, y in outputs.items()}
 
 
 class _Kept(np.ndarray):
@@ -145,7 +148,7 @@ class Evaluate(torch.autograd.Function):
         own = learning.weights is None
         kept.watch = Watch([p._values for p in params], params) if own else None
         arrays, kept.run = compute(call, learning.weights)
-        outputs = tensors_of(arrays)
+        outputs = tensors_of(arrays, learning.place)
         names.extend(outputs)
         for name in learning.reread:
             kept.read.append(outputs[name].detach())  # without the graph, which would be a cycle
@@ -166,9 +169,11 @@ class Evaluate(torch.autograd.Function):
         """
         check_mode()
         kept = _find(ctx.saved_tensors[0])
+        ordered = kept.learning.place.ordered()
         if not torch.is_grad_enabled():
-            return None, None, *_gradients(ctx, kept, cotangents)
-        with torch.no_grad():
+            with ordered:
+                return None, None, *_gradients(ctx, kept, cotangents)
+        with torch.no_grad(), ordered:
             found = _gradients(ctx, kept, cotangents)
         known = [dx for dx in found if dx is not None]
         operands = kept.read[: len(found)]
@@ -208,7 +213,7 @@ def _gradients(
         )
     kept.check()
     known = {
-        name: _cotangent(name, dy, call)
+        name: _cotangent(name, dy, call, learning.place)
         for name, dy in zip(kept.names, cotangents, strict=True)
         if dy is not None
     }
@@ -218,13 +223,13 @@ def _gradients(
     gradients = run.backward(known, retain=keep)
     if detecting() and learning.weights is None:
         search_in(call).check_gradients(gradients, known, None)
-    found = _of_parameters(gradients, call.params, learning.sparse)
+    found = _of_parameters(gradients, call.params, learning.sparse, learning.place)
     # A reference that is left makes PyTorch copy the rows to where it accumulates them, and the
     # copy stays coalesced; rows that it takes over do not.
     ctx.rows = [dx for dx in found if dx is not None and dx.is_sparse]
     for name in learning.floats:
         dx = gradients.inputs.get(name)
-        found.append(None if dx is None else torch.from_numpy(dx))
+        found.append(None if dx is None else learning.place.tensor_of(dx))
     return found
 
 
@@ -244,13 +249,13 @@ class _Once(torch.autograd.Function):
         )
 
 
-def _cotangent(name: Name, cotangent: torch.Tensor, call: Call) -> Array:
-    array = array_of(cotangent, f"the gradient of output {name!r}")
-    return np.ascontiguousarray(array, call.executor.dtype)
+def _cotangent(name: Name, cotangent: torch.Tensor, call: Call, place: Place) -> Array:
+    array = place.array_of(cotangent, f"the gradient of output {name!r}")
+    return place.device.contiguous(place.device.asarray(array, call.executor.dtype))
 
 
 def _of_parameters(
-    gradients: Gradients, params: Sequence[Parameter], sparse: bool
+    gradients: Gradients, params: Sequence[Parameter], sparse: bool, place: Place
 ) -> list[torch.Tensor | None]:
     """The gradient of each parameter: a tensor, sparse where that is wanted and can be."""
     totals: dict[int, Array | RowSparse] = {}
@@ -262,11 +267,11 @@ def _of_parameters(
     results: list[torch.Tensor | None] = [None] * len(params)
     for number, total in totals.items():
         if not isinstance(total, RowSparse):
-            results[number] = torch.from_numpy(total)
+            results[number] = place.tensor_of(total)
         elif sparse:
-            results[number] = _sparse(total)
+            results[number] = _sparse(total, place)
         else:
-            results[number] = _dense(total, params[number])
+            results[number] = _dense(total, params[number], place)
     return results
 
 
@@ -282,15 +287,16 @@ def _sum(a: Array | RowSparse, b: Array | RowSparse) -> Array | RowSparse:
     return a
 
 
-def _sparse(rows: RowSparse) -> torch.Tensor:
-    ids = torch.from_numpy(rows.indices.astype(np.int64)[np.newaxis])
+def _sparse(rows: RowSparse, place: Place) -> torch.Tensor:
+    ids = place.tensor_of(rows.indices.astype(np.int64)[np.newaxis])
+    values = place.tensor_of(rows.values)
     return torch.sparse_coo_tensor(
-        ids, torch.from_numpy(rows.values), rows.shape, is_coalesced=True, check_invariants=False
+        ids, values, rows.shape, is_coalesced=True, check_invariants=False
     )
 
 
-def _dense(rows: RowSparse, parameter: Parameter) -> torch.Tensor:
+def _dense(rows: RowSparse, parameter: Parameter, place: Place) -> torch.Tensor:
     whole = parameter.take_grad_buffer()
     whole.fill(0)
     rows.add_to(whole)
-    return torch.from_numpy(whole)
+    return place.tensor_of(whole)

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from cavs.core.pickles import check_pickle
 from cavs.model import Model
 from cavs.tensor import Parameter
+from cavs.torch import _device
 from cavs.torch._parameters import bind
 
 
@@ -40,20 +42,27 @@ def dump(model: Model, parameters: Sequence[Parameter]) -> bytes:
     Raises:
         CavsRuntimeError: its function cannot be pickled.
     """
+    check_pickle(model.function)
     file = io.BytesIO()
     numbers = {id(parameter): number for number, parameter in enumerate(parameters)}
-    _Pickler(file, numbers).dump(model)
+    _Pickler(file, numbers).dump(model.__getstate__())
     return file.getvalue()
 
 
 def load(data: bytes, parameters: Sequence[Parameter]) -> Model:
-    """The model that :func:`dump` left, with these parameters."""
-    model: Model = _Unpickler(io.BytesIO(data), parameters).load()
+    """The model that :func:`dump` left, with these parameters, on their device: ``torch.load`` may
+    have put them on another one."""
+    state, own = _Unpickler(io.BytesIO(data), parameters).load()
+    if parameters:
+        state["options"]["device"] = parameters[0].device
+    model: Model = Model.__new__(Model)
+    model.__setstate__((state, own))
     return model
 
 
 def parameter_of(tensor: torch.Tensor) -> Parameter:
     """A new parameter of cavs in the memory of a torch parameter."""
-    found = Parameter(tensor.detach().numpy(), requires_grad=tensor.requires_grad)
+    values = _device.place_of(tensor).array_of(tensor)
+    found = Parameter(values, requires_grad=tensor.requires_grad)
     bind(found, tensor)
     return found

@@ -7,27 +7,30 @@ from typing import Any
 
 import torch
 
-from cavs._arguments import shown
-from cavs._arrays import Array
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.tensor import Tensor
+from cavs.torch._device import HOST, Place
 
 
 def arrays_of(
-    inputs: Mapping[str, Any], dtype: torch.dtype
+    inputs: Mapping[str, Any], dtype: torch.dtype, place: Place
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The inputs as cavs takes them, and those among them that are tensors of floats, as `dtype`.
 
+    Floats are read where they are, which must be the layer's place. Integers go to the host, from
+    wherever they are: it counts them.
+
     Raises:
-        InputError: a tensor that has no values in this machine's memory, or one of cavs that wants
-            a gradient.
+        InputError: a tensor that has no values there, or one of cavs that wants a gradient.
     """
     arrays, floats = dict(inputs), dict[str, torch.Tensor]()
     for name, x in inputs.items():
         if isinstance(x, torch.Tensor):
             if x.dtype.is_floating_point:
                 floats[name] = x = x if x.dtype is dtype else x.to(dtype)
-            arrays[name] = array_of(x, f"input {name!r}")
+                arrays[name] = place.array_of(x, f"input {name!r}")
+            else:
+                arrays[name] = HOST.array_of(x if x.is_cpu else _on_host(x), f"input {name!r}")
         elif isinstance(x, Tensor) and x.requires_grad:
             raise InputError(
                 f"[torch] expected a tensor of PyTorch for input {name!r}, got one of cavs with "
@@ -36,24 +39,12 @@ def arrays_of(
     return arrays, floats
 
 
-def array_of(x: torch.Tensor, what: str) -> Array:
-    """The tensor's memory as an array.
-
-    Raises:
-        InputError: it has none here: on another device, sparse, without values.
-    """
+def _on_host(x: torch.Tensor) -> torch.Tensor:
+    """A copy on the host; what has no values to copy as it is."""
     try:
-        array: Array = x.detach().numpy() if x.requires_grad else x.numpy()
-    except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise InputError(
-            f"[torch] expected a dense tensor on the CPU for {what}, got {_described(x)} "
-            f"({shown(str(error))}); convert it, as by x.cpu() or x.to_dense()"
-        ) from None
-    return array
-
-
-def _described(x: torch.Tensor) -> str:
-    return f"{type(x).__name__} of {x.dtype}, {x.layout}, on {x.device}"
+        return x.cpu()
+    except (RuntimeError, NotImplementedError):
+        return x
 
 
 def check_mode() -> None:

@@ -15,9 +15,10 @@ from torch.autograd.graph import increment_version
 
 from cavs._arguments import boolean, listed, number, shown
 from cavs._arrays import INT32, Array
-from cavs._native import core
 from cavs.errors import DTypeError, InputError
 from cavs.tensor import describe, detecting, magnitudes, nonfinite
+from cavs.torch import _device
+from cavs.torch._device import HOST, Place
 
 Group = dict[str, Any]
 
@@ -35,7 +36,7 @@ class _Arrays:
         parameter: the parameter.
         values: its values.
         kept: what is kept for it, in the order of native code.
-        step: the number of its steps, an array of no dimensions.
+        step: the number of its steps, an array of no dimensions, on the host.
     """
 
     __slots__ = ("_pointer", "_tensors", "kept", "parameter", "step", "values")
@@ -43,10 +44,12 @@ class _Arrays:
     def __init__(
         self, parameter: torch.Tensor, state: dict[str, torch.Tensor], names: Sequence[str]
     ) -> None:
+        place = _device.place_of(parameter)
         self.parameter, self._pointer = parameter, parameter.data_ptr()
-        self.values: Array = torch.Tensor.detach(parameter).numpy()
+        self.values: Array = place.array_of(torch.Tensor.detach(parameter))
         self._tensors = [state[name] for name in ("step", *names)]
-        self.step, *self.kept = (x.numpy() for x in self._tensors)
+        self.step: Array = HOST.array_of(state["step"])
+        self.kept = [place.array_of(state[name], f"{name!r} of a parameter") for name in names]
 
     def are_of(self, state: dict[str, torch.Tensor], names: Sequence[str]) -> bool:
         """Whether the parameter and `state` are still in this memory."""
@@ -79,8 +82,9 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
 
         Raises:
             InputError: an option out of its range, one that stands for another formula, or a
-                parameter that is not contiguous or not on the CPU; DTypeError: one that is neither
-                float32 nor float64; TypeError, ValueError: as PyTorch raises them, for no parameter
+                parameter that is not contiguous, or on neither the CPU nor a GPU; DeviceError: one
+                on a GPU that cavs cannot use; DTypeError: one that is neither float32 nor float64;
+                TypeError, ValueError: as PyTorch raises them, for no parameter
                 or one twice.
         """
         unknown = set(others) - {*_OTHER_FORMULAE, *_OF_PYTORCH}
@@ -203,9 +207,19 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
                 _check_finite("value after the update", group, place, own)
 
     def _step_group(self, group: Group) -> None:
+        places = dict[Place, list[torch.Tensor]]()
+        for parameter in group["params"]:
+            places.setdefault(_device.place_of(parameter), []).append(parameter)
+        for place, parameters in places.items():
+            with place.ordered():
+                self._step_at(place, parameters, group)
+
+    def _step_at(self, place: Place, parameters: list[torch.Tensor], group: Group) -> None:
+        """A step of parameters of one device."""
         settings, names = self._settings(group), self._kept(group)
         dense, grads, by_rows = list[_Arrays](), list[Array](), list[tuple[_Arrays, Any]]()
-        for parameter in group["params"]:
+        native = place.device.native
+        for parameter in parameters:
             grad = parameter.grad
             if grad is None:
                 continue
@@ -214,18 +228,18 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
                 by_rows.append((arrays, grad.coalesce()))
             else:
                 dense.append(arrays)
-                grads.append(_contiguous(grad))
+                grads.append(_contiguous(grad, place))
         if dense:
             kept = [[arrays.kept[i] for arrays in dense] for i in range(len(names))]
             steps = [arrays.next_step() for arrays in dense] if self._counts else []
-            core.update(settings, [arrays.values for arrays in dense], grads, kept, steps)
+            native.update(settings, [arrays.values for arrays in dense], grads, kept, steps)
             increment_version([arrays.parameter for arrays in dense])
             for arrays in dense:
                 arrays.step += 1
         for arrays, grad in by_rows:
-            ids, rows = grad._indices()[0].numpy().astype(INT32), _contiguous(grad._values())
-            step = arrays.next_step()
-            core.update_rows(settings, arrays.values, ids, rows, arrays.kept, step)
+            ids = place.array_of(grad._indices()[0]).astype(INT32)
+            rows, step = _contiguous(grad._values(), place), arrays.next_step()
+            native.update_rows(settings, arrays.values, ids, rows, arrays.kept, step)
             increment_version(arrays.parameter)
             arrays.step += 1
 
@@ -234,8 +248,11 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
         state: dict[str, Any] = self.state[parameter]
         found = self._arrays.get(parameter)
         if found is None or not found.are_of(state, names):
-            if state.get("step") is None:  # torch.optim.SGD counts none
-                state["step"] = torch.zeros(())
+            step = state.get("step")
+            if step is None:  # torch.optim.SGD counts none
+                state["step"] = torch.zeros((), device="cpu")
+            elif not step.is_cpu:  # as fused optimizers have it
+                state["step"] = step.cpu()
             for name in names:
                 if state.get(name) is None:
                     state[name] = self._first(parameter, group)
@@ -277,8 +294,12 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
 
 def _check_finite(what: str, group: Group, place: int, tensor: torch.Tensor) -> None:
     values = tensor.detach()
-    array = _contiguous(values.coalesce()._values() if values.is_sparse else values)
-    if not isfinite(magnitudes([array])[0]):
+    values = values.coalesce()._values() if values.is_sparse else values
+    where = _device.place_of(values)
+    with where.ordered():
+        array = _contiguous(values, where)
+        found = magnitudes([array])[0]
+    if not isfinite(found):
         names = group.get("param_names")
         name = repr(names[place]) if names else f"{place} of its group"
         raise nonfinite(
@@ -314,19 +335,20 @@ def _check_parameter(parameter: torch.Tensor) -> None:
             f"[torch] expected parameters of torch.float32 or torch.float64, got {parameter.dtype};"
             " give the others to an optimizer of torch.optim"
         )
-    if parameter.device.type != "cpu" or not parameter.is_contiguous():
+    if parameter.device.type not in ("cpu", "cuda") or not parameter.is_contiguous():
         raise InputError(
-            "[torch] expected contiguous parameters on the CPU, got one "
+            "[torch] expected contiguous parameters on the CPU or on a GPU of CUDA, got one "
             f"on {parameter.device} with strides {parameter.stride()}; give the others to an "
             "optimizer of torch.optim"
         )
+    _device.place_of(parameter)
 
 
-def _contiguous(tensor: torch.Tensor) -> Array:
-    """A tensor without gradient as an array without gaps; a copy only where it must be."""
+def _contiguous(tensor: torch.Tensor, place: Place) -> Array:
+    """A tensor of the place as an array without gaps; a copy only where it must be."""
     try:
-        array: Array = tensor.numpy()
-    except (RuntimeError, TypeError):  # it is sparse, negative by a bit alone, or on a tape
+        array = place.array_of(tensor)
+    except InputError:  # it is sparse, or negative by a bit alone
         dense = tensor.to_dense() if tensor.is_sparse else tensor
-        array = dense.detach().resolve_neg().contiguous().numpy()
-    return array if array.flags.c_contiguous else array.copy()
+        array = place.array_of(dense.detach().resolve_neg().contiguous())
+    return place.device.contiguous(array)

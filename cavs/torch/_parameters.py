@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError
 from cavs.tensor import Parameter
 from cavs.tensor._watch import give_out
+from cavs.torch import _device
 
 _NEW_PARAMETER = torch.nn.Parameter.__new__.__code__
 _DTYPES = (torch.float32, torch.float64)
@@ -68,8 +69,9 @@ class _Writes:
     def __init__(self, tensor: torch.Tensor) -> None:
         self.own = torch.Tensor.detach(tensor)
         self.pointer: int = self.own.data_ptr()
-        # Tensors of inference mode count no writes, nobody those of another process.
-        self._known = not (self.own.is_inference() or self.own.is_shared())
+        # Tensors of inference mode count no writes, nobody those of another process. All memory of
+        # a GPU could be shared: PyTorch says that it is.
+        self._known = not (self.own.is_inference() or (tensor.is_cpu and self.own.is_shared()))
         self._lent = torch.Tensor.data.__get__(self.own)
 
     def lend(self) -> torch.Tensor:
@@ -178,7 +180,8 @@ def check_values(values: Any, shape: tuple[int, ...], name: str | None = None) -
         name: the parameter's, for errors.
 
     Raises:
-        InputError, DTypeError, ShapeError: it cannot.
+        InputError, DTypeError, ShapeError: it cannot; DeviceError: it is on a GPU that cavs cannot
+            use.
     """
     what = "a parameter of cavs" if name is None else f"parameter {name!r}"
     if not isinstance(values, torch.Tensor):
@@ -186,11 +189,12 @@ def check_values(values: Any, shape: tuple[int, ...], name: str | None = None) -
             f"[torch] expected a tensor for {what}, got {type(values).__name__}; assign a "
             "torch.nn.Parameter"
         )
-    if values.device.type != "cpu":
+    if values.device.type not in ("cpu", "cuda"):
         raise InputError(
-            f"[torch] expected {what} on the CPU, got it on {values.device}; keep the layer there, "
-            "and move its inputs and outputs"
+            f"[torch] expected {what} on the CPU or on a GPU of CUDA, got it on {values.device}; "
+            "keep the layer there, and move its inputs and outputs"
         )
+    _device.place_of(values)
     if values.dtype not in _DTYPES:
         raise DTypeError(
             f"[torch] expected {what} of torch.float32 or torch.float64, got {values.dtype}; keep "
@@ -231,7 +235,7 @@ def bind(parameter: Parameter, tensor: torch.Tensor, name: str | None = None) ->
     if before is not None and before is not tensor:
         left = tuple(ref(p) for p in _holders_of(before) if p is not parameter)
         before.__dict__["_cavs_holders"] = left
-    parameter.data = writes.own.numpy()
+    parameter.take(_device.place_of(tensor).array_of(writes.own))
     # Of another class, whose ``data`` is PyTorch's own, nobody knows who writes.
     parameter.follow(writes.version if isinstance(tensor, SharedParameter) else _unknown)
     _tensors.set(parameter, tensor)
@@ -249,12 +253,28 @@ def share(parameter: Parameter) -> torch.Tensor:
     Values that nobody else can write to stay where they are, others are copied once.
     """
     tensor = _tensors.get(parameter)
-    if tensor is None or not is_bound(parameter, tensor):
-        values, version = parameter.read()
-        own = torch.from_numpy(values if version >= 0 else values.copy())
-        tensor = SharedParameter(own, requires_grad=parameter.requires_grad)
+    if tensor is None:
+        tensor = SharedParameter(_values_of(parameter), requires_grad=parameter.requires_grad)
         bind(parameter, tensor)
+    elif isinstance(tensor, SharedParameter) and _is_elsewhere(parameter, tensor):
+        # A layer of another device or dtype shares it since: all go with it.
+        tensor.data = _values_of(parameter)
     return tensor
+
+
+def _values_of(parameter: Parameter) -> torch.Tensor:
+    """A tensor of the values, in their memory unless somebody else can write to it."""
+    values, version = parameter.read()
+    place = _device.place_of_array(values)
+    return place.tensor_of(values if version >= 0 else place.device.copy(values))
+
+
+def _is_elsewhere(parameter: Parameter, tensor: torch.Tensor) -> bool:
+    """Whether cavs has the values in other memory than the tensor, as after another compile."""
+    if _writes_of(tensor) is None or not tensor.numel():
+        return False
+    address: int = tensor.data_ptr()
+    return _device.address_of(parameter._values) != address
 
 
 def is_bound(parameter: Parameter, tensor: torch.Tensor | None) -> bool:
@@ -271,17 +291,12 @@ def rebind(parameter: Parameter, tensor: torch.Tensor, name: str) -> None:
     if _writes_of(tensor) is None:  # as after ``set_`` and ``share_memory_``
         for holder in {id(p): p for p in (*_holders_of(tensor), parameter)}.values():
             bind(holder, tensor, name if holder is parameter else None)
-    elif tensor.numel() and _address(parameter) != tensor.data_ptr():
+    elif _is_elsewhere(parameter, tensor):
         raise CavsRuntimeError(
             f"[torch] expected parameter {name!r} in the memory that it shares with PyTorch, got "
             "another array set as its data, or converted by another compile; write to it in place, "
             "or set data of the torch parameter"
         )
-
-
-def _address(parameter: Parameter) -> int:
-    address: int = parameter._values.__array_interface__["data"][0]
-    return address
 
 
 def _count_fused(optimizer: torch.optim.Optimizer, *_: Any) -> None:

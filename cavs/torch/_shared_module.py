@@ -11,24 +11,25 @@ import torch
 from cavs._arguments import dtype_name
 from cavs.core.ir import ancestors
 from cavs.core.vertex import Module, VertexFunction
-from cavs.errors import CavsError, DTypeError
+from cavs.errors import CavsError, DTypeError, InputError
 from cavs.execution.executor import Weights
 from cavs.model import Model
 from cavs.tensor import Parameter
+from cavs.torch import _device
 from cavs.torch._copies import dump, load, parameter_of
-from cavs.torch._inputs import array_of
 from cavs.torch._parameters import agree, bind, check_values, learns, stand_in
 from cavs.torch._parts import Entry, Holder, attach, build
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-_OF_CAVS = {"_model", "_entries", "_places", "_known"}
+_OF_CAVS = {"_model", "_entries", "_places", "_known", "_place"}
 
 
 class SharedModule(Holder):
-    """Holds a model and its parameters: finds them at each call, follows them to other memory and
-    to another dtype, and copies both.
+    """Holds a model and its parameters: finds them at each call, follows them to other memory, to
+    another dtype and to another device, and copies both.
 
     Attributes:
+        _place: the model's device.
         _used: how many parameters F uses: the first ones of `_entries`, in the compiler's order.
         _places: where they were, and their memory, at the last call.
         _known: what a subclass keeps of the model's programs; empty for each new model.
@@ -52,6 +53,7 @@ class SharedModule(Holder):
         self._places: list[Any] | None = None  # as of the last call
         self._known: dict[Any, Any] = {}
         self._dtype = _DTYPES[model.dtype.name]
+        self._place = _device.place_named(model.device)
         self._random = any(
             node.op.random for node in ancestors(model._compiler.trace.function.roots())
         )
@@ -64,6 +66,7 @@ class SharedModule(Holder):
     @property
     def model(self) -> Model:
         """The compiled model, of the layer's mode, to look at: ``layer.model.explain()``."""
+        self._follow()
         self._model.training = self.training
         return self._model
 
@@ -104,13 +107,12 @@ class SharedModule(Holder):
 
     def _weights(self, tensors: Sequence[Any]) -> Weights | None:
         """Values of tensors that stand in place of the layer's parameters in this call; None if
-        none does. Also follows the layer to another dtype."""
+        none does. Also follows the layer to another dtype or device."""
         used = tensors[: self._used]
         entries = self._entries[: self._used]
         own = [x is entry.tensor for x, entry in zip(used, entries, strict=True)]
         if all(own):
-            if any(x.dtype is not self._dtype for x in used):
-                self._convert()
+            self._follow()
             return None
         values = []
         for x, entry in zip(used, entries, strict=True):
@@ -120,7 +122,7 @@ class SharedModule(Holder):
                     f"[torch] expected {self._dtype} for parameter {entry.name!r}, got {x.dtype}; "
                     "convert it, or the layer"
                 )
-            values.append(array_of(x, f"parameter {entry.name!r}"))
+            values.append(self._place.array_of(x, f"parameter {entry.name!r}"))
         return Weights(values, [-1] * len(values))
 
     def _of_part(
@@ -136,18 +138,27 @@ class SharedModule(Holder):
 
     # Other memory and dtypes
 
-    def _convert(self) -> None:
-        """Compiles again after the parameters became another dtype, as by ``double()``."""
-        dtypes = {entry.tensor.dtype for entry in self._entries}
+    def _follow(self) -> None:
+        """Compiles again where the parameters became others, as by ``double()`` and ``cuda()``."""
+        used = [entry.tensor for entry in self._entries[: self._used] or self._entries]
+        if all(x.dtype is self._dtype and _device.place_of(x) is self._place for x in used):
+            return
+        dtypes = {entry.tensor.dtype: entry.name for entry in self._entries}
         if len(dtypes) > 1:
-            found = {entry.tensor.dtype: entry.name for entry in self._entries}
+            found = ", ".join(f"{dtype} of {name!r}" for dtype, name in dtypes.items())
             raise DTypeError(
-                "[torch] expected all parameters of one dtype, got "
-                f"{', '.join(f'{dtype} of {name!r}' for dtype, name in found.items())}; convert "
-                "the layer by layer.to(dtype)"
+                f"[torch] expected all parameters of one dtype, got {found}; convert the layer by "
+                "layer.to(dtype)"
             )
-        old, (dtype,) = self._model, dtypes
-        options = old._options._replace(dtype=dtype_name(dtype))
+        places = {_device.place_of(entry.tensor): entry.name for entry in self._entries}
+        if len(places) > 1:
+            found = ", ".join(f"{name!r} on {place.device.name}" for place, name in places.items())
+            raise InputError(
+                f"[torch] expected all parameters on one device, got {found}; move the layer by "
+                "layer.to(device)"
+            )
+        old, (dtype,), (place,) = self._model, dtypes, places
+        options = old._options._replace(dtype=dtype_name(dtype), device=place.device.name)
         model = Model(old.function, **options._asdict())
         model._stream = old._stream
         self._hold(model)
@@ -178,6 +189,7 @@ class SharedModule(Holder):
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        self._follow()
         copied = memo[id(self)] = type(self).__new__(type(self))
         for entry in self._entries:
             tensor = deepcopy(entry.tensor, memo)

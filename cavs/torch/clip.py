@@ -9,7 +9,7 @@ import torch
 
 from cavs._arguments import boolean, items, number
 from cavs._native import core
-from cavs.torch._inputs import array_of
+from cavs.torch import _device
 
 
 def clip_grad_norm_(
@@ -22,17 +22,19 @@ def clip_grad_norm_(
     ``torch.nn.utils.clip_grad_norm_``, which takes no sparse ones.
 
     Args:
-        parameters: a parameter or several, on the CPU, float32 or float64; those without a gradient
-            are passed over.
+        parameters: a parameter or several, on the CPU or on GPUs, float32 or float64; those without
+            a gradient are passed over.
         max_norm: >= 0.
         error_if_nonfinite: whether a norm that is NaN or infinite is an error.
 
     Returns:
-        The Euclidean norm of all gradients together, before; float64, of no dimensions.
+        The Euclidean norm of all gradients together, before; float64, of no dimensions, on the GPU
+        of the first gradient that is on one.
 
     Raises:
         InputError: something else than a parameter, `max_norm` out of its range, or a gradient that
-            is not on the CPU; RuntimeError: the norm is not finite and `error_if_nonfinite`.
+            is dense on neither the CPU nor a GPU; RuntimeError: the norm is not finite and
+            `error_if_nonfinite`.
     """
     single = isinstance(parameters, torch.Tensor)
     many: Any = [parameters] if single else parameters
@@ -47,14 +49,30 @@ def clip_grad_norm_(
             parameter.grad = parameter.grad.coalesce()
         grad = parameter.grad.detach()
         grads.append(grad._values() if grad.is_sparse else grad)
-    squares = [core.sum_squares(array_of(x.contiguous(), "a gradient")) for x in grads]
-    norm = torch.tensor(sum(squares), dtype=torch.float64).sqrt()
+    norm = _norm(grads)
     if error_if_nonfinite and not norm.isfinite():
         raise RuntimeError(
             f"[torch] expected gradients with a finite norm, got {norm.item()}; lower the learning "
             "rate, or leave error_if_nonfinite out"
         )
-    factor = (most / (norm + 1e-6)).clamp(max=1.0).item()
+    factor = (most / (norm + 1e-6)).clamp(max=1.0)
+    scale = factor.item() if norm.is_cpu else None
     for grad in grads:
-        grad.mul_(factor)
+        grad.mul_(factor.to(grad.device, grad.dtype) if scale is None else scale)
     return norm
+
+
+def _norm(grads: list[torch.Tensor]) -> torch.Tensor:
+    """The norm of all of them; on a GPU if one of them is there, where nobody waits for it."""
+    total, others = 0.0, list[torch.Tensor]()
+    for grad in grads:
+        place = _device.place_of(grad)
+        if place is _device.HOST:
+            total += core.sum_squares(place.array_of(grad.contiguous(), "a gradient"))
+        else:
+            others.append(torch.linalg.vector_norm(grad, dtype=torch.float64).square())
+    device = others[0].device if others else "cpu"
+    squares = torch.tensor(total, dtype=torch.float64, device=device)
+    for square in others:
+        squares += square.to(device)
+    return squares.sqrt()

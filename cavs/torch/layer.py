@@ -14,17 +14,18 @@ from cavs.core.compiler import Compiler
 from cavs.core.program import Role
 from cavs.core.vertex import VertexFunction
 from cavs.core.vertex_program import VertexProgram
-from cavs.device import find_device
 from cavs.errors import CavsRuntimeError, InputError
-from cavs.execution.executor import RandomState
+from cavs.execution.executor import RandomState, Weights
 from cavs.model import Model
 from cavs.scheduler import GraphBatch, InputGraph
+from cavs.torch import _device
 from cavs.torch._call import Evaluate, Learning, compute, tensors_of
 from cavs.torch._compile import uncompiled
 from cavs.torch._inputs import arrays_of, check_mode
 from cavs.torch._shared_module import SharedModule
 
 _Outputs = tuple[frozenset[str], list[str]]
+Operands = tuple[list[Any], list[bool], Weights | None]
 
 
 class Layer(SharedModule):
@@ -58,7 +59,8 @@ class Layer(SharedModule):
             function: the vertex function. Several layers of one function share its parameters.
             outputs: names of the pushes that calls give; None: all. As in :func:`cavs.compile`.
             dtype: ``torch.float32`` or ``torch.float64``, or its name; None: PyTorch's default.
-            device: ``"cpu"``; None: the same.
+            device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``, or a ``torch.device``; None: ``"cpu"``.
+                The parameters go there.
             seed: of dropout and of samples, a stream of the layer's own as that of
                 :func:`cavs.compile`. None: each call draws its seed from PyTorch's generator, so
                 that ``torch.manual_seed`` makes it repeatable.
@@ -69,7 +71,8 @@ class Layer(SharedModule):
 
         Raises:
             TraceError, ShapeError, DTypeError: ``forward`` is not a vertex function; DTypeError:
-            another dtype; InputError: no such output, pass, policy or device.
+            another dtype; InputError: no such output, pass, policy or device; DeviceError: the GPU
+            cannot be used.
         """
         super().__init__()
         if isinstance(function, VertexProgram):
@@ -108,14 +111,16 @@ class Layer(SharedModule):
             inputs: for each pull a tensor of shape (rows, *shape) over the batch's vertices, edges
                 or graphs, in the user's order. Floats may have any float dtype and get gradients,
                 integers any integer dtype; those of the layer's dtype, dense and contiguous are
-                read where they are. Arrays and lists will do, too.
+                read where they are. Floats must be on the layer's device; integers go to the host
+                from any. Arrays and lists will do, too.
 
         Returns:
-            For each push asked for a tensor of shape (rows, *shape), in the same order.
+            For each push asked for a tensor of shape (rows, *shape), in the same order, on the
+            layer's device.
 
         Raises:
-            InputError: no such output, an input is missing or unknown, has no values in this
-            machine's memory, or an id is out of range; ShapeError, DTypeError: it has another shape
+            InputError: no such output, an input is missing or unknown, is on another device or has
+            no values, or an id is out of range; ShapeError, DTypeError: it has another shape
             or dtype; GraphError: a graph has a cycle, or a vertex more children than F reads;
             CavsRuntimeError: an attribute that F read was replaced since it was compiled, or the
             call is within a transform (``torch.func``) or trace.
@@ -134,7 +139,16 @@ class Layer(SharedModule):
             inputs = model._checker.needed(inputs, part._checker)
             tensors, flags, weights = self._of_part(part, tensors, flags, weights)
             model = part
-        arrays, floats = arrays_of(inputs, self._dtype)
+        with self._place.ordered():
+            return self._compute(model, graphs, inputs, aware, (tensors, flags, weights))
+
+    def _compute(
+        self, model: Model, graphs: Any, inputs: dict[str, Any], aware: bool, operands: Operands
+    ) -> dict[str, torch.Tensor]:
+        """The outputs of a model; on PyTorch's tape where it is to be `aware` of what learns."""
+        tensors, flags, weights = operands
+        place = self._place
+        arrays, floats = arrays_of(inputs, self._dtype, place)
         prepared = model._prepare(graphs, arrays)
         wanted = frozenset[str]()
         learning = False
@@ -151,11 +165,11 @@ class Layer(SharedModule):
             WHOLE,
         )
         if not learning:
-            return tensors_of(compute(call, weights)[0])
+            return tensors_of(compute(call, weights)[0], place)
         found = self._outputs(model._compiler, wanted, (self.training, *flags))
         names: list[str] = []
         results = Evaluate.apply(
-            Learning(call, weights, list(floats), self._sparse, *found),
+            Learning(call, weights, list(floats), self._sparse, *found, place),
             names,
             *tensors,
             *floats.values(),
@@ -218,12 +232,7 @@ def _drawn() -> int:
 
 
 def _checked_device(device: Any) -> str:
-    """The device by name; raises InputError where it is none, or one that layers cannot be on."""
+    """The device by name; raises InputError where it is none, DeviceError where it cannot be
+    used."""
     name = str(device) if isinstance(device, torch.device) else device
-    found = "cpu" if name is None else find_device(name, "torch").name
-    if found != "cpu":
-        raise InputError(
-            f"[torch] expected device 'cpu', where layers of PyTorch run, got {found!r}; compile "
-            "the function by cavs.compile for a GPU"
-        )
-    return found
+    return "cpu" if name is None else _device.place_named(name).device.name

@@ -3,8 +3,8 @@
 Each is a ``torch.optim.Optimizer``: schedules, hooks, closures, ``param_groups`` and ``state_dict``
 are PyTorch's, and so are the names in them, so that a state of the optimizer of the same name in
 ``torch.optim`` loads here, and the other way round. They take any parameters of float32 or float64
-on the CPU, a layer's and those of other modules, with dense and sparse gradients side by side. A
-sparse gradient changes its own rows alone: other rows neither decay nor go on by momentum.
+on the CPU or on GPUs, a layer's and those of other modules, with dense and sparse gradients side by
+side. A sparse gradient changes its own rows alone: other rows neither decay nor go on by momentum.
 """
 
 from __future__ import annotations

@@ -126,7 +126,9 @@ Array::Array(py::handle value, const ArrayName& name, bool written, Device devic
   if (there) {
     held_ = py::reinterpret_borrow<py::object>(value);
     form = read_device_array(value, name, &shape);
-    const int ordinal = form.data == nullptr ? device.ordinal : cuda_ordinal_of(form.data);
+    // Without elements any address will do, and of no memory.
+    const bool anywhere = form.data == nullptr || form.elements == 0;
+    const int ordinal = anywhere ? device.ordinal : cuda_ordinal_of(form.data);
     if (ordinal != device.ordinal) {
       fail(name.kind, "[", name.component, "] ", name.before(), "expected an array on ",
            device_name(device), name.as(), ", got ", type_name(value), " on cuda:", ordinal,

@@ -92,7 +92,7 @@ py::dict device_info(int ordinal) {
 
 void synchronize(int ordinal) {
   const Unlocked unlocked;
-  cuda::open_gpu(ordinal).gpu.synchronize();
+  cuda::open_gpu(ordinal).synchronize();
 }
 
 // Memory of a device, taken here or lent by an object that keeps it alive. What is taken ends in
@@ -141,6 +141,13 @@ class Memory {
   std::unique_ptr<cuda::DeviceBlock> block_;
   py::object owner_ = py::none();
 };
+
+// The host is about to use memory of an emulated device in place, or has done so.
+void use_on_host(bool begin) {
+  static const auto use =
+      reinterpret_cast<void (*)(int)>(cuda::emulator_function("cavs_emulator_host_use"));
+  if (use != nullptr) use(begin ? 1 : 0);
+}
 
 DType dtype_named(const std::string& name) {
   for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt32}) {
@@ -203,6 +210,9 @@ void bind_cuda(py::module_& m) {
   cuda_module.def("set_array_makers", &set_array_makers, py::arg("make"), py::arg("wrap"),
                   "How arrays of a GPU are made: make(ordinal, shape, dtype), of any content, and "
                   "wrap(ordinal, address, shape, dtype, owner), over memory that `owner` keeps.");
+  cuda_module.def("use_on_host", &use_on_host, py::arg("begin"),
+                  "Memory of an emulated device is within the host's reach until the call with "
+                  "False that belongs to this one with True.");
   bind_cuda_compile(cuda_module);
   bind_cuda_pool(cuda_module);
   bind_cuda_settings(cuda_module);

@@ -19,6 +19,7 @@ py::dict counts() {
   py::dict counts;
   counts["launches"] = found.launches.load();
   counts["graph_launches"] = found.graph_launches.load();
+  counts["lost_captures"] = found.lost_captures.load();
   counts["products"] = found.products.load();
   counts["copies_to_device"] = found.copies_to_device.load();
   counts["bytes_to_device"] = found.bytes_to_device.load();
@@ -53,8 +54,9 @@ py::list levels_choices(const PyProgram& given, const Schedule& schedule, bool k
 
 void bind_cuda_settings(py::module_& cuda_module) {
   cuda_module.def("counts", &counts,
-                  "Launches of own kernels, of graphs and of cuBLAS's products, copies to the "
-                  "device and their bytes, since the process began. What is captured into a graph "
+                  "Launches of own kernels, of graphs and of cuBLAS's products, captures that "
+                  "gave no graph, copies to the device and their bytes, since the process began. "
+                  "What is captured into a graph "
                   "counts once, when it is captured.");
   cuda_module.def("uses_graphs", &cuda::uses_graphs,
                   "Whether a batch that comes again is launched as one graph.");

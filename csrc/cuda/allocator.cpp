@@ -25,7 +25,7 @@ int64_t rounded(int64_t bytes) {
 
 void set_memory_pool(const MemoryPool& pool) { chosen_pool() = pool; }
 
-Address GpuAllocator::take_kept(int64_t bytes) {
+Address GpuAllocator::take_kept(int64_t bytes, StreamHandle stream) {
   Kept found;
   {
     const std::lock_guard<std::mutex> guard(mutex_);
@@ -40,7 +40,7 @@ Address GpuAllocator::take_kept(int64_t bytes) {
     *lowest = at->second.back();
     at->second.pop_back();
   }
-  if (found.stream != current_stream(open_).handle()) open_.gpu.synchronize();
+  if (found.by_others || !same_stream(found.stream, stream)) open_.synchronize();
   return found.address;
 }
 
@@ -59,7 +59,8 @@ void* GpuAllocator::allocate(int64_t bytes) {
   if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
   open_gpu(open_.ordinal);  // current in this thread
   const int64_t size = rounded(bytes);
-  Address address = take_kept(size);
+  const StreamHandle stream = current_stream(open_).handle();
+  Address address = take_kept(size, stream);
   if (address == 0) address = take_new(size);
   if (address == 0) {
     if (sparing_) sparing_();
@@ -71,20 +72,31 @@ void* GpuAllocator::allocate(int64_t bytes) {
     check(driver().cuMemGetInfo(&free, &total), "the memory of ", device_name(device()));
     throw OutOfMemory(static_cast<uint64_t>(bytes), device_name(device()), free, total);
   }
+  const std::lock_guard<std::mutex> guard(mutex_);
+  taken_[address] = stream;
   return reinterpret_cast<void*>(address);
 }
 
 void GpuAllocator::deallocate(void* data, int64_t bytes) {
+  const auto address = reinterpret_cast<Address>(data);
   const StreamHandle stream = current_stream(open_).handle();
   const std::lock_guard<std::mutex> guard(mutex_);
-  kept_[rounded(bytes)].push_back({reinterpret_cast<Address>(data), stream});
+  const auto taken = taken_.find(address);
+  kept_[rounded(bytes)].push_back({address, taken->second, !same_stream(taken->second, stream)});
+  taken_.erase(taken);
 }
 
 void GpuAllocator::trim() {
   open_gpu(open_.ordinal);
-  open_.gpu.synchronize();
-  const std::lock_guard<std::mutex> guard(mutex_);
-  for (const auto& [bytes, blocks] : kept_) {
+  // Without the lock: a pool may run code of Python, which waits for the interpreter, and in which
+  // arrays may end.
+  std::map<int64_t, std::vector<Kept>> given;
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    given.swap(kept_);
+  }
+  open_.synchronize();
+  for (const auto& [bytes, blocks] : given) {
     for (const Kept& kept : blocks) {
       if (chosen_pool().release != nullptr) {
         chosen_pool().release(open_.ordinal, kept.address);
@@ -93,7 +105,6 @@ void GpuAllocator::trim() {
       }
     }
   }
-  kept_.clear();
 }
 
 int64_t GpuAllocator::kept_bytes() const {

@@ -23,8 +23,9 @@ struct MemoryPool {
 // Before the first allocation.
 void set_memory_pool(const MemoryPool& pool);
 
-// Keeps what is given back, and gives it out again without waiting for the device: work that still
-// uses it comes first on the same stream. What another stream used is waited for.
+// Keeps what is given back, and gives it out again without waiting for the device where it was
+// taken and given back on the stream that takes it now: work that still uses it comes first there.
+// Else the device is waited for.
 class GpuAllocator final : public Allocator {
  public:
   // The GPU must live as long as the allocator.
@@ -48,15 +49,17 @@ class GpuAllocator final : public Allocator {
  private:
   struct Kept {
     Address address = 0;
-    StreamHandle stream = nullptr;  // that used it last
+    StreamHandle stream = nullptr;  // on which it was taken
+    bool by_others = false;         // given back on another: either may still use it
   };
-  Address take_kept(int64_t bytes);
+  Address take_kept(int64_t bytes, StreamHandle stream);
   Address take_new(int64_t bytes);
 
   OpenGpu& open_;
   std::function<void()> sparing_;
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<Kept>> kept_;  // by bytes
+  std::map<Address, StreamHandle> taken_;      // and not given back: on which stream
 };
 
 }  // namespace cavs::cuda

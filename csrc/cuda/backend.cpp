@@ -42,10 +42,9 @@ class CudaBackend final : public Backend {
     return group_of(instruction) != nullptr ? Overwrites::kElements : Overwrites::kNothing;
   }
 
-  std::shared_ptr<const Staged> stage(const Executable& exe, const RowCounts& counts,
+  std::shared_ptr<const Staged> stage(const Executable& exe, bool keep, const RowCounts& counts,
                                       const Schedule& schedule) const override {
-    return std::make_shared<StagedLists>(cuda_program(exe).lists(), schedule,
-                                         integer_inputs(exe, counts));
+    return std::make_shared<StagedLists>(cuda_program(exe).lists(keep), exe, counts, schedule);
   }
 
   std::shared_ptr<const Prepared> prepare(const Executable& exe) const override {
@@ -61,13 +60,15 @@ class CudaBackend final : public Backend {
 
   void run(const Sweep& sweep) override {
     open_gpu(open_.ordinal);  // current in this thread
+    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
+    cuda_program(sweep.exe).code(sweep.layout, flush);  // compiled while others run
+    const std::lock_guard<std::recursive_mutex> guard(run_mutex_);
     const Stream& stream = current_stream(open_);
     follow_last(stream);
     upload(sweep, stream);
     const DeviceLists lists = lists_of(sweep);
     const auto uniques = uniques_of(sweep);
-    const auto parents = parents_of(sweep);
-    const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
+    const auto parents = lists.unique_parents(sweep);
     walk(sweep, stream, flush, lists, {lists, uniques, parents});
     note_stream(stream);
   }
@@ -98,51 +99,43 @@ class CudaBackend final : public Backend {
   }
 
   // Forward brings the tables of distinct ids and what is staged, which stand one after the other;
-  // backward its lists of parents and what forward did not stage.
+  // backward what forward did not stage because the backward program was not known yet.
   void upload(const Sweep& sweep, const Stream& stream) {
     const SweepPlan& plan = sweep.plan;
     const auto& workspace = static_cast<const CudaWorkspace&>(*plan.workspace);
-    const auto copy = [](std::byte* to, const void* from, int64_t bytes) {
-      if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
-    };
     if (!sweep.exe.forward) {
       const StagedLists& staged = staged_of(sweep);
       const int64_t tables = plan.staged_offset, bytes = tables + staged.bytes;
-      const BatchCopies::Found found = find_copy(sweep, staged, bytes);
-      staged.stand_in(found.block);
-      if (!found.filled) {
-        pinned_.upload(stream, tables_at(sweep), bytes, [&](std::byte* block) {
+      const auto bring = [&](Address to) {
+        pinned_.upload(stream, to, bytes, [&](std::byte* block) {
           // The tables stand in one block of the host.
-          if (tables > 0) copy(block, sweep.uniques[0].index, tables);
-          staged.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs, block + tables);
+          if (tables > 0) std::memcpy(block, sweep.uniques[0].index, static_cast<size_t>(tables));
+          staged.write(sweep, block + tables);
         });
-      }
+      };
+      staged.stand_in(find_copy(sweep, staged, bytes, stream, [&](const Block& block) {
+        bring(reinterpret_cast<Address>(block.data()));
+      }));
+      if (!staged.block()) bring(tables_at(sweep));
     }
-    const int64_t parents = parent_lists_bytes(sweep.exe, sweep.counts, sweep.schedule);
-    const int64_t late = workspace.late.bytes == 0
-                             ? parents
-                             : plan.workspace_offset - plan.lists_offset + workspace.late.bytes;
-    pinned_.upload(stream, at(sweep, plan.lists_offset), late, [&](std::byte* block) {
-      if (parents > 0) copy(block, sweep.parents[sweep.exe.parent_lists[0]].ptr, parents);
-      if (workspace.late.bytes == 0) return;
-      workspace.late.write(sweep.schedule, sweep.random.graph_key, sweep.own.inputs,
-                           block + (plan.workspace_offset - plan.lists_offset));
-    });
+    pinned_.upload(stream, at(sweep, plan.workspace_offset), workspace.late.bytes,
+                   [&](std::byte* block) { workspace.late.write(sweep, block); });
   }
 
   static const StagedLists& staged_of(const Sweep& sweep) {
     return static_cast<const StagedLists&>(*sweep.plan.staged);
   }
 
-  BatchCopies::Found find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes) {
-    if (bytes == 0) return {};
+  std::shared_ptr<Block> find_copy(const Sweep& sweep, const StagedLists& staged, int64_t bytes,
+                                   const Stream& stream, const BatchCopies::Fill& fill) {
+    if (bytes == 0) return nullptr;
     std::set<ListId> lists;
     for (const auto& [id, offset] : staged.offsets()) lists.insert(id);
     auto& copies = static_cast<BatchCopies&>(sweep.schedule.mirror(
         device(),
         []() -> std::unique_ptr<Schedule::Mirror> { return std::make_unique<BatchCopies>(); }));
     return copies.find(cuda_program(sweep.exe).number, lists, sweep.random.graph_key,
-                       sweep.counts.graphs, sweep.own.inputs, allocator(), bytes);
+                       sweep.counts.graphs, sweep.own.inputs, allocator(), bytes, stream, fill);
   }
 
   // Where the run's tables of distinct ids stand, and what is staged behind them.
@@ -172,27 +165,13 @@ class CudaBackend final : public Backend {
     return tables;
   }
 
-  static std::vector<UniqueParents> parents_of(const Sweep& sweep) {
-    std::vector<UniqueParents> lists(sweep.parents.size());
-    std::byte* to = sweep.memory + sweep.plan.lists_offset;
-    for (const int u : sweep.exe.parent_lists) {
-      const auto i = static_cast<size_t>(u);
-      const int64_t rows = sweep.counts.uniques[i];
-      const int64_t edges =
-          count_parents(sweep.exe.program.uniques[i].base, sweep.counts, sweep.schedule);
-      lists[i] = unique_parents_at(to, rows, edges);
-      to += unique_parents_bytes(rows, edges);
-    }
-    return lists;
-  }
-
   // Memory of one run serves the next, so that runs on different streams come one after the other.
   void follow_last(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
-    if (last_ && last_stream_ != stream.handle()) stream.wait(*last_);
+    if (last_ && !same_stream(last_stream_, stream.handle())) stream.wait(*last_);
   }
   void note_stream(const Stream& stream) {
-    const std::lock_guard<std::mutex> guard(last_mutex_);
+    // A run within this one, on another stream, may have come between: the next one follows both.
+    follow_last(stream);
     if (!last_) last_ = std::make_unique<Event>();
     stream.record(*last_);
     last_stream_ = stream.handle();
@@ -200,7 +179,10 @@ class CudaBackend final : public Backend {
 
   OpenGpu& open_;
   PinnedRing pinned_;
-  std::mutex last_mutex_;
+  // One run after the other goes to the streams: they share handles of cuBLAS with their
+  // workspaces, and the streams beside. Recursive, for a signal handler that runs a model within a
+  // run.
+  std::recursive_mutex run_mutex_;
   std::unique_ptr<Event> last_;  // the end of the last run
   StreamHandle last_stream_ = nullptr;
   const CudaStepArithmetic<float> single_{open_};
@@ -220,11 +202,29 @@ Opened& opened() {
 }  // namespace
 }  // namespace cuda
 
+namespace cuda {
+namespace {
+
+// Of the current device: what allocators keep, and arenas that no run uses.
+void spare() {
+  const ContextHandle here = current_context();
+  for (Backend* const backend : open_cuda_backends()) {
+    if (open_gpu(backend->device().ordinal).gpu.context() != here) continue;
+    backend->arenas().clear();
+    backend->allocator().trim();
+  }
+  check(driver().cuCtxSetCurrent(here), "the context that was current");
+}
+
+}  // namespace
+}  // namespace cuda
+
 Backend& cuda_backend(int ordinal) {
   cuda::OpenGpu& open = cuda::open_gpu(ordinal);
   const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
   Backend*& found = cuda::opened().backends[ordinal];
   if (found == nullptr) found = new cuda::CudaBackend(open, *new cuda::GpuAllocator(open));
+  cuda::set_sparing(&cuda::spare);
   return *found;
 }
 

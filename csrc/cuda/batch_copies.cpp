@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cuda/current_stream.h"
+
 namespace cavs::cuda {
 namespace {
 
@@ -33,27 +35,38 @@ bool same_integers(const std::vector<std::vector<int32_t>>& known,
 
 }  // namespace
 
-BatchCopies::Found BatchCopies::find(uint64_t program, const std::set<ListId>& lists,
-                                     const int64_t* keys, int64_t graphs,
-                                     const std::vector<ExternalArray>& inputs, Allocator& allocator,
-                                     int64_t bytes) {
+std::shared_ptr<Block> BatchCopies::find(uint64_t program, const std::set<ListId>& lists,
+                                         const int64_t* keys, int64_t graphs,
+                                         const std::vector<ExternalArray>& inputs,
+                                         Allocator& allocator, int64_t bytes, const Stream& stream,
+                                         const Fill& fill) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto of_lists = [&](const ListId& a, const ListId& b) { return !(a < b) && !(b < a); };
-  const auto found = std::find_if(copies_.begin(), copies_.end(),
-                                  [&](const Copy& copy) { return copy.program == program; });
-  const bool same = found != copies_.end() && found->lists.size() == lists.size() &&
-                    std::equal(lists.begin(), lists.end(), found->lists.begin(), of_lists) &&
+  const auto found = std::find_if(copies_.begin(), copies_.end(), [&](const Copy& copy) {
+    return copy.program == program && copy.lists.size() == lists.size() &&
+           std::equal(lists.begin(), lists.end(), copy.lists.begin(), of_lists);
+  });
+  const bool same = found != copies_.end() &&
                     std::equal(found->keys.begin(), found->keys.end(), keys, keys + graphs) &&
                     same_integers(found->integers, inputs);
   if (same) {
-    if (found->block) return {found->block, true};
-    found->block = std::make_shared<Block>(allocator, bytes);
-    return {found->block, false};
+    if (found->filled) {
+      if (!same_stream(found->stream, stream.handle())) stream.wait(*found->filled);
+      return found->block;
+    }
+    // Under the lock: who finds the block next finds it filled, by work that comes first.
+    if (!found->block) found->block = std::make_shared<Block>(allocator, bytes);
+    fill(*found->block);
+    auto filled = std::make_unique<Event>();
+    stream.record(*filled);
+    found->stream = stream.handle();
+    found->filled = std::move(filled);
+    return found->block;
   }
   if (found != copies_.end()) copies_.erase(found);
   if (copies_.size() == kMost) copies_.erase(copies_.begin());
-  copies_.push_back({program, lists, {keys, keys + graphs}, integers_of(inputs), nullptr});
-  return {};
+  copies_.push_back({program, lists, {keys, keys + graphs}, integers_of(inputs), {}, {}, {}});
+  return nullptr;
 }
 
 }  // namespace cavs::cuda

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <vector>
 
+#include "cuda/gpu.h"
 #include "cuda/staged_lists.h"
 #include "graph/schedule.h"
 #include "memory/allocator.h"
@@ -18,13 +20,16 @@ namespace cavs::cuda {
 // the GPU; the second time it gets a block there, and from then on nothing is copied.
 class BatchCopies final : public Schedule::Mirror {
  public:
-  struct Found {
-    std::shared_ptr<Block> block;  // null: the batch has none
-    bool filled = false;           // whether the copy stands there already
-  };
-  // For a call of the program with this number over lists and inputs. `bytes`: of the block.
-  Found find(uint64_t program, const std::set<ListId>& lists, const int64_t* keys, int64_t graphs,
-             const std::vector<ExternalArray>& inputs, Allocator& allocator, int64_t bytes);
+  // Brings what stands in a block there, in the order of the stream at hand.
+  using Fill = std::function<void(const Block& block)>;
+
+  // The block for a call of the program with this number over lists and inputs, which work on the
+  // stream may read from now on; null where the batch has none. `bytes`: of the block. Where `fill`
+  // throws, the next call fills.
+  std::shared_ptr<Block> find(uint64_t program, const std::set<ListId>& lists, const int64_t* keys,
+                              int64_t graphs, const std::vector<ExternalArray>& inputs,
+                              Allocator& allocator, int64_t bytes, const Stream& stream,
+                              const Fill& fill);
 
  private:
   struct Copy {
@@ -33,6 +38,8 @@ class BatchCopies final : public Schedule::Mirror {
     std::vector<int64_t> keys;
     std::vector<std::vector<int32_t>> integers;  // of the inputs that have integers
     std::shared_ptr<Block> block;
+    StreamHandle stream = nullptr;  // on which it was filled
+    std::unique_ptr<Event> filled;  // null until it was
   };
   static constexpr size_t kMost = 4;  // programs of one batch: training, evaluation
 

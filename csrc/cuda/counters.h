@@ -12,7 +12,8 @@ namespace cavs::cuda {
 struct Counters {
   std::atomic<int64_t> launches{0};  // of the engine's own kernels
   std::atomic<int64_t> graph_launches{0};
-  std::atomic<int64_t> products{0};  // given to cuBLAS, which launches them
+  std::atomic<int64_t> lost_captures{0};  // that gave no graph
+  std::atomic<int64_t> products{0};       // given to cuBLAS, which launches them
   std::atomic<int64_t> copies_to_device{0};
   std::atomic<int64_t> bytes_to_device{0};
 };

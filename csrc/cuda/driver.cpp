@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -109,11 +110,13 @@ void open_beside(const std::string& folder, const std::string& start) {
 // Finds the functions of one library.
 class Finder {
  public:
-  Finder(void* library, std::string what_to_do)
-      : library_(library), what_to_do_(std::move(what_to_do)) {}
+  // `missing`: a function that is left null.
+  Finder(void* library, std::string what_to_do, std::string missing = "")
+      : library_(library), what_to_do_(std::move(what_to_do)), missing_(std::move(missing)) {}
 
   template <class Function>
   void find(const char* symbol, Function* function) const {
+    if (symbol == missing_) return;
     *function = reinterpret_cast<Function>(dlsym(library_, symbol));
     if (*function == nullptr) {
       fail("[cuda] expected a library with the function ", symbol, ", got one without it; ",
@@ -123,7 +126,7 @@ class Finder {
 
  private:
   void* library_;
-  std::string what_to_do_;
+  std::string what_to_do_, missing_;
 };
 
 const char* const kUpdateDriver =
@@ -148,15 +151,17 @@ DriverTable load_driver() {
       where.emulated.empty()
           ? open_library({"libcuda.so.1"}, usual, "the driver of an NVIDIA GPU", kUpdateDriver)
           : open_emulator(where.emulated);
-  const Finder finder(library, where.emulated.empty() ? kUpdateDriver : kCheckVariable);
+  const char* const what_to_do = where.emulated.empty() ? kUpdateDriver : kCheckVariable;
   DriverTable table;
   // First, since an older driver lacks others.
-  finder.find("cuDriverGetVersion", &table.cuDriverGetVersion);
+  Finder(library, what_to_do).find("cuDriverGetVersion", &table.cuDriverGetVersion);
   int version = 0;
   if (table.cuDriverGetVersion(&version) == 0 && version < kLeastDriverVersion) {
     fail("[cuda] expected a driver for CUDA ", version_text(kLeastDriverVersion),
          " or newer, got one for ", version_text(version), "; ", kUpdateDriver);
   }
+  const Finder finder(library, what_to_do,
+                      version < kParameterInfoVersion ? "cuFuncGetParamInfo" : "");
   CAVS_CUDA_DRIVER_FUNCTIONS(CAVS_CUDA_FIND)
   set_library_paths(where);  // from now on they are these
   pthread_atfork(nullptr, nullptr, [] { forked = true; });
@@ -248,6 +253,16 @@ std::string emulator_detail() {
   return detail.empty() ? "" : ": " + detail;
 }
 
+// As OutOfMemory, of what takes a number of bytes that only the driver knows.
+class NoMemoryFor : public std::bad_alloc {
+ public:
+  explicit NoMemoryFor(std::string message) : message_(std::move(message)) {}
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string message_;
+};
+
 }  // namespace
 
 LibraryPaths library_paths_from_environment() {
@@ -283,6 +298,15 @@ bool is_emulated() { return !paths().emulated.empty(); }
 void* emulator_function(const char* name) {
   if (!is_emulated()) return nullptr;
   return dlsym(open_emulator(paths().emulated), name);
+}
+
+void fail_for_memory(const std::string& expected) {
+  size_t free = 0, total = 0;
+  driver().cuMemGetInfo(&free, &total);
+  std::ostringstream text;
+  text << "[memory] expected memory of the GPU for " << expected << ", got " << free
+       << " bytes free of " << total << "; use smaller batches or a smaller model";
+  throw NoMemoryFor(text.str());
 }
 
 std::string describe(Result code) {

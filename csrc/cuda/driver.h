@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -180,14 +181,26 @@ bool is_forked();
 // A function that only the emulated driver has, for tests; null with a real one.
 void* emulator_function(const char* name);
 
-// The oldest driver that has all of the functions above.
-constexpr int kLeastDriverVersion = 12000;
+// The oldest driver that has all of the functions above; but cuFuncGetParamInfo came later, and is
+// null before.
+constexpr int kLeastDriverVersion = 12000, kParameterInfoVersion = 12040;
 
 std::string describe(Result code);  // of the driver: "CUDA_ERROR_INVALID_VALUE (invalid argument)"
 
+constexpr Result kNoMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY
+// Throws std::bad_alloc that says what the current device has.
+[[noreturn]] void fail_for_memory(const std::string& expected);
+
+// Throws Error(kDevice) for a code of the driver that is no success; std::bad_alloc where there
+// is too little memory.
 template <class... Parts>
 void check(Result code, const Parts&... expected) {
   if (code == 0) return;
+  if (code == kNoMemory) {
+    std::ostringstream what;
+    (what << ... << expected);
+    fail_for_memory(what.str());
+  }
   fail("[cuda] expected ", expected..., ", got ", describe(code),
        "; see docs/gpu.md, Troubleshooting");
 }

@@ -1,6 +1,7 @@
 // Calls the driver for GPUs, streams, events, graphs and memory.
 #include "cuda/gpu.h"
 
+#include <atomic>
 #include <cstring>
 
 #include "cuda/counters.h"
@@ -151,10 +152,25 @@ std::unique_ptr<Graph> Stream::end_capture() const {
   return std::make_unique<Graph>(graph);
 }
 
+namespace {
+std::atomic<void (*)()> sparing{nullptr};
+}
+
+void set_sparing(void (*spare)()) { sparing = spare; }
+
+bool spare_memory() {
+  void (*const spare)() = sparing;
+  if (spare == nullptr) return false;
+  spare();
+  return true;
+}
+
 DeviceBlock::DeviceBlock(const Stream& stream, size_t bytes)
     : stream_(stream), context_(current_context()), bytes_(bytes) {
-  check(driver().cuMemAllocAsync(&address_, bytes == 0 ? 1 : bytes, stream.handle()), bytes,
-        " bytes of device memory");
+  check(take_sparing([&] {
+          return driver().cuMemAllocAsync(&address_, bytes == 0 ? 1 : bytes, stream.handle());
+        }),
+        bytes, " bytes");
 }
 DeviceBlock::~DeviceBlock() {
   const ContextScope scope(context_);
@@ -171,8 +187,9 @@ void keep_freed_memory(const Gpu& gpu, int ordinal) {
 
 PinnedBlock::PinnedBlock(size_t bytes) : bytes_(bytes) {
   void* data = nullptr;
-  check(driver().cuMemHostAlloc(&data, bytes == 0 ? 1 : bytes, 0), bytes,
-        " bytes of pinned memory");
+  const Result code = driver().cuMemHostAlloc(&data, bytes == 0 ? 1 : bytes, 0);
+  if (code == kNoMemory) throw OutOfMemory(bytes);
+  check(code, bytes, " bytes of pinned memory");
   data_ = static_cast<std::byte*>(data);
 }
 PinnedBlock::~PinnedBlock() { driver().cuMemFreeHost(data_); }

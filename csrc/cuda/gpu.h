@@ -127,10 +127,24 @@ class Stream {
   bool own_ = false;
 };
 
+// What is called where a device has no more memory, to give back what can be spared; the context
+// stays current.
+void set_sparing(void (*spare)());
+bool spare_memory();  // calls it; false where there is none
+
+// Calls take() -> a code of the driver; where that says that there is no memory, once more after
+// what can be spared was given back.
+template <class Take>
+Result take_sparing(const Take& take) {
+  const Result code = take();
+  return code == kNoMemory && spare_memory() ? take() : code;
+}
+
 // Memory of a device from its pool: taken and given back in the order of a stream. The pool keeps
 // what is given back (see keep_freed_memory), so that taking it again costs about a microsecond.
 class DeviceBlock {
  public:
+  // Throws OutOfMemory.
   DeviceBlock(const Stream& stream, size_t bytes);
   ~DeviceBlock();
   DeviceBlock(const DeviceBlock&) = delete;
@@ -156,7 +170,7 @@ void keep_freed_memory(const Gpu& gpu, int ordinal);
 // asynchronous.
 class PinnedBlock {
  public:
-  explicit PinnedBlock(size_t bytes);
+  explicit PinnedBlock(size_t bytes);  // throws OutOfMemory
   ~PinnedBlock();
   PinnedBlock(const PinnedBlock&) = delete;
   PinnedBlock& operator=(const PinnedBlock&) = delete;

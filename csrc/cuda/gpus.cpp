@@ -59,6 +59,11 @@ int gpu_count() {
 OpenGpu::OpenGpu(int number)
     : ordinal(number), gpu(number), stream(), cache(KernelCache::default_folder()) {}
 
+void OpenGpu::synchronize() {
+  const std::lock_guard<std::mutex> guard(capture_mutex);
+  gpu.synchronize();
+}
+
 OpenGpu& open_gpu(int ordinal) {
   // Before the lock, which another thread of the parent may have held.
   if (is_forked()) check(driver().cuInit(0), "a process that may use the GPU");

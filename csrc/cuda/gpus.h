@@ -19,6 +19,10 @@ int gpu_count();
 struct OpenGpu {
   explicit OpenGpu(int ordinal);
 
+  // Waits until all streams are idle, for a capture to end too: CUDA refuses to wait for a device
+  // on which a stream is captured, and the capture is lost.
+  void synchronize();
+
   const int ordinal;
   Gpu gpu;
   Stream stream;     // of the engine, for work that no caller's stream orders

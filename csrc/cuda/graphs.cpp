@@ -33,20 +33,25 @@ std::list<GraphCache::Entry>::iterator GraphCache::position_of(const SweepKey& k
 GraphCache::Found GraphCache::find(const SweepKey& key) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto found = position_of(key);
-  if (found == entries_.end()) {
-    entries_.push_front({key, nullptr});
-    if (entries_.size() > kMost) entries_.pop_back();
-    return {};
-  }
+  if (found == entries_.end()) return {};
   entries_.splice(entries_.begin(), entries_, found);
   if (found->graph) return {Advice::kReplay, found->graph};
-  return {Advice::kCapture, nullptr};
+  return {found->given_up ? Advice::kLaunch : Advice::kCapture, nullptr};
+}
+
+void GraphCache::note_launched(const SweepKey& key) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (position_of(key) != entries_.end()) return;
+  entries_.push_front({key, nullptr, false});
+  if (entries_.size() > kMost) entries_.pop_back();
 }
 
 void GraphCache::keep(const SweepKey& key, std::shared_ptr<const Graph> graph) {
   const std::lock_guard<std::mutex> guard(mutex_);
   const auto found = position_of(key);
-  if (found != entries_.end()) found->graph = std::move(graph);
+  if (found == entries_.end()) return;
+  found->given_up = graph == nullptr;
+  found->graph = std::move(graph);
 }
 
 }  // namespace cavs::cuda

@@ -25,6 +25,10 @@ class GraphCache {
     std::shared_ptr<const Graph> graph;  // to replay
   };
   Found find(const SweepKey& key);
+  // A sweep was launched to its end. One that failed half-way may have kernels that are not loaded,
+  // which a capture cannot do.
+  void note_launched(const SweepKey& key);
+  // Of a sweep that came again. Null: it cannot be captured, and is launched from now on.
   void keep(const SweepKey& key, std::shared_ptr<const Graph> graph);
 
  private:
@@ -32,6 +36,7 @@ class GraphCache {
   struct Entry {
     SweepKey key;
     std::shared_ptr<const Graph> graph;
+    bool given_up = false;
   };
   std::list<Entry>::iterator position_of(const SweepKey& key);
 

@@ -189,9 +189,11 @@ std::string compile(const KernelSource& source, const std::string& architecture)
 
 Kernel::Kernel(FunctionHandle function, std::string name)
     : function_(function), name_(std::move(name)) {
+  if (driver().cuFuncGetParamInfo == nullptr) return;
+  parameter_bytes_.emplace();
   size_t offset = 0, bytes = 0;
   for (size_t i = 0; driver().cuFuncGetParamInfo(function_, i, &offset, &bytes) == 0; ++i) {
-    parameter_bytes_.push_back(bytes);
+    parameter_bytes_->push_back(bytes);
   }
 }
 
@@ -217,23 +219,27 @@ int Kernel::own_shared_bytes() const {
   return value;
 }
 
-// Of 48 KB a block may have what it does not have of its own; more it has to ask for.
+// Of 48 KB a block may have what it does not have of its own; more it has to ask for. Never less
+// than before: another thread may be about to launch with more, and graphs hold launches.
 void Kernel::allow_shared(unsigned bytes) const {
   if (bytes == 0) return;
+  const std::lock_guard<std::mutex> guard(allowed_->mutex);
+  if (bytes <= allowed_->bytes) return;
   check(driver().cuFuncSetAttribute(function_, kSharedBytes, static_cast<int>(bytes)),
         "shared memory for '", name_, "'");
+  allowed_->bytes = bytes;
 }
 
 void Kernel::start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
                    bool together) const {
-  if (arguments.size() != parameter_bytes_.size()) {
-    fail("[cuda] expected ", parameter_bytes_.size(), " arguments of kernel '", name_, "', got ",
+  if (parameter_bytes_ && arguments.size() != parameter_bytes_->size()) {
+    fail("[cuda] expected ", parameter_bytes_->size(), " arguments of kernel '", name_, "', got ",
          arguments.size(), "; give those of its text");
   }
   std::vector<void*> pointers;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i].bytes != parameter_bytes_[i]) {
-      fail("[cuda] expected ", parameter_bytes_[i], " bytes for argument ", i, " of kernel '",
+    if (parameter_bytes_ && arguments[i].bytes != (*parameter_bytes_)[i]) {
+      fail("[cuda] expected ", (*parameter_bytes_)[i], " bytes for argument ", i, " of kernel '",
            name_, "', got ", arguments[i].bytes, "; give those of its text");
     }
     pointers.push_back(const_cast<void*>(arguments[i].data));

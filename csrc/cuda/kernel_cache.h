@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +37,7 @@ struct Argument {
 };
 
 // A function of a module. Launches check number and sizes of the arguments against those of the
-// compiled function.
+// compiled function, where the driver knows these (from 12.4 on).
 class Kernel {
  public:
   Kernel(FunctionHandle function, std::string name);
@@ -69,9 +71,15 @@ class Kernel {
   void start(const Stream& stream, const Shape& shape, const std::vector<Argument>& arguments,
              bool together) const;
 
+  struct Allowed {
+    std::mutex mutex;
+    unsigned bytes = 0;
+  };
+
   FunctionHandle function_;
   std::string name_;
-  std::vector<size_t> parameter_bytes_;
+  std::optional<std::vector<size_t>> parameter_bytes_;  // nothing where the driver does not say
+  std::shared_ptr<Allowed> allowed_ = std::make_shared<Allowed>();  // of dynamic shared memory
 };
 
 class Module {

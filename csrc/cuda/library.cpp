@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kMajorCapability = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kHopper = 9;
+constexpr Result kBlasOutOfMemory = 3;  // CUBLAS_STATUS_ALLOC_FAILED
 
 // As cuBLAS's manual asks for: its products are slower with less.
 size_t workspace_bytes(const Gpu& gpu) {
@@ -82,16 +83,28 @@ BlasHandle Library::blas(const Stream& stream) {
   if (of_stream.handle != nullptr) return of_stream.handle;
   const size_t bytes = workspace_bytes(open_.gpu);
   if (of_stream.workspace == 0) {
-    check(driver().cuMemAlloc(&of_stream.workspace, bytes), bytes, " bytes for cuBLAS");
+    check(take_sparing([&] { return driver().cuMemAlloc(&of_stream.workspace, bytes); }), bytes,
+          " bytes for cuBLAS");
   }
   BlasHandle handle = nullptr;
-  check_blas(cuda::blas().cublasCreate(&handle), "a handle of cuBLAS");
+  const auto create = [&] {
+    const Result code = cuda::blas().cublasCreate(&handle);
+    return code == kBlasOutOfMemory ? kNoMemory : code;
+  };
+  const Result code = take_sparing(create);
+  if (code == kNoMemory) fail_for_memory("a handle of cuBLAS");
+  check_blas(code, "a handle of cuBLAS");
   // In this order: setting the stream takes the workspace away.
   check_blas(cuda::blas().cublasSetStream(handle, stream.handle()), "a stream for cuBLAS");
   check_blas(
       cuda::blas().cublasSetWorkspace(handle, reinterpret_cast<void*>(of_stream.workspace), bytes),
       "a workspace for cuBLAS");
   return of_stream.handle = handle;
+}
+
+bool Library::uses_blas() {
+  const std::shared_lock<std::shared_mutex> guard(mutex_);
+  return !blas_.empty();
 }
 
 Library& library_of(OpenGpu& open, DType dtype, bool flush_denormals) {

@@ -41,6 +41,8 @@ class Library {
   // A handle of cuBLAS for this stream, made when first asked for, with a workspace of its own: so
   // products allocate nothing, and streams do not share one. Throws Error(kDevice).
   BlasHandle blas(const Stream& stream);
+  // Whether it was asked for one, for any stream.
+  bool uses_blas();
 
  private:
   struct Blas {

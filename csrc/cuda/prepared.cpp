@@ -39,7 +39,7 @@ GroupOperand operand_of(const TableSpec& table, int ld) {
 }  // namespace
 
 CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
-    : number(next_number()), open_(open), exe_(exe), lists_(lists_read(exe.program)) {
+    : number(next_number()), open_(open), exe_(exe), own_lists_(lists_read(exe.program)) {
   for (size_t s = 0; s < exe.program.segments.size(); ++s) {
     segments.emplace_back();
     const auto& instructions = exe.program.segments[s].instructions;
@@ -56,17 +56,20 @@ CudaProgram::CudaProgram(OpenGpu& open, const Executable& exe)
       segments.back().push_back(call);
     }
   }
-  if (exe.forward) cuda_program(*exe.forward).expect(lists_);
+  if (exe.forward) cuda_program(*exe.forward).expect(own_lists_);
 }
 
-std::set<ListId> CudaProgram::lists() const {
+std::set<ListId> CudaProgram::lists(bool keep) const {
+  std::set<ListId> lists = own_lists_;
+  if (!keep) return lists;
   const std::lock_guard<std::mutex> guard(mutex_);
-  return lists_;
+  lists.insert(expected_lists_.begin(), expected_lists_.end());
+  return lists;
 }
 
 void CudaProgram::expect(const std::set<ListId>& lists) const {
   const std::lock_guard<std::mutex> guard(mutex_);
-  lists_.insert(lists.begin(), lists.end());
+  expected_lists_.insert(lists.begin(), lists.end());
 }
 
 std::vector<std::optional<GroupKernel>> CudaProgram::print(const Layout& layout) const {

@@ -46,8 +46,9 @@ class CudaProgram final : public Prepared {
 
   OpenGpu& open() const { return open_; }
 
-  // Lists that the program reads, or that backward programs of it read that were prepared so far.
-  std::set<ListId> lists() const;
+  // Lists that the program reads; with `keep` those too that backward programs of it read, of which
+  // it knows the ones that were prepared so far.
+  std::set<ListId> lists(bool keep) const;
   void expect(const std::set<ListId>& lists) const;
 
   std::vector<std::vector<PreparedCall>> segments;
@@ -62,7 +63,8 @@ class CudaProgram final : public Prepared {
   const Executable& exe_;
   mutable std::mutex mutex_;
   mutable std::map<std::pair<const Layout*, bool>, std::unique_ptr<const LayoutCode>> code_;
-  mutable std::set<ListId> lists_;
+  const std::set<ListId> own_lists_;
+  mutable std::set<ListId> expected_lists_;
 };
 
 const CudaProgram& cuda_program(const Executable& exe);

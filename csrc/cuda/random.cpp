@@ -13,8 +13,7 @@ Draw draw_of(const DeviceCall& call, uint32_t key) {
   Draw draw;
   draw.out = call.out[0];
   if (!call.instruction->inputs.empty()) draw.in = call.in[0];
-  draw.seed = call.random->seed;
-  draw.step = call.random->step;
+  draw.state = call.random->state;
   draw.op = key;
   draw.rows = call.rows;
   return draw;
@@ -98,6 +97,12 @@ void dropout_by_id(Library& library, const Stream& stream, const DeviceCall& cal
 }
 
 }  // namespace
+
+void note_random_state(Library& library, const Stream& stream, Address to,
+                       const RandomState& state) {
+  launch(library, stream, "random", "note_state", 1,
+         NoteState{reinterpret_cast<RandomState*>(to), state});
+}
 
 const std::vector<DeviceKernel>& random_kernels() {
   static const auto* const table = new std::vector<DeviceKernel>{

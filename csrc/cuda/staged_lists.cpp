@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "runtime/executable.h"
+#include "runtime/memory_plan.h"
+#include "runtime/unique.h"
 
 namespace cavs::cuda {
 namespace {
@@ -13,10 +15,12 @@ void add_lists(const TableSpec& table, std::set<ListId>* lists) {
     case TableKind::kNone:
     case TableKind::kUnique:
     case TableKind::kUniqueRows:
-    case TableKind::kUniqueParents:
-    case TableKind::kUniqueParentRows:
     case TableKind::kUniqueIds:
       return;  // the tables of distinct ids have a place of their own
+    case TableKind::kUniqueParents:
+    case TableKind::kUniqueParentRows:
+      lists->insert({List::kUniqueParents, table.argument});
+      return;
     case TableKind::kChild:
       lists->insert({List::kChild});
       return;
@@ -122,9 +126,32 @@ HostArray array_of(const Schedule& schedule, const ListId& id) {
       return host_array(schedule.parents(id.argument).slot);
     case List::kGraphKeys:
     case List::kInput:
+    case List::kUniqueParents:
       return {};
   }
   return {};
+}
+
+// Elements of each integer input that a forward program reads as a value.
+std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& counts) {
+  std::map<int, int64_t> elements;
+  for (const ValueSpec& value : exe.program.values) {
+    if (value.role != Role::kInput || value.dtype != DType::kInt32) continue;
+    elements[value.index] = counts.of(value.space) * value.size;
+  }
+  return elements;
+}
+
+int64_t edges_of_parents(const Program& program, int unique, const RowCounts& counts,
+                         const Schedule& schedule) {
+  return count_parents(program.uniques[static_cast<size_t>(unique)].base, counts, schedule);
+}
+
+// The lists of parents of a unique, with room at `memory`.
+UniqueParents parents_at(std::byte* memory, int unique, const Sweep& sweep) {
+  const int64_t rows = sweep.counts.uniques[static_cast<size_t>(unique)];
+  return unique_parents_at(
+      memory, rows, edges_of_parents(sweep.exe.program, unique, sweep.counts, sweep.schedule));
 }
 
 }  // namespace
@@ -149,38 +176,38 @@ std::set<ListId> lists_read(const Program& program) {
   return lists;
 }
 
-std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& counts) {
-  std::map<int, int64_t> elements;
-  if (exe.program.backward) return elements;
-  for (const ValueSpec& value : exe.program.values) {
-    if (value.role != Role::kInput || value.dtype != DType::kInt32) continue;
-    elements[value.index] = counts.of(value.space) * value.size;
-  }
-  return elements;
-}
-
-StagedLists::StagedLists(const std::set<ListId>& lists, const Schedule& schedule,
-                         const std::map<int, int64_t>& inputs) {
+StagedLists::StagedLists(const std::set<ListId>& lists, const Executable& exe,
+                         const RowCounts& counts, const Schedule& schedule) {
+  const std::map<int, int64_t> inputs = integer_inputs(exe, counts);
   for (const ListId& id : lists) {
     int64_t size = array_of(schedule, id).bytes;
     if (id.list == List::kGraphKeys) {
       size = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
     } else if (id.list == List::kInput) {
       size = inputs.at(id.argument) * static_cast<int64_t>(sizeof(int32_t));
+    } else if (id.list == List::kUniqueParents) {
+      size = unique_parents_bytes(counts.uniques[static_cast<size_t>(id.argument)],
+                                  edges_of_parents(exe.program, id.argument, counts, schedule));
     }
     offsets_[id] = bytes;
     bytes += align_up(size);
   }
 }
 
-void StagedLists::write(const Schedule& schedule, const int64_t* graph_keys,
-                        const std::vector<ExternalArray>& inputs, std::byte* block) const {
+void StagedLists::write(const Sweep& sweep, std::byte* block) const {
+  const Schedule& schedule = sweep.schedule;
   for (const auto& [id, offset] : offsets_) {
+    if (id.list == List::kUniqueParents) {
+      UniqueParents lists = parents_at(block + offset, id.argument, sweep);
+      list_parents(sweep.uniques[static_cast<size_t>(id.argument)], schedule, &lists);
+      continue;
+    }
     HostArray array = array_of(schedule, id);
     if (id.list == List::kGraphKeys) {
-      array = {graph_keys, schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t))};
+      const auto bytes = schedule.num_graphs * static_cast<int64_t>(sizeof(int64_t));
+      array = {sweep.random.graph_key, bytes};
     } else if (id.list == List::kInput) {
-      const ExternalArray& input = inputs[static_cast<size_t>(id.argument)];
+      const ExternalArray& input = sweep.own.inputs[static_cast<size_t>(id.argument)];
       array = {input.data, input.elements * static_cast<int64_t>(sizeof(int32_t))};
     }
     if (array.bytes > 0) std::memcpy(block + offset, array.data, static_cast<size_t>(array.bytes));
@@ -215,6 +242,15 @@ const int32_t* DeviceLists::find(List list, int argument) const {
 ScheduleArrays::Parents DeviceLists::parents(int slots) const {
   return {find(List::kParentsPtr, slots), find(List::kParentsRow, slots),
           slots == 0 ? nullptr : find(List::kParentsSlot, slots)};
+}
+
+std::vector<UniqueParents> DeviceLists::unique_parents(const Sweep& sweep) const {
+  std::vector<UniqueParents> parents(sweep.uniques.size());
+  for (const int u : sweep.exe.parent_lists) {
+    auto* memory = reinterpret_cast<std::byte*>(addresses_.at({List::kUniqueParents, u}));
+    parents[static_cast<size_t>(u)] = parents_at(memory, u, sweep);
+  }
+  return parents;
 }
 
 }  // namespace cavs::cuda

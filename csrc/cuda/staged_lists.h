@@ -39,7 +39,8 @@ enum class List : uint8_t {
   kParentsRow,   //   the same
   kParentsSlot,  //   the same
   kGraphKeys,
-  kInput,  // argument: which input
+  kInput,          // argument: which input
+  kUniqueParents,  // argument: of which unique; see UniqueParents
 };
 
 struct ListId {
@@ -56,27 +57,23 @@ std::set<ListId> lists_read(const Program& program);
 // Lists with their places in a block.
 class StagedLists final : public Staged {
  public:
-  // `inputs` has the elements of integer inputs, by their numbers.
-  StagedLists(const std::set<ListId>& lists, const Schedule& schedule,
-              const std::map<int, int64_t>& inputs);
+  // For sweeps of this program, or of backward programs of it.
+  StagedLists(const std::set<ListId>& lists, const Executable& exe, const RowCounts& counts,
+              const Schedule& schedule);
 
   const std::map<ListId, int64_t>& offsets() const { return offsets_; }
   // A block that holds the run's tables and lists in place of the arena; null where the arena does.
   // Set by the forward sweep, before any other reads it.
   void stand_in(std::shared_ptr<Block> block) const { block_ = std::move(block); }
   const std::shared_ptr<Block>& block() const { return block_; }
-  // Writes the lists to a block of the host at their offsets. The arrays of the caller are those of
-  // the sweep that reads the inputs.
-  void write(const Schedule& schedule, const int64_t* graph_keys,
-             const std::vector<ExternalArray>& inputs, std::byte* block) const;
+  // Writes the lists to a block of the host at their offsets. Inputs are those of the sweep's
+  // program itself.
+  void write(const Sweep& sweep, std::byte* block) const;
 
  private:
   std::map<ListId, int64_t> offsets_;
   mutable std::shared_ptr<Block> block_;
 };
-
-// Elements of each integer input that a forward program reads as a value.
-std::map<int, int64_t> integer_inputs(const Executable& exe, const RowCounts& counts);
 
 // The addresses of lists on the device.
 class DeviceLists final : public ScheduleArrays {
@@ -90,6 +87,8 @@ class DeviceLists final : public ScheduleArrays {
   const int32_t* find(List list, int argument = 0) const;
   const int32_t* slot(int k) const override { return find(List::kSlot, k); }
   Parents parents(int slots) const override;
+  // Of the uniques whose lists of parents the sweep's program reads.
+  std::vector<UniqueParents> unique_parents(const Sweep& sweep) const;
 
  private:
   std::map<ListId, Address> addresses_;

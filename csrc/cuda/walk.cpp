@@ -11,9 +11,11 @@
 #include "base/interrupt.h"
 #include "base/matmul_precision.h"
 #include "base/stopwatch.h"
+#include "cuda/counters.h"
 #include "cuda/graphs.h"
 #include "cuda/levels.h"
 #include "cuda/library.h"
+#include "cuda/row_launches.h"
 #include "cuda/streams.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
@@ -29,10 +31,9 @@ struct BoundCall {
   DeviceCall call;
 };
 
-Random random_of(const RandomContext& context, const DeviceLists& lists) {
+Random random_of(const RandomContext& context, Address state, const DeviceLists& lists) {
   Random random;
-  random.seed = context.seed;
-  random.step = context.step;
+  random.state = reinterpret_cast<const RandomState*>(state);
   random.training = context.training ? 1 : 0;
   random.graph_key = reinterpret_cast<const long long*>(lists.find(List::kGraphKeys));
   random.vertex_graph = lists.find(List::kGraph);
@@ -47,7 +48,8 @@ class Clock {
  public:
   Clock(const Sweep& sweep, const Stream& stream) : profile_(sweep.profile), stream_(stream) {
     if (profile_ == nullptr) return;
-    stream_.record(begin_);
+    begin_ = std::make_unique<Event>(true);
+    stream_.record(*begin_);
   }
 
   template <class Launch>
@@ -71,7 +73,7 @@ class Clock {
       ProfileEvent event;
       event.call = timed.call;
       event.level = timed.level;
-      event.start = nanoseconds(timed.start->milliseconds_since(begin_));
+      event.start = nanoseconds(timed.start->milliseconds_since(*begin_));
       event.ns = nanoseconds(timed.end->milliseconds_since(*timed.start));
       event.rows = timed.rows;
       CallProfile& sum = profile_->calls[static_cast<size_t>(timed.call)];
@@ -100,7 +102,7 @@ class Clock {
 
   SweepProfile* const profile_;
   const Stream& stream_;
-  const Event begin_{true};
+  std::unique_ptr<Event> begin_;
   Stopwatch watch_;
   std::vector<Timed> timed_;
 };
@@ -164,14 +166,17 @@ class Walker {
         flush_(flush_denormals),
         lists_(lists),
         library_(library_of(prepared_.open(), program_.dtype, flush_denormals)),
-        random_(random_of(sweep.random, lists)),
+        random_(random_of(sweep.random, random_place(), lists)),
         clock_(sweep, stream) {
     bind(tables);
   }
 
   void walk() {
     const bool watched = sweep_.profile != nullptr || sweep_.first_nan != nullptr;
-    const bool captures = uses_graphs() && !watched && !prepared_.random;
+    const bool captures = uses_graphs() && !watched;
+    if (prepared_.random) {
+      note_random_state(library_, first_, random_place(), {sweep_.random.seed, sweep_.random.step});
+    }
     const SweepKey key = captures ? key_of_launches() : SweepKey();
     const GraphCache::Found found = captures ? prepared_.graphs.find(key) : GraphCache::Found();
     if (found.advice == GraphCache::Advice::kReplay) {
@@ -179,9 +184,10 @@ class Walker {
     } else if (found.advice == GraphCache::Advice::kCapture) {
       const std::shared_ptr<const Graph> graph = capture();
       prepared_.graphs.keep(key, graph);
-      first_.launch(*graph);
+      graph ? first_.launch(*graph) : walk_on(first_, place_segments(sweep_, !program_.streams));
     } else {
       walk_on(first_, place_segments(sweep_, watched || !program_.streams));
+      if (captures) prepared_.graphs.note_launched(key);
     }
     clock_.finish(code_.groups.size());
   }
@@ -209,17 +215,41 @@ class Walker {
       for (const int32_t row : *ptr) key.push_back(static_cast<uint64_t>(row));
     }
     key.push_back(scratch_of(0));
+    if (prepared_.random) {
+      key.push_back(static_cast<uint64_t>(random_.training));
+      key.push_back(reinterpret_cast<uint64_t>(random_.graph_key));
+      for (const int* list :
+           {random_.vertex_graph, random_.vertex_local, random_.edge_graph, random_.edge_local}) {
+        key.push_back(reinterpret_cast<uint64_t>(list));
+      }
+    }
     key.push_back(persistent_levels() ? reinterpret_cast<uint64_t>(lists_.find(List::kLevelPtr))
                                       : 0);
     return key;
   }
 
-  // The sweep was launched before, so that its kernels are loaded.
+  // The sweep was launched before, so that its kernels are loaded. Null where something ended the
+  // capture, as another library's wait for the device does: launches then say what else is wrong.
   std::shared_ptr<const Graph> capture() {
     OpenGpu& open = prepared_.open();
     const std::lock_guard<std::mutex> guard(open.capture_mutex);
-    library_.blas(open.capturing);  // allocates, which a capture may not
-    return open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    if (library_.uses_blas()) library_.blas(open.capturing);  // allocates, which a capture may not
+    capturing_ = true;
+    std::shared_ptr<const Graph> graph;
+    try {
+      graph =
+          open.capturing.capture([&] { walk_on(open.capturing, place_segments(sweep_, true)); });
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kDevice) throw;
+      count(counters().lost_captures);
+    }
+    capturing_ = false;
+    return graph;
+  }
+
+  // Not within a capture, in which a signal handler could do what ends it.
+  void poll() {
+    if (!capturing_) interrupt_.poll();
   }
 
   void walk_on(const Stream& first, const std::vector<SegmentPlace>& places) {
@@ -230,7 +260,7 @@ class Walker {
             "the place of the first NaN");
     }
     for (size_t s = 0; s < program_.segments.size(); ++s) {
-      interrupt_.poll();
+      poll();
       const Segment& segment = program_.segments[s];
       if (segment.kind == SegmentKind::kSums) continue;  // done with the levels before it
       stream_ = &lanes.enter(s);
@@ -313,6 +343,10 @@ class Walker {
     return workspace_address() + static_cast<Address>(workspace_.nan_offset);
   }
 
+  Address random_place() const {
+    return workspace_address() + static_cast<Address>(workspace_.random_offset());
+  }
+
   bool has_sums(size_t s) const {
     return s + 1 < program_.segments.size() && program_.segments[s + 1].kind == SegmentKind::kSums;
   }
@@ -326,7 +360,7 @@ class Walker {
     for (int64_t i = 0; i < levels; ++i) {
       level_ = program_.backward ? levels - 1 - i : i;
       if (inner && level_ == 0) continue;  // all leaves, and nothing but leaves
-      interrupt_.poll();
+      poll();
       if (const int64_t done = together ? together->launch(level_) : 0; done > 0) {
         i += done - 1;
         continue;
@@ -415,6 +449,7 @@ class Walker {
   const Random random_;
   Clock clock_;
   Interrupt interrupt_;
+  bool capturing_ = false;
   std::vector<Operand> operands_;
   std::vector<Table> tables_;
   std::vector<std::vector<BoundCall>> calls_;  // [segment]

@@ -38,7 +38,7 @@ int64_t most_rows(const Segment& segment, const Instruction& instruction, const 
 
 CudaWorkspace::CudaWorkspace(const Executable& exe, const RowCounts& counts,
                              const Schedule& schedule, const Staged& staged)
-    : late(not_staged(exe, staged), schedule, {}) {
+    : late(not_staged(exe, staged), exe, counts, schedule) {
   int64_t scratch = 0;
   const CudaProgram& program = cuda_program(exe);
   for (size_t s = 0; s < program.segments.size(); ++s) {

@@ -8,8 +8,8 @@
 
 namespace cavs::cuda {
 
-// [lists that forward did not stage][the place of the first NaN][scratch of kernels, of each
-// stream]
+// [lists that forward did not stage][the place of the first NaN][seed and step of random numbers]
+// [gates][scratch of kernels, of each stream]
 class CudaWorkspace final : public Workspace {
  public:
   CudaWorkspace(const Executable& exe, const RowCounts& counts, const Schedule& schedule,
@@ -21,6 +21,7 @@ class CudaWorkspace final : public Workspace {
   // Of the gate at which a kernel waits for itself (see kernels/meet.h), of each stream; on lines
   // of their own behind the place of the first NaN.
   int64_t gate_offset(int stream) const { return nan_offset + 64 * (1 + stream); }
+  int64_t random_offset() const { return nan_offset + 16; }
 };
 
 // Rows that one launch of the instruction works on at most.

@@ -21,7 +21,7 @@ int ordinal_in(const std::string& name) {
 
 }  // namespace
 
-std::shared_ptr<const Staged> Backend::stage(const Executable&, const RowCounts&,
+std::shared_ptr<const Staged> Backend::stage(const Executable&, bool, const RowCounts&,
                                              const Schedule&) const {
   static const auto* const nothing = new std::shared_ptr<const Staged>(new Staged);
   return *nothing;

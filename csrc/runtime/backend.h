@@ -73,9 +73,9 @@ struct Sweep {
   const Schedule& schedule;
   const RowCounts& counts;
   std::byte* memory;  // of the arena
-  // Both stand in memory of the host. If the host reaches the arena, they stand in the arena: the
-  // tables one after the other from its start on, the lists of parents in the same way from
-  // plan.lists_offset on. Otherwise the backend copies them there.
+  // In memory of the host. If the host reaches the arena, the tables stand in the arena, one after
+  // the other from its start on, and the lists of parents in the same way from plan.lists_offset
+  // on. Otherwise the backend copies the tables there, and makes the lists: there are none here.
   const std::vector<UniqueTable>& uniques;
   const std::vector<UniqueParents>& parents;  // [unique]
   const RandomContext& random;
@@ -105,9 +105,10 @@ class Backend {
   virtual bool keeps_confined_values() const = 0;
   virtual Overwrites overwrites(const Program& program, const Instruction& instruction) const = 0;
 
-  // What a run over a schedule keeps in the arena beside values; asked once for each run. None by
-  // default.
-  virtual std::shared_ptr<const Staged> stage(const Executable& exe, const RowCounts& counts,
+  // What a run over a schedule keeps in the arena beside values; asked once for each run. `keep`:
+  // whether backward may follow. None by default.
+  virtual std::shared_ptr<const Staged> stage(const Executable& exe, bool keep,
+                                              const RowCounts& counts,
                                               const Schedule& schedule) const;
   // Called once the layouts of the program are known. The executable outlives the result.
   virtual std::shared_ptr<const Prepared> prepare(const Executable& exe) const = 0;

@@ -100,6 +100,7 @@ int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule
 
 int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
                            const Schedule& schedule) {
+  if (!exe.backend->allocator().on_host()) return 0;
   int64_t bytes = 0;
   for (const int u : exe.parent_lists) {
     const int64_t edges = count_parents(exe.program.uniques[u].base, counts, schedule);
@@ -115,7 +116,7 @@ SweepPlan plan_forward(const Executable& exe, bool keep, const RowCounts& counts
   reserve(exe, &plan);
   for (size_t id = 0; id < exe.forms.size(); ++id) add_lifetime(exe, layout, counts, &plan);
   plan.staged_offset = unique_section_bytes(exe.program, counts);
-  plan.staged = exe.backend->stage(exe, counts, schedule);
+  plan.staged = exe.backend->stage(exe, keep, counts, schedule);
   const int64_t end =
       plan_values(exe, layout, counts, plan.staged_offset + plan.staged->bytes, &plan);
   place_in_rows_of_others(layout, &plan);

@@ -39,7 +39,8 @@ int64_t unique_section_bytes(const Program& program, const RowCounts& counts);
 // Edges in which the rows of a program's unique are children.
 int64_t count_parents(const Space& base, const RowCounts& counts, const Schedule& schedule);
 
-// Bytes of the lists of parents that the program reads.
+// Bytes of the lists of parents that the program reads. None where the host does not reach the
+// arena: then the backend makes the lists.
 int64_t parent_lists_bytes(const Executable& exe, const RowCounts& counts,
                            const Schedule& schedule);
 

@@ -140,17 +140,18 @@ void Run::find_in_tuples(size_t number, const std::vector<const int32_t*>& ids) 
               order_of(exe_->program.uniques[parts].base), unique.rows == 0, &uniques_[number]);
 }
 
-std::byte* Run::host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const {
-  if (exe_->backend->allocator().on_host()) return arena_->data() + offset;
-  if (!*own || (*own)->bytes() < bytes) {
-    *own = std::make_unique<Block>(host_allocator(), std::max<int64_t>(1, bytes));
+std::byte* Run::unique_memory() {
+  if (exe_->backend->allocator().on_host()) return arena_->data();
+  if (!own_uniques_) {
+    const int64_t bytes = unique_section_bytes(exe_->program, counts_);
+    own_uniques_ = std::make_unique<Block>(host_allocator(), std::max<int64_t>(1, bytes));
   }
-  return (*own)->data();
+  return own_uniques_->data();
 }
 
 void Run::place_uniques() {
   uniques_.clear();
-  std::byte* memory = host_memory(0, unique_section_bytes(exe_->program, counts_), &own_uniques_);
+  std::byte* memory = unique_memory();
   for (size_t i = 0; i < exe_->program.uniques.size(); ++i) {
     const int64_t base = unique_base_rows(exe_->program, counts_, i);
     uniques_.push_back(unique_table_at(memory, base, counts_.uniques[i]));
@@ -160,9 +161,8 @@ void Run::place_uniques() {
 
 void Run::list_parents(const Executable& exe, const SweepPlan& plan) {
   parents_.assign(exe.program.uniques.size(), {});
-  if (exe.parent_lists.empty()) return;
-  const int64_t bytes = parent_lists_bytes(exe, counts_, schedule_);
-  std::byte* memory = host_memory(plan.lists_offset, bytes, &own_lists_);
+  if (!exe.backend->allocator().on_host()) return;
+  std::byte* memory = arena_->data() + plan.lists_offset;
   for (const int u : exe.parent_lists) {
     const auto i = static_cast<size_t>(u);
     const int64_t edges = count_parents(exe.program.uniques[i].base, counts_, schedule_);

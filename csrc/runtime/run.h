@@ -67,8 +67,8 @@ class Run {
   const int32_t* order_of(const Space& rows) const;
   void count_ids(size_t number, const std::vector<const int32_t*>& ids);
   void find_in_tuples(size_t number, const std::vector<const int32_t*>& ids);
-  // Memory of the arena; where the host does not reach the arena, memory of a block of the host.
-  std::byte* host_memory(int64_t offset, int64_t bytes, std::unique_ptr<Block>* own) const;
+  // The start of the arena; where the host does not reach the arena, of a block of the host.
+  std::byte* unique_memory();
   void place_uniques();
   void list_parents(const Executable& exe, const SweepPlan& plan);
   void execute(const Executable& exe, bool keep, const Layout& layout, const SweepPlan& plan,
@@ -88,7 +88,7 @@ class Run {
   ArrayLists forward_arrays_;
   SweepPlan forward_plan_;
   std::unique_ptr<Arena> arena_;
-  std::unique_ptr<Block> own_uniques_, own_lists_;  // see host_memory
+  std::unique_ptr<Block> own_uniques_;  // see unique_memory
   int64_t peak_bytes_ = 0;
   bool check_states_ = false;
   FirstNan first_nan_;

@@ -168,7 +168,7 @@ class Sharing {
       if (place.ld < ld || 3 * place.ld > 4 * ld) continue;
       if (best >= 0 && layout_.places[best].ld <= place.ld) continue;
       if (program_.values[holder].role == Role::kArena && has_rows_of(holder, id) &&
-          is_free(at, holder)) {
+          is_free(at, id, holder)) {
         best = holder;
       }
     }
@@ -182,32 +182,37 @@ class Sharing {
            exe_.forms[holder].dtype == exe_.forms[id].dtype;
   }
 
-  // Whether the instruction may write its first elements of a row over those of the holder's row,
+  // Whether the instruction may write its elements of a row of `id` over those of the holder's row,
   // which it reads.
-  bool may_overwrite(const Instruction& writer, int holder) const {
+  bool may_overwrite(const Instruction& writer, int id, int holder) const {
     const Overwrites overwrites = exe_.backend->overwrites(program_, writer);
     if (overwrites != Overwrites::kElements) return overwrites == Overwrites::kRows;
     const int64_t size = program_.values[static_cast<size_t>(writer.outputs[0])].size;
-    for (const int id : writer.inputs) {
-      const Root& root = exe_.roots[id];
+    for (const int output : writer.outputs) {  // a part of `id`, maybe: of a concatenation
+      const Root& root = exe_.roots[output];
+      if (root.value == id && root.column > 0 && root.column < size) return false;
+    }
+    for (const int input : writer.inputs) {
+      const Root& root = exe_.roots[input];
       const RowPlace& place = layout_.places[root.value];
       if (place.holder != holder) continue;
-      const bool same = place.column == 0 && root.column == 0 && program_.values[id].size == size;
+      const bool same =
+          place.column == 0 && root.column == 0 && program_.values[input].size == size;
       if (!same) return false;
     }
     return true;
   }
 
-  // Whether the instruction may write into all rows of a holder that it works on.
-  bool is_free(const Place& at, int holder) const {
+  // Whether the instruction may write rows of `id` into all rows of a holder that it works on.
+  bool is_free(const Place& at, int id, int holder) const {
     const Instruction& writer = program_.segments[at.segment].instructions[at.instruction];
-    for (size_t id = 0; id < program_.values.size(); ++id) {
-      if (layout_.places[id].holder != holder || !in_arena(static_cast<int>(id))) continue;
-      if (layout_.last[id] < at.step) continue;
-      const End& end = ends_[id];
+    for (size_t held = 0; held < program_.values.size(); ++held) {
+      if (layout_.places[held].holder != holder || !in_arena(static_cast<int>(held))) continue;
+      if (layout_.last[held] < at.step) continue;
+      const End& end = ends_[held];
       const bool before = end.instruction < at.instruction;
       const bool here =
-          end.instruction == at.instruction && end.direct && may_overwrite(writer, holder);
+          end.instruction == at.instruction && end.direct && may_overwrite(writer, id, holder);
       if (!end.own_rows || !(before || here)) return false;
     }
     return true;

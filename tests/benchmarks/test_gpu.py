@@ -125,6 +125,23 @@ def test_tables_and_logs_of_the_limit(part: Any, tmp_path: Path) -> None:
     }
 
 
+def test_another_process_does_what_a_lost_device_left(part: Any, tmp_path: Path) -> None:
+    names = [f"tree-lstm, hidden 3, batch {size}" for size in (4, 1)]
+    names += [model.name for model in part("sequence").MODELS]
+    names += [f"ablation, hidden 3, batch {size}" for size in (4, 1)]
+    names.append("tree-lstm, hidden 3, batch 4, JAX scan")
+    given = result(row("cavs", 7)) | {"tried": names, "missing": {names[0]: "DeviceError: 700"}}
+    file = tmp_path / "out.json"
+    file.write_text(json.dumps(given))
+    done = run("--output", file, *TINY, "--device", "cpu", "--go-on", 400)
+    found = json.loads(file.read_text())
+    assert done.returncode == 1, done.stderr  # a part has failed
+    assert [epoch["batch"] for epoch in found["epochs"]] == [4]
+    assert found["rows"] == given["rows"]
+    assert found["missing"] == given["missing"]
+    assert found["tried"] == [*names, "epoch"]
+
+
 @pytest.mark.parametrize("text", [None, "", "BUILD FAILED\n"])
 def test_a_table_without_figures_is_refused(part: Any, tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "table.txt"

@@ -10,14 +10,14 @@ import pytest
 import vertex_functions
 from model_runs import compiled, dense
 from ops_cases import CASES, NOT_LOWERED, OVER_ROWS, OpCase
+from program_contents import kernels_in, operations_in
 
 import cavs
 from cavs import ops
 from cavs._native import core
-from cavs.core.compiler import Compiler
 from cavs.core.ops import OPS
 from cavs.core.ops._def import apply
-from cavs.core.passes import PASSES, remember_pulls
+from cavs.core.passes import PASSES
 
 REACHABLE = [case for case in CASES if case.op not in OVER_ROWS | NOT_LOWERED]
 each_case = pytest.mark.parametrize("case", REACHABLE, ids=lambda case: case.id)
@@ -174,18 +174,7 @@ def kernels_in_use() -> set[str]:
     used: set[str] = set()
     for name in vertex_functions.FUNCTIONS:
         for passes in (PASSES, ()):
-            compiler: Compiler = compiled(name, passes=passes)._compiler
-            floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
-            outputs = compiler.function.pushes
-            programs = [
-                compiler.inference(),
-                compiler.training(floats),
-                compiler.backward(outputs, floats),
-                compiler.training(()),
-                compiler.backward(outputs, ()),
-            ]
-            for program in programs:
-                used |= {i.kernel for s in program.segments for i in s.instructions}
+            used |= kernels_in(compiled(name, passes=passes))
     return used
 
 
@@ -197,18 +186,5 @@ def test_the_library_uses_every_operation() -> None:
     """What the property tests run over leaves no operation out."""
     used: set[str] = set()
     for name in vertex_functions.FUNCTIONS:
-        compiler: Compiler = compiled(name)._compiler
-        floats = [k for k, s in compiler.trace.inputs.items() if s.dtype == "float"]
-        gradient = compiler.gradient(compiler.function.pushes, floats)
-        rest, _ = remember_pulls(compiler.function)
-        functions = (compiler.trace.function, compiler.function, gradient, rest)
-        nodes = [node for function in functions for node in function.roots()]
-        nodes += compiler._masks(compiler.function.roots()).values()
-        seen = set()
-        while nodes:
-            node = nodes.pop()
-            if node not in seen:
-                seen.add(node)
-                used.add(node.op.name)
-                nodes.extend(node.inputs)
+        used |= operations_in(compiled(name))
     assert set(OPS) - used <= NOT_LOWERED

@@ -184,8 +184,8 @@ inline void run_on_device(Case& c, DType dtype, const Places& places) {
                                           {uploads.add(c.table.index), uploads.add(c.table.ptr),
                                            uploads.add(c.table.list), uploads.add(c.table.part)});
   device::Random random;
-  random.seed = c.random.seed;
-  random.step = c.random.step;
+  const device::RandomState state = {c.random.seed, c.random.step};
+  random.state = reinterpret_cast<const device::RandomState*>(uploads.add(&state, sizeof(state)));
   random.training = c.random.training ? 1 : 0;
   random.graph_key = reinterpret_cast<const long long*>(uploads.add(places.key));
   random.vertex_graph = random.edge_graph = uploads.add(places.graph);

@@ -170,6 +170,22 @@ class FarBackend final : public Backend {
       uniques_[u] = unique_table_at(to, base, host.rows);
       to += unique_table_bytes(base);
     }
+    list_parents_of(sweep);
+  }
+
+  // The runtime makes no lists of parents for a device whose memory the host does not reach.
+  void list_parents_of(const Sweep& sweep) {
+    parents_.assign(uniques_.size(), {});
+    parent_memory_.clear();
+    for (const int number : sweep.exe.parent_lists) {
+      const auto u = static_cast<size_t>(number);
+      const int64_t rows = uniques_[u].rows;
+      const int64_t edges =
+          count_parents(sweep.exe.program.uniques[u].base, sweep.counts, sweep.schedule);
+      parent_memory_.emplace_back(static_cast<size_t>(unique_parents_bytes(rows, edges)));
+      parents_[u] = unique_parents_at(parent_memory_.back().data(), rows, edges);
+      cavs::list_parents(uniques_[u], sweep.schedule, &parents_[u]);
+    }
   }
 
   void launch(const Sweep& sweep, const FarPrepared::Call& prepared, int64_t begin, int64_t end) {
@@ -184,7 +200,7 @@ class FarBackend final : public Backend {
     const HostScheduleArrays arrays(sweep.schedule);
     std::vector<IndexTable> tables;
     for (const TableSpec& table : instruction.tables) {
-      tables.push_back(resolve_table(table, {arrays, uniques_, sweep.parents}));
+      tables.push_back(resolve_table(table, {arrays, uniques_, parents_}));
     }
     KernelCall call;
     call.num_in = static_cast<int>(instruction.inputs.size());
@@ -205,6 +221,8 @@ class FarBackend final : public Backend {
 
   FarAllocator& allocator_;
   std::vector<UniqueTable> uniques_;
+  std::vector<UniqueParents> parents_;
+  std::vector<std::vector<std::byte>> parent_memory_;  // of the lists
 };
 
 struct Problem {

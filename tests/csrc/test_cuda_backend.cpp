@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.h"
+#include "cuda/counters.h"
 #include "cuda/current_stream.h"
 #include "cuda/gpus.h"
 #include "cuda/graphs.h"
@@ -202,6 +203,36 @@ void test_batches_that_repeat() {
   CHECK(h.read() == plain && plain != want);
 }
 
+// A capture that another library's call ended: launches go on, and it is not tried again.
+void test_captures_that_are_lost() {
+  const auto lose =
+      reinterpret_cast<void (*)(int)>(cuda::emulator_function("cavs_emulator_lose_captures"));
+  if (lose == nullptr) return;
+  const ExecutablePtr forward = make_executable(forward_program(), nullptr, cuda_backend(0));
+  Problem p(5);
+  OnDevice<double> e(p.e), w(p.w), u(p.u), h(Doubles(p.dh.size())),
+      g(Doubles(static_cast<size_t>(p.batch.num_graphs() * kHidden)));
+  Doubles want;
+  lose(1);
+  const int64_t before = cuda::counters().lost_captures;
+  for (int i = 0; i < 5; ++i) {
+    Run run(forward, p.schedule, p.keys(), RandomContext{}, false);
+    counted();
+    run.forward({{e.external(), w.external(), u.external()},
+                 {external(p.words)},
+                 {h.external(), g.external()}},
+                1);
+    const Counts counts = counted();
+    CHECK(counts.launches + counts.cooperative_launches > 5 && counts.graph_launches == 0);
+    if (i == 0) want = h.read();
+    CHECK(h.read() == want);
+  }
+  lose(0);
+  // Once where the batch comes again, and once where it has got a block of its own.
+  const int64_t lost = cuda::counters().lost_captures - before;
+  CHECK(lost == 1 || lost == 2);
+}
+
 // The gradient of U needs the levels, that of the embeddings does not need it: they go on streams
 // of their own, which give the values of one.
 void test_streams() {
@@ -225,6 +256,7 @@ void test_streams() {
 int main() {
   test_values_of_the_cpu();
   test_batches_that_repeat();
+  test_captures_that_are_lost();
   test_streams();
   return cavs_test::result();
 }

@@ -93,6 +93,24 @@ void test_no_driver() {
   });
 }
 
+// Drivers before 12.4 do not say what a kernel's arguments are: launches go unchecked there.
+void test_driver_without_parameter_info() {
+  in_child([] {
+    setenv("CAVS_EMULATOR_VERSION", "12020", 1);
+    OpenGpu& open = open_gpu(0);
+    KernelSource source;
+    source.name = "put.cu";
+    source.text = "extern \"C\" __global__ void put(int* to, int value) { *to = value; }\n";
+    const auto module = open.cache.load(source, open.gpu);
+    const DeviceBlock block(open.stream, sizeof(int));
+    module->kernel("put").launch(open.stream, {1, 1, 0}, block.address(), 7);
+    int found = 0;
+    open.stream.copy_to_host(&found, block.address(), sizeof(found));
+    open.stream.synchronize();
+    CHECK(found == 7);
+  });
+}
+
 void test_wrong_numbers() {
   in_child([] {
     CHECK_THROWS(open_gpu(1), Error, "expected a GPU in 0..0, got 1");
@@ -143,6 +161,7 @@ int main() {
   if (std::getenv("CAVS_CUDA_DRIVER") == nullptr) return 0;
   test_no_driver_that_can_be_used();
   test_no_driver();
+  test_driver_without_parameter_info();
   test_wrong_numbers();
   test_fork();
   return cavs_test::result();

@@ -22,37 +22,6 @@ GRAPHS = model_runs.some_graphs()
 TOLERANCES = {"float64": (1e-9, 1e-11), "float32": (3e-5, 3e-6)}
 
 
-def on_cuda(name: str, dtype: str, inputs: Any, **options: Any) -> model_runs.Result:
-    model = model_runs.compiled(name, dtype, device="cuda", **options)
-    model.set_random_state({"seed": 3, "step": 7})
-    model.zero_grad()
-    given = {
-        name: cavs.Tensor(x, dtype, requires_grad=True) if x.dtype.kind == "f" else x
-        for name, x in inputs.items()
-    }
-    out = model(GRAPHS, **given)
-    total: Any = None
-    for name, weight in model_runs.draw_cotangents(out).items():
-        part = (out[name] * cavs.Tensor(weight, dtype).to("cuda")).sum()
-        total = part if total is None else total + part
-    if total is not None and total.requires_grad:
-        total.backward()
-    params = {n: np.asarray(dense(p)) for n, p in model.named_parameters()}
-    of_inputs = {
-        n: np.zeros(x.shape) if x.grad is None else x.grad
-        for n, x in given.items()
-        if isinstance(x, cavs.Tensor)
-    }
-    return model_runs.Result({n: y.numpy() for n, y in out.items()}, params, of_inputs)
-
-
-def dense(parameter: cavs.Parameter) -> np.ndarray:
-    grad = parameter.grad
-    if grad is None:
-        return np.zeros(parameter.shape, parameter.dtype)
-    return np.asarray(grad if isinstance(grad, cavs.RowSparse) else cavs.Tensor(grad))
-
-
 # Each dtype has kernels of its own, which take long to compile: every other function has the other.
 @pytest.mark.parametrize(
     ("name", "dtype"), [(name, ("float32", "float64")[i % 2]) for i, name in enumerate(NAMES)]
@@ -61,8 +30,36 @@ def test_outputs_and_gradients_are_those_of_the_cpu(name: str, dtype: str) -> No
     model = model_runs.compiled(name, dtype)
     inputs = model_runs.draw_inputs(model, GRAPHS)
     expected = model_runs.run(model, GRAPHS, inputs)
-    found = on_cuda(name, dtype, inputs)
+    found = model_runs.run(model_runs.compiled(name, dtype, device="cuda"), GRAPHS, inputs)
     model_runs.assert_same(found, expected, *TOLERANCES[dtype])
+
+
+class Joined(cavs.VertexFunction):
+    """A group writes into the middle of a row, and its input is free from then on."""
+
+    def __init__(self, before: int, after: int) -> None:
+        self.before, self.after = before, after
+
+    def forward(self, v: cavs.Vertex) -> None:
+        h = cavs.ops.tanh(-v.pull("x", 17))
+        part = h[14:]
+        v.push(y=cavs.ops.concat([part] * self.before + [h] + [part] * self.after))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(("before", "after"), [(2, 0), (1, 1), (0, 2), (0, 0)])
+def test_a_group_that_writes_a_part_of_a_row(before: int, after: int, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(9, 17))
+    model = cavs.compile(Joined(before, after), dtype=dtype, device="cuda")
+    h = np.tanh(-x)
+    expected = np.concatenate([h[:, 14:]] * before + [h] + [h[:, 14:]] * after, axis=1)
+    for learns in (False, True):
+        given = cavs.Tensor(x, dtype, requires_grad=learns)
+        y = model(CHAINS, x=given)["y"]
+        np.testing.assert_allclose(y.numpy(), expected, *TOLERANCES[dtype])
+    y.sum().backward()
+    uses = np.r_[np.ones(14), np.full(3, 1 + before + after)]
+    np.testing.assert_allclose(given.grad, -uses * (1 - h * h), *TOLERANCES[dtype])
 
 
 def lstm(device: str, dtype: str = "float64") -> cavs.Model:
@@ -148,6 +145,20 @@ def test_states_go_from_one_device_to_another() -> None:
         resumed.load_state_dict(states[1])
         train(other, resumed, "step", 3)
         assert_like(other, whole, rtol=1e-8, atol=1e-10)
+
+
+def test_a_training_that_goes_on_has_the_bits_of_one_that_never_stopped() -> None:
+    whole = lstm("cuda", "float32")
+    train(whole, cavs.optim.Adam(whole.named_parameters(), 0.1), "step", 6)
+    begun = lstm("cuda", "float32")
+    optimizer = cavs.optim.Adam(begun.named_parameters(), 0.1)
+    train(begun, optimizer, "step", 3)
+    model = lstm("cuda", "float32")
+    model.load_state_dict(begun.state_dict())
+    resumed = cavs.optim.Adam(model.named_parameters(), 0.1)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(model, resumed, "step", 3)
+    assert_like(model, whole, rtol=0)
 
 
 def test_a_model_is_moved() -> None:

@@ -78,6 +78,19 @@ def test_assigning_a_state_that_does_not_fit_names_the_parameter() -> None:
         layer.load_state_dict(state, assign=True)
 
 
+def test_layers_of_one_function_go_together() -> None:
+    function = Cell()
+    first = Layer(function)
+    expected = first(GRAPHS, **inputs())["h"]
+    second = Layer(function, dtype="float64")
+    for layer in (first, second, first):
+        assert layer.embedding.weight is first.embedding.weight
+        y = layer(GRAPHS, **inputs())["h"]
+        assert y.dtype == layer.embedding.weight.dtype == torch.float64
+        assert torch.allclose(y.float(), expected, atol=1e-5)
+        assert_shared(layer)
+
+
 def test_mixed_precisions_are_refused_in_one_line() -> None:
     layer = Layer(Cell())
     layer.embedding.double()

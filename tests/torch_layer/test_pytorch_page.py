@@ -14,7 +14,7 @@ def test_what_docs_show_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     docs = (Path(__file__).parents[2] / "docs" / "pytorch.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", docs, re.S | re.M)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     names: dict[str, Any] = {"__name__": "pytorch"}
     for block in blocks:
         exec(compile(block, "pytorch.md", "exec"), names)

@@ -36,6 +36,17 @@ class Shapes(cavs.VertexFunction):
 
 
 @listed
+class Framed(cavs.VertexFunction):
+    """What is made of a concatenation stands within a longer one, an element further on."""
+
+    def forward(self, v: cavs.Vertex) -> None:
+        first, below = v.pull("first", 1), v.gather(0, h=17).h
+        inner = ops.sigmoid(ops.concat([first, below, first]))
+        v.scatter(h=ops.tanh(v.pull("x", 17)))
+        v.push(framed=ops.concat([first, inner, first]))
+
+
+@listed
 class Broadcasts(cavs.VertexFunction):
     """Scalars, single columns and rows of matrices against larger shapes."""
 

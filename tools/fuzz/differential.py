@@ -172,7 +172,10 @@ class Case:
         tolerance = TOLERANCE[self.how.dtype]
         for name in self.names:
             _compare(f"output {name}", out[name].numpy(), expected.outputs[name], tolerance)
-        parts = [(out[name] * cavs.Tensor(cotangents[name], self.how.dtype)).sum() for name in used]
+        parts = [
+            (out[name] * cavs.Tensor(cotangents[name], self.how.dtype).to(self.how.device)).sum()
+            for name in used
+        ]
         loss = sum(parts[1:], parts[0])
         if not loss.requires_grad:
             return False

@@ -27,9 +27,13 @@ struct Table {
   const int* part = nullptr;
 };
 
-// See RandomContext in runtime/random_context.h.
-struct Random {
+// See RandomContext in runtime/random_context.h. Seed and step stand in memory of the device, so
+// that a graph of launches serves every step.
+struct RandomState {
   unsigned long long seed = 0, step = 0;
+};
+struct Random {
+  const RandomState* state = nullptr;
   int training = 1;
   const long long* graph_key = nullptr;
   const int* vertex_graph = nullptr;

@@ -17,7 +17,8 @@ __device__ __forceinline__ SampleKey key_of_row(const Draw& call, int r) {
   constexpr unsigned kWholeGraph = 0xffffffffu;  // the local index of rows that are graphs
   const bool graphs = call.local == nullptr;
   const long long graph = call.graph_key[graphs ? r : call.graph[r]];
-  return sample_key(call.seed, call.step, call.op, static_cast<unsigned long long>(graph),
+  return sample_key(call.state->seed, call.state->step, call.op,
+                    static_cast<unsigned long long>(graph),
                     graphs ? kWholeGraph : static_cast<unsigned>(call.local[r]));
 }
 
@@ -26,7 +27,7 @@ __device__ __forceinline__ SampleKey key_of_row(const Draw& call, int r) {
 __device__ __forceinline__ SampleKey key_of_ids(const Draw& call, int r) {
   const auto id = [&](int i) { return static_cast<unsigned>(*row_of<const int>(call.ids[i], r)); };
   const bool goes_on = call.begun != nullptr;
-  SampleKey row = sample_key(call.seed, call.step, call.op,
+  SampleKey row = sample_key(call.state->seed, call.state->step, call.op,
                              !goes_on && call.num_ids > 1 ? id(1) : 0u, goes_on ? 0u : id(0));
   if (goes_on) {
     row.local = call.begun[2 * static_cast<long long>(r - call.rows.begin)];

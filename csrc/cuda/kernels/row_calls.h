@@ -80,7 +80,7 @@ struct Draw {
   Operand in, out;
   Operand ids[kIds];
   int num_ids = 0;
-  unsigned long long seed = 0, step = 0;
+  const RandomState* state = nullptr;
   unsigned op = 0;
   const long long* graph_key = nullptr;
   const int* graph = nullptr;
@@ -91,6 +91,11 @@ struct Draw {
   int in_fours = 0;  // whether four elements may be read and written at once
   Rows rows;
   Tiling tiling;
+};
+
+struct NoteState {
+  RandomState* to = nullptr;
+  RandomState state;
 };
 
 }  // namespace cuda

@@ -65,7 +65,8 @@ struct Counts {
 };
 
 struct Settings {
-  bool strict = false;  // CAVS_EMULATOR_STRICT=1: the host cannot read or write device memory
+  bool strict =
+      false;  // CAVS_EMULATOR_STRICT=1: device memory is out of the host's reach between calls
   bool immediate =
       false;          // CAVS_EMULATOR_IMMEDIATE=1: work runs when it is given, not when awaited
   std::string order;  // CAVS_EMULATOR_ORDER: forward, reverse or shuffle, of threads and blocks
@@ -86,6 +87,10 @@ constexpr int kMostDevices = 8;
 enum class Place { kDevice, kHost };
 uintptr_t allocate(size_t bytes, Place place);  // of the current device
 void release(uintptr_t address, Place place);
+// From now on memory of the host, of another library, is memory of the device; false, and nothing
+// happens, where it is that of a device already. disown() ends it.
+bool adopt(uintptr_t address, size_t bytes, int device);
+void disown(uintptr_t address);
 // Throws Failure unless all of these bytes are of one allocation, of this device where it is one of
 // a device.
 void check_range(uintptr_t address, size_t bytes, Place place, int device, const char* what);
@@ -97,6 +102,10 @@ int64_t live_allocations();
 size_t bytes_in_use(int device);
 size_t memory_limit();                // bytes of each device: CAVS_EMULATOR_MEMORY, or 8 GiB
 void set_memory_limit(size_t bytes);  // 0: as it was
+// For tests: after `after` more requests for memory of devices or pinned memory, `count` fail.
+// Gives how many were still to fail.
+int64_t fail_allocations(int64_t after, int64_t count);
+void fail_if_chosen();
 // The memory of this device is within reach while one of these lives; that of others is not.
 class Reach {
  public:
@@ -106,6 +115,10 @@ class Reach {
  private:
   int before_;
 };
+// Between them the host may read and write device memory, as arrays of Python do, which NumPy
+// computes. Work that another thread has a device do reaches all memory meanwhile.
+void begin_host_use();
+void end_host_use();
 
 // work.cpp: streams, events and graphs
 using Work = std::function<void()>;
@@ -160,6 +173,7 @@ Result fail_call(const Failure& failure);
 void fail_device(const Failure& failure);
 double now();
 int current_device();  // stops unless this thread has a context
+int driver_version();  // CAVS_EMULATOR_VERSION, or 13000
 
 // All calls of the API run through this: one at a time, their failures made into codes.
 

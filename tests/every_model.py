@@ -1,0 +1,169 @@
+"""Every model of cavs.models, small, with a loss on graphs that suit it: a line of MODELS each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import model_cases
+import numpy as np
+
+import cavs
+from cavs import models
+from cavs.data import (
+    Vocabulary,
+    chain_graph,
+    generate_listops,
+    language_model_dataset,
+    language_model_vocabulary,
+    parse_tree,
+    production_dataset,
+    production_vocabulary,
+    transition_dataset,
+)
+from cavs.data.listops_generator import ListOpsGenerator
+from cavs.nn.estimators import importance_weighted_bound, nvil
+from cavs.training.tasks.expressions import ExpressionSource, TreeBound
+from cavs.training.tasks.parser import Parsing
+from cavs.training.tasks.sentences import SentenceBound, SentenceSource
+
+__all__ = ["MODELS", "PIXELS", "SENTENCES", "TREES", "WORDS", "Trained", "make"]
+
+PIXELS, SAMPLES = 9, 3
+WORDS = language_model_vocabulary([["a", "b", "c"], ["<unk>"]])
+SENTENCES = [["a", "b", "c"], ["b"], ["c", "c", "a", "b"], ["a", "a"]]
+TREES = generate_listops(12, ListOpsGenerator(1, max_depth=4))
+PARSED = [
+    parse_tree("(1 (1 a) (1 (1 (1 b) (1 c)) (1 d)))"),
+    parse_tree("(1 (1 (1 d) (1 a)) (1 (1 b) (1 (1 e) (1 a))))"),
+    parse_tree("(1 c)"),
+]
+
+
+@dataclass
+class Trained:
+    """A model, and its loss on a batch of its own, (), which a step lowers."""
+
+    model: cavs.Model | cavs.Program
+    loss: Callable[[], cavs.Tensor]
+
+    def train(self, steps: int) -> list[float]:
+        """The loss of each step."""
+        optimizer = cavs.optim.SGD(self.model.named_parameters(), 0.01, momentum=0.9)
+        losses = []
+        for _ in range(steps):
+            loss = self.loss()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+
+Make = Callable[..., Trained]
+
+
+def make(name: str, **options: Any) -> Trained:
+    """The model with the same parameters every time; options of cavs.compile."""
+    cavs.nn.init.manual_seed(sum(map(ord, name)))
+    return MODELS[name](seed=5, **options)
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 2, (count, PIXELS)).astype(np.float64)
+
+
+def _classifier(case: model_cases.Case, **options: Any) -> Trained:
+    """Dropout, too, where there are ids or not."""
+    kind: Any = case.function
+    function = kind(*case.sizes, **case.options, dropout=0.3, embedding_dropout=0.4)
+    model = cavs.compile(function, **options)
+    batch, inputs = model_cases.together(case.samples())
+    return Trained(model, lambda: model(batch, **inputs)["loss"].sum() * 0.1)
+
+
+def _tagger(**options: Any) -> Trained:
+    tagger = models.BiLSTMTagger(7, 4, 5, 3, dropout=0.3)
+    parts = {"before": tagger.before, "after": tagger.after}
+    program = cavs.compile(cavs.VertexProgram(parts), **options)
+    batch = cavs.batch([chain_graph(n) for n in (4, 1, 2)])
+    rng = np.random.default_rng(0)
+    word, label = (rng.integers(-1, n, 7).astype(np.int32) for n in (7, 3))
+
+    def loss() -> cavs.Tensor:
+        before = program["before"](batch, word=word)["h"]
+        out = program["after"](batch.reverse(), before=before, word=word, label=label)
+        value: cavs.Tensor = out["loss"].sum()
+        return value
+
+    return Trained(program, loss)
+
+
+def _language_model(**options: Any) -> Trained:
+    function = models.LSTMLanguageModel(len(WORDS), 5, 2, init_scale=0.5, dropout=0.3)
+    model = cavs.compile(function, **options)
+    batch, inputs = language_model_dataset(SENTENCES, WORDS).batch(range(4))
+    first = np.zeros(batch.num_vertices)
+    first[batch.ptr[:-1]] = 1
+    state = np.random.default_rng(1).normal(size=(4, 20))
+    return Trained(model, lambda: model(batch, first=first, state=state, **inputs)["loss"].sum())
+
+
+def _images(function: Any, bound: Callable[[dict[str, Any]], Any], **options: Any) -> Trained:
+    model = cavs.compile(function(PIXELS, 6), **options)
+    batch = cavs.batch([cavs.InputGraph([[]] * SAMPLES)] * 4)
+    x = images(4)
+
+    def loss() -> cavs.Tensor:
+        out = model(batch, image=x)
+        rows = {name: y.reshape(4, SAMPLES) for name, y in out.items() if y.ndim == 1}
+        value: cavs.Tensor = -bound(rows).sum()
+        return value
+
+    return Trained(model, loss)
+
+
+def _weighted(rows: dict[str, Any]) -> Any:
+    return importance_weighted_bound(rows["log_weight"])
+
+
+def _scored(rows: dict[str, Any]) -> Any:
+    estimate = nvil(rows["log_joint"], rows["log_q"], rows["baseline"])
+    return estimate.surrogate - estimate.baseline_loss
+
+
+def _sentences(**options: Any) -> Trained:
+    program = cavs.compile(models.SentenceVAE(len(WORDS), 4, 5, 3), **options)
+    bound = SentenceBound(SentenceSource("text", kl_steps=0, word_dropout=0.4))
+    batch, inputs = language_model_dataset(SENTENCES, WORDS).batch(range(4))
+    return Trained(program, lambda: bound.loss(program, batch, inputs)[0])
+
+
+def _trees(**options: Any) -> Trained:
+    vocabulary = production_vocabulary(TREES)
+    program = cavs.compile(models.TreeVAE(len(vocabulary), 5, 4, 6, 3), **options)
+    bound = TreeBound(ExpressionSource(kl_steps=0), vocabulary)
+    batch, inputs = production_dataset(TREES, vocabulary).batch([0, 3, 5])
+    return Trained(program, lambda: bound.loss(program, batch, inputs)[0])
+
+
+def _parser(**options: Any) -> Trained:
+    vocabulary = Vocabulary(["<unk>", "a", "b", "c", "d"])
+    program = cavs.compile(models.ShiftReduceParser(5, 4, 6, dropout=0.2), **options)
+    batch, inputs = transition_dataset(PARSED, vocabulary).batch(range(3))
+    objective = Parsing(vocabulary)
+    return Trained(program, lambda: objective.loss(program, batch, inputs)[0])
+
+
+MODELS: dict[str, Make] = {
+    **{name: partial(_classifier, case) for name, case in model_cases.CASES.items()},
+    "bilstm": _tagger,
+    "lstm-lm": _language_model,
+    "vae": partial(_images, models.VAE, _weighted),
+    "sbn": partial(_images, models.SigmoidBeliefNetwork, _scored),
+    "sentence-vae": _sentences,
+    "tree-vae": _trees,
+    "shift-reduce": _parser,
+}
