@@ -186,6 +186,12 @@ def main() -> int:
     except ValueError as error:  # the rest is measured all the same
         limits, why = [], str(error)
     if options.table is not None:
+        if not options.table.is_file():
+            print(
+                f"[gpu] expected figures in {options.table}, got no such file: the run was stopped "
+                "before its first part; give it more time, or less to do"
+            )
+            return 1
         result = json.loads(options.table.read_text())
         if why is not None:
             result["missing"]["table of the limit"] = why

@@ -227,3 +227,12 @@ def test_everything_is_measured(tmp_path: Path) -> None:
     assert ", emulated (cuda);" in again or "CAVS_CUDA_DRIVER" not in os.environ
     assert "missing: hand-written CUDA" not in again
     assert "missing: hand-written CUDA: no --limit-table" in run("--table", out).stdout
+
+
+def test_a_run_that_wrote_nothing_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARK), "--table", str(tmp_path / "gpu.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert done.stdout.startswith("[gpu] expected figures in ")
+    assert done.stdout.count("\n") == 1
