@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cavs._arrays import Array
@@ -39,6 +40,16 @@ def unlike(parameter: Parameter, group: Group) -> CavsError:
         f"[optim] expected a gradient {parameter.dtype} {parameter.shape} of parameter {name!r}, "
         f"got {grad.dtype} {grad.shape}; call zero_grad, and assign a gradient like the parameter"
     )
+
+
+def check_devices(params: Sequence[Parameter]) -> None:
+    """Raises InputError for parameters of several devices, which no native update takes at once."""
+    devices = list(dict.fromkeys(p.device for p in params))
+    if len(devices) > 1:
+        raise InputError(
+            f"[optim] expected the parameters of a group on one device, got some on {devices[0]} "
+            f"and some on {devices[1]}; make an optimizer for each device"
+        )
 
 
 def check_gradient(parameter: Parameter, state: State, group: Group) -> None:

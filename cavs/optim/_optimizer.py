@@ -17,7 +17,7 @@ from cavs.device import device_of, is_array
 from cavs.device.taking import moved
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.optim._gradients import check_gradient, check_state, is_like, unlike
+from cavs.optim._gradients import check_devices, check_gradient, check_state, is_like, unlike
 from cavs.optim._groups import (
     Group,
     State,
@@ -224,6 +224,7 @@ class Optimizer(ABC):
             # behind another.
             for group, rows, dense in updates:
                 self._check_update(group, [*rows, *dense])
+                check_devices(dense)
         for group, rows, dense in updates:
             for parameter in rows:
                 self._step_rows(parameter, parameter.grad, group)

@@ -1,4 +1,4 @@
-"""Where memory of a GPU runs out: one clear MemoryError at each place, and the model can be used on."""
+"""Where memory of a GPU runs out: one clear MemoryError at each place, and the model is usable."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ def each_failure(work: Callable[[], Any], count: int = FOR_EVER) -> Iterator[boo
     time, until there is none. Gives whether an error was raised."""
     for after in range(1000):
         core.release_memory()
+        said = None
         with failing_allocations(after, count) as failed:
             try:
                 work()
-                raised = False
             except MemoryError as error:
-                raised = True
-                assert MESSAGE.fullmatch(str(error)), str(error)
+                said = str(error)
         if failed() == 0:
             assert after > 0
             return
-        yield raised
+        assert said is None or MESSAGE.fullmatch(said), said
+        yield said is not None
     raise AssertionError("it takes memory without end")
 
 
