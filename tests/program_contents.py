@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import cavs
 from cavs.core.compiler import Compiler
 from cavs.core.passes import remember_pulls
@@ -9,10 +11,12 @@ from cavs.core.passes import remember_pulls
 __all__ = ["kernels_in", "operations_in"]
 
 
-def operations_in(model: cavs.Model) -> set[str]:
-    """Names of the operations of its function before and after passes, and of the gradient."""
+def operations_in(model: cavs.Model, learning: Collection[str] | None = None) -> set[str]:
+    """Names of the operations of its function before and after passes, and of the gradient of the
+    inputs `learning`, by default of all floats."""
     compiler: Compiler = model._compiler
-    gradient = compiler.gradient(compiler.function.pushes, _floats(compiler))
+    inputs = _floats(compiler) if learning is None else learning
+    gradient = compiler.gradient(compiler.function.pushes, inputs)
     rest, _ = remember_pulls(compiler.function)
     functions = (compiler.trace.function, compiler.function, gradient, rest)
     nodes = [node for function in functions for node in function.roots()]
@@ -27,10 +31,12 @@ def operations_in(model: cavs.Model) -> set[str]:
     return used
 
 
-def kernels_in(model: cavs.Model) -> set[str]:
-    """Names of the kernels of its programs, with and without gradients of inputs."""
+def kernels_in(model: cavs.Model, learning: Collection[str] | None = None) -> set[str]:
+    """Names of the kernels of its programs, with gradients of the inputs `learning`, by default of
+    all floats, and without any."""
     compiler: Compiler = model._compiler
-    floats, outputs = _floats(compiler), compiler.function.pushes
+    floats = _floats(compiler) if learning is None else learning
+    outputs = compiler.function.pushes
     programs = [
         compiler.inference(),
         compiler.training(floats),
