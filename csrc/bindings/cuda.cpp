@@ -78,13 +78,13 @@ py::dict versions() {
 }
 
 py::dict device_info(int ordinal) {
-  const cuda::OpenGpu& open = cuda::open_gpu(ordinal);
+  const cuda::CurrentGpu open(ordinal);
   size_t free_bytes = 0, total_bytes = 0;
   cuda::check(cuda::driver().cuMemGetInfo(&free_bytes, &total_bytes), "the device's memory");
   py::dict found;
-  found["name"] = open.gpu.name();
-  found["architecture"] = open.gpu.architecture();
-  found["processors"] = open.gpu.processors();
+  found["name"] = open->gpu.name();
+  found["architecture"] = open->gpu.architecture();
+  found["processors"] = open->gpu.processors();
   found["total_bytes"] = total_bytes;
   found["free_bytes"] = free_bytes;
   return found;
@@ -92,7 +92,8 @@ py::dict device_info(int ordinal) {
 
 void synchronize(int ordinal) {
   const Unlocked unlocked;
-  cuda::open_gpu(ordinal).synchronize();
+  const cuda::CurrentGpu open(ordinal);
+  open->synchronize();
 }
 
 // Memory of a device, taken here or lent by an object that keeps it alive. What is taken ends in
@@ -100,19 +101,20 @@ void synchronize(int ordinal) {
 // device first.
 class Memory {
  public:
-  Memory(int ordinal, size_t bytes) : open_(cuda::open_gpu(ordinal)), bytes_(bytes) {
+  Memory(int ordinal, size_t bytes) : open_(*cuda::CurrentGpu(ordinal)), bytes_(bytes) {
+    const cuda::CurrentGpu current(ordinal);
     // The driver gives none of no bytes, and an array without elements needs an address too.
     block_ = std::make_unique<cuda::DeviceBlock>(open_.stream, bytes == 0 ? 1 : bytes);
     address_ = block_->address();
   }
   Memory(int ordinal, size_t bytes, cuda::Address address, py::object owner)
-      : open_(cuda::open_gpu(ordinal)),
+      : open_(*cuda::CurrentGpu(ordinal)),
         bytes_(bytes),
         address_(address),
         owner_(std::move(owner)) {}
   ~Memory() {
     try {
-      open_.gpu.make_current();
+      const cuda::CurrentGpu current(open_.ordinal);
       block_.reset();
     } catch (const std::exception&) {
       static_cast<void>(block_.release());  // the device has failed, or the process ends
@@ -164,8 +166,8 @@ void reduce_rows(int ordinal, const std::string& reduction, const std::string& d
   const cuda::RowLists lists = {dtype_named(dtype), out, rows, order, starts, segments, width};
   const auto kind = reduction == "max" ? cuda::Reduction::kMax : cuda::Reduction::kSum;
   const Unlocked unlocked;
-  cuda::OpenGpu& open = cuda::open_gpu(ordinal);
-  cuda::reduce_rows(open, cuda::current_stream(open), kind, lists);
+  const cuda::CurrentGpu open(ordinal);
+  cuda::reduce_rows(*open, cuda::current_stream(*open), kind, lists);
 }
 
 }  // namespace

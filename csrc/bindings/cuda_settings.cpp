@@ -35,7 +35,7 @@ py::list levels_choices(const PyProgram& given, const Schedule& schedule, bool k
   std::vector<std::pair<size_t, cuda::LevelsChoice>> found;
   {
     const Unlocked unlocked;
-    cuda::open_gpu(program.device.ordinal);  // current in this thread
+    const cuda::CurrentGpu current(program.device.ordinal);
     const Layout& layout = exe.forward ? exe.backward_layout(false) : exe.layout(keep);
     const cuda::LevelsCode& code = *cuda::cuda_program(exe).code(layout, flush).levels;
     for (size_t s = 0; s < program.segments.size(); ++s) {

@@ -57,7 +57,7 @@ Address GpuAllocator::take_new(int64_t bytes) {
 
 void* GpuAllocator::allocate(int64_t bytes) {
   if (bytes > kMostBytes) throw OutOfMemory(static_cast<uint64_t>(bytes));
-  open_gpu(open_.ordinal);  // current in this thread
+  const CurrentGpu current(open_.ordinal);
   const int64_t size = rounded(bytes);
   const StreamHandle stream = current_stream(open_).handle();
   Address address = take_kept(size, stream);
@@ -87,7 +87,7 @@ void GpuAllocator::deallocate(void* data, int64_t bytes) {
 }
 
 void GpuAllocator::trim() {
-  open_gpu(open_.ordinal);
+  const CurrentGpu current(open_.ordinal);
   // Without the lock: a pool may run code of Python, which waits for the interpreter, and in which
   // arrays may end.
   std::map<int64_t, std::vector<Kept>> given;
@@ -115,7 +115,7 @@ int64_t GpuAllocator::kept_bytes() const {
 }
 
 void GpuAllocator::copy(void* to, const void* from, int64_t bytes) {
-  open_gpu(open_.ordinal);
+  const CurrentGpu current(open_.ordinal);
   current_stream(open_).copy(reinterpret_cast<Address>(to), reinterpret_cast<Address>(from),
                              static_cast<size_t>(bytes));
 }

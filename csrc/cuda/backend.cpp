@@ -59,7 +59,7 @@ class CudaBackend final : public Backend {
   int64_t bytes_kept(const Executable&, const RowCounts&) const override { return 0; }
 
   void run(const Sweep& sweep) override {
-    open_gpu(open_.ordinal);  // current in this thread
+    const CurrentGpu current(open_.ordinal);
     const bool flush = sweep.exe.program.dtype == DType::kFloat32 && flush_denormals();
     cuda_program(sweep.exe).code(sweep.layout, flush);  // compiled while others run
     const std::lock_guard<std::recursive_mutex> guard(run_mutex_);
@@ -74,7 +74,7 @@ class CudaBackend final : public Backend {
   }
 
   void synchronize() override {
-    open_gpu(open_.ordinal);
+    const CurrentGpu current(open_.ordinal);
     current_stream(open_).synchronize();
   }
 
@@ -82,11 +82,11 @@ class CudaBackend final : public Backend {
   const StepArithmetic<double>& step_arithmetic(double) const override { return twice_; }
 
   std::unique_ptr<LaterStep<float>> later_step(float) const override {
-    open_gpu(open_.ordinal);
+    const CurrentGpu current(open_.ordinal);
     return begin_later_step<float>(open_, allocator());
   }
   std::unique_ptr<LaterStep<double>> later_step(double) const override {
-    open_gpu(open_.ordinal);
+    const CurrentGpu current(open_.ordinal);
     return begin_later_step<double>(open_, allocator());
   }
 
@@ -209,21 +209,21 @@ namespace {
 void spare() {
   const ContextHandle here = current_context();
   for (Backend* const backend : open_cuda_backends()) {
-    if (open_gpu(backend->device().ordinal).gpu.context() != here) continue;
+    const CurrentGpu current(backend->device().ordinal);
+    if (current->gpu.context() != here) continue;
     backend->arenas().clear();
     backend->allocator().trim();
   }
-  check(driver().cuCtxSetCurrent(here), "the context that was current");
 }
 
 }  // namespace
 }  // namespace cuda
 
 Backend& cuda_backend(int ordinal) {
-  cuda::OpenGpu& open = cuda::open_gpu(ordinal);
+  const cuda::CurrentGpu open(ordinal);
   const std::lock_guard<std::mutex> guard(cuda::opened().mutex);
   Backend*& found = cuda::opened().backends[ordinal];
-  if (found == nullptr) found = new cuda::CudaBackend(open, *new cuda::GpuAllocator(open));
+  if (found == nullptr) found = new cuda::CudaBackend(*open, *new cuda::GpuAllocator(*open));
   cuda::set_sparing(&cuda::spare);
   return *found;
 }

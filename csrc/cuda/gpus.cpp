@@ -78,4 +78,11 @@ OpenGpu& open_gpu(int ordinal) {
   return *found;
 }
 
+CurrentGpu::CurrentGpu(int ordinal)
+    : before_(usable && !is_forked() ? current_context() : nullptr), open_(open_gpu(ordinal)) {}
+
+CurrentGpu::~CurrentGpu() {
+  if (before_ != nullptr && before_ != open_.gpu.context()) driver().cuCtxSetCurrent(before_);
+}
+
 }  // namespace cavs::cuda

@@ -36,4 +36,21 @@ struct OpenGpu {
 // thread afterwards.
 OpenGpu& open_gpu(int ordinal);
 
+// The GPU is current in the calling thread while one lives, and then the one that was before, if
+// there was one: so the caller's other libraries go on with theirs. Throws as open_gpu does.
+class CurrentGpu {
+ public:
+  explicit CurrentGpu(int ordinal);
+  ~CurrentGpu();
+  CurrentGpu(const CurrentGpu&) = delete;
+  CurrentGpu& operator=(const CurrentGpu&) = delete;
+
+  OpenGpu& operator*() const { return open_; }
+  OpenGpu* operator->() const { return &open_; }
+
+ private:
+  ContextHandle before_;
+  OpenGpu& open_;
+};
+
 }  // namespace cavs::cuda

@@ -60,7 +60,7 @@ class Outcome final : public StepOutcome {
   const Event& done() const { return slot_->done; }
 
   bool is_known() const override {
-    open_.gpu.make_current();
+    const CurrentGpu current(open_.ordinal);
     return done().is_done();
   }
   double loss() const override { return wait().loss; }
@@ -68,7 +68,7 @@ class Outcome final : public StepOutcome {
 
  private:
   const StepState& wait() const {
-    open_.gpu.make_current();
+    const CurrentGpu current(open_.ordinal);
     if (!done().is_done()) done().synchronize();
     return *state();
   }
@@ -90,6 +90,7 @@ class CudaLaterStep final : public LaterStep<T> {
   }
 
   void take_loss(const Elements<T>& x, double scale) override {
+    const CurrentGpu current(open_.ordinal);
     step_.take_loss(x, scale);
     const DType dtype = std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
     library_of(open_, dtype, dtype == DType::kFloat32 && flush_denormals())
@@ -120,6 +121,7 @@ class CudaLaterStep final : public LaterStep<T> {
   }
 
   std::shared_ptr<StepOutcome> outcome() override {
+    const CurrentGpu current(open_.ordinal);
     const Stream& stream = current_stream(open_);
     auto outcome = std::make_shared<Outcome>(open_);
     step_.read(outcome->state());

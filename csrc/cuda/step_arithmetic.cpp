@@ -178,6 +178,7 @@ void CudaStepArithmetic<T>::merge_rows_later(const RowsView<T>& a, const RowsVie
 template <class T>
 int64_t CudaStepArithmetic<T>::merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width,
                                           int32_t* ids, T* rows) const {
+  const CurrentGpu current(open_.ordinal);
   const Stream& stream = current_stream(open_);
   const auto last = static_cast<size_t>(a.count);
   const DeviceBlock before(stream, (last + 1) * sizeof(int32_t));
@@ -241,6 +242,7 @@ void DeviceStep<T>::update_rows(const OptimizerSettings& settings, const DenseUp
 
 template <class T>
 void DeviceStep<T>::read(StepState* state) const {
+  const CurrentGpu current(open_.ordinal);
   current_stream(open_).copy_to_host(state, memory_ + offsetof(StepMemory, state), sizeof(*state));
 }
 

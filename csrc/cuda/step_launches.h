@@ -14,15 +14,14 @@
 
 namespace cavs::cuda {
 
-// Where the work of a call goes. The GPU becomes current in the calling thread.
+// Where the work of a call goes. The GPU is current in the calling thread meanwhile.
 template <class T>
 struct StepLaunches {
   explicit StepLaunches(OpenGpu& open)
-      : library(library_of(open, std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32,
+      : current(open.ordinal),
+        library(library_of(open, std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32,
                            flush_denormals())),
-        stream(current_stream(open)) {
-    open.gpu.make_current();
-  }
+        stream(current_stream(open)) {}
 
   // Sums up all arrays in memory->state, and makes of the sum what `total` says.
   void sum(const std::vector<Elements<T>>& arrays, bool squares, Total total, double number,
@@ -37,6 +36,7 @@ struct StepLaunches {
   void update_rows(OptimizerSettings settings, const DenseUpdate<T>& update, const int32_t* ids,
                    int64_t count, int64_t width, const int* go_on) const;
 
+  const CurrentGpu current;
   Library& library;
   const Stream& stream;
 };

@@ -62,11 +62,76 @@ assert model(graphs, **inputs)["loss"].device == "cuda:0"
 """
 
 
-def test_two_gpus() -> None:
+CURRENT = """
+import ctypes
+import os
+
+import numpy as np
+
+import cavs
+from cavs.device import find_device
+
+if cavs.cuda.device_count() < 2:
+    raise SystemExit(77)
+driver = ctypes.CDLL(os.environ.get("CAVS_CUDA_DRIVER") or "libcuda.so.1")
+
+
+def current():
+    context = ctypes.c_void_p()
+    assert driver.cuCtxGetCurrent(ctypes.byref(context)) == 0
+    return context.value
+
+
+cavs.Tensor(np.ones(3)).to("cuda:0")
+contexts = [ctypes.c_void_p(), ctypes.c_void_p()]
+for ordinal, context in enumerate(contexts):
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), ordinal) == 0
+assert driver.cuCtxSetCurrent(contexts[0]) == 0
+mine = current()
+assert mine == contexts[0].value != contexts[1].value
+
+
+def check(does, what):
+    result = what()
+    assert current() == mine, does
+    return result
+
+
+graphs = cavs.batch([cavs.InputGraph([[], [0]])])
+inputs = {"word": [1, 2], "label": [0, 1]}
+F = cavs.models.LSTM(7, 4, 5, 3)
+model = check("compile", lambda: cavs.compile(F, device="cuda:1"))
+optimizer = check("an optimizer", lambda: cavs.optim.Adam(model.named_parameters()))
+for _ in range(4):
+    loss = check("a call", lambda: model(graphs, **inputs)["loss"].sum())
+    check("backward", loss.backward)
+    check("clipping", lambda: cavs.optim.clip_grad_norm(model.parameters(), 1.0))
+    check("an update", optimizer.step)
+    check("a step", lambda: model.step(graphs, optimizer, clip_norm=1.0, **inputs))
+    check("a value", loss.item)
+check("memory", lambda: model.memory(graphs, **inputs))
+check("explain", lambda: str(model.explain(graphs, repeats=1, **inputs)))
+check("a copy", lambda: model.state_dict())
+check("waiting", lambda: cavs.cuda.synchronize("cuda:1"))
+check("giving back", cavs.memory.release_memory)
+check("a move", lambda: model.to("cpu"))
+assert find_device("cuda:1").ordinal == 1
+"""
+
+
+def run(code: str) -> None:
     environment = {**os.environ, "CAVS_EMULATOR_DEVICES": "2"}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     if done.returncode == 77:
         pytest.skip("one GPU")
     assert done.returncode == 0, done.stderr
+
+
+def test_two_gpus() -> None:
+    run(CODE)
+
+
+def test_the_current_gpu_stays_current() -> None:
+    run(CURRENT)
