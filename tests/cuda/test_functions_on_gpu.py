@@ -1,5 +1,6 @@
 """Random vertex functions over random graphs on a GPU, forward and backward, beside an evaluation
-that shares nothing with the engine, or the CPU's engine where random numbers are drawn.
+that shares nothing with the engine, or beside the CPU's engine, where random numbers are drawn and
+in float64 where operands are so near a jump that rounding decides.
 
 The functions are those of the fuzzer. Several of them are joined into one, since each program is
 compiled for itself; what differs is named by its seed.
@@ -27,10 +28,10 @@ pytestmark = pytest.mark.gpu
 
 FUZZ = Path(__file__).resolve().parents[2] / "tools" / "fuzz"
 MODULES = ("drawing", "functions", "graphs", "operations", "oracle", "tape")
-FUNCTIONS, JOINED = 200, 8
+FUNCTIONS, JOINED = 216, 8
 SEEDS = [range(first, first + JOINED) for first in range(0, FUNCTIONS, JOINED)]
-# Of those joined, the rest has operands too near a jump at the worst.
-LEAST = 3
+# Of those joined, the least that are compared: 200 in all, or nearly.
+LEAST = {"float32": 6, "float64": JOINED}
 # One of so many goes with levels in one launch, which is a compilation for each variant of them.
 TOGETHER = 4
 
@@ -154,19 +155,18 @@ def assert_near(found: np.ndarray, expected: np.ndarray, tolerance: float, what:
 
 
 def check(both: Both, seeds: range) -> int:
-    """How many functions could be compared."""
-    found = both.run("cuda")
-    engine = both.run("cpu") if any(part.draws for part in both.parts) else None
+    """How many functions could be compared: in float32 not those with operands near a jump."""
+    found, engine = both.run("cuda"), both.run("cpu")
     tolerance, compared, first = TOLERANCES[both.dtype], 0, 0
     for n, (seed, part) in enumerate(zip(seeds, both.parts, strict=True)):
         mine = slice(first, first + len(part.weights))
         first = mine.stop
-        if part.draws:
-            assert engine is not None
-            expected = engine._replace(weights=engine.weights[mine])
-        else:
-            expected = both.evaluated(n)
-            if expected.margin < ROUNDING[both.dtype]:
+        expected = engine._replace(weights=engine.weights[mine])
+        if not part.draws:
+            alone = both.evaluated(n)
+            if alone.margin >= ROUNDING[both.dtype]:
+                expected = alone
+            elif both.dtype == "float32":
                 continue
         compared += 1
         for name in part.pushes:
@@ -189,4 +189,4 @@ def test_random_functions(fuzz: Any, seeds: range) -> None:
     # Of functions that draw, nothing tells how near a jump is.
     dtype = "float64" if random or number % 2 else "float32"
     with persistent_levels(number % TOGETHER == 0):
-        assert check(Both(fuzz, parts, dtype, number), seeds) >= LEAST
+        assert check(Both(fuzz, parts, dtype, number), seeds) >= LEAST[dtype]
