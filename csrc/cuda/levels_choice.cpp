@@ -1,3 +1,4 @@
+// Counts the levels that go together, and says of the others why.
 #include "cuda/levels_choice.h"
 
 #include <algorithm>

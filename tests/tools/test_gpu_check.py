@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of an environment with a package of its own, as users activate it."""
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
@@ -90,6 +90,6 @@ def test_packages_that_are_missing_are_named_at_the_beginning(
     done = run(root, bare / "bin" / "python", *arguments)
     assert done.returncode == 1
     assert "[gpu_check] expected the packages of cavs" in done.stderr
-    assert "none of: numpy scipy-openblas32 safetensors tqdm" in done.stderr
+    assert "none of: numpy safetensors tqdm" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (root / "out").exists()
