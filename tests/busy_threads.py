@@ -82,4 +82,4 @@ def compiling(function: Waiting | None = None) -> Iterator[Waiting]:
 def run_script(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs a script in an interpreter of its own; `options` are those of `subprocess.run`."""
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, **options)
