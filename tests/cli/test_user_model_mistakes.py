@@ -236,7 +236,7 @@ class Later(models.SentenceVAE):
         ("Bare", "as its attribute posterior, got none; add it"),
         ("Number", "as its attribute posterior, got int; add it"),
         ("Narrow", "cavs: [linear] expected an input of shape (..., 2), got"),
-        ("Empty", "expected super().__init__(functions) to be called, got AttributeError"),
+        ("Empty", "expected super().__init__(functions) to be called, got TraceError"),
         ("Property", "{file}, line 42: expected its attribute posterior, got ZeroDivisionError"),
         ("Later", "{file}, line 33: expected it to run, got AttributeError"),
     ],
