@@ -50,8 +50,7 @@ class Run:
             "card": "the CPU" if options.device == "cpu" else card(options.device),
             "versions": {**core.cuda.versions(), "cavs": cavs.__version__},
         }
-        self.result |= {"rows": [], "epochs": [], "ablation": [], "memory": {}}
-        self.result["tried"] = []
+        self.result |= {"rows": [], "epochs": [], "ablation": [], "memory": {}, "tried": []}
         self._parts: list[tuple[str, Callable[[], None], float, bool]] = []
         self._plan()
         if options.go_on is not None:

@@ -1,6 +1,7 @@
 """Fixtures and settings for the whole suite."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from importlib import import_module, metadata, util
@@ -36,6 +37,12 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     yield
     os.chdir(before)
+
+
+def pytest_configure() -> None:
+    """A shell has its background jobs ignore SIGINT, and so would programs that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart() -> None:

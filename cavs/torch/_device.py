@@ -100,7 +100,7 @@ class Gpu:
 
     @contextmanager
     def ordered(self) -> Iterator[None]:
-        # The thread's current GPU, which native code changes, is as before in the end.
+        # Arrays are made on the thread's current GPU.
         with self.device.here():
             if torch.cuda.is_current_stream_capturing():
                 raise CavsRuntimeError(

@@ -56,8 +56,7 @@ void bind_cuda_settings(py::module_& cuda_module) {
   cuda_module.def("counts", &counts,
                   "Launches of own kernels, of graphs and of cuBLAS's products, captures that "
                   "gave no graph, copies to the device and their bytes, since the process began. "
-                  "What is captured into a graph "
-                  "counts once, when it is captured.");
+                  "What is captured into a graph counts once, when it is captured.");
   cuda_module.def("uses_graphs", &cuda::uses_graphs,
                   "Whether a batch that comes again is launched as one graph.");
   cuda_module.def("set_uses_graphs", &cuda::set_uses_graphs, py::arg("enabled"),

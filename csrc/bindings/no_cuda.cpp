@@ -29,7 +29,7 @@ void bind_cuda(py::module_& m) {
   for (const char* name :
        {"device_info", "synchronize", "reduce_rows", "set_stream", "Memory", "set_memory_pool",
         "compile", "kernel_texts", "counts", "uses_graphs", "set_uses_graphs", "persistent_levels",
-        "set_persistent_levels", "levels_choices"}) {
+        "set_persistent_levels", "levels_choices", "use_on_host"}) {
     cuda_module.def(name, &refuse);
   }
 }

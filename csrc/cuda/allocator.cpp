@@ -47,10 +47,9 @@ Address GpuAllocator::take_kept(int64_t bytes, StreamHandle stream) {
 Address GpuAllocator::take_new(int64_t bytes) {
   const auto size = static_cast<size_t>(bytes);
   if (chosen_pool().allocate != nullptr) return chosen_pool().allocate(open_.ordinal, size);
-  constexpr Result kOutOfMemory = 2;  // CUDA_ERROR_OUT_OF_MEMORY
   Address address = 0;
   const Result code = driver().cuMemAlloc(&address, size);
-  if (code == kOutOfMemory) return 0;
+  if (code == kNoMemory) return 0;
   check(code, bytes, " bytes of memory of ", device_name(device()));
   return address;
 }
@@ -63,7 +62,7 @@ void* GpuAllocator::allocate(int64_t bytes) {
   Address address = take_kept(size, stream);
   if (address == 0) address = take_new(size);
   if (address == 0) {
-    if (sparing_) sparing_();
+    spare_memory();
     trim();
     address = take_new(size);
   }

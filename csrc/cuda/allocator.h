@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -43,8 +42,6 @@ class GpuAllocator final : public Allocator {
   // Gives what is kept back to the driver, after the device is done with it.
   void trim() override;
   int64_t kept_bytes() const override;
-  // Called where the device has no more memory, to give back what can be spared.
-  void set_sparing(std::function<void()> sparing) { sparing_ = std::move(sparing); }
 
  private:
   struct Kept {
@@ -56,7 +53,6 @@ class GpuAllocator final : public Allocator {
   Address take_new(int64_t bytes);
 
   OpenGpu& open_;
-  std::function<void()> sparing_;
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<Kept>> kept_;  // by bytes
   std::map<Address, StreamHandle> taken_;      // and not given back: on which stream

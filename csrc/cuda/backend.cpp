@@ -25,9 +25,7 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(OpenGpu& open, GpuAllocator& allocator) : Backend(allocator), open_(open) {
-    allocator.set_sparing([this] { arenas().clear(); });
-  }
+  CudaBackend(OpenGpu& open, GpuAllocator& allocator) : Backend(allocator), open_(open) {}
 
   bool supports(const Program& program, const Instruction& instruction) const override {
     return program.dtype != DType::kInt32 &&
@@ -198,12 +196,6 @@ Opened& opened() {
   static auto* const opened = new Opened;
   return *opened;
 }
-
-}  // namespace
-}  // namespace cuda
-
-namespace cuda {
-namespace {
 
 // Of the current device: what allocators keep, and arenas that no run uses.
 void spare() {

@@ -144,7 +144,7 @@ Result take_sparing(const Take& take) {
 // what is given back (see keep_freed_memory), so that taking it again costs about a microsecond.
 class DeviceBlock {
  public:
-  // Throws OutOfMemory.
+  // Throws std::bad_alloc where there is too little memory.
   DeviceBlock(const Stream& stream, size_t bytes);
   ~DeviceBlock();
   DeviceBlock(const DeviceBlock&) = delete;

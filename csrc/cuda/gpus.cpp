@@ -57,7 +57,9 @@ int gpu_count() {
 }
 
 OpenGpu::OpenGpu(int number)
-    : ordinal(number), gpu(number), stream(), cache(KernelCache::default_folder()) {}
+    : ordinal(number), gpu(number), stream(), cache(KernelCache::default_folder()) {
+  keep_freed_memory(gpu, number);
+}
 
 void OpenGpu::synchronize() {
   const std::lock_guard<std::mutex> guard(capture_mutex);

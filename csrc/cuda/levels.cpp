@@ -186,12 +186,6 @@ LevelsRun::LevelsRun(const LevelsCode& code, const Sweep& sweep, size_t segment,
       stream_(stream),
       gate_(gate) {}
 
-int64_t LevelsRun::rows(int64_t level, bool edges) const {
-  const auto& ptr = edges ? sweep_.schedule.level_edge_ptr : sweep_.schedule.level_ptr;
-  const auto l = static_cast<size_t>(level);
-  return ptr[l + 1] - ptr[l];
-}
-
 int64_t LevelsRun::launch(int64_t level) {
   if (!possible_) return 0;
   const int64_t count = count_narrow(sweep_.exe.program, segment_, calls_, sweep_.schedule, level);
@@ -217,7 +211,8 @@ void LevelsRun::prepare(int64_t level, int64_t count) {
   int64_t widest[2] = {0, 0};
   for (int64_t i = 0; i < count; ++i) {
     for (const bool edges : {false, true}) {
-      widest[edges] = std::max(widest[edges], rows(level + i * step, edges));
+      widest[edges] =
+          std::max(widest[edges], rows_of_level(sweep_.schedule, level + i * step, edges));
     }
   }
   for (LevelsCall& it : calls_) {

@@ -86,7 +86,6 @@ class LevelsRun {
   int64_t launch(int64_t level);
 
  private:
-  int64_t rows(int64_t level, bool edges) const;
   void prepare(int64_t level, int64_t count);
   void place_weights();
 

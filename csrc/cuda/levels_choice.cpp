@@ -17,25 +17,17 @@ constexpr int64_t kWidestLevel = 127;  // lines of each product; fewer than cuBL
 
 int64_t most_lines() { return std::min(kWidestLevel, blas_limits().lines - 1); }
 
-int64_t rows_of(const Schedule& schedule, int64_t level, bool edges) {
-  const auto& ptr = edges ? schedule.level_edge_ptr : schedule.level_ptr;
-  const auto l = static_cast<size_t>(level);
-  return ptr[l + 1] - ptr[l];
-}
-
 // Leaves alone make level 0.
 int64_t first_level(const Program& program, size_t segment) {
   return program.segments[segment].space.kind == SpaceKind::kInner ? 1 : 0;
 }
-
-}  // namespace
 
 bool is_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
                const Schedule& schedule, int64_t level) {
   const size_t sums = program.segments[segment].instructions.size();  // begin there
   for (size_t i = 0; i < calls.size(); ++i) {
     const Instruction& instruction = *calls[i].call.instruction;
-    const int64_t count = rows_of(schedule, level, calls[i].edges);
+    const int64_t count = rows_of_level(schedule, level, calls[i].edges);
     const MatmulAttributes* const product = product_of(instruction);
     int64_t lines = 1;
     if (i < sums && product != nullptr) {
@@ -45,6 +37,14 @@ bool is_narrow(const Program& program, size_t segment, const std::vector<LevelsC
     if (i >= sums && !is_one_sum(program, instruction, static_cast<int>(count))) return false;
   }
   return true;
+}
+
+}  // namespace
+
+int64_t rows_of_level(const Schedule& schedule, int64_t level, bool edges) {
+  const auto& ptr = edges ? schedule.level_edge_ptr : schedule.level_ptr;
+  const auto l = static_cast<size_t>(level);
+  return ptr[l + 1] - ptr[l];
 }
 
 int64_t count_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,

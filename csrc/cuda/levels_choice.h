@@ -12,12 +12,12 @@ namespace cavs::cuda {
 
 class LevelsCode;
 
-// Whether a level's rows are few enough for a kernel of several levels. `calls`: of the segment's
-// instructions and of the sums that follow; their rows do not matter.
-bool is_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
-               const Schedule& schedule, int64_t level);
+// Rows of a level, or its edges.
+int64_t rows_of_level(const Schedule& schedule, int64_t level, bool edges);
 
-// How many levels are narrow from `level` on in the program's direction.
+// How many levels from `level` on, in the program's direction, have so few rows that a kernel of
+// several levels takes them. `calls`: of the segment's instructions and of the sums that follow;
+// their rows do not matter.
 int64_t count_narrow(const Program& program, size_t segment, const std::vector<LevelsCall>& calls,
                      const Schedule& schedule, int64_t level);
 

@@ -1,6 +1,7 @@
 // Memory that is kept: who waits for whom when it is taken again, and pools of other libraries.
 #include <unistd.h>
 
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,45 @@ unsigned char first_byte(const Stream& stream, const Block& block) {
   stream.copy_to_host(&found, address_of(block), 1);
   stream.synchronize();
   return found;
+}
+
+// How often the emulated driver waited for the device.
+int64_t waits(const std::function<void()>& body) {
+  const auto ask =
+      reinterpret_cast<int (*)(int64_t*, int, int)>(emulator_function("cavs_emulator_counts"));
+  int64_t counts[11] = {};  // see Counts in its emulator.h; synchronizations are the last
+  ask(counts, 11, 1);
+  body();
+  ask(counts, 11, 1);
+  return counts[10];
+}
+
+void test_what_is_waited_for() {
+  if (emulator_function("cavs_emulator_counts") == nullptr) return;  // nothing counts
+  OpenGpu& open = open_gpu(0);
+  GpuAllocator allocator(open);
+  const Stream first, second;
+  void* data = nullptr;
+  const auto take = [&](const Stream& stream) {
+    set_current_stream(0, stream.handle());
+    return waits([&] { data = allocator.allocate(1000); });
+  };
+  const auto give = [&](const Stream& stream) {
+    set_current_stream(0, stream.handle());
+    CHECK(waits([&] { allocator.deallocate(data, 1000); }) == 0);
+  };
+  take(first);
+  give(first);
+  CHECK(take(first) == 0);  // its work comes first
+  give(first);
+  CHECK(take(second) == 1);
+  give(first);  // taken on `second`, which may still use it
+  CHECK(take(first) == 1);
+  give(first);
+  CHECK(take(first) == 0);
+  give(first);
+  allocator.trim();
+  reset_current_stream(0);
 }
 
 // Work on `first` uses memory that ends, and is taken again, while `second` is current.
@@ -114,6 +154,7 @@ void test_waiting_while_another_thread_captures() {
 
 int main() {
   if (!why_not().empty()) return 0;
+  test_what_is_waited_for();
   test_memory_that_ends_on_another_stream();
   test_streams_that_are_the_same();
   test_a_pool_that_gives_memory_back();
