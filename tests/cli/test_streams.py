@@ -173,7 +173,7 @@ def test_a_huge_line_that_is_no_tree_is_refused_at_once(parse: object, text: str
     began = time.process_time()
     with pytest.raises(DataError) as caught:
         parse(text)  # type: ignore[operator]
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 100  # a second or so; what is quadratic takes days
     assert len(str(caught.value)) <= 1100
 
 
