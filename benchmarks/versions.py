@@ -3,8 +3,10 @@
     python benchmarks/versions.py --old OLD/bin/python [--new NEW/bin/python] [--data DIR]
 
 OLD and NEW are interpreters, each of which imports its version; NEW is this one by default. A row
-is a workload, a batch size and a mode. In a couple, one process of each version warms up, on every
-batch that it will meet: what memory is touched first, at the start or in a step, is not compared.
+is a workload, a batch size and a mode. The generative models (vae, iwae, lm) have one row each.
+They need PyTorch, and a checkout of each version, whose own generative.py makes the step. In a
+couple, one process of each version warms up, on every batch that it will meet: what memory is
+touched first, at the start or in a step, is not compared.
 Then both take turns, and the first one alternates. Every other couple starts the new version first.
 The ratio new / old of rates is taken pair by pair, and its median has a 95 % interval from the
 order statistics of the pairs. A row has *lost* if the interval lies below the least ratio that is
@@ -20,13 +22,15 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 HIDDEN = 150
 WORKLOADS = ("tree-lstm", "tree-fc", "fixed-lstm", "lattice-lstm", "bilstm-tagger", "mv-rnn")
+#: Each with the batch size of generative.py.
+GENERATIVE = {"vae": 100, "iwae": 100, "lm": 20}
 _WARM_UP = 0.5  # seconds
 _SAMPLES = 512  # generated, where there are no data
 _BATCHES = 4  # in turns
@@ -72,23 +76,42 @@ def has_lost(values: Sequence[float], least: float) -> bool:
 # --- One version, in a process of its own ---------------------------------------------------------
 
 
-def serve() -> None:
-    """Reads a row, then numbers of seconds, a line each, and answers each with a rate."""
+def generative_steps(row: Row) -> tuple[Callable[[int], object], int]:
+    """The steps of the checkout that `cavs` is imported from."""
+    import cavs
+
+    sys.path.insert(0, str(Path(cavs.__file__).resolve().parents[1] / "benchmarks"))
+    import generative
+
+    cavs.set_num_threads(row.threads)
+    name = next(name for name in generative.WORKLOADS if name.split(",")[0] == row.workload)
+    ours, _ = generative.WORKLOADS[name][0]()
+    return lambda number: ours(), 1
+
+
+def workload_steps(row: Row, data: Path | None) -> tuple[Callable[[int], object], int]:
+    """Steps of a workload of ``cavs bench``, by the number of their batch, and how many batches."""
     from cavs.bench.contenders import Contender, Weights
     from cavs.bench.corpora import choose_batches
     from cavs.bench.recipes import PLAIN, find_recipe
     from cavs.bench.workloads import find
 
-    given = json.loads(sys.stdin.readline())
-    row = Row(**given["row"])
     workload = find(row.workload)
-    data = Path(given["data"]) if given["data"] else None
     corpus = workload.data(data, _SAMPLES, 64 if row.workload == "tree-fc" else None)
     batches = choose_batches(corpus.dataset, row.batch_size)
     weights = Weights(workload, corpus, HIDDEN)
     contender = Contender(weights, None, batches, row.threads, find_recipe(PLAIN))
-    step = getattr(contender, f"{row.mode}_step")
-    count = min(_BATCHES, contender.num_batches)
+    return getattr(contender, f"{row.mode}_step"), min(_BATCHES, contender.num_batches)
+
+
+def serve() -> None:
+    """Reads a row, then numbers of seconds, a line each, and answers each with a rate."""
+    given = json.loads(sys.stdin.readline())
+    row = Row(**given["row"])
+    if row.workload in GENERATIVE:
+        step, count = generative_steps(row)
+    else:
+        step, count = workload_steps(row, Path(given["data"]) if given["data"] else None)
     for number in range(count):
         step(number)
     for turn, line in enumerate(sys.stdin):
@@ -169,7 +192,7 @@ def main() -> int:
     parser.add_argument("--old", help="interpreter of the old version")
     parser.add_argument("--new", default=sys.executable, help="of the new one (this)")
     parser.add_argument("--data", default="", help="directory of the data; generated without")
-    parser.add_argument("--workloads", nargs="+", default=WORKLOADS)
+    parser.add_argument("--workloads", nargs="+", default=[*WORKLOADS, *GENERATIVE])
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1, 32, 256])
     parser.add_argument("--modes", nargs="+", default=["train", "infer"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
@@ -190,9 +213,10 @@ def main() -> int:
     print("| workload | batch | mode | threads | new / old | 95 % of the median | |")
     print("|---|---|---|---|---|---|---|")
     for workload in options.workloads:
+        only = GENERATIVE.get(workload)
         for threads in options.threads:
-            for batch_size in options.batch_sizes:
-                for mode in options.modes:
+            for batch_size in options.batch_sizes if only is None else [only]:
+                for mode in options.modes if only is None else ["train"]:
                     row = Row(workload, batch_size, mode, threads)
                     found.append(compare(options, row))
                     low, middle, high = found[-1]["interval"]

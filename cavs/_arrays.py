@@ -98,6 +98,8 @@ def foreign_array(value: Any, what: str) -> Array:
     Raises InputError where the value holds no numbers, where they cannot be read from here, and
     where it wants gradients of its own library.
     """
+    if type(value) is np.ndarray:
+        return value
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         try:
             return np.from_dlpack(value)

@@ -42,7 +42,7 @@ class _Prepared(NamedTuple):
     arrays: Mapping[Name, Array]
     tensors: dict[Name, Tensor]
     learns: bool
-    part: Part = WHOLE
+    part: Part
 
 
 class Model(Inspectable):
@@ -186,16 +186,16 @@ class Model(Inspectable):
 
     def _call(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> dict[Name, Tensor]:
         """A call with inputs of any name."""
-        return self._forward(self._prepare(graphs, inputs)._replace(part=part), self._draw())
+        return self._forward(self._prepare(graphs, inputs, part), self._draw())
 
-    def _prepare(self, graphs: Any, inputs: dict[Name, Any]) -> _Prepared:
+    def _prepare(self, graphs: Any, inputs: dict[Name, Any], part: Part = WHOLE) -> _Prepared:
         """The checked arguments of a call; nothing has changed yet."""
         self._structure.check()
         batched = self._checker.batch(graphs)
         arrays, tensors = self._checker.take(batched, inputs), dict[Name, Tensor]()
         if arrays is None:
             arrays, tensors = self._checker.check(batched, inputs), self._checker.learning(inputs)
-        return _Prepared(batched, arrays, tensors, bool(tensors) or self._learns())
+        return _Prepared(batched, arrays, tensors, bool(tensors) or self._learns(), part)
 
     def _forward(self, prepared: _Prepared, random: RandomState) -> dict[Name, Tensor]:
         wanted = None

@@ -42,6 +42,14 @@ def unlike(parameter: Parameter, group: Group) -> CavsError:
     )
 
 
+def check_like(params: Sequence[Parameter], values: Sequence[Array], group: Group) -> None:
+    """Raises the error of the first parameter whose gradient, no row-sparse one, is not like its
+    values."""
+    grads: list[Any] = [p.grad for p in params]
+    if not all(map(is_array, grads)) or not device_of(values[0]).alike(grads, values):
+        raise unlike(next(p for p in params if not is_like(p.grad, p)), group)
+
+
 def check_devices(params: Sequence[Parameter]) -> None:
     """Raises InputError for parameters of several devices, which no native update takes at once."""
     devices = list(dict.fromkeys(p.device for p in params))

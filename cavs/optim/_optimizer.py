@@ -13,11 +13,18 @@ from cavs._arguments import listed, number
 from cavs._arrays import Array
 from cavs.core._state import fitting_arrays, narrowed
 from cavs.core.owners import Owners
-from cavs.device import device_of, is_array
+from cavs.device import device_of
 from cavs.device.taking import moved
 from cavs.errors import CavsError, CheckpointError, InputError, ShapeError
 from cavs.optim._checks import Update, UpdateChecks
-from cavs.optim._gradients import check_devices, check_gradient, check_state, is_like, unlike
+from cavs.optim._gradients import (
+    check_devices,
+    check_gradient,
+    check_like,
+    check_state,
+    is_like,
+    unlike,
+)
 from cavs.optim._groups import (
     Group,
     State,
@@ -223,22 +230,26 @@ class Optimizer(ABC):
             # Several native updates, each of which checks its own: what one refuses must not come
             # behind another.
             for group, rows, dense in updates:
-                self._check_update(group, [*rows, *dense])
                 check_devices(dense)
+                self._check_update(group, rows, dense)
         for group, rows, dense in updates:
             for parameter in rows:
                 self._step_rows(parameter, parameter.grad, group)
             if dense:
                 self._step_dense(dense, group)
 
-    def _check_update(self, group: Group, params: Sequence[Parameter]) -> None:
+    def _check_update(
+        self, group: Group, rows: Sequence[Parameter], dense: Sequence[Parameter]
+    ) -> None:
         """Raises for an option, or a gradient, that does not fit."""
         self.native_settings(group)
-        for parameter in params[:1]:  # all of a group have arrays of the same names
+        for parameter in (*rows, *dense)[:1]:  # all of a group have arrays of the same names
             self.native_states(parameter, group)
-        for parameter in params:
+        for parameter in rows:
             if not is_like(parameter.grad, parameter):
                 raise unlike(parameter, group)
+        if dense:
+            check_like(dense, [p.read()[0] for p in dense], group)
 
     def check(self) -> None:
         """Checks that the compiled functions that own the parameters have kept their structure.
@@ -262,9 +273,7 @@ class Optimizer(ABC):
         grads: list[Any] = [p.grad for p in params]
         states = [self._states[p] for p in params]
         with Writing(params) as values:
-            device = device_of(values[0])
-            if not all(map(is_array, grads)) or not device.alike(grads, values):
-                raise unlike(next(p for p in params if not is_like(p.grad, p)), group)
+            check_like(params, values, group)
             try:
                 self._update(values, grads, states, group)
             except (InputError, ShapeError):

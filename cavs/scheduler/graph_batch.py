@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, instance, is_among, items, printed
+from cavs._arguments import choice, instance, items, printed
 from cavs._native import core
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.input_graph import InputGraph, Ints, without
@@ -164,7 +164,7 @@ class GraphBatch:
         Raises `GraphError` that names graph and vertices on a cycle, `InputError` for a policy that
         does not exist.
         """
-        schedule = self._schedules.get(policy) if is_among(policy, self._schedules) else None
+        schedule = self._schedules.get(policy) if type(policy) is str else None
         if schedule is None:
             schedule = core.Schedule(self._native, check_policy(policy))
             schedule = self._schedules.setdefault(policy, schedule)  # another thread may be first

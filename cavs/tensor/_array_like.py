@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cavs._arrays import Array
-from cavs.core.ops._def import Shape, size_of
+from cavs.core.ops._def import Shape
 from cavs.core.ops._operators import Operators
 from cavs.device import device_of, host
 from cavs.errors import InputError, ShapeError
@@ -50,7 +50,7 @@ class ArrayLike(Operators):
     @property
     def size(self) -> int:
         """Number of elements."""
-        return size_of(self.shape)
+        return int(self._values.size)
 
     def __repr__(self) -> str:
         values, own = self._values, device_of(self._values)

@@ -23,7 +23,9 @@ import programs
 
 #: Maps each kind of trial to a function that takes a seed and returns the fault or None, and to a
 #: description of the trial.
-KINDS: dict[str, tuple[Callable[[int], str | None], str]] = {}
+KINDS: dict[str, tuple[Callable[..., str | None], str]] = {}
+#: The kinds whose function takes a device too.
+ON_DEVICES = ("differential", "checkpoints", "graphs", "kills")
 KINDS["differential"] = (
     differential.check,
     "random vertex functions, against an evaluation of their own",
@@ -80,7 +82,7 @@ def main() -> int:
             help="trials (default: 1000, or any with --seconds)",
         )
         kind.add_argument("--seconds", type=_seconds, metavar="X", help="begin no trial after")
-        if name == "differential":
+        if name in ON_DEVICES:
             kind.add_argument(
                 "--device", default="cpu", metavar="NAME", help="as cuda (default: cpu)"
             )
@@ -90,7 +92,7 @@ def main() -> int:
         count = 1000 if options.seconds is None else _MOST
     check, _ = KINDS[options.kind]
     if "device" in options:
-        check = partial(differential.check, device=options.device)
+        check = partial(check, device=options.device)
     return run(options.kind, check, options.seed, count, options.seconds)
 
 

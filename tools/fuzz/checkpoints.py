@@ -66,12 +66,14 @@ def _metadata(rng: random.Random, content: bytes) -> tuple[bytes, str]:
     return runs.canonical(save(tensors, metadata)), "; ".join(said)
 
 
-def _resume(path: Path, code: UserModel | None = None) -> None:
+def _resume(path: Path, code: UserModel | None, device: str) -> None:
     """Goes on for a step, as ``cavs train --resume`` does."""
     checkpoint = load_checkpoint(path)
     TrainingRun.check_resumable(path, checkpoint)
     config = read_settings(path, checkpoint.training)
-    run = TrainingRun.resume(path, checkpoint, config, path.parent, overwrite=True, code=code)
+    run = TrainingRun.resume(
+        path, checkpoint, config, path.parent, overwrite=True, code=code, device=device
+    )
     run.fit(should_stop=runs.StopAfter(2))
 
 
@@ -85,25 +87,27 @@ def _command(*arguments: str) -> Callable[[Path], None]:
     return run
 
 
-def _init(path: Path, model: str) -> None:
+def _init(path: Path, model: str, device: str) -> None:
     """Begins with the parameters, as ``cavs train --init`` does."""
     task, config = make_task(runs.own_model() if model == runs.OWN else model, runs.options(model))
-    TrainingRun.start(path.parent, task, config).begin_with(path, load_checkpoint(path))
+    run = TrainingRun.start(path.parent, task, config, device=device)
+    run.begin_with(path, load_checkpoint(path))
 
 
-def _uses(model: str) -> dict[str, Callable[[Path], None]]:
-    """Maps the name of each use of a checkpoint to a function that does it."""
+def _uses(model: str, device: str) -> dict[str, Callable[[Path], None]]:
+    """Maps the name of each use of a checkpoint to a function that does it on a device."""
     code = runs.own_model() if model == runs.OWN else None
-    more = [] if code is None else ["--model", str(code)]
+    on = ["--device", device]
+    more = on if code is None else [*on, "--model", str(code)]
     return {
-        "resume": lambda path: _resume(path, code),
-        "init": lambda path: _init(path, model),
+        "resume": lambda path: _resume(path, code, device),
+        "init": lambda path: _init(path, model, device),
         "evaluate": _command("evaluate", "FILE", *more),
         "evaluate dev": _command("evaluate", "FILE", "--split", "dev", "--json", *more),
         "predict": _command("predict", "FILE", "--all", *more),
         "predict a few": _command("predict", "FILE", "--batch-size", "1", *more),
         "sample": _command("sample", "FILE", "-n", "2", "--output", "OUTPUT/x.png", *more),
-        "sample text": _command("sample", "FILE", "-n", "2"),
+        "sample text": _command("sample", "FILE", "-n", "2", *on),
     }
 
 
@@ -150,13 +154,13 @@ def said_badly(use: Callable[[Path], None], path: Path) -> str | None:
     return None
 
 
-def check(seed: int) -> str | None:
-    """Tries one changed checkpoint in one use; returns the fault, or None."""
+def check(seed: int, device: str = "cpu") -> str | None:
+    """Tries one changed checkpoint in one use on a device; returns the fault, or None."""
     rng = random.Random(f"checkpoints {seed}")
     model, name = rng.choice([*MODELS, runs.OWN]), rng.choice([LAST, LAST, BEST])
     content = (runs.trained(model) / name).read_bytes()
     changed, what = draw_file(rng, content)
-    uses = _uses(model)
+    uses = _uses(model, device)
     use = rng.choice(list(uses))
     found = runs.with_file(seed, name, changed, lambda path: said_badly(uses[use], path))
     return None if found is None else f"seed {seed}: {use} of {model}/{name}, {what}: {found}"

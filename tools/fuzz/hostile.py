@@ -254,14 +254,16 @@ class _Function(cavs.VertexFunction):
 
 
 @cache
-def _models() -> tuple[cavs.Model, cavs.Model]:
+def _models(device: str) -> tuple[cavs.Model, cavs.Model]:
     cavs.nn.init.manual_seed(0)
-    function = _Function()
-    return cavs.compile(function), cavs.compile(function, executor="reference")
+    reference = cavs.compile(_Function(), executor="reference")
+    native = cavs.compile(_Function(), device=device)
+    native.load_state_dict(reference.state_dict())
+    return native, reference
 
 
-def _calls(rng: random.Random) -> str:
-    native, reference = _models()
+def _calls(rng: random.Random, device: str) -> str:
+    native, reference = _models(device)
     batch: Any = cavs.batch([draw_graph(rng) for _ in range(rng.randrange(4))])
     numbers = np.random.default_rng(rng.randrange(1 << 30))
     inputs: dict[str, Any] = {
@@ -307,12 +309,15 @@ _TRIALS = (
 )
 
 
-def trial(seed: int) -> str | None:
-    """Tries one hostile input; returns the fault, or None."""
+def trial(seed: int, device: str = "cpu") -> str | None:
+    """Tries one hostile input; returns the fault, or None. Calls of a model run on `device`."""
     rng = random.Random(f"graphs {seed}")
     kind = rng.choice(_TRIALS)
     try:
-        kind(rng)
+        if kind is _calls:
+            _calls(rng, device)
+        else:
+            kind(rng)
     except _ERRORS as error:
         return wrong(error)
     except Exception as error:  # not an error that cavs documents

@@ -62,16 +62,16 @@ class WrongError(Exception):
 CAVS = [sys.executable, "-m", "cavs"]
 
 
-def options(model: str) -> list[str]:
+def options(model: str, device: str) -> list[str]:
     data = ["--data", runs.text()] if model == "lm" else []
-    return [*TRAININGS[model], *data]
+    return [*TRAININGS[model], *data, "--device", device]
 
 
 @cache
-def undisturbed(model: str) -> tuple[Path, float]:
+def undisturbed(model: str, device: str) -> tuple[Path, float]:
     """The folder of a run that ended by itself, and the seconds that it trained."""
     folder = runs.folder() / f"whole-{model}"
-    process = started(model, [*options(model), "--output", str(folder)])
+    process = started(model, [*options(model, device), "--output", str(folder)])
     begun = time.monotonic()
     _, said = process.communicate(timeout=300)
     if process.returncode:
@@ -130,15 +130,15 @@ def _rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
-def disturbed(rng: random.Random, model: str, folder: Path, said: list[str]) -> None:
+def disturbed(rng: random.Random, model: str, device: str, folder: Path, said: list[str]) -> None:
     """Trains to the end, with kills between. Raises WrongError; `said` gets a record of the
     kills."""
-    whole, seconds = undisturbed(model)
+    whole, seconds = undisturbed(model, device)
     kills = rng.randint(1, KILLS)
     for kill in range(kills + 1):
-        more = [*options(model), "--output", str(folder)]
+        more = [*options(model, device), "--output", str(folder)]
         if (folder / LAST).exists():
-            more = ["--resume", str(folder / LAST)]
+            more = ["--resume", str(folder / LAST), "--device", device]
         number = rng.choice(SIGNALS)
         if kill == kills:
             process = started(model, more)
@@ -162,15 +162,15 @@ def disturbed(rng: random.Random, model: str, folder: Path, said: list[str]) -> 
     check_end(folder, whole)
 
 
-def check(seed: int) -> str | None:
-    """Tries one training that is killed some times; returns the fault, or None."""
+def check(seed: int, device: str = "cpu") -> str | None:
+    """Tries one training on a device that is killed some times; returns the fault, or None."""
     rng = random.Random(f"kills {seed}")
     model = rng.choice(list(TRAININGS))
     folder = runs.folder() / "killed"
     folder.mkdir()
     said: list[str] = []
     try:
-        disturbed(rng, model, folder, said)
+        disturbed(rng, model, device, folder, said)
     except (WrongError, CavsError, ValueError) as error:
         return f"seed {seed}: {model}, {', '.join(said)}: {type(error).__name__}: {error}"
     finally:

@@ -1,7 +1,8 @@
 """Trials in a process of their own, so that one that crashes is a finding and not the end.
 
-A module for it has a function `trial`, which takes a seed and returns the fault or None; ``python
-workers.py MODULE`` reads seeds and answers each with a line of JSON.
+A module for it has a function `trial`, which takes a seed, and a device if it knows of any, and
+returns the fault or None; ``python workers.py MODULE`` reads lines of JSON with these arguments and
+answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ class Worker:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the worker
         atexit.register(self.close)
 
-    def check(self, seed: int) -> str | None:
+    def check(self, seed: int, **more: str) -> str | None:
         """The fault that the trial of a seed finds, or None."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
         answer = ""
         with suppress(BrokenPipeError):
-            process.stdin.write(f"{seed}\n")
+            process.stdin.write(json.dumps({"seed": seed, **more}) + "\n")
             process.stdin.flush()
             answer = process.stdout.readline()
         if answer:
@@ -79,14 +80,14 @@ class Worker:
 
 
 def serve(module: str) -> None:
-    """Tries the seeds that stand on standard input."""
+    """Tries what stands on standard input, line by line."""
     if "asan" not in os.environ.get("LD_PRELOAD", ""):  # ASan takes all addresses
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
     trial = import_module(module).trial
     for line in sys.stdin:
         signal.alarm(LIMIT_SECONDS)
         try:
-            found = trial(int(line))
+            found = trial(**json.loads(line))
         except Exception as error:  # of the trial itself: a finding to look at
             found = "".join(traceback.format_exception(error))
         print(json.dumps(found), flush=True)

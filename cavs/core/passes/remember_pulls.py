@@ -28,9 +28,11 @@ MOST_ELEMENTS = 1 << 28
 """A part that has more elements than this for all ids is computed anew in each call."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result(Internal):
-    """Result `number` for the ids `rows`: an output of the part, kept, and an input of the rest."""
+    """Result `number` for the ids `rows`: an output of the part, kept, and an input of the rest.
+
+    Each is made once and compared by identity: calls look arrays up by it."""
 
     rows: Unique
     number: int
