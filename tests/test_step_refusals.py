@@ -82,7 +82,7 @@ def test_a_parameter_of_another_dtype_says_who_changed_it(changed: str) -> None:
     trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["adam"])
     inputs = draw_inputs(trained.model, GRAPHS)
     trained.model.step(GRAPHS, trained.optimizer, **inputs)
-    first, parameter = trained.model.named_parameters()[0]
+    first, parameter = next(iter(trained.model.named_parameters()))
     if changed == "by new data":
         parameter.data = parameter.data.astype("float64")
     else:
