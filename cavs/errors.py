@@ -27,19 +27,31 @@ __all__ = [
 _LONGEST = 1000
 
 
+def printable(text: str, kept: str = "") -> str:
+    """The text with Python's escapes in place of what does not print, such as the characters that
+    move a terminal's cursor, or half of a surrogate pair; those among `kept` stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
+
+
 class CavsError(Exception):
-    """Base class of every error that cavs raises on purpose. The message is one line, for any
-    values that it shows."""
+    """Base class of every error that cavs raises on purpose. The message is one line that can be
+    printed, for any values that it shows."""
 
     def __init__(self, *args: object) -> None:
         message, *rest = args or ("",)
         if isinstance(message, str):
             line = " ".join(message.split()) if "\n" in message or "\r" in message else message
-            if len(line) > _LONGEST:  # the advice stands at the end
-                half = _LONGEST // 2 - 3
-                line = f"{line[:half]} ... {line[-half:]}"
-            message = line
+            message = _shortened(printable(_shortened(line)))
         super().__init__(message, *rest)
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    half = _LONGEST // 2 - 3
+    return f"{line[:half]} ... {line[-half:]}"  # the advice stands at the end
 
 
 class GraphError(CavsError, ValueError):

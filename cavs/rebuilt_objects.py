@@ -90,7 +90,7 @@ class Rebuilt:
             raise Damaged(f"a value is of the kind {shown(kind)}")
         try:
             return make(self, y)
-        except Damaged:
+        except (Damaged, MemoryError):
             raise
         except Exception as error:  # of a wrong form, of which there are many
             raise Damaged(f"a {kind} is none: {type(error).__name__}") from error

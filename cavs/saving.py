@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cavs._arguments import items, shown
+from cavs._files import write_atomically
 from cavs._signatures import shorten
 from cavs.device import find_device, host
 from cavs.errors import CavsRuntimeError, CheckpointError, DeviceError, InputError
@@ -67,8 +68,6 @@ def save(model: Model | Program, path: str | os.PathLike[str]) -> None:
             InputError: no compiled model, one function's of a program, or no path; CheckpointError:
             the file cannot be written. Nothing is written then.
     """
-    from cavs.training._files import write_atomically  # not with cavs: many programs save nothing
-
     target = _as_path("save", path)
     try:
         _check_model(model)
@@ -103,7 +102,7 @@ def _check_model(model: Any) -> None:
 
 def _content(model: Model | Program) -> bytes:
     """The bytes of the file."""
-    from safetensors.numpy import save as to_bytes
+    from cavs.training.checkpoint import to_bytes
 
     first = model if isinstance(model, Model) else next(iter(model.models.values()))
     options = first._options
@@ -186,8 +185,10 @@ def load(
         return _compiled(rebuilt.root, own, described, place)
     except Damaged as error:
         raise _damaged(source, error) from error
+    except MemoryError:
+        raise
     except Exception as error:  # a forward whose attributes are wrong may raise anything
-        if place != host.name and isinstance(error, (DeviceError, MemoryError)):
+        if place != host.name and isinstance(error, DeviceError):
             raise  # the device's fault, not the file's
         raise CheckpointError(
             f"[load] {source}: expected a model that compiles, got one that does not "
@@ -298,6 +299,8 @@ def _found(consented: Collection[str], path: str) -> Any:
     module = path.partition(":")[0]
     try:
         import_module(module)
+    except MemoryError:
+        raise
     except Exception as error:  # the module's own code runs
         raise Damaged(f"{shown(module)} cannot be imported: {type(error).__name__}") from error
     x = imported(path)

@@ -203,7 +203,7 @@ class NativeSteps:
         else:
             check_loss(loss)
         for parameter, whole, sparse in zip(plan.params, gradients, rows, strict=True):
-            parameter.grad = whole if sparse is None else RowSparse._wrap(*sparse, parameter.shape)
+            parameter._grad = whole if sparse is None else RowSparse._wrap(*sparse, parameter.shape)
         if not later:
             check_norm(norm)
         for parameter in plan.params:

@@ -18,6 +18,7 @@ _BASE = ("errors", "_arguments")
 PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "_locks": (),
+    "_files": (),
     "_startup": (),
     "_seed": (),
     "_signatures": (),
@@ -36,7 +37,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "memory": ("_native",),
     # F and G meet
     "execution": (
-        *("errors", "_arguments", "_locks", "_native", "_arrays", "device"),
+        *("errors", "_arguments", "_files", "_locks", "_native", "_arrays", "device"),
         *("core.ops", "core", "kernels", "scheduler", "memory"),
     ),
     # What users hold
@@ -91,12 +92,13 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("call", "recording", "model"),
     ),
     "randomness": ("_locks", "_seed", "tensor", "nn"),
-    "data": (*_BASE, "_seed", "_signatures", "_arrays", "scheduler"),
+    "data": (*_BASE, "_files", "_seed", "_signatures", "_arrays", "scheduler"),
     # Written as users write: `import cavs`
     "models": (*_BASE, "_signatures", "nn"),
     "training": (
         "device",
         *_BASE,
+        "_files",
         "_seed",
         "_signatures",
         "_arrays",
@@ -112,13 +114,13 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "rebuilt_objects": ("_arguments", "core", "tensor", "data", "saved_objects"),
     "saving": (
         "device",
-        *(*_BASE, "_signatures", "model", "program"),
+        *(*_BASE, "_files", "_signatures", "model", "program"),
         *("saved_objects", "rebuilt_objects", "training"),
     ),
-    "bench": ("errors", "core.ops", "core", "scheduler", "data", "models"),
+    "bench": ("errors", "_files", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         "device",
-        *("errors", "_startup", "core.ops", "core", "execution", "data", "models"),
+        *("errors", "_files", "_startup", "core.ops", "core", "execution", "data", "models"),
         *("training", "bench"),
     ),
 }

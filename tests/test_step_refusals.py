@@ -76,6 +76,29 @@ def test_what_is_not_finite_changes_nothing(executor: str) -> None:
     assert optimizer.state_dict()["0.step"] == 1
 
 
+@pytest.mark.parametrize("changed", ["by another model", "by new data"])
+def test_a_parameter_of_another_dtype_says_who_changed_it(changed: str) -> None:
+    """A step spoke of its plan; a call, of an array to convert."""
+    trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["adam"])
+    inputs = draw_inputs(trained.model, GRAPHS)
+    trained.model.step(GRAPHS, trained.optimizer, **inputs)
+    first, parameter = next(iter(trained.model.named_parameters()))
+    if changed == "by new data":
+        parameter.data = parameter.data.astype("float64")
+    else:
+        cavs.compile(trained.model.function, dtype="float64")
+    before = trained.kept()
+    for use in (
+        lambda: trained.model.step(GRAPHS, trained.optimizer, **inputs),
+        lambda: trained.model(GRAPHS, **inputs),
+    ):
+        with pytest.raises(CavsRuntimeError) as caught:
+            use()
+        assert f"expected parameter {first!r} as float32, for which this model" in str(caught.value)
+        assert "got float64, to which another model of the same function" in str(caught.value)
+    assert trained.kept() == before
+
+
 def test_where_nothing_learns_a_step_is_refused() -> None:
     trained = Trained("ChildSumTreeLSTM", "float32", OPTIMIZERS["sgd"])
     inputs = draw_inputs(trained.model, GRAPHS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cavs._files import write_atomically
 from cavs.bench import plots
 from cavs.bench.measure import Row
 from cavs.bench.plan import LINEAR_COST, part_name
@@ -17,7 +18,7 @@ def write_part(folder: Path, result: Row) -> None:
     """Writes a part's results to its file, in place of earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1) + "\n"
-    (folder / f"{result['part']}.json").write_text(text, encoding="utf-8")
+    write_atomically(folder / f"{result['part']}.json", text.encode())
 
 
 def read_parts(folder: Path) -> list[Row]:
@@ -52,4 +53,4 @@ def write_report(folder: Path) -> None:
             "--output wrote"
         )
     pictures = plots.draw(results, folder) if plots.available() else {}
-    (folder / "report.md").write_text(report(results, pictures), encoding="utf-8")
+    write_atomically(folder / "report.md", report(results, pictures).encode())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cavs._files import write_atomically
 from cavs.bench.contenders import ONE_THREAD, OURS, PAPER
 from cavs.bench.measure import SGEMM, Row, count, recipe_of
 from cavs.bench.recipes import PLAIN
@@ -45,7 +47,9 @@ def draw(results: Iterable[Row], folder: Path) -> dict[str, list[str]]:
     for result in results:
         for suffix, figure in _figures(result):
             name = f"{result['part']}{suffix}.png"
-            figure.savefig(folder / name, dpi=110)
+            content = io.BytesIO()
+            figure.savefig(content, dpi=110)
+            write_atomically(folder / name, content.getvalue())
             made.setdefault(result["part"], []).append(name)
     return made
 

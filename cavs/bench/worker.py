@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cavs._files import write_atomically
 from cavs.bench.command import measure_command
 from cavs.bench.measure import Rivals, Row, Spec, measure
 from cavs.bench.scaling import measure_linear
@@ -25,7 +26,7 @@ def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
         result = {"rows": _rows(spec, rivals)}
     except CavsError as error:
         result = {"error": str(error)}
-    Path(result_path).write_text(json.dumps(result), encoding="utf-8")
+    write_atomically(result_path, json.dumps(result).encode())
     return int("error" in result)
 
 
@@ -39,4 +40,4 @@ def _rows(spec: Spec, rivals: Rivals | None) -> list[Row]:
 
 def write_spec(path: Path, spec: Spec) -> None:
     """Writes `spec` to a file for `work`."""
-    path.write_text(json.dumps(asdict(spec)), encoding="utf-8")
+    write_atomically(path, json.dumps(asdict(spec)).encode())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class StopOnSignal:
-    """Within the context, SIGINT and SIGTERM only set a flag; a second one ends the program.
+    """Within the context SIGINT, SIGTERM and SIGHUP, the end of the terminal, only set a flag; a
+    second one ends the program. One that the caller ignores, as nohup does, stays ignored.
 
     Attributes:
         code: the exit code that says which signal it was; 0 before.
@@ -24,8 +28,9 @@ class StopOnSignal:
         return self.code != 0
 
     def __enter__(self) -> StopOnSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._stop)
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -35,7 +40,8 @@ class StopOnSignal:
         self.code = 128 + number
         self._restore()
         # Not print: the signal may have come in the middle of one.
-        os.write(2, b"\ncavs: stopping after this batch; once more to stop at once\n")
+        with suppress(OSError):  # nobody may read it any more
+            os.write(2, b"\ncavs: stopping after this batch; once more to stop at once\n")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -8,14 +8,15 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from cavs.errors import DataError
+from cavs.errors import DataError, printable
 
 # No line of data is longer; a line without end must not fill memory.
 _LONGEST_LINE = 1 << 26
 
 
 def open_streams() -> bool:
-    """Opens the missing ones of the three, text as UTF-8. Returns whether anyone reads the output.
+    """Opens the missing ones of the three, text as UTF-8, terminals so that they follow no escape.
+    Returns whether anyone reads the output.
 
     Otherwise the next file that is opened would get a closed descriptor, and prints would go to
     that file.
@@ -32,16 +33,34 @@ def open_streams() -> bool:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+    for name, errors in (("stdout", "surrogateescape"), ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
+            if stream.isatty():
+                setattr(sys, name, _Terminal(stream))
     return output is not None
+
+
+class _Terminal:
+    """A stream whose escapes the terminal shows, and does not follow: words of data and names of
+    files may hold any. Lines, tabs and the progress bar's returns stay."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text, "\n\t\r\xa0"))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def say(message: str) -> None:
     """Prints one line on standard error, if anyone reads it."""
     try:
-        print(f"cavs: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"cavs: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from cavs._files import write_atomically
 from cavs.cli._dot import to_dot
 from cavs.cli._options import integer
 from cavs.cli._picture import function_picture, tree_picture
@@ -64,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
     if output is None:
         print(to_dot(picture), end="")
     elif output.suffix == ".svg":
-        output.write_text(to_svg(picture), encoding="utf-8")
+        write_atomically(output, to_svg(picture).encode())
     elif output.suffix in (".dot", ".gv"):
-        output.write_text(to_dot(picture), encoding="utf-8")
+        write_atomically(output, to_dot(picture).encode())
     else:
         _render(to_dot(picture), output)
     return 0
@@ -85,10 +86,12 @@ def _render(text: str, output: Path) -> None:
             f"[draw] expected Graphviz, whose program `dot` makes {output.suffix} files, got "
             "none; install the system's package graphviz, or write .svg, which needs nothing"
         )
-    command = [program, f"-T{output.suffix[1:]}", "-o", str(output)]
+    command = [program, f"-T{output.suffix[1:]}"]
     done = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise CavsRuntimeError(
-            f"[draw] {output}: expected Graphviz to write it, got {reason[0]!r}; check the path"
+            f"[draw] {output}: expected Graphviz to draw it, got {reason[0]!r}; write .svg, which "
+            "needs no Graphviz"
         )
+    write_atomically(output, done.stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import cavs
+from cavs._files import write_atomically
 from cavs.cli._checkpoints import Use, add_checkpoint
 from cavs.cli._dot import to_dot
 from cavs.cli._options import add_device, add_options, add_threads, integer
@@ -82,9 +84,9 @@ def run(options: argparse.Namespace) -> int:
         print(_as_text(task.kind, samples), end="")
         return 0
     elif output.suffix in _PICTURES:
-        output.write_text(_as_picture(output.suffix, samples), encoding="utf-8")
+        write_atomically(output, _as_picture(output.suffix, samples).encode())
     else:
-        output.write_text(_as_text(task.kind, samples), encoding="utf-8")
+        write_atomically(output, _as_text(task.kind, samples).encode())
     print(output)
     return 0
 
@@ -132,4 +134,6 @@ def write_images(path: Path, images: Any) -> None:
     grid[: len(images), :side, :side] = 1 - images.reshape(-1, side, side)
     grid = grid.reshape(rows, columns, side + 1, side + 1).swapaxes(1, 2)
     flat = grid.reshape(rows * (side + 1), columns * (side + 1))[:-1, :-1]
-    image.imsave(path, flat, cmap="gray", vmin=0, vmax=1, format="png")
+    content = io.BytesIO()
+    image.imsave(content, flat, cmap="gray", vmin=0, vmax=1, format="png")
+    write_atomically(path, content.getvalue())

@@ -53,7 +53,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.ge
                 with archive.open(member) as file:
                     arrays[name] = _read_array(name, file.read(member.file_size))
             return arrays
-    except (KeyError, OSError, ArraysError):
+    except (KeyError, OSError, ArraysError, MemoryError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds for bad bytes
         said = " ".join(str(error).split())[:_SAID]  # it may quote the file

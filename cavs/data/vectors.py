@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cavs._arguments import instance, integer
 from cavs._arguments import number as number_of
 from cavs._arrays import foreign_array
+from cavs._files import write_atomically
 from cavs.data._progress import shown_while
 from cavs.data._text import PathLike, as_path, cannot_be_read, fail, shown
 from cavs.data.vocabulary import Vocabulary
@@ -128,8 +129,7 @@ def save_vectors(path: PathLike, vocabulary: Vocabulary, values: npt.ArrayLike) 
             )
         lines.append(name + numbers % tuple(row.tolist()) + b"\n")
     try:
-        with open(source, "wb") as file:
-            file.writelines(lines)
+        write_atomically(source, b"".join(lines))
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
         reason = getattr(error, "strerror", None) or error
         fail(str(source), f"expected to write word vectors, got {reason}; choose another place")

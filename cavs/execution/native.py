@@ -213,12 +213,18 @@ class NativeExecutor:
         return {"forward": program, "backward": compiler.backward(cotangents, wanted)}, native
 
     def check_parameters(self, weights: Weights) -> None:
-        """Raises CavsRuntimeError where a parameter is on another device than the programs: another
-        model of the same function has moved it."""
+        """Raises CavsRuntimeError where a parameter is on another device than the programs, or of
+        another dtype: another model of the same function has changed it."""
         for parameter, values in zip(self.compiler.params, weights.values, strict=True):
-            there = device_of(values).name
+            name, there = self.compiler.param_names[parameter], device_of(values).name
+            if values.dtype != self.dtype:
+                raise CavsRuntimeError(
+                    f"[dtype] expected parameter {name!r} as {self.dtype}, for which this model "
+                    f"was compiled, got {values.dtype}, to which another model of the same "
+                    "function, or new data, changed it; compile the function again, or make one "
+                    "for each dtype"
+                )
             if there != self.device.name:
-                name = self.compiler.param_names[parameter]
                 raise CavsRuntimeError(
                     f"[device] expected parameter {name!r} on {self.device.name}, for which this "
                     f"model was compiled, got it on {there}, where another model of the same "

@@ -15,12 +15,12 @@ from cavs.core import ir
 from cavs.core.making import make
 from cavs.core.ops import reduce as reduce_ops
 from cavs.core.ops._def import OpDef
-from cavs.core.owners import name_of
 from cavs.core.tracing import tracing
 from cavs.device import Device, device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
 from cavs.errors import DTypeError, InputError, TraceError
 from cavs.tensor._evaluate import evaluate
+from cavs.tensor._gradients import check_held, on
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tensor import Tensor
 from cavs.tensor._version import Version
@@ -87,7 +87,6 @@ class Parameter(Tensor):
     __cavs_parameter__ = True
     __cavs_priority__ = 2
 
-    grad: Array | RowSparse | None
     _spare: dict[str, _Memory]  # of the last gradient; one thread can take it out
     _version: Version
 
@@ -138,20 +137,20 @@ class Parameter(Tensor):
         if own is device and dtype in (None, values.dtype):
             return
         rebind()
-        grad: Any = self.grad
+        grad: Any = self._grad
         if dtype is not None and dtype != values.dtype:
             with own.here():
                 values = values.astype(dtype)
             grad = None
         self._values = moved(values, device)
         self._version.start(None, private=True)
-        self.grad = _moved_grad(grad, device)
+        self._grad = on(grad, device)
 
     def take(self, values: Array) -> None:
         """Has the memory of an array of another library for the values, on the device where it is:
         C-contiguous, of this shape, float32 or float64. A gradient goes to that device."""
         rebind()
-        self.grad = _moved_grad(self.grad, device_of(values))
+        self._grad = on(self._grad, device_of(values))
         self._hold(values)
 
     def go_to(self, device: Any) -> None:
@@ -262,41 +261,24 @@ class Parameter(Tensor):
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
         # Stays row-sparse as long as all gradients are.
-        held = self.grad
-        if held is not None and not self._takes(held):
-            raise InputError(
-                f"[backward] expected a writable gradient {self.dtype} {self.shape} of "
-                f"{name_of(self)} to add to, got {_described(held)}; call zero_grad, or assign an "
-                "array like the parameter"
-            )
+        check_held(self)
+        held = self._grad
         if held is None:
             if not adopt:
                 grad = grad.copy() if isinstance(grad, RowSparse) else self._copy(grad)
-            self.grad = grad
+            self._grad = grad
         elif isinstance(grad, RowSparse):
             if isinstance(held, RowSparse):
                 total = held.add(grad)
-                self.grad = total.copy() if total is grad and not adopt else total
+                self._grad = total.copy() if total is grad and not adopt else total
             else:
                 grad.add_to(held)
         elif isinstance(held, RowSparse):
             dense = grad if adopt else self._copy(grad)
             held.add_to(dense)
-            self.grad = dense
+            self._grad = dense
         else:
             held += grad
-
-    def _takes(self, held: Any) -> bool:
-        """Whether a gradient can be added to `held`, which anyone may have assigned."""
-        if isinstance(held, RowSparse):
-            return held.shape == self.shape  # optimizers see to its dtype
-        return (
-            is_array(held)
-            and held.shape == self.shape
-            and held.dtype == self.dtype
-            and device_of(held) is device_of(self._values)
-            and _is_writable(held)
-        )
 
     def _copy(self, grad: Array) -> Array:
         buffer = self.take_grad_buffer()
@@ -305,7 +287,7 @@ class Parameter(Tensor):
 
     def zero_grad(self) -> None:
         """Forgets the gradient."""
-        self.grad = None
+        self._grad = None
 
     def take_grad_buffer(self) -> Array:
         """An array of this shape and dtype, C-contiguous, of any content, for the caller to keep.
@@ -325,26 +307,6 @@ class Parameter(Tensor):
             buffer, held = device.lend(memory)
             self._spare["grad"] = memory, values, held
         return buffer
-
-
-def _moved_grad(grad: Any, device: Device) -> Any:
-    if isinstance(grad, RowSparse):
-        return grad._on(device)
-    return moved(grad, device) if is_array(grad) else grad
-
-
-def _described(grad: Any) -> str:
-    if not (isinstance(grad, RowSparse) or is_array(grad)):
-        return type(grad).__name__
-    written = isinstance(grad, RowSparse) or _is_writable(grad)
-    where = device_of(grad.values if isinstance(grad, RowSparse) else grad)
-    place = "" if where is host else f" on {where.name}"
-    return f"{grad.dtype} {grad.shape}{place}{'' if written else ', read-only'}"
-
-
-def _is_writable(array: Array) -> bool:
-    """Whether an array may be written to; CuPy knows no others."""
-    return bool(getattr(array.flags, "writeable", True))
 
 
 def _as_values(data: Any, dtype: Any) -> Array:

@@ -12,10 +12,11 @@ from cavs._arguments import boolean
 from cavs._arrays import FLOAT32, INT32, Array, check_dtype
 from cavs._locks import new_lock
 from cavs.core.ops._def import OpDef, Shape, SpaceKind
-from cavs.device import Device, device_of, find_device, host, is_array
+from cavs.device import device_of, find_device, host, is_array
 from cavs.device.taking import as_array, moved
-from cavs.errors import CavsRuntimeError, DTypeError, InputError, ShapeError
+from cavs.errors import CavsRuntimeError, DTypeError, ShapeError
 from cavs.tensor._evaluate import evaluate
+from cavs.tensor._gradients import check_held, check_place, on
 from cavs.tensor._row_sparse import RowSparse
 from cavs.tensor._tape import Backward, Find, Record, is_grad_enabled, run_backward
 from cavs.tensor._views import Views, sole_cotangent
@@ -44,14 +45,14 @@ class Tensor(Views):
         requires_grad: whether backward gives a gradient to it, or to tensors that it depends on.
     """
 
-    __slots__ = ("__weakref__", "_index", "_record", "_values", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_grad", "_index", "_record", "_values", "requires_grad")
     __cavs_priority__ = 1
     space = SpaceKind.NONE
     _stale_by: str | None = None
 
-    grad: Any
     requires_grad: bool
     _values: Array  # `data`, to be read only
+    _grad: Any
     _record: Record | None
     _index: int
 
@@ -76,7 +77,7 @@ class Tensor(Views):
     def _set(self, data: Array, requires_grad: bool) -> None:
         _check_learns(data.dtype, requires_grad)
         self._values = data
-        self.grad = None
+        self._grad = None
         self.requires_grad = requires_grad
         self._record = None
         self._index = 0
@@ -86,7 +87,7 @@ class Tensor(Views):
         """A tensor around an array that is known to be of a supported dtype."""
         x = Tensor.__new__(Tensor)
         x._values = data
-        x.grad = None
+        x._grad = None
         x.requires_grad = False
         x._record = None
         x._index = 0
@@ -97,7 +98,7 @@ class Tensor(Views):
         """The same for stale values: operands or result of the operation `name` were written."""
         x = Stale.__new__(Stale)
         x._array, x._stale_by = data, name
-        x.grad = x._record = None
+        x._grad = x._record = None
         x.requires_grad = False
         x._index = 0
         return x
@@ -124,7 +125,7 @@ class Tensor(Views):
             )
         return {
             "values": _to_host(self._share()),
-            "grad": _to_host(self.grad),
+            "grad": _to_host(self._grad),
             "device": self.device,
             "requires_grad": self.requires_grad,
             "attributes": getattr(self, "__dict__", {}),  # of a subclass
@@ -133,7 +134,7 @@ class Tensor(Views):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         device = find_device(state.get("device", host.name), "tensor")
         self._set(moved(state["values"], device), state["requires_grad"])
-        self.grad = _on(state["grad"], device)
+        self._grad = on(state["grad"], device)
         for name, value in state["attributes"].items():
             setattr(self, name, value)
 
@@ -141,7 +142,7 @@ class Tensor(Views):
         """Another tensor of the same values and gradient, whose memory it shares."""
         x = type(self).__new__(type(self))
         x._set(self._share(), self.requires_grad)
-        x.grad, x._record, x._index = self.grad, self._record, self._index
+        x._grad, x._record, x._index = self._grad, self._record, self._index
         for name, value in getattr(self, "__dict__", {}).items():
             setattr(x, name, value)
         return x
@@ -264,29 +265,31 @@ class Tensor(Views):
                 f"[grad] expected a gradient {self.dtype} of shape {self.shape}, got "
                 f"{given.dtype} of shape {given.shape}; pass one that fits"
             )
-        own, found = (
-            device_of(self._values),
-            given.values if isinstance(given, RowSparse) else given,
-        )
-        if device_of(found) is not own:
-            raise InputError(
-                f"[grad] expected a gradient on {own.name}, where the tensor is, got one on "
-                f"{device_of(found).name}; copy it there"
-            )
-        with grad_lock, own.here():
+        check_place(self, given)
+        with grad_lock, device_of(self._values).here():
             self._accumulate(given, adopt)
 
     def _accumulate(self, grad: Array | RowSparse, adopt: bool) -> None:
         """The same, for a caller that holds the lock."""
+        check_held(self)
         dense = grad.to_dense() if isinstance(grad, RowSparse) else grad
-        if self.grad is None:
-            self.grad = dense if adopt else device_of(dense).copy(dense)
+        if self._grad is None:
+            self._grad = dense if adopt else device_of(dense).copy(dense)
         else:
-            self.grad += dense
+            self._grad += dense
+
+    @property
+    def grad(self) -> Any:
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        check_place(self, grad)
+        self._grad = grad
 
     def zero_grad(self) -> None:
         """Forgets the gradient."""
-        self.grad = None
+        self._grad = None
 
     def _total(self, keepdims: bool) -> Tensor:
         """Sum over all axes. Each step ends with one, hence a single record in place of the records
@@ -353,14 +356,7 @@ class Stale(Tensor):
 
 def _to_host(values: Any) -> Any:
     """An array, or a gradient, as it is copied and pickled: on the host."""
-    return _on(values, host)
-
-
-def _on(values: Any, device: Device) -> Any:
-    """An array, or a gradient, on a device; what is neither stays."""
-    if isinstance(values, RowSparse):
-        return values._on(device)
-    return moved(values, device) if is_array(values) else values
+    return on(values, host)
 
 
 def _check_learns(dtype: np.dtype[Any], requires_grad: bool) -> None:

@@ -18,15 +18,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from cavs._files import write_atomically
 from cavs.data import Vocabulary
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, parse_json, shown
-from cavs.training._files import write_atomically
 from cavs.training.arrays import Arrays
 from cavs.training.user_model import UserModel
 
 FORMAT = "cavs-checkpoint"
 FORMAT_VERSION = 1
+_FEW_BYTES = 1 << 24  # that Python may need besides
 
 
 @dataclass(repr=False)
@@ -96,7 +97,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         }
         if checkpoint.user is not None:
             metadata["user_model"] = json.dumps(checkpoint.user.to_dict())
-        content = save(tensors, metadata)
+        content = to_bytes(tensors, metadata)
     except (TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(
             f"[checkpoint] {path}: expected arrays of numbers, and a model's name, config and "
@@ -143,12 +144,21 @@ class _NoFileError(Exception):
     """A path names something that cannot be read as a file."""
 
 
-#: The errors that reading raises. The last four come from dtypes and shapes that NumPy lacks, and
+#: The errors that reading raises. The last three come from dtypes and shapes that NumPy lacks, and
 #: from paths that no file can have.
-_UNREADABLE = (
-    *(OSError, SafetensorError, _NoFileError),
-    *(AttributeError, TypeError, ValueError, MemoryError),
-)
+_UNREADABLE = (OSError, SafetensorError, _NoFileError, AttributeError, TypeError, ValueError)
+
+
+def to_bytes(arrays: Arrays, metadata: dict[str, str]) -> bytes:
+    """The bytes of a safetensors file. Raises MemoryError if they do not fit in memory."""
+    _check_memory(2 * sum(array.nbytes for array in arrays.values()))
+    return save(arrays, metadata)
+
+
+def _check_memory(size: int) -> None:
+    """Raises MemoryError if so many bytes are not there: where memory runs out within the library
+    of safetensors, it prints a trace, and may end the process."""
+    np.empty(size + _FEW_BYTES, np.uint8)
 
 
 def read_safetensors(
@@ -168,7 +178,8 @@ def read_safetensors(
         component: the component that asks, for errors.
 
     Raises:
-        CheckpointError: there is no such file, or it cannot be read.
+        CheckpointError: there is no such file, or it cannot be read; MemoryError: it does not fit
+            in memory.
     """
     try:
         mode = Path(path).stat().st_mode
@@ -180,6 +191,7 @@ def read_safetensors(
             metadata: Mapping[str, str] = file.metadata() or {}
             check(path, metadata)
             names = file.keys() if with_tensors else []
+            _check_memory(Path(path).stat().st_size if with_tensors else 0)
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise CheckpointError(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cavs._files import remove_unfinished
 from cavs.errors import CavsRuntimeError, CheckpointError, InputError
-from cavs.training._files import remove_unfinished
 
 LOCK = ".lock"
 # The error numbers of flock for a file system, or a kind of file, that it cannot lock.

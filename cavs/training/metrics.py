@@ -15,6 +15,7 @@ import cavs
 from cavs.errors import NonFiniteError
 from cavs.training.arrays import check_state
 
+_SEED = 2**62  # of what is drawn to judge a model; no run begins with it by chance
 Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, npt.NDArray[Any]]]]
 
 
@@ -44,11 +45,13 @@ class Scores:
 
 @contextmanager
 def judging(model: Any) -> Iterator[None]:
-    """Inside, `model` is in evaluation mode and nothing is recorded. At the end its mode and its
-    random state are restored, so that training goes on the same even if judging was cut short. NaN
-    raises `NonFiniteError`."""
+    """Inside, `model` is in evaluation mode and nothing is recorded. What it draws is the same each
+    time: epochs are judged by the same samples, and a checkpoint is as when it was saved. At the
+    end its mode and its random state are restored, so that training goes on the same even if
+    judging was cut short. NaN raises `NonFiniteError`."""
     was_training, state = model.training, model.random_state()
     model.eval()
+    model.set_random_state({"seed": _SEED, "step": 0})
     try:
         with cavs.no_grad(), cavs.detect_nonfinite():
             yield

@@ -81,8 +81,13 @@ class Progress:
     def _say_without_gradient(self, epoch: int, names: Sequence[str]) -> None:
         reasons = self._reasons(names)
         if not self._quiet:
-            for name, reason in reasons.items():
-                _say(f"[train] {name} gets no gradient, as it should be: {reason}; nothing to do")
+            for reason in dict.fromkeys(reasons.values()):
+                alike = [name for name in reasons if reasons[name] == reason]
+                gets = "gets" if len(alike) == 1 else "get"
+                _say(
+                    f"[train] {', '.join(alike)} {gets} no gradient, as it should be: {reason}; "
+                    "nothing to do"
+                )
         if others := [name for name in names if name not in reasons]:
             _say(
                 f"[train] expected a gradient of each parameter in epoch {epoch}, got none, or "

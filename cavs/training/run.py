@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import cavs
+from cavs._files import write_atomically
 from cavs.errors import CheckpointError, InputError
-from cavs.training._files import write_atomically
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint, save_checkpoint
 from cavs.training.config import TrainingConfig

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -102,6 +103,23 @@ bool write_whole(const std::string& path, const std::string& text) {
   }
   if (!good) std::filesystem::remove(beside, error);
   return good;
+}
+
+// Removes what processes left that were killed while they wrote. A file is written in far less than
+// an hour.
+void remove_unfinished(const std::string& folder) {
+  std::error_code error;
+  const auto before = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+  for (std::filesystem::directory_iterator file(folder, error), end; !error && file != end;
+       file.increment(error)) {
+    const std::string name = file->path().filename().string();
+    if (name.find(".cubin.") == std::string::npos && name.find(".cu.") == std::string::npos) {
+      continue;
+    }
+    std::error_code ignored;
+    const auto written = file->last_write_time(ignored);
+    if (!ignored && written < before) std::filesystem::remove(file->path(), ignored);
+  }
 }
 
 void keep(const std::string& path, const std::string& image) {
@@ -287,7 +305,7 @@ std::unique_ptr<Module> KernelCache::load(const KernelSource& source, const Gpu&
     ++hits_;
     return std::make_unique<Module>(image);
   }
-  ++misses_;
+  if (++misses_ == 1 && !folder_.empty()) remove_unfinished(folder_);
   image = compile(source, gpu.architecture());
   if (!path.empty()) keep(path, image);
   return std::make_unique<Module>(image);

@@ -25,9 +25,9 @@ class Step {
         later_(given.check ? nullptr : plan.forward->backend->later_step(T{})) {}
 
   StepResult operator()() {
-    check();
     if (given_.check) run_.set_check_states(true);
-    forward();
+    forward();  // which refuses other parameters than the program's by name
+    check();
     if (given_.check) result_.refused = run_.nan_state().has_value() || has_nan_output();
     if (result_.refused || !std::isfinite(result_.loss)) return std::move(result_);
     backward();

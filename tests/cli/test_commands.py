@@ -278,7 +278,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     raise AssertionError("the run ended before")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_goes_on_after_ctrl_c_as_if_nothing_had_been(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -315,6 +315,51 @@ def test_a_run_goes_on_after_ctrl_c_as_if_nothing_had_been(
     assert [(r["loss"], r["dev"]) for r in one["history"]] == [
         (r["loss"], r["dev"]) for r in other["history"]
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_stops_no_run(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As nohup ignores one, and a shell for work in the background another."""
+    arguments = ["train", "tree-lstm", *TINY, "--epochs", "6", "--output", str(tmp_path / "run")]
+    ignoring = (
+        "import os, signal, sys; signal.signal(int(sys.argv[1]), signal.SIG_IGN); "
+        "os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", ignoring, str(int(number)), *COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    wait_for_epoch(process, 2)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, "")
+
+
+def test_a_run_that_nobody_hears_saves_as_well(tmp_path: Path) -> None:
+    """Its terminal has gone: the line about stopping cannot be written."""
+    arguments = ["train", "tree-lstm", *TINY, "--epochs", "200", "--output", str(tmp_path / "run")]
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--patience", "0"],
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    os.close(writing)
+    wait_for_epoch(process, 2)
+    os.close(reading)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    progress = load_checkpoint(tmp_path / "run" / "last.safetensors").training["progress"]
+    assert progress["batch"] > 0 or len(progress["history"]) >= 2
+    assert (tmp_path / "run" / "metrics.json").exists()
 
 
 def test_predictions_as_json(listops_run: Path) -> None:

@@ -125,6 +125,48 @@ def test_a_bad_option_says_what_is_wrong_first_and_one_line_of_usage() -> None:
         assert second.startswith("usage: cavs")
 
 
+HOSTILE = "\x1b[31m\x9b2J\u202e"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"evaluate '{HOSTILE}'",
+        f"evaluate a --model '{HOSTILE}.py:A'",
+        f"train '{HOSTILE}.py:A'",
+        f"train tree-lstm --data '{HOSTILE}'",
+        f"train tree-lstm --config '{HOSTILE}'",
+        f"train tree-lstm --resume '{HOSTILE}'",
+        f"'{HOSTILE}'",
+        f"draw lstm -o '{HOSTILE}'",
+        f"draw tree-lstm -o '/no/{HOSTILE}.svg'",
+        f"draw --tree '(1 {HOSTILE}'",
+    ],
+)
+def test_errors_show_escapes_and_have_none(line: str) -> None:
+    done = shell(line)
+    assert done.returncode in (1, 2)
+    assert all(part.isprintable() for part in done.stderr.decode().splitlines()), done.stderr
+
+
+def test_a_terminal_follows_no_escape_of_data(checkpoint: Path) -> None:
+    """What is piped is as it was; what a terminal gets moves no cursor."""
+    trees = f"(1 (2 schön) (3 \xa0{HOSTILE}))\n".encode()
+    assert shell(f"predict {checkpoint} --all", trees).stdout.endswith(HOSTILE.encode() + b"))\n")
+    master, terminal = os.openpty()
+    process = subprocess.Popen(
+        ["sh", "-c", f"{COMMAND} predict {checkpoint} --all"],
+        stdin=subprocess.PIPE,
+        stdout=terminal,
+    )
+    process.communicate(trees, timeout=120)
+    os.close(terminal)
+    said = os.read(master, 1000).decode()
+    os.close(master)
+    assert process.returncode == 0
+    assert re.fullmatch(r"\(\d \(\d schön\) \(\d \xa0\\x1b\[31m\\x9b2J\\u202e\)\)\r\n", said), said
+
+
 def test_no_number_is_negative_zero() -> None:
     assert str(number(0)("-0")) == "0.0"
     assert main(["train", "tree-lstm", "--embedding-std", "-0", "--epochs", "0"]) == 2

@@ -66,6 +66,11 @@ def test_each_trains_goes_on_and_samples(
     assert main(["train", model, "--resume", last, "--epochs", "2", "--quiet"]) == 0
     capsys.readouterr()
     best = str(output / "best.safetensors")
+    # The same samples judge a model in training and after it.
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for split, expected in (("test", scores["test"]), ("dev", scores["best"]["dev"])):
+        assert main(["evaluate", best, "--split", split, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == expected
     assert main(["evaluate", best]) == 0
     assert says in capsys.readouterr().out
     assert main(["evaluate", best, "--split", "dev", "--json"]) == 0

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -75,6 +76,23 @@ void test_kept_files() {
     CHECK(cache.misses() == misses + 1);
     CHECK(read(file) == whole);
   }
+}
+
+// What killed processes left goes; what another one may be writing now stays.
+void test_unfinished_files() {
+  const fs::path folder = place / "unfinished";
+  fs::create_directories(folder);
+  const std::vector<std::string> old = {"0a.cubin.7.1", "failed-0b.cu.7.2"};
+  const std::vector<std::string> kept = {"0a.cubin", "0a.cubin.8.1", "failed-0b.cu", "of the user"};
+  for (const auto& name : old) write(folder / name, "half");
+  for (const auto& name : kept) write(folder / name, "half");
+  for (const auto& name : {old[0], old[1], kept[0], kept[2], kept[3]}) {
+    fs::last_write_time(folder / name, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  }
+  KernelCache cache(folder.string());
+  CHECK(run(*cache.load(source_of("6.0f"), open_gpu(0).gpu)) == 6);
+  for (const auto& name : old) CHECK(!fs::exists(folder / name));
+  for (const auto& name : kept) CHECK(fs::exists(folder / name));
 }
 
 // Each of these gives another file.
@@ -190,6 +208,7 @@ int main(int count, char** arguments) {
   place = mkdtemp(pattern.data());
   test_several_processes(arguments[0]);  // first: it forks
   test_kept_files();
+  test_unfinished_files();
   test_what_the_hash_holds();
   test_folders_that_cannot_be_written();
   test_several_threads();

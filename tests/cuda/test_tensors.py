@@ -82,6 +82,21 @@ def test_leaves_on_a_gpu_get_gradients_there() -> None:
         x.accumulate_grad(np.ones((4, 3)))
 
 
+def test_a_gradient_of_another_device_is_refused_when_it_is_set() -> None:
+    for place, other in (("cpu", "cuda"), ("cuda", "cpu")):
+        there = find_device(place).name
+        for x in (cavs.Tensor(X).to(place), cavs.Parameter(cavs.Tensor(X).to(place))):
+            right, wrong = (cavs.Tensor(X).to(name).data for name in (place, other))
+            rows = cavs.Tensor(X[:1]).to(other).data
+            x.grad = right
+            for grad in (wrong, cavs.RowSparse(np.zeros(1, np.int32), rows, X.shape)):
+                with pytest.raises(
+                    cavs.InputError, match=rf"expected a gradient on {there}, where"
+                ):
+                    x.grad = grad
+            assert x.grad is right
+
+
 def test_moving() -> None:
     x = cavs.Tensor(X, requires_grad=True)
     assert x.device == "cpu"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,49 @@ def test_of_a_process_with_a_limit(what: str) -> None:
     assert done.stdout.startswith("[memory] expected ")
     assert " GiB (" in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+FILES = """
+import os, resource, sys
+import numpy as np, cavs
+from cavs.training import Checkpoint, load_checkpoint, save_checkpoint
+from cavs.models import ChildSumTreeLSTM
+what, path, room = *sys.argv[1:3], int(sys.argv[3]) << 20
+model = cavs.compile(ChildSumTreeLSTM(400_000, 40, 4, 3)) if "model" in what else None
+arrays = {"x": np.zeros((16 << 20,), np.float32)} if model is None else None
+calls = {
+    "save checkpoint": lambda: save_checkpoint(path, Checkpoint("lm", {}, None, arrays)),
+    "load checkpoint": lambda: load_checkpoint(path),
+    "save model": lambda: cavs.save(model, path),
+    "load model": lambda: cavs.load(path),
+}
+calls[what.replace("load", "save")]()
+arrays = None
+now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+if "save" in what and model is None:
+    arrays = {"x": np.zeros((16 << 20,), np.float32)}
+resource.setrlimit(resource.RLIMIT_AS, (now + room, now + room))
+try:
+    calls[what]()
+    print("done")
+except MemoryError as error:
+    print("no memory")
+assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("thing", ["checkpoint", "model"])
+@pytest.mark.parametrize("verb", ["save", "load"])
+def test_of_files_that_do_not_fit(verb: str, thing: str, tmp_path: Path) -> None:
+    """The library that packs them printed a trace of its own, and then hung or aborted."""
+    said = set()
+    for room in (20, 100, 1000):
+        command = [sys.executable, "-c", FILES, f"{verb} {thing}", str(tmp_path / "f"), str(room)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        said.add(done.stdout)
+    assert said == {"no memory\n", "done\n"}
 
 
 def test_the_command_line_says_how_much(

@@ -295,10 +295,13 @@ def test_gradients_that_cannot_be_added_to_are_named(got: str) -> None:
     with pytest.raises(InputError) as error:
         loss.backward()
     assert f"of parameter 'u_iou.weight' to add to, got {got}; call zero_grad" in str(error.value)
-    alone = Parameter(np.ones((3, 3), np.float32))
-    alone.grad = GRADIENTS[got]
-    with pytest.raises(InputError, match=r"of a tensor of shape \(3, 3\) to add to"):
-        (alone * 2.0).sum().backward()
+    values = np.ones((3, 3), np.float32)
+    for alone in (Parameter(values), cavs.Tensor(values, requires_grad=True)):
+        alone.grad = GRADIENTS[got]
+        with pytest.raises(InputError, match=r"of a tensor of shape \(3, 3\) to add to"):
+            (alone * 2.0).sum().backward()
+        with pytest.raises(InputError, match=r"of a tensor of shape \(3, 3\) to add to"):
+            alone.accumulate_grad(values)
 
 
 def test_a_tape_names_the_parameter_whose_gradient_is_not_finite() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from cavs._files import write_atomically
 from cavs.errors import CavsError, CheckpointError, InputError
-from cavs.training._files import write_atomically
 from cavs.training.folder import LOCK, RunFolder
 
 HOLD = """
@@ -138,7 +138,7 @@ def test_folders_that_cannot_be_written_to_are_refused_at_once() -> None:
 
 def test_what_killed_runs_left_is_cleared(tmp_path: Path) -> None:
     killed = (
-        "import os, signal, sys, cavs.training._files as files\n"
+        "import os, signal, sys, cavs._files as files\n"
         "files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "files.write_atomically(sys.argv[1], b'half')\n"
     )

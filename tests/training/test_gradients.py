@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from option_settings import settings_of, words_of
+from user_model_files import write_small_data
 
 import cavs
 from cavs import nn, ops
@@ -219,6 +221,26 @@ def test_the_command_says_it_in_a_line(
     run = [*TINY, "--data", str(treebank), "--epochs", "1", *quiet, "--output", str(tmp_path / "b")]
     assert main(["train", "tree-gru", *run]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_the_baseline_is_for_one_estimator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By default a sigmoid belief network trains without it."""
+    settings = settings_of("sbn", write_small_data(tmp_path))
+    run = words_of({**settings, "epochs": 1})
+    said = {}
+    for name in ("vimco", "nvil", "wake-sleep"):
+        given = [*run, "--estimator", name, "--output", str(tmp_path / name)]
+        assert main(["train", "sbn", *given]) == 0
+        said[name] = capsys.readouterr().err
+    assert said["nvil"] == ""
+    for name in ("vimco", "wake-sleep"):
+        assert said[name] == (
+            "[train] baseline1.weight, baseline1.bias, baseline2.weight, baseline2.bias get no "
+            f"gradient, as it should be: it is for --estimator nvil, and {name} needs no "
+            "baseline; nothing to do\n"
+        )
 
 
 def test_a_reason_is_given_only_where_it_holds(

@@ -14,6 +14,7 @@ import numpy as np
 
 from cavs._arguments import shown
 from cavs._arrays import Array
+from cavs._files import write_atomically
 from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.program import Program
 from cavs.core.report import not_by_id, not_by_id_lines
@@ -133,7 +134,7 @@ class Profile:
             ) from None
         text = json.dumps(trace(self.timelines, self.records, self.batch))
         try:
-            file.write_text(text, encoding="utf-8")
+            write_atomically(file, text.encode())
         except (OSError, ValueError) as error:  # ValueError: the path has a null character
             raise InputError(
                 f"[profile] expected a file that can be written, got {shown(str(file))}: {error}; "

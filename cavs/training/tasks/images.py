@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -273,6 +274,14 @@ class ImageTask(Task, Samples):
             )
         if self.user is not None and self.source.estimator == "wake-sleep":
             check_attributes(function, self.user, self.built_in.contract.to_sample)
+
+    def reasons_without_gradient(self, names: Sequence[str]) -> dict[str, str]:
+        """See `Task`: the baseline of a sigmoid belief network."""
+        own = self.user is None and self.built_in.make is SigmoidBeliefNetwork
+        if not own or self.source.estimator == "nvil":
+            return {}
+        reason = f"it is for --estimator nvil, and {self.source.estimator} needs no baseline"
+        return {name: reason for name in names if name.startswith("baseline")}
 
     def train_set(self, config: TrainingConfig) -> Dataset:
         """See `Task`."""

@@ -115,6 +115,8 @@ def make_function(name: str, config: Mapping[str, Any]) -> Function:
         )
     try:
         function: Function = MODELS[name].model_of(name).make(**config)
+    except MemoryError:
+        raise
     except Exception as error:  # arguments of a file may raise anything
         raise CheckpointError(
             f"[checkpoint] expected arguments of the model {name}, got {shown(dict(config))} "
@@ -175,6 +177,8 @@ def said_of_file(path: str | Path) -> Iterator[None]:
     """Inside, where values of a file are used, any error names the file at `path`."""
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:  # values of a file may raise anything
         if isinstance(error, CavsError) and f"{path}:" in str(error):
             raise
