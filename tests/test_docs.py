@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from cavs import ops
+from cavs.core.ops._def import OpDef
+from cavs.core.passes import PASSES
+from cavs.core.passes.unique_pulls import reasons
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ["concepts.md", "explain.md", "gpu.md"]
@@ -36,3 +40,25 @@ def test_the_table_of_operations_has_all_of_them() -> None:
     shown = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name))}
     assert sorted(shown) == sorted(functions)
+
+
+def test_the_table_of_passes_has_all_in_their_order() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Passes\n")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.M)) == PASSES
+
+
+def test_the_page_on_ops_names_every_field_of_a_row() -> None:
+    named = set(re.findall(r"`(\w+)`", (DOCS / "adding-an-op.md").read_text(encoding="utf-8")))
+    given = {field.name for field in dataclasses.fields(OpDef) if field.init}
+    assert given - named == {"name", "arity"}
+
+
+def test_the_page_on_profiles_has_every_reason() -> None:
+    """Why a product does not run once per id: the words of the reasons, without their names."""
+    text = (DOCS / "explain.md").read_text(encoding="utf-8")
+    source = inspect.getsource(inspect.getmodule(reasons) or reasons)
+    found = re.findall(r'"(it [a-z ]+|the pass [a-z_ ]+)', source)
+    assert len(found) > 4
+    for words in found:
+        assert words.strip() in text, words

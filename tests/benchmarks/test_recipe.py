@@ -125,6 +125,13 @@ def test_documents_get_their_tables(
         assert len((tmp_path / "root" / path).read_text().splitlines()) > 50
 
 
+def test_tables_are_those_of_the_recorded_run(tables: Any) -> None:
+    results = tables.Results(BENCHMARKS / "results" / "recipe")
+    for path, (name, make) in tables.DOCUMENTS.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert tables.put(text, name, make(results)) == text
+
+
 def test_marks_that_are_not_there_are_missed(tables: Any) -> None:
     assert tables.put("<!-- a -->\nold\n<!-- end of a -->\n", "a", ["new"]) == (
         "<!-- a -->\n\nnew\n\n<!-- end of a -->\n"

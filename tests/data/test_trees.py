@@ -266,6 +266,8 @@ def test_stanford_sentiment_treebank(sst_dir: Path) -> None:
         "test": (2_210, 82_600, 42_405),
     }
     assert len(tree_vocabulary(corpus.train)) == 18_280 + 1
+    parts = (corpus.train[:400], corpus.train[4800:5200], corpus.dev[:400])
+    assert [sum(int(t.labels[-1]) >= 3 for t in part) for part in parts] == [325, 25, 307]
     lines = (sst_dir / "test.txt").read_text(encoding="utf-8").split("\n")
     assert [format_tree(tree) for tree in corpus.test] == lines[:-1]
     arities = {len(children) for tree in corpus.test for children in tree.graph.children}

@@ -86,3 +86,16 @@ def test_the_device_reaches_the_backend() -> None:
     model = cavs.compile(Doubles(), device="cuda")
     assert model.device == "cuda:0"
     assert model(cavs.InputGraph([[]]), x=[[1.0, 2.0, 3.0]])["y"].device == "cuda:0"
+
+
+def test_the_precision_of_products_on_a_gpu() -> None:
+    assert cavs.get_matmul_precision() == "highest"
+    try:
+        cavs.set_matmul_precision("high")
+        assert cavs.get_matmul_precision() == "high"
+        for wrong in ("medium", "", None, 32):
+            with pytest.raises(InputError, match="expected the precision 'highest' or 'high'"):
+                cavs.set_matmul_precision(wrong)  # type: ignore[arg-type]
+        assert cavs.get_matmul_precision() == "high"
+    finally:
+        cavs.set_matmul_precision("highest")
