@@ -121,7 +121,7 @@ def _is_command() -> bool:
     """Whether the command ``cavs`` imports the package, before any of it can run."""
     if sys.argv[:1] == ["-m"]:  # as long as runpy looks for the module
         module = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if "-m" in sys.orig_argv else []
-        return module[:1] in (["cavs"], ["cavs.cli"])
+        return module[:1] in (["cavs"], ["cavs.bench"], ["cavs.cli"])
     return os.path.basename(sys.argv[0] if sys.argv else "") in ("cavs", "cavs.exe")
 
 
