@@ -19,7 +19,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cavs.errors import CavsError, InputError
+from cavs.errors import InputError
 
 __all__ = ["core"]
 
@@ -55,13 +55,11 @@ def _load() -> Any:
 def _refuse_unknown(file: str, name: str) -> NoReturn:
     """Says of a name that the extension lacks that it is of other sources: in a clone, the Python
     files may be newer."""
-    message = (
+    raise AttributeError(
         f"[cavs] expected {name} in the compiled extension {_NAME}, got one that was built from "
-        f"other sources ({file}); build it again: run `pip install -e .` in the repository"
+        f"other sources ({file}); build it again: run `pip install -e .` in the repository",
+        name=name,
     )
-    if _is_command() and not name.startswith("__"):
-        sys.exit(f"cavs: {message}")
-    raise AttributeError(message, name=name)
 
 
 def _find_installed() -> Path | None:
@@ -117,23 +115,8 @@ def _read_environment() -> None:
     core.set_num_threads(int(threads))
 
 
-def _is_command() -> bool:
-    """Whether the command ``cavs`` imports the package, before any of it can run."""
-    if sys.argv[:1] == ["-m"]:  # as long as runpy looks for the module
-        module = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if "-m" in sys.orig_argv else []
-        return module[:1] in (["cavs"], ["cavs.bench"], ["cavs.cli"])
-    return os.path.basename(sys.argv[0] if sys.argv else "") in ("cavs", "cavs.exe")
-
-
 _MOST_THREADS = 1024
 
 #: The module ``cavs._core``; typed `Any`, because a type checker sees no C++.
-core: Any
-
-try:
-    core = _load()
-    _read_environment()
-except (CavsError, ImportError) as error:
-    if not _is_command():
-        raise
-    sys.exit(f"cavs: {error}")  # a line on standard error, and status 1
+core: Any = _load()
+_read_environment()
