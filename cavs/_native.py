@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from cavs.errors import CavsError, InputError
+from cavs.errors import InputError
 
 __all__ = ["core"]
 
@@ -47,7 +48,18 @@ def _load() -> Any:
             f"[cavs] expected the compiled extension {_NAME} of version {wanted}, that of these "
             f"sources, got {version} in {module.__file__}; run `pip install .` in {_HERE.parent}"
         )
+    module.__getattr__ = partial(_refuse_unknown, module.__file__)
     return module
+
+
+def _refuse_unknown(file: str, name: str) -> NoReturn:
+    """Says of a name that the extension lacks that it is of other sources: in a clone, the Python
+    files may be newer."""
+    raise AttributeError(
+        f"[cavs] expected {name} in the compiled extension {_NAME}, got one that was built from "
+        f"other sources ({file}); build it again: run `pip install -e .` in the repository",
+        name=name,
+    )
 
 
 def _find_installed() -> Path | None:
@@ -85,10 +97,6 @@ def _version_of_sources() -> str | None:
     return None if project is None else project[1]
 
 
-#: The module ``cavs._core``; typed `Any`, because a type checker sees no C++.
-core: Any = _load()
-
-
 def _read_environment() -> None:
     """Follows CAVS_ISA, which the extension has read, and CAVS_NUM_THREADS; empty counts as unset.
 
@@ -107,19 +115,8 @@ def _read_environment() -> None:
     core.set_num_threads(int(threads))
 
 
-def _is_command() -> bool:
-    """Whether the command ``cavs`` imports the package, before any of it can run."""
-    if sys.argv[:1] == ["-m"]:  # as long as runpy looks for the module
-        module = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if "-m" in sys.orig_argv else []
-        return module[:1] in (["cavs"], ["cavs.cli"])
-    return os.path.basename(sys.argv[0] if sys.argv else "") in ("cavs", "cavs.exe")
-
-
 _MOST_THREADS = 1024
 
-try:
-    _read_environment()
-except CavsError as error:
-    if not _is_command():
-        raise
-    sys.exit(f"cavs: {error}")  # a line on standard error, and status 1
+#: The module ``cavs._core``; typed `Any`, because a type checker sees no C++.
+core: Any = _load()
+_read_environment()

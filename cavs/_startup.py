@@ -1,4 +1,5 @@
-"""Makes Ctrl-C end the command line as a signal does while its imports run, which take a moment.
+"""Makes Ctrl-C end the command line as a signal does while its imports run, which take a moment,
+and what keeps it from beginning a line.
 
 Imported before everything else. Until `cavs.cli.main` takes over, Python would show a traceback of
 the import that is under way.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
+from typing import Any
 
 
 def is_command() -> bool:
@@ -33,6 +35,29 @@ def raise_on_interrupt() -> None:
     replace_handler(signal.SIG_DFL, signal.default_int_handler)
 
 
+def say_failed_imports() -> None:
+    """From here on, what keeps a command from beginning is a line on standard error: a variable of
+    the environment, a library that is missing or does not load, memory."""
+    if is_command() and sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _say_failed_import
+
+
+def show_errors() -> None:
+    """From here on errors that nobody catches have a traceback again."""
+    if sys.excepthook is _say_failed_import:
+        sys.excepthook = sys.__excepthook__
+
+
+def _say_failed_import(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    known = isinstance(error, (ImportError, MemoryError)) or str(error).startswith("[cavs] ")
+    if not known or sys.stderr is None:
+        sys.__excepthook__(kind, error, trace)
+        return
+    lines = str(error).split("\n")  # of NumPy's the last one says what is wrong
+    said = next((line.strip() for line in reversed(lines) if line.strip()), kind.__name__)
+    print(f"cavs: {said}", file=sys.stderr)
+
+
 def replace_handler(before: object, after: object) -> None:
     """Replaces the handler of Ctrl-C in a command, if that handler is `before`."""
     if is_command() and signal.getsignal(signal.SIGINT) == before:
@@ -43,3 +68,4 @@ def replace_handler(before: object, after: object) -> None:
 
 
 end_on_interrupt()
+say_failed_imports()

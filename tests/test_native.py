@@ -102,3 +102,22 @@ def test_an_extension_that_does_not_load_says_to_install_again(clone: Path, site
     for extension in (site / "cavs").glob("_core*.so"):
         extension.write_bytes(b"no library")
     assert "install cavs again" in failure(run(clone, "-c", "import cavs", path=(site,)))
+
+
+def test_an_extension_of_other_sources_says_to_build_it_again(clone: Path, site: Path) -> None:
+    """As after `git pull`: the Python files know names that the extension does not have."""
+    script = "from cavs._native import core\nassert not hasattr(core, 'Later')\ncore.Later"
+    said = failure(run(clone, "-c", script, path=(site,)))
+    assert said.startswith("AttributeError: [cavs] expected Later in the compiled extension")
+    assert "build it again" in said
+    with (clone / "cavs" / "memory" / "__init__.py").open("a") as file:
+        file.write("\nfrom cavs._native import core\n\ncore.Later\n")
+    done = run(clone, "-m", "cavs", "info", path=(site,))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("cavs: [cavs] expected Later in the compiled extension")
+
+
+def test_a_command_without_an_extension_says_so_in_a_line(clone: Path) -> None:
+    done = run(clone, "-m", "cavs", "info", path=())
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("cavs: [cavs] expected the compiled extension")

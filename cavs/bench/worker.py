@@ -26,6 +26,11 @@ def work(spec_path: str, result_path: str, rivals: Rivals | None = None) -> int:
         result = {"rows": _rows(spec, rivals)}
     except CavsError as error:
         result = {"error": str(error)}
+    except MemoryError as error:
+        result = {
+            "error": f"[bench] expected memory for {spec.workload}, got less from the system "
+            f"({error}); choose smaller --batch-sizes or --hidden-sizes"
+        }
     write_atomically(result_path, json.dumps(result).encode())
     return int("error" in result)
 

@@ -16,6 +16,7 @@ from cavs.cli._svg import to_svg
 from cavs.data import LabelledTree, parse_listops, parse_tree
 from cavs.errors import CavsRuntimeError, InputError
 from cavs.models import CLASSIFIERS as MODELS
+from cavs.training._fields import is_text
 
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read_tree(text: str) -> LabelledTree:
+    if not is_text(text):
+        raise InputError("[draw] expected UTF-8 text as --tree, got other bytes; convert it")
     if text.lstrip().startswith("["):
         return parse_listops(text, source="--tree")
     return parse_tree(text, allow_unlabelled=True, allow_holes=True, source="--tree")

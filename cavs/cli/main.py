@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -55,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     try:
+        _startup.show_errors()
         _startup.raise_on_interrupt()
         code = _finish(_run(arguments))
     except KeyboardInterrupt:
@@ -84,6 +86,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError as error:
         return _lost(error)
     except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO):  # of a print
+            return _lost(error)
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}")
     except MemoryError as error:

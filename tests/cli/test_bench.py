@@ -271,6 +271,10 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
         f"cavs: [bench] {tmp_path}: expected the JSON files of a run, got none; name the folder "
         "that --output wrote\n"
     )
+    huge = ["--hidden-sizes", 3_000_000, "--batch-sizes", 1, "--modes", "infer"]
+    said = bench("tree-fc", "--quick", *huge, code=1).stderr
+    assert said.startswith("cavs: [bench] expected memory for tree-fc, got less from the system (")
+    assert said.count("\n") == 1
     (tmp_path / "tree-lstm.json").write_text("{")
     said = bench("tree-gru", *TINY, "--output", tmp_path, code=1).stderr
     assert "tree-lstm.json: expected results of a run" in said.splitlines()[-1]

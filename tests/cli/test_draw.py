@@ -80,6 +80,17 @@ def test_graphviz_is_asked_for_where_it_is_missing(
     assert ".svg, which needs nothing" in said
 
 
+@pytest.mark.parametrize("suffix", ["svg", "dot", "png", None])
+def test_a_tree_that_is_no_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str | None
+) -> None:
+    """Bytes that are not UTF-8, as Python takes them from a command line."""
+    output = [] if suffix is None else ["-o", str(tmp_path / f"a.{suffix}")]
+    assert main(["draw", "--tree", "(1 (2 so) (3 \udc9b))", *output]) == 1
+    assert "cavs: [draw] expected UTF-8 text as --tree" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(shutil.which("dot") is None, reason="no Graphviz")
 @pytest.mark.parametrize("arguments", [["tree-lstm"], ["--tree", "(3 (2 a) (2 b))"]])
 def test_graphviz_draws(arguments: list[str], tmp_path: Path) -> None:

@@ -93,6 +93,13 @@ def test_an_output_that_nobody_can_read_is_an_error(line: str) -> None:
     assert done.stderr.startswith(b"cavs: ") == ("2>&-" not in line)
 
 
+def test_a_training_that_prints_to_a_full_disk_says_so(tmp_path: Path) -> None:
+    sizes = "--num-train 20 --max-depth 2 --hidden-size 4 --embedding-size 4 --epochs 1"
+    done = shell(f"train tree-lstm {sizes} --output {tmp_path / 'run'} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"cavs: standard output: No space left on device\n"
+
+
 def test_closed_streams_that_are_not_needed_are_no_error(checkpoint: Path) -> None:
     done = shell("info 2>&- <&-")
     assert done.returncode == 0

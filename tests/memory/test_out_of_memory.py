@@ -90,6 +90,16 @@ def test_of_files_that_do_not_fit(verb: str, thing: str, tmp_path: Path) -> None
     assert said == {"no memory\n", "done\n"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("room", [40, 60, 140])
+def test_of_a_command_that_cannot_begin(room: int) -> None:
+    """A line, whichever library it was that had no memory while it was imported."""
+    limited = f"ulimit -v {room << 10}; exec {sys.executable} -m cavs info"
+    done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1)
+    assert done.stderr.count("\n") == done.returncode, done.stderr
+
+
 def test_the_command_line_says_how_much(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
