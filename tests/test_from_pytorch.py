@@ -62,4 +62,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # for what it saves
     names: dict[str, Any] = {"__name__": "from_pytorch"}
     exec(compile("\n".join(blocks), "from-pytorch.md", "exec"), names)
+    (shown,) = re.findall(r"^```\n(Tagger: .*?)\n```$", text, re.S | re.M)
+    printed, page = (re.sub(r"[\d.]+ KiB", "KiB", x) for x in (names["text"], shown))
+    assert printed == page  # but for memory, which depends on the machine
     assert re.search(r"docs/from-pytorch\.md", (ROOT / "README.md").read_text(encoding="utf-8"))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from cavs.execution.settings import compiles_groups
 
 EXTENSION = Path(str(import_module("cavs._core").__file__))
 CONTENT = EXTENSION.read_bytes()
@@ -72,3 +76,25 @@ def test_the_stack_holds_no_code_and_overflows_are_noticed() -> None:
 
 def test_calls_of_the_c_library_know_the_sizes_of_their_buffers() -> None:
     assert any(name.startswith(b"__") and name.endswith(b"_chk") for name in symbol_names())
+
+
+GROUP = """
+import numpy as np, cavs
+class Group(cavs.VertexFunction):
+    def forward(self, v):
+        v.push(y=cavs.ops.tanh(v.pull("x", 32)) * 2.0)
+model = cavs.compile(Group())  # kept, and so is its code
+model(cavs.InputGraph([[]]), x=np.ones((1, 32), np.float32))
+print(open("/proc/self/maps").read())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux says what is mapped")
+@pytest.mark.skipif(not compiles_groups(), reason="groups are interpreted here")
+def test_memory_of_compiled_groups_is_never_writable() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROUP], capture_output=True, text=True, check=True, timeout=300
+    )
+    mapped = [line.split() for line in done.stdout.splitlines() if line]
+    assert [x for x in mapped if "w" in x[1] and "x" in x[1]] == []
+    assert [x for x in mapped if "x" in x[1] and len(x) == 5]  # of no file: a group's code

@@ -137,6 +137,11 @@ def test_equal_maxima_share_the_gradient() -> None:
     x = Tensor(np.array([2.0, 1.0, 2.0]), requires_grad=True)
     ops.max(x).backward()
     np.testing.assert_array_equal(x.grad, [0.5, 0.0, 0.5])
+    first = Tensor(np.array([2.0, 1.0, 2.0]), requires_grad=True)
+    second = Tensor(np.array([2.0, 2.0, 1.0]), requires_grad=True)
+    ops.maximum(first, second).sum().backward()  # of two tensors the second gets it
+    np.testing.assert_array_equal(first.grad, [0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(second.grad, [1.0, 1.0, 0.0])
 
 
 @pytest.mark.parametrize("function", [ops.relu, ops.abs])

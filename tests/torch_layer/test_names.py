@@ -1,6 +1,7 @@
 """A layer's parameters have the names and the memory of those of cavs."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from torch_checks import assert_shared
 
 import cavs
 from cavs import nn
+from cavs.models import ChildSumTreeLSTM
+from cavs.training import TrainingRun, load_checkpoint, make_task
+from cavs.training.tasks import Trained
 
 torch = pytest.importorskip("torch")
 import cavs.torch  # noqa: E402  isort: skip
@@ -71,3 +75,18 @@ def test_layers_of_one_function_share_parameters() -> None:
     with cavs.no_grad():
         plain = model(GRAPHS, **arrays())["h"].numpy()
     assert np.array_equal(plain, first(GRAPHS, **inputs())["h"].detach().numpy())
+
+
+def test_a_run_of_the_command_becomes_a_layer(tmp_path: Path) -> None:
+    options = {"num_train": 10, "max_depth": 2, "hidden_size": 4, "embedding_size": 3, "epochs": 1}
+    task, config = make_task("tree-lstm", options)
+    TrainingRun.start(tmp_path / "run", task, config).fit()
+    path = tmp_path / "run" / "best.safetensors"
+    checkpoint = load_checkpoint(path)
+    layer = Layer(ChildSumTreeLSTM(**checkpoint.config), outputs=["logits"])
+    layer.load_state_dict(checkpoint.parameters)
+    graphs = cavs.batch([cavs.InputGraph([[], [], [0, 1]])])
+    word = np.int32([1, 2, -1])
+    expected = Trained.load(path).model().eval()(graphs, outputs=["logits"], word=word)["logits"]
+    found = layer.eval()(graphs, word=torch.from_numpy(word))["logits"]
+    assert np.array_equal(found.detach().numpy(), expected.numpy())
