@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from cavs.core.ops.random import UNIFORM, standard_normal
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.tracing import SourceLine, new_random_key, recording
-from cavs.core.vertex import VertexFunction
+from cavs.core.vertex import VertexFunction, check_function
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -100,9 +100,17 @@ class States:
         return iter(vars(self).values())
 
     def __getattr__(self, name: str) -> Node:
+        # Names in underscores are those that an operation asks its operands for.
+        self._refuse("all of them as one value" if name.startswith("__") else repr(name))
+
+    def __getitem__(self, key: Any) -> Node:
+        self._refuse(f"[{shown(key)}]")
+
+    def _refuse(self, got: str) -> NoReturn:
+        names = sorted(vars(self))
         raise TraceError(
-            f"[gather] expected one of the gathered states {sorted(vars(self))}, got {name!r}; "
-            "gather it too"
+            f"[gather] expected one of the gathered states {names}, got {got}; take one by its "
+            f"name, as in v.gather(...).{names[0]}, or gather this one too"
         )
 
 
@@ -112,13 +120,23 @@ def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
         sizes = tuple(shape)
     sizes = tuple(int(n) if isinstance(n, np.integer) else n for n in sizes)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
-        raise ShapeError(
-            f"[{what}] expected positive sizes, got {printed(shape)}; pass integers of 1 or more"
+        named = str(shape)
+        instead = (
+            f"pass dtype={named!r} by name" if named in _DTYPES else "pass integers of 1 or more"
         )
+        raise ShapeError(f"[{what}] expected positive sizes, got {printed(shape)}; {instead}")
     return sizes
 
 
 _DTYPES = {"float": "float", "float32": "float", "float64": "float", "int32": "int32"}
+
+
+def _refuse_unnamed(call: str, what: str, given: Sequence[Any]) -> None:
+    if given:
+        raise TraceError(
+            f"[{call}] expected {what}, got {shown(given[0])} without a name; name it, as in "
+            f"v.{call}({'h=150' if call == 'gather' else 'h=h'})"
+        )
 
 
 class Vertex:
@@ -130,6 +148,15 @@ class Vertex:
         self._state_shapes: dict[str, Shape] = {}
         self._scatters: dict[str, Node] | None = None
         self._pushes: dict[str, Node] = {}
+
+    if not TYPE_CHECKING:  # type checkers would take it for attributes of any kind
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"[vertex] expected one of pull, pull_edge, pull_graph, gather, scatter, push, "
+                f"uniform, normal of the vertex, got {name!r}; read what children scattered by "
+                "gather, and everything else by pull"
+            )
 
     def pull(self, name: str, shape: int | Sequence[int] = (), dtype: Any = "float32") -> Node:
         """The input `name` of this vertex; the caller gives an array of shape (vertices, *shape).
@@ -190,12 +217,16 @@ class Vertex:
         result: Node = standard_normal(self.uniform(shape))
         return result
 
-    def gather(self, slot: Any = None, /, **sizes: int | Sequence[int]) -> States:
+    def gather(
+        self, slot: Any = None, /, *unnamed: NoReturn, **sizes: int | Sequence[int]
+    ) -> States:
         """The states that the children scattered, by name and size.
 
         Without `slot`: all children, as edge values, one row per child. With it: the state of the
         child at this position, zeros where the vertex has no such child.
         """
+        first = (slot,) if isinstance(slot, str) else unnamed
+        _refuse_unnamed("gather", "states by name, behind a child's position if any", first)
         slot = int(slot) if isinstance(slot, np.integer) else slot
         if slot is not None and (type(slot) is not int or slot < 0):
             raise TraceError(
@@ -222,12 +253,13 @@ class Vertex:
             states[name] = self._gathers[key]
         return States(states)
 
-    def scatter(self, /, **states: Any) -> None:
+    def scatter(self, /, *unnamed: NoReturn, **states: Any) -> None:
         """Hands the states to all parents of this vertex. At most once.
 
         A number, which takes the shape that was gathered, or a parameter is the state of every
         vertex alike.
         """
+        _refuse_unnamed("scatter", "states by name", unnamed)
         if self._scatters is not None:
             raise TraceError(
                 "[scatter] expected one call, got a second; scatter all states at once"
@@ -239,9 +271,10 @@ class Vertex:
             for name, x in states.items()
         }
 
-    def push(self, /, **outputs: Any) -> None:
+    def push(self, /, *unnamed: NoReturn, **outputs: Any) -> None:
         """Gives outputs to the caller: arrays of shape (vertices, *shape), (edges, *shape) for
         values per child. A number or a parameter is the output of every vertex alike."""
+        _refuse_unnamed("push", "outputs by name", unnamed)
         for name, x in outputs.items():
             check_name("push", "outputs", name)
             if name in self._pushes:
@@ -269,11 +302,7 @@ def trace(function: VertexFunction) -> Trace:
         TraceError: ``forward`` used a symbol as a value, gathered a state that it does not scatter,
             or pushed nothing; ShapeError, DTypeError: operands do not fit. Each names the line.
     """
-    if not isinstance(function, VertexFunction):
-        raise TraceError(
-            f"[compile] expected a cavs.VertexFunction, got {type(function).__name__}; derive its "
-            "class from cavs.VertexFunction"
-        )
+    check_function("compile", "a cavs.VertexFunction", function)
     vertex = Vertex()
     with recording(user_line), recorded_reads() as reads:
         try:

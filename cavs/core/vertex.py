@@ -297,3 +297,13 @@ class VertexFunction(Module):
         raise TraceError(
             f"[trace] expected {type(self).__name__}.forward(self, v), got none; define it"
         )
+
+
+def check_function(component: str, expected: str, given: Any) -> None:
+    """Raises TraceError where what is given is no vertex function."""
+    if isinstance(given, VertexFunction):
+        return
+    kind, instead = type(given).__name__, "derive its class from cavs.VertexFunction"
+    if isinstance(given, type) and issubclass(given, VertexFunction):
+        kind, instead = f"the class {given.__name__}", f"make one of it: {given.__name__}(...)"
+    raise TraceError(f"[{component}] expected {expected}, got {kind}; {instead}")

@@ -8,7 +8,7 @@ from typing import Any
 from cavs._arguments import mapping
 from cavs.core.names import check_name
 from cavs.core.trace import user_line
-from cavs.core.vertex import Above, Module, VertexFunction, attributes, walk
+from cavs.core.vertex import Above, Module, VertexFunction, attributes, check_function, walk
 from cavs.errors import TraceError
 
 
@@ -33,11 +33,7 @@ class VertexProgram(Module):
             )
         for name, function in given.items():
             check_name("program", "vertex functions", name, user_line())
-            if not isinstance(function, VertexFunction):
-                raise TraceError(
-                    f"[program] expected vertex functions by name, got {name!r}: "
-                    f"{type(function).__name__}; pass cavs.VertexFunction objects"
-                )
+            check_function("program", f"a cavs.VertexFunction as {name!r}", function)
         self._functions = dict(functions)
 
     def __getattr__(self, name: str) -> Any:

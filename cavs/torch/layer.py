@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cavs._arguments import boolean, instance
+from cavs._arguments import boolean
 from cavs.call import WHOLE, Call
 from cavs.core.compiler import Compiler
 from cavs.core.program import Role
@@ -81,7 +81,6 @@ class Layer(SharedModule):
                 f"each, as {type(function).__name__}.functions()"
                 f"[{next(iter(function.functions()))!r}], which then share parameters"
             )
-        instance("torch", "function", function, VertexFunction, "a cavs.VertexFunction")
         boolean("torch", "sparse", sparse)
         options: dict[str, Any] = {
             "outputs": outputs,

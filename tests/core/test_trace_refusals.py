@@ -222,6 +222,38 @@ MISUSES: dict[str, Misuse] = {
         r"\[gather\] expected positive sizes",
     ),
     "gather-sizes": (both_sizes, ShapeError, r"state 'h' of shape \(3,\) as before.*\(4,\)"),
+    "pull-dtype-second": (
+        lambda s, v: v.pull("i", "int32"),
+        ShapeError,
+        r"positive sizes, got 'int32'.*; pass dtype='int32' by name",
+    ),
+    "gather-text": (
+        lambda s, v: v.gather("h", 3),
+        TraceError,
+        r"got 'h' without.*v\.gather\(h=150",
+    ),
+    "gather-size-alone": (lambda s, v: v.gather(0, 3), TraceError, r"got 3 without a name"),
+    "scatter-unnamed": (
+        lambda s, v: v.scatter(v.pull("x", 3)),
+        TraceError,
+        r"\[scatter\] expected states by name, got Symbol.*; name it, as in v\.scatter\(h=h\)",
+    ),
+    "push-unnamed": (
+        lambda s, v: v.push({"y": v.pull("x", 3)}),
+        TraceError,
+        r"\[push\] expected outputs by name, got .*; name it, as in v\.push\(h=h\)",
+    ),
+    "states: sum": (
+        lambda s, v: v.gather(h=3).sum(),
+        TraceError,
+        r"states \['h'\], got 'sum'.*; take one by its name, as in v\.gather\(\.\.\.\)\.h",
+    ),
+    "states: +": (
+        lambda s, v: v.gather(h=3) + v.pull("x", 3),
+        TraceError,
+        r"states \['h'\], got all of them as one value",
+    ),
+    "states: [0]": (lambda s, v: v.gather(h=3)[0], TraceError, r"states \['h'\], got \[0\]"),
     "gather-name": (lambda s, v: v.gather(h=3).c, TraceError, r"states \['h'\].*got 'c'"),
     "not-scattered": (
         lambda s, v: v.push(y=v.gather(h=3).h.sum()),
@@ -288,6 +320,20 @@ def test_what_is_no_vertex_function_is_refused() -> None:
             trace(other)  # type: ignore[arg-type]
     with pytest.raises(TraceError, match=r"expected VertexFunction\.forward\(self, v\)"):
         trace(cavs.VertexFunction())
+
+
+def test_a_class_in_place_of_a_function_is_refused() -> None:
+    made = r"got the class VertexFunction; make one of it: VertexFunction\(\.\.\.\)"
+    with pytest.raises(TraceError, match=rf"\[compile\] expected a cavs\.VertexFunction, {made}"):
+        cavs.compile(cavs.VertexFunction)  # type: ignore[arg-type]
+    with pytest.raises(TraceError, match=rf"a cavs\.VertexFunction as 'up', {made}"):
+        cavs.VertexProgram({"up": cavs.VertexFunction})  # type: ignore[dict-item]
+
+
+def test_a_vertex_says_what_it_has() -> None:
+    message = r"\[vertex\] expected one of pull, .*, got 'children'; .*gather"
+    with pytest.raises(AttributeError, match=message):
+        traced(lambda s, v: v.children)  # type: ignore[attr-defined]
 
 
 def test_a_refused_trace_leaves_nothing_behind() -> None:
