@@ -78,13 +78,7 @@ def save(model: Model | Program, path: str | os.PathLike[str]) -> None:
             "[save] expected modules, and collections in their attributes, that are not too deep, "
             "got others; save model.state_dict()"
         ) from error
-    try:
-        write_atomically(target, content)
-    except OSError as error:
-        raise CheckpointError(
-            f"[save] {target}: expected to write it, got {error.strerror or error}, and what was "
-            "there before is unchanged; free some space or choose another place"
-        ) from error
+    write_atomically(target, content, "save")
 
 
 def _check_model(model: Any) -> None:

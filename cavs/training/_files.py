@@ -10,12 +10,24 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from cavs.errors import CheckpointError
+
 _SUFFIX = ".tmp"
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes a file so that, even after an error, either the old or the new one is there, whole."""
-    target = Path(path)
+def write_atomically(path: str | Path, content: bytes, component: str = "checkpoint") -> None:
+    """Writes a file so that, even after an error, either the old or the new one is there, whole.
+    Raises CheckpointError, from `component`, where it cannot be written."""
+    try:
+        _write(Path(path), content)
+    except OSError as error:
+        raise CheckpointError(
+            f"[{component}] {path}: expected to write it, got {error.strerror or error}, and what "
+            "was there before is unchanged; free some space or choose another place"
+        ) from error
+
+
+def _write(target: Path, content: bytes) -> None:
     handle, name = _new_file(target)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -102,13 +102,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             f"[checkpoint] {path}: expected arrays of numbers, and a model's name, config and "
             f"training that JSON holds, got something else ({error}); nothing was written"
         ) from error
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise CheckpointError(
-            f"[checkpoint] {path}: expected to write it, got {error.strerror or error}, and what "
-            "was there before is unchanged; free some space or choose another place"
-        ) from error
+    write_atomically(path, content)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

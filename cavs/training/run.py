@@ -291,17 +291,10 @@ class TrainingRun:
         """Writes metrics.json."""
         self.folder.check()
         text = json.dumps(self.metrics(), indent=2) + "\n"
-        path = self.directory / METRICS
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise CheckpointError(
-                f"[train] {path}: expected to write it, got {error.strerror or error}; free some "
-                "space or choose another place"
-            ) from error
+        write_atomically(self.directory / METRICS, text.encode(), "train")
 
 
-class _Saver:
+class _Saver(Observer):
     """Saves the run after each epoch, and passes each call on to the user's observer."""
 
     def __init__(self, run: TrainingRun, observer: Observer | None) -> None:
