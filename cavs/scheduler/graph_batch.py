@@ -11,8 +11,7 @@ from cavs._arguments import choice, instance, is_among, items, printed
 from cavs._native import core
 from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler.input_graph import InputGraph, Ints, without
-from cavs.scheduler.policy import check_policy
-from cavs.scheduler.schedule import IntArray, Schedule
+from cavs.scheduler.schedule import IntArray, Schedule, check_policy
 
 __all__ = ["GraphBatch", "GraphStore", "batch", "check_children", "unbatch"]
 
