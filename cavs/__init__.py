@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from cavs import nn as nn
 from cavs import optim as optim
 from cavs._native import core as _core
+from cavs._signatures import publish as _publish
 from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
 from cavs.core.symbol import Symbol as Symbol
@@ -75,72 +76,6 @@ if _TYPE_CHECKING:
     from cavs.saving import load as load
     from cavs.saving import save as save
 
-__all__ = [
-    "CavsError",
-    "CavsRuntimeError",
-    "CheckpointError",
-    "DTypeError",
-    "DataError",
-    "DeviceError",
-    "Frontier",
-    "Generator",
-    "GraphBatch",
-    "GraphError",
-    "Growth",
-    "InputError",
-    "InputGraph",
-    "InstructionProfile",
-    "LineValue",
-    "MemoryUse",
-    "Model",
-    "Module",
-    "NonFiniteError",
-    "Parameter",
-    "Profile",
-    "Program",
-    "RowSparse",
-    "ShapeError",
-    "Symbol",
-    "Tensor",
-    "TraceError",
-    "Unfolded",
-    "Vertex",
-    "VertexFunction",
-    "VertexProgram",
-    "VertexValues",
-    "__version__",
-    "batch",
-    "compile",
-    "concat",
-    "cuda",
-    "data",
-    "detect_nonfinite",
-    "get_detect_nonfinite",
-    "get_flush_denormals",
-    "get_matmul_precision",
-    "get_num_threads",
-    "instruction_set",
-    "load",
-    "manual_seed",
-    "models",
-    "nn",
-    "no_grad",
-    "ops",
-    "optim",
-    "readout",
-    "readout_pairs",
-    "save",
-    "set_detect_nonfinite",
-    "set_flush_denormals",
-    "set_matmul_precision",
-    "set_num_threads",
-    "stack",
-    "tensor",
-    "training",
-    "unbatch",
-    "unfold",
-]
-
 # What few programs need, or not at once: imported when it is first asked for.
 _PACKAGES, _OF_SAVING = ("cuda", "data", "models", "training"), ("load", "save")
 
@@ -159,15 +94,8 @@ def __getattr__(name: str) -> object:
     )
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-_shorten(
-    value
-    for names in (
-        *(globals(), vars(ops), vars(optim), vars(nn)),
-        *(vars(nn.init), vars(nn.distributions), vars(nn.estimators)),
-    )
-    for value in list(names.values())
-)
+_publish(__name__, "__version__", "nn", "ops", "optim", *_PACKAGES, *_OF_SAVING)
+_publish(ops.__name__)
+_publish(optim.__name__)
+_publish(nn.__name__, "distributions", "estimators", "init")
+_shorten(x for each in (nn.distributions, nn.estimators, nn.init) for x in vars(each).values())

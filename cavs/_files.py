@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from cavs.errors import CheckpointError
+
 _SUFFIX = ".tmp"
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system of Linux
 
@@ -29,6 +31,18 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     except OSError as error:
         error.filename = os.fspath(path)  # else the unfinished file's, or none
         raise
+
+
+def save_atomically(path: str | Path, content: bytes, component: str) -> None:
+    """The same for a checkpoint or saved model; raises CheckpointError, from `component`, where it
+    cannot be written."""
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise CheckpointError(
+            f"[{component}] {path}: expected to write it, got {error.strerror or error}, and what "
+            "was there before is unchanged; free some space or choose another place"
+        ) from error
 
 
 def remove_unfinished(directory: Path, names: Iterable[str]) -> None:

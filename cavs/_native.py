@@ -48,7 +48,7 @@ def _load() -> Any:
             f"[cavs] expected the compiled extension {_NAME} of version {wanted}, that of these "
             f"sources, got {version} in {module.__file__}; run `pip install .` in {_HERE.parent}"
         )
-    module.__getattr__ = partial(_refuse_unknown, module.__file__)
+    vars(module)["__getattr__"] = partial(_refuse_unknown, str(module.__file__))
     return module
 
 

@@ -1,16 +1,27 @@
-"""Signatures as `help` shows them: names and defaults, without the types, which are long.
+"""What packages say of themselves: their names, and signatures without the types, which are long.
 
 Docstrings say what may be given. Type checkers, and `typing.get_type_hints`, see the types as ever.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from inspect import Parameter, Signature
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _SPECIAL = ("__init__", "__call__", "__getitem__")
+
+
+def publish(package: str, *others: str) -> None:
+    """Sets `__all__` and `dir` of a package to what it has under names without ``_``, other than
+    modules, and `others`; shortens the signatures of all that it has."""
+    names = vars(sys.modules[package])
+    public = {x for x in names if x[0] != "_" and not isinstance(names[x], ModuleType)}
+    shorten(list(names.values()))
+    listed = sorted(public.union(others))
+    names.update(__all__=listed, __dir__=lambda: listed)
 
 
 def shorten(objects: Iterable[Any]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cavs._printable import printable
+
 __all__ = [
     "CavsError",
     "CavsRuntimeError",
@@ -25,14 +27,6 @@ __all__ = [
 
 
 _LONGEST = 1000
-
-
-def printable(text: str, kept: str = "") -> str:
-    """The text with Python's escapes in place of what does not print, such as the characters that
-    move a terminal's cursor, or half of a surrogate pair; those among `kept` stay."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 class CavsError(Exception):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cavs._arguments import items, shown
-from cavs._files import write_atomically
+from cavs._files import save_atomically
 from cavs._signatures import shorten
 from cavs.device import find_device, host
 from cavs.errors import CavsRuntimeError, CheckpointError, DeviceError, InputError
@@ -77,13 +77,7 @@ def save(model: Model | Program, path: str | os.PathLike[str]) -> None:
             "[save] expected modules, and collections in their attributes, that are not too deep, "
             "got others; save model.state_dict()"
         ) from error
-    try:
-        write_atomically(target, content)
-    except OSError as error:
-        raise CheckpointError(
-            f"[save] {target}: expected to write it, got {error.strerror or error}, and what was "
-            "there before is unchanged; free some space or choose another place"
-        ) from error
+    save_atomically(target, content, "save")
 
 
 def _check_model(model: Any) -> None:

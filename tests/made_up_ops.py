@@ -62,18 +62,16 @@ REDUCTION: list[Change] = [
     (
         "cavs/core/ops/reduce.py",
         _behind(
-            r"^        reference=lambda np, x: x\.max\(axis=-1\),\n    \)\n\)\n",
-            """ROW_SUM_OF_SQUARES = register(
-    OpDef(
-        "row_sum_of_squares",
-        arity=1,
-        infer=_drop_last,
-        flops=lambda shapes, out: 2 * size_of(shapes[0]),
-        vjp=lambda dy, y, x: (_spread_last(dy, x.shape) * 2.0 * x,),
-        zero_with=(0,),
-        attributes=along_last_axis,
-        reference=lambda np, x: (x * x).sum(axis=-1),
-    )
+            r"^    reference=lambda np, x: x\.max\(axis=-1\),\n\)\n",
+            """ROW_SUM_OF_SQUARES = define(
+    "row_sum_of_squares",
+    arity=1,
+    infer=_drop_last,
+    flops=lambda shapes, out: 2 * size_of(shapes[0]),
+    vjp=lambda dy, y, x: (_spread_last(dy, x.shape) * 2.0 * x,),
+    zero_with=(0,),
+    attributes=along_last_axis,
+    reference=lambda np, x: (x * x).sum(axis=-1),
 )
 """,
         ),

@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # A layer may import itself and the layers that it names, which stand above it; each is used.
 _BASE = ("errors", "_arguments")
 PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
-    "errors": (),
+    "_printable": (),
+    "errors": ("_printable",),
     "_locks": (),
-    "_files": (),
+    "_files": ("errors",),
     "_startup": (),
     "_seed": (),
     "_signatures": (),
@@ -120,7 +121,17 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "bench": ("errors", "_files", "core.ops", "core", "scheduler", "data", "models"),
     "cli": (
         "device",
-        *("errors", "_files", "_startup", "core.ops", "core", "execution", "data", "models"),
+        *(
+            "_printable",
+            "errors",
+            "_files",
+            "_startup",
+            "core.ops",
+            "core",
+            "execution",
+            "data",
+            "models",
+        ),
         *("training", "bench"),
     ),
 }

@@ -55,8 +55,7 @@ def measure_command(spec: Spec) -> list[Row]:
                     f"{row['threads']}; leave --threads and thread settings of the environment out"
                 )
             row |= {"hidden_size": hidden_size, "batch_size": batch_size, "mode": "train"}
-            row |= {"workload": workload.name, "unit": workload.unit, "leaves": None}
-            row |= {"per_vertex": workload.per_vertex, "kind": spec.kind, "recipe": spec.recipe}
+            row |= workload.facts(leaves=None, kind=spec.kind, recipe=spec.recipe)
             rows.append(row)
             said = f"{row['command']}, {count(spec.threads, 'thread')}"
             rate = f"{row['rates'][COMMAND]['median']:,.0f} {workload.unit}/s"

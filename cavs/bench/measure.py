@@ -105,10 +105,8 @@ def measure(spec: Spec, rivals: Rivals | None = None) -> list[Row]:
                 for row in _measure_batch_size(
                     spec, workload, corpus, hidden_size, batch_size, rivals
                 ):
-                    row |= {"workload": workload.name, "unit": workload.unit, "leaves": leaves}
-                    row |= {"per_vertex": workload.per_vertex}
-                    row |= {"data": corpus.what, "threads": spec.threads, "kind": spec.kind}
-                    row |= {"recipe": spec.recipe}
+                    row |= workload.facts(leaves=leaves, data=corpus.what, kind=spec.kind)
+                    row |= {"threads": spec.threads, "recipe": spec.recipe}
                     rows.append(row)
                     print(describe(row), file=sys.stderr, flush=True)
     return rows

@@ -143,41 +143,37 @@ def _headline(row: Row) -> str:
     return f"{row['workload']}{recipe}, hidden {row['hidden_size']}, {threads}"
 
 
-def _throughput(rows: Sequence[Row]) -> Any:
-    """Rate against batch size, one panel for each mode."""
+def _rates(
+    rows: Sequence[Row], x: str, xlabel: str, unit: str, title: str, units: Callable[[Row], int]
+) -> Any:
+    """Rate of units against `x`, a panel for each mode."""
     modes, styles = _modes(rows), _styles(rows)
     figure, panels = _panels(len(modes))
     for axes, mode in zip(panels, modes, strict=True):
         chosen = [row for row in rows if row["mode"] == mode]
-        _lines(axes, chosen, "batch_size", lambda row, n: row["rates"][n]["median"], styles)
-        points = sorted((row["batch_size"], row["floor"]) for row in chosen)
+        _lines(axes, chosen, x, lambda row, n: row["rates"][n]["median"] * units(row), styles)
+        points = sorted((row[x], row["floor"] * units(row)) for row in chosen)
         axes.plot(*zip(*points, strict=True), "--", color=_GREY, label="floor (sgemm)")
-        _log_axes(axes, (row["batch_size"] for row in chosen), "graphs in a batch")
-        axes.set(ylabel=f"{rows[0]['unit']} per second", title=_MODES[mode])
-    figure.suptitle(_headline(rows[0]), fontsize=11)
+        _log_axes(axes, (row[x] for row in chosen), xlabel)
+        axes.set(ylabel=f"{unit} per second", title=_MODES[mode])
+    figure.suptitle(title, fontsize=11)
     _legend(figure, panels[0])
     return figure
+
+
+def _throughput(rows: Sequence[Row]) -> Any:
+    """Rate against batch size."""
+    unit, title = rows[0]["unit"], _headline(rows[0])
+    return _rates(rows, "batch_size", "graphs in a batch", unit, title, lambda row: 1)
 
 
 def _leaves(rows: Sequence[Row]) -> Any:
     """Rate of vertices against the size of complete trees."""
-
-    def rate(row: Row, name: str) -> float:
-        return float(row["rates"][name]["median"] * (2 * row["leaves"] - 1))
-
-    modes, styles = _modes(rows), _styles(rows)
-    figure, panels = _panels(len(modes))
-    for axes, mode in zip(panels, modes, strict=True):
-        chosen = [row for row in rows if row["mode"] == mode]
-        _lines(axes, chosen, "leaves", rate, styles)
-        points = sorted((row["leaves"], row["floor"] * (2 * row["leaves"] - 1)) for row in chosen)
-        axes.plot(*zip(*points, strict=True), "--", color=_GREY, label="floor (sgemm)")
-        _log_axes(axes, (row["leaves"] for row in chosen), "leaves of a tree")
-        axes.set(ylabel="vertices per second", title=_MODES[mode])
-    trees = count(rows[0]["batch_size"], "tree")
-    figure.suptitle(f"{_headline(rows[0])}, {trees} in a batch", fontsize=11)
-    _legend(figure, panels[0])
-    return figure
+    title = f"{_headline(rows[0])}, {count(rows[0]['batch_size'], 'tree')} in a batch"
+    return _rates(
+        *(rows, "leaves", "leaves of a tree", "vertices", title),
+        units=lambda row: 2 * int(row["leaves"]) - 1,
+    )
 
 
 def _overhead(rows: Sequence[Row]) -> Any:

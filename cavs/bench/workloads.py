@@ -119,7 +119,7 @@ class Workload:
     Attributes:
         name: as the command line and peers call it.
         title: its description, in a line.
-        unit: the unit of work; `per_vertex` says whether each vertex is one, or each graph.
+        unit: the unit of work: ``trees``, which are graphs, or what each vertex is.
         folder: the folder of its data in the directory given as data; "" for generated data.
         corpus: a function that makes the data from (directory, samples, leaves); `leaves` is for
             complete trees only.
@@ -132,7 +132,6 @@ class Workload:
     name: str
     title: str
     unit: str
-    per_vertex: bool
     folder: str
     corpus: Callable[[Path | None, int, int | None], Corpus]
     function: Callable[[Corpus, int], Any]
@@ -141,6 +140,15 @@ class Workload:
     leaves: tuple[int | None, ...] = (None,)
     subject: type[Subject] = Subject
     recipes: tuple[str, ...] = (PLAIN,)
+
+    @property
+    def per_vertex(self) -> bool:
+        """Whether each vertex is a unit of work, or each graph."""
+        return self.unit != "trees"
+
+    def facts(self, **others: Any) -> dict[str, Any]:
+        """What a row of results says of the workload, and `others`."""
+        return {"workload": self.name, "unit": self.unit, "per_vertex": self.per_vertex, **others}
 
     def data(self, directory: Path | None, samples: int, leaves: int | None = None) -> Corpus:
         """The data: from the workload's folder in `directory`, or `samples` generated ones."""
@@ -184,7 +192,6 @@ _ALL = (
         name="tree-lstm",
         title="child-sum Tree-LSTM, 5 classes on every vertex, embedding 300 (Tai et al. 2015)",
         unit="trees",
-        per_vertex=False,
         folder="sst",
         corpus=_plain(corpora.treebank),
         function=_of(models.ChildSumTreeLSTM, 300),
@@ -196,7 +203,6 @@ _ALL = (
         name="tree-gru",
         title="child-sum Tree-GRU, 5 classes on every vertex, embedding 300",
         unit="trees",
-        per_vertex=False,
         folder="sst",
         corpus=_plain(corpora.treebank),
         function=_of(models.ChildSumTreeGRU, 300),
@@ -207,7 +213,6 @@ _ALL = (
         name="tree-fc",
         title="Tree-FC on complete binary trees (Looks et al. 2017; Xu et al. 2018)",
         unit="trees",
-        per_vertex=False,
         folder="",
         corpus=_complete,
         function=_of(models.TreeFC),
@@ -219,7 +224,6 @@ _ALL = (
         name="fixed-lstm",
         title="LSTM language model, 64 words a sample, 10,000 words (Xu et al. 2018)",
         unit="words",
-        per_vertex=True,
         folder="ptb",
         corpus=_plain(corpora.text),
         function=_of(models.LSTM),
@@ -230,7 +234,6 @@ _ALL = (
         name="var-lstm",
         title="LSTM language model, a sentence a sample, 10,000 words (Xu et al. 2018)",
         unit="words",
-        per_vertex=True,
         folder="ptb",
         corpus=_plain(corpora.sentences),
         function=_of(models.LSTM),
@@ -241,7 +244,6 @@ _ALL = (
         name="lattice-lstm",
         title="lattice LSTM tagger, embedding 50 (Zhang & Yang 2018)",
         unit="characters",
-        per_vertex=True,
         folder="lattice",
         corpus=_plain(corpora.lattices),
         function=_of(models.LatticeLSTM, 50),
@@ -252,7 +254,6 @@ _ALL = (
         name="bilstm-tagger",
         title="bidirectional LSTM tagger, embedding 128",
         unit="words",
-        per_vertex=True,
         folder="tags",
         corpus=_plain(corpora.tagged),
         function=_of(models.BiLSTMTagger, 128),
@@ -264,7 +265,6 @@ _ALL = (
         name="mv-rnn",
         title="MV-RNN, a matrix on every vertex, 5 classes (Socher et al. 2012)",
         unit="trees",
-        per_vertex=False,
         folder="sst",
         corpus=_plain(corpora.treebank),
         function=_unembedded(models.MVRNN),
@@ -275,7 +275,6 @@ _ALL = (
         name="dag-rnn",
         title="DAG-RNN that cleans images, a vertex a pixel (Shuai et al. 2016)",
         unit="pixels",
-        per_vertex=True,
         folder="mnist",
         corpus=_plain(corpora.images),
         function=_unembedded(models.DAGRNN),

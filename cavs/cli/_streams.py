@@ -8,7 +8,8 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from cavs.errors import DataError, printable
+from cavs._printable import printable
+from cavs.errors import DataError
 
 # No line of data is longer; a line without end must not fill memory.
 _LONGEST_LINE = 1 << 26

@@ -1,6 +1,6 @@
 """Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
-from cavs._signatures import shorten as _shorten
+from cavs._signatures import publish as _publish
 from cavs.data.annotated import AnnotatedTree as AnnotatedTree
 from cavs.data.annotated import annotated_dataset as annotated_dataset
 from cavs.data.annotated import annotated_vocabularies as annotated_vocabularies
@@ -91,101 +91,4 @@ from cavs.data.vectors import load_vectors as load_vectors
 from cavs.data.vectors import save_vectors as save_vectors
 from cavs.data.vocabulary import Vocabulary as Vocabulary
 
-__all__ = [
-    "END_OF_SENTENCE",
-    "REDUCE",
-    "SHIFT",
-    "SICK_LABELS",
-    "SNLI_LABELS",
-    "AnnotatedTree",
-    "Dataset",
-    "ImageCorpus",
-    "LabelledTree",
-    "Lattice",
-    "LatticeCorpus",
-    "ListOpsGenerator",
-    "Loader",
-    "PairCorpus",
-    "PairDataset",
-    "PairGraph",
-    "Sampler",
-    "SentencePair",
-    "StanfordCorpus",
-    "TaggedSentence",
-    "TextCorpus",
-    "TreeBuilder",
-    "TreeCorpus",
-    "Vocabulary",
-    "WeightedSampler",
-    "WordVectors",
-    "annotated_dataset",
-    "annotated_vocabularies",
-    "arities",
-    "bracket_f1",
-    "brackets",
-    "chain_graph",
-    "class_weights",
-    "format_listops",
-    "format_tree",
-    "from_rows",
-    "generate_listops",
-    "grid_graph",
-    "grown_trees",
-    "head_child",
-    "image_dataset",
-    "language_model_dataset",
-    "language_model_vocabulary",
-    "lattice_dataset",
-    "left_branching",
-    "listops_corpus",
-    "listops_vocabulary",
-    "load_binarized_mnist",
-    "load_lattices",
-    "load_ptb",
-    "load_sick",
-    "load_snli",
-    "load_sst",
-    "load_stanford",
-    "load_vectors",
-    "pair_dataset",
-    "pair_graph",
-    "pair_vocabulary",
-    "parse_binary_tree",
-    "parse_listops",
-    "parse_listops_lines",
-    "parse_parents",
-    "parse_penn",
-    "parse_tree",
-    "parse_trees",
-    "parsed_trees",
-    "phrase_tree",
-    "production_dataset",
-    "production_vocabulary",
-    "read_conllu",
-    "read_lattices",
-    "read_listops",
-    "read_listops_tsv",
-    "read_parents",
-    "read_penn",
-    "read_sentences",
-    "read_snli",
-    "read_tagged",
-    "read_trees",
-    "right_branching",
-    "running_text_dataset",
-    "save_vectors",
-    "sentence_tree",
-    "tag_vocabulary",
-    "tagging_dataset",
-    "transition_dataset",
-    "transition_graph",
-    "tree_dataset",
-    "tree_vocabulary",
-]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-_shorten(list(globals().values()))
+_publish(__name__)

@@ -13,10 +13,8 @@ is computed once (:func:`cavs.ops.dropout`).
 :class:`ShiftReduceParser` decides the structure of its graphs itself.
 """
 
-from __future__ import annotations
-
-from cavs import VertexFunction
-from cavs._signatures import shorten as _shorten
+from cavs import VertexFunction as _VertexFunction
+from cavs._signatures import publish as _publish
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
 from cavs.models.gru import GRU as GRU
@@ -40,34 +38,8 @@ from cavs.models.tree_vae import TreeVAE as TreeVAE
 from cavs.models.vae import VAE as VAE
 from cavs.models.vae import VAESampler as VAESampler
 
-__all__ = [
-    "CLASSIFIERS",
-    "DAGRNN",
-    "GRU",
-    "LSTM",
-    "MVRNN",
-    "VAE",
-    "BiLSTMTagger",
-    "ChildSumTreeGRU",
-    "ChildSumTreeLSTM",
-    "LSTMLanguageModel",
-    "LatticeLSTM",
-    "NaryTreeLSTM",
-    "SBNDream",
-    "SentenceDecoder",
-    "SentenceEncoder",
-    "SentenceVAE",
-    "ShiftReduceParser",
-    "SigmoidBeliefNetwork",
-    "TreeDecoder",
-    "TreeEncoder",
-    "TreeFC",
-    "TreeVAE",
-    "VAESampler",
-]
-
 #: Classifiers of vertices whose words have embeddings, by the names of the command line.
-CLASSIFIERS: dict[str, type[VertexFunction]] = {
+CLASSIFIERS: dict[str, type[_VertexFunction]] = {
     "tree-lstm": ChildSumTreeLSTM,
     "nary-tree-lstm": NaryTreeLSTM,
     "tree-gru": ChildSumTreeGRU,
@@ -77,9 +49,4 @@ CLASSIFIERS: dict[str, type[VertexFunction]] = {
     "lattice-lstm": LatticeLSTM,
 }
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-_shorten(list(globals().values()))
+_publish(__name__)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import ChainReader, check_sizes
 
 
 class BiLSTMTagger(cavs.Module):
@@ -54,45 +52,11 @@ class BiLSTMTagger(cavs.Module):
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         drop = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
         sizes = (embedding_size, hidden_size)
-        self.before = _Before(self.embedding, *sizes, drop)
+        self.before = ChainReader(self.embedding, *sizes, drop)
         self.after = _After(self.embedding, *sizes, drop, num_classes, dropout)
 
 
-class _Direction(cavs.VertexFunction):
-    """The LSTM of `cavs.models.lstm`, from one end of a chain to the other."""
-
-    def __init__(
-        self,
-        embedding: nn.Embedding,
-        embedding_size: int,
-        hidden_size: int,
-        embedding_dropout: nn.Dropout,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.embedding = embedding
-        self.w = nn.Linear(embedding_size, 4 * hidden_size)
-        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
-        self.embedding_dropout = embedding_dropout
-
-    def cell(self, v: cavs.Vertex) -> Any:
-        """The vertex's state, (hidden_size,)."""
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
-        last = v.gather(0, h=self.hidden_size, c=self.hidden_size)
-        i, f, g, o = ops.split(self.w(x) + self.u(last.h), 4)
-        c = ops.sigmoid(f) * last.c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(c)
-        v.scatter(h=h, c=c)
-        return h
-
-
-class _Before(_Direction):
-    """Reads from the beginning."""
-
-    def forward(self, v: cavs.Vertex) -> None:
-        v.push(h=self.cell(v))
-
-
-class _After(_Direction):
+class _After(ChainReader):
     """Reads from the end, and classifies."""
 
     def __init__(
@@ -109,6 +73,6 @@ class _After(_Direction):
         self.classifier = nn.Linear(2 * hidden_size, num_classes)
 
     def forward(self, v: cavs.Vertex) -> None:
-        both = ops.concat([v.pull("before", self.hidden_size), self.cell(v)])
+        both = ops.concat([v.pull("before", self.hidden_size), self.state(v)])
         logits = self.classifier(ops.dropout(both, self.dropout))
         v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import check_sizes
 
 
 class DAGRNN(cavs.VertexFunction):

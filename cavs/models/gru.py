@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import WordClassifier
 
 
-class GRU(cavs.VertexFunction):
+class GRU(WordClassifier):
     """GRU with a classifier on every vertex: a tagger, or a language model.
 
     The child of a vertex is the vertex before it. With x the embedding of its word and h' the
@@ -30,33 +32,11 @@ class GRU(cavs.VertexFunction):
 
     arity = 1
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_size: int,
-        hidden_size: int,
-        num_classes: int,
-        *,
-        dropout: float = 0.0,
-        embedding_dropout: float = 0.0,
-        embedding_dropout_by: str = "vertex",
-    ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
-        )
-        self.hidden_size = hidden_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         self.w = nn.Linear(embedding_size, 3 * hidden_size)
         self.u = nn.Linear(hidden_size, 3 * hidden_size)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         before = v.gather(0, h=self.hidden_size).h
         w_r, w_z, w_n = ops.split(self.w(x), 3)
         u_r, u_z, u_n = ops.split(self.u(before), 3)
@@ -65,5 +45,4 @@ class GRU(cavs.VertexFunction):
         n = ops.tanh(w_n + r * u_n)
         h = (1 - z) * n + z * before
         v.scatter(h=h)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import WordClassifier
 
 
-class LatticeLSTM(cavs.VertexFunction):
+class LatticeLSTM(WordClassifier):
     """Character LSTM that words flow into, with a classifier on every vertex.
 
     Vertex j stands after character j. One edge leads to it from j - 1, and one from each earlier
@@ -35,6 +37,8 @@ class LatticeLSTM(cavs.VertexFunction):
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
 
+    _word = "character"
+
     def __init__(
         self,
         vocab_size: int,
@@ -46,27 +50,25 @@ class LatticeLSTM(cavs.VertexFunction):
         embedding_dropout: float | None = None,
         embedding_dropout_by: str = "vertex",
     ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
+        super().__init__(
+            vocab_size,
+            embedding_size,
+            hidden_size,
+            num_classes,
+            dropout=dropout,
+            embedding_dropout=dropout if embedding_dropout is None else embedding_dropout,
+            embedding_dropout_by=embedding_dropout_by,
         )
-        self.hidden_size = hidden_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         self.w = nn.Linear(embedding_size, 4 * hidden_size)
         self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
         self.w_word = nn.Linear(embedding_size, 3 * hidden_size)
         self.u_word = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.w_link = nn.Linear(embedding_size, hidden_size)
         self.u_link = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        rate = dropout if embedding_dropout is None else embedding_dropout
-        self.embedding_dropout = nn.Dropout(rate, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("character", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         x_word = self.embedding_dropout(self.embedding(v.pull_edge("word", dtype="int32")))
         is_word = v.pull_edge("kind")
         children = v.gather(h=self.hidden_size, c=self.hidden_size)
@@ -87,5 +89,4 @@ class LatticeLSTM(cavs.VertexFunction):
         c = ops.where(is_word.sum(), with_words, ops.sigmoid(f) * c_before + i * g)
         h = ops.sigmoid(o) * ops.tanh(c)
         v.scatter(h=h, c=c)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h

@@ -6,7 +6,7 @@ from typing import Any
 
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import check_sizes, lstm
 
 
 class LSTMLanguageModel(cavs.VertexFunction):
@@ -76,9 +76,7 @@ class LSTMLanguageModel(cavs.VertexFunction):
             h = getattr(before, f"h{layer}") + carried[2 * layer]
             c = getattr(before, f"c{layer}") + carried[2 * layer + 1]
             below = x if layer == 0 else ops.dropout(x, self.dropout)
-            i, f, g, o = ops.split(w(below) + u(h), 4)
-            c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-            x = ops.sigmoid(o) * ops.tanh(c)
+            x, c = lstm(w(below) + u(h), c)
             states |= {f"h{layer}": x, f"c{layer}": c}
         v.scatter(**states)
         logits = self.next_word(ops.dropout(x, self.dropout))

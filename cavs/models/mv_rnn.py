@@ -6,7 +6,7 @@ import numpy as np
 
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import check_sizes
 
 
 class MVRNN(cavs.VertexFunction):

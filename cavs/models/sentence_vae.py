@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import ChainReader, check_sizes, lstm
 
 
-class SentenceEncoder(cavs.VertexFunction):
+class SentenceEncoder(ChainReader):
     """An LSTM that reads a sentence to its end.
 
     Inputs per vertex: ``word``: int32.
@@ -18,16 +16,7 @@ class SentenceEncoder(cavs.VertexFunction):
 
     def __init__(self, embedding: nn.Embedding, size: int, hidden_size: int) -> None:
         check_sizes(size=size, hidden_size=hidden_size)
-        self.embedding, self.hidden_size = embedding, hidden_size
-        self.w = nn.Linear(size, 4 * hidden_size)
-        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        before = v.gather(0, h=self.hidden_size, c=self.hidden_size)
-        x = self.embedding(v.pull("word", dtype="int32"))
-        h, c = lstm(self.w(x) + self.u(before.h), before.c)
-        v.scatter(h=h, c=c)
-        v.push(h=h)
+        super().__init__(embedding, size, hidden_size)
 
 
 class SentenceDecoder(cavs.VertexFunction):
@@ -63,14 +52,6 @@ class SentenceDecoder(cavs.VertexFunction):
         v.scatter(h=h, c=c)
         logits = self.next_word(h)
         v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
-
-
-def lstm(gates: Any, before: Any) -> tuple[Any, Any]:
-    """h and c of an LSTM: `gates` are i, f, g, o before their nonlinearities, `before` is the last
-    c."""
-    i, f, g, o = ops.split(gates, 4)
-    c = ops.sigmoid(f) * before + ops.sigmoid(i) * ops.tanh(g)
-    return ops.sigmoid(o) * ops.tanh(c), c
 
 
 class SentenceVAE(cavs.VertexProgram):

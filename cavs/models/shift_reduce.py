@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
-from cavs.models.sentence_vae import lstm
+from cavs.models._shared import ChainReader, check_sizes, lstm
 
 
-class Buffer(cavs.VertexFunction):
-    """An LSTM that reads a sentence from its end, over reversed chains: the state of a word stands
-    for it and all words after it.
+class Buffer(ChainReader):
+    """Reads a sentence from its end, over reversed chains: the state of a word stands for it and
+    all words after it.
 
     Inputs per vertex: ``word``: int32.
     Outputs per vertex: ``h``: (hidden_size,).
     """
-
-    def __init__(
-        self,
-        embedding: nn.Embedding,
-        embedding_size: int,
-        hidden_size: int,
-        embedding_dropout: nn.Dropout,
-    ) -> None:
-        check_sizes(embedding_size=embedding_size, hidden_size=hidden_size)
-        self.embedding, self.hidden_size = embedding, hidden_size
-        self.embedding_dropout = embedding_dropout
-        self.w = nn.Linear(embedding_size, 4 * hidden_size)
-        self.u = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
-
-    def forward(self, v: cavs.Vertex) -> None:
-        after = v.gather(0, h=self.hidden_size, c=self.hidden_size)
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
-        h, c = lstm(self.w(x) + self.u(after.h), after.c)
-        v.scatter(h=h, c=c)
-        v.push(h=h)
 
 
 class Stack(cavs.VertexFunction):
@@ -65,7 +44,6 @@ class Stack(cavs.VertexFunction):
         embedding_dropout: nn.Dropout,
         dropout: float,
     ) -> None:
-        check_sizes(embedding_size=embedding_size, hidden_size=hidden_size)
         self.embedding, self.hidden_size, self.dropout = embedding, hidden_size, dropout
         self.embedding_dropout = embedding_dropout
         self.w = nn.Linear(embedding_size, 5 * hidden_size)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import WordClassifier
 
 
-class TreeFC(cavs.VertexFunction):
+class TreeFC(WordClassifier):
     """The fully connected cell that dynamic-batching systems are measured with (Looks et al. 2017;
     Xu et al. 2018), over trees with at most two children.
 
@@ -26,36 +28,13 @@ class TreeFC(cavs.VertexFunction):
 
     arity = 2
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_size: int,
-        hidden_size: int,
-        num_classes: int,
-        *,
-        dropout: float = 0.0,
-        embedding_dropout: float = 0.0,
-        embedding_dropout_by: str = "vertex",
-    ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
-        )
-        self.hidden_size = hidden_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         self.w = nn.Linear(embedding_size, hidden_size)
         self.u = nn.Linear(2 * hidden_size, hidden_size, bias=False)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         left = v.gather(0, h=self.hidden_size).h
         right = v.gather(1, h=self.hidden_size).h
         h = ops.tanh(self.w(x) + self.u(ops.concat([left, right])))
         v.scatter(h=h)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import WordClassifier
 
 
-class ChildSumTreeGRU(cavs.VertexFunction):
+class ChildSumTreeGRU(WordClassifier):
     """Child-sum Tree-GRU: any number of children, in any order.
 
     With x the embedding of the vertex's word (zeros where it has none) and k over its children::
@@ -25,34 +27,12 @@ class ChildSumTreeGRU(cavs.VertexFunction):
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_size: int,
-        hidden_size: int,
-        num_classes: int,
-        *,
-        dropout: float = 0.0,
-        embedding_dropout: float = 0.0,
-        embedding_dropout_by: str = "vertex",
-    ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
-        )
-        self.hidden_size = hidden_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         self.w_zrn = nn.Linear(embedding_size, 3 * hidden_size)
         self.u_zr = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
         self.u_n = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         before = v.gather(h=self.hidden_size).h.sum()
         w_z, w_r, w_n = ops.split(self.w_zrn(x), 3)
         u_z, u_r = ops.split(self.u_zr(before), 2)
@@ -61,5 +41,4 @@ class ChildSumTreeGRU(cavs.VertexFunction):
         n = ops.tanh(w_n + self.u_n(r * before))
         h = z * before + (1 - z) * n
         v.scatter(h=h)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h

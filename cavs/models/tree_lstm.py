@@ -6,12 +6,14 @@ of the classifier, and nothing else.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import WordClassifier, check_sizes
 
 
-class ChildSumTreeLSTM(cavs.VertexFunction):
+class ChildSumTreeLSTM(WordClassifier):
     """Child-sum Tree-LSTM (Tai et al. 2015, eqs. 2-8): any number of children, in any order.
 
     With x the embedding of the vertex's word (zeros where it has none) and k over its children::
@@ -29,46 +31,23 @@ class ChildSumTreeLSTM(cavs.VertexFunction):
     Outputs: ``logits`` (num_classes,) and ``loss`` () per vertex.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        embedding_size: int,
-        hidden_size: int,
-        num_classes: int,
-        *,
-        dropout: float = 0.0,
-        embedding_dropout: float = 0.0,
-        embedding_dropout_by: str = "vertex",
-    ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
-        )
-        self.hidden_size = hidden_size
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
         self.w_iou = nn.Linear(embedding_size, 3 * hidden_size)
         self.u_iou = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.w_f = nn.Linear(embedding_size, hidden_size)
         self.u_f = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         children = v.gather(h=self.hidden_size, c=self.hidden_size)
         i, o, u = ops.split(self.w_iou(x) + self.u_iou(children.h.sum()), 3)
         f = ops.sigmoid(self.w_f(x) + self.u_f(children.h))  # one row per child
         c = ops.sigmoid(i) * ops.tanh(u) + (f * children.c).sum()
         h = ops.sigmoid(o) * ops.tanh(c)
         v.scatter(h=h, c=c)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h
 
 
-class NaryTreeLSTM(cavs.VertexFunction):
+class NaryTreeLSTM(WordClassifier):
     """N-ary Tree-LSTM (Tai et al. 2015, eqs. 9-14): at most `arity` children, their order counts.
 
     With x the embedding of the vertex's word and h_l, c_l the states of child l, zeros where there
@@ -100,26 +79,26 @@ class NaryTreeLSTM(cavs.VertexFunction):
         embedding_dropout: float = 0.0,
         embedding_dropout_by: str = "vertex",
     ) -> None:
-        check_sizes(
-            vocab_size=vocab_size,
-            embedding_size=embedding_size,
-            hidden_size=hidden_size,
-            num_classes=num_classes,
-            arity=arity,
-        )
-        self.hidden_size = hidden_size
+        check_sizes(arity=arity)
         self.arity = arity
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        super().__init__(
+            vocab_size,
+            embedding_size,
+            hidden_size,
+            num_classes,
+            dropout=dropout,
+            embedding_dropout=embedding_dropout,
+            embedding_dropout_by=embedding_dropout_by,
+        )
+
+    def _add_cell(self, embedding_size: int, hidden_size: int) -> None:
+        arity = self.arity
         self.w_iou = nn.Linear(embedding_size, 3 * hidden_size)
         self.u_iou = nn.Linear(arity * hidden_size, 3 * hidden_size, bias=False)
         self.w_f = nn.Linear(embedding_size, hidden_size)
         self.u_f = nn.Linear(arity * hidden_size, arity * hidden_size, bias=False)
-        self.classifier = nn.Linear(hidden_size, num_classes)
-        self.dropout = dropout
-        self.embedding_dropout = nn.Dropout(embedding_dropout, by=embedding_dropout_by)
 
-    def forward(self, v: cavs.Vertex) -> None:
-        x = self.embedding_dropout(self.embedding(v.pull("word", dtype="int32")))
+    def _cell(self, v: cavs.Vertex, x: Any) -> Any:
         sizes = {"h": self.hidden_size, "c": self.hidden_size}
         children = [v.gather(k, **sizes) for k in range(self.arity)]
         hs = ops.concat([child.h for child in children])
@@ -130,5 +109,4 @@ class NaryTreeLSTM(cavs.VertexFunction):
             c = c + ops.sigmoid(w_f + u_f) * child.c
         h = ops.sigmoid(o) * ops.tanh(c)
         v.scatter(h=h, c=c)
-        logits = self.classifier(ops.dropout(h, self.dropout))
-        v.push(logits=logits, loss=ops.cross_entropy(logits, v.pull("label", dtype="int32")))
+        return h

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import check_sizes, lstm
 
 
 class TreeEncoder(cavs.VertexFunction):
@@ -73,9 +73,7 @@ class TreeDecoder(cavs.VertexFunction):
         x = x + self.slot(v.pull("slot", dtype="int32"))
         z = v.pull_graph("z", self.latent_size)
         parent = v.gather(0, h=self.hidden_size, c=self.hidden_size)
-        i, f, g, o = ops.split(self.w(x) + self.w_z(z) + self.u(parent.h), 4)
-        c = ops.sigmoid(f) * parent.c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(c)
+        h, c = lstm(self.w(x) + self.w_z(z) + self.u(parent.h), parent.c)
         v.scatter(h=h, c=c)
         logits = self.out(h)
         label = v.pull("production", dtype="int32")

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import cavs
 from cavs import nn, ops
-from cavs.models._sizes import check_sizes
+from cavs.models._shared import check_sizes, set_pixel_means
 from cavs.nn.distributions import Bernoulli, Normal
 
 
@@ -54,10 +52,7 @@ class VAE(cavs.VertexFunction):
     def set_pixel_means(self, means: Any) -> None:
         """Sets the biases of the logits so that pixels are 1 as often as in the data: `means` is
         (image_size,)."""
-        p = np.clip(means, 1e-3, 1 - 1e-3)
-        assert self.pixels.bias is not None
-        with self.pixels.bias.writing() as bias:
-            bias[...] = np.log(p / (1 - p))
+        set_pixel_means(self.pixels, means)
 
     def forward(self, v: cavs.Vertex) -> None:
         x = v.pull_graph("image", self.image_size)

@@ -10,19 +10,3 @@ from cavs.nn.layers import Embedding as Embedding
 from cavs.nn.layers import LayerNorm as LayerNorm
 from cavs.nn.layers import Linear as Linear
 from cavs.tensor import Parameter as Parameter
-
-__all__ = [
-    "Dropout",
-    "Embedding",
-    "LayerNorm",
-    "Linear",
-    "Module",
-    "Parameter",
-    "distributions",
-    "estimators",
-    "init",
-]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -14,24 +14,3 @@ from cavs.optim.schedules import LRSchedule as LRSchedule
 from cavs.optim.schedules import ReduceLROnPlateau as ReduceLROnPlateau
 from cavs.optim.schedules import StepLR as StepLR
 from cavs.optim.schedules import WarmupLinear as WarmupLinear
-
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "ConstantLR",
-    "CosineLR",
-    "ExponentialLR",
-    "LRSchedule",
-    "Optimizer",
-    "RMSprop",
-    "ReduceLROnPlateau",
-    "StepLR",
-    "WarmupLinear",
-    "clip_grad_norm",
-]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -6,6 +6,4 @@ from cavs.scheduler.graph_batch import batch as batch
 from cavs.scheduler.graph_batch import check_children as check_children
 from cavs.scheduler.graph_batch import unbatch as unbatch
 from cavs.scheduler.input_graph import InputGraph as InputGraph
-from cavs.scheduler.policy import POLICIES as POLICIES
-from cavs.scheduler.schedule import ReferenceSchedule as ReferenceSchedule
 from cavs.scheduler.schedule import Schedule as Schedule

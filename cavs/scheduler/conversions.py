@@ -25,17 +25,22 @@ class Edges(NamedTuple):
     parents: npt.ArrayLike
 
 
-def edges_of_index(edge_index: Any, num_vertices: Any) -> Edges:
-    """The edges of an array (2, E): sources are children, targets parents."""
-    count = integer("graph", "num_vertices", num_vertices, 0, error=GraphError)
+def as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:
+    """The array of another library, or of lists, as NumPy reads it. Raises InputError."""
     try:
-        array = np.asarray(edge_index)
-    except CavsError:
+        return np.asarray(given)
+    except CavsError:  # of a symbol
         raise
     except Exception as error:  # an object's own conversion to an array may raise anything
         raise InputError(
-            f"[graph] expected an array (2, E) as edge_index, got {printed(error, str)}; convert it"
+            f"[{component}] expected an array as {name}, got {printed(error, str)}; convert it"
         ) from None
+
+
+def edges_of_index(edge_index: Any, num_vertices: Any) -> Edges:
+    """The edges of an array (2, E): sources are children, targets parents."""
+    count = integer("graph", "num_vertices", num_vertices, 0, error=GraphError)
+    array = as_array(edge_index, "graph", "edge_index")
     if array.ndim != 2 or array.shape[0] != 2:
         raise ShapeError(
             "[graph] expected edge_index of shape (2, E), the sources above the targets, got "
@@ -68,12 +73,12 @@ def lists_of_networkx(graph: Any, slot: Any) -> list[list[int]]:
         edges = list(graph.in_edges(node, data=True))
         children = [number[source] for source, _, _ in edges]
         given = [] if slot is None else [data[slot] for *_, data in edges if slot in data]
-        lists.append(_placed(children, given, node) if given else children)
+        lists.append(_at_slots(children, given, node) if given else children)
     return lists
 
 
-def _placed(children: list[int], slots: Sequence[Any], node: Any) -> list[int]:
-    """The child list of `node` with each child at its slot, and -1 where there is none."""
+def _at_slots(children: list[int], slots: Sequence[Any], node: Any) -> list[int]:
+    """`with_holes` of `node`, whose slots are checked."""
     where = f"[graph] node {shown(node)}: expected"
     if len(slots) != len(children):
         raise GraphError(
@@ -89,8 +94,13 @@ def _placed(children: list[int], slots: Sequence[Any], node: Any) -> list[int]:
         raise GraphError(
             f"{where} slots below {_MOST_SLOTS}, got {max(found)}; number children from 0"
         )
-    placed = [-1] * (max(found) + 1)
-    for slot, child in zip(found, children, strict=True):
+    return with_holes(children, found)
+
+
+def with_holes(children: list[int], slots: list[int]) -> list[int]:
+    """The child list with each child at its slot, and -1 where there is none."""
+    placed = [-1] * (max(slots, default=-1) + 1)
+    for slot, child in zip(slots, children, strict=True):
         placed[slot] = child
     return placed
 

@@ -7,19 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import choice, instance, items, printed
+from cavs._arguments import choice, instance, items
 from cavs._native import core
-from cavs.errors import CavsError, DTypeError, GraphError, InputError, ShapeError
-from cavs.scheduler.input_graph import InputGraph, Ints, without
-from cavs.scheduler.policy import check_policy
-from cavs.scheduler.schedule import IntArray, Schedule
-
-__all__ = ["GraphBatch", "GraphStore", "batch", "check_children", "unbatch"]
+from cavs.errors import DTypeError, GraphError, ShapeError
+from cavs.scheduler.conversions import as_array
+from cavs.scheduler.input_graph import InputGraph, Ints, Structure
+from cavs.scheduler.schedule import IntArray, Schedule, check_policy
 
 _COUNTS = {"vertex": "num_vertices", "edge": "num_edges", "graph": "num_graphs"}
 
 
-class GraphBatch:
+class GraphBatch(Structure):
     """Input graphs laid end to end; made by `batch`. Immutable.
 
     Vertices are numbered through the batch: graph 0's, then graph 1's, ...; edges likewise, in the
@@ -29,7 +27,7 @@ class GraphBatch:
     ``torch.tensor(graphs.ptr)`` copies one. The other arrays are made anew at each access.
     """
 
-    __slots__ = ("_keys", "_native", "_schedules")
+    __slots__ = ("_keys", "_schedules")
 
     def __init__(self, graphs: Iterable[InputGraph], keys: Ints | None = None) -> None:
         if isinstance(graphs, InputGraph):  # a single graph makes a batch of one
@@ -94,16 +92,6 @@ class GraphBatch:
         return int(self._native.num_graphs)
 
     @property
-    def num_vertices(self) -> int:
-        """Number of vertices of all graphs."""
-        return int(self._native.num_vertices)
-
-    @property
-    def num_edges(self) -> int:
-        """Number of edges of all graphs."""
-        return int(self._native.num_edges)
-
-    @property
     def ptr(self) -> IntArray:
         """First vertex of each graph; int32 [num_graphs + 1], read-only."""
         array: IntArray = self._native.ptr
@@ -116,27 +104,10 @@ class GraphBatch:
         return array
 
     @property
-    def child_ptr(self) -> IntArray:
-        """First edge of each vertex; int32 [num_vertices + 1], read-only."""
-        array: IntArray = self._native.child_ptr
-        return array
-
-    @property
     def children(self) -> IntArray:
         """Each edge's child, as its number in the batch; int32 [num_edges], read-only."""
         array: IntArray = self._native.children
         return array
-
-    @property
-    def child_slot(self) -> IntArray:
-        """Each edge's place in its child list, holes counted; int32 [num_edges], a new array."""
-        array: IntArray = self._native.child_slot
-        return array
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether a child is missing before another."""
-        return bool(self._native.has_holes)
 
     @property
     def keys(self) -> npt.NDArray[np.int64]:
@@ -147,16 +118,6 @@ class GraphBatch:
     def graph_of_vertex(self) -> IntArray:
         """Each vertex's graph, ascending; int32 [num_vertices], a new array."""
         return np.repeat(np.arange(self.num_graphs, dtype=np.int32), np.diff(self.ptr))
-
-    @property
-    def roots(self) -> IntArray:
-        """Vertices without parents, ascending; int32 [roots], a new array."""
-        return without(self.children, self.num_vertices)
-
-    @property
-    def leaves(self) -> IntArray:
-        """Vertices without children, ascending; int32 [leaves], a new array."""
-        return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
 
     def schedule(self, policy: str = "batching") -> Schedule:
         """Return the batch's schedule, built in C++ on first use and kept.
@@ -188,10 +149,6 @@ class GraphBatch:
     def __hash__(self) -> int:
         arrays = [self.ptr, self.child_ptr, self.children, *self._slots()]
         return hash((*(array.tobytes() for array in arrays), self._keys.tobytes()))
-
-    def _slots(self) -> tuple[IntArray, ...]:
-        """The slots of the edges, where they say more than the order."""
-        return (self.child_slot,) if self.has_holes else ()
 
     def __repr__(self) -> str:
         return (
@@ -252,7 +209,7 @@ def unbatch(batch: GraphBatch, values: Any = None) -> list[Any]:
     if values is None:
         return [_graph_of(batch, first, last) for first, last in spans]
     if not isinstance(getattr(values, "shape", None), tuple):
-        values = _as_array(values, "unbatch", "values")
+        values = as_array(values, "unbatch", "values")
     shape = tuple(values.shape)
     if not shape or shape[0] != batch.num_vertices:
         raise ShapeError(
@@ -300,19 +257,8 @@ def _graph_of(batch: GraphBatch, first: int, last: int) -> InputGraph:
     return InputGraph.from_csr(ptr - ptr[0], batch.children[edges] - first, slots)
 
 
-def _as_array(given: Any, component: str, name: str) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(given)
-    except CavsError:  # of a symbol
-        raise
-    except Exception as error:  # an object's own conversion to an array may raise anything
-        raise InputError(
-            f"[{component}] expected an array as {name}, got {printed(error, str)}; convert it"
-        ) from None
-
-
 def _check_keys(keys: Ints | None, num_graphs: int) -> npt.NDArray[np.int64]:
-    array = np.arange(num_graphs) if keys is None else _as_array(keys, "graph", "keys")
+    array = np.arange(num_graphs) if keys is None else as_array(keys, "graph", "keys")
     if array.shape != (num_graphs,):
         raise ShapeError(
             f"[graph] expected one integer key for each of the {num_graphs} graphs, got shape "

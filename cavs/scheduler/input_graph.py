@@ -10,15 +10,69 @@ import numpy.typing as npt
 from cavs._arguments import is_among, shown
 from cavs._native import core
 from cavs.errors import DTypeError, InputError
-from cavs.scheduler.conversions import edges_of_index, lists_of_networkx, lists_of_nltk, networkx_of
-
-__all__ = ["InputGraph"]
+from cavs.scheduler.conversions import (
+    edges_of_index,
+    lists_of_networkx,
+    lists_of_nltk,
+    networkx_of,
+    with_holes,
+)
 
 IntArray = npt.NDArray[np.int32]
 Ints = Sequence[int] | npt.ArrayLike
 
 
-class InputGraph:
+class Structure:
+    """The vertices of one graph or of several, and their edges to their children."""
+
+    __slots__ = ("_native",)
+    _native: Any
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of vertices."""
+        return int(self._native.num_vertices)
+
+    @property
+    def num_edges(self) -> int:
+        """Number of edges, which is the total length of the child lists without their holes."""
+        return int(self._native.num_edges)
+
+    @property
+    def child_ptr(self) -> IntArray:
+        """First edge of each vertex; int32 [num_vertices + 1], read-only."""
+        array: IntArray = self._native.child_ptr
+        return array
+
+    @property
+    def child_slot(self) -> IntArray:
+        """Each edge's place in its child list, holes counted; int32 [num_edges], a new array."""
+        array: IntArray = self._native.child_slot
+        return array
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a child is missing before another."""
+        return bool(self._native.has_holes)
+
+    @property
+    def roots(self) -> IntArray:
+        """Vertices without parents, ascending; int32 [roots], a new array."""
+        is_root = np.ones(self.num_vertices, bool)
+        is_root[self._native.children] = False
+        return np.flatnonzero(is_root).astype(np.int32)
+
+    @property
+    def leaves(self) -> IntArray:
+        """Vertices without children, ascending; int32 [leaves], a new array."""
+        return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
+
+    def _slots(self) -> tuple[IntArray, ...]:
+        """The slots of the edges, where they say more than the order."""
+        return (self.child_slot,) if self.has_holes else ()
+
+
+class InputGraph(Structure):
     """A directed acyclic graph: for each vertex the list of its children. Immutable.
 
     Children may stand before or after their parents, a vertex may have several parents, and a child
@@ -37,7 +91,7 @@ class InputGraph:
     `DTypeError` for a child that is not an integer.
     """
 
-    __slots__ = ("_native",)
+    __slots__ = ()
 
     def __init__(self, children: Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]]) -> None:
         try:
@@ -153,37 +207,10 @@ class InputGraph:
         return graph
 
     @property
-    def num_vertices(self) -> int:
-        """Number of vertices."""
-        return int(self._native.num_vertices)
-
-    @property
-    def num_edges(self) -> int:
-        """Number of edges, which is the total length of the child lists without their holes."""
-        return int(self._native.num_edges)
-
-    @property
-    def child_ptr(self) -> IntArray:
-        """First edge of each vertex; int32 [num_vertices + 1], read-only."""
-        array: IntArray = self._native.child_ptr
-        return array
-
-    @property
     def child_index(self) -> IntArray:
         """Each edge's child: the lists one after the other; int32 [num_edges], read-only."""
         array: IntArray = self._native.children
         return array
-
-    @property
-    def child_slot(self) -> IntArray:
-        """Each edge's place in its child list, holes counted; int32 [num_edges], a copy."""
-        array: IntArray = self._native.child_slot
-        return array
-
-    @property
-    def has_holes(self) -> bool:
-        """Whether a child is missing before another."""
-        return bool(self._native.has_holes)
 
     @property
     def children(self) -> list[list[int]]:
@@ -192,17 +219,7 @@ class InputGraph:
         if not self.has_holes:
             return [index[first:last] for first, last in pairwise(ptr)]
         slots = self.child_slot.tolist()
-        return [_placed(index[a:b], slots[a:b]) for a, b in pairwise(ptr)]
-
-    @property
-    def roots(self) -> IntArray:
-        """Vertices without parents, ascending; int32."""
-        return without(self.child_index, self.num_vertices)
-
-    @property
-    def leaves(self) -> IntArray:
-        """Vertices without children, ascending; int32."""
-        return np.flatnonzero(np.diff(self.child_ptr) == 0).astype(np.int32)
+        return [with_holes(index[a:b], slots[a:b]) for a, b in pairwise(ptr)]
 
     @property
     def levels(self) -> IntArray:
@@ -239,8 +256,7 @@ class InputGraph:
 
     def _arrays(self) -> tuple[IntArray, ...]:
         """The arguments of `from_csr` that make this graph."""
-        arrays = (np.array(self.child_ptr), np.array(self.child_index))
-        return (*arrays, self.child_slot) if self.has_holes else arrays
+        return np.array(self.child_ptr), np.array(self.child_index), *self._slots()
 
     def __repr__(self) -> str:
         # Slots may be far apart, and edges parallel.
@@ -253,18 +269,3 @@ class InputGraph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InputGraph.from_csr, self._arrays()
-
-
-def _placed(children: list[int], slots: list[int]) -> list[int]:
-    """A child list with its holes."""
-    placed = [-1] * (slots[-1] + 1 if slots else 0)
-    for slot, child in zip(slots, children, strict=True):
-        placed[slot] = child
-    return placed
-
-
-def without(named: IntArray, count: int) -> IntArray:
-    """The numbers of 0..count-1 that do not stand in `named`, ascending; int32."""
-    absent = np.ones(count, bool)
-    absent[named] = False
-    return np.flatnonzero(absent).astype(np.int32)

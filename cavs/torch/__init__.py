@@ -12,16 +12,9 @@ except ImportError as error:
         "pip install torch"
     ) from None
 
-from cavs._signatures import shorten as _shorten
+from cavs._signatures import publish as _publish
 from cavs.torch import optim as optim
 from cavs.torch.clip import clip_grad_norm_ as clip_grad_norm_
 from cavs.torch.layer import Layer as Layer
 
-__all__ = ["Layer", "clip_grad_norm_", "optim"]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-_shorten([Layer, clip_grad_norm_])
+_publish(__name__, "optim")

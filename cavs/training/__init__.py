@@ -1,8 +1,6 @@
 """Training: the loop, objectives and scores, checkpoints, and the tasks of the command line."""
 
-from __future__ import annotations
-
-from cavs._signatures import shorten as _shorten
+from cavs._signatures import publish as _publish
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
 from cavs.training.checkpoint import save_checkpoint as save_checkpoint
@@ -43,51 +41,4 @@ from cavs.training.trainer import Trainer as Trainer
 from cavs.training.user_model import UserModel as UserModel
 from cavs.training.user_model import load_user_model as load_user_model
 
-__all__ = [
-    "TREE_MODELS",
-    "Checkpoint",
-    "Classification",
-    "ExpressionSource",
-    "ExpressionTask",
-    "ImageSource",
-    "ImageTask",
-    "Objective",
-    "Observer",
-    "ParserTask",
-    "Progress",
-    "Scores",
-    "SentenceSource",
-    "SentenceTask",
-    "Task",
-    "TextSource",
-    "TextTask",
-    "Trainer",
-    "TrainingConfig",
-    "TrainingRun",
-    "TreeSource",
-    "TreeTask",
-    "TreebankSource",
-    "UserModel",
-    "check_arity",
-    "decode_sentences",
-    "decode_trees",
-    "evaluate",
-    "load_checkpoint",
-    "load_model",
-    "load_user_model",
-    "make_task",
-    "parse",
-    "sample_images",
-    "sample_sentences",
-    "sample_text",
-    "sample_trees",
-    "save_checkpoint",
-    "words_of",
-]
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-_shorten(list(globals().values()))
+_publish(__name__)

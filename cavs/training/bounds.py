@@ -14,21 +14,20 @@ from cavs.models import SBNDream
 from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.metrics import Batches, finite_total, judging, placed
+from cavs.training.metrics import finite_total, judging, placed, total
+from cavs.training.objective import Batches, Objective
 
 
-class Bound:
+class Bound(Objective):
     """The importance-weighted bound, with one sample for each vertex of a graph; with one sample it
     is the evidence lower bound. Epochs are judged by the bound in nats, as negative
     log-likelihood."""
 
     best, greater = "nll", False
-    pushed: str | None = None
 
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         out = model(batch, **inputs)
         loss = -importance_weighted_bound(_by_graph(out["log_weight"], batch)).sum()
         return loss, float(loss.item())
@@ -56,44 +55,77 @@ class Bound:
         return {"nll": -float(np.mean(bounds)), "elbo": float(np.mean(means))}
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return f"-log p {scores['nll']:7.3f}  ELBO {scores['elbo']:8.3f}"
 
-    def arrays(self) -> Arrays:
-        """See `Objective`."""
-        return {}
 
-    def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
-        check_state(arrays, {})
+class LatentBound(Objective):
+    """The evidence lower bound of a program of an encoder, a decoder and a latent z for each graph,
+    q(z | graph) = Normal(mean, exp(log_std)) and p(z) = Normal(0, 1), with one sample of z. Epochs
+    are judged by the bound, in nats a graph.
 
+    Args:
+        kl_weight: the weight of the divergence KL(q || p) in training.
+        kl_steps: the first steps, over which the weight rises linearly from 0.
+    """
 
-def posterior_at_roots(program: cavs.Program, batch: cavs.GraphBatch, h: cavs.Tensor) -> Normal:
-    """q(z | graph) of each graph: Normal(mean, exp(log_std)), from the encoder's state at the
-    root."""
-    function: Any = program.function
-    mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root")), 2)
-    return Normal(mean, ops.exp(log_std))
+    best, greater = "nats", False
+    #: How many kinds of random numbers a step draws.
+    draws = 1
+    #: Whether the decoder runs from the root to the leaves.
+    downwards = False
 
+    def __init__(self, kl_weight: float, kl_steps: int) -> None:
+        self._weight, self._steps = kl_weight, kl_steps
 
-def divergence_from_prior(posterior: Normal) -> cavs.Tensor:
-    """KL(q || Normal(0, 1)) of each graph, (graphs,)."""
-    divergence: cavs.Tensor = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
-    return divergence
+    def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the encoder pulls, of the inputs of a batch."""
+        raise NotImplementedError
 
+    def hide(
+        self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], generator: cavs.Generator
+    ) -> Mapping[str, Any]:
+        """What the decoder pulls in training; `generator` draws what is hidden from it."""
+        return inputs
 
-def sample_of(posterior: Normal, generator: cavs.Generator, batch: cavs.GraphBatch) -> cavs.Tensor:
-    """A sample of each graph's q, drawn by the graph's key; gradients flow through it."""
-    mean = posterior.mean
-    z: cavs.Tensor = mean + posterior.std * generator.normal(
-        mean.shape, mean.dtype, batch.keys, device=mean.device
-    )
-    return z
+    def posterior(
+        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
+    ) -> Normal:
+        """q(z | graph) of each graph, from the encoder's state at the root."""
+        function: Any = program.function
+        h = program["encoder"](batch, **self.encoded(inputs))["h"]
+        mean, log_std = ops.split(function.posterior(cavs.readout(batch, h, "root")), 2)
+        return Normal(mean, ops.exp(log_std))
 
+    def parts(
+        self,
+        program: cavs.Program,
+        batch: cavs.GraphBatch,
+        inputs: Mapping[str, Any],
+        training: bool = False,
+    ) -> tuple[cavs.Tensor, cavs.Tensor, Normal]:
+        """-log p of the vertices given a sample of q, which is drawn by the graph's key, the
+        divergence by graph, and q; gradients flow through the sample."""
+        state = program.random_state()
+        posterior = self.posterior(program, batch, inputs)
+        generator = cavs.Generator(state["seed"])
+        generator.step = self.draws * state["encoder.step"]
+        mean = posterior.mean
+        z = mean + posterior.std * generator.normal(
+            mean.shape, mean.dtype, batch.keys, device=mean.device
+        )
+        seen = self.hide(batch, inputs, generator) if training else inputs
+        out = program["decoder"](batch.reverse() if self.downwards else batch, z=z, **seen)
+        divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
+        return out["loss"], divergence, posterior
 
-def risen(step: int, steps: int, weight: float) -> float:
-    """A weight that rises linearly from 0 to `weight` over the first `steps` steps."""
-    return weight * min(1.0, step / steps) if steps else weight
+    def loss(
+        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
+    ) -> tuple[cavs.Tensor, float]:
+        step = model.random_state()["encoder.step"]
+        nats, divergence, _ = self.parts(model, batch, inputs, training=True)
+        weight = self._weight * min(1.0, step / self._steps) if self._steps else self._weight
+        value = nats.sum() + divergence.sum() * weight
+        return value, total(nats) + total(divergence)
 
 
 def _by_graph(log_weight: cavs.Tensor, batch: cavs.GraphBatch) -> Any:
@@ -112,7 +144,6 @@ class Vimco(Bound):
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         out = model(batch, **inputs)
         estimate = vimco(_by_graph(out["log_joint"], batch), _by_graph(out["log_q"], batch))
         return -estimate.surrogate.sum(), -float(estimate.bound.numpy().sum())
@@ -131,7 +162,6 @@ class Nvil(Bound):
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         out = model(batch, **inputs)
         parts = {name: _by_graph(x, batch) for name, x in out.items()}
         rest = (parts["log_weight"].numpy() - parts["baseline"].numpy()).astype(np.float64)
@@ -145,11 +175,9 @@ class Nvil(Bound):
         return loss, -float(estimate.bound.numpy().sum())
 
     def arrays(self) -> Arrays:
-        """See `Objective`."""
         return {"running": self._running}
 
     def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
         check_state(arrays, {"running": (2,)}, np.float64)
         self._running = arrays["running"]
 
@@ -164,7 +192,6 @@ class WakeSleep(Bound):
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         if self._dream is None:
             function: Any = model.function
             self._dream = cavs.compile(SBNDream(function), outputs=["log_q"], device=model.device)

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cavs._files import write_atomically
+from cavs._files import save_atomically
 from cavs.data import Vocabulary
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import Fields, in_brief, is_text, parse_json, shown
@@ -103,13 +103,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
             f"[checkpoint] {path}: expected arrays of numbers, and a model's name, config and "
             f"training that JSON holds, got something else ({error}); nothing was written"
         ) from error
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise CheckpointError(
-            f"[checkpoint] {path}: expected to write it, got {error.strerror or error}, and what "
-            "was there before is unchanged; free some space or choose another place"
-        ) from error
+    save_atomically(path, content, "checkpoint")
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

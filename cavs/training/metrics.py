@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 import cavs
 from cavs.errors import NonFiniteError
-from cavs.training.arrays import check_state
+from cavs.training.objective import Batches, Objective
 
 _SEED = 2**62  # of what is drawn to judge a model; no run begins with it by chance
-Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, npt.NDArray[Any]]]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def evaluate(
     )
 
 
-class Classification:
+class Classification(Objective):
     """Classification of vertices: a model pushes ``loss`` and ``logits`` and pulls ``label``. The
     loss is the sum over the vertices; the best epoch has the greatest accuracy at the roots."""
 
@@ -109,31 +108,20 @@ class Classification:
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         out = model(batch, **inputs)
         return out["loss"].sum(), total(out["loss"])
 
     def evaluate(
         self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`."""
         scores = evaluate(model, batches, should_stop=should_stop)
         return None if scores is None else scores.to_dict()
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return (
             f"root {100 * scores['root_accuracy']:5.2f} %  "
             f"all {100 * scores['vertex_accuracy']:5.2f} %"
         )
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """See `Objective`."""
-        check_state(arrays, {})
 
 
 def predictions(logits: Any) -> npt.NDArray[np.int64]:

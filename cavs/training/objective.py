@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import cavs
-from cavs.training.arrays import Arrays
-from cavs.training.metrics import Batches
+from cavs.training.arrays import Array, Arrays, check_state
+
+Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, Array]]]
 
 
 class Objective(Protocol):
@@ -22,7 +23,7 @@ class Objective(Protocol):
 
     best: str
     greater: bool
-    pushed: str | None
+    pushed: str | None = None
 
     def loss(
         self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
@@ -40,10 +41,12 @@ class Objective(Protocol):
         """The scores as a line of text."""
 
     def arrays(self) -> Arrays:
-        """The arrays that the next step goes on from, beside the parameters."""
+        """The arrays that the next step goes on from, beside the parameters; by default none."""
+        return {}
 
     def restore(self, arrays: Arrays) -> None:
-        """Goes on from a result of `arrays`."""
+        """Goes on from a result of `arrays`. Raises CheckpointError for other arrays."""
+        check_state(arrays, {})
 
 
 class Observer(Protocol):

@@ -8,8 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cavs.training.objective import Observer
 
-class Progress:
+
+class Progress(Observer):
     """Shows training: a line for each epoch on standard output, and a bar with loss and rate on
     standard error if it is a terminal. A line on standard error names parameters that got no
     gradient in the first epoch, and why, if that is known; one says where the loss grew far above
@@ -34,7 +36,6 @@ class Progress:
         self._bar: tqdm[Any] | None = None
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
-        """See `Observer`."""
         if not self._quiet and sys.stderr.isatty():
             self._bar = tqdm(
                 total=graphs,
@@ -52,13 +53,11 @@ class Progress:
             )
 
     def step_done(self, graphs: int, loss: float) -> None:
-        """See `Observer`."""
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             self._bar.update(graphs)
 
     def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
-        """See `Observer`."""
         self.close()
         if silent := record.get("without_gradient"):
             self._say_without_gradient(record["epoch"], silent)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cavs
-from cavs._files import write_atomically
+from cavs._files import save_atomically
 from cavs.errors import CheckpointError, InputError
 from cavs.training.arrays import Arrays, check_arrays, copies
 from cavs.training.checkpoint import Checkpoint, save_checkpoint
@@ -291,17 +291,10 @@ class TrainingRun:
         """Writes metrics.json."""
         self.folder.check()
         text = json.dumps(self.metrics(), indent=2) + "\n"
-        path = self.directory / METRICS
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise CheckpointError(
-                f"[train] {path}: expected to write it, got {error.strerror or error}; free some "
-                "space or choose another place"
-            ) from error
+        save_atomically(self.directory / METRICS, text.encode(), "train")
 
 
-class _Saver:
+class _Saver(Observer):
     """Saves the run after each epoch, and passes each call on to the user's observer."""
 
     def __init__(self, run: TrainingRun, observer: Observer | None) -> None:

@@ -158,11 +158,7 @@ class _Draw(NamedTuple):
         logits = frontier.outputs["logits"] * (1.0 / self.temperature)
         if self.vocabulary.unknown_id is not None:
             logits[:, self.vocabulary.unknown_id] = -np.inf
-        if self.generator is None:
-            likeliest: Array = logits.argmax(axis=-1)
-            return likeliest
-        numbers = self.generator.uniform((len(logits), 1), "float64", frontier.graph)
-        return _draw(logits, numbers.data)
+        return _choose(logits, self.generator, frontier.graph)
 
 
 def _grow_text(
@@ -205,12 +201,18 @@ def _grow_text(
     return [[str(word) for word in vocabulary.decode(sentence[1:])] for sentence in words]
 
 
-def _draw(logits: Array, uniform: Array) -> Array:
-    """Draws a class for each row of `logits` (rows, classes) by a number in [0, 1) of `uniform`
-    (rows, 1)."""
+def _choose(
+    logits: Array, generator: cavs.Generator | None, graph: Array, place: Array | None = None
+) -> Array:
+    """A class for each row of `logits` (rows, classes): drawn by its graph, and its place there, or
+    the likeliest without a generator."""
+    if generator is None:
+        likeliest: Array = logits.argmax(axis=-1)
+        return likeliest
+    numbers = generator.uniform((len(logits), 1), "float64", graph, place).data
     p = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64))
     total = p.cumsum(axis=-1)
-    drawn: Array = (total <= uniform * total[:, -1:]).sum(axis=-1)
+    drawn: Array = (total <= numbers * total[:, -1:]).sum(axis=-1)
     return drawn
 
 
@@ -248,7 +250,9 @@ def decode_trees(
     said: list[Array] = []
 
     def open_children(frontier: cavs.Frontier) -> cavs.Growth | None:
-        chosen = _choose(frontier, generator)
+        graph = frontier.graph
+        place = None if generator is None else _places(graph)
+        chosen = _choose(frontier.outputs["logits"], generator, graph, place)
         said.append(chosen)
         if frontier.level + 1 == max_depth:
             return None
@@ -278,17 +282,6 @@ def decode_trees(
         max_vertices=max_vertices,
     )
     return grown_trees(grown.graphs, np.concatenate(said)[grown.vertices], vocabulary)
-
-
-def _choose(frontier: cavs.Frontier, generator: cavs.Generator | None) -> Array:
-    """A production for each vertex of a level: drawn, or the likeliest without a generator."""
-    logits = frontier.outputs["logits"]
-    if generator is None:
-        likeliest: Array = logits.argmax(axis=-1)
-        return likeliest
-    place = _places(frontier.graph)
-    numbers = generator.uniform((len(logits), 1), "float64", frontier.graph, place)
-    return _draw(logits, numbers.data)
 
 
 def _places(graph: Array) -> Array:

@@ -14,7 +14,7 @@ from cavs.training.held import CURVES
 from cavs.training.objective import Observer
 
 
-class TensorBoard:
+class TensorBoard(Observer):
     """Writes the loss of each step and the scores of each epoch, and passes each call on to
     `observer`."""
 
@@ -46,18 +46,15 @@ class TensorBoard:
             self._writer: Any = EventsWriter(str(self._folder / "events"), suffix)
 
     def epoch_begins(self, epoch: int, done: int, graphs: int) -> None:
-        """See `Observer`."""
         self._graphs = (epoch - 1) * graphs + done
         self._observer.epoch_begins(epoch, done, graphs)
 
     def step_done(self, graphs: int, loss: float) -> None:
-        """See `Observer`."""
         self._graphs += graphs
         self._write("train/loss", loss)
         self._observer.step_done(graphs, loss)
 
     def epoch_ends(self, record: Mapping[str, Any], improved: bool) -> None:
-        """See `Observer`."""
         for name, value in record["dev"].items():
             self._write(f"dev/{name}", value)
         self._write("train/graphs_per_second", record["graphs_per_second"])

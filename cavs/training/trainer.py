@@ -19,8 +19,8 @@ from cavs.training.config import TrainingConfig
 from cavs.training.divergence import Divergence
 from cavs.training.embedding import embedding_parameters
 from cavs.training.gradients import WithoutGradient
-from cavs.training.metrics import Batches, placed
-from cavs.training.objective import Objective, Observer
+from cavs.training.metrics import placed
+from cavs.training.objective import Batches, Objective, Observer
 from cavs.training.state import TrainingState, read_state
 
 

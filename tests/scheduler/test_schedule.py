@@ -6,14 +6,13 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 from hypothesis import given
+from reference_schedule import POLICIES, ReferenceSchedule
 from strategies import batches
 
 from cavs.errors import GraphError, InputError
 from cavs.scheduler import (
-    POLICIES,
     GraphBatch,
     InputGraph,
-    ReferenceSchedule,
     Schedule,
     batch,
     unbatch,

@@ -10,13 +10,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from cavs._arguments import shown
 from cavs.core.attributes import Attributes, AxisAttributes
 from cavs.errors import ShapeError, TraceError
+
+_P = ParamSpec("_P")
 
 Shape = tuple[int, ...]
 
@@ -303,6 +305,14 @@ def register(op: OpDef) -> OpDef:
         )
     OPS[op.name] = op
     return op
+
+
+def _registered(make: Callable[_P, OpDef]) -> Callable[_P, OpDef]:
+    return lambda *args, **facts: register(make(*args, **facts))
+
+
+define = _registered(OpDef)
+"""Makes a row of these facts, and adds it to the table."""
 
 
 def size_of(shape: Shape) -> int:

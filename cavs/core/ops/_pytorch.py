@@ -101,7 +101,7 @@ def instead_of(name: str) -> str | None:
         same = instead_of(name[:-1])
         return f"{same or 'use the operations of cavs.ops'}: no value is changed in place"
     own = _OPERATIONS.get(name, name)
-    return f"use ops.{own}" if own in ops.__all__ else _REMEDIES.get(name)
+    return f"use ops.{own}" if own in dir(ops) else _REMEDIES.get(name)
 
 
 def no_such_operation(name: str) -> Any:
@@ -112,7 +112,7 @@ def no_such_operation(name: str) -> Any:
 
     expected, instead = "an operation of cavs.ops", None if name[0] == "_" else instead_of(name)
     if instead is None:
-        operations = [each for each in ops.__all__ if each.islower()]
+        operations = [each for each in dir(ops) if each.islower()]
         near = get_close_matches(name, operations, 1)
         expected = f"one of {', '.join(operations)}"
         instead = f"use ops.{near[0]}" if near else "compute it from these"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from cavs._arguments import shown
-from cavs.core.ops._def import OpDef, apply, per_element, register, same_shape
+from cavs.core.ops._def import OpDef, apply, define, per_element, same_shape
 from cavs.core.ops._formulas import (
     HALF_SQRT_PI,
     reference_erfinv,
@@ -19,21 +19,6 @@ from cavs.core.ops._formulas import (
 )
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, binary
 from cavs.errors import InputError
-
-
-def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
-    return register(
-        OpDef(
-            name,
-            arity=2,
-            infer=same_shape,
-            flops=per_element(1),
-            vjp=lambda dy, y, a, b: (None, None),
-            constant_in=(0, 1),
-            elementwise=True,
-            reference=lambda np, a, b: compare(np, a, b) * np.ones((), np.result_type(a, b)),
-        )
-    )
 
 
 def row(
@@ -45,18 +30,23 @@ def row(
     **facts: Any,
 ) -> OpDef:
     """An elementwise operation: its number of operands, FLOPs, gradient, reference and facts."""
-    return register(
-        OpDef(
-            name,
-            arity=arity,
-            infer=same_shape,
-            flops=per_element(flops),
-            vjp=vjp,
-            elementwise=True,
-            reference=reference,
-            **facts,
-        )
+    return define(
+        name,
+        arity=arity,
+        infer=same_shape,
+        flops=per_element(flops),
+        vjp=vjp,
+        elementwise=True,
+        reference=reference,
+        **facts,
     )
+
+
+def _comparison(name: str, compare: Callable[[Any, Any, Any], Any]) -> OpDef:
+    def reference(np: Any, a: Any, b: Any) -> Any:
+        return compare(np, a, b) * np.ones((), np.result_type(a, b))
+
+    return row(name, 2, 1, lambda dy, y, a, b: (None, None), reference, constant_in=(0, 1))
 
 
 def _equals_beside(value: float, *positions: int) -> Callable[[Sequence[float | None]], int | None]:

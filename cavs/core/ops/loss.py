@@ -14,8 +14,8 @@ from cavs.core.ops._def import (
     Shape,
     SpaceKind,
     apply,
+    define,
     per_element,
-    register,
     rows,
     shape_of,
     size_of,
@@ -102,65 +102,57 @@ SQUARED_ERROR = row(
     lambda dy, y, a, b: (dy * 2.0 * (a - b), dy * 2.0 * (b - a)),
     lambda np, a, b: (a - b) * (a - b),
 )
-CROSS_ENTROPY = register(
-    OpDef(
-        "cross_entropy",
-        arity=2,
-        infer=_infer_cross_entropy,
-        operands=(Operand.FLOAT, Operand.IDS),
-        ids_within=-1,
-        ranks=(1, 0),
-        zero_without=1,
-        flops=lambda shapes, out: 12 * size_of(shapes[0]),
-        vjp=lambda dy, y, logits, label: (
-            apply(CROSS_ENTROPY_GRAD, dy, logits, label),
-            None,
-        ),
-        reference=_reference_cross_entropy,
-    )
+CROSS_ENTROPY = define(
+    "cross_entropy",
+    arity=2,
+    infer=_infer_cross_entropy,
+    operands=(Operand.FLOAT, Operand.IDS),
+    ids_within=-1,
+    ranks=(1, 0),
+    zero_without=1,
+    flops=lambda shapes, out: 12 * size_of(shapes[0]),
+    vjp=lambda dy, y, logits, label: (
+        apply(CROSS_ENTROPY_GRAD, dy, logits, label),
+        None,
+    ),
+    reference=_reference_cross_entropy,
 )
-CROSS_ENTROPY_GRAD: OpDef = register(
-    OpDef(
-        "cross_entropy_grad",
-        arity=3,
-        infer=_infer_cross_entropy_grad,
-        operands=(Operand.FLOAT, Operand.FLOAT, Operand.IDS),
-        ranks=(0, 1, 0),
-        zero_with=(0,),
-        zero_without=2,
-        flops=per_element(14),
-        reference=_reference_cross_entropy_grad,
-    )
+CROSS_ENTROPY_GRAD: OpDef = define(
+    "cross_entropy_grad",
+    arity=3,
+    infer=_infer_cross_entropy_grad,
+    operands=(Operand.FLOAT, Operand.FLOAT, Operand.IDS),
+    ranks=(0, 1, 0),
+    zero_with=(0,),
+    zero_without=2,
+    flops=per_element(14),
+    reference=_reference_cross_entropy_grad,
 )
-EMBEDDING = register(
-    OpDef(
-        "embedding",
-        arity=2,
-        infer=_infer_embedding,
-        operands=(Operand.FLOAT, Operand.IDS),
-        ids_within=0,
-        ranks=(None, 0),
-        zero_without=1,
-        attributes=lambda shapes, out, attrs: EmbeddingAttributes(*shapes[0]),
-        vjp=lambda dy, y, weight, ids: (
-            apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
-            None,
-        ),
-        reference=_reference_embedding,
-    )
+EMBEDDING = define(
+    "embedding",
+    arity=2,
+    infer=_infer_embedding,
+    operands=(Operand.FLOAT, Operand.IDS),
+    ids_within=0,
+    ranks=(None, 0),
+    zero_without=1,
+    attributes=lambda shapes, out, attrs: EmbeddingAttributes(*shapes[0]),
+    vjp=lambda dy, y, weight, ids: (
+        apply(EMBEDDING_GRAD, dy, ids, num=weight.shape[0]),
+        None,
+    ),
+    reference=_reference_embedding,
 )
-EMBEDDING_GRAD: OpDef = register(
-    OpDef(
-        "embedding_grad",
-        arity=2,
-        infer=lambda dy, ids, *, num: (num, dy[0]),
-        operands=(Operand.FLOAT, Operand.IDS),
-        flops=lambda shapes, out: size_of(shapes[0]),
-        space=rows(SpaceKind.NONE),
-        reduces=Between.ALL,
-        zero_without=1,
-        reference=_reference_embedding_grad,
-    )
+EMBEDDING_GRAD: OpDef = define(
+    "embedding_grad",
+    arity=2,
+    infer=lambda dy, ids, *, num: (num, dy[0]),
+    operands=(Operand.FLOAT, Operand.IDS),
+    flops=lambda shapes, out: size_of(shapes[0]),
+    space=rows(SpaceKind.NONE),
+    reduces=Between.ALL,
+    zero_without=1,
+    reference=_reference_embedding_grad,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from cavs.core.attributes import MatmulAttributes
-from cavs.core.ops._def import Between, OpDef, Shape, SpaceKind, apply, register, rows, shape_of
+from cavs.core.ops._def import Between, Shape, SpaceKind, apply, define, rows, shape_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, binary
 from cavs.core.ops.shape import reshape
 from cavs.errors import ShapeError
@@ -52,19 +52,15 @@ def _vjp(dy: Any, y: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> tuple[Any, A
     return da, db
 
 
-MATMUL = register(
-    OpDef(
-        "matmul",
-        arity=2,
-        infer=_infer,
-        flops=lambda shapes, out: (
-            2 * out[0] * out[1] * (shapes[0][0] * shapes[0][1] // max(out[0], 1))
-        ),
-        vjp=_vjp,
-        zero_with=(0, 1),
-        attributes=_of_product,
-        reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
-    )
+MATMUL = define(
+    "matmul",
+    arity=2,
+    infer=_infer,
+    flops=lambda shapes, out: 2 * out[0] * out[1] * (shapes[0][0] * shapes[0][1] // max(out[0], 1)),
+    vjp=_vjp,
+    zero_with=(0, 1),
+    attributes=_of_product,
+    reference=lambda np, a, b, *, ta, tb: np.matmul(_t(np, a, ta), _t(np, b, tb)),
 )
 
 
@@ -73,18 +69,16 @@ def _reference_reduce(np: Any, a: Any, b: Any, *, ta: bool, tb: bool) -> Any:
     return y.sum(axis=tuple(range(y.ndim - 2)))
 
 
-MATMUL_REDUCE = register(
-    OpDef(
-        "matmul_reduce",
-        arity=2,
-        infer=_infer,
-        flops=MATMUL.flops,
-        space=rows(SpaceKind.NONE),
-        reduces=Between.ALL,
-        zero_with=(0, 1),
-        attributes=_of_product,
-        reference=_reference_reduce,
-    )
+MATMUL_REDUCE = define(
+    "matmul_reduce",
+    arity=2,
+    infer=_infer,
+    flops=MATMUL.flops,
+    space=rows(SpaceKind.NONE),
+    reduces=Between.ALL,
+    zero_with=(0, 1),
+    attributes=_of_product,
+    reference=_reference_reduce,
 )
 
 

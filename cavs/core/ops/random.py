@@ -21,8 +21,8 @@ from cavs.core.ops._def import (
     Shape,
     along_last_axis,
     apply,
+    define,
     per_element,
-    register,
     size_of,
 )
 from cavs.core.ops._protocols import Applies, R, apply_to, binary, itself
@@ -57,60 +57,52 @@ def _of_dropout(shapes: Sequence[Shape], out: Shape, attrs: Mapping[str, Any]) -
 
 
 # The operand only gives shape and rows; the symbol that is made has no operands.
-UNIFORM = register(
-    OpDef(
-        "uniform",
-        arity=1,
-        infer=lambda *_, shape, **__: shape,
-        flops=per_element(8),
-        is_source=True,
-        random=True,
-        attributes=lambda shapes, out, attrs: UniformAttributes(attrs["key"]),
-    )
+UNIFORM = define(
+    "uniform",
+    arity=1,
+    infer=lambda *_, shape, **__: shape,
+    flops=per_element(8),
+    is_source=True,
+    random=True,
+    attributes=lambda shapes, out, attrs: UniformAttributes(attrs["key"]),
 )
-DROPOUT: OpDef = register(
-    OpDef(
-        "dropout",
-        arity=1,
-        infer=lambda shape, *, p, key: shape,
-        flops=per_element(8),
-        may_add_rows=True,
-        random=True,
-        drops=True,
-        zero_with=(0,),
-        attributes=_of_dropout,
-        vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
-    )
+DROPOUT: OpDef = define(
+    "dropout",
+    arity=1,
+    infer=lambda shape, *, p, key: shape,
+    flops=per_element(8),
+    may_add_rows=True,
+    random=True,
+    drops=True,
+    zero_with=(0,),
+    attributes=_of_dropout,
+    vjp=lambda dy, y, x, *, p, key: (apply(DROPOUT, dy, p=p, key=key),),
 )
 # A function of the operands alone, ids among them, so passes move it like any other.
-DROPOUT_BY_ID: OpDef = register(
-    OpDef(
-        "dropout_by_id",
-        arity=-1,
-        infer=lambda shape, *ids, p, key: shape,
-        operands=(Operand.FLOAT, Operand.IDS),
-        flops=per_element(8),
-        drops=True,
-        zero_with=(0,),
-        attributes=_of_dropout,
-        vjp=lambda dy, y, x, *ids, p, key: (
-            apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
-            *[None] * len(ids),
-        ),
-    )
+DROPOUT_BY_ID: OpDef = define(
+    "dropout_by_id",
+    arity=-1,
+    infer=lambda shape, *ids, p, key: shape,
+    operands=(Operand.FLOAT, Operand.IDS),
+    flops=per_element(8),
+    drops=True,
+    zero_with=(0,),
+    attributes=_of_dropout,
+    vjp=lambda dy, y, x, *ids, p, key: (
+        apply(DROPOUT_BY_ID, dy, *ids, p=p, key=key),
+        *[None] * len(ids),
+    ),
 )
 # Where the maximum is infinite, the second operand decides between the elements that have it.
-ONE_HOT_MAX = register(
-    OpDef(
-        "one_hot_max",
-        arity=2,
-        infer=_infer_one_hot_max,
-        flops=lambda shapes, out: size_of(shapes[0]),
-        vjp=lambda dy, y, x, among: (None, None),
-        constant_in=(0, 1),
-        attributes=along_last_axis,
-        reference=_reference_one_hot_max,
-    )
+ONE_HOT_MAX = define(
+    "one_hot_max",
+    arity=2,
+    infer=_infer_one_hot_max,
+    flops=lambda shapes, out: size_of(shapes[0]),
+    vjp=lambda dy, y, x, among: (None, None),
+    constant_in=(0, 1),
+    attributes=along_last_axis,
+    reference=_reference_one_hot_max,
 )
 
 

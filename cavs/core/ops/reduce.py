@@ -12,8 +12,8 @@ from cavs.core.ops._def import (
     Shape,
     along_last_axis,
     apply,
+    define,
     per_element,
-    register,
     shape_of,
     size_of,
 )
@@ -121,75 +121,63 @@ def _log_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (possible - exp(y) * total,)
 
 
-ROW_SUM = register(
-    OpDef(
-        "row_sum",
-        arity=1,
-        infer=_drop_last,
-        flops=lambda shapes, out: size_of(shapes[0]),
-        vjp=lambda dy, y, x: (_spread_last(dy, x.shape),),
-        zero_with=(0,),
-        fold=lambda values, shapes, out: values[0] * shapes[0][-1],
-        attributes=along_last_axis,
-        reference=lambda np, x: x.sum(axis=-1),
-    )
+ROW_SUM = define(
+    "row_sum",
+    arity=1,
+    infer=_drop_last,
+    flops=lambda shapes, out: size_of(shapes[0]),
+    vjp=lambda dy, y, x: (_spread_last(dy, x.shape),),
+    zero_with=(0,),
+    fold=lambda values, shapes, out: values[0] * shapes[0][-1],
+    attributes=along_last_axis,
+    reference=lambda np, x: x.sum(axis=-1),
 )
-ROW_MAX = register(
-    OpDef(
-        "row_max",
-        arity=1,
-        infer=_drop_last,
-        flops=lambda shapes, out: size_of(shapes[0]),
-        vjp=_row_max_vjp,
-        attributes=along_last_axis,
-        reference=lambda np, x: x.max(axis=-1),
-    )
+ROW_MAX = define(
+    "row_max",
+    arity=1,
+    infer=_drop_last,
+    flops=lambda shapes, out: size_of(shapes[0]),
+    vjp=_row_max_vjp,
+    attributes=along_last_axis,
+    reference=lambda np, x: x.max(axis=-1),
 )
-SOFTMAX = register(
-    OpDef(
-        "softmax",
-        arity=1,
-        infer=_last_axis("softmax"),
-        flops=per_element(15),
-        vjp=lambda dy, y, x: (y * (dy - _spread_last(apply(ROW_SUM, dy * y), x.shape)),),
-        attributes=along_last_axis,
-        reference=reference_softmax,
-    )
+SOFTMAX = define(
+    "softmax",
+    arity=1,
+    infer=_last_axis("softmax"),
+    flops=per_element(15),
+    vjp=lambda dy, y, x: (y * (dy - _spread_last(apply(ROW_SUM, dy * y), x.shape)),),
+    attributes=along_last_axis,
+    reference=reference_softmax,
 )
-LOG_SOFTMAX = register(
-    OpDef(
-        "log_softmax",
-        arity=1,
-        infer=_last_axis("log_softmax"),
-        flops=per_element(15),
-        vjp=_log_softmax_vjp,
-        attributes=along_last_axis,
-        reference=reference_log_softmax,
-    )
+LOG_SOFTMAX = define(
+    "log_softmax",
+    arity=1,
+    infer=_last_axis("log_softmax"),
+    flops=per_element(15),
+    vjp=_log_softmax_vjp,
+    attributes=along_last_axis,
+    reference=reference_log_softmax,
 )
-LOGSUMEXP = register(
-    OpDef(
-        "logsumexp",
-        arity=1,
-        infer=_drop_last,
-        flops=lambda shapes, out: 12 * size_of(shapes[0]),
-        vjp=lambda dy, y, x: (apply(LOGSUMEXP_GRAD, dy, y, x),),
-        attributes=along_last_axis,
-        reference=reference_logsumexp,
-    )
+LOGSUMEXP = define(
+    "logsumexp",
+    arity=1,
+    infer=_drop_last,
+    flops=lambda shapes, out: 12 * size_of(shapes[0]),
+    vjp=lambda dy, y, x: (apply(LOGSUMEXP_GRAD, dy, y, x),),
+    attributes=along_last_axis,
+    reference=reference_logsumexp,
 )
-LOGSUMEXP_GRAD: OpDef = register(
-    OpDef(
-        "logsumexp_grad",
-        arity=3,
-        infer=_infer_logsumexp_grad,
-        flops=per_element(15),
-        vjp=_logsumexp_grad_vjp,
-        constant_in=(1,),
-        zero_with=(0,),
-        attributes=along_last_axis,
-        reference=_reference_logsumexp_grad,
-    )
+LOGSUMEXP_GRAD: OpDef = define(
+    "logsumexp_grad",
+    arity=3,
+    infer=_infer_logsumexp_grad,
+    flops=per_element(15),
+    vjp=_logsumexp_grad_vjp,
+    constant_in=(1,),
+    zero_with=(0,),
+    attributes=along_last_axis,
+    reference=_reference_logsumexp_grad,
 )
 
 

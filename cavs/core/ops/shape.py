@@ -9,7 +9,7 @@ import numpy as np
 
 from cavs._arguments import integer, items
 from cavs.core.attributes import ShapeAttributes
-from cavs.core.ops._def import OpDef, Shape, apply, register, shape_of, size_of
+from cavs.core.ops._def import OpDef, Shape, apply, define, shape_of, size_of
 from cavs.core.ops._protocols import Applies, R, Symbolic, apply_to, itself
 from cavs.errors import ShapeError, TraceError
 
@@ -111,78 +111,64 @@ def _concat_vjp(dy: Any, y: Any, *xs: Any, axis: int = -1) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-RESHAPE = register(
-    OpDef(
-        "reshape",
-        arity=1,
-        infer=_infer_reshape,
-        moves=True,
-        fold=lambda values, shapes, out: values[0],
-        recomputed=True,
-        vjp=lambda dy, y, x, *, to, rank: (reshape(dy, x.shape),),
-        reference=lambda np, x, *, to, rank: x.reshape(_rows(x, rank) + to),
-    )
+RESHAPE = define(
+    "reshape",
+    arity=1,
+    infer=_infer_reshape,
+    moves=True,
+    fold=lambda values, shapes, out: values[0],
+    recomputed=True,
+    vjp=lambda dy, y, x, *, to, rank: (reshape(dy, x.shape),),
+    reference=lambda np, x, *, to, rank: x.reshape(_rows(x, rank) + to),
 )
-SLICE = register(
-    OpDef(
-        "slice",
-        arity=1,
-        infer=_infer_slice,
-        moves=True,
-        fold=lambda values, shapes, out: values[0],
-        recomputed=True,
-        vjp=_slice_vjp,
-        reference=lambda np, x, *, start, stop: x[..., start:stop],
-    )
+SLICE = define(
+    "slice",
+    arity=1,
+    infer=_infer_slice,
+    moves=True,
+    fold=lambda values, shapes, out: values[0],
+    recomputed=True,
+    vjp=_slice_vjp,
+    reference=lambda np, x, *, start, stop: x[..., start:stop],
 )
-SLICE_GRAD = register(
-    OpDef(
-        "slice_grad",
-        arity=1,
-        infer=lambda shape, *, start, stop, total: (*shape[:-1], total),
-        zero_with=(0,),
-        vjp=lambda d, _, dy, *, start, stop, total: (slice_last(d, start, stop),),
-        reference=_reference_slice_grad,
-    )
+SLICE_GRAD = define(
+    "slice_grad",
+    arity=1,
+    infer=lambda shape, *, start, stop, total: (*shape[:-1], total),
+    zero_with=(0,),
+    vjp=lambda d, _, dy, *, start, stop, total: (slice_last(d, start, stop),),
+    reference=_reference_slice_grad,
 )
-CONCAT = register(
-    OpDef(
-        "concat",
-        arity=-1,
-        infer=_infer_concat,
-        moves=True,
-        fold=lambda values, shapes, out: values[0] if len(set(values)) == 1 else None,
-        vjp=_concat_vjp,
-        reference=lambda np, *xs, axis=-1: np.concatenate(xs, axis=axis),
-    )
+CONCAT = define(
+    "concat",
+    arity=-1,
+    infer=_infer_concat,
+    moves=True,
+    fold=lambda values, shapes, out: values[0] if len(set(values)) == 1 else None,
+    vjp=_concat_vjp,
+    reference=lambda np, *xs, axis=-1: np.concatenate(xs, axis=axis),
 )
-BROADCAST = register(
-    OpDef(
-        "broadcast",
-        arity=1,
-        infer=lambda shape, *, to, rank: _infer_broadcast(shape, to=to),
-        moves=True,
-        fold=lambda values, shapes, out: values[0],
-        recomputed=True,
-        attributes=lambda shapes, out, attrs: ShapeAttributes(_padded(shapes[0], len(out)), out),
-        vjp=lambda dy, y, x, *, to, rank: (sum_to(dy, x.shape),),
-        reference=_reference_broadcast,
-    )
+BROADCAST = define(
+    "broadcast",
+    arity=1,
+    infer=lambda shape, *, to, rank: _infer_broadcast(shape, to=to),
+    moves=True,
+    fold=lambda values, shapes, out: values[0],
+    recomputed=True,
+    attributes=lambda shapes, out, attrs: ShapeAttributes(_padded(shapes[0], len(out)), out),
+    vjp=lambda dy, y, x, *, to, rank: (sum_to(dy, x.shape),),
+    reference=_reference_broadcast,
 )
-SUM_TO = register(
-    OpDef(
-        "sum_to",
-        arity=1,
-        infer=lambda shape, *, to, rank: _infer_sum_to(shape, to=to),
-        zero_with=(0,),
-        fold=lambda values, shapes, out: values[0] * (size_of(shapes[0]) // max(size_of(out), 1)),
-        attributes=lambda shapes, out, attrs: ShapeAttributes(
-            shapes[0], _padded(out, len(shapes[0]))
-        ),
-        flops=lambda shapes, out: size_of(shapes[0]),
-        vjp=lambda dy, y, x, *, to, rank: (broadcast(dy, x.shape),),
-        reference=_reference_sum_to,
-    )
+SUM_TO = define(
+    "sum_to",
+    arity=1,
+    infer=lambda shape, *, to, rank: _infer_sum_to(shape, to=to),
+    zero_with=(0,),
+    fold=lambda values, shapes, out: values[0] * (size_of(shapes[0]) // max(size_of(out), 1)),
+    attributes=lambda shapes, out, attrs: ShapeAttributes(shapes[0], _padded(out, len(shapes[0]))),
+    flops=lambda shapes, out: size_of(shapes[0]),
+    vjp=lambda dy, y, x, *, to, rank: (broadcast(dy, x.shape),),
+    reference=_reference_sum_to,
 )
 
 

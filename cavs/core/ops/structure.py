@@ -15,8 +15,8 @@ from cavs.core.ops._def import (
     Shape,
     SpaceKind,
     apply,
+    define,
     per_element,
-    register,
     rows,
     rows_of_parents,
     size_of,
@@ -36,8 +36,7 @@ def _sum_cost(shapes: Sequence[Shape], out: Shape) -> int:
 
 def _source(name: str, **facts: Any) -> OpDef:
     """An operation without operands; its shape and space are given where it is made."""
-    op = OpDef(name, arity=0, infer=lambda *, shape, **_: shape, is_source=True, **facts)
-    return register(op)
+    return define(name, arity=0, infer=lambda *, shape, **_: shape, is_source=True, **facts)
 
 
 def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
@@ -65,171 +64,145 @@ CONSTANT = _source(
 PULL = _source("pull")
 GATHER = _source("gather", is_index_load=True, without_children=0.0, recomputed=True)
 # The operand only stands for the edges at hand; the symbol that is made has no operands.
-NUM_CHILDREN = register(
-    OpDef(
-        "num_children",
-        arity=1,
-        infer=lambda *_, **__: (),
-        space=rows_of_parents,
-        is_source=True,
-        without_children=0.0,
-        recomputed=True,
-    )
+NUM_CHILDREN = define(
+    "num_children",
+    arity=1,
+    infer=lambda *_, **__: (),
+    space=rows_of_parents,
+    is_source=True,
+    without_children=0.0,
+    recomputed=True,
 )
 UNIQUE_IDS = _source("unique_ids", dtype="int32", recomputed=True)
 # 1 where there is an id, 0 where it is -1.
-PRESENT = register(OpDef("present", arity=1, infer=lambda ids: (), operands=(Operand.IDS,)))
+PRESENT = define("present", arity=1, infer=lambda ids: (), operands=(Operand.IDS,))
 REMEMBERED = _source("remembered")
 PUSH_COTANGENT = _source("push_cotangent")
 STATE_COTANGENT = _source(
     "state_cotangent", flops=per_element(1), reduces=Between.CHILDREN, is_sum=True
 )
 
-SPREAD = register(
-    OpDef(
-        "spread",
-        arity=1,
-        infer=_same,
-        space=rows(SpaceKind.EDGE),
-        operand_space=SpaceKind.VERTEX,
-        operands=(Operand.EITHER,),
-        repeats=Between.CHILDREN,
-        is_index_load=True,
-        zero_with=(0,),
-        recomputed=True,
-        vjp=lambda dy, y, x: (segment_sum(dy),),
-    )
+SPREAD = define(
+    "spread",
+    arity=1,
+    infer=_same,
+    space=rows(SpaceKind.EDGE),
+    operand_space=SpaceKind.VERTEX,
+    operands=(Operand.EITHER,),
+    repeats=Between.CHILDREN,
+    is_index_load=True,
+    zero_with=(0,),
+    recomputed=True,
+    vjp=lambda dy, y, x: (segment_sum(dy),),
 )
-SEGMENT_SUM = register(
-    OpDef(
-        "segment_sum",
-        arity=1,
-        infer=_same,
-        flops=_sum_cost,
-        space=rows_of_parents,
-        operand_space=SpaceKind.EDGE,
-        reduces=Between.CHILDREN,
-        is_sum=True,
-        zero_with=(0,),
-        without_children=0.0,
-        vjp=lambda dy, y, x: (spread(dy),),
-    )
+SEGMENT_SUM = define(
+    "segment_sum",
+    arity=1,
+    infer=_same,
+    flops=_sum_cost,
+    space=rows_of_parents,
+    operand_space=SpaceKind.EDGE,
+    reduces=Between.CHILDREN,
+    is_sum=True,
+    zero_with=(0,),
+    without_children=0.0,
+    vjp=lambda dy, y, x: (spread(dy),),
 )
-SEGMENT_MAX = register(
-    OpDef(
-        "segment_max",
-        arity=1,
-        infer=_same,
-        flops=_sum_cost,
-        space=rows_of_parents,
-        operand_space=SpaceKind.EDGE,
-        reduces=Between.CHILDREN,
-        zero_with=(0,),
-        without_children=0.0,
-        vjp=_segment_max_vjp,
-    )
+SEGMENT_MAX = define(
+    "segment_max",
+    arity=1,
+    infer=_same,
+    flops=_sum_cost,
+    space=rows_of_parents,
+    operand_space=SpaceKind.EDGE,
+    reduces=Between.CHILDREN,
+    zero_with=(0,),
+    without_children=0.0,
+    vjp=_segment_max_vjp,
 )
-SEGMENT_LOGSUMEXP = register(
-    OpDef(
-        "segment_logsumexp",
-        arity=1,
-        infer=_same,
-        flops=lambda shapes, out: 12 * size_of(shapes[0]),
-        space=rows_of_parents,
-        operand_space=SpaceKind.EDGE,
-        reduces=Between.CHILDREN,
-        without_children=-math.inf,
-        vjp=_segment_logsumexp_vjp,
-    )
+SEGMENT_LOGSUMEXP = define(
+    "segment_logsumexp",
+    arity=1,
+    infer=_same,
+    flops=lambda shapes, out: 12 * size_of(shapes[0]),
+    space=rows_of_parents,
+    operand_space=SpaceKind.EDGE,
+    reduces=Between.CHILDREN,
+    without_children=-math.inf,
+    vjp=_segment_logsumexp_vjp,
 )
-SEGMENT_SOFTMAX = register(
-    OpDef(
-        "segment_softmax",
-        arity=1,
-        infer=_same,
-        flops=per_element(15),
-        space=rows(SpaceKind.EDGE),
-        operand_space=SpaceKind.EDGE,
-        vjp=_segment_softmax_vjp,
-        mixes_edges=True,
-    )
+SEGMENT_SOFTMAX = define(
+    "segment_softmax",
+    arity=1,
+    infer=_same,
+    flops=per_element(15),
+    space=rows(SpaceKind.EDGE),
+    operand_space=SpaceKind.EDGE,
+    vjp=_segment_softmax_vjp,
+    mixes_edges=True,
 )
-GRAPH_SPREAD = register(
-    OpDef(
-        "graph_spread",
-        arity=1,
-        infer=_same,
-        space=rows(SpaceKind.VERTEX),
-        operands=(Operand.EITHER,),
-        repeats=Between.GRAPH,
-        is_index_load=True,
-        zero_with=(0,),
-        recomputed=True,
-        vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
-    )
+GRAPH_SPREAD = define(
+    "graph_spread",
+    arity=1,
+    infer=_same,
+    space=rows(SpaceKind.VERTEX),
+    operands=(Operand.EITHER,),
+    repeats=Between.GRAPH,
+    is_index_load=True,
+    zero_with=(0,),
+    recomputed=True,
+    vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
 )
-GRAPH_SUM: OpDef = register(
-    OpDef(
-        "graph_sum",
-        arity=1,
-        infer=_same,
-        flops=_sum_cost,
-        space=rows(SpaceKind.GRAPH),
-        reduces=Between.GRAPH,
-        is_sum=True,
-        zero_with=(0,),
-    )
+GRAPH_SUM: OpDef = define(
+    "graph_sum",
+    arity=1,
+    infer=_same,
+    flops=_sum_cost,
+    space=rows(SpaceKind.GRAPH),
+    reduces=Between.GRAPH,
+    is_sum=True,
+    zero_with=(0,),
 )
 # Between the distinct `rows` and rows that have the ids: the rows that the ids are counted among,
 # or the distinct tuples that the ids are part of.
-EXPAND = register(
-    OpDef(
-        "expand",
-        arity=1,
-        infer=lambda shape, **_: shape,
-        space=lambda spaces, attrs, parents: attrs["base"],
-        operands=(Operand.EITHER,),
-        repeats=Between.IDS,
-        is_index_load=True,
-        zero_with=(0,),
-        recomputed=True,
-        vjp=lambda dy, y, x, *, rows, base, **_: (apply(UNIQUE_SUM, dy, rows=rows, base=base),),
-    )
+EXPAND = define(
+    "expand",
+    arity=1,
+    infer=lambda shape, **_: shape,
+    space=lambda spaces, attrs, parents: attrs["base"],
+    operands=(Operand.EITHER,),
+    repeats=Between.IDS,
+    is_index_load=True,
+    zero_with=(0,),
+    recomputed=True,
+    vjp=lambda dy, y, x, *, rows, base, **_: (apply(UNIQUE_SUM, dy, rows=rows, base=base),),
 )
-UNIQUE_SUM: OpDef = register(
-    OpDef(
-        "unique_sum",
-        arity=1,
-        infer=lambda shape, **_: shape,
-        flops=_sum_cost,
-        space=lambda spaces, attrs, parents: attrs["rows"],
-        reduces=Between.IDS,
-        is_sum=True,
-        zero_with=(0,),
-    )
+UNIQUE_SUM: OpDef = define(
+    "unique_sum",
+    arity=1,
+    infer=lambda shape, **_: shape,
+    flops=_sum_cost,
+    space=lambda spaces, attrs, parents: attrs["rows"],
+    reduces=Between.IDS,
+    is_sum=True,
+    zero_with=(0,),
 )
-SLOTS_TO_EDGES = register(
-    OpDef(
-        "slots_to_edges",
-        arity=-1,
-        infer=lambda *shapes, **_: shapes[0],
-        space=rows(SpaceKind.EDGE),
-        repeats=Between.CHILDREN,
-    )
+SLOTS_TO_EDGES = define(
+    "slots_to_edges",
+    arity=-1,
+    infer=lambda *shapes, **_: shapes[0],
+    space=rows(SpaceKind.EDGE),
+    repeats=Between.CHILDREN,
 )
-JOIN = register(
-    OpDef("join", arity=2, infer=lambda leaf, inner, **_: inner, space=rows(SpaceKind.VERTEX))
-)
-REDUCE_ROWS = register(
-    OpDef(
-        "reduce_rows",
-        arity=1,
-        infer=_same,
-        flops=_sum_cost,
-        space=rows(SpaceKind.NONE),
-        reduces=Between.ALL,
-        is_sum=True,
-    )
+JOIN = define("join", arity=2, infer=lambda leaf, inner, **_: inner, space=rows(SpaceKind.VERTEX))
+REDUCE_ROWS = define(
+    "reduce_rows",
+    arity=1,
+    infer=_same,
+    flops=_sum_cost,
+    space=rows(SpaceKind.NONE),
+    reduces=Between.ALL,
+    is_sum=True,
 )
 
 

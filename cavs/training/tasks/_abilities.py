@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from cavs.errors import DataError
 from cavs.training.options import Option
 
 if TYPE_CHECKING:
@@ -16,19 +17,33 @@ class Predicts(ABC):
     """A task whose models predict something for each line of input.
 
     Attributes:
+        items: what is read, one on a line, as errors name it.
         prediction_options: the options of prediction.
     """
 
+    items: ClassVar[str]
     prediction_options: ClassVar[tuple[Option, ...]] = ()
 
     @classmethod
     @abstractmethod
+    def read_item(cls, line: str, source: str, number: int) -> Any:
+        """The item on line `number` of `source`, None if it is blank. Raises DataError."""
+
+    @classmethod
     def read_items(cls, lines: Iterable[str], source: str) -> Iterator[Any]:
         """The items to predict for, one from each line that is not blank.
 
         Raises:
             DataError: there is no item, or one is malformed; names `source` and the line.
         """
+        empty = True
+        for number, line in enumerate(lines, 1):
+            item = cls.read_item(line, source, number)
+            if item is not None:
+                empty = False
+                yield item
+        if empty:
+            raise DataError(f"[data] {source}: expected {cls.items}, got none; write some")
 
     @classmethod
     @abstractmethod

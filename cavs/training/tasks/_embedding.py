@@ -54,19 +54,21 @@ FIRST_VALUES_OPTIONS = (
 
 
 def with_vectors(
-    path: str,
+    path: str | None,
     vocabulary: Vocabulary,
     tokens: Iterable[str | None] = (),
     *,
     progress: bool = False,
-) -> tuple[Vocabulary, WordVectors]:
+) -> tuple[Vocabulary, WordVectors | None]:
     """The words of a vocabulary, and behind them those of `tokens` that a file has a vector of,
     which need not occur in training to be known; with the vectors, zeros where there is none.
-    `progress` shows a bar on standard error.
+    Without a file, the vocabulary as it is. `progress` shows a bar on standard error.
 
     Raises:
         DataError: the file is missing or malformed, or has none of the words.
     """
+    if path is None:
+        return vocabulary, None
     others = sorted({token for token in tokens if token is not None and token not in vocabulary})
     words = Vocabulary([*vocabulary, *others], vocabulary.unknown)
     values, found = load_vectors(path, words, scale=0, progress=progress)
@@ -121,9 +123,11 @@ class EmbedsWords(Task):
             )
         return task, config
 
-    def begin_with_vectors(self, path: str, vectors: WordVectors) -> None:
-        """Makes the vectors of the words, read from `path`, the values that embeddings of this task
-        begin with; their size becomes that of the embedding."""
+    def begin_with_vectors(self, path: str | None, vectors: WordVectors | None) -> None:
+        """Makes the vectors of the words, read from `path`, if there are any, the values that
+        embeddings of this task begin with; their size becomes that of the embedding."""
+        if vectors is None:
+            return
         self._vectors = vectors
         self.set_embedding_size(vectors.values.shape[1])
         self.made_with["vectors"] = path
@@ -144,7 +148,6 @@ class EmbedsWords(Task):
         ]
 
     def initialize(self, function: Any) -> None:
-        """See `Task`."""
         for weight in self._tables_of(function):
             self._initialize_table(weight)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS
 from cavs.training.contract import Attributes, is_size
 from cavs.training.options import Choice, Integer, Number, Option, Text
+from cavs.training.tasks._source import Source
 
 
 def data_option(meaning: str, metavar: str = "DIR") -> Option:
@@ -23,19 +26,13 @@ def text_option() -> Option:
 
 def min_count_option(default: int) -> Option:
     """The option that decides which words are left out."""
-    return Option(
-        "min_count",
-        Integer(1),
-        default,
-        "words that occur fewer times read as <unk>",
-        "N",
-        "data",
-    )
+    meaning = "words that occur fewer times read as <unk>"
+    return Option("min_count", Integer(1), default, meaning, group="data")
 
 
 def size_option(name: str, default: int, otherwise: tuple[str, Any] | None = None) -> Option:
     """The option for a size of the model."""
-    return Option(name, Integer(1), default, "", "N", "model", otherwise=otherwise)
+    return Option(name, Integer(1), default, group="model", otherwise=otherwise)
 
 
 def dropout_options(
@@ -68,20 +65,31 @@ def dropout_options(
     )
 
 
-def divergence_options(source: Any) -> tuple[Option, ...]:
-    """The options for the weight of the divergence from the prior, with the defaults of a
-    source."""
+def source_option(source: type[Source], name: str, meaning: str) -> Option:
+    """The option for a number of a source, with its default and its range."""
+    default, (least, most) = getattr(source, name), source.ranges[name]
+    kind = Number(least) if isinstance(default, float) else Integer(int(least), int(most))
+    return Option(name, kind, default, meaning, group="data")
+
+
+def divergence_options(source: type[Source]) -> tuple[Option, ...]:
+    """The options for the weight of the divergence from the prior."""
     return (
-        Option(
-            "kl_weight",
-            Number(0),
-            source.kl_weight,
-            "of the divergence from the prior",
-            group="data",
-        ),
-        Option("kl_steps", Integer(0), source.kl_steps, "over which it rises from 0", group="data"),
+        source_option(source, "kl_weight", "of the divergence from the prior"),
+        source_option(source, "kl_steps", "over which it rises from 0"),
     )
 
+
+#: The options of training, with those of an embedding that learns as the rest does.
+WITH_EMBEDDING = (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST)
+
+#: Adam, with rates that fall to 0 at the end of a run of fixed length.
+FALLING_ADAM: Mapping[str, Any] = {
+    "optimizer": "adam",
+    "lr_schedule": "linear",
+    "weight_decay": 0.0,
+    "patience": 0,
+}
 
 #: The attributes that a task reads of a program with a latent variable.
 LATENT_ATTRIBUTES: Attributes = {

@@ -1,45 +1,75 @@
-"""The sources of a task's data, and the checks of their fields."""
+"""The sources of tasks' data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, get_args, get_type_hints
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, get_args, get_type_hints
 
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_text, is_whole, shown
 
-
-class Source(Protocol):
-    """A source of data; a dataclass whose fields are values for JSON."""
-
-    @property
-    def name(self) -> str:
-        """A short name."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-
-
-def check_source(source: Any) -> None:
-    """Checks the types of a source's fields, which may come from a file.
-
-    Raises:
-        InputError: a path that no file can have, an integer or number out of range, or a value of
-            another type.
-    """
-    for name, kind in get_type_hints(type(source)).items():
-        value = getattr(source, name)
-        if value is None and type(None) in get_args(kind):
-            continue
-        (wanted,) = [k for k in get_args(kind) or (kind,) if k is not type(None)]
-        what, good = _KINDS[wanted]
-        if not good(value):
-            raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
-
-
 #: The most graphs that are generated, and the most samples for one graph: more would not fit
 #: memory.
 MOST_GRAPHS, MOST_SAMPLES = 10_000_000, 1_000_000
+#: The most that any number of a source may be.
+MOST = 2**31 - 1
+#: The ranges of fields of several sources: generated expressions, and the weight of a divergence.
+Ranges = Mapping[str, tuple[float, float]]
+EXPRESSION_RANGES: Ranges = {"num_train": (1, MOST_GRAPHS), "max_depth": (2, MOST)}
+DIVERGENCE_RANGES: Ranges = {"kl_weight": (0, math.inf), "kl_steps": (0, MOST)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of data. Its fields are values for JSON, which may come from a file.
+
+    Attributes:
+        ranges: the least and the greatest value of numbers, by field.
+
+    Raises:
+        InputError: a path that no file can have, a number out of its range, or a value of another
+            type.
+    """
+
+    ranges: ClassVar[Ranges] = {}
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self))
+        for name in (item.name for item in fields(self)):
+            value, kind = getattr(self, name), kinds[name]
+            if value is None and type(None) in get_args(kind):
+                continue
+            (wanted,) = [k for k in get_args(kind) or (kind,) if k is not type(None)]
+            what, good = _KINDS[wanted]
+            if not good(value):
+                raise InputError(f"[train] expected {what} as {name}, got {shown(value)}; pass one")
+        for name, (least, most) in self.ranges.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(
+                    f"[train] expected {name} of at least {least}, got {value}; raise it"
+                )
+            if value > most:
+                raise InputError(
+                    f"[train] expected {name} of at most {most}, got {value}; lower it"
+                )
+
+    def load(self) -> Any:
+        """The data, a `Corpus`; `DataError` names the missing or malformed file."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """A short name, that of the folder; generated expressions have no path."""
+        path = getattr(self, "path", None)
+        return "listops" if path is None else Path(path).resolve().name or "data"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as values for JSON."""
+        return asdict(self)
 
 
 def _is_path(value: Any) -> bool:
@@ -49,20 +79,10 @@ def _is_path(value: Any) -> bool:
 
 _KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     str: ("a path or name", _is_path),
-    int: ("an integer below 2**31", lambda value: is_whole(value, -(2**31), 2**31 - 1)),
+    int: ("an integer below 2**31", lambda value: is_whole(value, -MOST - 1, MOST)),
     float: ("a finite number", is_number),
     bool: ("true or false", lambda value: isinstance(value, bool)),
 }
-
-
-def check_ranges(source: Any, ranges: Mapping[str, tuple[int, int]]) -> None:
-    """Raises InputError for an integer of a source that is not within its range."""
-    for name, (least, most) in ranges.items():
-        if not least <= getattr(source, name) <= most:
-            raise InputError(
-                f"[train] expected {name} in {least}..{most}, got {getattr(source, name)}; pass "
-                "such an integer"
-            )
 
 
 class Corpus(Protocol):

@@ -14,8 +14,7 @@ from cavs.training._fields import is_whole, shown
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
-from cavs.training.metrics import Batches
-from cavs.training.objective import Objective
+from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
 from cavs.training.tasks._source import Corpus
 from cavs.training.user_model import UserModel, said_of
@@ -86,6 +85,7 @@ class Task(ABC):
         training_options: the options of training.
         evaluation_options: options of the evaluation of a checkpoint: ``batch_size`` where the task
             leaves a choice, and fields of the source.
+        evaluation_batch_size: the graphs in a batch of `batches`, unless they are given.
         has_words: whether its built-in models have an embedding.
         name: the name of the model on the command line.
         built_in: the built-in model of that name, or the one that the user's model replaces.
@@ -107,6 +107,7 @@ class Task(ABC):
     own_options: ClassVar[tuple[Option, ...]]
     training_options: ClassVar[tuple[Option, ...]] = TRAINING_OPTIONS
     evaluation_options: ClassVar[tuple[Option, ...]] = ()
+    evaluation_batch_size: ClassVar[int]
     has_words: ClassVar[bool] = True
     outputs: tuple[str, ...] | None = None
     #: Arguments of the model that the task reads too.
@@ -291,15 +292,19 @@ class Task(ABC):
         with said_of(self.user, "a vertex function"):
             return cavs.compile(function, outputs=self.outputs, seed=seed)
 
-    @abstractmethod
+    def dataset(self, split: str) -> Dataset:
+        """The data of a split, for a task that trains and is judged on the same inputs."""
+        raise NotImplementedError
+
     def train_set(self, config: TrainingConfig) -> Dataset:
         """The data set to train on."""
+        del config
+        return self.dataset("train")
 
     def loader(self, config: TrainingConfig) -> Loader:
         """Batches to train on."""
         return Loader(self.train_set(config), config.batch_size, shuffle=True, seed=config.seed)
 
-    @abstractmethod
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
         """Batches of ``dev`` or ``test`` to judge a model by; they can be iterated over again.
 
@@ -311,6 +316,8 @@ class Task(ABC):
             InputError: a batch size for a task that has none among `evaluation_options`, or one
                 below 1.
         """
+        size = self.evaluation_batch_size if batch_size is None else batch_size
+        return Loader(self.dataset(split), size)
 
     def check(self, function: Any) -> None:
         """Raises `DataError` where the data do not fit the vertex function; by default all data

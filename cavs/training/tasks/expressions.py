@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +13,6 @@ import cavs
 from cavs.data import (
     Dataset,
     LabelledTree,
-    Loader,
     TreeCorpus,
     Vocabulary,
     listops_corpus,
@@ -22,41 +21,41 @@ from cavs.data import (
 )
 from cavs.errors import InputError
 from cavs.models import TreeVAE
-from cavs.nn.distributions import Normal
 from cavs.training._fields import shown
-from cavs.training.arrays import Arrays, check_state
-from cavs.training.bounds import (
-    divergence_from_prior,
-    posterior_at_roots,
-    risen,
-    sample_of,
-)
-from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
+from cavs.training.bounds import LatentBound
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, placed, total
-from cavs.training.options import Integer, Option, with_defaults
+from cavs.training.metrics import finite_total, judging, placed
+from cavs.training.objective import Batches
+from cavs.training.options import with_defaults
 from cavs.training.sampling import decode_trees, sample_trees
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
+    FALLING_ADAM,
     LATENT_ATTRIBUTES,
+    WITH_EMBEDDING,
     divergence_options,
     size_option,
+    source_option,
 )
-from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
+from cavs.training.tasks._source import (
+    DIVERGENCE_RANGES,
+    EXPRESSION_RANGES,
+    Ranges,
+    Source,
+)
 from cavs.training.tasks._task import BuiltInModel, Task
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
-EVALUATION_BATCH_SIZE = 250
 _ARGUMENTS = 5
 _SCORES = ("nats", "kl", "shapes", "trees", "graphs")
 _SEED = 1  # of the trees drawn from the prior
 
 
 @dataclass(frozen=True)
-class ExpressionSource:
+class ExpressionSource(Source):
     """Generated ListOps expressions, and the weight of the divergence in the bound.
 
     Attributes:
@@ -71,31 +70,14 @@ class ExpressionSource:
     kl_weight: float = 1.0
     kl_steps: int = 2_000
 
-    def __post_init__(self) -> None:
-        check_source(self)
-        for name, least in (("num_train", 1), ("max_depth", 2), ("kl_steps", 0), ("kl_weight", 0)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"[train] expected {name} of at least {least}, got {getattr(self, name)}; "
-                    "raise it"
-                )
-        check_ranges(self, {"num_train": (1, MOST_GRAPHS)})
+    ranges: ClassVar[Ranges] = {**EXPRESSION_RANGES, **DIVERGENCE_RANGES}
 
     def load(self) -> TreeCorpus:
-        """The expressions: one seed for every run, so that all are judged by the same test set."""
+        # One seed for every run, so that all are judged by the same test set.
         return listops_corpus(self.num_train, max_depth=self.max_depth, seed=0)
 
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return "listops"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
-
-
-class TreeBound:
+class TreeBound(LatentBound):
     """The evidence lower bound of a tree, with one sample; epochs are judged by it, in nats a tree.
 
     Two further scores are the shares of trees whose shape, and whose symbols too, come back when
@@ -104,45 +86,18 @@ class TreeBound:
     number of children of these.
     """
 
-    best, greater = "nats", False
-    pushed: str | None = None
+    downwards = True
 
     def __init__(self, source: ExpressionSource, vocabulary: Vocabulary) -> None:
-        self._source, self._vocabulary = source, vocabulary
+        super().__init__(source.kl_weight, source.kl_steps)
+        self._max_depth, self._vocabulary = source.max_depth, vocabulary
 
-    def _posterior(
-        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> Normal:
-        tree = {name: inputs[name] for name in ("production", "slot")}
-        return posterior_at_roots(program, batch, program["encoder"](batch, **tree)["h"])
-
-    def _parts(
-        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, cavs.Tensor, Normal]:
-        """-log p of the vertices given a sample of q, the divergence by graph, and q."""
-        state = program.random_state()
-        posterior = self._posterior(program, batch, inputs)
-        generator = cavs.Generator(state["seed"])
-        generator.step = state["encoder.step"]
-        z = sample_of(posterior, generator, batch)
-        out = program["decoder"](batch.reverse(), z=z, **inputs)
-        divergence = divergence_from_prior(posterior)
-        return out["loss"], divergence, posterior
-
-    def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
-        step = model.random_state()["encoder.step"]
-        nats, divergence, _ = self._parts(model, batch, inputs)
-        weight = risen(step, self._source.kl_steps, self._source.kl_weight)
-        value = nats.sum() + divergence.sum() * weight
-        return value, total(nats) + total(divergence)
+    def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: inputs[name] for name in ("production", "slot")}
 
     def evaluate(
         self, model: Any, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`."""
         sums = dict.fromkeys(_SCORES, 0.0)
         made: list[LabelledTree] = []
         generator = cavs.Generator(_SEED)
@@ -151,14 +106,14 @@ class TreeBound:
                 if should_stop():
                     return None
                 with placed(f"[evaluate] in batch {number}"):
-                    nats, divergence, posterior = self._parts(model, batch, inputs)
+                    nats, divergence, posterior = self.parts(model, batch, inputs)
                     kl = finite_total(divergence, "kl")
                     bound = finite_total(nats, "loss") + kl
                     found = decode_trees(
                         model,
                         self._vocabulary,
                         posterior.mean.numpy(),
-                        max_depth=2 * self._source.max_depth,
+                        max_depth=2 * self._max_depth,
                     )
                 right = _compare(batch, inputs, self._vocabulary, found)
                 for name, value in zip(_SCORES, (bound, kl, *right, len(batch)), strict=True):
@@ -175,25 +130,16 @@ class TreeBound:
         """The complete trees among as many trees from the prior as `shape` has rows."""
         z = generator.normal(shape).data
         trees = decode_trees(
-            program, self._vocabulary, z, max_depth=self._source.max_depth, generator=generator
+            program, self._vocabulary, z, max_depth=self._max_depth, generator=generator
         )
         return [tree for tree in trees if tree is not None]
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return (
             f"nats {scores['nats']:6.2f}  KL {scores['kl']:5.2f}  come back: shape "
             f"{100 * scores['shapes']:5.2f} %  tree {100 * scores['trees']:5.2f} %  made up: "
             f"complete {100 * scores['complete']:5.2f} %"
         )
-
-    def arrays(self) -> Arrays:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
-        check_state(arrays, {})
 
 
 def shape_of(trees: Sequence[LabelledTree]) -> tuple[float, float]:
@@ -254,35 +200,19 @@ class ExpressionTask(Task, Samples):
         ),
     )
     own_options = (
-        Option(
-            "num_train",
-            Integer(1, MOST_GRAPHS),
-            ExpressionSource.num_train,
-            "ListOps expressions to train on",
-            group="data",
-        ),
-        Option(
-            "max_depth", Integer(2), ExpressionSource.max_depth, "of the expressions", group="data"
-        ),
+        source_option(ExpressionSource, "num_train", "ListOps expressions to train on"),
+        source_option(ExpressionSource, "max_depth", "of the expressions"),
         *divergence_options(ExpressionSource),
         size_option("embedding_size", 32),
         size_option("hidden_size", 128),
         size_option("latent_size", 64),
     )
     training_options = with_defaults(
-        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
-        {
-            "epochs": 20,
-            "batch_size": 50,
-            "optimizer": "adam",
-            "lr": 0.002,
-            "lr_schedule": "linear",
-            "weight_decay": 0.0,
-            "clip_norm": 5.0,
-            "patience": 0,
-        },
+        WITH_EMBEDDING,
+        {**FALLING_ADAM, "epochs": 20, "batch_size": 50, "lr": 0.002, "clip_norm": 5.0},
     )
     evaluation_options = (BATCH_SIZE_OPTION,)
+    evaluation_batch_size = 250
     kind = "trees"
     sizes_read = ("num_productions", "num_slots")
 
@@ -309,20 +239,12 @@ class ExpressionTask(Task, Samples):
                 )
 
     def make_objective(self) -> TreeBound:
-        """See `Task`."""
         return TreeBound(self.source, self.words)
 
-    def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
-        return production_dataset(self.split("train"), self.words)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`."""
-        dataset = production_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
+    def dataset(self, split: str) -> Dataset:
+        return production_dataset(self.split(split), self.words)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
-        """See `Task`."""
         depth, arity = shape_of(self.split("test"))
         return (
             f"{super().summary(best, test)}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,18 @@ from cavs.models import VAE, SBNDream, SigmoidBeliefNetwork, VAESampler
 from cavs.training.bounds import Bound, Nvil, Vimco, WakeSleep
 from cavs.training.config import TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import Contract, FunctionContract, Pull, check_attributes, is_size
-from cavs.training.metrics import Batches
-from cavs.training.options import Choice, Flag, Integer, Number, Option, with_defaults
+from cavs.training.objective import Batches
+from cavs.training.options import Choice, Flag, Number, Option, with_defaults
 from cavs.training.sampling import draw_images
 from cavs.training.tasks._abilities import Samples
-from cavs.training.tasks._options import BATCH_SIZE_OPTION, data_option, size_option
-from cavs.training.tasks._source import MOST_SAMPLES, check_ranges, check_source
+from cavs.training.tasks._options import (
+    BATCH_SIZE_OPTION,
+    FALLING_ADAM,
+    data_option,
+    size_option,
+    source_option,
+)
+from cavs.training.tasks._source import MOST_SAMPLES, Source
 from cavs.training.tasks._task import BuiltInModel, Task
 from cavs.training.user_model import said_of
 
@@ -34,7 +40,7 @@ _SAMPLES_IN_BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class ImageSource:
+class ImageSource(Source):
     """The source of images, and the number of samples of the latent variable for each.
 
     Attributes:
@@ -56,15 +62,12 @@ class ImageSource:
     estimator: str | None = None
     with_dev: bool = False
 
+    ranges = dict.fromkeys(
+        ("samples", "dev_samples", "test_samples", "test_images"), (1, MOST_SAMPLES)
+    )
+
     def __post_init__(self) -> None:
-        check_source(self)
-        names = ("samples", "dev_samples", "test_samples", "test_images")
-        for name in names:
-            if getattr(self, name) < 1:
-                raise InputError(
-                    f"[train] expected {name} of at least 1, got {getattr(self, name)}; raise it"
-                )
-        check_ranges(self, dict.fromkeys(names, (1, MOST_SAMPLES)))
+        super().__post_init__()
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise InputError(
                 f"[train] expected one of the estimators {', '.join(ESTIMATORS)}, got "
@@ -77,7 +80,6 @@ class ImageSource:
             )
 
     def load(self) -> ImageCorpus:
-        """The images; `DataError` names the missing or malformed file."""
         corpus = load_binarized_mnist(self.path)
         if self.with_dev:
             return replace(corpus, train=np.concatenate([corpus.train, corpus.dev]))
@@ -85,12 +87,8 @@ class ImageSource:
 
     @property
     def name(self) -> str:
-        """A short name."""
+        """A short name, that of the file."""
         return Path(self.path).stem
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
 
 
 class Repeated:
@@ -132,30 +130,9 @@ _SBN = Contract(
 )
 _SAMPLERS: dict[Any, Any] = {VAE: VAESampler, SigmoidBeliefNetwork: SBNDream}
 _COUNTS = (
-    Option(
-        "dev_samples",
-        Integer(1, MOST_SAMPLES),
-        ImageSource.dev_samples,
-        "samples when an epoch is judged",
-        "N",
-        "data",
-    ),
-    Option(
-        "test_samples",
-        Integer(1, MOST_SAMPLES),
-        ImageSource.test_samples,
-        "samples for the log-likelihood of a test image",
-        "N",
-        "data",
-    ),
-    Option(
-        "test_images",
-        Integer(1, MOST_SAMPLES),
-        ImageSource.test_images,
-        "test images, evenly spaced",
-        "N",
-        "data",
-    ),
+    source_option(ImageSource, "dev_samples", "samples when an epoch is judged"),
+    source_option(ImageSource, "test_samples", "samples for the log-likelihood of a test image"),
+    source_option(ImageSource, "test_images", "test images, evenly spaced"),
 )
 
 
@@ -194,14 +171,7 @@ class ImageTask(Task, Samples):
             "FILE",
         ),
         Option("estimator", Choice(tuple(ESTIMATORS)), None, "of the gradient", group="data"),
-        Option(
-            "samples",
-            Integer(1, MOST_SAMPLES),
-            1,
-            "of the latent variable, in training",
-            "N",
-            "data",
-        ),
+        source_option(ImageSource, "samples", "of the latent variable, in training"),
         *_COUNTS,
         Option(
             "with_dev",
@@ -217,15 +187,7 @@ class ImageTask(Task, Samples):
     )
     training_options = with_defaults(
         TRAINING_OPTIONS,
-        {
-            "epochs": 100,
-            "batch_size": 100,
-            "optimizer": "adam",
-            "lr": 0.001,
-            "lr_schedule": "linear",
-            "weight_decay": 0.0,
-            "patience": 0,
-        },
+        {**FALLING_ADAM, "epochs": 100, "batch_size": 100, "lr": 0.001},
     )
     evaluation_options = (
         BATCH_SIZE_OPTION,
@@ -253,7 +215,6 @@ class ImageTask(Task, Samples):
         return cls(name, arguments, None, source, corpus)
 
     def make_objective(self) -> Bound:
-        """See `Task`."""
         estimator = self.source.estimator
         if estimator is None:
             self.outputs = ("log_weight",)
@@ -265,7 +226,6 @@ class ImageTask(Task, Samples):
             function.set_pixel_means(self.split("train").mean(axis=0))
 
     def check(self, function: cavs.VertexFunction) -> None:
-        """See `Task`."""
         pixels, size = self.split("train").shape[1], self.arguments["image_size"]
         if pixels != size:
             raise DataError(
@@ -284,11 +244,9 @@ class ImageTask(Task, Samples):
         return {name: reason for name in names if name.startswith("baseline")}
 
     def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
         return image_dataset(self.split("train"), self.source.samples)
 
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
-        """See `Task`."""
 
         def loader(dataset: Dataset, samples: int) -> Loader:
             size = max(1, _SAMPLES_IN_BATCH // samples) if batch_size is None else batch_size

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,11 +20,11 @@ from cavs.data import (
 )
 from cavs.errors import DataError
 from cavs.training._fields import is_whole
-from cavs.training.tasks._source import MOST_GRAPHS, check_ranges, check_source
+from cavs.training.tasks._source import EXPRESSION_RANGES, Source
 
 
 @dataclass(frozen=True)
-class TreeSource:
+class TreeSource(Source):
     """The source of trees.
 
     Attributes:
@@ -39,12 +37,9 @@ class TreeSource:
     num_train: int = 40_000
     max_depth: int = 20
 
-    def __post_init__(self) -> None:
-        check_source(self)
-        check_ranges(self, {"num_train": (1, MOST_GRAPHS), "max_depth": (2, 2**31 - 1)})
+    ranges = EXPRESSION_RANGES
 
     def load(self) -> TreeCorpus:
-        """The trees; `DataError` names the missing or malformed file."""
         if self.path is not None:
             return load_sst(self.path)
         # One seed for every run, so that all are judged by the same test set.
@@ -55,15 +50,6 @@ class TreeSource:
         if self.path is None:
             return listops_vocabulary()
         return tree_vocabulary(corpus.train, min_count=min_count)
-
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return "listops" if self.path is None else Path(self.path).resolve().name or "data"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
 
 
 def tokens_of(corpus: TreeCorpus) -> Iterator[str | None]:

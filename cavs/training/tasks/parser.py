@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import cavs
 from cavs.data import (
     Dataset,
     LabelledTree,
-    Loader,
     TreeCorpus,
     Vocabulary,
     bracket_f1,
@@ -29,22 +27,23 @@ from cavs.data import (
 )
 from cavs.errors import DataError
 from cavs.models import ShiftReduceParser
-from cavs.training.arrays import Arrays, check_state
-from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, judging, placed, total
+from cavs.training.metrics import judging, placed, total
+from cavs.training.objective import Batches, Objective
 from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse, parse_with_scores
 from cavs.training.tasks._abilities import Predicts
 from cavs.training.tasks._embedding import VECTORS_OPTION, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
+    FALLING_ADAM,
+    WITH_EMBEDDING,
     data_option,
     dropout_options,
     min_count_option,
     size_option,
 )
-from cavs.training.tasks._source import check_source
+from cavs.training.tasks._source import Source
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel
 from cavs.training.tasks.labelled_trees import tokens_of
 
@@ -52,40 +51,25 @@ if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
 _WORD = re.compile(r"\S+", re.ASCII)  # a treebank has words with a no-break space inside
-EVALUATION_BATCH_SIZE = 250
 _EXAMPLES = 2
 
 
 @dataclass(frozen=True)
-class TreebankSource:
+class TreebankSource(Source):
     """The directory of a treebank of binary trees; its labels are ignored."""
 
     path: str
 
-    def __post_init__(self) -> None:
-        check_source(self)
-
     def load(self) -> TreeCorpus:
-        """The trees; `DataError` names the missing or malformed file."""
         return load_sst(self.path)
 
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return Path(self.path).resolve().name or "data"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
-
-
-class Parsing:
+class Parsing(Objective):
     """The loss is -log p of the right actions where two are possible. Epochs are judged by the F1
     of the brackets that the parser finds by itself, and by the share of sentences whose brackets
     are all right."""
 
     best, greater = "f1", True
-    pushed: str | None = None
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -93,7 +77,6 @@ class Parsing:
     def loss(
         self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         word, read = inputs["word"], inputs["read"]
         buffers = Buffers(model, word[word >= 0], read[batch.roots], batch.keys)
         graph = np.repeat(np.arange(batch.num_graphs), np.diff(batch.ptr))
@@ -105,7 +88,6 @@ class Parsing:
     def evaluate(
         self, model: Any, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`."""
         found: list[LabelledTree] = []
         gold: list[LabelledTree] = []
         with judging(model):
@@ -123,16 +105,7 @@ class Parsing:
         return {"f1": bracket_f1(found, gold), "exact": exact / max(len(gold), 1)}
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return f"F1 {100 * scores['f1']:5.2f} %  exact {100 * scores['exact']:5.2f} %"
-
-    def arrays(self) -> Arrays:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
-        check_state(arrays, {})
 
 
 class ParserTask(EmbedsWords, Predicts):
@@ -167,19 +140,12 @@ class ParserTask(EmbedsWords, Predicts):
         VECTORS_OPTION,
     )
     training_options = with_defaults(
-        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
-        {
-            "epochs": 10,
-            "batch_size": 25,
-            "optimizer": "adam",
-            "lr": 0.002,
-            "lr_schedule": "linear",
-            "weight_decay": 0.0,
-            "clip_norm": 5.0,
-            "patience": 0,
-        },
+        WITH_EMBEDDING,
+        {**FALLING_ADAM, "epochs": 10, "batch_size": 25, "lr": 0.002, "clip_norm": 5.0},
     )
+    items = "sentences, one on a line, words apart by blanks"
     evaluation_options = (BATCH_SIZE_OPTION,)
+    evaluation_batch_size = 250
 
     @classmethod
     def create(
@@ -200,32 +166,22 @@ class ParserTask(EmbedsWords, Predicts):
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary, found = tree_vocabulary(corpus.train, min_count=min_count), None
-        if vectors is not None:
-            tokens = tokens_of(corpus)
-            vocabulary, found = with_vectors(vectors, vocabulary, tokens, progress=progress)
+        known = tree_vocabulary(corpus.train, min_count=min_count)
+        tokens = tokens_of(corpus)
+        vocabulary, found = with_vectors(vectors, known, tokens, progress=progress)
         arguments = {"vocab_size": len(vocabulary), **NO_EMBEDDING_DROPOUT, **sizes}
         task = cls(name, arguments, vocabulary, source, corpus)
         task.made_with = {"min_count": min_count}
-        if vectors is not None and found is not None:
-            task.begin_with_vectors(vectors, found)
+        task.begin_with_vectors(vectors, found)
         return task
 
     def make_objective(self) -> Parsing:
-        """See `Task`."""
         return Parsing(self.words)
 
-    def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
-        return transition_dataset(self.split("train"), self.words)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`."""
-        dataset = transition_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
+    def dataset(self, split: str) -> Dataset:
+        return transition_dataset(self.split(split), self.words)
 
     def summary(self, best: Mapping[str, Any], test: Mapping[str, float]) -> str:
-        """See `Task`."""
         gold = self.split("test")
         sides = [
             100 * bracket_f1([branch(tree.words()) for tree in gold], gold)
@@ -243,26 +199,16 @@ class ParserTask(EmbedsWords, Predicts):
             return [format_tree(tree) for tree in parse(model, self.words, sentences)]
 
     @classmethod
-    def read_items(cls, lines: Iterable[str], source: str) -> Iterator[list[str]]:
-        """Sentences, with their words separated by blanks."""
-        empty = True
-        for number, line in enumerate(lines, 1):
-            words = _WORD.findall(line)
-            if not words:
-                continue
-            empty = False
-            for word in words:
-                if "(" in word or ")" in word:
-                    raise DataError(
-                        f"[data] {source}, line {number}: expected words without brackets, got "
-                        f"{word!r}; write -LRB- and -RRB-"
-                    )
-            yield words
-        if empty:
-            raise DataError(
-                f"[data] {source}: expected sentences, one on a line, words apart by blanks, got "
-                "none; write some"
-            )
+    def read_item(cls, line: str, source: str, number: int) -> list[str] | None:
+        """A sentence, with its words separated by blanks."""
+        words = _WORD.findall(line)
+        for word in words:
+            if "(" in word or ")" in word:
+                raise DataError(
+                    f"[data] {source}, line {number}: expected words without brackets, got "
+                    f"{word!r}; write -LRB- and -RRB-"
+                )
+        return words or None
 
     @classmethod
     def predictor(

@@ -4,58 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 import cavs
 from cavs.data import (
     Dataset,
-    Loader,
     TextCorpus,
     Vocabulary,
     language_model_dataset,
     load_ptb,
 )
-from cavs.errors import InputError
 from cavs.models import SentenceVAE
-from cavs.nn.distributions import Normal
-from cavs.training.arrays import Arrays, check_state
-from cavs.training.bounds import (
-    divergence_from_prior,
-    posterior_at_roots,
-    risen,
-    sample_of,
-)
-from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
+from cavs.training.bounds import LatentBound
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, placed, total
-from cavs.training.options import Number, Option, with_defaults
+from cavs.training.metrics import finite_total, judging, placed
+from cavs.training.objective import Batches
+from cavs.training.options import with_defaults
 from cavs.training.sampling import decode_sentences, sample_sentences
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._embedding import EmbedsWords, vectors_option, with_vectors
 from cavs.training.tasks._options import (
     BATCH_SIZE_OPTION,
+    FALLING_ADAM,
     LATENT_ATTRIBUTES,
+    WITH_EMBEDDING,
     WORD_SAMPLING_OPTIONS,
     divergence_options,
     size_option,
+    source_option,
     text_option,
 )
-from cavs.training.tasks._source import check_source
+from cavs.training.tasks._source import DIVERGENCE_RANGES, Ranges, Source
 from cavs.training.tasks._task import BuiltInModel, check_end
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
 
-EVALUATION_BATCH_SIZE = 100
 _STEPS = 5  # on the way from one sentence to another
 
 
 @dataclass(frozen=True)
-class SentenceSource:
+class SentenceSource(Source):
     """The source of sentences, and the settings that keep the decoder from ignoring z (Bowman et
     al. 2016, section 3.1).
 
@@ -71,82 +63,37 @@ class SentenceSource:
     kl_weight: float = 1.0
     kl_steps: int = 5_000
 
-    def __post_init__(self) -> None:
-        check_source(self)
-        if not 0 <= self.word_dropout <= 1:
-            raise InputError(
-                f"[train] expected word_dropout in [0, 1], got {self.word_dropout}; pass such a "
-                "number"
-            )
-        if self.kl_weight < 0 or self.kl_steps < 0:
-            raise InputError(
-                f"[train] expected kl_weight and kl_steps of at least 0, got {self.kl_weight} and "
-                f"{self.kl_steps}; raise them"
-            )
+    ranges: ClassVar[Ranges] = {"word_dropout": (0, 1), **DIVERGENCE_RANGES}
 
     def load(self) -> TextCorpus:
-        """The sentences; `DataError` names the missing or malformed file."""
         return load_ptb(self.path)
 
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return Path(self.path).resolve().name or "text"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
-
-
-class SentenceBound:
+class SentenceBound(LatentBound):
     """The evidence lower bound of a sentence, with one sample; epochs are judged by it, in nats a
     sentence."""
 
-    best, greater = "nats", False
-    pushed: str | None = None
+    draws = 2
 
     def __init__(self, source: SentenceSource) -> None:
-        self._source = source
+        super().__init__(source.kl_weight, source.kl_steps)
+        self._word_dropout = source.word_dropout
 
-    def posterior(
-        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> Normal:
-        """q(z | sentence) of each sentence. The encoder reads the labels, the next words, so the
-        last one is ``<eos>``."""
-        h = program["encoder"](batch, word=inputs["label"])["h"]
-        return posterior_at_roots(program, batch, h)
+    def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {"word": inputs["label"]}  # the next words, so that the last one is ``<eos>``
 
-    def _parts(
-        self,
-        program: cavs.Program,
-        batch: cavs.GraphBatch,
-        inputs: Mapping[str, Any],
-        word_dropout: float,
-    ) -> tuple[cavs.Tensor, cavs.Tensor]:
-        """-log p of the words given a sample of q, and the divergence by graph."""
-        state = program.random_state()
-        posterior = self.posterior(program, batch, inputs)
-        generator = cavs.Generator(state["seed"])
-        generator.step = 2 * state["encoder.step"]
-        z = sample_of(posterior, generator, batch)
-        given = dict(inputs)
-        if word_dropout:
-            given["word"] = np.where(
-                _kept(generator, batch, word_dropout), inputs["word"], np.int32(-1)
-            )
-        out = program["decoder"](batch, z=z, **given)
-        divergence = divergence_from_prior(posterior)
-        return out["loss"], divergence
-
-    def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
-        step = model.random_state()["encoder.step"]
-        nats, divergence = self._parts(model, batch, inputs, self._source.word_dropout)
-        weight = risen(step, self._source.kl_steps, self._source.kl_weight)
-        value = nats.sum() + divergence.sum() * weight
-        return value, total(nats) + total(divergence)
+    def hide(
+        self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], generator: cavs.Generator
+    ) -> Mapping[str, Any]:
+        if not self._word_dropout:
+            return inputs
+        # Drawn by the graph's key and the place in the graph.
+        sizes = np.diff(batch.ptr)
+        place = np.arange(batch.num_vertices) - np.repeat(batch.ptr[:-1], sizes)
+        keys = np.repeat(batch.keys, sizes)
+        kept = generator.uniform(batch.num_vertices, "float64", keys, place).data
+        word = np.where(kept >= self._word_dropout, inputs["word"], np.int32(-1))
+        return {**inputs, "word": word}
 
     def evaluate(
         self, model: Any, batches: Batches, should_stop: Callable[[], bool]
@@ -159,7 +106,7 @@ class SentenceBound:
                 if should_stop():
                     return None
                 with placed(f"[evaluate] in batch {number}"):
-                    loss, kl = self._parts(model, batch, inputs, 0.0)
+                    loss, kl, _ = self.parts(model, batch, inputs)
                     nats += finite_total(loss, "loss")
                     divergence += finite_total(kl, "kl")
                 words += batch.num_vertices
@@ -172,28 +119,10 @@ class SentenceBound:
         }
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return (
             f"nats {scores['nats']:7.2f}  KL {scores['kl']:6.2f}  "
             f"perplexity below {scores['perplexity']:7.2f}"
         )
-
-    def arrays(self) -> Arrays:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
-        check_state(arrays, {})
-
-
-def _kept(generator: cavs.Generator, batch: cavs.GraphBatch, word_dropout: float) -> Any:
-    """Whether the word of each vertex is seen, drawn by the graph's key and the place in the
-    graph."""
-    sizes = np.diff(batch.ptr)
-    place = np.arange(batch.num_vertices) - np.repeat(batch.ptr[:-1], sizes)
-    keys = np.repeat(batch.keys, sizes)
-    return generator.uniform(batch.num_vertices, "float64", keys, place).data >= word_dropout
 
 
 class SentenceTask(EmbedsWords, Samples):
@@ -219,12 +148,8 @@ class SentenceTask(EmbedsWords, Samples):
     )
     own_options = (
         text_option(),
-        Option(
-            "word_dropout",
-            Number(0),
-            SentenceSource.word_dropout,
-            "share of the words that the decoder does not see",
-            group="data",
+        source_option(
+            SentenceSource, "word_dropout", "share of the words that the decoder does not see"
         ),
         *divergence_options(SentenceSource),
         size_option("embedding_size", 200),
@@ -233,19 +158,11 @@ class SentenceTask(EmbedsWords, Samples):
         vectors_option(),
     )
     training_options = with_defaults(
-        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
-        {
-            "epochs": 10,
-            "batch_size": 32,
-            "optimizer": "adam",
-            "lr": 0.001,
-            "lr_schedule": "linear",
-            "weight_decay": 0.0,
-            "clip_norm": 5.0,
-            "patience": 0,
-        },
+        WITH_EMBEDDING,
+        {**FALLING_ADAM, "epochs": 10, "batch_size": 32, "lr": 0.001, "clip_norm": 5.0},
     )
     evaluation_options = (BATCH_SIZE_OPTION,)
+    evaluation_batch_size = 100
     sampling_options = WORD_SAMPLING_OPTIONS
     kind = "text"
 
@@ -267,11 +184,9 @@ class SentenceTask(EmbedsWords, Samples):
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary = corpus.vocabulary()
+        vocabulary, found = with_vectors(vectors, corpus.vocabulary(), progress=progress)
         task = cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
-        if vectors is not None:
-            _, found = with_vectors(vectors, vocabulary, progress=progress)
-            task.begin_with_vectors(vectors, found)
+        task.begin_with_vectors(vectors, found)
         return task
 
     @classmethod
@@ -281,17 +196,10 @@ class SentenceTask(EmbedsWords, Samples):
         check_end(vocabulary)
 
     def make_objective(self) -> SentenceBound:
-        """See `Task`."""
         return SentenceBound(self.source)
 
-    def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
-        return language_model_dataset(self.split("train"), self.words)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`."""
-        dataset = language_model_dataset(self.split(split), self.words)
-        return Loader(dataset, EVALUATION_BATCH_SIZE if batch_size is None else batch_size)
+    def dataset(self, split: str) -> Dataset:
+        return language_model_dataset(self.split(split), self.words)
 
     def examples(self, model: Any) -> list[str]:
         """See `Task`: sentences on the way from one test sentence to the next."""

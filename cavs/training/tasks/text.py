@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,20 +21,23 @@ from cavs.data import (
 from cavs.errors import InputError
 from cavs.models import LSTMLanguageModel
 from cavs.training.arrays import Arrays, check_state
-from cavs.training.config import EMBEDDING_AS_THE_REST, TRAINING_OPTIONS, TrainingConfig
+from cavs.training.config import TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
-from cavs.training.metrics import Batches, finite_total, judging, placed, total
+from cavs.training.metrics import finite_total, judging, placed, total
+from cavs.training.objective import Batches, Objective
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import sample_text
 from cavs.training.tasks._abilities import Samples
 from cavs.training.tasks._embedding import EmbedsWords, vectors_option, with_vectors
 from cavs.training.tasks._options import (
+    WITH_EMBEDDING,
     WORD_SAMPLING_OPTIONS,
     dropout_options,
     size_option,
+    source_option,
     text_option,
 )
-from cavs.training.tasks._source import check_source
+from cavs.training.tasks._source import MOST, Ranges, Source
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, check_end
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ _DEV_STREAMS, _TEST_LENGTH = 20, 100
 
 
 @dataclass(frozen=True)
-class TextSource:
+class TextSource(Source):
     """The source of text.
 
     Attributes:
@@ -56,26 +58,13 @@ class TextSource:
     path: str
     length: int = 20
 
-    def __post_init__(self) -> None:
-        check_source(self)
-        if self.length < 1:
-            raise InputError(f"[train] expected length of at least 1, got {self.length}; raise it")
+    ranges: ClassVar[Ranges] = {"length": (1, MOST)}
 
     def load(self) -> TextCorpus:
-        """The sentences; `DataError` names the missing or malformed file."""
         return load_ptb(self.path)
 
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return Path(self.path).resolve().name or "text"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as values for JSON."""
-        return asdict(self)
-
-
-class NextWord:
+class NextWord(Objective):
     """The loss is -log p of each word given the words before it. Epochs are judged by perplexity, e
     to the mean of this loss.
 
@@ -88,7 +77,6 @@ class NextWord:
     """
 
     best, greater = "perplexity", False
-    pushed: str | None = None
 
     def __init__(self, state_size: int) -> None:
         self.state_size = state_size
@@ -98,14 +86,12 @@ class NextWord:
     def loss(
         self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
     ) -> tuple[cavs.Tensor, float]:
-        """See `Objective`."""
         out, self._state = self._read(model, batch, inputs, self._state)
         return out["loss"].sum(), total(out["loss"])
 
     def evaluate(
         self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
     ) -> dict[str, float] | None:
-        """See `Objective`."""
         state, nats, words = None, 0.0, 0
         with judging(model):
             for number, (batch, inputs) in enumerate(batches):
@@ -130,15 +116,12 @@ class NextWord:
         return out, out["state"].numpy()[batch.roots]
 
     def describe(self, scores: Mapping[str, float]) -> str:
-        """See `Objective`."""
         return f"perplexity {scores['perplexity']:8.2f}"
 
     def arrays(self) -> Arrays:
-        """See `Objective`."""
         return {} if self._state is None else {"state": self._state}
 
     def restore(self, arrays: Arrays) -> None:
-        """See `Objective`."""
         check_state(arrays, {"state": (self.streams, self.state_size)}, np.float32, may_lack=True)
         self._state = arrays.get("state")
 
@@ -169,15 +152,8 @@ class TextTask(EmbedsWords, Samples):
     )
     own_options = (
         text_option(),
-        Option(
-            "length",
-            Integer(1),
-            TextSource.length,
-            "words through which gradients flow back",
-            "N",
-            "data",
-        ),
-        Option("embedding_size", Integer(1), None, "", "N", "model", follows="hidden_size"),
+        source_option(TextSource, "length", "words through which gradients flow back"),
+        Option("embedding_size", Integer(1), group="model", follows="hidden_size"),
         size_option("hidden_size", 200),
         size_option("num_layers", 2),
         # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
@@ -185,7 +161,7 @@ class TextTask(EmbedsWords, Samples):
         vectors_option(),
     )
     training_options = with_defaults(
-        (*TRAINING_OPTIONS, *EMBEDDING_AS_THE_REST),
+        WITH_EMBEDDING,
         {
             "epochs": 13,
             "batch_size": 20,
@@ -226,20 +202,17 @@ class TextTask(EmbedsWords, Samples):
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary = corpus.vocabulary()
+        vocabulary, found = with_vectors(vectors, corpus.vocabulary(), progress=progress)
         # Zaremba et al. 2014 drop the embedding as they drop the values between layers.
         dropped = {**NO_EMBEDDING_DROPOUT, "embedding_dropout": sizes.get("dropout", 0.0)}
         arguments = {"vocab_size": len(vocabulary), **dropped, **sizes}
         task = cls(name, arguments, vocabulary, source, corpus)
-        if vectors is not None:
-            _, found = with_vectors(vectors, vocabulary, progress=progress)
-            task.begin_with_vectors(vectors, found)
-        elif embedding_size is not None:
+        if found is None and embedding_size is not None:
             task.set_embedding_size(embedding_size)
+        task.begin_with_vectors(vectors, found)
         return task
 
     def set_embedding_size(self, size: int) -> None:
-        """See `EmbedsWords`."""
         self.made_with["embedding_size"] = size
         if size != self.arguments["hidden_size"]:
             self.arguments["embedding_size"] = size
@@ -251,17 +224,14 @@ class TextTask(EmbedsWords, Samples):
         check_end(vocabulary)
 
     def make_objective(self) -> NextWord:
-        """See `Task`."""
         return NextWord(2 * self.arguments["num_layers"] * self.arguments["hidden_size"])
 
     def prepare(self, model: Any) -> None:
-        """See `Task`."""
         super().prepare(model)
         if self.user is not None:  # whose states have a size of their own
             (self.objective.state_size,) = model.inputs["state"].shape
 
     def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
         return running_text_dataset(
             self.split("train"), self.words, config.batch_size, self.source.length
         )

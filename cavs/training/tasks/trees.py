@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from json import dumps
@@ -28,7 +28,7 @@ from cavs.models import CLASSIFIERS, ChildSumTreeLSTM, NaryTreeLSTM
 from cavs.training.config import EMBEDDING_OPTIONS, TRAINING_OPTIONS, TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract
 from cavs.training.metrics import Classification, evaluate, predictions
-from cavs.training.options import Choice, Flag, Integer, Option, Text
+from cavs.training.options import Choice, Flag, Option, Text
 from cavs.training.tasks._abilities import Predicts
 from cavs.training.tasks._embedding import FIRST_VALUES_OPTIONS, EmbedsWords, with_vectors
 from cavs.training.tasks._options import (
@@ -36,8 +36,8 @@ from cavs.training.tasks._options import (
     dropout_options,
     min_count_option,
     size_option,
+    source_option,
 )
-from cavs.training.tasks._source import MOST_GRAPHS
 from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, Evaluation
 from cavs.training.tasks.labelled_trees import (
     TreeSource,
@@ -90,17 +90,8 @@ class TreeTask(EmbedsWords, Predicts):
             said="ListOps expressions",
             voids=("num_train", "max_depth"),
         ),
-        Option(
-            "num_train",
-            Integer(1, MOST_GRAPHS),
-            TreeSource.num_train,
-            "ListOps expressions to train on",
-            "N",
-            "data",
-        ),
-        Option(
-            "max_depth", Integer(2), TreeSource.max_depth, "of ListOps expressions", "N", "data"
-        ),
+        source_option(TreeSource, "num_train", "ListOps expressions to train on"),
+        source_option(TreeSource, "max_depth", "of ListOps expressions"),
         min_count_option(1),
         Option(
             "labels",
@@ -121,6 +112,7 @@ class TreeTask(EmbedsWords, Predicts):
         else option
         for option in (*TRAINING_OPTIONS, *EMBEDDING_OPTIONS)
     )
+    items = "trees such as (-1 (-1 so) (-1 good)), one on a line"
     prediction_options = (
         Option(
             "all",
@@ -162,10 +154,9 @@ class TreeTask(EmbedsWords, Predicts):
             DataError: names the missing or malformed file.
         """
         corpus = source.load()
-        vocabulary, found = source.vocabulary(corpus, min_count), None
-        if vectors is not None:
-            tokens = tokens_of(corpus)
-            vocabulary, found = with_vectors(vectors, vocabulary, tokens, progress=progress)
+        known = source.vocabulary(corpus, min_count)
+        tokens = tokens_of(corpus)
+        vocabulary, found = with_vectors(vectors, known, tokens, progress=progress)
         arguments = {
             "vocab_size": len(vocabulary),
             "num_classes": corpus.num_classes,
@@ -179,12 +170,10 @@ class TreeTask(EmbedsWords, Predicts):
         task.made_with = {"embedding_std": embedding_std}
         if source.path is not None:
             task.made_with["min_count"] = min_count
-        if vectors is not None and found is not None:
-            task.begin_with_vectors(vectors, found)
+        task.begin_with_vectors(vectors, found)
         return task
 
     def make_objective(self) -> Classification:
-        """See `Task`."""
         return Classification()
 
     @classmethod
@@ -194,7 +183,6 @@ class TreeTask(EmbedsWords, Predicts):
 
     @classmethod
     def make_source(cls, settings: Mapping[str, Any], given: Mapping[str, Any]) -> TreeSource:
-        """See `Task`."""
         for name in ("num_train", "max_depth"):
             if "data" in given and name in given:
                 raise InputError(
@@ -210,7 +198,6 @@ class TreeTask(EmbedsWords, Predicts):
         return source
 
     def check(self, function: cavs.VertexFunction) -> None:
-        """See `Task`."""
         for split in self.sizes:
             check_arity(function, self.split(split), f"the {split} set")
 
@@ -227,11 +214,9 @@ class TreeTask(EmbedsWords, Predicts):
         }
 
     def train_set(self, config: TrainingConfig) -> Dataset:
-        """See `Task`."""
         return tree_dataset(self.split("train"), self.words, labels=config.labels)
 
     def batches(self, split: str, batch_size: int | None = None) -> Loader:
-        """See `Task`."""
         return _loader(self.split(split), self.words, batch_size, cache=True)
 
     @classmethod
@@ -257,21 +242,13 @@ class TreeTask(EmbedsWords, Predicts):
         )
 
     @classmethod
-    def read_items(cls, lines: Iterable[str], source: str) -> Iterator[LabelledTree]:
-        """Trees in brackets, or ListOps expressions."""
-        empty = True
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                empty = False
-                if line.lstrip().startswith("["):
-                    yield parse_listops(line, source=source, line=number)
-                else:
-                    yield parse_tree(line, allow_unlabelled=True, source=source, line=number)
-        if empty:
-            raise DataError(
-                f"[data] {source}: expected trees such as (-1 (-1 so) (-1 good)), one on a line, "
-                "got none; write some"
-            )
+    def read_item(cls, line: str, source: str, number: int) -> LabelledTree | None:
+        """A tree in brackets, or a ListOps expression."""
+        if not line.strip():
+            return None
+        if line.lstrip().startswith("["):
+            return parse_listops(line, source=source, line=number)
+        return parse_tree(line, allow_unlabelled=True, source=source, line=number)
 
     @classmethod
     def predictor(
