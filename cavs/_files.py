@@ -1,8 +1,9 @@
-"""Writes files so that a whole file is there at any moment, and removes the unfinished files of
-killed processes."""
+"""Writes files so that a whole file is there at any moment, removes the unfinished files of killed
+processes, and says what is no file to read."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from cavs.errors import CheckpointError
 
+A_DEVICE = "a device"
 _SUFFIX = ".tmp"
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system of Linux
 
@@ -43,6 +45,14 @@ def save_atomically(path: str | Path, content: bytes, component: str) -> None:
             f"[{component}] {path}: expected to write it, got {error.strerror or error}, and what "
             "was there before is unchanged; free some space or choose another place"
         ) from error
+
+
+def check_ends(path: str | Path) -> None:
+    """Raises OSError for a device, such as ``/dev/zero``, whose content may have no end, and where
+    there is no file."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise OSError(errno.EINVAL, A_DEVICE, os.fspath(path))
 
 
 def remove_unfinished(directory: Path, names: Iterable[str]) -> None:

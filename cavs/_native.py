@@ -36,7 +36,7 @@ def _load() -> Any:
             "Python, got none; run `pip install .` in the repository"
         )
     try:
-        module = import_module("cavs._core") if file is None else _load_from(file)
+        module: Any = import_module("cavs._core") if file is None else _load_from(file)
     except ImportError as error:
         raise ImportError(
             f"[cavs] expected the compiled extension {_NAME} to load, got {error}; install cavs "

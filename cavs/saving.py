@@ -230,7 +230,9 @@ def _read(path: Path) -> tuple[Any, dict[str, Any]]:
         if metadata["checksum"] != checksum(metadata["model"], arrays):
             raise Damaged("its bytes have changed since")
         found = parse_json(metadata["model"])
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
+        raise Damaged(f"there is no {error.args[0]} in it; the first files had none") from error
+    except ValueError as error:
         raise Damaged("there is no description in it") from error
     whole = isinstance(found, dict) and set(found) == set(_PARTS)
     if not whole or not all(isinstance(found[name], kind) for name, kind in _PARTS.items()):

@@ -18,8 +18,11 @@ from cavs._files import write_atomically
 from cavs.bench.output import write_part
 from cavs.cli import main
 from cavs.cli.sample import write_images
-from cavs.data import Vocabulary, save_vectors
+from cavs.data import Vocabulary, load_binarized_mnist, load_vectors, save_vectors
+from cavs.data._text import numbered_lines, read_text
+from cavs.errors import CheckpointError, DataError
 from cavs.models import ChildSumTreeLSTM
+from cavs.training import load_checkpoint
 
 
 def test_a_link_stays_and_its_file_is_written(tmp_path: Path) -> None:
@@ -70,6 +73,33 @@ def test_who_may_read_a_file_stays(tmp_path: Path) -> None:
     path.touch(0o600)
     write_atomically(path, b"content")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_file_to_read(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its content may have no end."""
+    words = Vocabulary(["<unk>", "so"])
+    for read in (
+        lambda: load_vectors(device, words),
+        lambda: read_text(device, "trees"),
+        lambda: list(numbered_lines(device, "trees")),
+    ):
+        with pytest.raises(DataError, match=f"{device}: expected .*, got a device; name a file"):
+            read()
+    with pytest.raises(DataError):
+        load_binarized_mnist(device)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(device)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.txt").symlink_to(device)
+    for given in (["--config", device], ["--data", str(folder)]):
+        assert main(["train", "tree-lstm", *given]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("cavs: [")
+        assert said.count("\n") == 1
 
 
 # --- Every place that writes a file ---------------------------------------------------------------

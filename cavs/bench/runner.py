@@ -63,6 +63,8 @@ def run_part(part: Part, command: str, worker: Sequence[str], extra: Mapping[str
 def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
     """Measures in a new process that may use `spec.threads` cores and starts as many threads."""
     environment = os.environ | dict.fromkeys(_THREAD_COUNTS, str(spec.threads))
+    if worker is WORKER:
+        environment |= own_modules()
     with tempfile.TemporaryDirectory() as folder:
         asked, found = Path(folder) / "spec.json", Path(folder) / "rows.json"
         write_spec(asked, spec)
@@ -78,6 +80,13 @@ def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
         raise CavsError(result["error"])
     rows: list[Row] = result["rows"]
     return rows
+
+
+def own_modules() -> dict[str, str]:
+    """Variables with which ``python -m cavs`` takes no module from the folder where the user
+    stands, on Python 3.11 and later, if this process has not taken cavs itself from there."""
+    own = Path(cavs.__file__).resolve().parents[1] != Path.cwd()
+    return {"PYTHONSAFEPATH": "1"} if own else {}
 
 
 def usable_cores() -> int:

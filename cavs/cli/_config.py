@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cavs._files import check_ends
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import is_text, shown
 from cavs.training.options import Choice, Flag, Integer, Option, voided
@@ -43,6 +44,7 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read, or is neither.
     """
     try:
+        check_ends(path)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cavs._arguments import shown as shown_value
+from cavs._files import A_DEVICE, check_ends
 from cavs.errors import DataError, InputError
 
 PathLike = str | Path
@@ -41,6 +42,8 @@ def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
     if isinstance(error, IsADirectoryError):
         fail(source, f"expected {expected}, got a directory; name a file in it")
     reason = getattr(error, "strerror", None)
+    if reason == A_DEVICE:
+        fail(source, f"expected {expected}, got a device; name a file")
     remedy = "check its permissions" if reason else "it may be damaged, or cut off"
     fail(
         source, f"expected {expected}, got a file that cannot be read ({reason or error}); {remedy}"
@@ -90,6 +93,7 @@ def read_text(path: PathLike, expected: str) -> str:
     """
     source = str(as_path(path))
     try:
+        check_ends(path)
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
         cannot_be_read(source, expected, error)
@@ -117,6 +121,7 @@ def numbered_lines(path: PathLike, expected: str) -> Iterator[tuple[int, str]]:
     source = str(as_path(path))
     seen = False
     try:
+        check_ends(path)
         with open(path, "rb") as file:
             for number, data in enumerate(file, 1):
                 text = _decoded(data, source, number).removeprefix("\ufeff" * (number == 1))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cavs._arguments import instance, integer
 from cavs._arguments import number as number_of
 from cavs._arrays import foreign_array
-from cavs._files import write_atomically
+from cavs._files import check_ends, write_atomically
 from cavs.data._progress import shown_while
 from cavs.data._text import PathLike, as_path, cannot_be_read, fail, shown
 from cavs.data.vocabulary import Vocabulary
@@ -202,6 +202,7 @@ class _File:
             cannot_be_read(self.source, _EXPECTED, error)
 
     def _open(self) -> BinaryIO | gzip.GzipFile:
+        check_ends(self._path)
         with open(self._path, "rb") as file:
             packed = file.read(2) == _GZIP
         return gzip.open(self._path) if packed else open(self._path, "rb")

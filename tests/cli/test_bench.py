@@ -280,6 +280,18 @@ def test_what_users_get_wrong_is_one_line(tmp_path: Path) -> None:
     assert "tree-lstm.json: expected results of a run" in said.splitlines()[-1]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
+def test_modules_of_the_folder_where_the_user_stands_are_not_taken(tmp_path: Path) -> None:
+    """The command does not take them, nor does the process that it starts to measure."""
+    for name in ("numpy", "cavs"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('of the folder')\n")
+    program = "import sys; sys.path.pop(0); sys.argv[0] = 'cavs'; from cavs.cli import main; main()"
+    command = [sys.executable, "-c", program, "bench", "tree-fc", *TINY, "--modes", "infer"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "of the folder" not in done.stderr
+    assert "## tree-fc" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
