@@ -85,8 +85,11 @@ def _in_process(spec: Spec, worker: Sequence[str]) -> list[Row]:
 def own_modules() -> dict[str, str]:
     """Variables with which ``python -m cavs`` takes no module from the folder where the user
     stands, on Python 3.11 and later, if this process has not taken cavs itself from there."""
-    own = Path(cavs.__file__).resolve().parents[1] != Path.cwd()
-    return {"PYTHONSAFEPATH": "1"} if own else {}
+    own = Path(cavs.__file__).resolve().parents[1]
+    try:
+        return {} if own == Path.cwd() else {"PYTHONSAFEPATH": "1"}
+    except FileNotFoundError:  # that folder was removed: there is nothing to take
+        return {}
 
 
 def usable_cores() -> int:
