@@ -59,6 +59,13 @@ def test_extras_are_declared() -> None:
     assert {"test", "dev", "viz", "bench"} <= set(extras)
 
 
+def test_each_dependency_has_its_reason() -> None:
+    lines = re.findall(r'"([A-Za-z][\w-]*)(?:\[\w+\])?[<>=]', (ROOT / "pyproject.toml").read_text())
+    assert {"numpy", "torch", "pytest"} <= set(lines)
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Dependencies")[2]
+    assert [name for name in lines if name != "setuptools" and f"`{name}`" not in table] == []
+
+
 def test_package_is_typed() -> None:
     assert resources.files("cavs").joinpath("py.typed").is_file()
 

@@ -172,6 +172,22 @@ def test_built_in_models_keep_their_contracts(data: Path, model: str) -> None:
         np.testing.assert_array_equal(other.state_dict()[name], values)
 
 
+@pytest.mark.parametrize("model", [m for m in MODELS if m not in ("tree-gru", "tree-fc")])
+def test_docs_name_what_models_are_built_with(data: Path, model: str) -> None:
+    task, _ = make_task(model, options_of(MODELS[model], model, data))
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.count("|") == 5]
+    columns = {name: row[2] for row in rows for name in re.findall(r"`([\w-]+)`", row[1])}
+    kind = MODELS[model]
+    built = columns[model] if model in columns else columns[kind.task_name]
+    named = set(re.findall(r"`(\w+)`", built))
+    if "the same" in built:
+        named |= set(re.findall(r"`(\w+)`", columns[kind.task_name]))
+    # An embedding of another size than the states alone is named to a language model.
+    assert named - set(task.arguments) <= ({"embedding_size"} if model == "lm" else set())
+    assert set(task.arguments) <= named
+
+
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.task_name)
 def test_defaults_are_the_same_without_the_command_line(data: Path, task: type[Task]) -> None:
     given = {"data": str(data / task.task_name)} if task.task_name != "expressions" else {}
