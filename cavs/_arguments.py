@@ -111,7 +111,9 @@ def integer(
         except Exception:  # an object's own __index__ may raise any error
             found = None
     if found is None or not least <= found <= most:
-        bounds = f">= {least}" if most == INT32_MAX else f"in {least}..{most}"
+        # The bound of int32 is named only for a number that exceeds it.
+        plain = most == INT32_MAX and (found is None or found < least)
+        bounds = f">= {least}" if plain else f"in {least}..{most}"
         raise error(
             f"[{component}] expected an integer {name} {bounds}, got {shown(value)}; pass such an "
             "integer"
