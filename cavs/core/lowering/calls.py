@@ -73,10 +73,6 @@ def _load(reader: Reader, node: Node) -> Call:
     return Call("load", (reader.given(node),))
 
 
-def _gather(reader: Reader, node: Node) -> Call:
-    return Call("take", (reader.gathered(node),))
-
-
 def _take(reader: Reader, node: Node) -> Call:
     # load copies ids as well, from any rows
     kernel = "load" if node.dtype == "int32" else "take"
@@ -115,26 +111,14 @@ def _matmul(reader: Reader, node: Node) -> Call:
     return Call(f"{node.op.name}_masked", (*inputs, reader.stored(mask)), attributes)
 
 
-def _unique_ids(_: Reader, node: Node) -> Call:
-    return Call(node.op.name, source=id_table(TableKind.UNIQUE_IDS, node))
-
-
-def _num_children(_: Reader, node: Node) -> Call:
-    return Call(node.op.name, source=Table(TableKind.CHILDREN))
-
-
-def _fill(_: Reader, node: Node) -> Call:
-    return Call("fill", attributes=_attributes(node))
-
-
 _CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     PULL: _load,
     PUSH_COTANGENT: _load,
     STATE_COTANGENT: _sum,
-    UNIQUE_IDS: _unique_ids,
-    NUM_CHILDREN: _num_children,
-    CONSTANT: _fill,
-    GATHER: _gather,
+    UNIQUE_IDS: lambda _, x: Call(x.op.name, source=id_table(TableKind.UNIQUE_IDS, x)),
+    NUM_CHILDREN: lambda _, x: Call(x.op.name, source=Table(TableKind.CHILDREN)),
+    CONSTANT: lambda _, x: Call("fill", attributes=_attributes(x)),
+    GATHER: lambda reader, x: Call("take", (reader.gathered(x),)),
     SPREAD: _take,
     GRAPH_SPREAD: _take,
     EXPAND: _take,
