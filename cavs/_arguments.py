@@ -151,10 +151,11 @@ def number(
 
 
 def boolean(component: str, name: str, value: Any, error: Kind = InputError) -> bool:
-    """True or False, NumPy's too."""
+    """True or False, NumPy's too; `name` may be empty."""
     if not isinstance(value, (bool, np.bool_)):
+        what = f" as {name}" if name else ""
         raise error(
-            f"[{component}] expected True or False as {name}, got {shown(value)}; pass one of these"
+            f"[{component}] expected True or False{what}, got {shown(value)}; pass one of these"
         )
     return bool(value)
 
