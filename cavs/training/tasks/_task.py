@@ -16,7 +16,6 @@ from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
 from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
-from cavs.training.tasks._source import Corpus
 from cavs.training.user_model import UserModel, said_of
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Task(ABC):
         arguments: Mapping[str, Any],
         vocabulary: Vocabulary | None,
         source: Any,
-        corpus: Corpus,
+        corpus: Any,
     ) -> None:
         self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
         self.built_in = self.model_of(name)
