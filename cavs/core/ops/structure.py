@@ -47,14 +47,6 @@ def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (mask * spread(share),)
 
 
-def _segment_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
-    return (y * (dy - spread(segment_sum(dy * y))),)
-
-
-def _segment_logsumexp_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
-    return (segment_softmax(x) * spread(finite_cotangent(dy, y)),)
-
-
 PARAM = _source("param", recomputed=True)
 CONSTANT = _source(
     "constant",
@@ -129,7 +121,7 @@ SEGMENT_LOGSUMEXP = define(
     **_OF_CHILDREN,
     flops=lambda shapes, out: 12 * size_of(shapes[0]),
     without_children=-math.inf,
-    vjp=_segment_logsumexp_vjp,
+    vjp=lambda dy, y, x: (segment_softmax(x) * spread(finite_cotangent(dy, y)),),
 )
 SEGMENT_SOFTMAX = define(
     "segment_softmax",
@@ -137,7 +129,7 @@ SEGMENT_SOFTMAX = define(
     flops=per_element(15),
     space=rows(SpaceKind.EDGE),
     operand_space=SpaceKind.EDGE,
-    vjp=_segment_softmax_vjp,
+    vjp=lambda dy, y, x: (y * (dy - spread(segment_sum(dy * y))),),
     mixes_edges=True,
 )
 GRAPH_SPREAD = define(
