@@ -111,7 +111,9 @@ def integer(
         except Exception:  # an object's own __index__ may raise any error
             found = None
     if found is None or not least <= found <= most:
-        bounds = f">= {least}" if most == INT32_MAX else f"in {least}..{most}"
+        # The bound of int32 is named only for a number that exceeds it.
+        plain = most == INT32_MAX and (found is None or found < least)
+        bounds = f">= {least}" if plain else f"in {least}..{most}"
         raise error(
             f"[{component}] expected an integer {name} {bounds}, got {shown(value)}; pass such an "
             "integer"
@@ -149,10 +151,11 @@ def number(
 
 
 def boolean(component: str, name: str, value: Any, error: Kind = InputError) -> bool:
-    """True or False, NumPy's too."""
+    """True or False, NumPy's too; `name` may be empty."""
     if not isinstance(value, (bool, np.bool_)):
+        what = f" as {name}" if name else ""
         raise error(
-            f"[{component}] expected True or False as {name}, got {shown(value)}; pass one of these"
+            f"[{component}] expected True or False{what}, got {shown(value)}; pass one of these"
         )
     return bool(value)
 

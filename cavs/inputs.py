@@ -23,14 +23,6 @@ _INT32 = np.dtype(np.int32)
 _MOST_NAMED = 4  # outputs in an error
 
 
-def _native_space(spec: InputSpec) -> Any:
-    return NativeSpace[spec.space.upper()]
-
-
-def _native_dtype(spec: InputSpec, floats: str) -> Any:
-    return NativeDType[spec.dtype.upper() if spec.dtype == "int32" else floats.upper()]
-
-
 class InputChecker:
     """Knows the inputs that a traced function pulls, and the ids that its operations can take.
 
@@ -56,9 +48,10 @@ class InputChecker:
         self._bounds = _id_bounds(trace.function.roots())
         self._dtype = np.dtype(dtype)
         self._device = device
+        kinds = {"float": NativeDType[dtype.upper()], "int32": NativeDType.INT32}
         self._forms = InputForms(
             [
-                (s.name, _native_space(s), _native_dtype(s, dtype), s.shape, self._bound(s))
+                (s.name, NativeSpace[s.space.upper()], kinds[s.dtype], s.shape, self._bound(s))
                 for s in self._specs.values()
             ]
         )

@@ -12,7 +12,7 @@ from cavs._arguments import instance, is_among, shown
 from cavs.device import device_of
 from cavs.errors import DTypeError, GraphError, InputError, ShapeError
 from cavs.scheduler import GraphBatch
-from cavs.tensor import Tensor, record
+from cavs.tensor import Tensor, record, sole_cotangent
 
 KINDS = ("sum", "mean", "max", "root")
 
@@ -66,7 +66,9 @@ def readout(graphs: GraphBatch, x: Tensor, kind: str = "root") -> Tensor:
     device.add_at(total, rows, x._values)
     with device.here():
         total *= weights
-    return record([total], [x], lambda dys: [(_given(dys) * weights)[rows]], name="readout")[0]
+    return record(
+        [total], [x], lambda dys: [(sole_cotangent(dys) * weights)[rows]], name="readout"
+    )[0]
 
 
 def readout_pairs(graphs: GraphBatch, x: Tensor, kind: str = "root") -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ def _take(x: Tensor, numbers: Any) -> Tensor:
 
     def backward(dys: Sequence[Any]) -> list[Any]:
         dx = device.zeros(shape, dtype)
-        dx[rows] = _given(dys)  # rows are distinct
+        dx[rows] = sole_cotangent(dys)  # rows are distinct
         return [dx]
 
     with device.here():
@@ -135,11 +137,6 @@ def _max(graphs: GraphBatch, x: Tensor, owner: Any) -> Tensor:
         count = device.zeros(top.shape, top.dtype)
         device.add_at(count, rows, mask)
         count += count == 0  # for a graph without vertices, or with NaN
-        return [mask * (_given(dys) / count)[rows]]
+        return [mask * (sole_cotangent(dys) / count)[rows]]
 
     return record([top], [x], backward, name="readout", reads=[data, top])[0]
-
-
-def _given(dys: Sequence[Any]) -> Any:
-    (dy,) = dys
-    return dy

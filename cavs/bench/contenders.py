@@ -112,7 +112,6 @@ class Contender:
         self._weights = weights
         self._dataset = weights.corpus.dataset
         self._batches = batches
-        self._passes = passes
         self._function = with_dropout(weights.function, recipe)
         self._subject: Subject = weights.subject(self._function, passes)
         self._checked = self._subject  # takes masks from the caller

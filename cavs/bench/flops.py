@@ -9,7 +9,7 @@ import numpy as np
 import cavs
 from cavs.bench.corpora import Array
 from cavs.core.compiler import Compiler
-from cavs.core.ir import FunctionIR, Node, ancestors
+from cavs.core.ir import FunctionIR, Node, ancestors, without_reshapes
 from cavs.core.ops._def import PARTS_OF_VERTICES, Space, SpaceKind
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.matmul import MATMUL
@@ -76,7 +76,7 @@ def minimal_flops(
         if node.op is MATMUL:
             count = rows(node.space, graphs, inputs)
             if node.space == SpaceKind.EDGE and any(
-                x.op is GATHER for x in map(_source, node.inputs)
+                x.op is GATHER for x in map(without_reshapes, node.inputs)
             ):
                 count = min(count, _cells(function, graphs, inputs))
             times = sum(not _is_input(x) for x in node.inputs) if training else 0
@@ -84,16 +84,9 @@ def minimal_flops(
     return total
 
 
-def _source(node: Node) -> Node:
-    """The value behind reshapes."""
-    while node.op is RESHAPE:
-        node = node.inputs[0]
-    return node
-
-
 def _is_input(node: Node) -> bool:
     """Whether a value comes from the caller, and so takes no gradient."""
-    return _source(node).op is PULL
+    return without_reshapes(node).op is PULL
 
 
 def _cells(function: FunctionIR, graphs: cavs.GraphBatch, inputs: Mapping[str, Array]) -> int:

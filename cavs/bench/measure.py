@@ -166,11 +166,12 @@ def _measure_batch_size(
             for rival in others.values():
                 stack.callback(getattr(rival, "close", lambda: None))
         differences = check_equal(ours, others)
+        vertices = float(np.mean([corpus.dataset.sizes[indices].sum() for indices in batches]))
         for mode in spec.modes:
             row = _measure_mode(spec, ours, _in_mode(mode, ours, others), mode)
             row |= {"hidden_size": hidden_size, "batch_size": batch_size, "mode": mode}
-            row |= {"vertices_per_batch": _mean_vertices(corpus, batches)}
-            row |= {"left_out": left_out, "differences": differences}
+            row |= {"vertices_per_batch": vertices, "left_out": left_out}
+            row |= {"differences": differences}
             row |= {"load_average": os.getloadavg()[0]}
             yield _finished(row)
 
@@ -185,10 +186,6 @@ def _in_mode(
         return every
     kept = (ours[OURS].recipe.masks, ours[WITHOUT].recipe.masks) if WITHOUT in ours else None
     return {name: c for name, c in every.items() if kept is None or c.recipe.masks in kept}
-
-
-def _mean_vertices(corpus: Corpus, batches: Sequence[Array]) -> float:
-    return float(np.mean([corpus.dataset.sizes[indices].sum() for indices in batches]))
 
 
 def _measure_mode(

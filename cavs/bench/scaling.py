@@ -34,7 +34,7 @@ def measure_linear(spec: Spec) -> list[Row]:
         batches = _batches(corpus, vertices)
         contender = Contender(weights, _PASSES, batches, spec.threads, recipe)
         peak = contender.bytes_per_vertex() * vertices
-        if peak > _free_bytes() / 2:
+        if peak > os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2:
             print(
                 f"[bench] {vertices:,} vertices skipped: they take {peak / 2**30:.1f} GB, "
                 "more than half of what is free",
@@ -73,7 +73,3 @@ def _batches(corpus: Corpus, vertices: int) -> list[Array]:
     generator = np.random.default_rng(vertices)
     count = max(1, min(_BATCHES, 100_000 // vertices))
     return [generator.integers(0, len(corpus.dataset), size) for _ in range(count)]
-
-
-def _free_bytes() -> float:
-    return float(os.sysconf("SC_AVPHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")

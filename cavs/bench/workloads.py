@@ -118,7 +118,6 @@ class Workload:
 
     Attributes:
         name: as the command line and peers call it.
-        title: its description, in a line.
         unit: the unit of work: ``trees``, which are graphs, or what each vertex is.
         folder: the folder of its data in the directory given as data; "" for generated data.
         corpus: a function that makes the data from (directory, samples, leaves); `leaves` is for
@@ -130,7 +129,6 @@ class Workload:
     """
 
     name: str
-    title: str
     unit: str
     folder: str
     corpus: Callable[[Path | None, int, int | None], Corpus]
@@ -188,9 +186,9 @@ def _complete(directory: Path | None, samples: int, leaves: int | None) -> Corpu
 
 
 _ALL = (
+    # Child-sum Tree-LSTM, 5 classes on every vertex, embedding 300 (Tai et al. 2015).
     Workload(
         name="tree-lstm",
-        title="child-sum Tree-LSTM, 5 classes on every vertex, embedding 300 (Tai et al. 2015)",
         unit="trees",
         folder="sst",
         corpus=_plain(corpora.treebank),
@@ -199,9 +197,9 @@ _ALL = (
         batch_sizes=(1, 8, 32, 256),
         recipes=(PLAIN, SST),
     ),
+    # Child-sum Tree-GRU, 5 classes on every vertex, embedding 300.
     Workload(
         name="tree-gru",
-        title="child-sum Tree-GRU, 5 classes on every vertex, embedding 300",
         unit="trees",
         folder="sst",
         corpus=_plain(corpora.treebank),
@@ -209,9 +207,9 @@ _ALL = (
         hidden_sizes=(150,),
         batch_sizes=(1, 32, 256),
     ),
+    # Tree-FC on complete binary trees (Looks et al. 2017; Xu et al. 2018).
     Workload(
         name="tree-fc",
-        title="Tree-FC on complete binary trees (Looks et al. 2017; Xu et al. 2018)",
         unit="trees",
         folder="",
         corpus=_complete,
@@ -220,9 +218,9 @@ _ALL = (
         batch_sizes=(16,),
         leaves=(32, 64, 128, 256, 512, 1024),
     ),
+    # LSTM language model, 64 words a sample, 10,000 words (Xu et al. 2018).
     Workload(
         name="fixed-lstm",
-        title="LSTM language model, 64 words a sample, 10,000 words (Xu et al. 2018)",
         unit="words",
         folder="ptb",
         corpus=_plain(corpora.text),
@@ -230,9 +228,9 @@ _ALL = (
         hidden_sizes=(256,),
         batch_sizes=(1, 16),
     ),
+    # LSTM language model, a sentence a sample, 10,000 words (Xu et al. 2018).
     Workload(
         name="var-lstm",
-        title="LSTM language model, a sentence a sample, 10,000 words (Xu et al. 2018)",
         unit="words",
         folder="ptb",
         corpus=_plain(corpora.sentences),
@@ -240,9 +238,9 @@ _ALL = (
         hidden_sizes=(256,),
         batch_sizes=(1, 32),
     ),
+    # Lattice LSTM tagger, embedding 50 (Zhang & Yang 2018).
     Workload(
         name="lattice-lstm",
-        title="lattice LSTM tagger, embedding 50 (Zhang & Yang 2018)",
         unit="characters",
         folder="lattice",
         corpus=_plain(corpora.lattices),
@@ -250,9 +248,9 @@ _ALL = (
         hidden_sizes=(200,),
         batch_sizes=(1, 32),
     ),
+    # Bidirectional LSTM tagger, embedding 128.
     Workload(
         name="bilstm-tagger",
-        title="bidirectional LSTM tagger, embedding 128",
         unit="words",
         folder="tags",
         corpus=_plain(corpora.tagged),
@@ -261,9 +259,9 @@ _ALL = (
         batch_sizes=(1, 32),
         subject=TaggerSubject,
     ),
+    # MV-RNN, a matrix on every vertex, 5 classes (Socher et al. 2012).
     Workload(
         name="mv-rnn",
-        title="MV-RNN, a matrix on every vertex, 5 classes (Socher et al. 2012)",
         unit="trees",
         folder="sst",
         corpus=_plain(corpora.treebank),
@@ -271,9 +269,9 @@ _ALL = (
         hidden_sizes=(50,),
         batch_sizes=(1, 32),
     ),
+    # DAG-RNN that cleans images, a vertex a pixel (Shuai et al. 2016).
     Workload(
         name="dag-rnn",
-        title="DAG-RNN that cleans images, a vertex a pixel (Shuai et al. 2016)",
         unit="pixels",
         folder="mnist",
         corpus=_plain(corpora.images),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cavs.core.ir import Node, ancestors
+from cavs.core.ir import Node, ancestors, without_reshapes
 from cavs.core.ops._def import Space, SpaceKind
 from cavs.core.ops.shape import RESHAPE, SLICE
 from cavs.core.ops.structure import CONSTANT, GATHER, PARAM, PULL
@@ -76,9 +76,9 @@ def function_picture(function: VertexFunction) -> Picture:
         colour = COLOURS.get(node.space, "#ffffff")
         label = _describe(node, parameters)
         picture.boxes[names[node]] = Box(label, rows[node], colour, rounded=not node.inputs)
-        picture.lines += [(names[_behind(x)], names[node]) for x in node.inputs]
+        picture.lines += [(names[without_reshapes(x)], names[node]) for x in node.inputs]
     for what, name, node in results:
-        shown = _behind(node)
+        shown = without_reshapes(node)
         box = f"{what}_{name}"
         picture.boxes[box] = Box(f"{what} {name}", rows[shown] + 1, _OF_RESULTS)
         picture.lines.append((names[shown], box))
@@ -90,19 +90,12 @@ def _rows_of(nodes: list[Node]) -> dict[Node, int]:
     use."""
     rows: dict[Node, int] = {}
     for node in nodes:
-        rows[node] = 1 + max((rows[_behind(x)] for x in node.inputs), default=-1)
+        rows[node] = 1 + max((rows[without_reshapes(x)] for x in node.inputs), default=-1)
     first_use: dict[Node, int] = {}
     for node in nodes:
-        for x in map(_behind, node.inputs):
+        for x in map(without_reshapes, node.inputs):
             first_use[x] = min(rows[node], first_use.get(x, rows[node]))
     return {n: row if n.inputs else first_use.get(n, 1) - 1 for n, row in rows.items()}
-
-
-def _behind(node: Node) -> Node:
-    """The node behind reshapes, which change nothing that a picture could show."""
-    while node.op is RESHAPE:
-        node = node.inputs[0]
-    return node
 
 
 def _describe(node: Node, parameters: dict[int, str]) -> str:

@@ -12,12 +12,7 @@ from cavs.cli._options import add_device, add_options, add_threads
 from cavs.errors import InputError
 from cavs.training.tasks import Task
 
-USE: Use[Task] = Use(
-    "evaluate",
-    Task,
-    "a model",
-    lambda task: task.evaluation_options,
-)
+USE: Use[Task] = Use("evaluate", Task, "a model", lambda task: task.evaluation_options)
 
 
 def add_parser(commands: Any) -> None:

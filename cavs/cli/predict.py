@@ -17,10 +17,7 @@ from cavs.training.tasks import Predicts
 
 SOURCE = "standard input"
 USE: Use[Predicts] = Use(
-    "predict",
-    Predicts,
-    "a model that predicts",
-    lambda task: task.prediction_options,
+    "predict", Predicts, "a model that predicts", lambda task: task.prediction_options
 )
 _Item = TypeVar("_Item")
 

@@ -22,12 +22,7 @@ from cavs.errors import InputError
 from cavs.training.config import MOST_SEED
 from cavs.training.tasks import Samples
 
-USE: Use[Samples] = Use(
-    "sample",
-    Samples,
-    "a generative model",
-    lambda task: task.sampling_options,
-)
+USE: Use[Samples] = Use("sample", Samples, "a generative model", lambda task: task.sampling_options)
 
 _PICTURES: dict[str, Callable[[Any], str]] = {".svg": to_svg, ".dot": to_dot, ".gv": to_dot}
 # Maps each kind of samples to the suffixes of the files that it can be written to.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cavs.core.ops._def import OpDef, Shape, Space, SpaceKind, apply
-from cavs.core.ops.shape import CONCAT, slice_last
+from cavs.core.ops.shape import CONCAT, RESHAPE, slice_last
 from cavs.core.ops.structure import CONSTANT, PARAM
 from cavs.core.symbol import Symbol
 from cavs.core.tracing import SourceLine, here
@@ -131,6 +131,13 @@ def rebuild(node: Node, inputs: Sequence[Node]) -> Node:
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
         return node
     return Node(node.op, inputs, node.attrs, node.shape, node.space, node.dtype, node.where)
+
+
+def without_reshapes(node: Node) -> Node:
+    """The node below all reshapes of `node`: a reshape changes nothing in memory."""
+    while node.op is RESHAPE:
+        node = node.inputs[0]
+    return node
 
 
 @dataclass(frozen=True)

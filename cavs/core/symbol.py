@@ -115,7 +115,7 @@ class Symbol(Operators):
     def min(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
         """Minimum of an edge value without `axis` over the children, 0 without children; else as
         ops.min."""
-        return _reduce(self, axis, keepdims, _segment_min, feature_min)
+        return _reduce(self, axis, keepdims, lambda x: -segment_max(-x), feature_min)
 
     def logsumexp(self: _S, axis: Axis = None, keepdims: bool = False) -> _S:
         """log(sum(exp(x))) of an edge value without `axis` over the children; else over features:
@@ -371,7 +371,3 @@ def _reduce(x: _S, axis: Axis, keepdims: bool, children: Callable[[Any], Any], f
         return over_children
     over_features: _S = features(x, axis, keepdims)
     return over_features
-
-
-def _segment_min(x: Any) -> Any:
-    return -segment_max(-x)

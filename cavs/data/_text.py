@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cavs._arguments import shown as shown_value
+from cavs._arguments import shown
 from cavs._files import A_DEVICE, check_ends
 from cavs.errors import DataError, InputError
 
@@ -30,7 +30,7 @@ def fail(
     raise DataError(f"[data] {', '.join(where) + ': ' if where else ''}{message}")
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A piece of a file as errors show it: on one line, not too long."""
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
 
@@ -55,13 +55,9 @@ def check_text(text: str, source: str = "", line: int | None = 1) -> str:
     given: tuple[Any, ...] = (text, source)
     for name, value in zip(("text", "source"), given, strict=True):
         if not isinstance(value, str):
-            raise InputError(
-                f"[data] expected a string as {name}, got {shown_value(value)}; decode it"
-            )
+            raise InputError(f"[data] expected a string as {name}, got {shown(value)}; decode it")
     if type(line) not in (int, type(None)):
-        raise InputError(
-            f"[data] expected an integer line, got {shown_value(line)}; pass its number"
-        )
+        raise InputError(f"[data] expected an integer line, got {shown(line)}; pass its number")
     return text
 
 
@@ -70,7 +66,7 @@ def iterate(lines: Iterable[str]) -> Iterator[str]:
     lines."""
     if isinstance(lines, (str, bytes)) or not isinstance(lines, Iterable):
         raise InputError(
-            f"[data] expected lines in a list or a file, got {shown_value(lines)}; pass a list"
+            f"[data] expected lines in a list or a file, got {shown(lines)}; pass a list"
         )
     return iter(lines)
 
@@ -80,9 +76,7 @@ def as_path(path: object) -> Path:
     try:
         found = Path(path)  # type: ignore[arg-type]
     except Exception:  # an object's own __fspath__ may raise anything
-        raise InputError(
-            f"[data] expected a path, got {shown_value(path)}; pass its name"
-        ) from None
+        raise InputError(f"[data] expected a path, got {shown(path)}; pass its name") from None
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cavs._arguments import instance, items
 from cavs.data._repr import Printed, first_words
-from cavs.data._text import fail, shown
+from cavs.data._text import fail, quoted
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder
@@ -201,7 +201,7 @@ def parent_graph(heads: Sequence[int], lines: Sequence[int], source: str) -> Inp
         if word not in reached:
             fail(
                 source,
-                f"expected a tree, got word {word + 1} of head {shown(str(head))}, which the root "
+                f"expected a tree, got word {word + 1} of head {quoted(str(head))}, which the root "
                 "does not reach; correct the heads",
                 line=lines[word],
             )

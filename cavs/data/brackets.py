@@ -25,8 +25,8 @@ from cavs.data._text import (
     find_file,
     folder_within,
     iterate,
+    quoted,
     read_lines,
-    shown,
 )
 from cavs.data.trees import LabelledTree, TreeBuilder, TreeCorpus
 
@@ -61,7 +61,7 @@ class _Labels(dict[str, int]):
         """Read a new label; returns an error message, or None for a good label."""
         if not _LABEL.fullmatch(text):
             remedy = self.remedy("correct the label")
-            return f"expected an integer label after '(', got {shown(text)}; {remedy}"
+            return f"expected an integer label after '(', got {quoted(text)}; {remedy}"
         label = int(text)
         limit = INT32_MAX + 1 if self.num_classes is None else self.num_classes
         lowest = -1 if self.allow_unlabelled else 0

@@ -141,12 +141,7 @@ class Dataset(Printed):
                     )
                 columns[name].append(values)
         flat = {name: np.concatenate(parts) for name, parts in columns.items()}
-        return cls(
-            [item for item, _ in pairs],
-            vertex={name: flat[name] for name in spaces if spaces[name] == "vertex"},
-            edge={name: flat[name] for name in spaces if spaces[name] == "edge"},
-            graph={name: flat[name] for name in spaces if spaces[name] == "graph"},
-        )
+        return cls([item for item, _ in pairs], **_by_space(flat, spaces))
 
     def __len__(self) -> int:
         return len(self._store.graphs)
@@ -158,19 +153,23 @@ class Dataset(Printed):
 
     def __getitem__(self, index: int) -> tuple[InputGraph, dict[str, Array]]:
         """A sample: its graph, and its rows of every input (views)."""
-        index = integer("data", "index", index, -INT32_MAX)
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"[data] expected a sample of a data set of {len(self)}, got {index}; number one "
-                "from 0 on"
-            )
-        index %= len(self)
+        index = self._position(index, "sample")
         inputs = {}
         for name, field in self._fields.items():
             ptr = self._ptr[field.space]
             rows = field.values[ptr[index] : ptr[index + 1]]
             inputs[name] = rows[0] if field.space == "graph" else rows
         return self.graphs[index], inputs
+
+    def _position(self, index: int, what: str) -> int:
+        """The number of a sample, from 0 on, that may be given from the end."""
+        index = integer("data", "index", index, -INT32_MAX)
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"[data] expected a {what} of a data set of {len(self)}, got {index}; number one "
+                "from 0 on"
+            )
+        return index % len(self)
 
     def __iter__(self) -> Iterator[tuple[InputGraph, dict[str, Array]]]:
         return (self[index] for index in range(len(self)))
@@ -221,10 +220,8 @@ class Dataset(Printed):
         return self._like(graphs, self.inputs(chosen))
 
     def _like(self, graphs: Sequence[InputGraph], arrays: Mapping[str, Array]) -> Dataset:
-        spaces: dict[Space, dict[str, Array]] = {"vertex": {}, "edge": {}, "graph": {}}
-        for name, values in arrays.items():
-            spaces[self._fields[name].space][name] = values
-        return Dataset(graphs, vertex=spaces["vertex"], edge=spaces["edge"], graph=spaces["graph"])
+        spaces = {name: field.space for name, field in self._fields.items()}
+        return Dataset(graphs, **_by_space(arrays, spaces))
 
     def _indices(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
         chosen = _as_array("indices", indices)
@@ -269,6 +266,16 @@ class Dataset(Printed):
         """
         chosen = self._indices(indices)
         return self._store.batch(chosen), self._inputs(chosen)
+
+
+def _by_space(
+    arrays: Mapping[str, Array], spaces: Mapping[str, Space]
+) -> dict[str, dict[str, Array]]:
+    """The arrays as the constructor takes them."""
+    found: dict[str, dict[str, Array]] = {"vertex": {}, "edge": {}, "graph": {}}
+    for name, values in arrays.items():
+        found[spaces[name]][name] = values
+    return found
 
 
 def _as_array(name: str, given: Any) -> Array:

@@ -13,7 +13,7 @@ import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from cavs.data._text import PathLike, check_text, fail, iterate, read_lines, shown
+from cavs.data._text import PathLike, check_text, fail, iterate, quoted, read_lines
 from cavs.data.trees import LabelledTree, TreeBuilder, check_tree
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
 from cavs.errors import InputError
@@ -106,7 +106,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
             else:
                 problem = (
                     f"expected an operator ({', '.join(OPERATORS)}) after '[', got "
-                    f"{shown(operator)}; write one of these"
+                    f"{quoted(operator)}; write one of these"
                 )
         elif close:
             if not expression.depth:
@@ -119,7 +119,7 @@ def parse_listops(text: str, *, source: str = "", line: int = 1) -> LabelledTree
             what = (
                 "an operator after '[', got none"
                 if other
-                else f"a digit 0 .. 9, '[' or ']', got {shown(digit)}"
+                else f"a digit 0 .. 9, '[' or ']', got {quoted(digit)}"
             )
             problem = f"expected {what}; write one of these"
         else:

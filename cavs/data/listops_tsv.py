@@ -8,7 +8,7 @@ that make the expression binary, ``( ( ( [MAX 2 ) 9 ) ] )``; they say nothing el
 from __future__ import annotations
 
 from cavs.data._progress import shown_while
-from cavs.data._text import PathLike, fail, read_lines, shown
+from cavs.data._text import PathLike, fail, quoted, read_lines
 from cavs.data.listops import DIGITS, parse_listops
 from cavs.data.trees import LabelledTree
 
@@ -39,7 +39,7 @@ def read_listops_tsv(path: PathLike, *, progress: bool = False) -> list[Labelled
     if named and not {"source", "target"} <= set(header):
         fail(
             source,
-            f"expected the columns Source and Target, got {shown(lines[0])}; name both",
+            f"expected the columns Source and Target, got {quoted(lines[0])}; name both",
             line=1,
         )
     expression_at = header.index("source") if named else 1
@@ -61,7 +61,7 @@ def read_listops_tsv(path: PathLike, *, progress: bool = False) -> list[Labelled
         if value not in DIGITS:
             fail(
                 source,
-                f"expected the value of the expression, 0..9, got {shown(value)}; write it",
+                f"expected the value of the expression, 0..9, got {quoted(value)}; write it",
                 line=number,
             )
         # Padded, so that an error names the column of the line.

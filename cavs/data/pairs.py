@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cavs._arguments import INT32_MAX, instance, integer, mapping, text
+from cavs._arguments import instance, mapping, text
 from cavs._arrays import Array
 from cavs.data.dataset import Dataset, _as_array
 from cavs.errors import InputError, ShapeError
@@ -73,13 +73,7 @@ class PairDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, dict[str, Array]]:
         """A pair: ((left graph, right graph), inputs): those of the vertices, edges and graphs of
         the left graph and then of the right one, and those of the pair."""
-        index = integer("data", "index", index, -INT32_MAX)
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"[data] expected a pair of a data set of {len(self)}, got {index}; number one "
-                "from 0 on"
-            )
-        index %= len(self)
+        index = self._position(index, "pair")
         inputs = self._graphs.inputs([2 * index, 2 * index + 1])
         inputs.update({name: values[index] for name, values in self._pairs.items()})
         return (self.graphs[2 * index], self.graphs[2 * index + 1]), inputs
@@ -175,7 +169,7 @@ def _both(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _interleaved(left: Dataset, right: Dataset) -> Dataset:
     """One data set of the graphs of both sides, in turn."""
     count = len(left)
-    arrays: dict[str, dict[str, Array]] = {"vertex": {}, "edge": {}, "graph": {}}
+    arrays: dict[str, Array] = {}
     order = np.stack([np.arange(count), np.arange(count, 2 * count)], axis=1).reshape(-1)
     for name in left.names:
         fields = left._field(name), right._field(name)
@@ -190,11 +184,5 @@ def _interleaved(left: Dataset, right: Dataset) -> Dataset:
                 f"[data] expected rows of shape {first.shape[1:]} as {name!r} on both sides, got "
                 f"{second.shape[1:]} on the right; reshape them"
             )
-        arrays[fields[0].space][name] = np.concatenate([first, second])
-    together = Dataset(
-        [*left.graphs, *right.graphs],
-        vertex=arrays["vertex"],
-        edge=arrays["edge"],
-        graph=arrays["graph"],
-    )
-    return together.subset(order)
+        arrays[name] = np.concatenate([first, second])
+    return left._like([*left.graphs, *right.graphs], arrays).subset(order)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from cavs.data._text import WORD, PathLike, check_text, fail, read_lines, shown
+from cavs.data._text import WORD, PathLike, check_text, fail, quoted, read_lines
 from cavs.errors import GraphError
 from cavs.scheduler import InputGraph
 
@@ -65,7 +65,7 @@ def parse_parents(text: str, /, *, source: str = "", line: int | None = None) ->
 def _parent(word: str, count: int, place: int, bad: Callable[[str, int], NoReturn]) -> int:
     if not _INTEGER.fullmatch(word):
         bad(
-            f"expected the parent of vertex {place + 1}, an integer, got {shown(word)}; write the "
+            f"expected the parent of vertex {place + 1}, an integer, got {quoted(word)}; write the "
             "parent's number, or 0 for the root",
             place,
         )

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 from cavs._arguments import boolean, choice, shown, text
 from cavs.data._progress import shown_while
-from cavs.data._text import PathLike, check_text, fail, read_text
-from cavs.data._text import shown as shown_text
+from cavs.data._text import PathLike, check_text, fail, quoted, read_text
 from cavs.data.annotated import AnnotatedTree
 from cavs.data.heads import category, head_child
 from cavs.errors import InputError
@@ -160,11 +159,11 @@ def _parsed(content: str, source: str) -> Iterator[_Node]:
         elif bracket:
             opened[-1].label = token
         elif not opened:
-            bad(start, f"expected '(' before a tree, got {shown_text(token)}; remove it")
+            bad(start, f"expected '(' before a tree, got {quoted(token)}; remove it")
         elif opened[-1].children or opened[-1].word is not None or not opened[-1].label:
             bad(
                 start,
-                f"expected one word alone behind its tag, got {shown_text(token)} beside others; "
+                f"expected one word alone behind its tag, got {quoted(token)} beside others; "
                 "give each word a tag of its own",
             )
         else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cavs._arguments import instance
 from cavs._arrays import Array
-from cavs.data._text import shown
+from cavs.data._text import quoted
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
@@ -48,7 +48,7 @@ def arities(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
     wrong = [token for token, n in zip(vocabulary, counts, strict=True) if not n.isdecimal()]
     if wrong:
         raise InputError(
-            f"[data] expected productions SYMBOL/ARITY, got {shown(wrong[0])}; make them by "
+            f"[data] expected productions SYMBOL/ARITY, got {quoted(wrong[0])}; make them by "
             "production_vocabulary"
         )
     return np.array(list(map(int, counts)), np.int64)
@@ -71,7 +71,7 @@ def production_dataset(trees: Sequence[LabelledTree], vocabulary: Vocabulary) ->
         if strange:
             raise DataError(
                 f"[data] tree {number}: expected productions of the training set, got "
-                f"{shown(strange[0])} (symbol and number of children); leave the tree out"
+                f"{quoted(strange[0])} (symbol and number of children); leave the tree out"
             )
         own = np.array([known[token] for token in tokens], np.int32)
         slot, above = np.full(len(own), -1, np.int32), np.full(len(own), -1, np.int32)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cavs._arguments import instance, integer, items
 from cavs.data._repr import Corpus
-from cavs.data._text import WORD, PathLike, find_file, folder_within, read_lines, shown
+from cavs.data._text import WORD, PathLike, find_file, folder_within, quoted, read_lines
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import UNKNOWN, Vocabulary
@@ -46,7 +46,7 @@ class TextCorpus(Corpus):
                 if word not in vocabulary:
                     raise DataError(
                         f"[data] {self.name}: expected words of the training text, got "
-                        f"{shown(word)} in the {name} text; write {UNKNOWN} for rare words in all "
+                        f"{quoted(word)} in the {name} text; write {UNKNOWN} for rare words in all "
                         "texts"
                     )
         return vocabulary

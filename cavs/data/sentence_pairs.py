@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import instance, items
-from cavs._arguments import shown as shown_value
+from cavs._arguments import instance, items, shown
 from cavs.data._progress import shown_while
 from cavs.data._repr import Corpus, Printed, first_words
 from cavs.data._text import (
@@ -23,8 +22,8 @@ from cavs.data._text import (
     find_file,
     folder_within,
     numbered_lines,
+    quoted,
     read_lines,
-    shown,
 )
 from cavs.data.annotated import AnnotatedTree, sentence_tree
 from cavs.data.dataset import Dataset
@@ -70,7 +69,7 @@ class SentencePair(Printed):
 
     def _summary(self) -> str:
         left, right = first_words(self.left.tokens), first_words(self.right.tokens)
-        return f"label {shown_value(self.label)}, score {self.score}: {left} | {right}"
+        return f"label {shown(self.label)}, score {self.score}: {left} | {right}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,7 +157,7 @@ def load_sick(
     """
     if not callable(structure):
         raise InputError(
-            f"[data] expected a function as structure, got {shown_value(structure)}; pass one that "
+            f"[data] expected a function as structure, got {shown(structure)}; pass one that "
             "makes a tree of words"
         )
     parts: dict[str, list[SentencePair]] = {"train": [], "dev": [], "test": []}
@@ -204,8 +203,8 @@ def _sick_columns(columns: dict[str, int], with_set: bool, source: str) -> dict[
     if missing:
         fail(
             source,
-            f"expected a column {missing[0]}, got {shown(', '.join(columns))}; name the columns in "
-            "the first line, parted by tabs",
+            f"expected a column {missing[0]}, got {quoted(', '.join(columns))}; name the columns "
+            "in the first line, parted by tabs",
             line=1,
         )
     return {key: columns[name] for key, name in wanted.items()}
@@ -224,13 +223,13 @@ def _sick_pair(
     except ValueError:
         score = math.nan
     if not 1 <= score <= 5:
-        message = f"expected a relatedness_score from 1 to 5, got {shown(text)}; correct it"
+        message = f"expected a relatedness_score from 1 to 5, got {quoted(text)}; correct it"
         fail(source, message, line=line)
     label = fields[at["label"]].strip().upper()
     if label not in SICK_LABELS:
         fail(
             source,
-            f"expected a label among {', '.join(SICK_LABELS)}, got {shown(label)}; correct it",
+            f"expected a label among {', '.join(SICK_LABELS)}, got {quoted(label)}; correct it",
             line=line,
         )
     trees = []
@@ -247,7 +246,7 @@ def _sick_pair(
 def _sick_set(text: str, source: str, line: int) -> str:
     part = _SICK_SETS.get(text.strip().upper())
     if part is None:
-        message = f"expected a SemEval_set among TRAIN, TRIAL, TEST, got {shown(text)}; correct it"
+        message = f"expected a SemEval_set among TRAIN, TRIAL, TEST, got {quoted(text)}; correct it"
         fail(source, message, line=line)
     return part
 
@@ -298,7 +297,7 @@ def read_snli(path: PathLike, *, progress: bool = False) -> list[SentencePair]:
         except (ValueError, RecursionError) as error:
             fail(source, f"expected an object of JSON, got {error}; correct it", line=number)
         if not isinstance(row, dict):
-            message = f"expected an object of JSON, got {shown(line)}; write one"
+            message = f"expected an object of JSON, got {quoted(line)}; write one"
             fail(source, message, line=number)
         label = _field(row, "gold_label", source, number)
         if label == "-":
@@ -306,7 +305,7 @@ def read_snli(path: PathLike, *, progress: bool = False) -> list[SentencePair]:
         if label not in SNLI_LABELS:
             fail(
                 source,
-                f"expected a gold_label among {', '.join(SNLI_LABELS)} and -, got {shown(label)}; "
+                f"expected a gold_label among {', '.join(SNLI_LABELS)} and -, got {quoted(label)}; "
                 "correct it",
                 line=number,
             )
@@ -319,7 +318,7 @@ def read_snli(path: PathLike, *, progress: bool = False) -> list[SentencePair]:
 def _field(row: dict[str, Any], name: str, source: str, line: int) -> str:
     value = row.get(name)
     if not isinstance(value, str):
-        fail(source, f"expected text as {name!r}, got {shown_value(value)}; write it", line=line)
+        fail(source, f"expected text as {name!r}, got {shown(value)}; write it", line=line)
     return value
 
 

@@ -17,8 +17,16 @@ from pathlib import Path
 from cavs._arguments import choice
 from cavs.data._progress import shown_while
 from cavs.data._repr import Corpus
-from cavs.data._text import WORD, PathLike, as_path, fail, find_file, folder_within, read_lines
-from cavs.data._text import shown as shown_text
+from cavs.data._text import (
+    WORD,
+    PathLike,
+    as_path,
+    fail,
+    find_file,
+    folder_within,
+    quoted,
+    read_lines,
+)
 from cavs.data.annotated import AnnotatedTree, only_below
 from cavs.data.parents import read_parents
 from cavs.data.sentence_pairs import SICK_LABELS, PairCorpus, SentencePair
@@ -103,7 +111,7 @@ def _pairs(folder: Path, progress: bool) -> list[SentencePair]:
         except ValueError:
             score = math.nan
         if not math.isfinite(score):
-            message = f"expected a score, a number, got {shown_text(line)}; write it"
+            message = f"expected a score, a number, got {quoted(line)}; write it"
             fail(str(path), message, line=number)
         scores.append(score)
     labels = _labels(folder / "ent.txt", count)
@@ -117,7 +125,7 @@ def _labels(path: Path, count: int) -> Sequence[str | None]:
     labels = [line.strip().upper() for line in _lines(path, count)]
     for number, label in enumerate(labels, 1):
         if label not in SICK_LABELS:
-            message = f"expected a label among {', '.join(SICK_LABELS)}, got {shown_text(label)}"
+            message = f"expected a label among {', '.join(SICK_LABELS)}, got {quoted(label)}"
             fail(str(path), f"{message}; correct it", line=number)
     return labels
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cavs._arguments import instance, items
 from cavs.data._repr import Printed, first_words
-from cavs.data._text import WORD, PathLike, fail, read_lines, shown
+from cavs.data._text import WORD, PathLike, fail, quoted, read_lines
 from cavs.data.chains import chain_graph
 from cavs.data.dataset import Dataset
 from cavs.data.vocabulary import Vocabulary
@@ -43,7 +43,7 @@ def read_tagged(path: PathLike) -> list[TaggedSentence]:
             word, _, tag = match.group().rpartition("|")
             if not word or not tag:
                 message = (
-                    f"expected word|TAG, got {shown(match.group())}; write the tag behind the word"
+                    f"expected word|TAG, got {quoted(match.group())}; write the tag behind the word"
                 )
                 fail(str(path), message, line=number, column=match.start() + 1)
             words.append(word)

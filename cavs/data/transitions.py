@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from cavs._arguments import instance, items
-from cavs.data._text import shown
+from cavs.data._text import quoted
 from cavs.data.dataset import Dataset
 from cavs.data.trees import LabelledTree, TreeBuilder, check_tree, check_trees
 from cavs.data.vocabulary import Vocabulary
@@ -40,7 +40,7 @@ def transition_graph(tree: LabelledTree) -> InputGraph:
             raise DataError(
                 "[data] expected a binary tree with words at its leaves, got vertex "
                 f"{vertex} with {len(children)} children and the word "
-                f"{shown(str(tree.tokens[vertex]))}; make it binary"
+                f"{quoted(str(tree.tokens[vertex]))}; make it binary"
             )
         left_and_right = stack[len(stack) - len(children) :]
         del stack[len(stack) - len(children) :]

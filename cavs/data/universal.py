@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from cavs.data._progress import shown_while
-from cavs.data._text import PathLike, fail, read_lines, shown
+from cavs.data._text import PathLike, fail, quoted, read_lines
 from cavs.data.annotated import AnnotatedTree, parent_graph
 from cavs.errors import InputError
 
@@ -95,7 +95,7 @@ def _tokens(conllu: Any, lines: list[tuple[int, str]], source: str) -> list[Any]
             number, line = lines[0]
             fail(
                 source,
-                f"expected a word in CoNLL-U, got {shown(line)} ({error}); correct the line",
+                f"expected a word in CoNLL-U, got {quoted(line)} ({error}); correct the line",
                 line=number,
             )
     return [token for line in lines for token in _tokens(conllu, [line], source)]  # which it is

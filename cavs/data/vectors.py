@@ -16,7 +16,7 @@ from cavs._arguments import number as number_of
 from cavs._arrays import foreign_array
 from cavs._files import check_ends, write_atomically
 from cavs.data._progress import shown_while
-from cavs.data._text import PathLike, as_path, cannot_be_read, fail, shown
+from cavs.data._text import PathLike, as_path, cannot_be_read, fail, quoted
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError, ShapeError
 
@@ -124,7 +124,7 @@ def save_vectors(path: PathLike, vocabulary: Vocabulary, values: npt.ArrayLike) 
             name = b""
         if not name or set(name) & set(_BLANKS) or word.startswith(_MARK):
             raise InputError(
-                f"[data] expected words without blanks, got {shown(word)}; leave it out, or write "
+                f"[data] expected words without blanks, got {quoted(word)}; leave it out, or write "
                 "another in its place"
             )
         lines.append(name + numbers % tuple(row.tolist()) + b"\n")
@@ -262,4 +262,4 @@ def _trailing_numbers(fields: list[bytes]) -> int:
 
 
 def _text(line: bytes) -> str:
-    return shown(line.decode("utf-8", "replace"))
+    return quoted(line.decode("utf-8", "replace"))

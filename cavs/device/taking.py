@@ -60,14 +60,6 @@ def on_gpu(value: Any, what: str) -> Array | None:
     return found
 
 
-def to_device(device: Device, value: Any, what: str) -> Array:
-    """`value` as an array of the device, in its own dtype, copied there where it is elsewhere."""
-    array = on_gpu(value, what)
-    if array is None:
-        return device.asarray(_arrays.foreign_array(value, what))
-    return moved(array, device)
-
-
 def moved(array: Array, device: Device) -> Array:
     """The array itself if it is on the device, else a copy there."""
     own = device_of(array)

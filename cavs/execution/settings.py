@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any
 
-from cavs._arguments import is_among, shown
+from cavs._arguments import boolean, choice, shown
 from cavs._native import core as _core
 from cavs.errors import InputError
 
@@ -66,11 +66,7 @@ def set_flush_denormals(enabled: bool) -> None:
         InputError: `enabled` is no bool; CavsRuntimeError: True on a machine that cannot (neither
         x86-64 nor arm64), where the setting is off.
     """
-    if not isinstance(enabled, bool):
-        raise InputError(
-            f"[denormals] expected True or False, got {shown(enabled)}; pass one of these"
-        )
-    _core.set_flush_denormals(enabled)
+    _core.set_flush_denormals(boolean("denormals", "", enabled))
 
 
 def get_flush_denormals() -> bool:
@@ -87,11 +83,7 @@ def set_matmul_precision(precision: str) -> None:
     Raises:
         InputError: `precision` is neither.
     """
-    if not is_among(precision, ("highest", "high")):
-        raise InputError(
-            f"[matmul] expected the precision 'highest' or 'high', got {shown(precision)}; pass "
-            "one of these"
-        )
+    choice("matmul", "precision", precision, ("highest", "high"))
     _core.set_uses_tf32(precision == "high")
 
 

@@ -3,5 +3,4 @@
 from cavs.memory.arenas import pooled_bytes as pooled_bytes
 from cavs.memory.arenas import release_memory as release_memory
 from cavs.memory.dry_run import SweepMemory as SweepMemory
-from cavs.memory.dry_run import ValueMemory as ValueMemory
 from cavs.memory.dry_run import plan_run as plan_run

@@ -75,7 +75,7 @@ def nvil(log_joint: Tensor, log_q: Tensor, baseline: Any = 0.0, scale: float = 1
     _check(log_joint, log_q)
     scale = number("nvil", "scale", scale)
     log_weight = log_joint.detach() - log_q.detach()
-    unlearned = _detached(baseline)
+    unlearned = baseline.detach() if isinstance(baseline, Tensor) else baseline
     known = ops.where(ops.equal(log_weight, -math.inf), unlearned, log_weight)
     signal = (known - unlearned) * scale
     surrogate = ops.mean(log_joint + signal * log_q, -1)
@@ -153,7 +153,3 @@ def _check(*tensors: Tensor) -> int:
             "reshape them"
         )
     return shape[1]
-
-
-def _detached(x: Any) -> Any:
-    return x.detach() if isinstance(x, Tensor) else x

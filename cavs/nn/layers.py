@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import INT32_MAX, boolean, number, shown
+from cavs._arguments import boolean, integer, number
 from cavs._arrays import as_array, check_dtype
 from cavs.core import ops
 from cavs.core.ops._def import shape_of
@@ -16,16 +16,6 @@ from cavs.core.vertex import Module
 from cavs.errors import ShapeError
 from cavs.nn import init
 from cavs.tensor import Parameter, check_room
-
-
-def _size(layer: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ShapeError(
-            f"[{layer}] expected {name} >= 1, got {shown(value)}; pass such an integer"
-        )
-    if value > INT32_MAX:
-        raise ShapeError(f"[{layer}] expected {name} <= {INT32_MAX}, got {shown(value)}; lower it")
-    return int(value)
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Parameter:
@@ -46,8 +36,8 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = "float32"
     ) -> None:
         boolean("linear", "bias", bias)
-        size_in = _size("linear", "in_features", in_features)
-        size_out = _size("linear", "out_features", out_features)
+        size_in = integer("linear", "in_features", in_features, 1, error=ShapeError)
+        size_out = integer("linear", "out_features", out_features, 1, error=ShapeError)
         bound = 1.0 / math.sqrt(size_in)
         self.weight = init.uniform_(_empty((size_out, size_in), dtype), -bound, bound)
         self.bias = init.uniform_(_empty((size_out,), dtype), -bound, bound) if bias else None
@@ -83,8 +73,8 @@ class Embedding(Module):
             ShapeError: `values` has another shape.
         """
         shape = (
-            _size("embedding", "num_embeddings", num_embeddings),
-            _size("embedding", "embedding_size", embedding_size),
+            integer("embedding", "num_embeddings", num_embeddings, 1, error=ShapeError),
+            integer("embedding", "embedding_size", embedding_size, 1, error=ShapeError),
         )
         std = number("embedding", "std", std, 0)
         self.weight = _empty(shape, dtype)
@@ -118,7 +108,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, size: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
-        shape = (_size("layer_norm", "size", size),)
+        shape = (integer("layer_norm", "size", size, 1, error=ShapeError),)
         self.weight = init.constant_(_empty(shape, dtype), 1.0)
         self.bias = _empty(shape, dtype)
         self.eps = number("layer_norm", "eps", eps, 0)

@@ -39,7 +39,6 @@ class NativeOptimizer(Optimizer):
         return state
 
     def native_settings(self, group: Group) -> Any | None:
-        """See `Optimizer`."""
         return self._settings(group) if "_native" in vars(type(self)) else None
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:

@@ -61,7 +61,6 @@ class SGD(NativeOptimizer):
         return ("momentum",) if group["momentum"] else ()
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
-        """See `Optimizer`."""
         return (1, self._states[parameter]["momentum"]) if group["momentum"] else (1,)
 
 
@@ -105,7 +104,6 @@ class Adagrad(NativeOptimizer):
         return ("sum",)
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
-        """See `Optimizer`."""
         return 1, self._states[parameter]["sum"]
 
 
@@ -162,12 +160,10 @@ class Adam(NativeOptimizer):
         return ("exp_avg", "exp_avg_sq")
 
     def native_states(self, parameter: Parameter, group: Group) -> tuple[Any, ...]:
-        """See `Optimizer`."""
         state = self._states[parameter]
         return int(state["step"]) + 1, state["exp_avg"], state["exp_avg_sq"]
 
     def updated(self, parameter: Parameter) -> None:
-        """See `Optimizer`."""
         self._states[parameter]["step"] += 1
 
 

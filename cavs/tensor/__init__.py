@@ -28,5 +28,6 @@ from cavs.tensor._tensor import Tensor as Tensor
 from cavs.tensor._tensor import grad_lock as grad_lock
 from cavs.tensor._tensor import record as record
 from cavs.tensor._tensor import tensor as tensor
+from cavs.tensor._views import sole_cotangent as sole_cotangent
 from cavs.tensor._watch import Watch as Watch
 from cavs.tensor._writing import Writing as Writing

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cavs._arguments import shown
+from cavs._arguments import boolean
 from cavs._arrays import Array
 from cavs.device import device_of
-from cavs.errors import InputError, NonFiniteError
+from cavs.errors import NonFiniteError
 
 Look = Callable[[int | None], Any]
 REMEDY = "keep operands in the operation's range, lower the learning rate or clip gradients"
@@ -48,7 +48,7 @@ def set_detect_nonfinite(enabled: bool) -> None:
     Raises:
         InputError: `enabled` is no bool.
     """
-    _of_process.enabled = _checked(enabled)
+    _of_process.enabled = boolean("nonfinite", "", enabled)
 
 
 class detect_nonfinite(ContextDecorator):  # noqa: N801
@@ -71,7 +71,7 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
 
     def __init__(self, enabled: bool = True) -> None:
         """Raises InputError where `enabled` is no bool."""
-        self._enabled = _checked(enabled)
+        self._enabled = boolean("nonfinite", "", enabled)
         # By thread: several may be inside of one block, and each may enter it again meanwhile.
         self._before: dict[int, list[bool | None]] = {}
 
@@ -84,14 +84,6 @@ class detect_nonfinite(ContextDecorator):  # noqa: N801
 
     def _recreate_cm(self) -> detect_nonfinite:
         return detect_nonfinite(self._enabled)  # a new one for each call of a decorated function
-
-
-def _checked(enabled: Any) -> bool:
-    if not isinstance(enabled, bool):
-        raise InputError(
-            f"[nonfinite] expected True or False, got {shown(enabled)}; pass one of these"
-        )
-    return enabled
 
 
 def magnitudes(arrays: Iterable[Array]) -> list[float]:

@@ -130,7 +130,8 @@ class NativeOptimizer(torch.optim.Optimizer, ABC):
     def _check_formula(self, options: Group) -> None:
         for name in _OTHER_FORMULAE:
             option = options.get(name)
-            if option is not None and option is not False and not _is_zero(option):
+            is_zero = isinstance(option, (int, float)) and option == 0  # False is, too
+            if option is not None and not is_zero:
                 raise InputError(
                     f"[torch] expected no {name}, got {shown(option)}; take "
                     f"torch.optim.{type(self).__name__}, which has it"
@@ -306,10 +307,6 @@ def _check_finite(what: str, group: Group, place: int, tensor: torch.Tensor) -> 
             f"expected a finite {what} of parameter {name}, got {describe(array)}; no parameter "
             "was changed: lower the learning rate or clip gradients"
         )
-
-
-def _is_zero(option: Any) -> bool:
-    return isinstance(option, (int, float)) and option == 0
 
 
 def _is_watched(optimizer: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cavs.core.attributes import Attributes, MaskedMatmulAttributes, MatmulAttributes
 from cavs.core.ir import Node
 from cavs.core.lowering.nodes import reads_through_index
-from cavs.core.lowering.operands import Operand, Operands, id_table, index_table
+from cavs.core.lowering.operands import Operand, Reader, id_table, index_table
 from cavs.core.ops._def import OpDef
 from cavs.core.ops.matmul import MATMUL, MATMUL_REDUCE
 from cavs.core.ops.structure import (
@@ -54,14 +54,14 @@ class Call(NamedTuple):
     source: Table | None = None
 
 
-def kernel_call(operands: Operands, node: Node) -> Call:
+def kernel_call(reader: Reader, node: Node) -> Call:
     """The call that computes `node`, which belongs to no elementwise group."""
     make = _CALLS.get(node.op, _of_rows)
-    return make(operands, node)
+    return make(reader, node)
 
 
-def _of_rows(operands: Operands, node: Node) -> Call:
-    return Call(node.op.name, tuple(map(operands.stored, node.inputs)), _attributes(node))
+def _of_rows(reader: Reader, node: Node) -> Call:
+    return Call(node.op.name, tuple(map(reader.stored, node.inputs)), _attributes(node))
 
 
 def _attributes(node: Node) -> Attributes | None:
@@ -69,72 +69,56 @@ def _attributes(node: Node) -> Attributes | None:
     return None if rule is None else rule([x.shape for x in node.inputs], node.shape, node.attrs)
 
 
-def _load(operands: Operands, node: Node) -> Call:
-    return Call("load", (operands.given(node),))
+def _load(reader: Reader, node: Node) -> Call:
+    return Call("load", (reader.given(node),))
 
 
-def _gather(operands: Operands, node: Node) -> Call:
-    return Call("take", (operands.gathered(node),))
-
-
-def _take(operands: Operands, node: Node) -> Call:
+def _take(reader: Reader, node: Node) -> Call:
     # load copies ids as well, from any rows
     kernel = "load" if node.dtype == "int32" else "take"
-    rows = operands.stored(node.inputs[0])
+    rows = reader.stored(node.inputs[0])
     return Call(kernel, (rows._replace(table=index_table(node)),))
 
 
-def _sum(operands: Operands, node: Node) -> Call:
-    return Call("segment_sum", (operands.listed(node),))
+def _sum(reader: Reader, node: Node) -> Call:
+    return Call("segment_sum", (reader.listed(node),))
 
 
-def _over_children(operands: Operands, node: Node) -> Call:
-    return Call(node.op.name, (operands.listed(node),))
+def _over_children(reader: Reader, node: Node) -> Call:
+    return Call(node.op.name, (reader.listed(node),))
 
 
-def _segment_softmax(operands: Operands, node: Node) -> Call:
-    (x,) = map(operands.stored, node.inputs)
+def _segment_softmax(reader: Reader, node: Node) -> Call:
+    (x,) = map(reader.stored, node.inputs)
     return Call(node.op.name, (x._replace(table=Table(TableKind.SIBLINGS)),))
 
 
-def _slots_to_edges(operands: Operands, node: Node) -> Call:
-    rows = map(operands.stored, node.inputs)
+def _slots_to_edges(reader: Reader, node: Node) -> Call:
+    rows = map(reader.stored, node.inputs)
     table = Table(TableKind.PARENT)
     return Call(node.op.name, tuple(x._replace(table=table) for x in rows))
 
 
-def _matmul(operands: Operands, node: Node) -> Call:
-    mask = operands.mask(node)
+def _matmul(reader: Reader, node: Node) -> Call:
+    mask = reader.mask(node)
     indexed = reads_through_index(node, masked=mask is not None)
-    inputs = tuple(map(operands.read if indexed else operands.stored, node.inputs))
+    inputs = tuple(map(reader.read if indexed else reader.stored, node.inputs))
     if mask is None:
         return Call(node.op.name, inputs, _attributes(node))
     product = _attributes(node)
     assert isinstance(product, MatmulAttributes)
     attributes = MaskedMatmulAttributes(**vars(product), by_id=mask.dtype == "int32")
-    return Call(f"{node.op.name}_masked", (*inputs, operands.stored(mask)), attributes)
+    return Call(f"{node.op.name}_masked", (*inputs, reader.stored(mask)), attributes)
 
 
-def _unique_ids(_: Operands, node: Node) -> Call:
-    return Call(node.op.name, source=id_table(TableKind.UNIQUE_IDS, node))
-
-
-def _num_children(_: Operands, node: Node) -> Call:
-    return Call(node.op.name, source=Table(TableKind.CHILDREN))
-
-
-def _fill(_: Operands, node: Node) -> Call:
-    return Call("fill", attributes=_attributes(node))
-
-
-_CALLS: dict[OpDef, Callable[[Operands, Node], Call]] = {
+_CALLS: dict[OpDef, Callable[[Reader, Node], Call]] = {
     PULL: _load,
     PUSH_COTANGENT: _load,
     STATE_COTANGENT: _sum,
-    UNIQUE_IDS: _unique_ids,
-    NUM_CHILDREN: _num_children,
-    CONSTANT: _fill,
-    GATHER: _gather,
+    UNIQUE_IDS: lambda _, x: Call(x.op.name, source=id_table(TableKind.UNIQUE_IDS, x)),
+    NUM_CHILDREN: lambda _, x: Call(x.op.name, source=Table(TableKind.CHILDREN)),
+    CONSTANT: lambda _, x: Call("fill", attributes=_attributes(x)),
+    GATHER: lambda reader, x: Call("take", (reader.gathered(x),)),
     SPREAD: _take,
     GRAPH_SPREAD: _take,
     EXPAND: _take,

@@ -36,13 +36,6 @@ def is_part(node: Node) -> bool:
     return is_view(node) or is_column(node)
 
 
-def without_reshapes(node: Node) -> Node:
-    """The node below all reshapes of `node`: a reshape changes nothing in memory."""
-    while node.op is RESHAPE:
-        node = node.inputs[0]
-    return node
-
-
 def parts(node: Node) -> tuple[Node, ...]:
     """The nodes that write this node's rows: of a join, leaves and inner vertices apart."""
     return node.inputs if node.op is JOIN else (node,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from cavs.core.ir import Name, Node
 from cavs.core.lowering.storage import Storage
@@ -103,28 +103,6 @@ class Operand(NamedTuple):
         return place_text(self.place) + table
 
 
-class Operands(Protocol):
-    """The operands of a program, as the call of a kernel asks for them."""
-
-    def stored(self, node: Node) -> Operand:
-        """The node's rows in memory, as they stand."""
-
-    def read(self, node: Node) -> Operand:
-        """The node's rows, through the table that leads to stored rows."""
-
-    def gathered(self, node: Node) -> Operand:
-        """The rows of the states that a gather takes."""
-
-    def listed(self, node: Node) -> Operand:
-        """The rows that `node` reduces, through a table of lists."""
-
-    def given(self, node: Node) -> Operand:
-        """The caller's rows for the node."""
-
-    def mask(self, node: Node) -> Node | None:
-        """The mask of the rows in which the node, a product, need not be computed."""
-
-
 def order_table(space: Space) -> Table:
     """The table from the program's rows to the caller's."""
     return Table(_ORDERS.get(space, TableKind.NONE))
@@ -158,21 +136,21 @@ def index_table(node: Node) -> Table:
 
 
 class Reader:
-    """Operands of one program's instructions."""
+    """The operands of one program's instructions, as the call of a kernel asks for them."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def stored(self, node: Node) -> Operand:
-        """See :class:`Operands`."""
+        """The node's rows in memory, as they stand."""
         return Operand(node, node.size)
 
     def given(self, node: Node) -> Operand:
-        """See :class:`Operands`."""
+        """The caller's rows for the node."""
         return Operand(Given(node), node.size, order_table(node.space))
 
     def mask(self, node: Node) -> Node | None:
-        """See :class:`Operands`."""
+        """The mask of the rows in which the node, a product, need not be computed."""
         return self._storage.masks.get(node)
 
     def _state(self, gather: Node) -> Place:
@@ -180,11 +158,11 @@ class Reader:
         return State(name) if self._storage.forward else self._storage.sinks.states[name]
 
     def gathered(self, node: Node) -> Operand:
-        """See :class:`Operands`."""
+        """The rows of the states that a gather takes."""
         return Operand(self._state(node), node.size, index_table(node))
 
     def read(self, node: Node) -> Operand:
-        """See :class:`Operands`."""
+        """The node's rows, through the table that leads to stored rows."""
         op = node.op
         if self._storage.is_unit(node) or node in self._storage.external:
             return self.stored(node)
@@ -206,7 +184,7 @@ class Reader:
         return self.stored(node)
 
     def listed(self, node: Node) -> Operand:
-        """See :class:`Operands`."""
+        """The rows that `node` reduces, through a table of lists."""
         if node.op is STATE_COTANGENT:
             return self._cotangents(node)
         (x,) = node.inputs

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cavs.core.ir import Name, Node
-from cavs.core.lowering.nodes import without_reshapes
+from cavs.core.ir import Name, Node, without_reshapes
 from cavs.core.ops.structure import GATHER
 from cavs.core.program import Output, Program
 

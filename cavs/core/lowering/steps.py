@@ -72,7 +72,8 @@ class StepWriter:
         call, result = kernel_call(self._reader, node), self._reader.stored(node)
         if node in self._later or node in self._by_level:
             call = call._replace(inputs=(*call.inputs, result))
-        return Step(call, (result,), _driving(node), node.flops, str(node.where or ""))
+        driving = summed_rows(node) if sums_all_rows(node) else node.space
+        return Step(call, (result,), driving, node.flops, str(node.where or ""))
 
     def _fused(self, nodes: Sequence[Node]) -> Step:
         call, results = group_call(self._storage, self._reader, nodes)
@@ -109,8 +110,3 @@ class StepWriter:
         return Step(
             Call(kernel, (source,)), (Operand(Returned(output, node), node.size),), node.space
         )
-
-
-def _driving(node: Node) -> Space:
-    """Rows that the instruction runs over: of a sum over all rows, the rows that it sums."""
-    return summed_rows(node) if sums_all_rows(node) else node.space

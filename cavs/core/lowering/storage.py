@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from cavs.core.ir import Node
+from cavs.core.ir import Node, without_reshapes
 from cavs.core.lowering.merge_matmuls import merge_matmuls
 from cavs.core.lowering.nodes import (
     is_column,
@@ -28,7 +28,6 @@ from cavs.core.lowering.nodes import (
     reads_state,
     reads_through_index,
     users_of,
-    without_reshapes,
 )
 from cavs.core.lowering.sinks import Lowered, Sinks
 from cavs.core.ops._def import SpaceKind

@@ -47,14 +47,6 @@ def _segment_max_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
     return (mask * spread(share),)
 
 
-def _segment_softmax_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
-    return (y * (dy - spread(segment_sum(dy * y))),)
-
-
-def _segment_logsumexp_vjp(dy: Any, y: Any, x: Any) -> tuple[Any]:
-    return (segment_softmax(x) * spread(finite_cotangent(dy, y)),)
-
-
 PARAM = _source("param", recomputed=True)
 CONSTANT = _source(
     "constant",
@@ -82,109 +74,88 @@ STATE_COTANGENT = _source(
     "state_cotangent", flops=per_element(1), reduces=Between.CHILDREN, is_sum=True
 )
 
+# What operations between rows have in common.
+_OF_ROWS: dict[str, Any] = {"arity": 1, "infer": _same}
+_INDEX_LOAD = {
+    **_OF_ROWS,
+    "operands": (Operand.EITHER,),
+    "is_index_load": True,
+    "zero_with": (0,),
+    "recomputed": True,
+}
+_SUM = {**_OF_ROWS, "flops": _sum_cost, "is_sum": True}
+_OF_CHILDREN: dict[str, Any] = {
+    "space": rows_of_parents,
+    "operand_space": SpaceKind.EDGE,
+    "reduces": Between.CHILDREN,
+}
+
 SPREAD = define(
     "spread",
-    arity=1,
-    infer=_same,
+    **_INDEX_LOAD,
     space=rows(SpaceKind.EDGE),
     operand_space=SpaceKind.VERTEX,
-    operands=(Operand.EITHER,),
     repeats=Between.CHILDREN,
-    is_index_load=True,
-    zero_with=(0,),
-    recomputed=True,
     vjp=lambda dy, y, x: (segment_sum(dy),),
 )
 SEGMENT_SUM = define(
     "segment_sum",
-    arity=1,
-    infer=_same,
-    flops=_sum_cost,
-    space=rows_of_parents,
-    operand_space=SpaceKind.EDGE,
-    reduces=Between.CHILDREN,
-    is_sum=True,
+    **_SUM,
+    **_OF_CHILDREN,
     zero_with=(0,),
     without_children=0.0,
     vjp=lambda dy, y, x: (spread(dy),),
 )
 SEGMENT_MAX = define(
     "segment_max",
-    arity=1,
-    infer=_same,
+    **_OF_ROWS,
+    **_OF_CHILDREN,
     flops=_sum_cost,
-    space=rows_of_parents,
-    operand_space=SpaceKind.EDGE,
-    reduces=Between.CHILDREN,
     zero_with=(0,),
     without_children=0.0,
     vjp=_segment_max_vjp,
 )
 SEGMENT_LOGSUMEXP = define(
     "segment_logsumexp",
-    arity=1,
-    infer=_same,
+    **_OF_ROWS,
+    **_OF_CHILDREN,
     flops=lambda shapes, out: 12 * size_of(shapes[0]),
-    space=rows_of_parents,
-    operand_space=SpaceKind.EDGE,
-    reduces=Between.CHILDREN,
     without_children=-math.inf,
-    vjp=_segment_logsumexp_vjp,
+    vjp=lambda dy, y, x: (segment_softmax(x) * spread(finite_cotangent(dy, y)),),
 )
 SEGMENT_SOFTMAX = define(
     "segment_softmax",
-    arity=1,
-    infer=_same,
+    **_OF_ROWS,
     flops=per_element(15),
     space=rows(SpaceKind.EDGE),
     operand_space=SpaceKind.EDGE,
-    vjp=_segment_softmax_vjp,
+    vjp=lambda dy, y, x: (y * (dy - spread(segment_sum(dy * y))),),
     mixes_edges=True,
 )
 GRAPH_SPREAD = define(
     "graph_spread",
-    arity=1,
-    infer=_same,
+    **_INDEX_LOAD,
     space=rows(SpaceKind.VERTEX),
-    operands=(Operand.EITHER,),
     repeats=Between.GRAPH,
-    is_index_load=True,
-    zero_with=(0,),
-    recomputed=True,
     vjp=lambda dy, y, x: (apply(GRAPH_SUM, dy),),
 )
 GRAPH_SUM: OpDef = define(
-    "graph_sum",
-    arity=1,
-    infer=_same,
-    flops=_sum_cost,
-    space=rows(SpaceKind.GRAPH),
-    reduces=Between.GRAPH,
-    is_sum=True,
-    zero_with=(0,),
+    "graph_sum", **_SUM, space=rows(SpaceKind.GRAPH), reduces=Between.GRAPH, zero_with=(0,)
 )
 # Between the distinct `rows` and rows that have the ids: the rows that the ids are counted among,
 # or the distinct tuples that the ids are part of.
 EXPAND = define(
     "expand",
-    arity=1,
-    infer=lambda shape, **_: shape,
+    **_INDEX_LOAD,
     space=lambda spaces, attrs, parents: attrs["base"],
-    operands=(Operand.EITHER,),
     repeats=Between.IDS,
-    is_index_load=True,
-    zero_with=(0,),
-    recomputed=True,
     vjp=lambda dy, y, x, *, rows, base, **_: (apply(UNIQUE_SUM, dy, rows=rows, base=base),),
 )
 UNIQUE_SUM: OpDef = define(
     "unique_sum",
-    arity=1,
-    infer=lambda shape, **_: shape,
-    flops=_sum_cost,
+    **_SUM,
     space=lambda spaces, attrs, parents: attrs["rows"],
     reduces=Between.IDS,
-    is_sum=True,
     zero_with=(0,),
 )
 SLOTS_TO_EDGES = define(
@@ -195,15 +166,7 @@ SLOTS_TO_EDGES = define(
     repeats=Between.CHILDREN,
 )
 JOIN = define("join", arity=2, infer=lambda leaf, inner, **_: inner, space=rows(SpaceKind.VERTEX))
-REDUCE_ROWS = define(
-    "reduce_rows",
-    arity=1,
-    infer=_same,
-    flops=_sum_cost,
-    space=rows(SpaceKind.NONE),
-    reduces=Between.ALL,
-    is_sum=True,
-)
+REDUCE_ROWS = define("reduce_rows", **_SUM, space=rows(SpaceKind.NONE), reduces=Between.ALL)
 
 
 def spread(x: Applies[R]) -> R:

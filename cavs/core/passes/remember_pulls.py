@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cavs.core import ir
-from cavs.core.ir import FunctionIR, Internal, Node, ancestors
+from cavs.core.ir import FunctionIR, Internal, Node, ancestors, without_reshapes
 from cavs.core.lowering.zeros import NO_ROWS, RowIds, Zeros
 from cavs.core.ops._def import Shape, SpaceKind, Unique
 from cavs.core.ops.elementwise import IDENTITY
 from cavs.core.ops.loss import EMBEDDING
-from cavs.core.ops.shape import RESHAPE, reshape
+from cavs.core.ops.shape import reshape
 from cavs.core.ops.structure import EXPAND, JOIN, PARAM, PULL, REMEMBERED, UNIQUE_IDS
 
 MOST_ELEMENTS = 1 << 28
@@ -112,8 +112,7 @@ def _read_by_row(function: FunctionIR) -> dict[Node, Node]:
 
 def _row_of(node: Node) -> Node | None:
     """The row of an embedding that `node` is but for its shape; None if it is another value."""
-    while node.op is RESHAPE:
-        node = node.inputs[0]
+    node = without_reshapes(node)
     is_row = node.op is EMBEDDING and node.inputs[1].op is UNIQUE_IDS
     return node if is_row else None
 

@@ -124,14 +124,7 @@ def call_memory(
 ) -> CallMemory:
     """Memory of inference or, with cotangents of the outputs `losses`, of forward and backward.
 
-    Args:
-        executor: the function's executor.
-        graphs: as for a call.
-        ids: the integer inputs, as far as they are known; others count as all distinct.
-        losses: the outputs that backward begins with; None if no backward call comes.
-        wanted: the float inputs that get cotangents.
-        training: the mode of the model.
-        retain: whether another backward may follow.
+    The arguments are those of `plan_call`.
     """
     if losses is None:
         return _inference(executor, graphs, ids, training)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from cavs.training.tasks._abilities import Predicts as Predicts
 from cavs.training.tasks._abilities import Samples as Samples
-from cavs.training.tasks._source import Source as Source
-from cavs.training.tasks._task import BuiltInModel as BuiltInModel
-from cavs.training.tasks._task import Evaluation as Evaluation
 from cavs.training.tasks._task import Task as Task
 from cavs.training.tasks.expressions import ExpressionSource as ExpressionSource
 from cavs.training.tasks.expressions import ExpressionTask as ExpressionTask
@@ -25,8 +22,6 @@ from cavs.training.tasks.restore import arguments_of as arguments_of
 from cavs.training.tasks.restore import load_model as load_model
 from cavs.training.tasks.restore import make_function as make_function
 from cavs.training.tasks.restore import restore_task as restore_task
-from cavs.training.tasks.restore import said_of_file as said_of_file
-from cavs.training.tasks.restore import source_of as source_of
 from cavs.training.tasks.restore import words_of as words_of
 from cavs.training.tasks.sentences import SentenceSource as SentenceSource
 from cavs.training.tasks.sentences import SentenceTask as SentenceTask

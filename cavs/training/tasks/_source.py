@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, get_args, get_type_hints
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from cavs.errors import InputError
 from cavs.training._fields import is_number, is_text, is_whole, shown
@@ -58,7 +58,8 @@ class Source:
                 )
 
     def load(self) -> Any:
-        """The data, a `Corpus`; `DataError` names the missing or malformed file."""
+        """The data, with ``train``, ``dev`` and ``test``, each of which has a length; `DataError`
+        names the missing or malformed file."""
         raise NotImplementedError
 
     @property
@@ -83,19 +84,3 @@ _KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     float: ("a finite number", is_number),
     bool: ("true or false", lambda value: isinstance(value, bool)),
 }
-
-
-class Corpus(Protocol):
-    """Data in three splits, each of which has a length."""
-
-    @property
-    def train(self) -> Any:
-        """The data to train on."""
-
-    @property
-    def dev(self) -> Any:
-        """The data that epochs are judged by."""
-
-    @property
-    def test(self) -> Any:
-        """The data that the finished run is judged by."""

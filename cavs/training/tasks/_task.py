@@ -16,7 +16,6 @@ from cavs.training.contract import Contract
 from cavs.training.embedding import embedding_parameters
 from cavs.training.objective import Batches, Objective
 from cavs.training.options import Option, complete, with_defaults
-from cavs.training.tasks._source import Corpus
 from cavs.training.user_model import UserModel, said_of
 
 if TYPE_CHECKING:
@@ -64,12 +63,6 @@ class Evaluation:
     text: str
 
 
-def check_end(vocabulary: Vocabulary | None) -> None:
-    """Raises InputError for a vocabulary of sentences that lacks their end."""
-    if vocabulary is None or END_OF_SENTENCE not in vocabulary:
-        raise InputError(f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none; add it")
-
-
 class Task(ABC):
     """A model by name, its arguments, and the data that it is trained and judged on.
 
@@ -87,6 +80,7 @@ class Task(ABC):
             leaves a choice, and fields of the source.
         evaluation_batch_size: the graphs in a batch of `batches`, unless they are given.
         has_words: whether its built-in models have an embedding.
+        needs_end: whether its vocabulary has an end of sentences.
         name: the name of the model on the command line.
         built_in: the built-in model of that name, or the one that the user's model replaces.
         user: the user's model, if it is one.
@@ -109,6 +103,7 @@ class Task(ABC):
     evaluation_options: ClassVar[tuple[Option, ...]] = ()
     evaluation_batch_size: ClassVar[int]
     has_words: ClassVar[bool] = True
+    needs_end: ClassVar[bool] = False
     outputs: tuple[str, ...] | None = None
     #: Arguments of the model that the task reads too.
     sizes_read: ClassVar[tuple[str, ...]] = ()
@@ -119,7 +114,7 @@ class Task(ABC):
         arguments: Mapping[str, Any],
         vocabulary: Vocabulary | None,
         source: Any,
-        corpus: Corpus,
+        corpus: Any,
     ) -> None:
         self.name, self.arguments, self.vocabulary = name, dict(arguments), vocabulary
         self.built_in = self.model_of(name)
@@ -214,7 +209,8 @@ class Task(ABC):
         """Checks that a vocabulary fits the arguments of a model, as in any good checkpoint.
 
         Raises:
-            InputError: it is missing, not wanted, or of another size; or a size is missing.
+            InputError: it is missing, not wanted, of another size, or without the end of sentences;
+                or a size is missing.
         """
         for name in cls.sizes_read:
             if not is_whole(arguments.get(name), 1):
@@ -227,6 +223,10 @@ class Task(ABC):
             raise InputError(
                 f"[train] expected a vocabulary of {wanted or 'no'} words, got one of {size}; "
                 "take the one that the model was made with"
+            )
+        if cls.needs_end and END_OF_SENTENCE not in (vocabulary or ()):
+            raise InputError(
+                f"[train] expected {END_OF_SENTENCE} in the vocabulary, got none; add it"
             )
 
     # The data of a run

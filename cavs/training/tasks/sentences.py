@@ -13,7 +13,6 @@ import cavs
 from cavs.data import (
     Dataset,
     TextCorpus,
-    Vocabulary,
     language_model_dataset,
     load_ptb,
 )
@@ -38,7 +37,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import DIVERGENCE_RANGES, Ranges, Source
-from cavs.training.tasks._task import BuiltInModel, check_end
+from cavs.training.tasks._task import BuiltInModel
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -164,7 +163,7 @@ class SentenceTask(EmbedsWords, Samples):
     evaluation_options = (BATCH_SIZE_OPTION,)
     evaluation_batch_size = 100
     sampling_options = WORD_SAMPLING_OPTIONS
-    kind = "text"
+    kind, needs_end = "text", True
 
     @classmethod
     def create(
@@ -188,12 +187,6 @@ class SentenceTask(EmbedsWords, Samples):
         task = cls(name, {"vocab_size": len(vocabulary), **sizes}, vocabulary, source, corpus)
         task.begin_with_vectors(vectors, found)
         return task
-
-    @classmethod
-    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """See `Task`; checks also that the vocabulary has an end of sentences."""
-        super().check_fit(arguments, vocabulary)
-        check_end(vocabulary)
 
     def make_objective(self) -> SentenceBound:
         return SentenceBound(self.source)

@@ -14,7 +14,6 @@ from cavs.data import (
     Dataset,
     Loader,
     TextCorpus,
-    Vocabulary,
     load_ptb,
     running_text_dataset,
 )
@@ -38,7 +37,7 @@ from cavs.training.tasks._options import (
     text_option,
 )
 from cavs.training.tasks._source import MOST, Ranges, Source
-from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel, check_end
+from cavs.training.tasks._task import NO_EMBEDDING_DROPOUT, BuiltInModel
 
 if TYPE_CHECKING:
     from cavs.training.tasks.restore import Trained
@@ -176,7 +175,7 @@ class TextTask(EmbedsWords, Samples):
         },
     )
     sampling_options = WORD_SAMPLING_OPTIONS
-    kind = "text"
+    kind, needs_end = "text", True
     sizes_read = ("hidden_size", "num_layers")
     objective: NextWord
     outputs = ("loss", "state")
@@ -216,12 +215,6 @@ class TextTask(EmbedsWords, Samples):
         self.made_with["embedding_size"] = size
         if size != self.arguments["hidden_size"]:
             self.arguments["embedding_size"] = size
-
-    @classmethod
-    def check_fit(cls, arguments: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-        """See `Task`; checks also that the vocabulary has an end of sentences."""
-        super().check_fit(arguments, vocabulary)
-        check_end(vocabulary)
 
     def make_objective(self) -> NextWord:
         return NextWord(2 * self.arguments["num_layers"] * self.arguments["hidden_size"])
