@@ -168,7 +168,7 @@ def test_errors() -> None:
     with pytest.raises(TraceError, match=r"got '_up', at .*test_program\.py:\d+"):
         cavs.VertexProgram({"_up": Down(nn.Linear(3, 3))})
     bad: Any = {"up": 3}
-    with pytest.raises(TraceError, match="'up': int"):
+    with pytest.raises(TraceError, match="as 'up', got int"):
         cavs.VertexProgram(bad)
 
 

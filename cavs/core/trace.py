@@ -120,7 +120,7 @@ def _feature_shape(what: str, shape: int | Sequence[int]) -> Shape:
         sizes = tuple(shape)
     sizes = tuple(int(n) if isinstance(n, np.integer) else n for n in sizes)
     if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in sizes):
-        named = str(shape)
+        named = printed(shape, str)
         instead = (
             f"pass dtype={named!r} by name" if named in _DTYPES else "pass integers of 1 or more"
         )
