@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from cavs import nn as nn
 from cavs import optim as optim
+from cavs._missing import of_package as _of_package
 from cavs._native import core as _core
 from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
+from cavs.core.ops._pytorch import instead_of as _instead_of
 from cavs.core.symbol import Symbol as Symbol
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
@@ -154,9 +156,7 @@ def __getattr__(name: str) -> object:
         saving = import_module("cavs.saving")
         globals().update({each: getattr(saving, each) for each in _OF_SAVING})
         return globals()[name]
-    raise AttributeError(
-        f"[cavs] expected a name among dir(cavs), got {name!r}; check how it is written", name=name
-    )
+    return _of_package("cavs", _instead_of)(name)
 
 
 def __dir__() -> list[str]:

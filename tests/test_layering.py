@@ -21,6 +21,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "_startup": (),
     "_seed": (),
     "_signatures": (),
+    "_missing": (),
     "_arguments": ("errors",),
     "_native": ("errors",),
     "_arrays": (*_BASE, "_native"),
@@ -40,9 +41,9 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("core.ops", "core", "kernels", "scheduler", "memory"),
     ),
     # What users hold
-    "tensor": (*_BASE, "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
-    "nn": ("device", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
-    "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
+    "tensor": (*_BASE, "_missing", "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
+    "nn": ("device", "_missing", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
+    "optim": (*_BASE, "_missing", "_native", "_arrays", "device", "core", "tensor"),
     "inputs": ("device", *_BASE, "_arrays", "core", "scheduler", "tensor"),
     "call": ("device", "core.ops", "core", "scheduler", "execution"),
     "replay": ("device", "core.ops", "core", "scheduler", "execution", "tensor", "call"),
@@ -69,7 +70,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "model": (
         "device",
-        *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
+        *(*_BASE, "_missing", "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "call", "recording", "step", "options", "compiled"),
         "inspection",
     ),
@@ -81,8 +82,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "program": (
         "device",
-        *(*_BASE, "_seed", "core", "scheduler", "execution", "tensor", "options", "compiled"),
-        *("summary", "model"),
+        *(*_BASE, "_missing", "_seed", "core", "scheduler", "execution", "tensor", "options"),
+        *("compiled", "summary", "model"),
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (
@@ -91,12 +92,13 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("call", "recording", "model"),
     ),
     "randomness": ("_locks", "_seed", "tensor", "nn"),
-    "data": (*_BASE, "_seed", "_signatures", "_arrays", "scheduler"),
+    "data": (*_BASE, "_missing", "_seed", "_signatures", "_arrays", "scheduler"),
     # Written as users write: `import cavs`
-    "models": (*_BASE, "_signatures", "nn"),
+    "models": (*_BASE, "_missing", "_signatures", "nn"),
     "training": (
         "device",
         *_BASE,
+        "_missing",
         "_seed",
         "_signatures",
         "_arrays",

@@ -1,5 +1,8 @@
 """Data sets and loaders: trees, expressions, lattices, sentences and images as input graphs."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from cavs._missing import of_package as _of_package
 from cavs._signatures import shorten as _shorten
 from cavs.data.annotated import AnnotatedTree as AnnotatedTree
 from cavs.data.annotated import annotated_dataset as annotated_dataset
@@ -186,6 +189,10 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not _TYPE_CHECKING:  # type checkers would take it for names of any kind
+    __getattr__ = _of_package("cavs.data")
 
 
 _shorten(list(globals().values()))

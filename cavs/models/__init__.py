@@ -15,7 +15,10 @@ is computed once (:func:`cavs.ops.dropout`).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from cavs import VertexFunction
+from cavs._missing import of_package as _of_package
 from cavs._signatures import shorten as _shorten
 from cavs.models.bilstm import BiLSTMTagger as BiLSTMTagger
 from cavs.models.dag_rnn import DAGRNN as DAGRNN
@@ -80,6 +83,10 @@ CLASSIFIERS: dict[str, type[VertexFunction]] = {
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not _TYPE_CHECKING:  # type checkers would take it for names of any kind
+    __getattr__ = _of_package("cavs.models")
 
 
 _shorten(list(globals().values()))

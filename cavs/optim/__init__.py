@@ -1,5 +1,8 @@
 """Optimizers, gradient clipping and learning-rate schedules."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from cavs._missing import of_package as _of_package
 from cavs.optim._optimizer import Optimizer as Optimizer
 from cavs.optim.clip import clip_grad_norm as clip_grad_norm
 from cavs.optim.optimizers import SGD as SGD
@@ -35,3 +38,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not _TYPE_CHECKING:  # type checkers would take it for names of any kind
+    __getattr__ = _of_package("cavs.optim")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from cavs._missing import of_package as _of_package
 from cavs._signatures import shorten as _shorten
 from cavs.training.checkpoint import Checkpoint as Checkpoint
 from cavs.training.checkpoint import load_checkpoint as load_checkpoint
@@ -88,6 +91,10 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if not _TYPE_CHECKING:  # type checkers would take it for names of any kind
+    __getattr__ = _of_package("cavs.training")
 
 
 _shorten(list(globals().values()))
