@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from cavs import nn as nn
 from cavs import optim as optim
+from cavs._missing import of_package as _of_package
 from cavs._native import core as _core
 from cavs._signatures import publish as _publish
 from cavs._signatures import shorten as _shorten
 from cavs.core import ops as ops
+from cavs.core.ops._pytorch import instead_of as _instead_of
 from cavs.core.symbol import Symbol as Symbol
 from cavs.core.trace import Vertex as Vertex
 from cavs.core.vertex import Module as Module
@@ -89,13 +91,17 @@ def __getattr__(name: str) -> object:
         saving = import_module("cavs.saving")
         globals().update({each: getattr(saving, each) for each in _OF_SAVING})
         return globals()[name]
-    raise AttributeError(
-        f"[cavs] expected a name among dir(cavs), got {name!r}; check how it is written", name=name
-    )
+    return _of_package("cavs", _instead_of)(name)
 
 
 _publish(__name__, "__version__", "nn", "ops", "optim", *_PACKAGES, *_OF_SAVING)
 _publish(ops.__name__)
 _publish(optim.__name__)
-_publish(nn.__name__, "distributions", "estimators", "init")
+_publish(
+    nn.__name__,
+    "distributions",
+    "estimators",
+    "init",
+    elsewhere=lambda name: _instead_of(name.lower()),
+)
 _shorten(x for each in (nn.distributions, nn.estimators, nn.init) for x in vars(each).values())

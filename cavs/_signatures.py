@@ -6,18 +6,24 @@ Docstrings say what may be given. Type checkers, and `typing.get_type_hints`, se
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, Signature
 from types import FunctionType, ModuleType
 from typing import Any
 
+from cavs._missing import of_package
+
 _SPECIAL = ("__init__", "__call__", "__getitem__")
 
 
-def publish(package: str, *others: str) -> None:
+def publish(
+    package: str, *others: str, elsewhere: Callable[[str], str | None] | None = None
+) -> None:
     """Sets `__all__` and `dir` of a package to what it has under names without ``_``, other than
-    modules, and `others`; shortens the signatures of all that it has."""
+    modules, and `others`; shortens the signatures of all that it has. Names that it lacks are
+    refused by what to use, see `of_package`."""
     names = vars(sys.modules[package])
+    names.setdefault("__getattr__", of_package(package, elsewhere))
     public = {x for x in names if x[0] != "_" and not isinstance(names[x], ModuleType)}
     shorten(list(names.values()))
     listed = sorted(public.union(others))

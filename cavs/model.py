@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from cavs._arguments import boolean, text
+from cavs._missing import of_model
 from cavs.call import WHOLE, Call, Part
 from cavs.compiled import convert
 from cavs.core.compiler import Compiler
@@ -90,6 +91,12 @@ class Model(Inspectable):
         self._structure = Structure(function, traced.reads)
         self._parameters = function.parameters()
         self._made = frozenset([*vars(self), "_made"])
+
+    if not TYPE_CHECKING:  # type checkers would take it for attributes of any kind
+
+        def __getattr__(self, name: str) -> Any:
+            own = vars(vars(self).get("function", self))
+            raise of_model("a model", name, {each: f"use model.function.{each}" for each in own})
 
     def _state(self) -> dict[str, Any]:
         kept = {"training": self.training, "_stream": self._stream}

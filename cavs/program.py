@@ -7,11 +7,12 @@ through.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from cavs._arguments import boolean, is_among, listed, mapping, printed, shown, text
+from cavs._missing import of_model
 from cavs._seed import seed_or_default
 from cavs.compiled import Compiled, convert
 from cavs.core.reads import Reads
@@ -57,6 +58,13 @@ class Program(Compiled):
         self._join()
         self.set_random_state({"seed": check_seed(seed_or_default(seed)), "step": 0})
         self._made = frozenset([*vars(self), "_made"])
+
+    if not TYPE_CHECKING:  # type checkers would take it for attributes of any kind
+
+        def __getattr__(self, name: str) -> Any:
+            own = {each: f"use program[{each!r}]" for each in vars(self).get("models", ())}
+            step = {"step": f"call that of a function, {next(iter(own.values()), '')[4:]}.step"}
+            raise of_model("a program", name, own | step)
 
     def _join(self) -> None:
         """Makes the models parts of one program."""

@@ -22,7 +22,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     "_files": ("errors",),
     "_startup": (),
     "_seed": (),
-    "_signatures": (),
+    "_missing": (),
+    "_signatures": ("_missing",),
     "_arguments": ("errors",),
     "_native": ("errors",),
     "_arrays": (*_BASE, "_native"),
@@ -42,7 +43,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
         *("core.ops", "core", "kernels", "scheduler", "memory"),
     ),
     # What users hold
-    "tensor": (*_BASE, "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
+    "tensor": (*_BASE, "_missing", "_locks", "_seed", "_arrays", "device", "core.ops", "core"),
     "nn": ("device", *_BASE, "_locks", "_arrays", "core.ops", "core", "tensor"),
     "optim": (*_BASE, "_native", "_arrays", "device", "core", "tensor"),
     "inputs": ("device", *_BASE, "_arrays", "core", "scheduler", "tensor"),
@@ -71,7 +72,7 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "model": (
         "device",
-        *(*_BASE, "core", "scheduler", "execution", "tensor", "optim"),
+        *(*_BASE, "_missing", "core", "scheduler", "execution", "tensor", "optim"),
         *("inputs", "call", "recording", "step", "options", "compiled"),
         "inspection",
     ),
@@ -83,8 +84,8 @@ PYTHON_LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "program": (
         "device",
-        *(*_BASE, "_seed", "core", "scheduler", "execution", "tensor", "options", "compiled"),
-        *("summary", "model"),
+        *(*_BASE, "_missing", "_seed", "core", "scheduler", "execution", "tensor", "options"),
+        *("compiled", "summary", "model"),
     ),
     "readout": (*_BASE, "device", "scheduler", "tensor"),
     "torch": (

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cavs._arrays import Array
+from cavs._missing import of_tensor
 from cavs.core.ops._def import Shape
 from cavs.core.ops._operators import Operators
 from cavs.device import device_of, host
@@ -21,6 +22,11 @@ class ArrayLike(Operators):
 
     requires_grad: bool
     _values: Array  # `data`, to be read only
+
+    if not TYPE_CHECKING:  # type checkers would take it for attributes of any kind
+
+        def __getattr__(self, name: str) -> Any:
+            raise of_tensor(name, np.ndarray)
 
     @property
     @abstractmethod
@@ -97,10 +103,7 @@ class ArrayLike(Operators):
         """As CuPy's; AttributeError of a tensor on the CPU, which has none."""
         data: Any = self._values
         if device_of(data) is host:
-            raise AttributeError(
-                "[tensor] expected a tensor on a GPU for __cuda_array_interface__, got one on the "
-                "CPU; move it with to('cuda')"
-            )
+            raise AttributeError  # __getattr__ says it in its words
         found: dict[str, Any] = self.data.__cuda_array_interface__  # type: ignore[attr-defined]
         return found
 
