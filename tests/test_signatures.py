@@ -92,7 +92,8 @@ def test_packages_are_imported_when_they_are_asked_for() -> None:
         "assert cavs.data is sys.modules['cavs.data']\n"
         "assert 'data' in dir(cavs)\n"
         "try:\n    cavs.trainings\n"
-        "except AttributeError as error:\n    assert \"'trainings'; use cavs.training\" in str(error)\n"
+        "except AttributeError as error:\n"
+        "    assert \"'trainings'; use cavs.training\" in str(error)\n"
         "else:\n    raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
