@@ -3,7 +3,6 @@ processes, and says what is no file to read."""
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from cavs.errors import CheckpointError
 
-A_DEVICE = "a device"
 _SUFFIX = ".tmp"
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system of Linux
 
@@ -47,12 +45,11 @@ def save_atomically(path: str | Path, content: bytes, component: str) -> None:
         ) from error
 
 
-def check_ends(path: str | Path) -> None:
-    """Raises OSError for a device, such as ``/dev/zero``, whose content may have no end, and where
-    there is no file."""
+def is_device(path: str | Path) -> bool:
+    """Whether it is a device, such as ``/dev/zero``, whose content may have no end. Raises OSError
+    where there is no file."""
     mode = os.stat(path).st_mode
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise OSError(errno.EINVAL, A_DEVICE, os.fspath(path))
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def remove_unfinished(directory: Path, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cavs._files import check_ends
+from cavs._files import is_device
 from cavs.errors import CheckpointError, InputError
 from cavs.training._fields import is_text, shown
 from cavs.training.options import Choice, Flag, Integer, Option, voided
@@ -44,13 +44,15 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read, or is neither.
     """
     try:
-        check_ends(path)
-        text = path.read_text(encoding="utf-8-sig")
+        device = is_device(path)
+        text = "" if device else path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8"
         raise InputError(
             f"[train] {path}: expected a file of options, got {reason}; name one"
         ) from None
+    if device:
+        raise InputError(f"[train] {path}: expected a file of options, got a device; name a file")
     kind = "JSON" if text.lstrip().startswith("{") else "TOML"
     try:
         found: dict[str, Any] = json.loads(text) if kind == "JSON" else tomllib.loads(text)

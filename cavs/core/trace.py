@@ -22,7 +22,7 @@ from cavs.core.ops.random import UNIFORM, standard_normal
 from cavs.core.ops.structure import GATHER, PULL
 from cavs.core.reads import Reads, recorded_reads
 from cavs.core.tracing import SourceLine, new_random_key, recording
-from cavs.core.vertex import VertexFunction, check_function
+from cavs.core.vertex import Module, VertexFunction, check_function
 from cavs.errors import CavsError, DTypeError, InputError, ShapeError, TraceError
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -305,8 +305,14 @@ def trace(function: VertexFunction) -> Trace:
     check_function("compile", "a cavs.VertexFunction", function)
     vertex = Vertex()
     with recording(user_line), recorded_reads() as reads:
+        forward: Any = function.forward
+        if isinstance(forward, Module) or not callable(forward):
+            raise TraceError(
+                f"[trace] expected {type(function).__name__}.forward as a method, got "
+                f"{type(forward).__name__} under this name; give the attribute another one"
+            )
         try:
-            function.forward(vertex)
+            forward(vertex)
         except CavsError as error:
             _locate(error)
             raise

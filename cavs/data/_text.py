@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cavs._arguments import shown
-from cavs._files import A_DEVICE, check_ends
+from cavs._files import is_device
 from cavs.errors import DataError, InputError
 
 PathLike = str | Path
@@ -42,12 +42,21 @@ def cannot_be_read(source: str, expected: str, error: Exception) -> NoReturn:
     if isinstance(error, IsADirectoryError):
         fail(source, f"expected {expected}, got a directory; name a file in it")
     reason = getattr(error, "strerror", None)
-    if reason == A_DEVICE:
-        fail(source, f"expected {expected}, got a device; name a file")
     remedy = "check its permissions" if reason else "it may be damaged, or cut off"
     fail(
         source, f"expected {expected}, got a file that cannot be read ({reason or error}); {remedy}"
     )
+
+
+def check_file(path: PathLike, expected: str) -> None:
+    """Raises `DataError` where there is no file, or a device, whose content may have no end."""
+    source = str(as_path(path))
+    try:
+        device = is_device(path)
+    except (OSError, ValueError) as error:  # ValueError: the path has a null character
+        cannot_be_read(source, expected, error)
+    if device:
+        fail(source, f"expected {expected}, got a device; name a file")
 
 
 def check_text(text: str, source: str = "", line: int | None = 1) -> str:
@@ -86,8 +95,8 @@ def read_text(path: PathLike, expected: str) -> str:
     Raises `DataError` for a file that is missing, unreadable, not UTF-8 or empty.
     """
     source = str(as_path(path))
+    check_file(path, expected)
     try:
-        check_ends(path)
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: the path has a null character
         cannot_be_read(source, expected, error)
@@ -113,9 +122,9 @@ def numbered_lines(path: PathLike, expected: str) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file that are not blank, with their numbers, one at a time: a file need
     not fit in memory. Errors as `read_text`."""
     source = str(as_path(path))
+    check_file(path, expected)
     seen = False
     try:
-        check_ends(path)
         with open(path, "rb") as file:
             for number, data in enumerate(file, 1):
                 text = _decoded(data, source, number).removeprefix("\ufeff" * (number == 1))

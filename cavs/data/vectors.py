@@ -14,9 +14,9 @@ import numpy.typing as npt
 from cavs._arguments import instance, integer
 from cavs._arguments import number as number_of
 from cavs._arrays import foreign_array
-from cavs._files import check_ends, write_atomically
+from cavs._files import write_atomically
 from cavs.data._progress import shown_while
-from cavs.data._text import PathLike, as_path, cannot_be_read, fail, quoted
+from cavs.data._text import PathLike, as_path, cannot_be_read, check_file, fail, quoted
 from cavs.data.vocabulary import Vocabulary
 from cavs.errors import InputError, ShapeError
 
@@ -161,6 +161,7 @@ class _File:
 
     def __init__(self, path: PathLike, size: int | None) -> None:
         self.source = str(as_path(path))
+        check_file(path, _EXPECTED)
         self._path = as_path(path)
         self.count: int | None = None
         self.size = 0 if size is None else size
@@ -202,7 +203,6 @@ class _File:
             cannot_be_read(self.source, _EXPECTED, error)
 
     def _open(self) -> BinaryIO | gzip.GzipFile:
-        check_ends(self._path)
         with open(self._path, "rb") as file:
             packed = file.read(2) == _GZIP
         return gzip.open(self._path) if packed else open(self._path, "rb")

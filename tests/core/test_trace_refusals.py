@@ -322,6 +322,19 @@ def test_what_is_no_vertex_function_is_refused() -> None:
         trace(cavs.VertexFunction())
 
 
+@pytest.mark.parametrize("value", [nn.Linear(2, 2), nn.Parameter(np.ones(2)), 3, "x"])
+def test_an_attribute_in_the_place_of_forward_is_refused(value: Any) -> None:
+    """As of a layer over chains that has one for each direction."""
+
+    class Chain(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.forward = value
+
+    got = type(value).__name__
+    with pytest.raises(TraceError, match=f"expected Chain.forward as a method, got {got} under"):
+        cavs.compile(Chain())
+
+
 def test_a_class_in_place_of_a_function_is_refused() -> None:
     made = r"got the class VertexFunction; make one of it: VertexFunction\(\.\.\.\)"
     with pytest.raises(TraceError, match=rf"\[compile\] expected a cavs\.VertexFunction, {made}"):
