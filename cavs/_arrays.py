@@ -119,6 +119,8 @@ def foreign_array(value: Any, what: str) -> Array:
         instead = "convert it with numpy.asarray"
         if of_pytorch(value):
             instead = "pass x.detach().cpu().float(), or another dtype that NumPy has"
+        elif isinstance(value, (list, tuple)):
+            instead = "give rows of one length; numpy.concatenate joins lists of different ones"
         raise InputError(
             f"[{what}] expected numbers, or an array in this machine's memory, got "
             f"{type(value).__name__} ({printed(error, str)}); {instead}"

@@ -222,10 +222,8 @@ def _as_array(name: Name, given: Any) -> Array:
         array = on_gpu(given, "input")
         return foreign_array(given, "input") if array is None else array
     except CavsError as error:
-        message, _, remedy = printed(error, str).rpartition("; ")
-        raise InputError(
-            f"[input] expected an array for {name!r}, got {message}; {remedy}"
-        ) from None
+        message = printed(error, str).removeprefix("[input] ")
+        raise InputError(f"[input] {name!r}: {message}") from None
 
 
 def _describe(graphs: GraphBatch, spec: InputSpec) -> str:

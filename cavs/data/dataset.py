@@ -114,6 +114,12 @@ class Dataset(Printed):
         edge = items("data", "edge", edge, str, "names")
         graph = items("data", "graph", graph, str, "names")
         names = [text("data", "an input's name", x) for x in (pairs[0][1] if pairs else ())]
+        unknown = next((x for x in (*edge, *graph) if pairs and x not in names), None)
+        if unknown is not None:
+            raise InputError(
+                f"[data] expected names among the inputs {listed(names)} in edge and graph, got "
+                f"{unknown!r}; correct it"
+            )
         spaces: dict[str, Space] = {
             name: "edge" if name in edge else "graph" if name in graph else "vertex"
             for name in names
@@ -137,7 +143,7 @@ class Dataset(Printed):
                     raise ShapeError(
                         f"[data] expected {rows[space]} rows of the shape that sample 0 has for "
                         f"the {space} input {name!r} of sample {index}, got shape {values.shape}; "
-                        "reshape it"
+                        "reshape it, or name it in edge=[...] or graph=[...] where it is theirs"
                     )
                 columns[name].append(values)
         flat = {name: np.concatenate(parts) for name, parts in columns.items()}

@@ -153,3 +153,8 @@ def test_refused() -> None:
         Dataset.from_samples([(GRAPHS[1], {"word": [1]}), (GRAPHS[1], {"word": [1, 2]})])
     with pytest.raises(ShapeError, match=r"of the shape that sample 0 has"):
         Dataset.from_samples([(GRAPHS[1], {"word": [1]}), (GRAPHS[1], {"word": [[1]]})])
+    with pytest.raises(ShapeError, match=r"got shape \(\); .*graph=\[\.\.\.\] where it is theirs"):
+        Dataset.from_samples([(GRAPHS[1], {"label": 1})])
+    for names in ({"graph": ["lable"]}, {"edge": ["lable"]}):
+        with pytest.raises(InputError, match=r"inputs \['label'\] in edge and graph, got 'lable'"):
+            Dataset.from_samples([(GRAPHS[1], {"label": [1]})], **names)
