@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from cavs.nn.distributions import Normal, kl_divergence
 from cavs.nn.estimators import importance_weighted_bound, nvil, vimco, wake_sleep
 from cavs.training.arrays import Arrays, check_state
 from cavs.training.metrics import finite_total, judging, placed, total
-from cavs.training.objective import Batches, Objective
+from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 
 
 class Bound(Objective):
@@ -25,16 +25,12 @@ class Bound(Objective):
 
     best, greater = "nll", False
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, **inputs)
         loss = -importance_weighted_bound(_by_graph(out["log_weight"], batch)).sum()
         return loss, float(loss.item())
 
-    def evaluate(
-        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
         """See `Objective`; ``elbo`` is the mean over samples. If a key comes in several batches,
         the samples of all of them count for its graph."""
         weights: dict[int, list[Any]] = {}
@@ -81,15 +77,11 @@ class LatentBound(Objective):
         """What the encoder pulls, of the inputs of a batch."""
         raise NotImplementedError
 
-    def hide(
-        self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], generator: cavs.Generator
-    ) -> Mapping[str, Any]:
+    def hide(self, batch: cavs.GraphBatch, inputs: Inputs, generator: cavs.Generator) -> Inputs:
         """What the decoder pulls in training; `generator` draws what is hidden from it."""
         return inputs
 
-    def posterior(
-        self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> Normal:
+    def posterior(self, program: cavs.Program, batch: cavs.GraphBatch, inputs: Inputs) -> Normal:
         """q(z | graph) of each graph, from the encoder's state at the root."""
         function: Any = program.function
         h = program["encoder"](batch, **self.encoded(inputs))["h"]
@@ -118,9 +110,7 @@ class LatentBound(Objective):
         divergence = ops.sum(kl_divergence(posterior, Normal(0.0, 1.0)), -1)
         return out["loss"], divergence, posterior
 
-    def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: Any, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         step = model.random_state()["encoder.step"]
         nats, divergence, _ = self.parts(model, batch, inputs, training=True)
         weight = self._weight * min(1.0, step / self._steps) if self._steps else self._weight
@@ -141,9 +131,7 @@ def _log_mean(log_weights: Any) -> float:
 class Vimco(Bound):
     """The importance-weighted bound by score functions: see :func:`cavs.nn.estimators.vimco`."""
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, **inputs)
         estimate = vimco(_by_graph(out["log_joint"], batch), _by_graph(out["log_q"], batch))
         return -estimate.surrogate.sum(), -float(estimate.bound.numpy().sum())
@@ -159,9 +147,7 @@ class Nvil(Bound):
     def __init__(self) -> None:
         self._running = np.zeros(2)  # mean and variance of the signal less the model's baseline
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, **inputs)
         parts = {name: _by_graph(x, batch) for name, x in out.items()}
         rest = (parts["log_weight"].numpy() - parts["baseline"].numpy()).astype(np.float64)
@@ -189,9 +175,7 @@ class WakeSleep(Bound):
     def __init__(self) -> None:
         self._dream: cavs.Model | None = None
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         if self._dream is None:
             function: Any = model.function
             self._dream = cavs.compile(SBNDream(function), outputs=["log_q"], device=model.device)

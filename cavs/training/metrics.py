@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import cavs
 from cavs.errors import NonFiniteError
-from cavs.training.objective import Batches, Objective
+from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 
 _SEED = 2**62  # of what is drawn to judge a model; no run begins with it by chance
 
@@ -105,15 +105,11 @@ class Classification(Objective):
     best, greater = "root_accuracy", True
     pushed: str | None = "loss"
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out = model(batch, **inputs)
         return out["loss"].sum(), total(out["loss"])
 
-    def evaluate(
-        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
         scores = evaluate(model, batches, should_stop=should_stop)
         return None if scores is None else scores.to_dict()
 

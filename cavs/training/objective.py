@@ -8,7 +8,11 @@ from typing import Any, Protocol
 import cavs
 from cavs.training.arrays import Array, Arrays, check_state
 
+Inputs = Mapping[str, Any]
 Batches = Iterable[tuple[cavs.GraphBatch, Mapping[str, Array]]]
+ShouldStop = Callable[[], bool]
+Loss = tuple[cavs.Tensor, float]
+Judged = dict[str, float] | None
 
 
 class Objective(Protocol):
@@ -25,16 +29,11 @@ class Objective(Protocol):
     greater: bool
     pushed: str | None = None
 
-    def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: Any, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         """The sum of the losses of the batch's graphs, as a tensor of one element to differentiate
-        and as a number to report.
-        """
+        and as a number to report."""
 
-    def evaluate(
-        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         """Scores by name, the `best` among them; None if `should_stop` returned True."""
 
     def describe(self, scores: Mapping[str, float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,7 +25,7 @@ from cavs.training._fields import shown
 from cavs.training.bounds import LatentBound
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import finite_total, judging, placed
-from cavs.training.objective import Batches
+from cavs.training.objective import Batches, Judged, ShouldStop
 from cavs.training.options import with_defaults
 from cavs.training.sampling import decode_trees, sample_trees
 from cavs.training.tasks._abilities import Samples
@@ -95,9 +95,7 @@ class TreeBound(LatentBound):
     def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {name: inputs[name] for name in ("production", "slot")}
 
-    def evaluate(
-        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         sums = dict.fromkeys(_SCORES, 0.0)
         made: list[LabelledTree] = []
         generator = cavs.Generator(_SEED)

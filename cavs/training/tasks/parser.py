@@ -29,7 +29,7 @@ from cavs.errors import DataError
 from cavs.models import ShiftReduceParser
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import judging, placed, total
-from cavs.training.objective import Batches, Objective
+from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 from cavs.training.options import with_defaults
 from cavs.training.parsing import Buffers, parse, parse_with_scores
 from cavs.training.tasks._abilities import Predicts
@@ -74,9 +74,7 @@ class Parsing(Objective):
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
 
-    def loss(
-        self, model: Any, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: Any, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         word, read = inputs["word"], inputs["read"]
         buffers = Buffers(model, word[word >= 0], read[batch.roots], batch.keys)
         graph = np.repeat(np.arange(batch.num_graphs), np.diff(batch.ptr))
@@ -85,9 +83,7 @@ class Parsing(Objective):
         )
         return out["loss"].sum(), total(out["loss"])
 
-    def evaluate(
-        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         found: list[LabelledTree] = []
         gold: list[LabelledTree] = []
         with judging(model):

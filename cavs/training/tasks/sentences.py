@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +20,7 @@ from cavs.models import SentenceVAE
 from cavs.training.bounds import LatentBound
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import finite_total, judging, placed
-from cavs.training.objective import Batches
+from cavs.training.objective import Batches, Inputs, Judged, ShouldStop
 from cavs.training.options import with_defaults
 from cavs.training.sampling import decode_sentences, sample_sentences
 from cavs.training.tasks._abilities import Samples
@@ -81,9 +81,7 @@ class SentenceBound(LatentBound):
     def encoded(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {"word": inputs["label"]}  # the next words, so that the last one is ``<eos>``
 
-    def hide(
-        self, batch: cavs.GraphBatch, inputs: Mapping[str, Any], generator: cavs.Generator
-    ) -> Mapping[str, Any]:
+    def hide(self, batch: cavs.GraphBatch, inputs: Inputs, generator: cavs.Generator) -> Inputs:
         if not self._word_dropout:
             return inputs
         # Drawn by the graph's key and the place in the graph.
@@ -94,9 +92,7 @@ class SentenceBound(LatentBound):
         word = np.where(kept >= self._word_dropout, inputs["word"], np.int32(-1))
         return {**inputs, "word": word}
 
-    def evaluate(
-        self, model: Any, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: Any, batches: Batches, should_stop: ShouldStop) -> Judged:
         """See `Objective`; the perplexity is a bound, e to the power of the nats per word."""
         nats = divergence = 0.0
         words = graphs = 0

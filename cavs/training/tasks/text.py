@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +23,7 @@ from cavs.training.arrays import Arrays, check_state
 from cavs.training.config import TrainingConfig
 from cavs.training.contract import ID, Contract, FunctionContract, Pull
 from cavs.training.metrics import finite_total, judging, placed, total
-from cavs.training.objective import Batches, Objective
+from cavs.training.objective import Batches, Inputs, Judged, Loss, Objective, ShouldStop
 from cavs.training.options import Integer, Option, with_defaults
 from cavs.training.sampling import sample_text
 from cavs.training.tasks._abilities import Samples
@@ -82,15 +82,11 @@ class NextWord(Objective):
         self.streams: int | None = None
         self._state: Any = None
 
-    def loss(
-        self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Mapping[str, Any]
-    ) -> tuple[cavs.Tensor, float]:
+    def loss(self, model: cavs.Model, batch: cavs.GraphBatch, inputs: Inputs) -> Loss:
         out, self._state = self._read(model, batch, inputs, self._state)
         return out["loss"].sum(), total(out["loss"])
 
-    def evaluate(
-        self, model: cavs.Model, batches: Batches, should_stop: Callable[[], bool]
-    ) -> dict[str, float] | None:
+    def evaluate(self, model: cavs.Model, batches: Batches, should_stop: ShouldStop) -> Judged:
         state, nats, words = None, 0.0, 0
         with judging(model):
             for number, (batch, inputs) in enumerate(batches):
