@@ -21,6 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MOST_BYTES = 1 << 26  # a metrics.json of a hundred thousand epochs has fewer
 _FLAG = "true or false"  # as TOML and JSON write it
 
 # Options of every run, and of models of a file.
@@ -44,15 +45,17 @@ def read_config(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read, or is neither.
     """
     try:
-        device = is_device(path)
-        text = "" if device else path.read_text(encoding="utf-8-sig")
+        wrong = "a device" if is_device(path) else ""
+        if path.stat().st_size > _MOST_BYTES:
+            wrong = f"one of more than {_MOST_BYTES} bytes"
+        text = "" if wrong else path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8"
         raise InputError(
             f"[train] {path}: expected a file of options, got {reason}; name one"
         ) from None
-    if device:
-        raise InputError(f"[train] {path}: expected a file of options, got a device; name a file")
+    if wrong:
+        raise InputError(f"[train] {path}: expected a file of options, got {wrong}; name another")
     kind = "JSON" if text.lstrip().startswith("{") else "TOML"
     try:
         found: dict[str, Any] = json.loads(text) if kind == "JSON" else tomllib.loads(text)

@@ -392,7 +392,9 @@ def test_mistakes_are_one_line(
 
 def test_files_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (binary := tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    for path in (tmp_path, tmp_path / "none.toml", binary):
+    with (huge := tmp_path / "huge.toml").open("wb") as file:
+        file.truncate(1 << 30)  # of which nothing is on the disk, nor is it read
+    for path in (tmp_path, tmp_path / "none.toml", binary, huge, Path("/dev/zero")):
         for model in ("tree-lstm", f"{OWN}:AttentiveTree"):
             train("--config", path, model=model, code=1)
             said = capsys.readouterr().err
