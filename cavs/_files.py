@@ -41,7 +41,7 @@ def save_atomically(path: str | Path, content: bytes, component: str) -> None:
     except OSError as error:
         raise CheckpointError(
             f"[{component}] {path}: expected to write it, got {error.strerror or error}, and what "
-            "was there before is unchanged; free some space or choose another place"
+            "was there before is unchanged; make its folder, free space, or choose another place"
         ) from error
 
 

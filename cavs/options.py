@@ -68,13 +68,14 @@ class CompileOptions(NamedTuple):
         return self._replace(dtype=dtype, outputs=outputs, passes=passes, device=device.name)
 
 
-def float_dtype(component: str, dtype: Any) -> str:
-    """The name of a dtype of models; raises DTypeError where it is neither float32 nor float64."""
+def float_dtype(component: str, dtype: Any, otherwise: str = "") -> str:
+    """The name of a dtype of models; raises DTypeError where it is neither float32 nor float64.
+    `otherwise` names what else might have been given."""
     name = dtype_name(dtype)
     if name not in ("float32", "float64"):
         raise DTypeError(
-            f"[{component}] expected dtype float32 or float64, got {shown_dtype(dtype)}; pass one "
-            "of these"
+            f"[{component}] expected dtype float32 or float64{otherwise}, got "
+            f"{shown_dtype(dtype)}; pass one of these"
         )
     return name
 
@@ -90,7 +91,7 @@ def as_device_and_dtype(device: Any, dtype: Any) -> tuple[str | None, str | None
     if device is not None and dtype is None and not _is_device_name(device):
         device, dtype = None, device
     if device is None:
-        return None, float_dtype("to", dtype)
+        return None, float_dtype("to", dtype, ", or a device such as cpu, cuda or cuda:1")
     name = find_device(device, "to").name
     return name, None if dtype is None else float_dtype("to", dtype)
 

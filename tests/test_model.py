@@ -186,7 +186,8 @@ def test_what_was_made_for_the_old_precision_says_so() -> None:
 def test_wrong_precisions_are_refused() -> None:
     model = cavs.compile(vertex_functions.make_function("ChildSumTreeLSTM", "float32"))
     for wrong in ("float16", "gpu", None, int, 3):
-        with pytest.raises(cavs.DTypeError, match=r"^\[to\] expected dtype float32 or float64"):
+        message = r"^\[to\] expected dtype float32 or float64, or a device such as cpu"
+        with pytest.raises(cavs.DTypeError, match=message):
             model.to(wrong)  # type: ignore[arg-type]
     assert model.dtype == np.float32
 

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cavs._arguments import shown
+from cavs._arguments import of_pytorch, shown
 from cavs.core.ir import Node, ancestors, constant, param, source
 from cavs.core.ops._def import OpDef, Operand, Shape, Space, SpaceKind, Unique, join_spaces
 from cavs.core.ops.elementwise import IDENTITY
@@ -115,10 +115,11 @@ def _operand(value: Any, op: OpDef) -> Node:
         return constant(_float(op.name, value))
     if getattr(value, "__cavs_parameter__", False):
         return param(value)
+    whose = "PyTorch's " if of_pytorch(value) else ""
     raise TraceError(
-        f"[{op.name}] expected a vertex value, a parameter or a number, got "
+        f"[{op.name}] expected a vertex value, a parameter or a number, got {whose}"
         f"{type(value).__name__}; bring data that differs from vertex to vertex through v.pull, "
-        "and keep what does not as an attribute, Parameter(data, requires_grad=False)"
+        "and keep what does not as an attribute, cavs.Parameter(data, requires_grad=False)"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -97,7 +97,7 @@ class Layer(SharedModule):
         self,
         graphs: GraphBatch | InputGraph | Sequence[InputGraph],
         /,
-        *,
+        *unnamed: NoReturn,
         outputs: Iterable[str] | None = None,
         **inputs: Any,
     ) -> dict[str, torch.Tensor]:
@@ -124,6 +124,8 @@ class Layer(SharedModule):
             CavsRuntimeError: an attribute that F read was replaced since it was compiled, or the
             call is within a transform (``torch.func``) or trace.
         """
+        if unnamed:
+            self._model._checker.refuse_unnamed(unnamed)
         if torch.compiler.is_dynamo_compiling():
             return uncompiled(self, graphs, {"outputs": outputs, **inputs})
         check_mode()

@@ -223,3 +223,12 @@ def test_a_formula_is_what_pytorch_computes(name: str) -> None:
     model = cavs.compile(Of(lambda x: eval(text, {"ops": ops, "x": x})), dtype="float64")
     found = model(cavs.InputGraph([[]]), x=X[None])["y"].data[0]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("sofmax", "use ops.softmax"), ("argsort", "compute it from"), ("einsum", "compute it from")],
+)
+def test_only_names_that_are_near_are_suggested(name: str, instead: str) -> None:
+    with pytest.raises(AttributeError, match=rf"got '{name}'; {instead}"):
+        getattr(ops, name)

@@ -155,6 +155,21 @@ def test_wrong_options_are_refused_in_one_line(kind: str) -> None:
     one_line(caught.value)
 
 
+def test_what_pytorch_allows_and_cavs_does_not_is_refused_in_one_line() -> None:
+    with pytest.raises(cavs.InputError, match=r"by name, got Tensor of shape .*; pass inputs as"):
+        Layer(Cell())(GRAPHS, torch.ones(2))
+
+    class Mixed(cavs.VertexFunction):
+        def __init__(self) -> None:
+            self.scale = torch.nn.Parameter(torch.ones(4))
+
+        def forward(self, v: cavs.Vertex) -> None:
+            v.push(y=v.pull("x", 4) * self.scale)
+
+    with pytest.raises(cavs.TraceError, match=r"got PyTorch's Parameter.* cavs\.Parameter\(data"):
+        Layer(Mixed())
+
+
 def test_values_that_are_not_finite_are_found() -> None:
     layer, given = Layer(Cell()), inputs()
     with torch.no_grad():

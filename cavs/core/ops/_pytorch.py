@@ -113,7 +113,7 @@ def no_such_operation(name: str) -> Any:
     expected, instead = "an operation of cavs.ops", None if name[0] == "_" else instead_of(name)
     if instead is None:
         operations = [each for each in dir(ops) if each.islower()]
-        near = get_close_matches(name, operations, 1)
+        near = get_close_matches(name, operations, 1, 0.75)  # not rsqrt for argsort
         expected = f"one of {', '.join(operations)}"
         instead = f"use ops.{near[0]}" if near else "compute it from these"
     raise AttributeError(f"[ops] expected {expected}, got {name!r}; {instead}")
