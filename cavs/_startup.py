@@ -11,7 +11,10 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False  # as of typing, which takes a moment to import, too
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 def is_command() -> bool:
@@ -48,7 +51,9 @@ def show_errors() -> None:
         sys.excepthook = sys.__excepthook__
 
 
-def _say_failed_import(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+def _say_failed_import(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     known = isinstance(error, (ImportError, MemoryError)) or str(error).startswith("[cavs] ")
     if not known or sys.stderr is None:
         sys.__excepthook__(kind, error, trace)
