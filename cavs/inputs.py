@@ -43,6 +43,7 @@ class InputChecker:
         self.children_read = children_read
         self._policy = policy
         self._specs = trace.inputs
+        self.ids = frozenset(name for name, spec in trace.inputs.items() if spec.dtype == "int32")
         self.count = len(trace.inputs)
         self._trace = trace
         self._bounds = _id_bounds(trace.function.roots())

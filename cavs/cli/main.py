@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -22,7 +23,11 @@ class Parser(argparse.ArgumentParser):
     """Prints the error first, and then one line of usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Ends the program."""
+        """Ends the program, after what argparse says as the errors of cavs say it."""
+        chosen = r"invalid choice: (.*) \(choose from (.*)\)"
+        message = re.sub(chosen, r"expected one of \2, got \1", message)
+        missing = r"the following arguments are required: (.*)"
+        message = re.sub(missing, r"expected \1, got none", message)
         say(message)
         say_usage(self)
         self.exit(USAGE)
@@ -88,8 +93,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO):  # of a print
             return _lost(error)
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}")
+        reason = error.strerror or str(error)
+        if error.filename is None:
+            return _fail(reason)
+        return _fail(
+            f"[cavs] {error.filename}: expected a place to read from or write to, got: {reason}; "
+            "check the path"
+        )
     except MemoryError as error:
         asked = f" ({error})" if str(error) else ""
         return _fail(f"not enough memory{asked}; use a smaller --batch-size or --hidden-size")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -13,11 +13,12 @@ from cavs.torch._device import HOST, Place
 
 
 def arrays_of(
-    inputs: Mapping[str, Any], dtype: torch.dtype, place: Place
+    inputs: Mapping[str, Any], dtype: torch.dtype, place: Place, ids: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The inputs as cavs takes them, and those among them that are tensors of floats, as `dtype`.
 
-    Floats are read where they are, which must be the layer's place. Integers go to the host, from
+    Floats are read where they are, which must be the layer's place; those given for `ids` stay
+    tensors, to be refused as such. Integers go to the host, from
     wherever they are: it counts them.
 
     Raises:
@@ -26,7 +27,9 @@ def arrays_of(
     arrays, floats = dict(inputs), dict[str, torch.Tensor]()
     for name, x in inputs.items():
         if isinstance(x, torch.Tensor):
-            if x.dtype.is_floating_point:
+            if x.dtype.is_floating_point and name in ids:
+                arrays[name] = x.detach()
+            elif x.dtype.is_floating_point:
                 floats[name] = x = x if x.dtype is dtype else x.to(dtype)
                 arrays[name] = place.array_of(x, f"input {name!r}")
             else:

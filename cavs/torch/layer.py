@@ -149,7 +149,7 @@ class Layer(SharedModule):
         """The outputs of a model; on PyTorch's tape where it is to be `aware` of what learns."""
         tensors, flags, weights = operands
         place = self._place
-        arrays, floats = arrays_of(inputs, self._dtype, place)
+        arrays, floats = arrays_of(inputs, self._dtype, place, model._checker.ids)
         prepared = model._prepare(graphs, arrays)
         wanted = frozenset[str]()
         learning = False

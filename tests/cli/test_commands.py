@@ -221,7 +221,8 @@ def test_a_loss_that_is_not_finite_ends_training(tmp_path: Path) -> None:
 def test_a_file_where_a_directory_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = cavs("train", "tree-lstm", *TINY, "--output", tmp_path / "file" / "run", code=1)
-    assert done.stderr == f"cavs: {tmp_path / 'file' / 'run'}: Not a directory\n"
+    place = f"{tmp_path / 'file' / 'run'}: expected a place to read from or write to"
+    assert done.stderr == f"cavs: [cavs] {place}, got: Not a directory; check the path\n"
 
 
 @pytest.mark.parametrize(
@@ -387,3 +388,18 @@ def test_predictions_as_json(listops_run: Path) -> None:
         assert found["vertices"][-1] == {k: found[k] for k in ("label", "probabilities")}
     bad = cavs("predict", best, "--json", stdin="(-1 3)\n(-1 (\n", code=1)
     assert len(bad.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["draw", "foo"], r"argument model: expected one of .*tree-lstm.*, got 'foo'$"),
+        (["foo"], r"argument command: expected one of .*train.*, got 'foo'$"),
+        ([], r"expected command, got none$"),
+        (["evaluate"], r"expected \S+, got none$"),
+    ],
+)
+def test_what_argparse_refuses_is_said_as_all_errors(arguments: list[str], said: str) -> None:
+    message, usage = cavs(*arguments, code=2).stderr.splitlines()
+    assert re.search(said, message), message
+    assert usage.startswith("usage: cavs")

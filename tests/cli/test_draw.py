@@ -67,7 +67,9 @@ def test_bad_trees_and_endings_are_refused(
     assert main(["draw", "lstm", "-o", str(tmp_path / "a.jpeg")]) == 1
     assert "a file that ends in .svg, .dot, .gv, .png, .pdf" in capsys.readouterr().err
     assert main(["draw", "lstm", "-o", str(tmp_path / "no" / "a.dot")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"[cavs] {tmp_path / 'no' / 'a.dot'}: expected a place to read from or write to" in said
+    assert said.endswith("got: No such file or directory; check the path\n")
 
 
 def test_graphviz_is_asked_for_where_it_is_missing(

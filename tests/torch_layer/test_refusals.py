@@ -159,6 +159,10 @@ def test_what_pytorch_allows_and_cavs_does_not_is_refused_in_one_line() -> None:
     with pytest.raises(cavs.InputError, match=r"by name, got Tensor of shape .*; pass inputs as"):
         Layer(Cell())(GRAPHS, torch.ones(2))
 
+    given = inputs()
+    with pytest.raises(cavs.DTypeError, match=r"'word'.*; convert it with \.to\(torch\.int32"):
+        Layer(Cell())(GRAPHS, x=given["x"], word=given["word"].float())
+
     class Mixed(cavs.VertexFunction):
         def __init__(self) -> None:
             self.scale = torch.nn.Parameter(torch.ones(4))
