@@ -3,8 +3,7 @@
 #include "cuda/kernels/tiles.h"
 #include "runtime/optimizer_formulas.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 __device__ __forceinline__ long long first_element() {
@@ -62,8 +61,7 @@ __device__ __forceinline__ void take_greatest(Real* out, Magnitude greatest) {
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda
 
 using namespace cavs;
 using namespace cavs::cuda;

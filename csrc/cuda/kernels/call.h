@@ -2,8 +2,7 @@
 // NVRTC has no standard headers, so none is included.
 #pragma once
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Rows of the driving space that a launch works on.
 struct Rows {
@@ -51,5 +50,4 @@ struct Call {
   Rows rows;
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -7,8 +7,7 @@
 #include "cuda/kernels/products_few.h"
 #include "cuda/kernels/products_sums.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 namespace {
 
 // Of products; one at a time uses it.
@@ -119,5 +118,4 @@ __device__ __noinline__ void add_rows(const RowSum& sum, Rows rows, bool goes_on
 }
 
 }  // namespace
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda

@@ -4,8 +4,7 @@
 
 #include "cuda/kernels/products_call.h"
 
-namespace cavs {
-namespace cuda {
+namespace cavs::cuda {
 
 // Levels `first`, first + step, .. , `count` of them. Level l has rows [vertices[l], vertices[l +
 // 1]), and edges likewise.
@@ -30,5 +29,4 @@ struct RowSum {
   Operand in, out;
 };
 
-}  // namespace cuda
-}  // namespace cavs
+}  // namespace cavs::cuda
