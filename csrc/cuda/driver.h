@@ -64,7 +64,6 @@ using BlasHandle = cublasContext*;
   F(cuMemAllocAsync, , (Address * address, size_t bytes, StreamHandle stream))                     \
   F(cuMemFreeAsync, , (Address address, StreamHandle stream))                                      \
   F(cuMemPoolSetAttribute, , (PoolHandle pool, int attribute, void* value))                        \
-  F(cuMemPoolTrimTo, , (PoolHandle pool, size_t bytes))                                            \
   F(cuPointerGetAttribute, , (void* value, int attribute, Address address))                        \
   F(cuMemHostAlloc, , (void** data, size_t bytes, unsigned flags))                                 \
   F(cuMemFreeHost, , (void* data))                                                                 \
@@ -72,7 +71,6 @@ using BlasHandle = cublasContext*;
   F(cuMemcpyDtoHAsync, _v2, (void* to, Address from, size_t bytes, StreamHandle stream))           \
   F(cuMemcpyDtoDAsync, _v2, (Address to, Address from, size_t bytes, StreamHandle stream))         \
   F(cuMemsetD8Async, , (Address to, unsigned char value, size_t count, StreamHandle stream))       \
-  F(cuMemsetD32Async, , (Address to, unsigned value, size_t count, StreamHandle stream))           \
   F(cuStreamCreate, , (StreamHandle * stream, unsigned flags))                                     \
   F(cuStreamDestroy, _v2, (StreamHandle stream))                                                   \
   F(cuStreamSynchronize, , (StreamHandle stream))                                                  \

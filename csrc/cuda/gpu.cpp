@@ -2,7 +2,6 @@
 #include "cuda/gpu.h"
 
 #include <atomic>
-#include <cstring>
 
 #include "cuda/counters.h"
 
@@ -193,24 +192,5 @@ PinnedBlock::PinnedBlock(size_t bytes) : bytes_(bytes) {
   data_ = static_cast<std::byte*>(data);
 }
 PinnedBlock::~PinnedBlock() { driver().cuMemFreeHost(data_); }
-
-size_t PackedUpload::add(const void* data, size_t bytes) {
-  const size_t offset = bytes_;
-  parts_.push_back({data, bytes, offset});
-  bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  return offset;
-}
-
-void PackedUpload::send(const Stream& stream, const PinnedBlock& pinned,
-                        const DeviceBlock& block) const {
-  if (pinned.bytes() < bytes_ || block.bytes() < bytes_) {
-    fail("[cuda] expected ", bytes_, " bytes for an upload, got ", pinned.bytes(), " pinned and ",
-         block.bytes(), " on the device; make them as large");
-  }
-  for (const Part& part : parts_) {
-    if (part.bytes != 0) std::memcpy(pinned.data() + part.offset, part.data, part.bytes);
-  }
-  stream.copy_to_device(block.address(), pinned.data(), bytes_);
-}
 
 }  // namespace cavs::cuda

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cuda/driver.h"
 
@@ -180,30 +179,6 @@ class PinnedBlock {
 
  private:
   std::byte* data_ = nullptr;
-  size_t bytes_ = 0;
-};
-
-// Host arrays that go to the device together: one copy for all index arrays of a batch.
-class PackedUpload {
- public:
-  static constexpr size_t kAlignment = 256;
-
-  // Gives the array's offset in the packed block.
-  template <class T>
-  size_t add(const std::vector<T>& values) {
-    return add(values.data(), values.size() * sizeof(T));
-  }
-  size_t add(const void* data, size_t bytes);
-  size_t bytes() const { return bytes_; }
-  // One asynchronous copy; `pinned` must stay as it is until the stream has done it.
-  void send(const Stream& stream, const PinnedBlock& pinned, const DeviceBlock& block) const;
-
- private:
-  struct Part {
-    const void* data;
-    size_t bytes, offset;
-  };
-  std::vector<Part> parts_;
   size_t bytes_ = 0;
 };
 

@@ -17,7 +17,6 @@ namespace cavs::cuda {
 namespace {
 
 constexpr int kOwnSharedBytes = 1;  // CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
-constexpr int kNumRegisters = 4;    // CU_FUNC_ATTRIBUTE_NUM_REGS
 constexpr int kSharedBytes = 8;     // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 constexpr char kImageMark[] = "cavs kernels 2\n";  // what a kept file begins with
 constexpr Result kBuiltinsMissing = 7;             // NVRTC_ERROR_BUILTIN_OPERATION_FAILURE
@@ -222,12 +221,6 @@ unsigned Kernel::resident_blocks(const Gpu& gpu, unsigned threads, unsigned shar
             &blocks, function_, static_cast<int>(threads), shared_bytes),
         "a kernel '", name_, "' that fits with ", threads, " threads");
   return static_cast<unsigned>(blocks * gpu.processors());
-}
-
-int Kernel::registers() const {
-  int value = 0;
-  check(driver().cuFuncGetAttribute(&value, kNumRegisters, function_), "registers of ", name_);
-  return value;
 }
 
 int Kernel::own_shared_bytes() const {

@@ -46,7 +46,6 @@ class Kernel {
   // Blocks of all processors together that can be resident at once: the most that a cooperative
   // launch may have.
   unsigned resident_blocks(const Gpu& gpu, unsigned threads, unsigned shared_bytes = 0) const;
-  int registers() const;
   // Bytes of shared memory that a block has besides those that a launch asks for.
   int own_shared_bytes() const;
 

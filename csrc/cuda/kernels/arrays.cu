@@ -1,7 +1,6 @@
 // Whole arrays: filled, scaled, summed up, and their greatest magnitudes.
 #include "cuda/kernels/step_tiles.h"
 #include "cuda/kernels/tiles.h"
-#include "runtime/optimizer_formulas.h"
 
 namespace cavs::cuda {
 namespace {
@@ -68,13 +67,6 @@ using namespace cavs::cuda;
 
 extern "C" __global__ void __launch_bounds__(256) fill(Real* x, long long n, Real value) {
   for (long long i = first_element(); i < n; i += elements_at_once()) x[i] = value;
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-    add_scaled(Real* x, const Real* y, Real factor, long long n) {
-  for (long long i = first_element(); i < n; i += elements_at_once()) {
-    x[i] = fused_multiply_add(factor, y[i], x[i]);
-  }
 }
 
 extern "C" __global__ void __launch_bounds__(256) scale_arrays(ScaleCall<Real> call) {

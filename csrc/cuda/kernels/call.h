@@ -41,13 +41,4 @@ struct Random {
   const int* edge_local = nullptr;
 };
 
-// The operands of one launch, with at most N inputs; tables belong to the inputs.
-template <int N>
-struct Call {
-  Operand in[N];
-  Table tables[N];
-  Operand out;
-  Rows rows;
-};
-
 }  // namespace cavs::cuda
