@@ -7,6 +7,7 @@
 
 #include "cuda/gpu.h"
 #include "cuda/kernel_cache.h"
+#include "cuda/pinned_ring.h"
 
 namespace cavs::cuda {
 
@@ -30,6 +31,7 @@ struct OpenGpu {
   Stream capturing;  // graphs are captured on it, one at a time
   std::mutex capture_mutex;
   KernelCache cache;
+  PinnedRing outcomes;  // of training steps, as the device writes them
 };
 
 // Throws Error(kDevice) where there is no GPU of this number. The GPU is current in the calling

@@ -1,63 +1,21 @@
 // Puts a whole step on the stream, and keeps what the host may ask later.
 #include "cuda/later_step.h"
 
-#include <map>
-#include <mutex>
-#include <type_traits>
+#include <cstddef>
 #include <utility>
 
-#include "base/denormals.h"
-#include "cuda/current_stream.h"
-#include "cuda/library.h"
-#include "cuda/step_arithmetic.h"
+#include "cuda/step_launches.h"
 
 namespace cavs::cuda {
 namespace {
 
-// Where the device writes what became of a step. Kept for later steps, because pinned memory is
-// slow to get.
-struct Slot {
-  PinnedBlock state{sizeof(StepState)};
-  Event done;
-};
-
-class Slots {
- public:
-  std::unique_ptr<Slot> take() {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    // Nobody may have asked yet what became of the step.
-    if (slots_.empty() || !slots_.back()->done.is_done()) return std::make_unique<Slot>();
-    std::unique_ptr<Slot> slot = std::move(slots_.back());
-    slots_.pop_back();
-    return slot;
-  }
-  void give(std::unique_ptr<Slot> slot) {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    slots_.push_back(std::move(slot));
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Slot>> slots_;
-};
-
-// Of a GPU; never destroyed: steps may end with the process.
-Slots& slots_of(int ordinal) {
-  static auto* const mutex = new std::mutex;
-  static auto* const slots = new std::map<int, Slots*>;
-  const std::lock_guard<std::mutex> guard(*mutex);
-  Slots*& found = (*slots)[ordinal];
-  if (found == nullptr) found = new Slots;
-  return *found;
-}
-
 class Outcome final : public StepOutcome {
  public:
-  explicit Outcome(OpenGpu& open) : open_(open), slot_(slots_of(open.ordinal).take()) {}
-  ~Outcome() override { slots_of(open_.ordinal).give(std::move(slot_)); }
+  explicit Outcome(OpenGpu& open) : open_(open), slot_(open.outcomes.take(sizeof(StepState))) {}
+  ~Outcome() override { open_.outcomes.give(std::move(slot_)); }
 
-  StepState* state() const { return reinterpret_cast<StepState*>(slot_->state.data()); }
-  const Event& done() const { return slot_->done; }
+  StepState* state() const { return reinterpret_cast<StepState*>(slot_->block->data()); }
+  const Event& done() const { return *slot_->done; }
 
   bool is_known() const override {
     const CurrentGpu current(open_.ordinal);
@@ -74,28 +32,27 @@ class Outcome final : public StepOutcome {
   }
 
   OpenGpu& open_;
-  std::unique_ptr<Slot> slot_;
+  std::unique_ptr<PinnedRing::Slot> slot_;
 };
 
+// Sums stay on the device, and what depends on them is decided there.
 template <class T>
 class CudaLaterStep final : public LaterStep<T> {
  public:
   CudaLaterStep(OpenGpu& open, Allocator& allocator)
       : open_(open),
         allocator_(allocator),
-        memory_(std::make_shared<Block>(allocator, DeviceStep<T>::kBytes)),
-        loss_(std::make_shared<Block>(allocator, sizeof(T))),
-        step_(open, address(*memory_)) {
-    step_.begin();
+        memory_(std::make_shared<Block>(allocator, sizeof(StepMemory))),
+        loss_(std::make_shared<Block>(allocator, sizeof(T))) {
+    const StepLaunches<T> to(open_);
+    to.library.kernel("arrays", "begin_step").launch(to.stream, {1, 32, 0}, memory());
   }
 
   void take_loss(const Elements<T>& x, double scale) override {
-    const CurrentGpu current(open_.ordinal);
-    step_.take_loss(x, scale);
-    const DType dtype = std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
-    library_of(open_, dtype, dtype == DType::kFloat32 && flush_denormals())
-        .kernel("later_step", "write_loss")
-        .launch(current_stream(open_), {1, 32, 0}, address(*memory_), address(*loss_));
+    const StepLaunches<T> to(open_);
+    to.sum({x}, false, Total::kLoss, scale, memory());
+    to.library.kernel("arrays", "write_loss")
+        .launch(to.stream, {1, 32, 0}, memory(), loss_->data());
   }
   std::shared_ptr<Block> loss() const override { return loss_; }
 
@@ -103,41 +60,43 @@ class CudaLaterStep final : public LaterStep<T> {
                   T* rows) override {
     const auto bytes = static_cast<int64_t>((a.count + 1) * sizeof(int32_t));
     scratch_.push_back(std::make_shared<Block>(allocator_, bytes));
-    arithmetic_.merge_rows_later(a, b, width, ids, rows,
-                                 reinterpret_cast<int32_t*>(scratch_.back()->data()));
+    StepLaunches<T>(open_).merge_rows(a, b, width, ids, rows,
+                                      reinterpret_cast<int32_t*>(scratch_.back()->data()));
   }
 
   void clip(const std::vector<Elements<T>>& gradients, double clip_norm) override {
-    step_.take_norm(gradients, clip_norm);
-    step_.clip(gradients);
+    const StepLaunches<T> to(open_);
+    to.sum(gradients, true, Total::kNorm, clip_norm, memory());
+    to.scale(gradients, 1, &memory()->state.factor, go_on());
   }
   void update(const OptimizerSettings& settings,
               const std::vector<DenseUpdate<T>>& updates) override {
-    step_.update(settings, updates);
+    StepLaunches<T>(open_).update(settings, updates, go_on());
   }
   void update_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
                    const int32_t* ids, int64_t count, int64_t width) override {
-    step_.update_rows(settings, update, ids, count, width);
+    StepLaunches<T>(open_).update_rows(settings, update, ids, count, width, go_on());
   }
 
   std::shared_ptr<StepOutcome> outcome() override {
     const CurrentGpu current(open_.ordinal);
     const Stream& stream = current_stream(open_);
     auto outcome = std::make_shared<Outcome>(open_);
-    step_.read(outcome->state());
+    stream.copy_to_host(outcome->state(), reinterpret_cast<Address>(&memory()->state),
+                        sizeof(StepState));
     stream.record(outcome->done());
     return outcome;
   }
 
  private:
-  static Address address(const Block& block) { return reinterpret_cast<Address>(block.data()); }
+  // Addresses of the device: not to be read here.
+  StepMemory* memory() const { return reinterpret_cast<StepMemory*>(memory_->data()); }
+  const int* go_on() const { return &memory()->state.finite; }
 
   OpenGpu& open_;
   Allocator& allocator_;
   std::shared_ptr<Block> memory_, loss_;
   std::vector<std::shared_ptr<Block>> scratch_;
-  const DeviceStep<T> step_;
-  const CudaStepArithmetic<T> arithmetic_{open_};
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Hands out pinned blocks that the device has read.
+// Hands out pinned blocks with which the device is done.
 #include "cuda/pinned_ring.h"
 
 #include <algorithm>
@@ -11,16 +11,16 @@ std::unique_ptr<PinnedRing::Slot> PinnedRing::take(int64_t bytes) {
   {
     const std::lock_guard<std::mutex> guard(mutex_);
     const bool full = slots_.size() >= kMostSlots;
-    if (full || (!slots_.empty() && slots_.front()->read->is_done())) {
+    if (full || (!slots_.empty() && slots_.front()->done->is_done())) {
       slot = std::move(slots_.front());
       slots_.erase(slots_.begin());
     }
   }
   if (slot) {
-    if (!slot->read->is_done()) slot->read->synchronize();
+    if (!slot->done->is_done()) slot->done->synchronize();
   } else {
     slot = std::make_unique<Slot>();
-    slot->read = std::make_unique<Event>();
+    slot->done = std::make_unique<Event>();
   }
   const auto wanted = static_cast<size_t>(bytes);
   if (!slot->block || slot->block->bytes() < wanted) {

@@ -49,13 +49,6 @@ unsigned blocks_for_elements(const StepLaunches<T>& launches, int64_t n) {
   return blocks_for(launches.library, n, kThreads);
 }
 
-// The same call on rows 0 .. count - 1 of `width` columns.
-template <class Call>
-void set_rows(Call* call, int64_t count, int64_t width) {
-  call->rows = {0, static_cast<int>(count)};
-  call->tiling = tiling_of(static_cast<int>(width));
-}
-
 }  // namespace
 
 template <class T>
@@ -154,38 +147,15 @@ bool CudaStepArithmetic<T>::are_within(const int32_t* ids, int64_t count, int64_
 }
 
 template <class T>
-void CudaStepArithmetic<T>::merge_rows_later(const RowsView<T>& a, const RowsView<T>& b,
-                                             int64_t width, int32_t* ids, T* rows,
-                                             int32_t* before) const {
-  const StepLaunches<T> to(open_);
-  MergeCall<T> call;
-  call.a_ids = a.ids;
-  call.b_ids = b.ids;
-  call.a = a.rows;
-  call.b = b.rows;
-  call.a_count = static_cast<int>(a.count);
-  call.b_count = static_cast<int>(b.count);
-  call.before = before;
-  call.ids = ids;
-  call.sum = rows;
-  set_rows(&call, a.count + b.count, width);
-  launch(to.library, to.stream, "row_sparse", "count_common", 1, call);
-  if (a.count + b.count == 0) return;
-  launch(to.library, to.stream, "row_sparse", "merge_rows",
-         blocks_for(to.library, call.rows, call.tiling), call);
-}
-
-template <class T>
 int64_t CudaStepArithmetic<T>::merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width,
                                           int32_t* ids, T* rows) const {
-  const CurrentGpu current(open_.ordinal);
-  const Stream& stream = current_stream(open_);
+  const StepLaunches<T> to(open_);
   const auto last = static_cast<size_t>(a.count);
-  const DeviceBlock before(stream, (last + 1) * sizeof(int32_t));
-  merge_rows_later(a, b, width, ids, rows, before.as<int32_t>());
+  const DeviceBlock before(to.stream, (last + 1) * sizeof(int32_t));
+  to.merge_rows(a, b, width, ids, rows, before.as<int32_t>());
   int32_t common = 0;
-  stream.copy_to_host(&common, before.address() + last * sizeof(int32_t), sizeof(common));
-  stream.synchronize();
+  to.stream.copy_to_host(&common, before.address() + last * sizeof(int32_t), sizeof(common));
+  to.stream.synchronize();
   return a.count + b.count - common;
 }
 
@@ -202,53 +172,7 @@ void CudaStepArithmetic<T>::add_rows(const RowsView<T>& a, int64_t width, T* who
          blocks_for(to.library, call.rows, call.tiling), call);
 }
 
-template <class T>
-const int* DeviceStep<T>::go_on() const {
-  return &memory()->state.finite;  // an address of the device: not to be read here
-}
-
-template <class T>
-void DeviceStep<T>::begin() const {
-  const StepLaunches<T> to(open_);
-  to.library.kernel("arrays", "begin_step").launch(to.stream, {1, 32, 0}, memory());
-}
-
-template <class T>
-void DeviceStep<T>::take_loss(const Elements<T>& x, double scale) const {
-  StepLaunches<T>(open_).sum({x}, false, Total::kLoss, scale, memory());
-}
-
-template <class T>
-void DeviceStep<T>::take_norm(const std::vector<Elements<T>>& gradients, double clip_norm) const {
-  StepLaunches<T>(open_).sum(gradients, true, Total::kNorm, clip_norm, memory());
-}
-
-template <class T>
-void DeviceStep<T>::clip(const std::vector<Elements<T>>& gradients) const {
-  StepLaunches<T>(open_).scale(gradients, 1, &memory()->state.factor, go_on());
-}
-
-template <class T>
-void DeviceStep<T>::update(const OptimizerSettings& settings,
-                           const std::vector<DenseUpdate<T>>& updates) const {
-  StepLaunches<T>(open_).update(settings, updates, go_on());
-}
-
-template <class T>
-void DeviceStep<T>::update_rows(const OptimizerSettings& settings, const DenseUpdate<T>& update,
-                                const int32_t* ids, int64_t count, int64_t width) const {
-  StepLaunches<T>(open_).update_rows(settings, update, ids, count, width, go_on());
-}
-
-template <class T>
-void DeviceStep<T>::read(StepState* state) const {
-  const CurrentGpu current(open_.ordinal);
-  current_stream(open_).copy_to_host(state, memory_ + offsetof(StepMemory, state), sizeof(*state));
-}
-
 template class CudaStepArithmetic<float>;
 template class CudaStepArithmetic<double>;
-template class DeviceStep<float>;
-template class DeviceStep<double>;
 
 }  // namespace cavs::cuda

@@ -135,6 +135,26 @@ void StepLaunches<T>::update_rows(OptimizerSettings settings, const DenseUpdate<
   });
 }
 
+template <class T>
+void StepLaunches<T>::merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width,
+                                 int32_t* ids, T* rows, int32_t* before) const {
+  MergeCall<T> call;
+  call.a_ids = a.ids;
+  call.b_ids = b.ids;
+  call.a = a.rows;
+  call.b = b.rows;
+  call.a_count = static_cast<int>(a.count);
+  call.b_count = static_cast<int>(b.count);
+  call.before = before;
+  call.ids = ids;
+  call.sum = rows;
+  set_rows(&call, a.count + b.count, width);
+  launch(library, stream, "row_sparse", "count_common", 1, call);
+  if (a.count + b.count == 0) return;
+  launch(library, stream, "row_sparse", "merge_rows", blocks_for(library, call.rows, call.tiling),
+         call);
+}
+
 template struct StepLaunches<float>;
 template struct StepLaunches<double>;
 

@@ -36,10 +36,23 @@ struct StepLaunches {
   void update_rows(OptimizerSettings settings, const DenseUpdate<T>& update, const int32_t* ids,
                    int64_t count, int64_t width, const int* go_on) const;
 
+  // The sum of a and b has a.count + b.count rows, of which those behind the last are zeros of id
+  // -1. Updates pass over them, and no sum changes by them. `before` has room for a.count + 1
+  // numbers.
+  void merge_rows(const RowsView<T>& a, const RowsView<T>& b, int64_t width, int32_t* ids, T* rows,
+                  int32_t* before) const;
+
   const CurrentGpu current;
   Library& library;
   const Stream& stream;
 };
+
+// The same call on rows 0 .. count - 1 of `width` columns.
+template <class Call>
+void set_rows(Call* call, int64_t count, int64_t width) {
+  call->rows = {0, static_cast<int>(count)};
+  call->tiling = tiling_of(static_cast<int>(width));
+}
 
 // Calls body(list, number of its first item, whether it is the last list) with lists of all items.
 template <class Item, class Body>

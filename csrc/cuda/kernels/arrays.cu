@@ -87,6 +87,11 @@ extern "C" __global__ void __launch_bounds__(32) begin_step(StepMemory* memory) 
   memory->arrived = 0;
 }
 
+// The loss, rounded to the dtype already.
+extern "C" __global__ void __launch_bounds__(32) write_loss(const StepMemory* memory, Real* loss) {
+  if (threadIdx.x == 0) *loss = static_cast<Real>(memory->state.loss);
+}
+
 // The block that comes last sums up what all blocks found, in the order of the tiles.
 extern "C" __global__ void __launch_bounds__(256) sum_arrays(SumCall<Real> call) {
   __shared__ double shared[kThreads];
