@@ -147,7 +147,6 @@ class CudaBackend final : public Backend {
     const auto& workspace = static_cast<const CudaWorkspace&>(*sweep.plan.workspace);
     lists.add(staged_of(sweep), tables_at(sweep) + static_cast<Address>(sweep.plan.staged_offset));
     lists.add(workspace.late, at(sweep, sweep.plan.workspace_offset));
-    lists.finish();
     return lists;
   }
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "program/access.h"
 #include "runtime/executable.h"
 #include "runtime/memory_plan.h"
 #include "runtime/unique.h"
@@ -10,56 +11,18 @@
 namespace cavs::cuda {
 namespace {
 
-void add_lists(const TableSpec& table, std::set<ListId>* lists) {
-  switch (table.kind) {
-    case TableKind::kNone:
-    case TableKind::kUnique:
-    case TableKind::kUniqueRows:
-    case TableKind::kUniqueIds:
-      return;  // the tables of distinct ids have a place of their own
-    case TableKind::kUniqueParents:
-    case TableKind::kUniqueParentRows:
-      lists->insert({List::kUniqueParents, table.argument});
-      return;
-    case TableKind::kChild:
-      lists->insert({List::kChild});
-      return;
-    case TableKind::kSlot:
-      lists->insert({List::kSlot, table.argument});
-      return;
-    case TableKind::kParent:
-      lists->insert({{List::kParent}, {List::kEdgeSlot}});
-      return;
-    case TableKind::kChildren:
-      lists->insert({List::kChildPtr});
-      return;
-    case TableKind::kChildRows:
-      lists->insert({{List::kChildPtr}, {List::kChild}});
-      return;
-    case TableKind::kParents:
-      lists->insert({{List::kOutPtr}, {List::kOutEdge}});
-      return;
-    case TableKind::kParentRows:
-      lists->insert({{List::kParentsPtr, table.argument}, {List::kParentsRow, table.argument}});
-      if (table.argument != 0) lists->insert({List::kParentsSlot, table.argument});
-      return;
-    case TableKind::kGraph:
-      lists->insert({List::kGraph});
-      return;
-    case TableKind::kGraphVertices:
-      lists->insert({{List::kGraphPtr}, {List::kGraphVertex}});
-      return;
-    case TableKind::kVertexOrder:
-      lists->insert({List::kVertexOrder});
-      return;
-    case TableKind::kEdgeOrder:
-      lists->insert({List::kEdgeOrder});
-      return;
-    case TableKind::kSiblings:
-      lists->insert({List::kParent});
-      return;
+// Notes which lists tables are made of.
+class Asked final : public Lists {
+ public:
+  explicit Asked(std::set<ListId>* lists) : lists_(*lists) {}
+  const int32_t* find(List list, int argument = 0) const override {
+    lists_.insert({list, argument});
+    return nullptr;
   }
-}
+
+ private:
+  std::set<ListId>& lists_;
+};
 
 void add_random(const Attributes& attributes, std::set<ListId>* lists) {
   const auto* sampled = std::get_if<DropoutAttributes>(&attributes);
@@ -76,60 +39,11 @@ struct HostArray {
   int64_t bytes = 0;
 };
 
-template <class T>
-HostArray host_array(const std::vector<T>& values) {
-  return {values.data(), static_cast<int64_t>(values.size() * sizeof(T))};
-}
-
-// An array of the schedule; nothing for the other lists.
+// A list of the schedule; nothing for the others.
 HostArray array_of(const Schedule& schedule, const ListId& id) {
-  switch (id.list) {
-    case List::kVertexOrder:
-      return host_array(schedule.vertex_order);
-    case List::kEdgeOrder:
-      return host_array(schedule.edge_order);
-    case List::kChild:
-      return host_array(schedule.child);
-    case List::kParent:
-      return host_array(schedule.parent);
-    case List::kEdgeSlot:
-      return host_array(schedule.edge_slot);
-    case List::kChildPtr:
-      return host_array(schedule.child_ptr);
-    case List::kOutPtr:
-      return host_array(schedule.out_ptr);
-    case List::kOutEdge:
-      return host_array(schedule.out_edge);
-    case List::kGraph:
-      return host_array(schedule.graph);
-    case List::kGraphPtr:
-      return host_array(schedule.graph_ptr);
-    case List::kGraphVertex:
-      return host_array(schedule.graph_vertex);
-    case List::kLocal:
-      return host_array(schedule.local);
-    case List::kLevelPtr:
-      return host_array(schedule.level_ptr);
-    case List::kLevelEdgePtr:
-      return host_array(schedule.level_edge_ptr);
-    case List::kEdgeGraph:
-      return host_array(schedule.edge_graph);
-    case List::kEdgeLocal:
-      return host_array(schedule.edge_local);
-    case List::kSlot:
-      return host_array(schedule.slot(id.argument));
-    case List::kParentsPtr:
-      return host_array(schedule.parents(id.argument).ptr);
-    case List::kParentsRow:
-      return host_array(schedule.parents(id.argument).row);
-    case List::kParentsSlot:
-      return host_array(schedule.parents(id.argument).slot);
-    case List::kGraphKeys:
-    case List::kInput:
-    case List::kUniqueParents:
-      return {};
-  }
-  return {};
+  const std::vector<int32_t>* const list = list_of(schedule, id.list, id.argument);
+  if (list == nullptr) return {};
+  return {list->data(), static_cast<int64_t>(list->size() * sizeof(int32_t))};
 }
 
 // Elements of each integer input that a forward program reads as a value.
@@ -158,12 +72,19 @@ UniqueParents parents_at(std::byte* memory, int unique, const Sweep& sweep) {
 
 std::set<ListId> lists_read(const Program& program) {
   std::set<ListId> lists;
+  const Asked asked(&lists);
+  // The tables of distinct ids have a place of their own.
+  const std::vector<UniqueTable> uniques(program.uniques.size());
+  const std::vector<UniqueParents> parents(program.uniques.size());
   for (const Segment& segment : program.segments) {
     if (segment.kind == SegmentKind::kLevels) {
       lists.insert({{List::kLevelPtr}, {List::kLevelEdgePtr}});
     }
     for (const Instruction& instruction : segment.instructions) {
-      for (const TableSpec& table : instruction.tables) add_lists(table, &lists);
+      for (const TableSpec& table : instruction.tables) {
+        resolve_table(table, {asked, uniques, parents});
+        if (lists_parents(table.kind)) lists.insert({List::kUniqueParents, table.argument});
+      }
       add_random(instruction.attributes, &lists);
     }
   }
@@ -220,28 +141,9 @@ void DeviceLists::add(const StagedLists& staged, Address address) {
   }
 }
 
-void DeviceLists::finish() {
-  vertex_order = find(List::kVertexOrder);
-  edge_order = find(List::kEdgeOrder);
-  child = find(List::kChild);
-  parent = find(List::kParent);
-  edge_slot = find(List::kEdgeSlot);
-  child_ptr = find(List::kChildPtr);
-  out_ptr = find(List::kOutPtr);
-  out_edge = find(List::kOutEdge);
-  graph = find(List::kGraph);
-  graph_ptr = find(List::kGraphPtr);
-  graph_vertex = find(List::kGraphVertex);
-}
-
 const int32_t* DeviceLists::find(List list, int argument) const {
   const auto found = addresses_.find({list, argument});
   return found == addresses_.end() ? nullptr : reinterpret_cast<const int32_t*>(found->second);
-}
-
-ScheduleArrays::Parents DeviceLists::parents(int slots) const {
-  return {find(List::kParentsPtr, slots), find(List::kParentsRow, slots),
-          slots == 0 ? nullptr : find(List::kParentsSlot, slots)};
 }
 
 std::vector<UniqueParents> DeviceLists::unique_parents(const Sweep& sweep) const {

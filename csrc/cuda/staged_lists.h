@@ -17,32 +17,6 @@
 
 namespace cavs::cuda {
 
-enum class List : uint8_t {
-  kVertexOrder,
-  kEdgeOrder,
-  kChild,
-  kParent,
-  kEdgeSlot,
-  kChildPtr,
-  kOutPtr,
-  kOutEdge,
-  kGraph,
-  kGraphPtr,
-  kGraphVertex,
-  kLocal,
-  kLevelPtr,
-  kLevelEdgePtr,
-  kEdgeGraph,
-  kEdgeLocal,
-  kSlot,         // argument: of which child
-  kParentsPtr,   // argument: by how many slots
-  kParentsRow,   //   the same
-  kParentsSlot,  //   the same
-  kGraphKeys,
-  kInput,          // argument: which input
-  kUniqueParents,  // argument: of which unique; see UniqueParents
-};
-
 struct ListId {
   List list;
   int argument = 0;
@@ -76,17 +50,13 @@ class StagedLists final : public Staged {
 };
 
 // The addresses of lists on the device.
-class DeviceLists final : public ScheduleArrays {
+class DeviceLists final : public Lists {
  public:
   // Lists of `staged` that stand from `address` on.
   void add(const StagedLists& staged, Address address);
-  // To be called once all are added.
-  void finish();
 
   // Null where it was not staged.
-  const int32_t* find(List list, int argument = 0) const;
-  const int32_t* slot(int k) const override { return find(List::kSlot, k); }
-  Parents parents(int slots) const override;
+  const int32_t* find(List list, int argument = 0) const override;
   // Of the uniques whose lists of parents the sweep's program reads.
   std::vector<UniqueParents> unique_parents(const Sweep& sweep) const;
 
