@@ -22,7 +22,7 @@ void launch_along(Library& library, const Stream& stream, const DeviceCall& call
 template <int kUnit>
 void launch_axis(Library& library, const Stream& stream, const DeviceCall& call) {
   const auto& axis = attributes_of<AxisAttributes>(call);
-  launch_along(library, stream, call, kUnit == 0 ? "softmax" : "along",
+  launch_along(library, stream, call, kUnit == 0 ? "softmax_rows" : "along",
                static_cast<int>(axis.outer), static_cast<int>(axis.length));
 }
 

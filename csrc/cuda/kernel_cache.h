@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,7 +18,7 @@ namespace cavs::cuda {
 struct KernelSource {
   std::string name;  // for messages
   std::string text;
-  std::vector<std::pair<std::string, std::string>> headers;  // name, text
+  std::map<std::string, std::string> headers;  // name, text
   std::vector<std::string> options;  // besides the architecture and those of all kernels
 };
 

@@ -2,21 +2,25 @@
 #include "cuda/kernel_texts.h"
 
 #include "cuda/driver.h"
+#include "cuda/row_functions.h"
 
 namespace cavs::cuda {
 
-const std::vector<std::pair<std::string, std::string>>& kernel_headers() {
+const std::map<std::string, std::string>& kernel_headers() {
   // Never destroyed: kernels may be compiled while the process ends.
-  static const auto* const texts = new std::vector<std::pair<std::string, std::string>>{
+  static const auto* const texts = [] {
+    auto* const made = new std::map<std::string, std::string>{
 #include "cuda/kernel_texts.inc"
-  };
+    };
+    for (const auto& [unit, text] : row_kernels()) (*made)["cuda/kernels/" + unit + ".cu"] += text;
+    return made;
+  }();
   return *texts;
 }
 
 std::string kernel_text(const std::string& name) {
-  for (const auto& [known, text] : kernel_headers()) {
-    if (known == "cuda/kernels/" + name) return text;
-  }
+  const auto found = kernel_headers().find("cuda/kernels/" + name);
+  if (found != kernel_headers().end()) return found->second;
   fail("[cuda] expected the text of the kernels '", name, "', got none; build cavs again");
 }
 

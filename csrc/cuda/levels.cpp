@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cuda/kernel_texts.h"
 #include "cuda/kernels/levels_call.h"
 #include "cuda/levels_source.h"
 #include "cuda/library.h"
@@ -41,9 +40,7 @@ Operand without_address(const Executable& exe, const Layout& layout, int id) {
 std::string variant_of(const std::vector<LevelsStep>& steps) {
   std::string variant;
   for (const LevelsStep& step : steps) {
-    variant += step.group != nullptr              ? std::to_string(step.columns)
-               : step.function->kernel != nullptr ? step.function->kernel
-                                                  : step.function->statement;
+    variant += step.group != nullptr ? std::to_string(step.columns) : step.function->name;
     variant += ';';
   }
   return variant;
@@ -145,12 +142,9 @@ KernelSource LevelsCode::source(size_t segment) const {
 
 KernelSource LevelsCode::source(size_t segment, const std::vector<LevelsStep>& steps,
                                 const LevelsOrder& order) const {
-  KernelSource source;
-  source.name = exe_.program.backward ? "backward_levels.cu" : "forward_levels.cu";
-  source.text = print_levels("levels_" + std::to_string(segment), steps, order);
-  source.headers = kernel_headers();
-  source.options = options_of(exe_.program.dtype, flush_denormals_);
-  return source;
+  return source_of(exe_.program.backward ? "backward_levels.cu" : "forward_levels.cu",
+                   print_levels("levels_" + std::to_string(segment), steps, order),
+                   exe_.program.dtype, flush_denormals_);
 }
 
 LevelsOrder LevelsCode::order_of(size_t segment, const std::vector<LevelsStep>& steps) const {

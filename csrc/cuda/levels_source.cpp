@@ -10,13 +10,6 @@ namespace {
 
 std::string numbered(const char* word, size_t number) { return word + std::to_string(number); }
 
-void replace_all(std::string* text, const std::string& word, const std::string& with) {
-  for (size_t at = text->find(word); at != std::string::npos; at = text->find(word, at)) {
-    text->replace(at, word.size(), with);
-    at += with.size();
-  }
-}
-
 class Printer {
  public:
   Printer(std::string name, const std::vector<LevelsStep>& steps, const LevelsOrder& order)
@@ -54,10 +47,10 @@ class Printer {
     out_ << "#include \"cuda/kernels/group.h\"\n#include \"cuda/kernels/levels.h\"\n";
     std::set<std::string> headers;
     for (const LevelsStep& step : steps_) {
-      if (step.function != nullptr) headers.insert(step.function->header);
+      if (step.function != nullptr) headers.insert(step.function->unit);
     }
     for (const std::string& header : headers) {
-      out_ << "#include \"cuda/kernels/" << header << "\"\n";
+      out_ << "#include \"cuda/kernels/" << header << ".h\"\n";
     }
     out_ << "\nusing namespace cavs::cuda;\n\n";
   }
@@ -151,11 +144,15 @@ class Printer {
       return step.group->name + "_columns<" + std::to_string(step.columns) + ">(" + at + ", " +
              rows_of(i) + ", others);";
     }
-    std::string text = step.function->statement;
-    replace_all(&text, "$at", at);
-    replace_all(&text, "$rows", rows_of(i));
-    replace_all(&text, "$goes_on", step.goes_on ? "true" : "false");
-    return text;
+    const StepFunction& function = *step.function;
+    std::string given = at + ", " + rows_of(i);
+    if (function.kernel != nullptr) {
+      given = "over(" + given + ")";
+    } else {
+      if (function.sums) given += step.goes_on ? ", true" : ", false";
+      given += ", grid";
+    }
+    return std::string(function.name) + "(" + given + ");";
   }
 
   const std::string name_;

@@ -11,52 +11,18 @@
 
 namespace cavs::cuda {
 
-const StepFunction kStripedProduct = {nullptr, "levels.h", "StripedProduct",
-                                      "multiply_stripes($at, $rows, grid);", true};
+const StepFunction kStripedProduct = {nullptr, "levels", "StripedProduct", "multiply_stripes", true};
 
 namespace {
 
 constexpr size_t kMostArguments = 4000;  // bytes; a kernel may have 4096, with what all have
 constexpr int kStripe = 32, kTile = 64, kWarps = 8;  // as kernels/products*.h
 
-const StepFunction kTiledMatrices = {nullptr, "levels.h", "Product",
-                                     "multiply_matrices($at, $rows, grid);", true};
-const StepFunction kDotMatrices = {nullptr, "levels.h", "Product",
-                                   "product_by_dots($at, $rows, grid);"};
-const StepFunction kElementMatrices = {nullptr, "levels.h", "Product",
-                                       "product_by_elements($at, $rows, grid);"};
-const StepFunction kProductSum = {nullptr, "levels.h", "Product",
-                                  "add_products($at, $rows, $goes_on, grid);", true};
-const StepFunction kRowSum = {nullptr, "levels.h", "RowSum",
-                              "add_rows($at, $rows, $goes_on, grid);", true};
-
-const StepFunction kRowFunctions[] = {
-    {"move_4", "moves.h", "Move", "move<unsigned>(over($at, $rows));"},
-    {"move_8", "moves.h", "Move", "move<uint2>(over($at, $rows));"},
-    {"move_16", "moves.h", "Move", "move<uint4>(over($at, $rows));"},
-    {"slots_to_edges_4", "moves.h", "Slots", "slots_to_edges<unsigned>(over($at, $rows));"},
-    {"slots_to_edges_8", "moves.h", "Slots", "slots_to_edges<uint2>(over($at, $rows));"},
-    {"slots_to_edges_16", "moves.h", "Slots", "slots_to_edges<uint4>(over($at, $rows));"},
-    {"segment_sum", "segments.h", "Segments", "sum_segments(over($at, $rows));"},
-    {"segment_max", "segments.h", "Segments", "max_segments(over($at, $rows));"},
-    {"num_children", "segments.h", "Segments", "count_listed(over($at, $rows));"},
-    {"present", "segments.h", "Segments", "find_present(over($at, $rows));"},
-    {"segment_logsumexp", "segments_log.h", "Segments", "logsumexp_segments(over($at, $rows));"},
-    {"segment_softmax", "segments_log.h", "Segments", "softmax_segments(over($at, $rows));"},
-    {"row_max", "along.h", "Along", "row_max(over($at, $rows));"},
-    {"one_hot_max", "along.h", "Along", "one_hot_max(over($at, $rows));"},
-    {"softmax", "softmax_rows.h", "Along", "softmax(over($at, $rows));"},
-    {"log_softmax", "softmax_rows.h", "Along", "log_softmax(over($at, $rows));"},
-    {"logsumexp", "softmax_rows.h", "Along", "logsumexp(over($at, $rows));"},
-    {"logsumexp_grad", "softmax_rows.h", "Along", "logsumexp_grad(over($at, $rows));"},
-    {"cross_entropy", "losses.h", "Along", "cross_entropy(over($at, $rows));"},
-    {"cross_entropy_grad", "losses.h", "Along", "cross_entropy_grad(over($at, $rows));"},
-    {"broadcast", "shapes.h", "Shapes", "broadcast(over($at, $rows));"},
-    {"sum_to", "shapes.h", "Shapes", "sum_to(over($at, $rows));"},
-    {"uniform", "random.h", "Draw", "draw_uniform(over($at, $rows));"},
-    {"dropout", "random.h", "Draw", "drop_by_row(over($at, $rows));"},
-    {"dropout_by_id", "random.h", "Draw", "drop_by_ids(over($at, $rows));"},
-};
+const StepFunction kTiledMatrices = {nullptr, "levels", "Product", "multiply_matrices", true};
+const StepFunction kDotMatrices = {nullptr, "levels", "Product", "product_by_dots"};
+const StepFunction kElementMatrices = {nullptr, "levels", "Product", "product_by_elements"};
+const StepFunction kProductSum = {nullptr, "levels", "Product", "add_products", true, true};
+const StepFunction kRowSum = {nullptr, "levels", "RowSum", "add_rows", true, true};
 
 int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -75,10 +41,8 @@ class Recorder final : public Library {
 
   void launch(const Stream&, std::string_view, std::string_view name, const Shape& shape,
               const Argument& call) override {
-    const auto* const found =
-        std::find_if(std::begin(kRowFunctions), std::end(kRowFunctions),
-                     [&](const StepFunction& function) { return function.kernel == name; });
-    if (found == std::end(kRowFunctions)) {
+    const StepFunction* const found = find_row_function(name);
+    if (found == nullptr) {
       missing = true;
       return;
     }

@@ -8,17 +8,10 @@
 
 #include "cuda/group_source.h"
 #include "cuda/launch.h"
+#include "cuda/row_functions.h"
 
 namespace cavs::cuda {
 
-// A device function as a kernel's text calls it.
-struct StepFunction {
-  const char* kernel;     // that does the same as a launch of its own; null where there is none
-  const char* header;     // of cuda/kernels/, where it stands
-  const char* type;       // of what it is given
-  const char* statement;  // with $at for that, $rows for the rows, $goes_on for a word
-  bool shared = false;    // whether it needs the memory that products share
-};
 // A product with a weight (StripedProduct).
 extern const StepFunction kStripedProduct;
 

@@ -38,22 +38,24 @@ Libraries& libraries() {
 
 std::vector<std::string> options_of(DType dtype, bool flush_denormals) {
   if (dtype == DType::kFloat64) return {"-DCAVS_REAL=double"};
+  if (dtype == DType::kInt32) return {"-DCAVS_REAL=int"};
   std::vector<std::string> options = {"-DCAVS_REAL=float"};
   if (flush_denormals) options.emplace_back("--ftz=true");
   return options;
 }
 
+KernelSource source_of(std::string name, std::string text, DType dtype, bool flush_denormals) {
+  return {std::move(name), std::move(text), kernel_headers(), options_of(dtype, flush_denormals)};
+}
+
 Library::Library(OpenGpu& open, DType dtype, bool flush_denormals)
-    : open_(open), dtype_(dtype), options_(options_of(dtype, flush_denormals)) {}
+    : open_(open), dtype_(dtype), flush_denormals_(flush_denormals) {}
 
 const Module& Library::unit_of(std::string_view name) {
   auto found = units_.find(name);
   if (found == units_.end()) {
-    KernelSource source;
-    source.name = std::string(name) + ".cu";
-    source.text = kernel_text(source.name);
-    source.headers = kernel_headers();
-    source.options = options_;
+    const std::string file = std::string(name) + ".cu";
+    const KernelSource source = source_of(file, kernel_text(file), dtype_, flush_denormals_);
     found = units_.emplace(name, open_.cache.load(source, open_.gpu)).first;
   }
   return *found->second;

@@ -18,6 +18,9 @@ namespace cavs::cuda {
 // alone.
 std::vector<std::string> options_of(DType dtype, bool flush_denormals);
 
+// A text that may include the engine's headers.
+KernelSource source_of(std::string name, std::string text, DType dtype, bool flush_denormals);
+
 // Any number of threads may use it.
 class Library {
  public:
@@ -54,7 +57,7 @@ class Library {
 
   OpenGpu& open_;
   const DType dtype_;
-  const std::vector<std::string> options_;
+  const bool flush_denormals_;
   std::shared_mutex mutex_;
   std::map<std::string, std::unique_ptr<Module>, std::less<>> units_;
   std::map<std::pair<std::string_view, std::string_view>, std::unique_ptr<Kernel>> kernels_;

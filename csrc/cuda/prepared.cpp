@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "cuda/kernel_texts.h"
 #include "cuda/library.h"
 #include "program/access.h"
 #include "program/kernels.h"
@@ -95,15 +94,12 @@ std::vector<std::optional<GroupKernel>> CudaProgram::print(const Layout& layout)
 }
 
 KernelSource CudaProgram::source(const Layout& layout, bool flush_denormals) const {
-  KernelSource source;
-  source.name = exe_.program.backward ? "backward.cu" : "forward.cu";
-  source.text = group_prelude();
+  std::string text = group_prelude();
   for (const auto& group : print(layout)) {
-    if (group) source.text += group->text;
+    if (group) text += group->text;
   }
-  source.headers = kernel_headers();
-  source.options = options_of(exe_.program.dtype, flush_denormals);
-  return source;
+  return source_of(exe_.program.backward ? "backward.cu" : "forward.cu", std::move(text),
+                   exe_.program.dtype, flush_denormals);
 }
 
 const LayoutCode& CudaProgram::code(const Layout& layout, bool flush_denormals) const {
